@@ -1,0 +1,1 @@
+"""The attacks, one file per method; the dictionary is the registry."""

@@ -1,0 +1,1 @@
+"""Data sets: built-in names and the user's own files."""

@@ -1,0 +1,128 @@
+"""A data set in memory, with ids that name a record for good."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from dosimeter.errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Records with labels.
+
+    Attributes:
+        inputs: `[n ...]`. Images are float32 NCHW in [0, 1] or uint8 NCHW (0 to 255, scaled when used); tables float32.
+        labels: class numbers from 0 `[n]`, int64.
+        classes: names of the classes; `len(classes)` is the number of classes.
+        ids: record ids `[n]`, distinct strings that do not change when rows are reordered.
+        persons: whose record it is `[n]`, or None.
+        groups: a group for separate reporting `[n]`, or None.
+        noun: what one record is called in the report, in the singular.
+
+    Raises:
+        DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids.
+    """
+
+    inputs: Array
+    labels: Int[Array, " n"]
+    classes: tuple[str, ...]
+    ids: Array
+    persons: Array | None = None
+    groups: Array | None = None
+    noun: str = "record"
+    name: str = field(default="data", compare=False)
+
+    def __post_init__(self) -> None:
+        problems = self._problems()
+        if problems:
+            raise DataError(*problems)
+
+    def _problems(self) -> list[str]:
+        """Every rule this data set breaks, one line each."""
+        n, problems = len(self.inputs), []
+        if n == 0:
+            return [f"{self.name}: needs at least one record, got none: check the file or the `rows` range"]
+        for column in ("labels", "ids", "persons", "groups"):
+            values = getattr(self, column)
+            if values is not None and len(values) != n:
+                problems.append(f"{self.name}: {column} must have one entry for each of {n} inputs, got {len(values)}")
+        if problems:
+            return problems
+        if self.inputs.dtype.kind == "f" and not np.isfinite(self.inputs).all():
+            rows = np.flatnonzero(~np.isfinite(self.inputs).reshape(n, -1).all(1))
+            problems.append(
+                f"{self.name}: inputs must be finite, got NaN or infinity in {len(rows)} records, the first is row "
+                f"{rows[0]} (id {str(self.ids[rows[0]])!r}): remove or impute them"
+            )
+        outside = (self.labels < 0) | (self.labels >= len(self.classes))
+        if outside.any():
+            row = int(np.argmax(outside))
+            problems.append(
+                f"{self.name}: labels must be in 0..{len(self.classes) - 1}, got {int(self.labels[row])} in row {row}"
+                f" ({int(outside.sum())} such records): correct the label or name the class"
+            )
+        elif len(np.unique(self.labels)) < 2:
+            problems.append(
+                f"{self.name}: labels must have at least two classes, got only "
+                f"{self.classes[int(self.labels[0])]!r} in all {n} records: use data with two classes or more"
+            )
+        if len(np.unique(self.ids)) < n:
+            values, counts = np.unique(self.ids, return_counts=True)
+            problems.append(
+                f"{self.name}: ids must be distinct, got {str(values[np.argmax(counts)])!r} {int(counts.max())} times: "
+                f"give each record its own id"
+            )
+        return problems
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: Array) -> Dataset:
+        """The records in `rows` (indices or mask), in that order."""
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            labels=self.labels[rows],
+            ids=self.ids[rows],
+            persons=None if self.persons is None else self.persons[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over inputs, labels, ids and class names: what a cache key says about the data."""
+        digest = hashlib.sha256()
+        for array in (self.inputs, self.labels):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update("\x1f".join([*map(str, self.ids), *self.classes]).encode())
+        return digest.hexdigest()
+
+
+def content_ids(inputs: Array, labels: Array) -> Array:
+    """Ids made of each record's content, with a counter for exact duplicates, so that reordering keeps them.
+
+    Args:
+        inputs: `[n ...]`.
+        labels: `[n]`, any type.
+
+    Returns:
+        Strings `[n]` of 12 hexadecimal digits, `-1`, `-2` ... added to the second, third ... copy of a record.
+    """
+    seen: dict[str, int] = {}
+    ids = []
+    for row, label in zip(np.ascontiguousarray(inputs), labels, strict=True):
+        key = hashlib.sha256(row.tobytes() + str(label).encode()).hexdigest()[:12]
+        count = seen.get(key, 0)
+        seen[key] = count + 1
+        ids.append(f"{key}-{count}" if count else key)
+    return np.array(ids)

@@ -1,0 +1,235 @@
+"""What an adversary may see, as data: access, needs, the membership game, and, apart from it, the truth.
+
+An attack receives a game and returns evidence; it never receives a `Truth`. Metrics receive evidence and truth and no
+model. Axes: `t` targets, `s` shadows, `q` query views, `n` candidates, `z` population records, `c` classes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Array = np.ndarray[Any, Any]
+
+
+class Access(enum.Flag):
+    """What the deployed model gives away. `includes` says what follows from what."""
+
+    LABELS = enum.auto()
+    TOPK = enum.auto()
+    PROBS = enum.auto()
+    LOGITS = enum.auto()
+    FEATURES = enum.auto()
+    UPDATES = enum.auto()
+    WEIGHTS = enum.auto()
+
+    @property
+    def includes(self) -> Access:
+        """All access that can be computed from this one: logits give probabilities, top-k and labels; weights give all.
+
+        >>> Access.PROBS in Access.LOGITS.includes, Access.LOGITS in Access.PROBS.includes
+        (True, False)
+        """
+        order = [Access.LABELS, Access.TOPK, Access.PROBS, Access.LOGITS]
+        total = self
+        for position, level in enumerate(order):
+            if level in self or Access.WEIGHTS in self or (Access.FEATURES in self and level in Access.LOGITS):
+                for lower in order[: position + 1]:
+                    total |= lower
+        return total | Access.FEATURES | Access.UPDATES if Access.WEIGHTS in self else total
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an attack must be given, so that `plan` can refuse it before anything is trained.
+
+    Attributes:
+        access: the least access to the target's outputs.
+        in_shadows: fewest shadows per record that trained on it.
+        out_shadows: fewest shadows per record that did not.
+        population: fewest records outside every model.
+    """
+
+    access: Access
+    in_shadows: int = 0
+    out_shadows: int = 0
+    population: int = 0
+
+
+@dataclass(frozen=True)
+class Population:
+    """Records that are outside the training set of every model, and what the models say about them.
+
+    Attributes:
+        ids: record ids `[z]`.
+        labels: true classes `[z]`.
+        outputs: for each signal the targets' values `[t q z]`.
+        shadow_outputs: for each signal the shadows' values `[s q z]`.
+    """
+
+    ids: Array
+    labels: Int[Array, " z"]
+    outputs: Mapping[str, Float[Array, "t q z"]]
+    shadow_outputs: Mapping[str, Float[Array, "s q z"]]
+
+
+@dataclass(frozen=True)
+class MembershipGame:
+    """Everything an adversary gets who asks "was this record trained on?", for one fold of targets.
+
+    The shadows of a fold leave out its targets' rows *and their complements* in the membership matrix; they come in
+    whole complementary pairs (row 2i+1 is the negation of row 2i), so that every record has equally many in- and
+    out-shadows whatever the targets' bits are.
+
+    Attributes:
+        ids: record ids `[n]`.
+        labels: true classes `[n]`.
+        classes: number of classes.
+        outputs: for each declared signal the targets' values `[t q n]`, float64.
+        shadow_outputs: for each declared signal the shadows' values `[s q n]`, float64.
+        shadow_in: which shadow trained on which candidate `[s n]`.
+        population: outputs on records outside every model, or None.
+
+    Raises:
+        ValueError: a shape does not fit, or shadow rows are not complementary pairs.
+    """
+
+    ids: Array
+    labels: Int[Array, " n"]
+    classes: int
+    outputs: Mapping[str, Float[Array, "t q n"]]
+    shadow_outputs: Mapping[str, Float[Array, "s q n"]]
+    shadow_in: Bool[Array, "s n"]
+    population: Population | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.shadow_in) % 2 or not (self.shadow_in[0::2] ^ self.shadow_in[1::2]).all():
+            raise ValueError("shadow_in must consist of complementary pairs of rows, got rows that are not")
+        for name, values in self.shadow_outputs.items():
+            if len(values) != len(self.shadow_in):
+                raise ValueError(
+                    f"shadow_outputs[{name!r}] must have {len(self.shadow_in)} shadows, got {len(values)}"
+                )
+        for name, values in self.outputs.items():
+            if values.shape[-1] != len(self.ids):
+                raise ValueError(f"outputs[{name!r}] must have {len(self.ids)} records, got {values.shape[-1]}")
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets in this fold."""
+        return len(next(iter(self.outputs.values())))
+
+    @property
+    def n_shadows(self) -> int:
+        """Number of shadow models."""
+        return len(self.shadow_in)
+
+    def rehearse(self, pair: int) -> tuple[MembershipGame, Bool[Array, "2 n"]]:
+        """Let one pair of shadows play the targets before the remaining shadows, as an adversary would in training.
+
+        Args:
+            pair: which pair, 0 to `n_shadows / 2 - 1`.
+
+        Returns:
+            The game with two targets and two shadows fewer, and the membership bits `[2 n]`, which the adversary
+            knows because they are of their own models.
+        """
+        rows = np.arange(2 * pair, 2 * pair + 2)
+        rest = np.delete(np.arange(self.n_shadows), rows)
+
+        def pick(values: Mapping[str, Array], which: Array) -> dict[str, Array]:
+            return {name: array[which] for name, array in values.items()}
+
+        population = self.population
+        if population is not None:
+            population = replace(
+                population,
+                outputs=pick(population.shadow_outputs, rows),
+                shadow_outputs=pick(population.shadow_outputs, rest),
+            )
+        game = replace(
+            self,
+            outputs=pick(self.shadow_outputs, rows),
+            shadow_outputs=pick(self.shadow_outputs, rest),
+            shadow_in=self.shadow_in[rest],
+            population=population,
+        )
+        return game, self.shadow_in[rows]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Evidence of a membership attack: a higher value always means "more likely member".
+
+    Attributes:
+        ids: record ids `[n]`.
+        values: one score per target and record `[t n]`, float64, no NaN.
+    """
+
+    ids: Array
+    values: Float[Array, "t n"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Who was trained on what. No attack ever receives one.
+
+    Attributes:
+        ids: record ids `[n]`.
+        is_member: `[t n]`.
+        record: cluster of each record `[n]`: records of one cluster (a person, near-duplicates) are resampled together.
+    """
+
+    ids: Array
+    is_member: Bool[Array, "t n"]
+    record: Int[Array, " n"]
+
+
+@dataclass(frozen=True)
+class ThreatModel:
+    """The adversary in the words that are printed beside every number.
+
+    Attributes:
+        at_risk: the stage whose training records are at risk.
+        access: what the deployed model gives away.
+        shadows: models that the adversary trained himself.
+        population: records he knows to be outside every model.
+        views: transformed copies of a record that he queries.
+    """
+
+    at_risk: str
+    access: Access
+    shadows: int
+    population: int
+    views: tuple[str, ...]
+
+
+G = TypeVar("G", contravariant=True)
+E = TypeVar("E", covariant=True)
+
+
+class Attack(Protocol[G, E]):
+    """An attack: a frozen dataclass of hyperparameters with one public method.
+
+    Class attributes say what `plan`, `observe` and the report need: `paper` (authors, year, link), `control` (True for
+    the constant and the count attack, which must stay at chance). `needs` and `signals` may depend on hyperparameters.
+    Every target of a fold is judged by itself: leaving one target out must not change another's scores.
+    """
+
+    paper: ClassVar[str]
+    control: ClassVar[bool]
+
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def signals(self) -> tuple[str, ...]: ...
+
+    def run(self, game: G, rng: np.random.Generator) -> E:
+        """Attack one game; all randomness comes from `rng`."""
+        ...

@@ -1,0 +1,1 @@
+"""Statistics of leakage: arrays in, estimates out. Nothing here knows a model."""

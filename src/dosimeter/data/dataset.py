@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -48,15 +49,10 @@ class Dataset:
 
     def _problems(self) -> list[str]:
         """Every rule this data set breaks, one line each."""
-        n, problems = len(self.inputs), []
-        if n == 0:
-            return [f"{self.name}: needs at least one record, got none: check the file or the `rows` range"]
-        for column in ("labels", "ids", "persons", "groups"):
-            values = getattr(self, column)
-            if values is not None and len(values) != n:
-                problems.append(f"{self.name}: {column} must have one entry for each of {n} inputs, got {len(values)}")
+        problems = self._problems_of_form()
         if problems:
             return problems
+        n = len(self.inputs)
         if self.inputs.dtype.kind == "f" and not np.isfinite(self.inputs).all():
             rows = np.flatnonzero(~np.isfinite(self.inputs).reshape(n, -1).all(1))
             problems.append(
@@ -83,6 +79,32 @@ class Dataset:
             )
         return problems
 
+    def _problems_of_form(self) -> list[str]:
+        """Arrays that are none, of the wrong type or length."""
+        columns = ("inputs", "labels", "ids", "persons", "groups")
+        arrays = {c: getattr(self, c) for c in columns if c in columns[:3] or getattr(self, c) is not None}
+        problems = [
+            f"{self.name}: {column} must be a NumPy array, got {type(values).__name__}: use numpy.asarray"
+            for column, values in arrays.items()
+            if not isinstance(values, np.ndarray) or values.ndim == 0
+        ]
+        if problems:
+            return problems
+        n = len(self.inputs)
+        if n == 0:
+            return [f"{self.name}: needs at least one record, got none: check the file or the `rows` range"]
+        for column, values in arrays.items():
+            if column != "inputs" and values.shape != (n,):
+                problems.append(
+                    f"{self.name}: {column} must have one entry for each of {n} inputs, got shape {values.shape}: "
+                    "give each record one"
+                )
+        if self.labels.dtype.kind not in "iu":
+            problems.append(f"{self.name}: labels must be class numbers, got {self.labels.dtype}: use .astype(int)")
+        if self.inputs.dtype.kind not in "fiub":
+            problems.append(f"{self.name}: inputs must be numbers, got {self.inputs.dtype}: encode them as numbers")
+        return problems
+
     def __len__(self) -> int:
         return len(self.inputs)
 
@@ -99,12 +121,14 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over inputs, labels, ids and class names: what a cache key says about the data."""
+        """SHA-256 over all columns and the class names: what a cache key says about the data."""
         digest = hashlib.sha256()
         for array in (self.inputs, self.labels):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update("\x1f".join([*map(str, self.ids), *self.classes]).encode())
+        for texts in (self.ids, self.classes, self.persons, self.groups):
+            listed = None if texts is None else [str(text) for text in texts]
+            digest.update(json.dumps(listed).encode())
         return digest.hexdigest()
 
 

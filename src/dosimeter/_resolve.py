@@ -1,0 +1,126 @@
+"""The user's own code: finding a `package.module:function`, hashing its source, and telling its errors in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dosimeter._check import suggest
+from dosimeter.errors import AuditError, ConfigError
+
+REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""What a reference to a function looks like: dotted module, colon, name."""
+
+
+def one_line(value: object, limit: int = 300) -> str:
+    r"""Any text as one printable line: control characters are escaped, long text is cut in the middle.
+
+    >>> one_line("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+    half = limit // 2 - 2
+    return text if len(text) <= limit else f"{text[:half]} ... {text[-half:]}"
+
+
+def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callable[..., Any]:
+    """The function that `package.module:function` names.
+
+    The module is imported as Python finds it; the caller puts the folder of the audit file on `sys.path`.
+
+    Args:
+        reference: dotted module, colon, the name of a callable in it.
+        error: what to raise, so that each part of an audit file gets its own kind of error.
+
+    Returns:
+        The callable.
+
+    Raises:
+        AuditError: the reference has another form, or the module or the name is missing, or importing it failed.
+
+    >>> resolve("math:sqrt")(9.0)
+    3.0
+    """
+    if not REFERENCE.fullmatch(reference):
+        raise error(f"{one_line(reference)}: a function is written package.module:function, got {reference!r}")
+    module_name, _, name = reference.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as caught:
+        if caught.name and (module_name + ".").startswith(caught.name + "."):
+            raise error(
+                f"{reference}: the module must be importable, got no module {caught.name!r}: put {caught.name}.py "
+                "beside the audit file or install the package that has it"
+            ) from None
+        raise error(f"{reference}: importing the module failed, {describe(caught)}: install or correct it") from None
+    except (Exception, SystemExit) as caught:
+        raise error(f"{reference}: importing the module failed, {describe(caught)}: correct it") from None
+    if not hasattr(module, name):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        remedy = suggest(name, known) if known else f"define it in {module_name}"
+        raise error(f"{reference}: {module_name} must define the function, got no {name!r}: {remedy}")
+    found = getattr(module, name)
+    if not callable(found):
+        raise error(f"{reference}: must be callable, got {type(found).__name__}: name a function or a class")
+    return found  # type: ignore[no-any-return]  # callable() narrows Any to nothing that mypy can return
+
+
+def describe(caught: BaseException) -> str:
+    """An exception from the user's code in one line: type, message, and the line of their file where it arose."""
+    if isinstance(caught, SyntaxError) and caught.filename:
+        return f"{type(caught).__name__}: {one_line(caught.msg)} ({caught.filename}:{caught.lineno})"
+    place = _users_line(caught)
+    return f"{type(caught).__name__}: {one_line(caught) or 'no message'}" + (f" ({place})" if place else "")
+
+
+def _users_line(caught: BaseException) -> str | None:
+    """`file:line` of the deepest frame that is neither ours nor an installed package's, if there is one."""
+    own, standard = str(Path(__file__).parent), str(Path(traceback.__file__).parent)
+    found = None
+    for frame in traceback.extract_tb(caught.__traceback__):
+        file = frame.filename
+        if not file.startswith(("<", own, standard)) and "site-packages" not in file:
+            found = f"{file}:{frame.lineno}"
+    return found
+
+
+def source_hash(fn: Callable[..., Any]) -> str:
+    """SHA-256 of the source of the module that defines a function, for keys of what it made.
+
+    Args:
+        fn: a function, a class, a `functools.partial` of one, or a callable object.
+
+    Returns:
+        64 hexadecimal digits; any change to the file changes them.
+
+    Raises:
+        ConfigError: no source can be found (typed at a prompt, or compiled).
+
+    >>> len(source_hash(one_line))
+    64
+    """
+    while isinstance(fn, partial):
+        fn = fn.func
+    named = inspect.unwrap(fn)
+    if not hasattr(named, "__qualname__"):
+        named = type(named)
+    module = sys.modules.get(named.__module__ or "")
+    try:
+        if module is not None and getattr(module, "__file__", None):
+            source = Path(inspect.getsourcefile(module) or "").read_bytes()
+        else:
+            source = inspect.getsource(named).encode()
+    except (OSError, TypeError):
+        raise ConfigError(
+            f"{one_line(getattr(named, '__name__', named))}: the source of a user's function must be readable, "
+            "got none: define it in a .py file"
+        ) from None
+    return hashlib.sha256(source).hexdigest()

@@ -1,0 +1,146 @@
+"""The likelihood-ratio attack: compare a target's confidence with that of shadows with and without the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special
+
+from dosimeter import _check
+from dosimeter.attacks.membership import signals
+from dosimeter.games import Access, MembershipGame, Needs, Scores
+
+Array = np.ndarray[Any, Any]
+Mode = Literal["online", "offline"]
+Variance = Literal["auto", "per-record", "global", "shrunken"]
+
+_PRIOR_COUNT = 4  # pseudo-observations of the pooled variance
+_UNDERFLOW = 1e-290
+_SMALLEST_SCALE = 1e-6  # nats; below the resolution of float32 logits a spread is rounding
+
+
+@dataclass(frozen=True)
+class LiRA:
+    """Score a record by how much likelier the target's confidence is under in-shadows than under out-shadows.
+
+    Paper: Carlini, Chien, Nasr, Song, Terzis, Tramer, "Membership Inference Attacks From First Principles", 2022,
+    https://arxiv.org/abs/2112.03570, algorithm 1 and equation 4. With phi the logit-scaled confidence, per record and
+    view, means and scales from the shadows:
+
+        online:  s = log N(phi; mu_in, sigma_in^2) - log N(phi; mu_out, sigma_out^2)
+        offline: s = -log P[Z > phi],  Z ~ N(mu_out, sigma_out^2),  by the log-survival function
+
+    and the mean of s over views. `variance` chooses sigma. "per-record": by itself. "global": the pooled within-record
+    residual variance of all records, for in and out apart. "shrunken", after BaVarIA (Brännvall, 2026, https://arxiv.org/abs/2603.11799), with our prior: a
+    normal-inverse-gamma prior worth 4 observations of the pooled variance; the normal law becomes a Student law of
+    4 + k - 1 degrees of freedom and scale^2 = (4 v_pooled + sum (phi - mu)^2) / (4 + k - 1) (1 + 1/k), k shadows a side.
+    "auto": shrunken online, global offline. On a fleet of 72 perceptrons (24 targets) these had the best TPR at 1 % FPR
+    for every number of shadows from 4 to 64, per-record never; and as the number does not enter, a rehearsal with two
+    shadows fewer scores on the scale of the attack whose threshold it sets.
+    Threat model: confidences of the target; shadows of the same recipe. Online they are trained after the records are
+    known, half of them on each; offline only out-shadows are read.
+    Deviations: mu is the mean (paper) and not the median (code); offline is the one-sided tail of equation 4, not the
+    code's two-sided density, which calls unusually *low* confidence a member; the global variance is that within
+    records, not around the grand mean, and in and out do not share it; scales have a floor of 1e-6 nats.
+    Cost: O(q (s + t) n); no loop over records.
+
+    Attributes:
+        mode: whether in-shadows are read.
+        variance: how the scale is estimated.
+    """
+
+    paper: ClassVar[str] = "Carlini et al., 2022, https://arxiv.org/abs/2112.03570"
+    control: ClassVar[bool] = False
+
+    mode: Mode = "online"
+    variance: Variance = "auto"
+
+    def __post_init__(self) -> None:
+        for name, allowed in {"mode": get_args(Mode), "variance": get_args(Variance)}.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name} must be known, got {value!r}: {_check.suggest(str(value), allowed)}")
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities, and two shadows a side, for one has no variance."""
+        return Needs(Access.PROBS, in_shadows=2 if self.mode == "online" else 0, out_shadows=2)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The logit-scaled confidence at temperature 1."""
+        return ("logit_confidence",)
+
+    def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
+        """Score all records of a game; `rng` is not used.
+
+        Raises:
+            ValueError: too few shadows, or a signal is missing or not finite.
+        """
+        signals.require(game, self)
+        targets, shadows = game.outputs["logit_confidence"], game.shadow_outputs["logit_confidence"]
+        variance = self.variance
+        if variance == "auto":
+            variance = "shrunken" if self.mode == "online" else "global"
+        total = np.zeros((game.n_targets, len(game.ids)))
+        for view in range(targets.shape[1]):
+            phi = targets[:, view]
+            inside, outside = signals.split(shadows[:, view], game.shadow_in)
+            null = _fit(outside, variance)
+            if self.mode == "online":
+                total += _log_density(_fit(inside, variance), phi) - _log_density(null, phi)
+            else:
+                total -= _log_survival(null, phi)
+        return Scores(game.ids, total / targets.shape[1])
+
+
+@dataclass(frozen=True)
+class _Law:
+    """A normal or Student law per record."""
+
+    mean: Float[Array, " n"]
+    scale: Float[Array, " n"]
+    freedom: float  # infinite for the normal law
+
+
+def _fit(values: Float[Array, "k n"], variance: Variance) -> _Law:
+    """Estimate each record's law from its k shadows."""
+    k, n = values.shape
+    mean = values.mean(axis=0)
+    squares = ((values - mean) ** 2).sum(axis=0)
+    pooled = squares.sum() / max((k - 1) * n, 1)
+    freedom = np.inf
+    if variance == "global":
+        square = np.full(n, pooled)
+    elif variance == "per-record":
+        square = squares / (k - 1)
+    else:
+        freedom = float(_PRIOR_COUNT + k - 1)
+        square = (_PRIOR_COUNT * pooled + squares) / freedom * (1 + 1 / k)
+    return _Law(mean, np.maximum(np.sqrt(square), _SMALLEST_SCALE), freedom)
+
+
+def _log_density(law: _Law, phi: Float[Array, "t n"]) -> Float[Array, "t n"]:
+    """Log-density without the constants that in and out share: both have k shadows, so the same degrees of freedom."""
+    z = (phi - law.mean) / law.scale
+    kernel = -(z**2) / 2 if np.isinf(law.freedom) else -(law.freedom + 1) / 2 * np.log1p(z**2 / law.freedom)
+    result: Array = kernel - np.log(law.scale)
+    return result
+
+
+def _log_survival(law: _Law, phi: Float[Array, "t n"]) -> Float[Array, "t n"]:
+    """Log-probability of a value above phi, finite however far out."""
+    z = (phi - law.mean) / law.scale
+    if np.isinf(law.freedom):
+        result: Array = special.log_ndtr(-z)
+        return result
+    below = special.stdtr(law.freedom, -np.abs(z))
+    tail = np.log(np.maximum(below, _UNDERFLOW))
+    far = below < _UNDERFLOW
+    # The incomplete beta function as a series in y: far out the tail itself underflows, its logarithm does not.
+    half, y = law.freedom / 2, law.freedom / (law.freedom + z[far] ** 2)
+    series = special.hyp2f1(half + 0.5, 1, half + 1, y)
+    tail[far] = half * np.log(y) + np.log1p(-y) / 2 - np.log(2 * half) - special.betaln(half, 0.5) + np.log(series)
+    return np.where(z > 0, tail, np.log1p(-below))

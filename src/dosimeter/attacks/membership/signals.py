@@ -1,0 +1,91 @@
+"""What the membership attacks share: fitness of a game, confidences in log space, shadows by membership.
+
+Axes: `m` models (targets or shadows), `q` views (view 0 is the record itself), `n` records.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dosimeter import _check
+from dosimeter.games import Attack, MembershipGame, Scores
+
+Array = np.ndarray[Any, Any]
+
+_BLOCK = 16_384  # records at a time, so that the intermediate arrays stay in cache and memory does not grow with n
+
+
+def require(game: MembershipGame, attack: Attack[MembershipGame, Scores]) -> None:
+    """Refuse a game that lacks what an attack needs, before anything is computed.
+
+    Raises:
+        ValueError: too few shadows or population records, a missing signal, or a signal with non-finite values.
+    """
+    name, needs = type(attack).__name__, attack.needs
+    each = game.n_shadows // 2  # complementary pairs: every record is in one row of each
+    wanted = {"in": needs.in_shadows, "out": needs.out_shadows}
+    for side, fewest in wanted.items():
+        if each < fewest:
+            raise ValueError(
+                f"{name} needs at least {fewest} {side}-shadows per record, got {each}: train {2 * fewest} shadows"
+            )
+    population = game.population if needs.population else None
+    if needs.population and (population is None or len(population.ids) < needs.population):
+        size = 0 if population is None else len(population.ids)
+        raise ValueError(f"{name} needs at least {needs.population} population records, got {size}: set more aside")
+    shadows_used = max(wanted.values()) > 0
+    for signal in attack.signals:
+        tables = {"outputs": game.outputs}
+        tables |= {"shadow_outputs": game.shadow_outputs} if shadows_used else {}
+        if population is not None:
+            tables |= {"population.outputs": population.outputs, "population.shadow_outputs": population.shadow_outputs}
+        for table, values in tables.items():
+            if signal not in values:
+                raise ValueError(f"{name} needs the signal {signal!r} in {table}, got {', '.join(values) or 'none'}")
+            _check.finite(f"{table}[{signal!r}]", values[signal])
+
+
+def log_confidence(phi: Array) -> Array:
+    """Log-probability of the label from the logit-scaled confidence, `-softplus(-phi)`, exact at both ends.
+
+    Args:
+        phi: log p_y - log(1 - p_y), nats, any shape.
+
+    >>> log_confidence(np.array([-800.0, 0.0, 40.0])).tolist()
+    [-800.0, -0.6931471805599453, -4.248354255291589e-18]
+    """
+    result: Array = -np.logaddexp(0.0, -phi)
+    return result
+
+
+def log_mean_confidence(phi: Float[Array, "m q n"]) -> Float[Array, " n"]:
+    """Log of the mean probability of the label over models and views; no underflow at 0 and no rounding at 1."""
+    mean = np.empty(phi.shape[-1])
+    for start in range(0, phi.shape[-1], _BLOCK):
+        part = slice(start, start + _BLOCK)
+        logs = log_confidence(phi[..., part].reshape(-1, *mean[part].shape))
+        top = logs.max(axis=0)
+        mean[part] = top + np.log1p(np.expm1(logs - top).mean(axis=0))
+    return mean
+
+
+def split(
+    values: Float[Array, "s *rest"], shadow_in: Bool[Array, "s n"]
+) -> tuple[Float[Array, "k *rest"], Float[Array, "k *rest"]]:
+    """Sort the shadows' values of each record into those of in-shadows and those of out-shadows.
+
+    Complementary pairs make this one choice per pair, so that both parts are rectangular, `k = s / 2`.
+
+    Args:
+        values: `[s n]` or `[s q n]`.
+        shadow_in: which shadow trained on which record.
+
+    Returns:
+        In-shadows' and out-shadows' values, `[k n]` or `[k q n]`.
+    """
+    first = shadow_in[0::2] if values.ndim == 2 else shadow_in[0::2, None]
+    even, odd = values[0::2], values[1::2]
+    return np.where(first, even, odd), np.where(first, odd, even)

@@ -1,0 +1,169 @@
+"""Data sets from arrays: what `.npz` files, tables and the user's functions have in common."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dosimeter._check import suggest
+from dosimeter._resolve import one_line
+from dosimeter.data.dataset import Array, Dataset, content_ids
+from dosimeter.data.labels import encode_labels
+from dosimeter.data.options import Request, told
+from dosimeter.errors import DataError
+
+NAMES = {
+    "inputs": ("inputs", "x", "images"),
+    "labels": ("labels", "y"),
+    "ids": ("ids",),
+    "persons": ("persons",),
+    "groups": ("groups",),
+}
+"""Column of a data set to the array names that an `.npz` may use for it."""
+
+
+def load_npz(path: Path, request: Request) -> Dataset:
+    """An `.npz` with `inputs` and `labels` (also x and y, images and labels) and perhaps ids, persons, groups.
+
+    Args:
+        path: the file; nothing in it is unpickled.
+        request: rows, `classes`, `noun`.
+
+    Returns:
+        Images `[n c h w]` uint8 stay so (`[n h w]` gets an axis); other numbers become float32.
+
+    Raises:
+        DataError: the file is damaged, holds pickled objects, or lacks an array.
+    """
+    request.only("classes", "noun")
+    with told(request.name, "write it again with numpy.savez"):
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError(f"{request.name}: must hold named arrays, got a single one: write it with numpy.savez")
+        with archive:
+            chosen = _choose(archive.files, request.name)
+            arrays = {column: _read(archive, key, request.name) for column, key in chosen.items()}
+    return assemble(arrays, request)
+
+
+def _choose(files: list[str], name: str) -> dict[str, str]:
+    """Which array serves as which column."""
+    if {"blob", "off", "label"} <= set(files):
+        raise DataError(f"{name}: this is CIFAR-10 packed as JPEG, got it as plain arrays: write cifar10:{name}")
+    chosen, known = {}, [key for keys in NAMES.values() for key in keys]
+    for column, keys in NAMES.items():
+        there = [key for key in keys if key in files]
+        if len(there) > 1:
+            raise DataError(f"{name}: must hold one array of {column}, got {' and '.join(there)}: keep one of them")
+        if not there and column in ("inputs", "labels"):
+            listed = one_line(", ".join(files)) or "no array"
+            raise DataError(f"{name}: needs an array {column!r}, got {listed}: name it {' or '.join(keys)}")
+        if there:
+            chosen[column] = there[0]
+    for key in sorted(set(files) - set(known)):
+        raise DataError(f"{name}: array {one_line(key)!r} has no use here: {suggest(key, known)}")
+    return chosen
+
+
+def _read(archive: Mapping[str, Array], key: str, name: str) -> Array:
+    """One array, damaged ones and pickled objects refused."""
+    try:
+        return archive[key]
+    except ValueError as caught:
+        if "allow_pickle" not in str(caught):
+            raise
+        raise DataError(
+            f"{name}: array {key!r} must hold numbers or text, got Python objects, which are not unpickled: "
+            "convert it, for example with .astype(str)"
+        ) from None
+    except (zipfile.BadZipFile, EOFError) as caught:
+        raise DataError(f"{name}: array {key!r} is damaged, got {one_line(caught)}: copy the file again") from None
+
+
+def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record") -> Dataset:
+    """A data set from raw columns: labels are encoded, ids made where none are given, rows taken.
+
+    Class numbers and ids come from the whole source, so they do not depend on the rows asked for.
+
+    Args:
+        arrays: `inputs` `[n ...]`, `labels` `[n]`, and perhaps `ids`, `persons`, `groups` `[n]`.
+        request: name, rows, `classes` and `noun`.
+        noun: what a record is called unless the request says.
+
+    Raises:
+        DataError: see `Dataset`; also for shapes and types that cannot be inputs.
+    """
+    name = request.name
+    inputs = as_inputs(arrays["inputs"], name)
+    raw = arrays["labels"]
+    lengths = {column: len(array) for column, array in arrays.items() if array.ndim}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{length} {column}" for column, length in lengths.items())
+        raise DataError(f"{name}: columns must have equal lengths, got {listed}: give each record one of each")
+    labels, classes = encode_labels(raw, name, request.options.classes)
+    texts = {
+        column: as_text(arrays[column], column, name) for column in ("ids", "persons", "groups") if column in arrays
+    }
+    ids = texts.get("ids")
+    whole = Dataset(
+        inputs=inputs,
+        labels=labels,
+        classes=classes,
+        ids=content_ids(inputs, np.array(classes)[labels]) if ids is None else ids,
+        persons=texts.get("persons"),
+        groups=texts.get("groups"),
+        noun=request.options.noun or noun,
+        name=name,
+    )
+    rows = request.rows.within(len(whole), name)
+    return whole if len(rows) == len(whole) else whole.take(np.array(rows))
+
+
+def as_inputs(values: Array, name: str) -> Array:
+    """Inputs in the types that models take: uint8 images `[n c h w]` stay, all other numbers become float32.
+
+    Raises:
+        DataError: text or objects, fewer than two axes, no features, or channels last.
+    """
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{name}: inputs must be numbers, got {values.dtype}: encode them as numbers")
+    if values.ndim < 2 or (len(values) and 0 in values.shape):
+        raise DataError(
+            f"{name}: inputs must have shape (n, features...), got {values.shape}: "
+            "give each record at least one feature"
+        )
+    if values.ndim == 4 and values.shape[1] not in (1, 3) and values.shape[3] in (1, 3, 4):
+        raise DataError(
+            f"{name}: images must have shape (n, channels, height, width), got {values.shape}: "
+            "move the channels with .transpose(0, 3, 1, 2)"
+        )
+    if values.dtype == np.uint8 and values.ndim in (3, 4):
+        return values[:, None] if values.ndim == 3 else values
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float32)
+    lost = ~np.isfinite(small) & np.isfinite(values)
+    if lost.any():
+        row = int(np.flatnonzero(lost.reshape(len(values), -1).any(1))[0])
+        raise DataError(f"{name}: inputs must fit float32, got {values[lost][0]} in row {row}: rescale the feature")
+    return small
+
+
+def as_text(values: Array, column: str, name: str) -> Array:
+    """Ids, persons or groups as text `[n]`, none missing."""
+    if values.ndim != 1:
+        raise DataError(f"{name}: {column} must have shape (n,), got {values.shape}: give one entry per record")
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "backslashreplace")
+    if values.dtype.kind == "U":
+        missing = np.char.strip(values) == ""
+    else:
+        missing = np.array([v is None or v != v or str(v).strip() == "" for v in values.tolist()], bool)
+    if missing.any():
+        raise DataError(
+            f"{name}: {column} must not be empty, got none in row {int(np.argmax(missing))} "
+            f"({int(missing.sum())} such records): fill them in or leave the whole column out"
+        )
+    return values if values.dtype.kind == "U" else np.array([str(v) for v in values.tolist()], dtype=str)

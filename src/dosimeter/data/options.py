@@ -1,0 +1,120 @@
+"""What may be asked of a data source: options, the range of rows, and one object that carries both to a loader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from dosimeter._check import suggest
+from dosimeter._resolve import one_line
+from dosimeter.errors import DataError
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read a data source. Every option has its natural value; a source refuses options it does not read.
+
+    Attributes:
+        classes: names of all classes in order, if the file need not contain each of them.
+        label: column of the labels (tables, Hugging Face).
+        id: column of the record ids; by default `id` if there is such a column.
+        person: column that says whose record it is; by default `person` if there is one.
+        group: column with a group for separate reporting; by default `group` if there is one.
+        inputs: column of the images (Hugging Face); by default the only one.
+        split: which part of a Hugging Face data set.
+        size: height and width to which images of class folders are resized; by default all must have one size.
+        noun: what one record is called in the report, in the singular.
+    """
+
+    classes: tuple[str, ...] | None = None
+    label: str = "label"
+    id: str | None = None
+    person: str | None = None
+    group: str | None = None
+    inputs: str | None = None
+    split: str | None = None
+    size: tuple[int, int] | None = None
+    noun: str | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A range of records, counted from 0, the end excluded; `stop` None means to the end."""
+
+    start: int = 0
+    stop: int | None = None
+
+    def within(self, n: int, name: str) -> range:
+        """The row numbers, given that there are n.
+
+        Raises:
+            DataError: the range starts or ends beyond the last record.
+        """
+        stop = n if self.stop is None else self.stop
+        if stop > n or self.start >= n:
+            raise DataError(
+                f"{name}: rows must lie in 0:{n}, got {self.start}:{'' if self.stop is None else self.stop}: "
+                f"there are {n} records"
+            )
+        return range(self.start, stop)
+
+
+def parse_rows(text: str | None, name: str) -> Rows:
+    """The range that `"a:b"` means; either end may be left out.
+
+    Raises:
+        DataError: another form, a negative number, or an empty range.
+
+    >>> parse_rows("100:", "data")
+    Rows(start=100, stop=None)
+    """
+    if text is None:
+        return Rows()
+    found = re.fullmatch(r"\s*(\d{0,18})\s*:\s*(\d{0,18})\s*", text, re.ASCII)
+    rows = Rows(int(found[1] or 0), int(found[2]) if found[2] else None) if found else None
+    if rows is None or (rows.stop is not None and rows.stop <= rows.start):
+        raise DataError(
+            f"{name}: rows must be a range 'a:b' with 0 <= a < b, got {text!r}: write for example '0:1000' or '1000:'"
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a loader is told: the name that messages and the report use, the rows, the options and the seed."""
+
+    name: str
+    rows: Rows = field(default_factory=Rows)
+    options: Options = field(default_factory=Options)
+    seed: int = 0
+
+    def only(self, *names: str) -> None:
+        """Refuse options that are set but not read by this source.
+
+        Raises:
+            DataError: an option other than `names` is set.
+        """
+        for option in fields(self.options):
+            if option.name not in names and getattr(self.options, option.name) != option.default:
+                remedy = suggest(option.name, names) if names else "remove it"
+                raise DataError(f"{self.name}: this source has no option {option.name!r}: {remedy}")
+
+
+@contextmanager
+def told(place: str, remedy: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+    """Turn exceptions of a reader into one DataError that names the place; a DataError passes."""
+    try:
+        yield
+    except DataError:
+        raise
+    except kinds as caught:
+        message = one_line(caught) or "no message"
+        raise DataError(f"{place}: must be readable, got {type(caught).__name__}: {message}: {remedy}") from None
+
+
+def shown(path: Path) -> str:
+    """A path as one printable line."""
+    return one_line(path, limit=500)

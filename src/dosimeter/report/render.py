@@ -1,0 +1,216 @@
+"""result.json and provenance.json in, one self-contained HTML file out: no script, nothing fetched, nothing computed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from dosimeter.errors import StoreError
+from dosimeter.report import adversary, plots, schema, view, words
+
+PROVENANCE_LABELS: Mapping[str, str] = {
+    "dosimeter": "dosimeter version",
+    "git": "Git revision",
+    "started": "Started",
+    "finished": "Finished",
+    "seconds": "Duration (seconds)",
+    "hardware": "Hardware",
+    "versions": "Versions",
+    "seed": "Seed",
+    "seeds": "Seeds",
+}
+
+
+def write_report(folder: Path) -> Path:
+    """Render a run folder's result.json, with its provenance.json if there is one, to report.html.
+
+    Args:
+        folder: run folder; the file is replaced in one step, so that a reader never meets half a report.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        StoreError: result.json is missing, of an unknown version or broken; or a file cannot be read or written.
+    """
+    result = _read(folder / "result.json", "run `dosimeter measure` first")
+    broken = schema.problems(result)
+    if broken:
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        raise StoreError(f"result.json: {broken[0]}{more}")
+    path = folder / "provenance.json"
+    provenance = _read(path, "remove the file") if path.exists() else {}
+    if not isinstance(provenance, Mapping):
+        raise StoreError("provenance.json: must be object, got something else: remove the file or run again")
+    page = render(result, provenance)
+    report, partial = folder / "report.html", folder / f".report.html.{os.getpid()}"
+    try:
+        partial.write_text(page, encoding="utf-8", newline="\n")
+        partial.replace(report)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"report.html: could not be written: {error.strerror}") from error
+    return report
+
+
+def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """The report as one HTML page, the same bytes for the same input.
+
+    Args:
+        result: the content of a valid result.json (see `schema.problems`).
+        provenance: the content of provenance.json; every key is optional.
+    """
+    rows, scale = view.attacks(result)
+    names = {attack["id"]: attack["name"] for attack in result["attacks"]}
+    main = view.find(result, result["verdict"]["attack"], "tpr", fpr=result["verdict"]["fpr"], threshold="shadow")
+    context: dict[str, object] = {
+        "result": result,
+        "names": names,
+        "badge": view.badge(result),
+        "headline": view.headline(result),
+        "p_values": [
+            (name, f"{result['verdict'][key]:.2g}")
+            for name, key in (("members recognised", "p_tpr"), ("AUC", "p_auc"))
+            if result["verdict"][key] is not None
+        ],
+        "stages": adversary.chain(result),
+        "facts": adversary.facts(result),
+        "attacks": rows,
+        "scale": words.percent(scale),
+        "fpr": words.percent(result["verdict"]["fpr"]),
+        "attack_name": names.get(result["verdict"]["attack"], "no attack"),
+        "basis": view.basis(main) if main is not None else "",
+        "ladder": view.ladder(result),
+        "wagers": view.wagers(result),
+        "utility": [(words.SPLITS[row["split"]], row, view.rate(row)) for row in result["utility"]],
+        "gates": sorted(result["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
+        "null_audit": _null_audit(result, names),
+        "glossary": [*adversary.GLOSSARY, *_methods(result)],
+        "provenance": provenance_rows(provenance),
+        "definitions": _definitions(provenance),
+        **_figures(result, names),
+    }
+    return _environment().get_template("report.html.j2").render(context)
+
+
+def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What is known about a run, as label and (name, text) pairs: known keys first, then the others, none left out.
+
+    >>> provenance_rows({"z": 1, "git": {"revision": "abc"}})
+    [('Git revision', [('revision', 'abc')]), ('z', [('', '1')])]
+    """
+    known = [key for key in PROVENANCE_LABELS if key in provenance]
+    others = sorted(key for key in provenance if key not in PROVENANCE_LABELS and key != "definitions")
+    rows = []
+    for key in [*known, *others]:
+        value = provenance[key]
+        pairs = (
+            [(str(k), _plain(value[k])) for k in sorted(value)] if isinstance(value, Mapping) else [("", _plain(value))]
+        )
+        rows.append((PROVENANCE_LABELS.get(key, key), pairs))
+    return rows
+
+
+def _plain(value: object) -> str:
+    """A value of the provenance: integers without thousands, as seeds are copied by hand."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else words.setting(value)
+
+
+def _definitions(provenance: Mapping[str, Any]) -> list[tuple[str, Markup]]:
+    """What was hashed, by name, as indented JSON."""
+    definitions = provenance.get("definitions") or {}
+    items = definitions.items() if isinstance(definitions, Mapping) else enumerate(definitions)
+    found = []
+    for name, value in sorted((str(name), value) for name, value in items):
+        text = value if isinstance(value, str) else json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+        found.append((name, Markup("\n").join(escape(words.visible(line)) for line in text.splitlines())))
+    return found
+
+
+def _methods(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Glossary entries for the interval methods that occur."""
+    rows = [*result["estimates"], *result["utility"]]
+    return [
+        (f"Interval method “{name}”", meaning[:1].upper() + meaning[1:] + ".")
+        for name, meaning in words.methods(row["method"] for row in rows)
+    ]
+
+
+def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, view.Measure, str]]:
+    """Attack, AUC at a made-up membership, status."""
+    rows = []
+    for row in result["null_audit"]:
+        measure = view.Measure("not measured", ok=False)
+        if row["auc"] is not None:
+            ends = "" if row["low"] is None else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
+            measure = view.Measure(words.decimal(row["auc"]), ends)
+        rows.append((names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"]))
+    return rows
+
+
+def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
+    """ROC with its legend, and histograms; empty where there is nothing to draw."""
+    attacks, smallest, main = view.drawn(result), view.smallest_fpr(result), result["verdict"]["attack"]
+    roc, legend = Markup(""), []
+    if attacks and smallest is not None:
+        control = bool(attacks[-1]["control"]) and len(attacks) > 1
+        curves = [result["curves"][attack["id"]] for attack in attacks]
+        title = "ROC: members recognised against false accusations"
+        roc = Markup(plots.roc(curves, smallest=smallest, control=control, title=title))
+        for index, attack in enumerate(attacks):
+            series = 0 if attack["control"] and index else index + 1
+            auc = view.auc(view.find(result, attack["id"], "auc"))
+            legend.append((series, names[attack["id"]], f"AUC {auc.value}" if auc.ok else ""))
+    bars = result["histograms"].get(main)
+    histogram = Markup("")
+    if bars and sum(bars["members"]) and sum(bars["nonmembers"]):
+        histogram = Markup(plots.histogram(bars, title="Scores of members and non-members"))
+    begin = words.percent(smallest) if smallest is not None else ""
+    return {"roc": roc, "legend": legend, "histogram": histogram, "axes_begin": begin}
+
+
+@cache
+def _environment() -> Environment:
+    """Templates with escaping always on; a missing name or an absent value is an error, never a blank or a "None"."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = words.visible
+    return environment
+
+
+def _printable(value: object) -> object:
+    """What a template may print: text with hidden characters spelled out, numbers, markup of our own; never None."""
+    if value is None:
+        raise ValueError("the report must not print an absent value, got None")
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return words.visible(value)
+    return value
+
+
+def _read(path: Path, remedy: str) -> Any:
+    """JSON from a file; NaN and infinity, which JSON does not know, are refused."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"holds {constant}")
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except FileNotFoundError as error:
+        raise StoreError(f"{path.name}: not found in the run folder: {remedy}") from error
+    except OSError as error:
+        raise StoreError(f"{path.name}: could not be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"{path.name}: is not valid JSON ({error}): {remedy}") from error

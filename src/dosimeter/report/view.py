@@ -1,0 +1,287 @@
+"""From result.json to what the page says, row by row. Picks, orders and words; measures nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dosimeter.report import words
+
+LADDER = (0.1, 0.01, 0.001, 0.0001)
+NO_VALUE: Mapping[str, str] = {
+    "not_resolvable": "not resolvable",
+    "refused": "not run",
+    "withdrawn": "withdrawn",
+}
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number as text: value, the ends of its interval, a remark; `ok` is False if there is no number."""
+
+    value: str
+    ends: str = ""
+    note: str = ""
+    ok: bool = True
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An interval as percent of the width of a strip, and where guessing stands."""
+
+    left: str
+    width: str
+    mark: str
+    guess: str
+
+
+@dataclass(frozen=True)
+class AttackRow:
+    """One attack: its rate at the leading false positive rate, the rate reached, its AUC."""
+
+    name: str
+    mode: str
+    paper: str
+    settings: str
+    control: bool
+    headline: bool
+    refused: str
+    tpr: Measure
+    reached: Measure
+    auc: Measure
+    bar: Bar | None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One false positive rate of the ladder."""
+
+    fpr: str
+    tpr: Measure
+    reached: Measure
+    oracle: Measure
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The two ends of the verdict, and the words around them."""
+
+    tpr: Measure
+    low: str
+    high: str
+    reached: Measure
+    fpr: str
+    basis: str
+    bar: Bar | None
+
+
+@dataclass(frozen=True)
+class Wager:
+    """What an accusation is worth where a given share of the candidates was used."""
+
+    prior: str
+    wrong: str
+    ends: str
+    note: str
+
+
+NOTHING = Measure("not measured", ok=False)
+
+
+def same(a: float | None, b: float | None) -> bool:
+    """Two nominal rates are the same, or both are absent."""
+    return a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-9)
+
+
+def find(result: Row, attack: str | None, metric: str, **wanted: Any) -> Row | None:
+    """The estimate of one attack without defense or group, or None. Rates are compared as numbers."""
+    for row in result["estimates"]:
+        if row["attack"] != attack or row["metric"] != metric or row["variant"] != "none" or row["group"] is not None:
+            continue
+        if all(same(row[k], v) if k in ("fpr", "prior") else row[k] == v for k, v in wanted.items()):
+            found: Row = row
+            return found
+    return None
+
+
+def rate(row: Row | None) -> Measure:
+    """A share in percent."""
+    if row is None:
+        return NOTHING
+    if row.get("status", "ok") != "ok":
+        return Measure(NO_VALUE[row["status"]], note=row.get("reason", ""), ok=False)
+    spread = row["high"] - row["low"]
+    ends = words.percent_range(row["low"], row["high"])
+    return Measure(words.percent(row["value"], spread=spread or None), ends, row.get("reason", ""))
+
+
+def reached(row: Row | None) -> Measure:
+    """The false positive rate that a shadow threshold reached on the audited model."""
+    if row is None or row.get("status") != "ok" or row.get("fpr_reached") is None:
+        return Measure("", ok=False)
+    low, high = row.get("fpr_low"), row.get("fpr_high")
+    if low is None or high is None:
+        return Measure(words.percent(row["fpr_reached"]))
+    return Measure(words.percent(row["fpr_reached"], spread=(high - low) or None), words.percent_range(low, high))
+
+
+def auc(row: Row | None) -> Measure:
+    """An AUC with three decimals."""
+    if row is None or row.get("status", "ok") != "ok":
+        return rate(row)
+    return Measure(words.decimal(row["value"]), f"{words.decimal(row['low'])} to {words.decimal(row['high'])}")
+
+
+def bar(row: Row | None, scale: float) -> Bar | None:
+    """The strip of an interval; None where there is no number."""
+    if row is None or row["status"] != "ok":
+        return None
+
+    def at(share: float) -> str:
+        return f"{100 * min(1.0, share / scale):.2f}%"
+
+    return Bar(at(row["low"]), at(row["high"] - row["low"]), at(row["value"]), at(row["fpr"]))
+
+
+def scale_of(rows: Iterable[Row | None]) -> float:
+    """The end of the strips' common axis: the least round share that holds every interval."""
+    top = max((row["high"] for row in rows if row is not None and row["status"] == "ok"), default=1.0)
+    rounds = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+    return next((end for end in rounds if end >= top), 1.0)
+
+
+def basis(row: Row) -> str:
+    """What an estimate rests on: level, method, decisions, records, targets."""
+    parts = [
+        f"{words.percent(row['level'])} interval ({row['method']})",
+        words.count(row["n_members"], "member decision"),
+        words.count(row["n_nonmembers"], "distinct unused record"),
+        "1 target: this trained model only" if row["n_targets"] == 1 else f"{row['n_targets']:,} targets",
+    ]
+    return " · ".join(parts)
+
+
+def headline(result: Row) -> Headline:
+    """Shown at least, not excluded up to: the headline attack at the leading rate with the shadow threshold."""
+    verdict = result["verdict"]
+    row = find(result, verdict["attack"], "tpr", fpr=verdict["fpr"], threshold="shadow")
+    measure = rate(row)
+    if verdict["status"] == "withdrawn":
+        measure = Measure("withdrawn", note=measure.note, ok=False)
+    if row is None or not measure.ok:
+        return Headline(measure, "", "", Measure("", ok=False), words.percent(verdict["fpr"]), "", None)
+    spread = row["high"] - row["low"]
+    low, high = (words.percent(row[end], spread=spread) for end in ("low", "high"))
+    strip = bar(row, scale_of([row, {"status": "ok", "high": 4 * row["fpr"]}]))
+    return Headline(measure, low, high, reached(row), words.percent(verdict["fpr"]), basis(row), strip)
+
+
+def badge(result: Row) -> str:
+    """The verdict in few words; "not shown" never without what was tried and what it could have missed."""
+    verdict, threat, main = result["verdict"], result["threat"], headline(result)
+    tried = words.count(threat["shadows"], "shadow model")
+    if verdict["status"] == "not_shown":
+        missed = f"; up to {main.high} not excluded" if main.high else ""
+        return f"Not shown with {tried}{missed}"
+    return {
+        "shown": f"Leak shown with {tried}",
+        "not_resolvable": "Not resolvable with this much data",
+        "withdrawn": "Withdrawn: a validity check failed",
+    }[verdict["status"]]
+
+
+def attacks(result: Row) -> tuple[list[AttackRow], float]:
+    """The table of attacks, headline first, controls and refused ones last, and the end of the strips' axis."""
+    fpr = result["verdict"]["fpr"]
+    order = sorted(result["attacks"], key=lambda a: (a["status"] == "refused", a["control"], not a["headline"]))
+    tprs = {a["id"]: find(result, a["id"], "tpr", fpr=fpr, threshold="shadow") for a in order}
+    scale = scale_of(tprs.values())
+    rows = []
+    for attack in order:
+        refused = attack["status"] != "ok"
+        reason = attack["reason"] or "no reason was given"
+        tpr = tprs[attack["id"]]
+        rows.append(
+            AttackRow(
+                name=attack["name"],
+                mode=attack["mode"] or "",
+                paper=attack["paper"],
+                settings=", ".join(f"{k} {words.setting(v)}" for k, v in sorted(attack["settings"].items())),
+                control=attack["control"],
+                headline=attack["headline"],
+                refused=f"{NO_VALUE.get(attack['status'], attack['status'])}: {reason}" if refused else "",
+                tpr=rate(tpr),
+                reached=reached(tpr),
+                auc=auc(find(result, attack["id"], "auc")),
+                bar=bar(tpr, scale),
+            )
+        )
+    return rows, scale
+
+
+def ladder(result: Row) -> list[Rung]:
+    """The headline attack at falling false positive rates."""
+    attack = result["verdict"]["attack"]
+    extra = {row["fpr"] for row in result["estimates"] if row["attack"] == attack and row["metric"] == "tpr"}
+    rates = [*LADDER, *(f for f in extra if f is not None and not any(same(f, known) for known in LADDER))]
+    rungs = []
+    for fpr in sorted(rates, reverse=True):
+        row = find(result, attack, "tpr", fpr=fpr, threshold="shadow")
+        oracle = rate(find(result, attack, "tpr", fpr=fpr, threshold="oracle"))
+        if row is not None and row["status"] == "not_resolvable":
+            least = words.percent(words.certifiable(row["n_nonmembers"]))
+            note = row["reason"] or (
+                f"{words.count(row['n_nonmembers'], 'distinct unused record')} can certify {least} at the smallest"
+            )
+            rungs.append(Rung(words.percent(fpr), Measure("not resolvable", note=note, ok=False), reached(row), oracle))
+        else:
+            rungs.append(Rung(words.percent(fpr), rate(row), reached(row), oracle))
+    return rungs
+
+
+def wagers(result: Row) -> list[Wager]:
+    """Precision of the headline attack at the leading rate, as wrong accusations, the commonest prior first."""
+    attack, fpr = result["verdict"]["attack"], result["verdict"]["fpr"]
+    priors = {
+        row["prior"]
+        for row in result["estimates"]
+        if row["attack"] == attack and row["metric"] == "precision" and row["prior"] is not None
+    }
+    found = []
+    for prior in sorted(priors, reverse=True):
+        row = find(result, attack, "precision", prior=prior, fpr=fpr) or find(result, attack, "precision", prior=prior)
+        if row is None or row["status"] != "ok":
+            status = "not_resolvable" if row is None else row["status"]
+            found.append(Wager(words.one_in(prior), "", "", f"{NO_VALUE[status]}. {row['reason'] if row else ''}"))
+            continue
+        ends = words.percent_range(1 - row["high"], 1 - row["low"])
+        found.append(Wager(words.one_in(prior), words.wrong_of(row["value"]), ends, row["reason"]))
+    return found
+
+
+def drawn(result: Row) -> list[Row]:
+    """Attacks whose curves are drawn: the headline, the two next by AUC, one control last; empty without a headline."""
+    curves = result["curves"]
+
+    def by_auc(attack: Row) -> float:
+        row = find(result, attack["id"], "auc")
+        return -1.0 if row is None or row["value"] is None else float(row["value"])
+
+    have = [a for a in result["attacks"] if a["id"] in curves and len(curves[a["id"]]["fpr"])]
+    first = [a for a in have if a["id"] == result["verdict"]["attack"]]
+    others = [a for a in sorted(have, key=by_auc, reverse=True) if not a["control"] and a not in first]
+    return [*first, *others[:2], *[a for a in have if a["control"] and a not in first][:1]] if first else []
+
+
+def smallest_fpr(result: Row) -> float | None:
+    """The least rung of the ladder that is resolvable for the headline attack: there the plot's axes begin."""
+    attack = result["verdict"]["attack"]
+    rates = [
+        row["fpr"]
+        for row in result["estimates"]
+        if row["attack"] == attack and row["metric"] == "tpr" and row["status"] == "ok" and row["fpr"]
+    ]
+    return max(LADDER[-1], min(rates)) if rates and min(rates) < 1 else None

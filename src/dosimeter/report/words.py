@@ -1,0 +1,190 @@
+"""Numbers and names as text: percentages with sensible digits, plain words, and names that cannot disguise themselves."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+SPACE = "\u00a0"
+LESS = "fewer than 1 of 1,000"
+
+ACCESS: Mapping[str, str] = {
+    "labels": "the predicted class of each query, and no score",
+    "topk": "the highest few scores of each query",
+    "probs": "the probability of every class, for each query",
+    "logits": "the raw score (logit) of every class, for each query",
+    "features": "the features inside the model, for each query",
+    "updates": "the updates that are exchanged in training",
+    "weights": "the model itself: all its weights",
+}
+ALIASES: Mapping[str, str] = {"probabilities": "probs", "top-k": "topk", "top_k": "topk", "label": "labels"}
+
+METHODS: Mapping[str, str] = {
+    "clopper": "exact binomial interval for a rate (Clopper and Pearson); speaks of this trained model only",
+    "wilson": "binomial interval for a rate (Wilson); speaks of this trained model only",
+    "delong": "interval for the AUC (DeLong, on the logit scale); speaks of this trained model only",
+    "bootstrap": "the audit is recomputed on resampled records and targets (bootstrap); the interval's ends are quantiles",
+    "t-interval": "mean of one value for each target, with Student's t; few targets make it wide",
+    "rule of three": "no false accusation was seen; the end is the largest rate that this outcome does not exclude",
+}
+
+SPLITS: Mapping[str, str] = {
+    "train": "members: records the model was trained on",
+    "nonmember": "non-members: candidates it was not trained on",
+    "test": "test records",
+}
+
+
+def visible(text: str) -> str:
+    """Spell out characters that hide or reorder text: controls, bidi marks, zero-width, surrogates, private use.
+
+    >>> visible("cat\u202egpj.exe\x00")
+    'cat[U+202E]gpj.exe[U+0000]'
+    >>> visible("Grüße 写真 صورة")
+    'Grüße 写真 صورة'
+    """
+    hidden = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in hidden else c for c in text)
+
+
+def _decimals(spread: float) -> int:
+    """Decimals of a percentage so that a spread in percent keeps two digits, at most five."""
+    return 1 if spread <= 0 else min(5, max(0, 1 - math.floor(math.log10(spread))))
+
+
+def percent(share: float, *, spread: float | None = None, bare: bool = False) -> str:
+    """A share as a percentage.
+
+    Args:
+        share: in [0, 1].
+        spread: width of the interval around it, which decides the digits; without it, two digits of the number itself.
+        bare: leave out the percent sign.
+
+    >>> [percent(x) for x in (0, 0.0001, 0.00123, 0.0456, 0.1234, 0.99996, 1)]
+    ['0\\xa0%', '0.01\\xa0%', '0.12\\xa0%', '4.6\\xa0%', '12\\xa0%', '99.996\\xa0%', '100\\xa0%']
+    >>> percent(0.1344, spread=0.028, bare=True)
+    '13.4'
+    """
+    scaled = 100 * share
+    if spread is not None and spread > 0:
+        text = f"{scaled:.{_decimals(100 * spread)}f}"
+    else:
+        text = f"{scaled:.{_decimals(min(scaled, 100 - scaled) or 100)}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if bare else f"{text}{SPACE}%"
+
+
+def percent_range(low: float, high: float) -> str:
+    """The two ends of an interval of shares.
+
+    >>> percent_range(0.121, 0.149)
+    '12.1 to 14.9\\xa0%'
+    """
+    spread = high - low
+    return f"{percent(low, spread=spread, bare=True)} to {percent(high, spread=spread)}"
+
+
+def decimal(value: float) -> str:
+    """An AUC: three decimals.
+
+    >>> decimal(0.71349)
+    '0.713'
+    """
+    return f"{value:.3f}"
+
+
+def number(value: float) -> str:
+    """A count or a free number, with thousands apart and no trailing digits.
+
+    >>> number(12500), number(0.000123456), number(2.50)
+    ('12,500', '0.0001235', '2.5')
+    """
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def count(n: int, noun: str) -> str:
+    """A number of things.
+
+    >>> count(1, "target"), count(1200, "record")
+    ('1\\xa0target', '1,200\\xa0records')
+    """
+    return f"{n:,}{SPACE}{noun}{'' if n == 1 else 's'}"
+
+
+def setting(value: object) -> str:
+    """A value of a settings table in words.
+
+    >>> setting(True), setting(None), setting([0.1, 2]), setting({"b": 1, "a": "x"})
+    ('yes', 'not set', '0.1, 2', 'a = x, b = 1')
+    """
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value) if math.isfinite(value) else "not finite"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {setting(value[key])}" for key in sorted(value, key=str)) or "empty"
+    if isinstance(value, list | tuple):
+        return ", ".join(setting(item) for item in value) or "empty"
+    return str(value)
+
+
+def one_in(prior: float) -> str:
+    """A prior as "1 in so many".
+
+    >>> one_in(0.01), one_in(0.3)
+    ('1 in 100', '30 in 100')
+    """
+    times = 1 / prior if prior > 0 else math.inf
+    return f"1 in {round(times):,}" if times < 1e9 and abs(times - round(times)) < 1e-6 else f"{100 * prior:.3g} in 100"
+
+
+def wrong_of(precision: float) -> str:
+    """How many accusations would be wrong, in whole accusations.
+
+    >>> [wrong_of(p) for p in (0.61, 0.985, 0.01, 0.9999, 1.0)]
+    ['about 4 of 10', 'about 2 of 100', 'about 99 of 100', 'fewer than 1 of 1,000', 'fewer than 1 of 1,000']
+    """
+    wrong = 1 - precision
+    for base in (10, 100, 1000):
+        if 0.5 <= base * wrong <= base - 0.5:
+            return f"about {round(base * wrong):,} of {base:,}"
+    return LESS if wrong < 0.5 else "nearly all"
+
+
+def access(granted: str) -> list[str]:
+    """What a granted access lets the adversary see, one phrase for each part.
+
+    >>> access("LOGITS")
+    ['the raw score (logit) of every class, for each query']
+    >>> access("smell")
+    ['smell']
+    """
+    parts = [part.strip() for part in granted.replace("|", ",").replace("+", ",").split(",") if part.strip()]
+    keys = [part.lower().removeprefix("access.") for part in parts]
+    return [ACCESS.get(ALIASES.get(key, key), part) for key, part in zip(keys, parts, strict=True)]
+
+
+def methods(names: Iterable[str]) -> list[tuple[str, str]]:
+    """The interval methods that occur, each with an explanation if it is one we know.
+
+    >>> methods(["clopper-pearson", "clopper-pearson", "mine"])[1]
+    ('mine', 'method of the audit')
+    """
+    found = []
+    for name in sorted({name for name in names if name}):
+        key = name.lower().replace("_", " ")
+        known = (text for word, text in METHODS.items() if word in key or word.replace("-", " ") in key)
+        found.append((name, next(known, "method of the audit")))
+    return found
+
+
+def certifiable(n_nonmembers: int) -> float:
+    """The smallest false positive rate that n distinct non-members can certify: none accused, one-sided 95 %.
+
+    >>> round(certifiable(299), 4), round(certifiable(2995), 5)
+    (0.00997, 0.001)
+    """
+    return 1 - 0.05 ** (1 / n_nonmembers) if n_nonmembers > 0 else 1.0

@@ -1,0 +1,113 @@
+"""Where jobs run: in this process, or in several. Results are the same bytes, whatever the runner.
+
+A job is a picklable function of one picklable argument that writes its result to the store. Every job computes with one
+thread, in every runner: parallelism is across jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+
+from dosimeter.errors import TrainingError
+
+J = TypeVar("J")
+Done = Callable[[int], None]
+
+
+class Runner(Protocol):
+    """Runs a function over jobs."""
+
+    def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
+        """Run all jobs; `done(index)` after each, in any order. The first error stops the rest and is raised."""
+        ...
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes with one thread inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class SerialRunner:
+    """One job after another in this process."""
+
+    def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
+        """See `Runner.run`."""
+        with one_thread():
+            for index, job in enumerate(jobs):
+                function(job)
+                done(index)
+
+
+@dataclass(frozen=True)
+class ProcessRunner:
+    """Jobs in `workers` fresh processes with one thread each.
+
+    Attributes:
+        workers: number of processes.
+    """
+
+    workers: int
+
+    def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
+        """See `Runner.run`."""
+        context = multiprocessing.get_context("spawn")
+        workers = min(self.workers, len(jobs))
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(sys.path,))
+        futures: dict[Future[None], int] = {}
+        try:
+            futures = {pool.submit(function, job): index for index, job in enumerate(jobs)}
+            for future in as_completed(futures):
+                future.result()
+                done(futures[future])
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "runner: a worker process ended without a word, perhaps for want of memory: run again to continue, "
+                "with --workers 1 if it recurs"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(path: list[str]) -> None:
+    """Set up a worker: the parent's import path, one thread, and an end when the parent ends, even by SIGKILL."""
+    sys.path[:] = path
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def make_runner(workers: int | None, jobs: int, device: str) -> Runner:
+    """The runner for a number of jobs.
+
+    Args:
+        workers: processes wanted; None means one per core, or one on an accelerator.
+        jobs: jobs to run; a single one runs in this process.
+        device: "cpu" or an accelerator's name.
+    """
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
+    return SerialRunner() if min(workers, jobs) <= 1 else ProcessRunner(workers)

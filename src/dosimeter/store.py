@@ -1,0 +1,160 @@
+"""A content-addressed cache of tensors on disk: atomic, checked by hash, safe for several writers.
+
+`ROOT/KEY/` holds `tensors.safetensors` and `manifest.json`. An entry is prepared under a temporary name and renamed as a
+whole, so an entry that has a name is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dosimeter.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Version of the layout of an entry."""
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal definitions give equal text.
+
+    >>> canonical({"b": 1, "a": [1.5, None]})
+    '{"a":[1.5,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def key_of(definition: Mapping[str, Any]) -> str:
+    """The key of a definition: 24 hexadecimal digits of SHA-256 over its canonical JSON."""
+    return hashlib.sha256(canonical(definition).encode()).hexdigest()[:24]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one line with a remedy."""
+    try:
+        yield
+    except (OSError, safetensors.SafetensorError) as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        remedy = "free space or choose another place with --out or --store" if full else "check that it can be written"
+        reason = "the disk is full" if full else (getattr(error, "strerror", None) or str(error))
+        raise StoreError(f"{path}: cannot be written, {reason}: {remedy}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name in the same folder and rename it."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The cache.
+
+    Attributes:
+        root: its folder; made when first written.
+    """
+
+    root: Path
+
+    def has(self, key: str) -> bool:
+        """Whether there is a complete entry, without reading its tensors."""
+        return (self.root / key / "manifest.json").is_file()
+
+    def definition(self, key: str) -> dict[str, Any]:
+        """What was hashed to make the key."""
+        manifest: dict[str, Any] = json.loads((self.root / key / "manifest.json").read_text(encoding="utf-8"))
+        return dict(manifest["definition"])
+
+    def definitions(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Key and definition of every complete entry, in the order of keys."""
+        for path in sorted(self.root.glob("*/manifest.json")):
+            try:
+                yield path.parent.name, self.definition(path.parent.name)
+            except (ValueError, KeyError, OSError) as error:
+                logger.warning("%s: unreadable, ignored (%s)", path, error)
+
+    def load(self, key: str) -> dict[str, Tensor] | None:
+        """The tensors of an entry, or None if there is none or if it is damaged.
+
+        A damaged entry (its hash differs, or it cannot be read) is removed and logged, so that it is made again.
+        """
+        folder = self.root / key
+        if not self.has(key):
+            return None
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT or file_hash(folder / "tensors.safetensors") != manifest["sha256"]:
+                raise ValueError("its hash differs from the manifest's")
+            return load_file(folder / "tensors.safetensors")
+        except (ValueError, KeyError, OSError, safetensors.SafetensorError) as error:
+            logger.warning("%s: cached entry is damaged (%s); it is removed and made again", folder, error)
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+
+    def save(self, key: str, tensors: Mapping[str, Tensor], definition: Mapping[str, Any]) -> None:
+        """Write an entry as a whole. If another writer was first, that entry stays: both hold the same.
+
+        Args:
+            key: `key_of(definition)`.
+            tensors: at least one.
+            definition: what the key was made of.
+
+        Raises:
+            StoreError: the disk is full or not writable; nothing is left behind.
+        """
+        with writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(dir=self.root, prefix=".draft-"))
+            try:
+                path = draft / "tensors.safetensors"
+                save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+                manifest = {"format": FORMAT, "sha256": file_hash(path), "definition": definition}
+                (draft / "manifest.json").write_text(canonical(manifest), encoding="utf-8")
+                draft.chmod(0o755)
+                with contextlib.suppress(FileExistsError):
+                    self._rename(draft, self.root / key)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+
+    @staticmethod
+    def _rename(draft: Path, final: Path) -> None:
+        """Rename a folder; a complete entry of the same name means that another writer was first."""
+        try:
+            draft.rename(final)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise FileExistsError from error
+            raise

@@ -1,0 +1,298 @@
+"""The training loop for one model, and the batched program that trains the linear heads of a whole fleet at once.
+
+Data is a tensor, minibatches are index gathers, every model has its own initialisation and its own order of the data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dosimeter._seeds import generator, seed_for
+from dosimeter.errors import TrainingError
+from dosimeter.models import as_float
+
+Augmentation = Literal["flip", "shift"]
+SHIFT = 4
+"""Largest shift of the training augmentation, pixels; borders are replicated."""
+VARIANCE_FLOOR = 0.1
+"""Share of the mean feature variance that standardisation adds to every feature's variance."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """How a stage is trained. All of it is part of the stage's key and equal for target and shadows.
+
+    Attributes:
+        epochs: passes over the stage's rows.
+        batch_size: records per update.
+        optimizer: "sgd" or "adam".
+        lr: learning rate at its highest.
+        momentum: of SGD.
+        weight_decay: L2 penalty, as `torch.optim` defines it.
+        schedule: "constant", "cosine" (to 0), or "one-cycle" (linear up over a quarter, linear down to 0), per update.
+        precision: "float32", or "bfloat16" autocast with float32 weights.
+        augment: random flips and shifts of images.
+        standardise: heads only: features are scaled by mean and deviation over the model's own training rows.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    augment: tuple[Augmentation, ...] = ()
+    standardise: bool = False
+
+    def lr_at(self, step: int, steps: int) -> float:
+        """Learning rate of update `step` of `steps`.
+
+        >>> Hyperparameters(lr=1.0, schedule="cosine").lr_at(50, 100)
+        0.5
+        """
+        done = step / steps
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+        if self.schedule == "one-cycle":
+            return self.lr * min((step + 1) / (0.25 * steps), (1 - done) / 0.75, 1.0)
+        return self.lr
+
+    def make_optimizer(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
+        """A fresh optimizer; both kinds act element by element, so stacked models do not touch each other."""
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """PyTorch's default generator holds `seed` inside the block and is restored after it (initialisation, dropout)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def augment(images: Float[Tensor, "b k h w"], kinds: tuple[Augmentation, ...], rng: Tensor) -> Float[Tensor, "b k h w"]:
+    """Random flips and shifts of a batch by indexing.
+
+    Args:
+        images: the batch.
+        kinds: which transformations.
+        rng: uniform numbers `[b, 3]` that decide flip, vertical and horizontal shift of each image.
+    """
+    if "flip" in kinds:
+        images = torch.where((rng[:, 0] < 0.5)[:, None, None, None], images.flip(-1), images)
+    if "shift" in kinds:
+        h, w = images.shape[-2:]
+        padded = nn.functional.pad(images, (SHIFT,) * 4, mode="replicate")
+        offsets = (rng[:, 1:] * (2 * SHIFT + 1)).long()
+        rows = (torch.arange(h, device=images.device) + offsets[:, :1])[:, None, :, None]
+        columns = (torch.arange(w, device=images.device) + offsets[:, 1:])[:, None, None, :]
+        batch = torch.arange(len(images), device=images.device)[:, None, None, None]
+        channels = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+        images = padded[batch, channels, rows, columns]
+    return images
+
+
+def train(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Int[Tensor, " n"],
+    hp: Hyperparameters,
+    *,
+    seed: int,
+    device: torch.device,
+) -> float:
+    """Train one model in place.
+
+    Args:
+        model: on any device; moved to `device`; parameters that do not require gradients are left alone.
+        inputs: the stage's rows of this model, `[n ...]`, uint8 images or floats.
+        labels: classes.
+        hp: the recipe.
+        seed: decides the order of the data, augmentation and dropout.
+        device: where to train.
+
+    Returns:
+        Mean loss of the last epoch, nats.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    images = inputs.ndim == 4
+    model.to(device, memory_format=torch.channels_last if images else torch.contiguous_format).train()
+    inputs, labels = inputs.to(device), labels.to(device)
+    n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = hp.make_optimizer(parameters)
+    order_rng, augment_rng = generator(seed, "order"), torch.Generator().manual_seed(seed_for(seed, "augmentation"))
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
+    loss_mean = math.nan
+    with seeded(seed_for(seed, "dropout")):
+        for epoch in range(hp.epochs):
+            order = torch.from_numpy(order_rng.permutation(n)).to(device)
+            total = torch.zeros((), device=device)
+            for step, rows in enumerate(order.split(hp.batch_size)):
+                batch = as_float(inputs[rows])
+                if images:
+                    if hp.augment:
+                        batch = augment(batch, hp.augment, torch.rand(len(rows), 3, generator=augment_rng).to(device))
+                    batch = batch.contiguous(memory_format=torch.channels_last)
+                optimizer.param_groups[0]["lr"] = hp.lr_at(epoch * batches + step, hp.epochs * batches)
+                with autocast:
+                    loss = nn.functional.cross_entropy(model(batch).float(), labels[rows])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                total += loss.detach() * len(rows)
+            loss_mean = float(total) / n
+            if not math.isfinite(loss_mean):
+                raise TrainingError(_diverged(loss_mean, epoch, seed, hp))
+    model.eval()
+    return loss_mean
+
+
+def _diverged(loss: float, epoch: int, seed: int, hp: Hyperparameters) -> str:
+    """The message for a loss that is not finite."""
+    return (
+        f"training loss must be finite, got {loss} in epoch {epoch + 1} of {hp.epochs} with seed {seed}: lower lr "
+        f"({hp.lr}) or check the inputs' scale"
+    )
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Linear heads of several models over the same features.
+
+    Attributes:
+        weight: `[m c d]`.
+        bias: `[m c]`.
+        loss: mean loss of the last epoch `[m]`, nats.
+    """
+
+    weight: Float[Tensor, "m c d"]
+    bias: Float[Tensor, "m c"]
+    loss: Float[Tensor, " m"]
+
+
+def train_heads(
+    features: Float[Tensor, "n d"],
+    labels: Int[Tensor, " n"],
+    rows: Int[np.ndarray, "m k"],
+    hp: Hyperparameters,
+    *,
+    classes: int,
+    seeds: list[int],
+    device: torch.device,
+) -> Heads:
+    """Train the linear heads of `m` models as one batched program, each with its own rows, initialisation and order.
+
+    The gradient of softmax regression is written out, G = (p − y) / b and dW = Gᵀ X, so a step is two batched products
+    and one element-wise update whatever m is. Standardisation is folded into the products: with s = 1/σ the logits are
+    X (W∘s)ᵀ + b − W (μ∘s) and dW = s ∘ (Gᵀ X − (Σ G) μᵀ).
+
+    Args:
+        features: of all records.
+        labels: classes of all records.
+        rows: the training rows of each model.
+        hp: the recipe; `augment` and `precision` do not apply to heads.
+        classes: number of classes.
+        seeds: one per model.
+        device: where to train.
+
+    Returns:
+        Heads that take the *raw* features: standardisation is folded into them.
+
+    Raises:
+        TrainingError: a loss is not finite.
+    """
+    features, labels = features.to(device), labels.to(device)
+    m, k = rows.shape
+    weight, bias = _initial_heads(seeds, classes, features.shape[1], device)
+    mean, inverse = _moments(features, rows) if hp.standardise else (None, None)
+    optimizer = hp.make_optimizer([weight, bias])
+    rngs = [generator(seed, "order") for seed in seeds]
+    batches = -(-k // hp.batch_size)
+    loss = torch.full((m,), math.nan, device=device)
+    for epoch in range(hp.epochs):
+        order = np.stack([own[rng.permutation(k)] for own, rng in zip(rows, rngs, strict=True)])
+        loss = torch.zeros(m, device=device)
+        for step, batch in enumerate(torch.from_numpy(order).to(device).split(hp.batch_size, dim=1)):
+            optimizer.param_groups[0]["lr"] = hp.lr_at(epoch * batches + step, hp.epochs * batches)
+            loss += _head_step(features, labels, batch, (weight, bias), (mean, inverse))
+            optimizer.step()
+        loss /= k
+        if not bool(torch.isfinite(loss).all()):
+            worst = int(torch.nonzero(~torch.isfinite(loss))[0])
+            raise TrainingError(_diverged(float(loss[worst]), epoch, seeds[worst], hp))
+    if mean is not None and inverse is not None:
+        weight = weight * inverse[:, None]
+        bias = bias - torch.bmm(weight, mean[:, :, None])[:, :, 0]
+    return Heads(weight.cpu(), bias.cpu(), loss.cpu())
+
+
+def _initial_heads(seeds: list[int], classes: int, d: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What `nn.Linear` draws, uniform within ±1/√d, from each model's own generator."""
+    bound = 1 / math.sqrt(d)
+    drawn = [
+        torch.rand(classes, d + 1, generator=torch.Generator().manual_seed(seed_for(seed, "initialisation")))
+        for seed in seeds
+    ]
+    both = (torch.stack(drawn) * 2 - 1) * bound
+    return both[:, :, :d].contiguous().to(device), both[:, :, d].contiguous().to(device)
+
+
+def _moments(features: Tensor, rows: Int[np.ndarray, "m k"]) -> tuple[Tensor, Tensor]:
+    """Mean and inverse deviation of the features over each model's own rows, both `[m d]`.
+
+    A tenth of the mean variance is added to each variance: a feature that is nearly constant in a small training set
+    would otherwise explode on new records.
+    """
+    means, inverses = [], []
+    for own in rows:
+        chosen = features[torch.from_numpy(own).to(features.device)].double()
+        variance = chosen.var(0, unbiased=False)
+        means.append(chosen.mean(0))
+        inverses.append(torch.rsqrt(variance + VARIANCE_FLOOR * variance.mean() + 1e-12))
+    return torch.stack(means).float(), torch.stack(inverses).float()
+
+
+def _head_step(
+    features: Tensor,
+    labels: Tensor,
+    batch: Tensor,
+    head: tuple[Tensor, Tensor],
+    moments: tuple[Tensor | None, Tensor | None],
+) -> Tensor:
+    """Set the gradients of one update and return each model's summed loss over its batch `[m]`."""
+    weight, bias = head
+    mean, inverse = moments
+    m, b = batch.shape
+    x = features.index_select(0, batch.reshape(-1)).view(m, b, -1)
+    y = labels[batch]
+    scaled, offset = weight, bias
+    if mean is not None and inverse is not None:
+        scaled = weight * inverse[:, None]
+        offset = bias - torch.bmm(scaled, mean[:, :, None])[:, :, 0]
+    log_p = torch.log_softmax(torch.baddbmm(offset[:, None], x, scaled.transpose(1, 2)), -1)
+    loss = -log_p.gather(2, y[:, :, None])[:, :, 0].sum(1)
+    g = log_p.exp_()
+    g.scatter_add_(2, y[:, :, None], torch.full_like(g[:, :, :1], -1.0))
+    g /= b
+    total = g.sum(1)
+    gradient = torch.bmm(g.transpose(1, 2), x)
+    if mean is not None and inverse is not None:
+        gradient = inverse[:, None] * (gradient - total[:, :, None] * mean[:, None])
+    weight.grad, bias.grad = gradient, total
+    return loss

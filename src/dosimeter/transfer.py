@@ -1,0 +1,77 @@
+"""How a stage starts from its parent: from scratch, a new head, the last k blocks, or every weight.
+
+A method answers one question: which modules are frozen (their outputs are computed once and cached) and which are
+trained. Batch normalisation in the frozen prefix stays in evaluation mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from dosimeter.errors import TrainingError
+from dosimeter.models import cut
+
+Method = Literal["scratch", "head", "last-k", "full"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model divided at the freeze line.
+
+    Attributes:
+        frozen: modules that are never trained, or None.
+        trained: the modules after them, ending in the head.
+    """
+
+    frozen: nn.Sequential | None
+    trained: nn.Module
+
+
+def divide(model: nn.Module, method: Method, last_k: int = 1) -> Parts:
+    """Divide a model at the freeze line of a transfer method.
+
+    Args:
+        model: the whole model, with the head for the new task.
+        method: "scratch" and "full" train everything, "head" the last layer, "last-k" also k blocks before it.
+        last_k: blocks with parameters to train before the head, for "last-k".
+
+    Raises:
+        TrainingError: the model has no known cut, or fewer than `last_k` blocks with parameters.
+    """
+    if method in ("scratch", "full"):
+        return Parts(None, model)
+    backbone, head = cut(model)
+    blocks = list(backbone.children())
+    line = len(blocks)
+    if method == "last-k":
+        with_weights = [i for i, block in enumerate(blocks) if any(True for _ in block.parameters())]
+        if len(with_weights) < last_k:
+            raise TrainingError(
+                f"model {type(model).__name__}: last_k must be at most {len(with_weights)}, the blocks with "
+                f"parameters before the head, got {last_k}"
+            )
+        line = with_weights[-last_k]
+    frozen = nn.Sequential(*blocks[:line]).eval().requires_grad_(False)
+    return Parts(frozen, head if line == len(blocks) else nn.Sequential(*blocks[line:], head))
+
+
+def with_new_head(model: nn.Module, classes: int) -> nn.Module:
+    """Replace the head in place by a freshly initialised one for `classes` classes.
+
+    Args:
+        model: a model whose cut is known.
+        classes: classes of the new task.
+
+    Returns:
+        The same module.
+    """
+    _, head = cut(model)
+    fresh = nn.Linear(head.in_features, classes, bias=head.bias is not None)
+    if isinstance(model, nn.Sequential):
+        model[-1] = fresh
+    else:
+        model.head = fresh
+    return model

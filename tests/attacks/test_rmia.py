@@ -1,0 +1,93 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from contracts.synthetic import fleet
+from oracles import auc, base, rmia
+
+from dosimeter.attacks import RMIA
+from dosimeter.attacks.membership.rmia import _DEFAULT_A, _GRID, _auc, _tune
+
+
+def run(attack, game):
+    return attack.run(game, np.random.default_rng(0)).values
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0])
+@pytest.mark.parametrize(("temperature", "signal"), [(1.0, "logit_confidence"), (2.0, "logit_confidence_t2")])
+@pytest.mark.parametrize("a", [None, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("n_views", [1, 3])
+def test_agrees_with_the_matrix_of_pairs(gamma, temperature, signal, a, n_views):
+    game, _ = fleet(0, leakage=1.0, n_views=n_views)
+    attack = RMIA("online" if a is None else "offline", gamma, temperature, a)
+    assert np.array_equal(run(attack, game), rmia(game, signal, gamma, a))
+
+
+def test_a_ratio_must_be_strictly_larger():
+    """Population record and candidate are the same record: at gamma 1 it does not beat itself."""
+    game, _ = fleet(1, leakage=1.0, n_population=400)
+    population = dataclasses.replace(game.population, outputs=game.outputs, shadow_outputs=game.shadow_outputs)
+    values = run(RMIA(gamma=1.0), dataclasses.replace(game, population=population))
+    for row in values:
+        assert np.array_equal(np.sort(row), np.arange(400) / 400)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0])
+def test_online_ranks_as_base_up_to_ties(gamma):
+    game, _ = fleet(2, leakage=1.0, n_records=2000)
+    for row, other in zip(run(RMIA(gamma=gamma), game), base(game, "logit_confidence_t2"), strict=True):
+        assert (np.diff(row[np.argsort(other)]) >= 0).all()
+        assert len(np.unique(row)) > 20
+
+
+def test_offline_with_a_given_reads_no_in_shadow():
+    game, _ = fleet(3, leakage=1.0)
+    phi = game.shadow_outputs["logit_confidence_t2"]
+    other = np.where(game.shadow_in[:, None], 99.0, phi)
+    changed = dataclasses.replace(game, shadow_outputs={"logit_confidence_t2": other})
+    assert np.array_equal(run(RMIA("offline", a=0.3), game), run(RMIA("offline", a=0.3), changed))
+
+
+def test_a_is_tuned_on_the_shadows_alone():
+    game, truth = fleet(4, leakage=2.0, n_shadows=8)
+    attack = RMIA("offline")
+    chosen = _tune(game, attack)
+    assert np.array_equal(run(attack, game), run(RMIA("offline", a=chosen), game))
+    silent = {name: np.zeros_like(values) for name, values in game.outputs.items()}
+    assert _tune(dataclasses.replace(game, outputs=silent), attack) == chosen
+    quality = {}
+    for a in _GRID:
+        parts = []
+        for pair in range(4):
+            rehearsal, is_member = game.rehearse(pair)
+            scores = run(RMIA("offline", a=a), rehearsal)
+            parts += [auc(row, bits) for row, bits in zip(scores, is_member, strict=True)]
+        quality[a] = np.mean(parts)
+    assert chosen == max(quality, key=quality.get)
+
+
+def test_one_pair_of_shadows_is_too_few_to_tune():
+    game, _ = fleet(5, leakage=1.0, n_shadows=2)
+    assert _tune(game, RMIA("offline")) == _DEFAULT_A
+    assert np.array_equal(run(RMIA("offline"), game), run(RMIA("offline", a=_DEFAULT_A), game))
+
+
+def test_auc_agrees_with_pairs_and_ties():
+    rng = np.random.default_rng(0)
+    scores, bits = rng.integers(5, size=(2, 60)).astype(float), rng.random((2, 60)) < 0.5
+    assert _auc(scores, bits) == pytest.approx(np.mean([auc(*pair) for pair in zip(scores, bits, strict=True)]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mode": "off-line"}, "mode must be known, got 'off-line': did you mean 'offline'"),
+        ({"gamma": 0.5}, r"gamma must be in \[1, inf\), got 0.5"),
+        ({"gamma": float("nan")}, "gamma must be in"),
+        ({"temperature": 3.0}, "temperature must be 1.0 or 2.0, got 3.0"),
+        ({"a": 1.5}, r"a must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_unfit_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RMIA(**settings)

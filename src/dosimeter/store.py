@@ -106,23 +106,35 @@ class Store:
             except (ValueError, KeyError, OSError) as error:
                 logger.warning("%s: unreadable, ignored (%s)", path, error)
 
-    def load(self, key: str) -> dict[str, Tensor] | None:
-        """The tensors of an entry, or None if there is none or if it is damaged.
+    def verify(self, key: str) -> bool:
+        """Whether there is a complete and undamaged entry.
 
         A damaged entry (its hash differs, or it cannot be read) is removed and logged, so that it is made again.
         """
         folder = self.root / key
         if not self.has(key):
-            return None
+            return False
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             if manifest["format"] != FORMAT or file_hash(folder / "tensors.safetensors") != manifest["sha256"]:
                 raise ValueError("its hash differs from the manifest's")
-            return load_file(folder / "tensors.safetensors")
-        except (ValueError, KeyError, OSError, safetensors.SafetensorError) as error:
+        except (ValueError, KeyError, OSError) as error:
             logger.warning("%s: cached entry is damaged (%s); it is removed and made again", folder, error)
             shutil.rmtree(folder, ignore_errors=True)
-            return None
+            return False
+        return True
+
+    def load(self, key: str) -> dict[str, Tensor]:
+        """The tensors of an entry, memory-mapped.
+
+        Raises:
+            StoreError: there is no such entry.
+        """
+        path = self.root / key / "tensors.safetensors"
+        try:
+            return load_file(path)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise StoreError(f"{path}: cannot be read ({error}): run again to make it anew") from error
 
     def save(self, key: str, tensors: Mapping[str, Tensor], definition: Mapping[str, Any]) -> None:
         """Write an entry as a whole. If another writer was first, that entry stays: both hold the same.
@@ -137,7 +149,7 @@ class Store:
         """
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(dir=self.root, prefix=".draft-"))
+            draft = Path(tempfile.mkdtemp(dir=self.root, prefix=f".draft-{os.getpid()}-"))
             try:
                 path = draft / "tensors.safetensors"
                 save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
@@ -149,6 +161,13 @@ class Store:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Remove drafts that interrupted writers left behind (those whose process is gone)."""
+        for draft in self.root.glob(".draft-*"):
+            pid = draft.name.split("-")[1]
+            if pid.isdigit() and not _alive(int(pid)):
+                shutil.rmtree(draft, ignore_errors=True)
+
     @staticmethod
     def _rename(draft: Path, final: Path) -> None:
         """Rename a folder; a complete entry of the same name means that another writer was first."""
@@ -158,3 +177,14 @@ class Store:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 raise FileExistsError from error
             raise
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process of this number exists on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -10,7 +10,7 @@ def test_count_is_half_the_shadows_for_every_record():
 
 
 def test_count_finds_a_matrix_that_gives_the_bit_away():
-    """The reason for the control: balanced columns with the target's complement, and not the target, among the shadows."""
+    """The reason for the control: the complement of the target is among the shadows and the target is not."""
     game, truth = fleet(0, leakage=0.0, n_shadows=10)
     object.__setattr__(game, "shadow_in", np.concatenate([game.shadow_in, ~truth.is_member[:1]]))
     values = Count().run(game, np.random.default_rng(0)).values

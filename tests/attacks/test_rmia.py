@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from contracts.synthetic import fleet
-from oracles import auc, base, rmia
+from oracles import auc, base, rmia, unchecked
 
 from dosimeter.attacks import RMIA
 from dosimeter.attacks.membership.rmia import _DEFAULT_A, _GRID, _auc, _tune
@@ -82,12 +82,12 @@ def test_auc_agrees_with_pairs_and_ties():
     ("settings", "message"),
     [
         ({"mode": "off-line"}, "mode must be known, got 'off-line': did you mean 'offline'"),
-        ({"gamma": 0.5}, r"gamma must be in \[1, inf\), got 0.5"),
+        ({"gamma": 0.5}, r"gamma must be in \[1.0, inf\), got 0.5"),
         ({"gamma": float("nan")}, "gamma must be in"),
         ({"temperature": 3.0}, "temperature must be 1.0 or 2.0, got 3.0"),
-        ({"a": 1.5}, r"a must be in \[0, 1\], got 1.5"),
+        ({"a": 1.5}, r"a must be in \[0.0, 1.0\], got 1.5"),
     ],
 )
 def test_unfit_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        RMIA(**settings)
+        unchecked(RMIA, **settings)

@@ -17,29 +17,32 @@ NAMES = {
     "constant": ("Constant score", None, "", {}),
     "count": ("Count of shadows", None, "", {}),
 }
+METHOD = {1: "clopper-pearson", 8: "two-way bootstrap"}
 CONTROLS = ("constant", "count")
 
 
 def shown() -> dict[str, Any]:
     """A leak is shown."""
-    sentences = [
-        "Someone who sees the model's class probabilities and trains 16 shadow models recognises at least 13.3 % of the "
+    shifts = {"lira-online": 1.25, "rmia": 1.17, "attack-p": 0.62, "loss": 0.6, "constant": 0.0, "count": 0.0}
+    result = _result("shown", shifts, n=5000, targets=8)
+    low, high = _ends(result)
+    result["verdict"]["sentences"] = [
+        f"Someone who sees the model's class probabilities and trains 16 shadow models recognises at least {low} of the "
         "photos it was finetuned on, while falsely accusing about 1 % of the others.",
-        "Up to 15.3 % is not excluded. The strongest attack was LiRA (online), chosen on shadow models before the targets "
+        f"Up to {high} is not excluded. The strongest attack was LiRA (online), chosen on shadow models before the targets "
         "were measured.",
     ]
-    shifts = {"lira-online": 1.25, "rmia": 1.17, "attack-p": 0.62, "loss": 0.6, "constant": 0.0, "count": 0.0}
-    return _result("shown", sentences, shifts, n=5000, targets=2)
+    return result
 
 
 def not_shown() -> dict[str, Any]:
     """Nothing is shown at this size."""
-    sentences = [
-        "No leak was shown with 16 shadow models and 5,000 unused photos; recognising up to 1.3 % of the photos at 1 % "
-        "false accusations is not excluded.",
-        "A leak that exposes fewer photos than that would not have been seen at this size.",
+    result = _result("not_shown", dict.fromkeys(NAMES, 0.0), n=5000, targets=1)
+    result["verdict"]["sentences"] = [
+        "No leak was shown with 16 shadow models and 5,000 unused photos; an attack that recognises up to "
+        f"{_ends(result)[1]} of the members at 1 % false accusations is not excluded.",
     ]
-    return _result("not_shown", sentences, dict.fromkeys(NAMES, 0.0), n=5000, targets=1)
+    return result
 
 
 def tiny() -> dict[str, Any]:
@@ -48,7 +51,15 @@ def tiny() -> dict[str, Any]:
         "This audit cannot tell: 20 unused photos are too few to measure 1 % false accusations, which needs at least 299.",
         "Audit more photos, or read only the AUC, which is an average.",
     ]
-    return _result("not_resolvable", sentences, dict.fromkeys(NAMES, 0.4), n=20, targets=1)
+    result = _result("not_resolvable", {key: 0.0 if key in CONTROLS else 0.4 for key in NAMES}, n=20, targets=1)
+    result["verdict"]["sentences"] = sentences
+    return result
+
+
+def _ends(result: dict[str, Any]) -> tuple[str, str]:
+    """The two ends of the headline rate."""
+    row = next(r for r in result["estimates"] if r["metric"] == "tpr" and r["fpr"] == 0.01)
+    return f"{100 * row['low']:.1f} %", f"{100 * row['high']:.1f} %"
 
 
 def provenance() -> dict[str, Any]:
@@ -69,7 +80,7 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _result(status: str, sentences: list[str], shifts: dict[str, float], *, n: int, targets: int) -> dict[str, Any]:
+def _result(status: str, shifts: dict[str, float], *, n: int, targets: int) -> dict[str, Any]:
     """Assemble one result from binormal attacks."""
     attacks = [
         {"id": key, "name": name, "mode": mode, "paper": paper, "control": key in CONTROLS, "headline": key == "lira-online",
@@ -100,7 +111,7 @@ def _result(status: str, sentences: list[str], shifts: dict[str, float], *, n: i
                    "views": ["as it is", "mirrored"]},
         "attacks": attacks,
         "verdict": {"status": status, "attack": "lira-online", "fpr": 0.01, "p_auc": 0.0005 if leaks else 0.41,
-                    "p_tpr": 0.0005 if leaks else None, "sentences": sentences},
+                    "p_tpr": 0.0005 if leaks else None, "sentences": ["to be written"]},
         "estimates": estimates,
         "utility": [
             _utility("train", 0.931 if leaks else 0.842, n, targets),
@@ -110,8 +121,8 @@ def _result(status: str, sentences: list[str], shifts: dict[str, float], *, n: i
         "gates": [
             {"id": "blind", "name": "Members and non-members look alike without the model", "status": "pass", "value": 0.503,
              "message": "A classifier that never sees the model has AUC 0.503 (0.492 to 0.514)."},
-            {"id": "targets", "name": "Several targets", "status": "warn", "value": float(targets),
-             "message": f"{targets} of the 5 targets that show how much training again moves the number."},
+            {"id": "targets", "name": "Several targets", "status": "warn" if targets < 5 else "pass",
+             "value": float(targets), "message": f"Targets: {targets}. From 5 on, the interval covers training again."},
             {"id": "twins", "name": "No near-duplicates across the split", "status": "pass", "value": 0.0,
              "message": "No pair of records closer than the smallest distance within classes."},
         ],
@@ -146,7 +157,7 @@ def _tpr(shift: float, fpr: float) -> float:
 def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str, Any]]:
     """The rows of one attack."""
     base = {"family": "membership", "stage": "finetune", "variant": "none", "attack": attack, "fpr": None, "prior": None,
-            "group": None, "level": 0.95, "method": "clopper-pearson", "n_members": n * targets, "n_nonmembers": n,
+            "group": None, "level": 0.95, "method": METHOD[targets], "n_members": n * targets, "n_nonmembers": n,
             "n_targets": targets, "threshold": None, "status": "ok", "reason": ""}  # fmt: skip
     none = {"value": None, "low": None, "high": None}
     rows: list[dict[str, Any]] = []
@@ -157,8 +168,8 @@ def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str
                 reason = f"{n:,} unused records; at least {NEED[fpr]:,} are needed. Smallest certified: {300 / n:.2g} %."
                 row |= {**none, "status": "not_resolvable", "reason": reason}
             else:
-                reached = fpr * (0.94 if threshold == "shadow" else 1.0)
-                row |= _rate(_tpr(shift, reached), n * targets)
+                reached = fpr * (0.9 + 0.02 * len(attack) if threshold == "shadow" else 1.0)
+                row |= _rate(_tpr(shift, reached), n // 2)
                 row["reason"] = "low n" if n < 10 / fpr else ""
                 if threshold == "shadow":
                     r = _rate(reached, n)
@@ -166,22 +177,21 @@ def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str
             rows.append(row)
     auc = NORMAL.cdf(shift / math.sqrt(2))
     half = 0.5 / math.sqrt(n)
-    rows.append({**base, "metric": "auc", "method": "logit DeLong", "value": auc, "low": max(0.0, auc - half),
+    rows.append({**base, "metric": "auc", "method": "logit DeLong" if targets == 1 else METHOD[targets], "value": auc, "low": max(0.0, auc - half),
                  "high": min(1.0, auc + half)})  # fmt: skip
     for prior in (0.5, 0.1, 0.01):
         row = {**base, "metric": "precision", "fpr": 0.01, "prior": prior, "threshold": "shadow"}
         if n < NEED[0.01]:
             rows.append({**row, **none, "status": "not_resolvable", "reason": "Too few unused records."})
         else:
-            rate = _tpr(shift, 0.0094)
-            value = prior * rate / (prior * rate + (1 - prior) * 0.0094)
-            rows.append({**row, "value": value, "low": value * 0.94, "high": min(1.0, value * 1.03)})
+            odds = prior / (1 - prior) * _tpr(shift, 0.01) / 0.01
+            rows.append({**row, **{key: o / (1 + o) for key, o in (("value", odds), ("low", odds / 1.3), ("high", odds * 1.3))}})
     return rows
 
 
 def _utility(split: str, value: float, n: int, targets: int) -> dict[str, Any]:
     """One row of accuracy."""
-    return {"variant": "none", "metric": "accuracy", "split": split, **_rate(value, n), "level": 0.95, "method": "wilson",
+    return {"variant": "none", "metric": "accuracy", "split": split, **_rate(value, n), "level": 0.95, "method": METHOD[targets],
             "n": n, "n_targets": targets, "status": "ok", "reason": ""}  # fmt: skip
 
 

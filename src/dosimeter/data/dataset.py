@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from dosimeter.errors import DataError
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 The same records recur under every target, and the decisions of one target share its training run. A statistic is
 therefore written as a signed sum of ratios `sum(num) / sum(den)` over cells (target, record cluster), and its variance
-counts both clusterings. Axes: `t` targets, `n` records, `k` record clusters. How the variance becomes an interval depends
-on the number of targets:
+counts both clusterings. Axes: `t` targets, `n` records, `k` record clusters. How the variance becomes an interval
+depends on the number of targets:
 
 * 1: records only; the estimand is *this trained model*, over records like these.
 * 2 to 7: half width `sqrt((t_{T-1} se_targets)^2 + (z se_records)^2)`; over retraining and records, marked "low n".
@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import expit, logit
-from scipy.stats import beta, rankdata, t as student
+from scipy.stats import beta, rankdata
+from scipy.stats import t as student
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array
@@ -145,7 +146,7 @@ def auc_interval(
     level: float = 0.95,
     draws: int = 1000,
 ) -> Interval:
-    """Interval of the pooled AUC, ties counted half, by placement values (DeLong et al., Biometrics 1988) and the logit.
+    """Interval of the pooled AUC, ties counted half, by placement values (DeLong et al., Biometrics 1988) and logit.
 
     The AUC is the mean placement of members, to first order plus that of non-members; both are ratios over cells. No
     interval is narrower than what a wholly different score of the share `u` of records would make that may have stayed
@@ -189,8 +190,8 @@ def difference_interval(
 ) -> Interval:
     """Interval of TPR - FPR at one threshold per target, from the intervals of both rates and their correlation.
 
-    The method of variance estimates recovery (Zou and Donner, Statistics in Medicine 2008, eq. 7): it keeps the good
-    behaviour of the two rate intervals at small counts. The correlation comes from the same clusters (targets, records).
+    The method of variance estimates recovery (Zou and Donner, Statistics in Medicine 2008): it keeps the good behaviour
+    of the two rate intervals at small counts. The correlation comes from the same clusters (targets, records).
 
     Args:
         hits: decisions "member".

@@ -76,8 +76,8 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Holds", holds),
         ("Trained", trained),
         ("Judged by", f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
-         f"({words.count(data['records'], 'record')}{persons}); {data['members_per_target']:,} of them trained each "
-         f"target. {_targets(threat['targets'])}"),
+         f"({words.count(data['records'], 'record')}{persons}). Each target was trained on "
+         f"{data['members_per_target']:,} records. {_targets(threat['targets'])}"),
     ]  # fmt: skip
     return rows
 

@@ -65,7 +65,7 @@ def roc(curves: Sequence[Mapping[str, Sequence[float]]], *, smallest: float, con
         title: what the figure shows, for screen readers.
     """
     with _style("roc"):
-        figure, axes = _figure(6.0, 5.4)
+        figure, axes = _figure(5.5, 5.0)
         axes.set(xscale="log", yscale="log", xlim=(smallest, 1), ylim=(smallest, 1))
         axes.set_xlabel("false accusations (share of unused records)")
         axes.set_ylabel("members recognised (share of members)")
@@ -113,7 +113,7 @@ def histogram(bars: Mapping[str, Sequence[float]], *, title: str) -> str:
         title: what the figure shows, for screen readers.
     """
     with _style("histogram"):
-        figure, axes = _figure(6.0, 5.4)
+        figure, axes = _figure(5.5, 5.0)
         edges = np.asarray(bars["edges"], float)
         for key, color, dash in (("nonmembers", SERIES[1], DASHES[1]), ("members", SERIES[0], DASHES[0])):
             heights = np.asarray(bars[key], float)

@@ -67,12 +67,11 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         result: the content of a valid result.json (see `schema.problems`).
         provenance: the content of provenance.json; every key is optional.
     """
-    rows, scale = view.attacks(result)
-    names = {attack["id"]: attack["name"] for attack in result["attacks"]}
+    table = view.attacks(result)
+    names = {attack["id"]: view.full_name(attack) for attack in result["attacks"]}
     main = view.find(result, result["verdict"]["attack"], "tpr", fpr=result["verdict"]["fpr"], threshold="shadow")
     context: dict[str, object] = {
         "result": result,
-        "names": names,
         "badge": view.badge(result),
         "headline": view.headline(result),
         "p_values": [
@@ -82,8 +81,9 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         ],
         "stages": adversary.chain(result),
         "facts": adversary.facts(result),
-        "attacks": rows,
-        "scale": words.percent(scale),
+        "attacks": table.rows,
+        "attacks_note": table.note,
+        "scale": words.percent(table.scale),
         "fpr": words.percent(result["verdict"]["fpr"]),
         "attack_name": names.get(result["verdict"]["attack"], "no attack"),
         "basis": view.basis(main) if main is not None else "",
@@ -187,7 +187,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["visible"] = words.visible
+    environment.filters.update(visible=words.visible, percent=words.percent)
     return environment
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dosimeter.report import words
@@ -76,6 +76,7 @@ class Headline:
     fpr: str
     basis: str
     bar: Bar | None
+    above_guessing: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,14 @@ def headline(result: Row) -> Headline:
     spread = row["high"] - row["low"]
     low, high = (words.percent(row[end], spread=spread) for end in ("low", "high"))
     strip = bar(row, scale_of([row, {"status": "ok", "high": 4 * row["fpr"]}]))
-    return Headline(measure, low, high, reached(row), words.percent(verdict["fpr"]), basis(row), strip)
+    guess = max(rate for rate in (row["fpr"], row.get("fpr_high")) if rate is not None)
+    fpr = words.percent(verdict["fpr"])
+    return Headline(measure, low, high, reached(row), fpr, basis(row), strip, above_guessing=row["low"] > guess)
+
+
+def full_name(attack: Row) -> str:
+    """An attack's name, with its mode if it has one."""
+    return f"{attack['name']} ({attack['mode']})" if attack["mode"] else str(attack["name"])
 
 
 def badge(result: Row) -> str:
@@ -193,8 +201,17 @@ def badge(result: Row) -> str:
     }[verdict["status"]]
 
 
-def attacks(result: Row) -> tuple[list[AttackRow], float]:
-    """The table of attacks, headline first, controls and refused ones last, and the end of the strips' axis."""
+@dataclass(frozen=True)
+class AttackTable:
+    """The rows, the end of the strips' axis, and the remark that would otherwise stand in every row."""
+
+    rows: list[AttackRow]
+    scale: float
+    note: str
+
+
+def attacks(result: Row) -> AttackTable:
+    """The table of attacks: headline first, controls and refused ones last."""
     fpr = result["verdict"]["fpr"]
     order = sorted(result["attacks"], key=lambda a: (a["status"] == "refused", a["control"], not a["headline"]))
     tprs = {a["id"]: find(result, a["id"], "tpr", fpr=fpr, threshold="shadow") for a in order}
@@ -219,7 +236,10 @@ def attacks(result: Row) -> tuple[list[AttackRow], float]:
                 bar=bar(tpr, scale),
             )
         )
-    return rows, scale
+    notes = {row.tpr.note for row in rows if not row.refused}
+    if len(notes) != 1 or len(rows) < 2:
+        return AttackTable(rows, scale, "")
+    return AttackTable([replace(row, tpr=replace(row.tpr, note="")) for row in rows], scale, notes.pop())
 
 
 def ladder(result: Row) -> list[Rung]:
@@ -231,6 +251,8 @@ def ladder(result: Row) -> list[Rung]:
     for fpr in sorted(rates, reverse=True):
         row = find(result, attack, "tpr", fpr=fpr, threshold="shadow")
         oracle = rate(find(result, attack, "tpr", fpr=fpr, threshold="oracle"))
+        if row is not None and oracle.note == row["reason"]:
+            oracle = replace(oracle, note="")
         if row is not None and row["status"] == "not_resolvable":
             least = words.percent(words.certifiable(row["n_nonmembers"]))
             note = row["reason"] or (

@@ -42,5 +42,5 @@ class Loss:
         Raises:
             ValueError: the game lacks the signal, or it is not finite.
         """
-        signals.require(game, self)
+        signals.require(game, self.needs, self.signals)
         return Scores(game.ids, signals.log_confidence(game.outputs["logit_confidence"][:, 0]))

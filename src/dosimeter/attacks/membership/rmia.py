@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Bool, Float
 from scipy import stats
 
@@ -13,7 +14,7 @@ from dosimeter import _check
 from dosimeter.attacks.membership import signals
 from dosimeter.games import Access, MembershipGame, Needs, Scores
 
-Array = np.ndarray[Any, Any]
+Array = npt.NDArray[Any]
 Mode = Literal["online", "offline"]
 
 _SIGNALS = {1.0: "logit_confidence", 2.0: "logit_confidence_t2"}
@@ -34,21 +35,22 @@ class RMIA:
         online:  p(x) = mean over in- and out-shadows
         offline: p(x) = ((1 + a) mean over out-shadows + 1 - a) / 2
 
-    Threat model: confidences of the target; one pair of shadows or more; records known to be outside every model.
-    Offline, p(x) reads out-shadows only; tuning `a` also uses the shadows' own membership bits, which the adversary has.
+    Threat model: confidences of the target; a pair of shadows or more; records known to be outside every model.
+    Offline, p(x) reads out-shadows only; tuning `a` also reads the shadows' own membership bits, which he knows.
     Deviations: a tempered softmax instead of the Taylor softmax (whose cubic is negative for low logits); a plain and
-    not a trimmed mean; views are averaged into one confidence before the ratio, with no vote per pair; all in log space,
-    so that nothing saturates. A score takes z + 1 values: records with equal shares stay tied and no tie is broken.
-    Cost: O(s q (n + z) + t (n + z) log z): sorted thresholds and a binary search, never an n x z matrix. Tuning `a` adds
-    11 values x 4 rehearsed pairs x 2 targets of the second term.
+    not a trimmed mean; views are averaged into one confidence before the ratio, with no vote per pair; all in log
+    space, so that nothing saturates. A score takes z + 1 values: records with equal shares stay tied, those above all
+    of the population too, and no tie is broken.
+    Cost: O(s q (n + z) + t (n + z) log z): sorted thresholds and a binary search, never an n x z matrix. Tuning `a`
+    adds 11 values x 4 rehearsed pairs x 2 targets of the second term.
 
     Attributes:
         mode: whether in-shadows are read.
         gamma: factor by which a population record must be beaten, at least 1.
         temperature: of the softmax, 1 or 2.
         a: offline only: how in-confidences follow from out-confidences, p_in = a p_out + 1 - a. None: the value of 0,
-            0.1, ..., 1 with the best mean AUC when up to 4 pairs of shadows play the target (`MembershipGame.rehearse`);
-            0.3, the authors' value for CIFAR-10, if there is only one pair.
+            0.1, ..., 1 with the best mean AUC when up to 4 pairs of shadows play the target, see
+            `MembershipGame.rehearse`; 0.3, the authors' value for CIFAR-10, if there is only one pair.
     """
 
     paper: ClassVar[str] = "Zarifzadeh, Liu, Shokri, 2024, https://arxiv.org/abs/2312.03262"
@@ -63,11 +65,11 @@ class RMIA:
         if self.mode not in get_args(Mode):
             tail = _check.suggest(str(self.mode), get_args(Mode))
             raise ValueError(f"mode must be known, got {self.mode!r}: {tail}")
-        _check.in_range("gamma", self.gamma, 1, np.inf, open_high=True)
+        _check.in_range("gamma", self.gamma, 1.0, np.inf, open_high=True)
         if self.temperature not in _SIGNALS:
             raise ValueError(f"temperature must be 1.0 or 2.0, got {self.temperature}")
         if self.a is not None:
-            _check.in_range("a", self.a, 0, 1)
+            _check.in_range("a", self.a, 0.0, 1.0)
 
     @property
     def needs(self) -> Needs:
@@ -86,7 +88,7 @@ class RMIA:
         Raises:
             ValueError: too few shadows or population records, or a signal is missing or not finite.
         """
-        signals.require(game, self)
+        signals.require(game, self.needs, self.signals)
         a = self.a
         if self.mode == "offline" and a is None:
             a = _tune(game, self)
@@ -124,7 +126,8 @@ def _shares(logs: _Confidences, gamma: float, a: float | None) -> Float[Array, "
     bars = np.sort(logs.population - _expected(logs.shadow_population, a) + np.log(gamma), axis=1)
     # The first place where a ratio could be inserted counts the bars strictly below it.
     beaten = [np.searchsorted(bar, ratio, side="left") for bar, ratio in zip(bars, ratios, strict=True)]
-    return np.stack(beaten) / bars.shape[1]
+    shares: Array = np.stack(beaten) / bars.shape[1]
+    return shares
 
 
 def _expected(log_mean: Float[Array, " n"], a: float | None) -> Float[Array, " n"]:

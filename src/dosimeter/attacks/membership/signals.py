@@ -8,43 +8,50 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Bool, Float
 
 from dosimeter import _check
-from dosimeter.games import Attack, MembershipGame, Scores
+from dosimeter.games import MembershipGame, Needs
 
-Array = np.ndarray[Any, Any]
+Array = npt.NDArray[Any]
 
 _BLOCK = 16_384  # records at a time, so that the intermediate arrays stay in cache and memory does not grow with n
 
 
-def require(game: MembershipGame, attack: Attack[MembershipGame, Scores]) -> None:
+def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
     """Refuse a game that lacks what an attack needs, before anything is computed.
+
+    Args:
+        game: the game.
+        needs: the attack's needs.
+        names: the signals it reads.
 
     Raises:
         ValueError: too few shadows or population records, a missing signal, or a signal with non-finite values.
     """
-    name, needs = type(attack).__name__, attack.needs
     each = game.n_shadows // 2  # complementary pairs: every record is in one row of each
     wanted = {"in": needs.in_shadows, "out": needs.out_shadows}
     for side, fewest in wanted.items():
         if each < fewest:
             raise ValueError(
-                f"{name} needs at least {fewest} {side}-shadows per record, got {each}: train {2 * fewest} shadows"
+                f"the attack needs at least {fewest} {side}-shadows per record, got {each}: train {2 * fewest} shadows"
             )
     population = game.population if needs.population else None
     if needs.population and (population is None or len(population.ids) < needs.population):
         size = 0 if population is None else len(population.ids)
-        raise ValueError(f"{name} needs at least {needs.population} population records, got {size}: set more aside")
+        raise ValueError(f"the attack needs at least {needs.population} population records, got {size}: set more aside")
     shadows_used = max(wanted.values()) > 0
-    for signal in attack.signals:
+    for signal in names:
         tables = {"outputs": game.outputs}
         tables |= {"shadow_outputs": game.shadow_outputs} if shadows_used else {}
         if population is not None:
             tables |= {"population.outputs": population.outputs, "population.shadow_outputs": population.shadow_outputs}
         for table, values in tables.items():
             if signal not in values:
-                raise ValueError(f"{name} needs the signal {signal!r} in {table}, got {', '.join(values) or 'none'}")
+                raise ValueError(
+                    f"the attack needs the signal {signal!r} in {table}, got {', '.join(values) or 'none'}"
+                )
             _check.finite(f"{table}[{signal!r}]", values[signal])
 
 
@@ -73,19 +80,19 @@ def log_mean_confidence(phi: Float[Array, "m q n"]) -> Float[Array, " n"]:
 
 
 def split(
-    values: Float[Array, "s *rest"], shadow_in: Bool[Array, "s n"]
-) -> tuple[Float[Array, "k *rest"], Float[Array, "k *rest"]]:
+    values: Float[Array, "s q n"], shadow_in: Bool[Array, "s n"]
+) -> tuple[Float[Array, "k q n"], Float[Array, "k q n"]]:
     """Sort the shadows' values of each record into those of in-shadows and those of out-shadows.
 
     Complementary pairs make this one choice per pair, so that both parts are rectangular, `k = s / 2`.
 
     Args:
-        values: `[s n]` or `[s q n]`.
+        values: of the shadows.
         shadow_in: which shadow trained on which record.
 
     Returns:
-        In-shadows' and out-shadows' values, `[k n]` or `[k q n]`.
+        In-shadows' and out-shadows' values.
     """
-    first = shadow_in[0::2] if values.ndim == 2 else shadow_in[0::2, None]
+    first = shadow_in[0::2, None]
     even, odd = values[0::2], values[1::2]
     return np.where(first, even, odd), np.where(first, odd, even)

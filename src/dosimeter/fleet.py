@@ -1,0 +1,377 @@
+"""The fleet: who is trained on what, and the jobs that train it in packs, each cached by what made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from dosimeter._seeds import generator, seed_for
+from dosimeter.chain import Link, build_chain, call_user, load_state, parts_of, rows_hash, torch_version
+from dosimeter.errors import ConfigError, TrainingError
+from dosimeter.models import as_float
+from dosimeter.runners import Runner
+from dosimeter.store import Store, key_of
+from dosimeter.training import seeded, train, train_heads
+
+Array = np.ndarray[Any, Any]
+HEADS_PER_PACK = 64
+"""Linear heads that train as one batched program."""
+RECORDS_PER_CHUNK = 128
+"""Records whose frozen features are one job."""
+INFERENCE_BATCH = 64
+
+
+class Job(Protocol):
+    """A piece of work that ends in one entry of the store."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def definition(self) -> dict[str, Any]: ...
+    def perform(self) -> None: ...
+
+
+def perform(job: Job) -> None:
+    """Do a job; a module-level function, so that other processes can be sent it."""
+    job.perform()
+
+
+def missing(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs whose entries are absent or damaged."""
+    return [job for job in jobs if not job.store.verify(job.key)]
+
+
+def ensure(jobs: Sequence[Job], runner: Callable[[int], Runner], advance: Callable[[int, int], None]) -> int:
+    """Do the jobs that are not cached.
+
+    Args:
+        jobs: all jobs of one kind; they do not depend on each other.
+        runner: gives the runner for a number of jobs.
+        advance: called with (done, total), cached jobs counted as done.
+
+    Returns:
+        How many were done now.
+    """
+    todo = missing(jobs)
+    done = len(jobs) - len(todo)
+    advance(done, len(jobs))
+
+    def one_more(_: int) -> None:
+        nonlocal done
+        done += 1
+        advance(done, len(jobs))
+
+    if todo:
+        runner(len(todo)).run(perform, todo, one_more)
+    return len(todo)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the records of the stage at risk are divided; all indices are rows of its data set.
+
+    Attributes:
+        pool: records of which each model trains on one half `[p]`.
+        candidates: the pool's records that are judged, as positions in `pool` `[n]`.
+        population: records outside every model `[z]`.
+    """
+
+    pool: Int[Array, " p"]
+    candidates: Int[Array, " n"]
+    population: Int[Array, " z"]
+
+
+def split_records(
+    labels: Int[Array, " r"], *, population: int, candidates: int | None, stratify: bool, seed: int
+) -> Split:
+    """Draw the population and the candidates, disjoint, by seed.
+
+    Args:
+        labels: classes of all records.
+        population: how many records stay outside every model.
+        candidates: how many of the others are judged; None for all.
+        stratify: draw the population equally from every class.
+        seed: of the audit.
+
+    Raises:
+        ConfigError: more records are asked for than there are.
+    """
+    n = len(labels)
+    if population + (candidates or 2) > n:
+        raise ConfigError(
+            f"threat: population + candidates must be at most {n}, the records of the stage at risk, got {population} + "
+            f"{candidates or 2}: lower one"
+        )
+    rng = generator(seed, "population")
+    order = rng.permutation(n)
+    if stratify and population:
+        classes = np.unique(labels)
+        each, rest = divmod(population, len(classes))
+        by_class = [order[labels[order] == c] for c in classes]
+        if rest or min(map(len, by_class)) < each:
+            raise ConfigError(
+                f"threat.population: with stratify it must be a multiple of {len(classes)} classes and at most "
+                f"{min(map(len, by_class))} a class, got {population}: use {max(each, 1) * len(classes)} or stratify = false"
+            )
+        outside = np.concatenate([rows[:each] for rows in by_class])
+    else:
+        outside = order[:population]
+    pool = np.setdiff1d(np.arange(n), outside)
+    if len(pool) % 2:
+        outside, pool = np.append(outside, pool[-1]), pool[:-1]
+    judged = np.arange(len(pool))
+    if candidates is not None and candidates < len(pool):
+        judged = np.sort(generator(seed, "candidates").choice(len(pool), candidates, replace=False))
+    return Split(pool, judged, np.sort(outside))
+
+
+def membership_matrix(pool: int, models: int, seed: int, purpose: str = "membership") -> Bool[Array, "m p"]:
+    """Which model trains on which record of the pool: complementary pairs of rows, each with exactly half of the pool.
+
+    Args:
+        pool: number of records, even.
+        models: number of models, even.
+        seed: of the audit.
+        purpose: another word gives an independent matrix (the null audit needs one).
+
+    >>> matrix = membership_matrix(6, 4, seed=0)
+    >>> matrix.sum(1).tolist(), bool((matrix[0] ^ matrix[1]).all())
+    ([3, 3, 3, 3], True)
+    """
+    matrix = np.zeros((models, pool), bool)
+    for pair in range(models // 2):
+        matrix[2 * pair, generator(seed, purpose, pair).permutation(pool)[: pool // 2]] = True
+        matrix[2 * pair + 1] = ~matrix[2 * pair]
+    return matrix
+
+
+@dataclass(frozen=True)
+class FeatureJob:
+    """The frozen prefix's outputs on one chunk of records under one view.
+
+    Attributes:
+        store: where to write.
+        links: the chain up to this stage.
+        data: key of the records' entry.
+        chunk: which chunk of `RECORDS_PER_CHUNK`.
+        view: name of the view.
+        prefix: key of everything that decides the prefix.
+        parent: key of the parent's trained weights, or None if it is given.
+        device: where to compute.
+    """
+
+    store: Store
+    links: tuple[Link, ...]
+    data: str
+    chunk: int
+    view: str
+    prefix: str
+    parent: str | None
+    device: str
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """What the key is made of."""
+        part = {"chunk": self.chunk, "size": RECORDS_PER_CHUNK, "view": self.view}
+        return {"kind": "features", "prefix": self.prefix, "data": self.data, **part}
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    def perform(self) -> None:
+        """Compute and store the features."""
+        parent = self.store.load(self.parent) if self.parent else None
+        model = build_chain(self.links, len(self.links) - 1, 0, parent)
+        frozen = parts_of(self.links, len(self.links) - 1, model).frozen
+        assert frozen is not None
+        start = self.chunk * RECORDS_PER_CHUNK
+        inputs = self.store.load(self.data)["inputs"][start : start + RECORDS_PER_CHUNK]
+        features = forward(frozen, apply_view(as_float(inputs), self.view), torch.device(self.device))
+        self.store.save(self.key, {"features": features}, self.definition)
+
+
+def forward(model: nn.Module, inputs: Tensor, device: torch.device) -> Tensor:
+    """A model's outputs in evaluation mode, in float32, by batches, on the CPU."""
+    layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
+    model = model.to(device, memory_format=layout).eval()
+    with torch.inference_mode():
+        outputs = [
+            model(batch.to(device).contiguous(memory_format=layout)).float().cpu()
+            for batch in inputs.split(INFERENCE_BATCH)
+        ]
+    return torch.cat(outputs).contiguous()
+
+
+def apply_view(inputs: Tensor, view: str) -> Tensor:
+    """A transformed copy of records: mirrored, or shifted by a sixteenth of the width (at least one pixel).
+
+    Args:
+        inputs: `[n ...]`; images `[n k h w]` for every view but "identity".
+        view: names from `config.VIEWS`, joined by "+".
+    """
+    for part in view.split("+"):
+        if part == "flip":
+            inputs = inputs.flip(-1)
+        elif part != "identity":
+            size = max(1, inputs.shape[-1] // 16)
+            padded = nn.functional.pad(inputs, (size,) * 4, mode="replicate")
+            down = {"up": 2 * size, "down": 0}.get(part, size)
+            right = {"left": 2 * size, "right": 0}.get(part, size)
+            inputs = padded[..., down : down + inputs.shape[-2], right : right + inputs.shape[-1]]
+    return inputs.contiguous()
+
+
+def load_features(store: Store, jobs: Sequence[FeatureJob]) -> Tensor:
+    """The features of all chunks of one view, in the order of the records."""
+    return torch.cat([store.load(job.key)["features"] for job in sorted(jobs, key=lambda job: job.chunk)])
+
+
+@dataclass(frozen=True)
+class PackJob:
+    """The training of a pack of models: many linear heads as one program, or one model of any other kind.
+
+    Attributes:
+        store: where to write.
+        links: the chain up to this stage.
+        data: key of the stage's records.
+        features: jobs whose features replace the inputs, empty if nothing is frozen.
+        parent: key of the parent's trained weights, or None.
+        prefix: key of the frozen prefix, or None.
+        models: numbers of the models in the fleet.
+        rows: training rows of each model `[m k]`.
+        seed: of the audit.
+        device: where to train.
+    """
+
+    store: Store
+    links: tuple[Link, ...]
+    data: str
+    features: tuple[FeatureJob, ...]
+    parent: str | None
+    prefix: str | None
+    models: tuple[int, ...]
+    rows: Array
+    seed: int
+    device: str
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """What the key is made of."""
+        return {
+            "kind": "models",
+            "stage": self.links[-1].definition,
+            "data": self.data,
+            "parent": self.prefix or self.parent,
+            "models": list(self.models),
+            "rows": rows_hash(self.rows),
+            "seed": self.seed,
+            "device": self.device.split(":")[0],
+            "threads": 1,
+            "torch": torch_version(),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    def seeds(self) -> list[int]:
+        """One seed per model."""
+        return [seed_for(self.seed, "model", number) for number in self.models]
+
+    def perform(self) -> None:
+        """Train and store the pack."""
+        data = self.store.load(self.data)
+        if self.heads:
+            features = load_features(self.store, self.features)
+            link = self.links[-1]
+            heads = train_heads(
+                features, data["labels"], self.rows, link.hyperparameters, classes=link.classes, seeds=self.seeds(),
+                device=torch.device(self.device),
+            )  # fmt: skip
+            tensors = {"weight": heads.weight, "bias": heads.bias, "loss": heads.loss}
+        else:
+            assert len(self.models) == 1
+            tensors = self._one_model(data)
+        self.store.save(self.key, tensors, self.definition)
+
+    @property
+    def heads(self) -> bool:
+        """Whether the pack consists of linear heads."""
+        return self.links[-1].transfer == "head" and self.links[-1].fit is None
+
+    def _one_model(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Train one model, by the built-in loop or by the user's `fit`; gives the trained part's weights."""
+        link, seed, rows = self.links[-1], self.seeds()[0], torch.from_numpy(self.rows[0])
+        parent = self.store.load(self.parent) if self.parent else None
+        model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
+        if link.fit:
+    XX
+            load_state(model, trained.state_dict(), f"stage {link.name!r}, fit {link.fit!r}")
+        else:
+            model = parts_of(self.links, len(self.links) - 1, model).trained
+            inputs = load_features(self.store, self.features) if self.features else data["inputs"]
+            train(
+                model, inputs[rows], data["labels"][rows], link.hyperparameters, seed=seed,
+                device=torch.device(self.device),
+            )  # fmt: skip
+        return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+class Records(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+    """Training records as a user's `fit` gets them: a PyTorch data set, and its tensors as attributes.
+
+    Attributes:
+        inputs: `[n ...]`, float.
+        labels: `[n]`, int64.
+    """
+
+    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+        self.inputs, self.labels = inputs, labels
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
+        return self.inputs[index], self.labels[index]
+
+
+def _user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:
+    """Call the user's `fit` and check what it gives."""
+    with seeded(seed):
+        trained = call_user(str(link.fit), model, records, seed)
+    if not isinstance(trained, nn.Module):
+        raise TrainingError(
+            f"fit {link.fit!r}: must return the trained torch.nn.Module, got {type(trained).__name__}: end it with "
+            f"`return model`"
+        )
+    bad = [name for name, tensor in trained.state_dict().items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        raise TrainingError(
+            f"fit {link.fit!r}: weights must be finite, got NaN or infinity in {bad[0]!r} with seed {seed}: lower the "
+            f"learning rate"
+        )
+    return trained
+
+
+def feature_jobs(
+    store: Store, links: tuple[Link, ...], *, data: str, records: int, prefix: str, parent: str | None, device: str,
+    views: Sequence[str],
+) -> list[FeatureJob]:  # fmt: skip
+    """The jobs that compute the frozen features of all records of a data set under some views."""
+    chunks = -(-records // RECORDS_PER_CHUNK)
+    return [
+        FeatureJob(store, links, data, chunk, view, prefix, parent, device) for view in views for chunk in range(chunks)
+    ]
+

@@ -1,0 +1,398 @@
+"""Membership leakage from scores and truth: thresholds, rates, AUC, curves, precision, and the randomisation test.
+
+A record is called a member iff its score is *strictly* above the threshold: ties count against the attack. Scores may
+be infinite (they rank lowest or highest). Non-members are counted as distinct record clusters that were non-members of
+at least one target. All functions of scores and truth raise `ValueError` for NaN, other records, or an empty class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, floor, inf, log, log1p
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+
+from dosimeter._check import in_range, same_length
+from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.intervals import Interval, auc_interval, difference_interval, rate_interval
+
+_EXACT = 1e-9
+"""Slack below which a product of a rate and a count is taken as whole."""
+
+
+@dataclass(frozen=True)
+class RatePair:
+    """What calling members by one threshold per target achieves.
+
+    Attributes:
+        tpr: share of members that are called; not resolvable when too few distinct non-members back the nominal FPR.
+        fpr: share of non-members that are called, as reached; measured even when the nominal FPR is not backed.
+        difference: TPR - FPR with the same clusters; 0 without leakage; resolvable when `tpr` is.
+    """
+
+    tpr: Estimate
+    fpr: Estimate
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Achieved operating points of pooled scores, from (0, .) to (1, 1), without interpolation between them.
+
+    Attributes:
+        fpr: achieved false positive rates `[p]`, increasing, about log-spaced.
+        tpr: true positive rates there `[p]`.
+        low: lower ends of a pointwise band for the TPR `[p]`.
+        high: upper ends `[p]`.
+        level: confidence level of the band at each point.
+        threshold: "oracle": thresholds are read off the targets.
+    """
+
+    fpr: Float[Array, " p"]
+    tpr: Float[Array, " p"]
+    low: Float[Array, " p"]
+    high: Float[Array, " p"]
+    level: float
+    threshold: str = "oracle"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Scores of members and non-members, counted in common bins.
+
+    Attributes:
+        edges: `[b + 1]`.
+        members: member decisions per bin `[b]`; infinite scores count in the outermost bins.
+        nonmembers: non-member decisions per bin `[b]`.
+    """
+
+    edges: Float[Array, " e"]
+    members: Int[Array, " b"]
+    nonmembers: Int[Array, " b"]
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """One-sided p-values against "the bits could as well have been the complement's".
+
+    Attributes:
+        p_auc: of the pooled AUC.
+        p_tpr: of TPR - FPR at the given thresholds.
+        draws: number of random exchanges.
+    """
+
+    p_auc: float
+    p_tpr: float
+    draws: int
+
+
+def nonmembers_needed(fpr: float) -> int:
+    """Fewest distinct non-members of which none called shows, one-sided at 95 %, that the FPR is at most `fpr`.
+
+    >>> [nonmembers_needed(fpr) for fpr in (0.01, 0.001, 0.0001)]
+    [299, 2995, 29956]
+    """
+    in_range("fpr", fpr, 0, 1, open_low=True, open_high=True)
+    return ceil(log(0.05) / log1p(-fpr))
+
+
+def certifiable_fpr(n_distinct: int) -> float:
+    """Smallest FPR that `n_distinct` non-members, none called, show one-sided at 95 %; 1 for none.
+
+    >>> round(certifiable_fpr(299), 5)
+    0.00997
+    """
+    in_range("n_distinct", n_distinct, 0, inf)
+    return float(-np.expm1(log(0.05) / n_distinct)) if n_distinct else 1.0
+
+
+def shadow_threshold(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], fpr: float) -> float:
+    """Threshold from rehearsal: the `ceil((1 - fpr)(N + 1))`-th smallest of N non-members' scores, else +inf.
+
+    A further non-member, exchangeable with these, scores strictly above it with probability at most `fpr`.
+
+    Args:
+        values: scores of the rehearsal, of any shape, NaN refused.
+        is_member: the bits of the shadows that played target, of the same shape.
+        fpr: nominal false positive rate.
+
+    Raises:
+        ValueError: NaN, no non-member, or a rate outside (0, 1).
+
+    >>> [shadow_threshold(np.arange(99.0), np.zeros(99, bool), fpr) for fpr in (0.05, 0.001)]
+    [94.0, inf]
+    """
+    in_range("fpr", fpr, 0, 1, open_low=True, open_high=True)
+    _no_nan(values)
+    scores = np.sort(values[~is_member], axis=None)
+    if not len(scores):
+        raise ValueError("is_member must have non-members, got none")
+    above = floor(fpr * (len(scores) + 1) + _EXACT)
+    return float(scores[len(scores) - above]) if above else inf
+
+
+def auc(scores: Scores, truth: Truth, *, rng: np.random.Generator, level: float = 0.95) -> Estimate:
+    """Area under the pooled ROC curve: P(member's score > non-member's) + P(equal) / 2.
+
+    Args:
+        scores: evidence.
+        truth: for the same records.
+        rng: for the bootstrap.
+        level: two-sided confidence level.
+    """
+    _check(scores, truth)
+    interval = auc_interval(scores.values, truth.is_member, record=truth.record, rng=rng, level=level)
+    return _estimate(interval, truth, level)
+
+
+def roc(scores: Scores, truth: Truth, *, level: float = 0.95, points: int = 120) -> Curve:
+    """The pooled ROC curve with thresholds read off the targets, on a log grid of achieved operating points.
+
+    For each rate of the grid: the largest set of calls whose FPR does not exceed it. The band is `rate_interval` of the
+    TPR at each threshold taken as given, with the closed form of the two-way variance: a fast approximation, pointwise,
+    that leaves out the noise of the threshold.
+
+    Args:
+        scores: evidence.
+        truth: for the same records.
+        level: two-sided confidence level at each point.
+        points: grid points between the first non-member and all.
+    """
+    _check(scores, truth)
+    values, is_member, record = scores.values, truth.is_member, truth.record
+    nonmembers = np.sort(values[~is_member])
+    counts = np.unique(np.r_[0, np.geomspace(1, len(nonmembers), points).round()[:-1]]).astype(np.int64)
+    thresholds = np.unique([_cut(nonmembers, count) for count in counts[counts < len(nonmembers)]])[::-1]
+    above = len(nonmembers) - np.searchsorted(nonmembers, thresholds, side="right")
+    achieved = np.append(above / len(nonmembers), 1.0)
+    calls = [*(values > cut for cut in thresholds), np.ones_like(is_member)]
+    rng = np.random.default_rng(0)  # not drawn from: the closed form is used
+    band = [rate_interval(hits, is_member, record=record, rng=rng, level=level, draws=0) for hits in calls]
+    tpr, low, high = (np.array([getattr(point, name) for point in band]) for name in ("value", "low", "high"))
+    return Curve(achieved, tpr, low, high, level)
+
+
+def tpr_at_threshold(
+    scores: Scores,
+    truth: Truth,
+    *,
+    thresholds: Float[Array, " t"],
+    fpr: float,
+    rng: np.random.Generator,
+    level: float = 0.95,
+) -> RatePair:
+    """TPR, and the FPR reached, at thresholds that were fixed before the targets were looked at.
+
+    Args:
+        scores: evidence.
+        truth: for the same records.
+        thresholds: one per target, from `shadow_threshold`; a score strictly above is called.
+        fpr: nominal rate of the thresholds. With fewer than `nonmembers_needed(fpr)` distinct non-members the TPR is
+            not resolvable; below `10 / fpr` pooled non-member decisions it is marked "low n".
+        rng: for the bootstrap.
+        level: two-sided confidence level of each interval; 0.975 makes the pair of rates hold jointly at 95 %.
+
+    Raises:
+        ValueError: as above, or thresholds are not one per target.
+    """
+    _check(scores, truth)
+    _no_nan(thresholds)
+    same_length(scores=scores.values, thresholds=thresholds)
+    hits, is_member, record = scores.values > thresholds[:, None], truth.is_member, truth.record
+    tpr = rate_interval(hits, is_member, record=record, rng=rng, level=level)
+    reached = rate_interval(hits, ~is_member, record=record, rng=rng, level=level)
+    difference = difference_interval(hits, is_member, record=record, tpr=tpr, fpr=reached, level=level)
+    return RatePair(
+        tpr=_resolve(_estimate(tpr, truth, level), truth, fpr),
+        fpr=_estimate(reached, truth, level),
+        difference=_resolve(_estimate(difference, truth, level), truth, fpr),
+    )
+
+
+def tpr_oracle(scores: Scores, truth: Truth, *, fpr: float, rng: np.random.Generator, level: float = 0.95) -> Estimate:
+    """TPR at the lowest threshold whose pooled FPR on the targets themselves is at most `fpr`.
+
+    No adversary has this threshold. The interval takes it as given.
+
+    Args:
+        scores: evidence.
+        truth: for the same records.
+        fpr: false positive rate that is not exceeded.
+        rng: for the bootstrap.
+        level: two-sided confidence level.
+    """
+    _check(scores, truth)
+    in_range("fpr", fpr, 0, 1, open_low=True, open_high=True)
+    nonmembers = np.sort(scores.values[~truth.is_member])
+    hits = scores.values > _cut(nonmembers, floor(fpr * len(nonmembers) + _EXACT))
+    interval = rate_interval(hits, truth.is_member, record=truth.record, rng=rng, level=level)
+    estimate = _resolve(_estimate(interval, truth, level), truth, fpr)
+    return replace(estimate, method=f"{estimate.method}, oracle threshold taken as given")
+
+
+def precision_at_prior(pair: RatePair, prior: float, *, level: float = 0.95) -> Estimate:
+    """Probability that a called record is a member, when a share `prior` of the records are.
+
+    `prior TPR / (prior TPR + (1 - prior) FPR)`. It rises with TPR and falls with FPR, so its lower end takes the lower
+    end of TPR and the upper end of FPR, its upper end the reverse. Both rate intervals hold jointly at
+    `1 - (1 - tpr.level) - (1 - fpr.level)` (Bonferroni).
+
+    Args:
+        pair: rates at level `(1 + level) / 2` at least: 0.975 for 0.95.
+        prior: share of members among the records that the adversary judges.
+        level: joint level that must be reached.
+
+    Returns:
+        The estimate; not resolvable when the TPR is not, or when nothing is called.
+
+    Raises:
+        ValueError: the prior is outside (0, 1) or the pair's level is too low.
+    """
+    in_range("prior", prior, 0, 1, open_low=True, open_high=True)
+    joint = pair.tpr.level + pair.fpr.level - 1
+    in_range("pair.tpr.level + pair.fpr.level - 1 (use level=0.975 for 0.95)", joint, level - _EXACT, 1)
+    method = f"bonferroni over TPR and FPR: {pair.tpr.method}"
+    empty = replace(pair.tpr, value=None, low=None, high=None, level=joint, method=method, status="not_resolvable")
+    tpr, fpr = pair.tpr, pair.fpr
+    if tpr.value is None or tpr.low is None or tpr.high is None:
+        return empty
+    if fpr.value is None or fpr.low is None or fpr.high is None:
+        return replace(empty, reason=fpr.reason)
+    if tpr.value == 0 and fpr.value == 0:
+        return replace(empty, reason="no record is called a member at this threshold, so no call can be right or wrong")
+    ends = ((tpr.value, fpr.value), (tpr.low, fpr.high), (tpr.high, fpr.low))
+    value, low, high = (prior * t / (prior * t + (1 - prior) * f) for t, f in ends)
+    return replace(empty, value=value, low=low, high=high, status="ok", reason=tpr.reason)
+
+
+def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins: int = 40) -> Histogram:
+    """Count scores of members and non-members in equal bins over the finite range; every score is counted.
+
+    Raises:
+        ValueError: NaN, or a number of bins below 1.
+    """
+    _no_nan(values)
+    in_range("bins", bins, 1, inf)
+    finite = values[np.isfinite(values)]
+    edges = np.histogram_bin_edges(finite if finite.size else np.zeros(1), bins).astype(np.float64)
+    inside = np.clip(values, edges[0], edges[-1])
+    members, nonmembers = (np.histogram(inside[which], edges)[0].astype(np.int64) for which in (is_member, ~is_member))
+    return Histogram(edges, members, nonmembers)
+
+
+def randomisation_p(
+    scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"], rng: np.random.Generator, draws: int = 1000
+) -> Randomisation:
+    """Exchange truth with its complement by a fair coin per record cluster, on stored evidence, and rank what was seen.
+
+    Rows 2i and 2i + 1 are complementary, so negating a record's bits under all targets exchanges the two; the bit of an
+    unpaired last row is negated. One coin per cluster for all rows keeps what folds share (each fold's shadows hold the
+    other folds' bits). AUC and TPR - FPR are functions of sums that are linear in the coins: one matrix product.
+
+    Args:
+        scores: evidence.
+        truth: for the same records.
+        thresholds: one per target, as in `tpr_at_threshold`.
+        rng: for the coins.
+        draws: number of random exchanges.
+
+    Returns:
+        `(1 + #{exchanged >= seen}) / (1 + draws)` for both; a draw that leaves one class empty counts as reaching.
+    """
+    _check(scores, truth)
+    _no_nan(thresholds)
+    same_length(scores=scores.values, thresholds=thresholds)
+    ranks = rankdata(scores.values.ravel()).reshape(scores.values.shape)
+    hits = scores.values > thresholds[:, None]
+    cells = (np.ones_like(ranks), ranks, hits.astype(np.float64))
+    totals = np.array([cell.sum() for cell in cells])
+    seen = np.array([cell[truth.is_member].sum() for cell in cells])
+    _, cluster = np.unique(truth.record, return_inverse=True)
+    signs = np.where(truth.is_member, -1.0, 1.0)
+    # What turning a cluster's bits adds to the members' count, rank sum and hits: whole or half numbers, hence exact.
+    turns = np.stack([np.bincount(cluster, (signs * cell).sum(0)) for cell in cells], axis=1)
+    step = max(1, 4_000_000 // len(turns))
+    drawn = [
+        seen + rng.integers(0, 2, (min(step, draws - first), len(turns))).astype(np.float64) @ turns
+        for first in range(0, draws, step)
+    ]
+    observed = _statistics(seen[None], totals)
+    reached = ~(_statistics(np.concatenate(drawn), totals) < observed)  # NaN (one class empty) counts as reached
+    p_auc, p_tpr = (1 + reached.sum(axis=0)) / (1 + draws)
+    return Randomisation(float(p_auc), float(p_tpr), draws)
+
+
+def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation) -> bool:
+    """Whether leakage is shown: one statistic has a p-value of at most 0.025 and an interval beyond chance.
+
+    The AUC's interval must lie above 0.5 or that of TPR - FPR above 0; 0.025 each is Bonferroni over the two. A
+    statistic that is not resolvable shows nothing.
+
+    Args:
+        auc: from `auc`.
+        pair: from `tpr_at_threshold` at the leading FPR.
+        p: from `randomisation_p` at the same thresholds.
+    """
+    by_auc = p.p_auc <= 0.025 and auc.low is not None and auc.low > 0.5
+    by_tpr = p.p_tpr <= 0.025 and pair.difference.low is not None and pair.difference.low > 0
+    return by_auc or by_tpr
+
+
+def _no_nan(values: Array) -> None:
+    """Refuse NaN; infinite scores have a rank."""
+    if np.isnan(values).any():
+        raise ValueError(f"scores must have no NaN, got {int(np.isnan(values).sum())}; let missing evidence be -inf")
+
+
+def _check(scores: Scores, truth: Truth) -> None:
+    """Refuse NaN, other records, and a class that is empty."""
+    _no_nan(scores.values)
+    if not np.array_equal(scores.ids, truth.ids) or scores.values.shape != truth.is_member.shape:
+        raise ValueError(
+            "scores and truth must have the same targets and records, "
+            f"got shapes {scores.values.shape} and {truth.is_member.shape}"
+        )
+    members = int(truth.is_member.sum())
+    if members in (0, truth.is_member.size):
+        raise ValueError(
+            f"truth must have both classes, got {members} members, {truth.is_member.size - members} non-members"
+        )
+
+
+def _cut(nonmembers: Array, count: int) -> float:
+    """Lowest threshold with at most `count` (not all) of the sorted non-member scores strictly above it."""
+    return float(nonmembers[len(nonmembers) - count - 1])
+
+
+def _estimate(interval: Interval, truth: Truth, level: float) -> Estimate:
+    """An interval with its counts."""
+    value, low, high, method = interval
+    distinct = len(np.unique(truth.record[~truth.is_member.all(0)]))
+    return Estimate(value, low, high, level, method, int(truth.is_member.sum()), distinct, len(truth.is_member))
+
+
+def _resolve(estimate: Estimate, truth: Truth, fpr: float) -> Estimate:
+    """Withhold a number whose FPR the distinct non-members do not back, or mark it "low n"."""
+    needed, distinct = nonmembers_needed(fpr), estimate.n_nonmembers
+    if distinct < needed:
+        reason = (
+            f"an FPR of {fpr:.6g} needs {needed} distinct non-members, got {distinct}; "
+            f"they certify an FPR of {certifiable_fpr(distinct):.2g} at best"
+        )
+        return replace(estimate, value=None, low=None, high=None, status="not_resolvable", reason=reason)
+    decisions = int((~truth.is_member).sum())
+    low = decisions < 10 / fpr - _EXACT
+    reason = f"low n: {decisions} non-member decisions, fewer than 10 / FPR = {10 / fpr:.0f}"
+    return replace(estimate, reason=reason) if low else estimate
+
+
+def _statistics(members: Float[Array, "b 3"], totals: Float[Array, " 3"]) -> Float[Array, "b 2"]:
+    """AUC and TPR - FPR from the members' count, rank sum and hits; NaN when one class is empty."""
+    count, ranks, hits = members.T
+    others = totals[0] - count
+    with np.errstate(invalid="ignore", divide="ignore"):
+        auc = (ranks - count * (count + 1) / 2) / (count * others)
+        return np.stack([auc, hits / count - (totals[2] - hits) / others], axis=1)

@@ -1,0 +1,155 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dosimeter.data import Options, load
+from dosimeter.errors import DataError
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def write(text):
+        (tmp_path / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(tmp_path / "t.csv")
+
+    return write
+
+
+def test_a_table(csv):
+    data = load(csv("id,age,label,rich,person,group\n007,30,yes,true,p,x\n7,41.5,no,false,p,y\n8,1e2,yes,true,q,y\n"))
+    assert data.inputs.tolist() == [[30, 1], [41.5, 0], [100, 1]]
+    assert data.inputs.dtype == np.float32
+    assert data.ids.tolist() == ["007", "7", "8"]
+    assert data.persons.tolist() == ["p", "p", "q"]
+    assert data.groups.tolist() == ["x", "y", "y"]
+    assert data.classes == ("no", "yes")
+    assert data.labels.tolist() == [1, 0, 1]
+
+
+def test_columns_by_other_names(csv, fails):
+    path = csv("a,income,who\n1,10,u\n2,20,v\n3,10,v\n")
+    data = load(path, rows="1:", options=Options(label="income", person="who", noun="person"))
+    assert data.persons.tolist() == ["v", "v"]
+    assert data.classes == ("10", "20")
+    assert data.noun == "person"
+    assert "needs a column 'label' for the label, got none" in fails(load, path)
+    assert "did you mean 'who'?" in fails(load, path, options=Options(label="income", person="whom"))
+    assert "cannot serve twice" in fails(load, path, options=Options(label="income", id="income"))
+
+
+def test_ids_come_from_content_and_survive_sorting(csv):
+    rows = ["1,2,a", "3,4,b", "1,2,a", "5,6,b"]
+    first = load(csv("x,y,label\n" + "\n".join(rows) + "\n")).ids
+    second = load(csv("x,y,label\n" + "\n".join(rows[::-1]) + "\n")).ids
+    assert sorted(first) == sorted(second)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Empty CSV file"),
+        ("\n\n", "Empty CSV file"),
+        ("a,label\n", "got a header and no rows"),
+        ("a,a,label\n1,2,3\n", "column names must be distinct, got 'a' twice"),
+        (",a,label\n0,2,3\n", "looks like a pandas index"),
+        ("Unnamed: 0,a,label\n0,2,3\n", "looks like a pandas index"),
+        ("a,b\n1,2\n", "needs a column 'label' for the label, got none: use one of: a, b"),
+        ("a;label\n1;2\n", "separate the columns by commas"),
+        (
+            "Dear sir,\nthis is a letter, and, no table\n",
+            "every row must have 2 cells like the header, got 3 in line 2",
+        ),
+        ("a,label\n1,x\n2\n", "every row must have 2 cells like the header, got 1 in line 3"),
+        ("a,label\n1,x\nabc,y\n", "column 'a' must be numeric, got 'abc' in row 1 (type string)"),
+        ("a,label\n2020-01-01,x\n2021-01-01,y\n", "column 'a' must be numeric"),
+        ("a,label\n1,x\n,y\n", "column 'a' must be finite numbers, got a missing value in row 1"),
+        ("a,label\n1,x\ninf,y\n", "got inf in row 1"),
+        ("a,b,label\n,1,x\n,2,y\n", "column 'a' must be finite numbers, got a missing value in row 0 (2 such rows)"),
+        ("a,label\n1,1\n2,\n", "column 'label' must not be empty, got a missing value in row 1"),
+        ("a,label\n1,x\n2,\n", "every record needs a label, got none in row 1"),
+        ("a,label\n1,0.5\n2,1.5\n", "must be classes, got the number 0.5"),
+        ("a,label\n1,x\n2,x\n", "at least two classes, got only 'x'"),
+        ("id,label\n1,x\n2,y\n", "at least one numeric column"),
+        ("id,a,label\nu,1,x\nu,2,y\n", "ids must be distinct, got 'u' 2 times"),
+        ("id,a,label\nu,1,x\n,2,y\n", "ids must not be empty, got none in row 1"),
+        (b"a,label\n1,\xff\n2,y\n", "column 'label' must be UTF-8"),
+        (b"\xff\xfea,label\n1,x\n", "write the header as UTF-8"),
+        ("a,label\n1e39,x\n2,y\n", "must fit float32"),
+        ("a,label\n\x1b[1mred\x1b[0m,x\n2,y\n", "must be numeric, got '\\\\x1b[1mred"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "t.csv"),
+    ],
+)
+def test_bad_tables_are_told(csv, text, said, fails):
+    message = fails(load, csv(text))
+    assert said in message
+    assert "t.csv" in message
+
+
+def test_a_ragged_row_is_not_quoted_in_the_message(csv, fails):
+    assert "secret" not in fails(load, csv("a,label\n1,x\nsecret name,1,2\n"))
+
+
+def test_parquet_equals_csv(csv, tmp_path):
+    table = pa.table({"a": [1.5, 2.5, 3.5], "flag": [True, False, True], "label": ["u", "v", "u"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    one = load(str(tmp_path / "t.parquet"))
+    two = load(csv("a,flag,label\n1.5,true,u\n2.5,false,v\n3.5,true,u\n"))
+    assert one.fingerprint == two.fingerprint
+    encoded = table.set_column(2, "label", table.column("label").dictionary_encode())
+    pq.write_table(encoded, tmp_path / "t.parquet")
+    assert load(str(tmp_path / "t.parquet")).fingerprint == one.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"a": [[1], [2]], "label": [0, 1]}, "column 'a' must be numeric, got '[1]' in row 0"),
+        ({"a": [1.0, float("nan")], "label": [0, 1]}, "got a missing value in row 1"),
+        ({"a": [1.0, 2.0], "label": [0, None]}, "column 'label' must not be empty, got a missing value in row 1"),
+        ({"a": [1.0, 2.0], "label": ["x", "y"], "__index_level_0__": [4, 5]}, "looks like a pandas index"),
+        ({"a": ["u", None], "label": [0, 1]}, "column 'a' must be numeric, got 'u' in row 0"),
+    ],
+)
+def test_bad_parquet_is_told(tmp_path, columns, said, fails):
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert said in fails(load, str(tmp_path / "t.parquet"))
+
+
+def test_damaged_parquet_is_told(tmp_path, fails):
+    pq.write_table(pa.table({"a": list(range(100)), "label": [0, 1] * 50}), tmp_path / "t.parquet")
+    good = (tmp_path / "t.parquet").read_bytes()
+    for content in (b"", b"PAR1", good[:-20], good[:40]):
+        (tmp_path / "t.parquet").write_bytes(content)
+        assert "write it again as Parquet" in fails(load, str(tmp_path / "t.parquet"))
+
+
+CELLS = st.one_of(
+    st.sampled_from(["", "1", "-2.5", "nan", "label", "id", '"', "\n", "true", "1e400", "é"]), st.text(max_size=4)
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=5), st.booleans())
+def test_any_text_loads_or_is_told_in_one_line(tmp_path, rows, headed):
+    lines = [",".join(row) for row in rows]
+    text = "\n".join(["a,label", *lines] if headed else lines)
+    (tmp_path / "t.csv").write_text(text, "utf-8", "surrogatepass", newline="")
+    try:
+        assert len(load(str(tmp_path / "t.csv"))) >= 2
+    except DataError as error:
+        unprintable = [problem for problem in error.problems if not problem.isprintable()]
+        if unprintable:
+            pytest.fail(repr(unprintable))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.floats(width=32, allow_nan=False, allow_infinity=False), st.booleans()), min_size=2))
+def test_numbers_come_back(tmp_path, rows):
+    rows = [*rows, (0.0, True), (1.0, False)]
+    (tmp_path / "t.csv").write_text("a,label\n" + "".join(f"{value!r},{label}\n" for value, label in rows))
+    data = load(str(tmp_path / "t.csv"))
+    assert data.inputs[:, 0].tolist() == [value for value, _ in rows]
+    assert [data.classes[i] for i in data.labels] == [str(label) for _, label in rows]

@@ -31,6 +31,15 @@ def one_line(value: object, limit: int = 300) -> str:
     return text if len(text) <= limit else f"{text[:half]} ... {text[-half:]}"
 
 
+def quoted(value: object, limit: int = 100) -> str:
+    """A value from the user's files as one printable line in quotes.
+
+    >>> print(quoted("two words"))
+    'two words'
+    """
+    return one_line(repr(value), limit)
+
+
 def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callable[..., Any]:
     """The function that `package.module:function` names.
 

@@ -112,7 +112,9 @@ def build(link: Link) -> nn.Module:
     try:
         return ARCHITECTURES[link.model](link.shape, link.classes, **options)
     except TypeError as error:
-        raise ConfigError(f"stage {link.name!r}, options: {error}: correct `options` of model {link.model!r}") from error
+        raise ConfigError(
+            f"stage {link.name!r}, options: {error}: correct `options` of model {link.model!r}"
+        ) from error
 
 
 def _read_weights(link: Link) -> dict[str, Tensor]:

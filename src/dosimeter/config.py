@@ -47,6 +47,7 @@ class Stage(_Table):
     model: Reference | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     weights: str | None = None
+    classes: int | None = Field(default=None, ge=2)
     transfer: Method = "scratch"
     last_k: int = Field(default=1, ge=1)
     fit: Reference | None = None
@@ -193,7 +194,9 @@ def load(path: Path) -> Audit:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read, {error.strerror}: run `dosimeter init` to make one") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: must be UTF-8 text, got byte {error.object[error.start]:#x}: save it as UTF-8") from error
+        raise ConfigError(
+            f"{path}: must be UTF-8 text, got byte {error.object[error.start]:#x}: save it as UTF-8"
+        ) from error
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -347,7 +350,9 @@ def _threat_problems(threat: Threat) -> list[str]:
     if threat.views != "auto":
         wrong = [view for view in threat.views if view not in VIEWS]
         problems += [f"threat.views: unknown view {view!r}, {suggest(view, VIEWS)}" for view in wrong]
-        if not wrong and (not threat.views or threat.views[0] != "identity" or len(set(threat.views)) < len(threat.views)):
+        if not wrong and (
+            not threat.views or threat.views[0] != "identity" or len(set(threat.views)) < len(threat.views)
+        ):
             problems.append(
                 f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
             )
@@ -361,6 +366,10 @@ def _stage_problems(stage: Stage, index: int, audit: Audit) -> list[str]:
         problems.append("model: the first stage needs one: name an architecture or package.module:function")
     if stage.given and (stage.data or stage.fit):
         problems.append("weights: a given stage is not trained, so it takes neither `data` nor `fit`: remove them")
+    if stage.given and stage.model is None:
+        problems.append("model: a given stage needs the model that its weights belong to: name one")
+    if stage.classes is not None and not stage.given:
+        problems.append("classes: only a given stage says how many classes its head has; others take it from data: remove it")
     if not stage.given and stage.data is None:
         problems.append("data: a stage that is trained needs data: name a data set or a file, or give `weights`")
     if stage.given and index == audit.at_risk:

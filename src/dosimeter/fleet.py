@@ -252,6 +252,7 @@ class PackJob:
         rows: training rows of each model `[m k]`.
         seed: of the audit.
         device: where to train.
+        whole: store the whole model, not only the trained part (a stage that others start from).
     """
 
     store: Store
@@ -264,6 +265,7 @@ class PackJob:
     rows: Array
     seed: int
     device: str
+    whole: bool = False
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -309,24 +311,30 @@ class PackJob:
     @property
     def heads(self) -> bool:
         """Whether the pack consists of linear heads."""
-        return self.links[-1].transfer == "head" and self.links[-1].fit is None
+        return self.links[-1].transfer == "head" and self.links[-1].fit is None and not self.whole
 
     def _one_model(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         """Train one model, by the built-in loop or by the user's `fit`; gives the trained part's weights."""
         link, seed, rows = self.links[-1], self.seeds()[0], torch.from_numpy(self.rows[0])
+        device = torch.device(self.device)
         parent = self.store.load(self.parent) if self.parent else None
         model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
+        labels = data["labels"][rows]
         if link.fit:
-    XX
+            trained = _user_fit(link, model, Records(as_float(data["inputs"][rows]), labels), seed % 2**31)
             load_state(model, trained.state_dict(), f"stage {link.name!r}, fit {link.fit!r}")
-        else:
-            model = parts_of(self.links, len(self.links) - 1, model).trained
-            inputs = load_features(self.store, self.features) if self.features else data["inputs"]
-            train(
-                model, inputs[rows], data["labels"][rows], link.hyperparameters, seed=seed,
-                device=torch.device(self.device),
-            )  # fmt: skip
-        return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            return _state(model)
+        parts = parts_of(self.links, len(self.links) - 1, model)
+        inputs = load_features(self.store, self.features)[rows] if self.features else data["inputs"][rows]
+        if parts.frozen is not None and not self.features:
+            inputs = forward(parts.frozen, as_float(inputs), device)
+        train(parts.trained, inputs, labels, link.hyperparameters, seed=seed, device=device)
+        return _state(model.cpu() if self.whole else parts.trained)
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """A model's tensors on the CPU, none of which share memory."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 class Records(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
@@ -374,4 +382,3 @@ def feature_jobs(
     return [
         FeatureJob(store, links, data, chunk, view, prefix, parent, device) for view in views for chunk in range(chunks)
     ]
-

@@ -112,9 +112,7 @@ class MembershipGame:
             raise ValueError("shadow_in must consist of complementary pairs of rows, got rows that are not")
         for name, values in self.shadow_outputs.items():
             if len(values) != len(self.shadow_in):
-                raise ValueError(
-                    f"shadow_outputs[{name!r}] must have {len(self.shadow_in)} shadows, got {len(values)}"
-                )
+                raise ValueError(f"shadow_outputs[{name!r}] must have {len(self.shadow_in)} shadows, got {len(values)}")
         for name, values in self.outputs.items():
             if values.shape[-1] != len(self.ids):
                 raise ValueError(f"outputs[{name!r}] must have {len(self.ids)} records, got {values.shape[-1]}")

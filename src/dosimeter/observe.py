@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dosimeter.chain import build_chain, load_state, parts_of, rows_hash
+from dosimeter.errors import TrainingError
 from dosimeter.fleet import FeatureJob, PackJob, apply_view, forward, load_features
 from dosimeter.games import Access, Array, MembershipGame, Population, Truth
 from dosimeter.models import as_float
@@ -46,6 +47,10 @@ SIGNALS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 """What `observe` can keep of a model's outputs: functions of logits or log-probabilities and labels."""
 SIGNAL_ACCESS = Access.PROBS
 """The least access from which the signals can be computed."""
+
+
+SATURATED = 24 * float(np.log(2.0))
+"""φ of a float32 probability that rounds to 1, nats: what is left of 1 − p is below 2⁻²⁴."""
 
 
 def released(logits: Tensor, access: Access) -> Tensor:
@@ -115,9 +120,15 @@ class ObserveJob:
         correct, test_correct = [], []
         for model in self._models():
             outputs = [model(inputs) for inputs in views]
+            if not all(bool(torch.isfinite(logits).all()) for logits in outputs):
+                raise TrainingError(
+                    f"stage {self.pack.links[-1].name!r}: a trained model gave NaN or infinite logits (models "
+                    f"{self.pack.models[0]} to {self.pack.models[-1]}, entry {self.pack.key}): lower the learning rate"
+                )
             shown = [released(logits, self.access) for logits in outputs]
             for name, kept in signals.items():
-                kept.append(torch.stack([SIGNALS[name](one, labels) for one in shown]))
+                values = torch.stack([SIGNALS[name](one, labels) for one in shown])
+                kept.append(values if Access.LOGITS in self.access.includes else values.clamp(-104.0, SATURATED))
             correct.append(outputs[0].argmax(1) == labels)
             if test is not None:
                 inputs = load_features(self.store, self.test_features) if self.test_features else test["inputs"]

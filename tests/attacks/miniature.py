@@ -1,7 +1,7 @@
 """72 small perceptrons on a noisy synthetic task: a fleet that leaks, trained in about 20 seconds on one core.
 
-20 classes of 3 random +-1 prototypes of 64 bits, bits flipped with probability 0.22, 8 % label noise, 2,000 candidates and
-1,000 records outside every model; 36 complementary pairs of halves; MLP 64-128-20, full-batch Adam 0.01, 80 epochs.
+20 classes of 3 random +-1 prototypes of 64 bits, bits flipped with probability 0.22, 8 % label noise, 2,000 candidates
+and 1,000 records outside every model; 36 complementary pairs of halves; MLP 64-128-20, full-batch Adam 0.01, 80 epochs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def train(bits, labels, member, seed):
     draw = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(bits).float(), torch.from_numpy(labels)
     rows = torch.from_numpy(np.stack([np.flatnonzero(row) for row in member]))
-    weights = [torch.randn(MODELS, *shape, generator=draw) * scale for shape, scale in SHAPES]
+    shapes = {(64, 128): (2 / 64) ** 0.5, (128, 20): (1 / 128) ** 0.5}
+    weights = [torch.randn(MODELS, *shape, generator=draw) * scale for shape, scale in shapes.items()]
     biases = [torch.zeros(MODELS, 1, width) for width in (128, 20)]
     parameters = [parameter.requires_grad_() for parameter in weights + biases]
     optimizer = torch.optim.Adam(parameters, lr=0.01)
@@ -52,9 +53,6 @@ def train(bits, labels, member, seed):
         optimizer.step()
     with torch.no_grad():
         return forward(x.expand(MODELS, -1, -1)).double().numpy()
-
-
-SHAPES = [((64, 128), (2 / 64) ** 0.5), ((128, 20), (1 / 128) ** 0.5)]
 
 
 def signal(logits, labels):
@@ -88,9 +86,7 @@ def fleet(seed):
         inside, outside = slice(CANDIDATES), slice(CANDIDATES, None)
         shadows = (TARGETS, TARGETS + n_shadows)
         ids = np.arange(CANDIDATES + OUTSIDE)
-        population = Population(
-            ids[outside], labels[outside], pick(0, TARGETS, outside), pick(*shadows, outside)
-        )
+        population = Population(ids[outside], labels[outside], pick(0, TARGETS, outside), pick(*shadows, outside))
         return MembershipGame(
             ids=ids[inside],
             labels=labels[inside],

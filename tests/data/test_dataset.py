@@ -26,16 +26,29 @@ def make(**changes):
         (dict(labels=np.array([0, 1, 2, 1])), "labels must be in 0..1, got 2 in row 2"),
         (dict(labels=np.array([0, -1, 0, 1])), "got -1 in row 1"),
         (dict(labels=np.array([1, 1, 1, 1])), "at least two classes, got only 'b'"),
-        (dict(labels=np.array([0.0, 1.0, 0.0, 1.0])), "class numbers, got float64"),
         (dict(labels=np.array([0, 1, 0])), "labels must have one entry for each of 4 inputs, got shape (3,)"),
         (dict(ids=np.array(list("wxyw"))), "ids must be distinct, got 'w' 2 times"),
         (dict(persons=np.array(["p"])), "persons must have one entry"),
         (dict(inputs=np.array([["a"], ["b"], ["c"], ["d"]])), "inputs must be numbers, got <U1"),
-        (dict(inputs=[[1.0]] * 4), "inputs must be a NumPy array, got list"),
     ],
 )
 def test_broken_rules_are_told(changes, said, fails):
     assert said in fails(make, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (dict(labels=np.array([0.0, 1.0, 0.0, 1.0])), "labels must be class numbers, got float64"),
+        (dict(inputs=[[1.0]] * 4), "inputs must be a NumPy array, got list"),
+        (dict(ids=None), "ids must be a NumPy array, got NoneType"),
+        (dict(labels=np.int64(3)), "labels must be a NumPy array, got int64"),
+    ],
+)
+def test_wrong_types_are_told_where_nothing_checks_annotations(changes, said):
+    unchecked = object.__new__(Dataset)
+    unchecked.__dict__.update(vars(make()) | changes)
+    assert said in unchecked._problems()[0]
 
 
 def test_problems_are_collected():

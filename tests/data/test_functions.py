@@ -90,9 +90,9 @@ def test_a_tuple_of_tensors_or_lists():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("breaks", r"users_code:breaks: the function raised KeyError: 'missing\\ncolumn' ({file}:17)"),
+        ("breaks", r"users_code:breaks: the function raised KeyError: 'missing\ncolumn' ({file}:16)"),
         ("deeper", "users_code:deeper: the function raised ValueError: cannot reshape"),
-        ("deeper", "({file}:20)"),
+        ("deeper", "({file}:19)"),
         ("one_class", "at least two classes, got only '0'"),
         ("bad_dataset", "users_code:bad_dataset: raised data: labels must be in 0..1, got 5 in row 2"),
         ("three", "must return a Dataset or (inputs, labels), got a tuple of 3"),
@@ -100,7 +100,7 @@ def test_a_tuple_of_tensors_or_lists():
         ("scalar", "inputs must be an array, got int"),
         ("ragged", "inputs must be an array, got ValueError"),
         ("no_seed", "it is called with one argument, the seed"),
-        ("leaves", "raised SystemExit: 3 ({file}:50)"),
+        ("leaves", "raised SystemExit: 3 ({file}:43)"),
         ("value", "must be callable, got int"),
         ("god", "got no 'god': did you mean 'good'?"),
     ],

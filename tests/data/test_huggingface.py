@@ -40,6 +40,7 @@ def saved(tmp_path):
     return tmp_path
 
 
+@pytest.mark.filterwarnings("ignore")  # the package warns of its own parts
 def test_saved_images(saved, fails):
     data = load("hf:pictures", base=saved, options=Options(split="test", person="who"), rows="1:4")
     assert data.inputs.shape == (3, 3, 6, 4)
@@ -55,6 +56,7 @@ def test_saved_images(saved, fails):
     assert "needs a column 'y' for the label" in fails(load, "hf:pictures", base=saved, options=wrong)
 
 
+@pytest.mark.filterwarnings("ignore")  # the package warns of its own parts
 def test_saved_table(saved, fails):
     data = load("hf:table", base=saved)
     assert data.inputs.tolist() == [[1, 4], [2, 5], [3, 6]]

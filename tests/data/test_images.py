@@ -109,5 +109,5 @@ def test_hostile_names_stay_text(folder, tmp_path, fails):
     (root / evil / "001.png").write_bytes(b"x")
     assert "a\\n<script>" in fails(load, "evil\nroot", base=tmp_path)
     (root / evil / "001.png").unlink()
-    (root / evil / "002.png").rename(bytes(root / evil) + b"/\xff.png")
+    (root / evil / "002.png").rename(root / evil / "\udcff.png")
     assert "file names must be UTF-8" in fails(load, "evil\nroot", base=tmp_path)

@@ -78,7 +78,7 @@ def test_ids_come_from_content_and_survive_sorting(csv):
         (b"a,label\n1,\xff\n2,y\n", "column 'label' must be UTF-8"),
         (b"\xff\xfea,label\n1,x\n", "write the header as UTF-8"),
         ("a,label\n1e39,x\n2,y\n", "must fit float32"),
-        ("a,label\n\x1b[1mred\x1b[0m,x\n2,y\n", "must be numeric, got '\\\\x1b[1mred"),
+        ("a,label\n\x1b[1mred\x1b[0m,x\n2,y\n", "must be numeric, got '\\x1b[1mred"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "t.csv"),
     ],
 )
@@ -106,7 +106,7 @@ def test_parquet_equals_csv(csv, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"a": [[1], [2]], "label": [0, 1]}, "column 'a' must be numeric, got '[1]' in row 0"),
+        ({"a": [[1], [2]], "label": [0, 1]}, "column 'a' must be numeric, got [1] in row 0"),
         ({"a": [1.0, float("nan")], "label": [0, 1]}, "got a missing value in row 1"),
         ({"a": [1.0, 2.0], "label": [0, None]}, "column 'label' must not be empty, got a missing value in row 1"),
         ({"a": [1.0, 2.0], "label": ["x", "y"], "__index_level_0__": [4, 5]}, "looks like a pandas index"),
@@ -131,7 +131,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=5), st.booleans())
 def test_any_text_loads_or_is_told_in_one_line(tmp_path, rows, headed):
     lines = [",".join(row) for row in rows]
@@ -145,7 +145,7 @@ def test_any_text_loads_or_is_told_in_one_line(tmp_path, rows, headed):
             pytest.fail(repr(unprintable))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(width=32, allow_nan=False, allow_infinity=False), st.booleans()), min_size=2))
 def test_numbers_come_back(tmp_path, rows):
     rows = [*rows, (0.0, True), (1.0, False)]

@@ -74,7 +74,13 @@ def provenance() -> dict[str, Any]:
         "hardware": {"cpu": "2 cores, x86_64", "memory": "8 GB", "gpu": None},
         "seeds": {"root": 0},
         "definitions": {
-            "stage finetune": {"model": "mlp", "epochs": 30, "rows": "half of 10000", "seed": 0, "parent": "9f2c41aa07de"},
+            "stage finetune": {
+                "model": "mlp",
+                "epochs": 30,
+                "rows": "half of 10000",
+                "seed": 0,
+                "parent": "9f2c41aa07de",
+            },
             "data photos": {"fingerprint": "41c0ffee" * 8},
         },
     }
@@ -165,7 +171,9 @@ def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str
         for threshold in ("shadow", "oracle"):
             row = {**base, "metric": "tpr", "fpr": fpr, "threshold": threshold}
             if n < NEED[fpr]:
-                reason = f"{n:,} unused records; at least {NEED[fpr]:,} are needed. Smallest certified: {300 / n:.2g} %."
+                reason = (
+                    f"{n:,} unused records; at least {NEED[fpr]:,} are needed. Smallest certified: {300 / n:.2g} %."
+                )
                 row |= {**none, "status": "not_resolvable", "reason": reason}
             else:
                 reached = fpr * (0.9 + 0.02 * len(attack) if threshold == "shadow" else 1.0)
@@ -185,7 +193,9 @@ def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str
             rows.append({**row, **none, "status": "not_resolvable", "reason": "Too few unused records."})
         else:
             odds = prior / (1 - prior) * _tpr(shift, 0.01) / 0.01
-            rows.append({**row, **{key: o / (1 + o) for key, o in (("value", odds), ("low", odds / 1.3), ("high", odds * 1.3))}})
+            rows.append(
+                {**row, **{key: o / (1 + o) for key, o in (("value", odds), ("low", odds / 1.3), ("high", odds * 1.3))}}
+            )
     return rows
 
 
@@ -199,7 +209,10 @@ def _curve(shift: float, n: int) -> dict[str, list[float]]:
     """A ROC at 120 rates."""
     fpr = [0.0, *(10 ** (-4 + 4 * i / 118) for i in range(119))]
     rates = [_rate(min(1.0, _tpr(shift, f)), n) for f in fpr]
-    return {"fpr": [min(1.0, f) for f in fpr], **{a: [r[b] for r in rates] for a, b in (("tpr", "value"), ("low", "low"), ("high", "high"))}}
+    return {
+        "fpr": [min(1.0, f) for f in fpr],
+        **{a: [r[b] for r in rates] for a, b in (("tpr", "value"), ("low", "low"), ("high", "high"))},
+    }
 
 
 def _histogram(shift: float, n: int) -> dict[str, list[float]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dosimeter._check import suggest
-from dosimeter._resolve import one_line
+from dosimeter._resolve import one_line, quoted
 from dosimeter.data.dataset import Array, Dataset, content_ids
 from dosimeter.data.labels import encode_labels
 from dosimeter.data.options import Request, told
@@ -39,8 +40,8 @@ def load_npz(path: Path, request: Request) -> Dataset:
         DataError: the file is damaged, holds pickled objects, or lacks an array.
     """
     request.only("classes", "noun")
-    with told(request.name, "write it again with numpy.savez"):
-        archive = np.load(path, allow_pickle=False)
+    with told(request.name, "write it again with numpy.savez"), path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise DataError(f"{request.name}: must hold named arrays, got a single one: write it with numpy.savez")
         with archive:
@@ -64,14 +65,15 @@ def _choose(files: list[str], name: str) -> dict[str, str]:
         if there:
             chosen[column] = there[0]
     for key in sorted(set(files) - set(known)):
-        raise DataError(f"{name}: array {one_line(key)!r} has no use here: {suggest(key, known)}")
+        raise DataError(f"{name}: array {quoted(key)} has no use here: {suggest(key, known)}")
     return chosen
 
 
-def _read(archive: Mapping[str, Array], key: str, name: str) -> Array:
+def _read(archive: Any, key: str, name: str) -> Array:
     """One array, damaged ones and pickled objects refused."""
     try:
-        return archive[key]
+        array: Array = archive[key]
+        return array
     except ValueError as caught:
         if "allow_pickle" not in str(caught):
             raise

@@ -186,7 +186,7 @@ def _folders(folder: Path, name: str) -> Iterator[_Chunk]:
 
 def _packed(file: Path, name: str) -> Iterator[_Chunk]:
     """JPEG files end to end: `blob` uint8, `off` `[n + 1]`, `label` `[n]`, `n_train`."""
-    with told(name, "copy the file again"), np.load(file, allow_pickle=False) as archive:
+    with told(name, "copy the file again"), file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
         missing = sorted({"blob", "off", "label", "n_train"} - set(archive.files))
         if missing:
             raise DataError(f"{name}: needs the arrays blob, off, label and n_train, got no {missing[0]}: give {FORMS}")
@@ -208,7 +208,7 @@ def _encoded(part: str, place: str, labels: Array, content: Callable[[int], Path
 
     def pixels(rows: Array) -> Array:
         images = np.empty((len(rows), *SHAPE), np.uint8)
-        for i, row in enumerate(order[rows]):
+        for i, row in enumerate(order[rows].tolist()):
             image = decode(content(row), f"{place}/{row:05d}", 3)
             if image.shape != SHAPE:
                 raise DataError(f"{place}/{row:05d}: images must be 32 x 32, got {image.shape[1:]}: replace the file")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter._check import suggest
-from dosimeter._resolve import one_line
+from dosimeter._resolve import one_line, quoted
 from dosimeter.data.arrays import as_inputs, as_text
 from dosimeter.data.dataset import Array, Dataset
 from dosimeter.data.labels import encode_labels
@@ -103,7 +103,7 @@ def _inputs(table: Any, special: set[str | None], request: Request) -> Array:
         with told(request.name, "set inputs to a column of images, or keep numeric columns only"):
             return as_inputs(np.stack([np.asarray(table[column][:]) for column in rest], 1), request.name)
     column = chosen or images[0]
-    with told(f"{request.name}: column {one_line(column)!r}", "images must decode and have one size"):
+    with told(f"{request.name}: column {quoted(column)}", "images must decode and have one size"):
         return as_inputs(np.stack([_pixels(value) for value in table[column]]), request.name)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dosimeter._resolve import one_line
+from dosimeter._resolve import one_line, quoted
 from dosimeter.data.dataset import Array
 from dosimeter.errors import DataError
 
@@ -85,7 +85,7 @@ def _look_up(values: Array, name: str, classes: tuple[str, ...]) -> Array:
         rule = f"among the classes {one_line(', '.join(classes))}"
     if len(outside):
         raise DataError(
-            f"{name}: labels must be {rule}, got {one_line(values[outside[0]])!r} in row {outside[0]} "
+            f"{name}: labels must be {rule}, got {quoted(values[outside[0]].item())} in row {outside[0]} "
             f"({len(outside)} such records): correct the label or name the class"
         )
     return numbers

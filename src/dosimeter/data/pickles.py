@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dosimeter._resolve import one_line
+from dosimeter._resolve import quoted
 from dosimeter.data.options import told
 from dosimeter.errors import DataError
 
@@ -18,7 +18,7 @@ from dosimeter.errors import DataError
 def _encode(text: str, encoding: str) -> bytes:
     """Bytes that Python 3 wrote with protocol 2 or lower."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes encoded as {one_line(encoding)!r}")
+        raise pickle.UnpicklingError(f"bytes encoded as {quoted(encoding)}")
     return text.encode("latin1")
 
 
@@ -43,7 +43,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) in ADMITTED:
             return ADMITTED[module, name]
         raise DataError(
-            f"{self.place}: a pickle may hold plain arrays only, got {one_line(f'{module}.{name}')!r}, "
+            f"{self.place}: a pickle may hold plain arrays only, got {quoted(f'{module}.{name}')}, "
             "which was not loaded: get the file from its makers"
         )
 

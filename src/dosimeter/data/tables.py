@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter._check import suggest
-from dosimeter._resolve import one_line
+from dosimeter._resolve import one_line, quoted
 from dosimeter.data.arrays import assemble
 from dosimeter.data.dataset import Array, Dataset
 from dosimeter.data.options import Request, told
@@ -137,16 +137,16 @@ def _numbers(column: Any, title: str, name: str) -> Array:
     if not any(is_kind(kind) for is_kind in numeric):
         row, value = next(((i, v) for i, v in enumerate(column.to_pylist()) if not _is_number(v)), (0, None))
         raise DataError(
-            f"{name}: column {one_line(title)!r} must be numeric, got {one_line(value, 60)!r} in row {row} "
+            f"{name}: column {quoted(title)} must be numeric, got {quoted(value, 60)} in row {row} "
             f"(type {one_line(kind, 60)}): encode it as numbers or remove it, categories come in a later release"
         )
-    with told(f"{name}: column {one_line(title)!r}", "write it as numbers"):
+    with told(f"{name}: column {quoted(title)}", "write it as numbers"):
         values: Array = column.cast(pa.float64(), safe=False).to_numpy()
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         state = "a missing value" if np.isnan(values[bad[0]]) else str(values[bad[0]])
         raise DataError(
-            f"{name}: column {one_line(title)!r} must be finite numbers, got {state} in row {bad[0]} "
+            f"{name}: column {quoted(title)} must be finite numbers, got {state} in row {bad[0]} "
             f"({len(bad)} such rows): impute or remove them"
         )
     return values
@@ -170,7 +170,7 @@ def _values(column: Any, title: str, name: str) -> Array:
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy()))
         raise DataError(
-            f"{name}: column {one_line(title)!r} must not be empty, got a missing value in row {row} "
+            f"{name}: column {quoted(title)} must not be empty, got a missing value in row {row} "
             f"({column.null_count} such rows): fill them in or remove the rows"
         )
     kind = column.type
@@ -178,5 +178,5 @@ def _values(column: Any, title: str, name: str) -> Array:
         values: Array = column.to_numpy()
         return values
     if pa.types.is_binary(kind):
-        raise DataError(f"{name}: column {one_line(title)!r} must be UTF-8 text, got other bytes: convert the file")
+        raise DataError(f"{name}: column {quoted(title)} must be UTF-8 text, got other bytes: convert the file")
     return np.array([str(value) for value in column.to_pylist()], dtype=str)

@@ -1,1 +1,1 @@
-"""The report."""
+"""The report: `render.write_report` turns result.json and provenance.json of a run into one report.html."""

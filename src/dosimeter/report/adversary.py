@@ -10,29 +10,65 @@ from dosimeter.report import words
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("Target", "The model that is audited, or one of several trained by the same recipe that stand for it."),
-    ("Shadow model", "A model that the adversary trains by the same recipe on similar records, to learn what it looks "
-     "like when a record was used and when it was not."),
+    (
+        "Shadow model",
+        "A model that the adversary trains by the same recipe on similar records, to learn what it looks like when a "
+        "record was used and when it was not.",
+    ),
     ("Member, non-member", "A record that was used to train the target; one that was not (an unused record)."),
-    ("Members recognised (TPR)", "Of all members, the share that the attack calls members. The true positive rate."),
-    ("False accusations (FPR)", "Of all unused records, the share that the attack wrongly calls members. The false "
-     "positive rate."),
-    ("Shadow threshold", "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, "
-     "as a real adversary would have to. The rate reached on the target can therefore differ from the one aimed at."),
-    ("Oracle threshold", "The same decision made with the true answers in hand. No adversary has them: it bounds what "
-     "luck with the threshold could add."),
-    ("Shown at least, not excluded up to", "The two ends of the interval. The audit has shown the lower end; it cannot "
-     "rule out anything below the upper end."),
-    ("Not resolvable", "There are too few unused records to tell so small a rate from luck. It does not mean zero."),
-    ("AUC", "The probability that a random member gets a higher score than a random unused record; 0.5 is guessing. It "
-     "averages over all records, so it can look harmless while a few records are fully exposed."),
-    ("Control", "An attack that cannot know anything, such as a constant score. If it beats chance, the audit is wrong."),
-    ("Null audit", "All attacks run again under a made-up membership that no model was trained on. None may beat chance."),
-    ("This trained model only", "With one target, the interval covers the luck of drawing records. Training again could "
-     "give a different number."),
-    ("What a score is not", "A high score for one record is no proof that this record was used. The rates describe many "
-     "records together. They are measured with particular attacks, so a stronger adversary could reach more, and they "
-     "are no differential-privacy guarantee."),
-)  # fmt: skip
+    (
+        "Members recognised (TPR)",
+        "Of all members, the share that the attack calls members. The true positive rate.",
+    ),
+    (
+        "False accusations (FPR)",
+        "Of all unused records, the share that the attack wrongly calls members. The false positive rate.",
+    ),
+    (
+        "Shadow threshold",
+        "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, as a real "
+        "adversary would have to. The rate reached on the target can therefore differ from the one aimed at.",
+    ),
+    (
+        "Oracle threshold",
+        "The same decision made with the true answers in hand. No adversary has them: it bounds what luck with the "
+        "threshold could add.",
+    ),
+    (
+        "Shown at least, not excluded up to",
+        "The two ends of the interval. The audit has shown the lower end; it cannot rule out anything below the upper "
+        "end.",
+    ),
+    (
+        "Not resolvable",
+        "There are too few unused records to tell so small a rate from luck. It does not mean zero.",
+    ),
+    (
+        "AUC",
+        "The probability that a random member gets a higher score than a random unused record; 0.5 is guessing. It "
+        "averages over all records, so it can look harmless while a few records are fully exposed.",
+    ),
+    (
+        "Control",
+        "An attack that cannot know anything, such as a constant score. If it beats chance, the audit is wrong.",
+    ),
+    (
+        "Null audit",
+        "All attacks run again under a made-up membership that no model was trained on. If one beats chance, the audit "
+        "is wrong.",
+    ),
+    (
+        "This trained model only",
+        "With one target, the interval covers the luck of drawing records. Training again could give a different "
+        "number.",
+    ),
+    (
+        "What a score is not",
+        "A high score for one record is no proof that this record was used. The rates describe many records together. "
+        "They are measured with particular attacks, so a stronger adversary could reach more, and they are no "
+        "differential-privacy guarantee.",
+    ),
+)
 
 
 @dataclass(frozen=True)

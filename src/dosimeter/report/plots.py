@@ -1,6 +1,6 @@
 """Figures as inline SVG. Colours are CSS variables, so that one figure is legible on light, dark and paper.
 
-Only fixed words are drawn; names of attacks stand in the HTML legend beside the figure, where they wrap and are escaped.
+Only fixed words are drawn; names of attacks stand in the HTML legend beside the figure, which wraps and escapes them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -55,7 +56,7 @@ STYLE: Mapping[str, Any] = {
 }
 
 
-def roc(curves: Sequence[Mapping[str, Sequence[float]]], *, smallest: float, control: bool, title: str) -> str:
+def roc(curves: Sequence[Mapping[str, Sequence[float | int]]], *, smallest: float, control: bool, title: str) -> str:
     """ROC curves on two logarithmic axes, as an SVG element.
 
     Args:
@@ -85,14 +86,20 @@ def roc(curves: Sequence[Mapping[str, Sequence[float]]], *, smallest: float, con
 
 
 def _curve(
-    axes: Axes, curve: Mapping[str, Sequence[float]], smallest: float, color: str, dash: tuple[int, Any], *, band: bool
+    axes: Axes,
+    curve: Mapping[str, Sequence[float | int]],
+    smallest: float,
+    color: str,
+    dash: tuple[int, Any],
+    *,
+    band: bool,
 ) -> None:
     """One ROC, cut where the axes begin, with its interval band if it is the headline's."""
     x = np.asarray(curve["fpr"], float)
     shown = np.linspace(np.log(smallest), 0, 240)
     order = np.argsort(x, kind="stable")
 
-    def at(key: str) -> np.ndarray[Any, Any]:
+    def at(key: str) -> Float[np.ndarray, " x"]:
         """The curve as steps: the last value reached at or below each rate."""
         y = np.asarray(curve[key], float)[order]
         rows = np.searchsorted(x[order], np.exp(shown) * (1 + 1e-9), side="right") - 1
@@ -105,7 +112,7 @@ def _curve(
     axes.plot(np.exp(shown), np.maximum(at("tpr"), floor), color=color, linestyle=dash, linewidth=2.4 if band else 1.7)
 
 
-def histogram(bars: Mapping[str, Sequence[float]], *, title: str) -> str:
+def histogram(bars: Mapping[str, Sequence[float | int]], *, title: str) -> str:
     """Scores of members and non-members as two outlines, as an SVG element.
 
     Args:
@@ -134,7 +141,8 @@ def _style(salt: str) -> Iterator[None]:
     """Our settings over matplotlib's own defaults: a user's matplotlibrc must not change a report."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**STYLE, "svg.hashsalt": salt})
+        settings: Any = {**STYLE, "svg.hashsalt": salt}
+        matplotlib.rcParams.update(settings)
         yield
 
 

@@ -1,4 +1,4 @@
-"""result.json and provenance.json in, one self-contained HTML file out: no script, nothing fetched, nothing computed."""
+"""result.json and provenance.json in, one self-contained HTML file out: no script, nothing fetched or computed."""
 
 from __future__ import annotations
 
@@ -151,7 +151,9 @@ def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tup
         if row["auc"] is not None:
             ends = "" if row["low"] is None else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
             measure = view.Measure(words.decimal(row["auc"]), ends)
-        rows.append((names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"]))
+        rows.append(
+            (names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"])
+        )
     return rows
 
 

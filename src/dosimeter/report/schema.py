@@ -89,7 +89,7 @@ def _object_breaks(value: Mapping[str, Any], schema: Mapping[str, Any], place: s
             yield from _breaks(item, node, f"{dot}{key}")
 
 
-def _out_of_range(value: float, schema: Mapping[str, Any], here: str) -> Iterator[str]:
+def _out_of_range(value: float | int, schema: Mapping[str, Any], here: str) -> Iterator[str]:
     """NaN, infinity, or a number outside the schema's bounds."""
     if not math.isfinite(value):
         yield f"{here}: must be finite, got {value}"
@@ -103,16 +103,21 @@ def _type_name(value: object) -> str:
     """The JSON Schema name of a value's type; a bool is no integer."""
     if isinstance(value, bool):
         return "boolean"
-    return next((name for name in ("null", "string", "integer", "number", "object", "array")
-                 if isinstance(value, TYPES[name])), type(value).__name__)
+    return next(
+        (name for name in ("null", "string", "integer", "number", "object", "array") if isinstance(value, TYPES[name])),
+        type(value).__name__,
+    )
 
 
 def _contradictions(result: Mapping[str, Any]) -> Iterator[str]:
     """What a schema cannot say: an "ok" row has its numbers, and columns of one plot are equally long."""
     for index, row in enumerate([*result["estimates"], *result["utility"]]):
         if row.get("status", "ok") == "ok" and any(row[key] is None for key in ("value", "low", "high")):
-            kind, position = ("estimates", index) if index < len(result["estimates"]) else (
-                "utility", index - len(result["estimates"]))
+            kind, position = (
+                ("estimates", index)
+                if index < len(result["estimates"])
+                else ("utility", index - len(result["estimates"]))
+            )
             yield f'{kind}[{position}]: status "ok" needs value, low and high, got null'
     for name, curve in result["curves"].items():
         lengths: Sequence[int] = [len(curve[key]) for key in ("fpr", "tpr", "low", "high")]

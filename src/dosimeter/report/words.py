@@ -1,10 +1,13 @@
-"""Numbers and names as text: percentages with sensible digits, plain words, and names that cannot disguise themselves."""
+"""Numbers and names as text: percentages with sensible digits, plain words, names that cannot disguise themselves."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping
+
+# JSON writes 1.0 as 1, so a rate may arrive as an int.
+Number = float | int
 
 SPACE = "\u00a0"
 LESS = "fewer than 1 of 1,000"
@@ -24,7 +27,7 @@ METHODS: Mapping[str, str] = {
     "clopper": "exact binomial interval for a rate (Clopper and Pearson); speaks of this trained model only",
     "wilson": "binomial interval for a rate (Wilson); speaks of this trained model only",
     "delong": "interval for the AUC (DeLong, on the logit scale); speaks of this trained model only",
-    "bootstrap": "the audit is recomputed on resampled records and targets (bootstrap); the interval's ends are quantiles",
+    "bootstrap": "the number is recomputed on resampled records and targets; the ends are quantiles (bootstrap)",
     "t-interval": "mean of one value for each target, with Student's t; few targets make it wide",
     "rule of three": "no false accusation was seen; the end is the largest rate that this outcome does not exclude",
 }
@@ -37,7 +40,7 @@ SPLITS: Mapping[str, str] = {
 
 
 def visible(text: str) -> str:
-    """Spell out characters that hide or reorder text: controls, bidi marks, zero-width, surrogates, private use.
+    r"""Spell out characters that hide or reorder text: controls, bidi marks, zero-width, surrogates, private use.
 
     >>> visible("cat\u202egpj.exe\x00")
     'cat[U+202E]gpj.exe[U+0000]'
@@ -48,13 +51,13 @@ def visible(text: str) -> str:
     return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in hidden else c for c in text)
 
 
-def _decimals(spread: float) -> int:
+def _decimals(spread: Number) -> int:
     """Decimals of a percentage so that a spread in percent keeps two digits, at most five."""
     return 1 if spread <= 0 else min(5, max(0, 1 - math.floor(math.log10(spread))))
 
 
-def percent(share: float, *, spread: float | None = None, bare: bool = False) -> str:
-    """A share as a percentage.
+def percent(share: Number, *, spread: Number | None = None, bare: bool = False) -> str:
+    r"""A share as a percentage.
 
     Args:
         share: in [0, 1].
@@ -62,7 +65,7 @@ def percent(share: float, *, spread: float | None = None, bare: bool = False) ->
         bare: leave out the percent sign.
 
     >>> [percent(x) for x in (0, 0.0001, 0.00123, 0.0456, 0.1234, 0.99996, 1)]
-    ['0\\xa0%', '0.01\\xa0%', '0.12\\xa0%', '4.6\\xa0%', '12\\xa0%', '99.996\\xa0%', '100\\xa0%']
+    ['0\xa0%', '0.01\xa0%', '0.12\xa0%', '4.6\xa0%', '12\xa0%', '99.996\xa0%', '100\xa0%']
     >>> percent(0.1344, spread=0.028, bare=True)
     '13.4'
     """
@@ -75,17 +78,17 @@ def percent(share: float, *, spread: float | None = None, bare: bool = False) ->
     return text if bare else f"{text}{SPACE}%"
 
 
-def percent_range(low: float, high: float) -> str:
-    """The two ends of an interval of shares.
+def percent_range(low: Number, high: Number) -> str:
+    r"""The two ends of an interval of shares.
 
     >>> percent_range(0.121, 0.149)
-    '12.1 to 14.9\\xa0%'
+    '12.1 to 14.9\xa0%'
     """
     spread = high - low
     return f"{percent(low, spread=spread, bare=True)} to {percent(high, spread=spread)}"
 
 
-def decimal(value: float) -> str:
+def decimal(value: Number) -> str:
     """An AUC: three decimals.
 
     >>> decimal(0.71349)
@@ -94,7 +97,7 @@ def decimal(value: float) -> str:
     return f"{value:.3f}"
 
 
-def number(value: float) -> str:
+def number(value: Number) -> str:
     """A count or a free number, with thousands apart and no trailing digits.
 
     >>> number(12500), number(0.000123456), number(2.50)
@@ -104,10 +107,10 @@ def number(value: float) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """A number of things.
+    r"""A number of things.
 
     >>> count(1, "target"), count(1200, "record")
-    ('1\\xa0target', '1,200\\xa0records')
+    ('1\xa0target', '1,200\xa0records')
     """
     return f"{n:,}{SPACE}{noun}{'' if n == 1 else 's'}"
 
@@ -131,7 +134,7 @@ def setting(value: object) -> str:
     return str(value)
 
 
-def one_in(prior: float) -> str:
+def one_in(prior: Number) -> str:
     """A prior as "1 in so many".
 
     >>> one_in(0.01), one_in(0.3)
@@ -141,7 +144,7 @@ def one_in(prior: float) -> str:
     return f"1 in {round(times):,}" if times < 1e9 and abs(times - round(times)) < 1e-6 else f"{100 * prior:.3g} in 100"
 
 
-def wrong_of(precision: float) -> str:
+def wrong_of(precision: Number) -> str:
     """How many accusations would be wrong, in whole accusations.
 
     >>> [wrong_of(p) for p in (0.61, 0.985, 0.01, 0.9999, 1.0)]

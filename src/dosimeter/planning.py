@@ -1,0 +1,308 @@
+"""What a run would do: models to train, what is cached and why the rest is not, refusals, and a probed estimate."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dosimeter.chain import build_chain, parts_of
+from dosimeter.config import AttackRow
+from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
+from dosimeter.games import Access
+from dosimeter.models import as_float
+from dosimeter.observe import SIGNAL_ACCESS, SIGNALS
+from dosimeter.preparation import Prepared
+from dosimeter.runners import one_thread
+from dosimeter.store import Store
+from dosimeter.training import train, train_heads
+
+PROBE_STEPS = 6
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage in the plan.
+
+    Attributes:
+        name: of the stage.
+        how: "given", or transfer method and model.
+        data: what it is trained on.
+        models: models of this stage.
+        cached: of them, already in the store.
+        reason: why others that are cached cannot be used, or empty.
+    """
+
+    name: str
+    how: str
+    data: str
+    models: int
+    cached: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class AttackPlan:
+    """One attack in the plan; `refused` is empty or says why it cannot run."""
+
+    id: str
+    needs: str
+    refused: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `run` would do.
+
+    Attributes:
+        key: the audit's key.
+        stages: of the chain.
+        attacks: with refusals.
+        seconds: estimated for what is missing, None if a user's `fit` is the only clock.
+        memory: estimated peak of one process, bytes.
+        disk: estimated new files, bytes.
+        free: free space where the store is, bytes.
+        hashed: what the keys of the stage at risk were made of.
+        notes: what the reader should know.
+    """
+
+    key: str
+    stages: tuple[StagePlan, ...]
+    attacks: tuple[AttackPlan, ...]
+    seconds: float | None
+    memory: int
+    disk: int
+    free: int
+    hashed: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def refusal(row: AttackRow, prepared: Prepared) -> str:
+    """Why an attack cannot run under this threat model, or an empty string."""
+    needs, threat = row.attack.needs, prepared.audit.threat
+    lacking = [name for name in row.attack.signals if name not in SIGNALS]
+    if lacking:
+        return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(SIGNALS))}"
+    wanted = needs.access | (SIGNAL_ACCESS if row.attack.signals else needs.access)
+    granted = threat.granted.includes
+    if not (wanted in granted or (Access.LOGITS in granted and wanted in Access.LOGITS.includes)):
+        names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
+        return f"needs {names}, but threat.access grants {threat.access}: grant it or leave the attack out"
+    if len(prepared.split.population) < needs.population:
+        return f"needs a population of {needs.population}, got {len(prepared.split.population)}: raise threat.population"
+    most = max(needs.in_shadows, needs.out_shadows)
+    if threat.shadows // 2 - 1 < most:
+        return (
+            f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
+            f"{threat.shadows // 2 - 1}: raise threat.shadows to {2 * (most + 1)}"
+        )
+    return ""
+
+
+def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
+    """Plan a run; trains nothing beyond a probe of a few updates whose result is thrown away.
+
+    Args:
+        prepared: the audit with its data.
+        workers: processes that the run would use.
+    """
+    jobs = prepared.jobs
+    kinds: list[Sequence[Job]] = [jobs.common, jobs.features, jobs.packs, jobs.observations]
+    todo = [missing(kind) for kind in kinds]
+    features = [job for job in todo[1] if isinstance(job, FeatureJob)]
+    packs = [job for job in [*todo[0], *todo[2]] if isinstance(job, PackJob)]
+    seconds = _seconds(prepared, features, packs, workers)
+    notes = []
+    if seconds is None:
+        notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
+    disk = _disk(prepared, len(features), packs)
+    root = _existing(prepared.store.root)
+    free = shutil.disk_usage(root).free
+    if disk > free:
+        notes.append(f"disk: needs {disk / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: free space or choose --store")
+    last = jobs.packs[-1].definition
+    hashed = {"stage": last["stage"], "data": prepared.at_risk.fingerprint, "torch": last["torch"], "threads": 1}
+    return Plan(
+        key=prepared.key,
+        stages=tuple(_stages(prepared, packs)),
+        attacks=tuple(AttackPlan(row.id, _needs(row), refusal(row, prepared)) for row in prepared.audit.attacks),
+        seconds=seconds,
+        memory=_memory(prepared),
+        disk=disk,
+        free=free,
+        hashed=hashed,
+        notes=tuple(notes),
+    )
+
+
+def _needs(row: AttackRow) -> str:
+    """An attack's needs in words."""
+    needs = row.attack.needs
+    parts = [str(needs.access.name).lower()]
+    if needs.in_shadows:
+        parts.append(f"{needs.in_shadows} in-shadows")
+    if needs.out_shadows:
+        parts.append(f"{needs.out_shadows} out-shadows")
+    if needs.population:
+        parts.append(f"population {needs.population}")
+    return ", ".join(parts)
+
+
+def _stages(prepared: Prepared, todo: Sequence[PackJob]) -> list[StagePlan]:
+    """The chain with what is cached."""
+    plans = []
+    waiting = {job.key for job in todo}
+    for index, (stage, link) in enumerate(zip(prepared.audit.stages, prepared.links, strict=False)):
+        own = prepared.data[index]
+        if own is None:
+            plans.append(StagePlan(stage.name, f"given: {stage.model}, weights {stage.weights}", "", 0, 0, ""))
+            continue
+        at_risk = index == prepared.audit.at_risk
+        jobs = prepared.jobs.packs if at_risk else [job for job in prepared.jobs.common if job.links[-1] == link]
+        models = sum(len(job.models) for job in jobs)
+        absent = [job for job in jobs if job.key in waiting]
+        cached = models - sum(len(job.models) for job in absent)
+        how = f"{stage.transfer}, {stage.fit or stage.model or 'parent model'}"
+        data = f"{stage.data}: {len(own)} records"
+        if at_risk:
+            data += f", {len(prepared.split.pool) // 2} per model"
+        reason = _why_not_cached(prepared.store, absent[0].definition) if absent else ""
+        plans.append(StagePlan(stage.name, how, data, models, cached, reason))
+    return plans
+
+
+def _why_not_cached(store: Store, wanted: Mapping[str, Any]) -> str:
+    """The nearest cached entry for the same stage and what differs in it."""
+    flat = _flat(wanted)
+    nearest: list[str] | None = None
+    for _, definition in store.definitions():
+        stage = definition.get("stage")
+        if definition.get("kind") != "models" or not isinstance(stage, Mapping):
+            continue
+        if stage.get("name") != wanted["stage"]["name"]:
+            continue
+        other = _flat(definition)
+        differing = sorted(key for key in flat.keys() | other.keys() if flat.get(key) != other.get(key))
+        if nearest is None or len(differing) < len(nearest):
+            nearest = [f"{key}: {_short(other.get(key))} there, {_short(flat.get(key))} here" for key in differing]
+    return "" if not nearest else "cached models of this stage differ in " + "; ".join(nearest[:4])
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested tables as one, keys joined by dots."""
+    if isinstance(value, Mapping) and value:
+        return {key: leaf for name, item in value.items() for key, leaf in _flat(item, f"{path}.{name}").items()}
+    return {path.strip("."): list(value) if isinstance(value, tuple) else value}
+
+
+def _short(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 16 else text[:12] + "..."
+
+
+def _seconds(
+    prepared: Prepared, features: Sequence[FeatureJob], packs: Sequence[PackJob], workers: int | None
+) -> float | None:
+    """Seconds of training and features, from a probe of each kind of job on one thread."""
+    if any(job.links[-1].fit for job in packs):
+        return None
+    cores = workers or os.cpu_count() or 1
+    total = 0.0
+    with one_thread():
+        if features:
+            total += _probe_features(prepared) * len(features) / min(cores, len(features))
+        for job in {id(job.links): job for job in packs}.values():
+            same = [other for other in packs if other.links is job.links]
+            total += _probe_pack(prepared, job) * len(same) / min(cores, len(same))
+    return total * 1.1 + 2.0
+
+
+def _probe_features(prepared: Prepared) -> float:
+    """Seconds of one feature job."""
+    index, probe = len(prepared.links) - 1, 8
+    frozen = parts_of(prepared.links, index, build_chain(prepared.links, index, 0, None)).frozen
+    assert frozen is not None
+    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:probe].copy()))
+    forward(frozen, inputs, torch.device(prepared.device))
+    start = time.perf_counter()
+    forward(frozen, inputs, torch.device(prepared.device))
+    return (time.perf_counter() - start) * RECORDS_PER_CHUNK / probe
+
+
+def _probe_pack(prepared: Prepared, job: PackJob) -> float:
+    """Seconds of one pack, from a few updates."""
+    link = job.links[-1]
+    hp = dataclasses.replace(link.hyperparameters, epochs=1)
+    dataset = prepared.data[len(job.links) - 1]
+    assert dataset is not None
+    model = build_chain(job.links, len(job.links) - 1, 0, None)
+    parts = parts_of(job.links, len(job.links) - 1, model)
+    inputs = torch.from_numpy(dataset.inputs[: PROBE_STEPS * hp.batch_size].copy())
+    labels = torch.from_numpy(dataset.labels[: len(inputs)])
+    if parts.frozen is not None:
+        inputs = forward(parts.frozen, as_float(inputs[: hp.batch_size]), torch.device("cpu"))
+        inputs = inputs.repeat(PROBE_STEPS, *[1] * (inputs.ndim - 1))[: len(labels)]
+    device, start = torch.device(prepared.device), time.perf_counter()
+    if job.heads:
+        rows = np.tile(np.arange(len(inputs)), (len(job.models), 1))
+        train_heads(
+            inputs, labels, rows, hp, classes=link.classes, seeds=[0] * len(job.models), device=device
+        )  # fmt: skip
+    else:
+        train(parts.trained, inputs, labels, hp, seed=0, device=device)
+    spent = time.perf_counter() - start
+    return spent / len(inputs) * job.rows.shape[1] * link.hyperparameters.epochs
+
+
+def _parameters(job: PackJob) -> int:
+    """Bytes of one trained model's stored part."""
+    model = build_chain(job.links, len(job.links) - 1, 0, None)
+    part = model if job.whole else parts_of(job.links, len(job.links) - 1, model).trained
+    return sum(tensor.numel() * tensor.element_size() for tensor in part.state_dict().values())
+
+
+def _feature_bytes(prepared: Prepared) -> int:
+    """Bytes of the frozen features of one record."""
+    index = len(prepared.links) - 1
+    frozen = parts_of(prepared.links, index, build_chain(prepared.links, index, 0, None)).frozen
+    if frozen is None:
+        return 0
+    one = forward(frozen, as_float(torch.from_numpy(prepared.at_risk.inputs[:1].copy())), torch.device("cpu"))
+    return one.numel() * 4
+
+
+def _signal_bytes(prepared: Prepared) -> int:
+    """Bytes of the fleet's signals."""
+    job = prepared.jobs.observations[0]
+    return len(prepared.design.member) * len(job.rows) * len(job.views) * len(job.signals) * 8
+
+
+def _disk(prepared: Prepared, feature_chunks: int, packs: Sequence[PackJob]) -> int:
+    """Bytes that the missing jobs would write."""
+    weights = sum(_parameters(job) * len(job.models) for job in packs[:1]) * max(len(packs), 1) if packs else 0
+    features = _feature_bytes(prepared) * RECORDS_PER_CHUNK * feature_chunks if feature_chunks else 0
+    return int(prepared.at_risk.inputs.nbytes + weights + features + 2 * _signal_bytes(prepared))
+
+
+def _memory(prepared: Prepared) -> int:
+    """A rough peak of one process: PyTorch itself, the data, the pack with gradients and momentum, the signals."""
+    pack = prepared.jobs.packs[0]
+    models = _parameters(pack) * len(pack.models) * 4
+    features = _feature_bytes(prepared) * len(prepared.at_risk) * len(prepared.audit.views)
+    return int(3e8 + prepared.at_risk.inputs.nbytes * 2 + models + features + 3 * _signal_bytes(prepared))
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above a path that exists."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,347 @@
+"""From a validated audit to everything that can be known before training: data, split, design, and all jobs by key."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dosimeter import data as doors
+from dosimeter._seeds import seed_for
+from dosimeter.chain import Link, build_chain, chain_key, check_output, parts_of
+from dosimeter.config import Audit, Stage
+from dosimeter.data import Dataset
+from dosimeter.errors import AuditError, ConfigError, DataError
+from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, Split, feature_jobs, membership_matrix, split_records
+from dosimeter.games import ThreatModel
+from dosimeter.models import as_float
+from dosimeter.observe import SIGNALS, Design, ObserveJob
+from dosimeter.store import Store, key_of
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """All work of a run, in the order in which it depends on each other.
+
+    Attributes:
+        common: stages before the one at risk, one model each, in order.
+        features: frozen features of all records and views.
+        packs: the fleet.
+        observations: the fleet's outputs.
+    """
+
+    common: tuple[PackJob, ...]
+    features: tuple[FeatureJob, ...]
+    packs: tuple[PackJob, ...]
+    observations: tuple[ObserveJob, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An audit with its data read and its work laid out; nothing is trained yet.
+
+    Attributes:
+        audit: the settings.
+        store: the cache.
+        device: where models are trained.
+        data: per stage, None for a given one.
+        test: test records of the stage at risk, or None.
+        links: the chain.
+        split: of the records at risk.
+        design: who is trained on what.
+    """
+
+    audit: Audit
+    store: Store
+    device: str
+    data: tuple[Dataset | None, ...]
+    test: Dataset | None
+    links: tuple[Link, ...]
+    split: Split
+    design: Design
+
+    @property
+    def at_risk(self) -> Dataset:
+        """The data of the stage at risk."""
+        data = self.data[self.audit.at_risk]
+        assert data is not None
+        return data
+
+    @property
+    def threat(self) -> ThreatModel:
+        """The adversary, for the report."""
+        threat = self.audit.threat
+        name = self.audit.stages[self.audit.at_risk].name
+        return ThreatModel(name, threat.granted, threat.shadows, len(self.split.population), self.audit.views)
+
+    @cached_property
+    def matrix(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+        """Which model trains on which record of the pool."""
+        return membership_matrix(len(self.split.pool), self.audit.threat.shadows + 2, self.audit.seed)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """All jobs, keyed."""
+        return _lay_out(self)
+
+    @cached_property
+    def key(self) -> str:
+        """The audit's key: equal for runs whose results must be equal."""
+        settings = {
+            "seed": self.audit.seed,
+            "threat": self.audit.threat.model_dump(mode="json"),
+            "attacks": [[row.id, row.name, row.settings] for row in self.audit.attacks],
+            "report": self.audit.report.model_dump(mode="json"),
+            "observations": [job.key for job in self.jobs.observations],
+            "name": self.audit.name,
+        }
+        return key_of(settings)
+
+
+def data_key(dataset: Dataset) -> str:
+    """The key of a data set's entry."""
+    return key_of({"kind": "data", "fingerprint": dataset.fingerprint})
+
+
+def save_data(dataset: Dataset, store: Store) -> None:
+    """Put a data set's tensors where every worker can read them."""
+    key = data_key(dataset)
+    if not store.verify(key):
+        tensors = {"inputs": torch.from_numpy(dataset.inputs), "labels": torch.from_numpy(dataset.labels)}
+        store.save(key, tensors, {"kind": "data", "fingerprint": dataset.fingerprint})
+
+
+def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
+    """Read the data, draw the split, build one model of each stage, and find all that is wrong.
+
+    Args:
+        audit: the settings.
+        store: folder of the cache.
+        device: "cpu", "cuda", "cuda:1", "mps" ...
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    _check_device(device)
+    if str(audit.base) not in sys.path:
+        sys.path.insert(0, str(audit.base))
+    data, test, problems = _read(audit)
+    if problems:
+        raise problems[0] if len(problems) == 1 else DataError(*[line for one in problems for line in one.problems])
+    at_risk = data[audit.at_risk]
+    assert at_risk is not None
+    _check_rows(audit, at_risk)
+    threat = audit.threat
+    split = split_records(
+        at_risk.labels,
+        population=threat.population,
+        candidates=threat.candidates,
+        stratify=threat.stratify,
+        seed=audit.seed,
+    )
+    prepared = Prepared(
+        audit, Store(store), device, data, test, _links(audit, data), split, _design(audit, at_risk, split)
+    )
+    _try_models(prepared)
+    return prepared
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there."""
+    try:
+        torch.zeros(1, device=torch.device(device))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"--device: must be a device that PyTorch can use, got {device!r}: use cpu, or install a PyTorch build for it"
+        ) from error
+
+
+def _read(audit: Audit) -> tuple[tuple[Dataset | None, ...], Dataset | None, list[AuditError]]:
+    """The data of all stages, the test data, and the problems met on the way."""
+    problems: list[AuditError] = []
+
+    def read(reference: str | None, rows: str | None, key: str) -> Dataset | None:
+        if reference is None:
+            return None
+        try:
+            return doors.load(reference, rows=rows, seed=audit.seed, base=audit.base)
+        except AuditError as error:
+            problems.append(type(error)(*[f"{key}: {line}" for line in error.problems]))
+            return None
+
+    data = tuple(read(stage.data, stage.rows, f"stage[{i}].data") for i, stage in enumerate(audit.stages))
+    stage = audit.stages[audit.at_risk]
+    test = read(stage.test, stage.test_rows, f"stage[{audit.at_risk}].test")
+    own = data[audit.at_risk]
+    if test is not None and own is not None and (test.classes, test.inputs.shape[1:]) != (own.classes, own.inputs.shape[1:]):
+        problems.append(
+            DataError(
+                f"stage[{audit.at_risk}].test: must have the classes and the input shape of the stage's data, "
+                f"got {len(test.classes)} classes of shape {test.inputs.shape[1:]} instead of {len(own.classes)} of "
+                f"{own.inputs.shape[1:]}: use records of the same kind"
+            )
+        )
+    return data, test, problems
+
+
+def _check_rows(audit: Audit, dataset: Dataset) -> None:
+    """Refuse image views and augmentation for records that are no images."""
+    stage = audit.stages[audit.at_risk]
+    image = dataset.inputs.ndim == 4
+    if not image and (len(audit.views) > 1 or stage.augment):
+        raise ConfigError(
+            f"threat.views and stage[{audit.at_risk}].augment: flips and shifts need images [n, channels, height, "
+            f"width], got inputs of shape {dataset.inputs.shape}: use views = ['identity'] and no augment"
+        )
+
+
+def _links(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
+    """The chain with the shapes and classes of its data; a given first stage takes those of the next."""
+    links = []
+    for index, stage in enumerate(audit.stages[: audit.at_risk + 1]):
+        own = next(one for one in data[index:] if one is not None)
+        links.append(_link(stage, own, audit.base))
+    return tuple(links)
+
+
+def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
+    """One stage as a link."""
+    names = ("name", "model", "transfer", "last_k", "options", "fit", "hyperparameters", "depends")
+    weights = stage.weights
+    if weights and (base / weights).is_file():
+        weights = str(base / weights)
+    shape = tuple(int(side) for side in dataset.inputs.shape[1:])
+    classes = stage.classes or len(dataset.classes)
+    return Link(
+        shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names}
+    )
+
+
+def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:
+    """Who is trained on what, for the candidates."""
+    rows = split.pool[split.candidates]
+    matrix = membership_matrix(len(split.pool), audit.threat.shadows + 2, audit.seed)
+    return Design(
+        ids=dataset.ids[rows],
+        labels=dataset.labels[rows],
+        classes=len(dataset.classes),
+        member=matrix[:, split.candidates],
+        targets=audit.threat.targets,
+        rehearsals=audit.threat.rehearsals,
+        record=np.arange(len(rows)),
+        population_ids=dataset.ids[split.population],
+        population_labels=dataset.labels[split.population],
+    )
+
+
+def _try_models(prepared: Prepared) -> None:
+    """Build each stage's model once and run it on two records, so that errors come before training."""
+    problems: list[AuditError] = []
+    for index, link in enumerate(prepared.links):
+        own = next(one for one in prepared.data[index:] if one is not None)
+        try:
+            model = build_chain(prepared.links, index, 0, None)
+            parts_of(prepared.links, index, model)
+            check_output(model, link, as_float(torch.from_numpy(own.inputs[:2].copy())))
+        except AuditError as error:
+            problems.append(error)
+            break
+    if problems:
+        raise problems[0]
+
+
+def _lay_out(prepared: Prepared) -> Jobs:
+    """Make all jobs."""
+    common, parent = _common(prepared)
+    index = prepared.audit.at_risk
+    links, dataset = prepared.links, prepared.at_risk
+    frozen, views = links[index].frozen_prefix, prepared.audit.views
+    prefix = chain_key(links, index, parent, prepared.device) if frozen else None
+    given_parent = chain_key(links, index, parent, prepared.device) if index else None
+
+    def features(of: Dataset | None, wanted: Sequence[str]) -> list[FeatureJob]:
+        if of is None or prefix is None:
+            return []
+        return feature_jobs(
+            prepared.store,
+            links,
+            data=data_key(of),
+            records=len(of),
+            prefix=prefix,
+            parent=parent,
+            device=prepared.device,
+            views=wanted,
+        )
+
+    own, test = features(dataset, views), features(prepared.test, views[:1])
+    size = HEADS_PER_PACK if links[index].transfer == "head" and links[index].fit is None else 1
+    models = len(prepared.design.member)
+    rows = [np.asarray(prepared.split.pool[row]) for row in prepared.matrix]
+    packs = tuple(
+        PackJob(
+            store=prepared.store,
+            links=links,
+            data=data_key(dataset),
+            features=tuple(job for job in own if job.view == views[0]),
+            parent=parent,
+            prefix=prefix or given_parent,
+            models=tuple(range(start, min(start + size, models))),
+            rows=np.stack(rows[start : start + size]),
+            seed=prepared.audit.seed,
+            device=prepared.device,
+        )
+        for start in range(0, models, size)
+    )
+    return Jobs(common, tuple(own + test), packs, tuple(_observation(prepared, pack, own, test) for pack in packs))
+
+
+def _observation(
+    prepared: Prepared, pack: PackJob, own: Sequence[FeatureJob], test: Sequence[FeatureJob]
+) -> ObserveJob:
+    """The job that queries one pack."""
+    observed = np.concatenate([prepared.split.pool[prepared.split.candidates], prepared.split.population])
+    wanted = {signal for row in prepared.audit.attacks for signal in row.attack.signals}
+    return ObserveJob(
+        pack=pack,
+        rows=observed,
+        views=prepared.audit.views,
+        features=tuple(own),
+        test=None if prepared.test is None else data_key(prepared.test),
+        test_features=tuple(test),
+        signals=tuple(sorted(wanted & SIGNALS.keys())) or ("logit_confidence",),
+        access=prepared.audit.threat.granted,
+    )
+
+
+def _common(prepared: Prepared) -> tuple[tuple[PackJob, ...], str | None]:
+    """The jobs of the stages before the one at risk, and the key of the last one's weights."""
+    jobs: list[PackJob] = []
+    parent: str | None = None
+    for index in range(prepared.audit.at_risk):
+        dataset = prepared.data[index]
+        if dataset is None:
+            parent = None
+            continue
+        above = chain_key(prepared.links, index, parent, prepared.device) if index else None
+        jobs.append(
+            PackJob(
+                store=prepared.store,
+                links=prepared.links[: index + 1],
+                data=data_key(dataset),
+                features=(),
+                parent=parent,
+                prefix=above,
+                models=(0,),
+                rows=np.arange(len(dataset))[None],
+                seed=seed_for(prepared.audit.seed, "stage", index),
+                device=prepared.device,
+                whole=True,
+            )
+        )
+        parent = jobs[-1].key
+    return tuple(jobs), parent

@@ -1,0 +1,54 @@
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib
+import pytest
+
+from dosimeter.report import plots
+
+CURVE = {
+    "fpr": [0.0, 0.01, 0.1, 1.0],
+    "tpr": [0.0, 0.1, 0.4, 1.0],
+    "low": [0.0, 0.08, 0.3, 1.0],
+    "high": [0.1, 0.2, 0.5, 1.0],
+}
+BARS = {"edges": [-1.0, 0.0, 1.0], "members": [1, 3], "nonmembers": [3, 1]}
+
+
+def _draw(kind: str) -> str:
+    if kind == "roc":
+        return plots.roc([CURVE, CURVE, CURVE, CURVE], smallest=0.001, control=True, title="a & b")
+    return plots.histogram(BARS, title="a & b")
+
+
+@pytest.mark.parametrize("kind", ["roc", "histogram"])
+def test_figure_is_one_themed_element_with_text(kind):
+    svg = _draw(kind)
+    root = ElementTree.fromstring(svg)
+    assert root.get("aria-label") == "a & b"
+    assert not {element.tag for element in root.iter()} & {"metadata", "style", "image", "script"}
+    assert "http" not in svg
+    assert not [color for color in plots.VARIABLES if color in svg]
+    assert all(variable in svg for variable in ("var(--ink)", "var(--grid)", "var(--series-1)"))
+    assert [element for element in root.iter("text")]
+
+
+@pytest.mark.parametrize("kind", ["roc", "histogram"])
+def test_figure_does_not_depend_on_time_or_on_the_users_settings(kind):
+    svg = _draw(kind)
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
+        assert _draw(kind) == svg
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_ids_of_two_figures_do_not_clash():
+    ids = [
+        {e.get("id") for e in ElementTree.fromstring(_draw(kind)).iter() if e.get("id")}
+        for kind in ("roc", "histogram")
+    ]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+
+
+def test_counts_become_shares():
+    doubled = BARS | {"members": [2, 6], "nonmembers": [30, 10]}
+    assert plots.histogram(BARS, title="") == plots.histogram(doubled, title="")

@@ -26,7 +26,7 @@ def in_range(
         raise ValueError(f"{name} must be in {left[not open_low]}{low}, {high}{right[not open_high]}, got {value}")
 
 
-def finite(name: str, array: np.ndarray[Any, Any]) -> None:
+def finite(name: str, array: np.ndarray[Any, np.dtype[Any]]) -> None:
     """Refuse an array with NaN or infinite entries, and say how many and where the first is."""
     bad = ~np.isfinite(array)
     if bad.any():
@@ -34,7 +34,7 @@ def finite(name: str, array: np.ndarray[Any, Any]) -> None:
         raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite values, the first at {first}")
 
 
-def same_length(**arrays: np.ndarray[Any, Any]) -> None:
+def same_length(**arrays: np.ndarray[Any, np.dtype[Any]]) -> None:
     """Refuse arrays whose first axes differ in length."""
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:

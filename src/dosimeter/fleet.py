@@ -20,7 +20,7 @@ from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
 from dosimeter.training import seeded, train, train_heads
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 HEADS_PER_PACK = 64
 """Linear heads that train as one batched program."""
 RECORDS_PER_CHUNK = 128
@@ -50,12 +50,12 @@ def missing(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if not job.store.verify(job.key)]
 
 
-def ensure(jobs: Sequence[Job], runner: Callable[[int], Runner], advance: Callable[[int, int], None]) -> int:
+def ensure(jobs: Sequence[Job], runner: Runner, advance: Callable[[int, int], None]) -> int:
     """Do the jobs that are not cached.
 
     Args:
         jobs: all jobs of one kind; they do not depend on each other.
-        runner: gives the runner for a number of jobs.
+        runner: where they are done.
         advance: called with (done, total), cached jobs counted as done.
 
     Returns:
@@ -71,7 +71,7 @@ def ensure(jobs: Sequence[Job], runner: Callable[[int], Runner], advance: Callab
         advance(done, len(jobs))
 
     if todo:
-        runner(len(todo)).run(perform, todo, one_more)
+        runner.run(perform, todo, one_more)
     return len(todo)
 
 

@@ -26,10 +26,14 @@ Done = Callable[[int], None]
 
 
 class Runner(Protocol):
-    """Runs a function over jobs."""
+    """Runs a function over jobs; closed when the run is over."""
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
         """Run all jobs; `done(index)` after each, in any order. The first error stops the rest and is raised."""
+        ...
+
+    def close(self) -> None:
+        """Release processes."""
         ...
 
 
@@ -55,25 +59,33 @@ class SerialRunner:
                 function(job)
                 done(index)
 
+    def close(self) -> None:
+        """Nothing to release."""
 
-@dataclass(frozen=True)
+
 class ProcessRunner:
-    """Jobs in `workers` fresh processes with one thread each.
+    """Jobs in fresh processes with one thread each, which stay for all jobs of a run.
 
-    Attributes:
+    A single job runs in this process, where PyTorch is already loaded.
+
+    Args:
         workers: number of processes.
     """
 
-    workers: int
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
         """See `Runner.run`."""
-        context = multiprocessing.get_context("spawn")
-        workers = min(self.workers, len(jobs))
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(sys.path,))
-        futures: dict[Future[None], int] = {}
+        if len(jobs) == 1:
+            SerialRunner().run(function, jobs, done)
+            return
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=(sys.path,))
+        futures: dict[Future[None], int] = {self._pool.submit(function, job): i for i, job in enumerate(jobs)}
         try:
-            futures = {pool.submit(function, job): index for index, job in enumerate(jobs)}
             for future in as_completed(futures):
                 future.result()
                 done(futures[future])
@@ -83,7 +95,13 @@ class ProcessRunner:
                 "with --workers 1 if it recurs"
             ) from error
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for future in futures:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the processes; jobs under way are finished first."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker(path: list[str]) -> None:
@@ -100,14 +118,13 @@ def _start_worker(path: list[str]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def make_runner(workers: int | None, jobs: int, device: str) -> Runner:
-    """The runner for a number of jobs.
+def make_runner(workers: int | None, device: str) -> Runner:
+    """The runner of a run.
 
     Args:
         workers: processes wanted; None means one per core, or one on an accelerator.
-        jobs: jobs to run; a single one runs in this process.
         device: "cpu" or an accelerator's name.
     """
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
-    return SerialRunner() if min(workers, jobs) <= 1 else ProcessRunner(workers)
+    return SerialRunner() if workers <= 1 else ProcessRunner(workers)

@@ -7,7 +7,6 @@ and 1,000 records outside every model; 36 complementary pairs of halves; MLP 64-
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from dosimeter.games import MembershipGame, Population
 
@@ -31,6 +30,8 @@ def memberships(rng):
 
 def train(bits, labels, member, seed):
     """Train all models at once; logits `[m n c]` of all records, float64."""
+    import torch  # the default run collects this file and does without
+
     draw = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(bits).float(), torch.from_numpy(labels)
     rows = torch.from_numpy(np.stack([np.flatnonzero(row) for row in member]))

@@ -1,8 +1,8 @@
 """The 72-model miniature: orderings of a published-style table, on a fleet that is trained here.
 
 The table is section 8.1 of the literature notes: mean over 8 targets of AUC, TPR at 1 % FPR, TPR at no false positive,
-for K shadows. RMIA stands there at temperature 1. Measured with this file (fleet 0; train accuracy 1.000, outside 0.641)
-beside the table:
+for K shadows. RMIA stands there at temperature 1. Measured with this file (fleet 0; train accuracy 1.000, outside
+0.641), then the table's figure:
 
     attack                 K     AUC          TPR at 1 %    TPR at 0
     loss                   0     .822 .812    .020 .015     .001 .003
@@ -26,10 +26,13 @@ beside the table:
                           16     .852 .858    .248 .249     .142
                           64     .859 .863    .270 .268     .162
 
-The rows of `UNPAIRED` cannot be compared: the table's shadows were drawn without complementary pairs, so that with few of
-them the records have unequal numbers of in- and out-shadows. Trained that way on our data (columns and rows balanced,
-no pairs), RMIA online had .814 / .044 at K = 2 and .863 / .225 at 16, LiRA online per record .917 / .281 at 16: the
-table's figures. Pairs help these attacks most. In that design the count of in-shadows alone has AUC .68 at K = 64.
+The rows of `UNPAIRED` cannot be compared: the table's shadows were drawn without complementary pairs, so that with few
+of them the records have unequal numbers of in- and out-shadows. Trained that way on our data (balanced rows and
+columns, no pairs; fleets 0 and 1), RMIA online had .814 / .044 at K = 2 and .863 / .225, .860 / .224 at 16, LiRA online
+per record .917 / .281, .912 / .280 at 16: near the table and not near our pairs. In that design the number of
+in-shadows alone has AUC .68 at K = 64, the hole that the count attack guards. It also lifts RMIA online, which averages
+over in- and out-shadows, against the offline attacks: the one ordering of `LIFTED` is .879 to .868 in the table; ours
+are equal within .01.
 """
 
 import itertools
@@ -37,9 +40,9 @@ import json
 
 import numpy as np
 import pytest
-from attacks.miniature import fleet
 from oracles import auc, base, lira_density, watson
 
+from attacks.miniature import fleet
 from dosimeter.attacks import RMIA, Constant, Count, LiRA, Loss
 
 NAN = float("nan")
@@ -84,6 +87,10 @@ ATTACKS = {
     "rmia online": RMIA(temperature=1.0),
     "rmia offline": RMIA("offline", temperature=1.0, a=0.3),
 }
+LIFTED = [
+    (("lira offline global", 64), ("rmia online", 64)),
+    (("lira offline per-record", 64), ("rmia online", 64)),
+]
 METRICS = ("auc", "tpr at 1 %", "tpr at 0")
 pytestmark = pytest.mark.slow
 
@@ -117,7 +124,7 @@ def measured(miniature):
 
 
 def orderings(measured, rows):
-    """Pairs whose gap in the table exceeds two paired standard errors over our targets: (pair, metric, gap, ours, error)."""
+    """Pairs whose gap in the table exceeds two paired errors over our targets: (pair, metric, gap, ours, error)."""
     for one, other in itertools.combinations(rows, 2):
         for column, metric in enumerate(METRICS):
             gap = TABLE[one][column] - TABLE[other][column]
@@ -128,13 +135,14 @@ def orderings(measured, rows):
 
 
 def test_no_ordering_of_the_table_is_contradicted(measured):
-    """All comparable rows; where our own difference is beyond two standard errors it must have the table's sign."""
+    """Every comparable ordering has the table's sign, but for one whose size the table owes to its matrix."""
     found = list(orderings(measured, [row for row in TABLE if row not in UNPAIRED]))
-    decided = [one for one in found if abs(one[3]) > 2 * one[4]]
     wrong = [one for one in found if one[2] * one[3] <= 0]
-    print(json.dumps({"orderings": len(found), "decided": len(decided), "other sign": [str(one) for one in wrong]}))
-    assert len(decided) > 100
-    assert [one[:2] for one in decided if one[2] * one[3] <= 0] == []
+    print(json.dumps({"orderings": len(found), "other sign": [str(one) for one in wrong]}))
+    assert len(found) > 150
+    assert {(pair, metric) for pair, metric, *_ in wrong} <= {(pair, "auc") for pair in LIFTED}
+    for one, other in LIFTED:
+        assert abs((measured[one] - measured[other])[:, 0].mean()) < 0.01
 
 
 def test_the_shape_of_the_table(miniature, measured):

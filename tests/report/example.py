@@ -27,10 +27,10 @@ def shown() -> dict[str, Any]:
     result = _result("shown", shifts, n=5000, targets=8)
     low, high = _ends(result)
     result["verdict"]["sentences"] = [
-        f"Someone who sees the model's class probabilities and trains 16 shadow models recognises at least {low} of the "
-        "photos it was finetuned on, while falsely accusing about 1 % of the others.",
-        f"Up to {high} is not excluded. The strongest attack was LiRA (online), chosen on shadow models before the targets "
-        "were measured.",
+        "Someone who sees the model's class probabilities and trains 16 shadow models recognises at least "
+        f"{low} of the photos it was finetuned on, while falsely accusing about 1 % of the others.",
+        f"Up to {high} is not excluded. The strongest attack was LiRA (online), chosen on shadow models before the "
+        "targets were measured.",
     ]
     return result
 
@@ -48,7 +48,8 @@ def not_shown() -> dict[str, Any]:
 def tiny() -> dict[str, Any]:
     """Too few records to resolve any rate."""
     sentences = [
-        "This audit cannot tell: 20 unused photos are too few to measure 1 % false accusations, which needs at least 299.",
+        "This audit cannot tell: 20 unused photos are too few to measure 1 % false accusations, which needs at least "
+        "299.",
         "Audit more photos, or read only the AUC, which is an average.",
     ]
     result = _result("not_resolvable", {key: 0.0 if key in CONTROLS else 0.4 for key in NAMES}, n=20, targets=1)
@@ -89,15 +90,32 @@ def provenance() -> dict[str, Any]:
 def _result(status: str, shifts: dict[str, float], *, n: int, targets: int) -> dict[str, Any]:
     """Assemble one result from binormal attacks."""
     attacks = [
-        {"id": key, "name": name, "mode": mode, "paper": paper, "control": key in CONTROLS, "headline": key == "lira-online",
-         "settings": settings, "status": "ok", "reason": ""}
+        {
+            "id": key,
+            "name": name,
+            "mode": mode,
+            "paper": paper,
+            "control": key in CONTROLS,
+            "headline": key == "lira-online",
+            "settings": settings,
+            "status": "ok",
+            "reason": "",
+        }
         for key, (name, mode, paper, settings) in NAMES.items()
-    ]  # fmt: skip
+    ]
     attacks.append(
-        {"id": "qmia", "name": "Quantile regression", "mode": None, "paper": "Bertran et al. 2023, arXiv:2307.03694",
-         "control": False, "headline": False, "settings": {}, "status": "refused",
-         "reason": "needs 1,000 population records, the audit has 500: enlarge `population`"}
-    )  # fmt: skip
+        {
+            "id": "qmia",
+            "name": "Quantile regression",
+            "mode": None,
+            "paper": "Bertran et al. 2023, arXiv:2307.03694",
+            "control": False,
+            "headline": False,
+            "settings": {},
+            "status": "refused",
+            "reason": "needs 1,000 population records, the audit has 500: enlarge `population`",
+        }
+    )
     estimates = [row for key, shift in shifts.items() for row in _estimates(key, shift, n, targets)]
     leaks = status == "shown"
     return {
@@ -105,19 +123,53 @@ def _result(status: str, shifts: dict[str, float], *, n: int, targets: int) -> d
         "audit_key": "5b1d0c9e7f3a24680bd1f2e3c4a5968778695a4b3c2d1e0f00112233445566ff",
         "name": "flower-photos",
         "noun": "photo",
-        "data": {"name": "flowers", "records": 2 * n + 500, "candidates": 2 * n, "population": 500, "classes": 10,
-                 "members_per_target": n, "persons": 812 if leaks else None, "groups": None},
+        "data": {
+            "name": "flowers",
+            "records": 2 * n + 500,
+            "candidates": 2 * n,
+            "population": 500,
+            "classes": 10,
+            "members_per_target": n,
+            "persons": 812 if leaks else None,
+            "groups": None,
+        },
         "chain": [
-            {"stage": "pretrain", "data": "public-objects", "model": "efficientnet-lite0", "transfer": "scratch", "given": True,
-             "at_risk": False, "settings": {}},
-            {"stage": "finetune", "data": "flowers", "model": "linear head", "transfer": "head", "given": False, "at_risk": True,
-             "settings": {"epochs": 30, "learning_rate": 0.05, "batch": 64, "weight_decay": None}},
+            {
+                "stage": "pretrain",
+                "data": "public-objects",
+                "model": "efficientnet-lite0",
+                "transfer": "scratch",
+                "given": True,
+                "at_risk": False,
+                "settings": {},
+            },
+            {
+                "stage": "finetune",
+                "data": "flowers",
+                "model": "linear head",
+                "transfer": "head",
+                "given": False,
+                "at_risk": True,
+                "settings": {"epochs": 30, "learning_rate": 0.05, "batch": 64, "weight_decay": None},
+            },
         ],
-        "threat": {"at_risk": "finetune", "access": "probs", "shadows": 16, "targets": targets, "population": 500,
-                   "views": ["as it is", "mirrored"]},
+        "threat": {
+            "at_risk": "finetune",
+            "access": "probs",
+            "shadows": 16,
+            "targets": targets,
+            "population": 500,
+            "views": ["as it is", "mirrored"],
+        },
         "attacks": attacks,
-        "verdict": {"status": status, "attack": "lira-online", "fpr": 0.01, "p_auc": 0.0005 if leaks else 0.41,
-                    "p_tpr": 0.0005 if leaks else None, "sentences": ["to be written"]},
+        "verdict": {
+            "status": status,
+            "attack": "lira-online",
+            "fpr": 0.01,
+            "p_auc": 0.0005 if leaks else 0.41,
+            "p_tpr": 0.0005 if leaks else None,
+            "sentences": ["to be written"],
+        },
         "estimates": estimates,
         "utility": [
             _utility("train", 0.931 if leaks else 0.842, n, targets),
@@ -125,16 +177,36 @@ def _result(status: str, shifts: dict[str, float], *, n: int, targets: int) -> d
             _utility("test", 0.809 if leaks else 0.838, 500, targets),
         ],
         "gates": [
-            {"id": "blind", "name": "Members and non-members look alike without the model", "status": "pass", "value": 0.503,
-             "message": "A classifier that never sees the model has AUC 0.503 (0.492 to 0.514)."},
-            {"id": "targets", "name": "Several targets", "status": "warn" if targets < 5 else "pass",
-             "value": float(targets), "message": f"Targets: {targets}. From 5 on, the interval covers training again."},
-            {"id": "twins", "name": "No near-duplicates across the split", "status": "pass", "value": 0.0,
-             "message": "No pair of records closer than the smallest distance within classes."},
+            {
+                "id": "blind",
+                "name": "Members and non-members look alike without the model",
+                "status": "pass",
+                "value": 0.503,
+                "message": "A classifier that never sees the model has AUC 0.503 (0.492 to 0.514).",
+            },
+            {
+                "id": "targets",
+                "name": "Several targets",
+                "status": "warn" if targets < 5 else "pass",
+                "value": float(targets),
+                "message": f"Targets: {targets}. From 5 on, the interval covers training again.",
+            },
+            {
+                "id": "twins",
+                "name": "No near-duplicates across the split",
+                "status": "pass",
+                "value": 0.0,
+                "message": "No pair of records closer than the smallest distance within classes.",
+            },
         ],
         "null_audit": [
-            {"attack": key, "auc": 0.5 + 0.002 * (i - 2), "low": 0.485 + 0.002 * (i - 2), "high": 0.515 + 0.002 * (i - 2),
-             "status": "pass"}
+            {
+                "attack": key,
+                "auc": 0.5 + 0.002 * (i - 2),
+                "low": 0.485 + 0.002 * (i - 2),
+                "high": 0.515 + 0.002 * (i - 2),
+                "status": "pass",
+            }
             for i, key in enumerate(shifts)
         ],
         "curves": {key: _curve(shift, n) for key, shift in shifts.items()},
@@ -144,7 +216,7 @@ def _result(status: str, shifts: dict[str, float], *, n: int, targets: int) -> d
             "Reconstruction of photos, and attributes of the persons in them.",
             "Worst-case records: the candidates are ordinary photos, no planted ones.",
         ],
-    }  # fmt: skip
+    }
 
 
 def _rate(value: float, n: int) -> dict[str, float]:
@@ -162,18 +234,31 @@ def _tpr(shift: float, fpr: float) -> float:
 
 def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str, Any]]:
     """The rows of one attack."""
-    base = {"family": "membership", "stage": "finetune", "variant": "none", "attack": attack, "fpr": None, "prior": None,
-            "group": None, "level": 0.95, "method": METHOD[targets], "n_members": n * targets, "n_nonmembers": n,
-            "n_targets": targets, "threshold": None, "status": "ok", "reason": ""}  # fmt: skip
+    base = {
+        "family": "membership",
+        "stage": "finetune",
+        "variant": "none",
+        "attack": attack,
+        "fpr": None,
+        "prior": None,
+        "group": None,
+        "level": 0.95,
+        "method": METHOD[targets],
+        "n_members": n * targets,
+        "n_nonmembers": n,
+        "n_targets": targets,
+        "threshold": None,
+        "status": "ok",
+        "reason": "",
+    }
     none = {"value": None, "low": None, "high": None}
     rows: list[dict[str, Any]] = []
     for fpr in LADDER:
         for threshold in ("shadow", "oracle"):
             row = {**base, "metric": "tpr", "fpr": fpr, "threshold": threshold}
             if n < NEED[fpr]:
-                reason = (
-                    f"{n:,} unused records; at least {NEED[fpr]:,} are needed. Smallest certified: {300 / n:.2g} %."
-                )
+                certified = f"{100 * (1 - 0.05 ** (1 / n)):.2g} %"
+                reason = f"{n:,} unused records; at least {NEED[fpr]:,} are needed. Smallest certified: {certified}."
                 row |= {**none, "status": "not_resolvable", "reason": reason}
             else:
                 reached = fpr * (0.9 + 0.02 * len(attack) if threshold == "shadow" else 1.0)
@@ -185,8 +270,16 @@ def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str
             rows.append(row)
     auc = NORMAL.cdf(shift / math.sqrt(2))
     half = 0.5 / math.sqrt(n)
-    rows.append({**base, "metric": "auc", "method": "logit DeLong" if targets == 1 else METHOD[targets], "value": auc, "low": max(0.0, auc - half),
-                 "high": min(1.0, auc + half)})  # fmt: skip
+    rows.append(
+        {
+            **base,
+            "metric": "auc",
+            "method": "logit DeLong" if targets == 1 else METHOD[targets],
+            "value": auc,
+            "low": max(0.0, auc - half),
+            "high": min(1.0, auc + half),
+        }
+    )
     for prior in (0.5, 0.1, 0.01):
         row = {**base, "metric": "precision", "fpr": 0.01, "prior": prior, "threshold": "shadow"}
         if n < NEED[0.01]:
@@ -201,8 +294,18 @@ def _estimates(attack: str, shift: float, n: int, targets: int) -> list[dict[str
 
 def _utility(split: str, value: float, n: int, targets: int) -> dict[str, Any]:
     """One row of accuracy."""
-    return {"variant": "none", "metric": "accuracy", "split": split, **_rate(value, n), "level": 0.95, "method": METHOD[targets],
-            "n": n, "n_targets": targets, "status": "ok", "reason": ""}  # fmt: skip
+    return {
+        "variant": "none",
+        "metric": "accuracy",
+        "split": split,
+        **_rate(value, n),
+        "level": 0.95,
+        "method": METHOD[targets],
+        "n": n,
+        "n_targets": targets,
+        "status": "ok",
+        "reason": "",
+    }
 
 
 def _curve(shift: float, n: int) -> dict[str, list[float]]:

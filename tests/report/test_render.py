@@ -2,6 +2,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -69,10 +70,14 @@ class Page(HTMLParser):
         return " ".join(text for _, text in self.texts)
 
 
+@cache
+def page_of(name: str) -> str:
+    return render(VARIANTS[name](), example.provenance())
+
+
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest) -> Iterator[tuple[dict[str, Any], str]]:
-    result = VARIANTS[request.param]()
-    return result, render(result, example.provenance())
+    return VARIANTS[request.param](), page_of(request.param)
 
 
 def test_sections_stand_in_order_after_the_first_sentence(variant):
@@ -111,7 +116,7 @@ def test_links_inside_the_page_have_targets(variant):
 
 
 def test_shown_has_two_ends_the_rate_reached_and_its_basis():
-    html = render(example.shown(), {})
+    html = page_of("shown")
     text = Page(html).text.replace("\xa0", " ")
     assert "Leak shown with 16 shadow models" in text
     assert "Shown: at least 13.7 % Not excluded: up to 16.5 %" in text
@@ -124,28 +129,45 @@ def test_shown_has_two_ends_the_rate_reached_and_its_basis():
     assert "not run: needs 1,000 population records" in text
     assert "If 1 in 100 candidates was used about 9 of 10 accusations would be wrong" in text
     assert html.count("<svg") == 2
-    for label in ("false accusations (share of unused records)", "members recognised (share of members)", "guessing",
-                  "score (headline attack; higher = more likely member)", "share of records"):  # fmt: skip
+    for label in (
+        "false accusations (share of unused records)",
+        "members recognised (share of members)",
+        "guessing",
+        "score (headline attack; higher = more likely member)",
+        "share of records",
+    ):
         assert f">{label}</text>" in html
 
 
 def test_not_shown_always_names_the_shadows_and_what_could_be_missed():
-    page = Page(render(example.not_shown(), {}))
+    page = Page(page_of("not_shown"))
     text = page.text.replace("\xa0", " ")
     for found in re.finditer("Not shown (?!is not absent)", text):
-        assert text[found.end() :].startswith("with 16 shadow models; up to 1.61 % not excluded")
+        assert text[found.end() :].startswith(
+            "with 16 shadow models and 5,000 unused records; up to 1.61 % not excluded"
+        )
     assert text.count("Not shown with") >= 2
     assert "this trained model only" in text
     assert "The lower end is no more than guessing gives." in text
 
 
+def test_not_shown_without_a_rate_says_so():
+    result = example.tiny() | {"histograms": {}}
+    result["verdict"]["status"] = "not_shown"
+    text = Page(render(result, {})).text.replace("\xa0", " ")
+    assert text.count("Not shown with 16 shadow models and 20 unused records; rate at 1 % not resolvable") >= 2
+    assert "It says nothing in favour of the model." in text
+
+
 def test_not_resolvable_is_no_zero_and_says_why():
-    html = render(example.tiny(), {})
+    html = page_of("tiny")
     text = Page(html).text.replace("\xa0", " ")
     assert "Not resolvable with this much data" in text
     assert "Shown: at least" not in text
-    assert "Smallest certified: 15 %." in text
-    assert not re.search(r"\b0(\.0+)? % (?!false)", text)
+    assert "Smallest certified: 14 %." in text
+    assert not re.search(
+        r"\b0(\.0+)? %", Page(re.sub("<svg.*</svg>", "", html, flags=re.DOTALL)).text.replace("\xa0", " ")
+    )
     assert html.count("<svg") == 1
 
 
@@ -159,7 +181,7 @@ def test_smallest_certified_rate_is_said_where_the_result_gives_no_reason():
 
 
 def test_withdrawn_shows_no_ends():
-    result = example.shown()
+    result = example.shown() | {"curves": {}, "histograms": {}}
     result["verdict"] |= {"status": "withdrawn", "sentences": ["Withdrawn: a control beats chance."]}
     result["gates"][0]["status"] = "fail"
     text = Page(render(result, {})).text
@@ -169,8 +191,29 @@ def test_withdrawn_shows_no_ends():
 
 
 EVIL = "<script>alert(1)</script>\u202egpj\x00\x1b[31m\u200b\ud800{{ 7*7 }}$x_1^2$&amp;\"q'"
-EVIL_KEYS = ("name", "noun", "data", "model", "transfer", "mode", "paper", "reason", "message", "method", "split_", "views",
-             "not_tested", "sentences", "stage", "at_risk", "access", "audit_key", "id", "attack", "variance")  # fmt: skip
+EVIL_KEYS = (
+    "name",
+    "noun",
+    "data",
+    "model",
+    "transfer",
+    "mode",
+    "paper",
+    "reason",
+    "message",
+    "method",
+    "split_",
+    "views",
+    "not_tested",
+    "sentences",
+    "stage",
+    "at_risk",
+    "access",
+    "audit_key",
+    "id",
+    "attack",
+    "variance",
+)
 
 
 def _poison(value: Any, key: str = "") -> Any:
@@ -198,9 +241,16 @@ def test_hostile_names_stay_text():
 
 def test_every_optional_part_may_be_missing():
     result = example.shown() | {
-        "chain": [], "attacks": [], "estimates": [], "utility": [], "gates": [], "null_audit": [], "curves": {},
-        "histograms": {}, "not_tested": [],
-    }  # fmt: skip
+        "chain": [],
+        "attacks": [],
+        "estimates": [],
+        "utility": [],
+        "gates": [],
+        "null_audit": [],
+        "curves": {},
+        "histograms": {},
+        "not_tested": [],
+    }
     result["verdict"] |= {"status": "not_resolvable", "attack": None, "p_auc": None, "p_tpr": None}
     result["threat"] |= {"shadows": 0, "population": 0, "views": []}
     page = Page(render(result, {}))
@@ -209,17 +259,17 @@ def test_every_optional_part_may_be_missing():
 
 
 def test_provenance_is_printed_whole():
-    text = Page(render(example.shown(), example.provenance() | {"mine": {"deep": [1, {"a": None}]}})).text
+    text = Page(render(example.tiny(), example.provenance() | {"mine": {"deep": [1, {"a": None}]}})).text
     for piece in ("0ead48f6d1c2", "torch 2.6.0", "2026-11-03T09:12:44Z", "root 0", "41c0ffee", "deep 1, a = not set"):
         assert piece in text
 
 
 def test_write_report(tmp_path):
-    (tmp_path / "result.json").write_text(json.dumps(example.shown()), encoding="utf-8")
+    (tmp_path / "result.json").write_text(json.dumps(example.tiny()), encoding="utf-8")
     assert write_report(tmp_path) == tmp_path / "report.html"
     (tmp_path / "provenance.json").write_text(json.dumps(example.provenance()), encoding="utf-8")
     html = write_report(tmp_path).read_text(encoding="utf-8")
-    assert html == render(example.shown(), example.provenance())
+    assert html == page_of("tiny")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["provenance.json", "report.html", "result.json"]
 
 

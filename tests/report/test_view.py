@@ -58,6 +58,15 @@ def test_wrong_accusations_turn_the_interval_round():
 
 def test_facts_name_every_part_of_the_threat_model():
     text = " ".join(sentence for _, sentence in adversary.facts(example.shown())).replace("\xa0", " ")
-    for piece in ("this photo", "“finetune”", "probability of every class", "16 shadow models", "500 records",
-                  "as it is, mirrored", "10,000 candidates", "812 persons", "8 targets"):  # fmt: skip
+    for piece in (
+        "this photo",
+        "“finetune”",
+        "probability of every class",
+        "16 shadow models",
+        "500 records",
+        "as it is, mirrored",
+        "10,000 candidates",
+        "812 persons",
+        "8 targets",
+    ):
         assert piece in text

@@ -120,8 +120,7 @@ def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record"
         noun=request.options.noun or noun,
         name=name,
     )
-    rows = request.rows.within(len(whole), name)
-    return whole if len(rows) == len(whole) else whole.take(np.array(rows))
+    return request.asked(whole)
 
 
 def as_inputs(values: Array, name: str) -> Array:

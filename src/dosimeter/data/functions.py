@@ -31,10 +31,7 @@ def load_function(reference: str, request: Request) -> Dataset:
     if isinstance(result, Dataset):
         if request.options.classes is not None:
             raise DataError(f"{request.name}: the Dataset names its classes itself: remove the option 'classes'")
-        noun = request.options.noun or result.noun
-        result = replace(result, name=request.name, noun=noun)
-        rows = request.rows.within(len(result), request.name)
-        return result if len(rows) == len(result) else result.take(np.array(rows))
+        return request.asked(replace(result, name=request.name, noun=request.options.noun or result.noun))
     if not isinstance(result, tuple) or len(result) != 2:
         kind = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
         raise DataError(f"{request.name}: must return a Dataset or (inputs, labels), got {kind}: change the function")

@@ -49,7 +49,8 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
     classes = options.classes or tuple(getattr(table.features[label], "names", None) or ()) or None
     labels, names = encode_labels(np.asarray(table[label][:]), request.name, classes)
     rows = request.rows.within(len(table), request.name)
-    asked = table.select(rows)
+    with told(request.name, "save it again with this version of datasets"):
+        asked = table.select(rows)
     inputs = _inputs(asked, {label, *kept.values()}, request)
     texts = {key: as_text(np.asarray(asked[c][:]), key, request.name) for key, c in kept.items() if c is not None}
     numbered = np.array([f"{part}/{i:05d}" for i in rows])

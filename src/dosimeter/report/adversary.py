@@ -111,10 +111,13 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Asks the model", f"{queries} for each {noun}: {views}."),
         ("Holds", holds),
         ("Trained", trained),
-        ("Judged by", f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
-         f"({words.count(data['records'], 'record')}{persons}). Each target was trained on "
-         f"{data['members_per_target']:,} records. {_targets(threat['targets'])}"),
-    ]  # fmt: skip
+        (
+            "Judged by",
+            f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
+            f"({words.count(data['records'], 'record')}{persons}). Each target was trained on "
+            f"{data['members_per_target']:,} records. {_targets(threat['targets'])}",
+        ),
+    ]
     return rows
 
 

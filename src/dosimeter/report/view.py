@@ -192,8 +192,10 @@ def badge(result: Row) -> str:
     verdict, threat, main = result["verdict"], result["threat"], headline(result)
     tried = words.count(threat["shadows"], "shadow model")
     if verdict["status"] == "not_shown":
-        missed = f"; up to {main.high} not excluded" if main.high else ""
-        return f"Not shown with {tried}{missed}"
+        row = find(result, verdict["attack"], "tpr", fpr=verdict["fpr"], threshold="shadow")
+        n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
+        missed = f"up to {main.high} not excluded" if main.high else f"rate at {main.fpr} {main.tpr.value}"
+        return f"Not shown with {tried}{n}; {missed}"
     return {
         "shown": f"Leak shown with {tried}",
         "not_resolvable": "Not resolvable with this much data",

@@ -147,12 +147,13 @@ def one_in(prior: Number) -> str:
 def wrong_of(precision: Number) -> str:
     """How many accusations would be wrong, in whole accusations.
 
-    >>> [wrong_of(p) for p in (0.61, 0.985, 0.01, 0.9999, 1.0)]
-    ['about 4 of 10', 'about 2 of 100', 'about 99 of 100', 'fewer than 1 of 1,000', 'fewer than 1 of 1,000']
+    >>> [wrong_of(p) for p in (0.61, 0.934, 0.01, 0.9999)]
+    ['about 4 of 10', 'about 7 of 100', 'about 99 of 100', 'fewer than 1 of 1,000']
     """
     wrong = 1 - precision
     for base in (10, 100, 1000):
-        if 0.5 <= base * wrong <= base - 0.5:
+        tenths_mislead = base == 10 and abs(round(10 * wrong) / 10 - wrong) > 0.2 * min(wrong, precision)
+        if not tenths_mislead and 0.5 <= base * wrong <= base - 0.5:
             return f"about {round(base * wrong):,} of {base:,}"
     return LESS if wrong < 0.5 else "nearly all"
 
@@ -187,7 +188,7 @@ def methods(names: Iterable[str]) -> list[tuple[str, str]]:
 def certifiable(n_nonmembers: int) -> float:
     """The smallest false positive rate that n distinct non-members can certify: none accused, one-sided 95 %.
 
-    >>> round(certifiable(299), 4), round(certifiable(2995), 5)
-    (0.00997, 0.001)
+    >>> [certifiable(n) < fpr <= certifiable(n - 1) for n, fpr in ((299, 0.01), (2995, 0.001), (29956, 0.0001))]
+    [True, True, True]
     """
     return 1 - 0.05 ** (1 / n_nonmembers) if n_nonmembers > 0 else 1.0

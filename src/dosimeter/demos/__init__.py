@@ -1,0 +1,1 @@
+"""Audits that come with the package, as audit files."""

@@ -1,0 +1,321 @@
+"""From evidence and truth to `result.json`: every number of the report, computed once, without any model."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import rankdata
+
+from dosimeter import validity, verdict
+from dosimeter._seeds import generator
+from dosimeter.config import FPRS, PRIORS
+from dosimeter.engagement import Evidence
+from dosimeter.games import Access, Array, Scores, Truth
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.membership import (
+    RatePair,
+    auc,
+    histogram,
+    leak_shown,
+    nonmembers_needed,
+    precision_at_prior,
+    randomisation_p,
+    roc,
+    shadow_threshold,
+    tpr_at_threshold,
+    tpr_oracle,
+)
+from dosimeter.metrics.utility import accuracy
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+"""Version of `result.json`."""
+NOT_TESTED = (
+    "Attributes of training records, properties of the training set, model inversion, and gradients: only membership was tested.",
+    "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
+    "Records that are not among the candidates, and records that were chosen to be easy to find (canaries).",
+    "Membership of a person as a whole: each record is judged on its own.",
+    "Model extraction and data poisoning.",
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a finished run left for measuring.
+
+    Attributes:
+        summary: what `run.json` says of the audit.
+        truth: about the targets.
+        rehearsal_in: bits of the models that rehearse `[k n]`.
+        null_truth: about the targets under the null matrix.
+        evidence: per attack id.
+        correct: whether each target's answer is right, candidates then population `[t n+z]`.
+        test_correct: the same on test records, or None.
+        saturation: the gate P15, which needs signals and was decided by `run`.
+    """
+
+    summary: Mapping[str, Any]
+    truth: Truth
+    rehearsal_in: Bool[Array, "k n"]
+    null_truth: Truth
+    evidence: Mapping[str, Evidence]
+    correct: Bool[Array, "t r"]
+    test_correct: Bool[Array, "t k"] | None
+    saturation: validity.Gate
+
+    @cached_property
+    def controls(self) -> set[str]:
+        """Ids of the attacks that must be at chance."""
+        return {str(attack["id"]) for attack in self.summary["attacks"] if attack["control"]}
+
+    @cached_property
+    def leading(self) -> float | None:
+        """The false positive rate of the headline: the one asked for, or the next larger that can be certified."""
+        distinct = validity.distinct_nonmembers(self.truth)
+        wanted = float(self.summary["leading_fpr"])
+        usable = [fpr for fpr in FPRS if fpr >= wanted and nonmembers_needed(fpr) <= distinct]
+        return min(usable) if usable else None
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator for one estimate."""
+        return generator(int(self.summary["seed"]), f"measure {purpose}")
+
+    def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
+        """One threshold per target, from the rehearsals of its fold."""
+        per_fold = [shadow_threshold(one, self.rehearsal_in, fpr) for one in self.evidence[attack].rehearsed]
+        return np.repeat(per_fold, 2)[: len(self.truth.is_member)]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The estimates of one attack."""
+
+    auc: Estimate
+    pairs: Mapping[float, RatePair]
+    oracles: Mapping[float, Estimate]
+    precisions: Mapping[float, Estimate]
+
+
+def measure_attack(material: Material, attack: str) -> Measured:
+    """All estimates of one attack on the targets."""
+    scores = Scores(material.truth.ids, material.evidence[attack].scores)
+    truth = material.truth
+    pairs = {
+        fpr: tpr_at_threshold(
+            scores,
+            truth,
+            thresholds=material.thresholds(attack, fpr),
+            fpr=fpr,
+            rng=material.rng(f"{attack} tpr {fpr}"),
+            level=0.975,
+        )
+        for fpr in FPRS
+    }
+    oracles = {fpr: tpr_oracle(scores, truth, fpr=fpr, rng=material.rng(f"{attack} oracle {fpr}")) for fpr in FPRS}
+    lead = pairs[material.leading or FPRS[0]]
+    return Measured(
+        auc(scores, truth, rng=material.rng(f"{attack} auc")),
+        pairs,
+        oracles,
+        {prior: precision_at_prior(lead, prior) for prior in PRIORS},
+    )
+
+
+def choose_headline(material: Material, candidates: Sequence[str]) -> str:
+    """The attack with the highest TPR at the leading rate in rehearsal, then the highest AUC there; targets play no part."""
+    fpr = material.leading or FPRS[0]
+    bits = material.rehearsal_in
+
+    def strength(attack: str) -> tuple[float, float]:
+        folds = material.evidence[attack].rehearsed
+        tprs = [float((fold > shadow_threshold(fold, bits, fpr))[bits].mean()) for fold in folds]
+        return float(np.mean(tprs)), float(np.mean([_rank_auc(fold, bits) for fold in folds]))
+
+    return max(candidates, key=strength)
+
+
+def _rank_auc(values: Array, is_member: Array) -> float:
+    """AUC from ranks, ties half."""
+    ranks = rankdata(values, axis=None).reshape(values.shape)
+    members = int(is_member.sum())
+    return float((ranks[is_member].sum() - members * (members + 1) / 2) / (members * (is_member.size - members)))
+
+
+def result(material: Material) -> dict[str, Any]:
+    """The content of `result.json`.
+
+    Args:
+        material: of a finished run.
+    """
+    measured = {attack: measure_attack(material, attack) for attack in material.evidence}
+    real = [attack for attack in measured if attack not in material.controls]
+    headline = choose_headline(material, real) if real else None
+    gates, nulls = _gates(material, measured)
+    summary = material.summary
+    return {
+        "schema": SCHEMA,
+        **{key: summary[key] for key in ("audit_key", "name", "noun", "data", "chain", "threat")},
+        "attacks": [{**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]],
+        "verdict": _verdict(material, measured, headline, gates),
+        "estimates": [row for attack in measured for row in _rows(material, attack, measured[attack])],
+        "utility": _utility(material),
+        "gates": [dataclasses.asdict(gate) for gate in gates],
+        "null_audit": [
+            {
+                "attack": null.attack,
+                "auc": null.auc.value,
+                "low": null.auc.low,
+                "high": null.auc.high,
+                "status": "pass" if null.at_chance else "fail",
+            }
+            for null in nulls
+        ],
+        "curves": {attack: _curve(material, attack) for attack in real},
+        "histograms": {attack: _histogram(material, attack) for attack in real},
+        "not_tested": list(NOT_TESTED),
+    }
+
+
+def _rows(material: Material, attack: str, measured: Measured) -> list[dict[str, Any]]:
+    """The estimates of one attack as rows."""
+    base = {"family": "membership", "stage": material.summary["threat"]["at_risk"], "variant": "none", "attack": attack}
+
+    def row(metric: str, estimate: Estimate, **more: Any) -> dict[str, Any]:
+        keys = ("fpr", "prior", "group", "threshold", "fpr_reached", "fpr_low", "fpr_high")
+        return {**base, "metric": metric, **dict.fromkeys(keys), **dataclasses.asdict(estimate), **more}
+
+    rows = [row("auc", measured.auc)]
+    for fpr, pair in measured.pairs.items():
+        reached = {"fpr_reached": pair.fpr.value, "fpr_low": pair.fpr.low, "fpr_high": pair.fpr.high}
+        rows.append(row("tpr", pair.tpr, fpr=fpr, threshold="shadow", **reached))
+        rows.append(row("tpr", measured.oracles[fpr], fpr=fpr, threshold="oracle"))
+    lead = material.leading or FPRS[0]
+    rows += [
+        row("precision", estimate, fpr=lead, prior=prior, threshold="shadow")
+        for prior, estimate in measured.precisions.items()
+    ]
+    return rows
+
+
+def _gates(
+    material: Material, measured: Mapping[str, Measured]
+) -> tuple[list[validity.Gate], list[validity.NullResult]]:
+    """All gates, and the null audit behind one of them."""
+    lead = material.leading or FPRS[0]
+    nulls = validity.null_audit(
+        {attack: evidence.null for attack, evidence in material.evidence.items()},
+        material.null_truth,
+        rngs={attack: material.rng(f"{attack} null") for attack in material.evidence},
+    )
+    real = [attack for attack in measured if attack not in material.controls]
+    gates = [validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"]))]
+    if real:
+        gates.append(
+            validity.ties(
+                {attack: material.evidence[attack].scores for attack in real},
+                {attack: material.thresholds(attack, lead) for attack in real},
+            )
+        )
+        gates.append(validity.sign({attack: measured[attack].auc for attack in real}))
+    gates.append(material.saturation)
+    gates.append(validity.null_gate(nulls))
+    gates.append(validity.control_gate({name: measured[name].auc for name in measured if name in material.controls}))
+    return gates, nulls
+
+
+def _verdict(
+    material: Material, measured: Mapping[str, Measured], headline: str | None, gates: Sequence[validity.Gate]
+) -> dict[str, Any]:
+    """Status and first sentences."""
+    base = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
+    noun = str(material.summary["noun"])
+    failed = [gate.message for gate in gates if gate.status == "fail"]
+    if failed:
+        return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}
+    if headline is None or material.leading is None:
+        distinct = validity.distinct_nonmembers(material.truth)
+        sentences = verdict.not_resolvable(distinct, nonmembers_needed(FPRS[0]), noun)
+        if headline is None:
+            sentences = ["No attack could be run under this threat model; the table below says why."]
+        return {**base, "status": "not_resolvable", "sentences": sentences}
+    one, lead = measured[headline], material.leading
+    p = randomisation_p(
+        Scores(material.truth.ids, material.evidence[headline].scores),
+        material.truth,
+        thresholds=material.thresholds(headline, lead),
+        rng=material.rng("randomisation"),
+    )
+    is_shown = leak_shown(one.auc, one.pairs[lead], p)
+    told = verdict.Headline(
+        noun=noun,
+        candidates=len(material.truth.ids),
+        members=round(float(material.truth.is_member.sum(1).mean())),
+        shadows=int(material.summary["threat"]["shadows"]),
+        targets=len(material.truth.is_member),
+        fpr=lead,
+        pair=one.pairs[lead],
+        rare=one.precisions[PRIORS[-1]],
+        auc=one.auc,
+    )
+    sentences = verdict.shown(told) if is_shown else verdict.not_shown(told)
+    status = "shown" if is_shown else "not_shown"
+    return {**base, "p_auc": p.p_auc, "p_tpr": p.p_tpr, "status": status, "sentences": sentences}
+
+
+def _utility(material: Material) -> list[dict[str, Any]]:
+    """Accuracy of the targets on members, non-members, and records outside every model."""
+    member = material.truth.is_member
+    n = member.shape[1]
+    inside, outside = material.correct[:, :n], material.correct[:, n:]
+    splits = [("train", inside, member), ("nonmember", inside, ~member)]
+    if material.test_correct is not None:
+        splits.append(("test", material.test_correct, np.ones_like(material.test_correct)))
+    elif outside.shape[1]:
+        splits.append(("test", outside, np.ones_like(outside)))
+    rows = []
+    for split, correct, counted in splits:
+        estimate = accuracy(
+            correct, counted, record=np.arange(correct.shape[1]), rng=material.rng(f"accuracy {split}")
+        )
+        kept = {key: getattr(estimate, key) for key in ("value", "low", "high", "level", "method", "n_targets")}
+        rows.append(
+            {"variant": "none", "metric": "accuracy", "split": split, "n": estimate.n_nonmembers, **kept}
+        )
+    return rows
+
+
+def _curve(material: Material, attack: str) -> dict[str, list[float]]:
+    """The pooled oracle ROC of an attack."""
+    curve = roc(Scores(material.truth.ids, material.evidence[attack].scores), material.truth)
+    return {name: [float(x) for x in getattr(curve, name)] for name in ("fpr", "tpr", "low", "high")}
+
+
+def _histogram(material: Material, attack: str) -> dict[str, list[float]]:
+    """Score counts of members and non-members."""
+    found = histogram(material.evidence[attack].scores, material.truth.is_member)
+    return {name: [float(x) for x in getattr(found, name)] for name in ("edges", "members", "nonmembers")}
+
+
+def rounded(value: Any) -> Any:
+    """Floats to 12 significant digits, so that files compare byte by byte; anything not finite becomes a string."""
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if isinstance(value, (np.floating, float)):
+        number = float(value)
+        return float(f"{number:.12g}") if np.isfinite(number) else str(number)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def saturation_of(signals: Mapping[str, Array], access: Access) -> validity.Gate:
+    """The gate P15, decided while the signals are at hand."""
+    return validity.saturation(signals, access)

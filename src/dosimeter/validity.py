@@ -1,0 +1,168 @@
+"""Checks that say whether a number may be believed. Nothing is retrained.
+
+Gates carry the numbers of the list of pitfalls in `docs/pitfalls.md`: P2 too few non-members, P8 ties, P15 numerics,
+P16 sign, and N1, N2 the null audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from dosimeter.games import Access, Array, Scores, Truth
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.membership import auc, certifiable_fpr, nonmembers_needed
+from dosimeter.observe import SATURATED
+
+FALSE_ALARM = 0.01
+"""Chance that N1 fails although nothing is wrong, over all attacks together (Bonferroni)."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check.
+
+    Attributes:
+        id: its number.
+        name: in words.
+        status: "pass", "warn" (the number stands, but read this) or "fail" (withdrawn).
+        value: the number it was decided on.
+        message: one sentence.
+    """
+
+    id: str
+    name: str
+    status: Literal["pass", "warn", "fail"]
+    value: float | None
+    message: str
+
+
+def distinct_nonmembers(truth: Truth) -> int:
+    """Records that were a non-member of at least one target, counted once."""
+    return len(np.unique(truth.record[(~truth.is_member).any(0)]))
+
+
+def too_few_nonmembers(truth: Truth, fpr: float) -> Gate:
+    """P2: whether the leading false positive rate can be certified by this many distinct non-members."""
+    have, need = distinct_nonmembers(truth), nonmembers_needed(fpr)
+    pooled, wanted = int((~truth.is_member).sum()), 10 / fpr
+    name = "Enough non-members"
+    if have < need:
+        return Gate(
+            "P2", name, "warn", have,
+            f"{have} distinct non-members cannot certify a false positive rate of {fpr:.2%}, which takes {need}; they "
+            f"certify at best {certifiable_fpr(have):.2%}.",
+        )  # fmt: skip
+    if pooled < wanted:
+        return Gate(
+            "P2", name, "warn", pooled,
+            f"{pooled} decisions about non-members are fewer than 10 / {fpr:g} = {wanted:.0f}: low n, wide intervals.",
+        )  # fmt: skip
+    return Gate(
+        "P2", name, "pass", have,
+        f"{have} distinct non-members are at least the {need} that a false positive rate of {fpr:.2%} takes.",
+    )  # fmt: skip
+
+
+def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"]]) -> Gate:
+    """P8: how many scores lie exactly on the threshold, where a strict comparison does not call them."""
+    shares = {name: float((values == thresholds[name][:, None]).mean()) for name, values in scores.items()}
+    worst = max(shares, key=lambda name: shares[name])
+    status: Literal["pass", "warn"] = "warn" if shares[worst] > 0.01 else "pass"
+    return Gate(
+        "P8", "Ties at the threshold", status, shares[worst],
+        f"At most {shares[worst]:.2%} of the scores of an attack lie exactly on its threshold ({worst}); ties are never "
+        f"called members, so they count against the attack.",
+    )  # fmt: skip
+
+
+def saturation(signals: Mapping[str, Array], access: Access) -> Gate:
+    """P15: how many confidences are so close to 1 that float32 probabilities hide them."""
+    values = next(iter(signals.values()))
+    hidden = Access.LOGITS not in access.includes
+    share = float((values >= SATURATED - 1e-9).mean())
+    if hidden:
+        status: Literal["pass", "warn"] = "warn" if share > 0.01 else "pass"
+        text = (
+            f"{share:.2%} of the confidences round to 1 in float32 probabilities; there the attacker sees no "
+            f"difference, and one with logits would see more."
+        )
+        return Gate("P15", "Numerics", status, share, text)
+    return Gate(
+        "P15", "Numerics", "pass", share,
+        f"Signals come from logits in float64; {share:.2%} of the confidences would round to 1 in float32 probabilities.",
+    )  # fmt: skip
+
+
+def sign(aucs: Mapping[str, Estimate]) -> Gate:
+    """P16: attacks whose AUC lies below one half beyond chance; the sign is never flipped."""
+    reversed_ = [name for name, estimate in aucs.items() if estimate.high is not None and estimate.high < 0.5]
+    if reversed_:
+        return Gate(
+            "P16", "Sign of the scores", "warn", float(len(reversed_)),
+            f"The AUC of {', '.join(reversed_)} lies below 0.5 beyond chance: members score lower than non-members. The "
+            f"sign is not flipped; look for an error in the data or the attack.",
+        )  # fmt: skip
+    return Gate("P16", "Sign of the scores", "pass", 0.0, "No attack's AUC lies below 0.5 beyond chance.")
+
+
+@dataclass(frozen=True)
+class NullResult:
+    """The null audit of one attack: its AUC where no model was trained on what the matrix says."""
+
+    attack: str
+    auc: Estimate
+    at_chance: bool
+
+
+def null_audit(
+    null_scores: Mapping[str, Array], truth: Truth, *, rngs: Mapping[str, np.random.Generator]
+) -> list[NullResult]:
+    """N1: every attack on the stored outputs under a fresh matrix of complementary pairs must be at chance.
+
+    An attack that reads the design instead of the models (for instance how often a record occurs among the shadows)
+    is not at chance here.
+
+    Args:
+        null_scores: per attack `[t n]`.
+        truth: under the null matrix.
+        rngs: per attack, for the bootstrap.
+    """
+    level = 1 - FALSE_ALARM / max(len(null_scores), 1)
+    results = []
+    for name, values in null_scores.items():
+        estimate = auc(Scores(truth.ids, values), truth, rng=rngs[name], level=level)
+        low, high = estimate.low, estimate.high
+        results.append(NullResult(name, estimate, low is None or high is None or low <= 0.5 <= high))
+    return results
+
+
+def null_gate(results: Sequence[NullResult]) -> Gate:
+    """The gate over the null audit."""
+    wrong = [result.attack for result in results if not result.at_chance]
+    if wrong:
+        return Gate(
+            "N1", "Null audit", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} found members where no model was trained on them: the audit is broken, and its numbers "
+            f"are withdrawn.",
+        )  # fmt: skip
+    return Gate(
+        "N1", "Null audit", "pass", 0.0,
+        f"All {len(results)} attacks are at chance under a membership that no model was trained on.",
+    )  # fmt: skip
+
+
+def control_gate(aucs: Mapping[str, Estimate]) -> Gate:
+    """N2: the control attacks, which look at no output, are at chance on the true membership."""
+    wrong = [name for name, one in aucs.items() if one.low is not None and one.high and not one.low <= 0.5 <= one.high]
+    if wrong:
+        return Gate(
+            "N2", "Controls", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} must be at chance and is not: the membership design gives bits away.",
+        )  # fmt: skip
+    text = "All controls are at chance." if aucs else "No control attack was run."
+    return Gate("N2", "Controls", "pass" if aucs else "warn", 0.0, text)

@@ -1,0 +1,136 @@
+"""The first sentences of a report: what was shown, in counts that a layman cannot misread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.membership import RatePair
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the sentences are made of.
+
+    Attributes:
+        noun: what one record is, in the singular.
+        candidates: records that are judged.
+        members: of them, used by each target.
+        shadows: models that the adversary trained.
+        targets: models measured.
+        fpr: the leading false positive rate.
+        pair: the headline attack's rates at the threshold from shadows.
+        rare: its precision where 1 in 100 candidates was used.
+        auc: its AUC.
+    """
+
+    noun: str
+    candidates: int
+    members: int
+    shadows: int
+    targets: int
+    fpr: float
+    pair: RatePair
+    rare: Estimate
+    auc: Estimate
+
+
+def plural(noun: str, count: float = 2) -> str:
+    """A noun after a count.
+
+    >>> plural("photo"), plural("entry"), plural("photo", 1), plural("address")
+    ('photos', 'entries', 'photo', 'addresses')
+    """
+    if count == 1:
+        return noun
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+def about(count: float) -> str:
+    """A count as it is spoken of: whole, and small ones not as zero.
+
+    >>> about(74.3), about(0.4), about(0.0)
+    ('about 74', 'fewer than 1', 'none')
+    """
+    if count == 0:
+        return "none"
+    return "fewer than 1" if count < 0.5 else f"about {count:.0f}"
+
+
+def _holds(h: Headline) -> str:
+    """The adversary's knowledge, as a relative clause."""
+    recipe = "the training recipe" if h.shadows else "no shadow models"
+    return f"who holds all {h.candidates} candidate {plural(h.noun)}, their labels and {recipe}"
+
+
+def _counts(h: Headline) -> tuple[float, float, float, int]:
+    """Members named, its two ends, and how many are unused."""
+    tpr = h.pair.tpr
+    assert tpr.value is not None and tpr.low is not None and tpr.high is not None
+    return tpr.value * h.members, tpr.low * h.members, tpr.high * h.members, h.candidates - h.members
+
+
+def _wrong(h: Headline) -> str:
+    """How many unused records were named."""
+    unused = h.candidates - h.members
+    return f"{about((h.pair.fpr.value or 0.0) * unused)} of the {unused} unused ones"
+
+
+def _averaged(h: Headline) -> str:
+    """Over what the counts are averages."""
+    if h.targets == 1:
+        return "These counts are of this trained model only."
+    return f"Counts are averages over {h.targets} models that took turns as the target."
+
+
+def shown(h: Headline) -> list[str]:
+    """The sentences where a leak is shown."""
+    named, low, high, _ = _counts(h)
+    sentences = [
+        f"Of {h.members} {plural(h.noun)} used, our strongest attacker, {_holds(h)}, named {about(named)}; he also "
+        f"wrongly named {_wrong(h)}."
+    ]
+    if h.rare.value is not None:
+        wrong = 10 * (1 - h.rare.value)
+        sentences.append(
+            f"If 1 in 100 of his candidates had been used, {about(wrong)} of 10 accusations would be wrong."
+        )
+    elif h.pair.tpr.value == 0:
+        sentences.append(
+            f"At so few false accusations he names no one, but he ranks used {plural(h.noun)} above unused ones more "
+            f"often than chance would (AUC {h.auc.value:.2f})."
+        )
+    sentences.append(
+        f"Shown: at least {low:.0f} of {h.members}; not excluded: up to {high:.0f} of {h.members} "
+        f"({h.pair.tpr.level:.1%} interval). {_averaged(h)}"
+    )
+    return sentences
+
+
+def not_shown(h: Headline) -> list[str]:
+    """The sentences where no leak is shown: always with what could have been seen."""
+    named, _, high, _ = _counts(h)
+    return [
+        f"No leak was shown: of {h.members} {plural(h.noun)} used, our strongest attacker, {_holds(h)}, named "
+        f"{about(named)}, and of the unused ones he wrongly named {_wrong(h)}, which chance explains.",
+        f"This is not proof that nothing leaks: with {h.shadows} shadow models, {h.targets} "
+        f"{plural('target model', h.targets)} and {h.candidates} candidates, up to {high:.0f} of {h.members} named at "
+        f"about {h.fpr:.2g} false accusations per unused {h.noun} is not excluded ({h.pair.tpr.level:.1%} interval), "
+        f"nor is a stronger attacker.",
+    ]
+
+
+def not_resolvable(distinct: int, needed: int, noun: str) -> list[str]:
+    """The sentences where even the largest false positive rate cannot be certified."""
+    return [
+        f"This audit is too small to say anything about leakage: it has {distinct} distinct unused {plural(noun)}, and "
+        f"{needed} are the least that can certify 1 false accusation in 10.",
+        "Give it more candidates; nothing below may be read as the absence of a leak.",
+    ]
+
+
+def withdrawn(messages: list[str]) -> list[str]:
+    """The sentences where a validity gate failed."""
+    return ["No number of this audit may be believed, because a check on the audit itself failed.", *messages]

@@ -1,6 +1,0 @@
-"""Makes the oracles importable, which stand one folder up."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))

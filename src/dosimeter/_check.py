@@ -10,7 +10,13 @@ import numpy as np
 
 
 def in_range(
-    name: str, value: float, low: float, high: float, *, open_low: bool = False, open_high: bool = False
+    name: str,
+    value: float | int,
+    low: float | int,
+    high: float | int,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
 ) -> None:
     """Refuse a number outside an interval, NaN included.
 

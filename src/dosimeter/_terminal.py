@@ -89,7 +89,11 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(f"    {stage.reason}")
     lines += ["", "Attacks"]
     for attack in plan.attacks:
-        lines.append(f"  {attack.id}: needs {attack.needs}" if not attack.refused else f"  {attack.id}: REFUSED, {attack.refused}")
+        lines.append(
+            f"  {attack.id}: needs {attack.needs}"
+            if not attack.refused
+            else f"  {attack.id}: REFUSED, {attack.refused}"
+        )
     seconds = "unknown" if plan.seconds is None else f"about {plan.seconds:.0f} s"
     lines += [
         "",

@@ -33,7 +33,7 @@ app = typer.Typer(
 AuditFile = Annotated[Path, typer.Argument(help="The audit file.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME unless given.")]
-StoreFolder = Annotated[Path | None, typer.Option("--store", help="Cache of models; .store beside the run unless given.")]
+StoreFolder = Annotated[Path | None, typer.Option("--store", help="Cache; .store beside the run unless given.")]
 Device = Annotated[str, typer.Option(help="Where models are trained: cpu, cuda, cuda:1, mps.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core unless given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
@@ -54,7 +54,7 @@ def options(
 
 @app.command(epilog="Example: dosimeter demo --quick")
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer shadows and smaller pictures, under 90 seconds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer shadows, smaller pictures, under 90 s.")] = False,
     out: Out = None,
     store: StoreFolder = None,
     device: Device = "cpu",
@@ -87,7 +87,9 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(
         raise StoreError(f"{', '.join(present)}: exists already: choose another folder, or delete it")
     for name in names:
         write_text(folder / name, (start / name).read_text(encoding="utf-8"))
-    typer.echo(f"Wrote {folder / 'audit.toml'} and {folder / 'recipe.py'}. Next: dosimeter plan {folder / 'audit.toml'}")
+    typer.echo(
+        f"Wrote {folder / 'audit.toml'} and {folder / 'recipe.py'}. Next: dosimeter plan {folder / 'audit.toml'}"
+    )
 
 
 @app.command(epilog="Example: dosimeter plan audit.toml --json")
@@ -99,7 +101,7 @@ def plan(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Check an audit and show what it would train, what is cached, what is refused, and what it costs. Trains nothing."""
+    """Show what an audit would train, what is cached, what is refused, and what it costs. Trains nothing."""
     import dataclasses
 
     from dosimeter import pipeline
@@ -176,7 +178,9 @@ def _run(
 def _tell(result: dict[str, Any], path: Path, as_json: bool, quiet: bool) -> None:
     """Print the verdict and where the report is."""
     if as_json:
-        typer.echo(json.dumps({"verdict": result["verdict"], "path": str(path), "audit_key": result["audit_key"]}, indent=1))
+        typer.echo(
+            json.dumps({"verdict": result["verdict"], "path": str(path), "audit_key": result["audit_key"]}, indent=1)
+        )
     elif not quiet:
         for sentence in result["verdict"]["sentences"]:
             typer.echo(sentence)

@@ -1,4 +1,4 @@
-"""The audit file: TOML to validated, frozen settings. Errors name the key's path, the rule, the value and the remedy."""
+"""The audit file: TOML to validated, frozen settings. Errors name the key's path, rule, value and remedy."""
 
 from __future__ import annotations
 
@@ -369,7 +369,9 @@ def _stage_problems(stage: Stage, index: int, audit: Audit) -> list[str]:
     if stage.given and stage.model is None:
         problems.append("model: a given stage needs the model that its weights belong to: name one")
     if stage.classes is not None and not stage.given:
-        problems.append("classes: only a given stage says how many classes its head has; others take it from data: remove it")
+        problems.append(
+            "classes: only a given stage says how many classes its head has; others take it from data: remove it"
+        )
     if not stage.given and stage.data is None:
         problems.append("data: a stage that is trained needs data: name a data set or a file, or give `weights`")
     if stage.given and index == audit.at_risk:

@@ -1,4 +1,4 @@
-"""Running one attack on all that a run offers it: the targets, the rehearsals that set thresholds, and the null audit."""
+"""Running one attack on all that a run offers it: the targets, the rehearsals that set thresholds, the null audit."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from dosimeter.errors import ConfigError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
-from dosimeter.training import seeded, train, train_heads
+from dosimeter.training import move, seeded, train, train_heads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEADS_PER_PACK = 64
@@ -28,16 +28,28 @@ RECORDS_PER_CHUNK = 128
 INFERENCE_BATCH = 64
 
 
+@runtime_checkable
 class Job(Protocol):
     """A piece of work that ends in one entry of the store."""
 
     @property
-    def store(self) -> Store: ...
+    def store(self) -> Store:
+        """Where its entry is."""
+        ...
+
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Key of its entry."""
+        ...
+
     @property
-    def definition(self) -> dict[str, Any]: ...
-    def perform(self) -> None: ...
+    def definition(self) -> dict[str, Any]:
+        """What the key is made of."""
+        ...
+
+    def perform(self) -> None:
+        """Make the entry."""
+        ...
 
 
 def perform(job: Job) -> None:
@@ -108,8 +120,8 @@ def split_records(
     n = len(labels)
     if population + (candidates or 2) > n:
         raise ConfigError(
-            f"threat: population + candidates must be at most {n}, the records of the stage at risk, got {population} + "
-            f"{candidates or 2}: lower one"
+            f"threat: population + candidates must be at most {n}, the records of the stage at risk, got "
+            f"{population} + {candidates or 2}: lower one"
         )
     rng = generator(seed, "population")
     order = rng.permutation(n)
@@ -120,7 +132,8 @@ def split_records(
         if rest or min(map(len, by_class)) < each:
             raise ConfigError(
                 f"threat.population: with stratify it must be a multiple of {len(classes)} classes and at most "
-                f"{min(map(len, by_class))} a class, got {population}: use {max(each, 1) * len(classes)} or stratify = false"
+                f"{min(map(len, by_class))} a class, got {population}: use {max(each, 1) * len(classes)} or "
+                f"stratify = false"
             )
         outside = np.concatenate([rows[:each] for rows in by_class])
     else:
@@ -204,11 +217,11 @@ class FeatureJob:
 def forward(model: nn.Module, inputs: Tensor, device: torch.device) -> Tensor:
     """A model's outputs in evaluation mode, in float32, by batches, on the CPU."""
     layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
-    model = model.to(device, memory_format=layout).eval()
+    model = move(model, device, images=inputs.ndim == 4).eval()
     with torch.inference_mode():
         outputs = [
             model(batch.to(device).contiguous(memory_format=layout)).float().cpu()
-            for batch in inputs.split(INFERENCE_BATCH)
+            for batch in torch.split(inputs, INFERENCE_BATCH)
         ]
     return torch.cat(outputs).contiguous()
 

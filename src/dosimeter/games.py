@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -211,6 +211,7 @@ G = TypeVar("G", contravariant=True)
 E = TypeVar("E", covariant=True)
 
 
+@runtime_checkable
 class Attack(Protocol[G, E]):
     """An attack: a frozen dataclass of hyperparameters with one public method.
 
@@ -223,10 +224,14 @@ class Attack(Protocol[G, E]):
     control: ClassVar[bool]
 
     @property
-    def needs(self) -> Needs: ...
+    def needs(self) -> Needs:
+        """What it must be given."""
+        ...
 
     @property
-    def signals(self) -> tuple[str, ...]: ...
+    def signals(self) -> tuple[str, ...]:
+        """Names of the signals it reads."""
+        ...
 
     def run(self, game: G, rng: np.random.Generator) -> E:
         """Attack one game; all randomness comes from `rng`."""

@@ -1,7 +1,7 @@
 """Small reference architectures, the given backbones, and the cut between a frozen prefix and what is trained.
 
-A model builder is a function `(shape, classes, **options) -> nn.Module` that returns logits `[b, classes]`. Normalisation
-is the model's first layer: models take images in [0, 1].
+A model builder is a function `(shape, classes, **options) -> nn.Module` that returns logits `[b, classes]`.
+Normalisation is the model's first layer: models take images in [0, 1].
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def convnet(
     blocks: list[nn.Module] = [Normalise(0.5, 0.25)]
     previous = shape[0]
     for position, width in enumerate(widths):
-        layers = [
+        layers: list[nn.Module] = [
             nn.Conv2d(previous, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(8, width),
             nn.ReLU(inplace=True),

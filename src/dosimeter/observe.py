@@ -1,4 +1,4 @@
-"""From trained models to what an adversary sees: signals of every model on every judged record, then games and truth."""
+"""From trained models to what an adversary sees: signals of all models on all judged records, games, truth."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SATURATED = 24 * float(np.log(2.0))
 
 
 def released(logits: Tensor, access: Access) -> Tensor:
-    """What a model with this access gives away, as log-values: logits as they are, or the logs of float32 probabilities.
+    """What a model with this access gives away, as log-values: logits, or the logs of float32 probabilities.
 
     Rounding to float32 is part of the release: a probability of exactly 1 hides how confident the model is.
     """

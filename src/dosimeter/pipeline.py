@@ -1,4 +1,4 @@
-"""The verbs in order: plan, run, measure, report. Each reads what stands to its left and writes the one to its right."""
+"""The verbs in order: plan, run, measure, report. Each reads what stands to its left and writes to its right."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def attack(prepared: Prepared, out: Path, progress: Progress) -> None:
     _save(out / "games" / "outputs.npz", dict(observations.signals))
     _save(out / "truth" / "truth.npz", _truth_arrays(prepared, observations, null_member))
     rows = audit.attacks
-    listed = []
+    listed: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
         progress("attacks", index, len(rows))
         refused = refusal(row, prepared)
@@ -198,6 +198,10 @@ def _summary(prepared: Prepared) -> dict[str, Any]:
     chain = []
     for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
         settings = {**dataclasses.asdict(link.hyperparameters), "options": dict(link.options)}
+        if stage.given:
+            settings = {"weights": stage.weights, "options": dict(link.options)}
+        elif stage.fit:
+            settings = {"fit": stage.fit, "options": dict(link.options)}
         chain.append(
             {
                 "stage": stage.name,
@@ -206,7 +210,7 @@ def _summary(prepared: Prepared) -> dict[str, Any]:
                 "transfer": "given" if stage.given else stage.transfer,
                 "given": stage.given,
                 "at_risk": index == audit.at_risk,
-                "settings": {"weights": stage.weights} if stage.given else {"fit": stage.fit} if stage.fit else settings,
+                "settings": settings,
             }
         )
     return {

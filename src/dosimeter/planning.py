@@ -97,7 +97,9 @@ def refusal(row: AttackRow, prepared: Prepared) -> str:
         names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
         return f"needs {names}, but threat.access grants {threat.access}: grant it or leave the attack out"
     if len(prepared.split.population) < needs.population:
-        return f"needs a population of {needs.population}, got {len(prepared.split.population)}: raise threat.population"
+        return (
+            f"needs a population of {needs.population}, got {len(prepared.split.population)}: raise threat.population"
+        )
     most = max(needs.in_shadows, needs.out_shadows)
     if threat.shadows // 2 - 1 < most:
         return (
@@ -259,7 +261,7 @@ def _probe_pack(prepared: Prepared, job: PackJob) -> float:
         else:
             train(parts.trained, inputs, labels, hp, seed=0, device=device)
         passes.append(time.perf_counter() - start)
-    return min(passes) / len(inputs) * job.rows.shape[1] * link.hyperparameters.epochs
+    return float(min(passes)) / len(inputs) * int(job.rows.shape[1]) * link.hyperparameters.epochs
 
 
 def _parameters(job: PackJob) -> int:

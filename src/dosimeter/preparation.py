@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -157,7 +157,7 @@ def _check_device(device: str) -> None:
         torch.zeros(1, device=torch.device(device))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
-            f"--device: must be a device that PyTorch can use, got {device!r}: use cpu, or install a PyTorch build for it"
+            f"--device: must be a device that PyTorch can use, got {device!r}: use cpu, or a PyTorch build for it"
         ) from error
 
 
@@ -178,7 +178,11 @@ def _read(audit: Audit) -> tuple[tuple[Dataset | None, ...], Dataset | None, lis
     stage = audit.stages[audit.at_risk]
     test = read(stage.test, stage.test_rows, f"stage[{audit.at_risk}].test")
     own = data[audit.at_risk]
-    if test is not None and own is not None and (test.classes, test.inputs.shape[1:]) != (own.classes, own.inputs.shape[1:]):
+    if (
+        test is not None
+        and own is not None
+        and (test.classes, test.inputs.shape[1:]) != (own.classes, own.inputs.shape[1:])
+    ):
         problems.append(
             DataError(
                 f"stage[{audit.at_risk}].test: must have the classes and the input shape of the stage's data, "
@@ -217,9 +221,7 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
         weights = str(base / weights)
     shape = tuple(int(side) for side in dataset.inputs.shape[1:])
     classes = stage.classes or len(dataset.classes)
-    return Link(
-        shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names}
-    )
+    return Link(shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names})
 
 
 def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:

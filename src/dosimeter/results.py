@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 SCHEMA = 1
 """Version of `result.json`."""
 NOT_TESTED = (
-    "Attributes of training records, properties of the training set, model inversion, and gradients: only membership was tested.",
+    "Attributes of training records, properties of the training set, model inversion, gradients: only membership was.",
     "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
     "Records that are not among the candidates, and records that were chosen to be easy to find (canaries).",
     "Membership of a person as a whole: each record is judged on its own.",
@@ -130,7 +130,7 @@ def measure_attack(material: Material, attack: str) -> Measured:
 
 
 def choose_headline(material: Material, candidates: Sequence[str]) -> str:
-    """The attack with the highest TPR at the leading rate in rehearsal, then the highest AUC there; targets play no part."""
+    """The attack with the highest TPR at the leading rate in rehearsal, then the highest AUC; targets play no part."""
     fpr = material.leading or FPRS[0]
     bits = material.rehearsal_in
 
@@ -282,13 +282,9 @@ def _utility(material: Material) -> list[dict[str, Any]]:
         splits.append(("test", outside, np.ones_like(outside)))
     rows = []
     for split, correct, counted in splits:
-        estimate = accuracy(
-            correct, counted, record=np.arange(correct.shape[1]), rng=material.rng(f"accuracy {split}")
-        )
+        estimate = accuracy(correct, counted, record=np.arange(correct.shape[1]), rng=material.rng(f"accuracy {split}"))
         kept = {key: getattr(estimate, key) for key in ("value", "low", "high", "level", "method", "n_targets")}
-        rows.append(
-            {"variant": "none", "metric": "accuracy", "split": split, "n": estimate.n_nonmembers, **kept}
-        )
+        rows.append({"variant": "none", "metric": "accuracy", "split": split, "n": estimate.n_nonmembers, **kept})
     return rows
 
 

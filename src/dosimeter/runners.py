@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -25,6 +25,7 @@ J = TypeVar("J")
 Done = Callable[[int], None]
 
 
+@runtime_checkable
 class Runner(Protocol):
     """Runs a function over jobs; closed when the run is over."""
 

@@ -1,7 +1,7 @@
 """A content-addressed cache of tensors on disk: atomic, checked by hash, safe for several writers.
 
-`ROOT/KEY/` holds `tensors.safetensors` and `manifest.json`. An entry is prepared under a temporary name and renamed as a
-whole, so an entry that has a name is complete.
+`ROOT/KEY/` holds `tensors.safetensors` and `manifest.json`. An entry is prepared under a temporary name and renamed
+as a whole, so an entry that has a name is complete.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,7 +68,7 @@ class Hyperparameters:
             return self.lr * min((step + 1) / (0.25 * steps), (1 - done) / 0.75, 1.0)
         return self.lr
 
-    def make_optimizer(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    def make_optimizer(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
         """A fresh optimizer; both kinds act element by element, so stacked models do not touch each other."""
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
@@ -105,6 +105,12 @@ def augment(images: Float[Tensor, "b k h w"], kinds: tuple[Augmentation, ...], r
     return images
 
 
+def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
+    """Put a model on a device, channels last if it takes images."""
+    layout = torch.channels_last if images else torch.contiguous_format
+    return model.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+
+
 def train(
     model: nn.Module,
     inputs: Tensor,
@@ -131,7 +137,7 @@ def train(
         TrainingError: the loss is not finite.
     """
     images = inputs.ndim == 4
-    model.to(device, memory_format=torch.channels_last if images else torch.contiguous_format).train()
+    move(model, device, images=images).train()
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -143,7 +149,7 @@ def train(
         for epoch in range(hp.epochs):
             order = torch.from_numpy(order_rng.permutation(n)).to(device)
             total = torch.zeros((), device=device)
-            for step, rows in enumerate(order.split(hp.batch_size)):
+            for step, rows in enumerate(torch.split(order, hp.batch_size)):
                 batch = as_float(inputs[rows])
                 if images:
                     if hp.augment:
@@ -228,7 +234,7 @@ def train_heads(
     for epoch in range(hp.epochs):
         order = np.stack([own[rng.permutation(k)] for own, rng in zip(rows, rngs, strict=True)])
         loss = torch.zeros(m, device=device)
-        for step, batch in enumerate(torch.from_numpy(order).to(device).split(hp.batch_size, dim=1)):
+        for step, batch in enumerate(torch.split(torch.from_numpy(order).to(device), hp.batch_size, dim=1)):
             optimizer.param_groups[0]["lr"] = hp.lr_at(epoch * batches + step, hp.epochs * batches)
             loss += _head_step(features, labels, batch, (weight, bias), (mean, inverse))
             optimizer.step()

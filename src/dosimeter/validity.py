@@ -75,8 +75,8 @@ def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"
     status: Literal["pass", "warn"] = "warn" if shares[worst] > 0.01 else "pass"
     return Gate(
         "P8", "Ties at the threshold", status, shares[worst],
-        f"At most {shares[worst]:.2%} of the scores of an attack lie exactly on its threshold ({worst}); ties are never "
-        f"called members, so they count against the attack.",
+        f"At most {shares[worst]:.2%} of the scores of an attack lie exactly on its threshold ({worst}); ties are "
+        f"never called members, so they count against the attack.",
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def saturation(signals: Mapping[str, Array], access: Access) -> Gate:
         return Gate("P15", "Numerics", status, share, text)
     return Gate(
         "P15", "Numerics", "pass", share,
-        f"Signals come from logits in float64; {share:.2%} of the confidences would round to 1 in float32 probabilities.",
+        f"Signals come from logits in float64; {share:.2%} of the confidences would round to 1 in float32.",
     )  # fmt: skip
 
 
@@ -104,8 +104,8 @@ def sign(aucs: Mapping[str, Estimate]) -> Gate:
     if reversed_:
         return Gate(
             "P16", "Sign of the scores", "warn", float(len(reversed_)),
-            f"The AUC of {', '.join(reversed_)} lies below 0.5 beyond chance: members score lower than non-members. The "
-            f"sign is not flipped; look for an error in the data or the attack.",
+            f"The AUC of {', '.join(reversed_)} lies below 0.5 beyond chance: members score lower than non-members. "
+            f"The sign is not flipped; look for an error in the data or the attack.",
         )  # fmt: skip
     return Gate("P16", "Sign of the scores", "pass", 0.0, "No attack's AUC lies below 0.5 beyond chance.")
 
@@ -147,8 +147,8 @@ def null_gate(results: Sequence[NullResult]) -> Gate:
     if wrong:
         return Gate(
             "N1", "Null audit", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} found members where no model was trained on them: the audit is broken, and its numbers "
-            f"are withdrawn.",
+            f"{', '.join(wrong)} found members where no model was trained on them: the audit is broken, and its "
+            f"numbers are withdrawn.",
         )  # fmt: skip
     return Gate(
         "N1", "Null audit", "pass", 0.0,

@@ -35,7 +35,7 @@ class Headline:
     auc: Estimate
 
 
-def plural(noun: str, count: float = 2) -> str:
+def plural(noun: str, count: float | int = 2) -> str:
     """A noun after a count.
 
     >>> plural("photo"), plural("entry"), plural("photo", 1), plural("address")
@@ -68,7 +68,9 @@ def _holds(h: Headline) -> str:
 def _counts(h: Headline) -> tuple[float, float, float, int]:
     """Members named, its two ends, and how many are unused."""
     tpr = h.pair.tpr
-    assert tpr.value is not None and tpr.low is not None and tpr.high is not None
+    assert tpr.value is not None
+    assert tpr.low is not None
+    assert tpr.high is not None
     return tpr.value * h.members, tpr.low * h.members, tpr.high * h.members, h.candidates - h.members
 
 

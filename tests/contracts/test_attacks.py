@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 import pytest
-from contracts.synthetic import fleet
 from oracles import auc
 
+from contracts.synthetic import fleet
 from dosimeter import games
 from dosimeter.attacks import ATTACKS
 from dosimeter.games import Access, Needs

@@ -159,6 +159,13 @@ def test_not_shown_without_a_rate_says_so():
     assert "It says nothing in favour of the model." in text
 
 
+def test_a_verdict_without_a_leading_rate_is_printed():
+    result = example.tiny() | {"histograms": {}}
+    result["verdict"]["fpr"] = None
+    text = Page(render(result, {})).text.replace("\xa0", " ")
+    assert "members recognised at 10 % false accusations is not resolvable" in text
+
+
 def test_not_resolvable_is_no_zero_and_says_why():
     html = page_of("tiny")
     text = Page(html).text.replace("\xa0", " ")
@@ -186,6 +193,7 @@ def test_withdrawn_shows_no_ends():
     result["gates"][0]["status"] = "fail"
     text = Page(render(result, {})).text
     assert "Withdrawn: a validity check failed" in text
+    assert "They must not be quoted." in text
     assert "Shown: at least" not in text
     assert text.index("✕ fail") < text.index("✓ pass")
 
@@ -259,8 +267,18 @@ def test_every_optional_part_may_be_missing():
 
 
 def test_provenance_is_printed_whole():
-    text = Page(render(example.tiny(), example.provenance() | {"mine": {"deep": [1, {"a": None}]}})).text
-    for piece in ("0ead48f6d1c2", "torch 2.6.0", "2026-11-03T09:12:44Z", "root 0", "41c0ffee", "deep 1, a = not set"):
+    more = {"mine": {"deep": [1, {"a": None}]}, "hashed": {"kind": "models"}, "data_sha256": "ab5f", "audit_key": "k"}
+    text = Page(render(example.tiny(), example.provenance() | more)).text
+    for piece in (
+        "0ead48f6d1c2",
+        "torch 2.6.0",
+        "2026-11-03T09:12:44Z",
+        "root 0",
+        "41c0ffee",
+        '"kind": "models"',
+        "ab5f",
+        "deep 1, a = not set",
+    ):
         assert piece in text
 
 

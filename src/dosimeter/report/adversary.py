@@ -86,7 +86,9 @@ def chain(result: Mapping[str, Any]) -> list[StageBox]:
     boxes = []
     for stage in result["chain"]:
         lines = [(key, stage[key]) for key in ("data", "model", "transfer") if stage[key]]
-        lines += [(key, words.setting(value)) for key, value in sorted(stage["settings"].items())]
+        lines += [
+            (key, words.setting(value)) for key, value in sorted(stage["settings"].items()) if value not in ([], {})
+        ]
         boxes.append(StageBox(stage["stage"], tuple(lines), stage["given"], stage["at_risk"]))
     return boxes
 
@@ -94,7 +96,7 @@ def chain(result: Mapping[str, Any]) -> list[StageBox]:
 def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the adversary wants, sees, holds and does, as label and sentence."""
     threat, data, noun = result["threat"], result["data"], result["noun"]
-    views = ", ".join(threat["views"]) or "as it is"
+    views = ", ".join("as it is" if view == "identity" else view for view in threat["views"]) or "as it is"
     queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
     holds = f"The record in question, with its true class (1 of {data['classes']:,})."
     if threat["population"]:

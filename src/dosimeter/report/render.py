@@ -25,7 +25,11 @@ PROVENANCE_LABELS: Mapping[str, str] = {
     "versions": "Versions",
     "seed": "Seed",
     "seeds": "Seeds",
+    "data_sha256": "SHA-256 of the data",
+    "sources": "SHA-256 of user code",
 }
+# Shown elsewhere: what was hashed in a part of its own, the audit key at the head.
+APART = ("definitions", "hashed", "audit_key")
 
 
 def write_report(folder: Path) -> Path:
@@ -69,7 +73,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     """
     table = view.attacks(result)
     names = {attack["id"]: view.full_name(attack) for attack in result["attacks"]}
-    main = view.find(result, result["verdict"]["attack"], "tpr", fpr=result["verdict"]["fpr"], threshold="shadow")
+    main = view.find(result, result["verdict"]["attack"], "tpr", fpr=view.leading(result), threshold="shadow")
     context: dict[str, object] = {
         "result": result,
         "badge": view.badge(result),
@@ -84,7 +88,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         "attacks": table.rows,
         "attacks_note": table.note,
         "scale": words.percent(table.scale),
-        "fpr": words.percent(result["verdict"]["fpr"]),
+        "fpr": words.percent(view.leading(result)),
         "attack_name": names.get(result["verdict"]["attack"], "no attack"),
         "basis": view.basis(main) if main is not None else "",
         "ladder": view.ladder(result),
@@ -107,7 +111,7 @@ def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple
     [('Git revision', [('revision', 'abc')]), ('z', [('', '1')])]
     """
     known = [key for key in PROVENANCE_LABELS if key in provenance]
-    others = sorted(key for key in provenance if key not in PROVENANCE_LABELS and key != "definitions")
+    others = sorted(key for key in provenance if key not in PROVENANCE_LABELS and key not in APART)
     rows = []
     for key in [*known, *others]:
         value = provenance[key]
@@ -120,13 +124,16 @@ def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple
 
 def _plain(value: object) -> str:
     """A value of the provenance: integers without thousands, as seeds are copied by hand."""
+    if value is None:
+        return "not known"
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else words.setting(value)
 
 
 def _definitions(provenance: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     """What was hashed, by name, as indented JSON."""
     definitions = provenance.get("definitions") or {}
-    items = definitions.items() if isinstance(definitions, Mapping) else enumerate(definitions)
+    items = [*definitions.items()] if isinstance(definitions, Mapping) else [("definitions", definitions)]
+    items += [("hashed", provenance["hashed"])] if provenance.get("hashed") else []
     found = []
     for name, value in sorted((str(name), value) for name, value in items):
         text = value if isinstance(value, str) else json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
@@ -138,7 +145,7 @@ def _methods(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Glossary entries for the interval methods that occur."""
     rows = [*result["estimates"], *result["utility"]]
     return [
-        (f"Interval method “{name}”", meaning[:1].upper() + meaning[1:] + ".")
+        (f"Interval: {name}", meaning[:1].upper() + meaning[1:] + ".")
         for name, meaning in words.methods(row["method"] for row in rows)
     ]
 

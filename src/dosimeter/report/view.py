@@ -97,6 +97,12 @@ def same(a: float | None, b: float | None) -> bool:
     return a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-9)
 
 
+def leading(result: Row) -> float:
+    """The leading false positive rate; where none is resolvable, the largest of the ladder, so that rows say why."""
+    fpr = result["verdict"]["fpr"]
+    return LADDER[0] if fpr is None else float(fpr)
+
+
 def find(result: Row, attack: str | None, metric: str, **wanted: Any) -> Row | None:
     """The estimate of one attack without defense or group, or None. Rates are compared as numbers."""
     for row in result["estimates"]:
@@ -168,17 +174,17 @@ def basis(row: Row) -> str:
 def headline(result: Row) -> Headline:
     """Shown at least, not excluded up to: the headline attack at the leading rate with the shadow threshold."""
     verdict = result["verdict"]
-    row = find(result, verdict["attack"], "tpr", fpr=verdict["fpr"], threshold="shadow")
+    row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold="shadow")
     measure = rate(row)
     if verdict["status"] == "withdrawn":
         measure = Measure("withdrawn", note=measure.note, ok=False)
     if row is None or not measure.ok:
-        return Headline(measure, "", "", Measure("", ok=False), words.percent(verdict["fpr"]), "", None)
+        return Headline(measure, "", "", Measure("", ok=False), words.percent(leading(result)), "", None)
     spread = row["high"] - row["low"]
     low, high = (words.percent(row[end], spread=spread) for end in ("low", "high"))
     strip = bar(row, scale_of([row, {"status": "ok", "high": 4 * row["fpr"]}]))
     guess = max(rate for rate in (row["fpr"], row.get("fpr_high")) if rate is not None)
-    fpr = words.percent(verdict["fpr"])
+    fpr = words.percent(leading(result))
     return Headline(measure, low, high, reached(row), fpr, basis(row), strip, above_guessing=row["low"] > guess)
 
 
@@ -192,7 +198,7 @@ def badge(result: Row) -> str:
     verdict, threat, main = result["verdict"], result["threat"], headline(result)
     tried = words.count(threat["shadows"], "shadow model")
     if verdict["status"] == "not_shown":
-        row = find(result, verdict["attack"], "tpr", fpr=verdict["fpr"], threshold="shadow")
+        row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold="shadow")
         n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
         missed = f"up to {main.high} not excluded" if main.high else f"rate at {main.fpr} {main.tpr.value}"
         return f"Not shown with {tried}{n}; {missed}"
@@ -212,9 +218,15 @@ class AttackTable:
     note: str
 
 
+def _settings(attack: Row) -> str:
+    """The settings of an attack that are set and not already in its name."""
+    items = sorted(attack["settings"].items())
+    return ", ".join(f"{k} {words.setting(v)}" for k, v in items if v is not None and k != "mode")
+
+
 def attacks(result: Row) -> AttackTable:
     """The table of attacks: headline first, controls and refused ones last."""
-    fpr = result["verdict"]["fpr"]
+    fpr = leading(result)
     order = sorted(result["attacks"], key=lambda a: (a["status"] == "refused", a["control"], not a["headline"]))
     tprs = {a["id"]: find(result, a["id"], "tpr", fpr=fpr, threshold="shadow") for a in order}
     scale = scale_of(tprs.values())
@@ -227,8 +239,8 @@ def attacks(result: Row) -> AttackTable:
             AttackRow(
                 name=attack["name"],
                 mode=attack["mode"] or "",
-                paper=attack["paper"],
-                settings=", ".join(f"{k} {words.setting(v)}" for k, v in sorted(attack["settings"].items())),
+                paper=words.citation(attack["paper"]),
+                settings=_settings(attack),
                 control=attack["control"],
                 headline=attack["headline"],
                 refused=f"{NO_VALUE.get(attack['status'], attack['status'])}: {reason}" if refused else "",
@@ -268,7 +280,7 @@ def ladder(result: Row) -> list[Rung]:
 
 def wagers(result: Row) -> list[Wager]:
     """Precision of the headline attack at the leading rate, as wrong accusations, the commonest prior first."""
-    attack, fpr = result["verdict"]["attack"], result["verdict"]["fpr"]
+    attack, fpr = result["verdict"]["attack"], leading(result)
     priors = {
         row["prior"]
         for row in result["estimates"]

@@ -23,13 +23,19 @@ ACCESS: Mapping[str, str] = {
 }
 ALIASES: Mapping[str, str] = {"probabilities": "probs", "top-k": "topk", "top_k": "topk", "label": "labels"}
 
-METHODS: Mapping[str, str] = {
-    "clopper": "exact binomial interval for a rate (Clopper and Pearson); speaks of this trained model only",
-    "wilson": "binomial interval for a rate (Wilson); speaks of this trained model only",
-    "delong": "interval for the AUC (DeLong, on the logit scale); speaks of this trained model only",
-    "bootstrap": "the number is recomputed on resampled records and targets; the ends are quantiles (bootstrap)",
-    "t-interval": "mean of one value for each target, with Student's t; few targets make it wide",
-    "rule of three": "no false accusation was seen; the end is the largest rate that this outcome does not exclude",
+METHODS: Mapping[str, tuple[str, str]] = {
+    "clopper": ("Clopper–Pearson", "exact interval for a rate of one trained model"),
+    "wilson": ("Wilson", "interval for a rate of one trained model"),
+    "korn": ("Korn–Graubard", "exact interval for a rate, at the sample size that the clusters leave"),
+    "delong": ("DeLong", "interval for the AUC, on the logit scale, so that it stays between 0 and 1"),
+    "two-way": ("two-way", "both records and targets are drawn anew, as they are the two sources of chance"),
+    "bootstrap": ("bootstrap", "the number is recomputed on data drawn again from the data, many times"),
+    "clustered": ("clustered records", "records that belong together, such as one person's, count as one draw"),
+    "t over": ("Student's t", "one value for each target; few targets make the interval wide"),
+    "t-interval": ("Student's t", "one value for each target; few targets make the interval wide"),
+    "variance recovery": ("variance recovery", "interval of a difference, made from the intervals of both rates"),
+    "bonferroni": ("Bonferroni", "two intervals are each made wider, so that both hold together at the stated level"),
+    "taken as given": ("threshold taken as given", "the luck in choosing the threshold is not in the interval"),
 }
 
 SPLITS: Mapping[str, str] = {
@@ -147,13 +153,12 @@ def one_in(prior: Number) -> str:
 def wrong_of(precision: Number) -> str:
     """How many accusations would be wrong, in whole accusations.
 
-    >>> [wrong_of(p) for p in (0.61, 0.934, 0.01, 0.9999)]
-    ['about 4 of 10', 'about 7 of 100', 'about 99 of 100', 'fewer than 1 of 1,000']
+    >>> [wrong_of(p) for p in (0.61, 0.985, 0.01, 0.9999)]
+    ['about 4 of 10', 'about 2 of 100', 'about 99 of 100', 'fewer than 1 of 1,000']
     """
     wrong = 1 - precision
     for base in (10, 100, 1000):
-        tenths_mislead = base == 10 and abs(round(10 * wrong) / 10 - wrong) > 0.2 * min(wrong, precision)
-        if not tenths_mislead and 0.5 <= base * wrong <= base - 0.5:
+        if 0.5 <= base * wrong <= base - 0.5:
             return f"about {round(base * wrong):,} of {base:,}"
     return LESS if wrong < 0.5 else "nearly all"
 
@@ -172,17 +177,24 @@ def access(granted: str) -> list[str]:
 
 
 def methods(names: Iterable[str]) -> list[tuple[str, str]]:
-    """The interval methods that occur, each with an explanation if it is one we know.
+    """The parts of interval methods that occur, each explained; a name with no known part is listed as it is.
 
-    >>> methods(["clopper-pearson", "clopper-pearson", "mine"])[1]
-    ('mine', 'method of the audit')
+    >>> [part for part, _ in methods(["clopper-pearson", "two-way bootstrap, korn-graubard", "mine"])]
+    ['Clopper–Pearson', 'Korn–Graubard', 'two-way', 'bootstrap', 'mine']
     """
-    found = []
-    for name in sorted({name for name in names if name}):
-        key = name.lower().replace("_", " ")
-        known = (text for word, text in METHODS.items() if word in key or word.replace("-", " ") in key)
-        found.append((name, next(known, "method of the audit")))
-    return found
+    texts = {name: name.lower().replace("_", " ") for name in names if name}
+    known = {entry: None for word, entry in METHODS.items() if any(word in text for text in texts.values())}
+    others = [name for name, text in sorted(texts.items()) if not any(word in text for word in METHODS)]
+    return [*known, *((name, "method of this audit") for name in others)]
+
+
+def citation(paper: str) -> str:
+    """A paper without its link: the report fetches nothing and points nowhere.
+
+    >>> citation("Yeom et al., 2018, https://arxiv.org/abs/1709.01604")
+    'Yeom et al., 2018, arXiv:1709.01604'
+    """
+    return paper.replace("https://arxiv.org/abs/", "arXiv:").replace("https://doi.org/", "doi:")
 
 
 def certifiable(n_nonmembers: int) -> float:

@@ -1,0 +1,41 @@
+# What a developer types is what CI runs. Everything is installed into .venv against constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: install demo check test verify bench clean
+
+.venv/.base: $(SOURCES)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dosimeter needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.demo: .venv/.base
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	touch $@
+
+.venv/.dev: .venv/.base
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ .venv/.demo
+
+install: .venv/.dev  ## everything a developer needs
+
+demo: .venv/.demo  ## audit a face recogniser and write its report
+	$(BIN)/dosimeter demo
+
+check: .venv/.dev  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check  ## lint, types, doctests and the default tests
+	$(BIN)/python -m pytest -q -n 2
+
+verify: .venv/.dev  ## the slow checks; their figures go to benchmarks/results
+	$(BIN)/python benchmarks/verify.py
+
+bench: .venv/.dev  ## speed and memory as ratios in one run; JSON on standard output
+	$(BIN)/python benchmarks/bench.py
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -29,7 +29,7 @@ check: .venv/.dev  ## lint and types
 	$(BIN)/mypy
 
 test: check  ## lint, types, doctests and the default tests
-	$(BIN)/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 verify: .venv/.dev  ## the slow checks; their figures go to benchmarks/results
 	$(BIN)/python benchmarks/verify.py

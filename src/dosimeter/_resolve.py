@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import os
 import re
 import sys
 import traceback
@@ -40,6 +41,30 @@ def quoted(value: object, limit: int = 100) -> str:
     return one_line(repr(value), limit)
 
 
+_folders: list[str] = []
+"""Folders of audit files that user modules were imported from in this process."""
+
+
+def import_from(folder: Path) -> None:
+    """Let user modules be found in the folder of an audit file, first of all.
+
+    Modules of the same name from another audit's folder are forgotten: two audits may each have their `recipe.py`.
+
+    Args:
+        folder: of the audit file.
+    """
+    own = str(folder.resolve())
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if any(file.startswith(other + os.sep) for other in _folders if other != own) and not file.startswith(
+            (own + os.sep, sys.prefix)
+        ):
+            del sys.modules[name]
+    sys.path[:] = [own, *(entry for entry in sys.path if entry != own and entry not in _folders)]
+    _folders[:] = [own]
+    importlib.invalidate_caches()
+
+
 def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callable[..., Any]:
     """The function that `package.module:function` names.
 
@@ -70,7 +95,7 @@ def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callabl
                 "beside the audit file or install the package that has it"
             ) from None
         raise error(f"{reference}: importing the module failed, {describe(caught)}: install or correct it") from None
-    except (Exception, SystemExit) as caught:
+    except (Exception, SystemExit) as caught:  # a module may raise or exit
         raise error(f"{reference}: importing the module failed, {describe(caught)}: correct it") from None
     if not hasattr(module, name):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

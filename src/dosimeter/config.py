@@ -7,98 +7,32 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dosimeter._check import suggest
+from dosimeter._findings import findings, lines, scan
+from dosimeter._impossible import chain_problems, threat_problems
+from dosimeter._resolve import describe, import_from, one_line, quoted, resolve
+from dosimeter._tables import VIEWS, Report, Stage, Table, Threat, Top
 from dosimeter.attacks import ATTACKS
 from dosimeter.errors import ConfigError
-from dosimeter.games import Access, Attack, MembershipGame, Scores
-from dosimeter.training import Hyperparameters
-from dosimeter.transfer import Method
+from dosimeter.games import Attack, MembershipGame, Needs, Scores
+
+__all__ = [
+    "FPRS", "PRIORS", "VIEWS", "AttackRow", "Audit", "Draft", "Report", "Stage", "Threat", "default_attacks", "draft",
+    "load", "parse", "read",
+]  # fmt: skip
 
 MembershipAttack = Attack[MembershipGame, Scores]
-Reference = Annotated[str, Field(min_length=1)]
-VIEWS = ("identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down")
 FPRS = (0.1, 0.01, 0.001, 0.0001)
 """False positive rates at which true positive rates are reported."""
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members among candidates at which precision is reported."""
-
-
-class _Table(BaseModel):
-    """A table of the audit file: frozen, no unknown keys, no conversion between types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Stage(_Table):
-    """One stage of the chain: data, model, how it starts from its parent, how it is trained.
-
-    A stage with `weights` is given: nothing is trained.
-    """
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    data: Reference | None = None
-    rows: str | None = None
-    test: Reference | None = None
-    test_rows: str | None = None
-    model: Reference | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    weights: str | None = None
-    classes: int | None = Field(default=None, ge=2)
-    transfer: Method = "scratch"
-    last_k: int = Field(default=1, ge=1)
-    fit: Reference | None = None
-    depends: tuple[str, ...] = ()
-    epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    lr: float = Field(default=0.01, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    augment: tuple[Literal["flip", "shift"], ...] = ()
-    standardise: bool = False
-
-    @property
-    def given(self) -> bool:
-        """Whether the stage's weights are brought rather than trained."""
-        return self.weights is not None
-
-    @property
-    def hyperparameters(self) -> Hyperparameters:
-        """What the training loop needs."""
-        names = [field.name for field in dataclasses.fields(Hyperparameters)]
-        return Hyperparameters(**{name: getattr(self, name) for name in names})
-
-
-class Threat(_Table):
-    """What the adversary knows and holds, and which records are judged."""
-
-    at_risk: str | None = None
-    access: Literal["labels", "topk", "probs", "logits", "features", "weights"] = "logits"
-    shadows: int = Field(default=16, ge=2)
-    targets: int = Field(default=1, ge=1)
-    candidates: int | None = Field(default=None, ge=2)
-    population: int = Field(default=0, ge=0)
-    stratify: bool = False
-    views: tuple[str, ...] | Literal["auto"] = "auto"
-    rehearsals: int = Field(default=8, ge=2)
-
-    @property
-    def granted(self) -> Access:
-        """The access as a flag."""
-        return Access[self.access.upper()]
-
-
-class Report(_Table):
-    """How the report speaks."""
-
-    noun: str | None = Field(default=None, min_length=1, max_length=40)
-    leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01
+MOST_BYTES = 1_000_000
+"""Of an audit file."""
+T = TypeVar("T", bound=Table)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +53,6 @@ class AttackRow:
     def settings(self) -> dict[str, Any]:
         """The hyperparameters."""
         return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
-
-
-class _File(_Table):
-    """The tables of the audit file before its attacks are built."""
-
-    name: str = Field(default="audit", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    seed: int = Field(default=0, ge=0)
-    stage: tuple[Stage, ...] = Field(min_length=1)
-    threat: Threat = Threat()
-    attack: tuple[dict[str, Any], ...] = ()
-    report: Report = Report()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +94,23 @@ class Audit:
         return ("identity", "flip") if "flip" in augment else ("identity",)
 
 
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """An audit file that may be wrong, so that problems of its data can be told together with its own.
+
+    Attributes:
+        audit: None if there are problems.
+        stages: those that are right by themselves, None for the others.
+        seed: of the audit, 0 if it is wrong.
+        problems: one line each.
+    """
+
+    audit: Audit | None
+    stages: tuple[Stage | None, ...]
+    seed: int
+    problems: tuple[str, ...]
+
+
 def default_attacks() -> list[dict[str, Any]]:
     """The rows that stand for an audit file without `[[attack]]`: every attack, in every mode."""
     rows: list[dict[str, Any]] = []
@@ -178,6 +118,37 @@ def default_attacks() -> list[dict[str, Any]]:
         modes = next((field for field in dataclasses.fields(kind) if field.name == "mode"), None)
         rows += [{"name": name, "mode": mode} for mode in ("online", "offline")] if modes else [{"name": name}]
     return rows
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of an audit file.
+
+    Raises:
+        ConfigError: no file, too large, not UTF-8, not TOML.
+    """
+    shown = one_line(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(
+                f"{shown}: must have at most {MOST_BYTES} bytes, got more: keep data in files of its own and name them"
+            )
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{shown}: must be UTF-8 text, got byte {error.object[error.start]:#x} at {error.start}: save it as UTF-8"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{shown}: must be TOML, got {one_line(error)}: correct that line") from error
+    except (RecursionError, ValueError) as error:
+        what = "tables nested too deep" if isinstance(error, RecursionError) else one_line(error)
+        raise ConfigError(f"{shown}: must be TOML, got {what}: correct it") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{shown}: must be a readable file, got: {error.strerror}: correct the path, or run `dosimeter init` to "
+            "make one"
+        ) from error
 
 
 def load(path: Path) -> Audit:
@@ -189,19 +160,7 @@ def load(path: Path) -> Audit:
     Raises:
         ConfigError: every problem that can be seen without data, one line each.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read, {error.strerror}: run `dosimeter init` to make one") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: must be UTF-8 text, got byte {error.object[error.start]:#x}: save it as UTF-8"
-        ) from error
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML, {error}: correct that line") from error
-    return parse(table, base=path.resolve().parent, name=path.stem)
+    return parse(read(path), base=path.resolve().parent, name=path.stem)
 
 
 def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit:
@@ -215,180 +174,151 @@ def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit
     Raises:
         ConfigError: every problem, one line each.
     """
+    found = draft(table, base=base, name=name)
+    if found.audit is None:
+        raise ConfigError(*found.problems)
+    return found.audit
+
+
+def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft:
+    """Validate the tables of an audit and list every problem; arguments as in `parse`.
+
+    Each table is validated by itself, so that a wrong key hides no problem elsewhere.
+    """
+    found = scan(table)
+    if any("nested deeper" in text for _, text in found):
+        return Draft(None, (), 0, tuple(lines(found)))
     default_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "audit"
+    whole = {"name": default_name[:64], **_tuples(table)}
     try:
-        file = _File.model_validate(_tuples({"name": default_name[:64], **table}))
+        top: Top | None = Top.model_validate(whole)
     except ValidationError as error:
-        raise ConfigError(*[_problem(item, _File) for item in error.errors(include_url=False)]) from error
-    attacks, problems = _attacks(file.attack or default_attacks())
-    audit = Audit(file.name, file.seed, file.stage, file.threat, attacks, file.report, base)
-    problems += _impossible(audit)
-    if problems:
-        raise ConfigError(*problems)
-    return audit
+        top = None
+        found += findings(error, "", Top.model_fields, tables=("stage", "attack"))
+    parts: list[Stage | None] = []
+    raw = whole.get("stage")
+    for index, part in enumerate(raw if isinstance(raw, tuple) else ()):
+        stage, wrong = _table(Stage, part, f"stage[{index}]")
+        parts.append(stage)
+        found += wrong
+    threat, wrong = _table(Threat, whole.get("threat", {}), "threat")
+    report, more = _table(Report, whole.get("report", {}), "report")
+    attacks, problems = _attacks(whole.get("attack"), base)
+    if threat is not None:
+        problems = threat_problems(threat) + problems
+    if parts and None not in parts:
+        problems = chain_problems([stage for stage in parts if stage], threat, base) + problems
+    problems = lines([*found, *wrong, *more]) + problems
+    seed = whole.get("seed", 0)
+    if problems or top is None or threat is None or report is None:
+        return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
+    stages = tuple(stage for stage in parts if stage)
+    audit = Audit(top.name, top.seed, stages, threat, attacks, report, base)
+    return Draft(audit, stages, top.seed, ())
+
+
+def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[str, str]]]:
+    """One validated table, or what is wrong with it."""
+    if not isinstance(raw, Mapping):
+        # the file's own validation tells of [threat] and [report], but takes anything in the list of stages
+        wrong = [(place, f": must be a table, got {quoted(raw, 80)}: write it below [[stage]]")]
+        return None, wrong if model is Stage else []
+    try:
+        return model.model_validate(raw), []
+    except ValidationError as error:
+        return None, findings(error, place, model.model_fields)
 
 
 def _tuples(value: Any) -> Any:
     """Lists as tuples, so that strict validation accepts TOML arrays."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(_tuples(item) for item in value)
-    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
-def _path(location: Sequence[str | int]) -> str:
-    """`("stage", 1, "lr")` as `stage[1].lr`; the names of union branches, which are no keys, are left out."""
-    text = ""
-    for part in location:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif not part.startswith(("tuple[", "literal[", "constrained", "str", "function-")):
-            text += f".{part}" if text else part
-    return text or "audit"
-
-
-def _problem(item: Any, model: type[BaseModel]) -> str:
-    """One line for one finding of pydantic."""
-    place, kind = _path(item["loc"]), item["type"]
-    if kind == "extra_forbidden":
-        table: Any = model
-        for part in item["loc"][:-1]:
-            if isinstance(part, str) and part in table.model_fields:
-                table = {"stage": Stage, "threat": Threat, "report": Report}.get(part, table)
-        return f"{place}: unknown key, {suggest(str(item['loc'][-1]), table.model_fields)}"
-    if kind == "missing":
-        return f"{place}: is required and missing: add it"
-    value = repr(item["input"])
-    message = item["msg"].removeprefix("Input ").removeprefix("Value ").replace("valid tuple", "list")
-    return f"{place}: {message}, got {value if len(value) < 80 else value[:77] + '...'}"
-
-
-def _attacks(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[AttackRow, ...], list[str]]:
+def _attacks(raw: Any, base: Path) -> tuple[tuple[AttackRow, ...], list[str]]:
     """Build the attacks of all rows and list what is wrong."""
+    rows = raw if isinstance(raw, tuple) else ()
+    if len(rows) > 1000:
+        return (), []
     built: list[AttackRow] = []
     problems: list[str] = []
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows or default_attacks()):
+        if not isinstance(row, Mapping):
+            continue  # the file's own validation tells
         try:
-            built.append(_attack(row))
+            built.append(_attack(row, base))
         except ConfigError as error:
-            problems += [f"attack[{index}]{problem}" for problem in error.problems]
+            problems += [one_line(f"attack[{index}]{problem}", limit=600) for problem in error.problems]
     ids = [row.id for row in built]
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         problems.append(f"attack: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`")
     return tuple(built), problems
 
 
-def _attack(row: Mapping[str, Any]) -> AttackRow:
+def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
     """Build one attack; problems are given as the tail of `attack[i]`."""
     settings = dict(row)
     name, own_id = settings.pop("name", None), settings.pop("id", None)
+    if name is None:
+        raise ConfigError(f".name: is required and missing: {suggest('', ATTACKS)}")
     if not isinstance(name, str):
-        raise ConfigError(f".name: must be a string, got {name!r}: {suggest('', ATTACKS)}")
-    kind = _attack_class(name)
-    fields = {field.name for field in dataclasses.fields(kind)}
-    unknown = [f".{key}: unknown key, {suggest(key, [*fields, 'name', 'id'])}" for key in settings.keys() - fields]
+        raise ConfigError(f".name: must be text in quotes, got {quoted(name)}: {suggest('', ATTACKS)}")
+    kind = _attack_class(name, base)
+    fields = {field.name for field in dataclasses.fields(kind) if field.init}
+    unknown = [
+        f".{key}: unknown key, {suggest(str(key), [*fields, 'name', 'id'])}" for key in settings.keys() - fields
+    ]
     if unknown:
         raise ConfigError(*sorted(unknown))
     try:
         attack = TypeAdapter(kind).validate_python(settings)
+        _check_attack(attack)
     except ValidationError as error:
-        raise ConfigError(*["." + _problem(item, _File) for item in error.errors(include_url=False)]) from error
-    except ValueError as error:
-        raise ConfigError(f": {error}") from error
+        raise ConfigError(*[f".{line}" for line in lines(findings(error, "", fields))]) from error
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        own = isinstance(error, ValueError) and name in ATTACKS
+        raise ConfigError(f": {one_line(error) if own else 'raised ' + describe(error)}: correct the row") from error
     mode = getattr(attack, "mode", None)
-    label = own_id or (f"{name} {mode}" if mode else name)
+    label = (f"{name} {mode}" if mode else name) if own_id is None else own_id
     if not isinstance(label, str) or not 0 < len(label) <= 80:
-        raise ConfigError(f".id: must be a string of 1 to 80 characters, got {label!r}")
+        raise ConfigError(f".id: must be text of 1 to 80 characters, got {quoted(label)}: rename it")
     return AttackRow(label, name, attack)
 
 
-def _attack_class(name: str) -> Any:
+def _attack_class(name: str, base: Path) -> Any:
     """The class behind an attack's name."""
     if name in ATTACKS:
         return ATTACKS[name]
     if ":" not in name:
-        raise ConfigError(f".name: unknown attack {name!r}, {suggest(name, ATTACKS)}, or write package.module:Class")
-    from dosimeter._resolve import resolve  # noqa: PLC0415  user code is only imported when it is named
-
-    kind = resolve(name)
-    if not (dataclasses.is_dataclass(kind) and isinstance(kind, type) and hasattr(kind, "run")):
-        raise ConfigError(f".name: {name!r} must be a frozen dataclass with a method `run`, got {type(kind).__name__}")
+        raise ConfigError(
+            f".name: unknown attack {quoted(name)}, {suggest(name, ATTACKS)} Or write package.module:Class"
+        )
+    import_from(base)
+    try:
+        kind = resolve(name)
+    except ConfigError as error:
+        raise ConfigError(*[f".name: {problem}" for problem in error.problems]) from error
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and callable(getattr(kind, "run", None))):
+        raise ConfigError(
+            f".name: must name a frozen dataclass with a method `run`, got {quoted(name)}, a {type(kind).__name__}: "
+            "see `dosimeter.Attack`"
+        )
     return kind
 
 
-def _impossible(audit: Audit) -> list[str]:
-    """Combinations of keys that cannot be, one line each."""
-    problems: list[str] = []
-    names = [stage.name for stage in audit.stages]
-    for twice in sorted({one for one in names if names.count(one) > 1}):
-        problems.append(f"stage: names must be distinct, got {twice!r} {names.count(twice)} times: rename one")
-    threat = audit.threat
-    if threat.at_risk is not None and threat.at_risk not in names:
-        return [*problems, f"threat.at_risk: no such stage, got {threat.at_risk!r}, {suggest(threat.at_risk, names)}"]
-    for index, stage in enumerate(audit.stages):
-        problems += [f"stage[{index}].{problem}" for problem in _stage_problems(stage, index, audit)]
-    if audit.at_risk < len(names) - 1:
-        problems.append(
-            f"threat.at_risk: must be the last stage in this version, got {names[audit.at_risk]!r} before "
-            f"{names[-1]!r}: end the chain at the stage at risk"
-        )
-    return problems + _threat_problems(threat)
-
-
-def _threat_problems(threat: Threat) -> list[str]:
-    """Impossible numbers in `[threat]`."""
-    problems: list[str] = []
-    if threat.shadows % 2:
-        problems.append(
-            f"threat.shadows: must be even, since shadows come in complementary pairs, got {threat.shadows}: "
-            f"use {threat.shadows + 1}"
-        )
-    elif threat.targets > max(threat.shadows - 2, 1):
-        problems.append(
-            f"threat.targets: must be at most shadows - 2 = {threat.shadows - 2}, since two pairs of models beyond the "
-            f"targets set the thresholds, got {threat.targets}: lower it or raise shadows"
-        )
-    if threat.views != "auto":
-        wrong = [view for view in threat.views if view not in VIEWS]
-        problems += [f"threat.views: unknown view {view!r}, {suggest(view, VIEWS)}" for view in wrong]
-        if not wrong and (
-            not threat.views or threat.views[0] != "identity" or len(set(threat.views)) < len(threat.views)
-        ):
-            problems.append(
-                f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
+def _check_attack(attack: Any) -> None:
+    """Refuse an attack that lacks what plan, observe and report read, or whose settings cannot be written down."""
+    wanted = {"needs": Needs, "signals": tuple, "paper": str, "control": bool}
+    for name, kind in wanted.items():
+        value = getattr(attack, name, None)
+        if not isinstance(value, kind):
+            raise ConfigError(
+                f".name: the attack's `{name}` must be a {kind.__name__}, got {type(value).__name__}: see "
+                "`dosimeter.Attack`"
             )
-    return problems
-
-
-def _stage_problems(stage: Stage, index: int, audit: Audit) -> list[str]:
-    """Impossible combinations within a stage, as tails of `stage[i].`."""
-    problems: list[str] = []
-    if index == 0 and stage.model is None:
-        problems.append("model: the first stage needs one: name an architecture or package.module:function")
-    if stage.given and (stage.data or stage.fit):
-        problems.append("weights: a given stage is not trained, so it takes neither `data` nor `fit`: remove them")
-    if stage.given and stage.model is None:
-        problems.append("model: a given stage needs the model that its weights belong to: name one")
-    if stage.classes is not None and not stage.given:
-        problems.append(
-            "classes: only a given stage says how many classes its head has; others take it from data: remove it"
-        )
-    if not stage.given and stage.data is None:
-        problems.append("data: a stage that is trained needs data: name a data set or a file, or give `weights`")
-    if stage.given and index == audit.at_risk:
-        problems.append(f"weights: stage {stage.name!r} is at risk and must be trained here: give `data` instead")
-    if index == 0 and not stage.given and stage.transfer != "scratch":
-        problems.append(f"transfer: the first stage has no parent, got {stage.transfer!r}: use 'scratch'")
-    if index > 0 and stage.transfer == "scratch" and stage.model is None:
-        problems.append("model: transfer 'scratch' needs a model of its own: name one, or use 'head', 'last-k', 'full'")
-    if index > 0 and stage.transfer != "scratch" and stage.model is not None:
-        problems.append(f"model: transfer {stage.transfer!r} takes the parent's model, got {stage.model!r}: remove it")
-    if stage.augment and stage.transfer in ("head", "last-k"):
-        problems.append(
-            f"augment: transfer {stage.transfer!r} computes frozen features once, so pictures cannot be augmented: "
-            f"remove it or use transfer 'full'"
-        )
-    if stage.standardise and (stage.transfer != "head" or stage.fit):
-        problems.append("standardise: only the built-in training of transfer 'head' has it: remove it")
-    if stage.precision == "bfloat16" and stage.transfer == "head" and not stage.fit:
-        problems.append("precision: heads are trained in float32: remove 'bfloat16'")
-    return problems
+    odd = scan(dataclasses.asdict(attack))
+    if odd:
+        raise ConfigError(*[f".{line}" for line in lines(odd)])

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from dosimeter._version import __version__
 from dosimeter.config import Audit
@@ -145,12 +146,13 @@ def attack(prepared: Prepared, out: Path, progress: Progress) -> None:
         progress("attacks", index, len(rows))
         refused = refusal(row, prepared)
         if not refused:
-            evidence = engage(row, design, observations, null_member=null_member, seed=audit.seed)
+            with threadpool_limits(1):
+                evidence = engage(row, design, observations, null_member=null_member, seed=audit.seed)
             _save(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
         listed.append(
             {
                 "id": row.id,
-                "name": row.name,
+                "name": type(row.attack).__name__,
                 "mode": getattr(row.attack, "mode", None),
                 "paper": row.attack.paper,
                 "control": row.attack.control,
@@ -321,7 +323,8 @@ def measure(folder: Path) -> dict[str, Any]:
         The content of `result.json`.
     """
     material = load_material(folder)
-    content: dict[str, Any] = rounded(result(material))
+    with threadpool_limits(1):  # so that sums do not depend on the number of cores
+        content: dict[str, Any] = rounded(result(material))
     _write_scores(folder / "scores.parquet", material)
     write_text(folder / "result.json", canonical(content) + "\n")
     return content

@@ -71,8 +71,10 @@ class Hyperparameters:
     def make_optimizer(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
         """A fresh optimizer; both kinds act element by element, so stacked models do not touch each other."""
         if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
-        return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+            return torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        return torch.optim.SGD(
+            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
+        )
 
 
 @contextlib.contextmanager
@@ -224,25 +226,29 @@ def train_heads(
         TrainingError: a loss is not finite.
     """
     features, labels = features.to(device), labels.to(device)
-    m, k = rows.shape
-    weight, bias = _initial_heads(seeds, classes, features.shape[1], device)
-    mean, inverse = _moments(features, rows) if hp.standardise else (None, None)
+    (m, k), d = rows.shape, features.shape[1]
+    weight, bias = _initial_heads(seeds, classes, d, device)
+    moments = _moments(features, rows) if hp.standardise else None
     optimizer = hp.make_optimizer([weight, bias])
     rngs = [generator(seed, "order") for seed in seeds]
     batches = -(-k // hp.batch_size)
+    gathered = features.new_empty(m * min(hp.batch_size, k), d)
     loss = torch.full((m,), math.nan, device=device)
     for epoch in range(hp.epochs):
         order = np.stack([own[rng.permutation(k)] for own, rng in zip(rows, rngs, strict=True)])
         loss = torch.zeros(m, device=device)
         for step, batch in enumerate(torch.split(torch.from_numpy(order).to(device), hp.batch_size, dim=1)):
+            flat = batch.reshape(-1)
+            x = torch.index_select(features, 0, flat, out=gathered[: len(flat)]).view(*batch.shape, d)
             optimizer.param_groups[0]["lr"] = hp.lr_at(epoch * batches + step, hp.epochs * batches)
-            loss += _head_step(features, labels, batch, (weight, bias), (mean, inverse))
+            loss += _head_step(x, labels[batch], weight, bias, moments)
             optimizer.step()
         loss /= k
         if not bool(torch.isfinite(loss).all()):
             worst = int(torch.nonzero(~torch.isfinite(loss))[0])
             raise TrainingError(_diverged(float(loss[worst]), epoch, seeds[worst], hp))
-    if mean is not None and inverse is not None:
+    if moments is not None:
+        mean, inverse = moments
         weight = weight * inverse[:, None]
         bias = bias - torch.bmm(weight, mean[:, :, None])[:, :, 0]
     return Heads(weight.cpu(), bias.cpu(), loss.cpu())
@@ -275,30 +281,27 @@ def _moments(features: Tensor, rows: Int[np.ndarray, "m k"]) -> tuple[Tensor, Te
 
 
 def _head_step(
-    features: Tensor,
-    labels: Tensor,
-    batch: Tensor,
-    head: tuple[Tensor, Tensor],
-    moments: tuple[Tensor | None, Tensor | None],
-) -> Tensor:
-    """Set the gradients of one update and return each model's summed loss over its batch `[m]`."""
-    weight, bias = head
-    mean, inverse = moments
-    m, b = batch.shape
-    x = features.index_select(0, batch.reshape(-1)).view(m, b, -1)
-    y = labels[batch]
+    x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, moments: tuple[Tensor, Tensor] | None
+) -> Float[Tensor, " m"]:
+    """Set the gradients of one update and return each model's summed loss over its batch.
+
+    Logits are laid out `[m c b]`: the products then run along the rows of `x` `[m b d]`, and the softmax along its
+    outer axis, an order of magnitude faster for few classes.
+    """
     scaled, offset = weight, bias
-    if mean is not None and inverse is not None:
+    if moments is not None:
+        mean, inverse = moments
         scaled = weight * inverse[:, None]
-        offset = bias - torch.bmm(scaled, mean[:, :, None])[:, :, 0]
-    log_p = torch.log_softmax(torch.baddbmm(offset[:, None], x, scaled.transpose(1, 2)), -1)
-    loss = -log_p.gather(2, y[:, :, None])[:, :, 0].sum(1)
+        offset = torch.baddbmm(bias[:, :, None], scaled, mean[:, :, None], alpha=-1)[:, :, 0]
+    log_p = torch.log_softmax(torch.baddbmm(offset[:, :, None], scaled, x.transpose(1, 2)), 1)
+    at_label = y[:, None]
+    loss = -log_p.gather(1, at_label).sum((1, 2))
     g = log_p.exp_()
-    g.scatter_add_(2, y[:, :, None], torch.full_like(g[:, :, :1], -1.0))
-    g /= b
-    total = g.sum(1)
-    gradient = torch.bmm(g.transpose(1, 2), x)
-    if mean is not None and inverse is not None:
-        gradient = inverse[:, None] * (gradient - total[:, :, None] * mean[:, None])
+    g.scatter_add_(1, at_label, g.new_full((), -1.0).expand(at_label.shape))
+    g /= x.shape[1]
+    total = g.sum(2)
+    gradient = torch.bmm(g, x)
+    if moments is not None:
+        gradient.baddbmm_(total[:, :, None], mean[:, None], alpha=-1).mul_(inverse[:, None])
     weight.grad, bias.grad = gradient, total
     return loss

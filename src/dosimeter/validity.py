@@ -53,17 +53,17 @@ def too_few_nonmembers(truth: Truth, fpr: float) -> Gate:
     name = "Enough non-members"
     if have < need:
         return Gate(
-            "P2", name, "warn", have,
+            "P2", name, "warn", float(have),
             f"{have} distinct non-members cannot certify a false positive rate of {fpr:.2%}, which takes {need}; they "
             f"certify at best {certifiable_fpr(have):.2%}.",
         )  # fmt: skip
     if pooled < wanted:
         return Gate(
-            "P2", name, "warn", pooled,
+            "P2", name, "warn", float(pooled),
             f"{pooled} decisions about non-members are fewer than 10 / {fpr:g} = {wanted:.0f}: low n, wide intervals.",
         )  # fmt: skip
     return Gate(
-        "P2", name, "pass", have,
+        "P2", name, "pass", float(have),
         f"{have} distinct non-members are at least the {need} that a false positive rate of {fpr:.2%} takes.",
     )  # fmt: skip
 

@@ -143,7 +143,7 @@ def test_too_few_distinct_nonmembers_withhold_the_tpr_and_keep_the_fpr():
     for estimate in (pair.tpr, pair.difference, tpr_oracle(scores, truth, fpr=0.01, rng=rng())):
         assert (estimate.status, estimate.value, estimate.low, estimate.high) == ("not_resolvable", None, None, None)
         assert estimate.reason == (
-            "an FPR of 0.01 needs 299 distinct non-members, got 250; they certify an FPR of 0.012 at best"
+            "a false positive rate of 1 % needs 299 distinct non-members, got 250, which certify 1.2 % at best"
         )
     assert pair.fpr.status == "ok"
     assert pair.fpr.value is not None
@@ -163,7 +163,7 @@ def test_few_pooled_decisions_are_marked_low_n():
     scores, truth = audit(targets=2, n=400)
     pair = tpr_at_threshold(scores, truth, thresholds=np.zeros(2), fpr=0.01, rng=rng())
     assert pair.tpr.status == "ok"
-    assert pair.tpr.reason == "low n: 400 non-member decisions, fewer than 10 / FPR = 1000"
+    assert pair.tpr.reason == "low n: 400 decisions about non-members, fewer than 10 / 0.01 = 1000"
     assert tpr_at_threshold(scores, truth, thresholds=np.zeros(2), fpr=0.025, rng=rng()).tpr.reason == ""
 
 

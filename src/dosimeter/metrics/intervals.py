@@ -22,9 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import expit, logit
-from scipy.stats import beta, rankdata
-from scipy.stats import t as student
+from scipy.special import betaincinv, expit, logit, ndtri, stdtrit
+from scipy.stats import rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array
@@ -88,8 +87,8 @@ def clopper_pearson(successes: float | int, trials: float | int, *, level: float
     in_range("successes", successes, 0, trials)
     in_range("level", level, 0, 1, open_low=True, open_high=True)
     tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(beta.ppf(1 - tail, successes + 1, trials - successes))
+    low = 0.0 if successes == 0 else float(betaincinv(successes, trials - successes + 1, tail))
+    high = 1.0 if successes == trials else float(betaincinv(successes + 1, trials - successes, 1 - tail))
     return low, high
 
 
@@ -258,7 +257,7 @@ def _ratio(num: Array, den: Array, record: Array) -> _Ratio:
 
 def _normal(level: float) -> float:
     """Two-sided normal quantile."""
-    return float(student.ppf((1 + level) / 2, inf))
+    return float(ndtri((1 + level) / 2))
 
 
 def _korn_graubard(value: float, half: float, pooled: float, level: float) -> tuple[float, float]:
@@ -279,7 +278,7 @@ def _stretch(ratio: _Ratio, rows: int, level: float) -> tuple[float, float]:
         return 1.0, 1.0
     skew = float((sums**3).mean()) / spread**1.5 * sqrt(rows * (rows - 1)) / (rows - 2)
     share = max(0.0, 1 - float((ratio.influence**2).sum()) / _one_way(sums, rows))
-    quantile = float(student.ppf((1 + level) / 2, rows - 1))
+    quantile = float(stdtrit(rows - 1, (1 + level) / 2))
     by = skew * share * (1 + 2 * quantile**2) / (6 * sqrt(rows) * quantile)
     return 1 - by, 1 + by
 
@@ -299,9 +298,9 @@ def _half_width(terms: _Terms, level: float, draws: int, rng: np.random.Generato
     tail = (1 + level) / 2
     by_record = _one_way(influence.sum(0), clusters)
     if rows == 1:
-        quantile = float(student.ppf(tail, max(clusters - 1, 1)))
+        quantile = float(stdtrit(max(clusters - 1, 1), tail))
         return quantile * sqrt(by_record), "clustered records, this trained model only"
-    quantile = float(student.ppf(tail, rows - 1))
+    quantile = float(stdtrit(rows - 1, tail))
     by_target = _one_way(influence.sum(1), rows)
     if rows < BOOTSTRAP_TARGETS:
         half = sqrt(quantile**2 * by_target + _normal(level) ** 2 * by_record)

@@ -379,13 +379,13 @@ def _resolve(estimate: Estimate, truth: Truth, fpr: float) -> Estimate:
     needed, distinct = nonmembers_needed(fpr), estimate.n_nonmembers
     if distinct < needed:
         reason = (
-            f"an FPR of {fpr:.6g} needs {needed} distinct non-members, got {distinct}; "
-            f"they certify an FPR of {certifiable_fpr(distinct):.2g} at best"
+            f"a false positive rate of {100 * fpr:.6g} % needs {needed} distinct non-members, got {distinct}, "
+            f"which certify {100 * certifiable_fpr(distinct):.2g} % at best"
         )
         return replace(estimate, value=None, low=None, high=None, status="not_resolvable", reason=reason)
     decisions = int((~truth.is_member).sum())
     low = decisions < 10 / fpr - _EXACT
-    reason = f"low n: {decisions} non-member decisions, fewer than 10 / FPR = {10 / fpr:.0f}"
+    reason = f"low n: {decisions} decisions about non-members, fewer than 10 / {fpr:.6g} = {10 / fpr:.0f}"
     return replace(estimate, reason=reason) if low else estimate
 
 

@@ -12,8 +12,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("Target", "The model that is audited, or one of several trained by the same recipe that stand for it."),
     (
         "Shadow model",
-        "A model that the adversary trains by the same recipe on similar records, to learn what it looks like when a "
-        "record was used and when it was not.",
+        "A model that the adversary trains by the same recipe on random halves of the records, to learn what a model "
+        "looks like when a record was used and when it was not.",
     ),
     ("Member, non-member", "A record that was used to train the target; one that was not (an unused record)."),
     (
@@ -102,7 +102,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if threat["population"]:
         holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
     trained = (
-        f"{words.count(threat['shadows'], 'shadow model')}, by the same recipe, on their own draws of similar records."
+        f"{words.count(threat['shadows'], 'shadow model')}, by the same recipe, each on a random half of the same records."
         if threat["shadows"]
         else "No shadow models."
     )

@@ -1,0 +1,215 @@
+"""Keys that are right one by one and impossible together, and what can be seen of a stage's references without data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from dosimeter._check import suggest
+from dosimeter._findings import Finding, findings, lines
+from dosimeter._resolve import REFERENCE, quoted
+from dosimeter._tables import VIEWS, Stage, Threat
+from dosimeter.data.options import parse_rows
+from dosimeter.errors import DataError
+from dosimeter.models import ARCHITECTURES
+
+
+def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -> list[str]:
+    """Impossible combinations in the chain, one line each.
+
+    Args:
+        stages: all stages.
+        threat: None if that table is wrong itself.
+        base: folder of the audit file.
+    """
+    names = [stage.name for stage in stages]
+    problems = [
+        f"stage: names must be distinct, got {twice!r} {names.count(twice)} times: rename one"
+        for twice in sorted({one for one in names if names.count(one) > 1})
+    ]
+    at_risk = threat.at_risk if threat else None
+    last = len(names) - 1
+    if at_risk is not None and at_risk not in names:
+        problems.append(f"threat.at_risk: no such stage, got {quoted(at_risk)}, {suggest(at_risk, names)}")
+    elif at_risk is not None and names.index(at_risk) < last:
+        problems.append(
+            f"threat.at_risk: must be the last stage in this version, got {at_risk!r} before {names[-1]!r}: "
+            f"end the chain at the stage at risk"
+        )
+    for index, stage in enumerate(stages):
+        found = [
+            *_start(stage, index),
+            *_roles(stage, at_risk=index == last),
+            *_training(stage),
+            *_references(stage),
+            *_model(stage, base),
+        ]
+        problems += [f"stage[{index}].{problem}" for problem in found]
+    return problems
+
+
+def threat_problems(threat: Threat) -> list[str]:
+    """Impossible numbers in `[threat]`."""
+    problems: list[str] = []
+    if threat.shadows % 2:
+        problems.append(
+            f"threat.shadows: must be even, since shadows come in complementary pairs, got {threat.shadows}: "
+            f"use {threat.shadows + 1}"
+        )
+    elif threat.targets > max(threat.shadows - 2, 1):
+        problems.append(
+            f"threat.targets: must be at most shadows - 2 = {threat.shadows - 2}, since two pairs of models beyond the "
+            f"targets set the thresholds, got {threat.targets}: lower it or raise shadows"
+        )
+    if threat.views == "auto":
+        return problems
+    wrong = [view for view in threat.views if view not in VIEWS]
+    problems += [f"threat.views: unknown view {quoted(view)}, {suggest(view, VIEWS)}" for view in wrong]
+    if not wrong and (threat.views[:1] != ("identity",) or len(set(threat.views)) < len(threat.views)):
+        problems.append(
+            f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
+        )
+    return problems
+
+
+def _start(stage: Stage, index: int) -> list[str]:
+    """How a stage starts: its model, its parent."""
+    problems = []
+    if index == 0 and stage.model is None:
+        problems.append("model: the first stage needs one, got none: name an architecture or package.module:function")
+    elif stage.given and stage.model is None:
+        problems.append("model: a given stage needs the model that its weights belong to, got none: name one")
+    elif stage.transfer == "scratch" and stage.model is None:
+        problems.append(
+            "model: transfer 'scratch' needs a model of its own, got none: name one, or use 'head', 'last-k', 'full'"
+        )
+    if index == 0 and stage.transfer != "scratch":
+        problems.append(f"transfer: the first stage has no parent, got {stage.transfer!r}: use 'scratch'")
+    elif stage.given and stage.transfer != "scratch":
+        problems.append(f"transfer: a given stage is not trained, got {stage.transfer!r}: remove it")
+    elif stage.transfer != "scratch" and stage.model is not None:
+        problems.append(f"model: transfer {stage.transfer!r} takes the parent's model, got {stage.model!r}: remove it")
+    if stage.options and stage.model is None:
+        problems.append(f"options: belong to `model`, which this stage has not, got {_keys(stage)}: remove them")
+    return problems
+
+
+def _keys(stage: Stage) -> str:
+    return quoted(", ".join(stage.options))
+
+
+def _roles(stage: Stage, *, at_risk: bool) -> list[str]:
+    """What a given stage, a trained one and the one at risk may have."""
+    problems = []
+    if stage.given and (stage.data or stage.fit):
+        problems.append("weights: a given stage is not trained, so it takes neither `data` nor `fit`: remove them")
+    if stage.classes is not None and not stage.given:
+        problems.append(
+            f"classes: only a given stage says how many classes its head has, others take it from data, got "
+            f"{stage.classes}: remove it"
+        )
+    if not stage.given and stage.data is None:
+        problems.append("data: a stage that is trained needs data, got none: name a data set or a file")
+    if stage.given and at_risk:
+        problems.append(f"weights: stage {stage.name!r} is at risk and must be trained here: give `data` instead")
+    if stage.test is not None and not at_risk:
+        problems.append(f"test: only the stage at risk is tested, got {quoted(stage.test)}: remove it")
+    if stage.test_rows is not None and stage.test is None:
+        problems.append(f"test_rows: choose from `test`, which is absent, got {quoted(stage.test_rows)}: add `test`")
+    if stage.rows is not None and stage.data is None:
+        problems.append(f"rows: choose from `data`, which is absent, got {quoted(stage.rows)}: remove them")
+    return problems
+
+
+def _training(stage: Stage) -> list[str]:
+    """Settings of training that do not go together."""
+    problems = []
+    if stage.augment and stage.transfer in ("head", "last-k"):
+        problems.append(
+            f"augment: transfer {stage.transfer!r} computes frozen features once, so pictures cannot be augmented, got "
+            f"{list(stage.augment)}: remove it or use transfer 'full'"
+        )
+    if "last_k" in stage.model_fields_set and stage.transfer != "last-k":
+        problems.append(
+            f"last_k: only transfer 'last-k' has it, got {stage.last_k} with {stage.transfer!r}: remove it or set "
+            f"transfer = 'last-k'"
+        )
+    if stage.standardise and (stage.transfer != "head" or stage.fit):
+        problems.append("standardise: only the built-in training of transfer 'head' has it, got true: remove it")
+    if stage.precision == "bfloat16" and stage.transfer == "head" and not stage.fit:
+        problems.append("precision: heads are trained in float32, got 'bfloat16': remove it")
+    return problems
+
+
+def _references(stage: Stage) -> list[str]:
+    """Ranges of rows and references to functions that have another form."""
+    problems = []
+    for key in ("rows", "test_rows"):
+        try:
+            parse_rows(getattr(stage, key), key)
+        except DataError as error:
+            problems += [problem.replace(f"{key}: rows", f"{key}:", 1) for problem in error.problems]
+    if stage.fit is not None and not REFERENCE.fullmatch(stage.fit):
+        problems.append(
+            f"fit: must be package.module:function, got {quoted(stage.fit)}: write for example 'recipe:fit'"
+        )
+    for one in stage.depends:
+        if not REFERENCE.fullmatch(one if ":" in one else f"{one}:any"):
+            problems.append(
+                f"depends: must be package.module or package.module:function, got {quoted(one)}: correct it"
+            )
+    return problems
+
+
+def _model(stage: Stage, base: Path) -> list[str]:
+    """An architecture that does not exist, options that it has not, weights that are nowhere."""
+    if stage.model is None:
+        return []
+    brought = stage.weights is not None and is_file(base / stage.weights)
+    if ":" in stage.model:
+        wrong = not REFERENCE.fullmatch(stage.model)
+        return [f"model: must be package.module:function, got {quoted(stage.model)}: correct it"] if wrong else []
+    if stage.model not in ARCHITECTURES:
+        remedy = suggest(stage.model, ARCHITECTURES)
+        return [f"model: unknown architecture {quoted(stage.model)}, {remedy} Or write package.module:function"]
+    builder = ARCHITECTURES[stage.model]
+    known = list(inspect.signature(builder).parameters)[2:]
+    hints = get_type_hints(builder, include_extras=True)
+    found: list[Finding] = []
+    if stage.weights is not None and not brought:
+        found += _weights(stage.weights, hints.get("weights"), base)
+    for key, value in stage.options.items():
+        if key not in known:
+            found.append((f"options.{key}", f": unknown option, {suggest(key, known) if known else 'remove it'}"))
+        else:
+            found += _typed(value, hints[key], f"options.{key}")
+    return lines(found)
+
+
+def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
+    """What is wrong with weights that are no file."""
+    absent: Finding = ("weights", f": no such file, got {quoted(str(base / weights), 300)}: correct the path")
+    if hint is None or Path(weights).suffix:
+        return [absent]
+    return _typed(weights, hint, "weights")
+
+
+def _typed(value: Any, hint: Any, place: str) -> list[Finding]:
+    """What is wrong with an option, by the annotation of the builder's parameter."""
+    try:
+        TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        return findings(error, place, [])
+    return []
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file, no where the system cannot even say."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

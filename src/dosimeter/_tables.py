@@ -1,0 +1,102 @@
+"""The tables of an audit file with the type and range of every key."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dosimeter.games import Access
+from dosimeter.training import Hyperparameters
+from dosimeter.transfer import Method
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""What names a stage, a run's folder."""
+Reference = Annotated[str, Field(min_length=1, max_length=500)]
+VIEWS = ("identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down")
+
+
+class Table(BaseModel):
+    """A table of the audit file: frozen, no unknown keys, no conversion between types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Stage(Table):
+    """One stage of the chain: data, model, how it starts from its parent, how it is trained.
+
+    A stage with `weights` is given: nothing is trained.
+    """
+
+    name: str = Field(pattern=NAME)
+    data: Reference | None = None
+    rows: str | None = None
+    test: Reference | None = None
+    test_rows: str | None = None
+    model: Reference | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    weights: Reference | None = None
+    classes: int | None = Field(default=None, ge=2, le=100_000)
+    transfer: Method = "scratch"
+    last_k: int = Field(default=1, ge=1, le=10_000)
+    fit: Reference | None = None
+    depends: tuple[Reference, ...] = ()
+    epochs: int = Field(default=20, ge=1, le=100_000)
+    batch_size: int = Field(default=32, ge=1, le=10_000_000)
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    lr: float = Field(default=0.01, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    augment: tuple[Literal["flip", "shift"], ...] = ()
+    standardise: bool = False
+
+    @property
+    def given(self) -> bool:
+        """Whether the stage's weights are brought rather than trained."""
+        return self.weights is not None
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What the training loop needs."""
+        names = [field.name for field in dataclasses.fields(Hyperparameters)]
+        return Hyperparameters(**{name: getattr(self, name) for name in names})
+
+
+class Threat(Table):
+    """What the adversary knows and holds, and which records are judged."""
+
+    at_risk: str | None = None
+    access: Literal["labels", "topk", "probs", "logits", "features", "weights"] = "logits"
+    shadows: int = Field(default=16, ge=2, le=10_000)
+    targets: int = Field(default=1, ge=1)
+    candidates: int | None = Field(default=None, ge=2)
+    population: int = Field(default=0, ge=0)
+    stratify: bool = False
+    views: tuple[str, ...] | Literal["auto"] = "auto"
+    rehearsals: int = Field(default=8, ge=2)
+
+    @property
+    def granted(self) -> Access:
+        """The access as a flag."""
+        return Access[self.access.upper()]
+
+
+class Report(Table):
+    """How the report speaks."""
+
+    noun: str | None = Field(default=None, min_length=1, max_length=40)
+    leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01
+
+
+class Top(Table):
+    """The keys outside tables; the tables are validated one by one, so that one wrong key hides no other."""
+
+    name: str = Field(default="audit", pattern=NAME)
+    seed: int = Field(default=0, ge=0)
+    stage: tuple[Any, ...] = Field(min_length=1, max_length=100)
+    threat: dict[str, Any] = Field(default_factory=dict)
+    attack: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
+    report: dict[str, Any] = Field(default_factory=dict)

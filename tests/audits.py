@@ -1,0 +1,118 @@
+"""Small audits and runs for tests: a table for `config.parse`, and the material of a run without any model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dosimeter.config import AttackRow, Audit, default_attacks, parse
+from dosimeter.engagement import engage
+from dosimeter.fleet import membership_matrix
+from dosimeter.games import Access
+from dosimeter.observe import Design, Observations
+from dosimeter.results import Material
+from dosimeter.validity import saturation
+
+BASE = Path(__file__).parent
+
+
+def table(**threat: Any) -> dict[str, Any]:
+    """A one-stage audit of a linear model on digits that trains in a second."""
+    stage = {"name": "train", "data": "digits", "rows": "0:400", "model": "linear", "epochs": 3, "lr": 0.05}
+    return {"name": "tiny", "stage": [stage], "threat": {"shadows": 8, "targets": 4, "population": 40, **threat}}
+
+
+def audit(**threat: Any) -> Audit:
+    """The audit of `table`."""
+    return parse(table(**threat), base=BASE)
+
+
+def attacks() -> tuple[AttackRow, ...]:
+    """Every attack in every mode."""
+    settings = {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": default_attacks()}
+    return parse(settings, base=BASE).attacks
+
+
+def gaussian(
+    seed: int, *, leakage: float, n: int = 400, z: int = 100, shadows: int = 16, targets: int = 8
+) -> tuple[Design, Observations]:
+    """A fleet whose signals are Gaussian, with record difficulty, model effects, and a shift for members.
+
+    Args:
+        seed: of the draw.
+        leakage: mean shift of a member's confidence, in units of the noise; 0 leaks nothing.
+        n: candidates.
+        z: population.
+        shadows: of each target.
+        targets: models that are measured.
+    """
+    rng = np.random.default_rng(seed)
+    models = shadows + 2
+    member = membership_matrix(n, models, seed)
+    hard = rng.normal(1.0, 2.0, n + z)
+    phi = hard + rng.normal(0, 0.3, (models, 1)) + rng.normal(0, 1, (models, n + z))
+    phi[:, :n] += leakage * rng.uniform(0, 2, n) * member
+    design = Design(
+        ids=np.array([f"r{i}" for i in range(n)]),
+        labels=rng.integers(0, 5, n),
+        classes=5,
+        member=member,
+        targets=targets,
+        rehearsals=4,
+        record=np.arange(n),
+        population_ids=np.array([f"z{i}" for i in range(z)]),
+        population_labels=rng.integers(0, 5, z),
+    )
+    signals = {"logit_confidence": phi[:, None], "logit_confidence_t2": phi[:, None] / 2}
+    return design, Observations(signals, phi > 0, None)
+
+
+def material(
+    design: Design, observations: Observations, *, seed: int = 0, leading: float = 0.01, rows: Any = None
+) -> Material:
+    """What a run would leave, from a design and its outputs."""
+    rows = attacks() if rows is None else rows
+    null = membership_matrix(design.member.shape[1], len(design.member), seed, purpose="null membership")
+    evidence = {row.id: engage(row, design, observations, null_member=null, seed=seed) for row in rows}
+    summary = {
+        "audit_key": "0" * 24,
+        "name": "gaussian",
+        "noun": "record",
+        "seed": seed,
+        "leading_fpr": leading,
+        "data": {
+            "name": "gaussian", "records": len(design.ids), "candidates": len(design.ids),
+            "population": len(design.population_ids), "classes": 5, "members_per_target": len(design.ids) // 2,
+            "persons": None, "groups": None,
+        },
+        "chain": [
+            {
+                "stage": "s", "data": "gaussian", "model": "linear", "transfer": "scratch", "given": False,
+                "at_risk": True, "settings": {},
+            }
+        ],
+        "threat": {
+            "at_risk": "s", "access": "logits", "shadows": len(design.member) - 2, "targets": design.targets,
+            "population": len(design.population_ids), "views": ["identity"],
+        },
+        "attacks": [
+            {
+                "id": row.id, "name": type(row.attack).__name__, "mode": getattr(row.attack, "mode", None),
+                "paper": row.attack.paper, "control": row.attack.control, "settings": row.settings, "status": "ok",
+                "reason": "",
+            }
+            for row in rows
+        ],
+    }  # fmt: skip
+    return Material(
+        summary=summary,
+        truth=design.truth(),
+        rehearsal_in=design.member[design.rehearsal_rows],
+        null_truth=design.truth(null),
+        evidence=evidence,
+        correct=observations.correct[: design.targets],
+        test_correct=None,
+        saturation=saturation(observations.signals, Access.LOGITS),
+    )

@@ -1,0 +1,82 @@
+"""Who is trained on what, views, and the cache of jobs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dosimeter.errors import ConfigError
+from dosimeter.fleet import apply_view, membership_matrix, split_records
+
+
+@given(half=st.integers(1, 40), pairs=st.integers(1, 12), seed=st.integers(0, 99))
+def test_membership_rows_are_complementary_halves(half, pairs, seed):
+    matrix = membership_matrix(2 * half, 2 * pairs, seed)
+    assert (matrix[0::2] ^ matrix[1::2]).all()
+    assert (matrix.sum(1) == half).all()
+    assert (matrix.sum(0) == pairs).all()
+
+
+def test_every_record_has_equally_many_in_and_out_shadows_whatever_the_targets_bit():
+    matrix = membership_matrix(60, 10, 3)
+    for target in range(10):
+        pair = target // 2 * 2
+        others = np.delete(matrix, [pair, pair + 1], axis=0)
+        assert (others.sum(0) == 4).all()
+
+
+def test_a_longer_fleet_keeps_the_shorter_ones_rows():
+    np.testing.assert_array_equal(membership_matrix(20, 6, 1), membership_matrix(20, 12, 1)[:6])
+
+
+def test_purposes_give_independent_matrices():
+    one, other = membership_matrix(1000, 2, 0), membership_matrix(1000, 2, 0, purpose="null membership")
+    assert 0.4 < (one[0] == other[0]).mean() < 0.6
+
+
+def test_split_is_disjoint_and_complete():
+    labels = np.repeat(np.arange(4), 25)
+    split = split_records(labels, population=20, candidates=30, stratify=False, seed=0)
+    assert sorted([*split.pool, *split.population]) == list(range(100))
+    assert len(split.population) == 20
+    assert len(split.candidates) == 30
+    assert len(set(split.candidates)) == 30
+    assert max(split.candidates) < len(split.pool)
+
+
+def test_stratified_population_takes_equally_from_each_class():
+    labels = np.repeat(np.arange(4), 25)
+    split = split_records(labels, population=8, candidates=None, stratify=True, seed=0)
+    assert np.bincount(labels[split.population]).tolist() == [2, 2, 2, 2]
+    assert len(split.candidates) == 92
+
+
+def test_an_odd_pool_gives_one_record_to_the_population():
+    split = split_records(np.zeros(11, int), population=2, candidates=None, stratify=False, seed=0)
+    assert (len(split.pool), len(split.population)) == (8, 3)
+
+
+@pytest.mark.parametrize(
+    ("population", "candidates", "stratify", "words"),
+    [(90, 20, False, "at most 100"), (10, None, True, "multiple of 4 classes"), (101, None, False, "at most 100")],
+)
+def test_split_refuses_what_cannot_be(population, candidates, stratify, words):
+    labels = np.repeat(np.arange(4), 25)
+    with pytest.raises(ConfigError, match=words):
+        split_records(labels, population=population, candidates=candidates, stratify=stratify, seed=0)
+
+
+def test_views_move_pictures_as_their_names_say():
+    picture = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert torch.equal(apply_view(picture, "identity"), picture)
+    assert torch.equal(apply_view(picture, "flip"), picture.flip(-1))
+    left = apply_view(picture, "left")[0, 0]
+    assert torch.equal(left[:, :3], picture[0, 0, :, 1:])
+    assert torch.equal(left[:, 3], picture[0, 0, :, 3])
+    assert torch.equal(apply_view(picture, "right")[0, 0][:, 1:], picture[0, 0, :, :3])
+    assert torch.equal(apply_view(picture, "up")[0, 0][:3], picture[0, 0, 1:])
+    assert torch.equal(apply_view(picture, "down")[0, 0][1:], picture[0, 0, :3])
+    assert torch.equal(apply_view(picture, "flip+left"), apply_view(picture.flip(-1), "left"))

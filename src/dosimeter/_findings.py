@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
@@ -32,7 +32,12 @@ def scan(value: Any, place: str = "", depth: int = 0) -> list[Finding]:
         found = []
         for key, item in value.items():
             if not str(key).isprintable() or not 0 < len(key) <= 100:
-                found.append((place, f": keys must be 1 to 100 printable characters, got {quoted(key)}: rename it"))
+                found.append(
+                    (
+                        place or "the audit file",
+                        f": keys must be 1 to 100 printable characters, got {quoted(key)}: rename it",
+                    )
+                )
             else:
                 found += scan(item, f"{place}.{key}" if place else str(key), depth + 1)
         return found
@@ -64,10 +69,14 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
     """
     found = []
     for item in error.errors(include_url=False):
+        if item["type"] == "literal_error" and isinstance(item["input"], tuple):
+            continue  # the other branch of the union tells more
         own = [part for part in item["loc"] if not _branch(part)]
         path = _path(place, own)
         if item["type"] == "extra_forbidden":
-            found.append((path, f": unknown key, {suggest(str(own[-1]), keys)}"))
+            if not path.isprintable() or len(path) > 600:
+                continue  # `scan` tells
+            found.append((path, f": unknown key, {suggest(str(own[-1])[:100], keys)}"))
         elif item["type"] == "missing":
             found.append((path, ": is required and missing: add it"))
         else:
@@ -77,7 +86,9 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
 
 def _branch(part: str | int) -> bool:
     """Whether a part of a location names a branch of a union, which is no key."""
-    return isinstance(part, str) and part.startswith(("tuple[", "literal[", "constrained-", "function-", "str", "dict["))
+    return isinstance(part, str) and part.startswith(
+        ("tuple[", "literal[", "constrained-", "function-", "str", "dict[")
+    )
 
 
 def _path(place: str, parts: Sequence[str | int]) -> str:

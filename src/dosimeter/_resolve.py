@@ -10,8 +10,10 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from dosimeter._check import suggest
@@ -41,8 +43,16 @@ def quoted(value: object, limit: int = 100) -> str:
     return one_line(repr(value), limit)
 
 
-_folders: list[str] = []
-"""Folders of audit files that user modules were imported from in this process."""
+@dataclass
+class _Home:
+    """The folder of the audit file that user modules come from in this process, and which came from there."""
+
+    folder: str = ""
+    added: bool = False
+    modules: set[str] = field(default_factory=set)
+
+
+_home = _Home()
 
 
 def import_from(folder: Path) -> None:
@@ -54,15 +64,31 @@ def import_from(folder: Path) -> None:
         folder: of the audit file.
     """
     own = str(folder.resolve())
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""
-        if any(file.startswith(other + os.sep) for other in _folders if other != own) and not file.startswith(
-            (own + os.sep, sys.prefix)
-        ):
-            del sys.modules[name]
-    sys.path[:] = [own, *(entry for entry in sys.path if entry != own and entry not in _folders)]
-    _folders[:] = [own]
+    if own == _home.folder and own in sys.path:
+        return
+    for name in _home.modules:
+        sys.modules.pop(name, None)
+    if _home.added and _home.folder in sys.path:
+        sys.path.remove(_home.folder)
+    _home.folder, _home.added, _home.modules = own, own not in sys.path, set()
+    if _home.added:
+        sys.path.insert(0, own)
     importlib.invalidate_caches()
+
+
+def _import(name: str) -> ModuleType:
+    """Import a module and remember what came from the audit file's folder."""
+    before = set(sys.modules)
+    try:
+        return importlib.import_module(name)
+    finally:
+        inside = _home.folder + os.sep
+        new = {one for one in sys.modules.keys() - before if _file_of(one).startswith(inside)}
+        _home.modules |= new if _home.folder else set()
+
+
+def _file_of(name: str) -> str:
+    return str(getattr(sys.modules.get(name), "__file__", None) or "")
 
 
 def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callable[..., Any]:
@@ -87,7 +113,7 @@ def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callabl
         raise error(f"{one_line(reference)}: a function is written package.module:function, got {reference!r}")
     module_name, _, name = reference.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        module = _import(module_name)
     except ModuleNotFoundError as caught:
         if caught.name and (module_name + ".").startswith(caught.name + "."):
             raise error(

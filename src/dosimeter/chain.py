@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dosimeter._check import suggest
-from dosimeter._resolve import describe, resolve, source_hash
+from dosimeter._resolve import describe, one_line, quoted, resolve, source_hash
 from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.models import ARCHITECTURES
 from dosimeter.store import file_hash, key_of
@@ -59,6 +59,8 @@ class Link:
         for reference in (self.model, self.fit, *self.depends):
             if reference and ":" in reference:
                 found[reference] = source_hash(resolve(reference))
+            elif reference in self.depends:
+                found[str(reference)] = module_hash(str(reference))
         if self.weights and Path(self.weights).is_file():
             found["weights"] = file_hash(Path(self.weights))
         return found
@@ -84,7 +86,7 @@ def call_user(reference: str, *arguments: Any, **options: Any) -> Any:
         return function(*arguments, **options)
     except AuditError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TrainingError(f"{reference}: raised {describe(error)}: correct it") from error
 
 
@@ -92,7 +94,7 @@ def build(link: Link) -> nn.Module:
     """A model of a link's architecture with fresh (or named) weights; draws from PyTorch's default generator.
 
     Raises:
-        ConfigError: unknown architecture or options.
+        ConfigError: the options give no model.
         TrainingError: the user's function raised or gave no module.
     """
     assert link.model is not None
@@ -104,16 +106,14 @@ def build(link: Link) -> nn.Module:
         if not isinstance(model, nn.Module):
             raise TrainingError(f"model {link.model!r}: must return a torch.nn.Module, got {type(model).__name__}")
         return model
-    if link.model not in ARCHITECTURES:
-        raise ConfigError(
-            f"stage {link.name!r}, model: unknown architecture {link.model!r}, {suggest(link.model, ARCHITECTURES)}, "
-            f"or write package.module:function"
-        )
     try:
         return ARCHITECTURES[link.model](link.shape, link.classes, **options)
-    except TypeError as error:
+    except AuditError as error:
+        raise type(error)(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise ConfigError(
-            f"stage {link.name!r}, options: {error}: correct `options` of model {link.model!r}"
+            f"stage {link.name!r}, options: model {link.model!r} with {quoted(options)} cannot be built, got "
+            f"{one_line(str(error).splitlines()[0] if str(error) else error)}: correct `options`"
         ) from error
 
 
@@ -126,23 +126,51 @@ def _read_weights(link: Link) -> dict[str, Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(
-            f"stage {link.name!r}, weights: {path} cannot be read as tensors ({type(error).__name__}): save a state "
-            f"dict as safetensors"
+            f"stage {link.name!r}, weights: {path} must hold tensors and nothing else, got a file that is not so "
+            f"({type(error).__name__}; no code in it was run): save a state dict as .safetensors"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ConfigError(f"stage {link.name!r}, weights: {path} must hold a state dict, got {type(loaded).__name__}")
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise ConfigError(
+            f"stage {link.name!r}, weights: {path} must hold a state dict, got {type(loaded).__name__}: save "
+            "model.state_dict() as .safetensors"
+        )
     return state
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:
-    """Load weights into a model, or say which tensors do not fit."""
+    """Load weights into a model, or say which tensors do not fit.
+
+    Raises:
+        TrainingError: names or shapes differ.
+    """
+    own = model.state_dict()
+    differ = [
+        f"{name} has shape {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own.keys() & state.keys()
+        if state[name].shape != own[name].shape
+    ]
+    problems = [_some("missing", own.keys() - state.keys()), _some("unknown", state.keys() - own.keys())]
+    problems = [one for one in (*problems, "; ".join(sorted(differ)[:3])) if one]
     try:
-        model.load_state_dict(dict(state))
-    except RuntimeError as error:
-        lines = " ".join(line.strip() for line in str(error).splitlines()[1:4])
-        raise TrainingError(f"{what}: weights do not fit the model: {lines[:300]}") from error
+        if not problems:
+            model.load_state_dict(dict(state))
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # a module with its own way of loading
+        problems.append(describe(error))
+    if problems:
+        raise TrainingError(
+            f"{what}: weights must fit the model, got {one_line('; '.join(problems), 500)}: correct `model`, its "
+            "`options` or `classes`"
+        )
     return model
+
+
+def _some(word: str, names: Set[str]) -> str:
+    """Up to three names of tensors and how many there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{word} {', '.join(sorted(names)[:3])}{more}" if names else ""
 
 
 def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[str, Tensor] | None) -> nn.Module:
@@ -182,26 +210,54 @@ def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
     Raises:
         TrainingError: the model raised, or its output is of another shape or not finite.
     """
-    name = link.model or link.name
+    place = f"stage {link.name!r}, model {link.model or 'of its parent'!r}"
     try:
         with torch.no_grad():
             out = model.eval()(example)
     except AuditError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TrainingError(
-            f"stage {link.name!r}, model {name!r}: raised {type(error).__name__} on inputs of shape "
-            f"{tuple(example.shape)}: {str(error)[:200]}"
+            f"{place}: must take inputs of shape {tuple(example.shape)}, got {describe(error)}: correct it"
         ) from error
     wanted = (len(example), link.classes)
     if not isinstance(out, Tensor) or tuple(out.shape) != wanted:
         got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
         raise TrainingError(
-            f"stage {link.name!r}, model {name!r}: must return logits of shape {wanted} for {wanted[0]} records of "
-            f"{wanted[1]} classes, got {got}: return one column per class"
+            f"{place}: must return logits of shape {wanted} for {wanted[0]} records of {wanted[1]} classes, got {got}: "
+            f"return one column per class"
         )
-    if not bool(torch.isfinite(out).all()):
-        raise TrainingError(f"stage {link.name!r}, model {name!r}: logits must be finite, got NaN or infinity")
+    if not out.is_floating_point() or not bool(torch.isfinite(out).all()):
+        got = "NaN or infinity" if out.is_floating_point() else str(out.dtype)
+        raise TrainingError(f"{place}: logits must be finite floating-point numbers, got {got}: correct it")
+
+
+def check_training(trained: nn.Module, link: Link, example: Tensor) -> None:
+    """Compute one gradient and throw it away, so that a model that cannot be trained is found before the fleet is.
+
+    Args:
+        trained: the part that is trained.
+        link: the stage.
+        example: inputs of that part, as many as the smallest batch has, at most two.
+
+    Raises:
+        TrainingError: no parameters, no gradient, or the model raised.
+    """
+    place = f"stage {link.name!r}, model {link.model or 'of its parent'!r}"
+    weights = [one for one in trained.parameters() if one.requires_grad]
+    if not weights:
+        raise TrainingError(
+            f"{place}: must have parameters to train, got none: add a layer, or correct `requires_grad`"
+        )
+    try:
+        with seeded(0):
+            loss = nn.functional.cross_entropy(trained.train()(example).float(), torch.arange(len(example)))
+        torch.autograd.grad(loss, weights, allow_unused=True)
+    except (Exception, SystemExit) as error:
+        raise TrainingError(
+            f"{place}: must be trainable with a batch of {len(example)}, the smallest that batch_size gives, got "
+            f"{describe(error)}: correct it or change batch_size"
+        ) from error
 
 
 def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: str) -> str:
@@ -219,6 +275,19 @@ def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: 
             "torch": torch_version(),
         }
     )
+
+
+def module_hash(name: str) -> str:
+    """SHA-256 of a module's source, without importing it."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        found = None
+    if found is None or not found.origin or not Path(found.origin).is_file():
+        raise ConfigError(
+            f"depends: {name} must be a module with a source file, got none: put {name}.py beside the audit file"
+        )
+    return file_hash(Path(found.origin))
 
 
 def torch_version() -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,9 +90,8 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(
         raise StoreError(f"{', '.join(present)}: exists already: choose another folder, or delete it")
     for name in names:
         write_text(folder / name, (start / name).read_text(encoding="utf-8"))
-    typer.echo(
-        f"Wrote {folder / 'audit.toml'} and {folder / 'recipe.py'}. Next: dosimeter plan {folder / 'audit.toml'}"
-    )
+    audit, recipe = folder / "audit.toml", folder / "recipe.py"
+    typer.echo(f"Wrote {audit} and {recipe}. Next: dosimeter plan {shlex.quote(str(audit))}")
 
 
 @app.command(epilog="Example: dosimeter plan audit.toml --json")
@@ -105,11 +107,14 @@ def plan(
     import dataclasses
 
     from dosimeter import pipeline
-    from dosimeter.config import load
+    from dosimeter.preparation import load_audit
 
-    settings = load(audit)
-    folder = out or Path("runs") / settings.name
-    found = pipeline.plan(settings, store=store or folder.parent / pipeline.STORE, device=device, workers=workers)
+    with _own_output():
+        settings = load_audit(audit)
+        folder = out or Path("runs") / settings.name
+        place = store or folder.parent / pipeline.STORE
+        found = pipeline.plan(settings, store=place, device=device, workers=workers)
+    pipeline.check_folder(folder, found.key)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=1, sort_keys=True))
         return
@@ -129,9 +134,11 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Train, observe, attack, measure, and write the report. Run it again to continue after an interruption."""
-    from dosimeter.config import load
+    from dosimeter.preparation import load_audit
 
-    _run(load(audit), out, store, device, workers, as_json, quiet)
+    with _own_output():
+        settings = load_audit(audit)
+    _run(settings, out, store, device, workers, as_json, quiet)
 
 
 @app.command(epilog="Example: dosimeter measure runs/badge")
@@ -162,6 +169,11 @@ def list_(as_json: Json = False) -> None:
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(catalogue_lines(found)))
 
 
+def _own_output() -> contextlib.AbstractContextManager[object]:
+    """What users' code prints goes to standard error, since standard output may be read by a machine."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 def _run(
     audit: Audit, out: Path | None, store: Path | None, device: str, workers: int | None, as_json: bool, quiet: bool
 ) -> None:
@@ -170,7 +182,7 @@ def _run(
     from dosimeter._terminal import showing
 
     folder = out or Path("runs") / audit.name
-    with showing(quiet or as_json) as progress:
+    with _own_output(), showing(quiet or as_json) as progress:
         path = pipeline.run(audit, folder, store=store, device=device, workers=workers, progress=progress)
     _tell(json.loads((folder / "result.json").read_text(encoding="utf-8")), path, as_json, quiet)
 
@@ -193,19 +205,38 @@ def main(arguments: list[str] | None = None) -> int:
         outcome = app(args=arguments, standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except AuditError as error:
-        for line in error.problems:
-            print(f"error: {line}", file=sys.stderr)
-        return 2
+        return _refused(error.problems)
+    except BrokenPipeError:  # `dosimeter list | head`
+        sys.stdout = None  # type: ignore[assignment] # so that the interpreter does not flush into the pipe again
+        return 141
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted: run again to continue", file=sys.stderr)
         return 130
     except Exception as error:
         if isinstance(error, USAGE_ERROR):
-            error.show()  # type: ignore[attr-defined]
-            return 2
+            return _usage(error)
         traceback.print_exc()
         print("internal error: this is a bug in dosimeter, please report it with the lines above", file=sys.stderr)
         return 3
+
+
+def _refused(problems: Sequence[str]) -> int:
+    """Say what is wrong, one line each."""
+    from dosimeter._resolve import one_line
+
+    for problem in problems:
+        print(f"error: {one_line(problem, limit=2000)}", file=sys.stderr)
+    return 2
+
+
+def _usage(error: Any) -> int:
+    """Say what is wrong with the arguments; without any, show the help."""
+    context = getattr(error, "ctx", None)
+    if not str(error.format_message()).strip() or "\n" in error.format_message():
+        error.show()
+        return 2
+    command = context.command_path if context else "dosimeter"
+    return _refused([f"{error.format_message().rstrip('.')}: see `{command} --help`"])
 
 
 def entry() -> None:

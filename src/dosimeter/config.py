@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from dosimeter._tables import VIEWS, Report, Stage, Table, Threat, Top
 from dosimeter.attacks import ATTACKS
 from dosimeter.errors import ConfigError
 from dosimeter.games import Attack, MembershipGame, Needs, Scores
+from dosimeter.store import canonical
 
 __all__ = [
     "FPRS", "PRIORS", "VIEWS", "AttackRow", "Audit", "Draft", "Report", "Stage", "Threat", "default_attacks", "draft",
@@ -185,7 +186,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
 
     Each table is validated by itself, so that a wrong key hides no problem elsewhere.
     """
-    found = scan(table)
+    odd = scan(table)
+    found = list(odd)
     if any("nested deeper" in text for _, text in found):
         return Draft(None, (), 0, tuple(lines(found)))
     default_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "audit"
@@ -208,6 +210,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         problems = threat_problems(threat) + problems
     if parts and None not in parts:
         problems = chain_problems([stage for stage in parts if stage], threat, base) + problems
+    problems = [line for line in problems if not line.startswith(tuple(f"{place}:" for place, _ in odd))]
     problems = lines([*found, *wrong, *more]) + problems
     seed = whole.get("seed", 0)
     if problems or top is None or threat is None or report is None:
@@ -266,9 +269,7 @@ def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
         raise ConfigError(f".name: must be text in quotes, got {quoted(name)}: {suggest('', ATTACKS)}")
     kind = _attack_class(name, base)
     fields = {field.name for field in dataclasses.fields(kind) if field.init}
-    unknown = [
-        f".{key}: unknown key, {suggest(str(key), [*fields, 'name', 'id'])}" for key in settings.keys() - fields
-    ]
+    unknown = [f".{key}: unknown key, {suggest(str(key), [*fields, 'name', 'id'])}" for key in settings.keys() - fields]
     if unknown:
         raise ConfigError(*sorted(unknown))
     try:
@@ -319,6 +320,9 @@ def _check_attack(attack: Any) -> None:
                 f".name: the attack's `{name}` must be a {kind.__name__}, got {type(value).__name__}: see "
                 "`dosimeter.Attack`"
             )
-    odd = scan(dataclasses.asdict(attack))
-    if odd:
-        raise ConfigError(*[f".{line}" for line in lines(odd)])
+    try:
+        canonical(dataclasses.asdict(attack))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f": settings must be text, finite numbers, true, false and lists of them, got {one_line(error)}: correct it"
+        ) from error

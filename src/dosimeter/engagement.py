@@ -68,7 +68,7 @@ def _scores(row: AttackRow, game: MembershipGame, seed: int, purpose: str) -> Fl
         values = np.asarray(result.values, dtype=np.float64)
     except AuditError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AuditError(f"attack {row.id!r}: raised {describe(error)}: correct it or leave it out") from error
     wanted = (game.n_targets, len(game.ids))
     if values.shape != wanted:

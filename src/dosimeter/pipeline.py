@@ -82,7 +82,8 @@ def run(
     """
     started = time.time()
     prepared = prepare(audit, store=store or out.parent / STORE, device=device)
-    _claim(out, prepared.key)
+    check_folder(out, prepared.key)
+    write_text(out / "audit_key", prepared.key + "\n")
     seconds = train(prepared, workers=workers, progress=progress)
     start = time.perf_counter()
     attack(prepared, out, progress)
@@ -96,19 +97,28 @@ def run(
     return path
 
 
-def _claim(out: Path, key: str) -> None:
-    """Make the run's folder, or refuse one that holds another audit."""
+def check_folder(out: Path, key: str) -> None:
+    """Refuse a folder that holds another audit or anything else.
+
+    Raises:
+        StoreError: it does, or it cannot be read.
+    """
     marker = out / "audit_key"
-    if marker.is_file():
-        found = marker.read_text(encoding="utf-8").strip()
+    try:
+        found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
+        other = found is None and out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{out}: must be a folder that can be read, got {type(error).__name__}: choose another --out"
+        ) from error
+    if found is not None:
         if found != key:
             raise StoreError(
                 f"{out}: holds another audit (key {found}, this one has {key}): choose another folder with --out or "
                 f"another `name`, or delete it"
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif other:
         raise StoreError(f"{out}: must be a new or empty folder or an earlier run of this audit: choose another --out")
-    write_text(marker, key + "\n")
 
 
 def train(prepared: Prepared, *, workers: int | None, progress: Progress) -> dict[str, float]:

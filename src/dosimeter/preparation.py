@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +13,11 @@ import numpy as np
 import torch
 
 from dosimeter import data as doors
+from dosimeter._impossible import is_file
+from dosimeter._resolve import import_from, one_line, quoted, resolve
 from dosimeter._seeds import seed_for
-from dosimeter.chain import Link, build_chain, chain_key, check_output, parts_of
-from dosimeter.config import Audit, Stage
+from dosimeter.chain import Link, build_chain, chain_key, check_output, check_training, parts_of
+from dosimeter.config import Audit, Stage, draft, read
 from dosimeter.data import Dataset
 from dosimeter.errors import AuditError, ConfigError, DataError
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, Split, feature_jobs, membership_matrix, split_records
@@ -22,6 +25,8 @@ from dosimeter.games import ThreatModel
 from dosimeter.models import as_float
 from dosimeter.observe import SIGNALS, Design, ObserveJob
 from dosimeter.store import Store, key_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,26 @@ def save_data(dataset: Dataset, store: Store) -> None:
         store.save(key, tensors, {"kind": "data", "fingerprint": dataset.fingerprint})
 
 
+def load_audit(path: Path) -> Audit:
+    """Read an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    base = path.resolve().parent
+    found = draft(read(path), base=base, name=path.stem)
+    if found.audit is not None:
+        return found.audit
+    problems = list(found.problems)
+    for index, stage in enumerate(found.stages):
+        told = tuple(f"stage[{index}].{key}" for key in ("data", "rows", "test", "test_rows"))
+        if stage is not None and not any(problem.startswith(told) for problem in problems):
+            import_from(base)
+            for key, rows in (("data", stage.rows), ("test", stage.test_rows)):
+                problems += _load(getattr(stage, key), rows, f"stage[{index}].{key}", found.seed, base)[1]
+    raise ConfigError(*problems)
+
+
 def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     """Read the data, draw the split, build one model of each stage, and find all that is wrong.
 
@@ -127,70 +152,121 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     Raises:
         AuditError: every problem found, one line each.
     """
-    _check_device(device)
-    if str(audit.base) not in sys.path:
-        sys.path.insert(0, str(audit.base))
-    data, test, problems = _read(audit)
-    if problems:
-        raise problems[0] if len(problems) == 1 else DataError(*[line for one in problems for line in one.problems])
+    import_from(audit.base)
+    together = Together()
+    with together:
+        _check_device(device)
+    data, test = _read(audit, together)
+    known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
+    links = _links(audit, data) if known else ()
+    for link in links:
+        with together:
+            _check_sources(link)
     at_risk = data[audit.at_risk]
+    split = None
+    if at_risk is not None:
+        with together:
+            _check_rows(audit, at_risk)
+        with together:
+            split = _split(audit, at_risk)
+    if split is not None:
+        _try_models(audit, links, data, len(split.pool) // 2, together)
+    together.tell()
     assert at_risk is not None
-    _check_rows(audit, at_risk)
-    threat = audit.threat
-    split = split_records(
-        at_risk.labels,
-        population=threat.population,
-        candidates=threat.candidates,
-        stratify=threat.stratify,
-        seed=audit.seed,
-    )
-    prepared = Prepared(
-        audit, Store(store), device, data, test, _links(audit, data), split, _design(audit, at_risk, split)
-    )
-    _try_models(prepared)
-    return prepared
+    assert split is not None
+    return Prepared(audit, Store(store), device, data, test, links, split, _design(audit, at_risk, split))
+
+
+class Together:
+    """Collects the problems of several checks; each check is one `with` block, ended by its first error."""
+
+    def __init__(self) -> None:
+        self.errors: list[AuditError] = []
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, AuditError):
+            self.errors.append(error)
+            return True
+        return False
+
+    def tell(self) -> None:
+        """Raise what was collected, as one error."""
+        if self.errors:
+            kinds = {type(error) for error in self.errors}
+            kind = kinds.pop() if len(kinds) == 1 else AuditError
+            raise kind(*dict.fromkeys(line for error in self.errors for line in error.problems))
 
 
 def _check_device(device: str) -> None:
-    """Refuse a device that is not there."""
+    """Refuse a device that is not there, or that computes nothing ("meta")."""
+    problem = f"--device: must be cpu, or an accelerator that PyTorch can use here, got {quoted(device)}: use cpu"
+    if device.startswith("cpu") and device != "cpu":
+        raise ConfigError(problem)
     try:
-        torch.zeros(1, device=torch.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(
-            f"--device: must be a device that PyTorch can use, got {device!r}: use cpu, or a PyTorch build for it"
-        ) from error
+        float(torch.zeros(1, device=torch.device(device)))
+    except Exception as error:  # PyTorch raises many kinds, by device
+        raise ConfigError(problem) from error
 
 
-def _read(audit: Audit) -> tuple[tuple[Dataset | None, ...], Dataset | None, list[AuditError]]:
-    """The data of all stages, the test data, and the problems met on the way."""
-    problems: list[AuditError] = []
+def _load(
+    reference: str | None, rows: str | None, key: str, seed: int, base: Path
+) -> tuple[Dataset | None, tuple[str, ...]]:
+    """One data set, or what is wrong with it."""
+    if reference is None:
+        return None, ()
+    try:
+        return doors.load(reference, rows=rows, seed=seed, base=base), ()
+    except AuditError as error:
+        return None, tuple(f"{key}: {line}" for line in error.problems)
+    except MemoryError:
+        return None, (f"{key}: {quoted(reference)} does not fit into memory: choose fewer `rows`",)
 
-    def read(reference: str | None, rows: str | None, key: str) -> Dataset | None:
-        if reference is None:
-            return None
-        try:
-            return doors.load(reference, rows=rows, seed=audit.seed, base=audit.base)
-        except AuditError as error:
-            problems.append(type(error)(*[f"{key}: {line}" for line in error.problems]))
-            return None
 
-    data = tuple(read(stage.data, stage.rows, f"stage[{i}].data") for i, stage in enumerate(audit.stages))
+def _read(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
+    """The data of all stages and the test data."""
+
+    def load(reference: str | None, rows: str | None, key: str) -> Dataset | None:
+        found, problems = _load(reference, rows, key, audit.seed, audit.base)
+        if problems:
+            together.errors.append(DataError(*problems))
+        return found
+
+    data = tuple(load(stage.data, stage.rows, f"stage[{i}].data") for i, stage in enumerate(audit.stages))
     stage = audit.stages[audit.at_risk]
-    test = read(stage.test, stage.test_rows, f"stage[{audit.at_risk}].test")
-    own = data[audit.at_risk]
+    test, own = load(stage.test, stage.test_rows, f"stage[{audit.at_risk}].test"), data[audit.at_risk]
     if (
         test is not None
         and own is not None
         and (test.classes, test.inputs.shape[1:]) != (own.classes, own.inputs.shape[1:])
     ):
-        problems.append(
+        together.errors.append(
             DataError(
                 f"stage[{audit.at_risk}].test: must have the classes and the input shape of the stage's data, "
                 f"got {len(test.classes)} classes of shape {test.inputs.shape[1:]} instead of {len(own.classes)} of "
                 f"{own.inputs.shape[1:]}: use records of the same kind"
             )
         )
-    return data, test, problems
+    return data, test
+
+
+def _split(audit: Audit, dataset: Dataset) -> Split:
+    """The split of the records at risk."""
+    threat = audit.threat
+    split = split_records(
+        dataset.labels,
+        population=threat.population,
+        candidates=threat.candidates,
+        stratify=threat.stratify,
+        seed=audit.seed,
+    )
+    if len(split.pool) < 4:
+        raise ConfigError(
+            f"threat.population: must leave at least 4 records to train on, got {len(split.pool)} of {len(dataset)}: "
+            "lower it or use more records"
+        )
+    return split
 
 
 def _check_rows(audit: Audit, dataset: Dataset) -> None:
@@ -202,6 +278,24 @@ def _check_rows(audit: Audit, dataset: Dataset) -> None:
             f"threat.views and stage[{audit.at_risk}].augment: flips and shifts need images [n, channels, height, "
             f"width], got inputs of shape {dataset.inputs.shape}: use views = ['identity'] and no augment"
         )
+
+
+def _check_sources(link: Link) -> None:
+    """Find the user's code now, so that its errors come before training, and see that `fit` takes its arguments."""
+    try:
+        _ = link.sources
+    except AuditError as error:
+        raise ConfigError(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
+    if link.fit is not None:
+        try:
+            inspect.signature(resolve(link.fit)).bind(None, None, 0)
+        except TypeError as error:
+            raise ConfigError(
+                f"stage {link.name!r}, fit: {link.fit} must take (model, dataset, seed), got {one_line(error)}: "
+                "change it"
+            ) from error
+        except ValueError:
+            logger.debug("%s: has no signature to check", link.fit)
 
 
 def _links(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
@@ -217,7 +311,7 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
     """One stage as a link."""
     names = ("name", "model", "transfer", "last_k", "options", "fit", "hyperparameters", "depends")
     weights = stage.weights
-    if weights and (base / weights).is_file():
+    if weights and is_file(base / weights):
         weights = str(base / weights)
     shape = tuple(int(side) for side in dataset.inputs.shape[1:])
     classes = stage.classes or len(dataset.classes)
@@ -241,20 +335,41 @@ def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:
     )
 
 
-def _try_models(prepared: Prepared) -> None:
-    """Build each stage's model once and run it on two records, so that errors come before training."""
-    problems: list[AuditError] = []
-    for index, link in enumerate(prepared.links):
-        own = next(one for one in prepared.data[index:] if one is not None)
-        try:
-            model = build_chain(prepared.links, index, 0, None)
-            parts_of(prepared.links, index, model)
-            check_output(model, link, as_float(torch.from_numpy(own.inputs[:2].copy())))
-        except AuditError as error:
-            problems.append(error)
-            break
-    if problems:
-        raise problems[0]
+def _try_models(
+    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], members: int, together: Together
+) -> None:
+    """Build each stage's model and run it on two records in evaluation and in training, so that errors come now."""
+    chain = tuple(links)
+    for index, link in enumerate(chain):
+        own = next(one for one in data[index:] if one is not None)
+        example = as_float(torch.from_numpy(own.inputs[:2].copy()))
+        with together:
+            if link.weights and ":" in str(link.model) and not is_file(Path(link.weights)):
+                _check_weights(link)
+            model = build_chain(chain, index, 0, None)
+            parts = parts_of(chain, index, model)
+            check_output(model, link, example)
+            if data[index] is not None and link.fit is None:
+                records = members if index == audit.at_risk else len(own)
+                smallest = min(records % link.hyperparameters.batch_size or link.hyperparameters.batch_size, 2)
+                with torch.no_grad():
+                    inner = example if parts.frozen is None else parts.frozen.eval()(example)
+                check_training(parts.trained, link, inner[:smallest])
+            continue
+        break  # later stages start from this one
+
+
+def _check_weights(link: Link) -> None:
+    """Refuse weights that are neither a file nor anything that the user's builder takes."""
+    try:
+        parameters = inspect.signature(resolve(str(link.model))).parameters.values()
+    except ValueError:
+        return
+    if not any(one.name == "weights" or one.kind is one.VAR_KEYWORD for one in parameters):
+        raise ConfigError(
+            f"stage {link.name!r}, weights: no such file, and {link.model} takes no `weights`, got "
+            f"{quoted(link.weights)}: correct the path"
+        )
 
 
 def _lay_out(prepared: Prepared) -> Jobs:

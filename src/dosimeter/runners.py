@@ -108,6 +108,7 @@ class ProcessRunner:
 def _start_worker(path: list[str]) -> None:
     """Set up a worker: the parent's import path, one thread, and an end when the parent ends, even by SIGKILL."""
     sys.path[:] = path
+    sys.stdout = sys.stderr  # standard output belongs to the verb's own words, perhaps JSON; users' code may print
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
 

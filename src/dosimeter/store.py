@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,8 @@ from dosimeter.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+"""This machine, in the names of drafts: a store may be shared."""
 FORMAT = 1
 """Version of the layout of an entry."""
 
@@ -103,7 +106,7 @@ class Store:
         for path in sorted(self.root.glob("*/manifest.json")):
             try:
                 yield path.parent.name, self.definition(path.parent.name)
-            except (ValueError, KeyError, OSError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
                 logger.warning("%s: unreadable, ignored (%s)", path, error)
 
     def verify(self, key: str) -> bool:
@@ -112,17 +115,28 @@ class Store:
         A damaged entry (its hash differs, or it cannot be read) is removed and logged, so that it is made again.
         """
         folder = self.root / key
-        if not self.has(key):
+        if not folder.exists():
             return False
+        problem = self._damage(key)
+        if problem:
+            logger.warning("%s: cached entry is damaged (%s); it is removed and made again", folder, problem)
+            _remove(folder)
+        return not problem
+
+    def _damage(self, key: str) -> str:
+        """What is wrong with an entry, or an empty string."""
+        folder = self.root / key
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT or file_hash(folder / "tensors.safetensors") != manifest["sha256"]:
-                raise ValueError("its hash differs from the manifest's")
-        except (ValueError, KeyError, OSError) as error:
-            logger.warning("%s: cached entry is damaged (%s); it is removed and made again", folder, error)
-            shutil.rmtree(folder, ignore_errors=True)
-            return False
-        return True
+            if manifest["format"] != FORMAT:
+                return f"format {manifest['format']!r} instead of {FORMAT}"
+            if key_of(manifest["definition"]) != key:
+                return "its definition is that of another entry"
+            if file_hash(folder / "tensors.safetensors") != manifest["sha256"]:
+                return "the hash of its tensors differs from the manifest's"
+        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def load(self, key: str) -> dict[str, Tensor]:
         """The tensors of an entry, memory-mapped.
@@ -149,34 +163,46 @@ class Store:
         """
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(dir=self.root, prefix=f".draft-{os.getpid()}-"))
+            draft = Path(tempfile.mkdtemp(dir=self.root, prefix=f".draft-{os.getpid()}-{_HOST}-"))
             try:
                 path = draft / "tensors.safetensors"
                 save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
                 manifest = {"format": FORMAT, "sha256": file_hash(path), "definition": definition}
                 (draft / "manifest.json").write_text(canonical(manifest), encoding="utf-8")
                 draft.chmod(0o755)
-                with contextlib.suppress(FileExistsError):
-                    self._rename(draft, self.root / key)
+                self._rename(draft, key)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove drafts that interrupted writers left behind (those whose process is gone)."""
+        """Remove drafts that interrupted writers of this machine left behind (those whose process is gone)."""
         for draft in self.root.glob(".draft-*"):
-            pid = draft.name.split("-")[1]
-            if pid.isdigit() and not _alive(int(pid)):
+            _, pid, host, *_ = [*draft.name[1:].split("-"), "", ""]
+            if host == _HOST and pid.isdigit() and not _alive(int(pid)):
                 shutil.rmtree(draft, ignore_errors=True)
 
-    @staticmethod
-    def _rename(draft: Path, final: Path) -> None:
-        """Rename a folder; a complete entry of the same name means that another writer was first."""
-        try:
-            draft.rename(final)
-        except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                raise FileExistsError from error
-            raise
+    def _rename(self, draft: Path, key: str) -> None:
+        """Give a draft its name. If a sound entry has it, another writer was first; a damaged one is replaced."""
+        final = self.root / key
+        for _ in range(3):  # another writer may do the same between two steps
+            try:
+                draft.rename(final)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+            if not self._damage(key):
+                return
+            _remove(final)
+        draft.rename(final)
+
+
+def _remove(entry: Path) -> None:
+    """Remove an entry, be it a folder or something that has no place there."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -1,0 +1,119 @@
+"""Nothing leaks: the whole path from game to verdict must say so, with stated error rates.
+
+Two kinds of null: fleets of Gaussian signals, and fleets of heads that were trained on noise unrelated to the
+candidates, so that outputs have all the structure of real training and no membership.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from audits import attacks, gaussian, material
+from scipy.stats import binomtest
+
+from dosimeter.observe import Design, Observations, logit_confidence, logit_confidence_t2
+from dosimeter.results import result
+from dosimeter.training import Hyperparameters, train_heads
+
+
+def null_audits(repeats: int, *, shadows: int, targets: int, first: int = 0) -> tuple[int, int, int, list[float]]:
+    """Run audits of chance-level models.
+
+    Returns:
+        Audits that claim a leak (headline choice included), audits that were withdrawn, AUC intervals that contain
+        0.5 (of the headline), widths of these intervals.
+    """
+    claims = withdrawn = covered = 0
+    widths = []
+    for seed in range(first, first + repeats):
+        found = result(material(*gaussian(seed, leakage=0.0, shadows=shadows, targets=targets), seed=seed))
+        claims += found["verdict"]["status"] == "shown"
+        withdrawn += found["verdict"]["status"] == "withdrawn"
+        chosen = found["verdict"]["attack"]
+        row = next(row for row in found["estimates"] if row["attack"] == chosen and row["metric"] == "auc")
+        covered += row["low"] <= 0.5 <= row["high"]
+        widths.append(row["high"] - row["low"])
+    return claims, withdrawn, covered, widths
+
+
+def test_a_few_null_audits_claim_nothing():
+    claims, withdrawn, covered, widths = null_audits(6, shadows=8, targets=4)
+    assert claims <= 1
+    assert withdrawn == 0
+    assert covered >= 5
+    assert max(widths) < 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shadows", "targets"), [(8, 1), (16, 8), (32, 16)])
+def test_two_hundred_null_audits(shadows, targets, record_figure):
+    repeats = 200
+    claims, withdrawn, covered, widths = null_audits(repeats, shadows=shadows, targets=targets, first=1000)
+    record_figure(
+        f"null audits, {shadows} shadows, {targets} targets",
+        n=repeats,
+        false_claims=claims,
+        withdrawn=withdrawn,
+        auc_intervals_with_half=covered,
+        mean_auc_width=float(np.mean(widths)),
+    )
+    assert binomtest(claims, repeats, 0.05, alternative="greater").pvalue > 0.05
+    assert binomtest(withdrawn, repeats, 0.02, alternative="greater").pvalue > 0.05
+    assert covered >= 0.92 * repeats
+
+
+def noise_fleet(seed: int, shadows: int, n: int = 300, z: int = 60) -> tuple[Design, Observations]:
+    """Heads trained on noise of their own, asked about candidates that none of them saw."""
+    design, _ = gaussian(seed, leakage=0.0, n=n, z=z, shadows=shadows, targets=4)
+    rng = np.random.default_rng(seed)
+    models, d, classes = shadows + 2, 24, 5
+    noise = torch.from_numpy(rng.normal(size=(400, d)).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(0, classes, 400))
+    rows = np.stack([rng.permutation(400)[:200] for _ in range(models)])
+    heads = train_heads(
+        noise, labels, rows, Hyperparameters(epochs=20, lr=0.1), classes=classes,
+        seeds=[1000 * seed + i for i in range(models)], device=torch.device("cpu"),
+    )  # fmt: skip
+    asked = torch.from_numpy(rng.normal(size=(n + z, d)))
+    true = torch.from_numpy(np.concatenate([design.labels, design.population_labels]))
+    logits = [asked @ w.double().T + b.double() for w, b in zip(heads.weight, heads.bias, strict=True)]
+    signals = {
+        "logit_confidence": torch.stack([logit_confidence(one, true) for one in logits])[:, None].numpy(),
+        "logit_confidence_t2": torch.stack([logit_confidence_t2(one, true) for one in logits])[:, None].numpy(),
+    }
+    correct = torch.stack([one.argmax(1) == true for one in logits]).numpy()
+    return design, Observations(signals, correct, None)
+
+
+@pytest.mark.parametrize("shadows", [8, 16, 64])
+def test_every_attack_is_at_chance_on_a_fleet_trained_on_noise(shadows):
+    found = result(material(*noise_fleet(0, shadows)))
+    assert found["verdict"]["status"] == "not_shown"
+    for row in found["estimates"]:
+        if row["metric"] == "auc":
+            assert abs(row["value"] - 0.5) < 0.06, row["attack"]
+    count = next(row for row in found["estimates"] if row["attack"] == "count" and row["metric"] == "auc")
+    assert count["value"] == 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shadows", [8, 16, 64])
+def test_every_attack_is_at_chance_over_many_fleets_trained_on_noise(shadows, record_figure):
+    repeats = 30
+    names = [row.id for row in attacks()]
+    outside = dict.fromkeys(names, 0)
+    mean = dict.fromkeys(names, 0.0)
+    claims = 0
+    for seed in range(1, repeats + 1):
+        found = result(material(*noise_fleet(seed, shadows)))
+        claims += found["verdict"]["status"] == "shown"
+        for row in found["estimates"]:
+            if row["metric"] == "auc":
+                outside[row["attack"]] += not row["low"] <= 0.5 <= row["high"]
+                mean[row["attack"]] += row["value"] / repeats
+    record_figure(f"noise fleets, {shadows} shadows", n=repeats, outside=outside, mean_auc=mean, false_claims=claims)
+    assert binomtest(claims, repeats, 0.05, alternative="greater").pvalue > 0.05
+    for name in names:
+        assert binomtest(outside[name], repeats, 0.05, alternative="greater").pvalue > 0.01 / len(names), name
+        assert abs(mean[name] - 0.5) < 0.02, name

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 
 import numpy as np
+from machine import case
 from scipy import stats
 
 from dosimeter.attacks import RMIA, LiRA
@@ -84,16 +83,16 @@ def rmia_against_matrix():
     fast, seconds = timed(lambda: RMIA().run(one, RNG).values[0], 7)
     slow, matrix_seconds = timed(lambda: rmia_matrix(one, 2.0), 2)
     differing = int(np.abs(np.rint((fast - slow) * 10_000)).sum())
-    return {
-        "records": 20_000,
+    figures = {
+        "seconds": seconds,
+        "n": 20_000,
         "population": 10_000,
         "shadows": 4,
-        "seconds": seconds,
-        "matrix_seconds": matrix_seconds,
+        "peer_seconds": matrix_seconds,
         "ratio": matrix_seconds / seconds,
         "differing_decisions": differing,
-        "bar_ratio": 100,
     }
+    return case(figures, {"ratio": (">=", 100)})
 
 
 def rmia_large():
@@ -106,17 +105,17 @@ def rmia_large():
     scores, seconds = timed(lambda: RMIA().run(one, RNG).values[0], 1)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        "records": 1_000_000,
+    figures = {
+        "seconds": seconds,
+        "n": 1_000_000,
         "population": 100_000,
         "shadows": 4,
-        "seconds": seconds,
         "peak_bytes": after * unit,
         "peak_increase_bytes": (after - before) * unit,
         "distinct_scores": len(np.unique(scores)),
-        "bar_seconds": 5,
-        "bar_bytes": 10**9,
+        "ratio": None,
     }
+    return case(figures, {"seconds": ("<=", 5), "peak_bytes": ("<=", 10**9)})
 
 
 def lira_against_loop():
@@ -124,23 +123,21 @@ def lira_against_loop():
     one = game(10_000, 10, 64, "logit_confidence")
     fast, seconds = timed(lambda: LiRA("online", "per-record").run(one, RNG).values[0], 7)
     slow, loop_seconds = timed(lambda: lira_loop(one), 1)
-    return {
-        "records": 10_000,
-        "shadows": 64,
+    figures = {
         "seconds": seconds,
-        "loop_seconds": loop_seconds,
+        "n": 10_000,
+        "shadows": 64,
+        "peer_seconds": loop_seconds,
         "ratio": loop_seconds / seconds,
         "largest_difference": float(np.abs(fast - slow).max()),
-        "bar_ratio": 30,
-        "bar_difference": 1e-9,
     }
+    return case(figures, {"ratio": (">=", 30), "largest_difference": ("<=", 1e-9)})
 
 
-def attacks():
-    """All figures, JSON-able, with the machine they were measured on."""
+def cases():
+    """All cases."""
     fresh = subprocess.run([sys.executable, __file__, "rmia_large"], check=True, capture_output=True, text=True)
     return {
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "numpy": np.__version__},
         "rmia_20k_10k": rmia_against_matrix(),
         "rmia_1m_100k": json.loads(fresh.stdout),
         "lira_10k_64": lira_against_loop(),
@@ -148,4 +145,4 @@ def attacks():
 
 
 if __name__ == "__main__":
-    print(json.dumps(rmia_large() if sys.argv[1:] == ["rmia_large"] else attacks(), indent=2))
+    print(json.dumps(rmia_large() if sys.argv[1:] == ["rmia_large"] else cases(), indent=2))

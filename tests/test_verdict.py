@@ -47,12 +47,20 @@ def test_one_target_is_said_to_be_this_model_only(headline):
     assert "this trained model only" in verdict.shown(dataclasses.replace(headline, targets=1))[-1]
 
 
-def test_a_leak_that_names_no_one_is_told_by_its_ranking(headline):
-    none = Estimate(None, None, None, 0.95, "m", 1, 1, 1, status="not_resolvable")
-    pair = dataclasses.replace(headline.pair, tpr=estimate(0.0, 0.0, 0.02))
-    told = verdict.shown(dataclasses.replace(headline, pair=pair, rare=none))
+def test_a_leak_that_shows_only_in_the_ranking_is_told_so(headline):
+    pair = RatePair(
+        tpr=estimate(0.0, 0.0, 0.02), fpr=estimate(0.001, 0.0, 0.01), difference=estimate(0.0, -0.01, 0.02)
+    )
+    told = verdict.shown(dataclasses.replace(headline, pair=pair))
     assert "named none" in told[0]
-    assert "AUC 0.94" in told[1]
+    assert "could be chance (0 to 4 of 180" in told[1]
+    assert "94% of the time, shown at least 93%" in told[1]
+    assert "accusations would be wrong" not in " ".join(told)
+
+
+def test_almost_only_wrong_accusations_are_said_to_be_nearly_all(headline):
+    told = verdict.shown(dataclasses.replace(headline, rare=estimate(0.03, 0.01, 0.1)))
+    assert "nearly all accusations would be wrong" in told[1]
 
 
 def test_what_was_not_shown_comes_with_what_could_have_been_seen(headline):

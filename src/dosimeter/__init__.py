@@ -1,1 +1,71 @@
-"""Dosimeter: who could learn what about whose data from a transferred model, how sure, and what stopping it costs."""
+"""Dosimeter: who could learn what about whose data from a transferred model, how sure, and what stopping it costs.
+
+Public names are imported when they are first used, so that `import dosimeter` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from dosimeter._version import __version__
+
+if TYPE_CHECKING:
+    from dosimeter import errors
+    from dosimeter.config import Audit
+    from dosimeter.config import load as load_config
+    from dosimeter.data import Dataset
+    from dosimeter.games import Access, Attack, MembershipGame, Needs, Scores, Truth
+    from dosimeter.metrics.estimate import Estimate
+    from dosimeter.pipeline import measure, plan, run
+    from dosimeter.report.render import write_report
+
+__all__ = [
+    "Access",
+    "Attack",
+    "Audit",
+    "Dataset",
+    "Estimate",
+    "MembershipGame",
+    "Needs",
+    "Scores",
+    "Truth",
+    "__version__",
+    "errors",
+    "load_config",
+    "measure",
+    "plan",
+    "run",
+    "write_report",
+]
+
+_HOMES = {
+    "Access": "games",
+    "Attack": "games",
+    "Audit": "config",
+    "Dataset": "data",
+    "Estimate": "metrics.estimate",
+    "MembershipGame": "games",
+    "Needs": "games",
+    "Scores": "games",
+    "Truth": "games",
+    "load_config": "config:load",
+    "measure": "pipeline",
+    "plan": "pipeline",
+    "run": "pipeline",
+    "write_report": "report.render",
+}
+"""The module of each public name, after a colon its name there."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("dosimeter.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dosimeter' has no attribute {name!r}")
+    home, _, own = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(f"dosimeter.{home}"), own or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

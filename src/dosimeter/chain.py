@@ -102,9 +102,15 @@ def build(link: Link) -> nn.Module:
     if link.weights and not Path(link.weights).is_file():
         options["weights"] = link.weights
     if ":" in link.model:
-        model = call_user(link.model, link.shape, link.classes, **options)
+        try:
+            model = call_user(link.model, link.shape, link.classes, **options)
+        except AuditError as error:
+            raise type(error)(*[f"stage {link.name!r}, model: {problem}" for problem in error.problems]) from error
         if not isinstance(model, nn.Module):
-            raise TrainingError(f"model {link.model!r}: must return a torch.nn.Module, got {type(model).__name__}")
+            raise TrainingError(
+                f"stage {link.name!r}, model: {link.model} must return a torch.nn.Module, got {type(model).__name__}: "
+                "end it with `return` and the module"
+            )
         return model
     try:
         return ARCHITECTURES[link.model](link.shape, link.classes, **options)

@@ -202,12 +202,12 @@ def _tell(result: dict[str, Any], path: Path, as_json: bool, quiet: bool) -> Non
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0 good, 2 user error, 3 internal error, 130 interrupted."""
     try:
-        outcome = app(args=arguments, standalone_mode=False)
+        outcome = app(args=arguments, prog_name="dosimeter", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except AuditError as error:
         return _refused(error.problems)
     except BrokenPipeError:  # `dosimeter list | head`
-        sys.stdout = None  # type: ignore[assignment] # so that the interpreter does not flush into the pipe again
+        sys.stdout = None
         return 141
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted: run again to continue", file=sys.stderr)

@@ -7,9 +7,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dosimeter._check import suggest
 from dosimeter._findings import findings, lines, scan
@@ -273,10 +273,8 @@ def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
     if unknown:
         raise ConfigError(*sorted(unknown))
     try:
-        attack = TypeAdapter(kind).validate_python(settings)
+        attack = kind(**_settings(kind, settings))
         _check_attack(attack)
-    except ValidationError as error:
-        raise ConfigError(*[f".{line}" for line in lines(findings(error, "", fields))]) from error
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
@@ -287,6 +285,23 @@ def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
     if not isinstance(label, str) or not 0 < len(label) <= 80:
         raise ConfigError(f".id: must be text of 1 to 80 characters, got {quoted(label)}: rename it")
     return AttackRow(label, name, attack)
+
+
+def _settings(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters as an attack's annotations want them."""
+    hints, found, problems = get_type_hints(kind, include_extras=True), {}, []
+    for key, value in given.items():
+        try:
+            found[key] = TypeAdapter(hints[key], config=ConfigDict(strict=True)).validate_python(value)
+        except ValidationError as error:
+            problems += [f".{line}" for line in lines(findings(error, key, []))]
+    for field in dataclasses.fields(kind):
+        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if field.init and not optional and field.name not in given:
+            problems.append(f".{field.name}: is required and missing: add it")
+    if problems:
+        raise ConfigError(*problems)
+    return found
 
 
 def _attack_class(name: str, base: Path) -> Any:

@@ -12,14 +12,15 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
+from dosimeter._fit import Records, user_fit
 from dosimeter._resolve import describe
 from dosimeter._seeds import generator, seed_for
-from dosimeter.chain import Link, build_chain, call_user, load_state, parts_of, rows_hash, torch_version
+from dosimeter.chain import Link, build_chain, load_state, parts_of, rows_hash, torch_version
 from dosimeter.errors import AuditError, ConfigError, StoreError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
-from dosimeter.training import move, seeded, train, train_heads
+from dosimeter.training import move, train, train_heads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEADS_PER_PACK = 64
@@ -358,7 +359,7 @@ class PackJob:
         model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
         labels = data["labels"][rows]
         if link.fit:
-            trained = _user_fit(link, model, Records(as_float(data["inputs"][rows]), labels), seed % 2**31)
+            trained = user_fit(link, model, Records(as_float(data["inputs"][rows]), labels), seed % 2**31)
             load_state(model, trained.state_dict(), f"stage {link.name!r}, fit {link.fit!r}")
             return _state(model)
         parts = parts_of(self.links, len(self.links) - 1, model)
@@ -372,42 +373,6 @@ class PackJob:
 def _state(model: nn.Module) -> dict[str, Tensor]:
     """A model's tensors on the CPU, none of which share memory."""
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-
-
-class Records(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """Training records as a user's `fit` gets them: a PyTorch data set, and its tensors as attributes.
-
-    Attributes:
-        inputs: `[n ...]`, float.
-        labels: `[n]`, int64.
-    """
-
-    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
-        self.inputs, self.labels = inputs, labels
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
-        return self.inputs[index], self.labels[index]
-
-
-def _user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:
-    """Call the user's `fit` and check what it gives."""
-    with seeded(seed):
-        trained = call_user(str(link.fit), model, records, seed)
-    if not isinstance(trained, nn.Module):
-        raise TrainingError(
-            f"fit {link.fit!r}: must return the trained torch.nn.Module, got {type(trained).__name__}: end it with "
-            f"`return model`"
-        )
-    bad = [name for name, tensor in trained.state_dict().items() if not bool(torch.isfinite(tensor).all())]
-    if bad:
-        raise TrainingError(
-            f"fit {link.fit!r}: weights must be finite, got NaN or infinity in {bad[0]!r} with seed {seed}: lower the "
-            f"learning rate"
-        )
-    return trained
 
 
 def feature_jobs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -13,19 +12,28 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow
 from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
 from dosimeter.games import Access
 from dosimeter.models import as_float
-from dosimeter.observe import SIGNAL_ACCESS, SIGNALS
+from dosimeter.observe import SIGNAL_ACCESS, SIGNALS, ObserveJob
 from dosimeter.preparation import Prepared
-from dosimeter.runners import one_thread
+from dosimeter.runners import one_thread, workers_for
 from dosimeter.store import Store
 from dosimeter.training import train, train_heads
 
 PROBE_STEPS = 6
+LOADING = time.process_time()
+"""Seconds that this process took to import PyTorch and the rest, which a run and its workers will take again."""
+JOB_SECONDS = 0.01
+"""To send a job to a worker and to write its entry."""
+ATTACK_SECONDS = 3e-8
+"""Per number that an attack reads, measured with the built-in attacks on one core of 2024."""
+REPORT_SECONDS = 2.0
+"""To measure, draw and write."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,15 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     todo = [missing(kind) for kind in kinds]
     features = [job for job in todo[1] if isinstance(job, FeatureJob)]
     packs = [job for job in [*todo[0], *todo[2]] if isinstance(job, PackJob)]
-    seconds = _seconds(prepared, features, packs, workers)
+    queries = [job for job in todo[3] if isinstance(job, ObserveJob)]
+    prefix = _probe_prefix(prepared)
+    width = 0 if prefix is None else prefix.one.numel() * 4
+    parameters = _parameters(jobs.packs[0])
+    seconds = _seconds(prepared, features, packs, queries, workers, prefix)
     notes = []
     if seconds is None:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
-    disk = _disk(prepared, len(features), packs)
+    disk = _disk(prepared, width * RECORDS_PER_CHUNK * len(features), packs, parameters)
     root = _existing(prepared.store.root)
     free = shutil.disk_usage(root).free
     if disk > free:
@@ -137,7 +149,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         stages=tuple(_stages(prepared, packs)),
         attacks=tuple(AttackPlan(row.id, _needs(row), refusal(row, prepared)) for row in prepared.audit.attacks),
         seconds=seconds,
-        memory=_memory(prepared),
+        memory=_memory(prepared, width * len(prepared.at_risk) * len(prepared.audit.views), parameters),
         disk=disk,
         free=free,
         hashed=hashed,
@@ -211,51 +223,98 @@ def _short(value: Any) -> str:
 
 
 def _seconds(
-    prepared: Prepared, features: Sequence[FeatureJob], packs: Sequence[PackJob], workers: int | None
+    prepared: Prepared,
+    features: Sequence[FeatureJob],
+    packs: Sequence[PackJob],
+    queries: Sequence[ObserveJob],
+    workers: int | None,
+    prefix: _Prefix | None,
 ) -> float | None:
-    """Seconds of training and features, from a probe of each kind of job on one thread."""
+    """Seconds of a run, from a probe of each kind of job on one thread.
+
+    None if a user's `fit` is the clock.
+    """
     if any(job.links[-1].fit for job in packs):
         return None
-    cores = workers or os.cpu_count() or 1
-    total = 0.0
+    cores, parts = workers_for(workers, prepared.device), []
     with one_thread():
-        if features:
-            total += _probe_features(prepared) * len(features) / min(cores, len(features))
+        if features and prefix is not None:
+            parts.append((prefix.seconds, len(features)))
         for job in {id(job.links): job for job in packs}.values():
             same = [other for other in packs if other.links is job.links]
-            total += _probe_pack(prepared, job) * len(same) / min(cores, len(same))
-    return total * 1.1 + 2.0
+            parts.append((_probe_pack(prepared, job, prefix), len(same)))
+        if queries:
+            parts.append((_probe_query(prepared, queries[0]), len(queries)))
+    total = sum((seconds + JOB_SECONDS) * -(-count // min(cores, count)) for seconds, count in parts)
+    spawned = cores > 1 and any(count > 1 for _, count in parts)
+    loading = min(LOADING, 15.0)
+    return loading * (2 if spawned else 1) + total + _attack_seconds(prepared) + REPORT_SECONDS
 
 
-def _probe_features(prepared: Prepared) -> float:
-    """Seconds of one feature job."""
+def _attack_seconds(prepared: Prepared) -> float:
+    """Seconds of all attacks: each reads every signal of the shadows for each fold, rehearsal and the null audit."""
+    design = prepared.design
+    games = len(design.folds) * (2 + len(design.rehearsal_rows) // 2)
+    numbers = len(design.member) * len(prepared.audit.views) * (len(design.ids) + len(design.population_ids))
+    return len(prepared.audit.attacks) * games * (numbers * ATTACK_SECONDS + 1e-3)
+
+
+def _probe_query(prepared: Prepared, job: ObserveJob) -> float:
+    """Seconds of querying one pack."""
+    if job.pack.heads:
+        return 1e-8 * len(job.rows) * len(job.views) * len(job.pack.models) * job.pack.links[-1].classes
+    model = build_chain(job.pack.links, len(job.pack.links) - 1, 0, None)
+    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:32].copy()))
+    passes = []
+    for _ in range(2):
+        start = time.perf_counter()
+        forward(model, inputs, torch.device(prepared.device))
+        passes.append(time.perf_counter() - start)
+    return min(passes) / len(inputs) * len(job.rows) * len(job.views)
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """The frozen prefix of the stage at risk: its outputs for one record, and the seconds of one feature job."""
+
+    one: Tensor
+    seconds: float
+
+
+def _probe_prefix(prepared: Prepared) -> _Prefix | None:
+    """Run the frozen prefix on a few records, if there is one."""
     index, probe = len(prepared.links) - 1, 8
+    if not prepared.links[index].frozen_prefix:
+        return None
     frozen = parts_of(prepared.links, index, build_chain(prepared.links, index, 0, None)).frozen
     assert frozen is not None
     inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:probe].copy()))
-    forward(frozen, inputs, torch.device(prepared.device))
-    start = time.perf_counter()
-    forward(frozen, inputs, torch.device(prepared.device))
-    return (time.perf_counter() - start) * RECORDS_PER_CHUNK / probe
+    with one_thread():
+        one = forward(frozen, inputs[:1], torch.device(prepared.device))
+        start = time.perf_counter()
+        forward(frozen, inputs, torch.device(prepared.device))
+    return _Prefix(one, (time.perf_counter() - start) * RECORDS_PER_CHUNK / len(inputs))
 
 
-def _probe_pack(prepared: Prepared, job: PackJob) -> float:
+def _probe_pack(prepared: Prepared, job: PackJob, prefix: _Prefix | None) -> float:
     """Seconds of one pack, from a few updates."""
     link = job.links[-1]
     hp = dataclasses.replace(link.hyperparameters, epochs=1)
     dataset = prepared.data[len(job.links) - 1]
     assert dataset is not None
-    model = build_chain(job.links, len(job.links) - 1, 0, None)
-    parts = parts_of(job.links, len(job.links) - 1, model)
     inputs = torch.from_numpy(dataset.inputs[: PROBE_STEPS * hp.batch_size].copy())
     labels = torch.from_numpy(dataset.labels[: len(inputs)])
-    if parts.frozen is not None:
-        inputs = forward(parts.frozen, as_float(inputs[: hp.batch_size]), torch.device("cpu"))
-        inputs = inputs.repeat(PROBE_STEPS, *[1] * (inputs.ndim - 1))[: len(labels)]
+    parts = None
+    if not job.heads:
+        parts = parts_of(job.links, len(job.links) - 1, build_chain(job.links, len(job.links) - 1, 0, None))
+    if link.frozen_prefix and job.links is prepared.links and prefix is not None:
+        inputs = prefix.one.repeat(len(labels), *[1] * (prefix.one.ndim - 1))
+    elif parts is not None and parts.frozen is not None:
+        inputs = forward(parts.frozen, as_float(inputs[:1]), torch.device("cpu")).repeat_interleave(len(labels), 0)
     device, passes = torch.device(prepared.device), []
-    for _ in range(4):  # the first pass pays for what PyTorch sets up once
+    for _ in range(3):  # the first pass pays for what PyTorch sets up once
         start = time.perf_counter()
-        if job.heads:
+        if parts is None:
             rows, seeds = np.tile(np.arange(len(inputs)), (len(job.models), 1)), [0] * len(job.models)
             train_heads(inputs, labels, rows, hp, classes=link.classes, seeds=seeds, device=device)
         else:
@@ -271,34 +330,21 @@ def _parameters(job: PackJob) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in part.state_dict().values())
 
 
-def _feature_bytes(prepared: Prepared) -> int:
-    """Bytes of the frozen features of one record."""
-    index = len(prepared.links) - 1
-    frozen = parts_of(prepared.links, index, build_chain(prepared.links, index, 0, None)).frozen
-    if frozen is None:
-        return 0
-    one = forward(frozen, as_float(torch.from_numpy(prepared.at_risk.inputs[:1].copy())), torch.device("cpu"))
-    return one.numel() * 4
-
-
 def _signal_bytes(prepared: Prepared) -> int:
     """Bytes of the fleet's signals."""
     job = prepared.jobs.observations[0]
     return len(prepared.design.member) * len(job.rows) * len(job.views) * len(job.signals) * 8
 
 
-def _disk(prepared: Prepared, feature_chunks: int, packs: Sequence[PackJob]) -> int:
-    """Bytes that the missing jobs would write."""
-    weights = sum(_parameters(job) * len(job.models) for job in packs[:1]) * max(len(packs), 1) if packs else 0
-    features = _feature_bytes(prepared) * RECORDS_PER_CHUNK * feature_chunks if feature_chunks else 0
+def _disk(prepared: Prepared, features: int, packs: Sequence[PackJob], parameters: int) -> int:
+    """Bytes that the missing jobs would write, given the bytes of the missing features and of one model's weights."""
+    weights = parameters * sum(len(job.models) for job in packs)
     return int(prepared.at_risk.inputs.nbytes + weights + features + 2 * _signal_bytes(prepared))
 
 
-def _memory(prepared: Prepared) -> int:
+def _memory(prepared: Prepared, features: int, parameters: int) -> int:
     """A rough peak of one process: PyTorch itself, the data, the pack with gradients and momentum, the signals."""
-    pack = prepared.jobs.packs[0]
-    models = _parameters(pack) * len(pack.models) * 4
-    features = _feature_bytes(prepared) * len(prepared.at_risk) * len(prepared.audit.views)
+    models = parameters * len(prepared.jobs.packs[0].models) * 4
     return int(3e8 + prepared.at_risk.inputs.nbytes * 2 + models + features + 3 * _signal_bytes(prepared))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,19 +12,18 @@ import torch
 
 from dosimeter import data as doors
 from dosimeter._impossible import is_file
-from dosimeter._resolve import import_from, one_line, quoted, resolve
+from dosimeter._resolve import import_from, quoted
 from dosimeter._seeds import seed_for
-from dosimeter.chain import Link, build_chain, chain_key, check_output, check_training, parts_of
+from dosimeter.chain import Link, chain_key
 from dosimeter.config import Audit, Stage, draft, read
 from dosimeter.data import Dataset
 from dosimeter.errors import AuditError, ConfigError, DataError
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, Split, feature_jobs, membership_matrix, split_records
 from dosimeter.games import ThreatModel
-from dosimeter.models import as_float
 from dosimeter.observe import SIGNALS, Design, ObserveJob
+from dosimeter.preflight import Together, check_device, check_sources, try_models
+from dosimeter.runners import one_thread
 from dosimeter.store import Store, key_of
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -155,13 +152,15 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     import_from(audit.base)
     together = Together()
     with together:
-        _check_device(device)
+        check_device(device)
     data, test = _read(audit, together)
     known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
     links = _links(audit, data) if known else ()
+    before = len(together.errors)
     for link in links:
         with together:
-            _check_sources(link)
+            check_sources(link)
+    sound = len(together.errors) == before
     at_risk = data[audit.at_risk]
     split = None
     if at_risk is not None:
@@ -169,45 +168,13 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
             _check_rows(audit, at_risk)
         with together:
             split = _split(audit, at_risk)
-    if split is not None:
-        _try_models(audit, links, data, len(split.pool) // 2, together)
+    if split is not None and sound:
+        with one_thread():
+            try_models(links, data, at_risk=audit.at_risk, members=len(split.pool) // 2, together=together)
     together.tell()
     assert at_risk is not None
     assert split is not None
     return Prepared(audit, Store(store), device, data, test, links, split, _design(audit, at_risk, split))
-
-
-class Together:
-    """Collects the problems of several checks; each check is one `with` block, ended by its first error."""
-
-    def __init__(self) -> None:
-        self.errors: list[AuditError] = []
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, AuditError):
-            self.errors.append(error)
-            return True
-        return False
-
-    def tell(self) -> None:
-        """Raise what was collected, as one error."""
-        if self.errors:
-            kinds = {type(error) for error in self.errors}
-            kind = kinds.pop() if len(kinds) == 1 else AuditError
-            raise kind(*dict.fromkeys(line for error in self.errors for line in error.problems))
-
-
-def _check_device(device: str) -> None:
-    """Refuse a device that is not there, or that computes nothing ("meta")."""
-    problem = f"--device: must be cpu, or an accelerator that PyTorch can use here, got {quoted(device)}: use cpu"
-    if device.startswith("cpu") and device != "cpu":
-        raise ConfigError(problem)
-    try:
-        float(torch.zeros(1, device=torch.device(device)))
-    except Exception as error:  # PyTorch raises many kinds, by device
-        raise ConfigError(problem) from error
 
 
 def _load(
@@ -280,24 +247,6 @@ def _check_rows(audit: Audit, dataset: Dataset) -> None:
         )
 
 
-def _check_sources(link: Link) -> None:
-    """Find the user's code now, so that its errors come before training, and see that `fit` takes its arguments."""
-    try:
-        _ = link.sources
-    except AuditError as error:
-        raise ConfigError(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
-    if link.fit is not None:
-        try:
-            inspect.signature(resolve(link.fit)).bind(None, None, 0)
-        except TypeError as error:
-            raise ConfigError(
-                f"stage {link.name!r}, fit: {link.fit} must take (model, dataset, seed), got {one_line(error)}: "
-                "change it"
-            ) from error
-        except ValueError:
-            logger.debug("%s: has no signature to check", link.fit)
-
-
 def _links(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
     """The chain with the shapes and classes of its data; a given first stage takes those of the next."""
     links = []
@@ -333,43 +282,6 @@ def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:
         population_ids=dataset.ids[split.population],
         population_labels=dataset.labels[split.population],
     )
-
-
-def _try_models(
-    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], members: int, together: Together
-) -> None:
-    """Build each stage's model and run it on two records in evaluation and in training, so that errors come now."""
-    chain = tuple(links)
-    for index, link in enumerate(chain):
-        own = next(one for one in data[index:] if one is not None)
-        example = as_float(torch.from_numpy(own.inputs[:2].copy()))
-        with together:
-            if link.weights and ":" in str(link.model) and not is_file(Path(link.weights)):
-                _check_weights(link)
-            model = build_chain(chain, index, 0, None)
-            parts = parts_of(chain, index, model)
-            check_output(model, link, example)
-            if data[index] is not None and link.fit is None:
-                records = members if index == audit.at_risk else len(own)
-                smallest = min(records % link.hyperparameters.batch_size or link.hyperparameters.batch_size, 2)
-                with torch.no_grad():
-                    inner = example if parts.frozen is None else parts.frozen.eval()(example)
-                check_training(parts.trained, link, inner[:smallest])
-            continue
-        break  # later stages start from this one
-
-
-def _check_weights(link: Link) -> None:
-    """Refuse weights that are neither a file nor anything that the user's builder takes."""
-    try:
-        parameters = inspect.signature(resolve(str(link.model))).parameters.values()
-    except ValueError:
-        return
-    if not any(one.name == "weights" or one.kind is one.VAR_KEYWORD for one in parameters):
-        raise ConfigError(
-            f"stage {link.name!r}, weights: no such file, and {link.model} takes no `weights`, got "
-            f"{quoted(link.weights)}: correct the path"
-        )
 
 
 def _lay_out(prepared: Prepared) -> Jobs:

@@ -127,6 +127,12 @@ def make_runner(workers: int | None, device: str) -> Runner:
         workers: processes wanted; None means one per core, or one on an accelerator.
         device: "cpu" or an accelerator's name.
     """
-    if workers is None:
-        workers = len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
+    workers = workers_for(workers, device)
     return SerialRunner() if workers <= 1 else ProcessRunner(workers)
+
+
+def workers_for(workers: int | None, device: str) -> int:
+    """How many processes `make_runner` uses; arguments as there."""
+    if workers is not None:
+        return workers
+    return len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1

@@ -88,22 +88,26 @@ def _averaged(h: Headline) -> str:
 
 
 def shown(h: Headline) -> list[str]:
-    """The sentences where a leak is shown."""
+    """The sentences where a leak is shown: by the accusations themselves, or only by how records are ranked."""
     named, low, high, _ = _counts(h)
-    sentences = [
+    first = (
         f"Of {h.members} {plural(h.noun)} used, our strongest attacker, {_holds(h)}, named {about(named)}; he also "
         f"wrongly named {_wrong(h)}."
-    ]
+    )
+    ends = f"{low:.0f} to {high:.0f} of {h.members} ({h.pair.tpr.level:.1%} interval)"
+    if h.pair.difference.low is None or h.pair.difference.low <= 0:
+        return [
+            first,
+            f"So few accusations could be chance ({ends}); the leak shows in how he ranks: a used {h.noun} stands above "
+            f"an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded up to "
+            f"{h.auc.high:.0%}; guessing gives 50%.",
+            _averaged(h),
+        ]
+    sentences = [first]
     if h.rare.value is not None:
         wrong = 10 * (1 - h.rare.value)
-        sentences.append(
-            f"If 1 in 100 of his candidates had been used, {about(wrong)} of 10 accusations would be wrong."
-        )
-    elif h.pair.tpr.value == 0:
-        sentences.append(
-            f"At so few false accusations he names no one, but he ranks used {plural(h.noun)} above unused ones more "
-            f"often than chance would (AUC {h.auc.value:.2f})."
-        )
+        share = "nearly all" if wrong > 9.5 else f"{about(wrong)} of 10"
+        sentences.append(f"If 1 in 100 of his candidates had been used, {share} accusations would be wrong.")
     sentences.append(
         f"Shown: at least {low:.0f} of {h.members}; not excluded: up to {high:.0f} of {h.members} "
         f"({h.pair.tpr.level:.1%} interval). {_averaged(h)}"

@@ -134,20 +134,33 @@ def orderings(measured, rows):
                 yield (one, other), metric, gap, differences.mean(), error
 
 
-def test_no_ordering_of_the_table_is_contradicted(measured):
+def test_no_ordering_of_the_table_is_contradicted(measured, record_figure):
     """Every comparable ordering has the table's sign, but for one whose size the table owes to its matrix."""
     found = list(orderings(measured, [row for row in TABLE if row not in UNPAIRED]))
     wrong = [one for one in found if one[2] * one[3] <= 0]
     print(json.dumps({"orderings": len(found), "other sign": [str(one) for one in wrong]}))
+    record_figure("orderings of the miniature", comparable=len(found), other_sign=[str(one) for one in wrong])
     assert len(found) > 150
     assert {(pair, metric) for pair, metric, *_ in wrong} <= {(pair, "auc") for pair in LIFTED}
     for one, other in LIFTED:
         assert abs((measured[one] - measured[other])[:, 0].mean()) < 0.01
 
 
-def test_the_shape_of_the_table(miniature, measured):
+def test_the_shape_of_the_table(miniature, measured, record_figure):
     game, is_member, accuracies = miniature
     means = {row: values.mean(axis=0) for row, values in measured.items()}
+    record_figure(
+        "72-model miniature",
+        n=len(game(2).ids),
+        targets=len(is_member),
+        accuracies={part: float(value) for part, value in accuracies.items()},
+        metrics=METRICS,
+        means={f"{name}, {k} shadows": values.round(4).tolist() for (name, k), values in means.items()},
+        standard_errors={
+            f"{name}, {k} shadows": (values.std(axis=0, ddof=1) / len(values) ** 0.5).round(4).tolist()
+            for (name, k), values in measured.items()
+        },
+    )
     assert accuracies["train"] > 0.99
     assert 0.55 < accuracies["outside"] < 0.7
     assert means["loss", 0][0] > 0.75

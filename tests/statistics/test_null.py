@@ -66,7 +66,7 @@ def test_false_claims_in_small():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("targets", [1, 2, 8, 16])
-def test_false_claims_and_chance_in_the_interval(targets):
+def test_false_claims_and_chance_in_the_interval(targets, record_figure):
     """400 audits of 400 records: the exact one-sided 95 % test must not find a rate of false claims above 5 %."""
     repetitions = 400
     claimed, held, width, p_values = claims(targets, n=400, repetitions=repetitions)
@@ -74,6 +74,17 @@ def test_false_claims_and_chance_in_the_interval(targets):
     print(
         f"\n{targets} targets: {claimed}/{repetitions} false claims, 0.5 in {held} intervals, mean width {width:.4f}, "
         f"p <= 0.025 in {small[0]} (AUC), {small[1]} (TPR)"
+    )
+    record_figure(
+        "audits without leakage",
+        targets=targets,
+        n=400,
+        repetitions=repetitions,
+        false_claims=claimed,
+        chance_in_interval=held,
+        mean_width=round(width, 5),
+        p_auc_at_most_0_025=int(small[0]),
+        p_tpr_at_most_0_025=int(small[1]),
     )
     assert claimed <= 0.05 * repetitions
     assert binomtest(claimed, repetitions, 0.05, alternative="greater").pvalue > 0.05

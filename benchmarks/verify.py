@@ -1,0 +1,57 @@
+"""The slow tests, and the figures that they record, in one JSON; `make verify`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+from machine import cores, hardware
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def outcomes(junit):
+    """One row per test: name, outcome, seconds."""
+    rows = []
+    for test in ElementTree.parse(junit).iter("testcase"):
+        bad = next((child.tag for child in test if child.tag in ("failure", "error", "skipped")), "passed")
+        name = f"{test.get('classname')}::{test.get('name')}"
+        rows.append({"test": name, "outcome": bad, "seconds": float(test.get("time", "nan"))})
+    return sorted(rows, key=lambda row: row["test"])
+
+
+def main():
+    """Run pytest on what is marked slow and collect."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", metavar="EXPR", help="pytest's -k")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "verify.json")
+    asked = parser.parse_args()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        junit, figures = Path(name) / "junit.xml", Path(name) / "figures.jsonl"
+        figures.touch()
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "-n", str(cores()), f"--junitxml={junit}"]
+        command += ["-k", asked.only] if asked.only else []
+        code = subprocess.run(command, cwd=ROOT, env={**os.environ, "DOSIMETER_FIGURES": str(figures)}).returncode
+        found = {
+            "machine": hardware() | {"threads": int(os.environ.get("OMP_NUM_THREADS", 1))},
+            "only": asked.only,
+            "seconds": time.perf_counter() - start,
+            "passed": code == 0,
+            "tests": outcomes(junit) if junit.exists() else [],
+            "figures": sorted(map(json.loads, figures.read_text().splitlines()), key=lambda row: row["test"]),
+        }
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The user's own training: what `fit(model, dataset, seed)` is given, and what it must give back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dosimeter.chain import Link, call_user
+from dosimeter.errors import TrainingError
+from dosimeter.training import seeded
+
+
+class Records(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+    """Training records as a user's `fit` gets them: a PyTorch data set, and its tensors as attributes.
+
+    Attributes:
+        inputs: `[n ...]`, float.
+        labels: `[n]`, int64.
+    """
+
+    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+        self.inputs, self.labels = inputs, labels
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
+        return self.inputs[index], self.labels[index]
+
+
+def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:
+    """Call the user's `fit` and check what it gives."""
+    with seeded(seed):
+        trained = call_user(str(link.fit), model, records, seed)
+    if not isinstance(trained, nn.Module):
+        raise TrainingError(
+            f"fit {link.fit!r}: must return the trained torch.nn.Module, got {type(trained).__name__}: end it with "
+            f"`return model`"
+        )
+    bad = [name for name, tensor in trained.state_dict().items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        raise TrainingError(
+            f"fit {link.fit!r}: weights must be finite, got NaN or infinity in {bad[0]!r} with seed {seed}: lower the "
+            f"learning rate"
+        )
+    return trained

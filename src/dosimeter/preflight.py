@@ -1,0 +1,115 @@
+"""What can be tried without training: the device, the user's code, each stage's model on two records."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from dosimeter._impossible import is_file
+from dosimeter._resolve import one_line, quoted, resolve
+from dosimeter.chain import Link, build_chain, check_output, check_training, parts_of
+from dosimeter.data import Dataset
+from dosimeter.errors import AuditError, ConfigError
+from dosimeter.models import as_float
+
+logger = logging.getLogger(__name__)
+
+
+class Together:
+    """Collects the problems of several checks; each check is one `with` block, ended by its first error."""
+
+    def __init__(self) -> None:
+        self.errors: list[AuditError] = []
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, AuditError):
+            self.errors.append(error)
+            return True
+        return False
+
+    def tell(self) -> None:
+        """Raise what was collected, as one error."""
+        if self.errors:
+            kinds = {type(error) for error in self.errors}
+            kind = kinds.pop() if len(kinds) == 1 else AuditError
+            raise kind(*dict.fromkeys(line for error in self.errors for line in error.problems))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there, or that computes nothing ("meta")."""
+    problem = f"--device: must be cpu, or an accelerator that PyTorch can use here, got {quoted(device)}: use cpu"
+    if device.startswith("cpu") and device != "cpu":
+        raise ConfigError(problem)
+    try:
+        float(torch.zeros(1, device=torch.device(device)))
+    except Exception as error:  # PyTorch raises many kinds, by device
+        raise ConfigError(problem) from error
+
+
+def check_sources(link: Link) -> None:
+    """Find the user's code now, so that its errors come before training, and see that `fit` takes its arguments."""
+    try:
+        _ = link.sources
+    except AuditError as error:
+        raise ConfigError(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
+    if link.fit is not None:
+        try:
+            inspect.signature(resolve(link.fit)).bind(None, None, 0)
+        except TypeError as error:
+            raise ConfigError(
+                f"stage {link.name!r}, fit: {link.fit} must take (model, dataset, seed), got {one_line(error)}: "
+                "change it"
+            ) from error
+        except ValueError:
+            logger.debug("%s: has no signature to check", link.fit)
+
+
+def try_models(
+    links: Sequence[Link], data: Sequence[Dataset | None], *, at_risk: int, members: int, together: Together
+) -> None:
+    """Build each stage's model and run it on two records in evaluation and in training, so that errors come now.
+
+    Args:
+        links: the chain.
+        data: of each stage, None for a given one.
+        at_risk: index of the stage at risk.
+        members: records that each of its models trains on.
+        together: collects what is wrong.
+    """
+    chain = tuple(links)
+    for index, link in enumerate(chain):
+        own = next(one for one in data[index:] if one is not None)
+        example = as_float(torch.from_numpy(own.inputs[:2].copy()))
+        with together:
+            if link.weights and ":" in str(link.model) and not is_file(Path(link.weights)):
+                _check_weights(link)
+            model = build_chain(chain, index, 0, None)
+            parts = parts_of(chain, index, model)
+            check_output(model, link, example)
+            if data[index] is not None and link.fit is None:
+                records = members if index == at_risk else len(own)
+                smallest = min(records % link.hyperparameters.batch_size or link.hyperparameters.batch_size, 2)
+                with torch.no_grad():
+                    inner = example if parts.frozen is None else parts.frozen.eval()(example)
+                check_training(parts.trained, link, inner[:smallest])
+            continue
+        break  # later stages start from this one
+
+
+def _check_weights(link: Link) -> None:
+    """Refuse weights that are neither a file nor anything that the user's builder takes."""
+    try:
+        parameters = inspect.signature(resolve(str(link.model))).parameters.values()
+    except ValueError:
+        return
+    if not any(one.name == "weights" or one.kind is one.VAR_KEYWORD for one in parameters):
+        raise ConfigError(
+            f"stage {link.name!r}, weights: no such file, and {link.model} takes no `weights`, got "
+            f"{quoted(link.weights)}: correct the path"
+        )

@@ -1,0 +1,27 @@
+"""What all tests share: one thread for each of pytest's processes, and the record of measured figures."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything loads PyTorch: its threads spin while they wait, which under `pytest -n 2` costs more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def record_figure(request):
+    """Call `record_figure(name, **values)` to keep what a slow test measured.
+
+    A JSON line is appended to the file that the environment variable DOSIMETER_FIGURES names; without it, nothing is
+    kept. `benchmarks/verify.py` collects the lines.
+    """
+
+    def record(name, **values):
+        if file := os.environ.get("DOSIMETER_FIGURES"):
+            line = json.dumps({"test": request.node.nodeid, "figure": name, **values})
+            with Path(file).open("a", encoding="utf-8") as lines:
+                lines.write(line + "\n")
+
+    return record

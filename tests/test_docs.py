@@ -1,0 +1,214 @@
+"""What the pages say is there: links, commands, keys, checks, and the attack that CONTRIBUTING shows."""
+
+import dataclasses
+import json
+import re
+import shlex
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from contracts.synthetic import fleet
+from oracles import auc
+
+from dosimeter import config, validity
+from dosimeter.attacks import ATTACKS
+from dosimeter.cli import app
+from dosimeter.config import Report, Stage, Threat
+from dosimeter.data import DATASETS, Options
+from dosimeter.models import ARCHITECTURES
+from dosimeter.report import schema
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+]
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+REGISTRIES = ("pypi", "pythonhosted", "anaconda", "conda-forge", "devpi", "download.pytorch")
+PLACES = ("/tmp", "/work", "/root", "/home", "/mnt", "localhost")
+
+
+def prose(text):
+    """A page without its code blocks."""
+    return FENCE.sub("", text)
+
+
+def anchors(text):
+    """What headings are called in links."""
+    titles = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def table(text, heading):
+    """Rows of the tables below a heading: first cell without backticks to the other cells."""
+    part = re.split(rf"^#+ {re.escape(heading)}\n", text, maxsplit=1, flags=re.MULTILINE)[1]
+    part = re.split(r"^#+ ", part, maxsplit=1, flags=re.MULTILINE)[0]
+    rows = [[cell.strip() for cell in line.strip("|\n ").split(" | ")] for line in part.splitlines() if "|" in line]
+    return {name: row[1:] for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+def commands(text):
+    """Every `dosimeter ...` on a page, in code blocks and in running text."""
+    blocks = [line for kind, block in FENCE.findall(text) if kind == "bash" for line in block.splitlines()]
+    spans = re.findall(r"`([^`\n]+)`", prose(text))
+    for line in [*blocks, *spans]:
+        words = shlex.split(line, comments=True)
+        if words and words[0].split("/")[-1] == "dosimeter" and len(words) > 1:
+            yield words[1:]
+
+
+@every_page
+def test_links_resolve(page):
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(text)):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{page.name}: {target}"
+        assert there.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(there.read_text("utf-8")), f"{page.name}: {target}"
+
+
+def test_every_page_is_on_the_map():
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    assert all(f"]({page.name})" in index for page in ROOT.glob("docs/*.md") if page.name != "index.md")
+
+
+@every_page
+def test_commands_name_verbs_and_options_that_exist(page):
+    verbs = typer.main.get_command(app).commands
+    for verb, *rest in commands(page.read_text("utf-8")):
+        assert verb in verbs, f"{page.name}: dosimeter {verb}"
+        known = {name for parameter in verbs[verb].params for name in parameter.opts} | {"--help"}
+        assert {word for word in rest if word.startswith("-")} <= known, f"{page.name}: dosimeter {verb} {rest}"
+
+
+@every_page
+def test_make_targets_exist(page):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"(?:^|`)make (\w+)", page.read_text("utf-8"), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
+
+
+def test_every_verb_is_in_the_readme():
+    table_of_verbs = (ROOT / "README.md").read_text("utf-8")
+    assert all(f"| `dosimeter {verb}` |" in table_of_verbs for verb in typer.main.get_command(app).commands)
+
+
+@every_page
+def test_no_place_or_host_of_one_machine(page):
+    text = page.read_text("utf-8").lower()
+    assert not [word for word in (*REGISTRIES, *PLACES) if word in text]
+
+
+def as_toml(value):
+    """A default as an audit file would have it."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+@pytest.mark.parametrize(("model", "heading"), [(Stage, "`[[stage]]`"), (Threat, "`[threat]`"), (Report, "`[report]`")])
+def test_every_key_is_documented_with_its_default(model, heading):
+    rows = table((ROOT / "docs" / "audit-file.md").read_text("utf-8"), heading)
+    assert set(rows) == set(model.model_fields)
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if field.is_required():
+            assert rows[name][1] == "required"
+        elif default is None:
+            assert rows[name][1][0] != "`", f"{heading} {name}: the default is none"
+        else:
+            assert rows[name][1] == f"`{as_toml(default)}`", f"{heading} {name}"
+
+
+def test_keys_outside_tables_are_documented():
+    page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
+    rows = table(page, "Keys outside tables")
+    assert set(rows) == set(config.Top.model_fields) - {"stage", "threat", "attack", "report"}
+    assert rows["seed"][1] == f"`{config.Top.model_fields['seed'].default}`"
+
+
+def test_every_attack_and_setting_is_documented_with_its_default():
+    page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
+    for name, kind in ATTACKS.items():
+        assert f"`{name}`" in page
+        assert f"\n## `{name}`" in (ROOT / "docs" / "attacks.md").read_text("utf-8") or kind.control
+        fields = [field for field in dataclasses.fields(kind) if field.init]
+        rows = table(page, f"`{name}`") if fields else {}
+        assert set(rows) == {field.name for field in fields}
+        for field in fields:
+            if field.default is not None:
+                assert rows[field.name][1] == f"`{as_toml(field.default)}`"
+
+
+def test_the_audit_file_of_the_page_is_valid(tmp_path):
+    page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
+    (block,) = [block for kind, block in FENCE.findall(page) if kind == "toml"]
+    audit = config.parse(tomllib.loads(block), base=tmp_path)
+    assert [row.id for row in audit.attacks] == ["lira online", "count"]
+
+
+def test_data_and_models_are_documented():
+    data, audit_file = ((ROOT / "docs" / name).read_text("utf-8") for name in ("data.md", "audit-file.md"))
+    assert [name for name in DATASETS if f"`{name}`" not in data] == []
+    assert [field.name for field in dataclasses.fields(Options) if f"`{field.name}`" not in data] == []
+    assert [name for name in ARCHITECTURES if f"`{name}`" not in audit_file] == []
+
+
+def test_every_field_of_the_result_is_documented():
+    page = (ROOT / "docs" / "results.md").read_text("utf-8")
+    published = schema.result_schema()
+    keys = set(published["properties"])
+    for node in published["$defs"].values():
+        keys |= set(node.get("properties", {}))
+    assert {key for key in keys if f"`{key}`" not in page} == set()
+    assert (ROOT / re.search(r"`(src/\S+schema.json)`", page)[1]).is_file()
+
+
+def test_every_check_is_documented():
+    page = (ROOT / "docs" / "pitfalls.md").read_text("utf-8")
+    ids = set(re.findall(r'"([PN]\d+)"', Path(validity.__file__).read_text("utf-8")))
+    rows = set(re.findall(r"^\| ([PN]\d+) \|", page, re.MULTILINE))
+    assert ids <= rows
+    assert {f"P{number}" for number in range(1, 19)} <= rows
+    assert all(f"**{one}.**" in page for one in ids)
+
+
+def test_pictures_are_small():
+    for picture in ROOT.glob("docs/img/*"):
+        assert picture.stat().st_size < 300_000
+
+
+def test_files_that_contributing_names_exist():
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    for name in re.findall(r"`([\w./]+\.(?:py|json|md))`", page):
+        if "NAME" in name or name.endswith("difficulty.py") or name == "result.json":
+            continue
+        assert (ROOT / name).is_file() or (ROOT / "src" / "dosimeter" / name).is_file(), name
+
+
+def test_the_attack_of_contributing_works(monkeypatch):
+    (block,) = [
+        block for kind, block in FENCE.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8")) if kind == "python"
+    ]
+    module = types.ModuleType("difficulty")
+    monkeypatch.setitem(sys.modules, "difficulty", module)
+    exec(compile(block, "CONTRIBUTING.md", "exec"), module.__dict__)
+    row = {"name": "difficulty:Difficulty"}
+    stage = {"name": "train", "data": "digits", "model": "linear"}
+    audit = config.parse({"stage": [stage], "attack": [row]}, base=ROOT)
+    attack = audit.attacks[0].attack
+    for leakage in (0.0, 2.0):
+        game, truth = fleet(0, leakage=leakage, n_records=1000, n_views=2)
+        scores = attack.run(game, np.random.default_rng(0))
+        assert scores.values.shape == (2, 1000)
+        for values, is_member in zip(scores.values, truth.is_member, strict=True):
+            found = auc(values, is_member)
+            assert found > 0.6 if leakage else abs(found - 0.5) < 0.09

@@ -1,0 +1,140 @@
+"""The package's doors: exported names, import direction, sizes, help texts, and quick imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import dosimeter
+from dosimeter.cli import main
+
+ROOT = Path(dosimeter.__file__).parent
+LAYERS = Path(__file__).parent.parent / "docs" / "design" / "0001-spine.md"
+FILES = sorted(path for path in ROOT.rglob("*.py") if "demos" not in path.parts)
+VERBS = ["demo", "init", "plan", "run", "measure", "report", "list"]
+
+
+def layers() -> dict[str, int]:
+    """Module, or package, to the number of its layer, as the design page lists them."""
+    part = LAYERS.read_text().split("## Layers")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", part, re.M)
+    return {name: int(number) for number, names in rows for name in re.findall(r"`([\w.]+)`", names)}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def layer_of(module: str, table: dict[str, int]) -> int:
+    """The layer of a module, or of the nearest package above it."""
+    name = module
+    while name not in table:
+        assert "." in name, f"{module} stands in no layer of {LAYERS}"
+        name = name.rpartition(".")[0]
+    return table[name]
+
+
+def imports(path: Path) -> set[str]:
+    """Our modules that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dosimeter":
+            inner = str(node.module).partition(".")[2]
+            for alias in node.names:
+                whole = f"{inner}.{alias.name}".strip(".")
+                file = ROOT / whole.replace(".", "/")
+                found.add(whole if file.is_dir() or file.with_suffix(".py").is_file() else inner)
+        elif isinstance(node, ast.Import):
+            found |= {a.name.partition(".")[2] for a in node.names if a.name.startswith("dosimeter.")}
+    return found - {""}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if module_of(p) != "__init__"], ids=module_of)
+def test_a_module_imports_from_lower_or_its_own_layer(path):
+    table = layers()
+    own = layer_of(module_of(path), table)
+    wrong = [one for one in imports(path) if layer_of(one, table) > own]
+    assert not wrong, f"{module_of(path)} (layer {own}) imports {wrong}"
+
+
+def test_every_layer_names_modules_that_exist():
+    known = {module_of(path) for path in FILES}
+    assert set(layers()) <= known
+
+
+def test_within_a_layer_no_two_modules_import_each_other():
+    graph = {module_of(path): imports(path) for path in FILES if module_of(path) != "__init__"}
+    both = [(a, b) for a, found in graph.items() for b in found if a < b and a in graph.get(b, set())]
+    assert both in ([], [("data", "data.reference")])  # the reference reads the table of names when it is called
+
+
+def test_only_the_runners_import_ray():
+    for path in FILES:
+        roots = {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(path.read_text()))
+            for name in (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        assert "ray" not in roots or path.name == "runners.py", path
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_files_and_functions_are_short_or_say_why(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 400 or any("longer than 400 lines" in line for line in lines)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert length <= 50 or "long because" in "\n".join(lines[node.lineno - 3 : body[0].lineno]), node.name
+
+
+def test_exported_names_are_there():
+    assert sorted(dosimeter.__all__, key=str.lower) == sorted(dosimeter.__all__, key=str.lower)
+    for name in dosimeter.__all__:
+        assert getattr(dosimeter, name) is not None
+        assert name in dir(dosimeter)
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        _ = dosimeter.nope
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *[[verb, "--help"] for verb in VERBS]], ids=lambda a: a[0])
+def test_every_help_has_an_example(arguments, capsys):
+    assert main(arguments) == 0
+    assert "Example: dosimeter " in capsys.readouterr().out
+
+
+def quick(code: str) -> float:
+    """Seconds that a statement takes in a fresh interpreter that must not load what is heavy; the best of three."""
+    heavy = ("torch", "ray", "transformers", "torchvision", "numpy", "pydantic", "matplotlib", "sklearn")
+    check = f"import sys; code = [{code}]; sys.exit(sum(name in sys.modules for name in {heavy}))"
+    times = []
+    for _ in range(3):
+        start = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        times.append(time.monotonic() - start)
+        if times[-1] < 1:
+            break
+    return min(times)
+
+
+def test_importing_is_quick_and_light():
+    assert quick("__import__('dosimeter')") < 1
+
+
+def test_help_is_quick_and_light():
+    assert quick("__import__('dosimeter.cli').cli.main(['--help'])") < 1
+    assert quick("__import__('dosimeter.cli').cli.main(['run', '--help'])") < 1

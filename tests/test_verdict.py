@@ -48,9 +48,7 @@ def test_one_target_is_said_to_be_this_model_only(headline):
 
 
 def test_a_leak_that_shows_only_in_the_ranking_is_told_so(headline):
-    pair = RatePair(
-        tpr=estimate(0.0, 0.0, 0.02), fpr=estimate(0.001, 0.0, 0.01), difference=estimate(0.0, -0.01, 0.02)
-    )
+    pair = RatePair(tpr=estimate(0.0, 0.0, 0.02), fpr=estimate(0.001, 0.0, 0.01), difference=estimate(0.0, -0.01, 0.02))
     told = verdict.shown(dataclasses.replace(headline, pair=pair))
     assert "named none" in told[0]
     assert "could be chance (0 to 4 of 180" in told[1]

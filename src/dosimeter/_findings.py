@@ -69,7 +69,8 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
     """
     found = []
     for item in error.errors(include_url=False):
-        if item["type"] == "literal_error" and isinstance(item["input"], tuple):
+        last = str(item["loc"][-1]) if item["loc"] else ""
+        if last.startswith("literal[") and isinstance(item["input"], tuple):
             continue  # the other branch of the union tells more
         own = [part for part in item["loc"] if not _branch(part)]
         path = _path(place, own)

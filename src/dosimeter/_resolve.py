@@ -49,7 +49,7 @@ class _Home:
 
     folder: str = ""
     added: bool = False
-    modules: set[str] = field(default_factory=set)
+    modules: dict[str, str] = field(default_factory=dict)  # to the SHA-256 of the source that was imported
 
 
 _home = _Home()
@@ -58,19 +58,21 @@ _home = _Home()
 def import_from(folder: Path) -> None:
     """Let user modules be found in the folder of an audit file, first of all.
 
-    Modules of the same name from another audit's folder are forgotten: two audits may each have their `recipe.py`.
+    Modules from another audit's folder are forgotten, since two audits may each have their `recipe.py`, and so are
+    modules whose source has changed, since keys are made of the source.
 
     Args:
         folder: of the audit file.
     """
     own = str(folder.resolve())
-    if own == _home.folder and own in sys.path:
+    same = own == _home.folder and own in sys.path
+    if same and all(_digest(_file_of(name)) == digest for name, digest in _home.modules.items()):
         return
     for name in _home.modules:
         sys.modules.pop(name, None)
     if _home.added and _home.folder in sys.path:
         sys.path.remove(_home.folder)
-    _home.folder, _home.added, _home.modules = own, own not in sys.path, set()
+    _home.folder, _home.added, _home.modules = own, own not in sys.path, {}
     if _home.added:
         sys.path.insert(0, own)
     importlib.invalidate_caches()
@@ -78,13 +80,22 @@ def import_from(folder: Path) -> None:
 
 def _import(name: str) -> ModuleType:
     """Import a module and remember what came from the audit file's folder."""
-    before = set(sys.modules)
+    before, quiet = set(sys.modules), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # bytecode is trusted by size and second; a file may change twice within one
     try:
         return importlib.import_module(name)
     finally:
-        inside = _home.folder + os.sep
-        new = {one for one in sys.modules.keys() - before if _file_of(one).startswith(inside)}
-        _home.modules |= new if _home.folder else set()
+        sys.dont_write_bytecode = quiet
+        if _home.folder:
+            new = [one for one in sys.modules.keys() - before if _file_of(one).startswith(_home.folder + os.sep)]
+            _home.modules |= {one: _digest(_file_of(one)) for one in new}
+
+
+def _digest(file: str) -> str:
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _file_of(name: str) -> str:

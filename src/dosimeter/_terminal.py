@@ -70,7 +70,7 @@ def _plain_lines() -> Progress:
     return advance
 
 
-def _bytes(count: float) -> str:
+def _bytes(count: int | float) -> str:
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"

@@ -43,16 +43,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on s
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no sentences.")]
 
 
+def _version(wanted: bool) -> None:
+    """Print the version and stop; called before the verb is looked for."""
+    if wanted:
+        typer.echo(f"dosimeter {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each stage.")] = False,
 ) -> None:
     """Measure who could learn what about whose data from a trained model."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
-    if version:
-        typer.echo(f"dosimeter {__version__}")
-        raise typer.Exit
 
 
 @app.command(epilog="Example: dosimeter demo --quick")

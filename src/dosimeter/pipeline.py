@@ -12,6 +12,8 @@ import os
 import platform
 import subprocess
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -302,13 +304,11 @@ def load_material(folder: Path) -> Material:
         raise StoreError(f"{folder}: holds no finished run (no run.json): `dosimeter run` makes or finishes one")
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        with np.load(folder / "truth" / "truth.npz", allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = _arrays(folder / "truth" / "truth.npz")
         evidence = {}
         for index, listed in enumerate(summary["attacks"]):
             if listed["status"] == "ok":
-                with np.load(folder / "evidence" / f"{index:02d}.npz", allow_pickle=False) as file:
-                    evidence[str(listed["id"])] = Evidence(**{name: file[name] for name in file.files})
+                evidence[str(listed["id"])] = Evidence(**_arrays(folder / "evidence" / f"{index:02d}.npz"))
         return Material(
             summary=summary,
             truth=Truth(arrays["ids"], arrays["member"], arrays["record"]),
@@ -319,8 +319,14 @@ def load_material(folder: Path) -> Material:
             test_correct=arrays.get("test_correct"),
             saturation=Gate(**summary["saturation"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an npz, read whole; the file is closed even if it is damaged."""
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -364,4 +370,7 @@ def _write_scores(path: Path, material: Material) -> None:
 
 def report(folder: Path) -> Path:
     """Write `report.html` anew from `result.json`; computes nothing."""
-    return write_report(folder)
+    try:
+        return write_report(folder)
+    except StoreError as error:
+        raise StoreError(*[f"{folder}: {problem}" for problem in error.problems]) from error

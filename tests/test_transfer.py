@@ -1,0 +1,53 @@
+"""What each transfer method trains."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from dosimeter.errors import TrainingError
+from dosimeter.models import convnet, mlp
+from dosimeter.transfer import divide, with_new_head
+
+ROWS = [
+    ("scratch", 1, 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3),
+    ("full", 1, 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3),
+    ("last-k", 2, 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3),
+    ("last-k", 1, 8 * 8 + 8 + 8 * 3 + 3),
+    ("head", 1, 8 * 3 + 3),
+]
+
+
+@pytest.mark.parametrize(("method", "last_k", "trained"), ROWS)
+def test_trainable_parameters(method, last_k, trained):
+    model = mlp((4,), 3, width=8, depth=2).eval()
+    x = torch.rand(5, 4)
+    before = model(x)
+    parts = divide(model, method, last_k)
+    assert sum(p.numel() for p in parts.trained.parameters() if p.requires_grad) == trained
+    assert (parts.frozen is None) == (method in ("scratch", "full"))
+    inner = x if parts.frozen is None else parts.frozen(x)
+    torch.testing.assert_close(parts.trained(inner), before)
+    if parts.frozen is not None:
+        assert not any(p.requires_grad for p in parts.frozen.parameters())
+
+
+def test_batch_normalisation_in_the_prefix_stays():
+    parts = divide(convnet((1, 8, 8), 3, widths=(8, 8)).train(), "head")
+    before = {name: tensor.clone() for name, tensor in parts.frozen.state_dict().items()}
+    parts.frozen(torch.rand(4, 1, 8, 8))
+    assert all(bool((before[name] == tensor).all()) for name, tensor in parts.frozen.state_dict().items())
+
+
+def test_more_blocks_than_there_are():
+    with pytest.raises(TrainingError, match=r"last_k must be at most 2, .* got 3"):
+        divide(mlp((4,), 3, depth=2), "last-k", 3)
+
+
+@pytest.mark.parametrize("model", [mlp((4,), 3), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3, bias=False))])
+def test_a_new_head(model):
+    bias = model[-1].bias is not None if isinstance(model, nn.Sequential) else True
+    assert with_new_head(model, 9)(torch.rand(2, 4)).shape == (2, 9)
+    if isinstance(model, nn.Sequential):
+        assert (model[-1].bias is not None) == bias

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 from torch import nn
@@ -86,3 +88,17 @@ def test_a_model_that_cannot_be_trained():
     with pytest.raises(TrainingError, match="must have parameters to train"):
         check_training(nn.Flatten(), LINK, torch.zeros(2, 4))
     check_training(nn.Sequential(nn.BatchNorm1d(4)), LINK, torch.zeros(2, 4))
+
+
+def test_a_namesake_that_is_loaded_already_is_not_used(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "namesake.py").write_text("def go(): return 'a'\n")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "namesake.py").write_text("def go(): return 'b'\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "a"))
+    importlib.import_module("namesake")
+    import_from(tmp_path / "b")
+    assert call_user("namesake:go") == "b"
+    (tmp_path / "b" / "namesake.py").write_text("def go(): return 'c'\n")
+    import_from(tmp_path / "b")
+    assert call_user("namesake:go") == "c"

@@ -14,6 +14,7 @@ import pytest
 import typer
 from contracts.synthetic import fleet
 from oracles import auc
+from pydantic import BaseModel
 
 from dosimeter import config, validity
 from dosimeter.attacks import ATTACKS
@@ -120,6 +121,8 @@ def test_every_key_is_documented_with_its_default(model, heading):
     assert set(rows) == set(model.model_fields)
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            default = {}  # a table whose keys have their own page
         if field.is_required():
             assert rows[name][1] == "required"
         elif default is None:

@@ -77,12 +77,20 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
         if item["type"] == "extra_forbidden":
             if not path.isprintable() or len(path) > 600:
                 continue  # `scan` tells
-            found.append((path, f": unknown key, {suggest(str(own[-1])[:100], keys)}"))
+            found.append((path, f": unknown key, {suggest(str(own[-1])[:100], _keys(keys, own[:-1]))}"))
         elif item["type"] == "missing":
             found.append((path, ": is required and missing: add it"))
         else:
             found.append((path, _line(item, double=bool(own) and own[0] in tables)))
     return found
+
+
+def _keys(keys: Iterable[str], tables: Sequence[str | int]) -> Iterable[str]:
+    """The keys of a table within a table, given the fields of the outer one."""
+    for name in tables:
+        inner = keys[name].annotation if isinstance(keys, Mapping) and name in keys else None
+        keys = getattr(inner, "model_fields", keys)
+    return keys
 
 
 def _branch(part: str | int) -> bool:

@@ -80,6 +80,7 @@ def import_from(folder: Path) -> None:
 
 def _import(name: str) -> ModuleType:
     """Import a module and remember what came from the audit file's folder."""
+    _forget_namesake(name.partition(".")[0])
     before, quiet = set(sys.modules), sys.dont_write_bytecode
     sys.dont_write_bytecode = True  # bytecode is trusted by size and second; a file may change twice within one
     try:
@@ -89,6 +90,18 @@ def _import(name: str) -> ModuleType:
         if _home.folder:
             new = [one for one in sys.modules.keys() - before if _file_of(one).startswith(_home.folder + os.sep)]
             _home.modules |= {one: _digest(_file_of(one)) for one in new}
+
+
+def _forget_namesake(top: str) -> None:
+    """Forget a loaded module of this name that is not the one in the audit file's folder."""
+    files = (Path(_home.folder, f"{top}.py"), Path(_home.folder, top, "__init__.py"))
+    own = bool(_home.folder) and any(file.is_file() for file in files)
+    if own and top in sys.modules and top not in sys.stdlib_module_names:
+        if not _file_of(top).startswith(_home.folder + os.sep):
+            for name in [one for one in sys.modules if one == top or one.startswith(top + ".")]:
+                del sys.modules[name]
+        else:
+            _home.modules.setdefault(top, _digest(_file_of(top)))
 
 
 def _digest(file: str) -> str:

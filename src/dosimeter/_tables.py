@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dosimeter.data.options import Options
 from dosimeter.games import Access
 from dosimeter.training import Hyperparameters
 from dosimeter.transfer import Method
@@ -23,6 +24,25 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class DataOptions(Table):
+    """How to read a stage's data; the keys of `dosimeter.data.Options`, which documents them."""
+
+    classes: tuple[str, ...] | None = Field(default=None, min_length=2)
+    label: Reference = "label"
+    id: Reference | None = None
+    person: Reference | None = None
+    group: Reference | None = None
+    inputs: Reference | None = None
+    split: Reference | None = None
+    size: tuple[int, int] | None = None
+    noun: str | None = Field(default=None, min_length=1, max_length=40)
+
+    @property
+    def options(self) -> Options:
+        """What a data source takes."""
+        return Options(**self.model_dump())
+
+
 class Stage(Table):
     """One stage of the chain: data, model, how it starts from its parent, how it is trained.
 
@@ -32,6 +52,7 @@ class Stage(Table):
     name: str = Field(pattern=NAME)
     data: Reference | None = None
     rows: str | None = None
+    data_options: DataOptions = DataOptions()
     test: Reference | None = None
     test_rows: str | None = None
     model: Reference | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Set
@@ -279,6 +280,7 @@ def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: 
             "last_k": link.last_k,
             "device": device,
             "torch": torch_version(),
+            "code": own_code("models", "transfer", "chain"),
         }
     )
 
@@ -299,6 +301,19 @@ def module_hash(name: str) -> str:
 def torch_version() -> str:
     """The release of PyTorch, without its build tag: part of every key."""
     return str(torch.__version__).split("+")[0]
+
+
+@functools.cache
+def own_code(*modules: str) -> str:
+    """SHA-256 over our own modules that decide what an entry holds, so that another version trains anew.
+
+    Args:
+        modules: file names in this package, without suffix.
+    """
+    digest = hashlib.sha256()
+    for name in modules:
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:24]
 
 
 def rows_hash(array: Any) -> str:

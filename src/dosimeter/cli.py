@@ -43,11 +43,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on s
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no sentences.")]
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     """Print the version and stop; called before the verb is looked for."""
     if wanted:
         typer.echo(f"dosimeter {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

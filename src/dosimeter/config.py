@@ -78,6 +78,17 @@ class Audit:
     report: Report
     base: Path
 
+    def settings(self) -> dict[str, Any]:
+        """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "stage": [stage.model_dump(mode="json") for stage in self.stages],
+            "threat": self.threat.model_dump(mode="json"),
+            "attack": [{"id": row.id, "name": row.name, **row.settings} for row in self.attacks],
+            "report": self.report.model_dump(mode="json"),
+        }
+
     @property
     def at_risk(self) -> int:
         """Index of the stage at risk."""

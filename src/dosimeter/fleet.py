@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dosimeter._fit import Records, user_fit
 from dosimeter._resolve import describe
 from dosimeter._seeds import generator, seed_for
-from dosimeter.chain import Link, build_chain, load_state, parts_of, rows_hash, torch_version
+from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash, torch_version
 from dosimeter.errors import AuditError, ConfigError, StoreError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
@@ -319,6 +319,7 @@ class PackJob:
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
+            "code": own_code("models", "transfer", "training", "chain", "fleet"),
         }
 
     @cached_property

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dosimeter.chain import build_chain, load_state, parts_of, rows_hash
+from dosimeter.chain import build_chain, load_state, own_code, parts_of, rows_hash
 from dosimeter.errors import TrainingError
 from dosimeter.fleet import FeatureJob, PackJob, apply_view, forward, load_features
 from dosimeter.games import Access, Array, MembershipGame, Population, Truth
@@ -102,6 +102,7 @@ class ObserveJob:
             "views": list(self.views),
             "signals": list(self.signals),
             "access": str(self.access.name),
+            "code": own_code("observe"),
             "test": self.test,
         }
 

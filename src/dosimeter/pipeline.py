@@ -31,7 +31,7 @@ from dosimeter.errors import StoreError
 from dosimeter.fleet import Job, ensure, membership_matrix
 from dosimeter.games import Array, Truth
 from dosimeter.observe import Observations, gather
-from dosimeter.planning import Plan, make_plan, refusal
+from dosimeter.planning import Plan, make_plan, refusal, require_attack
 from dosimeter.preparation import Prepared, prepare, save_data
 from dosimeter.report.render import write_report
 from dosimeter.results import Material, result, rounded, saturation_of
@@ -85,7 +85,9 @@ def run(
     started = time.time()
     prepared = prepare(audit, store=store or out.parent / STORE, device=device)
     check_folder(out, prepared.key)
+    require_attack(prepared)
     write_text(out / "audit_key", prepared.key + "\n")
+    write_text(out / "audit.json", json.dumps(audit.settings(), indent=1, sort_keys=True))
     seconds = train(prepared, workers=workers, progress=progress)
     start = time.perf_counter()
     attack(prepared, out, progress)
@@ -108,7 +110,8 @@ def check_folder(out: Path, key: str) -> None:
     marker = out / "audit_key"
     try:
         found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
-        other = found is None and out.exists() and (not out.is_dir() or any(out.iterdir()))
+        held = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else [out]
+        other = found is None and out.exists() and bool(held)  # drafts of an interrupted run begin with a dot
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{out}: must be a folder that can be read, got {type(error).__name__}: choose another --out"

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow
+from dosimeter.errors import AccessError
 from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
 from dosimeter.games import Access
 from dosimeter.models import as_float
@@ -117,6 +118,18 @@ def refusal(row: AttackRow, prepared: Prepared) -> str:
     return ""
 
 
+def require_attack(prepared: Prepared) -> None:
+    """Refuse a run in which nothing but controls could be run.
+
+    Raises:
+        AccessError: why each attack is refused, one line each.
+    """
+    refused = {row.id: refusal(row, prepared) for row in prepared.audit.attacks if not row.attack.control}
+    if all(refused.values()):
+        lines = [f"attack {name!r}: {reason}" for name, reason in refused.items()]
+        raise AccessError(*(lines or ["attack: at least one must be no control, got none: add a [[attack]] row"]))
+
+
 def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     """Plan a run; trains nothing beyond a probe of a few updates whose result is thrown away.
 
@@ -135,6 +148,9 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     parameters = _parameters(jobs.packs[0])
     seconds = _seconds(prepared, features, packs, queries, workers, prefix)
     notes = []
+    targets = prepared.audit.threat.targets
+    if 2 <= targets < 4:
+        notes.append(f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more")
     if seconds is None:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
     disk = _disk(prepared, width * RECORDS_PER_CHUNK * len(features), packs, parameters)

@@ -16,7 +16,7 @@ from dosimeter._resolve import import_from, quoted
 from dosimeter._seeds import seed_for
 from dosimeter.chain import Link, chain_key
 from dosimeter.config import Audit, Stage, draft, read
-from dosimeter.data import Dataset
+from dosimeter.data import Dataset, Options
 from dosimeter.errors import AuditError, ConfigError, DataError
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, Split, feature_jobs, membership_matrix, split_records
 from dosimeter.games import ThreatModel
@@ -134,7 +134,8 @@ def load_audit(path: Path) -> Audit:
         if stage is not None and not any(problem.startswith(told) for problem in problems):
             import_from(base)
             for key, rows in (("data", stage.rows), ("test", stage.test_rows)):
-                problems += _load(getattr(stage, key), rows, f"stage[{index}].{key}", found.seed, base)[1]
+                options, place = stage.data_options.options, f"stage[{index}].{key}"
+                problems += _load(getattr(stage, key), rows, options, place, found.seed, base)[1]
     raise ConfigError(*problems)
 
 
@@ -178,13 +179,13 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
 
 
 def _load(
-    reference: str | None, rows: str | None, key: str, seed: int, base: Path
+    reference: str | None, rows: str | None, options: Options, key: str, seed: int, base: Path
 ) -> tuple[Dataset | None, tuple[str, ...]]:
     """One data set, or what is wrong with it."""
     if reference is None:
         return None, ()
     try:
-        return doors.load(reference, rows=rows, seed=seed, base=base), ()
+        return doors.load(reference, rows=rows, seed=seed, base=base, options=options), ()
     except AuditError as error:
         return None, tuple(f"{key}: {line}" for line in error.problems)
     except MemoryError:
@@ -194,15 +195,15 @@ def _load(
 def _read(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
     """The data of all stages and the test data."""
 
-    def load(reference: str | None, rows: str | None, key: str) -> Dataset | None:
-        found, problems = _load(reference, rows, key, audit.seed, audit.base)
+    def load(reference: str | None, rows: str | None, stage: Stage, key: str) -> Dataset | None:
+        found, problems = _load(reference, rows, stage.data_options.options, key, audit.seed, audit.base)
         if problems:
             together.errors.append(DataError(*problems))
         return found
 
-    data = tuple(load(stage.data, stage.rows, f"stage[{i}].data") for i, stage in enumerate(audit.stages))
+    data = tuple(load(stage.data, stage.rows, stage, f"stage[{i}].data") for i, stage in enumerate(audit.stages))
     stage = audit.stages[audit.at_risk]
-    test, own = load(stage.test, stage.test_rows, f"stage[{audit.at_risk}].test"), data[audit.at_risk]
+    test, own = load(stage.test, stage.test_rows, stage, f"stage[{audit.at_risk}].test"), data[audit.at_risk]
     if (
         test is not None
         and own is not None

@@ -68,7 +68,7 @@ class Material:
     null_truth: Truth
     evidence: Mapping[str, Evidence]
     correct: Bool[Array, "t r"]
-    test_correct: Bool[Array, "t k"] | None
+    test_correct: Bool[Array, "t e"] | None
     saturation: validity.Gate
 
     @cached_property

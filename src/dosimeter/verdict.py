@@ -98,8 +98,8 @@ def shown(h: Headline) -> list[str]:
     if h.pair.difference.low is None or h.pair.difference.low <= 0:
         return [
             first,
-            f"So few accusations could be chance ({ends}); the leak shows in how he ranks: a used {h.noun} stands above "
-            f"an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded up to "
+            f"So few accusations could be chance ({ends}); the leak shows in how he ranks: a used {h.noun} stands "
+            f"above an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded up to "
             f"{h.auc.high:.0%}; guessing gives 50%.",
             _averaged(h),
         ]

@@ -102,7 +102,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if threat["population"]:
         holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
     trained = (
-        f"{words.count(threat['shadows'], 'shadow model')}, by the same recipe, each on a random half of the same records."
+        f"{words.count(threat['shadows'], 'shadow model')}, by the same recipe, each on a random half of them."
         if threat["shadows"]
         else "No shadow models."
     )

@@ -422,7 +422,7 @@ def test_damaged_entries_are_made_again_and_logged(copied, caplog):
 FILES = ["run.json", "truth/truth.npz", "evidence/00.npz", "result.json", "provenance.json", "audit_key"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\x00\xff" * 40, b"[]", b"{}", b"null", b"half"])
+@pytest.mark.parametrize("content", [None, b"", b"\x00\xff" * 40, b"[]", b"half"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_run_with_a_missing_or_damaged_file(name, content, copied, capsys):
     run = copied / "runs/audit"

@@ -197,6 +197,7 @@ def test_a_users_fit_gets_a_copy_of_the_parent(model, transfer, folder, capsys):
     assert main(["run", "audit.toml", "--workers", "1", "--quiet"]) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_users_fit_gives_the_same_in_two_processes(folder, capsys):
     main(["init"])
     Path("recipe.py").write_text(Path("recipe.py").read_text().replace("range(30)", "range(1)"))

@@ -211,7 +211,7 @@ def places(value):
             yield from places(item)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_change_is_accepted_or_told(data, tmp_path):
     table = copy.deepcopy(tomllib.loads(GOOD + ATTACK))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from audits import BASE, audit, table
 
+from dosimeter._tables import DataOptions
 from dosimeter.config import parse
+from dosimeter.data import Options
 from dosimeter.errors import AuditError, ConfigError, DataError
 from dosimeter.preparation import prepare
 
@@ -29,6 +33,25 @@ def test_the_key_moves_with_what_can_change_a_result(tmp_path):
     keys = [key(tmp_path, **change) for change in changes]
     assert len(set(keys)) == len(keys)
     assert key(tmp_path / "elsewhere") == keys[0]
+
+
+def test_data_options_say_how_a_table_is_read(tmp_path):
+    rows = ["number,segment,age,income"] + [f"c{i},{'ab'[i % 2]},{20 + i},{i * 0.5}" for i in range(40)]
+    (tmp_path / "customers.csv").write_text("\n".join(rows))
+    stage = {**table()["stage"][0], "data": "customers.csv", "data_options": {"label": "segment", "id": "number"}}
+    del stage["rows"]
+    raw = table(population=4) | {"stage": [stage]}
+    found = prepare(parse(raw, base=tmp_path), store=tmp_path / "store").at_risk
+    assert found.inputs.shape == (40, 2)
+    assert found.classes == ("a", "b")
+    assert found.ids[3] == "c3"
+    stage["data_options"] = {"labl": "segment"}
+    with pytest.raises(ConfigError, match=r"stage\[0\].data_options.labl: unknown key, did you mean 'label'"):
+        parse(raw, base=tmp_path)
+
+
+def test_the_keys_of_data_options_are_those_of_the_data_doors():
+    assert set(DataOptions.model_fields) == {field.name for field in dataclasses.fields(Options)}
 
 
 def test_a_model_is_shared_when_only_the_attack_changes(tmp_path):

@@ -33,7 +33,6 @@ from dosimeter.games import Array, Truth
 from dosimeter.observe import Observations, gather
 from dosimeter.planning import Plan, make_plan, refusal, require_attack
 from dosimeter.preparation import Prepared, prepare, save_data
-from dosimeter.report.render import write_report
 from dosimeter.results import Material, result, rounded, saturation_of
 from dosimeter.runners import make_runner
 from dosimeter.store import canonical, write_text, writing
@@ -96,7 +95,7 @@ def run(
     provenance = _provenance(prepared, started, seconds)
     write_text(out / "provenance.json", json.dumps(provenance, indent=1, sort_keys=True))
     progress("report", 0, 1)
-    path = write_report(out)
+    path = report(out)
     progress("report", 1, 1)
     return path
 
@@ -373,6 +372,8 @@ def _write_scores(path: Path, material: Material) -> None:
 
 def report(folder: Path) -> Path:
     """Write `report.html` anew from `result.json`; computes nothing."""
+    from dosimeter.report.render import write_report  # Matplotlib takes a second to load
+
     try:
         return write_report(folder)
     except StoreError as error:

@@ -6,6 +6,8 @@ candidates, so that outputs have all the structure of real training and no membe
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,9 @@ from dosimeter.results import result
 from dosimeter.training import Hyperparameters, train_heads
 
 
-def null_audits(repeats: int, *, shadows: int, targets: int, first: int = 0) -> tuple[int, int, int, list[float]]:
+def null_audits(
+    repeats: int, *, shadows: int, targets: int, first: int = 0, rows: Any = None
+) -> tuple[int, int, int, list[float]]:
     """Run audits of chance-level models.
 
     Returns:
@@ -27,7 +31,8 @@ def null_audits(repeats: int, *, shadows: int, targets: int, first: int = 0) -> 
     claims = withdrawn = covered = 0
     widths = []
     for seed in range(first, first + repeats):
-        found = result(material(*gaussian(seed, leakage=0.0, shadows=shadows, targets=targets), seed=seed))
+        fleet = gaussian(seed, leakage=0.0, shadows=shadows, targets=targets)
+        found = result(material(*fleet, seed=seed, rows=rows))
         claims += found["verdict"]["status"] == "shown"
         withdrawn += found["verdict"]["status"] == "withdrawn"
         chosen = found["verdict"]["attack"]
@@ -38,10 +43,10 @@ def null_audits(repeats: int, *, shadows: int, targets: int, first: int = 0) -> 
 
 
 def test_a_few_null_audits_claim_nothing():
-    claims, withdrawn, covered, widths = null_audits(6, shadows=8, targets=4)
-    assert claims <= 1
+    claims, withdrawn, covered, widths = null_audits(3, shadows=8, targets=4)
+    assert claims == 0
     assert withdrawn == 0
-    assert covered >= 5
+    assert covered >= 2
     assert max(widths) < 0.3
 
 
@@ -49,7 +54,9 @@ def test_a_few_null_audits_claim_nothing():
 @pytest.mark.parametrize(("shadows", "targets"), [(8, 1), (16, 8), (32, 16)])
 def test_two_hundred_null_audits(shadows, targets, record_figure):
     repeats = 200
-    claims, withdrawn, covered, widths = null_audits(repeats, shadows=shadows, targets=targets, first=1000)
+    claims, withdrawn, covered, widths = null_audits(
+        repeats, shadows=shadows, targets=targets, first=1000, rows=attacks()
+    )
     record_figure(
         f"null audits, {shadows} shadows, {targets} targets",
         n=repeats,
@@ -88,7 +95,7 @@ def noise_fleet(seed: int, shadows: int, n: int = 300, z: int = 60) -> tuple[Des
 
 @pytest.mark.parametrize("shadows", [8, 16, 64])
 def test_every_attack_is_at_chance_on_a_fleet_trained_on_noise(shadows):
-    found = result(material(*noise_fleet(0, shadows)))
+    found = result(material(*noise_fleet(0, shadows), rows=attacks()))
     assert found["verdict"]["status"] == "not_shown"
     for row in found["estimates"]:
         if row["metric"] == "auc":
@@ -106,7 +113,7 @@ def test_every_attack_is_at_chance_over_many_fleets_trained_on_noise(shadows, re
     mean = dict.fromkeys(names, 0.0)
     claims = 0
     for seed in range(1, repeats + 1):
-        found = result(material(*noise_fleet(seed, shadows)))
+        found = result(material(*noise_fleet(seed, shadows), rows=attacks()))
         claims += found["verdict"]["status"] == "shown"
         for row in found["estimates"]:
             if row["metric"] == "auc":

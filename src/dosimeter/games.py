@@ -30,18 +30,19 @@ class Access(enum.Flag):
 
     @property
     def includes(self) -> Access:
-        """All access that can be computed from this one: logits give probabilities, top-k and labels; weights give all.
+        """All access that follows from this one: each level gives those below it, and weights give everything.
 
         >>> Access.PROBS in Access.LOGITS.includes, Access.LOGITS in Access.PROBS.includes
         (True, False)
         """
-        order = [Access.LABELS, Access.TOPK, Access.PROBS, Access.LOGITS]
+        outputs = [Access.LABELS, Access.TOPK, Access.PROBS, Access.LOGITS]
+        implied = {level: outputs[:position] for position, level in enumerate(outputs)}
+        implied |= {Access.FEATURES: outputs, Access.WEIGHTS: [*outputs, Access.FEATURES, Access.UPDATES]}
         total = self
-        for position, level in enumerate(order):
-            if level in self or Access.WEIGHTS in self or (Access.FEATURES in self and level in Access.LOGITS):
-                for lower in order[: position + 1]:
-                    total |= lower
-        return total | Access.FEATURES | Access.UPDATES if Access.WEIGHTS in self else total
+        for level in self:
+            for lower in implied.get(level, []):
+                total |= lower
+        return total
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ from dosimeter.games import Array, Truth
 from dosimeter.observe import Observations, gather
 from dosimeter.planning import Plan, make_plan, refusal, require_attack
 from dosimeter.preparation import Prepared, prepare, save_data
-from dosimeter.results import Material, result, rounded, saturation_of
+from dosimeter.results import Material, result, rounded
 from dosimeter.runners import make_runner
 from dosimeter.store import canonical, write_text, writing
-from dosimeter.validity import Gate
+from dosimeter.validity import Gate, saturation
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -176,7 +176,7 @@ def attack(prepared: Prepared, out: Path, progress: Progress) -> None:
             }
         )
     progress("attacks", len(rows), len(rows))
-    gate = saturation_of(observations.signals, audit.threat.granted)
+    gate = saturation(observations.signals, audit.threat.granted)
     summary = {**_summary(prepared), "attacks": listed, "saturation": dataclasses.asdict(gate)}
     write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
 
@@ -210,7 +210,8 @@ def _truth_arrays(prepared: Prepared, observations: Observations, null_member: A
 def _summary(prepared: Prepared) -> dict[str, Any]:
     """What measuring and reporting need to know of the audit, beside arrays."""
     audit, dataset, design = prepared.audit, prepared.at_risk, prepared.design
-    count = {name: None if values is None else len(np.unique(values)) for name, values in _owners(prepared).items()}
+    owners = {"persons": dataset.persons, "groups": dataset.groups}
+    count = {name: None if values is None else len(np.unique(values)) for name, values in owners.items()}
     chain = []
     for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
         settings = {**dataclasses.asdict(link.hyperparameters), "options": dict(link.options)}
@@ -255,10 +256,6 @@ def _summary(prepared: Prepared) -> dict[str, Any]:
             "views": list(audit.views),
         },
     }
-
-
-def _owners(prepared: Prepared) -> dict[str, Array | None]:
-    return {"persons": prepared.at_risk.persons, "groups": prepared.at_risk.groups}
 
 
 def _provenance(prepared: Prepared, started: float, seconds: Mapping[str, float]) -> dict[str, Any]:

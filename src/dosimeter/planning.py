@@ -18,7 +18,6 @@ from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow
 from dosimeter.errors import AccessError
 from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
-from dosimeter.games import Access
 from dosimeter.models import as_float
 from dosimeter.observe import SIGNAL_ACCESS, SIGNALS, ObserveJob
 from dosimeter.preparation import Prepared
@@ -102,7 +101,7 @@ def refusal(row: AttackRow, prepared: Prepared) -> str:
         return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(SIGNALS))}"
     wanted = needs.access | (SIGNAL_ACCESS if row.attack.signals else needs.access)
     granted = threat.granted.includes
-    if not (wanted in granted or (Access.LOGITS in granted and wanted in Access.LOGITS.includes)):
+    if wanted not in granted:
         names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
         return f"needs {names}, but threat.access grants {threat.access}: grant it or leave the attack out"
     if len(prepared.split.population) < needs.population:

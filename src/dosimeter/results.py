@@ -17,7 +17,7 @@ from dosimeter import validity, verdict
 from dosimeter._seeds import generator
 from dosimeter.config import FPRS, PRIORS
 from dosimeter.engagement import Evidence
-from dosimeter.games import Access, Array, Scores, Truth
+from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import (
     RatePair,
@@ -310,8 +310,3 @@ def rounded(value: Any) -> Any:
         number = float(value)
         return float(f"{number:.12g}") if np.isfinite(number) else str(number)
     return value.item() if isinstance(value, np.generic) else value
-
-
-def saturation_of(signals: Mapping[str, Array], access: Access) -> validity.Gate:
-    """The gate P15, decided while the signals are at hand."""
-    return validity.saturation(signals, access)

@@ -175,10 +175,10 @@ def test_bytes_that_are_no_toml(content, tmp_path):
 
 
 def test_a_huge_file_is_refused_quickly(tmp_path):
-    start = time.monotonic()
+    start = time.process_time()
     (line,) = told(GOOD + "x = '" + "a" * 10_000_000 + "'", tmp_path)
     assert "must have at most 1000000 bytes" in line
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     assert len(told('[[attack]]\nname="nope"\n' * 20_000 + GOOD, tmp_path)) < 5
 
 

@@ -72,8 +72,7 @@ def _choose(files: list[str], name: str) -> dict[str, str]:
 def _read(archive: Any, key: str, name: str) -> Array:
     """One array, damaged ones and pickled objects refused."""
     try:
-        array: Array = archive[key]
-        return array
+        array = archive[key]
     except ValueError as caught:
         if "allow_pickle" not in str(caught):
             raise
@@ -83,6 +82,9 @@ def _read(archive: Any, key: str, name: str) -> Array:
         ) from None
     except (zipfile.BadZipFile, EOFError) as caught:
         raise DataError(f"{name}: array {key!r} is damaged, got {one_line(caught)}: copy the file again") from None
+    if not isinstance(array, np.ndarray):  # a member of the archive that is no .npy file comes as bytes
+        raise DataError(f"{name}: {key!r} must be an array, got {type(array).__name__}: write it with numpy.savez")
+    return array
 
 
 def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record") -> Dataset:

@@ -98,14 +98,11 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     threat, data, noun = result["threat"], result["data"], result["noun"]
     views = ", ".join("as it is" if view == "identity" else view for view in threat["views"]) or "as it is"
     queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
-    holds = f"The record in question, with its true class (1 of {data['classes']:,})."
+    holds = f"Every candidate {noun} with its true class (1 of {data['classes']:,})."
     if threat["population"]:
         holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
-    trained = (
-        f"{words.count(threat['shadows'], 'shadow model')}, by the same recipe, each on a random half of them."
-        if threat["shadows"]
-        else "No shadow models."
-    )
+    shadows = words.count(threat["shadows"], "shadow model")
+    trained = f"{shadows}, by the same recipe, each on a random half of the records." if threat["shadows"] else "None."
     persons = "" if data["persons"] is None else f", of {words.count(data['persons'], 'person')}"
     rows = [
         ("Wants to know", f"Was this {noun} among the training data of the stage “{threat['at_risk']}”?"),

@@ -25,3 +25,12 @@ def record_figure(request):
                 lines.write(line + "\n")
 
     return record
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory; its name has a space and a letter beyond ASCII."""
+    here = tmp_path / "mein prüfling"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here

@@ -82,15 +82,6 @@ name = "loss"
 """
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty working directory; its name has a space and a letter beyond ASCII."""
-    here = tmp_path / "mein prüfling"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return here
-
-
 def call(*arguments: str, toml: str = TOML, recipe: str = RECIPE) -> int:
     """Write the files and run a verb."""
     Path("audit.toml").write_text(toml, encoding="utf-8")

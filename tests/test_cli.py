@@ -34,15 +34,6 @@ name = "loss"
 """
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty working directory; its name has a space and a letter beyond ASCII."""
-    here = tmp_path / "mein prüfling"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return here
-
-
 def shrink(path: Path) -> None:
     """Make the audit that `init` writes run in a second."""
     text = path.read_text()

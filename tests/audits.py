@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dosimeter.calibration import Calibration
 from dosimeter.config import AttackRow, Audit, default_attacks, parse
 from dosimeter.engagement import engage
 from dosimeter.fleet import membership_matrix
@@ -81,6 +82,7 @@ def material(
     null = membership_matrix(design.member.shape[1], len(design.member), seed, purpose="null membership")
     evidence = {row.id: engage(row, design, observations, null_member=null, seed=seed) for row in rows}
     summary = {
+        "door": "recipe",
         "audit_key": "0" * 24,
         "name": "gaussian",
         "noun": "record",
@@ -110,13 +112,21 @@ def material(
             for row in rows
         ],
     }  # fmt: skip
+    bits = design.member[design.rehearsal_rows]
+    folds = len(design.folds)
     return Material(
         summary=summary,
         truth=design.truth(),
-        rehearsal_in=design.member[design.rehearsal_rows],
+        scores={name: one.scores for name, one in evidence.items()},
+        calibration=Calibration(
+            source="shadow",
+            block=np.repeat(np.arange(folds), 2)[: design.targets],
+            is_member=[bits] * folds,
+            scores={name: list(one.rehearsed) for name, one in evidence.items()},
+        ),
+        null_scores={name: one.null for name, one in evidence.items()},
         null_truth=design.truth(null),
-        evidence=evidence,
         correct=observations.correct[: design.targets],
         test_correct=None,
-        saturation=saturation(observations.signals, Access.LOGITS),
+        gates=(saturation(observations.signals, Access.LOGITS),),
     )

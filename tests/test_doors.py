@@ -17,7 +17,7 @@ from dosimeter.cli import main
 ROOT = Path(dosimeter.__file__).parent
 LAYERS = Path(__file__).parent.parent / "docs" / "design" / "0001-spine.md"
 FILES = sorted(path for path in ROOT.rglob("*.py") if "demos" not in path.parts)
-VERBS = ["demo", "init", "plan", "run", "measure", "report", "list"]
+VERBS = ["demo", "init", "plan", "run", "measure", "report", "check", "diff", "list"]
 
 
 def layers() -> dict[str, int]:

@@ -79,39 +79,34 @@ def test_headline_is_chosen_without_the_targets(leaking):
     real = ["loss", "lira online", "lira offline", "rmia online"]
     chosen = choose_headline(leaking, real)
     turned = dataclasses.replace(leaking.truth, is_member=~leaking.truth.is_member)
-    scrambled = {
-        name: dataclasses.replace(one, scores=np.random.default_rng(0).normal(size=one.scores.shape))
-        for name, one in leaking.evidence.items()
-    }
-    assert choose_headline(dataclasses.replace(leaking, truth=turned, evidence=scrambled), real) == chosen
+    scrambled = {name: np.random.default_rng(0).normal(size=one.shape) for name, one in leaking.scores.items()}
+    assert choose_headline(dataclasses.replace(leaking, truth=turned, scores=scrambled), real) == chosen
     assert chosen.startswith("lira")
 
 
 def test_thresholds_come_from_rehearsal_alone(leaking):
-    scrambled = {name: dataclasses.replace(one, scores=one.scores * 0) for name, one in leaking.evidence.items()}
-    other = dataclasses.replace(leaking, evidence=scrambled)
+    other = dataclasses.replace(leaking, scores={name: one * 0 for name, one in leaking.scores.items()})
     for fpr in (0.1, 0.01):
         np.testing.assert_array_equal(leaking.thresholds("loss", fpr), other.thresholds("loss", fpr))
 
 
 def test_an_attack_that_reads_the_design_withdraws_the_audit(leaking):
-    cheat = dataclasses.replace(leaking.evidence["loss"], null=leaking.null_truth.is_member.astype(float))
-    found = result(dataclasses.replace(leaking, evidence={**leaking.evidence, "loss": cheat}))
+    cheat = {**leaking.null_scores, "loss": leaking.null_truth.is_member.astype(float)}
+    found = result(dataclasses.replace(leaking, null_scores=cheat))
     assert found["verdict"]["status"] == "withdrawn"
     assert "loss" in next(gate for gate in found["gates"] if gate["id"] == "N1")["message"]
     assert "No number" in found["verdict"]["sentences"][0]
 
 
 def test_a_control_above_chance_withdraws_the_audit(leaking):
-    cheat = dataclasses.replace(leaking.evidence["count"], scores=leaking.truth.is_member.astype(float))
-    found = result(dataclasses.replace(leaking, evidence={**leaking.evidence, "count": cheat}))
+    cheat = {**leaking.scores, "count": leaking.truth.is_member.astype(float)}
+    found = result(dataclasses.replace(leaking, scores=cheat))
     assert found["verdict"]["status"] == "withdrawn"
     assert next(gate for gate in found["gates"] if gate["id"] == "N2")["status"] == "fail"
 
 
 def test_a_reversed_sign_is_warned_about_and_never_flipped(leaking):
-    turned = dataclasses.replace(leaking.evidence["loss"], scores=-leaking.evidence["loss"].scores)
-    found = result(dataclasses.replace(leaking, evidence={**leaking.evidence, "loss": turned}))
+    found = result(dataclasses.replace(leaking, scores={**leaking.scores, "loss": -leaking.scores["loss"]}))
     assert estimate(found, attack="loss", metric="auc")["value"] < 0.5
     gate = next(gate for gate in found["gates"] if gate["id"] == "P16")
     assert gate["status"] == "warn"
@@ -119,11 +114,10 @@ def test_a_reversed_sign_is_warned_about_and_never_flipped(leaking):
 
 
 def test_ties_at_the_threshold_are_counted_and_not_called(leaking):
-    coarse = {
-        name: dataclasses.replace(one, scores=np.round(one.scores / 4), rehearsed=np.round(one.rehearsed / 4))
-        for name, one in leaking.evidence.items()
-    }
-    found = result(dataclasses.replace(leaking, evidence=coarse))
+    coarse = {name: np.round(one / 4) for name, one in leaking.scores.items()}
+    rehearsed = {name: [np.round(one / 4) for one in blocks] for name, blocks in leaking.calibration.scores.items()}
+    calibration = dataclasses.replace(leaking.calibration, scores=rehearsed)
+    found = result(dataclasses.replace(leaking, scores=coarse, calibration=calibration))
     gate = next(gate for gate in found["gates"] if gate["id"] == "P8")
     assert gate["status"] == "warn"
     assert gate["value"] > 0.01

@@ -12,28 +12,39 @@ from dosimeter._version import __version__
 
 if TYPE_CHECKING:
     from dosimeter import errors
+    from dosimeter.auditing import audit
     from dosimeter.config import Audit
     from dosimeter.config import load as load_config
     from dosimeter.data import Dataset
     from dosimeter.games import Access, Attack, MembershipGame, Needs, Scores, Truth
     from dosimeter.metrics.estimate import Estimate
-    from dosimeter.pipeline import measure, plan, run
+    from dosimeter.pipeline import measure, measure_scores, plan, run
+    from dosimeter.policy import Check, Policy, load_policy
     from dosimeter.report.render import write_report
+    from dosimeter.run_result import Reported, Result, load
 
 __all__ = [
     "Access",
     "Attack",
     "Audit",
+    "Check",
     "Dataset",
     "Estimate",
     "MembershipGame",
     "Needs",
+    "Policy",
+    "Reported",
+    "Result",
     "Scores",
     "Truth",
     "__version__",
+    "audit",
     "errors",
+    "load",
     "load_config",
+    "load_policy",
     "measure",
+    "measure_scores",
     "plan",
     "run",
     "write_report",
@@ -43,14 +54,22 @@ _HOMES = {
     "Access": "games",
     "Attack": "games",
     "Audit": "config",
+    "Check": "policy",
     "Dataset": "data",
     "Estimate": "metrics.estimate",
     "MembershipGame": "games",
     "Needs": "games",
+    "Policy": "policy",
+    "Reported": "run_result",
+    "Result": "run_result",
     "Scores": "games",
     "Truth": "games",
+    "audit": "auditing",
+    "load": "run_result",
     "load_config": "config:load",
+    "load_policy": "policy",
     "measure": "pipeline",
+    "measure_scores": "pipeline",
     "plan": "pipeline",
     "run": "pipeline",
     "write_report": "report.render",

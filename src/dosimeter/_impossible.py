@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from dosimeter._check import suggest
 from dosimeter._findings import Finding, findings, lines
 from dosimeter._resolve import REFERENCE, quoted
-from dosimeter._tables import VIEWS, Stage, Threat
+from dosimeter._tables import VIEWS, Stage, Target, Threat
 from dosimeter.data.options import parse_rows
 from dosimeter.errors import DataError
 from dosimeter.models import ARCHITECTURES
@@ -74,6 +74,38 @@ def threat_problems(threat: Threat) -> list[str]:
             f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
         )
     return problems
+
+
+def target_problems(target: Target, threat: Threat | None) -> list[str]:
+    """Impossible combinations around a brought model, one line each."""
+    given = set() if threat is None else threat.model_fields_set
+    problems = [
+        f"threat.{key}: belongs to a recipe, got {quoted(getattr(threat, key))} beside [target]: {remedy}"
+        for key, remedy in RECIPE_ONLY.items()
+        if key in given
+    ]
+    if "shadows" in given and target.fit is None:
+        problems.append(
+            "threat.shadows: shadows are trained by `target.fit`, which is absent: add it, or remove threat.shadows"
+        )
+    for key in ("members_rows", "nonmembers_rows", "population_rows"):
+        try:
+            parse_rows(getattr(target, key), key)
+        except DataError as error:
+            problems += [f"target.{line.replace(f'{key}: rows', f'{key}:', 1)}" for line in error.problems]
+    if target.population_rows is not None and target.population is None:
+        problems.append("target.population_rows: choose from `population`, which is absent: add it")
+    return problems + [f"target.{line}" for line in _functions(target.fit, target.depends)]
+
+
+RECIPE_ONLY = {
+    "at_risk": "remove it",
+    "targets": "remove it, the one target is the model that you brought",
+    "candidates": "remove it, all members and nonmembers are judged",
+    "population": "remove it and name records in target.population",
+    "stratify": "remove it",
+}
+"""Keys of `[threat]` that draw records or name stages, and what to do about them beside a brought model."""
 
 
 def _start(stage: Stage, index: int) -> list[str]:
@@ -153,11 +185,15 @@ def _references(stage: Stage) -> list[str]:
             parse_rows(getattr(stage, key), key)
         except DataError as error:
             problems += [problem.replace(f"{key}: rows", f"{key}:", 1) for problem in error.problems]
-    if stage.fit is not None and not REFERENCE.fullmatch(stage.fit):
-        problems.append(
-            f"fit: must be package.module:function, got {quoted(stage.fit)}: write for example 'recipe:fit'"
-        )
-    for one in stage.depends:
+    return problems + _functions(stage.fit, stage.depends)
+
+
+def _functions(fit: str | None, depends: Sequence[str]) -> list[str]:
+    """References to the user's functions that have another form."""
+    problems = []
+    if fit is not None and not REFERENCE.fullmatch(fit):
+        problems.append(f"fit: must be package.module:function, got {quoted(fit)}: write for example 'recipe:fit'")
+    for one in depends:
         if not REFERENCE.fullmatch(one if ":" in one else f"{one}:any"):
             problems.append(
                 f"depends: must be package.module or package.module:function, got {quoted(one)}: correct it"

@@ -36,6 +36,12 @@ class DataOptions(Table):
     split: Reference | None = None
     size: tuple[int, int] | None = None
     noun: str | None = Field(default=None, min_length=1, max_length=40)
+    categorical: tuple[Reference, ...] = ()
+    categories: dict[str, tuple[str, ...]] | None = None
+    text: Reference | None = None
+    length: int = Field(default=128, ge=1, le=100_000)
+    vocabulary: int = Field(default=20_000, ge=2, le=10_000_000)
+    tokenizer: Reference | None = None
 
     @property
     def options(self) -> Options:
@@ -86,6 +92,25 @@ class Stage(Table):
         return Hyperparameters(**{name: getattr(self, name) for name in names})
 
 
+class Target(Table):
+    """A trained model that the user brings, with records that it was trained on and records that it was not."""
+
+    model: Reference
+    weights: Reference | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    output: Literal["auto", "logits", "probs"] = "auto"
+    members: Reference
+    members_rows: str | None = None
+    nonmembers: Reference
+    nonmembers_rows: str | None = None
+    population: Reference | None = None
+    population_rows: str | None = None
+    data_options: DataOptions = DataOptions()
+    duplicates: Literal["refuse", "exclude"] = "refuse"
+    fit: Reference | None = None
+    depends: tuple[Reference, ...] = ()
+
+
 class Threat(Table):
     """What the adversary knows and holds, and which records are judged."""
 
@@ -118,6 +143,13 @@ class Top(Table):
     name: str = Field(default="audit", pattern=NAME)
     seed: int = Field(default=0, ge=0)
     stage: tuple[Any, ...] = Field(min_length=1, max_length=100)
+    target: Any = None
     threat: dict[str, Any] = Field(default_factory=dict)
     attack: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
     report: dict[str, Any] = Field(default_factory=dict)
+
+
+class TargetTop(Top):
+    """The same for a brought model, which has no stages."""
+
+    stage: tuple[Any, ...] = Field(default=(), max_length=100)

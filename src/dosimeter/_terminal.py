@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dosimeter.housekeeping import Collection, Entry
 from dosimeter.pipeline import Progress, silent
 from dosimeter.planning import Plan
 
@@ -134,3 +135,21 @@ def catalogue_lines(found: dict[str, dict[str, str]]) -> list[str]:
     for kind, entries in found.items():
         lines += [kind, *[f"  {name}: {text}" if text else f"  {name}" for name, text in entries.items()]]
     return lines
+
+
+def entry_lines(entries: Sequence[Entry]) -> list[str]:
+    """The entries of a store as text."""
+    lines = [
+        f"{entry.key}  {_bytes(entry.size):>8}  {time.strftime('%Y-%m-%d %H:%M', time.localtime(entry.used))}  "
+        f"{entry.kind}{f': {entry.what}' if entry.what else ''}"
+        for entry in entries
+    ]
+    total = sum(entry.size for entry in entries)
+    return [*lines, f"{len(entries)} entries, {_bytes(total)}"]
+
+
+def collection_line(found: Collection, dry_run: bool) -> str:
+    """What a cleaning did, in one line."""
+    did = "Would remove" if dry_run else "Removed"
+    kept = f"; {found.in_use} stay because a run uses them" if found.in_use else ""
+    return f"{did} {len(found.removed)} entries, {_bytes(found.freed)}; {found.kept} left, {_bytes(found.size)}{kept}"

@@ -19,6 +19,7 @@ from dosimeter._resolve import describe, one_line, quoted, resolve, source_hash
 from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.models import ARCHITECTURES
 from dosimeter.store import file_hash, key_of
+from dosimeter.target.heads import example_of
 from dosimeter.training import Hyperparameters, seeded
 from dosimeter.transfer import Method, Parts, divide, with_new_head
 
@@ -124,27 +125,56 @@ def build(link: Link) -> nn.Module:
         ) from error
 
 
-def _read_weights(link: Link) -> dict[str, Tensor]:
-    """The state dict of a given stage's file; code in a pickle is never run."""
-    path = Path(str(link.weights))
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+"""Under which names training scripts keep a state dict in a checkpoint."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+"""What wrappers (several devices, compilation, training libraries) put before the names of a model's tensors."""
+
+
+def read_state(path: Path, place: str) -> dict[str, Tensor]:
+    """The state dict of a file, alone or in a checkpoint; code in a pickle is never run.
+
+    Args:
+        path: `.safetensors`, or what `torch.save` wrote.
+        place: how messages begin.
+
+    Raises:
+        ConfigError: the file holds something else than tensors, or cannot be read.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(
-            f"stage {link.name!r}, weights: {path} must hold tensors and nothing else, got a file that is not so "
+            f"{place}: {path} must hold tensors and nothing else, got a file that is not so "
             f"({type(error).__name__}; no code in it was run): save a state dict as .safetensors"
         ) from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    found = [loaded[name] for name in WRAPPERS if isinstance(loaded, dict) and isinstance(loaded.get(name), dict)]
+    state = found[0] if found else loaded
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise ConfigError(
-            f"stage {link.name!r}, weights: {path} must hold a state dict, got {type(loaded).__name__}: save "
+            f"{place}: {path} must hold a state dict, got {type(loaded).__name__}: save "
             "model.state_dict() as .safetensors"
         )
-    return state
+    return dict(state)
+
+
+def fitting(state: Mapping[str, Tensor], own: Set[str]) -> dict[str, Tensor]:
+    """A state dict without the prefixes of wrappers, if without them its names are exactly the model's.
+
+    >>> list(fitting({"module.weight": torch.ones(1)}, {"weight"}))
+    ['weight']
+    """
+    bare = dict(state)
+    while bare and bare.keys() != own:
+        prefix = next((one for one in PREFIXES if all(name.startswith(one) for name in bare)), None)
+        if prefix is None:
+            return dict(state)
+        bare = {name.removeprefix(prefix): value for name, value in bare.items()}
+    return bare
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:
@@ -197,18 +227,19 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
         if link.transfer == "scratch" or index == 0:
             model = build(link)
             if link.weights and Path(link.weights).is_file():
-                load_state(model, _read_weights(link), f"stage {link.name!r}")
+                state = read_state(Path(str(link.weights)), f"stage {link.name!r}, weights")
+                load_state(model, fitting(state, model.state_dict().keys()), f"stage {link.name!r}")
             return model
         model = build_chain(links, index - 1, seed, None)
         if parent is not None:
             load_state(model, parent, f"stage {links[index - 1].name!r}")
-        return with_new_head(model, link.classes)
+        return with_new_head(model, link.classes, example_of(link.shape))
 
 
 def parts_of(links: tuple[Link, ...], index: int, model: nn.Module) -> Parts:
     """The model of stage `index`, divided at its freeze line."""
     link = links[index]
-    return divide(model, link.transfer if link.frozen_prefix else "full", link.last_k)
+    return divide(model, link.transfer if link.frozen_prefix else "full", link.last_k, example_of(link.shape))
 
 
 def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
@@ -280,7 +311,7 @@ def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: 
             "last_k": link.last_k,
             "device": device,
             "torch": torch_version(),
-            "code": own_code("models", "transfer", "chain"),
+            "code": own_code("models", "transfer", "chain", "target/heads"),
         }
     )
 

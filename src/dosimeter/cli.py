@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dosimeter._version import __version__
-from dosimeter.errors import AuditError, StoreError
+from dosimeter.errors import AuditError, ConfigError, StoreError
 
 if TYPE_CHECKING:
-    from dosimeter.config import Audit
+    from dosimeter.config import Audit, TargetAudit
 
 USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What the command line's parser raises; where its class lives depends on typer's version."""
@@ -33,12 +33,26 @@ app = typer.Typer(
     epilog="Example: dosimeter init && dosimeter run audit.toml",
 )
 
+store_verbs = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="See and clean the cache of trained models.",
+    epilog="Example: dosimeter store list",
+)
+app.add_typer(store_verbs, name="store")
+
+TheStore = Annotated[Path, typer.Option("--store", help="Folder of the cache.")]
 AuditFile = Annotated[Path, typer.Argument(help="The audit file.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME unless given.")]
 StoreFolder = Annotated[Path | None, typer.Option("--store", help="Cache; .store beside the run unless given.")]
 Device = Annotated[str, typer.Option(help="Where models are trained: cpu, cuda, cuda:1, mps.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core unless given.")]
+DiskCap = Annotated[str | None, typer.Option(help="Largest size of the cache, such as 20GB; no limit unless given.")]
+TrustPickle = Annotated[
+    bool, typer.Option("--trust-pickle", help="Load a brought model from a file that can run code. The report says so.")
+]
+Finished = Annotated[Path, typer.Argument(help="Folder of a finished run, or its result.json.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no sentences.")]
 
@@ -82,7 +96,7 @@ def demo(
         table["name"] = "badge-quick"
         table["stage"][0]["options"] = {"size": 96}
         table["threat"] |= {"shadows": 62, "targets": 8}
-    _run(parse(table, base=Path.cwd()), out, store, device, workers, as_json, quiet)
+    _run(parse(table, base=Path.cwd()), out, as_json, quiet, store=store, device=device, workers=workers)
 
 
 @app.command(epilog="Example: dosimeter init my-audit")
@@ -108,6 +122,7 @@ def plan(
     store: StoreFolder = None,
     device: Device = "cpu",
     workers: Workers = None,
+    trust_pickle: TrustPickle = False,
     as_json: Json = False,
 ) -> None:
     """Show what an audit would train, what is cached, what is refused, and what it costs. Trains nothing."""
@@ -120,7 +135,7 @@ def plan(
         settings = load_audit(audit)
         folder = out or Path("runs") / settings.name
         place = store or folder.parent / pipeline.STORE
-        found = pipeline.plan(settings, store=place, device=device, workers=workers)
+        found = pipeline.plan(settings, store=place, device=device, workers=workers, trust_pickle=trust_pickle)
     pipeline.check_folder(folder, found.key)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=1, sort_keys=True))
@@ -137,24 +152,45 @@ def run(
     store: StoreFolder = None,
     device: Device = "cpu",
     workers: Workers = None,
+    trust_pickle: TrustPickle = False,
+    disk_cap: DiskCap = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train, observe, attack, measure, and write the report. Run it again to continue after an interruption."""
+    from dosimeter.housekeeping import parse_size
     from dosimeter.preparation import load_audit
 
     with _own_output():
         settings = load_audit(audit)
-    _run(settings, out, store, device, workers, as_json, quiet)
+    cap = None if disk_cap is None else parse_size(disk_cap, "--disk-cap")
+    how = {"store": store, "device": device, "workers": workers, "trust_pickle": trust_pickle, "disk_cap": cap}
+    _run(settings, out, as_json, quiet, **how)
 
 
-@app.command(epilog="Example: dosimeter measure runs/badge")
-def measure(run_folder: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Compute result.json and scores.parquet anew from a finished run's evidence. Trains nothing."""
+@app.command(epilog="Example: dosimeter measure --scores scores.csv --out runs/mine")
+def measure(
+    run_folder: Annotated[Path | None, typer.Argument(help="Folder of a finished run.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="A table of scores instead: .csv or .parquet.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for --scores; runs/NAME unless given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="With --scores: root of all randomness.")] = 0,
+    noun: Annotated[str, typer.Option(help="With --scores: what one record is called.")] = "record",
+    fpr: Annotated[float, typer.Option(help="With --scores: false positive rate of the verdict.")] = 0.01,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute result.json anew from a finished run's evidence, or from a table of scores. Trains nothing."""
     from dosimeter import pipeline
 
-    found = pipeline.measure(run_folder)
-    _tell(found, run_folder / "result.json", as_json, quiet)
+    if (run_folder is None) == (scores is None):
+        raise typer.BadParameter("give the folder of a finished run, or --scores with a table, and not both")
+    if scores is None:
+        assert run_folder is not None
+        _tell(pipeline.measure(run_folder), run_folder / "result.json", as_json, quiet)
+        return
+    folder = out or Path("runs") / scores.stem
+    found = pipeline.measure_scores(scores, folder, seed=seed, noun=noun, leading_fpr=fpr)
+    _tell(found, folder / "report.html", as_json, quiet)
 
 
 @app.command(epilog="Example: dosimeter report runs/badge")
@@ -167,6 +203,59 @@ def report(run_folder: RunFolder, quiet: Quiet = False) -> None:
         typer.echo(f"Report: {path}")
 
 
+@app.command(epilog="Example: dosimeter check runs/badge --policy policy.toml --junit check.xml")
+def check(
+    run: Finished,
+    policy: Annotated[Path | None, typer.Option(help="File of limits.")] = None,
+    accepted: Annotated[Path | None, typer.Option(help="Run or result.json that was accepted before.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write SARIF 2.1.0 to this file.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML (junit-10) to this file.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Hold a run against limits, or an accepted run. The exit code is 1 if it does not keep to them."""
+    from dosimeter import policy as policies
+    from dosimeter.report import junit as as_junit
+    from dosimeter.report import sarif as as_sarif
+    from dosimeter.report.reading import read_result
+
+    read = [policy, *(path for one in (run, accepted) if one for path in (one, one / "result.json"))]
+    _spare((sarif, junit), read)
+    limits = policies.load_policy(policy) if policy else None
+    result = read_result(run)
+    found = policies.check(result, limits, read_result(accepted) if accepted else None)
+    for path, write in ((sarif, as_sarif.sarif), (junit, as_junit.junit)):
+        if path is not None:
+            from dosimeter.store import write_text
+
+            write_text(path, write(found, result))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=1, sort_keys=True))
+    elif not quiet:
+        typer.echo("\n".join(found.lines()))
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: dosimeter diff runs/before runs/after")
+def diff(old: Finished, new: Finished, as_json: Json = False) -> None:
+    """Say what moved between two runs, and whether the intervals show it. Computes nothing anew."""
+    from dosimeter.compare import compare
+    from dosimeter.report.reading import read_result
+
+    found = compare(read_result(old), read_result(new))
+    typer.echo(json.dumps(found.as_json(), indent=1, sort_keys=True) if as_json else "\n".join(found.lines()))
+
+
+def _spare(written: Sequence[Path | None], others: Sequence[Path | None]) -> None:
+    """Refuse to write over what is read, or twice to one file."""
+    taken = {path.resolve() for path in others if path is not None}
+    for path in written:
+        if path is not None and path.resolve() in taken:
+            raise ConfigError(f"{path}: must be a file of its own, got one that is used already: choose another")
+        taken |= {path.resolve()} if path is not None else set()
+
+
 @app.command(name="list", epilog="Example: dosimeter list --json")
 def list_(as_json: Json = False) -> None:
     """List attacks, data sets, models, transfer methods and query views."""
@@ -176,21 +265,54 @@ def list_(as_json: Json = False) -> None:
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(catalogue_lines(found)))
 
 
+@store_verbs.command(name="list", epilog="Example: dosimeter store list --store runs/.store")
+def store_list(store: TheStore = Path("runs/.store"), as_json: Json = False) -> None:
+    """List what a cache holds, least recently used first."""
+    import dataclasses
+
+    from dosimeter import housekeeping
+    from dosimeter._terminal import entry_lines
+
+    found = housekeeping.entries(housekeeping.existing_folder(store))
+    rows = [dataclasses.asdict(entry) for entry in found]
+    typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(entry_lines(found)))
+
+
+@store_verbs.command(name="gc", epilog="Example: dosimeter store gc --keep-days 30 --max-size 20GB")
+def store_gc(
+    store: TheStore = Path("runs/.store"),
+    keep_days: Annotated[float | None, typer.Option(min=0, help="Remove what was not used for so many days.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="Then the least recently used, until so much is left.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove cached models and data that no living run uses. They are trained again when needed."""
+    import dataclasses
+
+    from dosimeter import housekeeping
+    from dosimeter._terminal import collection_line
+
+    if keep_days is None and max_size is None:
+        raise typer.BadParameter("say what may go: --keep-days or --max-size or both")
+    size = None if max_size is None else housekeeping.parse_size(max_size, "--max-size")
+    folder = housekeeping.existing_folder(store)
+    found = housekeeping.collect(folder, keep_days=keep_days, max_size=size, dry_run=dry_run)
+    typer.echo(json.dumps(dataclasses.asdict(found), indent=1) if as_json else collection_line(found, dry_run))
+
+
 def _own_output() -> contextlib.AbstractContextManager[object]:
     """What users' code prints goes to standard error, since standard output may be read by a machine."""
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def _run(
-    audit: Audit, out: Path | None, store: Path | None, device: str, workers: int | None, as_json: bool, quiet: bool
-) -> None:
-    """Run an audit and say what came of it."""
+def _run(audit: Audit | TargetAudit, out: Path | None, as_json: bool, quiet: bool, **how: Any) -> None:
+    """Run an audit and say what came of it; `how` goes to `pipeline.run`."""
     from dosimeter import pipeline
     from dosimeter._terminal import showing
 
     folder = out or Path("runs") / audit.name
     with _own_output(), showing(quiet or as_json) as progress:
-        path = pipeline.run(audit, folder, store=store, device=device, workers=workers, progress=progress)
+        path = pipeline.run(audit, folder, progress=progress, **how)
     _tell(json.loads((folder / "result.json").read_text(encoding="utf-8")), path, as_json, quiet)
 
 
@@ -207,7 +329,7 @@ def _tell(result: dict[str, Any], path: Path, as_json: bool, quiet: bool) -> Non
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code is 0 good, 2 user error, 3 internal error, 130 interrupted."""
+    """Run the command line; the exit code is 0 good, 1 limits not kept, 2 user error, 3 our error, 130 interrupted."""
     try:
         outcome = app(args=arguments, prog_name="dosimeter", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0

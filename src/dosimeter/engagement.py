@@ -54,9 +54,11 @@ def engage(
     for fold in range(len(design.folds)):
         game = design.game(fold, signals)
         scores.append(_scores(row, game, seed, f"fold {fold}"))
-        pairs = design.rehearsal_rows[::2] // 2 - 1  # the fold's own pair stands before all of them
-        trials = [_scores(row, game.rehearse(int(pair))[0], seed, f"fold {fold} rehearsal {pair}") for pair in pairs]
-        rehearsed.append(np.concatenate(trials))
+        trials = [
+            _scores(row, game.rehearse(pair)[0], seed, f"fold {fold} rehearsal {pair}")
+            for pair in design.rehearsal_pairs
+        ]
+        rehearsed.append(np.concatenate([np.empty((0, len(game.ids))), *trials]))
         null.append(_scores(row, design.game(fold, signals, null_member), seed, f"fold {fold} null"))
     return Evidence(np.concatenate(scores), np.stack(rehearsed), np.concatenate(null))
 

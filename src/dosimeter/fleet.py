@@ -319,7 +319,7 @@ class PackJob:
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
-            "code": own_code("models", "transfer", "training", "chain", "fleet"),
+            "code": own_code("models", "transfer", "training", "chain", "fleet", "target/heads"),
         }
 
     @cached_property

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from pydantic import Field
 from torch import Tensor, nn
 
 from dosimeter.errors import ConfigError, TrainingError
+from dosimeter.target.heads import Cut, find_head, is_cut
 
 Builder = Callable[..., nn.Module]
 Width = Annotated[int, Field(ge=1, le=16_384)]
@@ -34,7 +35,7 @@ class Classifier(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
+    def forward(self, x: Shaped[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
         """Logits."""
         logits: Tensor = self.head(self.backbone(x))
         return logits
@@ -115,6 +116,43 @@ def convnet(
     return Classifier(nn.Sequential(*blocks), nn.Linear(previous, classes))
 
 
+class _MeanOfWords(nn.Module):
+    """The mean embedding of the tokens that are not 0; zeros where all are."""
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.EmbeddingBag(vocabulary + 1, width, mode="mean", padding_idx=0)
+
+    def forward(self, x: Int[Tensor, "b k"]) -> Float[Tensor, "b d"]:
+        """One vector for each record."""
+        if x.numel() and int(x.max()) >= self.embedding.num_embeddings:
+            raise ConfigError(
+                f"model 'bag-of-words': tokens must be at most {self.embedding.num_embeddings - 1}, got {int(x.max())}: "
+                "set its option vocabulary to that of the data"
+            )
+        mean: Tensor = self.embedding(x)
+        return mean
+
+
+def bag_of_words(
+    shape: tuple[int, ...],
+    classes: int,
+    width: Width = 64,
+    vocabulary: Annotated[int, Field(ge=2, le=10_000_000)] = 20_000,
+) -> nn.Module:
+    """A linear head on the mean embedding of a text's words, whatever their order.
+
+    Args:
+        shape: `(length,)`, integer tokens from 0 (no word) to `vocabulary`.
+        classes: number of classes.
+        width: of the embedding.
+        vocabulary: the data's `vocabulary`.
+    """
+    if len(shape) != 1:
+        raise ConfigError(f"model 'bag-of-words': input must be tokens (length,), got shape {shape}: use another model")
+    return Classifier(nn.Sequential(_MeanOfWords(vocabulary, width)), nn.Linear(width, classes))
+
+
 class _EfficientNetFeatures(nn.Module):
     """Pooled features of an EfficientNet-lite whose classification layer is left out."""
 
@@ -171,25 +209,40 @@ ARCHITECTURES: dict[str, Builder] = {
     "linear": linear,
     "mlp": mlp,
     "convnet": convnet,
+    "bag-of-words": bag_of_words,
     "efficientnet-lite0": efficientnet_lite0,
 }
 
 
-def cut(model: nn.Module) -> tuple[nn.Sequential, nn.Linear]:
-    """The blocks before the head, and the head.
+def cut(
+    model: nn.Module, example: Float[Tensor, "b ..."] | None = None, head: str | None = None
+) -> tuple[nn.Sequential, nn.Linear]:
+    """The blocks before the head, and the head; arguments as in `locate`."""
+    found = locate(model, example, head)
+    return found.backbone, found.head
+
+
+def locate(model: nn.Module, example: Float[Tensor, "b ..."] | None = None, head: str | None = None) -> Cut:
+    """Where a model is cut before its last layer.
 
     Args:
-        model: a `Classifier`, any module with `backbone` (a Sequential) and `head` (a Linear), or a Sequential that
-            ends with a Linear.
+        model: a `Classifier`, any module with `backbone` (a Sequential) and `head` (a Linear), a Sequential that ends
+            with a Linear; with an example, any module whose last layer is a Linear.
+        example: two records, by which the head is found and checked.
+        head: dotted name of the head, where it is not to be found by itself.
 
     Raises:
         TrainingError: the cut cannot be found.
     """
-    backbone, head = getattr(model, "backbone", None), getattr(model, "head", None)
-    if isinstance(model, nn.Sequential) and len(model) and isinstance(model[-1], nn.Linear):
-        return nn.Sequential(*list(model.children())[:-1]), model[-1]
-    if isinstance(backbone, nn.Module) and isinstance(head, nn.Linear):
-        return (backbone if isinstance(backbone, nn.Sequential) else nn.Sequential(backbone)), head
+    if head is None and isinstance(model, nn.Sequential) and len(model) and isinstance(model[-1], nn.Linear):
+        return Cut(list(model._modules)[-1], nn.Sequential(*list(model.children())[:-1]), model[-1])
+    backbone, last = getattr(model, "backbone", None), getattr(model, "head", None)
+    if head is None and isinstance(backbone, nn.Module) and isinstance(last, nn.Linear):
+        blocks = backbone if isinstance(backbone, nn.Sequential) else nn.Sequential(backbone)
+        if isinstance(model, Classifier) or example is None or is_cut(model, blocks, last, example):
+            return Cut("head", blocks, last)
+    if example is not None:
+        return find_head(model, example, head)
     raise TrainingError(
         f"model {type(model).__name__}: transfer 'head' and 'last-k' need to know the last layer: give the module "
         f"attributes `backbone` and `head` (a Linear), or return a Sequential that ends with a Linear"

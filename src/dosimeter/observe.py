@@ -63,6 +63,25 @@ def released(logits: Tensor, access: Access) -> Tensor:
     return torch.softmax(logits.float(), 1).double().log()
 
 
+def signals_of(
+    answers: Sequence[Tensor], labels: Tensor, names: Sequence[str], access: Access, *, probabilities: bool = False
+) -> dict[str, Tensor]:
+    """Signals `[q r]` of one model under each view, as an adversary with this access can compute them.
+
+    Args:
+        answers: per view logits, or logs of probabilities `[r c]`.
+        labels: true classes `[r]`.
+        names: from `SIGNALS`.
+        access: what the model gives away.
+        probabilities: the answers are logs of probabilities as the model rounded them.
+    """
+    shown = answers if probabilities else [released(one, access) for one in answers]
+    found = {name: torch.stack([SIGNALS[name](one, labels) for one in shown]) for name in names}
+    if Access.LOGITS in access.includes and not probabilities:
+        return found
+    return {name: values.clamp(-104.0, SATURATED) for name, values in found.items()}
+
+
 @dataclass(frozen=True)
 class ObserveJob:
     """Signals of one pack of models.
@@ -117,7 +136,7 @@ class ObserveJob:
         labels = data["labels"][torch.from_numpy(self.rows)]
         views = [self._inputs(data, view) for view in self.views]
         test = self.store.load(self.test) if self.test else None
-        signals: dict[str, list[Tensor]] = {name: [] for name in self.signals}
+        kept: list[dict[str, Tensor]] = []
         correct, test_correct = [], []
         for model in self._models():
             outputs = [model(inputs) for inputs in views]
@@ -126,15 +145,12 @@ class ObserveJob:
                     f"stage {self.pack.links[-1].name!r}: a trained model gave NaN or infinite logits (models "
                     f"{self.pack.models[0]} to {self.pack.models[-1]}, entry {self.pack.key}): lower the learning rate"
                 )
-            shown = [released(logits, self.access) for logits in outputs]
-            for name, kept in signals.items():
-                values = torch.stack([SIGNALS[name](one, labels) for one in shown])
-                kept.append(values if Access.LOGITS in self.access.includes else values.clamp(-104.0, SATURATED))
+            kept.append(signals_of(outputs, labels, self.signals, self.access))
             correct.append(outputs[0].argmax(1) == labels)
             if test is not None:
                 inputs = load_features(self.store, self.test_features) if self.test_features else test["inputs"]
                 test_correct.append(model(inputs).argmax(1) == test["labels"])
-        tensors = {name: torch.stack(kept) for name, kept in signals.items()}
+        tensors = {name: torch.stack([one[name] for one in kept]) for name in self.signals}
         tensors["correct"] = torch.stack(correct).to(torch.uint8)
         if test_correct:
             tensors["test_correct"] = torch.stack(test_correct).to(torch.uint8)
@@ -199,12 +215,13 @@ class Design:
         ids: of the candidates `[n]`.
         labels: of the candidates `[n]`.
         classes: number of classes.
-        member: `[m n]`, rows in complementary pairs.
+        member: `[m n]`, rows in complementary pairs; if `lone`, row 0 stands before the pairs and is the only target.
         targets: models 0 to `targets - 1` take turns as target.
         rehearsals: pairs of models beyond the targets that play target to set thresholds.
         record: cluster of each candidate `[n]` (person, or the record itself).
         population_ids: `[z]`.
         population_labels: `[z]`.
+        lone: the target was brought; it has no complement.
     """
 
     ids: Array
@@ -216,6 +233,7 @@ class Design:
     record: Int[Array, " n"]
     population_ids: Array
     population_labels: Int[Array, " z"]
+    lone: bool = False
 
     @property
     def folds(self) -> list[Int[Array, " f"]]:
@@ -225,9 +243,20 @@ class Design:
     @property
     def rehearsal_rows(self) -> Int[Array, " k"]:
         """The models that rehearse, in pairs."""
-        first = 2 * len(self.folds)
+        first = self._width * len(self.folds)
         pairs = min(self.rehearsals, (len(self.member) - first) // 2)
         return np.arange(first, first + 2 * pairs)
+
+    @property
+    def rehearsal_pairs(self) -> range:
+        """The same pairs, as every fold's game counts its shadows: all that stood before but the fold's own."""
+        first = len(self.folds) * self._width - self._width
+        return range(first // 2, (first + len(self.rehearsal_rows)) // 2)
+
+    @property
+    def _width(self) -> int:
+        """Rows of a fold in the matrix."""
+        return 1 if self.lone else 2
 
     def truth(self, member: Bool[Array, "m n"] | None = None) -> Truth:
         """The truth about the targets, or about them under another matrix."""
@@ -245,7 +274,7 @@ class Design:
         """
         matrix = self.member if member is None else member
         rows = self.folds[fold]
-        others = np.delete(np.arange(len(matrix)), np.arange(2 * fold, 2 * fold + 2))
+        others = np.delete(np.arange(len(matrix)), np.arange(self._width * fold, self._width * (fold + 1)))
         n = len(self.ids)
         population = None
         if len(self.population_ids):

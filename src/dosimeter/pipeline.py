@@ -4,39 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import functools
 import json
 import logging
-import os
-import platform
-import subprocess
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from dosimeter._version import __version__
-from dosimeter.config import Audit
-from dosimeter.engagement import Evidence, engage
+from dosimeter import brought as target_door
+from dosimeter._provenance import provenance
+from dosimeter._summary import recipe_summary, scores_summary, target_summary
+from dosimeter.brought import Brought, PreparedTarget
+from dosimeter.config import Audit, AttackRow, TargetAudit
+from dosimeter.data import Dataset
+from dosimeter.engagement import engage
 from dosimeter.errors import StoreError
 from dosimeter.fleet import Job, ensure, membership_matrix
-from dosimeter.games import Array, Truth
-from dosimeter.observe import Observations, gather
-from dosimeter.planning import Plan, make_plan, refusal, require_attack
-from dosimeter.preparation import Prepared, prepare, save_data
+from dosimeter.games import Array
+from dosimeter.housekeeping import lease, make_room
+from dosimeter.observe import Design, Observations, gather
+from dosimeter.planning import Plan, make_plan
+from dosimeter.planning_target import plan_target
+from dosimeter.preparation import Prepared, data_key, prepare, save_data
+from dosimeter.refusals import Offer, offer, refusal, require_attack, target_offer
 from dosimeter.results import Material, result, rounded
+from dosimeter.run_folder import check_folder, material_of, read_run, save_arrays, write_scores
 from dosimeter.runners import make_runner
-from dosimeter.store import canonical, write_text, writing
-from dosimeter.validity import Gate, saturation
+from dosimeter.scores_table import ScoresTable, read_scores
+from dosimeter.store import Store, canonical, key_of, write_text
+from dosimeter.target_preparation import bring, prepare_target
+from dosimeter.validity import Gate, missing_scores, saturation, table_as_read, unlike_target
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -47,24 +48,61 @@ def silent(phase: str, done: int, total: int) -> None:
     """The progress that shows nothing."""
 
 
-def plan(audit: Audit, *, store: Path, device: str = "cpu", workers: int | None = None) -> Plan:
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where and how a run works; none of it can change a result.
+
+    Attributes:
+        out: the run's folder.
+        store: the cache; `out`'s neighbour `.store` unless given.
+        device: where models are trained and queried.
+        workers: processes; None for one per core.
+        progress: called with (phase, done, total).
+        disk_cap: bytes that the cache may hold; None for no limit.
+    """
+
+    out: Path
+    store: Path | None = None
+    device: str = "cpu"
+    workers: int | None = None
+    progress: Progress = silent
+    disk_cap: int | None = None
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the cache."""
+        return self.store or self.out.parent / STORE
+
+
+def plan(
+    audit: Audit | TargetAudit,
+    *,
+    store: Path,
+    device: str = "cpu",
+    workers: int | None = None,
+    trust_pickle: bool = False,
+) -> Plan:
     """What `run` would do; trains nothing.
 
     Raises:
         AuditError: all that can be found without training.
     """
+    if isinstance(audit, TargetAudit):
+        return plan_target(prepare_target(bring(audit, trust_pickle=trust_pickle), store=store, device=device))
     return make_plan(prepare(audit, store=store, device=device), workers=workers)
 
 
 def run(
-    audit: Audit,
+    audit: Audit | TargetAudit,
     out: Path,
     *,
     store: Path | None = None,
     device: str = "cpu",
     workers: int | None = None,
     progress: Progress = silent,
-) -> Path:
+    trust_pickle: bool = False,
+    disk_cap: int | None = None,
+) -> Path:  # eight parameters, because each is an option of the command line
     """Train, observe, attack, measure and write the report; continues where an interrupted run stopped.
 
     Args:
@@ -74,6 +112,8 @@ def run(
         device: where models are trained.
         workers: processes; None for one per core.
         progress: called with (phase, done, total).
+        trust_pickle: whether a brought file that can run code may be loaded.
+        disk_cap: bytes that the cache may hold; None for no limit.
 
     Returns:
         Path of the report.
@@ -81,88 +121,149 @@ def run(
     Raises:
         AuditError: with a remedy; what was trained stays in the store.
     """
+    place = Place(out, store, device, workers, progress, disk_cap)
+    if isinstance(audit, TargetAudit):
+        return run_target(bring(audit, trust_pickle=trust_pickle), place)
     started = time.time()
-    prepared = prepare(audit, store=store or out.parent / STORE, device=device)
-    check_folder(out, prepared.key)
-    require_attack(prepared)
-    write_text(out / "audit_key", prepared.key + "\n")
-    write_text(out / "audit.json", json.dumps(audit.settings(), indent=1, sort_keys=True))
-    seconds = train(prepared, workers=workers, progress=progress)
+    prepared = prepare(audit, store=place.cache, device=device)
+    given = offer(prepared)
+    _open(place, prepared.key, audit.settings(), audit.attacks, given)
+    seconds = _train(prepared, place)
     start = time.perf_counter()
-    attack(prepared, out, progress)
+    observations = gather(prepared.jobs.observations)
+    design = prepared.design
+    null = membership_matrix(len(prepared.split.pool), len(design.member), audit.seed, purpose="null membership")
+    listed = _attack(audit.attacks, given, design, observations, null[:, prepared.split.candidates], audit.seed, place)
+    gates = [saturation(observations.signals, audit.threat.granted)]
+    _finish(recipe_summary(prepared), listed, gates, place)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
-    measure(out)
-    provenance = _provenance(prepared, started, seconds)
-    write_text(out / "provenance.json", json.dumps(provenance, indent=1, sort_keys=True))
-    progress("report", 0, 1)
-    path = report(out)
-    progress("report", 1, 1)
-    return path
+    more = {
+        "seed": audit.seed,
+        "audit_key": prepared.key,
+        "data_sha256": prepared.at_risk.fingerprint,
+        "hashed": prepared.jobs.packs[-1].definition,
+        "sources": {link.name: link.sources for link in prepared.links if link.sources},
+    }
+    return _close(place, audit.base, started, seconds, more)
 
 
-def check_folder(out: Path, key: str) -> None:
-    """Refuse a folder that holds another audit or anything else.
+def run_target(brought: Brought, place: Place) -> Path:
+    """The same for a brought model: train its shadows with the user's `fit`, query, attack, measure, report.
 
     Raises:
-        StoreError: it does, or it cannot be read.
+        AuditError: with a remedy; what was trained stays in the store.
     """
-    marker = out / "audit_key"
-    try:
-        found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
-        held = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else [out]
-        other = found is None and out.exists() and bool(held)  # drafts of an interrupted run begin with a dot
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{out}: must be a folder that can be read, got {type(error).__name__}: choose another --out"
-        ) from error
-    if found is not None:
-        if found != key:
-            raise StoreError(
-                f"{out}: holds another audit (key {found}, this one has {key}): choose another folder with --out or "
-                f"another `name`, or delete it"
-            )
-    elif other:
-        raise StoreError(f"{out}: must be a new or empty folder or an earlier run of this audit: choose another --out")
+    started = time.time()
+    prepared = prepare_target(brought, store=place.cache, device=place.device)
+    given = target_offer(prepared)
+    _open(place, prepared.key, target_summary(prepared), brought.attacks, given)
+    seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place)
+    start = time.perf_counter()
+    place.progress("queries", 0, 1)
+    observations = target_door.gather(prepared)
+    place.progress("queries", 1, 1)
+    null = _lone_null(prepared)
+    listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place)
+    gates = [saturation(observations.signals, prepared.access), *prepared.gates, *_likeness(prepared, observations)]
+    _finish(target_summary(prepared), listed, gates, place)
+    seconds["attacks"] = round(time.perf_counter() - start, 2)
+    more = {
+        "seed": brought.seed,
+        "audit_key": prepared.key,
+        "data_sha256": prepared.pool.fingerprint,
+        "target_sha256": prepared.adapted.fingerprint,
+        "sources": {"fit": dict(brought.sources)} if brought.sources else {},
+        **({"hashed": prepared.jobs[-1].definition} if prepared.jobs else {}),
+    }
+    return _close(place, brought.base, started, seconds, more)
 
 
-def train(prepared: Prepared, *, workers: int | None, progress: Progress) -> dict[str, float]:
-    """Make every cached thing that is missing; returns the seconds of each phase."""
-    jobs, store = prepared.jobs, prepared.store
-    store.sweep()
-    for dataset in (*prepared.data, prepared.test):
-        if dataset is not None:
-            save_data(dataset, store)
+def _lone_null(prepared: PreparedTarget) -> Array:
+    """A membership that nobody trained on, for a lone target and its pairs of shadows."""
+    matrix = membership_matrix(
+        len(prepared.design.ids), prepared.shadows + 2, prepared.brought.seed, purpose="null membership"
+    )
+    return np.delete(matrix, 1, axis=0)
 
+
+def _likeness(prepared: PreparedTarget, observations: Observations) -> list[Gate]:
+    """P11, where there are shadows."""
+    member = prepared.design.member
+    if not prepared.shadows:
+        return []
+    correct = observations.correct[:, : member.shape[1]]
+    target, *shadows = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
+    return [unlike_target(int(member[0].sum()), int(member[1].sum()), target, float(np.mean(shadows)))]
+
+
+def _open(
+    place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[AttackRow], given: Offer
+) -> None:
+    """Claim the run's folder for this audit."""
+    check_folder(place.out, key)
+    require_attack(rows, given)
+    write_text(place.out / "audit_key", key + "\n")
+    write_text(place.out / "audit.json", json.dumps(rounded(settings), indent=1, sort_keys=True))
+
+
+def _train(prepared: Prepared, place: Place) -> dict[str, float]:
+    """Make every cached thing of a recipe that is missing; returns the seconds of each phase."""
+    jobs = prepared.jobs
+    data = [dataset for dataset in (*prepared.data, prepared.test) if dataset is not None]
     phases: list[tuple[str, Sequence[Job]]] = [(f"stage {job.links[-1].name}", [job]) for job in jobs.common]
     phases += [("features", jobs.features), ("models", jobs.packs), ("queries", jobs.observations)]
+    return _phases(phases, data, prepared.store, place)
+
+
+def _phases(
+    phases: Sequence[tuple[str, Sequence[Job]]], data: Sequence[Dataset], store: Store, place: Place
+) -> dict[str, float]:
+    """Save the data and do the missing jobs of each phase, one phase after another."""
     seconds: dict[str, float] = {}
-    with contextlib.closing(make_runner(workers, prepared.device)) as runner:
+    keys = [*(data_key(dataset) for dataset in data), *(job.key for _, todo in phases for job in todo)]
+    store.sweep()
+    with lease(store), contextlib.closing(make_runner(place.workers, place.device)) as runner:
+        for key in keys:
+            store.touch(key)
+        for dataset in data:
+            save_data(dataset, store)
         for phase, todo in phases:
             if todo:
                 start = time.perf_counter()
-                made = ensure(todo, runner, functools.partial(progress, phase))
+                made = ensure(todo, runner, functools.partial(place.progress, phase))
                 seconds[phase] = round(time.perf_counter() - start, 2)
                 logger.info("%s: %d of %d made, %.1f s", phase, made, len(todo), seconds[phase])
+            if place.disk_cap is not None:
+                make_room(store, place.disk_cap, keys)
     return seconds
 
 
-def attack(prepared: Prepared, out: Path, progress: Progress) -> None:
-    """Write the games, the truth, and the evidence of every attack that is not refused."""
-    design, audit = prepared.design, prepared.audit
-    observations = gather(prepared.jobs.observations)
-    null = membership_matrix(len(prepared.split.pool), len(design.member), audit.seed, purpose="null membership")
-    null_member = null[:, prepared.split.candidates]
-    _save(out / "games" / "outputs.npz", dict(observations.signals))
-    _save(out / "truth" / "truth.npz", _truth_arrays(prepared, observations, null_member))
-    rows = audit.attacks
+def _attack(
+    rows: Sequence[AttackRow], given: Offer, design: Design, observations: Observations, null_member: Array, seed: int,
+    place: Place,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Write the games, the truth, and the evidence of every attack that is not refused; lists all attacks."""
+    out, targets = place.out, design.targets
+    save_arrays(out / "games" / "outputs.npz", dict(observations.signals))
+    arrays = {
+        "ids": np.asarray(design.ids).astype(str),
+        "member": design.member[:targets],
+        "null_member": null_member[:targets],
+        "record": design.record,
+        "rehearsal_in": design.member[design.rehearsal_rows],
+        "correct": observations.correct[:targets],
+    }
+    if observations.test_correct is not None:
+        arrays["test_correct"] = observations.test_correct[:targets]
+    save_arrays(out / "truth" / "truth.npz", arrays)
     listed: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
-        progress("attacks", index, len(rows))
-        refused = refusal(row, prepared)
+        place.progress("attacks", index, len(rows))
+        refused = refusal(row, given)
         if not refused:
             with threadpool_limits(1):
-                evidence = engage(row, design, observations, null_member=null_member, seed=audit.seed)
-            _save(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
+                evidence = engage(row, design, observations, null_member=null_member, seed=seed)
+            save_arrays(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
         listed.append(
             {
                 "id": row.id,
@@ -175,157 +276,29 @@ def attack(prepared: Prepared, out: Path, progress: Progress) -> None:
                 "reason": refused,
             }
         )
-    progress("attacks", len(rows), len(rows))
-    gate = saturation(observations.signals, audit.threat.granted)
-    summary = {**_summary(prepared), "attacks": listed, "saturation": dataclasses.asdict(gate)}
-    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
+    place.progress("attacks", len(rows), len(rows))
+    return listed
 
 
-def _save(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays without pickle under a temporary name and rename."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}")
-        with draft.open("wb") as file:
-            np.savez(file, **arrays)
-        draft.replace(path)
+def _finish(
+    summary: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], gates: Sequence[Gate], place: Place
+) -> None:
+    """Write `run.json`, which says that evidence is complete, and measure."""
+    content = {**summary, "attacks": list(listed), "gates": [dataclasses.asdict(gate) for gate in gates]}
+    write_text(place.out / "run.json", json.dumps(rounded(content), indent=1, sort_keys=True))
+    measure(place.out)
 
 
-def _truth_arrays(prepared: Prepared, observations: Observations, null_member: Array) -> dict[str, Array]:
-    """What the auditor knows, as arrays."""
-    design, targets = prepared.design, prepared.design.targets
-    arrays = {
-        "ids": np.asarray(design.ids).astype(str),
-        "member": design.member[:targets],
-        "null_member": null_member[:targets],
-        "record": design.record,
-        "rehearsal_in": design.member[design.rehearsal_rows],
-        "correct": observations.correct[:targets],
-    }
-    if observations.test_correct is not None:
-        arrays["test_correct"] = observations.test_correct[:targets]
-    return arrays
-
-
-def _summary(prepared: Prepared) -> dict[str, Any]:
-    """What measuring and reporting need to know of the audit, beside arrays."""
-    audit, dataset, design = prepared.audit, prepared.at_risk, prepared.design
-    owners = {"persons": dataset.persons, "groups": dataset.groups}
-    count = {name: None if values is None else len(np.unique(values)) for name, values in owners.items()}
-    chain = []
-    for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
-        settings = {**dataclasses.asdict(link.hyperparameters), "options": dict(link.options)}
-        if stage.given:
-            settings = {"weights": stage.weights, "options": dict(link.options)}
-        elif stage.fit:
-            settings = {"fit": stage.fit, "options": dict(link.options)}
-        chain.append(
-            {
-                "stage": stage.name,
-                "data": stage.data,
-                "model": stage.model,
-                "transfer": "given" if stage.given else stage.transfer,
-                "given": stage.given,
-                "at_risk": index == audit.at_risk,
-                "settings": settings,
-            }
-        )
-    return {
-        "schema": 1,
-        "audit_key": prepared.key,
-        "name": audit.name,
-        "seed": audit.seed,
-        "noun": audit.report.noun or dataset.noun,
-        "leading_fpr": audit.report.leading_fpr,
-        "data": {
-            "name": audit.stages[audit.at_risk].data,
-            "records": len(dataset),
-            "candidates": len(design.ids),
-            "population": len(prepared.split.population),
-            "classes": len(dataset.classes),
-            "members_per_target": len(prepared.split.pool) // 2,
-            **count,
-        },
-        "chain": chain,
-        "threat": {
-            "at_risk": audit.stages[audit.at_risk].name,
-            "access": audit.threat.access,
-            "shadows": audit.threat.shadows,
-            "targets": audit.threat.targets,
-            "population": len(prepared.split.population),
-            "views": list(audit.views),
-        },
-    }
-
-
-def _provenance(prepared: Prepared, started: float, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Times, hosts and versions: what may differ between two runs that give the same result."""
-    names = ("dosimeter", "torch", "numpy", "scipy", "scikit-learn", "pydantic", "pyarrow", "safetensors")
-    versions = {name: metadata.version(name) for name in names if name != "dosimeter"}
-    return {
-        "versions": {"dosimeter": __version__, "python": platform.python_version(), **versions},
-        "git": _revision(prepared.audit.base),
-        "started": datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": {**seconds, "total": round(time.time() - started, 2)},
-        "hardware": {
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "cores": os.cpu_count(),
-            "device": prepared.device,
-        },
-        "seed": prepared.audit.seed,
-        "audit_key": prepared.key,
-        "data_sha256": prepared.at_risk.fingerprint,
-        "hashed": prepared.jobs.packs[-1].definition,
-        "sources": {link.name: link.sources for link in prepared.links if link.sources},
-    }
-
-
-def _revision(folder: Path) -> str | None:
-    """The git revision of the folder of the audit file, if it is in a repository."""
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None
-
-
-def load_material(folder: Path) -> Material:
-    """Read what a finished run left for measuring.
-
-    Raises:
-        StoreError: the run is not finished, or its files cannot be read.
-    """
-    path = folder / "run.json"
-    if not path.is_file():
-        raise StoreError(f"{folder}: holds no finished run (no run.json): `dosimeter run` makes or finishes one")
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        arrays = _arrays(folder / "truth" / "truth.npz")
-        evidence = {}
-        for index, listed in enumerate(summary["attacks"]):
-            if listed["status"] == "ok":
-                evidence[str(listed["id"])] = Evidence(**_arrays(folder / "evidence" / f"{index:02d}.npz"))
-        return Material(
-            summary=summary,
-            truth=Truth(arrays["ids"], arrays["member"], arrays["record"]),
-            rehearsal_in=arrays["rehearsal_in"],
-            null_truth=Truth(arrays["ids"], arrays["null_member"], arrays["record"]),
-            evidence=evidence,
-            correct=arrays["correct"],
-            test_correct=arrays.get("test_correct"),
-            saturation=Gate(**summary["saturation"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
-
-
-def _arrays(path: Path) -> dict[str, Array]:
-    """The arrays of an npz, read whole; the file is closed even if it is damaged."""
-    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+def _close(
+    place: Place, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]
+) -> Path:
+    """Write where the numbers come from, and the report."""
+    content = provenance(base=base, device=place.device, started=started, seconds=seconds, more=more)
+    write_text(place.out / "provenance.json", json.dumps(content, indent=1, sort_keys=True))
+    place.progress("report", 0, 1)
+    path = report(place.out)
+    place.progress("report", 1, 1)
+    return path
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -337,34 +310,68 @@ def measure(folder: Path) -> dict[str, Any]:
     Returns:
         The content of `result.json`.
     """
-    material = load_material(folder)
+    left = read_run(folder)
+    write_scores(folder / "scores.parquet", left)
+    return _measured(material_of(left), folder)
+
+
+def _measured(material: Material, folder: Path) -> dict[str, Any]:
+    """Compute and write `result.json`."""
     with threadpool_limits(1):  # so that sums do not depend on the number of cores
         content: dict[str, Any] = rounded(result(material))
-    _write_scores(folder / "scores.parquet", material)
     write_text(folder / "result.json", canonical(content) + "\n")
     return content
 
 
-def _write_scores(path: Path, material: Material) -> None:
-    """One row per attack, target and record."""
-    targets, n = material.truth.is_member.shape
-    tables = [
-        pa.table(
-            {
-                "attack": pa.array([attack] * (targets * n)).dictionary_encode(),
-                "target": np.repeat(np.arange(targets, dtype=np.int32), n),
-                "id": np.tile(material.truth.ids, targets),
-                "score": evidence.scores.ravel(),
-                "is_member": material.truth.is_member.ravel(),
-            }
-        )
-        for attack, evidence in material.evidence.items()
-    ]
-    if tables:
-        with writing(path):
-            draft = path.with_name(f".{path.name}")
-            pq.write_table(pa.concat_tables(tables).unify_dictionaries(), draft)
-            draft.replace(path)
+def measure_scores(
+    scores: Path, out: Path, *, seed: int = 0, noun: str = "record", leading_fpr: float = 0.01
+) -> dict[str, Any]:
+    """Measure a table of scores and membership bits, and write the report; no model is needed.
+
+    Args:
+        scores: `.csv` or `.parquet`, see `scores_table.read_scores`.
+        out: the run's folder.
+        seed: of the split into calibration and test records, and of the bootstrap.
+        noun: what one record is called, in the singular.
+        leading_fpr: false positive rate of the verdict.
+
+    Returns:
+        The content of `result.json`.
+
+    Raises:
+        AuditError: the table is wrong, or the folder holds another audit.
+    """
+    started = time.time()
+    table = read_scores(scores, seed=seed)
+    settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
+    key = key_of(settings)
+    check_folder(out, key)
+    summary = scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
+    write_text(out / "audit_key", key + "\n")
+    write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
+    material = Material(
+        summary=summary,
+        truth=table.truth,
+        scores=table.scores,
+        calibration=table.calibration,
+        null_scores={},
+        null_truth=None,
+        correct=None,
+        test_correct=None,
+        gates=(_counted(table), *table_as_read(table.notes)),
+    )
+    content = _measured(material, out)
+    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
+    more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
+    seconds = {"measure": round(time.time() - started, 2)}
+    _close(Place(out, device=None), Path(), started, seconds, more)
+    return content
+
+
+def _counted(table: ScoresTable) -> Gate:
+    """I3 over all attacks."""
+    counts = table.counts.values()
+    return missing_scores(*(sum(getattr(one, name) for one in counts) for name in ("missing", "lowest", "highest")))
 
 
 def report(folder: Path) -> Path:

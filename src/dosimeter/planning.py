@@ -16,11 +16,11 @@ from torch import Tensor
 
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow
-from dosimeter.errors import AccessError
 from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
 from dosimeter.models import as_float
-from dosimeter.observe import SIGNAL_ACCESS, SIGNALS, ObserveJob
+from dosimeter.observe import ObserveJob
 from dosimeter.preparation import Prepared
+from dosimeter.refusals import offer, refusal
 from dosimeter.runners import one_thread, workers_for
 from dosimeter.store import Store
 from dosimeter.training import train, train_heads
@@ -93,42 +93,6 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def refusal(row: AttackRow, prepared: Prepared) -> str:
-    """Why an attack cannot run under this threat model, or an empty string."""
-    needs, threat = row.attack.needs, prepared.audit.threat
-    lacking = [name for name in row.attack.signals if name not in SIGNALS]
-    if lacking:
-        return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(SIGNALS))}"
-    wanted = needs.access | (SIGNAL_ACCESS if row.attack.signals else needs.access)
-    granted = threat.granted.includes
-    if wanted not in granted:
-        names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
-        return f"needs {names}, but threat.access grants {threat.access}: grant it or leave the attack out"
-    if len(prepared.split.population) < needs.population:
-        return (
-            f"needs a population of {needs.population}, got {len(prepared.split.population)}: raise threat.population"
-        )
-    most = max(needs.in_shadows, needs.out_shadows)
-    if threat.shadows // 2 - 1 < most:
-        return (
-            f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
-            f"{threat.shadows // 2 - 1}: raise threat.shadows to {2 * (most + 1)}"
-        )
-    return ""
-
-
-def require_attack(prepared: Prepared) -> None:
-    """Refuse a run in which nothing but controls could be run.
-
-    Raises:
-        AccessError: why each attack is refused, one line each.
-    """
-    refused = {row.id: refusal(row, prepared) for row in prepared.audit.attacks if not row.attack.control}
-    if all(refused.values()):
-        lines = [f"attack {name!r}: {reason}" for name, reason in refused.items()]
-        raise AccessError(*(lines or ["attack: at least one must be no control, got none: add a [[attack]] row"]))
-
-
 def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     """Plan a run; trains nothing beyond a probe of a few updates whose result is thrown away.
 
@@ -153,7 +117,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     if seconds is None:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
     disk = _disk(prepared, width * RECORDS_PER_CHUNK * len(features), packs, parameters)
-    root = _existing(prepared.store.root)
+    root = existing(prepared.store.root)
     free = shutil.disk_usage(root).free
     if disk > free:
         notes.append(f"disk: needs {disk / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: free space or choose --store")
@@ -162,7 +126,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     return Plan(
         key=prepared.key,
         stages=tuple(_stages(prepared, packs)),
-        attacks=tuple(AttackPlan(row.id, _needs(row), refusal(row, prepared)) for row in prepared.audit.attacks),
+        attacks=tuple(AttackPlan(row.id, needs_in_words(row), refusal(row, offer(prepared))) for row in prepared.audit.attacks),
         seconds=seconds,
         memory=_memory(prepared, width * len(prepared.at_risk) * len(prepared.audit.views), parameters),
         disk=disk,
@@ -172,7 +136,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     )
 
 
-def _needs(row: AttackRow) -> str:
+def needs_in_words(row: AttackRow) -> str:
     """An attack's needs in words."""
     needs = row.attack.needs
     parts = [str(needs.access.name).lower()]
@@ -363,7 +327,7 @@ def _memory(prepared: Prepared, features: int, parameters: int) -> int:
     return int(3e8 + prepared.at_risk.inputs.nbytes * 2 + models + features + 3 * _signal_bytes(prepared))
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
     """The nearest folder above a path that exists."""
     path = path.absolute()
     while not path.exists():

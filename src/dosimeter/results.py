@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
 from dosimeter import validity, verdict
 from dosimeter._seeds import generator
+from dosimeter.calibration import Calibration
 from dosimeter.config import FPRS, PRIORS
-from dosimeter.engagement import Evidence
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import (
+    Randomisation,
     RatePair,
     auc,
     histogram,
@@ -28,48 +28,49 @@ from dosimeter.metrics.membership import (
     precision_at_prior,
     randomisation_p,
     roc,
-    shadow_threshold,
     tpr_at_threshold,
     tpr_oracle,
 )
+from dosimeter.metrics.permutation import permutation_p
 from dosimeter.metrics.utility import accuracy
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of `result.json`."""
-NOT_TESTED = (
-    "Attributes of training records, properties of the training set, model inversion, gradients: only membership was.",
-    "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
-    "Records that are not among the candidates, and records that were chosen to be easy to find (canaries).",
-    "Membership of a person as a whole: each record is judged on its own.",
-    "Model extraction and data poisoning.",
-)
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a finished run left for measuring.
+    """What a finished run, or a table of scores, left for measuring.
 
     Attributes:
         summary: what `run.json` says of the audit.
         truth: about the targets.
-        rehearsal_in: bits of the models that rehearse `[k n]`.
-        null_truth: about the targets under the null matrix.
-        evidence: per attack id.
-        correct: whether each target's answer is right, candidates then population `[t n+z]`.
+        scores: per attack id, on the targets `[t n]`.
+        calibration: scores with known bits, for thresholds and the choice of the headline.
+        null_scores: per attack id, under a membership that no model was trained on `[t n]`; empty if no attack was run
+            here.
+        null_truth: that membership, or None.
+        correct: whether each target's answer is right, candidates then population `[t n+z]`; None without a model.
         test_correct: the same on test records, or None.
-        saturation: the gate P15, which needs signals and was decided by `run`.
+        gates: those that were decided before measuring.
     """
 
     summary: Mapping[str, Any]
     truth: Truth
-    rehearsal_in: Bool[Array, "k n"]
-    null_truth: Truth
-    evidence: Mapping[str, Evidence]
-    correct: Bool[Array, "t r"]
+    scores: Mapping[str, Array]
+    calibration: Calibration
+    null_scores: Mapping[str, Array]
+    null_truth: Truth | None
+    correct: Bool[Array, "t r"] | None
     test_correct: Bool[Array, "t e"] | None
-    saturation: validity.Gate
+    gates: tuple[validity.Gate, ...]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether membership was drawn by us, by a fair coin for each record, rather than stated by the user."""
+        return bool(self.summary["door"] == "recipe")
 
     @cached_property
     def controls(self) -> set[str]:
@@ -89,9 +90,14 @@ class Material:
         return generator(int(self.summary["seed"]), f"measure {purpose}")
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
-        """One threshold per target, from the rehearsals of its fold."""
-        per_fold = [shadow_threshold(one, self.rehearsal_in, fpr) for one in self.evidence[attack].rehearsed]
-        return np.repeat(per_fold, 2)[: len(self.truth.is_member)]
+        """One threshold per target."""
+        return self.calibration.thresholds(attack, fpr)
+
+    def p_values(self, attack: str, fpr: float) -> Randomisation:
+        """How likely so strong a result is if nothing leaks, by exchanging bits as they could have been."""
+        test = randomisation_p if self.drawn else permutation_p
+        scores = Scores(self.truth.ids, self.scores[attack])
+        return test(scores, self.truth, thresholds=self.thresholds(attack, fpr), rng=self.rng("randomisation"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ class Measured:
 
 def measure_attack(material: Material, attack: str) -> Measured:
     """All estimates of one attack on the targets."""
-    scores = Scores(material.truth.ids, material.evidence[attack].scores)
+    scores = Scores(material.truth.ids, material.scores[attack])
     truth = material.truth
     pairs = {
         fpr: tpr_at_threshold(
@@ -130,23 +136,9 @@ def measure_attack(material: Material, attack: str) -> Measured:
 
 
 def choose_headline(material: Material, candidates: Sequence[str]) -> str:
-    """The attack with the highest TPR at the leading rate in rehearsal, then the highest AUC; targets play no part."""
+    """The attack with the highest TPR at the leading rate in calibration, then the highest AUC; targets play no part."""
     fpr = material.leading or FPRS[0]
-    bits = material.rehearsal_in
-
-    def strength(attack: str) -> tuple[float, float]:
-        folds = material.evidence[attack].rehearsed
-        tprs = [float((fold > shadow_threshold(fold, bits, fpr))[bits].mean()) for fold in folds]
-        return float(np.mean(tprs)), float(np.mean([_rank_auc(fold, bits) for fold in folds]))
-
-    return max(candidates, key=strength)
-
-
-def _rank_auc(values: Array, is_member: Array) -> float:
-    """AUC from ranks, ties half."""
-    ranks = rankdata(values, axis=None).reshape(values.shape)
-    members = int(is_member.sum())
-    return float((ranks[is_member].sum() - members * (members + 1) / 2) / (members * (is_member.size - members)))
+    return max(candidates, key=lambda attack: material.calibration.strength(attack, fpr))
 
 
 def result(material: Material) -> dict[str, Any]:
@@ -155,14 +147,14 @@ def result(material: Material) -> dict[str, Any]:
     Args:
         material: of a finished run.
     """
-    measured = {attack: measure_attack(material, attack) for attack in material.evidence}
+    measured = {attack: measure_attack(material, attack) for attack in material.scores}
     real = [attack for attack in measured if attack not in material.controls]
     headline = choose_headline(material, real) if real else None
     gates, nulls = _gates(material, measured)
     summary = material.summary
     return {
         "schema": SCHEMA,
-        **{key: summary[key] for key in ("audit_key", "name", "noun", "data", "chain", "threat")},
+        **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "data", "chain", "threat")},
         "attacks": [{**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]],
         "verdict": _verdict(material, measured, headline, gates),
         "estimates": [row for attack in measured for row in _rows(material, attack, measured[attack])],
@@ -180,7 +172,7 @@ def result(material: Material) -> dict[str, Any]:
         ],
         "curves": {attack: _curve(material, attack) for attack in real},
         "histograms": {attack: _histogram(material, attack) for attack in real},
-        "not_tested": list(NOT_TESTED),
+        "not_tested": verdict.not_tested(str(summary["door"])),
     }
 
 
@@ -195,11 +187,11 @@ def _rows(material: Material, attack: str, measured: Measured) -> list[dict[str,
     rows = [row("auc", measured.auc)]
     for fpr, pair in measured.pairs.items():
         reached = {"fpr_reached": pair.fpr.value, "fpr_low": pair.fpr.low, "fpr_high": pair.fpr.high}
-        rows.append(row("tpr", pair.tpr, fpr=fpr, threshold="shadow", **reached))
+        rows.append(row("tpr", pair.tpr, fpr=fpr, threshold=material.calibration.source, **reached))
         rows.append(row("tpr", measured.oracles[fpr], fpr=fpr, threshold="oracle"))
     lead = material.leading or FPRS[0]
     rows += [
-        row("precision", estimate, fpr=lead, prior=prior, threshold="shadow")
+        row("precision", estimate, fpr=lead, prior=prior, threshold=material.calibration.source)
         for prior, estimate in measured.precisions.items()
     ]
     return rows
@@ -210,22 +202,24 @@ def _gates(
 ) -> tuple[list[validity.Gate], list[validity.NullResult]]:
     """All gates, and the null audit behind one of them."""
     lead = material.leading or FPRS[0]
-    nulls = validity.null_audit(
-        {attack: evidence.null for attack, evidence in material.evidence.items()},
-        material.null_truth,
-        rngs={attack: material.rng(f"{attack} null") for attack in material.evidence},
-    )
     real = [attack for attack in measured if attack not in material.controls]
     gates = [validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"]))]
     if real:
         gates.append(
             validity.ties(
-                {attack: material.evidence[attack].scores for attack in real},
+                {attack: material.scores[attack] for attack in real},
                 {attack: material.thresholds(attack, lead) for attack in real},
             )
         )
         gates.append(validity.sign({attack: measured[attack].auc for attack in real}))
-    gates.append(material.saturation)
+    gates += material.gates
+    if material.null_truth is None:
+        return gates, []
+    nulls = validity.null_audit(
+        material.null_scores,
+        material.null_truth,
+        rngs={attack: material.rng(f"{attack} null") for attack in material.null_scores},
+    )
     gates.append(validity.null_gate(nulls))
     gates.append(validity.control_gate({name: measured[name].auc for name in measured if name in material.controls}))
     return gates, nulls
@@ -247,18 +241,14 @@ def _verdict(
             sentences = ["No attack could be run under this threat model; the table below says why."]
         return {**base, "status": "not_resolvable", "sentences": sentences}
     one, lead = measured[headline], material.leading
-    p = randomisation_p(
-        Scores(material.truth.ids, material.evidence[headline].scores),
-        material.truth,
-        thresholds=material.thresholds(headline, lead),
-        rng=material.rng("randomisation"),
-    )
+    p = material.p_values(headline, lead)
     is_shown = leak_shown(one.auc, one.pairs[lead], p)
     told = verdict.Headline(
+        door=str(material.summary["door"]),
         noun=noun,
         candidates=len(material.truth.ids),
         members=round(float(material.truth.is_member.sum(1).mean())),
-        shadows=int(material.summary["threat"]["shadows"]),
+        shadows=int(material.summary["threat"]["shadows"] or 0),
         targets=len(material.truth.is_member),
         fpr=lead,
         pair=one.pairs[lead],
@@ -272,6 +262,8 @@ def _verdict(
 
 def _utility(material: Material) -> list[dict[str, Any]]:
     """Accuracy of the targets on members, non-members, and records outside every model."""
+    if material.correct is None:
+        return []
     member = material.truth.is_member
     n = member.shape[1]
     inside, outside = material.correct[:, :n], material.correct[:, n:]
@@ -290,13 +282,13 @@ def _utility(material: Material) -> list[dict[str, Any]]:
 
 def _curve(material: Material, attack: str) -> dict[str, list[float]]:
     """The pooled oracle ROC of an attack."""
-    curve = roc(Scores(material.truth.ids, material.evidence[attack].scores), material.truth)
+    curve = roc(Scores(material.truth.ids, material.scores[attack]), material.truth)
     return {name: [float(x) for x in getattr(curve, name)] for name in ("fpr", "tpr", "low", "high")}
 
 
 def _histogram(material: Material, attack: str) -> dict[str, list[float]]:
     """Score counts of members and non-members."""
-    found = histogram(material.evidence[attack].scores, material.truth.is_member)
+    found = histogram(material.scores[attack], material.truth.is_member)
     return {name: [float(x) for x in getattr(found, name)] for name in ("edges", "members", "nonmembers")}
 
 

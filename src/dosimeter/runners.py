@@ -7,17 +7,18 @@ thread, in every runner: parallelism is across jobs.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
+from loky import ProcessPoolExecutor
 
 from dosimeter.errors import TrainingError
 
@@ -67,7 +68,8 @@ class SerialRunner:
 class ProcessRunner:
     """Jobs in fresh processes with one thread each, which stay for all jobs of a run.
 
-    A single job runs in this process, where PyTorch is already loaded.
+    A single job runs in this process, where PyTorch is already loaded. Processes are loky's: they do not import the
+    user's script again, and a job may hold a function that was typed at a prompt or closes over values.
 
     Args:
         workers: number of processes.
@@ -83,8 +85,9 @@ class ProcessRunner:
             SerialRunner().run(function, jobs, done)
             return
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=(sys.path,))
+            self._pool = ProcessPoolExecutor(
+                self.workers, initializer=_start_worker, initargs=(list(sys.path), os.getpid())
+            )
         futures: dict[Future[None], int] = {self._pool.submit(function, job): i for i, job in enumerate(jobs)}
         try:
             for future in as_completed(futures):
@@ -102,20 +105,19 @@ class ProcessRunner:
     def close(self) -> None:
         """End the processes; jobs under way are finished first."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=True)
 
 
-def _start_worker(path: list[str]) -> None:
+def _start_worker(path: list[str], parent: int) -> None:
     """Set up a worker: the parent's import path, one thread, and an end when the parent ends, even by SIGKILL."""
     sys.path[:] = path
     sys.stdout = sys.stderr  # standard output belongs to the verb's own words, perhaps JSON; users' code may print
     torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -30,6 +30,13 @@ logger = logging.getLogger(__name__)
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 """This machine, in the names of drafts: a store may be shared."""
+
+
+def this_machine() -> str:
+    """A short name of this machine, for drafts and leases in a shared store."""
+    return _HOST
+
+
 FORMAT = 1
 """Version of the layout of an entry."""
 
@@ -121,7 +128,21 @@ class Store:
         if problem:
             logger.warning("%s: cached entry is damaged (%s); it is removed and made again", folder, problem)
             _remove(folder)
+        else:
+            self.touch(key)
         return not problem
+
+    def touch(self, key: str) -> None:
+        """Note that an entry is used, if there is one; a store that may only be read takes no note."""
+        with contextlib.suppress(OSError):
+            os.utime(self.root / key / "manifest.json")
+
+    def remove(self, key: str) -> None:
+        """Remove an entry; under another name first, so that nobody meets half of it."""
+        draft = self.root / f".draft-{os.getpid()}-{_HOST}-removed-{key}"
+        with contextlib.suppress(OSError):
+            (self.root / key).rename(draft)
+        shutil.rmtree(draft, ignore_errors=True)
 
     def _damage(self, key: str) -> str:
         """What is wrong with an entry, or an empty string."""
@@ -175,11 +196,11 @@ class Store:
                 shutil.rmtree(draft, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove drafts that interrupted writers of this machine left behind (those whose process is gone)."""
-        for draft in self.root.glob(".draft-*"):
-            _, pid, host, *_ = [*draft.name[1:].split("-"), "", ""]
+        """Remove drafts and leases that interrupted processes of this machine left behind."""
+        for left in (*self.root.glob(".draft-*"), *self.root.glob(".lease-*")):
+            _, pid, host, *_ = [*left.name[1:].split("-"), "", ""]
             if host == _HOST and pid.isdigit() and not _alive(int(pid)):
-                shutil.rmtree(draft, ignore_errors=True)
+                _remove(left)
 
     def _rename(self, draft: Path, key: str) -> None:
         """Give a draft its name. If a sound entry has it, another writer was first; a damaged one is replaced."""

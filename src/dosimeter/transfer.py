@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from dosimeter.errors import TrainingError
-from dosimeter.models import cut
+from dosimeter.models import cut, locate
+from dosimeter.target.heads import Backbone, replace_head
 
 Method = Literal["scratch", "head", "last-k", "full"]
 
@@ -30,21 +31,28 @@ class Parts:
     trained: nn.Module
 
 
-def divide(model: nn.Module, method: Method, last_k: int = 1) -> Parts:
+def divide(model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None) -> Parts:
     """Divide a model at the freeze line of a transfer method.
 
     Args:
         model: the whole model, with the head for the new task.
         method: "scratch" and "full" train everything, "head" the last layer, "last-k" also k blocks before it.
         last_k: blocks with parameters to train before the head, for "last-k".
+        example: two records, by which the head of a model without `backbone` and `head` is found.
 
     Raises:
-        TrainingError: the model has no known cut, or fewer than `last_k` blocks with parameters.
+        TrainingError: the model has no known cut, or no known order of blocks, or fewer than `last_k`
+            blocks with parameters.
     """
     if method in ("scratch", "full"):
         return Parts(None, model)
-    backbone, head = cut(model)
+    backbone, head = cut(model, example)
     blocks = list(backbone.children())
+    if method == "last-k" and isinstance(blocks[0] if blocks else None, Backbone):
+        raise TrainingError(
+            f"model {type(model).__name__}: transfer 'last-k' needs the order of the blocks, got a model of which only "
+            "the last layer was found: give attributes `backbone` (a Sequential) and `head` (a Linear), or use 'head'"
+        )
     line = len(blocks)
     if method == "last-k":
         with_weights = [i for i, block in enumerate(blocks) if any(True for _ in block.parameters())]
@@ -58,20 +66,18 @@ def divide(model: nn.Module, method: Method, last_k: int = 1) -> Parts:
     return Parts(frozen, head if line == len(blocks) else nn.Sequential(*blocks[line:], head))
 
 
-def with_new_head(model: nn.Module, classes: int) -> nn.Module:
+def with_new_head(model: nn.Module, classes: int, example: Tensor | None = None) -> nn.Module:
     """Replace the head in place by a freshly initialised one for `classes` classes.
 
     Args:
         model: a model whose cut is known.
         classes: classes of the new task.
+        example: two records, by which the head of a model without `backbone` and `head` is found.
 
     Returns:
         The same module.
     """
-    _, head = cut(model)
-    fresh = nn.Linear(head.in_features, classes, bias=head.bias is not None)
-    if isinstance(model, nn.Sequential):
-        model[-1] = fresh
-    else:
-        model.head = fresh
+    found = locate(model, example)
+    fresh = nn.Linear(found.head.in_features, classes, bias=found.head.bias is not None)
+    replace_head(model, found.name, fresh.to(found.head.weight.dtype))
     return model

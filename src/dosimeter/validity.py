@@ -166,3 +166,99 @@ def control_gate(aucs: Mapping[str, Estimate]) -> Gate:
         )  # fmt: skip
     text = "All controls are at chance." if aucs else "No control attack was run."
     return Gate("N2", "Controls", "pass" if aucs else "warn", 0.0, text)
+
+
+def near_duplicates(pairs: int, examples: Sequence[str]) -> Gate:
+    """P9: members and non-members that are nearly the same record.
+
+    Args:
+        pairs: how many.
+        examples: of them, in words.
+    """
+    name = "Near duplicates across the split"
+    if not pairs:
+        return Gate("P9", name, "pass", 0.0, "No member is nearly the same as a non-member.")
+    return Gate(
+        "P9", name, "warn", float(pairs),
+        f"{pairs} pairs of a member and a non-member are nearly the same record ({'; '.join(examples)}): a model that "
+        f"remembers the one knows the other, so leakage is understated.",
+    )  # fmt: skip
+
+
+def unlike_target(members: int, shadow_size: int, target_accuracy: float, shadow_accuracy: float) -> Gate:
+    """P11: whether the shadows that the user's fit made are like the target.
+
+    Args:
+        members: records that the target was trained on.
+        shadow_size: records that each shadow was trained on.
+        target_accuracy: of the target on its members.
+        shadow_accuracy: mean of the shadows on theirs.
+    """
+    name = "Shadows like the target"
+    apart, ratio = abs(target_accuracy - shadow_accuracy), shadow_size / members
+    told = (
+        f"Accuracy on own training records: target {target_accuracy:.1%}, shadows {shadow_accuracy:.1%}; training "
+        f"records: target {members}, shadows {shadow_size}."
+    )
+    if apart > 0.1 or not 0.9 <= ratio <= 1.1:
+        return Gate(
+            "P11", name, "warn", apart,
+            f"{told} Shadows that differ from the target by more than 10 points or 10 % weaken the attacks, so leakage "
+            f"is understated.",
+        )  # fmt: skip
+    return Gate("P11", name, "pass", apart, told)
+
+
+def repeated_answers(change: float) -> Gate:
+    """I1: whether the same query gives the same answer.
+
+    Args:
+        change: largest change of a log-confidence between two queries, nats.
+    """
+    if change > 1e-3:
+        return Gate(
+            "I1", "Repeated answers", "warn", change,
+            f"The same query was answered differently: log-confidences changed by up to {change:.2g} nats. The numbers "
+            f"are of one query for each record; an adversary who averages many queries can do better.",
+        )  # fmt: skip
+    return Gate("I1", "Repeated answers", "pass", change, "The same query gets the same answer.")
+
+
+def trusted_pickle(path: str) -> Gate:
+    """I2: a file that can run code was loaded because the user said that it is trusted."""
+    return Gate(
+        "I2", "Trusted pickle", "warn", None,
+        f"{path} is a pickle, which runs code when it is loaded; it was loaded because it was said to be trusted.",
+    )  # fmt: skip
+
+
+def missing_scores(missing: int, lowest: int, highest: int) -> Gate:
+    """I3: scores that are missing or infinite, with the rank they got.
+
+    Args:
+        missing: no number.
+        lowest: minus infinity.
+        highest: plus infinity.
+    """
+    name = "Missing and infinite scores"
+    if not missing + lowest + highest:
+        return Gate("I3", name, "pass", 0.0, "All scores are finite numbers.")
+    return Gate(
+        "I3", name, "warn", float(missing + lowest + highest),
+        f"Of the table's scores {missing} are missing and {lowest} are minus infinity (all ranked lowest), {highest} "
+        f"are plus infinity (ranked highest, tied).",
+    )  # fmt: skip
+
+
+def outputs_as_taken(notes: Sequence[str]) -> list[Gate]:
+    """I4: what was assumed about the model's outputs, where its kind does not say it."""
+    return [Gate("I4", "Outputs as taken", "pass", None, _sentence(note)) for note in notes]
+
+
+def table_as_read(notes: Sequence[str]) -> list[Gate]:
+    """I5: remarks on how a table of scores was read."""
+    return [Gate("I5", "Table as read", "pass", None, _sentence(note)) for note in notes]
+
+
+def _sentence(note: str) -> str:
+    return note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")

@@ -7,12 +7,38 @@ from dataclasses import dataclass
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import RatePair
 
+NOT_TESTED = (
+    "Attributes of training records, properties of the training set, model inversion, gradients: only membership was.",
+    "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
+    "Records that are not among the candidates, and records that were chosen to be easy to find (canaries).",
+    "Membership of a person as a whole: each record is judged on its own.",
+    "Model extraction and data poisoning.",
+)
+STATED = (
+    "Whether members and non-members differ for other reasons, such as their time or source: membership was stated, not "
+    "drawn, so a part of what is shown here may be that difference."
+)
+
+
+def not_tested(door: str) -> list[str]:
+    """What an audit through this door leaves open.
+
+    >>> [len(not_tested(door)) for door in ("recipe", "model", "scores")]
+    [5, 6, 7]
+    """
+    if door == "recipe":
+        return list(NOT_TESTED)
+    if door == "model":
+        return [STATED, *NOT_TESTED]
+    return [STATED, "How the scores were made: whether their attacks read the truth cannot be seen here.", *NOT_TESTED]
+
 
 @dataclass(frozen=True)
 class Headline:
     """What the sentences are made of.
 
     Attributes:
+        door: "recipe", "model" or "scores".
         noun: what one record is, in the singular.
         candidates: records that are judged.
         members: of them, used by each target.
@@ -24,6 +50,7 @@ class Headline:
         auc: its AUC.
     """
 
+    door: str
     noun: str
     candidates: int
     members: int
@@ -59,10 +86,16 @@ def about(count: float) -> str:
     return "fewer than 1" if count < 0.5 else f"about {count:.0f}"
 
 
-def _holds(h: Headline) -> str:
-    """The adversary's knowledge, as a relative clause."""
-    recipe = "the training recipe" if h.shadows else "no shadow models"
-    return f"who holds all {h.candidates} candidate {plural(h.noun)}, their labels and {recipe}"
+def _attacker(h: Headline) -> str:
+    """Who names, with what he holds; of a table of scores only the scores are known."""
+    if h.door == "scores":
+        return "the strongest attack of the table"
+    recipe = ", their labels and the training recipe" if h.shadows else " and their labels"
+    return f"our strongest attacker, who holds all {h.candidates} candidate {plural(h.noun)}{recipe},"
+
+
+def _pronoun(h: Headline) -> str:
+    return "it" if h.door == "scores" else "he"
 
 
 def _counts(h: Headline) -> tuple[float, float, float, int]:
@@ -91,14 +124,14 @@ def shown(h: Headline) -> list[str]:
     """The sentences where a leak is shown: by the accusations themselves, or only by how records are ranked."""
     named, low, high, _ = _counts(h)
     first = (
-        f"Of {h.members} {plural(h.noun)} used, our strongest attacker, {_holds(h)}, named {about(named)}; he also "
-        f"wrongly named {_wrong(h)}."
+        f"Of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}; {_pronoun(h)} also wrongly named "
+        f"{_wrong(h)}."
     )
     ends = f"{low:.0f} to {high:.0f} of {h.members} ({h.pair.tpr.level:.1%} interval)"
     if h.pair.difference.low is None or h.pair.difference.low <= 0:
         return [
             first,
-            f"So few accusations could be chance ({ends}); the leak shows in how he ranks: a used {h.noun} stands "
+            f"So few accusations could be chance ({ends}); the leak shows in how {_pronoun(h)} ranks: a used {h.noun} stands "
             f"above an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded up to "
             f"{h.auc.high:.0%}; guessing gives 50%.",
             _averaged(h),
@@ -107,7 +140,7 @@ def shown(h: Headline) -> list[str]:
     if h.rare.value is not None:
         wrong = 10 * (1 - h.rare.value)
         share = "nearly all" if wrong > 9.5 else f"{about(wrong)} of 10"
-        sentences.append(f"If 1 in 100 of his candidates had been used, {share} accusations would be wrong.")
+        sentences.append(f"If 1 in 100 of {'the' if h.door == 'scores' else 'his'} candidates had been used, {share} accusations would be wrong.")
     sentences.append(
         f"Shown: at least {low:.0f} of {h.members}; not excluded: up to {high:.0f} of {h.members} "
         f"({h.pair.tpr.level:.1%} interval). {_averaged(h)}"
@@ -118,13 +151,13 @@ def shown(h: Headline) -> list[str]:
 def not_shown(h: Headline) -> list[str]:
     """The sentences where no leak is shown: always with what could have been seen."""
     named, _, high, _ = _counts(h)
+    shadows = "" if h.door == "scores" else f"{h.shadows} shadow models, "
     return [
-        f"No leak was shown: of {h.members} {plural(h.noun)} used, our strongest attacker, {_holds(h)}, named "
-        f"{about(named)}, and of the unused ones he wrongly named {_wrong(h)}, which chance explains.",
-        f"This is not proof that nothing leaks: with {h.shadows} shadow models, {h.targets} "
-        f"{plural('target model', h.targets)} and {h.candidates} candidates, up to {high:.0f} of {h.members} named at "
-        f"about {h.fpr:.2g} false accusations per unused {h.noun} is not excluded ({h.pair.tpr.level:.1%} interval), "
-        f"nor is a stronger attacker.",
+        f"No leak was shown: of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}, and "
+        f"wrongly named {_wrong(h)}, which chance explains.",
+        f"This is not proof that nothing leaks: with {shadows}{h.targets} {plural('target model', h.targets)} and "
+        f"{h.candidates} candidates, up to {high:.0f} of {h.members} named at about {h.fpr:.2g} false accusations per "
+        f"unused {h.noun} is not excluded ({h.pair.tpr.level:.1%} interval), nor is a stronger attacker.",
     ]
 
 

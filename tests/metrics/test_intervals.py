@@ -10,11 +10,11 @@ from scipy.stats import binomtest, norm
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
+from dosimeter.metrics._cells import placements
 from dosimeter.metrics.intervals import (
     auc_interval,
     clopper_pearson,
     difference_interval,
-    placements,
     rate_interval,
 )
 

@@ -119,7 +119,8 @@ def _result(status: str, shifts: dict[str, float], *, n: int, targets: int) -> d
     estimates = [row for key, shift in shifts.items() for row in _estimates(key, shift, n, targets)]
     leaks = status == "shown"
     return {
-        "schema": 1,
+        "schema": 2,
+        "door": "recipe",
         "audit_key": "5b1d0c9e7f3a24680bd1f2e3c4a5968778695a4b3c2d1e0f00112233445566ff",
         "name": "flower-photos",
         "noun": "photo",

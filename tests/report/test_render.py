@@ -298,7 +298,7 @@ def test_write_report(tmp_path):
         ("{", "result.json: is not valid JSON"),
         ("[1, NaN]", "holds NaN"),
         ("[]", "result.json: result: must be object, got array"),
-        ('{"schema": 2}', "result.json: schema: must be 1, got 2"),
+        ('{"schema": 3}', "result.json: schema: must be 2, got 3"),
         ('{"schema": 1}', r"audit_key: is missing \(and \d+ more\)"),
     ],
 )

@@ -44,7 +44,7 @@ BREAKS: list[tuple[tuple[Any, ...], Any, str]] = [
     (("verdict", "status"), "fine", "verdict.status: must be one of"),
     (("verdict", "sentences"), [], "verdict.sentences: must have at least 1 entries, got 0"),
     (("estimates", 2, "high"), 1.5, "estimates[2].high: must be at most 1, got 1.5"),
-    (("estimates", 2, "threshold"), "split", "estimates[2].threshold: must be one of"),
+    (("estimates", 2, "threshold"), "guess", "estimates[2].threshold: must be one of"),
     (("estimates", 0, "family"), "inversion", "estimates[0].family: must be one of"),
     (("curves", "rmia", "fpr", 1), "0", "curves.rmia.fpr[1]: must be number, got string"),
     (("gates", 0, "status"), "skipped", "gates[0].status: must be one of"),

@@ -121,6 +121,7 @@ def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record"
         groups=texts.get("groups"),
         noun=request.options.noun or noun,
         name=name,
+        part=request.part,
     )
     return request.asked(whole)
 
@@ -138,13 +139,15 @@ def as_inputs(values: Array, name: str) -> Array:
             f"{name}: inputs must have shape (n, features...), got {values.shape}: "
             "give each record at least one feature"
         )
-    if values.ndim == 4 and values.shape[1] not in (1, 3) and values.shape[3] in (1, 3, 4):
+    if values.ndim == 4 and values.shape[1] not in (1, 3) and values.shape[3] in (1, 3, 4) and values.shape[2] > 4:
         raise DataError(
             f"{name}: images must have shape (n, channels, height, width), got {values.shape}: "
             "move the channels with .transpose(0, 3, 1, 2)"
         )
     if values.dtype == np.uint8 and values.ndim in (3, 4):
         return values[:, None] if values.ndim == 3 else values
+    if values.dtype == np.float32:
+        return values
     with np.errstate(over="ignore"):
         small = values.astype(np.float32)
     lost = ~np.isfinite(small) & np.isfinite(values)

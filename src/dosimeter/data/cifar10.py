@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dosimeter.data.copies import own_copy
 from dosimeter.data.dataset import Array, Dataset
 from dosimeter.data.images import class_files, decode
 from dosimeter.data.labels import spread
@@ -17,8 +17,6 @@ from dosimeter.data.pickles import load_arrays
 from dosimeter.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-VARIABLE = "DOSIMETER_CIFAR10"
-"""Environment variable with the place of the user's copy, for the reference `cifar10` without a path."""
 BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 SHAPE = (3, 32, 32)
 FORMS = (
@@ -61,13 +59,8 @@ def load_cifar10(request: Request, path: Path | None = None) -> Dataset:
         DataError: no copy, none of the known forms, or a damaged file.
     """
     request.only("noun")
-    if path is None:
-        if not os.environ.get(VARIABLE):
-            raise DataError(
-                f"{request.name}: needs your own copy, got no path: write cifar10:PATH or set {VARIABLE} to {FORMS}"
-            )
-        path = Path(os.environ[VARIABLE]).expanduser()
-    chunks, total = _asked(_chunks(path, request), request.rows)
+    copy = own_copy(request, path, "cifar10", FORMS)
+    chunks, total = _asked(_chunks(copy, request), request.rows)
     if request.rows.stop is None or request.rows.stop > total or not chunks:
         request.rows.within(total, request.name)
     labels = np.concatenate([chunk.labels for chunk in chunks]).astype(np.int64)
@@ -80,6 +73,7 @@ def load_cifar10(request: Request, path: Path | None = None) -> Dataset:
         ids=np.array([f"{chunk.part}/{i:05d}" for chunk in chunks for i in chunk.numbers]),
         noun=request.options.noun or "image",
         name=request.name,
+        part=request.part,
     )
 
 
@@ -118,8 +112,6 @@ def _chunks(path: Path, request: Request) -> Iterator[_Chunk]:
         return _pickled(path, request.name)
     if (path / "train").is_dir():
         return _folders(path, request.name)
-    if not path.exists():
-        raise DataError(f"{request.name}: no such file or folder, got {shown(path)}: give {FORMS}")
     remedy = "unpack the archive" if path.name.endswith((".gz", ".tgz", ".tar", ".zip")) else f"give {FORMS}"
     raise DataError(f"{request.name}: must be a known form of CIFAR-10, got {shown(path)}: {remedy}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -21,13 +22,17 @@ class Dataset:
     """Records with labels.
 
     Attributes:
-        inputs: `[n ...]`. Images are float32 NCHW in [0, 1] or uint8 NCHW (0 to 255, scaled when used); tables float32.
+        inputs: `[n ...]`. Images are float32 NCHW in [0, 1] or uint8 NCHW (0 to 255, scaled when used); tables float32;
+            text `[n length]` int64, one token a place, 0 where the text has ended.
         labels: class numbers from 0 `[n]`, int64.
         classes: names of the classes; `len(classes)` is the number of classes.
         ids: record ids `[n]`, distinct strings that do not change when rows are reordered.
         persons: whose record it is `[n]`, or None.
         groups: a group for separate reporting `[n]`, or None.
         noun: what one record is called in the report, in the singular.
+        columns: of a table: the name of each feature, `column` or `column=category`; otherwise None.
+        categories: of a table: its columns of categories, each with the categories in order; otherwise None.
+        part: the records are a part of something larger, and may all be of one class.
 
     Raises:
         DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids.
@@ -41,6 +46,9 @@ class Dataset:
     groups: Array | None = None
     noun: str = "record"
     name: str = field(default="data", compare=False)
+    columns: tuple[str, ...] | None = None
+    categories: Mapping[str, tuple[str, ...]] | None = None
+    part: bool = False
 
     def __post_init__(self) -> None:
         problems = self._problems()
@@ -66,7 +74,7 @@ class Dataset:
                 f"{self.name}: labels must be in 0..{len(self.classes) - 1}, got {int(self.labels[row])} in row {row}"
                 f" ({int(outside.sum())} such records): correct the label or name the class"
             )
-        elif len(np.unique(self.labels)) < 2:
+        elif not self.part and len(np.unique(self.labels)) < 2:
             problems.append(
                 f"{self.name}: labels must have at least two classes, got only "
                 f"{self.classes[int(self.labels[0])]!r} in all {n} records: use data with two classes or more"
@@ -103,6 +111,11 @@ class Dataset:
             problems.append(f"{self.name}: labels must be class numbers, got {self.labels.dtype}: use .astype(int)")
         if self.inputs.dtype.kind not in "fiub":
             problems.append(f"{self.name}: inputs must be numbers, got {self.inputs.dtype}: encode them as numbers")
+        if self.columns is not None and self.inputs.shape[1:] != (len(self.columns),):
+            problems.append(
+                f"{self.name}: columns must name each feature, got {len(self.columns)} names for inputs of shape "
+                f"{self.inputs.shape}: give one name per feature"
+            )
         return problems
 
     def __len__(self) -> int:
@@ -121,7 +134,10 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all columns and the class names: what a cache key says about the data."""
+        """SHA-256 over all records and the class names: what a cache key says about the data.
+
+        Names of features are left out: they change no model.
+        """
         digest = hashlib.sha256()
         for array in (self.inputs, self.labels):
             digest.update(f"{array.dtype}{array.shape}".encode())
@@ -132,11 +148,11 @@ class Dataset:
         return digest.hexdigest()
 
 
-def content_ids(inputs: Array, labels: Array) -> Array:
+def content_ids(inputs: Array | Sequence[str | bytes], labels: Array) -> Array:
     """Ids made of each record's content, with a counter for exact duplicates, so that reordering keeps them.
 
     Args:
-        inputs: `[n ...]`.
+        inputs: `[n ...]`, or a text or bytes for each record.
         labels: `[n]`, any type.
 
     Returns:
@@ -144,8 +160,10 @@ def content_ids(inputs: Array, labels: Array) -> Array:
     """
     seen: dict[str, int] = {}
     ids = []
-    for row, label in zip(np.ascontiguousarray(inputs), labels, strict=True):
-        key = hashlib.sha256(row.tobytes() + str(label).encode()).hexdigest()[:12]
+    rows = np.ascontiguousarray(inputs) if isinstance(inputs, np.ndarray) else inputs
+    for row, label in zip(rows, labels, strict=True):
+        raw = row.encode("utf-8", "surrogatepass") if isinstance(row, str) else bytes(row)
+        key = hashlib.sha256(raw + str(label).encode()).hexdigest()[:12]
         count = seen.get(key, 0)
         seen[key] = count + 1
         ids.append(f"{key}-{count}" if count else key)

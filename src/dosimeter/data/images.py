@@ -55,7 +55,7 @@ def load_images(folder: Path, request: Request) -> Dataset:
         inputs[i] = decode(paths[row], _place(paths[row], folder, request.name), channels, size)
     ids = np.array([path.relative_to(folder).as_posix() for path in paths])
     noun = request.options.noun or "image"
-    return Dataset(inputs, labels[rows], classes, ids[rows], noun=noun, name=request.name)
+    return Dataset(inputs, labels[rows], classes, ids[rows], noun=noun, name=request.name, part=request.part)
 
 
 def class_files(folder: Path, name: str) -> list[tuple[str, Path]]:

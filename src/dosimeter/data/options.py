@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,13 @@ class Options:
         split: which part of a Hugging Face data set.
         size: height and width to which images of class folders are resized; by default all must have one size.
         noun: what one record is called in the report, in the singular.
+        categorical: columns of numbers that are categories (tables, Hugging Face); columns of text always are.
+        categories: for each column of categories, its categories in order, as another table has them; by default those
+            that occur in the whole source.
+        text: column of text that becomes the inputs (tables, Hugging Face).
+        length: of text: how many words, or tokens, of each record are kept.
+        vocabulary: of text: words are hashed to the numbers 1 to this.
+        tokenizer: of text: folder of a Hugging Face tokenizer that is used instead of hashing.
     """
 
     classes: tuple[str, ...] | None = None
@@ -41,6 +48,16 @@ class Options:
     split: str | None = None
     size: tuple[int, int] | None = None
     noun: str | None = None
+    categorical: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] | None = None
+    text: str | None = None
+    length: int = 128
+    vocabulary: int = 20_000
+    tokenizer: str | None = None
+
+    def like(self, dataset: Dataset) -> Options:
+        """These options for a further source that is encoded as `dataset` was: the same classes and categories."""
+        return replace(self, classes=self.classes or dataset.classes, categories=self.categories or dataset.categories)
 
 
 @dataclass(frozen=True)
@@ -87,12 +104,23 @@ def parse_rows(text: str | None, name: str) -> Rows:
 
 @dataclass(frozen=True)
 class Request:
-    """What a loader is told: the name that messages and the report use, the rows, the options and the seed."""
+    """What a loader is told.
+
+    Attributes:
+        name: what messages and the report call the source.
+        rows: which records.
+        options: how to read it.
+        seed: for the user's functions.
+        base: folder that paths in options start from.
+        part: the records may all be of one class, because other sources bring the rest.
+    """
 
     name: str
     rows: Rows = field(default_factory=Rows)
     options: Options = field(default_factory=Options)
     seed: int = 0
+    base: Path = Path()
+    part: bool = False
 
     def only(self, *names: str) -> None:
         """Refuse options that are set but not read by this source.

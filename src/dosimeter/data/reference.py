@@ -11,7 +11,6 @@ from pathlib import Path
 from dosimeter._check import suggest
 from dosimeter._resolve import REFERENCE, one_line
 from dosimeter.data.arrays import load_npz
-from dosimeter.data.cifar10 import load_cifar10
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.functions import load_function
 from dosimeter.data.huggingface import load_huggingface
@@ -32,8 +31,9 @@ def load(
 
     | reference | data |
     | --- | --- |
-    | `digits`, `orl-faces`, `mnist-5k` | built in, see `DATASETS` |
+    | a name | built in, see `DATASETS` |
     | `cifar10:PATH`, `cifar10` | the user's own copy; without path from the environment variable DOSIMETER_CIFAR10 |
+    | the same of `mnist`, `fashion-mnist`, `omniglot`, `sotu`, `spam` | DOSIMETER_MNIST and so on |
     | `hf:NAME_OR_PATH` | Hugging Face `datasets` |
     | `package.module:function` | what `function(seed)` returns |
     | a path | `.npz`, `.csv`, `.parquet`, or a folder of class folders |
@@ -54,11 +54,21 @@ def load(
     >>> load("digits", rows="0:100").inputs.shape
     (100, 1, 8, 8)
     """
-    started, name = time.perf_counter(), one_line(reference, limit=500)
-    request = Request(name, parse_rows(rows, name), options or Options(), seed)
+    name = one_line(reference, limit=500)
+    request = Request(name, parse_rows(rows, name), options or Options(), seed, base or Path())
     if rows is not None:
         request = replace(request, name=f"{name}[{rows.strip()}]")
-    found = _dispatch(reference, base or Path(), request)
+    return read(reference, request)
+
+
+def read(reference: str, request: Request) -> Dataset:
+    """The data set that a reference names, as `load` gives it, for a request that is ready.
+
+    Raises:
+        DataError: nothing there by this name, or a broken rule of the source, one line each.
+    """
+    started = time.perf_counter()
+    found = _dispatch(reference, request.base, request)
     logger.info("loaded %s: %s records, %.1f s", request.name, len(found), time.perf_counter() - started)
     return found
 
@@ -70,9 +80,9 @@ def _dispatch(reference: str, base: Path, request: Request) -> Dataset:
     if reference in DATASETS:
         return DATASETS[reference].load(request)
     kind, _, rest = reference.partition(":")
-    if kind in ("cifar10", "hf") and rest:
+    if rest and (kind == "hf" or (kind in DATASETS and DATASETS[kind].own)):
         path = base / Path(rest).expanduser()
-        return load_cifar10(request, path) if kind == "cifar10" else load_huggingface(rest, path, request)
+        return load_huggingface(rest, path, request) if kind == "hf" else DATASETS[kind].load(request, path)
     if REFERENCE.fullmatch(reference):
         return load_function(reference, request)
     return _load_path(reference, base, request)

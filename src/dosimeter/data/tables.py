@@ -1,4 +1,4 @@
-"""Tables: `.csv` and `.parquet` with a label column and numeric features."""
+"""Tables: `.csv`, `.parquet` and what else comes as an Arrow table, with a label column."""
 
 from __future__ import annotations
 
@@ -9,48 +9,136 @@ import numpy as np
 
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
-from dosimeter.data.arrays import assemble
-from dosimeter.data.dataset import Array, Dataset
+from dosimeter.data.arrays import as_text
+from dosimeter.data.columns import content, one_hot, read_features
+from dosimeter.data.dataset import Array, Dataset, content_ids
+from dosimeter.data.labels import encode_labels
 from dosimeter.data.options import Request, told
+from dosimeter.data.tokens import tokens
 from dosimeter.errors import DataError
 
 SPECIAL = {"id": "ids", "person": "persons", "group": "groups"}
 """Option (and default name) of a column that is not a feature, to what it becomes."""
+TEXT = ("length", "vocabulary", "tokenizer")
+"""Options of all text."""
+OPTIONS = ("classes", "noun", "label", *SPECIAL, "categorical", "categories", "text", *TEXT)
+"""What may be asked of a table."""
 
 
 def load_table(path: Path, request: Request) -> Dataset:
-    """A table with a `label` column, perhaps `id`, `person`, `group`, and all other columns numeric features.
+    """A table with a `label` column, perhaps `id`, `person`, `group`; all other columns are features.
 
     Rows are counted from 0 and without the header, in messages as in `rows`.
 
     Args:
         path: `.csv` (commas, UTF-8, one header line) or `.parquet`.
-        request: rows, `classes`, `noun`, and the names of the four columns.
+        request: see `from_table`.
 
     Returns:
-        Features `[n d]` float32 in the file's order of columns.
+        See `from_table`.
 
     Raises:
-        DataError: not a table, a column missing, repeated, nameless or not numeric, a cell empty or not finite.
+        DataError: not a table, a column missing, repeated or nameless, a cell that fits none of the rules.
     """
-    request.only("classes", "noun", "label", *SPECIAL)
-    special = _special_columns(request)
+    request.only(*OPTIONS)
+    special = special_columns(request)
     table = _read_csv(path, request, special) if path.suffix.lower() == ".csv" else _read_parquet(path, request)
-    names = _column_names(table, request.name)
+    return from_table(table, request)
+
+
+def from_table(table: Any, request: Request, noun: str = "record") -> Dataset:
+    """An Arrow table as a data set.
+
+    Classes, categories and ids come from the whole table, so they do not depend on the rows asked for. Without a
+    column of ids they are made of each record's content.
+
+    Args:
+        table: `pyarrow.Table`.
+        request: rows, `classes`, `noun`, the names of the four columns; `categorical`, `categories`; or `text`,
+            `length`, `vocabulary`, `tokenizer`, and then the columns that are not named are not read.
+        noun: what a record is called unless the request says.
+
+    Returns:
+        Features `[n d]` float32 in the table's order of columns, text one-hot; or tokens `[n length]` int64.
+
+    Raises:
+        DataError: a column missing, repeated or nameless, a cell that fits none of the rules.
+    """
+    name, options, special = request.name, request.options, special_columns(request)
+    names = _column_names(table, name)
     if not table.num_rows:
-        raise DataError(f"{request.name}: needs at least one record, got a header and no rows: check the file")
+        raise DataError(f"{name}: needs at least one record, got a header and no rows: check the file")
     kept = _present(names, special, request)
-    features = [c for c in names if c not in kept.values()]
-    if not features:
-        raise DataError(f"{request.name}: needs at least one numeric column beside {sorted(kept.values())}, got none")
-    inputs = np.empty((table.num_rows, len(features)), np.float64)
-    for i, column in enumerate(features):
-        inputs[:, i] = _numbers(table.column(column), column, request.name)
-    arrays = {as_: _values(table.column(column), column, request.name) for as_, column in kept.items()}
-    return assemble({"inputs": inputs, **arrays}, request)
+    rest = [c for c in names if c not in kept.values()]
+    if not rest:
+        raise DataError(f"{name}: needs at least one column of features beside {sorted(kept.values())}, got none: add one")
+    found = {as_: _values(table.column(column), column, name) for as_, column in kept.items()}
+    rows = request.rows.within(table.num_rows, name)
+    if options.text is None:
+        features = read_features(table, rest, request)
+        inputs, keys = one_hot(features, rows), content(features)
+        names = [column for feature in features for column in feature.columns]
+        categories = {f.title: f.categories for f in features if f.categories is not None}
+    else:
+        texts = _texts(table, options.text, rest, request)
+        inputs, keys = tokens(texts[rows.start : rows.stop], request), texts
+        names, categories = [], {}
+    labels, classes = encode_labels(found["labels"], name, options.classes)
+    texts_of = {c: as_text(found[c], c, name) for c in ("ids", "persons", "groups") if c in found}
+    ids = texts_of.get("ids")
+    ids = content_ids(keys, np.array(classes)[labels]) if ids is None else ids
+    _distinct(ids, name)
+    chosen = slice(rows.start, rows.stop)
+    return Dataset(
+        inputs=inputs,
+        labels=labels[chosen],
+        classes=classes,
+        ids=ids[chosen],
+        persons=texts_of["persons"][chosen] if "persons" in texts_of else None,
+        groups=texts_of["groups"][chosen] if "groups" in texts_of else None,
+        noun=options.noun or noun,
+        name=name,
+        columns=tuple(names) or None,
+        categories=categories or None,
+        part=request.part,
+    )
 
 
-def _special_columns(request: Request) -> dict[str, str]:
+def _distinct(ids: Array, name: str) -> None:
+    """Refuse an id that occurs twice in the whole table."""
+    values, counts = np.unique(ids, return_counts=True)
+    if len(values) < len(ids):
+        raise DataError(
+            f"{name}: ids must be distinct, got {quoted(values[np.argmax(counts)].item())} {int(counts.max())} times: "
+            "give each record its own id"
+        )
+
+
+def _texts(table: Any, column: str, rest: list[str], request: Request) -> list[str]:
+    """The column of text; an empty cell is an empty text."""
+    import pyarrow as pa
+
+    if request.options.categorical or request.options.categories:
+        raise DataError(f"{request.name}: text is the only input, got categorical or categories too: remove one")
+    if column not in rest:
+        raise DataError(f"{request.name}: needs a column {column!r} for the text, got none: {_suggested(column, rest)}")
+    values = table.column(column)
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        raise DataError(
+            f"{request.name}: column {quoted(column)} must be UTF-8 text, got {one_line(kind, 60)}: name another column"
+        )
+    return [text or "" for text in values.to_pylist()]
+
+
+def _suggested(column: str, names: list[str]) -> str:
+    """The tail of a message about a column that is not there."""
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        return "separate the columns by commas"
+    return one_line(suggest(column, names))
+
+
+def special_columns(request: Request) -> dict[str, str]:
     """Option name to the column it means."""
     options = request.options
     columns = {"label": options.label} | {key: getattr(options, key) or key for key in SPECIAL}
@@ -61,7 +149,7 @@ def _special_columns(request: Request) -> dict[str, str]:
 
 
 def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
-    """The table; ids, persons and groups as text, all other types read off the whole column."""
+    """The table; ids, persons, groups, text and known categories as text, other types read off the whole column."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -71,7 +159,9 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
         broken.append(row)
         return "error"
 
-    text = {special[key]: pa.string() for key in SPECIAL}
+    options = request.options
+    typed = {*(special[key] for key in SPECIAL), *((set(options.categories or {})) - set(options.categorical))}
+    text = {column: pa.string() for column in (*typed, *([options.text] if options.text else []))}
     whole = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
     with told(request.name, "write it as comma-separated UTF-8 text with one header line"):
         try:
@@ -121,46 +211,9 @@ def _present(names: list[str], special: dict[str, str], request: Request) -> dic
         if column in names:
             kept[SPECIAL.get(key, "labels")] = column
         elif key == "label" or getattr(request.options, key) is not None:
-            remedy = suggest(column, names)
-            if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-                remedy = "separate the columns by commas"
-            raise DataError(f"{request.name}: needs a column {column!r} for the {key}, got none: {one_line(remedy)}")
+            remedy = _suggested(column, names)
+            raise DataError(f"{request.name}: needs a column {column!r} for the {key}, got none: {remedy}")
     return kept
-
-
-def _numbers(column: Any, title: str, name: str) -> Array:
-    """A feature `[n]` as float64, all finite."""
-    import pyarrow as pa
-
-    kind, types = column.type, pa.types
-    numeric = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
-    if not any(is_kind(kind) for is_kind in numeric):
-        row, value = next(((i, v) for i, v in enumerate(column.to_pylist()) if not _is_number(v)), (0, None))
-        raise DataError(
-            f"{name}: column {quoted(title)} must be numeric, got {quoted(value, 60)} in row {row} "
-            f"(type {one_line(kind, 60)}): encode it as numbers or remove it, categories come in a later release"
-        )
-    with told(f"{name}: column {quoted(title)}", "write it as numbers"):
-        values: Array = column.cast(pa.float64(), safe=False).to_numpy()
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        state = "a missing value" if np.isnan(values[bad[0]]) else str(values[bad[0]])
-        raise DataError(
-            f"{name}: column {quoted(title)} must be finite numbers, got {state} in row {bad[0]} "
-            f"({len(bad)} such rows): impute or remove them"
-        )
-    return values
-
-
-def _is_number(value: object) -> bool:
-    """Whether a cell reads as a number; an empty cell is not what makes a column text."""
-    if value is None or value == "":
-        return True
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
 
 
 def _values(column: Any, title: str, name: str) -> Array:

@@ -16,17 +16,16 @@ through the logit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import betaincinv, expit, logit, ndtri, stdtrit
-from scipy.stats import rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array
+from dosimeter.metrics._cells import Margins, Sweep, Terms, clusters, margins_of, placements, ratio_of
 
 BOOTSTRAP_TARGETS = 8
 """Fewest targets for which targets are resampled."""
@@ -42,28 +41,6 @@ class Interval(NamedTuple):
     low: float
     high: float
     method: str
-
-
-@dataclass(frozen=True)
-class _Ratio:
-    """A pooled ratio `sum(num) / sum(den)` over cells `[t k]`."""
-
-    num: Float[Array, "t k"]
-    den: Float[Array, "t k"]
-
-    @property
-    def value(self) -> float:
-        """The pooled ratio."""
-        return float(self.num.sum() / self.den.sum())
-
-    @property
-    def influence(self) -> Float[Array, "t k"]:
-        """What each cell adds to the ratio to first order; sums to zero."""
-        influence: Array = (self.num - self.value * self.den) / self.den.sum()
-        return influence
-
-
-_Terms = Sequence[tuple[float, _Ratio]]
 
 
 def clopper_pearson(successes: float | int, trials: float | int, *, level: float = 0.95) -> tuple[float, float]:
@@ -118,19 +95,83 @@ def rate_interval(
         ValueError: shapes do not fit or nothing is eligible.
     """
     _check_shapes(hits, record)
-    if not eligible.any():
+    pooled = int(eligible.sum())
+    if not pooled:
         raise ValueError("eligible must have at least one decision, got none")
-    ratio = _ratio(hits & eligible, eligible, record)
-    value, pooled = ratio.value, float(eligible.sum())
-    rows, distinct = (int((ratio.den.sum(axis) > 0).sum()) for axis in (1, 0))
-    if rows == 1 and distinct == pooled:
-        low, high = clopper_pearson(float(ratio.num.sum()), pooled, level=level)
-        return Interval(value, low, high, "clopper-pearson, this trained model only")
-    half, method = _half_width([(1.0, ratio)], level, draws, rng)
-    unseen = clopper_pearson(0, distinct, level=level)[1]
+    if _lone(hits, record):
+        return _exact(int((hits & eligible).sum()), pooled, level)
+    ratio = ratio_of(hits & eligible, eligible, record)
+    terms = [(1.0, ratio)]
+    margins = margins_of(terms)
+    if margins.rows == 1 and margins.clusters == pooled:
+        return _exact(int(ratio.num.sum()), pooled, level)
+    half, method = _half_width(margins, level, _bootstrap(terms, draws, rng) if _drawn(margins, draws) else None)
+    return _rate_ends(ratio.value, margins, half, method, pooled, level)
+
+
+def rate_band(
+    values: Float[Array, "t n"],
+    cuts: Float[Array, " c"],
+    eligible: Bool[Array, "t n"],
+    *,
+    record: Int[Array, " n"],
+    level: float = 0.95,
+) -> list[Interval]:
+    """`rate_interval(values > cut, eligible, draws=0)` of every cut, in one sweep over sorted cells.
+
+    Args:
+        values: scores, no NaN.
+        cuts: thresholds, decreasing.
+        eligible: the decisions that form the denominator.
+        record: cluster of each record.
+        level: two-sided confidence level.
+
+    Returns:
+        One interval for each cut, and a last one where all is called.
+
+    Raises:
+        ValueError: shapes do not fit or nothing is eligible.
+    """
+    _check_shapes(values, record)
+    pooled = int(eligible.sum())
+    if not pooled:
+        raise ValueError("eligible must have at least one decision, got none")
+    if _lone(values, record):
+        called = pooled - np.searchsorted(np.sort(values[eligible]), cuts, side="right")
+        return [_exact(count, pooled, level) for count in (*called.tolist(), pooled)]
+    rows, (index, k) = len(values), clusters(record)
+    flat = np.flatnonzero(eligible)
+    scores = values.ravel()[flat]
+    order = np.argsort(scores)[::-1]
+    called = pooled - np.searchsorted(scores[order[::-1]], cuts, side="right")
+    cells = flat if index is None else flat // len(record) * k + index[flat % len(record)]
+    sweep = Sweep(cells[order], rows, k)
+    return [_swept(sweep, count, level) for count in (*called.tolist(), pooled)]
+
+
+def _swept(sweep: Sweep, count: int, level: float) -> Interval:
+    """The interval once so many cells are called."""
+    sweep.call(count)
+    margins, pooled = sweep.margins(), len(sweep.cells)
+    if margins.rows == 1 and margins.clusters == pooled:
+        return _exact(count, pooled, level)
+    half, method = _half_width(margins, level, None)
+    return _rate_ends(count / pooled, margins, half, method, pooled, level)
+
+
+def _exact(count: int, pooled: int, level: float) -> Interval:
+    """The interval of one target whose decisions are about records of their own."""
+    return Interval(
+        count / pooled, *clopper_pearson(count, pooled, level=level), "clopper-pearson, this trained model only"
+    )
+
+
+def _rate_ends(value: float, margins: Margins, half: float, method: str, pooled: int, level: float) -> Interval:
+    """A rate's interval from its half width."""
+    unseen = clopper_pearson(0, margins.clusters, level=level)[1]
     if value in (0.0, 1.0):
         return Interval(value, value * (1 - unseen), value + (1 - value) * unseen, f"{method}, korn-graubard")
-    stretch = _stretch(ratio, rows, level)
+    stretch = _stretch(margins, level)
     low, high = (_korn_graubard(value, half * max(1.0, by), pooled, level)[end] for end, by in enumerate(stretch))
     return Interval(value, min(low, 1 - unseen), max(high, unseen), f"{method}, korn-graubard")
 
@@ -164,12 +205,19 @@ def auc_interval(
     """
     _check_shapes(values, record)
     above, below = placements(values, is_member)
-    members, nonmembers = _ratio(above, is_member, record), _ratio(below, ~is_member, record)
-    value = members.value
-    distinct = min(int((ratio.den.sum(0) > 0).sum()) for ratio in (members, nonmembers))
+    if _lone(values, record):
+        sides = above[is_member], below[~is_member]
+        value, distinct = float(sides[0].mean()), min(map(len, sides))
+        half = _lone_half_width([(float(((side - side.mean()) ** 2).mean()), len(side)) for side in sides], level)
+        method = ""
+    else:
+        ratios = ratio_of(above, is_member, record), ratio_of(below, ~is_member, record)
+        value, distinct = ratios[0].value, min(int((ratio.den.sum(0) > 0).sum()) for ratio in ratios)
+        terms = [(1.0, ratio) for ratio in ratios]
+        margins = margins_of(terms)
+        half, method = _half_width(margins, level, _bootstrap(terms, draws, rng) if _drawn(margins, draws) else None)
     unseen = clopper_pearson(0, distinct, level=level)[1]
     low, high = value * (1 - unseen), value + (1 - value) * unseen
-    half, method = _half_width([(1.0, members), (1.0, nonmembers)], level, draws, rng)
     if half > 0 and 0 < value < 1:
         centre, reach = logit(value), half / (value * (1 - value))
         low, high = min(low, float(expit(centre - reach))), max(high, float(expit(centre + reach)))
@@ -199,45 +247,22 @@ def difference_interval(
         fpr: `rate_interval(hits, ~is_member)` at `level`.
         level: two-sided confidence level.
     """
-    first, second = _ratio(hits & is_member, is_member, record), _ratio(hits & ~is_member, ~is_member, record)
-    rng = np.random.default_rng(0)  # not drawn from: the closed form is used
-    own, other, both = (
-        _half_width(terms, level, 0, rng)[0]
-        for terms in ([(1.0, first)], [(1.0, second)], [(1.0, first), (-1.0, second)])
-    )
+    if _lone(hits, record):
+        members = int(is_member.sum())
+        rates = [(p.value * (1 - p.value), n) for p, n in ((tpr, members), (fpr, is_member.size - members))]
+        own, other, both = (_lone_half_width(some, level) for some in (rates[:1], rates[1:], rates))
+    else:
+        first, second = ratio_of(hits & is_member, is_member, record), ratio_of(hits & ~is_member, ~is_member, record)
+        own, other, both = (
+            _half_width(margins_of(terms), level, None)[0]
+            for terms in ([(1.0, first)], [(1.0, second)], [(1.0, first), (-1.0, second)])
+        )
     product = own * other
     shared = min(1.0, max(-1.0, (own**2 + other**2 - both**2) / (2 * product))) if product > 0 else 0.0
     value = tpr.value - fpr.value
     low = value - _recover(tpr.value - tpr.low, fpr.high - fpr.value, shared)
     high = value + _recover(tpr.high - tpr.value, fpr.value - fpr.low, shared)
     return Interval(value, max(-1.0, low), min(1.0, high), f"variance recovery from: {tpr.method}")
-
-
-def placements(
-    values: Float[Array, "t n"], is_member: Bool[Array, "t n"]
-) -> tuple[Float[Array, "t n"], Float[Array, "t n"]]:
-    """Placement values in O(N log N): for members the share of non-members below, for non-members of members above.
-
-    Ties count half. Cells of the other class hold 0. The mean over members equals the mean over non-members: the AUC.
-
-    Args:
-        values: scores, infinite ones allowed, NaN not.
-        is_member: the truth.
-
-    Raises:
-        ValueError: NaN, or one class is empty.
-    """
-    if np.isnan(values).any():
-        raise ValueError(f"values must have no NaN, got {int(np.isnan(values).sum())}")
-    n_members = int(is_member.sum())
-    n_nonmembers = is_member.size - n_members
-    if not n_members or not n_nonmembers:
-        raise ValueError(f"is_member must have both classes, got {n_members} members, {n_nonmembers} non-members")
-    pooled = rankdata(values.ravel()).reshape(values.shape)
-    above, below = np.zeros(values.shape), np.zeros(values.shape)
-    above[is_member] = (pooled[is_member] - rankdata(values[is_member])) / n_nonmembers
-    below[~is_member] = 1 - (pooled[~is_member] - rankdata(values[~is_member])) / n_members
-    return above, below
 
 
 def _check_shapes(cells: Array, record: Array) -> None:
@@ -247,12 +272,16 @@ def _check_shapes(cells: Array, record: Array) -> None:
     same_length(records=cells[0], record=record)
 
 
-def _ratio(num: Array, den: Array, record: Array) -> _Ratio:
-    """Sum numerators and denominators within record clusters."""
-    clusters, index = np.unique(record, return_inverse=True)
-    rows, k = len(num), len(clusters)
-    flat = (np.arange(rows)[:, None] * k + index).ravel()
-    return _Ratio(*(np.bincount(flat, cells.ravel(), rows * k).reshape(rows, k) for cells in (num, den)))
+def _lone(cells: Array, record: Array) -> bool:
+    """Whether there is one target and each record is its own cluster, so that counts say all."""
+    return len(cells) == 1 and clusters(record)[0] is None
+
+
+def _lone_half_width(parts: Sequence[tuple[float, int]], level: float) -> float:
+    """Half width of a sum of means over records of one target, from the variance and the size of each."""
+    records = sum(size for _, size in parts)
+    variance = sum(spread / size for spread, size in parts) * records / max(records - 1, 1)
+    return float(stdtrit(max(records - 1, 1), (1 + level) / 2)) * sqrt(variance)
 
 
 def _normal(level: float) -> float:
@@ -260,24 +289,24 @@ def _normal(level: float) -> float:
     return float(ndtri((1 + level) / 2))
 
 
-def _korn_graubard(value: float, half: float, pooled: float, level: float) -> tuple[float, float]:
+def _korn_graubard(value: float, half: float, pooled: float | int, level: float) -> tuple[float, float]:
     """Beta quantiles at the sample size whose binomial variance gives this half width, at most the pooled count."""
     size = min(value * (1 - value) * (_normal(level) / half) ** 2, pooled) if half > 0 else pooled
     return clopper_pearson(value * size, size, level=level)
 
 
-def _stretch(ratio: _Ratio, rows: int, level: float) -> tuple[float, float]:
+def _stretch(margins: Margins, level: float) -> tuple[float, float]:
     """Factors of the half width towards the lower and the upper end, for targets whose rates are skewed.
 
     A few bad training runs make a t-interval miss above. The second-order term of the t-statistic (Hall, Journal of the
     Royal Statistical Society B 1992) widens the side of the skew; it counts as far as targets vary beyond their cells.
     """
-    sums = ratio.influence.sum(1)
+    sums, rows = margins.by_target, margins.rows
     spread = float((sums**2).mean())
     if rows < BOOTSTRAP_TARGETS or spread == 0:
         return 1.0, 1.0
     skew = float((sums**3).mean()) / spread**1.5 * sqrt(rows * (rows - 1)) / (rows - 2)
-    share = max(0.0, 1 - float((ratio.influence**2).sum()) / _one_way(sums, rows))
+    share = max(0.0, 1 - margins.cells / _one_way(sums, rows))
     quantile = float(stdtrit(rows - 1, (1 + level) / 2))
     by = skew * share * (1 + 2 * quantile**2) / (6 * sqrt(rows) * quantile)
     return 1 - by, 1 + by
@@ -288,29 +317,28 @@ def _recover(mine: float, theirs: float, shared: float) -> float:
     return sqrt(max(0.0, mine**2 + theirs**2 - 2 * shared * mine * theirs))
 
 
-def _half_width(terms: _Terms, level: float, draws: int, rng: np.random.Generator) -> tuple[float, str]:
-    """Half width of a signed sum of ratios, and the name of the method by number of targets."""
-    influence = np.zeros_like(terms[0][1].num)
-    for sign, ratio in terms:
-        influence += sign * ratio.influence
-    den = np.sum([ratio.den for _, ratio in terms], axis=0)
-    rows, clusters = (int((den.sum(axis) > 0).sum()) for axis in (1, 0))
-    tail = (1 + level) / 2
-    by_record = _one_way(influence.sum(0), clusters)
+def _drawn(margins: Margins, draws: int) -> bool:
+    """Whether the variance comes from the bootstrap."""
+    return draws > 0 and margins.rows >= BOOTSTRAP_TARGETS
+
+
+def _half_width(margins: Margins, level: float, drawn: float | None) -> tuple[float, str]:
+    """Half width of a statistic, and the name of the method by number of targets; `drawn` is a bootstrap's variance."""
+    rows, tail = margins.rows, (1 + level) / 2
+    by_record = _one_way(margins.by_record, margins.clusters)
     if rows == 1:
-        quantile = float(stdtrit(max(clusters - 1, 1), tail))
+        quantile = float(stdtrit(max(margins.clusters - 1, 1), tail))
         return quantile * sqrt(by_record), "clustered records, this trained model only"
     quantile = float(stdtrit(rows - 1, tail))
-    by_target = _one_way(influence.sum(1), rows)
+    by_target = _one_way(margins.by_target, rows)
     if rows < BOOTSTRAP_TARGETS:
         half = sqrt(quantile**2 * by_target + _normal(level) ** 2 * by_record)
         return half, f"t over {rows} targets and records (low n)"
     # Two-way resampling counts the variance of single cells three times (Owen, Annals of Applied Statistics 2007,
     # theorem 3.1): twice is taken off. Neither margin alone may be undercut.
-    cells = float((influence**2).sum())
-    both = _bootstrap(terms, draws, rng) - 2 * cells if draws else by_record + by_target - cells
-    scale = rows / (rows - 1) if draws else 1.0
-    name = "two-way bootstrap (targets x records)" if draws else "two-way variance (targets x records)"
+    both = by_record + by_target - margins.cells if drawn is None else drawn - 2 * margins.cells
+    scale = 1.0 if drawn is None else rows / (rows - 1)
+    name = "two-way variance (targets x records)" if drawn is None else "two-way bootstrap (targets x records)"
     return quantile * sqrt(max(scale * both, by_target, by_record)), name
 
 
@@ -319,7 +347,7 @@ def _one_way(sums: Array, clusters: int) -> float:
     return float((sums**2).sum()) * clusters / max(clusters - 1, 1)
 
 
-def _bootstrap(terms: _Terms, draws: int, rng: np.random.Generator) -> float:
+def _bootstrap(terms: Terms, draws: int, rng: np.random.Generator) -> float:
     """Variance of a signed sum of ratios under products of target and record weights, never of size `draws x t x k`.
 
     Targets get multinomial weights; records get 0 or 2 by a fair coin (Owen and Eckles, Annals of Applied Statistics

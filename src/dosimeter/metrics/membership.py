@@ -16,8 +16,9 @@ from scipy.stats import rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics._cells import clusters
 from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.intervals import Interval, auc_interval, difference_interval, rate_interval
+from dosimeter.metrics.intervals import Interval, auc_interval, difference_interval, rate_band, rate_interval
 
 _EXACT = 1e-9
 """Slack below which a product of a rate and a count is taken as whole."""
@@ -126,12 +127,12 @@ def shadow_threshold(values: Float[Array, " ..."], is_member: Bool[Array, " ..."
     [94.0, inf]
     """
     in_range("fpr", fpr, 0, 1, open_low=True, open_high=True)
-    _no_nan(values)
-    scores = np.sort(values[~is_member], axis=None)
+    check_no_nan(values)
+    scores = values[~is_member]
     if not len(scores):
         raise ValueError("is_member must have non-members, got none")
     above = floor(fpr * (len(scores) + 1) + _EXACT)
-    return float(scores[len(scores) - above]) if above else inf
+    return _smallest(scores, len(scores) - above) if above else inf
 
 
 def auc(scores: Scores, truth: Truth, *, rng: np.random.Generator, level: float = 0.95) -> Estimate:
@@ -143,7 +144,7 @@ def auc(scores: Scores, truth: Truth, *, rng: np.random.Generator, level: float 
         rng: for the bootstrap.
         level: two-sided confidence level.
     """
-    _check(scores, truth)
+    check_evidence(scores, truth)
     interval = auc_interval(scores.values, truth.is_member, record=truth.record, rng=rng, level=level)
     return _estimate(interval, truth, level)
 
@@ -161,16 +162,15 @@ def roc(scores: Scores, truth: Truth, *, level: float = 0.95, points: int = 120)
         level: two-sided confidence level at each point.
         points: grid points between the first non-member and all.
     """
-    _check(scores, truth)
+    check_evidence(scores, truth)
     values, is_member, record = scores.values, truth.is_member, truth.record
     nonmembers = np.sort(values[~is_member])
     counts = np.unique(np.r_[0, np.geomspace(1, len(nonmembers), points).round()[:-1]]).astype(np.int64)
-    thresholds = np.unique([_cut(nonmembers, count) for count in counts[counts < len(nonmembers)].tolist()])[::-1]
-    above = len(nonmembers) - np.searchsorted(nonmembers, thresholds, side="right")
+    # The lowest thresholds with at most so many (not all) non-members strictly above them.
+    cuts = np.unique(nonmembers[len(nonmembers) - counts[counts < len(nonmembers)] - 1])[::-1]
+    above = len(nonmembers) - np.searchsorted(nonmembers, cuts, side="right")
     achieved = np.append(above / len(nonmembers), 1.0)
-    calls = [*(values > cut for cut in thresholds), np.ones_like(is_member)]
-    rng = np.random.default_rng(0)  # not drawn from: the closed form is used
-    band = [rate_interval(hits, is_member, record=record, rng=rng, level=level, draws=0) for hits in calls]
+    band = rate_band(values, cuts, is_member, record=record, level=level)
     tpr, low, high = (np.array([getattr(point, name) for point in band]) for name in ("value", "low", "high"))
     return Curve(achieved, tpr, low, high, level)
 
@@ -198,8 +198,8 @@ def tpr_at_threshold(
     Raises:
         ValueError: as above, or thresholds are not one per target.
     """
-    _check(scores, truth)
-    _no_nan(thresholds)
+    check_evidence(scores, truth)
+    check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
     hits, is_member, record = scores.values > thresholds[:, None], truth.is_member, truth.record
     tpr = rate_interval(hits, is_member, record=record, rng=rng, level=level)
@@ -224,10 +224,10 @@ def tpr_oracle(scores: Scores, truth: Truth, *, fpr: float, rng: np.random.Gener
         rng: for the bootstrap.
         level: two-sided confidence level.
     """
-    _check(scores, truth)
+    check_evidence(scores, truth)
     in_range("fpr", fpr, 0, 1, open_low=True, open_high=True)
-    nonmembers = np.sort(scores.values[~truth.is_member])
-    hits = scores.values > _cut(nonmembers, floor(fpr * len(nonmembers) + _EXACT))
+    nonmembers = scores.values[~truth.is_member]
+    hits = scores.values > _smallest(nonmembers, len(nonmembers) - 1 - floor(fpr * len(nonmembers) + _EXACT))
     interval = rate_interval(hits, truth.is_member, record=truth.record, rng=rng, level=level)
     estimate = _resolve(_estimate(interval, truth, level), truth, fpr)
     return replace(estimate, method=f"{estimate.method}, oracle threshold taken as given")
@@ -274,12 +274,15 @@ def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins
     Raises:
         ValueError: NaN, or a number of bins below 1.
     """
-    _no_nan(values)
+    check_no_nan(values)
     in_range("bins", bins, 1, inf)
     finite = values[np.isfinite(values)]
     edges = np.histogram_bin_edges(finite if finite.size else np.zeros(1), bins).astype(np.float64)
     inside = np.clip(values, edges[0], edges[-1])
-    members, nonmembers = (np.histogram(inside[which], edges)[0].astype(np.int64) for which in (is_member, ~is_member))
+    ends = float(edges[0]), float(edges[-1])
+    members, nonmembers = (
+        np.histogram(inside[which], bins, ends)[0].astype(np.int64) for which in (is_member, ~is_member)
+    )
     return Histogram(edges, members, nonmembers)
 
 
@@ -302,8 +305,8 @@ def randomisation_p(
     Returns:
         `(1 + #{exchanged >= seen}) / (1 + draws)` for both; a draw that leaves one class empty counts as reaching.
     """
-    _check(scores, truth)
-    _no_nan(thresholds)
+    check_evidence(scores, truth)
+    check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
     ranks = rankdata(scores.values.ravel()).reshape(scores.values.shape)
     hits = scores.values > thresholds[:, None]
@@ -341,15 +344,15 @@ def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation) -> bool:
     return by_auc or by_tpr
 
 
-def _no_nan(values: Array) -> None:
+def check_no_nan(values: Array) -> None:
     """Refuse NaN; infinite scores have a rank."""
     if np.isnan(values).any():
         raise ValueError(f"scores must have no NaN, got {int(np.isnan(values).sum())}; let missing evidence be -inf")
 
 
-def _check(scores: Scores, truth: Truth) -> None:
+def check_evidence(scores: Scores, truth: Truth) -> None:
     """Refuse NaN, other records, and a class that is empty."""
-    _no_nan(scores.values)
+    check_no_nan(scores.values)
     if not np.array_equal(scores.ids, truth.ids) or scores.values.shape != truth.is_member.shape:
         raise ValueError(
             "scores and truth must have the same targets and records, "
@@ -362,15 +365,15 @@ def _check(scores: Scores, truth: Truth) -> None:
         )
 
 
-def _cut(nonmembers: Array, count: int) -> float:
-    """Lowest threshold with at most `count` (not all) of the sorted non-member scores strictly above it."""
-    return float(nonmembers[len(nonmembers) - count - 1])
+def _smallest(values: Array, position: int) -> float:
+    """The value at a position of the sorted values, without sorting them all."""
+    return float(np.partition(values, position)[position])
 
 
 def _estimate(interval: Interval, truth: Truth, level: float) -> Estimate:
     """An interval with its counts."""
     value, low, high, method = interval
-    distinct = len(np.unique(truth.record[~truth.is_member.all(0)]))
+    distinct = clusters(truth.record[~truth.is_member.all(0)])[1]
     return Estimate(value, low, high, level, method, int(truth.is_member.sum()), distinct, len(truth.is_member))
 
 

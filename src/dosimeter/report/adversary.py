@@ -25,9 +25,9 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "Of all unused records, the share that the attack wrongly calls members. The false positive rate.",
     ),
     (
-        "Shadow threshold",
-        "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, as a real "
-        "adversary would have to. The rate reached on the target can therefore differ from the one aimed at.",
+        "Threshold set beforehand",
+        "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, or without any "
+        "on records that are set apart, as a real adversary would have to. The rate reached on the target can therefore differ from the one aimed at.",
     ),
     (
         "Oracle threshold",
@@ -96,28 +96,44 @@ def chain(result: Mapping[str, Any]) -> list[StageBox]:
 def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the adversary wants, sees, holds and does, as label and sentence."""
     threat, data, noun = result["threat"], result["data"], result["noun"]
+    persons = "" if data["persons"] is None else f", of {words.count(data['persons'], 'person')}"
+    judged = (
+        f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
+        f"({words.count(data['records'], 'record')}{persons})."
+    )
+    if result["door"] == "scores":
+        return [
+            ("Wants to know", f"Was this {noun} among the training data?"),
+            ("Sees, holds, trained", "Not known: only scores were given, not how they were made."),
+            ("Judged by", f"{judged} {_targets(threat['targets'])}"),
+        ]
     views = ", ".join("as it is" if view == "identity" else view for view in threat["views"]) or "as it is"
     queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
-    holds = f"Every candidate {noun} with its true class (1 of {data['classes']:,})."
+    holds = f"Every candidate {noun} with its true class (1 of {data['classes'] or 0:,})."
     if threat["population"]:
         holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
-    shadows = words.count(threat["shadows"], "shadow model")
-    trained = f"{shadows}, by the same recipe, each on a random half of the records." if threat["shadows"] else "None."
-    persons = "" if data["persons"] is None else f", of {words.count(data['persons'], 'person')}"
-    rows = [
-        ("Wants to know", f"Was this {noun} among the training data of the stage “{threat['at_risk']}”?"),
-        ("Sees", _sentence("; ".join(words.access(threat["access"])))),
+    asked = "the stage" if result["door"] == "recipe" else "the brought model"
+    at_risk = f" “{threat['at_risk']}”" if result["door"] == "recipe" else ""
+    return [
+        ("Wants to know", f"Was this {noun} among the training data of {asked}{at_risk}?"),
+        ("Sees", _sentence("; ".join(words.access(threat["access"] or "")))),
         ("Asks the model", f"{queries} for each {noun}: {views}."),
         ("Holds", holds),
-        ("Trained", trained),
+        ("Trained", _trained(result)),
         (
             "Judged by",
-            f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
-            f"({words.count(data['records'], 'record')}{persons}). Each target was trained on "
-            f"{data['members_per_target']:,} records. {_targets(threat['targets'])}",
+            f"{judged} Each target was trained on {data['members_per_target']:,} records. {_targets(threat['targets'])}",
         ),
     ]
-    return rows
+
+
+def _trained(result: Mapping[str, Any]) -> str:
+    """The adversary's own models."""
+    shadows = result["threat"]["shadows"]
+    if not shadows:
+        return "None."
+    how = "by the same recipe" if result["door"] == "recipe" else "by the `fit` that came with the model"
+    return f"{words.count(shadows, 'shadow model')}, {how}, each on a random half of the records."
 
 
 def _sentence(text: str) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dosimeter.errors import StoreError
-from dosimeter.report import adversary, plots, schema, view, words
+from dosimeter.report import adversary, plots, reading, view, words
 
 PROVENANCE_LABELS: Mapping[str, str] = {
     "dosimeter": "dosimeter version",
@@ -26,6 +26,7 @@ PROVENANCE_LABELS: Mapping[str, str] = {
     "seed": "Seed",
     "seeds": "Seeds",
     "data_sha256": "SHA-256 of the data",
+    "target_sha256": "SHA-256 of the target",
     "sources": "SHA-256 of user code",
 }
 # Shown elsewhere: what was hashed in a part of its own, the audit key at the head.
@@ -44,16 +45,8 @@ def write_report(folder: Path) -> Path:
     Raises:
         StoreError: result.json is missing, of an unknown version or broken; or a file cannot be read or written.
     """
-    result = _read(folder / "result.json", "run `dosimeter measure` first")
-    broken = schema.problems(result)
-    if broken:
-        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-        raise StoreError(f"result.json: {broken[0]}{more}")
-    path = folder / "provenance.json"
-    provenance = _read(path, "remove the file") if path.exists() else {}
-    if not isinstance(provenance, Mapping):
-        raise StoreError("provenance.json: must be object, got something else: remove the file or run again")
-    page = render(result, provenance)
+    result = reading.read_result(folder / "result.json", name="result.json", absent="run `dosimeter measure` first")
+    page = render_folder(folder, result)
     report, partial = folder / "report.html", folder / f".report.html.{os.getpid()}"
     try:
         partial.write_text(page, encoding="utf-8", newline="\n")
@@ -62,6 +55,19 @@ def write_report(folder: Path) -> Path:
         partial.unlink(missing_ok=True)
         raise StoreError(f"report.html: could not be written: {error.strerror}") from error
     return report
+
+
+def render_folder(folder: Path, result: Mapping[str, Any]) -> str:
+    """The page of a run's result, with its provenance.json if there is one.
+
+    Raises:
+        StoreError: provenance.json is broken.
+    """
+    path = folder / "provenance.json"
+    provenance = reading.read_json(path, "remove the file") if path.exists() else {}
+    if not isinstance(provenance, Mapping):
+        raise StoreError("provenance.json: must be object, got something else: remove the file or run again")
+    return render(result, provenance)
 
 
 def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
@@ -73,7 +79,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     """
     table = view.attacks(result)
     names = {attack["id"]: view.full_name(attack) for attack in result["attacks"]}
-    main = view.find(result, result["verdict"]["attack"], "tpr", fpr=view.leading(result), threshold="shadow")
+    main = view.find(result, result["verdict"]["attack"], "tpr", fpr=view.leading(result), threshold=view.CALIBRATED)
     context: dict[str, object] = {
         "result": result,
         "badge": view.badge(result),
@@ -83,6 +89,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
             for name, key in (("members recognised", "p_tpr"), ("AUC", "p_auc"))
             if result["verdict"][key] is not None
         ],
+        "by": words.THRESHOLDS[view.source(result)],
         "stages": adversary.chain(result),
         "facts": adversary.facts(result),
         "attacks": table.rows,
@@ -207,19 +214,3 @@ def _printable(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, Markup):
         return words.visible(value)
     return value
-
-
-def _read(path: Path, remedy: str) -> Any:
-    """JSON from a file; NaN and infinity, which JSON does not know, are refused."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"holds {constant}")
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    except FileNotFoundError as error:
-        raise StoreError(f"{path.name}: not found in the run folder: {remedy}") from error
-    except OSError as error:
-        raise StoreError(f"{path.name}: could not be read: {error.strerror}") from error
-    except ValueError as error:
-        raise StoreError(f"{path.name}: is not valid JSON ({error}): {remedy}") from error

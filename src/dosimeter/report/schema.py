@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str,
     "number": (int, float),
@@ -37,8 +37,8 @@ def problems(result: object) -> list[str]:
     Args:
         result: what `json.loads` made of a result.json.
 
-    >>> problems({"schema": 2})
-    ['schema: must be 1, got 2: use the dosimeter version that wrote it, or run `dosimeter measure` again']
+    >>> problems({"schema": 3})
+    ['schema: must be 2, got 3: use the dosimeter version that wrote it, or run `dosimeter measure` again']
     >>> problems([])
     ['result: must be object, got array']
     """
@@ -50,6 +50,19 @@ def problems(result: object) -> list[str]:
     if not found and isinstance(result, Mapping):
         found = list(_contradictions(result))
     return found
+
+
+def upgraded(result: object) -> object:
+    """A result of an older version in today's form; anything else as it is.
+
+    Version 1 knew recipes only.
+
+    >>> upgraded({"schema": 1, "name": "a"})
+    {'schema': 2, 'name': 'a', 'door': 'recipe'}
+    """
+    if isinstance(result, Mapping) and result.get("schema") == 1:
+        return {**result, "schema": VERSION, "door": "recipe"}
+    return result
 
 
 def _breaks(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:

@@ -16,6 +16,8 @@ NO_VALUE: Mapping[str, str] = {
     "withdrawn": "withdrawn",
 }
 Row = Mapping[str, Any]
+CALIBRATED = "calibrated"
+"""Stands for the threshold of a result that was set before the targets were measured."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,23 @@ def find(result: Row, attack: str | None, metric: str, **wanted: Any) -> Row | N
     for row in result["estimates"]:
         if row["attack"] != attack or row["metric"] != metric or row["variant"] != "none" or row["group"] is not None:
             continue
-        if all(same(row[k], v) if k in ("fpr", "prior") else row[k] == v for k, v in wanted.items()):
+        if all(_fits(row, key, value) for key, value in wanted.items()):
             found: Row = row
             return found
     return None
+
+
+def _fits(row: Row, key: str, value: Any) -> bool:
+    """Whether a row has a wanted value."""
+    if key == "threshold" and value == CALIBRATED:
+        return row[key] in words.THRESHOLDS
+    return same(row[key], value) if key in ("fpr", "prior") else bool(row[key] == value)
+
+
+def source(result: Row) -> str:
+    """What thresholds were set on: "shadow" models, or records set apart by a "split"."""
+    found = {row["threshold"] for row in result["estimates"]} & set(words.THRESHOLDS)
+    return min(found, default="shadow")
 
 
 def rate(row: Row | None) -> Measure:
@@ -126,7 +141,7 @@ def rate(row: Row | None) -> Measure:
 
 
 def reached(row: Row | None) -> Measure:
-    """The false positive rate that a shadow threshold reached on the audited model."""
+    """The false positive rate that a threshold set beforehand reached on the audited model."""
     if row is None or row.get("status") != "ok" or row.get("fpr_reached") is None:
         return Measure("", ok=False)
     low, high = row.get("fpr_low"), row.get("fpr_high")
@@ -172,9 +187,9 @@ def basis(row: Row) -> str:
 
 
 def headline(result: Row) -> Headline:
-    """Shown at least, not excluded up to: the headline attack at the leading rate with the shadow threshold."""
+    """Shown at least, not excluded up to: the headline attack at the leading rate with the threshold set beforehand."""
     verdict = result["verdict"]
-    row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold="shadow")
+    row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold=CALIBRATED)
     measure = rate(row)
     if verdict["status"] == "withdrawn":
         measure = Measure("withdrawn", note=measure.note, ok=False)
@@ -196,9 +211,9 @@ def full_name(attack: Row) -> str:
 def badge(result: Row) -> str:
     """The verdict in few words; "not shown" never without what was tried and what it could have missed."""
     verdict, threat, main = result["verdict"], result["threat"], headline(result)
-    tried = words.count(threat["shadows"], "shadow model")
+    tried = words.tried(result["door"], threat["shadows"])
     if verdict["status"] == "not_shown":
-        row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold="shadow")
+        row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold=CALIBRATED)
         n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
         missed = f"up to {main.high} not excluded" if main.high else f"rate at {main.fpr} {main.tpr.value}"
         return f"Not shown with {tried}{n}; {missed}"
@@ -228,7 +243,7 @@ def attacks(result: Row) -> AttackTable:
     """The table of attacks: headline first, controls and refused ones last."""
     fpr = leading(result)
     order = sorted(result["attacks"], key=lambda a: (a["status"] == "refused", a["control"], not a["headline"]))
-    tprs = {a["id"]: find(result, a["id"], "tpr", fpr=fpr, threshold="shadow") for a in order}
+    tprs = {a["id"]: find(result, a["id"], "tpr", fpr=fpr, threshold=CALIBRATED) for a in order}
     scale = scale_of(tprs.values())
     rows = []
     for attack in order:
@@ -263,7 +278,7 @@ def ladder(result: Row) -> list[Rung]:
     rates = [*LADDER, *(f for f in extra if f is not None and not any(same(f, known) for known in LADDER))]
     rungs = []
     for fpr in sorted(rates, reverse=True):
-        row = find(result, attack, "tpr", fpr=fpr, threshold="shadow")
+        row = find(result, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
         oracle = rate(find(result, attack, "tpr", fpr=fpr, threshold="oracle"))
         if row is not None and oracle.note == row["reason"]:
             oracle = replace(oracle, note="")

@@ -23,6 +23,12 @@ ACCESS: Mapping[str, str] = {
 }
 ALIASES: Mapping[str, str] = {"probabilities": "probs", "top-k": "topk", "top_k": "topk", "label": "labels"}
 
+THRESHOLDS: Mapping[str, str] = {
+    "shadow": "set on shadow models, before the target was measured",
+    "split": "set on other records, which are not measured",
+}
+"""How thresholds were set that do not come from the measured records."""
+
 METHODS: Mapping[str, tuple[str, str]] = {
     "clopper": ("Clopper–Pearson", "exact interval for a rate of one trained model"),
     "wilson": ("Wilson", "interval for a rate of one trained model"),
@@ -204,3 +210,14 @@ def certifiable(n_nonmembers: int) -> float:
     [True, True, True]
     """
     return 1 - 0.05 ** (1 / n_nonmembers) if n_nonmembers > 0 else 1.0
+
+
+def tried(door: str, shadows: int | None) -> str:
+    """What the adversary worked with, for the badge.
+
+    >>> tried("scores", None), tried("model", 0)
+    ('the scores of this table', 'no shadow model')
+    """
+    if door == "scores":
+        return "the scores of this table"
+    return count(shadows, "shadow model") if shadows else "no shadow model"

@@ -1,0 +1,370 @@
+"""The columns of a table of scores as arrays: what each is called, and what its cells may hold.
+
+Rows are counted from 0 and without the header. Text is never evaluated: names become numbers that stand for them, by
+pyarrow and not by a loop over rows.
+"""
+
+from __future__ import annotations
+
+import csv as text
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dosimeter._check import suggest
+from dosimeter._resolve import one_line, quoted
+from dosimeter.data.options import shown, told
+from dosimeter.errors import DataError
+from dosimeter.games import Array
+
+REQUIRED = ("score", "is_member")
+NAMES = {"attack": 1_000, "target": 100_000, "model": 100_000, "group": 100_000}
+"""Columns whose cells are names, to the most different names that one may hold."""
+KEYS = ("id", "person")
+"""Columns that say which rows belong together: whole numbers, or any text."""
+OPTIONAL = (*NAMES, *KEYS, "split")
+LONGEST = 80
+"""Longest name in characters."""
+MISSING = ("", "nan", "NaN", "NAN", "-nan", "-NaN", "null", "Null", "NULL", "None", "NA", "N/A", "n/a")
+"""Cells of a CSV that are a missing score."""
+BITS = {"true": True, "yes": True, "member": True, "false": False, "no": False, "nonmember": False, "non-member": False}
+AS_CSV = "write it as comma-separated UTF-8 text with one header line"
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of names or keys.
+
+    Attributes:
+        codes: what stands for each cell `[r]`; numbered by appearance, unless `names` is None.
+        names: the text of each code, a pyarrow array; None if the cells are whole numbers, which stand for themselves.
+    """
+
+    codes: Int[Array, " r"]
+    names: Any
+
+    def show(self, code: int) -> str:
+        """The text of a code, as one printable line in quotes."""
+        return str(code) if self.names is None else quoted(self.names[int(code)].as_py())
+
+    def text(self) -> tuple[str, ...]:
+        """The text of all codes."""
+        return tuple(self.names.to_pylist())
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table of scores, column by column, `r` rows.
+
+    Attributes:
+        place: the file as messages name it.
+        score: NaN where it is missing.
+        is_member: the bits.
+        calibrates: which rows set thresholds; None without the column `split`.
+        coded: the columns that are there among attack, target, model, group, id, person.
+        ignored: names of further columns.
+    """
+
+    place: str
+    score: Float[Array, " r"]
+    is_member: Bool[Array, " r"]
+    calibrates: Bool[Array, " r"] | None
+    coded: Mapping[str, Coded]
+    ignored: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over what was read; the format of the file and the order of its columns do not count."""
+        digest = hashlib.sha256()
+        parts: list[tuple[str, Array]] = [("score", self.score), ("is_member", self.is_member)]
+        if self.calibrates is not None:
+            parts.append(("split", self.calibrates))
+        for name, column in sorted(self.coded.items()):
+            parts.append((name, column.codes.astype(np.int64)))
+            if column.names is not None:
+                joined = "".join(f"{len(one)}:{one}" for one in column.names.to_pylist())
+                parts.append((f"{name} names", np.frombuffer(joined.encode(), np.uint8)))
+        for name, values in parts:
+            digest.update(f"{name} {len(values)}\n".encode())
+            digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+        return digest.hexdigest()
+
+
+def read_columns(path: Path) -> Columns:
+    """Read and check the columns of a table of scores.
+
+    Args:
+        path: `.csv` (commas, UTF-8, one header line) or `.parquet`.
+
+    Raises:
+        DataError: no such table; a column is missing, repeated or misspelt; a cell holds something else.
+    """
+    place, kind = shown(path), path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise DataError(f"{place}: a table of scores must end in .csv or .parquet, got {quoted(kind)}: convert it")
+    if not path.is_file():
+        state = "a folder" if path.is_dir() else "none"
+        raise DataError(f"{place}: must be a file, got {state}: check the path")
+    header = _csv_header(path, place) if kind == ".csv" else _parquet_header(path, place)
+    known = _known(header, place)
+    table = _read_csv(path, place, known) if kind == ".csv" else _read_parquet(path, place, known)
+    if not table["score"]:
+        raise DataError(f"{place}: needs rows, got a header and none: check the file")
+    score = _scores(table.pop("score"), place)
+    is_member = _bits(table.pop("is_member"), place)
+    calibrates = _calibrates(table.pop("split"), place) if "split" in known else None
+    coded = {name: _coded(table.pop(name), name, place) for name in list(table)}
+    return Columns(place, score, is_member, calibrates, coded, tuple(name for name in header if name not in known))
+
+
+def _csv_header(path: Path, place: str) -> list[str]:
+    """The names of a CSV file's columns."""
+    with told(place, AS_CSV), path.open(encoding="utf-8-sig", newline="") as file:
+        header = next((row for row in text.reader(file) if row), None)
+    if header is None:
+        raise DataError(f"{place}: needs a header line and rows, got an empty file: check the file")
+    return header
+
+
+def _parquet_header(path: Path, place: str) -> list[str]:
+    """The names of a Parquet file's columns."""
+    import pyarrow.parquet as pq
+
+    with told(place, "write it again as Parquet"):
+        names: list[str] = pq.ParquetFile(path).schema_arrow.names
+    return names
+
+
+def _known(header: Sequence[str], place: str) -> list[str]:
+    """The columns that are read; each name once, none missing, none nearly right."""
+    allowed = (*REQUIRED, *OPTIONAL)
+    for i, name in enumerate(header):
+        if name in header[:i]:
+            raise DataError(
+                f"{place}: column names must be distinct, got {quoted(name)} twice: rename or remove one of them"
+            )
+    known = [name for name in header if name in allowed]
+    for name in REQUIRED:
+        if name not in known:
+            remedy = suggest(name, [one for one in header if one not in allowed] or header)
+            if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+                remedy = "separate the columns by commas"
+            raise DataError(f"{place}: needs a column {name!r}, got none: {one_line(remedy)}")
+    for name in header:
+        near = get_close_matches(name.strip().lower(), [one for one in OPTIONAL if one not in known], 1, cutoff=0.8)
+        if name not in known and near:
+            raise DataError(
+                f"{place}: unknown column {quoted(name)}, did you mean {near[0]!r}? Rename it, or give it a name that "
+                "cannot be taken for one that is read"
+            )
+    return known
+
+
+def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
+    """The columns; keys as whole numbers if all their cells are, else as text."""
+    import pyarrow as pa
+
+    keys = [name for name in KEYS if name in known]
+    types = {name: pa.dictionary(pa.int32(), pa.string()) for name in known} | {"score": pa.float64()}
+    if keys:
+        try:
+            table = _parse_csv(path, known, types | dict.fromkeys(keys, pa.int64()))
+            if not any(table[name].null_count for name in keys):
+                return table
+        except (pa.ArrowInvalid, DataError):
+            pass  # not whole numbers, or a mistake that the second reading finds and tells
+        types |= dict.fromkeys(keys, pa.string())
+    with told(place, AS_CSV):
+        try:
+            return _parse_csv(path, known, types)
+        except _Ragged as caught:
+            raise DataError(
+                f"{place}: every row must have {caught.expected} cells like the header, got {caught.found} in line "
+                f"{caught.line}: correct the line, or quote cells that contain commas"
+            ) from None
+        except pa.ArrowInvalid as caught:
+            found = re.search(r"Row #(\d+): CSV conversion error to double: invalid value '(.*)'$", str(caught), re.S)
+            if not found:
+                raise
+            row = int(found[1]) - 2
+            raise _bad_cell(place, "score", "a number", found[2], row, "leave missing scores empty") from None
+
+
+class _Ragged(Exception):
+    """A row of a CSV that has another number of cells than the header."""
+
+    def __init__(self, row: Any) -> None:
+        super().__init__("ragged")
+        self.expected, self.found, self.line = row.expected_columns, row.actual_columns, row.number
+
+
+def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns by these types, read in blocks by one thread, which knows the number of each row."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    broken: list[Any] = []
+
+    def note(row: Any) -> str:
+        broken.append(row)
+        return "error"
+
+    try:
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(use_threads=False, block_size=1 << 22),
+            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+            convert_options=csv.ConvertOptions(include_columns=known, column_types=types, null_values=MISSING),
+        )
+    except pa.ArrowInvalid:
+        if broken:
+            raise _Ragged(broken[0]) from None
+        raise
+    return {name: table[name] for name in known}
+
+
+def _read_parquet(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
+    """The columns, those of names and keys as text or whole numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds, table, found = pa.types, {}, None
+    with told(place, "write it again as Parquet"):
+        for name in known:
+            found = pq.ParquetFile(path).read(columns=[name])[name]
+            if kinds.is_dictionary(found.type):
+                found = found.cast(found.type.value_type)
+            table[name] = found if name == "score" else _plain(found, name, place)
+    return table
+
+
+def _plain(column: Any, name: str, place: str) -> Any:
+    """A column of a Parquet file as a CSV file would give it."""
+    import pyarrow as pa
+
+    kinds = pa.types
+    kind = column.type
+    if name == "is_member" and (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind)):
+        return column
+    if kinds.is_floating(kind) or kinds.is_integer(kind):
+        with told(f"{place}: column {name!r}", "write whole numbers or text"):
+            column = column.cast(pa.int64())
+        return column if name in KEYS and not column.null_count else column.cast(pa.string()).dictionary_encode()
+    words = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary, kinds.is_boolean)
+    if not any(is_kind(kind) for is_kind in (*words, kinds.is_null)) and "string_view" not in str(kind):
+        raise DataError(f"{place}: column {name!r} must be text or whole numbers, got {one_line(kind, 60)}: convert it")
+    with told(f"{place}: column {name!r}", "write it as UTF-8 text"):
+        return column.cast(pa.string()).dictionary_encode()
+
+
+def _bad_cell(place: str, name: str, rule: str, value: object, row: int, remedy: str) -> DataError:
+    """The error about one cell."""
+    state = "an empty cell" if value is None or value == "" else quoted(value, 60)
+    return DataError(f"{place}: column {name!r} must be {rule}, got {state} in row {row}: {remedy}")
+
+
+def _scores(column: Any, place: str) -> Float[Array, " r"]:
+    """Scores, NaN where they are missing."""
+    import pyarrow as pa
+
+    kind, kinds = column.type, pa.types
+    numeric = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_null)
+    if not any(is_kind(kind) for is_kind in numeric):
+        raise DataError(f"{place}: column 'score' must be numbers, got {one_line(kind, 60)}: convert it")
+    if kinds.is_boolean(kind):
+        column = column.cast(pa.uint8())
+    with told(f"{place}: column 'score'", "write it as numbers"):
+        return np.array(column.cast(pa.float64(), safe=False).to_numpy())
+
+
+def _bits(column: Any, place: str) -> Bool[Array, " r"]:
+    """Membership."""
+    import pyarrow as pa
+
+    rule, remedy = "0 or 1", "write 0/1, true/false, yes/no or member/nonmember"
+    if pa.types.is_dictionary(column.type):
+        coded = _numbered(column, "is_member", place)
+        words = [one.strip().lower() for one in coded.text()]
+        known = [BITS.get(one, one[:1] == "1" if re.fullmatch(r"[01](\.0*)?", one) else None) for one in words]
+        if None in known:
+            row = int(np.argmax(coded.codes == known.index(None)))
+            raise _bad_cell(place, "is_member", rule, coded.names[known.index(None)].as_py(), row, remedy)
+        return np.array(known, bool)[coded.codes]
+    if column.null_count:
+        raise _bad_cell(place, "is_member", rule, None, int(np.argmax(column.is_null().to_numpy())), remedy)
+    values: Array = column.to_numpy()
+    wrong = (values != 0) & (values != 1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise _bad_cell(place, "is_member", rule, values[row].item(), row, remedy)
+    return values.astype(bool)
+
+
+def _calibrates(column: Any, place: str) -> Bool[Array, " r"]:
+    """Which rows set thresholds."""
+    coded = _numbered(column, "split", place)
+    words = [one.strip().lower() for one in coded.text()]
+    for code, word in enumerate(words):
+        if word not in ("calibration", "test"):
+            row, remedy = int(np.argmax(coded.codes == code)), "or remove the column"
+            raise _bad_cell(place, "split", "calibration or test", coded.names[code].as_py(), row, remedy)
+    return np.array([word == "calibration" for word in words], bool)[coded.codes]
+
+
+def _numbered(column: Any, name: str, place: str, *, empty: bool = False) -> Coded:
+    """A dictionary-encoded column; a cell may be empty only where that is said."""
+    import pyarrow as pa
+
+    column = column.unify_dictionaries()
+    if column.null_count:
+        if not empty:
+            row = int(np.argmax(column.is_null().to_numpy()))
+            raise _bad_cell(place, name, "filled in", None, row, "fill it in everywhere or remove the column")
+        column = column.cast(pa.string()).fill_null("").dictionary_encode()
+    codes = pa.chunked_array([chunk.indices for chunk in column.chunks], pa.int32()).to_numpy()
+    return Coded(codes, column.chunk(0).dictionary)
+
+
+def _coded(column: Any, name: str, place: str) -> Coded:
+    """A column of names or keys, checked."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(column.type):
+        return Coded(column.to_numpy(), None)
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    coded = _numbered(column, name, place, empty=name == "model")
+    blank = pc.index(coded.names, "").as_py()
+    if blank >= 0 and name != "model":
+        row = int(np.argmax(coded.codes == blank))
+        raise _bad_cell(place, name, "filled in", "", row, "fill it in everywhere or remove the column")
+    if name in NAMES:
+        _check_names(coded, name, place)
+    return coded
+
+
+def _check_names(coded: Coded, name: str, place: str) -> None:
+    """Refuse too many names, long ones, and such as cannot be shown in one line of text."""
+    if len(coded.names) > NAMES[name]:
+        raise DataError(
+            f"{place}: column {name!r} must have at most {NAMES[name]} different names, got {len(coded.names)}: "
+            "check that it names what it should, or write several tables"
+        )
+    for code, one in enumerate(coded.text()):
+        state = None
+        if len(one) > LONGEST:
+            state = f"at most {LONGEST} characters long, got {len(one)}"
+        elif not re.sub("[\u200c\u200d]", "", one).isprintable():  # joiners are part of how some languages are spelt
+            state = "printable text"
+        if state:
+            row = int(np.argmax(coded.codes == code))
+            raise DataError(
+                f"{place}: column {name!r} must be {state}, got {quoted(one, 60)} in row {row}: shorten or correct it"
+            )

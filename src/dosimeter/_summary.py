@@ -1,0 +1,163 @@
+"""What `run.json` says of an audit: everything that measuring and reporting need to know beside arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from dosimeter._version import __version__
+from dosimeter.brought import PreparedTarget
+from dosimeter.preparation import Prepared
+from dosimeter.run_folder import FORMAT
+from dosimeter.scores_table import ScoresTable
+
+
+def recipe_summary(prepared: Prepared) -> dict[str, Any]:
+    """What measuring and reporting need to know of the audit, beside arrays."""
+    audit, dataset, design = prepared.audit, prepared.at_risk, prepared.design
+    owners = {"persons": dataset.persons, "groups": dataset.groups}
+    count = {name: None if values is None else len(np.unique(values)) for name, values in owners.items()}
+    return {
+        "schema": FORMAT,
+        "dosimeter": __version__,
+        "door": "recipe",
+        "audit_key": prepared.key,
+        "name": audit.name,
+        "seed": audit.seed,
+        "noun": audit.report.noun or dataset.noun,
+        "leading_fpr": audit.report.leading_fpr,
+        "data": {
+            "name": audit.stages[audit.at_risk].data,
+            "records": len(dataset),
+            "candidates": len(design.ids),
+            "population": len(prepared.split.population),
+            "classes": len(dataset.classes),
+            "members_per_target": len(prepared.split.pool) // 2,
+            **count,
+        },
+        "chain": _chain(prepared),
+        "threat": {
+            "at_risk": audit.stages[audit.at_risk].name,
+            "access": audit.threat.access,
+            "shadows": audit.threat.shadows,
+            "targets": audit.threat.targets,
+            "population": len(prepared.split.population),
+            "views": list(audit.views),
+        },
+    }
+
+
+def _chain(prepared: Prepared) -> list[dict[str, Any]]:
+    """The stages of a recipe."""
+    audit = prepared.audit
+    chain = []
+    for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
+        settings = {**dataclasses.asdict(link.hyperparameters), "options": dict(link.options)}
+        if stage.given:
+            settings = {"weights": stage.weights, "options": dict(link.options)}
+        elif stage.fit:
+            settings = {"fit": stage.fit, "options": dict(link.options)}
+        chain.append(
+            {
+                "stage": stage.name,
+                "data": stage.data,
+                "model": stage.model,
+                "transfer": "given" if stage.given else stage.transfer,
+                "given": stage.given,
+                "at_risk": index == audit.at_risk,
+                "settings": settings,
+            }
+        )
+    return chain
+
+
+def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
+    """Of a brought model."""
+    brought, design = prepared.brought, prepared.design
+    members = brought.members
+    given = {
+        "stage": "target",
+        "data": f"{members.name} (members), {brought.nonmembers.name} (non-members)",
+        "model": brought.model_name,
+        "transfer": "given",
+        "given": True,
+        "at_risk": True,
+        "settings": {"kind": prepared.adapted.kind, "output": prepared.adapted.output},
+    }
+    if brought.fit is not None:
+        given["settings"] |= {"fit of shadows": brought.fit_name}
+    population = len(design.population_ids)
+    owners = {"persons": members.persons, "groups": members.groups}
+    others = {"persons": brought.nonmembers.persons, "groups": brought.nonmembers.groups}
+    count = {
+        name: None if own is None or others[name] is None else len(np.unique(np.concatenate([own, others[name]])))
+        for name, own in owners.items()
+    }
+    return {
+        "schema": FORMAT,
+        "dosimeter": __version__,
+        "door": "model",
+        "audit_key": prepared.key,
+        "name": brought.name,
+        "seed": brought.seed,
+        "noun": brought.report.noun or members.noun,
+        "leading_fpr": brought.report.leading_fpr,
+        "data": {
+            "name": members.name,
+            "records": len(prepared.pool),
+            "candidates": len(design.ids),
+            "population": population,
+            "classes": design.classes,
+            "members_per_target": int(design.member[0].sum()),
+            **count,
+        },
+        "chain": [given],
+        "threat": {
+            "at_risk": "target",
+            "access": str(prepared.access.name).lower(),
+            "shadows": prepared.shadows,
+            "targets": 1,
+            "population": population,
+            "views": list(prepared.views),
+        },
+    }
+
+
+def scores_summary(table: ScoresTable, *, key: str, seed: int, noun: str, leading_fpr: float) -> dict[str, Any]:
+    """Of a table of scores, of whose making nothing is known."""
+    truth = table.truth
+    attack = {
+        "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok", "reason": "",
+    }  # fmt: skip
+    return {
+        "schema": FORMAT,
+        "dosimeter": __version__,
+        "door": "scores",
+        "audit_key": key,
+        "name": table.name,
+        "seed": seed,
+        "noun": noun,
+        "leading_fpr": leading_fpr,
+        "data": {
+            "name": table.name,
+            "records": truth.is_member.shape[1],
+            "candidates": truth.is_member.shape[1],
+            "population": 0,
+            "classes": None,
+            "members_per_target": round(float(truth.is_member.sum(1).mean())),
+            "persons": table.persons,
+            "groups": None if table.groups is None else len(np.unique(table.groups)),
+        },
+        "chain": [],
+        "attacks": [{"id": name, "name": name, **attack} for name in table.attacks],
+        "threat": {
+            "at_risk": "unknown",
+            "access": None,
+            "shadows": None,
+            "targets": len(truth.is_member),
+            "population": 0,
+            "views": [],
+        },
+    }

@@ -1,0 +1,102 @@
+"""`dosimeter.audit`: a brought model in one call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from dosimeter._attack_rows import named_attacks
+from dosimeter._resolve import quoted
+from dosimeter.brought import Brought, Fit, name_of
+from dosimeter.config import Report, Threat, default_attacks
+from dosimeter.data import Options
+from dosimeter.data.given import given
+from dosimeter.errors import ConfigError
+from dosimeter.pipeline import Place, Progress, run_target, silent
+from dosimeter.run_result import Result, load
+
+
+def audit(  # more than seven parameters because this is the one call that a user makes
+    model: object,
+    *,
+    members: object,
+    nonmembers: object,
+    fit: Fit | None = None,
+    population: object = None,
+    shadows: int = 16,
+    attacks: Sequence[object] | None = None,
+    seed: int = 0,
+    out: Path | str,
+    output: Literal["auto", "logits", "probs"] = "auto",
+    duplicates: Literal["refuse", "exclude"] = "refuse",
+    noun: str | None = None,
+    options: Options | None = None,
+    store: Path | str | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Result:
+    """Audit your own trained classifier: could somebody tell which records it was trained on?
+
+    Without `fit`, attacks that need no shadow models run at once. With it, shadow models are trained on halves of all
+    records, and every attack runs. What was trained is kept, so a second call trains nothing.
+
+    Args:
+        model: a `torch.nn.Module`, an exported program, a scikit-learn classifier, a transformers model, or a function
+            from inputs to one score per class.
+        members: records that it was trained on: `(inputs, labels)`, a PyTorch data set, a `dosimeter.Dataset`, a data
+            frame, or what an audit file takes as `data`.
+        nonmembers: records of the same kind that it was not trained on.
+        fit: `fit(dataset, seed)` trains a fresh model on `dataset.inputs`, `dataset.labels` (also a PyTorch data set)
+            and returns it. It must never start from weights that saw the members.
+        population: further records of the same kind, in no training set; some attacks need them.
+        shadows: how many models `fit` trains, even.
+        attacks: names, tables as in an audit file, or attacks themselves; all unless given.
+        seed: of all randomness; the same seed gives the same result.
+        out: folder of the run, new or of an earlier run of the same audit.
+        output: what the model returns, if it cannot be seen.
+        duplicates: what to do with records that are both members and non-members.
+        noun: what one record is called in the report, in the singular.
+        options: how to read tables and other sources.
+        store: the cache; `.store` beside `out` unless given.
+        device: where the models are queried.
+        workers: processes that train shadows; one per core unless given.
+        progress: called with (phase, done, total).
+
+    Returns:
+        The result; its report is in the folder.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    folder = Path(out)
+    if fit is not None and not callable(fit):
+        raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quoted(fit)}: pass the function itself")
+    parts: dict[str, object] = {"members": members, "nonmembers": nonmembers}
+    if population is not None:
+        parts["population"] = population
+    base = Path.cwd()
+    read = given(parts, seed=seed, base=base, options=options or Options())
+    brought = Brought(
+        name=folder.name or "audit",
+        seed=seed,
+        model=model,
+        model_name=name_of(model),
+        members=read["members"],
+        nonmembers=read["nonmembers"],
+        population=read.get("population"),
+        fit=fit,
+        fit_name="" if fit is None else name_of(fit),
+        depends=(),
+        threat=Threat.model_construct(**{**Threat().model_dump(), "shadows": shadows}),
+        access_given=False,
+        attacks=named_attacks(default_attacks() if attacks is None else attacks, base),
+        report=Report(noun=noun),
+        output=output,
+        duplicates=duplicates,
+        base=base,
+    )
+    run_target(brought, Place(folder, None if store is None else Path(store), device, workers, progress))
+    return load(folder)

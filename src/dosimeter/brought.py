@@ -1,0 +1,347 @@
+"""A model that the user brings: its records, the shadows that their `fit` trains, and what all of them answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dosimeter._fit import Records
+from dosimeter._resolve import code_hash, describe, one_line, resolve
+from dosimeter._seeds import seed_for
+from dosimeter.chain import module_hash, own_code, rows_hash, torch_version
+from dosimeter.config import AttackRow, Report, Threat
+from dosimeter.data import Dataset
+from dosimeter.errors import AuditError, ConfigError, TrainingError
+from dosimeter.fleet import apply_view, membership_matrix
+from dosimeter.games import Access, Array
+from dosimeter.models import as_float
+from dosimeter.observe import SIGNALS, Design, Observations, signals_of
+from dosimeter.store import Store, key_of
+from dosimeter.target.adapt import Adapted, adapt
+from dosimeter.training import seeded
+from dosimeter.validity import Gate
+
+Fit = Callable[[Records, int], object]
+"""The user's training: records and a seed in, a fresh trained model of any kind that `adapt` takes out."""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A model with the records that its user knows to be members and non-members.
+
+    Attributes:
+        name: of the audit.
+        seed: root of all randomness.
+        model: anything that `adapt` takes.
+        model_name: in the report.
+        members: records that the model was trained on.
+        nonmembers: records that it was not.
+        population: further records that it was not trained on, known to the adversary; or None.
+        fit: trains a shadow; None if there is no recipe.
+        fit_name: in the report.
+        depends: further modules whose source belongs to the shadows' keys.
+        threat: of it `access`, `shadows`, `views` and `rehearsals`.
+        access_given: whether the user set the access; otherwise it is what the model gives.
+        attacks: what is run.
+        report: how the report speaks.
+        output: what the model returns.
+        duplicates: what to do with records that are members and non-members at once.
+        gates: what loading model and data had to tell.
+        base: folder that user modules come from.
+    """
+
+    name: str
+    seed: int
+    model: object
+    model_name: str
+    members: Dataset
+    nonmembers: Dataset
+    population: Dataset | None
+    fit: Fit | str | None
+    fit_name: str
+    depends: tuple[str, ...]
+    threat: Threat
+    access_given: bool
+    attacks: tuple[AttackRow, ...]
+    report: Report
+    output: Literal["auto", "logits", "probs"] = "auto"
+    duplicates: Literal["refuse", "exclude"] = "refuse"
+    gates: tuple[Gate, ...] = ()
+    base: Path = Path()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PreparedTarget:
+    """A brought model with its work laid out; nothing is trained yet.
+
+    Attributes:
+        brought: the model and its records.
+        adapted: the model as one query.
+        pool: members, non-members, population, in this order.
+        design: who is trained on what; the target stands before the shadows.
+        access: what the model gives away.
+        store: the cache.
+        device: where models are queried.
+        gates: what was found before measuring.
+    """
+
+    brought: Brought
+    adapted: Adapted
+    pool: Dataset
+    design: Design
+    access: Access
+    store: Store
+    device: str
+    gates: tuple[Gate, ...]
+
+    @property
+    def shadows(self) -> int:
+        """Number of shadow models."""
+        return len(self.design.member) - 1
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Query views."""
+        views = self.brought.threat.views
+        return ("identity",) if isinstance(views, str) else views
+
+    @cached_property
+    def jobs(self) -> tuple[ShadowJob, ...]:
+        """One job per shadow."""
+        brought = self.brought
+        if brought.fit is None or not self.shadows:
+            return ()
+        return tuple(
+            ShadowJob(
+                store=self.store,
+                data=key_of({"kind": "data", "fingerprint": self.pool.fingerprint}),
+                number=number,
+                rows=np.flatnonzero(self.design.member[1 + number]),
+                views=self.views,
+                access=self.access,
+                fit=brought.fit,
+                sources=tuple(sorted(brought.sources.items())),
+                seed=seed_for(brought.seed, "shadow", number),
+                classes=self.design.classes,
+                output=self.adapted.output,
+                device=self.device,
+            )
+            for number in range(self.shadows)
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """The audit's key: equal for runs whose results must be equal."""
+        brought = self.brought
+        return key_of(
+            {
+                "door": "model",
+                "seed": brought.seed,
+                "name": brought.name,
+                "target": self.adapted.fingerprint,
+                "output": self.adapted.output,
+                "data": self.pool.fingerprint,
+                "members": len(brought.members),
+                "candidates": len(self.design.ids),
+                "threat": [str(self.access.name), self.shadows, list(self.views), brought.threat.rehearsals],
+                "attacks": [[row.id, row.name, row.settings] for row in brought.attacks],
+                "report": brought.report.model_dump(mode="json"),
+                "shadows": [job.key for job in self.jobs],
+            }
+        )
+
+
+@dataclass(frozen=True)
+class ShadowJob:
+    """One shadow: trained by the user's `fit`, queried at once; the store keeps its signals.
+
+    Attributes:
+        store: where to write.
+        data: key of all records.
+        number: of the shadow.
+        rows: that it trains on.
+        views: query views.
+        access: what is observed.
+        fit: the user's function, or its reference.
+        sources: names and hashes of the code that it depends on.
+        seed: of its training.
+        classes: number of classes.
+        output: what its model returns, as the target's does.
+        device: where it is queried.
+    """
+
+    store: Store
+    data: str
+    number: int
+    rows: Array
+    views: tuple[str, ...]
+    access: Access
+    fit: Fit | str
+    sources: tuple[tuple[str, str], ...]
+    seed: int
+    classes: int
+    output: Literal["logits", "probs"]
+    device: str
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """What the key is made of."""
+        return {
+            "kind": "shadow",
+            "data": self.data,
+            "number": self.number,
+            "rows": rows_hash(self.rows),
+            "views": list(self.views),
+            "access": str(self.access.name),
+            "sources": dict(self.sources),
+            "seed": self.seed,
+            "classes": self.classes,
+            "output": self.output,
+            "device": self.device.split(":")[0],
+            "threads": 1,
+            "torch": torch_version(),
+            "code": own_code("observe", "brought", *(f"target/{name}" for name in ("adapt", "estimators", "networks", "outputs"))),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    def perform(self) -> None:
+        """Train, query, store."""
+        data = self.store.load(self.data)
+        rows = torch.from_numpy(self.rows)
+        records = Records(as_float(data["inputs"][rows]), data["labels"][rows])
+        place = f"shadow {self.number}: fit"
+        try:
+            fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
+            with seeded(self.seed):
+                trained = fit(records, self.seed % 2**31)
+        except AuditError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise TrainingError(f"{place}: raised {describe(error)}: correct it") from error
+        if trained is None:
+            raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
+        adapted = adapt(
+            trained, classes=self.classes, example=data["inputs"][:2], output=self.output, device=self.device, name=place
+        )
+        found = observe(adapted, data["inputs"], data["labels"], self.views, self.access)
+        self.store.save(self.key, found, self.definition)
+
+
+def observe(
+    adapted: Adapted, inputs: Tensor, labels: Tensor, views: tuple[str, ...], access: Access
+) -> dict[str, Tensor]:
+    """Signals `[q r]` of one model on all records, and which answers are correct `[r]`.
+
+    Raises:
+        TrainingError: the model raised, or its answers are no class scores.
+    """
+    answers = [adapted.query(inputs if view == "identity" else apply_view(as_float(inputs), view)) for view in views]
+    found = signals_of(answers, labels, tuple(SIGNALS), access, probabilities=adapted.output == "probs")
+    found["correct"] = (answers[0].argmax(1) == labels).to(torch.uint8)
+    return found
+
+
+def gather(prepared: PreparedTarget) -> Observations:
+    """What target and shadows answer, target first; queries the target, reads the shadows from the store."""
+    inputs, labels = torch.from_numpy(prepared.pool.inputs), torch.from_numpy(prepared.pool.labels)
+    own = observe(prepared.adapted, inputs, labels, prepared.views, prepared.access)
+    loaded = [own, *(prepared.store.load(job.key) for job in prepared.jobs)]
+    joined = {name: torch.stack([one[name] for one in loaded]).numpy() for name in own}
+    correct = joined.pop("correct").astype(bool)
+    return Observations(joined, correct, None)
+
+
+def access_of(brought: Brought, adapted: Adapted) -> Access:
+    """What the adversary sees: what the user granted, if the model gives as much, else all that it gives.
+
+    Raises:
+        ConfigError: more is granted than the model gives.
+    """
+    gives = Access.LOGITS if adapted.output == "logits" else Access.PROBS
+    if not brought.access_given:
+        return gives
+    granted = brought.threat.granted
+    if Access.LOGITS in granted.includes and gives is Access.PROBS:
+        raise ConfigError(
+            f"threat.access: the model gives probabilities, got access {brought.threat.access!r}: use 'probs', or bring "
+            "a model that returns logits"
+        )
+    return granted
+
+
+def lone_design(brought: Brought, classes: int) -> Design:
+    """The target's stated membership, and complementary pairs of shadows over the same records."""
+    members, nonmembers = brought.members, brought.nonmembers
+    shadows = brought.threat.shadows if brought.fit is not None else 0
+    n = len(members) + len(nonmembers)
+    own = np.arange(n) < len(members)
+    matrix = membership_matrix(n, shadows, brought.seed)
+    ids = np.concatenate([members.ids, nonmembers.ids])
+    population = brought.population
+    return Design(
+        ids=ids,
+        labels=np.concatenate([members.labels, nonmembers.labels]),
+        classes=classes,
+        member=np.concatenate([own[None], matrix]),
+        targets=1,
+        rehearsals=brought.threat.rehearsals,
+        record=_clusters(members, nonmembers),
+        population_ids=population.ids if population is not None else np.empty(0, dtype=str),
+        population_labels=population.labels if population is not None else np.empty(0, dtype=np.int64),
+        lone=True,
+    )
+
+
+def _clusters(members: Dataset, nonmembers: Dataset) -> Array:
+    """Persons where both parts name them, else each record by itself."""
+    n = len(members) + len(nonmembers)
+    if members.persons is None or nonmembers.persons is None:
+        return np.arange(n)
+    persons = np.concatenate([members.persons.astype(str), nonmembers.persons.astype(str)])
+    return np.unique(persons, return_inverse=True)[1]
+
+
+def joined(parts: Mapping[str, Dataset]) -> Dataset:
+    """All records of a brought model as one data set, in the order of the parts."""
+    sets = list(parts.values())
+    first = sets[0]
+    return Dataset(
+        inputs=np.concatenate([one.inputs for one in sets]),
+        labels=np.concatenate([one.labels for one in sets]),
+        classes=first.classes,
+        ids=np.concatenate([one.ids.astype(str) for one in sets]),
+        noun=first.noun,
+        name=" and ".join(parts),
+    )
+
+
+def sources_of(fit: Fit | str | None, depends: tuple[str, ...]) -> dict[str, str]:
+    """Hashes of what the shadows' keys depend on: the fit's code and the simple values it reads, further modules.
+
+    Raises:
+        ConfigError: a module or function is not found.
+    """
+    if fit is None:
+        return {}
+    function = resolve(fit) if isinstance(fit, str) else fit
+    found = {"fit": code_hash(function)}
+    for one in depends:
+        found[one] = code_hash(resolve(one)) if ":" in one else module_hash(one)
+    return found
+
+
+def name_of(thing: object) -> str:
+    """What a function or a model is called in a report."""
+    return one_line(getattr(thing, "__qualname__", None) or type(thing).__name__, 80)

@@ -1,0 +1,46 @@
+"""What a run would do with a brought model."""
+
+from __future__ import annotations
+
+import shutil
+
+from dosimeter.fleet import missing
+from dosimeter.planning import AttackPlan, Plan, StagePlan, existing, needs_in_words
+from dosimeter.refusals import refusal, target_offer
+from dosimeter.brought import PreparedTarget
+
+
+def plan_target(prepared: PreparedTarget) -> Plan:
+    """Plan a run; trains nothing.
+
+    Args:
+        prepared: the model with its records, already tried on a few of them.
+    """
+    brought, jobs, given = prepared.brought, prepared.jobs, target_offer(prepared)
+    absent = missing(jobs)
+    population = len(prepared.design.population_ids)
+    records = f"{len(brought.members)} members, {len(brought.nonmembers)} non-members, {population} population"
+    stages = [
+        StagePlan("target", f"brought, {prepared.adapted.kind}, read as {prepared.adapted.output}", records, 0, 0, "")
+    ]
+    notes = [f"{gate.name}: {gate.message}" for gate in prepared.gates if gate.status != "pass"]
+    if jobs:
+        each = f"{len(jobs[0].rows)} records per model"
+        stages.append(StagePlan("shadows", f"fit {brought.fit_name}", each, len(jobs), len(jobs) - len(absent), ""))
+    else:
+        notes.append("shadows: none without `fit`; half of the records set thresholds and half are measured")
+    if absent:
+        notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
+    signals = (1 + prepared.shadows) * len(prepared.pool) * len(prepared.views) * 16
+    size = prepared.pool.inputs.nbytes
+    return Plan(
+        key=prepared.key,
+        stages=tuple(stages),
+        attacks=tuple(AttackPlan(row.id, needs_in_words(row), refusal(row, given)) for row in brought.attacks),
+        seconds=None,
+        memory=int(3e8 + 2 * size + 3 * signals),
+        disk=int(size + 2 * signals),
+        free=shutil.disk_usage(existing(prepared.store.root)).free,
+        hashed={"stage": {"sources": dict(brought.sources)}, "data": prepared.pool.fingerprint},
+        notes=tuple(notes),
+    )

@@ -1,0 +1,79 @@
+"""Which attacks a threat model allows, and why the others are refused before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dosimeter.brought import PreparedTarget
+from dosimeter.config import AttackRow
+from dosimeter.errors import AccessError
+from dosimeter.games import Access
+from dosimeter.observe import SIGNAL_ACCESS, SIGNALS
+from dosimeter.preparation import Prepared
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a threat model gives an attack.
+
+    Attributes:
+        access: to the target's outputs.
+        population: records outside every model.
+        shadows: models of the adversary.
+        brought: whether the target is the user's own, which decides what to do about a lack.
+    """
+
+    access: Access
+    population: int
+    shadows: int
+    brought: bool = False
+
+
+def offer(prepared: Prepared) -> Offer:
+    """What a recipe's threat model gives."""
+    threat = prepared.audit.threat
+    return Offer(threat.granted, len(prepared.split.population), threat.shadows)
+
+
+def target_offer(prepared: PreparedTarget) -> Offer:
+    """What is there beside a brought model."""
+    return Offer(prepared.access, len(prepared.design.population_ids), prepared.shadows, brought=True)
+
+
+def refusal(row: AttackRow, given: Offer) -> str:
+    """Why an attack cannot run under this threat model, or an empty string."""
+    needs = row.attack.needs
+    lacking = [name for name in row.attack.signals if name not in SIGNALS]
+    if lacking:
+        return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(SIGNALS))}"
+    wanted = needs.access | (SIGNAL_ACCESS if row.attack.signals else needs.access)
+    granted = given.access.includes
+    if wanted not in granted:
+        names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
+        own = str(given.access.name).lower()
+        return f"needs {names}, but threat.access grants {own}: grant it or leave the attack out"
+    most = max(needs.in_shadows, needs.out_shadows)
+    if most and given.brought and not given.shadows:
+        return "needs shadow models: give `fit`, a function that trains one"
+    if given.population < needs.population:
+        remedy = "give a population" if given.brought else "raise threat.population"
+        return f"needs a population of {needs.population}, got {given.population}: {remedy}"
+    if most and given.shadows // 2 - 1 < most:
+        return (
+            f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
+            f"{given.shadows // 2 - 1}: raise {'' if given.brought else 'threat.'}shadows to {2 * (most + 1)}"
+        )
+    return ""
+
+
+def require_attack(rows: Sequence[AttackRow], given: Offer) -> None:
+    """Refuse a run in which nothing but controls could be run.
+
+    Raises:
+        AccessError: why each attack is refused, one line each.
+    """
+    refused = {row.id: refusal(row, given) for row in rows if not row.attack.control}
+    if all(refused.values()):
+        lines = [f"attack {name!r}: {reason}" for name, reason in refused.items()]
+        raise AccessError(*(lines or ["attack: at least one must be no control, got none: add a [[attack]] row"]))

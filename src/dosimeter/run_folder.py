@@ -1,0 +1,209 @@
+"""A run's folder: who may write into it, its arrays, and what a finished run left for measuring."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dosimeter._seeds import generator
+from dosimeter._version import __version__
+from dosimeter.calibration import Calibration, halve
+from dosimeter.engagement import Evidence
+from dosimeter.errors import StoreError
+from dosimeter.games import Array, Truth
+from dosimeter.results import Material
+from dosimeter.store import writing
+from dosimeter.validity import Gate
+
+FORMAT = 2
+"""Version of `run.json` and of the arrays beside it; 1 was that of recipes alone."""
+
+
+def check_folder(out: Path, key: str) -> None:
+    """Refuse a folder that holds another audit or anything else.
+
+    Raises:
+        StoreError: it does, or it cannot be read.
+    """
+    marker = out / "audit_key"
+    try:
+        found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
+        held = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else [out]
+        other = found is None and out.exists() and bool(held)  # drafts of an interrupted run begin with a dot
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{out}: must be a folder that can be read, got {type(error).__name__}: choose another --out"
+        ) from error
+    if found is not None:
+        if found != key:
+            raise StoreError(
+                f"{out}: holds another audit (key {found}, this one has {key}): choose another folder with --out or "
+                f"another `name`, or delete it"
+            )
+    elif other:
+        raise StoreError(f"{out}: must be a new or empty folder or an earlier run of this audit: choose another --out")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a finished run left: arrays as stored.
+
+    Attributes:
+        summary: `run.json`.
+        arrays: the truth.
+        evidence: per attack id.
+    """
+
+    summary: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+    evidence: Mapping[str, Evidence]
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether shadows played target."""
+        return len(self.arrays["rehearsal_in"]) > 0
+
+    def halves(self) -> tuple[Array, Array]:
+        """Positions of the records that calibrate and of those that are measured; none calibrate after rehearsal."""
+        n = self.arrays["member"].shape[1]
+        if self.rehearsed:
+            return np.empty(0, np.int64), np.arange(n)
+        rng = generator(int(self.summary["seed"]), "calibration split")
+        return halve(self.arrays["record"], self.arrays["member"], rng)
+
+
+def read_run(folder: Path) -> Left:
+    """Read what a finished run left.
+
+    Raises:
+        StoreError: the run is not finished, was made from a table, is of a newer format, or is damaged.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise StoreError(f"{folder}: holds no finished run (no run.json): `dosimeter run` makes or finishes one")
+    try:
+        summary = _upgraded(json.loads(path.read_text(encoding="utf-8")), folder)
+        arrays = _arrays(folder / "truth" / "truth.npz")
+        evidence = {
+            str(listed["id"]): Evidence(**_arrays(folder / "evidence" / f"{index:02d}.npz"))
+            for index, listed in enumerate(summary["attacks"])
+            if listed["status"] == "ok"
+        }
+        return Left(summary, arrays, evidence)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
+
+
+def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
+    """A summary in today's format.
+
+    Raises:
+        StoreError: it is newer than this version, or it is of a table.
+    """
+    written = summary["schema"]
+    if written not in (1, FORMAT):
+        by = summary.get("dosimeter", "another version")
+        raise StoreError(
+            f"{folder}: must be of format 1 or {FORMAT}, which dosimeter {__version__} reads, got {written!r}, written "
+            f"by dosimeter {by}: use that version, or run the audit again"
+        )
+    if summary.get("door") == "scores":
+        raise StoreError(
+            f"{folder}: was measured from a table of scores, got no evidence beside it: run `dosimeter measure --scores` "
+            "on the table again"
+        )
+    if written == 1:
+        summary = {**summary, "schema": FORMAT, "door": "recipe", "gates": [summary["saturation"]]}
+    return dict(summary)
+
+
+def material_of(left: Left) -> Material:
+    """The material of a run: thresholds from rehearsals, or from half of the records where no shadow rehearsed."""
+    arrays, scores = left.arrays, {name: one.scores for name, one in left.evidence.items()}
+    calibrates, kept = left.halves()
+    member, n = arrays["member"], arrays["member"].shape[1]
+    targets = len(member)
+    if left.rehearsed:
+        folds = -(-targets // 2)
+        calibration = Calibration(
+            source="shadow",
+            block=np.repeat(np.arange(folds), 2)[:targets],
+            is_member=[arrays["rehearsal_in"]] * folds,
+            scores={name: list(one.rehearsed) for name, one in left.evidence.items()},
+        )
+    else:
+        calibration = Calibration(
+            source="split",
+            block=np.zeros(targets, np.int64),
+            is_member=[member[:, calibrates]],
+            scores={name: [values[:, calibrates]] for name, values in scores.items()},
+        )
+    ids, record = arrays["ids"][kept], arrays["record"][kept]
+    columns = np.concatenate([kept, np.arange(n, arrays["correct"].shape[1])])
+    return Material(
+        summary=left.summary,
+        truth=Truth(ids, member[:, kept], record),
+        scores={name: values[:, kept] for name, values in scores.items()},
+        calibration=calibration,
+        null_scores={name: one.null[:, kept] for name, one in left.evidence.items()},
+        null_truth=Truth(ids, arrays["null_member"][:, kept], record),
+        correct=arrays["correct"][:, columns],
+        test_correct=arrays.get("test_correct"),
+        gates=tuple(Gate(**gate) for gate in left.summary["gates"]),
+    )
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays without pickle under a temporary name and rename."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}")
+        with draft.open("wb") as file:
+            np.savez(file, **arrays)
+        draft.replace(path)
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an npz, read whole; the file is closed even if it is damaged."""
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def write_scores(path: Path, left: Left) -> None:
+    """One row per attack, target and record; `split` says which records calibrated where no shadow rehearsed."""
+    member, ids = left.arrays["member"], left.arrays["ids"]
+    targets, n = member.shape
+    columns = {
+        "target": np.repeat(np.arange(targets, dtype=np.int32), n),
+        "id": np.tile(ids, targets),
+    }
+    last = {"is_member": member.ravel()}
+    if not left.rehearsed:
+        split = np.full(n, "test", dtype="<U11")
+        split[left.halves()[0]] = "calibration"
+        last["split"] = np.tile(split, targets)
+    tables = [
+        pa.table(
+            {
+                "attack": pa.array([name] * (targets * n)).dictionary_encode(),
+                **columns,
+                "score": one.scores.ravel(),
+                **last,
+            }
+        )
+        for name, one in left.evidence.items()
+    ]
+    if tables:
+        with writing(path):
+            draft = path.with_name(f".{path.name}")
+            pq.write_table(pa.concat_tables(tables).unify_dictionaries(), draft)
+            draft.replace(path)

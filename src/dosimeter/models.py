@@ -127,8 +127,8 @@ class _MeanOfWords(nn.Module):
         """One vector for each record."""
         if x.numel() and int(x.max()) >= self.embedding.num_embeddings:
             raise ConfigError(
-                f"model 'bag-of-words': tokens must be at most {self.embedding.num_embeddings - 1}, got {int(x.max())}: "
-                "set its option vocabulary to that of the data"
+                f"model 'bag-of-words': tokens must be at most {self.embedding.num_embeddings - 1}, got "
+                f"{int(x.max())}: set its option vocabulary to that of the data"
             )
         mean: Tensor = self.embedding(x)
         return mean
@@ -215,14 +215,14 @@ ARCHITECTURES: dict[str, Builder] = {
 
 
 def cut(
-    model: nn.Module, example: Float[Tensor, "b ..."] | None = None, head: str | None = None
+    model: nn.Module, example: Tensor | None = None, head: str | None = None
 ) -> tuple[nn.Sequential, nn.Linear]:
     """The blocks before the head, and the head; arguments as in `locate`."""
     found = locate(model, example, head)
     return found.backbone, found.head
 
 
-def locate(model: nn.Module, example: Float[Tensor, "b ..."] | None = None, head: str | None = None) -> Cut:
+def locate(model: nn.Module, example: Tensor | None = None, head: str | None = None) -> Cut:
     """Where a model is cut before its last layer.
 
     Args:

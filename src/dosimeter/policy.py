@@ -170,19 +170,19 @@ def _of_limit(limit: Limit, result: Mapping[str, Any], table: list[Row], place: 
     def outcome(row: Row, status: Status, message: str) -> Outcome:
         return Outcome(name, row, status, message, limit.undecided, limit)
 
-    nothing = _placeholder(limit, str(result["threat"]["at_risk"]))
+    nothing = _placeholder(limit, str(result["threat"]["at_risk"] or ""))
     if limit.not_applicable is not None:
         return [outcome(nothing, "not_applicable", clean(limit.not_applicable))]
     matched = _matched(limit, result, table)
     found = [outcome(row, *decide(limit, row)) for row in matched]
-    refused = [] if limit.metric == "accuracy" else [a for a in result["attacks"] if a["status"] == "refused" and _names(limit, a, result)]
+    named = [] if limit.metric == "accuracy" else [one for one in result["attacks"] if _names(limit, one, result)]
+    refused = [attack for attack in named if attack["status"] == "refused"]
     for attack in refused:
         row = replace(nothing, key=replace(nothing.key, attack=attack["id"]), who=clean(attack["id"]))
         found.append(outcome(row, "refused", f"not run: {clean(attack['reason']) or 'no reason was given'}"))
     if not matched:
         headless = limit.attack == HEADLINE and result["verdict"]["attack"] is None
-        ran = any(_names(limit, a, result) for a in result["attacks"] if a["status"] != "refused")
-        if not headless and (ran or not refused):
+        if not headless and (len(named) > len(refused) or not refused):
             raise ConfigError(_unmeasured(limit, result, table, place))
         why = "no attack could be run" if headless else "every attack that it names was refused"
         found.append(outcome(nothing, "undecided", f"{why}, so nothing was measured"))

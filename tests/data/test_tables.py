@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,8 +65,8 @@ def test_ids_come_from_content_and_survive_sorting(csv):
             "every row must have 2 cells like the header, got 3 in line 2",
         ),
         ("a,label\n1,x\n2\n", "every row must have 2 cells like the header, got 1 in line 3"),
-        ("a,label\n1,x\nabc,y\n", "column 'a' must be numeric, got 'abc' in row 1 (type string)"),
-        ("a,label\n2020-01-01,x\n2021-01-01,y\n", "column 'a' must be numeric"),
+        ("a,label\n1,x\nabc,y\n", "column 'a' must be numbers or text, got both, 'abc' in row 1 (1 such rows)"),
+        ("a,label\n2020-01-01,x\n2021-01-01,y\n", "column 'a' must be numbers or text, got datetime.date(2020, 1, 1)"),
         ("a,label\n1,x\n,y\n", "column 'a' must be finite numbers, got a missing value in row 1"),
         ("a,label\n1,x\ninf,y\n", "got inf in row 1"),
         ("a,b,label\n,1,x\n,2,y\n", "column 'a' must be finite numbers, got a missing value in row 0 (2 such rows)"),
@@ -72,13 +74,13 @@ def test_ids_come_from_content_and_survive_sorting(csv):
         ("a,label\n1,x\n2,\n", "every record needs a label, got none in row 1"),
         ("a,label\n1,0.5\n2,1.5\n", "must be classes, got the number 0.5"),
         ("a,label\n1,x\n2,x\n", "at least two classes, got only 'x'"),
-        ("id,label\n1,x\n2,y\n", "at least one numeric column"),
+        ("id,label\n1,x\n2,y\n", "at least one column of features"),
         ("id,a,label\nu,1,x\nu,2,y\n", "ids must be distinct, got 'u' 2 times"),
         ("id,a,label\nu,1,x\n,2,y\n", "ids must not be empty, got none in row 1"),
         (b"a,label\n1,\xff\n2,y\n", "column 'label' must be UTF-8"),
         (b"\xff\xfea,label\n1,x\n", "write the header as UTF-8"),
         ("a,label\n1e39,x\n2,y\n", "must fit float32"),
-        ("a,label\n\x1b[1mred\x1b[0m,x\n2,y\n", "must be numeric, got '\\x1b[1mred"),
+        ("a,label\n\x1b[1mred\x1b[0m,x\n2,y\n", "got both, '\\x1b[1mred"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "t.csv"),
     ],
 )
@@ -106,11 +108,12 @@ def test_parquet_equals_csv(csv, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"a": [[1], [2]], "label": [0, 1]}, "column 'a' must be numeric, got [1] in row 0"),
+        ({"a": [[1], [2]], "label": [0, 1]}, "column 'a' must be numbers or text, got [1] (type list"),
         ({"a": [1.0, float("nan")], "label": [0, 1]}, "got a missing value in row 1"),
         ({"a": [1.0, 2.0], "label": [0, None]}, "column 'label' must not be empty, got a missing value in row 1"),
         ({"a": [1.0, 2.0], "label": ["x", "y"], "__index_level_0__": [4, 5]}, "looks like a pandas index"),
-        ({"a": ["u", None], "label": [0, 1]}, "column 'a' must be numeric, got 'u' in row 0"),
+        ({"a": ["1", None], "label": [0, 1]}, "got both, a missing value in row 1"),
+        ({"a": [b"1", b"2"], "label": [0, 1]}, "must be numbers or text, got b'1' (type binary)"),
     ],
 )
 def test_bad_parquet_is_told(tmp_path, columns, said, fails):
@@ -124,6 +127,87 @@ def test_damaged_parquet_is_told(tmp_path, fails):
     for content in (b"", b"PAR1", good[:-20], good[:40]):
         (tmp_path / "t.parquet").write_bytes(content)
         assert "write it again as Parquet" in fails(load, str(tmp_path / "t.parquet"))
+
+
+PEOPLE = "age,work,label\n30,b,x\n40, a ,y\n50,?,x\n60,,y\n70,b,x\n"
+
+
+def test_text_becomes_one_hot(csv):
+    data = load(csv(PEOPLE))
+    assert data.columns == ("age", "work=?", "work=a", "work=b")
+    assert data.categories == {"work": ("?", "a", "b")}
+    assert data.inputs.tolist() == [[30, 0, 0, 1], [40, 0, 1, 0], [50, 1, 0, 0], [60, 1, 0, 0], [70, 0, 0, 1]]
+    part = load(csv(PEOPLE), rows="0:2")
+    assert part.columns == data.columns
+    assert part.ids.tolist() == data.ids[:2].tolist()
+
+
+def test_a_second_table_is_encoded_like_the_first(csv, caplog):
+    first = load(csv(PEOPLE))
+    second = load(csv("age,work,label\n1,new,y\n2,a,x\n"), options=Options().like(first))
+    assert second.inputs.tolist() == [[1, 0, 0, 0], [2, 0, 1, 0]]
+    assert second.columns == first.columns
+    assert "column 'work': 1 records have a category that is not among those given" in caplog.text
+
+
+def test_ids_do_not_depend_on_other_records_or_their_order(csv):
+    lines = PEOPLE.splitlines()
+    whole = load(csv(PEOPLE))
+    turned = load(csv("\n".join([lines[0], *lines[:0:-1]]) + "\n"))
+    assert turned.ids.tolist() == whole.ids[::-1].tolist()
+    fewer = load(csv("\n".join(lines[:3]) + "\n"))
+    assert fewer.ids.tolist() == whole.ids[:2].tolist()
+
+
+def test_numbers_as_categories(csv, tmp_path, fails):
+    path = csv("code,label\n10,x\n9,y\n10,x\n,y\n")
+    data = load(path, options=Options(categorical=("code",)))
+    assert data.columns == ("code=9", "code=10", "code=?")
+    pq.write_table(pa.table({"code": [10, 9, 10, None], "label": ["x", "y", "x", "y"]}), tmp_path / "t.parquet")
+    same = load(str(tmp_path / "t.parquet"), options=Options(categorical=("code",)))
+    assert same.fingerprint == data.fingerprint
+    assert "categorical must name features, got 'cod'" in fails(load, path, options=Options(categorical=("cod",)))
+    wrong = Options(categories={"code": ("9", "9")})
+    assert "categories of 'code' must be distinct" in fails(load, path, options=wrong)
+    halves = csv("code,label\n0.5,x\n1,y\n")
+    assert "column 'code': must be readable" in fails(load, halves, options=Options(categorical=("code",)))
+
+
+def test_columns_that_look_like_ids_are_told(csv, fails):
+    path = csv("name,label\n" + "".join(f"n{i},{i % 2}\n" for i in range(1001)))
+    assert "must have at most 1000 categories, got 1001 distinct texts" in fails(load, path)
+    given = Options(categories={"name": ("n0", "n1")})
+    assert load(path, options=given).inputs.sum() == 2
+
+
+def test_text_becomes_tokens(csv, fails):
+    path = csv('words,age,label\n"One, two",3,x\n007,4,y\n,5,x\n')
+    data = load(path, options=Options(text="words", length=3))
+    assert data.inputs.dtype == np.int64
+    assert data.inputs[0].tolist() == [12786, 6375, 0]
+    assert data.inputs[1, 0] > 0
+    assert data.inputs[2].tolist() == [0, 0, 0]
+    assert data.columns is None
+    assert load(path, options=Options(text="words", length=1)).ids.tolist() == data.ids.tolist()
+    assert load(path, options=Options(text="words", vocabulary=2)).inputs.max() == 2
+    assert "for the text, got none: did you mean 'words'?" in fails(load, path, options=Options(text="word"))
+    assert "text is the only input" in fails(load, path, options=Options(text="words", categorical=("age",)))
+    assert "length must be in" in fails(load, path, options=Options(text="words", length=0))
+    assert "tokenizer must be a folder" in fails(load, path, options=Options(text="words", tokenizer="nowhere"))
+    parquet = str(csv("x")).replace(".csv", ".parquet")
+    pq.write_table(pa.table({"t": [1, 2], "label": [0, 1]}), parquet)
+    assert "column 't' must be UTF-8 text, got int64" in fails(load, parquet, options=Options(text="t"))
+
+
+def test_many_rows_are_encoded_in_seconds(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {f"c{i}": pa.array(np.array(list("abcdefgh"))[rng.integers(0, 8, 50_000)]) for i in range(10)}
+    pq.write_table(
+        pa.table({**columns, "x": rng.normal(size=50_000), "label": rng.integers(0, 2, 50_000)}), tmp_path / "t.parquet"
+    )
+    started = time.process_time()
+    assert load(str(tmp_path / "t.parquet")).inputs.shape == (50_000, 81)
+    assert time.process_time() - started < 4
 
 
 CELLS = st.one_of(

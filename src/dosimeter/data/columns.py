@@ -30,7 +30,7 @@ class Feature:
 
     Attributes:
         title: its name.
-        values: numbers `[n]` float32, or positions in `categories` `[n]` int32, -1 where the category is not among them.
+        values: numbers `[n]` float32, or positions in `categories` `[n]` int32, -1 for one that is not among them.
         categories: None if the column is numeric.
         keys: a number for each record's content `[n]` uint32, which does not depend on the other records.
     """
@@ -161,8 +161,8 @@ def _categories(column: Any, title: str, place: str, request: Request, *, asked:
     given = (request.options.categories or {}).get(title)
     if given is None and len(found) > MOST_CATEGORIES:
         raise DataError(
-            f"{place} must have at most {MOST_CATEGORIES} categories, got {len(found)} distinct texts, which looks like "
-            "an id or free text: remove it, name it with the option id, or with the option text"
+            f"{place} must have at most {MOST_CATEGORIES} categories, got {len(found)} distinct texts, which looks "
+            "like an id or free text: remove it, name it with the option id, or with the option text"
         )
     categories = given if given is not None else tuple(sorted(found, key=_order))
     position = {category: i for i, category in enumerate(categories)}

@@ -70,7 +70,9 @@ def files_of(copy: Path, wanted: re.Pattern[str], request: Request, forms: str) 
             found += 1
             yield place, content
     if not found:
-        raise DataError(f"{request.name}: must be a known form, got {shown(copy)}, which has no such files: give {forms}")
+        raise DataError(
+            f"{request.name}: must be a known form, got {shown(copy)}, which has no such files: give {forms}"
+        )
 
 
 def _members(copy: Path, wanted: re.Pattern[str], request: Request) -> list[tuple[str, bytes]]:

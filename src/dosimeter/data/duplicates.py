@@ -40,8 +40,8 @@ class Overlap:
 
     Attributes:
         kind: how the records were compared.
-        exact: positions in a and in b of records with identical inputs, whatever their labels `[k 2]`. Every record that
-            has a copy on the other side stands in at least one pair.
+        exact: positions in a and in b of records with identical inputs, whatever their labels `[k 2]`. Every record
+            that has a copy on the other side stands in at least one pair.
         near: positions of near duplicates that are no exact ones `[l 2]`, at most `MOST_PAIRS` of them.
         near_count: how many near pairs there are.
         within: how many near pairs there are within b.
@@ -76,8 +76,8 @@ class Overlap:
             said.append(f"{names}: {_records(self.exact)} are identical: {self._named(self.exact, limit)}")
         if self.near_count:
             said.append(
-                f"{names}: {self.near_count} pairs are near duplicates, where {self.expected:.1f} would be if both were "
-                f"alike ({self.within} within {self.b.name}): {self._named(self.near, limit)}"
+                f"{names}: {self.near_count} pairs are near duplicates, where {self.expected:.1f} would be if both "
+                f"were alike ({self.within} within {self.b.name}): {self._named(self.near, limit)}"
             )
         return said
 
@@ -132,7 +132,12 @@ def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
 
 def _kind(a: Dataset, b: Dataset) -> Kind:
     """How to compare."""
-    if a.inputs.ndim == 2 and a.inputs.dtype.kind in "iu" and b.inputs.dtype.kind in "iu" and a.inputs.dtype.itemsize > 1:
+    if (
+        a.inputs.ndim == 2
+        and a.inputs.dtype.kind in "iu"
+        and b.inputs.dtype.kind in "iu"
+        and a.inputs.dtype.itemsize > 1
+    ):
         return "tokens"
     return "images" if a.inputs.ndim == 4 else "table"
 
@@ -164,9 +169,7 @@ def _exact(a: Array, b: Array) -> tuple[Pairs, Array, Array]:
     return np.unique(both[(both >= 0).all(1)], axis=0).reshape(-1, 2), codes_a, codes_b
 
 
-def _both_ways(
-    find: Callable[[bool], Iterator[Array]], codes_a: Array, codes_b: Array
-) -> tuple[Pairs, int, int]:
+def _both_ways(find: Callable[[bool], Iterator[Array]], codes_a: Array, codes_b: Array) -> tuple[Pairs, int, int]:
     """Collect the pairs between a and b, and count those within b; exact copies are no near ones.
 
     Args:
@@ -184,11 +187,11 @@ def _both_ways(
     return np.concatenate(kept), count, within
 
 
-def _similar(a: Array, b: Array, least: Array | float) -> Iterator[Array]:
+def _similar(a: Array, b: Array, least: float) -> Iterator[Array]:
     """Pairs whose inner product is at least so much, block by block."""
     for start in range(0, len(a), BLOCK):
         products = a[start : start + BLOCK] @ b.T
-        rows, columns = np.nonzero(products >= least)
+        rows, columns = np.divmod(np.flatnonzero(products >= least), len(b))
         yield np.stack([rows + start, columns], 1)
 
 
@@ -224,7 +227,7 @@ def _thumbnails(images: Array) -> Array:
     found = []
     for start in range(0, len(images), BLOCK):
         grey = torch.from_numpy(np.ascontiguousarray(images[start : start + BLOCK])).float().mean(1, keepdim=True)
-        size = [min(SIDE, side) for side in grey.shape[-2:]]
+        size = (min(SIDE, grey.shape[-2]), min(SIDE, grey.shape[-1]))
         flat = torch.nn.functional.adaptive_avg_pool2d(grey, size).flatten(1).numpy()
         flat = flat - flat.mean(1, keepdims=True)
         length = np.linalg.norm(flat, axis=1, keepdims=True)

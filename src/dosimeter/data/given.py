@@ -16,7 +16,7 @@ from dosimeter._resolve import describe, one_line, quoted
 from dosimeter.data.columns import blocks
 from dosimeter.data.dataset import Array, Dataset, content_ids
 from dosimeter.data.labels import encode_labels
-from dosimeter.data.options import Options, Request, told
+from dosimeter.data.options import Options, Request, parse_rows, told
 from dosimeter.data.reference import read
 from dosimeter.data.tables import from_table
 from dosimeter.errors import DataError
@@ -28,6 +28,19 @@ WHOLE = re.compile(r"-?\d+", re.ASCII)
 MADE = re.compile(r"[0-9a-f]{12}(-\d+)?")
 """What ids look like that are made of content."""
 FORMS = "a Dataset, (inputs, labels), a torch Dataset of (x, y), a pandas DataFrame, or a reference such as 'data.csv'"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A reference of which only some rows are taken, as an audit file names it.
+
+    Attributes:
+        reference: what `load` reads.
+        rows: `"a:b"`, or None for all.
+    """
+
+    reference: str
+    rows: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,9 @@ def _read(value: object, request: Request) -> _Part:
     options = request.options
     if isinstance(value, Dataset):
         return _Part(replace(value, name=request.name, part=True), declared=True)
+    if isinstance(value, Source):
+        rows = parse_rows(value.rows, request.name)
+        return _read(value.reference, replace(request, rows=rows))
     if isinstance(value, str | Path):
         named = replace(request, name=f"{request.name}: {one_line(value, 500)}")
         return _Part(replace(read(str(value), named), name=request.name), declared=options.classes is not None)
@@ -131,9 +147,10 @@ def _pair(value: object, name: str) -> tuple[Array, Array]:
     whole = _whole_tensors(value)
     if whole is not None:
         return _array(whole[0], f"{name}: inputs"), _array(whole[1], f"{name}: labels")
-    if value is None or isinstance(value, Mapping | np.ndarray | int | float) or not hasattr(value, "__getitem__"):
-        remedy = ": a stream has no positions, collect it into arrays" if hasattr(value, "__iter__") else ""
-        raise DataError(f"{name}: must be {FORMS}, got {type(value).__name__}{remedy or ': give one of these'}")
+    if isinstance(value, Mapping | np.ndarray) or not hasattr(value, "__getitem__") or not hasattr(value, "__len__"):
+        stream = hasattr(value, "__iter__") and not hasattr(value, "__len__")
+        remedy = "a stream has no positions, collect it into arrays" if stream else "give one of these"
+        raise DataError(f"{name}: must be {FORMS}, got {type(value).__name__}: {remedy}")
     return _collected(value, name)
 
 
@@ -148,7 +165,7 @@ def _whole_tensors(value: Any) -> tuple[Any, Any] | None:
         positions = np.asarray(value.indices, np.int64)
         return _taken(inner[0], positions), _taken(inner[1], positions)
     if isinstance(value, torch.utils.data.TensorDataset):
-        return value.tensors if len(value.tensors) == 2 else None  # type: ignore[return-value]
+        return value.tensors if len(value.tensors) == 2 else None
     if hasattr(value, "inputs") and hasattr(value, "labels"):
         return value.inputs, value.labels
     return None
@@ -325,8 +342,8 @@ def _union(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
         return tuple(str(value) for value in values)
     if values[-1] >= MOST_CLASSES:
         raise DataError(
-            f"{' and '.join(datasets)}: labels must be class numbers below {MOST_CLASSES}, got {values[-1]}: number the "
-            "classes from 0, as the model does"
+            f"{' and '.join(datasets)}: labels must be class numbers below {MOST_CLASSES}, got {values[-1]}: number "
+            "the classes from 0, as the model does"
         )
     return tuple(str(value) for value in range(values[-1] + 1))
 

@@ -62,7 +62,9 @@ def _images(table: Any, column: str, request: Request) -> Dataset:
     options, columns = request.options, list(table.column_names)
     for key in ("categorical", "categories", "text"):
         if getattr(options, key):
-            raise DataError(f"{request.name}: the inputs are column {quoted(column)}, got {key} too: remove one of them")
+            raise DataError(
+                f"{request.name}: the inputs are column {quoted(column)}, got {key} too: remove one of them"
+            )
     kept = {key: _column(getattr(options, key) or key, key, columns, request) for key in ("id", "person", "group")}
     labels, classes = encode_labels(np.asarray(table[options.label][:]), request.name, options.classes)
     texts = {key: as_text(np.asarray(table[c][:]), key, request.name) for key, c in kept.items() if c is not None}

@@ -73,9 +73,9 @@ def _folders(copy: Path, request: Request) -> tuple[Array, Array, Array]:
     for place, content in files_of(copy, DRAWING, request, FORMS):
         match = DRAWING.search(f"/{place}")
         assert match is not None  # files_of gives only what matches
-        with told(f"{request.name}: {place}", "copy the file again"):
-            with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-                pixels = np.asarray(image.convert("L"))
+        remedy = "copy the file again"
+        with told(f"{request.name}: {place}", remedy), Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            pixels = np.asarray(image.convert("L"))
         if pixels.shape != (SIDE, SIDE):
             raise DataError(f"{request.name}: {place}: must be {SIDE} x {SIDE}, got {pixels.shape}: copy it again")
         found.setdefault((f"{match[1]}/{match[2]}", int(match[3])), np.packbits(pixels.ravel() < 128))

@@ -71,12 +71,15 @@ def from_table(table: Any, request: Request, noun: str = "record") -> Dataset:
     kept = _present(names, special, request)
     rest = [c for c in names if c not in kept.values()]
     if not rest:
-        raise DataError(f"{name}: needs at least one column of features beside {sorted(kept.values())}, got none: add one")
+        raise DataError(
+            f"{name}: needs at least one column of features beside {sorted(kept.values())}, got none: add one"
+        )
     found = {as_: _values(table.column(column), column, name) for as_, column in kept.items()}
     rows = request.rows.within(table.num_rows, name)
     if options.text is None:
         features = read_features(table, rest, request)
-        inputs, keys = one_hot(features, rows), content(features)
+        inputs = one_hot(features, rows)
+        keys: Array | list[str] = content(features)
         names = [column for feature in features for column in feature.columns]
         categories = {f.title: f.categories for f in features if f.categories is not None}
     else:

@@ -62,7 +62,9 @@ def _by_tokenizer(texts: Sequence[str], tokenizer: str, request: Request) -> Arr
     """The numbers of a tokenizer that lies in a folder; nothing is downloaded, and no code in the folder is run."""
     folder = request.base / Path(tokenizer).expanduser()
     if not folder.is_dir():
-        raise DataError(f"{request.name}: tokenizer must be a folder, got {shown(folder)}: save one with save_pretrained")
+        raise DataError(
+            f"{request.name}: tokenizer must be a folder, got {shown(folder)}: save one with save_pretrained"
+        )
     try:
         import transformers
     except ImportError:

@@ -25,7 +25,16 @@ from scipy.special import betaincinv, expit, logit, ndtri, stdtrit
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array
-from dosimeter.metrics._cells import Margins, Sweep, Terms, clusters, margins_of, placements, ratio_of
+from dosimeter.metrics._cells import (
+    Margins,
+    Sweep,
+    Terms,
+    clusters,
+    margins_of,
+    placements,
+    placements_sorted,
+    ratio_of,
+)
 
 BOOTSTRAP_TARGETS = 8
 """Fewest targets for which targets are resampled."""
@@ -204,13 +213,13 @@ def auc_interval(
         ValueError: shapes do not fit, NaN, or one class is empty.
     """
     _check_shapes(values, record)
-    above, below = placements(values, is_member)
     if _lone(values, record):
-        sides = above[is_member], below[~is_member]
+        sides = placements_sorted(values, is_member)
         value, distinct = float(sides[0].mean()), min(map(len, sides))
         half = _lone_half_width([(float(((side - side.mean()) ** 2).mean()), len(side)) for side in sides], level)
         method = ""
     else:
+        above, below = placements(values, is_member)
         ratios = ratio_of(above, is_member, record), ratio_of(below, ~is_member, record)
         value, distinct = ratios[0].value, min(int((ratio.den.sum(0) > 0).sum()) for ratio in ratios)
         terms = [(1.0, ratio) for ratio in ratios]

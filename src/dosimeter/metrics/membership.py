@@ -372,9 +372,8 @@ def _smallest(values: Array, position: int) -> float:
 
 def _estimate(interval: Interval, truth: Truth, level: float) -> Estimate:
     """An interval with its counts."""
-    value, low, high, method = interval
-    distinct = clusters(truth.record[~truth.is_member.all(0)])[1]
-    return Estimate(value, low, high, level, method, int(truth.is_member.sum()), distinct, len(truth.is_member))
+    distinct, members = clusters(truth.record[~truth.is_member.all(0)])[1], int(truth.is_member.sum())
+    return Estimate(*interval[:3], level, interval.method, members, distinct, len(truth.is_member))
 
 
 def _resolve(estimate: Estimate, truth: Truth, fpr: float) -> Estimate:

@@ -7,20 +7,26 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
-from scipy.stats import hypergeom, rankdata
+from scipy.stats import hypergeom
 
 from dosimeter._check import same_length
 from dosimeter.games import Array, Scores, Truth
-from dosimeter.metrics._cells import clusters
+from dosimeter.metrics._cells import clusters, ranks
 from dosimeter.metrics.membership import Randomisation, check_evidence, check_no_nan
 
 AFFORDABLE = 200_000_000
 """Cells times draws up to which permutations are drawn; beyond, p-values come in closed form."""
 
+_CHUNK = 1_000_000
+"""Cells of permuted tables that are held at one time."""
+
 _SLACK = 1e-12
 """Share of a statistic's scale that rounding may move it: what comes so near to the seen value has reached it."""
+
+_LEAST = 1e-300
+"""What a p-value in closed form is at least: none is 0."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,14 @@ def permutation_p(
     strata = _strata(scores, truth, thresholds)
     if sum(stratum.bits.size for stratum in strata) * draws > AFFORDABLE:
         return _closed_form(strata, scores.values > thresholds[:, None], truth)
-    seen = sum(_sums(stratum, np.arange(len(stratum.bits))) for stratum in strata)
+    seen = sum(_sums(stratum, np.arange(len(stratum.bits))[None]) for stratum in strata)
+    slack = _SLACK * sum(np.abs(stratum.cells).sum(axis=(1, 2)) for stratum in strata)
     reached = np.zeros(2, np.int64)
-    scale = sum(np.abs(stratum.cells).sum(axis=(1, 2)) for stratum in strata)
-    for _ in range(draws):
-        drawn = sum(_sums(stratum, rng.permutation(len(stratum.bits))) for stratum in strata)
-        reached += drawn >= seen - _SLACK * scale
+    step = max(1, _CHUNK // truth.is_member.size)
+    for first in range(0, draws, step):
+        some = min(step, draws - first)
+        drawn = sum(_sums(one, rng.permuted(np.tile(np.arange(len(one.bits)), (some, 1)), axis=1)) for one in strata)
+        reached += (drawn >= seen - slack).sum(axis=0)
     p_auc, p_tpr = (1 + reached) / (1 + draws)
     return Randomisation(float(p_auc), float(p_tpr), draws)
 
@@ -88,7 +96,7 @@ def _strata(scores: Scores, truth: Truth, thresholds: Array) -> list[_Stratum]:
     """The units whose bits may change places, in strata of equal size."""
     values, is_member = scores.values, truth.is_member
     index, k = clusters(truth.record)
-    cells = np.stack([rankdata(values, axis=None).reshape(values.shape), (values > thresholds[:, None]).astype(float)])
+    cells = np.stack([ranks(values), (values > thresholds[:, None]).astype(float)])
     cells -= cells.mean(axis=(1, 2), keepdims=True)
     if index is None or k == len(index):
         return [_Stratum(is_member.T, cells.transpose(0, 2, 1))]
@@ -108,9 +116,10 @@ def _strata(scores: Scores, truth: Truth, thresholds: Array) -> list[_Stratum]:
     return strata
 
 
-def _sums(stratum: _Stratum, order: Array) -> Float[Array, 2]:
-    """Both statistics when unit i has the bits of unit `order[i]`."""
-    sums: Array = np.where(stratum.bits[order], stratum.cells, 0.0).sum(axis=(1, 2))
+def _sums(stratum: _Stratum, orders: Int[Array, "b k"]) -> Float[Array, "b 2"]:
+    """Both statistics when unit i has the bits of unit `order[i]`, for each order."""
+    bits = stratum.bits[orders].reshape(len(orders), -1)
+    sums: Array = bits.astype(np.float64) @ stratum.cells.reshape(2, -1).T
     return sums
 
 
@@ -121,7 +130,7 @@ def _closed_form(strata: Sequence[_Stratum], hits: Array, truth: Truth) -> Rando
     if len(hits) == 1 and (index is None or k == len(index)):
         called, total, members = int((hits & truth.is_member).sum()), int(hits.sum()), int(truth.is_member.sum())
         p_tpr = min(1.0, float(hypergeom.sf(called - 1, hits.size, total, members)))
-    return Randomisation(p_auc, p_tpr, 0)
+    return Randomisation(max(p_auc, _LEAST), max(p_tpr, _LEAST), 0)
 
 
 def _normal_p(strata: Sequence[_Stratum], statistic: int) -> float:

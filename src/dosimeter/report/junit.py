@@ -56,7 +56,7 @@ def _maps_to(suite: ET.Element, family: str) -> None:
 def _outcome(suite: ET.Element, outcome: Outcome) -> None:
     """One case: without child if the limit is met."""
     key = outcome.row.key
-    where = ".".join(clean(part).replace(".", "_") for part in (key.family, key.stage, key.attack or "model"))
+    where = ".".join(clean(part).replace(".", "_") for part in (key.family, key.stage, key.attack or "model") if part)
     case = ET.SubElement(suite, "testcase", classname=where, name=clean(f"{outcome.name}: {outcome.row.who}"))
     if outcome.status == "withdrawn":
         kind = "error"

@@ -120,11 +120,14 @@ def rows(result: Mapping[str, Any]) -> list[Row]:
         result: the content of a valid result.json.
     """
     controls = {attack["id"] for attack in result["attacks"] if attack["control"]}
-    at_risk = str(result["threat"]["at_risk"])
+    at_risk = str(result["threat"]["at_risk"] or "")
     found = []
     for row in result["estimates"]:
-        names = ("family", "stage", "variant", "attack", "metric", "group", "threshold")
-        key = Key(**{name: row[name] for name in names}, fpr=_rounded(row["fpr"]), prior=_rounded(row["prior"]))
+        names = ("family", "variant", "attack", "metric", "group", "threshold")
+        stage = str(row["stage"] or "")
+        key = Key(
+            stage=stage, **{name: row[name] for name in names}, fpr=_rounded(row["fpr"]), prior=_rounded(row["prior"])
+        )
         more = {"n": row["n_nonmembers"], "fpr_high": row.get("fpr_high"), "control": row["attack"] in controls}
         found.append(Row(key, _who(key, at_risk), **_numbers(row), **more))
     for row in result["utility"]:

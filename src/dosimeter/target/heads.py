@@ -10,13 +10,14 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dosimeter._resolve import describe
 from dosimeter.errors import AuditError, TrainingError
-from dosimeter.target.outputs import pick
+from dosimeter.target.outputs import named_parts, pick
 
 TRIES = 4
 """Linear layers, from the last that ran, that are tried as the head."""
@@ -30,17 +31,27 @@ class Backbone(nn.Module):
     Args:
         whole: the network.
         name: dotted name of its head.
-        width: features of the head.
+        part: name or position of the logits in what the network returns, or None if it returns them alone.
     """
 
-    def __init__(self, whole: nn.Module, name: str, width: int) -> None:
+    def __init__(self, whole: nn.Module, name: str, part: str | int | None) -> None:
         super().__init__()
         self.net = without(whole, name)
-        self.width = width
+        self.part = part
 
     def forward(self, x: Tensor) -> Tensor:
         """Features."""
-        return pick(self.net(x), rows=len(x), columns=self.width, place="model without its head").flatten(1)
+        answer = self.net(x)
+        features: Tensor = answer if self.part is None else _parts(answer)[self.part]
+        return features.flatten(1)
+
+
+def _parts(answer: object) -> dict[str | int, Any]:
+    """The parts of what a network returned, by name or position."""
+    named = named_parts(answer)
+    if named is not None:
+        return dict(named)
+    return dict(enumerate(answer)) if isinstance(answer, list | tuple) else {}
 
 
 @dataclass(frozen=True)
@@ -93,12 +104,12 @@ def find_head(model: nn.Module, example: Tensor, name: str | None = None) -> Cut
         TrainingError: the network does not take the records, or no layer passes.
     """
     with at_rest(model):
-        calls, inputs, logits = _run(model, example)
-        layers = [_named(model, name)] if name is not None else _candidates(calls, logits.shape[1])
+        calls, inputs, answer = _run(model, example)
+        layers = [_named(model, name)] if name is not None else _candidates(calls, answer)
         tried = {id(layer): [one for one, other in _all_names(model) if other is layer] for layer in layers}
         for layer in layers:
             for one in [name] if name is not None else tried[id(layer)]:
-                found = _cut_at(model, one, layer, inputs, logits)
+                found = _cut_at(model, one, layer, inputs, answer)
                 if found is not None and _tied(model, layer):
                     raise TrainingError(
                         f"model {type(model).__name__}: its last layer must have weights of its own, got {one!r}, "
@@ -119,10 +130,11 @@ def _all_names(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(one, module) for one, module in model.named_modules(remove_duplicate=False) if one]
 
 
-def _candidates(calls: list[nn.Linear], classes: int) -> list[nn.Linear]:
+def _candidates(calls: list[nn.Linear], answer: object) -> list[nn.Linear]:
     """The layers to try, the last that ran first; a layer that ran twice is none."""
     once = [one for one in calls if sum(one is other for other in calls) == 1]
-    return [one for one in reversed(once) if one.out_features == classes][:TRIES]
+    columns = answer.shape[-1] if isinstance(answer, Tensor) else None
+    return [one for one in reversed(once) if columns in (None, one.out_features)][:TRIES]
 
 
 def _named(model: nn.Module, name: str) -> nn.Linear:
@@ -137,10 +149,12 @@ def _named(model: nn.Module, name: str) -> nn.Linear:
     return module
 
 
-def _cut_at(model: nn.Module, name: str, head: nn.Linear, inputs: Tensor, logits: Tensor) -> Cut | None:
+def _cut_at(model: nn.Module, name: str, head: nn.Linear, inputs: Tensor, answer: object) -> Cut | None:
     """The cut before a layer, or None if the layer does not make the logits from what comes before it."""
     try:
-        backbone = Backbone(model, name, head.in_features)
+        logits = pick(answer, rows=len(inputs), columns=head.out_features, place="model")
+        part = next((one for one, value in _parts(answer).items() if value is logits), None)
+        backbone = Backbone(model, name, part)
         features = backbone(inputs)
         if features.ndim != 2 or features.shape[1] != head.in_features:
             return None
@@ -183,8 +197,8 @@ def _close(again: Tensor, logits: Tensor) -> bool:
     )
 
 
-def _run(model: nn.Module, example: Tensor) -> tuple[list[nn.Linear], Tensor, Tensor]:
-    """The linear layers in the order they ran, the records as the network took them, and its logits."""
+def _run(model: nn.Module, example: Tensor) -> tuple[list[nn.Linear], Tensor, object]:
+    """The linear layers in the order they ran, the records as the network took them, and what it returned."""
     calls: list[nn.Linear] = []
     hooks = [
         module.register_forward_hook(lambda layer, *_: calls.append(layer))
@@ -197,19 +211,17 @@ def _run(model: nn.Module, example: Tensor) -> tuple[list[nn.Linear], Tensor, Te
             calls.clear()
             try:
                 answer = model(inputs)
-                place = f"model {type(model).__name__}"
-                logits = pick(answer, rows=len(inputs), columns=None, place=place)
             except AuditError:
                 raise
             except (Exception, SystemExit) as error:
                 first = first or error
                 continue
-            if logits.ndim == 2:
-                return list(calls), inputs, logits
-            raise TrainingError(
-                f"{place}: must return logits [b c] to be cut before its last layer, got shape {tuple(logits.shape)}: "
-                "return one row for each record"
-            )
+            if isinstance(answer, Tensor) and answer.ndim != 2:
+                raise TrainingError(
+                    f"model {type(model).__name__}: must return logits [b c] to be cut before its last layer, got shape "
+                    f"{tuple(answer.shape)}: return one row for each record"
+                )
+            return list(calls), inputs, answer
     finally:
         for hook in hooks:
             hook.remove()

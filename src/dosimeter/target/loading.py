@@ -234,7 +234,7 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
     if not trust_pickle:
         raise ConfigError(
             f"target, model: must be a file that cannot run code, got {path.name} (not opened): set trust_pickle = "
-            "true if you made the file yourself, or give the model as package.module:builder with weights as .safetensors"
+            "true if you made the file yourself, or give package.module:builder, with weights as .safetensors"
         )
     try:
         model = _trusted(path, suffix)

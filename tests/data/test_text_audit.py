@@ -1,0 +1,50 @@
+"""Text from the reference to the model: a fleet of bags of words, its signals, and the attacks on it."""
+
+import json
+
+import numpy as np
+import torch
+
+from dosimeter import config
+from dosimeter.data import load
+from dosimeter.models import bag_of_words
+from dosimeter.training import Hyperparameters, train
+
+
+def posts(path, n=160):
+    """A table of posts, each with a word of its own."""
+    rng = np.random.default_rng(0)
+    lines = [f"{' '.join(f'word{j}' for j in rng.integers(0, 40, 12))} name{i},{i % 2}" for i in range(n)]
+    (path / "posts.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+
+
+def test_a_text_audit_finds_the_leak_of_a_bag_of_words(tmp_path):
+    from dosimeter.pipeline import run
+
+    posts(tmp_path)
+    stage = {
+        "name": "train", "data": "posts.csv", "data_options": {"text": "text", "length": 16, "vocabulary": 500},
+        "model": "bag-of-words", "options": {"vocabulary": 500, "width": 16}, "epochs": 40, "optimizer": "adam", "lr": 0.02,
+    }  # fmt: skip
+    tables = {"stage": [stage], "threat": {"shadows": 8, "targets": 2, "rehearsals": 2}, "attack": [{"name": "lira"}]}
+    audit = config.parse(tables, base=tmp_path)
+    run(audit, tmp_path / "run", store=tmp_path / "store", workers=0)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    found = [one for one in result["estimates"] if one["metric"] == "auc" and one["attack"].startswith("lira")]
+    assert found[0]["value"] > 0.7
+
+
+def test_the_same_seed_trains_the_same_bag_of_words(tmp_path):
+    posts(tmp_path)
+    from dosimeter.data import Options
+
+    data = load("posts.csv", base=tmp_path, options=Options(text="text", length=16, vocabulary=500))
+    inputs, labels = torch.from_numpy(data.inputs), torch.from_numpy(data.labels)
+    states = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = bag_of_words((16,), 2, width=8, vocabulary=500)
+        loss = train(model, inputs, labels, Hyperparameters(epochs=5, lr=0.5), seed=1, device=torch.device("cpu"))
+        states.append(model.state_dict())
+    assert loss < 0.69
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

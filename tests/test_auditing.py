@@ -1,0 +1,247 @@
+"""`dosimeter.audit`: brought models, with and without shadows."""
+
+import dataclasses
+import json
+
+import brought_models
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from brought_models import fit, records, target, untrained
+from torch import nn
+
+import dosimeter
+from dosimeter import pipeline
+from dosimeter.errors import AccessError, AuditError, ConfigError, DataError, StoreError, TrainingError
+from dosimeter.report import schema
+
+INPUTS, LABELS = records(700)
+PARTS = {
+    "members": (INPUTS[:300], LABELS[:300]),
+    "nonmembers": (INPUTS[300:600], LABELS[300:600]),
+    "population": (INPUTS[600:], LABELS[600:]),
+}
+MODEL = target(PARTS["members"])
+
+
+def row(result, attack, metric, **wanted):
+    """The one estimate with these properties."""
+    (found,) = [
+        one
+        for one in result.estimates
+        if (one.attack, one.metric) == (attack, metric) and all(getattr(one, k) == v for k, v in wanted.items())
+    ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def shadowed(tmp_path_factory):
+    return dosimeter.audit(
+        MODEL, **PARTS, fit=fit, shadows=8, out=tmp_path_factory.mktemp("runs") / "shadowed", workers=1
+    )
+
+
+def test_a_model_that_remembers_is_shown_to_leak(shadowed):
+    assert shadowed.status == "shown"
+    assert row(shadowed, "lira online", "auc").estimate.low > 0.6
+    assert row(shadowed, "constant", "auc").estimate.value == 0.5
+    assert row(shadowed, "count", "auc").estimate.value == 0.5
+    assert row(shadowed, "lira online", "tpr", fpr=0.1, threshold="shadow").fpr_reached < 0.2
+    assert schema.problems(dict(shadowed.content)) == []
+    gates = {gate["id"]: gate["status"] for gate in shadowed.content["gates"]}
+    assert {gates[one] for one in ("P9", "P11", "I1", "N1", "N2")} == {"pass"}
+
+
+def test_the_report_speaks_of_a_brought_model(shadowed):
+    page = (shadowed.folder / "report.html").read_text("utf-8")
+    assert "by the `fit` that came with the model" in page
+    assert "brought" in page
+    assert "membership was stated, not drawn" in page
+    assert str(shadowed).startswith("Of 300 records used, our strongest attacker, who holds all 600 candidate records")
+
+
+def test_again_trains_nothing_and_gives_the_same_bytes(shadowed):
+    before = (shadowed.folder / "result.json").read_bytes()
+    seen = []
+    dosimeter.audit(
+        MODEL, **PARTS, fit=fit, shadows=8, out=shadowed.folder, workers=1,
+        progress=lambda *step: seen.append(step),
+    )  # fmt: skip
+    assert ("shadows", 8, 8) == next(step for step in seen if step[0] == "shadows")
+    assert (shadowed.folder / "result.json").read_bytes() == before
+    pipeline.measure(shadowed.folder)
+    assert (shadowed.folder / "result.json").read_bytes() == before
+
+
+def test_other_processes_and_closures_give_the_same_numbers(shadowed, tmp_path):
+    epochs = 40
+
+    def closed(dataset, seed):
+        return brought_models.fit(dataset, seed, epochs=epochs)
+
+    found = dosimeter.audit(MODEL, **PARTS, fit=closed, shadows=8, out=tmp_path / "shadowed", workers=2)
+    assert found.content["estimates"] == shadowed.content["estimates"]
+    assert found.content["audit_key"] != shadowed.content["audit_key"]
+
+
+def test_a_closure_over_another_number_trains_anew(tmp_path):
+    def closed(epochs):
+        return lambda dataset, seed: brought_models.fit(dataset, seed, epochs=epochs)
+
+    found = [
+        dosimeter.audit(MODEL, **PARTS, fit=closed(epochs), shadows=4, out=tmp_path / f"{epochs}", workers=1)
+        for epochs in (1, 2)
+    ]
+    assert found[0].content["estimates"] != found[1].content["estimates"]
+
+
+def test_without_fit_half_of_the_records_set_thresholds(tmp_path):
+    found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare")
+    loss = row(found, "loss", "auc")
+    assert loss.estimate.low > 0.5
+    assert loss.estimate.n_members == 150
+    assert row(found, "loss", "tpr", fpr=0.1, threshold="split").estimate.status == "ok"
+    refused = {one["id"]: one["reason"] for one in found.content["attacks"] if one["status"] == "refused"}
+    assert refused["lira online"] == "needs shadow models: give `fit`, a function that trains one"
+    table = pq.read_table(tmp_path / "bare" / "scores.parquet").to_pandas()
+    assert set(table["split"]) == {"calibration", "test"}
+
+
+def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path):
+    found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare", attacks=["loss"])
+    again = pipeline.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores")
+    assert again["estimates"] == [{**one, "stage": "unknown"} for one in found.content["estimates"]]
+    assert again["verdict"]["status"] == found.status
+
+
+def test_a_model_that_learned_nothing_is_at_chance(tmp_path):
+    model = untrained(brought_models.Data(*PARTS["members"]), 5)
+    found = dosimeter.audit(model, **PARTS, fit=untrained, shadows=8, out=tmp_path / "null", workers=1)
+    assert found.status == "not_shown"
+    for one in found.estimates:
+        if one.metric == "auc":
+            assert one.estimate.low <= 0.5 <= one.estimate.high
+
+
+def test_shadows_unlike_the_target_are_warned_of(tmp_path):
+    found = dosimeter.audit(MODEL, **PARTS, fit=untrained, shadows=4, out=tmp_path / "unlike", workers=1)
+    gate = next(gate for gate in found.content["gates"] if gate["id"] == "P11")
+    assert gate["status"] == "warn"
+    assert gate["value"] > 0.1
+
+
+def test_answers_that_change_are_measured(tmp_path):
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return MODEL(x) + 0.1 * torch.randn(len(x), 5)
+
+    found = dosimeter.audit(Noisy(), **PARTS, out=tmp_path / "noisy")
+    gate = next(gate for gate in found.content["gates"] if gate["id"] == "I1")
+    assert gate["status"] == "warn"
+    assert 0.001 < gate["value"] < 1
+
+
+def test_persons_are_resampled_as_a_whole(tmp_path):
+    def dataset(part, name):
+        inputs, labels = PARTS[part]
+        ids = np.array([f"{name}{i}" for i in range(len(inputs))])
+        persons = np.array([f"{name}{i // 10}" for i in range(len(inputs))])
+        return dosimeter.Dataset(inputs, labels.astype(np.int64), tuple("abcde"), ids, persons=persons)
+
+    own = {"members": dataset("members", "m"), "nonmembers": dataset("nonmembers", "n")}
+    found = dosimeter.audit(MODEL, **own, out=tmp_path / "persons", attacks=["loss"])
+    assert found.content["data"]["persons"] == 60
+    assert row(found, "loss", "auc").estimate.n_nonmembers == 15
+
+
+def test_exact_duplicates_are_refused_or_left_out(tmp_path):
+    members = tuple(np.concatenate([part, other[:3]]) for part, other in zip(*list(PARTS.values())[:2], strict=True))
+    parts = {"members": members, "nonmembers": PARTS["nonmembers"]}
+    with pytest.raises(DataError, match="no record may be in both, got 3 exact duplicates") as caught:
+        dosimeter.audit(MODEL, **parts, out=tmp_path / "both")
+    assert "duplicates = 'exclude'" in str(caught.value)
+    assert not (tmp_path / "both").exists()
+    found = dosimeter.audit(MODEL, **parts, out=tmp_path / "both", duplicates="exclude", attacks=["loss"])
+    assert found.content["data"]["candidates"] == 597
+
+
+WRONG = [
+    ({"fit": "recipe:fit"}, ConfigError, r"fit: must be a function fit\(dataset, seed\), got 'recipe:fit'"),
+    ({"fit": lambda dataset: None}, ConfigError, r"must take \(dataset, seed\)"),
+    ({"fit": lambda dataset, seed: None, "shadows": 2}, TrainingError, "must return the trained model, got None"),
+    ({"fit": lambda dataset, seed: 1 / 0, "shadows": 2}, TrainingError, "shadow 0: fit: raised ZeroDivisionError"),
+    ({"fit": fit, "shadows": 5}, ConfigError, "shadows: must be even"),
+    ({"attacks": []}, ConfigError, "attack: name at least one"),
+    ({"attacks": ["lire"]}, ConfigError, "did you mean 'lira'"),
+    ({"attacks": [object()]}, ConfigError, "the attack's `needs` must be a Needs"),
+    ({"attacks": ["lira"]}, AccessError, "needs shadow models: give `fit`"),
+    ({"attacks": ["constant"]}, AccessError, "at least one must be no control"),
+    ({"members": "nowhere.csv"}, DataError, "nowhere.csv"),
+    ({"members": (INPUTS[:0], LABELS[:0])}, DataError, "needs at least one record"),
+    ({"members": (INPUTS[:1], LABELS[:1])}, DataError, "members: must have at least 2 records, got 1"),
+    ({"nonmembers": (INPUTS[300:600, :5], LABELS[300:600])}, DataError, "nonmembers"),
+    ({"model": 3}, ConfigError, "must be a torch.nn.Module"),
+    ({"model": nn.Linear(20, 3)}, TrainingError, "5"),
+    ({"device": "tpu"}, ConfigError, "--device"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "message"), WRONG)
+def test_wrong_inputs_are_told_in_one_line_and_leave_nothing(tmp_path, change, kind, message):
+    arguments = {"model": MODEL, **PARTS, "out": tmp_path / "wrong", "workers": 1, **change}
+    with pytest.raises(AuditError, match=message) as caught:
+        dosimeter.audit(arguments.pop("model"), **arguments)
+    assert isinstance(caught.value, kind)
+    assert "\n" not in str(caught.value) or kind is AccessError
+    assert not (tmp_path / "wrong" / "result.json").exists()
+
+
+def test_a_folder_of_another_audit_is_refused(shadowed):
+    with pytest.raises(StoreError, match="holds another audit"):
+        dosimeter.audit(MODEL, **PARTS, out=shadowed.folder)
+
+
+def test_a_result_can_be_loaded_framed_and_reported(shadowed, tmp_path):
+    again = dosimeter.load(shadowed.folder / "result.json")
+    assert again.content == shadowed.content
+    frame = again.to_frame()
+    assert len(frame) == len(again.estimates)
+    assert set(frame["metric"]) == {"auc", "tpr", "precision"}
+    assert again.report(tmp_path / "copy.html").read_bytes() == (shadowed.folder / "report.html").read_bytes()
+    limits = tmp_path / "policy.toml"
+    limits.write_text('[[limit]]\nmetric = "auc"\nattack = "loss"\nmax = 0.501\n')
+    assert not again.check(limits).passed
+    limits.write_text('[[limit]]\nmetric = "auc"\nattack = "constant"\nmax = 0.6\n')
+    assert again.check(limits).passed
+
+
+def test_a_run_of_the_first_format_is_read(tmp_path):
+    from audits import audit
+
+    pipeline.run(audit(shadows=4, targets=1), tmp_path / "run", workers=1)
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    path = tmp_path / "run" / "run.json"
+    summary = json.loads(path.read_text())
+    old = {key: value for key, value in summary.items() if key not in ("door", "gates", "dosimeter")}
+    path.write_text(json.dumps({**old, "schema": 1, "saturation": summary["gates"][0]}))
+    pipeline.measure(tmp_path / "run")
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+    result = json.loads(before)
+    del result["door"]
+    (tmp_path / "run" / "result.json").write_text(json.dumps({**result, "schema": 1}))
+    assert dosimeter.load(tmp_path / "run").content == json.loads(before)
+
+
+def test_a_run_of_a_later_format_names_the_version_that_wrote_it(shadowed, tmp_path):
+    folder = tmp_path / "later"
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"schema": 9, "dosimeter": "7.1"}))
+    with pytest.raises(StoreError, match=r"must be of format 1 or 2, .* got 9, written by dosimeter 7.1: use that"):
+        pipeline.measure(folder)
+
+
+def test_estimates_are_objects(shadowed):
+    first = shadowed.estimates[0]
+    assert dataclasses.is_dataclass(first)
+    assert first.estimate.low <= first.estimate.value <= first.estimate.high

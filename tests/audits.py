@@ -128,5 +128,6 @@ def material(
         null_truth=design.truth(null),
         correct=observations.correct[: design.targets],
         test_correct=None,
+        groups=design.groups,
         gates=(saturation(observations.signals, Access.LOGITS),),
     )

@@ -8,7 +8,14 @@ import dosimeter
 
 members, nonmembers, population = parts(tokens=True)
 config = DistilBertConfig(
-    vocab_size=6, max_position_embeddings=16, dim=32, n_layers=1, n_heads=2, hidden_dim=64, num_labels=10
+    vocab_size=6,
+    max_position_embeddings=16,
+    dim=32,
+    n_layers=1,
+    n_heads=2,
+    hidden_dim=64,
+    initializer_range=0.2,
+    num_labels=10,
 )
 
 

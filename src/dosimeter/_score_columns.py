@@ -177,7 +177,7 @@ def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
             table = _parse_csv(path, known, types | dict.fromkeys(keys, pa.int64()))
             if not any(table[name].null_count for name in keys):
                 return table
-        except (pa.ArrowInvalid, DataError):
+        except (pa.ArrowException, ValueError, _Ragged):
             pass  # not whole numbers, or a mistake that the second reading finds and tells
         types |= dict.fromkeys(keys, pa.string())
     with told(place, AS_CSV):

@@ -301,15 +301,22 @@ def lone_design(brought: Brought, classes: int) -> Design:
         population_ids=population.ids if population is not None else np.empty(0, dtype=str),
         population_labels=population.labels if population is not None else np.empty(0, dtype=np.int64),
         lone=True,
+        groups=_both(members.groups, nonmembers.groups),
     )
+
+
+def _both(members: Array | None, nonmembers: Array | None) -> Array | None:
+    """A column of members, then non-members, where both parts have it."""
+    if members is None or nonmembers is None:
+        return None
+    return np.concatenate([members.astype(str), nonmembers.astype(str)])
 
 
 def _clusters(members: Dataset, nonmembers: Dataset) -> Array:
     """Persons where both parts name them, else each record by itself."""
-    n = len(members) + len(nonmembers)
-    if members.persons is None or nonmembers.persons is None:
-        return np.arange(n)
-    persons = np.concatenate([members.persons.astype(str), nonmembers.persons.astype(str)])
+    persons = _both(members.persons, nonmembers.persons)
+    if persons is None:
+        return np.arange(len(members) + len(nonmembers))
     return np.unique(persons, return_inverse=True)[1]
 
 

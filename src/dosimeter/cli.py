@@ -130,13 +130,14 @@ def plan(
 
     from dosimeter import pipeline
     from dosimeter.preparation import load_audit
+    from dosimeter.run_folder import check_folder
 
     with _own_output():
         settings = load_audit(audit)
         folder = out or Path("runs") / settings.name
         place = store or folder.parent / pipeline.STORE
         found = pipeline.plan(settings, store=place, device=device, workers=workers, trust_pickle=trust_pickle)
-    pipeline.check_folder(folder, found.key)
+    check_folder(folder, found.key)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=1, sort_keys=True))
         return

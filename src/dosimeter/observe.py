@@ -222,6 +222,7 @@ class Design:
         population_ids: `[z]`.
         population_labels: `[z]`.
         lone: the target was brought; it has no complement.
+        groups: of each candidate, for separate numbers `[n]`, or None.
     """
 
     ids: Array
@@ -234,6 +235,7 @@ class Design:
     population_ids: Array
     population_labels: Int[Array, " z"]
     lone: bool = False
+    groups: Array | None = None
 
     @property
     def folds(self) -> list[Int[Array, " f"]]:

@@ -253,6 +253,8 @@ def _attack(
         "rehearsal_in": design.member[design.rehearsal_rows],
         "correct": observations.correct[:targets],
     }
+    if design.groups is not None:
+        arrays["groups"] = design.groups.astype(str)
     if observations.test_correct is not None:
         arrays["test_correct"] = observations.test_correct[:targets]
     save_arrays(out / "truth" / "truth.npz", arrays)
@@ -358,6 +360,7 @@ def measure_scores(
         null_truth=None,
         correct=None,
         test_correct=None,
+        groups=table.groups,
         gates=(_counted(table), *table_as_read(table.notes)),
     )
     content = _measured(material, out)

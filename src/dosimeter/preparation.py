@@ -282,6 +282,7 @@ def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:
         record=np.arange(len(rows)),
         population_ids=dataset.ids[split.population],
         population_labels=dataset.labels[split.population],
+        groups=None if dataset.groups is None else dataset.groups[rows],
     )
 
 

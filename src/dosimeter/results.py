@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 2
 """Version of `result.json`."""
+MOST_GROUPS = 50
+"""Groups that get numbers of their own."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Material:
         null_truth: that membership, or None.
         correct: whether each target's answer is right, candidates then population `[t n+z]`; None without a model.
         test_correct: the same on test records, or None.
+        groups: of each record, for numbers of their own `[n]`, or None.
         gates: those that were decided before measuring.
     """
 
@@ -65,6 +69,7 @@ class Material:
     null_truth: Truth | None
     correct: Bool[Array, "t r"] | None
     test_correct: Bool[Array, "t e"] | None
+    groups: Array | None
     gates: tuple[validity.Gate, ...]
 
     @property
@@ -157,7 +162,10 @@ def result(material: Material) -> dict[str, Any]:
         **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "data", "chain", "threat")},
         "attacks": [{**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]],
         "verdict": _verdict(material, measured, headline, gates),
-        "estimates": [row for attack in measured for row in _rows(material, attack, measured[attack])],
+        "estimates": [
+            *(row for attack in measured for row in _rows(material, attack, measured[attack])),
+            *(_group_rows(material, headline) if headline else ()),
+        ],
         "utility": _utility(material),
         "gates": [dataclasses.asdict(gate) for gate in gates],
         "null_audit": [
@@ -176,24 +184,58 @@ def result(material: Material) -> dict[str, Any]:
     }
 
 
+def _row(material: Material, attack: str, metric: str, estimate: Estimate, **more: Any) -> dict[str, Any]:
+    """One estimate as a row."""
+    keys = ("fpr", "prior", "group", "threshold", "fpr_reached", "fpr_low", "fpr_high")
+    base = {"family": "membership", "stage": material.summary["threat"]["at_risk"], "variant": "none", "attack": attack}
+    return {**base, "metric": metric, **dict.fromkeys(keys), **dataclasses.asdict(estimate), **more}
+
+
+def _reached(pair: RatePair) -> dict[str, float | None]:
+    """The false positive rate of a pair."""
+    return {"fpr_reached": pair.fpr.value, "fpr_low": pair.fpr.low, "fpr_high": pair.fpr.high}
+
+
 def _rows(material: Material, attack: str, measured: Measured) -> list[dict[str, Any]]:
     """The estimates of one attack as rows."""
-    base = {"family": "membership", "stage": material.summary["threat"]["at_risk"], "variant": "none", "attack": attack}
-
-    def row(metric: str, estimate: Estimate, **more: Any) -> dict[str, Any]:
-        keys = ("fpr", "prior", "group", "threshold", "fpr_reached", "fpr_low", "fpr_high")
-        return {**base, "metric": metric, **dict.fromkeys(keys), **dataclasses.asdict(estimate), **more}
-
+    row, source = functools.partial(_row, material, attack), material.calibration.source
     rows = [row("auc", measured.auc)]
     for fpr, pair in measured.pairs.items():
-        reached = {"fpr_reached": pair.fpr.value, "fpr_low": pair.fpr.low, "fpr_high": pair.fpr.high}
-        rows.append(row("tpr", pair.tpr, fpr=fpr, threshold=material.calibration.source, **reached))
+        rows.append(row("tpr", pair.tpr, fpr=fpr, threshold=source, **_reached(pair)))
         rows.append(row("tpr", measured.oracles[fpr], fpr=fpr, threshold="oracle"))
     lead = material.leading or FPRS[0]
     rows += [
-        row("precision", estimate, fpr=lead, prior=prior, threshold=material.calibration.source)
+        row("precision", estimate, fpr=lead, prior=prior, threshold=source)
         for prior, estimate in measured.precisions.items()
     ]
+    return rows
+
+
+def _group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
+    """The headline attack on each group's records, at the thresholds of all; intervals hold for all groups together.
+
+    Groups of one class, and all groups if there are more than `MOST_GROUPS`, have no rows.
+    """
+    names = [] if material.groups is None else sorted(set(material.groups.tolist()))
+    if not 1 < len(names) <= MOST_GROUPS:
+        return []
+    lead, rows = material.leading or FPRS[0], []
+    thresholds, truth = material.thresholds(attack, lead), material.truth
+    for name in names:
+        mask = material.groups == name
+        part = Truth(truth.ids[mask], truth.is_member[:, mask], truth.record[mask])
+        if part.is_member.all() or not part.is_member.any():
+            continue
+        scores = Scores(part.ids, material.scores[attack][:, mask])
+        share = 0.05 / len(names)  # Bonferroni over the groups
+        found = auc(scores, part, rng=material.rng(f"{attack} auc group {name}"), level=1 - share)
+        pair = tpr_at_threshold(
+            scores, part, thresholds=thresholds, fpr=lead, rng=material.rng(f"{attack} tpr group {name}"),
+            level=1 - share / 2,
+        )  # fmt: skip
+        rows.append(_row(material, attack, "auc", found, group=str(name)))
+        more = {"fpr": lead, "threshold": material.calibration.source, "group": str(name)}
+        rows.append(_row(material, attack, "tpr", pair.tpr, **more, **_reached(pair)))
     return rows
 
 

@@ -158,6 +158,7 @@ def material_of(left: Left) -> Material:
         null_truth=Truth(ids, arrays["null_member"][:, kept], record),
         correct=arrays["correct"][:, columns],
         test_correct=arrays.get("test_correct"),
+        groups=arrays["groups"][kept] if "groups" in arrays else None,
         gates=tuple(Gate(**gate) for gate in left.summary["gates"]),
     )
 

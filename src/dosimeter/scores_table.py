@@ -171,7 +171,7 @@ def _check_classes(is_member: Bool[Array, ...], what: str, place: str) -> None:
     if members in (0, is_member.size):
         raise DataError(
             f"{place}: {what} must have members and non-members, got {members} members and {is_member.size - members} "
-            "non-members: add rows of the other class"
+            "non-members: add records of the other class"
         )
 
 

@@ -24,11 +24,12 @@ def test_a_text_audit_finds_the_leak_of_a_bag_of_words(tmp_path):
     posts(tmp_path)
     stage = {
         "name": "train", "data": "posts.csv", "data_options": {"text": "text", "length": 16, "vocabulary": 500},
-        "model": "bag-of-words", "options": {"vocabulary": 500, "width": 16}, "epochs": 40, "optimizer": "adam", "lr": 0.02,
+        "model": "bag-of-words", "options": {"vocabulary": 500, "width": 8}, "epochs": 25,
+        "optimizer": "adam", "lr": 0.03,
     }  # fmt: skip
     tables = {"stage": [stage], "threat": {"shadows": 8, "targets": 2, "rehearsals": 2}, "attack": [{"name": "lira"}]}
     audit = config.parse(tables, base=tmp_path)
-    run(audit, tmp_path / "run", store=tmp_path / "store", workers=0)
+    run(audit, tmp_path / "run", store=tmp_path / "store", workers=1)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     found = [one for one in result["estimates"] if one["metric"] == "auc" and one["attack"].startswith("lira")]
     assert found[0]["value"] > 0.7

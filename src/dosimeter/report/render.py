@@ -99,6 +99,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         "attack_name": names.get(result["verdict"]["attack"], "no attack"),
         "basis": view.basis(main) if main is not None else "",
         "ladder": view.ladder(result),
+        "groups": view.groups(result),
         "wagers": view.wagers(result),
         "utility": [(words.SPLITS[row["split"]], row, view.rate(row)) for row in result["utility"]],
         "gates": sorted(result["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),

@@ -293,6 +293,39 @@ def ladder(result: Row) -> list[Rung]:
     return rungs
 
 
+@dataclass(frozen=True)
+class GroupRow:
+    """One group of records under the headline attack."""
+
+    name: str
+    records: str
+    tpr: Measure
+    reached: Measure
+    auc: Measure
+    bar: Bar | None
+
+
+def groups(result: Row) -> list[GroupRow]:
+    """The groups, the most exposed by AUC first; empty if none were declared."""
+    attack, own = result["verdict"]["attack"], {}
+    for row in result["estimates"]:
+        if row["group"] is not None and row["attack"] == attack:
+            own.setdefault(row["group"], {})[row["metric"]] = row
+    scale = scale_of(one.get("tpr") for one in own.values())
+    ranked = sorted(own, key=lambda name: (-(own[name]["auc"]["value"] or 0.0), name))
+    return [
+        GroupRow(
+            name,
+            words.count(own[name]["auc"]["n_nonmembers"], "unused record"),
+            rate(own[name]["tpr"]),
+            reached(own[name]["tpr"]),
+            auc(own[name]["auc"]),
+            bar(own[name]["tpr"], scale),
+        )
+        for name in ranked
+    ]
+
+
 def wagers(result: Row) -> list[Wager]:
     """Precision of the headline attack at the leading rate, as wrong accusations, the commonest prior first."""
     attack, fpr = result["verdict"]["attack"], leading(result)

@@ -49,9 +49,9 @@ class Backbone(nn.Module):
 def _parts(answer: object) -> dict[str | int, Any]:
     """The parts of what a network returned, by name or position."""
     named = named_parts(answer)
-    if named is not None:
-        return dict(named)
-    return dict(enumerate(answer)) if isinstance(answer, list | tuple) else {}
+    if named is None:
+        return dict(enumerate(answer)) if isinstance(answer, list | tuple) else {}
+    return {str(name): value for name, value in named.items()}
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ def _run(model: nn.Module, example: Tensor) -> tuple[list[nn.Linear], Tensor, ob
                 continue
             if isinstance(answer, Tensor) and answer.ndim != 2:
                 raise TrainingError(
-                    f"model {type(model).__name__}: must return logits [b c] to be cut before its last layer, got shape "
-                    f"{tuple(answer.shape)}: return one row for each record"
+                    f"model {type(model).__name__}: must return logits [b c] to be cut before its last layer, got "
+                    f"shape {tuple(answer.shape)}: return one row for each record"
                 )
             return list(calls), inputs, answer
     finally:

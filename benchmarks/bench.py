@@ -15,9 +15,10 @@ from pathlib import Path
 import attacks
 import convnets
 import heads
+import scores
 from machine import hardware
 
-BENCHMARKS = {"attacks": attacks.cases, "heads": heads.cases, "convnets": convnets.cases}
+BENCHMARKS = {"attacks": attacks.cases, "heads": heads.cases, "convnets": convnets.cases, "scores": scores.cases}
 
 
 def main():

@@ -55,7 +55,7 @@ def test_a_model_that_remembers_is_shown_to_leak(shadowed):
 
 def test_the_report_speaks_of_a_brought_model(shadowed):
     page = (shadowed.folder / "report.html").read_text("utf-8")
-    assert "by the `fit` that came with the model" in page
+    assert "by the training function that came with the model" in page
     assert "brought" in page
     assert "membership was stated, not drawn" in page
     assert str(shadowed).startswith("Of 300 records used, our strongest attacker, who holds all 600 candidate records")
@@ -68,7 +68,7 @@ def test_again_trains_nothing_and_gives_the_same_bytes(shadowed):
         MODEL, **PARTS, fit=fit, shadows=8, out=shadowed.folder, workers=1,
         progress=lambda *step: seen.append(step),
     )  # fmt: skip
-    assert ("shadows", 8, 8) == next(step for step in seen if step[0] == "shadows")
+    assert next(step for step in seen if step[0] == "shadows") == ("shadows", 8, 8)
     assert (shadowed.folder / "result.json").read_bytes() == before
     pipeline.measure(shadowed.folder)
     assert (shadowed.folder / "result.json").read_bytes() == before

@@ -177,55 +177,43 @@ def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
             table = _parse_csv(path, known, types | dict.fromkeys(keys, pa.int64()))
             if not any(table[name].null_count for name in keys):
                 return table
-        except (pa.ArrowException, ValueError, _Ragged):
+        except (pa.ArrowException, ValueError):
             pass  # not whole numbers, or a mistake that the second reading finds and tells
         types |= dict.fromkeys(keys, pa.string())
     with told(place, AS_CSV):
         try:
             return _parse_csv(path, known, types)
-        except _Ragged as caught:
-            raise DataError(
-                f"{place}: every row must have {caught.expected} cells like the header, got {caught.found} in line "
-                f"{caught.line}: correct the line, or quote cells that contain commas"
-            ) from None
         except pa.ArrowInvalid as caught:
-            found = re.search(r"Row #(\d+): CSV conversion error to double: invalid value '(.*)'$", str(caught), re.S)
-            if not found:
-                raise
-            row = int(found[1]) - 2
-            raise _bad_cell(place, "score", "a number", found[2], row, "leave missing scores empty") from None
+            raise _csv_mistake(str(caught), place) or caught from None
 
 
-class _Ragged(Exception):
-    """A row of a CSV that has another number of cells than the header."""
-
-    def __init__(self, row: Any) -> None:
-        super().__init__("ragged")
-        self.expected, self.found, self.line = row.expected_columns, row.actual_columns, row.number
+def _csv_mistake(message: str, place: str) -> DataError | None:
+    """What pyarrow says of a row or a score, in our words: its own quote whole rows, which may be private."""
+    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
+    if ragged:
+        line, expected, found = ragged.groups()
+        return DataError(
+            f"{place}: every row must have {expected} cells like the header, got {found} in line {line}: correct the "
+            "line, or quote cells that contain commas"
+        )
+    number = re.search(r"Row #(\d+): CSV conversion error to double: invalid value '(.*)'$", message, re.S)
+    if number:
+        return _bad_cell(place, "score", "a number", number[2], int(number[1]) - 2, "leave missing scores empty")
+    if "CSV parse error" in message:
+        return DataError(f"{place}: must be comma-separated text, got rows that are not: {AS_CSV}")
+    return None
 
 
 def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> dict[str, Any]:
     """The columns by these types, read in blocks by one thread, which knows the number of each row."""
-    import pyarrow as pa
     from pyarrow import csv
 
-    broken: list[Any] = []
-
-    def note(row: Any) -> str:
-        broken.append(row)
-        return "error"
-
-    try:
-        table = csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False, block_size=1 << 22),
-            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
-            convert_options=csv.ConvertOptions(include_columns=known, column_types=types, null_values=MISSING),
-        )
-    except pa.ArrowInvalid:
-        if broken:
-            raise _Ragged(broken[0]) from None
-        raise
+    table = csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=False, block_size=1 << 22),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(include_columns=known, column_types=types, null_values=MISSING),
+    )
     return {name: table[name] for name in known}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter._version import __version__
-from dosimeter.brought import PreparedTarget
+from dosimeter.brought import Brought, PreparedTarget
 from dosimeter.preparation import Prepared
 from dosimeter.run_folder import FORMAT
 from dosimeter.scores_table import ScoresTable
@@ -77,17 +77,18 @@ def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
     """Of a brought model."""
     brought, design = prepared.brought, prepared.design
     members = brought.members
+    settings = {"kind": prepared.adapted.kind, "output": prepared.adapted.output}
+    if brought.fit is not None:
+        settings["fit of shadows"] = brought.fit_name
     given = {
         "stage": "target",
-        "data": f"{members.name} (members), {brought.nonmembers.name} (non-members)",
+        "data": _parts(brought),
         "model": brought.model_name,
         "transfer": "given",
         "given": True,
         "at_risk": True,
-        "settings": {"kind": prepared.adapted.kind, "output": prepared.adapted.output},
+        "settings": settings,
     }
-    if brought.fit is not None:
-        given["settings"] |= {"fit of shadows": brought.fit_name}
     population = len(design.population_ids)
     owners = {"persons": members.persons, "groups": members.groups}
     others = {"persons": brought.nonmembers.persons, "groups": brought.nonmembers.groups}
@@ -105,7 +106,7 @@ def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
         "noun": brought.report.noun or members.noun,
         "leading_fpr": brought.report.leading_fpr,
         "data": {
-            "name": members.name,
+            "name": brought.named.get("members", "members and non-members"),
             "records": len(prepared.pool),
             "candidates": len(design.ids),
             "population": population,
@@ -125,10 +126,22 @@ def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
     }
 
 
+def _parts(brought: Brought) -> str:
+    """The records of each part, with their name where they have one."""
+    parts = {"members": brought.members, "nonmembers": brought.nonmembers, "population": brought.population}
+    said = []
+    for part, data in parts.items():
+        if data is not None:
+            named = brought.named.get(part)
+            word = "non-members" if part == "nonmembers" else part
+            said.append(f"{len(data):,} {word}" + (f" ({named})" if named else ""))
+    return ", ".join(said)
+
+
 def scores_summary(table: ScoresTable, *, key: str, seed: int, noun: str, leading_fpr: float) -> dict[str, Any]:
     """Of a table of scores, of whose making nothing is known."""
     truth = table.truth
-    attack = {
+    attack: dict[str, Any] = {
         "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok", "reason": "",
     }  # fmt: skip
     return {

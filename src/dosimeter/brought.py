@@ -55,6 +55,8 @@ class Brought:
         duplicates: what to do with records that are members and non-members at once.
         gates: what loading model and data had to tell.
         base: folder that user modules come from.
+        sources: hashes of the code that shadows depend on.
+        named: what the user called each part's records, where they have a name.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Brought:
     gates: tuple[Gate, ...] = ()
     base: Path = Path()
     sources: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,9 @@ class ShadowJob:
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
-            "code": own_code("observe", "brought", *(f"target/{name}" for name in ("adapt", "estimators", "networks", "outputs"))),
+            "code": own_code(
+                "observe", "brought", *(f"target/{name}" for name in ("adapt", "estimators", "networks", "outputs"))
+            ),
         }
 
     @cached_property
@@ -233,7 +238,12 @@ class ShadowJob:
         if trained is None:
             raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
         adapted = adapt(
-            trained, classes=self.classes, example=data["inputs"][:2], output=self.output, device=self.device, name=place
+            trained,
+            classes=self.classes,
+            example=data["inputs"][:2],
+            output=self.output,
+            device=self.device,
+            name=place,
         )
         found = observe(adapted, data["inputs"], data["labels"], self.views, self.access)
         self.store.save(self.key, found, self.definition)
@@ -275,8 +285,8 @@ def access_of(brought: Brought, adapted: Adapted) -> Access:
     granted = brought.threat.granted
     if Access.LOGITS in granted.includes and gives is Access.PROBS:
         raise ConfigError(
-            f"threat.access: the model gives probabilities, got access {brought.threat.access!r}: use 'probs', or bring "
-            "a model that returns logits"
+            f"threat.access: the model gives probabilities, got access {brought.threat.access!r}: use 'probs', or "
+            "bring a model that returns logits"
         )
     return granted
 

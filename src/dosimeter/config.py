@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from dosimeter._attack_rows import AttackRow, attack_rows, default_attacks
-from dosimeter._check import suggest
 from dosimeter._findings import findings, lines, scan
 from dosimeter._impossible import chain_problems, target_problems, threat_problems
 from dosimeter._resolve import quoted
@@ -217,5 +216,3 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_tuples(item) for item in value)
     return {key: _tuples(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-

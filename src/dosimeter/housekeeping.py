@@ -184,8 +184,8 @@ def make_room(store: Store, cap: int, keep: Iterable[str]) -> None:
     left = collect(store, max_size=cap, keep=keep)
     if left.size > cap:
         raise StoreError(
-            f"{store.root}: must stay below {cap / 1e9:.3g} GB (--disk-cap), got {left.size / 1e9:.3g} GB in use: raise "
-            "the cap, or audit fewer shadows or records"
+            f"{store.root}: must stay below {cap / 1e9:.3g} GB (--disk-cap), got {left.size / 1e9:.3g} GB in use: "
+            "raise the cap, or audit fewer shadows or records"
         )
 
 

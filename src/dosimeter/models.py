@@ -214,9 +214,7 @@ ARCHITECTURES: dict[str, Builder] = {
 }
 
 
-def cut(
-    model: nn.Module, example: Tensor | None = None, head: str | None = None
-) -> tuple[nn.Sequential, nn.Linear]:
+def cut(model: nn.Module, example: Tensor | None = None, head: str | None = None) -> tuple[nn.Sequential, nn.Linear]:
     """The blocks before the head, and the head; arguments as in `locate`."""
     found = locate(model, example, head)
     return found.backbone, found.head

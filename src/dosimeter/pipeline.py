@@ -19,7 +19,7 @@ from dosimeter import brought as target_door
 from dosimeter._provenance import provenance
 from dosimeter._summary import recipe_summary, scores_summary, target_summary
 from dosimeter.brought import Brought, PreparedTarget
-from dosimeter.config import Audit, AttackRow, TargetAudit
+from dosimeter.config import AttackRow, Audit, TargetAudit
 from dosimeter.data import Dataset
 from dosimeter.engagement import engage
 from dosimeter.errors import StoreError
@@ -55,7 +55,7 @@ class Place:
     Attributes:
         out: the run's folder.
         store: the cache; `out`'s neighbour `.store` unless given.
-        device: where models are trained and queried.
+        device: where models are trained and queried; of a table of scores, which has none, "none".
         workers: processes; None for one per core.
         progress: called with (phase, done, total).
         disk_cap: bytes that the cache may hold; None for no limit.
@@ -196,9 +196,7 @@ def _likeness(prepared: PreparedTarget, observations: Observations) -> list[Gate
     return [unlike_target(int(member[0].sum()), int(member[1].sum()), target, float(np.mean(shadows)))]
 
 
-def _open(
-    place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[AttackRow], given: Offer
-) -> None:
+def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[AttackRow], given: Offer) -> None:
     """Claim the run's folder for this audit."""
     check_folder(place.out, key)
     require_attack(rows, given)
@@ -291,11 +289,10 @@ def _finish(
     measure(place.out)
 
 
-def _close(
-    place: Place, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]
-) -> Path:
+def _close(place: Place, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]) -> Path:
     """Write where the numbers come from, and the report."""
-    content = provenance(base=base, device=place.device, started=started, seconds=seconds, more=more)
+    device = None if place.device == "none" else place.device
+    content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
     write_text(place.out / "provenance.json", json.dumps(content, indent=1, sort_keys=True))
     place.progress("report", 0, 1)
     path = report(place.out)
@@ -367,7 +364,7 @@ def measure_scores(
     write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
     more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
     seconds = {"measure": round(time.time() - started, 2)}
-    _close(Place(out, device=None), Path(), started, seconds, more)
+    _close(Place(out, device="none"), Path(), started, seconds, more)
     return content
 
 

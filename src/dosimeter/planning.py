@@ -126,7 +126,9 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     return Plan(
         key=prepared.key,
         stages=tuple(_stages(prepared, packs)),
-        attacks=tuple(AttackPlan(row.id, needs_in_words(row), refusal(row, offer(prepared))) for row in prepared.audit.attacks),
+        attacks=tuple(
+            AttackPlan(row.id, needs_in_words(row), refusal(row, offer(prepared))) for row in prepared.audit.attacks
+        ),
         seconds=seconds,
         memory=_memory(prepared, width * len(prepared.at_risk) * len(prepared.audit.views), parameters),
         disk=disk,

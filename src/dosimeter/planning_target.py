@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 
+from dosimeter.brought import PreparedTarget
 from dosimeter.fleet import missing
 from dosimeter.planning import AttackPlan, Plan, StagePlan, existing, needs_in_words
 from dosimeter.refusals import refusal, target_offer
-from dosimeter.brought import PreparedTarget
 
 
 def plan_target(prepared: PreparedTarget) -> Plan:

@@ -15,7 +15,7 @@ from dosimeter._impossible import is_file
 from dosimeter._resolve import import_from, quoted
 from dosimeter._seeds import seed_for
 from dosimeter.chain import Link, chain_key
-from dosimeter.config import Audit, Stage, draft, read
+from dosimeter.config import Audit, Stage, TargetAudit, draft, read
 from dosimeter.data import Dataset, Options
 from dosimeter.errors import AuditError, ConfigError, DataError
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, Split, feature_jobs, membership_matrix, split_records
@@ -118,7 +118,7 @@ def save_data(dataset: Dataset, store: Store) -> None:
         store.save(key, tensors, {"kind": "data", "fingerprint": dataset.fingerprint})
 
 
-def load_audit(path: Path) -> Audit:
+def load_audit(path: Path) -> Audit | TargetAudit:
     """Read an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
 
     Raises:

@@ -141,7 +141,7 @@ def measure_attack(material: Material, attack: str) -> Measured:
 
 
 def choose_headline(material: Material, candidates: Sequence[str]) -> str:
-    """The attack with the highest TPR at the leading rate in calibration, then the highest AUC; targets play no part."""
+    """The attack with the highest TPR at the leading rate in calibration, then the highest AUC, without the targets."""
     fpr = material.leading or FPRS[0]
     return max(candidates, key=lambda attack: material.calibration.strength(attack, fpr))
 

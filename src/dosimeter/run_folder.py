@@ -118,8 +118,8 @@ def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
         )
     if summary.get("door") == "scores":
         raise StoreError(
-            f"{folder}: was measured from a table of scores, got no evidence beside it: run `dosimeter measure --scores` "
-            "on the table again"
+            f"{folder}: was measured from a table of scores, got no evidence beside it: run `dosimeter measure "
+            "--scores` on the table again"
         )
     if written == 1:
         summary = {**summary, "schema": FORMAT, "door": "recipe", "gates": [summary["saturation"]]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from dosimeter._resolve import import_from, one_line, resolve
 from dosimeter.brought import Brought, PreparedTarget, access_of, joined, lone_design, name_of, sources_of
 from dosimeter.config import Target, TargetAudit
-from dosimeter.data import Dataset
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.given import Source, given
 from dosimeter.errors import ConfigError, DataError
@@ -69,10 +67,11 @@ def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
         duplicates=target.duplicates,
         gates=tuple(outputs_as_taken(loaded.notes)),
         base=audit.base,
+        named={part: one.shown for part, one in _sources(target).items()},
     )
 
 
-def _sources(target: Target) -> dict[str, object]:
+def _sources(target: Target) -> dict[str, Source]:
     """Where the records of each part come from."""
     parts = ("members", "nonmembers", "population")
     return {
@@ -138,8 +137,8 @@ def _without_overlap(brought: Brought) -> tuple[Brought, Gate]:
     told = "; ".join(found.lines())
     if len(found.exact) and brought.duplicates == "refuse":
         raise DataError(
-            f"members and nonmembers: no record may be in both, got {len(found.exact)} exact duplicates ({told}): remove "
-            "them, or leave them out with duplicates = 'exclude'"
+            f"members and nonmembers: no record may be in both, got {len(found.exact)} exact duplicates ({told}): "
+            "remove them, or leave them out with duplicates = 'exclude'"
         )
     gate = near_duplicates(found.near_count, told, remarkable=found.remarkable)
     if not len(found.exact):

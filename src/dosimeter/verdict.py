@@ -15,8 +15,8 @@ NOT_TESTED = (
     "Model extraction and data poisoning.",
 )
 STATED = (
-    "Whether members and non-members differ for other reasons, such as their time or source: membership was stated, not "
-    "drawn, so a part of what is shown here may be that difference."
+    "Whether members and non-members differ for other reasons, such as their time or source: membership was stated, "
+    "not drawn, so a part of what is shown here may be that difference."
 )
 
 
@@ -131,8 +131,8 @@ def shown(h: Headline) -> list[str]:
     if h.pair.difference.low is None or h.pair.difference.low <= 0:
         return [
             first,
-            f"So few accusations could be chance ({ends}); the leak shows in how {_pronoun(h)} ranks: a used {h.noun} stands "
-            f"above an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded up to "
+            f"So few accusations could be chance ({ends}); the leak shows in how {_pronoun(h)} ranks: a used {h.noun} "
+            f"stands above an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded up to "
             f"{h.auc.high:.0%}; guessing gives 50%.",
             _averaged(h),
         ]
@@ -140,7 +140,8 @@ def shown(h: Headline) -> list[str]:
     if h.rare.value is not None:
         wrong = 10 * (1 - h.rare.value)
         share = "nearly all" if wrong > 9.5 else f"{about(wrong)} of 10"
-        sentences.append(f"If 1 in 100 of {'the' if h.door == 'scores' else 'his'} candidates had been used, {share} accusations would be wrong.")
+        whose = "the" if h.door == "scores" else "his"
+        sentences.append(f"If 1 in 100 of {whose} candidates had been used, {share} accusations would be wrong.")
     sentences.append(
         f"Shown: at least {low:.0f} of {h.members}; not excluded: up to {high:.0f} of {h.members} "
         f"({h.pair.tpr.level:.1%} interval). {_averaged(h)}"

@@ -42,6 +42,11 @@ class Source:
     reference: str
     rows: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """What a report calls it."""
+        return self.reference if self.rows is None else f"{self.reference}[{self.rows}]"
+
 
 @dataclass(frozen=True)
 class _Part:

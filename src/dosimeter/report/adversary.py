@@ -27,7 +27,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Threshold set beforehand",
         "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, or without any "
-        "on records that are set apart, as a real adversary would have to. The rate reached on the target can therefore differ from the one aimed at.",
+        "on records that are set apart, as a real adversary would have to. The rate reached on the target can therefore "
+        "differ from the one aimed at.",
     ),
     (
         "Oracle threshold",
@@ -122,7 +123,8 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Trained", _trained(result)),
         (
             "Judged by",
-            f"{judged} Each target was trained on {data['members_per_target']:,} records. {_targets(threat['targets'])}",
+            f"{judged} Each target was trained on {data['members_per_target']:,} records. "
+            f"{_targets(threat['targets'])}",
         ),
     ]
 
@@ -132,7 +134,7 @@ def _trained(result: Mapping[str, Any]) -> str:
     shadows = result["threat"]["shadows"]
     if not shadows:
         return "None."
-    how = "by the same recipe" if result["door"] == "recipe" else "by the `fit` that came with the model"
+    how = "by the same recipe" if result["door"] == "recipe" else "by the training function that came with the model"
     return f"{words.count(shadows, 'shadow model')}, {how}, each on a random half of the records."
 
 

@@ -307,7 +307,8 @@ class GroupRow:
 
 def groups(result: Row) -> list[GroupRow]:
     """The groups, the most exposed by AUC first; empty if none were declared."""
-    attack, own = result["verdict"]["attack"], {}
+    attack = result["verdict"]["attack"]
+    own: dict[str, dict[str, Row]] = {}
     for row in result["estimates"]:
         if row["group"] is not None and row["attack"] == attack:
             own.setdefault(row["group"], {})[row["metric"]] = row

@@ -30,7 +30,7 @@ from dosimeter.target.networks import is_exported
 TENSORS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Files of weights; all but the first may hold pickles."""
 PICKLES = (".joblib", ".pkl", ".pickle")
-TRUSTED = "was loaded from {}, a file that can run code, because trust_pickle was set"
+TRUSTED = "was loaded from {}, a file that can run code, because it was said to be trusted"
 
 
 @dataclass(frozen=True)
@@ -229,12 +229,12 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
         raise ConfigError(
             f"target, model: must say which network the tensors belong to, got {path.name} alone (not opened): name it "
             f"in model, as package.module:builder, and write weights = {path.name!r}; a whole pickled model needs "
-            "trust_pickle = true"
+            "--trust-pickle"
         )
     if not trust_pickle:
         raise ConfigError(
-            f"target, model: must be a file that cannot run code, got {path.name} (not opened): set trust_pickle = "
-            "true if you made the file yourself, or give package.module:builder, with weights as .safetensors"
+            f"target, model: must be a file that cannot run code, got {path.name} (not opened): add "
+            "--trust-pickle if you made the file yourself, or give package.module:builder, with weights as .safetensors"
         )
     try:
         model = _trusted(path, suffix)

@@ -25,5 +25,11 @@ model = train(ViTForImageClassification(config), *members, seed=0, logits=lambda
 
 # --- the audit
 dosimeter.audit(
-    model, members=members, nonmembers=nonmembers, population=population, fit=fit, out="runs/huggingface_image"
+    model,
+    members=members,
+    nonmembers=nonmembers,
+    population=population,
+    fit=fit,
+    shadows=8,
+    out="runs/huggingface_image",
 )

@@ -32,5 +32,11 @@ model = train(model, *members, seed=0, epochs=15, logits=lambda answer: answer.l
 
 # --- the audit
 dosimeter.audit(
-    model, members=members, nonmembers=nonmembers, population=population, fit=fit, out="runs/huggingface_text"
+    model,
+    members=members,
+    nonmembers=nonmembers,
+    population=population,
+    fit=fit,
+    shadows=8,
+    out="runs/huggingface_text",
 )

@@ -24,4 +24,6 @@ torch.manual_seed(0)
 model = train(build(), *members, seed=0, epochs=6)
 
 # --- the audit
-dosimeter.audit(model, members=members, nonmembers=nonmembers, population=population, fit=fit, out="runs/timm_model")
+dosimeter.audit(
+    model, members=members, nonmembers=nonmembers, population=population, fit=fit, shadows=8, out="runs/timm_model"
+)

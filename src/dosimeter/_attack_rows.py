@@ -82,7 +82,7 @@ def named_attacks(attacks: Sequence[object], base: Path) -> tuple[AttackRow, ...
             except ConfigError as error:
                 problems += [f"attack[{index}]{problem}" for problem in error.problems]
                 continue
-            mode, name = getattr(one, "mode", None), type(one).__name__
+            mode, name = getattr(one, "mode", None), one_line(type(one).__name__, 60)
             built.insert(index, AttackRow(f"{name} {mode}" if mode else name, name, cast(MembershipAttack, one)))
     problems += [line for line in _repeated(built) if line not in problems]
     if problems:
@@ -121,8 +121,8 @@ def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
         raise ConfigError(f": {one_line(error) if own else 'raised ' + describe(error)}: correct the row") from error
     mode = getattr(attack, "mode", None)
     label = (f"{name} {mode}" if mode else name) if own_id is None else own_id
-    if not isinstance(label, str) or not 0 < len(label) <= 80:
-        raise ConfigError(f".id: must be text of 1 to 80 characters, got {quoted(label)}: rename it")
+    if not isinstance(label, str) or not (0 < len(label) <= 80 and label.isprintable()):
+        raise ConfigError(f".id: must be text of 1 to 80 characters, got {quoted(label)}: rename it, without hidden ones")
     return AttackRow(label, name, attack)
 
 

@@ -19,7 +19,7 @@ def seed_for(root: int, purpose: str, *index: int) -> int:
     (True, False)
     """
     text = "\x1f".join([str(root), purpose, *map(str, index)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big") >> 1
 
 
 def generator(root: int, purpose: str, *index: int) -> np.random.Generator:

@@ -6,15 +6,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from dosimeter._attack_rows import named_attacks
 from dosimeter._resolve import quoted
+from dosimeter._tables import Table
 from dosimeter.brought import Brought, Fit, name_of
-from dosimeter.config import Report, Threat, default_attacks
+from dosimeter.config import Report, Threat, arguments, default_attacks
 from dosimeter.data import Options
 from dosimeter.data.given import given
 from dosimeter.errors import ConfigError
 from dosimeter.pipeline import Place, Progress, run_target, silent
 from dosimeter.run_result import Result, load
+
+
+class _Call(Table):
+    """What `audit` takes beside model, records and attacks."""
+
+    seed: int = Field(ge=0)
+    shadows: int = Field(ge=2, le=10_000)
+    output: Literal["auto", "logits", "probs"]
+    duplicates: Literal["refuse", "exclude"]
+    device: str
+    workers: int | None = Field(default=None, ge=1)
+    noun: str | None = Field(default=None, min_length=1, max_length=40)
 
 
 def audit(  # more than seven parameters because this is the one call that a user makes
@@ -73,6 +88,12 @@ def audit(  # more than seven parameters because this is the one call that a use
     folder = Path(out)
     if fit is not None and not callable(fit):
         raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quoted(fit)}: pass the function itself")
+    if options is not None and not isinstance(options, Options):
+        raise ConfigError(f"options: must be a dosimeter.data.Options, got {quoted(options)}: make one of it")
+    arguments(
+        _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, device=device, workers=workers,
+        noun=noun,
+    )  # fmt: skip
     parts: dict[str, object] = {"members": members, "nonmembers": nonmembers}
     if population is not None:
         parts["population"] = population

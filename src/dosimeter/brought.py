@@ -22,7 +22,7 @@ from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.fleet import apply_view, membership_matrix
 from dosimeter.games import Access, Array
 from dosimeter.models import as_float
-from dosimeter.observe import SIGNALS, Design, Observations, signals_of
+from dosimeter.observe import SIGNALS, Design, Observations, readable, signals_of
 from dosimeter.store import Store, key_of
 from dosimeter.target.adapt import Adapted, adapt
 from dosimeter.training import seeded
@@ -258,7 +258,7 @@ def observe(
         TrainingError: the model raised, or its answers are no class scores.
     """
     answers = [adapted.query(inputs if view == "identity" else apply_view(as_float(inputs), view)) for view in views]
-    found = signals_of(answers, labels, tuple(SIGNALS), access, probabilities=adapted.output == "probs")
+    found = signals_of(answers, labels, readable(SIGNALS, access), access, probabilities=adapted.output == "probs")
     found["correct"] = (answers[0].argmax(1) == labels).to(torch.uint8)
     return found
 
@@ -268,7 +268,9 @@ def gather(prepared: PreparedTarget) -> Observations:
     inputs, labels = torch.from_numpy(prepared.pool.inputs), torch.from_numpy(prepared.pool.labels)
     own = observe(prepared.adapted, inputs, labels, prepared.views, prepared.access)
     loaded = [own, *(prepared.store.load(job.key) for job in prepared.jobs)]
-    joined = {name: torch.stack([one[name] for one in loaded]).numpy() for name in own}
+    wanted = {name for row in prepared.brought.attacks for name in row.attack.signals}
+    names = readable(sorted(wanted), prepared.access)
+    joined = {name: torch.stack([one[name] for one in loaded]).numpy() for name in (*names, "correct")}
     correct = joined.pop("correct").astype(bool)
     return Observations(joined, correct, None)
 

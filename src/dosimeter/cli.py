@@ -112,7 +112,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(
     for name in names:
         write_text(folder / name, (start / name).read_text(encoding="utf-8"))
     audit, recipe = folder / "audit.toml", folder / "recipe.py"
-    typer.echo(f"Wrote {audit} and {recipe}. Next: dosimeter plan {shlex.quote(str(audit))}")
+    typer.echo(_plain(f"Wrote {audit} and {recipe}. Next: dosimeter plan {shlex.quote(str(audit))}"))
 
 
 @app.command(epilog="Example: dosimeter plan audit.toml --json")
@@ -201,7 +201,7 @@ def report(run_folder: RunFolder, quiet: Quiet = False) -> None:
 
     path = pipeline.report(run_folder)
     if not quiet:
-        typer.echo(f"Report: {path}")
+        typer.echo(f"Report: {_plain(path)}")
 
 
 @app.command(epilog="Example: dosimeter check runs/badge --policy policy.toml --junit check.xml")
@@ -325,8 +325,16 @@ def _tell(result: dict[str, Any], path: Path, as_json: bool, quiet: bool) -> Non
         )
     elif not quiet:
         for sentence in result["verdict"]["sentences"]:
-            typer.echo(sentence)
-        typer.echo(f"{'Report' if path.suffix == '.html' else 'Result'}: {path}")
+            typer.echo(_plain(sentence))
+        typer.echo(f"{'Report' if path.suffix == '.html' else 'Result'}: {_plain(path)}")
+
+
+def _plain(text: object) -> str:
+    """Text that may come from a file or the user, as one line in which nothing is hidden."""
+    from dosimeter._resolve import one_line
+    from dosimeter.report.words import visible
+
+    return one_line(visible(str(text)), limit=2000)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -339,6 +347,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `dosimeter list | head`
         sys.stdout = None
         return 141
+    except OSError as error:  # what no reader or writer has told better, such as a name that is too long
+        return _refused([f"{error.filename or 'a file'}: cannot be used, {error.strerror or error}: check the path"])
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted: run again to continue", file=sys.stderr)
         return 130

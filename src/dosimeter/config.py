@@ -20,7 +20,7 @@ from dosimeter.errors import ConfigError
 
 __all__ = [
     "FPRS", "PRIORS", "VIEWS", "AttackRow", "Audit", "Draft", "Report", "Stage", "Target", "TargetAudit", "Threat",
-    "default_attacks", "draft", "load", "parse", "read",
+    "arguments", "default_attacks", "draft", "load", "parse", "read",
 ]  # fmt: skip
 
 FPRS = (0.1, 0.01, 0.001, 0.0001)
@@ -197,6 +197,28 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     stages = tuple(stage for stage in parts if stage)
     audit = Audit(top.name, top.seed, stages, threat, attacks, report, base)
     return Draft(audit, stages, top.seed, ())
+
+
+def arguments(model: type[T], names: Mapping[str, str] | None = None, /, **given: Any) -> T:
+    """A table that Python code or the command line gives key by key.
+
+    Args:
+        model: the table.
+        names: what messages call a key, where that is not its own name.
+        given: its keys; None stands for the default.
+
+    Raises:
+        ConfigError: every key that is wrong, one line each.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    found, table = scan(given), None
+    try:
+        table = model.model_validate(given)
+    except ValidationError as error:
+        found += findings(error, "", model.model_fields)
+    if found or table is None:
+        raise ConfigError(*lines(((names or {}).get(place, place), text) for place, text in found))
+    return table
 
 
 def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[str, str]]]:

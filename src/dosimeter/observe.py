@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -40,27 +40,117 @@ def logit_confidence_t2(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"])
     return logit_confidence(logits.double() / 2, labels)
 
 
-SIGNALS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "logit_confidence": logit_confidence,
-    "logit_confidence_t2": logit_confidence_t2,
-}
-"""What `observe` can keep of a model's outputs: functions of logits or log-probabilities and labels."""
-SIGNAL_ACCESS = Access.PROBS
-"""The least access from which the signals can be computed."""
-
-
+LEAST = -104.0
+"""Below the logarithm of every float32 probability that is not 0, nats; stands for that of 0."""
 SATURATED = 24 * float(np.log(2.0))
 """φ of a float32 probability that rounds to 1, nats: what is left of 1 − p is below 2⁻²⁴."""
+TOP = 3
+"""How many classes a model with access `topk` gives probabilities of."""
+
+
+def correctness(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """1 where the highest class is the true one, else 0."""
+    return (logits.argmax(1) == labels).double()
+
+
+def entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """−Σ p_c log p_c, nats; 0 log 0 is 0. `labels` are not read."""
+    logs = torch.log_softmax(logits.double(), 1)
+    return -_weighted(logs.exp(), logs).sum(1)
+
+
+def modified_entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """−(1 − p_y) log p_y − Σ_{c≠y} p_c log(1 − p_c), nats: Song and Mittal 2021 (arXiv:2003.10595), equation 8."""
+    logs = torch.log_softmax(logits.double(), 1)
+    # Only the highest class can be near 1, where 1 − p must come from the other classes.
+    highest = logs.argmax(1, keepdim=True)
+    others = logs.scatter(1, highest, -torch.inf)
+    rest = torch.log1p(-others.exp()).scatter(1, highest, torch.logsumexp(others, 1, keepdim=True))
+    own = labels[:, None]
+    terms = _weighted(logs.exp(), rest).scatter(1, own, _weighted(rest.gather(1, own).exp(), logs.gather(1, own)))
+    return -terms.sum(1)
+
+
+def hinge(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """z_y − max over the other classes, nats, which quantile regression reads (Bertran et al. 2023)."""
+    z = logits.double()
+    return z.gather(1, labels[:, None])[:, 0] - z.scatter(1, labels[:, None], -torch.inf).amax(1)
+
+
+def top(rank: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The signal: logarithm of the probability of rank 1, 2, ...; `LEAST` where there are fewer classes."""
+
+    def logarithm(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        logs = torch.log_softmax(logits.double(), 1)
+        if rank > logs.shape[1]:
+            return torch.full((len(logs),), LEAST, dtype=torch.float64)
+        return logs.topk(rank, 1).values[:, -1].contiguous()
+
+    return logarithm
+
+
+def _weighted(weight: Tensor, value: Tensor) -> Tensor:
+    """Their product, 0 where the weight is 0, also for infinite values."""
+    return torch.where(weight == 0, 0.0, weight * value)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One number that `observe` can keep of a model's output on a record.
+
+    Attributes:
+        compute: from logits or log-probabilities, of which some may be −inf, and labels; never NaN.
+        access: the least access from which it can be computed.
+        low: the least value that float32 probabilities can show, nats; lower ones are cut.
+        high: the same, of the greatest value.
+    """
+
+    compute: Callable[[Tensor, Tensor], Tensor]
+    access: Access = Access.PROBS
+    low: float = LEAST
+    high: float = SATURATED
+
+
+SIGNALS: dict[str, Signal] = {
+    "logit_confidence": Signal(logit_confidence),
+    "logit_confidence_t2": Signal(logit_confidence_t2),
+    "correctness": Signal(correctness, Access.LABELS),
+    "entropy": Signal(entropy),
+    "modified_entropy": Signal(modified_entropy, low=0.0, high=-2 * LEAST),
+    "top1": Signal(top(1), Access.TOPK, high=0.0),
+    "top2": Signal(top(2), Access.TOPK, high=0.0),
+    "top3": Signal(top(3), Access.TOPK, high=0.0),
+    "hinge": Signal(hinge, high=-LEAST),
+}
+"""What `observe` can keep of a model's outputs."""
+
+
+def readable(names: Iterable[str], access: Access) -> tuple[str, ...]:
+    """Those of the names that are signals which this access gives; never none, for the controls need a game's shape."""
+    granted = access.includes
+    found = tuple(name for name in names if name in SIGNALS and SIGNALS[name].access in granted)
+    return found or ("logit_confidence" if Access.PROBS in granted else "correctness",)
 
 
 def released(logits: Tensor, access: Access) -> Tensor:
-    """What a model with this access gives away, as log-values: logits, or the logs of float32 probabilities.
+    """What a model with this access gives away, as log-values `[r c]`.
 
-    Rounding to float32 is part of the release: a probability of exactly 1 hides how confident the model is.
+    Logits; or the logs of float32 probabilities, of which `topk` shows the highest and lets the other classes share
+    what is left; or 0 for the predicted class and −inf for the others. Rounding to float32 is part of the release: a
+    probability of exactly 1 hides how confident the model is.
     """
-    if Access.LOGITS in access.includes:
+    granted = access.includes
+    if Access.LOGITS in granted:
         return logits
-    return torch.softmax(logits.float(), 1).double().log()
+    if Access.TOPK not in granted:
+        return torch.full_like(logits, -torch.inf, dtype=torch.float64).scatter(1, logits.argmax(1, keepdim=True), 0.0)
+    shown = torch.softmax(logits.float(), 1).double()
+    hidden = shown.shape[1] - TOP
+    if Access.PROBS not in granted and hidden > 0:
+        highest, classes = shown.topk(TOP, 1)
+        left = ((1 - highest.sum(1, keepdim=True)).clamp(min=0) / hidden).minimum(highest[:, -1:])
+        shown = left.expand_as(shown).scatter(1, classes, highest)
+    return shown.log()
 
 
 def signals_of(
@@ -71,15 +161,22 @@ def signals_of(
     Args:
         answers: per view logits, or logs of probabilities `[r c]`.
         labels: true classes `[r]`.
-        names: from `SIGNALS`.
+        names: from `SIGNALS`, such as `readable` allows.
         access: what the model gives away.
         probabilities: the answers are logs of probabilities as the model rounded them.
+
+    Raises:
+        ValueError: a signal needs more access.
     """
-    shown = answers if probabilities else [released(one, access) for one in answers]
-    found = {name: torch.stack([SIGNALS[name](one, labels) for one in shown]) for name in names}
+    hidden = [name for name in names if SIGNALS[name].access not in access.includes]
+    if hidden:
+        raise ValueError(f"signals must be readable with access {access.name}, got {', '.join(hidden)}")
+    as_given = probabilities and Access.PROBS in access.includes
+    shown = answers if as_given else [released(one, access) for one in answers]
+    found = {name: torch.stack([SIGNALS[name].compute(one, labels) for one in shown]) for name in names}
     if Access.LOGITS in access.includes and not probabilities:
         return found
-    return {name: values.clamp(-104.0, SATURATED) for name, values in found.items()}
+    return {name: values.clamp(SIGNALS[name].low, SIGNALS[name].high) for name, values in found.items()}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dosimeter import brought as target_door
 from dosimeter._provenance import provenance
 from dosimeter._summary import recipe_summary, scores_summary, target_summary
 from dosimeter.brought import Brought, PreparedTarget
-from dosimeter.config import AttackRow, Audit, TargetAudit
+from dosimeter.config import AttackRow, Audit, Report, TargetAudit, arguments
 from dosimeter.data import Dataset
 from dosimeter.engagement import engage
 from dosimeter.errors import StoreError
@@ -338,9 +338,10 @@ def measure_scores(
         The content of `result.json`.
 
     Raises:
-        AuditError: the table is wrong, or the folder holds another audit.
+        AuditError: the table or an argument is wrong, or the folder holds another audit.
     """
     started = time.time()
+    arguments(Report, {"noun": "--noun", "leading_fpr": "--fpr"}, noun=noun, leading_fpr=leading_fpr)
     table = read_scores(scores, seed=seed)
     settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
     key = key_of(settings)
@@ -348,7 +349,17 @@ def measure_scores(
     summary = scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
     write_text(out / "audit_key", key + "\n")
     write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
-    material = Material(
+    content = _measured(table_material(table, summary), out)
+    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
+    more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
+    seconds = {"measure": round(time.time() - started, 2)}
+    _close(Place(out, device="none"), Path(), started, seconds, more)
+    return content
+
+
+def table_material(table: ScoresTable, summary: Mapping[str, Any]) -> Material:
+    """What there is to measure in a table of scores."""
+    return Material(
         summary=summary,
         truth=table.truth,
         scores=table.scores,
@@ -360,12 +371,6 @@ def measure_scores(
         groups=table.groups,
         gates=(_counted(table), *table_as_read(table.notes)),
     )
-    content = _measured(material, out)
-    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
-    more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
-    seconds = {"measure": round(time.time() - started, 2)}
-    _close(Place(out, device="none"), Path(), started, seconds, more)
-    return content
 
 
 def _counted(table: ScoresTable) -> Gate:

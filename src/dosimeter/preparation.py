@@ -20,7 +20,7 @@ from dosimeter.data import Dataset, Options
 from dosimeter.errors import AuditError, ConfigError, DataError
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, Split, feature_jobs, membership_matrix, split_records
 from dosimeter.games import ThreatModel
-from dosimeter.observe import SIGNALS, Design, ObserveJob
+from dosimeter.observe import Design, ObserveJob, readable
 from dosimeter.preflight import Together, check_device, check_sources, try_models
 from dosimeter.runners import one_thread
 from dosimeter.store import Store, key_of
@@ -344,7 +344,7 @@ def _observation(
         features=tuple(own),
         test=None if prepared.test is None else data_key(prepared.test),
         test_features=tuple(test),
-        signals=tuple(sorted(wanted & SIGNALS.keys())) or ("logit_confidence",),
+        signals=readable(sorted(wanted), prepared.audit.threat.granted),
         access=prepared.audit.threat.granted,
     )
 

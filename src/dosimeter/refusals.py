@@ -9,7 +9,7 @@ from dosimeter.brought import PreparedTarget
 from dosimeter.config import AttackRow
 from dosimeter.errors import AccessError
 from dosimeter.games import Access
-from dosimeter.observe import SIGNAL_ACCESS, SIGNALS
+from dosimeter.observe import SIGNALS
 from dosimeter.preparation import Prepared
 
 
@@ -47,7 +47,9 @@ def refusal(row: AttackRow, given: Offer) -> str:
     lacking = [name for name in row.attack.signals if name not in SIGNALS]
     if lacking:
         return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(SIGNALS))}"
-    wanted = needs.access | (SIGNAL_ACCESS if row.attack.signals else needs.access)
+    wanted = needs.access
+    for name in row.attack.signals:
+        wanted |= SIGNALS[name].access
     granted = given.access.includes
     if wanted not in granted:
         names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)

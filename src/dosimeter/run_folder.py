@@ -181,7 +181,8 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 def write_scores(path: Path, left: Left) -> None:
     """One row per attack, target and record; `split` says which records calibrated where no shadow rehearsed."""
-    member, ids = left.arrays["member"], left.arrays["ids"]
+    member, ids = left.arrays["member"], left.arrays["ids"].astype(object)
+    ids = np.array([one.encode("utf-8", "backslashreplace").decode() for one in ids], object)  # lone surrogates
     targets, n = member.shape
     columns = {
         "target": np.repeat(np.arange(targets, dtype=np.int32), n),

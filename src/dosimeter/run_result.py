@@ -13,6 +13,7 @@ from dosimeter.metrics.estimate import Estimate
 from dosimeter.policy import Check, Policy, check, load_policy
 from dosimeter.report.reading import read_result
 from dosimeter.report.render import render_folder
+from dosimeter.report.words import visible
 from dosimeter.store import write_text
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Result:
         return check(self.content, limits, None if accepted is None else accepted.content)
 
     def __str__(self) -> str:
-        return "\n".join(self.sentences)
+        return "\n".join(visible(sentence) for sentence in self.sentences)
 
 
 def _reported(row: Mapping[str, Any]) -> Reported:

@@ -82,7 +82,9 @@ def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"
 
 def saturation(signals: Mapping[str, Array], access: Access) -> Gate:
     """P15: how many confidences are so close to 1 that float32 probabilities hide them."""
-    values = next(iter(signals.values()))
+    if "logit_confidence" not in signals and "logit_confidence_t2" not in signals:
+        return Gate("P15", "Numerics", "pass", 0.0, "No attack reads a confidence, so none is rounded.")
+    values = signals["logit_confidence" if "logit_confidence" in signals else "logit_confidence_t2"]
     hidden = Access.LOGITS not in access.includes
     share = float((values >= SATURATED - 1e-9).mean())
     if hidden:

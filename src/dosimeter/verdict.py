@@ -132,8 +132,8 @@ def shown(h: Headline) -> list[str]:
         return [
             first,
             f"So few accusations could be chance ({ends}); the leak shows in how {_pronoun(h)} ranks: a used {h.noun} "
-            f"stands above an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded up to "
-            f"{h.auc.high:.0%}; guessing gives 50%.",
+            f"stands above an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded "
+            f"up to {h.auc.high:.0%}; guessing gives 50%.",
             _averaged(h),
         ]
     sentences = [first]

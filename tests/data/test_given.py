@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from dosimeter.data import Dataset, Options, load
 from dosimeter.data.given import given
@@ -130,6 +130,7 @@ FLOATS = np.full((6, 1, 4, 4), 255.0)
         ({"x": X}, "got dict"),
         (X, "got ndarray"),
         (Stream(), "got Stream: a stream has no positions"),
+        (DataLoader(Items([1])), "got DataLoader: give its .dataset"),
         (Items([(X[0], 1), (X[1], 2, 3)]), "members[1]: must be (x, y), got tuple of 3"),
         (Items([X[0]]), "members[0]: must be (x, y), got ndarray"),
         (Items([(X[0], 1), (X[1, :2], 0)]), "members[1]: all x must have one shape"),

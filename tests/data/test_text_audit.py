@@ -3,11 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 
 from dosimeter import config
 from dosimeter.data import load
-from dosimeter.models import bag_of_words
+from dosimeter.errors import ConfigError
+from dosimeter.models import bag_of_words, cut
 from dosimeter.training import Hyperparameters, train
 
 
@@ -49,3 +51,15 @@ def test_the_same_seed_trains_the_same_bag_of_words(tmp_path):
         states.append(model.state_dict())
     assert loss < 0.69
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_what_a_bag_of_words_does_not_take():
+    with pytest.raises(ConfigError, match=r"input must be tokens \(length,\), got shape \(1, 8, 8\)"):
+        bag_of_words((1, 8, 8), 2)
+    model = bag_of_words((4,), 2, width=3, vocabulary=10).eval()
+    with pytest.raises(ConfigError, match="tokens must be at most 10, got 11: set its option vocabulary"):
+        model(torch.tensor([[1, 2, 11, 0]]))
+    backbone, head = cut(model)
+    empty, padded, plain = torch.zeros(1, 4).long(), torch.tensor([[1, 2, 0, 0]]), torch.tensor([[2, 1, 2, 1]])
+    assert not backbone(empty).any()
+    torch.testing.assert_close(head(backbone(padded)), model(plain))

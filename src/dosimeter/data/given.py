@@ -155,6 +155,7 @@ def _pair(value: object, name: str) -> tuple[Array, Array]:
     if isinstance(value, Mapping | np.ndarray) or not hasattr(value, "__getitem__") or not hasattr(value, "__len__"):
         stream = hasattr(value, "__iter__") and not hasattr(value, "__len__")
         remedy = "a stream has no positions, collect it into arrays" if stream else "give one of these"
+        remedy = "give its .dataset" if hasattr(value, "dataset") else remedy
         raise DataError(f"{name}: must be {FORMS}, got {type(value).__name__}: {remedy}")
     return _collected(value, name)
 

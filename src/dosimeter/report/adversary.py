@@ -27,8 +27,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Threshold set beforehand",
         "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, or without any "
-        "on records that are set apart, as a real adversary would have to. The rate reached on the target can therefore "
-        "differ from the one aimed at.",
+        "on records that are set apart, as a real adversary would have to. The rate reached on the target can "
+        "therefore differ from the one aimed at.",
     ),
     (
         "Oracle threshold",

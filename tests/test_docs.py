@@ -1,6 +1,7 @@
 """What the pages say is there: links, commands, keys, checks, and the attack that CONTRIBUTING shows."""
 
 import dataclasses
+import inspect
 import json
 import re
 import shlex
@@ -16,10 +17,11 @@ from contracts.synthetic import fleet
 from oracles import auc
 from pydantic import BaseModel
 
-from dosimeter import config, validity
+import dosimeter
+from dosimeter import _score_columns, config, runners, validity
 from dosimeter.attacks import ATTACKS
 from dosimeter.cli import app
-from dosimeter.config import Report, Stage, Threat
+from dosimeter.config import Report, Stage, Target, Threat
 from dosimeter.data import DATASETS, Options
 from dosimeter.models import ARCHITECTURES
 from dosimeter.report import schema
@@ -64,6 +66,11 @@ def commands(text):
             yield words[1:]
 
 
+def options(command):
+    """The options of a command of the command line."""
+    return {name for parameter in command.params for name in parameter.opts if name.startswith("--")} | {"--help", "-q"}
+
+
 @every_page
 def test_links_resolve(page):
     text = page.read_text("utf-8")
@@ -88,8 +95,11 @@ def test_commands_name_verbs_and_options_that_exist(page):
     verbs = typer.main.get_command(app).commands
     for verb, *rest in commands(page.read_text("utf-8")):
         assert verb in verbs, f"{page.name}: dosimeter {verb}"
-        known = {name for parameter in verbs[verb].params for name in parameter.opts} | {"--help"}
-        assert {word for word in rest if word.startswith("-")} <= known, f"{page.name}: dosimeter {verb} {rest}"
+        command = verbs[verb]
+        if hasattr(command, "commands") and rest:
+            assert rest[0] in command.commands, f"{page.name}: dosimeter {verb} {rest[0]}"
+            command, rest = command.commands[rest[0]], rest[1:]
+        assert {word for word in rest if word.startswith("-")} <= options(command), f"{page.name}: {verb} {rest}"
 
 
 @every_page
@@ -101,7 +111,31 @@ def test_make_targets_exist(page):
 
 def test_every_verb_is_in_the_readme():
     table_of_verbs = (ROOT / "README.md").read_text("utf-8")
-    assert all(f"| `dosimeter {verb}` |" in table_of_verbs for verb in typer.main.get_command(app).commands)
+    verbs = typer.main.get_command(app).commands
+    assert all(f"| `dosimeter {verb}` |" in table_of_verbs for verb in verbs)
+    rows = table(table_of_verbs, "Verbs")
+    for verb, command in verbs.items():
+        inner = getattr(command, "commands", {})
+        assert all(f"`{name}`" in rows[f"dosimeter {verb}"][0] for name in inner)
+
+
+def test_the_model_of_the_readme_is_audited_in_20_lines(tmp_path, monkeypatch, capsys):
+    blocks = [block for kind, block in FENCE.findall((ROOT / "README.md").read_text("utf-8")) if kind == "python"]
+    (block,) = blocks
+    assert len(block.splitlines()) <= 20
+    for word in ("members=", "nonmembers=", "population=", "fit=", "shadows=", "out="):
+        assert word in block
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runners, "workers_for", lambda workers, device: 1)
+    module = types.ModuleType("own_model")
+    monkeypatch.setitem(sys.modules, "own_model", module)
+    exec(compile(block, "README.md", "exec"), module.__dict__)
+    shown = dosimeter.load("runs/mine")
+    assert str(shown) in capsys.readouterr().out
+    assert shown.status == "shown"
+    ran = {row["id"] for row in shown.content["attacks"] if row["status"] == "ok"}
+    assert ran >= {"loss", "lira online", "lira offline", "rmia online", "rmia offline"}
+    assert (tmp_path / "runs" / "mine" / "report.html").is_file()
 
 
 @every_page
@@ -115,7 +149,10 @@ def as_toml(value):
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-@pytest.mark.parametrize(("model", "heading"), [(Stage, "`[[stage]]`"), (Threat, "`[threat]`"), (Report, "`[report]`")])
+TABLES = [(Stage, "`[[stage]]`"), (Target, "`[target]`"), (Threat, "`[threat]`"), (Report, "`[report]`")]
+
+
+@pytest.mark.parametrize(("model", "heading"), TABLES)
 def test_every_key_is_documented_with_its_default(model, heading):
     rows = table((ROOT / "docs" / "audit-file.md").read_text("utf-8"), heading)
     assert set(rows) == set(model.model_fields)
@@ -134,7 +171,7 @@ def test_every_key_is_documented_with_its_default(model, heading):
 def test_keys_outside_tables_are_documented():
     page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
     rows = table(page, "Keys outside tables")
-    assert set(rows) == set(config.Top.model_fields) - {"stage", "threat", "attack", "report"}
+    assert set(rows) == set(config.Top.model_fields) - {"stage", "target", "threat", "attack", "report"}
     assert rows["seed"][1] == f"`{config.Top.model_fields['seed'].default}`"
 
 
@@ -151,11 +188,61 @@ def test_every_attack_and_setting_is_documented_with_its_default():
                 assert rows[field.name][1] == f"`{as_toml(field.default)}`"
 
 
-def test_the_audit_file_of_the_page_is_valid(tmp_path):
-    page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
-    (block,) = [block for kind, block in FENCE.findall(page) if kind == "toml"]
-    audit = config.parse(tomllib.loads(block), base=tmp_path)
+def test_the_audit_files_of_the_pages_are_valid(tmp_path):
+    pages = [(ROOT / "docs" / name).read_text("utf-8") for name in ("audit-file.md", "brought-models.md")]
+    recipe, *targets = [block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"]
+    audit = config.parse(tomllib.loads(recipe), base=tmp_path)
     assert [row.id for row in audit.attacks] == ["lira online", "count"]
+    assert len(targets) == 2
+    for block in targets:
+        assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.TargetAudit)
+
+
+def test_options_beside_the_file_are_documented():
+    rows = table((ROOT / "docs" / "audit-file.md").read_text("utf-8"), "What is not in the file")
+    verbs = typer.main.get_command(app).commands
+    assert set(rows) == options(verbs["run"]) - {"--json", "--quiet", "--help", "-q"}
+    rows = table((ROOT / "docs" / "store.md").read_text("utf-8"), "Making room")
+    assert set(rows) == options(verbs["store"].commands["gc"]) - {"--json", "--help", "-q"}
+
+
+def test_the_call_is_documented_with_its_defaults():
+    page = (ROOT / "docs" / "brought-models.md").read_text("utf-8")
+    rows, parts = table(page, "In Python"), table(page, "Your own model")
+    taken = inspect.signature(dosimeter.audit).parameters
+    assert set(rows) | set(parts) == set(taken)
+    for name, row in rows.items():
+        default = taken[name].default
+        if default is inspect.Parameter.empty:
+            assert row[0] == "required"
+        elif isinstance(default, str | int):
+            assert row[0] == f"`{as_toml(default)}`"
+
+
+def test_tables_of_scores_are_documented(tmp_path):
+    page = (ROOT / "docs" / "scores.md").read_text("utf-8")
+    assert set(table(page, "Columns")) == {*_score_columns.REQUIRED, *_score_columns.OPTIONAL}
+    verb = typer.main.get_command(app).commands["measure"]
+    rows = table(page, "Your own scores")
+    assert set(rows) == options(verb) - {"--scores", "--json", "--quiet", "--help", "-q"}
+    for option, row in rows.items():
+        (default,) = [one.default for one in verb.params if option in one.opts]
+        assert default is None or row[0] == f"`{default}`"
+    blocks = [block for kind, block in FENCE.findall(page) if not kind]
+    assert len(blocks) == 2
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for block in [*blocks, *[block for kind, block in FENCE.findall(readme) if not kind]]:
+        (tmp_path / "scores.csv").write_text(block, encoding="utf-8")
+        found = _score_columns.read_columns(tmp_path / "scores.csv")
+        assert not found.ignored
+
+
+def test_what_a_result_offers_is_documented():
+    page = (ROOT / "docs" / "results.md").read_text("utf-8").split("## In Python")[1]
+    offered = {name for name in vars(dosimeter.Result) if not name.startswith("_")}
+    fields = {field.name for kind in (dosimeter.Result, dosimeter.Reported) for field in dataclasses.fields(kind)}
+    named = set(re.findall(r"`(\w+)", page))
+    assert {"estimate"} | named >= offered | fields
 
 
 def test_data_and_models_are_documented():
@@ -177,9 +264,11 @@ def test_every_field_of_the_result_is_documented():
 
 def test_every_check_is_documented():
     page = (ROOT / "docs" / "pitfalls.md").read_text("utf-8")
-    ids = set(re.findall(r'"([PN]\d+)"', Path(validity.__file__).read_text("utf-8")))
-    rows = set(re.findall(r"^\| ([PN]\d+) \|", page, re.MULTILINE))
+    ids = set(re.findall(r'"([PNI]\d+)"', Path(validity.__file__).read_text("utf-8")))
+    rows = set(re.findall(r"^\| ([PNI]\d+) \|", page, re.MULTILINE))
+    checks = set(re.findall(r"^\| (\w\d+) \|", page.split("## The checks in the report")[1], re.MULTILINE))
     assert ids <= rows
+    assert ids == checks
     assert {f"P{number}" for number in range(1, 19)} <= rows
     assert all(f"**{one}.**" in page for one in ids)
 

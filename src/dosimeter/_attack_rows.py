@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from dosimeter._check import suggest
 from dosimeter._findings import findings, lines
 from dosimeter._resolve import describe, import_from, one_line, quoted, resolve
-from dosimeter.attacks import ATTACKS
+from dosimeter.attacks import ATTACKS, DEFAULT
 from dosimeter.errors import ConfigError
 from dosimeter.games import Attack, MembershipGame, Needs, Scores
 from dosimeter.store import canonical
@@ -41,10 +41,10 @@ class AttackRow:
 
 
 def default_attacks() -> list[dict[str, Any]]:
-    """The rows that stand for an audit file without `[[attack]]`: every attack, in every mode."""
+    """The rows that stand for an audit file without `[[attack]]`: those of `DEFAULT`, in every mode."""
     rows: list[dict[str, Any]] = []
-    for name, kind in ATTACKS.items():
-        modes = next((field for field in dataclasses.fields(kind) if field.name == "mode"), None)
+    for name in DEFAULT:
+        modes = next((field for field in dataclasses.fields(ATTACKS[name]) if field.name == "mode"), None)
         rows += [{"name": name, "mode": mode} for mode in ("online", "offline")] if modes else [{"name": name}]
     return rows
 
@@ -122,7 +122,9 @@ def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
     mode = getattr(attack, "mode", None)
     label = (f"{name} {mode}" if mode else name) if own_id is None else own_id
     if not isinstance(label, str) or not (0 < len(label) <= 80 and label.isprintable()):
-        raise ConfigError(f".id: must be text of 1 to 80 characters, got {quoted(label)}: rename it, without hidden ones")
+        raise ConfigError(
+            f".id: must be text of 1 to 80 characters, got {quoted(label)}: rename it, without hidden ones"
+        )
     return AttackRow(label, name, attack)
 
 

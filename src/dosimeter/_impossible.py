@@ -125,6 +125,8 @@ def _start(stage: Stage, index: int) -> list[str]:
         problems.append(f"transfer: a given stage is not trained, got {stage.transfer!r}: remove it")
     elif stage.transfer != "scratch" and stage.model is not None:
         problems.append(f"model: transfer {stage.transfer!r} takes the parent's model, got {stage.model!r}: remove it")
+    if stage.head is not None and stage.model is None:
+        problems.append(f"head: names a layer of `model`, which this stage has not, got {quoted(stage.head)}")
     if stage.options and stage.model is None:
         problems.append(f"options: belong to `model`, which this stage has not, got {_keys(stage)}: remove them")
     return problems

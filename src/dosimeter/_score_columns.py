@@ -189,13 +189,9 @@ def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
 
 def _csv_mistake(message: str, place: str) -> DataError | None:
     """What pyarrow says of a row or a score, in our words: its own quote whole rows, which may be private."""
-    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
-    if ragged:
-        line, expected, found = ragged.groups()
-        return DataError(
-            f"{place}: every row must have {expected} cells like the header, got {found} in line {line}: correct the "
-            "line, or quote cells that contain commas"
-        )
+    broken: DataError | None = ragged(message, place)
+    if broken is not None:
+        return broken
     number = re.search(r"Row #(\d+): CSV conversion error to double: invalid value '(.*)'$", message, re.S)
     if number:
         return _bad_cell(place, "score", "a number", number[2], int(number[1]) - 2, "leave missing scores empty")

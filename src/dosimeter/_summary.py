@@ -161,7 +161,7 @@ def scores_summary(table: ScoresTable, *, key: str, seed: int, noun: str, leadin
             "classes": None,
             "members_per_target": round(float(truth.is_member.sum(1).mean())),
             "persons": table.persons,
-            "groups": None if table.groups is None else len(np.unique(table.groups)),
+            "groups": None if table.groups is None else len(table.group_names),
         },
         "chain": [],
         "attacks": [{"id": name, "name": name, **attack} for name in table.attacks],

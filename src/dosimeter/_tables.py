@@ -67,6 +67,7 @@ class Stage(Table):
     classes: int | None = Field(default=None, ge=2, le=100_000)
     transfer: Method = "scratch"
     last_k: int = Field(default=1, ge=1, le=10_000)
+    head: Reference | None = None
     fit: Reference | None = None
     depends: tuple[Reference, ...] = ()
     epochs: int = Field(default=20, ge=1, le=100_000)

@@ -28,6 +28,8 @@ from dosimeter.target.adapt import Adapted, adapt
 from dosimeter.training import seeded
 from dosimeter.validity import Gate
 
+PROBED = 64
+"""Records that are asked before anything is trained, and that settle how a shadow is read."""
 Fit = Callable[[Records, int], object]
 """The user's training: records and a seed in, a fresh trained model of any kind that `adapt` takes out."""
 
@@ -240,7 +242,7 @@ class ShadowJob:
         adapted = adapt(
             trained,
             classes=self.classes,
-            example=data["inputs"][:2],
+            example=data["inputs"][:PROBED],
             output=self.output,
             device=self.device,
             name=place,

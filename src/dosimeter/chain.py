@@ -35,6 +35,7 @@ class Link:
         classes: number of classes of its task.
         transfer: how it starts from its parent.
         last_k: blocks trained before the head, for "last-k".
+        head: dotted name of the model's last layer, where it is not to be found by itself.
         options: keyword arguments of the model builder.
         weights: of a given stage: a name that the builder knows, or a file.
         fit: the user's training function, `package.module:function`.
@@ -48,6 +49,7 @@ class Link:
     classes: int
     transfer: Method = "scratch"
     last_k: int = 1
+    head: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
     fit: str | None = None
@@ -233,13 +235,19 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
         model = build_chain(links, index - 1, seed, None)
         if parent is not None:
             load_state(model, parent, f"stage {links[index - 1].name!r}")
-        return with_new_head(model, link.classes, example_of(link.shape))
+        return with_new_head(model, link.classes, example_of(link.shape), _head_of(links, index))
 
 
 def parts_of(links: tuple[Link, ...], index: int, model: nn.Module) -> Parts:
     """The model of stage `index`, divided at its freeze line."""
     link = links[index]
-    return divide(model, link.transfer if link.frozen_prefix else "full", link.last_k, example_of(link.shape))
+    method = link.transfer if link.frozen_prefix else "full"
+    return divide(model, method, link.last_k, example_of(link.shape), _head_of(links, index))
+
+
+def _head_of(links: tuple[Link, ...], index: int) -> str | None:
+    """The name of the last layer that came with the model which stage `index` uses."""
+    return next((link.head for link in reversed(links[: index + 1]) if link.model is not None), None)
 
 
 def check_output(model: nn.Module, link: Link, example: Tensor) -> None:

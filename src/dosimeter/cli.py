@@ -341,7 +341,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0 good, 1 limits not kept, 2 user error, 3 our error, 130 interrupted."""
     try:
         outcome = app(args=arguments, prog_name="dosimeter", standalone_mode=False)
-        return outcome if isinstance(outcome, int) else 0
+        return _interrupted() if outcome == 130 else outcome if isinstance(outcome, int) else 0
     except AuditError as error:
         return _refused(error.problems)
     except BrokenPipeError:  # `dosimeter list | head`
@@ -350,14 +350,19 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # what no reader or writer has told better, such as a name that is too long
         return _refused([f"{error.filename or 'a file'}: cannot be used, {error.strerror or error}: check the path"])
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted: run again to continue", file=sys.stderr)
-        return 130
+        return _interrupted()
     except Exception as error:
         if isinstance(error, USAGE_ERROR):
             return _usage(error)
         traceback.print_exc()
         print("internal error: this is a bug in dosimeter, please report it with the lines above", file=sys.stderr)
         return 3
+
+
+def _interrupted() -> int:
+    """Say how to go on."""
+    print("interrupted: run again to continue", file=sys.stderr)
+    return 130
 
 
 def _refused(problems: Sequence[str]) -> int:

@@ -225,8 +225,8 @@ def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[s
     """One validated table, or what is wrong with it."""
     if not isinstance(raw, Mapping):
         # the file's own validation tells of [threat] and [report], but takes anything in the list of stages
-        wrong = [(place, f": must be a table, got {quoted(raw, 80)}: write it below [[stage]]")]
-        return None, wrong if model is Stage else []
+        remedy = {Stage: "write it below [[stage]]", Target: "write the table's head once, as [target]"}.get(model)
+        return None, [(place, f": must be a table, got {quoted(raw, 80)}: {remedy}")] if remedy else []
     try:
         return model.model_validate(raw), []
     except ValidationError as error:

@@ -195,15 +195,21 @@ def _load(
 def _read(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
     """The data of all stages and the test data."""
 
-    def load(reference: str | None, rows: str | None, stage: Stage, key: str) -> Dataset | None:
-        found, problems = _load(reference, rows, stage.data_options.options, key, audit.seed, audit.base)
+    def load(reference: str | None, rows: str | None, options: Options, key: str) -> Dataset | None:
+        found, problems = _load(reference, rows, options, key, audit.seed, audit.base)
         if problems:
             together.errors.append(DataError(*problems))
         return found
 
-    data = tuple(load(stage.data, stage.rows, stage, f"stage[{i}].data") for i, stage in enumerate(audit.stages))
+    data = tuple(
+        load(stage.data, stage.rows, stage.data_options.options, f"stage[{i}].data")
+        for i, stage in enumerate(audit.stages)
+    )
     stage = audit.stages[audit.at_risk]
-    test, own = load(stage.test, stage.test_rows, stage, f"stage[{audit.at_risk}].test"), data[audit.at_risk]
+    own, options = data[audit.at_risk], stage.data_options.options
+    if own is not None and own.categories:
+        options = options.like(own)  # so that text columns become the same features
+    test = load(stage.test, stage.test_rows, options, f"stage[{audit.at_risk}].test")
     if (
         test is not None
         and own is not None
@@ -259,7 +265,7 @@ def _links(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
 
 def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
     """One stage as a link."""
-    names = ("name", "model", "transfer", "last_k", "options", "fit", "hyperparameters", "depends")
+    names = ("name", "model", "transfer", "last_k", "head", "options", "fit", "hyperparameters", "depends")
     weights = stage.weights
     if weights and is_file(base / weights):
         weights = str(base / weights)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dosimeter._resolve import import_from, one_line, resolve
-from dosimeter.brought import Brought, PreparedTarget, access_of, joined, lone_design, name_of, sources_of
+from dosimeter.brought import PROBED, Brought, PreparedTarget, access_of, joined, lone_design, name_of, sources_of
 from dosimeter.config import Target, TargetAudit
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.given import Source, given
@@ -19,10 +19,7 @@ from dosimeter.runners import one_thread
 from dosimeter.store import Store
 from dosimeter.target.adapt import adapt, repeatability
 from dosimeter.target.loading import load_target
-from dosimeter.validity import Gate, near_duplicates, outputs_as_taken, repeated_answers
-
-PROBED = 64
-"""Records that are queried before anything is trained."""
+from dosimeter.validity import Gate, near_duplicates, outputs_as_taken, repeated_answers, trusted_pickle
 
 
 def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
@@ -65,7 +62,7 @@ def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
         report=audit.report,
         output=target.output,
         duplicates=target.duplicates,
-        gates=tuple(outputs_as_taken(loaded.notes)),
+        gates=(*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes)),
         base=audit.base,
         named={part: one.shown for part, one in _sources(target).items()},
     )

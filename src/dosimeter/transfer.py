@@ -31,7 +31,9 @@ class Parts:
     trained: nn.Module
 
 
-def divide(model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None) -> Parts:
+def divide(
+    model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None, head: str | None = None
+) -> Parts:
     """Divide a model at the freeze line of a transfer method.
 
     Args:
@@ -39,6 +41,7 @@ def divide(model: nn.Module, method: Method, last_k: int = 1, example: Tensor | 
         method: "scratch" and "full" train everything, "head" the last layer, "last-k" also k blocks before it.
         last_k: blocks with parameters to train before the head, for "last-k".
         example: two records, by which the head of a model without `backbone` and `head` is found.
+        head: dotted name of the head, where it is not to be found.
 
     Raises:
         TrainingError: the model has no known cut, or no known order of blocks, or fewer than `last_k`
@@ -46,7 +49,7 @@ def divide(model: nn.Module, method: Method, last_k: int = 1, example: Tensor | 
     """
     if method in ("scratch", "full"):
         return Parts(None, model)
-    backbone, head = cut(model, example)
+    backbone, last = cut(model, example, head)
     blocks = list(backbone.children())
     if method == "last-k" and isinstance(blocks[0] if blocks else None, Backbone):
         raise TrainingError(
@@ -63,21 +66,22 @@ def divide(model: nn.Module, method: Method, last_k: int = 1, example: Tensor | 
             )
         line = with_weights[-last_k]
     frozen = nn.Sequential(*blocks[:line]).eval().requires_grad_(False)
-    return Parts(frozen, head if line == len(blocks) else nn.Sequential(*blocks[line:], head))
+    return Parts(frozen, last if line == len(blocks) else nn.Sequential(*blocks[line:], last))
 
 
-def with_new_head(model: nn.Module, classes: int, example: Tensor | None = None) -> nn.Module:
+def with_new_head(model: nn.Module, classes: int, example: Tensor | None = None, head: str | None = None) -> nn.Module:
     """Replace the head in place by a freshly initialised one for `classes` classes.
 
     Args:
         model: a model whose cut is known.
         classes: classes of the new task.
         example: two records, by which the head of a model without `backbone` and `head` is found.
+        head: dotted name of the head, where it is not to be found.
 
     Returns:
         The same module.
     """
-    found = locate(model, example)
+    found = locate(model, example, head)
     fresh = nn.Linear(found.head.in_features, classes, bias=found.head.bias is not None)
     replace_head(model, found.name, fresh.to(found.head.weight.dtype))
     return model

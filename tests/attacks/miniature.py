@@ -2,6 +2,7 @@
 
 20 classes of 3 random +-1 prototypes of 64 bits, bits flipped with probability 0.22, 8 % label noise, 2,000 candidates
 and 1,000 records outside every model; 36 complementary pairs of halves; MLP 64-128-20, full-batch Adam 0.01, 80 epochs.
+Each of the views beyond the record itself negates 4 of its bits.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 
 from dosimeter.games import MembershipGame, Population
 
-CANDIDATES, OUTSIDE, MODELS, TARGETS = 2000, 1000, 72, 8
+CANDIDATES, OUTSIDE, MODELS, TARGETS, VIEWS = 2000, 1000, 72, 8, 5
 
 
 def records(rng):
@@ -29,7 +30,7 @@ def memberships(rng):
 
 
 def train(bits, labels, member, seed):
-    """Train all models at once; logits `[m n c]` of all records, float64."""
+    """Train all models at once; logits `[m n c]` of all records, float64, for each view."""
     import torch  # the default run collects this file and does without
 
     draw = torch.Generator().manual_seed(seed)
@@ -53,7 +54,10 @@ def train(bits, labels, member, seed):
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        return forward(x.expand(MODELS, -1, -1)).double().numpy()
+        turned = np.random.default_rng([seed, 1])
+        moved = [np.where(np.isin(np.arange(64), turned.permutation(64)[:4]), -bits, bits) for _ in range(VIEWS - 1)]
+        views = [x, *(torch.from_numpy(one).float() for one in moved)]
+        return [forward(one.expand(MODELS, -1, -1)).double().numpy() for one in views]
 
 
 def signal(logits, labels):
@@ -65,24 +69,38 @@ def signal(logits, labels):
     return own - np.logaddexp.reduce(others, axis=2)
 
 
+def observed(name, logits, labels):
+    """One model's signal, as `observe` computes it `[n]`."""
+    import torch
+
+    from dosimeter.observe import SIGNALS
+
+    return SIGNALS[name].compute(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
+
+
 def fleet(seed):
     """Train a fleet.
 
     Returns:
-        A function from a number of shadows to the game of the first 8 models, their bits `[8 n]`, and accuracies.
+        A function from a number of shadows, and of views that `correctness` has, to the game of the first 8 models;
+        their bits `[8 n]`; accuracies.
     """
     rng = np.random.default_rng(seed)
     bits, labels = records(rng)
     member = memberships(rng)
-    logits = train(bits, labels, member, seed)
+    views = train(bits, labels, member, seed)
+    logits = views[0]
     right = logits.argmax(axis=2) == labels
     accuracies = {"train": right[:, :CANDIDATES][member].mean(), "outside": right[:, CANDIDATES:].mean()}
     tables = {"logit_confidence": signal(logits, labels), "logit_confidence_t2": signal(logits / 2, labels)}
     tables = {name: values[:, None] for name, values in tables.items()}
+    tables["correctness"] = np.stack([one.argmax(axis=2) == labels for one in views], axis=1).astype(float)
+    others = ("entropy", "modified_entropy", "top1", "top2", "top3", "hinge")
+    tables |= {name: np.stack([observed(name, one, labels) for one in logits])[:, None] for name in others}
 
-    def game(n_shadows):
+    def game(n_shadows, n_views=1):
         def pick(first, last, part):
-            return {name: values[first:last, :, part] for name, values in tables.items()}
+            return {name: values[first:last, :n_views, part] for name, values in tables.items()}
 
         inside, outside = slice(CANDIDATES), slice(CANDIDATES, None)
         shadows = (TARGETS, TARGETS + n_shadows)

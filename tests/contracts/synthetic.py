@@ -7,6 +7,23 @@ import numpy as np
 from dosimeter.games import MembershipGame, Population, Truth
 
 
+def signals_of(phi):
+    """Every signal of a model with two classes, from its logit-scaled confidence in the true one."""
+    own, other = -np.logaddexp(0, -phi), -np.logaddexp(0, phi)
+    high, low = np.maximum(own, other), np.minimum(own, other)
+    return {
+        "logit_confidence": phi,
+        "logit_confidence_t2": phi / 2,
+        "correctness": (phi > 0).astype(float),
+        "entropy": -np.exp(own) * own - np.exp(other) * other,
+        "modified_entropy": -2 * np.exp(other) * own,
+        "top1": high,
+        "top2": low,
+        "top3": np.full_like(phi, -104.0),
+        "hinge": phi,
+    }
+
+
 def fleet(
     seed,
     *,
@@ -21,7 +38,7 @@ def fleet(
 
     Model i says of record x in view v: phi = d_x + u_xv + leakage * l_x * [x in D_i] + s_x * e_ixv, where d is the
     record's difficulty, l in [0.5, 2] how much it is memorised, s in [0.5, 1.5] its spread and e standard normal. At
-    leakage 0 nothing depends on membership. Rows of the membership matrix are complementary pairs of exact halves; the
+    leakage 0 nothing depends on membership. Each model has two classes, so phi decides every signal. Rows of the membership matrix are complementary pairs of exact halves; the
     targets are the first `n_targets` rows and none of their complements is a shadow.
 
     Args:
@@ -45,19 +62,20 @@ def fleet(
     inside = np.concatenate([member, np.zeros((2 * n_pairs, n_population), dtype=bool)], axis=1)
     noise = rng.normal(size=(2 * n_pairs, n_views, total))
     phi = difficulty + of_view + leakage * memorised * inside[:, None, :] + spread * noise
-    tables = {"logit_confidence": phi, "logit_confidence_t2": phi / 2}
+    tables = signals_of(phi)
+    labels = np.random.default_rng([seed, 1]).integers(2, size=total)
 
     targets = np.arange(n_targets)
     shadows = np.arange(2 * n_pairs - n_shadows, 2 * n_pairs)
     population = Population(
         ids=np.arange(n_records, total),
-        labels=np.zeros(n_population, dtype=np.int64),
+        labels=labels[n_records:],
         outputs={name: values[targets][..., n_records:] for name, values in tables.items()},
         shadow_outputs={name: values[shadows][..., n_records:] for name, values in tables.items()},
     )
     game = MembershipGame(
         ids=np.arange(n_records),
-        labels=np.zeros(n_records, dtype=np.int64),
+        labels=labels[:n_records],
         classes=2,
         outputs={name: values[targets][..., :n_records] for name, values in tables.items()},
         shadow_outputs={name: values[shadows][..., :n_records] for name, values in tables.items()},

@@ -9,17 +9,27 @@ import numpy as np
 import pytest
 from oracles import auc
 
-from contracts.synthetic import fleet
+from contracts.synthetic import fleet, signals_of
 from dosimeter import games
 from dosimeter.attacks import ATTACKS
 from dosimeter.games import Access, Needs
 
 SETTINGS = {
+    "gap": [{}],
+    "augmentation": [{"rule": "classifier"}, {"rule": "mean"}],
     "loss": [{}],
+    "entropy": [{}],
+    "modified_entropy": [{"per_class": True}, {"per_class": False}],
+    "population": [{"per_class": False}, {"per_class": True}],
+    "shokri": [{"per_class": True}, {"per_class": False}],
+    "quantile": [{"trees": 3}],
+    "difficulty": [{"mode": "offline"}, {"mode": "online"}, {"mode": "offline", "statistic": "loss"}],
+    "reference": [{"ties": "interpolated"}, {"ties": "kept"}],
+    "proxy": [{"proxies": "class"}, {"proxies": "global"}],
     "lira": [
         {"mode": mode, "variance": variance}
         for mode in ("online", "offline")
-        for variance in ("auto", "per-record", "global", "shrunken")
+        for variance in ("auto", "per-record", "global", "shrunken", "bayesian")
     ],
     "rmia": [
         {"mode": "online"},
@@ -27,6 +37,8 @@ SETTINGS = {
         {"mode": "offline"},
         {"mode": "offline", "a": 0.3, "temperature": 1.0},
     ],
+    "base": [{"mode": "online"}, {"mode": "offline"}, {"mode": "offline", "alpha": 0.33, "temperature": 1.0}],
+    "fused": [{"mode": "online"}, {"mode": "offline"}],
     "constant": [{}],
     "count": [{}],
 }
@@ -155,14 +167,10 @@ def test_gives_one_finite_score_per_target_and_record(name, settings, views):
 def test_stays_finite_far_out(name, settings):
     """Confidences that saturate in float32, shadows that agree to the last digit, targets a thousand nats away."""
     game, _ = fleet(4, leakage=1.0)
-    tables = {}
-    for signal, values in game.outputs.items():
-        tables[signal] = values.copy()
-        tables[signal][:, :, :4] = [-1000.0, 1000.0, 60.0, -60.0]
-    agreed = {signal: values.copy() for signal, values in game.shadow_outputs.items()}
-    for values in agreed.values():
-        values[:, :, 2:6] = 3.0
-    extreme = dataclasses.replace(game, outputs=tables, shadow_outputs=agreed)
+    phi, shadows = game.outputs["logit_confidence"].copy(), game.shadow_outputs["logit_confidence"].copy()
+    phi[:, :, :4] = [-1000.0, 1000.0, 60.0, -60.0]
+    shadows[:, :, 2:6] = 3.0
+    extreme = dataclasses.replace(game, outputs=signals_of(phi), shadow_outputs=signals_of(shadows))
     values = run(ATTACKS[name](**settings), extreme).values
     assert np.isfinite(values).all()
     assert (values[:, 1] >= values[:, 0]).all()

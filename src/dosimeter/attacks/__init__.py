@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+from dosimeter.attacks.membership.augmentation import Augmentation
+from dosimeter.attacks.membership.base import BASE
 from dosimeter.attacks.membership.controls import Constant, Count
+from dosimeter.attacks.membership.difficulty import Difficulty
+from dosimeter.attacks.membership.entropy import Entropy
+from dosimeter.attacks.membership.fused import Fused
+from dosimeter.attacks.membership.gap import Gap
 from dosimeter.attacks.membership.lira import LiRA
 from dosimeter.attacks.membership.loss import Loss
+from dosimeter.attacks.membership.modified_entropy import ModifiedEntropy
+from dosimeter.attacks.membership.population import PopulationTest
+from dosimeter.attacks.membership.proxy import Proxy
+from dosimeter.attacks.membership.quantile import Quantile
+from dosimeter.attacks.membership.reference import Reference
 from dosimeter.attacks.membership.rmia import RMIA
+from dosimeter.attacks.membership.shokri import Shokri
 
-__all__ = ["ATTACKS", "RMIA", "Constant", "Count", "LiRA", "Loss"]
+__all__ = [
+    "ATTACKS", "BASE", "DEFAULT", "RMIA", "Augmentation", "Constant", "Count", "Difficulty", "Entropy", "Fused", "Gap",
+    "LiRA", "Loss", "ModifiedEntropy", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri",
+]  # fmt: skip
 
-ATTACKS = {"loss": Loss, "lira": LiRA, "rmia": RMIA, "constant": Constant, "count": Count}
+ATTACKS = {
+    "gap": Gap,
+    "augmentation": Augmentation,
+    "loss": Loss,
+    "entropy": Entropy,
+    "modified_entropy": ModifiedEntropy,
+    "population": PopulationTest,
+    "shokri": Shokri,
+    "quantile": Quantile,
+    "difficulty": Difficulty,
+    "reference": Reference,
+    "proxy": Proxy,
+    "lira": LiRA,
+    "rmia": RMIA,
+    "base": BASE,
+    "fused": Fused,
+    "constant": Constant,
+    "count": Count,
+}
+"""Membership attacks, those that see least first."""
+DEFAULT = ("loss", "lira", "rmia", "constant", "count")
+"""What runs, in every mode, where no attack is named."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +157,6 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
-    broken: list[Any] = []
-
-    def note(row: Any) -> str:
-        broken.append(row)
-        return "error"
-
     options = request.options
     typed = {*(special[key] for key in SPECIAL), *((set(options.categories or {})) - set(options.categorical))}
     text = {column: pa.string() for column in (*typed, *([options.text] if options.text else []))}
@@ -171,17 +166,23 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
             return csv.read_csv(
                 path,
                 read_options=csv.ReadOptions(use_threads=False, block_size=whole),
-                parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+                parse_options=csv.ParseOptions(newlines_in_values=True),
                 convert_options=csv.ConvertOptions(column_types=text),
             )
-        except pa.ArrowInvalid:
-            if not broken:
-                raise
-            row = broken[0]  # its text may be private, so the message has the counts only
-            raise DataError(
-                f"{request.name}: every row must have {row.expected_columns} cells like the header, "
-                f"got {row.actual_columns} in line {row.number}: correct the line, or quote cells that contain commas"
-            ) from None
+        except pa.ArrowInvalid as caught:
+            raise ragged(str(caught), request.name) or caught from None
+
+
+def ragged(message: str, place: str) -> DataError | None:
+    """What pyarrow says of a row of another length, without the row, which may be private; None for other mistakes."""
+    found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
+    if not found:
+        return None
+    line, expected, got = found.groups()
+    return DataError(
+        f"{place}: every row must have {expected} cells like the header, got {got} in line {line}: correct the line, "
+        "or quote cells that contain commas"
+    )
 
 
 def _read_parquet(path: Path, request: Request) -> Any:

@@ -30,7 +30,6 @@ from dosimeter.target.networks import is_exported
 TENSORS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Files of weights; all but the first may hold pickles."""
 PICKLES = (".joblib", ".pkl", ".pickle")
-TRUSTED = "was loaded from {}, a file that can run code, because it was said to be trusted"
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,12 @@ class Loaded:
     Attributes:
         model: network, exported program, fitted classifier or function.
         notes: what the report should say about how it was loaded.
+        trusted: the file that could run code and was loaded all the same, or empty.
     """
 
     model: object
     notes: tuple[str, ...] = ()
+    trusted: str = ""
 
 
 def load_target(
@@ -248,7 +249,7 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
             f"target, model: {path.name} must hold a whole model, got {type(model).__name__}: for a state dict name "
             "the network in model and the file in weights"
         )
-    return Loaded(model, (TRUSTED.format(path.name),))
+    return Loaded(model, trusted=path.name)
 
 
 def _trusted(path: Path, suffix: str) -> object:

@@ -94,7 +94,7 @@ def _variance_prior(variances: Float[Array, " n"], freedom: int) -> tuple[float,
 
 
 def _inverse_trigamma(value: float) -> float:
-    """x with trigamma(x) = value, by Newton's method on 1 / trigamma, which is convex (Smyth 2004, appendix)."""
+    """X with trigamma(x) = value, by Newton's method on 1 / trigamma, which is convex (Smyth 2004, appendix)."""
     x = 0.5 + 1 / value
     for _ in range(50):
         found = special.polygamma(1, x)
@@ -108,7 +108,8 @@ def _inverse_trigamma(value: float) -> float:
 def _curve(at: Float[Array, " n"], values: Float[Array, " n"]) -> Float[Array, " n"]:
     """Values smoothed as a function of another number: bins of equal counts, joined by lines, level at both ends."""
     bins = np.array_split(np.argsort(at, kind="stable"), max(1, min(_BIN, len(at) // _BIN)))
-    return np.interp(at, [at[one].mean() for one in bins], [values[one].mean() for one in bins])
+    result: Array = np.interp(at, [at[one].mean() for one in bins], [values[one].mean() for one in bins])
+    return result
 
 
 def log_ratio(inside: Law, outside: Law, phi: Float[Array, "t n"]) -> Float[Array, "t n"]:

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float
-from scipy import stats
+from jaxtyping import Float
 
 from dosimeter import _check
 from dosimeter.attacks.membership import signals
@@ -147,13 +146,5 @@ def _tune(game: MembershipGame, attack: RMIA) -> float:
     for pair in range(pairs):
         rehearsal, is_member = game.rehearse(pair)
         logs = _Confidences.of(rehearsal, attack)
-        quality += [_auc(_shares(logs, attack.gamma, a), is_member) for a in _GRID]
+        quality += [signals.auc(_shares(logs, attack.gamma, a), is_member) for a in _GRID]
     return _GRID[int(quality.argmax())]
-
-
-def _auc(scores: Float[Array, "2 n"], is_member: Bool[Array, "2 n"]) -> float:
-    """Mean area under the ROC over rehearsed targets, ties counted half; each target must have both kinds of record."""
-    ranks = stats.rankdata(scores, axis=1)
-    members = is_member.sum(axis=1)
-    above = (ranks * is_member).sum(axis=1) - members * (members + 1) / 2
-    return float((above / (members * (is_member.shape[1] - members))).mean())

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy import stats
 
 from dosimeter import _check
 from dosimeter.games import MembershipGame, Needs
@@ -97,3 +98,21 @@ def split(
     first = shadow_in[0::2, None]
     even, odd = values[0::2], values[1::2]
     return np.where(first, even, odd), np.where(first, odd, even)
+
+
+def by_class(labels: Int[Array, " n"]) -> list[Int[Array, " c"]]:
+    """Positions of the records of each class that occurs.
+
+    >>> [one.tolist() for one in by_class(np.array([7, 2, 7]))]
+    [[1], [0, 2]]
+    """
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def auc(scores: Float[Array, "t n"], is_member: Bool[Array, "t n"]) -> float:
+    """Mean area under the ROC over rehearsed targets, ties counted half; each target must have both kinds of record."""
+    ranks = stats.rankdata(scores, axis=1)
+    members = is_member.sum(axis=1)
+    above = (ranks * is_member).sum(axis=1) - members * (members + 1) / 2
+    return float((above / (members * (is_member.shape[1] - members))).mean())

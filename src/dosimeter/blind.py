@@ -1,0 +1,243 @@
+"""The blind baseline: classifiers that tell members from non-members by the records alone and never see a model.
+
+Published membership attacks have been beaten by such classifiers (Das, Zhang and Tramèr 2024, arXiv:2406.16201), since
+their members and non-members came from different sources. What a stranger to the model can tell is no leak of the model.
+
+Everything that is learned without the bits (components, scales, weights of tokens) is learned on all records; what is
+learned with them is learned on four fifths of the record clusters and read off the rest. Axes: `n` records, `k` of them
+that are judged, `d` features.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
+from scipy.stats import rankdata
+
+from dosimeter._seeds import generator, seed_for
+from dosimeter.games import Array
+
+MOST = 20_000
+"""Records that are judged; of more, so many are drawn."""
+FOLDS = 5
+COMPONENTS = 50
+"""Principal components of pixels, and of tables that are wider than `WIDE`."""
+WIDE = 200
+BUCKETS = 2**13
+"""Where tokens are hashed to."""
+LONGEST = 2_000
+"""Tokens of a record that are read."""
+MOST_LABELS = 100
+"""Classes that have a column of their own, the frequent ones first."""
+SIDE = 16
+"""Height and width that pictures are averaged down to before their components are taken."""
+_BATCH = 1_000
+
+Matrix = Any
+"""Features, dense or sparse."""
+
+
+@dataclass(frozen=True)
+class Blind:
+    """What somebody who never asks the model would score.
+
+    Attributes:
+        rows: positions of the judged records, increasing `[k]`.
+        scores: rank of each among the records of its fold, in (0, 1); higher means "more likely member" `[k]`.
+    """
+
+    rows: Int[Array, " k"]
+    scores: Float[Array, " k"]
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """A classifier and the features it reads."""
+
+    features: Matrix
+    make: Callable[[], Any]
+
+    def judge(self, bits: Array, train: Array, test: Array) -> Array:
+        """Ranks in (0, 1) of the rows `test` after fitting on the rows `train`."""
+        if bits[train].all() or not bits[train].any():
+            return np.full(len(test), 0.5)
+        model = self.make()
+        with warnings.catch_warnings():  # a fit that stops early is a valid blind classifier
+            warnings.simplefilter("ignore")
+            model.fit(self.features[train], bits[train])
+        return _ranks(model.predict_proba(self.features[test])[:, 1])
+
+
+def blind_scores(
+    inputs: Array, labels: Int[Array, " n"], is_member: Bool[Array, " n"], cluster: Int[Array, " n"], *, seed: int
+) -> Blind:
+    """Score records by what they are, not by what a model says of them.
+
+    Logistic regression and boosted trees are cross-fitted over five folds of record clusters. Within each fold's
+    training part a held-out fifth chooses between the two and the mean of their ranks; the fold itself plays no part in
+    the choice, so the score is not optimistic. Scores are ranks within a fold, since folds have scales of their own.
+
+    Args:
+        inputs: pictures `[n c h w]`, tables `[n d]`, or whole numbers `[n length]`, which are read as tokens and, if
+            there are few, as columns; anything else is laid flat.
+        labels: class numbers.
+        is_member: the bits, as stated.
+        cluster: of each record; a cluster is in one fold.
+        seed: of the draw of records, folds and classifiers.
+    """
+    rng = generator(seed, "blind")
+    rows = _drawn(is_member, cluster, rng)
+    bits, cluster = is_member[rows], np.unique(cluster[rows], return_inverse=True)[1]
+    learners = _learners(inputs[rows], labels[rows], seed_for(seed, "blind classifiers") % 2**31)
+    fold = _folds(bits, cluster, rng)
+    scores = np.empty(len(rows))
+    for number in range(FOLDS):
+        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if len(test):
+            scores[test] = _held_out(learners, bits, cluster, train, test, rng)
+    return Blind(rows, scores)
+
+
+def _drawn(is_member: Array, cluster: Array, rng: np.random.Generator) -> Array:
+    """All rows, or whole clusters drawn until there are `MOST` records."""
+    if len(cluster) <= MOST:
+        return np.arange(len(cluster))
+    names, index, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(names))
+    chosen = np.zeros(len(names), bool)
+    chosen[order[np.cumsum(sizes[order]) <= MOST]] = True
+    return np.flatnonzero(chosen[index])
+
+
+def _folds(bits: Array, cluster: Array, rng: np.random.Generator) -> Array:
+    """The fold of each record: clusters of mostly members, and the others, are dealt out apart."""
+    inside = np.bincount(cluster, bits) > 0.5 * np.bincount(cluster)
+    fold = np.empty(len(inside), np.int64)
+    for kind in (True, False):
+        of_kind = rng.permutation(np.flatnonzero(inside == kind))
+        fold[of_kind] = np.arange(len(of_kind)) % FOLDS
+    found: Array = fold[cluster]
+    return found
+
+
+def _held_out(
+    learners: Sequence[_Learner], bits: Array, cluster: Array, train: Array, test: Array, rng: np.random.Generator
+) -> Array:
+    """Ranks of one fold by the learner, or the mean of both, that a held-out fifth of the training part chose."""
+    if len(learners) == 1:
+        return learners[0].judge(bits, train, test)
+    own = np.unique(cluster[train], return_inverse=True)[1]
+    inner = _folds(bits[train], own, rng) == 0
+    fit, judged = train[~inner], train[inner]
+    trials = [one.judge(bits, fit, judged) for one in learners]
+    strength = [_auc(trial, bits[judged]) for trial in (*trials, sum(trials))]
+    best = int(np.argmax(strength))
+    used = learners if best == len(learners) else [learners[best]]
+    return _ranks(sum(one.judge(bits, train, test) for one in used))
+
+
+def _ranks(values: Any) -> Array:
+    """Ranks in (0, 1), ties sharing their mean; rounded first, so that they do not depend on the last digit."""
+    ranks: Array = rankdata(np.round(values, 9)) / (len(values) + 1)
+    return ranks
+
+
+def _auc(ranks: Array, bits: Array) -> float:
+    """The AUC; one half where a class is empty."""
+    members, others = int(bits.sum()), int((~bits).sum())
+    if not members or not others:
+        return 0.5
+    return float((rankdata(ranks)[bits].sum() - members * (members + 1) / 2) / (members * others))
+
+
+def _learners(inputs: Array, labels: Array, seed: int) -> list[_Learner]:
+    """Logistic regression on all features, and trees on those that are not sparse."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    tokens = inputs.ndim == 2 and inputs.dtype.kind in "iu" and inputs.dtype != np.uint8
+    dense = _picture(inputs, seed) if inputs.ndim == 4 else _columns(inputs.reshape(len(inputs), -1), seed)
+    scaled = np.concatenate([_standard(dense), _one_hot(labels)], axis=1)
+    linear = sparse.hstack([_bag(inputs), sparse.csr_matrix(scaled)]).tocsr() if tokens else scaled
+    trees = np.concatenate([dense, labels[:, None]], axis=1)
+    return [
+        _Learner(linear, lambda: LogisticRegression(C=0.1 if not tokens else 1.0, max_iter=300)),
+        _Learner(
+            trees,
+            lambda: HistGradientBoostingClassifier(
+                max_iter=40, max_leaf_nodes=8, max_bins=63, early_stopping=False, random_state=seed
+            ),
+        ),
+    ]
+
+
+def _columns(flat: Array, seed: int) -> Array:
+    """Columns of a table, or their components if there are many, with mean, spread and share of zeros of each record."""
+    if flat.dtype == bool:
+        flat = flat.astype(np.uint8)
+    summary = [flat.mean(1, dtype=np.float64), flat.std(1, dtype=np.float64), (flat == 0).mean(1)]
+    columns = flat.astype(np.float64) if flat.shape[1] <= WIDE else _components(flat, seed)
+    return np.concatenate([columns, np.stack(summary, axis=1)], axis=1)
+
+
+def _picture(images: Array, seed: int) -> Array:
+    """Of each channel level, spread, ends and sharpness; principal components of the picture averaged down."""
+    found = [_read(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
+    statistics, small = (np.concatenate(part) for part in zip(*found, strict=True))
+    return np.concatenate([statistics, _components(small, seed)], axis=1)
+
+
+def _read(images: Array) -> tuple[Array, Array]:
+    """Statistics of a batch of pictures, and the pictures averaged down and laid flat."""
+    x = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
+    across, down = np.abs(np.diff(x, axis=3)), np.abs(np.diff(x, axis=2))
+    flat = [x.mean((2, 3)), x.std((2, 3)), x.min((2, 3)), x.max((2, 3))]
+    sharp = [one.mean((2, 3)) if one.size else np.zeros(x.shape[:2], np.float32) for one in (across, down)]
+    for axis in (2, 3):
+        starts = np.unique(np.linspace(0, x.shape[axis], SIDE + 1).astype(int)[:-1])
+        sizes = np.diff([*starts, x.shape[axis]]).astype(np.float32)
+        x = np.add.reduceat(x, starts, axis=axis) / sizes.reshape((-1, 1) if axis == 2 else (-1,))
+    return np.concatenate([*flat, *sharp], axis=1), x.reshape(len(x), -1)
+
+
+def _components(flat: Array, seed: int) -> Array:
+    """Principal components, found without the bits."""
+    from sklearn.decomposition import PCA
+
+    count = min(COMPONENTS, len(flat) - 1, flat.shape[1])
+    scaled = _standard(flat).astype(np.float32)
+    found: Array = PCA(count, svd_solver="randomized", random_state=seed).fit_transform(scaled)
+    return found
+
+
+def _standard(columns: Array) -> Array:
+    """Columns with mean 0 and spread 1, what lies far out drawn in; constant columns become 0."""
+    with np.errstate(all="ignore"):
+        values = columns.astype(np.float64)
+        spread = values.std(0)
+        scaled = (values - values.mean(0)) / np.where(spread > 0, spread, 1)
+    return np.clip(np.nan_to_num(scaled), -10, 10)
+
+
+def _one_hot(labels: Array) -> Array:
+    """A column for each of the most frequent classes."""
+    names, counts = np.unique(labels, return_counts=True)
+    kept = names[np.argsort(-counts, kind="stable")[:MOST_LABELS]]
+    return (labels[:, None] == kept).astype(np.float64)
+
+
+def _bag(tokens: Array) -> Matrix:
+    """Tokens of each record, hashed and weighted by tf-idf; 0 is no token."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    row, place = np.nonzero(tokens[:, :LONGEST])
+    hashed = (tokens[row, place].astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32)) >> np.uint64(19)
+    counts = sparse.csr_matrix((np.ones(len(row)), (row, hashed.astype(np.int64))), shape=(len(tokens), BUCKETS))
+    counts.sum_duplicates()
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 
 def lira(game, mode, variance, prior_count=4):
@@ -103,6 +103,233 @@ def rmia(game, signal, gamma, a=None):
         r_z = confidence(population.outputs[signal][target]).mean(axis=0) / outside
         scores.append((r_x[:, None] > gamma * r_z[None, :]).mean(axis=1))
     return np.stack(scores)
+
+
+def lira_bayesian(game, mode):
+    """LiRA with the prior of all records, by the textbook's updates of a normal-inverse-gamma law; one view."""
+    values = game.shadow_outputs["logit_confidence"][:, 0]
+    inside, outside = _sides(values, game.shadow_in)
+    own = _bayesian_laws(inside, outside.mean(axis=0) if mode == "online" else None)
+    null = _bayesian_laws(outside, inside.mean(axis=0) if mode == "online" else None)
+    scores = []
+    for phi in game.outputs["logit_confidence"][:, 0]:
+        if mode == "offline":
+            scores.append([-law.logsf(x) for x, law in zip(phi, null, strict=True)])
+        else:
+            scores.append([a.logpdf(x) - b.logpdf(x) for x, a, b in zip(phi, own, null, strict=True)])
+    return np.array(scores)
+
+
+def _bayesian_laws(values, other):
+    """Predictive Student laws, one per record; the prior's moments by root finding."""
+    k, n = values.shape
+    variances = [np.var(values[:, i], ddof=1) for i in range(n)]
+    logs = np.log(variances)
+    beyond = np.var(logs) - special.polygamma(1, (k - 1) / 2)
+    alpha = optimize.brentq(lambda a: special.polygamma(1, a) - beyond, 1e-3, 1e6, xtol=1e-15, rtol=1e-14)
+    # A scaled chi-square's mean logarithm, and that of the prior's inverse gamma.
+    typical = np.exp(
+        np.mean(logs) - special.digamma((k - 1) / 2) + np.log((k - 1) / 2) + special.digamma(alpha) - np.log(alpha)
+    )
+    means = np.array([np.mean(values[:, i]) for i in range(n)])
+    expected = [np.mean(means)] * n
+    if other is not None:
+        bins = np.array_split(sorted(range(n), key=lambda i: other[i]), min(20, n // 20))
+        at, to = [np.mean(other[one]) for one in bins], [np.mean(means[one]) for one in bins]
+        expected = [np.interp(other[i], at, to) for i in range(n)]
+    pooled = np.mean(variances)
+    kappa = pooled / (np.mean((means - expected) ** 2) - pooled / k)
+    laws = []
+    for i in range(n):
+        beta = alpha * typical + np.sum((values[:, i] - means[i]) ** 2) / 2
+        beta += k * kappa / (k + kappa) * (means[i] - expected[i]) ** 2 / 2
+        after, centre = alpha + k / 2, (kappa * expected[i] + k * means[i]) / (kappa + k)
+        laws.append(stats.t(2 * after, centre, np.sqrt(beta * (kappa + k + 1) / (after * (kappa + k)))))
+    return laws
+
+
+def modified_entropy(game):
+    """Song and Mittal: the threshold of the class, by trying every value, minus the modified entropy."""
+    inside, outside = _sides(game.shadow_outputs["modified_entropy"][:, 0], game.shadow_in)
+    thresholds = {}
+    for label in set(game.labels.tolist()):
+        members, nonmembers = inside[:, game.labels == label], outside[:, game.labels == label]
+        best = -2.0
+        for value in sorted({*members.ravel(), *nonmembers.ravel()}):
+            advantage = np.mean(members <= value) - np.mean(nonmembers <= value)
+            if advantage > best + 1e-12:
+                best, thresholds[label] = advantage, value
+    tau = np.array([thresholds[label] for label in game.labels.tolist()])
+    return tau - game.outputs["modified_entropy"][:, 0]
+
+
+def population(game, per_class):
+    """Attack-P: 1 - p by counting."""
+    outside = game.population.outputs["logit_confidence"][:, 0]
+    scores = np.zeros((game.n_targets, len(game.ids)))
+    for target, record in np.ndindex(scores.shape):
+        same = game.population.labels == game.labels[record] if per_class else np.ones(outside.shape[1], dtype=bool)
+        at_least = np.sum(outside[target, same] >= game.outputs["logit_confidence"][target, 0, record])
+        scores[target, record] = 1 - (1 + at_least) / (1 + same.sum())
+    return scores
+
+
+def reference(game, ties):
+    """Attack-R record by record and view by view."""
+    name = "logit_confidence"
+    scores = np.zeros((game.n_targets, len(game.ids)))
+    for view in range(game.outputs[name].shape[1]):
+        _, outside = _sides(game.shadow_outputs[name][:, view], game.shadow_in)
+        scale = np.sqrt(_pooled_variances(game, view)[1])
+        for target, record in np.ndindex(scores.shape):
+            phi, steps = game.outputs[name][target, view, record], sorted(outside[:, record])
+            rank, k = sum(step < phi for step in steps), len(steps)
+            if ties == "kept":
+                scores[target, record] += rank / k
+            elif rank == 0:
+                scores[target, record] += np.exp((phi - steps[0]) / scale) / (k + 1)
+            elif rank == k:
+                scores[target, record] += (k + 1 - np.exp((steps[-1] - phi) / scale)) / (k + 1)
+            else:
+                scores[target, record] += np.interp(phi, steps, range(1, k + 1)) / (k + 1)
+    return scores / game.outputs[name].shape[1]
+
+
+def difficulty(game, mode, statistic):
+    """Watson et al. (offline) and Sablayrolles et al. (online), record by record."""
+
+    def value(phi):
+        return phi if statistic == "confidence" else np.log(confidence(phi))
+
+    name = "logit_confidence"
+    scores = np.zeros((game.n_targets, len(game.ids)))
+    for view in range(game.outputs[name].shape[1]):
+        inside, outside = _sides(value(game.shadow_outputs[name][:, view]), game.shadow_in)
+        for target, record in np.ndindex(scores.shape):
+            out = np.mean(outside[:, record])
+            middle = out if mode == "offline" else (np.mean(inside[:, record]) + out) / 2
+            scores[target, record] += value(game.outputs[name][target, view, record]) - middle
+    return scores / game.outputs[name].shape[1]
+
+
+def base_offline(game, signal, alpha):
+    """BASE offline, in plain probabilities; views are averaged first."""
+    shadows = confidence(game.shadow_outputs[signal])
+    views = [_sides(shadows[:, view], game.shadow_in)[1].mean(axis=0) for view in range(shadows.shape[1])]
+    return np.log(confidence(game.outputs[signal]).mean(axis=1)) - alpha * np.log(np.mean(views, axis=0))
+
+
+def proxy(game, proxies):
+    """PMIA record by record: the in-law of all other records, of the class where it has any; one view."""
+    name = "logit_confidence"
+    inside, outside = _sides(game.shadow_outputs[name][:, 0], game.shadow_in)
+    sigma = np.sqrt(_pooled_variances(game, 0)[1])
+    scores = np.zeros((game.n_targets, len(game.ids)))
+    for target, record in np.ndindex(scores.shape):
+        others = np.arange(len(game.ids)) != record
+        same = others & (game.labels == game.labels[record])
+        borrowed = inside[:, same if proxies == "class" and same.any() else others]
+        own, null = stats.norm(borrowed.mean(), borrowed.std()), stats.norm(outside[:, record].mean(), sigma)
+        turn = optimize.brentq(lambda phi, a=own, b=null: _slope(a, phi) - _slope(b, phi), -1e6, 1e6, xtol=1e-12)
+        phi = game.outputs[name][target, 0, record]
+        phi = max(phi, turn) if own.std() > null.std() else min(phi, turn)
+        scores[target, record] = own.logpdf(phi) - null.logpdf(phi)
+    return scores
+
+
+def _slope(law, at):
+    """Derivative of a normal log-density."""
+    return (law.mean() - at) / law.var()
+
+
+def logistic(features, is_member):
+    """Logistic regression by scikit-learn on standardised features: a function from features to log-odds."""
+    from sklearn.linear_model import LogisticRegression
+
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale == 0] = 1
+    model = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-12, max_iter=1000)
+    model.fit((features - centre) / scale, is_member)
+    return lambda queries: model.decision_function((queries - centre) / scale)
+
+
+def augmentation(game):
+    """Label-only: every shadow's bits on every record are one example."""
+    bits, rows, known = game.shadow_outputs["correctness"], [], []
+    for shadow, record in np.ndindex(game.shadow_in.shape):
+        rows.append(bits[shadow, :, record])
+        known.append(game.shadow_in[shadow, record])
+    decide = logistic(np.array(rows), np.array(known))
+    return np.stack([decide(one.T) for one in game.outputs["correctness"]])
+
+
+def shokri(game, per_class):
+    """A classifier for each class, on examples that are put together one by one."""
+
+    def row(values, model, record):
+        correct, *top = (values[name][model, 0, record] for name in ("correctness", "top1", "top2", "top3"))
+        return [correct, *top, *(correct * one for one in top)]
+
+    records = range(len(game.ids))
+    scores = np.zeros((game.n_targets, len(game.ids)))
+    for record in records:
+        alike = [i for i in records if not per_class or game.labels[i] == game.labels[record]]
+        pairs = [(shadow, i) for shadow in range(min(16, game.n_shadows)) for i in alike]
+        rows = np.array([row(game.shadow_outputs, *pair) for pair in pairs])
+        decide = logistic(rows, np.array([game.shadow_in[pair] for pair in pairs]))
+        for target in range(game.n_targets):
+            query = np.clip(row(game.outputs, target, record), rows.min(axis=0), rows.max(axis=0))
+            scores[target, record] = decide(query[None])[0]
+    return scores
+
+
+def quantile(game, trees):
+    """Two boosted quantiles for each target, from features that are put together record by record."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    _, outside = _sides(game.shadow_outputs["hinge"][:, 0], game.shadow_in)
+    elsewhere = game.population.shadow_outputs["hinge"][::2, 0]
+    classes = {c: np.mean(outside[:, game.labels == c]) for c in set(game.labels.tolist())}
+
+    def rows(values, labels):
+        found = [[np.mean(v), np.std(v, ddof=1), classes[c]] for v, c in zip(values.T, labels.tolist(), strict=True)]
+        return np.array(found)
+
+    inside, theirs = rows(outside, game.labels), rows(elsewhere, game.population.labels)
+    scores = []
+    for target in range(game.n_targets):
+        excess = game.population.outputs["hinge"][target, 0] - theirs[:, 0]
+        low, high = (
+            HistGradientBoostingRegressor(
+                loss="quantile", quantile=q, max_iter=trees, max_leaf_nodes=4, early_stopping=False
+            )
+            .fit(theirs, excess)
+            .predict(inside)
+            for q in (0.5, stats.norm.cdf(1))
+        )
+        least = 0.1 * (np.quantile(excess, stats.norm.cdf(1)) - np.quantile(excess, 0.5))
+        own = game.outputs["hinge"][target, 0] - inside[:, 0]
+        scores.append([(o - a) / max(b - a, least) for o, a, b in zip(own, low, high, strict=True)])
+    return np.array(scores)
+
+
+def fused(game, mode):
+    """Stacking by the slow twins of the parts; one view."""
+
+    def parts(one):
+        calibrated = watson(one)
+        if mode == "online":
+            columns = [calibrated, lira_bayesian(one, mode), base(one, "logit_confidence_t2")]
+        else:
+            loss = np.log(confidence(one.outputs["logit_confidence"][:, 0]))
+            columns = [loss, calibrated, lira_bayesian(one, mode), base_offline(one, "logit_confidence_t2", 0.33)]
+        return np.stack([column.ravel() for column in columns], axis=1)
+
+    rehearsals = [game.rehearse(pair) for pair in range(min(4, game.n_shadows // 2))]
+    known = np.concatenate([parts(one) for one, _ in rehearsals])
+    bend = 4 * np.median(np.abs(known), axis=0)
+    decide = logistic(np.arcsinh(known / bend), np.concatenate([bits.ravel() for _, bits in rehearsals]))
+    return decide(np.arcsinh(parts(game) / bend)).reshape(game.n_targets, -1)
 
 
 def auc(scores, is_member):

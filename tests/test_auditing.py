@@ -57,7 +57,8 @@ def test_the_report_speaks_of_a_brought_model(shadowed):
     page = (shadowed.folder / "report.html").read_text("utf-8")
     assert "by the training function that came with the model" in page
     assert "brought" in page
-    assert "membership was stated, not drawn" in page
+    assert "never ask the model" in page
+    assert "membership was stated, not drawn" not in page
     assert str(shadowed).startswith("Of 300 records used, our strongest attacker, who holds all 600 candidate records")
 
 
@@ -127,8 +128,9 @@ def test_a_model_that_learned_nothing_is_at_chance(tmp_path):
 def test_shadows_unlike_the_target_are_warned_of(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, fit=untrained, shadows=4, out=tmp_path / "unlike", workers=1)
     gate = next(gate for gate in found.content["gates"] if gate["id"] == "P11")
-    assert gate["status"] == "warn"
+    assert gate["status"] == "fail"
     assert gate["value"] > 0.1
+    assert found.status == "withdrawn"
 
 
 def test_answers_that_change_are_measured(tmp_path):

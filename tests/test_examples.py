@@ -1,6 +1,7 @@
 """The examples run as they are, but for fewer models."""
 
 import json
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dosimeter import pipeline
+from dosimeter import auditing, pipeline
 from dosimeter.cli import main
 from dosimeter.config import load, parse
 
@@ -74,3 +75,56 @@ def test_scores_of_your_own_are_measured(tmp_path, monkeypatch):
     assert result["verdict"]["status"] == "shown"
     assert result["verdict"]["attack"] == "ours"
     assert not {"scores.parquet", "truth"} & {path.name for path in (tmp_path / "runs" / "own-scores").iterdir()}
+
+
+MODELS = sorted(path.stem for path in (EXAMPLES / "models").glob("*.py") if path.stem not in ("networks", "state_dict"))
+SLOW = ("exported", "huggingface_image", "huggingface_text", "timm_model")
+"""Examples whose libraries take long to load, or whose shadows take seconds each."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS]
+)
+def test_an_example_of_a_brought_model_runs(name, tmp_path, monkeypatch, clean_imports):
+    """As it is, but for two shadows pairs and one process."""
+    if name == "timm_model":
+        pytest.importorskip("timm", reason="timm is not installed", exc_type=ImportError)
+    elif name.startswith("huggingface"):
+        pytest.importorskip("transformers", reason="transformers is not installed", exc_type=ImportError)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(EXAMPLES / "models"))
+    whole = auditing.audit
+    seen = []
+
+    def quick(model, **arguments):
+        arguments["shadows"] = min(arguments.get("shadows", 16), 4)
+        seen.append(whole(model, **arguments, attacks=["loss", "constant"], workers=1))
+        return seen[-1]
+
+    monkeypatch.setattr(auditing, "audit", quick)
+    runpy.run_path(str(EXAMPLES / "models" / f"{name}.py"))
+    (result,) = seen
+    assert result.content["door"] == "model"
+    assert result.content["data"]["candidates"] == 1200
+    assert result.content["threat"]["shadows"] == 4
+    assert f"]({name}.py)" in (EXAMPLES / "models" / "README.md").read_text("utf-8")
+
+
+def test_the_example_of_a_state_dict_runs(tmp_path, monkeypatch, clean_imports):
+    for name in ("networks.py", "state_dict.py", "state_dict.toml"):
+        shutil.copy(EXAMPLES / "models" / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    runpy.run_path("state_dict.py")
+    text = Path("state_dict.toml").read_text("utf-8")
+    Path("state_dict.toml").write_text(text + '[threat]\nshadows = 4\n[[attack]]\nname = "loss"\n', encoding="utf-8")
+    assert main(["run", "state_dict.toml", "--workers", "1", "--quiet"]) == 0
+    assert json.loads(Path("runs/state_dict/result.json").read_text("utf-8"))["threat"]["shadows"] == 4
+
+
+@pytest.mark.parametrize("name", [*MODELS, "state_dict"])
+def test_examples_of_models_take_at_most_twenty_lines(name):
+    """Below the mark, and the fit: what a user writes beside their own model."""
+    file = EXAMPLES / "models" / (f"{name}.toml" if name == "state_dict" else f"{name}.py")
+    lines = [line for line in file.read_text("utf-8").split("# --- the audit")[-1].splitlines() if line.strip()]
+    assert len([line for line in lines if not line.startswith("#")]) <= 20

@@ -119,7 +119,7 @@ def test_the_verbs_list_and_clean(store, capsys):
     assert main(["store", "list", "--store", str(store.root)]) == 0
     assert "2 entries" in capsys.readouterr().out
     assert main(["store", "gc", "--store", str(store.root), "--keep-days", "1.5"]) == 0
-    assert capsys.readouterr().out.startswith("Removed 1 entries")
+    assert capsys.readouterr().out.startswith("Removed 1 entry, ")
     for wrong in (["gc"], ["gc", "--max-size", "huge"], ["list", "--store", "nowhere"]):
         where = [] if "--store" in wrong else ["--store", str(store.root)]
         assert main(["store", *wrong, *where]) == 2

@@ -46,6 +46,8 @@ def test_a_plan_after_a_run_says_what_is_cached_and_what_differs(tmp_path):
     ("threat", "attack", "reason"),
     [
         ({"access": "labels"}, {"name": "loss"}, "needs probs, but threat.access grants labels: grant it"),
+        ({"access": "topk"}, {"name": "entropy"}, "needs probs, but threat.access grants topk: grant it"),
+        ({"access": "labels"}, {"name": "shokri"}, "needs topk, but threat.access grants labels: grant it"),
         ({"population": 0}, {"name": "rmia"}, "needs a population of 10, got 0: raise threat.population"),
         ({"shadows": 4, "targets": 1}, {"name": "lira", "mode": "online"}, "raise threat.shadows to 6"),
     ],

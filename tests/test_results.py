@@ -138,7 +138,7 @@ def test_measuring_twice_gives_the_same(leaking):
     assert rounded(result(leaking)) == rounded(result(leaking))
 
 
-def test_every_attack_of_the_registry_is_in_the_default_rows():
+def test_the_default_rows_are_the_default_attacks_in_every_mode():
     assert [row.id for row in attacks()] == [
         "loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count",
     ]  # fmt: skip

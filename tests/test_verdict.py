@@ -21,6 +21,7 @@ def headline() -> verdict.Headline:
         tpr=estimate(0.42, 0.37, 0.475), fpr=estimate(0.0087, 0.004, 0.016), difference=estimate(0.41, 0.36, 0.46)
     )
     return verdict.Headline(
+        door="recipe",
         noun="photo",
         candidates=360,
         members=180,

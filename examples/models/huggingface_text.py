@@ -8,7 +8,7 @@ import dosimeter
 
 members, nonmembers, population = parts(tokens=True)
 config = DistilBertConfig(
-    vocab_size=6,
+    vocab_size=18,
     max_position_embeddings=16,
     dim=32,
     n_layers=1,

@@ -10,8 +10,8 @@ def parts(tokens=False):
     """Return members, non-members and population, each (inputs, labels); images `[n 1 8 8]`, or 16 tokens each."""
     pixels, labels = load_digits(return_X_y=True)
     inputs = (pixels / 16).astype("float32").reshape(-1, 1, 8, 8)
-    if tokens:  # one word, from 1 to 5, for the mean of each square of four pixels
-        inputs = (1 + 4 * inputs.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16)).round().astype("int64")
+    if tokens:  # one word, from 1 to 17, for the mean of each square of four pixels
+        inputs = (1 + 16 * inputs.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16)).round().astype("int64")
     order = np.random.default_rng(0).permutation(len(labels))
     return [(inputs[rows], labels[rows]) for rows in (order[:600], order[600:1200], order[1200:])]
 

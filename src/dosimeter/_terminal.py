@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dosimeter.housekeeping import Collection, Entry
+from dosimeter.housekeeping import Collection, Entry, in_words
 from dosimeter.pipeline import Progress, silent
 from dosimeter.planning import Plan
 
@@ -71,14 +71,6 @@ def _plain_lines() -> Progress:
     return advance
 
 
-def _bytes(count: int | float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
 def plan_lines(plan: Plan) -> list[str]:
     """A plan as text."""
     lines = [f"Audit {plan.key}", "", "Stages"]
@@ -98,8 +90,8 @@ def plan_lines(plan: Plan) -> list[str]:
     seconds = "unknown" if plan.seconds is None else f"about {plan.seconds:.0f} s"
     lines += [
         "",
-        f"Estimate: {seconds}, {_bytes(plan.memory)} of memory per process, {_bytes(plan.disk)} of disk "
-        f"({_bytes(plan.free)} free)",
+        f"Estimate: {seconds}, {in_words(plan.memory)} of memory per process, {in_words(plan.disk)} of disk "
+        f"({in_words(plan.free)} free)",
     ]
     sources = plan.hashed["stage"]["sources"]
     if sources:
@@ -140,16 +132,17 @@ def catalogue_lines(found: dict[str, dict[str, str]]) -> list[str]:
 def entry_lines(entries: Sequence[Entry]) -> list[str]:
     """The entries of a store as text."""
     lines = [
-        f"{entry.key}  {_bytes(entry.size):>8}  {time.strftime('%Y-%m-%d %H:%M', time.localtime(entry.used))}  "
+        f"{entry.key}  {in_words(entry.size):>8}  {time.strftime('%Y-%m-%d %H:%M', time.localtime(entry.used))}  "
         f"{entry.kind}{f': {entry.what}' if entry.what else ''}"
         for entry in entries
     ]
     total = sum(entry.size for entry in entries)
-    return [*lines, f"{len(entries)} entries, {_bytes(total)}"]
+    return [*lines, f"{len(entries)} entries, {in_words(total)}"]
 
 
 def collection_line(found: Collection, dry_run: bool) -> str:
     """What a cleaning did, in one line."""
     did = "Would remove" if dry_run else "Removed"
     kept = f"; {found.in_use} stay because a run uses them" if found.in_use else ""
-    return f"{did} {len(found.removed)} entries, {_bytes(found.freed)}; {found.kept} left, {_bytes(found.size)}{kept}"
+    removed = "1 entry" if len(found.removed) == 1 else f"{len(found.removed)} entries"
+    return f"{did} {removed}, {in_words(found.freed)}; {found.kept} left, {in_words(found.size)}{kept}"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from dosimeter._attack_rows import named_attacks
+from dosimeter._attack_rows import default_attacks, named_attacks
 from dosimeter._resolve import quoted
 from dosimeter._tables import Table
 from dosimeter.brought import Brought, Fit, name_of
-from dosimeter.config import Report, Threat, arguments, default_attacks
+from dosimeter.config import OF_TARGETS, Report, Threat, arguments
 from dosimeter.data import Options
 from dosimeter.data.given import given
 from dosimeter.errors import ConfigError
@@ -27,9 +27,23 @@ class _Call(Table):
     shadows: int = Field(ge=2, le=10_000)
     output: Literal["auto", "logits", "probs"]
     duplicates: Literal["refuse", "exclude"]
+    access: Literal["labels", "topk", "probs", "logits"] | None = None
+    leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001]
     device: str
     workers: int | None = Field(default=None, ge=1)
     noun: str | None = Field(default=None, min_length=1, max_length=40)
+
+    @property
+    def threat(self) -> Threat:
+        """The adversary; an odd number of shadows is told together with what else is wrong."""
+        own = {"shadows": self.shadows} | ({} if self.access is None else {"access": self.access})
+        return Threat.model_construct(**{**Threat().model_dump(), **own})
+
+    def settings(self) -> dict[str, Any]:
+        """What can change a result, for the run's folder."""
+        threat = self.threat.model_dump(mode="json")
+        own = self.model_dump(mode="json", exclude={"device", "workers", "access", "shadows"})
+        return {**own, "threat": {key: threat[key] for key in OF_TARGETS}}
 
 
 def audit(  # more than seven parameters because this is the one call that a user makes
@@ -45,6 +59,8 @@ def audit(  # more than seven parameters because this is the one call that a use
     out: Path | str,
     output: Literal["auto", "logits", "probs"] = "auto",
     duplicates: Literal["refuse", "exclude"] = "refuse",
+    access: Literal["labels", "topk", "probs", "logits"] | None = None,
+    leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01,
     noun: str | None = None,
     options: Options | None = None,
     store: Path | str | None = None,
@@ -72,6 +88,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         out: folder of the run, new or of an earlier run of the same audit.
         output: what the model returns, if it cannot be seen.
         duplicates: what to do with records that are both members and non-members.
+        access: what the deployed model gives away; all that it returns unless given.
+        leading_fpr: false positive rate of the verdict.
         noun: what one record is called in the report, in the singular.
         options: how to read tables and other sources.
         store: the cache; `.store` beside `out` unless given.
@@ -90,15 +108,16 @@ def audit(  # more than seven parameters because this is the one call that a use
         raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quoted(fit)}: pass the function itself")
     if options is not None and not isinstance(options, Options):
         raise ConfigError(f"options: must be a dosimeter.data.Options, got {quoted(options)}: make one of it")
-    arguments(
-        _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, device=device, workers=workers,
-        noun=noun,
+    call = arguments(
+        _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
+        leading_fpr=leading_fpr, device=device, workers=workers, noun=noun,
     )  # fmt: skip
     parts: dict[str, object] = {"members": members, "nonmembers": nonmembers}
     if population is not None:
         parts["population"] = population
     base = Path.cwd()
     read = given(parts, seed=seed, base=base, options=options or Options())
+    rows = named_attacks(default_attacks() if attacks is None else attacks, base)
     brought = Brought(
         name=folder.name or "audit",
         seed=seed,
@@ -110,13 +129,19 @@ def audit(  # more than seven parameters because this is the one call that a use
         fit=fit,
         fit_name="" if fit is None else name_of(fit),
         depends=(),
-        threat=Threat.model_construct(**{**Threat().model_dump(), "shadows": shadows}),
-        access_given=False,
-        attacks=named_attacks(default_attacks() if attacks is None else attacks, base),
-        report=Report(noun=noun),
+        threat=call.threat,
+        access_given=access is not None,
+        attacks=rows,
+        report=Report.model_construct(noun=noun, leading_fpr=leading_fpr),
         output=output,
         duplicates=duplicates,
         base=base,
+        settings={
+            **call.settings(),
+            "model": name_of(model),
+            "fit": None if fit is None else name_of(fit),
+            "attack": [{"id": row.id, "name": row.name, **row.settings} for row in rows],
+        },
     )
     run_target(brought, Place(folder, None if store is None else Path(store), device, workers, progress))
     return load(folder)

@@ -25,6 +25,7 @@ from dosimeter.models import as_float
 from dosimeter.observe import SIGNALS, Design, Observations, readable, signals_of
 from dosimeter.store import Store, key_of
 from dosimeter.target.adapt import Adapted, adapt
+from dosimeter.target.estimators import is_estimator
 from dosimeter.training import seeded
 from dosimeter.validity import Gate
 
@@ -59,6 +60,7 @@ class Brought:
         base: folder that user modules come from.
         sources: hashes of the code that shadows depend on.
         named: what the user called each part's records, where they have a name.
+        settings: as the user gave them, for the run's folder.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Brought:
     base: Path = Path()
     sources: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ class PreparedTarget:
                 classes=self.design.classes,
                 output=self.adapted.output,
                 device=self.device,
+                raw=is_estimator(brought.model),
             )
             for number in range(self.shadows)
         )
@@ -181,6 +185,7 @@ class ShadowJob:
         classes: number of classes.
         output: what its model returns, as the target's does.
         device: where it is queried.
+        raw: `fit` gets bytes as they are, as the target was asked with them.
     """
 
     store: Store
@@ -195,6 +200,7 @@ class ShadowJob:
     classes: int
     output: Literal["logits", "probs"]
     device: str
+    raw: bool
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -210,6 +216,7 @@ class ShadowJob:
             "seed": self.seed,
             "classes": self.classes,
             "output": self.output,
+            "raw": self.raw,
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
@@ -227,7 +234,8 @@ class ShadowJob:
         """Train, query, store."""
         data = self.store.load(self.data)
         rows = torch.from_numpy(self.rows)
-        records = Records(as_float(data["inputs"][rows]), data["labels"][rows])
+        inputs = data["inputs"][rows]
+        records = Records(inputs if self.raw else as_float(inputs), data["labels"][rows])
         place = f"shadow {self.number}: fit"
         try:
             fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit

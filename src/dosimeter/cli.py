@@ -184,7 +184,7 @@ def measure(
     from dosimeter import pipeline
 
     if (run_folder is None) == (scores is None):
-        raise typer.BadParameter("give the folder of a finished run, or --scores with a table, and not both")
+        raise ConfigError("measure: takes the folder of a finished run or --scores with a table: give one of them")
     if scores is None:
         assert run_folder is not None
         _tell(pipeline.measure(run_folder), run_folder / "result.json", as_json, quiet)
@@ -294,7 +294,7 @@ def store_gc(
     from dosimeter._terminal import collection_line
 
     if keep_days is None and max_size is None:
-        raise typer.BadParameter("say what may go: --keep-days or --max-size or both")
+        raise ConfigError("store gc: must be told what may go, got no limit: give --keep-days or --max-size or both")
     size = None if max_size is None else housekeeping.parse_size(max_size, "--max-size")
     folder = housekeeping.existing_folder(store)
     found = housekeeping.collect(folder, keep_days=keep_days, max_size=size, dry_run=dry_run)

@@ -27,6 +27,8 @@ FPRS = (0.1, 0.01, 0.001, 0.0001)
 """False positive rates at which true positive rates are reported."""
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members among candidates at which precision is reported."""
+OF_TARGETS = ("access", "shadows", "views", "rehearsals")
+"""Keys of `[threat]` that a brought model has."""
 T = TypeVar("T", bound=Table)
 
 
@@ -101,6 +103,17 @@ class TargetAudit:
     attacks: tuple[AttackRow, ...]
     report: Report
     base: Path
+
+    def settings(self) -> dict[str, Any]:
+        """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "target": self.target.model_dump(mode="json"),
+            "threat": {key: value for key, value in self.threat.model_dump(mode="json").items() if key in OF_TARGETS},
+            "attack": [{"id": row.id, "name": row.name, **row.settings} for row in self.attacks],
+            "report": self.report.model_dump(mode="json"),
+        }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -75,6 +75,19 @@ def parse_size(text: str, place: str) -> int:
     return int(float(found[1]) * UNITS[found[2]])
 
 
+def in_words(count: float | int) -> str:
+    """Bytes as they are spoken of.
+
+    >>> in_words(950), in_words(1_500_000), in_words(2.25e12)
+    ('950 B', '2 MB', '2250.0 GB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
 def entries(store: Store) -> list[Entry]:
     """All complete entries, least recently used first.
 
@@ -184,7 +197,7 @@ def make_room(store: Store, cap: int, keep: Iterable[str]) -> None:
     left = collect(store, max_size=cap, keep=keep)
     if left.size > cap:
         raise StoreError(
-            f"{store.root}: must stay below {cap / 1e9:.3g} GB (--disk-cap), got {left.size / 1e9:.3g} GB in use: "
+            f"{store.root}: must stay below {in_words(cap)} (--disk-cap), got {in_words(left.size)} in use: "
             "raise the cap, or audit fewer shadows or records"
         )
 

@@ -55,17 +55,14 @@ def correctness(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Floa
 
 def entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """−Σ p_c log p_c, nats; 0 log 0 is 0. `labels` are not read."""
-    logs = torch.log_softmax(logits.double(), 1)
+    logs = _log_probabilities(logits)[0]
     return -_weighted(logs.exp(), logs).sum(1)
 
 
 def modified_entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """−(1 − p_y) log p_y − Σ_{c≠y} p_c log(1 − p_c), nats: Song and Mittal 2021 (arXiv:2003.10595), equation 8."""
-    logs = torch.log_softmax(logits.double(), 1)
-    # Only the highest class can be near 1, where 1 − p must come from the other classes.
-    highest = logs.argmax(1, keepdim=True)
-    others = logs.scatter(1, highest, -torch.inf)
-    rest = torch.log1p(-others.exp()).scatter(1, highest, torch.logsumexp(others, 1, keepdim=True))
+    logs, highest, left = _log_probabilities(logits)
+    rest = torch.log1p(-logs.scatter(1, highest, -torch.inf).exp()).scatter(1, highest, left)
     own = labels[:, None]
     terms = _weighted(logs.exp(), rest).scatter(1, own, _weighted(rest.gather(1, own).exp(), logs.gather(1, own)))
     return -terms.sum(1)
@@ -81,12 +78,20 @@ def top(rank: int) -> Callable[[Tensor, Tensor], Tensor]:
     """The signal: logarithm of the probability of rank 1, 2, ...; `LEAST` where there are fewer classes."""
 
     def logarithm(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        logs = torch.log_softmax(logits.double(), 1)
+        logs = _log_probabilities(logits)[0]
         if rank > logs.shape[1]:
             return torch.full((len(logs),), LEAST, dtype=torch.float64)
         return logs.topk(rank, 1).values[:, -1].contiguous()
 
     return logarithm
+
+
+def _log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities, the highest class, and the logarithm of what is left beside it; both exact near 1."""
+    logs = torch.log_softmax(logits.double(), 1)
+    highest = logs.argmax(1, keepdim=True)
+    left = torch.logsumexp(logs.scatter(1, highest, -torch.inf), 1, keepdim=True)
+    return logs.scatter(1, highest, torch.log1p(-left.exp())), highest, left
 
 
 def _weighted(weight: Tensor, value: Tensor) -> Tensor:

@@ -16,9 +16,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dosimeter import brought as target_door
+from dosimeter._lone import gates_before, judged_blindly, lone_null
 from dosimeter._provenance import provenance
 from dosimeter._summary import recipe_summary, scores_summary, target_summary
-from dosimeter.brought import Brought, PreparedTarget
+from dosimeter.brought import Brought
 from dosimeter.config import AttackRow, Audit, Report, TargetAudit, arguments
 from dosimeter.data import Dataset
 from dosimeter.engagement import engage
@@ -32,12 +33,12 @@ from dosimeter.planning_target import plan_target
 from dosimeter.preparation import Prepared, data_key, prepare, save_data
 from dosimeter.refusals import Offer, offer, refusal, require_attack, target_offer
 from dosimeter.results import Material, result, rounded
-from dosimeter.run_folder import check_folder, material_of, read_run, save_arrays, write_scores
+from dosimeter.run_folder import BLIND, check_folder, material_of, read_run, save_arrays, write_scores
 from dosimeter.runners import make_runner
 from dosimeter.scores_table import ScoresTable, read_scores
 from dosimeter.store import Store, canonical, key_of, write_text
 from dosimeter.target_preparation import bring, prepare_target
-from dosimeter.validity import Gate, missing_scores, saturation, table_as_read, unlike_target
+from dosimeter.validity import Gate, missing_scores, saturation, table_as_read
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -128,9 +129,10 @@ def run(
     prepared = prepare(audit, store=place.cache, device=device)
     given = offer(prepared)
     _open(place, prepared.key, audit.settings(), audit.attacks, given)
-    seconds = _train(prepared, place)
-    start = time.perf_counter()
-    observations = gather(prepared.jobs.observations)
+    with lease(prepared.store):
+        seconds = _train(prepared, place)
+        start = time.perf_counter()
+        observations = gather(prepared.jobs.observations)
     design = prepared.design
     null = membership_matrix(len(prepared.split.pool), len(design.member), audit.seed, purpose="null membership")
     listed = _attack(audit.attacks, given, design, observations, null[:, prepared.split.candidates], audit.seed, place)
@@ -156,15 +158,19 @@ def run_target(brought: Brought, place: Place) -> Path:
     started = time.time()
     prepared = prepare_target(brought, store=place.cache, device=place.device)
     given = target_offer(prepared)
-    _open(place, prepared.key, target_summary(prepared), brought.attacks, given)
-    seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place)
-    start = time.perf_counter()
-    place.progress("queries", 0, 1)
-    observations = target_door.gather(prepared)
-    place.progress("queries", 1, 1)
-    null = _lone_null(prepared)
+    _open(place, prepared.key, brought.settings, brought.attacks, given)
+    with lease(prepared.store):
+        seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place)
+        start = time.perf_counter()
+        place.progress("queries", 0, 1)
+        observations = target_door.gather(prepared)
+        place.progress("queries", 1, 1)
+    null = lone_null(prepared)
     listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place)
-    gates = [saturation(observations.signals, prepared.access), *prepared.gates, *_likeness(prepared, observations)]
+    place.progress("blind baseline", 0, 1)
+    save_arrays(place.out / BLIND, dataclasses.asdict(judged_blindly(prepared)))
+    place.progress("blind baseline", 1, 1)
+    gates = gates_before(prepared, observations)
     _finish(target_summary(prepared), listed, gates, place)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     more = {
@@ -176,24 +182,6 @@ def run_target(brought: Brought, place: Place) -> Path:
         **({"hashed": prepared.jobs[-1].definition} if prepared.jobs else {}),
     }
     return _close(place, brought.base, started, seconds, more)
-
-
-def _lone_null(prepared: PreparedTarget) -> Array:
-    """A membership that nobody trained on, for a lone target and its pairs of shadows."""
-    matrix = membership_matrix(
-        len(prepared.design.ids), prepared.shadows + 2, prepared.brought.seed, purpose="null membership"
-    )
-    return np.delete(matrix, 1, axis=0)
-
-
-def _likeness(prepared: PreparedTarget, observations: Observations) -> list[Gate]:
-    """P11, where there are shadows."""
-    member = prepared.design.member
-    if not prepared.shadows:
-        return []
-    correct = observations.correct[:, : member.shape[1]]
-    target, *shadows = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
-    return [unlike_target(int(member[0].sum()), int(member[1].sum()), target, float(np.mean(shadows)))]
 
 
 def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[AttackRow], given: Offer) -> None:
@@ -220,7 +208,7 @@ def _phases(
     seconds: dict[str, float] = {}
     keys = [*(data_key(dataset) for dataset in data), *(job.key for _, todo in phases for job in todo)]
     store.sweep()
-    with lease(store), contextlib.closing(make_runner(place.workers, place.device)) as runner:
+    with contextlib.closing(make_runner(place.workers, place.device)) as runner:
         for key in keys:
             store.touch(key)
         for dataset in data:

@@ -6,33 +6,20 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from dosimeter import validity, verdict
-from dosimeter._seeds import generator
-from dosimeter.calibration import Calibration
+from dosimeter._gating import Findings, all_gates, find
+from dosimeter._material import Material as Material  # other modules take these from here
+from dosimeter._material import Measured as Measured
+from dosimeter._material import choose_headline as choose_headline
+from dosimeter._material import measure_attack as measure_attack
 from dosimeter.config import FPRS, PRIORS
-from dosimeter.games import Array, Scores, Truth
+from dosimeter.games import Scores, Truth
 from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import (
-    Randomisation,
-    RatePair,
-    auc,
-    histogram,
-    leak_shown,
-    nonmembers_needed,
-    precision_at_prior,
-    randomisation_p,
-    roc,
-    tpr_at_threshold,
-    tpr_oracle,
-)
-from dosimeter.metrics.permutation import permutation_p
+from dosimeter.metrics.membership import RatePair, auc, histogram, nonmembers_needed, roc, tpr_at_threshold
 from dosimeter.metrics.utility import accuracy
 
 logger = logging.getLogger(__name__)
@@ -41,109 +28,6 @@ SCHEMA = 2
 """Version of `result.json`."""
 MOST_GROUPS = 50
 """Groups that get numbers of their own."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a finished run, or a table of scores, left for measuring.
-
-    Attributes:
-        summary: what `run.json` says of the audit.
-        truth: about the targets.
-        scores: per attack id, on the targets `[t n]`.
-        calibration: scores with known bits, for thresholds and the choice of the headline.
-        null_scores: per attack id, under a membership that no model was trained on `[t n]`; empty if no attack was run
-            here.
-        null_truth: that membership, or None.
-        correct: whether each target's answer is right, candidates then population `[t n+z]`; None without a model.
-        test_correct: the same on test records, or None.
-        groups: of each record, for numbers of their own `[n]`, or None.
-        gates: those that were decided before measuring.
-    """
-
-    summary: Mapping[str, Any]
-    truth: Truth
-    scores: Mapping[str, Array]
-    calibration: Calibration
-    null_scores: Mapping[str, Array]
-    null_truth: Truth | None
-    correct: Bool[Array, "t r"] | None
-    test_correct: Bool[Array, "t e"] | None
-    groups: Array | None
-    gates: tuple[validity.Gate, ...]
-
-    @property
-    def drawn(self) -> bool:
-        """Whether membership was drawn by us, by a fair coin for each record, rather than stated by the user."""
-        return bool(self.summary["door"] == "recipe")
-
-    @cached_property
-    def controls(self) -> set[str]:
-        """Ids of the attacks that must be at chance."""
-        return {str(attack["id"]) for attack in self.summary["attacks"] if attack["control"]}
-
-    @cached_property
-    def leading(self) -> float | None:
-        """The false positive rate of the headline: the one asked for, or the next larger that can be certified."""
-        distinct = validity.distinct_nonmembers(self.truth)
-        wanted = float(self.summary["leading_fpr"])
-        usable = [fpr for fpr in FPRS if fpr >= wanted and nonmembers_needed(fpr) <= distinct]
-        return min(usable) if usable else None
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """A generator for one estimate."""
-        return generator(int(self.summary["seed"]), f"measure {purpose}")
-
-    def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
-        """One threshold per target."""
-        return self.calibration.thresholds(attack, fpr)
-
-    def p_values(self, attack: str, fpr: float) -> Randomisation:
-        """How likely so strong a result is if nothing leaks, by exchanging bits as they could have been."""
-        test = randomisation_p if self.drawn else permutation_p
-        scores = Scores(self.truth.ids, self.scores[attack])
-        return test(scores, self.truth, thresholds=self.thresholds(attack, fpr), rng=self.rng("randomisation"))
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The estimates of one attack."""
-
-    auc: Estimate
-    pairs: Mapping[float, RatePair]
-    oracles: Mapping[float, Estimate]
-    precisions: Mapping[float, Estimate]
-
-
-def measure_attack(material: Material, attack: str) -> Measured:
-    """All estimates of one attack on the targets."""
-    scores = Scores(material.truth.ids, material.scores[attack])
-    truth = material.truth
-    pairs = {
-        fpr: tpr_at_threshold(
-            scores,
-            truth,
-            thresholds=material.thresholds(attack, fpr),
-            fpr=fpr,
-            rng=material.rng(f"{attack} tpr {fpr}"),
-            level=0.975,
-        )
-        for fpr in FPRS
-    }
-    oracles = {fpr: tpr_oracle(scores, truth, fpr=fpr, rng=material.rng(f"{attack} oracle {fpr}")) for fpr in FPRS}
-    lead = pairs[material.leading or FPRS[0]]
-    return Measured(
-        auc(scores, truth, rng=material.rng(f"{attack} auc")),
-        pairs,
-        oracles,
-        {prior: precision_at_prior(lead, prior) for prior in PRIORS},
-    )
-
-
-def choose_headline(material: Material, candidates: Sequence[str]) -> str:
-    """The attack with the highest TPR at the leading rate in calibration, then the highest AUC, without the targets."""
-    fpr = material.leading or FPRS[0]
-    return max(candidates, key=lambda attack: material.calibration.strength(attack, fpr))
 
 
 def result(material: Material) -> dict[str, Any]:
@@ -155,18 +39,21 @@ def result(material: Material) -> dict[str, Any]:
     measured = {attack: measure_attack(material, attack) for attack in material.scores}
     real = [attack for attack in measured if attack not in material.controls]
     headline = choose_headline(material, real) if real else None
-    gates, nulls = _gates(material, measured)
+    found, utility = find(material, measured, headline), _utility(material)
+    gates, nulls = all_gates(material, measured, found, utility)
     summary = material.summary
     return {
         "schema": SCHEMA,
-        **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "data", "chain", "threat")},
+        **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "chain", "threat")},
+        "data": {**summary["data"], "candidates": len(material.truth.ids)},
         "attacks": [{**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]],
-        "verdict": _verdict(material, measured, headline, gates),
+        "verdict": _verdict(material, measured, found, gates),
+        "blind": None if found.baseline is None else found.baseline.row,
         "estimates": [
             *(row for attack in measured for row in _rows(material, attack, measured[attack])),
             *(_group_rows(material, headline) if headline else ()),
         ],
-        "utility": _utility(material),
+        "utility": utility,
         "gates": [dataclasses.asdict(gate) for gate in gates],
         "null_audit": [
             {
@@ -180,7 +67,7 @@ def result(material: Material) -> dict[str, Any]:
         ],
         "curves": {attack: _curve(material, attack) for attack in real},
         "histograms": {attack: _histogram(material, attack) for attack in real},
-        "not_tested": verdict.not_tested(str(summary["door"])),
+        "not_tested": verdict.not_tested(str(summary["door"]), blind=found.baseline is not None),
     }
 
 
@@ -239,38 +126,11 @@ def _group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _gates(
-    material: Material, measured: Mapping[str, Measured]
-) -> tuple[list[validity.Gate], list[validity.NullResult]]:
-    """All gates, and the null audit behind one of them."""
-    lead = material.leading or FPRS[0]
-    real = [attack for attack in measured if attack not in material.controls]
-    gates = [validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"]))]
-    if real:
-        gates.append(
-            validity.ties(
-                {attack: material.scores[attack] for attack in real},
-                {attack: material.thresholds(attack, lead) for attack in real},
-            )
-        )
-        gates.append(validity.sign({attack: measured[attack].auc for attack in real}))
-    gates += material.gates
-    if material.null_truth is None:
-        return gates, []
-    nulls = validity.null_audit(
-        material.null_scores,
-        material.null_truth,
-        rngs={attack: material.rng(f"{attack} null") for attack in material.null_scores},
-    )
-    gates.append(validity.null_gate(nulls))
-    gates.append(validity.control_gate({name: measured[name].auc for name in measured if name in material.controls}))
-    return gates, nulls
-
-
 def _verdict(
-    material: Material, measured: Mapping[str, Measured], headline: str | None, gates: Sequence[validity.Gate]
+    material: Material, measured: Mapping[str, Measured], found: Findings, gates: Sequence[validity.Gate]
 ) -> dict[str, Any]:
     """Status and first sentences."""
+    headline = found.headline
     base = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
     noun = str(material.summary["noun"])
     failed = [gate.message for gate in gates if gate.status == "fail"]
@@ -283,8 +143,6 @@ def _verdict(
             sentences = ["No attack could be run under this threat model; the table below says why."]
         return {**base, "status": "not_resolvable", "sentences": sentences}
     one, lead = measured[headline], material.leading
-    p = material.p_values(headline, lead)
-    is_shown = leak_shown(one.auc, one.pairs[lead], p)
     told = verdict.Headline(
         door=str(material.summary["door"]),
         noun=noun,
@@ -297,8 +155,13 @@ def _verdict(
         rare=one.precisions[PRIORS[-1]],
         auc=one.auc,
     )
-    sentences = verdict.shown(told) if is_shown else verdict.not_shown(told)
-    status = "shown" if is_shown else "not_shown"
+    if found.shifted:
+        baseline = found.shifted
+        sentences = verdict.gained(told, baseline.auc, baseline.gain)
+        return {**base, "status": "shown", "sentences": sentences}
+    p = found.p_values[headline]
+    sentences = verdict.shown(told) if found.shown else verdict.not_shown(told, unlikely=min(p.p_auc, p.p_tpr) <= 0.025)
+    status = "shown" if found.shown else "not_shown"
     return {**base, "p_auc": p.p_auc, "p_tpr": p.p_tpr, "status": status, "sentences": sentences}
 
 

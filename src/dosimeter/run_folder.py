@@ -20,12 +20,15 @@ from dosimeter.calibration import Calibration, halve
 from dosimeter.engagement import Evidence
 from dosimeter.errors import StoreError
 from dosimeter.games import Array, Truth
+from dosimeter.report.schema import summary_problems
 from dosimeter.results import Material
 from dosimeter.store import writing
 from dosimeter.validity import Gate
 
 FORMAT = 2
 """Version of `run.json` and of the arrays beside it; 1 was that of recipes alone."""
+BLIND = Path("evidence") / "blind.npz"
+"""Where a run keeps the blind baseline's scores; runs of earlier releases have none."""
 
 
 def check_folder(out: Path, key: str) -> None:
@@ -46,8 +49,8 @@ def check_folder(out: Path, key: str) -> None:
     if found is not None:
         if found != key:
             raise StoreError(
-                f"{out}: holds another audit (key {found}, this one has {key}): choose another folder with --out or "
-                f"another `name`, or delete it"
+                f"{out}: holds another audit (key {found}, this one has {key}): choose another folder (--out, "
+                f"out=), or delete it"
             )
     elif other:
         raise StoreError(f"{out}: must be a new or empty folder or an earlier run of this audit: choose another --out")
@@ -61,11 +64,14 @@ class Left:
         summary: `run.json`.
         arrays: the truth.
         evidence: per attack id.
+        blind: of each record the score of classifiers that never asked a model, NaN where there is none; None if the
+            run made none.
     """
 
     summary: Mapping[str, Any]
     arrays: Mapping[str, Array]
     evidence: Mapping[str, Evidence]
+    blind: Array | None = None
 
     @property
     def rehearsed(self) -> bool:
@@ -98,8 +104,8 @@ def read_run(folder: Path) -> Left:
             for index, listed in enumerate(summary["attacks"])
             if listed["status"] == "ok"
         }
-        return Left(summary, arrays, evidence)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        return Left(summary, arrays, evidence, _blind(folder / BLIND, len(arrays["record"])))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
 
 
@@ -123,6 +129,9 @@ def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
         )
     if written == 1:
         summary = {**summary, "schema": FORMAT, "door": "recipe", "gates": [summary["saturation"]]}
+    broken = summary_problems(summary)
+    if broken or type(summary["seed"]) is not int or not 0 < float(summary["leading_fpr"]) < 1:
+        raise ValueError(broken[0] if broken else "seed and leading_fpr must be numbers")
     return dict(summary)
 
 
@@ -160,7 +169,17 @@ def material_of(left: Left) -> Material:
         test_correct=arrays.get("test_correct"),
         groups=arrays["groups"][kept] if "groups" in arrays else None,
         gates=tuple(Gate(**gate) for gate in left.summary["gates"]),
+        blind=None if left.blind is None else left.blind[kept],
     )
+
+
+def _blind(path: Path, n: int) -> Array | None:
+    """The blind scores of all records."""
+    if not path.is_file():
+        return None
+    found, scores = _arrays(path), np.full(n, np.nan)
+    scores[found["rows"]] = found["scores"]
+    return scores
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

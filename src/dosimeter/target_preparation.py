@@ -65,6 +65,7 @@ def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
         gates=(*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes)),
         base=audit.base,
         named={part: one.shown for part, one in _sources(target).items()},
+        settings=audit.settings(),
     )
 
 

@@ -204,11 +204,17 @@ def unlike_target(members: int, shadow_size: int, target_accuracy: float, shadow
         f"Accuracy on own training records: target {target_accuracy:.1%}, shadows {shadow_accuracy:.1%}; training "
         f"records: target {members}, shadows {shadow_size}."
     )
-    if apart > 0.1 or not 0.9 <= ratio <= 1.1:
+    if apart > 0.1:
+        return Gate(
+            "P11", name, "fail", apart,
+            f"{told} Shadows that differ by more than 10 points are no models of this target: what is learned from "
+            f"them, thresholds above all, does not hold for it. Mend `fit`, or leave it out.",
+        )  # fmt: skip
+    if not 0.9 <= ratio <= 1.1:
         return Gate(
             "P11", name, "warn", apart,
-            f"{told} Shadows that differ from the target by more than 10 points or 10 % weaken the attacks, so leakage "
-            f"is understated.",
+            f"{told} Training sets that differ by more than 10 % make attacks weaker and thresholds less sure; as many "
+            f"non-members as members mend it.",
         )  # fmt: skip
     return Gate("P11", name, "pass", apart, told)
 

@@ -20,8 +20,12 @@ STATED = (
 )
 
 
-def not_tested(door: str) -> list[str]:
+def not_tested(door: str, *, blind: bool = False) -> list[str]:
     """What an audit through this door leaves open.
+
+    Args:
+        door: "recipe", "model" or "scores".
+        blind: whether classifiers that never ask the model were tried on the same records.
 
     >>> [len(not_tested(door)) for door in ("recipe", "model", "scores")]
     [5, 6, 7]
@@ -29,7 +33,7 @@ def not_tested(door: str) -> list[str]:
     if door == "recipe":
         return list(NOT_TESTED)
     if door == "model":
-        return [STATED, *NOT_TESTED]
+        return list(NOT_TESTED) if blind else [STATED, *NOT_TESTED]
     return [STATED, "How the scores were made: whether their attacks read the truth cannot be seen here.", *NOT_TESTED]
 
 
@@ -149,13 +153,43 @@ def shown(h: Headline) -> list[str]:
     return sentences
 
 
-def not_shown(h: Headline) -> list[str]:
-    """The sentences where no leak is shown: always with what could have been seen."""
+def gained(h: Headline, blind: Estimate, gain: Estimate) -> list[str]:
+    """The sentences where members and non-members differ without the model, and the model is shown to add to it.
+
+    Args:
+        h: what they are made of.
+        blind: AUC of classifiers that never ask the model.
+        gain: what the headline attack's AUC adds to it, on the same records.
+    """
+    assert blind.value is not None
+    assert blind.low is not None
+    assert gain.value is not None
+    assert gain.low is not None
+    assert gain.high is not None
+    return [
+        f"The {plural(h.noun)} used differ from the unused ones by themselves: without asking the model, a used "
+        f"{h.noun} is ranked above an unused one {blind.value:.0%} of the time (shown at least {blind.low:.0%}; "
+        f"guessing gives 50%). The model adds {100 * gain.value:.1f} points to that.",
+        f"Shown: at least {100 * gain.low:.1f} points; not excluded: up to {100 * gain.high:.1f} points "
+        f"({gain.level:.0%} interval, both on the same {plural(h.noun)}). Only this gain speaks of the model: all "
+        f"other numbers below hold the difference of the {plural(h.noun)} too.",
+        _averaged(h),
+    ]
+
+
+def not_shown(h: Headline, *, unlikely: bool = False) -> list[str]:
+    """The sentences where no leak is shown: always with what could have been seen.
+
+    Args:
+        h: what they are made of.
+        unlikely: the test of chance alone found the result unlikely, but the interval holds chance.
+    """
     named, _, high, _ = _counts(h)
     shadows = "" if h.door == "scores" else f"{h.shadows} shadow models, "
+    explained = "so small an audit cannot tell from chance" if unlikely else "chance explains"
     return [
         f"No leak was shown: of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}, and "
-        f"wrongly named {_wrong(h)}, which chance explains.",
+        f"wrongly named {_wrong(h)}, which {explained}.",
         f"This is not proof that nothing leaks: with {shadows}{h.targets} {plural('target model', h.targets)} and "
         f"{h.candidates} candidates, up to {high:.0f} of {h.members} named at about {h.fpr:.2g} false accusations per "
         f"unused {h.noun} is not excluded ({h.pair.tpr.level:.1%} interval), nor is a stronger attacker.",

@@ -3,11 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 from contracts.synthetic import fleet
-from oracles import auc, lira, lira_density, unchecked, watson
+from oracles import auc, lira, lira_bayesian, lira_density, unchecked, watson
 from scipy import stats
 
 from dosimeter.attacks import LiRA
-from dosimeter.attacks.membership.lira import _Law, _log_survival
+from dosimeter.attacks.membership.laws import Law, log_survival
 
 
 def run(attack, game):
@@ -23,6 +23,27 @@ def test_agrees_with_the_loop_over_records(mode, variance, n_views):
     np.testing.assert_allclose(run(LiRA(mode, variance), game), twin, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_bayesian_agrees_with_the_textbook(mode):
+    game, _ = fleet(0, leakage=1.0, n_shadows=10, n_records=120)
+    twin = lira_bayesian(game, mode)
+    np.testing.assert_allclose(run(LiRA(mode, "bayesian"), game), twin, rtol=1e-9, atol=1e-9)
+
+
+def test_bayesian_views_are_averaged():
+    game, _ = fleet(1, leakage=1.0, n_views=2)
+    parts = []
+    for view in range(2):
+        outputs, shadows = (
+            {"logit_confidence": values["logit_confidence"][:, view : view + 1]}
+            for values in (game.outputs, game.shadow_outputs)
+        )
+        one = dataclasses.replace(game, outputs=outputs, shadow_outputs=shadows, population=None)
+        parts.append(run(LiRA("online", "bayesian"), one))
+    whole = run(LiRA("online", "bayesian"), game)
+    np.testing.assert_allclose(whole, np.mean(parts, axis=0), rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("n_shadows", [4, 8, 64])
 def test_auto_is_shrunken_online_and_global_offline_for_any_number_of_shadows(n_shadows):
     game, _ = fleet(0, leakage=1.0, n_shadows=n_shadows)
@@ -36,7 +57,7 @@ def test_offline_global_ranks_as_watson():
         assert np.array_equal(np.argsort(score), np.argsort(difference))
 
 
-@pytest.mark.parametrize("variance", ["per-record", "global", "shrunken"])
+@pytest.mark.parametrize("variance", ["per-record", "global", "shrunken", "bayesian"])
 def test_offline_reads_no_in_shadow(variance):
     game, _ = fleet(2, leakage=1.0, n_views=2)
     phi = game.shadow_outputs["logit_confidence"]
@@ -56,10 +77,10 @@ def test_offline_is_the_tail_and_not_the_density():
 @pytest.mark.parametrize("freedom", [5.0, 35.0, 200.0])
 def test_log_survival_of_student_goes_on_where_the_tail_underflows(freedom):
     z = np.array([-3.0, 0.0, 2.0, 30.0])
-    law = _Law(np.zeros(4), np.ones(4), freedom)
-    np.testing.assert_allclose(_log_survival(law, z[None])[0], stats.t.logsf(z, freedom), rtol=1e-9)
+    law = Law(np.zeros(4), np.ones(4), freedom)
+    np.testing.assert_allclose(log_survival(law, z[None])[0], stats.t.logsf(z, freedom), rtol=1e-9)
     far = np.geomspace(1.0, 1e9, 2000)
-    values = _log_survival(_Law(np.zeros(2000), np.ones(2000), freedom), far[None])[0]
+    values = log_survival(Law(np.zeros(2000), np.ones(2000), freedom), far[None])[0]
     assert np.isfinite(values).all()
     slope = np.diff(values) / np.diff(np.log(far))
     assert (np.diff(values) < 0).all()
@@ -73,7 +94,7 @@ def test_log_survival_of_student_goes_on_where_the_tail_underflows(freedom):
         ({"mode": "onlin"}, "mode must be known, got 'onlin': did you mean 'online'"),
         (
             {"variance": "pooled"},
-            "variance must be known, got 'pooled': use one of: auto, global, per-record, shrunken",
+            "variance must be known, got 'pooled': use one of: auto, bayesian, global, per-record, shrunken",
         ),
     ],
 )

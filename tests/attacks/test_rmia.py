@@ -6,7 +6,7 @@ from contracts.synthetic import fleet
 from oracles import auc, base, rmia, unchecked
 
 from dosimeter.attacks import RMIA
-from dosimeter.attacks.membership.rmia import _DEFAULT_A, _GRID, _auc, _tune
+from dosimeter.attacks.membership.rmia import _DEFAULT_A, _GRID, _tune
 
 
 def run(attack, game):
@@ -70,12 +70,6 @@ def test_one_pair_of_shadows_is_too_few_to_tune():
     game, _ = fleet(5, leakage=1.0, n_shadows=2)
     assert _tune(game, RMIA("offline")) == _DEFAULT_A
     assert np.array_equal(run(RMIA("offline"), game), run(RMIA("offline", a=_DEFAULT_A), game))
-
-
-def test_auc_agrees_with_pairs_and_ties():
-    rng = np.random.default_rng(0)
-    scores, bits = rng.integers(5, size=(2, 60)).astype(float), rng.random((2, 60)) < 0.5
-    assert _auc(scores, bits) == pytest.approx(np.mean([auc(*pair) for pair in zip(scores, bits, strict=True)]))
 
 
 @pytest.mark.parametrize(

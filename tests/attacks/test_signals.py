@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 from contracts.synthetic import fleet
+from oracles import auc
 
 from dosimeter.attacks.membership import signals
 
@@ -26,3 +28,16 @@ def test_split_agrees_with_selection_record_by_record():
         bits = game.shadow_in[:, record]
         assert np.array_equal(inside[..., record], values[bits][..., record])
         assert np.array_equal(outside[..., record], values[~bits][..., record])
+
+
+def test_auc_agrees_with_pairs_and_ties():
+    rng = np.random.default_rng(0)
+    scores, bits = rng.integers(5, size=(2, 60)).astype(float), rng.random((2, 60)) < 0.5
+    assert signals.auc(scores, bits) == pytest.approx(np.mean([auc(*pair) for pair in zip(scores, bits, strict=True)]))
+
+
+def test_by_class_gives_every_record_once():
+    labels = np.random.default_rng(0).integers(7, size=50)
+    groups = signals.by_class(labels)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(50))
+    assert [set(labels[one]) for one in groups] == [{label} for label in sorted(set(labels))]

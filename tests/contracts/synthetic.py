@@ -38,8 +38,9 @@ def fleet(
 
     Model i says of record x in view v: phi = d_x + u_xv + leakage * l_x * [x in D_i] + s_x * e_ixv, where d is the
     record's difficulty, l in [0.5, 2] how much it is memorised, s in [0.5, 1.5] its spread and e standard normal. At
-    leakage 0 nothing depends on membership. Each model has two classes, so phi decides every signal. Rows of the membership matrix are complementary pairs of exact halves; the
-    targets are the first `n_targets` rows and none of their complements is a shadow.
+    leakage 0 nothing depends on membership. Each model has two classes, so phi decides every signal. Rows of the
+    membership matrix are complementary pairs of exact halves; the targets are the first `n_targets` rows and none of
+    their complements is a shadow.
 
     Args:
         seed: of the draw.

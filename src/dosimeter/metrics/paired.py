@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dosimeter._check import same_length
@@ -36,6 +35,7 @@ def auc_difference(
     Raises:
         ValueError: shapes do not fit, NaN, or one class is empty.
 
+    >>> import numpy as np
     >>> scores, bits = np.array([[3.0, 2.0, 1.0, 0.0]]), np.array([[True, True, False, False]])
     >>> auc_difference(scores, -scores, bits, record=np.arange(4)).value
     1.0

@@ -54,6 +54,11 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "An attack that cannot know anything, such as a constant score. If it beats chance, the audit is wrong.",
     ),
     (
+        "Blind baseline",
+        "Classifiers that see the records and never ask the model. What they can tell is no leak of the model: members "
+        "and non-members differ by themselves.",
+    ),
+    (
         "Null audit",
         "All attacks run again under a made-up membership that no model was trained on. If one beats chance, the audit "
         "is wrong.",
@@ -107,6 +112,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("Wants to know", f"Was this {noun} among the training data?"),
             ("Sees, holds, trained", "Not known: only scores were given, not how they were made."),
             ("Judged by", f"{judged} {_targets(threat['targets'])}"),
+            ("Kind of audit", _kind(result)),
         ]
     views = ", ".join("as it is" if view == "identity" else view for view in threat["views"]) or "as it is"
     queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
@@ -126,7 +132,17 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{judged} Each target was trained on {data['members_per_target']:,} records. "
             f"{_targets(threat['targets'])}",
         ),
+        ("Kind of audit", _kind(result)),
     ]
+
+
+def _kind(result: Mapping[str, Any]) -> str:
+    """Whether membership was an experiment: drawn in many runs, in one, or stated (P12)."""
+    if result["door"] != "recipe":
+        return "No experiment (zero-run): membership was stated by the user, and no run drew it."
+    if result["threat"]["targets"] == 1:
+        return "One-run: membership of all candidates was drawn together, and one model was trained on it."
+    return f"Multi-run: membership was drawn anew for each of {result['threat']['targets']:,} targets, in pairs."
 
 
 def _trained(result: Mapping[str, Any]) -> str:

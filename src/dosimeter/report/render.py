@@ -84,6 +84,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         "result": result,
         "badge": view.badge(result),
         "headline": view.headline(result),
+        "gain": view.gain(result),
         "p_values": [
             (name, f"{result['verdict'][key]:.2g}")
             for name, key in (("members recognised", "p_tpr"), ("AUC", "p_auc"))
@@ -164,7 +165,7 @@ def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tup
     for row in result["null_audit"]:
         measure = view.Measure("not measured", ok=False)
         if row["auc"] is not None:
-            ends = "" if row["low"] is None else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
+            ends = "" if None in (row["low"], row["high"]) else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
             measure = view.Measure(words.decimal(row["auc"]), ends)
         rows.append(
             (names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"])

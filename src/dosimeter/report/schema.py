@@ -52,6 +52,24 @@ def problems(result: object) -> list[str]:
     return found
 
 
+def summary_problems(summary: Mapping[str, Any]) -> list[str]:
+    """Every place where what a run says of itself would break the result that is made of it, one line each.
+
+    >>> summary_problems({"door": "recipe"})[:2]
+    ['audit_key: is missing', 'name: is missing']
+    """
+    attacks = summary.get("attacks")
+    listed = [{**one, "headline": False} if isinstance(one, Mapping) else one for one in attacks or ()]
+    found: list[str] = []
+    for key in ("audit_key", "door", "name", "noun", "data", "chain", "threat", "attacks", "gates"):
+        if key not in summary:
+            found.append(f"{key}: is missing")
+        else:
+            value = listed if key == "attacks" and isinstance(attacks, list) else summary[key]
+            found += _breaks(value, result_schema()["properties"][key], key)
+    return found
+
+
 def upgraded(result: object) -> object:
     """A result of an older version in today's form; anything else as it is.
 

@@ -91,6 +91,18 @@ class Wager:
     note: str
 
 
+@dataclass(frozen=True)
+class Gain:
+    """What the headline attack adds to what a stranger to the model could tell, in points of AUC."""
+
+    value: str
+    low: str
+    high: str
+    blind: Measure
+    attack: str
+    basis: str
+
+
 NOTHING = Measure("not measured", ok=False)
 
 
@@ -203,6 +215,19 @@ def headline(result: Row) -> Headline:
     return Headline(measure, low, high, reached(row), fpr, basis(row), strip, above_guessing=row["low"] > guess)
 
 
+def gain(result: Row) -> Gain | None:
+    """The gain over the blind baseline, where that alone speaks of the model and is shown."""
+    blind = result.get("blind")
+    if not blind or not blind["shifted"] or result["verdict"]["status"] != "shown":
+        return None
+    value, low, high = (f"{100 * blind[key]:.1f}" for key in ("gain", "gain_low", "gain_high"))
+    stranger = Measure(words.decimal(blind["auc"]), f"{words.decimal(blind['low'])} to {words.decimal(blind['high'])}")
+    level = f"{words.percent(blind['level'])} intervals, paired"
+    return Gain(
+        value, low, high, stranger, words.decimal(blind["attack_auc"]), f"{level} · {words.count(blind['n'], 'record')}"
+    )
+
+
 def full_name(attack: Row) -> str:
     """An attack's name, with its mode if it has one."""
     return f"{attack['name']} ({attack['mode']})" if attack["mode"] else str(attack["name"])
@@ -217,8 +242,9 @@ def badge(result: Row) -> str:
         n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
         missed = f"up to {main.high} not excluded" if main.high else f"rate at {main.fpr} {main.tpr.value}"
         return f"Not shown with {tried}{n}; {missed}"
+    beyond = " beyond what a stranger to the model could tell" if gain(result) else ""
     return {
-        "shown": f"Leak shown with {tried}",
+        "shown": f"Leak shown{beyond} with {tried}",
         "not_resolvable": "Not resolvable with this much data",
         "withdrawn": "Withdrawn: a validity check failed",
     }[verdict["status"]]
@@ -312,7 +338,8 @@ def groups(result: Row) -> list[GroupRow]:
     for row in result["estimates"]:
         if row["group"] is not None and row["attack"] == attack:
             own.setdefault(row["group"], {})[row["metric"]] = row
-    scale = scale_of(one.get("tpr") for one in own.values())
+    own = {name: one for name, one in own.items() if {"auc", "tpr"} <= one.keys()}
+    scale = scale_of(one["tpr"] for one in own.values())
     ranked = sorted(own, key=lambda name: (-(own[name]["auc"]["value"] or 0.0), name))
     return [
         GroupRow(

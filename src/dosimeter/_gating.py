@@ -1,0 +1,145 @@
+"""Which checks a finished measurement is put to, and what they decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dosimeter import validity, validity_blind, validity_runs
+from dosimeter._material import Material, Measured
+from dosimeter.attacks import ATTACKS
+from dosimeter.config import FPRS
+from dosimeter.games import Array
+from dosimeter.metrics.membership import Randomisation, leak_shown
+from dosimeter.validity import Gate, NullResult
+from dosimeter.validity_blind import Baseline
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all attacks, and the blind baseline, found at the leading rate.
+
+    Attributes:
+        headline: the attack that was chosen in calibration, or None.
+        baseline: of a brought model what a stranger to it could tell; None where nobody tried.
+        p_values: of each attack that is no control; empty if nothing is resolvable, or if members and non-members
+            differ by themselves, so that the hypothesis that is tested is known to be wrong.
+        shown: whether the headline shows a leak.
+    """
+
+    headline: str | None
+    baseline: Baseline | None
+    p_values: Mapping[str, Randomisation]
+    shown: bool
+
+    @property
+    def shifted(self) -> Baseline | None:
+        """The baseline, if members and non-members differ without the model."""
+        return self.baseline if self.baseline is not None and self.baseline.shifted else None
+
+
+def find(material: Material, measured: Mapping[str, Measured], headline: str | None) -> Findings:
+    """Hold the headline against chance, or against the blind baseline where that is above chance."""
+    if headline is None:
+        return Findings(None, None, {}, False)
+    baseline = None
+    if material.blind is not None:
+        scores = material.scores[headline]
+        baseline = validity_blind.baseline(material.blind, scores, material.truth, rng=material.rng("blind"))
+    lead = material.leading
+    if lead is None:
+        return Findings(headline, baseline, {}, False)
+    if baseline is not None and baseline.shifted:
+        return Findings(headline, baseline, {}, baseline.exceeded)
+    p_values = {one: material.p_values(one, lead) for one in measured if one not in material.controls}
+    own = measured[headline]
+    return Findings(headline, baseline, p_values, leak_shown(own.auc, own.pairs[lead], p_values[headline]))
+
+
+def all_gates(
+    material: Material, measured: Mapping[str, Measured], found: Findings, utility: Sequence[Mapping[str, Any]]
+) -> tuple[list[Gate], list[NullResult]]:
+    """All gates, and the null audit behind one of them."""
+    gates = [
+        *_on_the_split(material, found),
+        validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"])),
+        *_on_the_headline(material, measured, found),
+        *_on_all_attacks(material, measured),
+    ]
+    classes = material.summary["data"]["classes"]
+    if utility and classes:
+        gates.append(validity_runs.learned(utility, int(classes)))
+    if material.summary["door"] != "scores":
+        kinds = {kind.__name__: kind for kind in ATTACKS.values()}
+        gates.append(validity_runs.settings_chosen(material.summary["attacks"], kinds))
+    gates += material.gates
+    if material.null_truth is None:
+        return gates, []
+    nulls = validity.null_audit(
+        material.null_scores,
+        material.null_truth,
+        rngs={attack: material.rng(f"{attack} null") for attack in material.null_scores},
+    )
+    gates.append(validity.null_gate(nulls))
+    gates.append(validity.control_gate({name: measured[name].auc for name in measured if name in material.controls}))
+    return gates, nulls
+
+
+def _on_the_split(material: Material, found: Findings) -> list[Gate]:
+    """P1; of a table of scores the records are not known."""
+    door = material.summary["door"]
+    if door == "recipe":
+        return [validity_blind.alike_by_design()]
+    return [validity_blind.alike(found.baseline)] if door == "model" and found.headline else []
+
+
+def _on_the_headline(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+    """P3, P5, P6, P14: what the verdict rests on."""
+    headline, lead = found.headline, material.leading
+    if headline is None or lead is None:
+        return []
+    gates = [validity_runs.threshold_reached(measured[headline].pairs[lead], lead)]
+    level, scores = _level(material, headline), material.scores[headline]
+    if level is not None and np.isfinite(level).all() and np.isfinite(scores).all():
+        gates.append(validity_runs.pooling(scores, level, material.truth))
+    if material.drawn or len(scores) > 1:
+        hits = scores > material.thresholds(headline, lead)[:, None]
+        gates.append(validity_runs.between_targets(hits, material.truth))
+    if found.p_values:
+        gates.append(
+            validity_runs.many_attacks(found.p_values, headline, shown=found.shown, rates=len(FPRS)),
+        )
+    return gates
+
+
+def _level(material: Material, attack: str) -> Array | None:
+    """Mean score of each record where rehearsing shadows had not trained on it `[t n]`; None without rehearsal."""
+    calibration = material.calibration
+    if calibration.source != "shadow":
+        return None
+    levels = []
+    for values, bits in zip(calibration.scores[attack], calibration.is_member, strict=True):
+        outside = (~bits).sum(0)
+        if not outside.all():
+            return None
+        levels.append(np.where(bits, 0.0, values).sum(0) / outside)
+    found: Array = np.stack(levels)[calibration.block]
+    return found
+
+
+def _on_all_attacks(material: Material, measured: Mapping[str, Measured]) -> list[Gate]:
+    """P8 and P16."""
+    real = [attack for attack in measured if attack not in material.controls]
+    if not real:
+        return []
+    lead = material.leading or FPRS[0]
+    return [
+        validity.ties(
+            {attack: material.scores[attack] for attack in real},
+            {attack: material.thresholds(attack, lead) for attack in real},
+        ),
+        validity.sign({attack: measured[attack].auc for attack in real}),
+    ]

@@ -1,0 +1,159 @@
+"""P1: what somebody who never asks the model could tell already, and how much the model adds to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import hypot, sqrt
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtr, ndtri
+
+from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.membership import auc
+from dosimeter.metrics.paired import auc_difference
+from dosimeter.metrics.permutation import permutation_p
+from dosimeter.validity import Gate
+
+NAME = "Members and non-members alike"
+LEAST_P = 0.025
+"""One-sided, as the upper side of a 95 % interval."""
+TWICE = 2.0
+"""How often cross-fitting counts the variance of an AUC where there is nothing to find.
+
+Each pair of records in different folds is used in both directions: one helps to judge the other. For a linear
+classifier the statistic is then a sum of symmetric terms, each twice in it, and its variance is twice what it is with
+the classifier held fixed. Simulations with both classifiers agree (`tests/test_validity_blind.py`). Where there is much
+to find, it is less, and the intervals are wider than they need to be.
+"""
+_CLOSED = 10**12
+"""So many permutations are not drawn, so that the p-value comes in closed form, and small ones are told apart."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The blind baseline beside the headline attack, on the same measured records.
+
+    Attributes:
+        auc: of the blind classifiers.
+        p: of exchanging the bits of record clusters at their scores, one-sided, with `TWICE` the variance.
+        attack_auc: of the headline attack, on the same records.
+        gain: `attack_auc` - `auc`, with its paired interval.
+        n: records.
+    """
+
+    auc: Estimate
+    p: float
+    attack_auc: float
+    gain: Estimate
+    n: int
+
+    @property
+    def shifted(self) -> bool:
+        """Whether members and non-members are shown to differ without the model: interval above 0.5 and p small."""
+        return self.auc.low is not None and self.auc.low > 0.5 and self.p <= LEAST_P
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the attack is shown to tell more than the classifiers do."""
+        return self.gain.low is not None and self.gain.low > 0
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As in `result.json`."""
+        return {
+            "auc": self.auc.value,
+            "low": self.auc.low,
+            "high": self.auc.high,
+            "level": self.auc.level,
+            "p": self.p,
+            "attack_auc": self.attack_auc,
+            "gain": self.gain.value,
+            "gain_low": self.gain.low,
+            "gain_high": self.gain.high,
+            "n": self.n,
+            "shifted": self.shifted,
+        }
+
+
+def baseline(
+    blind: Float[Array, " n"], attack: Float[Array, "t n"], truth: Truth, *, rng: np.random.Generator
+) -> Baseline | None:
+    """Hold the blind scores against the headline attack's.
+
+    Args:
+        blind: NaN where a record was not judged blindly.
+        attack: scores of the headline attack.
+        truth: for the same records.
+        rng: for permutations.
+
+    Returns:
+        None if no member or no non-member was judged blindly.
+    """
+    kept = np.isfinite(blind)
+    part = Truth(truth.ids[kept], truth.is_member[:, kept], truth.record[kept])
+    if part.is_member.all() or not part.is_member.any():
+        return None
+    values, own = np.tile(blind[kept], (len(attack), 1)), attack[:, kept]
+    scores = Scores(part.ids, values)
+    never = np.full(len(own), np.inf)
+    p = permutation_p(scores, part, thresholds=never, rng=rng, draws=_CLOSED).p_auc
+    p = float(ndtr(ndtri(p) / sqrt(TWICE)))
+    level = 2 * float(ndtr(sqrt(TWICE) * ndtri(0.975))) - 1
+    once, found = auc(scores, part, rng=rng), auc(scores, part, rng=rng, level=level)
+    found = replace(found, level=0.95, method=f"{found.method}, variance counted twice for cross-fitting")
+    assert once.value is not None
+    assert once.low is not None
+    assert once.high is not None
+    gain = auc_difference(own, values, part.is_member, record=part.record)
+    low = gain.value - hypot(gain.value - gain.low, once.high - once.value)
+    high = gain.value + hypot(gain.high - gain.value, once.value - once.low)
+    estimate = replace(found, value=gain.value, low=max(-1.0, low), high=min(1.0, high), method=gain.method)
+    return Baseline(found, p, once.value + gain.value, estimate, int(kept.sum()))
+
+
+def alike(found: Baseline | None) -> Gate:
+    """P1 of a brought model: whether its members and non-members differ without it, and if so, what the model adds."""
+    if found is None:
+        return Gate(
+            "P1", NAME, "warn", None,
+            "The blind baseline was not run on these records, so it is not known whether members and non-members "
+            "differ without the model; `dosimeter run` does it.",
+        )  # fmt: skip
+    assert found.gain.low is not None
+    told = (
+        f"Classifiers that never ask the model tell members from non-members with an AUC of {_ends(found.auc)}, "
+        f"p {found.p:.2g}, on {found.n} records"
+    )
+    if not found.shifted:
+        return Gate(
+            "P1", NAME, "pass", found.auc.value,
+            f"{told}, which chance explains; a difference that such classifiers do not see is not excluded.",
+        )  # fmt: skip
+    reached = f"the headline attack reaches {found.attack_auc:.3f}, a gain of {_ends(found.gain)}"
+    if found.exceeded:
+        return Gate(
+            "P1", NAME, "warn", found.auc.value,
+            f"{told}: they differ by themselves. With the model {reached}; only this gain speaks of the model.",
+        )  # fmt: skip
+    return Gate(
+        "P1", NAME, "fail", found.auc.value,
+        f"{told}: they differ by themselves. With the model {reached}, which is no more than a stranger to the model "
+        f"tells; take members and non-members from one source.",
+    )  # fmt: skip
+
+
+def alike_by_design() -> Gate:
+    """P1 of a recipe, where membership is drawn."""
+    return Gate(
+        "P1", NAME, "pass", None,
+        "Which records a target was trained on was drawn by us, by a fair coin for each, so members and non-members "
+        "differ by chance only; nothing had to be computed.",
+    )  # fmt: skip
+
+
+def _ends(one: Estimate) -> str:
+    """A number with its interval."""
+    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"

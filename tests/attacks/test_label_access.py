@@ -1,0 +1,27 @@
+"""A model that gives labels only, or its highest classes, audited from end to end."""
+
+import json
+
+import numpy as np
+import pytest
+from audits import BASE, table
+
+from dosimeter import pipeline
+from dosimeter.config import parse
+
+NAMES = ("gap", "augmentation", "shokri", "entropy", "loss", "constant", "count")
+
+
+@pytest.mark.parametrize(("access", "runs"), [("labels", 2), ("topk", 3)])
+def test_attacks_that_need_no_more_run_and_the_others_are_refused(access, runs, tmp_path):
+    raw = table(access=access) | {"attack": [{"name": name} for name in NAMES]}
+    pipeline.run(parse(raw, base=BASE), out=tmp_path / "run", store=tmp_path / "store", workers=1)
+    out = tmp_path / "run"
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    status = {row["id"]: row["status"] for row in result["attacks"]}
+    assert [name for name in NAMES if status[name] == "ok"] == [*NAMES[:runs], "constant", "count"]
+    kept = np.load(out / "games" / "outputs.npz").files
+    assert set(kept) <= {"correctness", "top1", "top2", "top3"}
+    (gap,) = [row for row in result["estimates"] if row["attack"] == "gap" and row["metric"] == "auc"]
+    accuracy = {row["split"]: row["value"] for row in result["utility"]}
+    assert gap["value"] == pytest.approx(0.5 + (accuracy["train"] - accuracy["nonmember"]) / 2, abs=0.03)

@@ -479,7 +479,7 @@ ARGUMENTS = [
     (["--out", "t.csv"], "t.csv: must be a new or empty folder"),
     (["--out", "."], "must be a new or empty folder"),
     (["--out", "/proc/nowhere/x"], "/proc/nowhere/x"),
-    (["runs/x"], "give the folder of a finished run, or --scores with a table, and not both"),
+    (["runs/x"], "--scores with a table"),
 ]
 
 
@@ -492,7 +492,7 @@ def test_wrong_arguments(arguments, message, capsys, folder):
 
 
 def test_measure_without_anything(capsys):
-    refused(capsys, main(["measure"]), "give the folder of a finished run, or --scores with a table", count=1)
+    refused(capsys, main(["measure"]), "--scores with a table: give one of them", count=1)
 
 
 # Folders, checks, the store.
@@ -585,7 +585,7 @@ def test_the_store_is_cleaned_only_within_limits(copied, capsys):
     before = tree(copied / ".store")
     assert before
     for arguments, message in (
-        ([], "say what may go: --keep-days or --max-size or both"),
+        ([], "--keep-days or --max-size or both"),
         (["--keep-days", "-1"], "--keep-days"),
         (["--keep-days", "nan"], "--keep-days"),
         (["--max-size", "20"], "--max-size: must be a size such as 500MB or 20GB, got '20'"),

@@ -48,7 +48,9 @@ def test_a_run_leaves_what_its_page_says(finished):
     assert problems(found) == []
     assert [stage["stage"] for stage in found["chain"]] == ["pretrain", "finetune"]
     assert found["data"]["members_per_target"] == 180
-    assert {gate["id"] for gate in found["gates"]} == {"P2", "P8", "P15", "P16", "N1", "N2"}
+    assert {gate["id"] for gate in found["gates"]} == {
+        "P1", "P2", "P3", "P5", "P6", "P7", "P8", "P10", "P14", "P15", "P16", "N1", "N2",
+    }  # fmt: skip
     assert {row["split"] for row in found["utility"]} == {"train", "nonmember", "test"}
     assert all(row["value"] > 0.7 for row in found["utility"])
     scores = pq.read_table(finished / "scores.parquet").to_pydict()

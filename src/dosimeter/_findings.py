@@ -70,11 +70,13 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
     found = []
     for item in error.errors(include_url=False):
         last = str(item["loc"][-1]) if item["loc"] else ""
-        if last.startswith("literal[") and isinstance(item["input"], tuple):
+        unknown = item["type"] == "extra_forbidden"
+        if last.startswith("literal[") and isinstance(item["input"], tuple) and not unknown:
             continue  # the other branch of the union tells more
-        own = [part for part in item["loc"] if not _branch(part)]
+        first, end = int(bool(keys)), len(item["loc"]) - unknown  # keys may look like branches; these never do
+        own = [part for i, part in enumerate(item["loc"]) if not first <= i < end or not _branch(part)]
         path = _path(place, own)
-        if item["type"] == "extra_forbidden":
+        if unknown:
             if not path.isprintable() or len(path) > 600:
                 continue  # `scan` tells
             found.append((path, f": unknown key, {suggest(str(own[-1])[:100], _keys(keys, own[:-1]))}"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from dosimeter import validity, validity_blind, validity_runs
 from dosimeter._material import Material, Measured
@@ -69,7 +71,7 @@ def all_gates(
         *_on_the_headline(material, measured, found),
         *_on_all_attacks(material, measured),
     ]
-    classes = material.summary["data"]["classes"]
+    classes = material.summary["data"].get("classes")
     if utility and classes:
         gates.append(validity_runs.learned(utility, int(classes)))
     if material.summary["door"] != "scores":
@@ -102,9 +104,9 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
     if headline is None or lead is None:
         return []
     gates = [validity_runs.threshold_reached(measured[headline].pairs[lead], lead)]
-    level, scores = _level(material, headline), material.scores[headline]
-    if level is not None and np.isfinite(level).all() and np.isfinite(scores).all():
-        gates.append(validity_runs.pooling(scores, level, material.truth))
+    scores, levels = material.scores[headline], _levels(material, headline)
+    if levels is not None:
+        gates.append(validity_runs.pooling(*levels, material.truth))
     if material.drawn or len(scores) > 1:
         hits = scores > material.thresholds(headline, lead)[:, None]
         gates.append(validity_runs.between_targets(hits, material.truth))
@@ -115,19 +117,25 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
     return gates
 
 
-def _level(material: Material, attack: str) -> Array | None:
-    """Mean score of each record where rehearsing shadows had not trained on it `[t n]`; None without rehearsal."""
-    calibration = material.calibration
+def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
+    """Scores, and the mean score of each record where rehearsing shadows had not trained on it, both `[t n]`.
+
+    As normal scores, so that a long tail, or an infinite score, does not decide a mean. None without rehearsal.
+    """
+    calibration, own = material.calibration, material.scores[attack]
     if calibration.source != "shadow":
         return None
-    levels = []
-    for values, bits in zip(calibration.scores[attack], calibration.is_member, strict=True):
-        outside = (~bits).sum(0)
-        if not outside.all():
-            return None
-        levels.append(np.where(bits, 0.0, values).sum(0) / outside)
-    found: Array = np.stack(levels)[calibration.block]
-    return found
+    blocks = list(zip(calibration.scores[attack], calibration.is_member, strict=True))
+    if any(bits.shape[1:] != own.shape[1:] or bits.all(0).any() for _, bits in blocks):
+        return None
+    every = np.concatenate([own.ravel(), *(values.ravel() for values, _ in blocks)])
+    normal = ndtri(rankdata(every) / (len(every) + 1))
+    scores, *rest = np.split(normal, np.cumsum([own.size, *(values.size for values, _ in blocks)])[:-1])
+    levels = [
+        np.where(bits, 0.0, flat.reshape(bits.shape)).sum(0) / (~bits).sum(0)
+        for flat, (_, bits) in zip(rest, blocks, strict=True)
+    ]
+    return scores.reshape(own.shape), np.stack(levels)[calibration.block]
 
 
 def _on_all_attacks(material: Material, measured: Mapping[str, Measured]) -> list[Gate]:

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
 from dosimeter.data.options import shown, told
+from dosimeter.data.tables import ragged
 from dosimeter.errors import DataError
 from dosimeter.games import Array
 

@@ -163,6 +163,8 @@ def _learners(inputs: Array, labels: Array, seed: int) -> list[_Learner]:
 
     tokens = inputs.ndim == 2 and inputs.dtype.kind in "iu" and inputs.dtype != np.uint8
     dense = _picture(inputs, seed) if inputs.ndim == 4 else _columns(inputs.reshape(len(inputs), -1), seed)
+    if tokens and inputs.shape[1] > COMPONENTS:
+        dense = dense[:, -3:]  # places in a long text are no columns
     scaled = np.concatenate([_standard(dense), _one_hot(labels)], axis=1)
     linear = sparse.hstack([_bag(inputs), sparse.csr_matrix(scaled)]).tocsr() if tokens else scaled
     trees = np.concatenate([dense, labels[:, None]], axis=1)
@@ -186,9 +188,11 @@ def _columns(flat: Array, seed: int) -> Array:
     """Columns of a table, or their components if there are many; mean, spread and share of zeros of each."""
     if flat.dtype == bool:
         flat = flat.astype(np.uint8)
-    summary = [flat.mean(1, dtype=np.float64), flat.std(1, dtype=np.float64), (flat == 0).mean(1)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        summary = [flat.mean(1, dtype=np.float64), flat.std(1, dtype=np.float64), (flat == 0).mean(1)]
     columns = flat.astype(np.float64) if flat.shape[1] <= WIDE else _components(flat, seed)
-    return np.concatenate([columns, np.stack(summary, axis=1)], axis=1)
+    found: Array = np.nan_to_num(np.concatenate([columns, np.stack(summary, axis=1)], axis=1))
+    return found
 
 
 def _picture(images: Array, seed: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from dosimeter._resolve import describe
 from dosimeter._seeds import generator
 from dosimeter.config import AttackRow
 from dosimeter.errors import AuditError
-from dosimeter.games import Array, MembershipGame, Scores
+from dosimeter.games import Array, FrozenHead, MembershipGame, Scores
 from dosimeter.observe import Design, Observations
 
 
@@ -32,8 +32,9 @@ class Evidence:
 
 
 def engage(
-    row: AttackRow, design: Design, observations: Observations, *, null_member: Bool[Array, "m n"], seed: int
-) -> Evidence:
+    row: AttackRow, design: Design, observations: Observations, *, null_member: Bool[Array, "m n"], seed: int,
+    head: FrozenHead | None = None,
+) -> Evidence:  # fmt: skip
     """Run an attack.
 
     Args:
@@ -42,6 +43,7 @@ def engage(
         observations: signals of the fleet; the attack gets those that it declares.
         null_member: the null audit's matrix.
         seed: of the audit.
+        head: frozen features and recipe, for attacks that need them.
 
     Raises:
         AuditError: the attack raised, or gave NaN or another shape.
@@ -50,16 +52,18 @@ def engage(
     if not signals:  # a control reads no signal, but a game has outputs, whose shape says how many targets there are
         name = next(iter(observations.signals))
         signals = {name: observations.signals[name]}
+    known = head if row.attack.needs.features else None
     scores, rehearsed, null = [], [], []
     for fold in range(len(design.folds)):
-        game = design.game(fold, signals)
+        game = replace(design.game(fold, signals), head=known)
         scores.append(_scores(row, game, seed, f"fold {fold}"))
         trials = [
             _scores(row, game.rehearse(pair)[0], seed, f"fold {fold} rehearsal {pair}")
             for pair in design.rehearsal_pairs
         ]
         rehearsed.append(np.concatenate([np.empty((0, len(game.ids))), *trials]))
-        null.append(_scores(row, design.game(fold, signals, null_member), seed, f"fold {fold} null"))
+        nobody = replace(design.game(fold, signals, null_member), head=known)
+        null.append(_scores(row, nobody, seed, f"fold {fold} null"))
     return Evidence(np.concatenate(scores), np.stack(rehearsed), np.concatenate(null))
 
 

@@ -54,12 +54,14 @@ class Needs:
         in_shadows: fewest shadows per record that trained on it.
         out_shadows: fewest shadows per record that did not.
         population: fewest records outside every model.
+        features: whether the features of a frozen backbone and the recipe of the head on them.
     """
 
     access: Access
     in_shadows: int = 0
     out_shadows: int = 0
     population: int = 0
+    features: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,31 @@ class Population:
     shadow_outputs: Mapping[str, Float[Array, "s q z"]]
 
 
+@dataclass(frozen=True, eq=False)
+class FrozenHead:
+    """What an adversary knows who has the frozen backbone and the recipe: equal for target and shadows, no weights.
+
+    Attributes:
+        features: of all records of the pool, of which every head trains on one half `[p d]`.
+        labels: their classes `[p]`.
+        classes: number of classes.
+        candidates: the judged records, as positions in the pool `[n]`.
+        rates: learning rate of each update of SGD `[k]`.
+        momentum: of SGD.
+        weight_decay: L2 penalty.
+        standardise: features are scaled over a head's own training rows.
+    """
+
+    features: Float[Array, "p d"]
+    labels: Int[Array, " p"]
+    classes: int
+    candidates: Int[Array, " n"]
+    rates: Float[Array, " k"]
+    momentum: float
+    weight_decay: float
+    standardise: bool
+
+
 @dataclass(frozen=True)
 class MembershipGame:
     """Everything an adversary gets who asks "was this record trained on?", for one fold of targets.
@@ -95,6 +122,7 @@ class MembershipGame:
         shadow_outputs: for each declared signal the shadows' values `[s q n]`, float64.
         shadow_in: which shadow trained on which candidate `[s n]`.
         population: outputs on records outside every model, or None.
+        head: frozen features and recipe, where the models are heads on them, or None.
 
     Raises:
         ValueError: a shape does not fit, or shadow rows are not complementary pairs.
@@ -107,6 +135,7 @@ class MembershipGame:
     shadow_outputs: Mapping[str, Float[Array, "s q n"]]
     shadow_in: Bool[Array, "s n"]
     population: Population | None = None
+    head: FrozenHead | None = None
 
     def __post_init__(self) -> None:
         if len(self.shadow_in) % 2 or not (self.shadow_in[0::2] ^ self.shadow_in[1::2]).all():

@@ -25,7 +25,8 @@ from dosimeter.data import Dataset
 from dosimeter.engagement import engage
 from dosimeter.errors import StoreError
 from dosimeter.fleet import Job, ensure, membership_matrix
-from dosimeter.games import Array
+from dosimeter.frozen import frozen_head
+from dosimeter.games import Array, FrozenHead
 from dosimeter.housekeeping import lease, make_room
 from dosimeter.observe import Design, Observations, gather
 from dosimeter.planning import Plan, make_plan
@@ -132,10 +133,11 @@ def run(
     with lease(prepared.store):
         seconds = _train(prepared, place)
         start = time.perf_counter()
-        observations = gather(prepared.jobs.observations)
+        observations, head = gather(prepared.jobs.observations), frozen_head(prepared)
     design = prepared.design
     null = membership_matrix(len(prepared.split.pool), len(design.member), audit.seed, purpose="null membership")
-    listed = _attack(audit.attacks, given, design, observations, null[:, prepared.split.candidates], audit.seed, place)
+    null = null[:, prepared.split.candidates]
+    listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, head)
     gates = [saturation(observations.signals, audit.threat.granted)]
     _finish(recipe_summary(prepared), listed, gates, place)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
@@ -224,9 +226,10 @@ def _phases(
     return seconds
 
 
+# Eight parameters: all but the last are what every door has, and `head` is for the few attacks that read features.
 def _attack(
     rows: Sequence[AttackRow], given: Offer, design: Design, observations: Observations, null_member: Array, seed: int,
-    place: Place,
+    place: Place, head: FrozenHead | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Write the games, the truth, and the evidence of every attack that is not refused; lists all attacks."""
     out, targets = place.out, design.targets
@@ -250,7 +253,7 @@ def _attack(
         refused = refusal(row, given)
         if not refused:
             with threadpool_limits(1):
-                evidence = engage(row, design, observations, null_member=null_member, seed=seed)
+                evidence = engage(row, design, observations, null_member=null_member, seed=seed, head=head)
             save_arrays(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
         listed.append(
             {

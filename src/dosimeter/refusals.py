@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dosimeter.brought import PreparedTarget
 from dosimeter.config import AttackRow
 from dosimeter.errors import AccessError
+from dosimeter.frozen import has_frozen_head
 from dosimeter.games import Access
 from dosimeter.observe import SIGNALS
 from dosimeter.preparation import Prepared
@@ -22,18 +23,20 @@ class Offer:
         population: records outside every model.
         shadows: models of the adversary.
         brought: whether the target is the user's own, which decides what to do about a lack.
+        features: of a frozen backbone, with heads of a known recipe on them.
     """
 
     access: Access
     population: int
     shadows: int
     brought: bool = False
+    features: bool = False
 
 
 def offer(prepared: Prepared) -> Offer:
     """What a recipe's threat model gives."""
     threat = prepared.audit.threat
-    return Offer(threat.granted, len(prepared.split.population), threat.shadows)
+    return Offer(threat.granted, len(prepared.split.population), threat.shadows, features=has_frozen_head(prepared))
 
 
 def target_offer(prepared: PreparedTarget) -> Offer:
@@ -55,6 +58,13 @@ def refusal(row: AttackRow, given: Offer) -> str:
         names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
         own = str(given.access.name).lower()
         return f"needs {names}, but threat.access grants {own}: grant it or leave the attack out"
+    if needs.features and not given.features:
+        return (
+            "needs the features of a frozen backbone and SGD heads on them, which "
+            + ("no brought model gives" if given.brought else "the stage at risk does not train")
+            + ": leave the attack out"
+            + ("" if given.brought else ", or use transfer = 'head' with optimizer = 'sgd' and no fit")
+        )
     most = max(needs.in_shadows, needs.out_shadows)
     if most and given.brought and not given.shadows:
         return "needs shadow models: give `fit`, a function that trains one"

@@ -64,7 +64,7 @@ def pooling(scores: Float[Array, "t n"], level: Float[Array, "t n"], truth: Trut
             f"{told}: records are not on one scale, and the pooled number understates the leak; add an attack that "
             f"sets each record against its own shadows, such as `lira`.",
         )  # fmt: skip
-    return Gate("P5", name, "pass", found.value, f"{told}: pooling all records hides no more than that.")
+    return Gate("P5", name, "pass", found.value, f"{told}, so ranking all together hides no leak that this would show.")
 
 
 def between_targets(hits: Bool[Array, "t n"], truth: Truth) -> Gate:

@@ -173,7 +173,7 @@ def gained(h: Headline, blind: Estimate, gain: Estimate) -> list[str]:
         f"Shown: at least {100 * gain.low:.1f} points; not excluded: up to {100 * gain.high:.1f} points "
         f"({gain.level:.0%} interval, both on the same {plural(h.noun)}). Only this gain speaks of the model: all "
         f"other numbers below hold the difference of the {plural(h.noun)} too.",
-        _averaged(h),
+        _averaged(h).replace("counts", "numbers").replace("Counts", "Numbers"),
     ]
 
 

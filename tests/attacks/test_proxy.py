@@ -14,7 +14,7 @@ def run(attack, game):
 
 @pytest.mark.parametrize("proxies", ["class", "global"])
 def test_agrees_with_the_loop_over_records(proxies):
-    game, _ = fleet(0, leakage=1.0, n_shadows=8, n_records=40)
+    game, _ = fleet(0, leakage=1.0, n_shadows=4, n_records=24)
     labels = game.labels + 2
     labels[3] = 0  # alone in its class
     game = dataclasses.replace(game, labels=labels, classes=4)

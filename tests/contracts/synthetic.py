@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dosimeter.games import MembershipGame, Population, Truth
+from dosimeter.games import FrozenHead, MembershipGame, Population, Truth
 
 
 def signals_of(phi):
@@ -22,6 +22,14 @@ def signals_of(phi):
         "top3": np.full_like(phi, -104.0),
         "hinge": phi,
     }
+
+
+def _head(seed, n_records):
+    """A recipe in which all records are easy and alike, for attacks that judge by features; no model here has any."""
+    rng = np.random.default_rng([seed, 2])
+    labels = rng.integers(2, size=n_records)
+    features = rng.normal(size=(n_records, 4)) + 2.0 * labels[:, None]
+    return FrozenHead(features, labels, 2, np.arange(n_records), np.full(20, 0.5), 0.0, 0.0, standardise=False)
 
 
 def fleet(
@@ -82,5 +90,6 @@ def fleet(
         shadow_outputs={name: values[shadows][..., :n_records] for name, values in tables.items()},
         shadow_in=member[shadows],
         population=population,
+        head=_head(seed, n_records),
     )
     return game, Truth(np.arange(n_records), member[targets], np.arange(n_records))

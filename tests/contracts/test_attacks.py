@@ -39,6 +39,7 @@ SETTINGS = {
     ],
     "base": [{"mode": "online"}, {"mode": "offline"}, {"mode": "offline", "alpha": 0.33, "temperature": 1.0}],
     "fused": [{"mode": "online"}, {"mode": "offline"}],
+    "influence": [{}],
     "constant": [{}],
     "count": [{}],
 }

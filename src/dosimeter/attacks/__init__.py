@@ -9,6 +9,7 @@ from dosimeter.attacks.membership.difficulty import Difficulty
 from dosimeter.attacks.membership.entropy import Entropy
 from dosimeter.attacks.membership.fused import Fused
 from dosimeter.attacks.membership.gap import Gap
+from dosimeter.attacks.membership.influence import Influence
 from dosimeter.attacks.membership.lira import LiRA
 from dosimeter.attacks.membership.loss import Loss
 from dosimeter.attacks.membership.modified_entropy import ModifiedEntropy
@@ -21,7 +22,7 @@ from dosimeter.attacks.membership.shokri import Shokri
 
 __all__ = [
     "ATTACKS", "BASE", "DEFAULT", "RMIA", "Augmentation", "Constant", "Count", "Difficulty", "Entropy", "Fused", "Gap",
-    "LiRA", "Loss", "ModifiedEntropy", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri",
+    "Influence", "LiRA", "Loss", "ModifiedEntropy", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -40,6 +41,7 @@ ATTACKS = {
     "rmia": RMIA,
     "base": BASE,
     "fused": Fused,
+    "influence": Influence,
     "constant": Constant,
     "count": Count,
 }

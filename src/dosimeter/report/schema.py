@@ -141,15 +141,15 @@ def _type_name(value: object) -> str:
 
 
 def _contradictions(result: Mapping[str, Any]) -> Iterator[str]:
-    """What a schema cannot say: an "ok" row has its numbers, and columns of one plot are equally long."""
-    for index, row in enumerate([*result["estimates"], *result["utility"]]):
-        if row.get("status", "ok") == "ok" and any(row[key] is None for key in ("value", "low", "high")):
-            kind, position = (
-                ("estimates", index)
-                if index < len(result["estimates"])
-                else ("utility", index - len(result["estimates"]))
-            )
-            yield f'{kind}[{position}]: status "ok" needs value, low and high, got null'
+    """What a schema cannot say: an "ok" row has its numbers in order, and columns of one plot are equally long."""
+    for kind in ("estimates", "utility"):
+        for index, row in enumerate(result[kind]):
+            if row.get("status", "ok") != "ok":
+                continue
+            if any(row[key] is None for key in ("value", "low", "high")):
+                yield f'{kind}[{index}]: status "ok" needs value, low and high, got null'
+            elif row["low"] > row["high"]:
+                yield f"{kind}[{index}]: low must be at most high, got {row['low']} and {row['high']}"
     for name, curve in result["curves"].items():
         lengths: Sequence[int] = [len(curve[key]) for key in ("fpr", "tpr", "low", "high")]
         if len(set(lengths)) > 1:

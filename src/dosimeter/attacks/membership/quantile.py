@@ -34,10 +34,10 @@ class Quantile:
     Threat model: probabilities of the target; records known to be outside every model, on which g is learned for each
     target; shadows of the same recipe, of which only out-shadows are read.
     Deviations: the paper regresses on the record itself and needs no shadow. A game holds no inputs, so what is known
-    of a record is what out-shadows say of it: mean and deviation of h, and the mean of its class. So this is the paper's
-    regression with another adversary. Two levels, as of a normal law, in place of 41: some hundred non-members have no
-    quantile at 1e-4, and the score has no ties. Boosted trees in place of a network. On non-members one shadow of each
-    pair is read, as many as a candidate has out-shadows. Of several views only the record itself is read.
+    of a record is what out-shadows say of it: mean and deviation of h, and the mean of its class. So this is the
+    paper's regression with another adversary. Two levels, as of a normal law, in place of 41: some hundred non-members
+    have no quantile at 1e-4, and the score has no ties. Boosted trees in place of a network. On non-members one shadow
+    of each pair is read, as many as a candidate has out-shadows. Of several views only the record itself is read.
     Cost: two boosted regressions on z records for each target, O(trees (z + n)); the rest O(s n).
 
     Attributes:

@@ -1,0 +1,171 @@
+"""Checks on what a run chose, reached and trained: one case that fires, one that does not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from audits import attacks, gaussian, material
+
+from dosimeter.attacks import ATTACKS
+from dosimeter.games import Truth
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.membership import Randomisation, RatePair
+from dosimeter.report.adversary import facts
+from dosimeter.results import result
+from dosimeter.validity_runs import between_targets, learned, many_attacks, pooling, settings_chosen, threshold_reached
+
+LOSS = tuple(row for row in attacks() if row.id == "loss")
+LIRA = tuple(row for row in attacks() if row.id == "lira online")
+
+
+def gate(content, name):
+    return next((one for one in content["gates"] if one["id"] == name), None)
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    design, observations = gaussian(1, leakage=2.0, n=300, shadows=24)
+    return dataclasses.replace(design, rehearsals=8), observations
+
+
+@pytest.fixture(scope="module")
+def by_loss(fleet):
+    return material(*fleet, rows=LOSS)
+
+
+@pytest.fixture(scope="module")
+def found(fleet):
+    return result(material(*fleet, rows=LIRA))
+
+
+def test_a_sound_audit_passes_all_of_them(found):
+    states = {one["id"]: one["status"] for one in found["gates"]}
+    assert {states[one] for one in ("P1", "P3", "P5", "P6", "P7", "P14")} == {"pass"}
+
+
+def pair(fpr, low, high):
+    def rate(*ends):
+        return Estimate(*ends, 0.975, "", 100, 100, 1)
+
+    return RatePair(rate(0.5, 0.4, 0.6), rate(fpr, low, high), rate(0.4, 0.3, 0.5))
+
+
+def test_p3_a_threshold_that_misses_its_rate_is_told():
+    assert threshold_reached(pair(0.03, 0.015, 0.05), 0.01).status == "warn"
+    kept = threshold_reached(pair(0.012, 0.004, 0.02), 0.01)
+    assert kept.status == "pass"
+    assert kept.value == 0.012
+
+
+def test_p3_fires_on_thresholds_from_models_unlike_the_target(by_loss):
+    lower = {name: [one - 3 for one in blocks] for name, blocks in by_loss.calibration.scores.items()}
+    moved = dataclasses.replace(by_loss, calibration=dataclasses.replace(by_loss.calibration, scores=lower))
+    assert gate(result(moved), "P3")["status"] == "warn"
+
+
+def test_p5_an_attack_without_record_levels_is_told(by_loss):
+    fired = gate(result(by_loss), "P5")
+    assert fired["status"] == "warn"
+    assert fired["value"] > 0.05
+    assert "understates" in fired["message"]
+
+
+def test_p5_is_the_difference_of_two_aucs():
+    rng = np.random.default_rng(0)
+    bits = np.arange(200)[None] % 2 == 0
+    level = 5 * rng.normal(size=(1, 200))
+    truth = Truth(np.arange(200).astype(str), bits, np.arange(200))
+    own = rng.normal(size=(1, 200)) + bits
+    assert pooling(own + level, level, truth).status == "warn"
+    assert pooling(own, np.zeros((1, 200)), truth).value == 0.0
+
+
+def many(targets, rates, n=400, seed=0):
+    """Calls of targets at given rates, and the truth."""
+    rng = np.random.default_rng(seed)
+    member = rng.random((targets, n)) < 0.5
+    hits = rng.random((targets, n)) < np.array(rates)[:, None]
+    return hits, Truth(np.arange(n).astype(str), member, np.arange(n))
+
+
+def test_p6_few_targets_and_wild_targets_are_told():
+    assert between_targets(*many(6, [0.3] * 6)).status == "pass"
+    assert between_targets(*many(4, [0.3] * 4)).status == "warn"
+    assert between_targets(*many(1, [0.3])).value == 1
+    assert between_targets(*many(6, [0.02, 0.02, 0.02, 0.02, 0.9, 0.02])).status == "warn"
+
+
+def test_p6_agreement_is_the_pooled_jaccard_of_pairs():
+    hits, truth = many(5, [0.4] * 5)
+    both = either = 0
+    for i in range(5):
+        for j in range(i):
+            shared = truth.is_member[i] & truth.is_member[j]
+            both += (hits[i] & hits[j] & shared).sum()
+            either += ((hits[i] | hits[j]) & shared).sum()
+    assert f"{both / either:.0%} are called under both" in between_targets(hits, truth).message
+    assert "under both" not in between_targets(np.zeros_like(hits), truth).message
+
+
+def rows(**settings):
+    kinds = {kind.__name__: kind for kind in ATTACKS.values()}
+    defaults = [{"id": row.id, "name": type(row.attack).__name__, "settings": row.settings} for row in attacks()]
+    own = {"id": "mine", "name": "Mine", "settings": settings}
+    return settings_chosen([*defaults, own], kinds)
+
+
+def test_p7_settings_that_somebody_chose_are_named():
+    assert rows().status == "pass"
+    fired = rows(power=3)
+    assert fired.status == "warn"
+    assert "mine (power)" in fired.message
+    kinds = {kind.__name__: kind for kind in ATTACKS.values()}
+    changed = {"id": "lira", "name": "LiRA", "settings": {**LIRA[0].settings, "variance": "global"}}
+    assert "lira (variance)" in settings_chosen([changed], kinds).message
+
+
+def accuracies(train, nonmember, half=0.03):
+    return [
+        {"split": split, "value": value, "low": value - half, "high": value + half}
+        for split, value in (("train", train), ("nonmember", nonmember))
+    ]
+
+
+def test_p10_models_that_learned_nothing_or_only_remember_are_told():
+    assert learned(accuracies(0.95, 0.9), 10).status == "pass"
+    assert "guessing" in learned(accuracies(0.12, 0.11), 10).message
+    fired = learned(accuracies(1.0, 0.6), 10)
+    assert fired.status == "warn"
+    assert fired.value == pytest.approx(0.4)
+
+
+def test_p14_an_attack_that_finds_what_the_headline_misses_is_told():
+    nothing, much = Randomisation(0.4, 0.6, 1000), Randomisation(0.001, 0.3, 1000)
+    assert many_attacks({"a": nothing, "b": nothing}, "a", shown=False, rates=4).status == "pass"
+    fired = many_attacks({"a": nothing, "b": much}, "a", shown=False, rates=4)
+    assert fired.status == "warn"
+    assert fired.value == pytest.approx(2 * 2 * 0.001)
+    assert "b tells members apart though a does not" in fired.message
+    assert many_attacks({"a": nothing, "b": much}, "b", shown=True, rates=4).status == "pass"
+
+
+def test_the_headline_never_has_an_oracle_threshold(found):
+    """P3 by construction: what the verdict rests on is no row whose threshold was read off the targets."""
+    own = [one for one in found["estimates"] if one["attack"] == found["verdict"]["attack"] and one["metric"] == "tpr"]
+    told = found["verdict"]["sentences"][-1]
+    lead = [one for one in own if one["fpr"] == found["verdict"]["fpr"]]
+    shadow = next(one for one in lead if one["threshold"] == "shadow")
+    members = found["data"]["members_per_target"]
+    assert f"at least {shadow['low'] * members:.0f} of {members}" in told
+
+
+@pytest.mark.parametrize(
+    ("door", "targets", "kind"),
+    [("recipe", 8, "Multi-run"), ("recipe", 1, "One-run"), ("model", 1, "zero-run"), ("scores", 3, "zero-run")],
+)
+def test_the_report_says_what_kind_of_audit_it_is(found, door, targets, kind):
+    """P12 by construction."""
+    other = {**found, "door": door, "threat": {**found["threat"], "targets": targets}}
+    assert kind in dict(facts(other))["Kind of audit"]

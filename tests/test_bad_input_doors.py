@@ -261,7 +261,11 @@ FITS = [
 @pytest.mark.parametrize(("body", "message", "verb"), FITS, ids=[case[0][:40] for case in FITS])
 def test_a_fit_that_goes_wrong(body, message, verb, capsys):
     recipe = RECIPE.replace("ANSWER", "x")
-    recipe = recipe.replace("def fit(dataset, seed)", body).replace("FIT", "pass") if verb == "plan" else recipe.replace("FIT", body)
+    recipe = (
+        recipe.replace("def fit(dataset, seed)", body).replace("FIT", "pass")
+        if verb == "plan"
+        else recipe.replace("FIT", body)
+    )
     lines = refusal(capsys, call(verb, toml=SHADOWS, recipe=recipe))
     assert len(lines) == 1
     assert message in lines[0]
@@ -357,7 +361,14 @@ CALLS = [
 @pytest.mark.parametrize(("change", "message"), CALLS, ids=[case[1][:50] for case in CALLS])
 def test_wrong_arguments_of_the_one_call(change, message, folder):
     before = tree(folder)
-    given = {"model": nn.Linear(20, 5), "members": (X, Y), "nonmembers": OTHER, "out": "out", "workers": 1, "attacks": ["loss"]}
+    given = {
+        "model": nn.Linear(20, 5),
+        "members": (X, Y),
+        "nonmembers": OTHER,
+        "out": "out",
+        "workers": 1,
+        "attacks": ["loss"],
+    }
     given |= change
     with pytest.raises(AuditError) as caught:
         dosimeter.audit(given.pop("model"), **given)
@@ -506,7 +517,9 @@ def finished(tmp_path_factory):
     assert main(["measure", "--scores", str(here / "t.csv"), "--out", str(here / "t"), "--quiet"]) == 0
     model = fit(Data(INPUTS[:40], LABELS[:40]), 0, epochs=1)
     parts = {"members": (INPUTS[:40], LABELS[:40]), "nonmembers": (INPUTS[40:], LABELS[40:])}
-    dosimeter.audit(model, **parts, out=here / "model", fit=lambda dataset, seed: model, shadows=2, workers=1, attacks=["loss"])
+    dosimeter.audit(
+        model, **parts, out=here / "model", fit=lambda dataset, seed: model, shadows=2, workers=1, attacks=["loss"]
+    )
     return here
 
 
@@ -566,9 +579,22 @@ def test_policies_about_what_was_not_measured(limit, message, copied, capsys):
 def test_checks_of_results_that_are_none(copied, capsys):
     limits = str(policy(Path("p.toml"), LIMIT))
     assert main(["check", "f/t", "--policy", limits, "--quiet"]) == 0
-    for content in (b"", b"[]", b"{}", b"\xff", b'{"schema": 9}', (copied / "t/result.json").read_bytes()[:-30], b'{"schema": NaN}'):
+    for content in (
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"schema": 9}',
+        (copied / "t/result.json").read_bytes()[:-30],
+        b'{"schema": NaN}',
+    ):
         (copied / "t/result.json").write_bytes(content)
-        for verb in (["check", "f/t", "--policy", limits], ["report", "f/t"], ["diff", "f/t", "f/model"], ["diff", "f/model", "f/t"]):
+        for verb in (
+            ["check", "f/t", "--policy", limits],
+            ["report", "f/t"],
+            ["diff", "f/t", "f/model"],
+            ["diff", "f/model", "f/t"],
+        ):
             assert len(refusal(capsys, main(verb))) == 1
     (copied / "t/result.json").unlink()
     for verb in (["check", "f/t", "--policy", limits], ["report", "f/t"], ["diff", "f/t", "f/model"]):
@@ -637,7 +663,9 @@ def test_a_disk_that_fills_up_while_a_table_is_measured(name, capsys, monkeypatc
 
     monkeypatch.setattr(Path, "replace", lambda path, to: full(path) if Path(to).name == name else real(path, to))
     monkeypatch.setattr(
-        Path, "write_text", lambda path, *a, **k: full(path) if name == ".report" and "report.html" in path.name else text(path, *a, **k)
+        Path,
+        "write_text",
+        lambda path, *a, **k: full(path) if name == ".report" and "report.html" in path.name else text(path, *a, **k),
     )
     Path("t.csv").write_text(table())
     (line,) = refusal(capsys, main(["measure", "--scores", "t.csv", "--out", "runs/t"]))

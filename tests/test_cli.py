@@ -140,7 +140,7 @@ def test_a_closed_pipe_is_no_traceback(monkeypatch, capsys):
     def closed(**_):
         raise BrokenPipeError
 
-    monkeypatch.setattr(cli, "app", closed)
+    monkeypatch.setattr(cli, "_parser", lambda: closed)
     monkeypatch.setattr(cli.sys, "stdout", cli.sys.stdout)  # to be put back
     assert main(["list"]) == 141
     assert capsys.readouterr().err == ""
@@ -150,7 +150,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(cli, "_parser", lambda: interrupted)
     assert main(["list"]) == 130
     assert capsys.readouterr().err == "interrupted: run again to continue\n"
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import json
-import os
 from pathlib import Path
 
-import nasty
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from brought_models import Data, records
+from brought_models import records
 from nasty import NAMES, Page, joined, lines_are_plain, outputs_are_sound, page_of, policy, refusal, seen, tree
 from report import example
 
@@ -78,7 +74,9 @@ def accepted(path: Path) -> bool:
 @pytest.mark.parametrize("column", ["attack", "target", "group", "person", "id", "split", "is_member", "other"])
 def test_cells_and_column_names_of_a_table(column, tmp_path):
     for index, name in enumerate(NAMES):
-        more = {column: lambda i, name=name: f"{name}{i}" if column == "id" else name if i % 3 or column != "group" else "a"}
+        more = {
+            column: lambda i, name=name: f"{name}{i}" if column == "id" else name if i % 3 or column != "group" else "a"
+        }
         if column == "other":
             more = {name: lambda i: i}
         taken = accepted(write(tmp_path / f"{index}.csv", rows_of(24, **more)))
@@ -96,14 +94,23 @@ def test_names_in_parquet_that_are_no_text(tmp_path):
 def test_every_name_that_a_table_may_hold_is_text_in_every_output(folder, capsys):
     names = [n for n in SHORT if accepted(write(folder / "probe.csv", rows_of(24, attack=lambda _, n=n: n)))]
     assert len(names) > 15
+    names = joined(names)
     (folder / "probe.csv").unlink()
     rows = [
-        row | {"attack": name, "group": names[i // 2 % 3], "person": f"{TEXTS[i % 20]}{i // 4}", "id": f"{TEXTS[i % 20]}{i}"}
+        row
+        | {
+            "attack": name,
+            "group": names[i // 2 % 3],
+            "person": f"{TEXTS[i % 20]}{i // 4}",
+            "id": f"{TEXTS[i % 20]}{i}",
+        }
         for name in names
         for i, row in enumerate(rows_of(80))
     ]
     file = write(folder / "<b>&amp;{{7*7}}'\".csv", rows)
-    limits = policy(folder / "p.toml", *LIMITS, *({"metric": "auc", "max": 0.99, "attack": one, "name": one} for one in names))
+    limits = policy(
+        folder / "p.toml", *LIMITS, *({"metric": "auc", "max": 0.99, "attack": one, "name": one} for one in names)
+    )
     before = tree(folder)
     assert main(["measure", "--scores", str(file), "--out", "out", "--noun", "<i>{{7*7}}</i>"]) == 0
     assert {Path(one).parts[0] for one in tree(folder) - before} == {"out"}
@@ -117,7 +124,12 @@ def test_every_name_that_a_table_may_hold_is_text_in_every_output(folder, capsys
 # Names of files and folders.
 
 
-FILES = [*joined((one.replace("/", "|").replace("\ud800", "\udcff") for one in SHORT if "\x00" not in one), 60), " ", "-1", "CON"]
+FILES = [
+    *joined((one.replace("/", "|").replace("\ud800", "\udcff") for one in SHORT if "\x00" not in one), 60),
+    " ",
+    "-1",
+    "CON",
+]
 
 
 @pytest.mark.parametrize("name", FILES, ids=range(len(FILES)))
@@ -155,7 +167,9 @@ def test_names_that_are_too_long(name, folder, capsys):
     assert tree(folder) == {"t.csv"}
 
 
-@pytest.mark.parametrize("noun", [n for n in NAMES if not n.isprintable() or len(n) > 40] + [""], ids=lambda n: ascii(n[:20]))
+@pytest.mark.parametrize(
+    "noun", [n for n in NAMES if not n.isprintable() or len(n) > 40] + [""], ids=lambda n: ascii(n[:20])
+)
 def test_a_noun_that_hides_something_is_refused(noun, folder, capsys):
     write(Path("t.csv"), rows_of(24))
     (line,) = refusal(capsys, main(["measure", "--scores", "t.csv", "--noun", noun]))
@@ -184,7 +198,7 @@ def test_names_in_an_audit_file(place, folder, capsys):
 
 
 def test_a_recipe_with_names_that_are_allowed(folder, capsys):
-    names = joined(name for name in SHORT if name.isprintable())
+    names = joined(name for name in SHORT if name.isprintable())[:2]
     audit = {
         "name": "evil",
         "stage": [{"name": "CON", "data": "<b>&{{7*7}}.csv", "model": "linear", "epochs": 1}],
@@ -195,7 +209,10 @@ def test_a_recipe_with_names_that_are_allowed(folder, capsys):
     found = draft(audit, base=folder)
     assert found.problems == ()
     rng = np.random.default_rng(0)
-    rows = [{"a": round(float(rng.normal()), 3), names[0]: TEXTS[i % 5], "label": TEXTS[5 + i % 2], "group": names[i % 3]} for i in range(120)]
+    rows = [
+        {"a": round(float(rng.normal()), 3), names[0]: TEXTS[i % 5], "label": TEXTS[5 + i % 2], "group": names[i % 2]}
+        for i in range(120)
+    ]
     write(Path("<b>&{{7*7}}.csv"), rows)
     before = tree(folder)
     place = folder / "<img src=x> {{7*7}}"
@@ -245,7 +262,7 @@ def test_a_brought_model_whose_every_name_is_hostile(folder, capsys, monkeypatch
     before = tree(folder)
     result = dosimeter.audit(
         evil_model, members=members, nonmembers=nonmembers, fit=evil_fit, shadows=4, out=place, workers=1,
-        attacks=[{"name": "loss", "id": name} for name in joined(name for name in SHORT if name.isprintable())],
+        attacks=[{"name": "loss", "id": name} for name in joined(name for name in SHORT if name.isprintable())[:2]],
     )  # fmt: skip
     assert {Path(one).parts[0] for one in tree(folder) - before} == {place.name, ".store"}
     lines_are_plain(str(result))
@@ -266,7 +283,9 @@ def test_arguments_of_the_one_call(argument, folder):
             continue
         with pytest.raises(AuditError) as caught:
             dosimeter.audit(evil_model, **{**parts, **change}, out=folder / "out", workers=1)
-        assert all(line.isprintable() and 10 < len(line) < 2000 for line in caught.value.problems), ascii(str(caught.value))
+        assert all(line.isprintable() and 10 < len(line) < 2000 for line in caught.value.problems), ascii(
+            str(caught.value)
+        )
     assert tree(folder) == set()
 
 
@@ -296,7 +315,9 @@ def test_a_hostile_result_is_text_in_every_output(folder, capsys):
     run = Path("run")
     run.mkdir()
     (run / "result.json").write_text(json.dumps(evil_result()))
-    (run / "provenance.json").write_text(json.dumps({name: {name: name} for name in NAMES} | {"definitions": {n: n for n in NAMES}}))
+    (run / "provenance.json").write_text(
+        json.dumps({name: {name: name} for name in NAMES} | {"definitions": {n: n for n in NAMES}})
+    )
     assert main(["report", "run"]) == 0
     page = outputs_are_sound(run, capsys, policy(folder / "p.toml", *LIMITS))
     assert all(name in page.text for name in SHORT if name.isprintable())

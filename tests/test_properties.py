@@ -1,8 +1,8 @@
 """What must hold for any input: audit files, policies and tables of scores are taken or refused, never anything else.
 
 Generated cases of the default suite: 300 of audit files in test_config.py, 720 of tables in test_scores_table.py, 300 of
-limits in test_policy.py, and here 250 + 250 of audit files, 350 + 100 of policies, 150 of tables from file to result and
-120 of properties of its numbers: 2,540. All are drawn by a fixed seed, so that a failure is the same everywhere.
+limits in test_policy.py, and here 250 + 250 of audit files, 350 + 100 of policies, 100 of tables from file to result and
+85 of properties of its numbers: 2,455. All are drawn by a fixed seed, so that a failure is the same everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import csv
 import json
 import shutil
 import tomllib
-from pathlib import Path
 
 import nasty
 import numpy as np
@@ -141,6 +140,18 @@ def test_any_change_of_a_recipe_is_taken_or_told(data, tmp_path):
     assert (found.audit is None) == bool(found.problems)
 
 
+@pytest.mark.parametrize("key", ["stride", "string", "tuple[", "literal[", "dict[x", "function-", "constrained-str"])
+def test_unknown_keys_that_look_like_types_are_told(key, tmp_path):
+    for table in ("threat", "report", "data_options"):
+        audit = tomllib.loads(RECIPE)
+        place = audit["stage"][0].setdefault(table, {}) if table == "data_options" else audit[table]
+        place[key] = [1]
+        (line,) = draft(audit, base=tmp_path).problems
+        assert f"{table}.{key}: unknown key" in line
+    (line,) = draft(tomllib.loads(RECIPE) | {"threat": {"stratify": "yes"}}, base=tmp_path).problems
+    assert line.startswith("threat.stratify: must be true or false, got 'yes'")
+
+
 @settings(MANY, max_examples=250)
 @given(data=st.data())
 def test_any_change_of_a_target_is_taken_or_told(data, tmp_path):
@@ -219,7 +230,9 @@ def tables(draw, n=(8, 50)):
     return stated(rows) if "split" in has else rows
 
 
-CELLS = st.sampled_from([None, "", "nan", "inf", "-inf", "1e999", "-0", "1", "0", "yes", "2", "x", "calibration", *NAMES])
+CELLS = st.sampled_from(
+    [None, "", "nan", "inf", "-inf", "1e999", "-0", "1", "0", "yes", "2", "x", "calibration", *NAMES]
+)
 
 
 @pytest.fixture
@@ -230,12 +243,18 @@ def dry(monkeypatch, quick):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Leave out the plots and the versions, which cost more than all numbers; tests of the report have them."""
+    """Leave out plots, versions and the wait for the disk, which cost more than all numbers; other tests have them."""
+
+    def write_text(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    monkeypatch.setattr(pipeline, "write_text", write_text)
     monkeypatch.setattr(pipeline, "report", lambda folder: folder / "report.html")
     monkeypatch.setattr(pipeline, "provenance", lambda **_: {})
 
 
-@settings(MANY, max_examples=150)
+@settings(MANY, max_examples=100)
 @given(rows=tables(), data=st.data())
 def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
     for _ in range(data.draw(st.integers(0, 2))):
@@ -263,7 +282,8 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
 def numbers(tmp_path, rows, *, seed=0):
     """The estimates of a table, and its gates; nothing is written but the table."""
     content = pipeline.measure_scores(write(tmp_path / "t.csv", rows), tmp_path / "out", seed=seed)
-    return content["estimates"], {gate["id"]: gate["status"] for gate in content["gates"]}
+    # I5 says how the table was read, such as columns that were not
+    return content["estimates"], {gate["id"]: gate["status"] for gate in content["gates"] if gate["id"] != "I5"}
 
 
 def rounded(estimates, **change):
@@ -311,8 +331,8 @@ SAME = {
 }  # fmt: skip
 
 
-@settings(MANY, max_examples=70)
-@given(rows=tables((16, 44)), how=st.sampled_from(list(SAME)), seed=st.integers(0, 99))
+@settings(MANY, max_examples=60)
+@given(rows=tables((16, 36)), how=st.sampled_from(list(SAME)), seed=st.integers(0, 99))
 def test_what_must_not_change_a_number_does_not(rows, how, seed, tmp_path, dry):
     change, needs_split = SAME[how]
     if needs_split:
@@ -324,12 +344,14 @@ def test_what_must_not_change_a_number_does_not(rows, how, seed, tmp_path, dry):
     except AuditError:
         return
     after = numbers(tmp_path, change(rows, np.random.default_rng(seed)), seed=seed)
-    by_attack = [sorted(rounded(one), key=lambda row: (row["attack"], row["group"] or "")) for one in (before[0], after[0])]
+    by_attack = [
+        sorted(rounded(one), key=lambda row: (row["attack"], row["group"] or "")) for one in (before[0], after[0])
+    ]
     assert by_attack[0] == by_attack[1]
     assert before[1] == after[1]
 
 
-@settings(MANY, max_examples=20)
+@settings(MANY, max_examples=10)
 @given(rows=tables((40, 50)), seed=st.integers(0, 99))
 def test_an_attack_under_another_name_gets_the_same_numbers(rows, seed, tmp_path, dry):
     rows = [{k: v for k, v in row.items() if k != "attack"} for row in rows if row.get("attack", "a") == "a"]
@@ -341,7 +363,7 @@ def test_an_attack_under_another_name_gets_the_same_numbers(rows, seed, tmp_path
         assert rounded(own, attack="score") == rounded([row for row in alone if row["group"] is None])
 
 
-@settings(MANY, max_examples=30)
+@settings(MANY, max_examples=15)
 @given(rows=tables((40, 50)))
 def test_members_and_nonmembers_exchanged(rows, tmp_path, dry):
     rows = stated(rows)

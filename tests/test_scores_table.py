@@ -443,7 +443,7 @@ REFUSED = {
     "SM\n1,1\n2,\n": r"column 'is_member' must be 0 or 1, got an empty cell in row 1",
     "SM\n1,1\n2,2\n": r"must be 0 or 1, got '2' in row 1: write 0/1, true/false, yes/no or member/nonmember",
     "SM\n1,1\n2,1\n": r"the rows must have members and non-members, got 2 members and 0 non-members",
-    "SM\n1,1\n2,0\n": r"the 0 records drawn to set thresholds must have members and non-members",
+    "SM\n1,1\n2,0\n": r"needs at least 2 members when half of the records set thresholds, got 1",
     "SM,attack\n1,1,a\n2,0,\n": r"column 'attack' must be filled in, got an empty cell in row 1",
     "SM,attack\n1,1,a\x07\n2,0,a\n": r"column 'attack' must be printable text, got 'a\\x07' in row 0",
     "SM,group\n1,1,a\u202eb\n2,0,a\n": r"column 'group' must be printable text, got 'a\\u202eb' in row 0",
@@ -526,5 +526,5 @@ def test_very_many_targets_take_no_loop_over_rows(tmp_path):
     columns = {"score": at / 1.0, "is_member": at % 2, "target": at // 2 % n, "id": at % 2}
     columns["attack"] = np.repeat(["a", "b"], 2 * n)
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="the 0 records drawn to set thresholds must have members and non-members"):
+    with pytest.raises(DataError, match="needs at least 2 members when half of the records set thresholds, got 1"):
         read_scores(tmp_path / "t.parquet", seed=0)

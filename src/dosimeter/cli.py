@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import shlex
@@ -337,10 +338,16 @@ def _plain(text: object) -> str:
     return one_line(visible(str(text)), limit=2000)
 
 
+@functools.cache
+def _parser() -> Any:
+    """The verbs as one command, put together once in a process."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0 good, 1 limits not kept, 2 user error, 3 our error, 130 interrupted."""
     try:
-        outcome = app(args=arguments, prog_name="dosimeter", standalone_mode=False)
+        outcome = _parser()(args=arguments, prog_name="dosimeter", standalone_mode=False)
         return _interrupted() if outcome == 130 else outcome if isinstance(outcome, int) else 0
     except AuditError as error:
         return _refused(error.problems)

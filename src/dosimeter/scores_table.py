@@ -183,8 +183,8 @@ def _halved(table: ScoresTable, columns: Columns, seed: int) -> ScoresTable:
         few = len(np.unique(truth.record[bits.any(0)]))
         if few < 2:
             raise DataError(
-                f"{columns.place}: needs at least 2 {word} when half of the records set thresholds, got {few}: give more "
-                "records, or say in a column `split` which calibrate"
+                f"{columns.place}: needs at least 2 {word} when half of the records set thresholds, got {few}: give "
+                "more records, or say in a column `split` which calibrate"
             )
     sets, keeps = halve(truth.record, truth.is_member, generator(seed, "scores split"))
     for part, what in ((sets, "records drawn to set thresholds"), (keeps, "records left to be measured")):

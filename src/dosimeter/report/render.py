@@ -165,7 +165,11 @@ def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tup
     for row in result["null_audit"]:
         measure = view.Measure("not measured", ok=False)
         if row["auc"] is not None:
-            ends = "" if None in (row["low"], row["high"]) else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
+            ends = (
+                ""
+                if None in (row["low"], row["high"])
+                else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
+            )
             measure = view.Measure(words.decimal(row["auc"]), ends)
         rows.append(
             (names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"])

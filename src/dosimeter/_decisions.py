@@ -110,7 +110,8 @@ def _what_decides(row: Row, bound: float, *, upper: bool) -> str:
         place = f"lies {shown} the limit" if room < 0 else "lies on the limit"
         worse = "excess" if upper else "shortfall"
         return f"the estimate itself {place}: more data would more likely prove the {worse} than the limit"
-    times = ((high - value if upper else value - low) / room) ** 2
+    ratio = (high - value if upper else value - low) / room
+    times = ratio * ratio  # a power of so large a float would raise
     if times > HOPELESS:
         return "the estimate lies so near the limit that more data may never decide it"
     records, targets = (math.ceil(times * n - SLACK) for n in (row.n, row.n_targets))

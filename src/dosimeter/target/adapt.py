@@ -210,7 +210,8 @@ def _ask(way: Way, inputs: Array | Tensor, classes: int, batch_size: int, name: 
                 rows = np.minimum(np.arange(size), real - 1)
                 batch = batch[torch.from_numpy(rows)] if isinstance(batch, Tensor) else batch[rows]
             try:
-                answer = way.ask(batch)
+                # a copy, since a model may change its inputs in place
+                answer = way.ask(batch.clone() if isinstance(batch, Tensor) else batch.copy())
                 picked = pick(answer, rows=len(batch), columns=classes, place=name)
                 tables.append(as_table(picked, rows=len(batch), classes=classes, place=name)[:real])
             except AuditError as error:

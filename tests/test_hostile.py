@@ -165,6 +165,7 @@ def test_names_that_are_too_long(name, folder, capsys):
         ["measure", "--scores", "t.csv", "--noun", name],
     ):  # fmt: skip
         refusal(capsys, main(arguments))
+    assert not accepted(Path(name))
     assert tree(folder) == {"t.csv"}
 
 

@@ -109,8 +109,10 @@ def read_columns(path: Path) -> Columns:
     place, kind = shown(path), path.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise DataError(f"{place}: a table of scores must end in .csv or .parquet, got {quoted(kind)}: convert it")
-    if not path.is_file():
-        state = "a folder" if path.is_dir() else "none"
+    with told(place, "check the path"):  # a name may be too long for the system
+        there, folder = path.is_file(), path.is_dir()
+    if not there:
+        state = "a folder" if folder else "none"
         raise DataError(f"{place}: must be a file, got {state}: check the path")
     header = _csv_header(path, place) if kind == ".csv" else _parquet_header(path, place)
     known = _known(header, place)

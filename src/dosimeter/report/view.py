@@ -259,15 +259,10 @@ class AttackTable:
     note: str
 
 
-def _letters(text: str) -> str:
-    """Letters and digits alone, in lower case."""
-    return "".join(one for one in text.casefold() if one.isalnum())
-
-
 def _settings(attack: Row) -> str:
     """The settings of an attack that are set and not already in its name."""
     items = sorted(attack["settings"].items())
-    if _letters(attack["id"]) != _letters(f"{attack['name']}{attack['mode'] or ''}"):
+    if words.letters(attack["id"]) != words.letters(f"{attack['name']}{attack['mode'] or ''}"):
         items.insert(0, ("id", attack["id"]))  # two rows of one attack differ by it alone
     return ", ".join(f"{k} {words.setting(v)}" for k, v in items if v is not None and k != "mode")
 

@@ -221,3 +221,12 @@ def tried(door: str, shadows: int | None) -> str:
     if door == "scores":
         return "the scores of this table"
     return count(shadows, "shadow model") if shadows else "no shadow model"
+
+
+def letters(text: str) -> str:
+    """Letters and digits alone, in lower case, so that names in different spellings compare.
+
+    >>> letters("LiRA online") == letters("lira-online")
+    True
+    """
+    return "".join(one for one in text.casefold() if one.isalnum())

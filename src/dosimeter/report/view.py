@@ -260,10 +260,9 @@ class AttackTable:
 
 
 def _settings(attack: Row) -> str:
-    """The settings of an attack that are set and not already in its name."""
-    items = sorted(attack["settings"].items())
-    if words.letters(attack["id"]) != words.letters(f"{attack['name']}{attack['mode'] or ''}"):
-        items.insert(0, ("id", attack["id"]))  # two rows of one attack differ by it alone
+    """The settings of an attack that are set and not already in its name; its id first, if that says more."""
+    usual = words.letters(f"{attack['name']}{attack['mode'] or ''}")
+    items = [("id", attack["id"])] * (words.letters(attack["id"]) != usual) + sorted(attack["settings"].items())
     return ", ".join(f"{k} {words.setting(v)}" for k, v in items if v is not None and k != "mode")
 
 

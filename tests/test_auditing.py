@@ -183,6 +183,8 @@ WRONG = [
     ({"members": (INPUTS[:0], LABELS[:0])}, DataError, "needs at least one record"),
     ({"members": (INPUTS[:1], LABELS[:1])}, DataError, "members: must have at least 2 records, got 1"),
     ({"nonmembers": (INPUTS[300:600, :5], LABELS[300:600])}, DataError, "nonmembers"),
+    ({"members": (INPUTS[:300], np.eye(5)[LABELS[:300]])}, DataError, r"members: labels must have shape \(n,\), got"),
+    ({"members": (INPUTS[:300], LABELS[:300] + 0.5)}, DataError, "members: labels"),
     ({"model": 3}, ConfigError, "must be a torch.nn.Module"),
     ({"model": nn.Linear(20, 3)}, TrainingError, "5"),
     ({"device": "tpu"}, ConfigError, "--device"),

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dosimeter.errors import TrainingError
-from dosimeter.target.outputs import check_labels, log_values, meaning, pick
+from dosimeter.target.outputs import log_values, meaning, pick
 
 LOGITS = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
 PROBS = torch.softmax(LOGITS, 1)
@@ -159,18 +159,6 @@ def test_numbers_that_are_neither(case):
 def test_what_the_user_says_of_numbers_in_0_to_1_counts():
     assert read(torch.full((2, 3), 0.9), "logits")[1] == "logits"
     assert meaning(PROBS.double(), "logits", "model") == "logits"
-
-
-def test_labels():
-    check_labels([0, 1, 2], 3)
-    for labels, message in (
-        (np.zeros((4, 3)), "one-hot"),
-        (np.array([0.5, 1.0]), "regression"),
-        ([0, 3], r"must be in 0..2, got 3"),
-        ([-1, 0], "got -1"),
-    ):
-        with pytest.raises(TrainingError, match=message):
-            check_labels(labels, 3)
 
 
 def test_any_columns_fit_where_classes_are_not_known():

@@ -302,30 +302,3 @@ def _are_logs(table: Tensor) -> bool:
     """Whether rows are logarithms of probabilities."""
     sums = table.exp().sum(1)
     return table.shape[1] > 1 and bool((table < 1e-6).all()) and bool(((sums - 1).abs() <= SUM_TOLERANCE).all())
-
-
-def check_labels(labels: object, classes: int, place: str = "labels") -> None:
-    """Refuse labels that are no class numbers, one for each record.
-
-    Args:
-        labels: array, tensor or list.
-        classes: number of classes.
-        place: how messages begin.
-
-    Raises:
-        TrainingError: two axes (several labels), fractions (regression), or numbers outside 0 to classes - 1.
-    """
-    array = np.asarray(labels)
-    if array.ndim != 1:
-        raise TrainingError(
-            f"{place}: must have one class number for each record, got shape {array.shape} (several labels per record, "
-            "or one-hot?): give class numbers, for one-hot labels.argmax(1)"
-        )
-    if array.dtype.kind not in "iub":
-        raise TrainingError(
-            f"{place}: must be class numbers, got {array.dtype} (regression?): only classifiers are measured; for "
-            "whole numbers use .astype(int)"
-        )
-    if len(array) and not (array.min() >= 0 and array.max() < classes):
-        wrong = array.min() if array.min() < 0 else array.max()
-        raise TrainingError(f"{place}: must be in 0..{classes - 1}, got {wrong}: number the classes from 0")

@@ -22,12 +22,14 @@ from sklearn.datasets import load_digits
 from dosimeter.attacks import Influence, LiRA, Loss
 from dosimeter.attacks.membership.cavity import closed_form
 from dosimeter.config import parse
-from dosimeter.fleet import ensure, load_features, membership_matrix
+from dosimeter.design import membership_matrix
+from dosimeter.fleet import ensure, load_features
 from dosimeter.games import FrozenHead, MembershipGame
-from dosimeter.observe import logit_confidence
+from dosimeter.head_training import train_heads
 from dosimeter.preparation import prepare, save_data
 from dosimeter.runners import make_runner
-from dosimeter.training import Hyperparameters, train_heads
+from dosimeter.signals import logit_confidence
+from dosimeter.training import Hyperparameters
 
 TARGETS, SHADOWS, PACK = 16, (16, 64, 256), 64
 RNG = np.random.default_rng(0)  # none of the three attacks draws

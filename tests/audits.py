@@ -9,10 +9,10 @@ import numpy as np
 
 from dosimeter.calibration import Calibration
 from dosimeter.config import AttackRow, Audit, default_attacks, parse
+from dosimeter.design import Design, membership_matrix
 from dosimeter.engagement import engage
-from dosimeter.fleet import membership_matrix
 from dosimeter.games import Access
-from dosimeter.observe import Design, Observations
+from dosimeter.observe import Observations
 from dosimeter.results import Material
 from dosimeter.validity import saturation
 

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dosimeter.design import membership_matrix, split_records
 from dosimeter.errors import ConfigError
-from dosimeter.fleet import apply_view, membership_matrix, split_records
+from dosimeter.fleet import apply_view
 
 
 @given(half=st.integers(1, 40), pairs=st.integers(1, 12), seed=st.integers(0, 99))

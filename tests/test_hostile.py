@@ -16,11 +16,11 @@ from report import example
 
 import dosimeter
 from dosimeter import pipeline
+from dosimeter.audit_data import load_audit
 from dosimeter.cli import main
 from dosimeter.config import draft
 from dosimeter.errors import AuditError, ConfigError
 from dosimeter.policy import check, parse_policy
-from dosimeter.preparation import load_audit
 from dosimeter.scores_table import read_scores
 
 TEXTS = [name for name in NAMES if "\x00" not in name and "\ud800" not in name and len(name) < 80]

@@ -9,7 +9,7 @@ from audits import gaussian
 from scipy.special import logsumexp
 
 from dosimeter.games import Access
-from dosimeter.observe import (
+from dosimeter.signals import (
     LEAST,
     SATURATED,
     SIGNALS,

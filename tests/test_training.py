@@ -9,8 +9,9 @@ from torch import nn
 
 from dosimeter._seeds import generator, seed_for
 from dosimeter.errors import TrainingError
+from dosimeter.head_training import VARIANCE_FLOOR, train_heads
 from dosimeter.models import convnet, mlp
-from dosimeter.training import SHIFT, VARIANCE_FLOOR, Hyperparameters, augment, seeded, train, train_heads
+from dosimeter.training import SHIFT, Hyperparameters, augment, seeded, train
 
 CPU = torch.device("cpu")
 N, D, C, M, K = 60, 12, 4, 5, 30

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from dosimeter.blind import Blind, blind_scores
 from dosimeter.brought import PreparedTarget
-from dosimeter.fleet import membership_matrix
+from dosimeter.design import membership_matrix
 from dosimeter.games import Array
 from dosimeter.observe import Observations
 from dosimeter.validity import Gate, saturation, unlike_target

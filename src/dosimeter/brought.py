@@ -18,11 +18,13 @@ from dosimeter._seeds import seed_for
 from dosimeter.chain import module_hash, own_code, rows_hash, torch_version
 from dosimeter.config import AttackRow, Report, Threat
 from dosimeter.data import Dataset
+from dosimeter.design import Design, membership_matrix
 from dosimeter.errors import AuditError, ConfigError, TrainingError
-from dosimeter.fleet import apply_view, membership_matrix
+from dosimeter.fleet import apply_view
 from dosimeter.games import Access, Array
 from dosimeter.models import as_float
-from dosimeter.observe import SIGNALS, Design, Observations, readable, signals_of
+from dosimeter.observe import Observations
+from dosimeter.signals import SIGNALS, readable, signals_of
 from dosimeter.store import Store, key_of
 from dosimeter.target.adapt import Adapted, adapt
 from dosimeter.target.estimators import is_estimator
@@ -221,7 +223,10 @@ class ShadowJob:
             "threads": 1,
             "torch": torch_version(),
             "code": own_code(
-                "observe", "brought", *(f"target/{name}" for name in ("adapt", "estimators", "networks", "outputs"))
+                "observe",
+                "signals",
+                "brought",
+                *(f"target/{name}" for name in ("adapt", "estimators", "networks", "outputs")),
             ),
         }
 

@@ -130,7 +130,7 @@ def plan(
     import dataclasses
 
     from dosimeter import pipeline
-    from dosimeter.preparation import load_audit
+    from dosimeter.audit_data import load_audit
     from dosimeter.run_folder import check_folder
 
     with _own_output():
@@ -160,8 +160,8 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Train, observe, attack, measure, and write the report. Run it again to continue after an interruption."""
+    from dosimeter.audit_data import load_audit
     from dosimeter.housekeeping import parse_size
-    from dosimeter.preparation import load_audit
 
     with _own_output():
         settings = load_audit(audit)

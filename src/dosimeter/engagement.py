@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float
 from dosimeter._resolve import describe
 from dosimeter._seeds import generator
 from dosimeter.config import AttackRow
+from dosimeter.design import Design
 from dosimeter.errors import AuditError
 from dosimeter.games import Array, FrozenHead, MembershipGame, Scores
-from dosimeter.observe import Design, Observations
+from dosimeter.observe import Observations
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The fleet: who is trained on what, and the jobs that train it in packs, each cached by what made it."""
+"""The fleet: the jobs that train it in packs, each cached by what made it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from dosimeter._fit import Records, user_fit
 from dosimeter._resolve import describe
-from dosimeter._seeds import generator, seed_for
+from dosimeter._seeds import seed_for
 from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash, torch_version
-from dosimeter.errors import AuditError, ConfigError, StoreError, TrainingError
+from dosimeter.errors import AuditError, StoreError, TrainingError
+from dosimeter.head_training import train_heads
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
-from dosimeter.training import move, train, train_heads
+from dosimeter.training import move, train
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEADS_PER_PACK = 64
@@ -110,86 +110,6 @@ def ensure(jobs: Sequence[Job], runner: Runner, advance: Callable[[int, int], No
     if todo:
         runner.run(perform, todo, one_more)
     return len(todo)
-
-
-@dataclass(frozen=True)
-class Split:
-    """How the records of the stage at risk are divided; all indices are rows of its data set.
-
-    Attributes:
-        pool: records of which each model trains on one half `[p]`.
-        candidates: the pool's records that are judged, as positions in `pool` `[n]`.
-        population: records outside every model `[z]`.
-    """
-
-    pool: Int[Array, " p"]
-    candidates: Int[Array, " n"]
-    population: Int[Array, " z"]
-
-
-def split_records(
-    labels: Int[Array, " r"], *, population: int, candidates: int | None, stratify: bool, seed: int
-) -> Split:
-    """Draw the population and the candidates, disjoint, by seed.
-
-    Args:
-        labels: classes of all records.
-        population: how many records stay outside every model.
-        candidates: how many of the others are judged; None for all.
-        stratify: draw the population equally from every class.
-        seed: of the audit.
-
-    Raises:
-        ConfigError: more records are asked for than there are.
-    """
-    n = len(labels)
-    if population + (candidates or 2) > n:
-        raise ConfigError(
-            f"threat: population + candidates must be at most {n}, the records of the stage at risk, got "
-            f"{population} + {candidates or 2}: lower one"
-        )
-    rng = generator(seed, "population")
-    order = rng.permutation(n)
-    if stratify and population:
-        classes = np.unique(labels)
-        each, rest = divmod(population, len(classes))
-        by_class = [order[labels[order] == c] for c in classes]
-        if rest or min(map(len, by_class)) < each:
-            raise ConfigError(
-                f"threat.population: with stratify it must be a multiple of {len(classes)} classes and at most "
-                f"{min(map(len, by_class))} a class, got {population}: use {max(each, 1) * len(classes)} or "
-                f"stratify = false"
-            )
-        outside = np.concatenate([rows[:each] for rows in by_class])
-    else:
-        outside = order[:population]
-    pool = np.setdiff1d(np.arange(n), outside)
-    if len(pool) % 2:
-        outside, pool = np.append(outside, pool[-1]), pool[:-1]
-    judged = np.arange(len(pool))
-    if candidates is not None and candidates < len(pool):
-        judged = np.sort(generator(seed, "candidates").choice(len(pool), candidates, replace=False))
-    return Split(pool, judged, np.sort(outside))
-
-
-def membership_matrix(pool: int, models: int, seed: int, purpose: str = "membership") -> Bool[Array, "m p"]:
-    """Which model trains on which record of the pool: complementary pairs of rows, each with exactly half of the pool.
-
-    Args:
-        pool: number of records, even.
-        models: number of models, even.
-        seed: of the audit.
-        purpose: another word gives an independent matrix (the null audit needs one).
-
-    >>> matrix = membership_matrix(6, 4, seed=0)
-    >>> matrix.sum(1).tolist(), bool((matrix[0] ^ matrix[1]).all())
-    ([3, 3, 3, 3], True)
-    """
-    matrix = np.zeros((models, pool), bool)
-    for pair in range(models // 2):
-        matrix[2 * pair, generator(seed, purpose, pair).permutation(pool)[: pool // 2]] = True
-        matrix[2 * pair + 1] = ~matrix[2 * pair]
-    return matrix
 
 
 @dataclass(frozen=True)
@@ -319,7 +239,7 @@ class PackJob:
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
-            "code": own_code("models", "transfer", "training", "chain", "fleet", "target/heads"),
+            "code": own_code("models", "transfer", "training", "head_training", "chain", "fleet", "target/heads"),
         }
 
     @cached_property

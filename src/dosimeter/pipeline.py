@@ -22,13 +22,14 @@ from dosimeter._summary import recipe_summary, scores_summary, target_summary
 from dosimeter.brought import Brought
 from dosimeter.config import AttackRow, Audit, Report, TargetAudit, arguments
 from dosimeter.data import Dataset
+from dosimeter.design import Design, membership_matrix
 from dosimeter.engagement import engage
 from dosimeter.errors import StoreError
-from dosimeter.fleet import Job, ensure, membership_matrix
+from dosimeter.fleet import Job, ensure
 from dosimeter.frozen import frozen_head
 from dosimeter.games import Array, FrozenHead
 from dosimeter.housekeeping import lease, make_room
-from dosimeter.observe import Design, Observations, gather
+from dosimeter.observe import Observations, gather
 from dosimeter.planning import Plan, make_plan
 from dosimeter.planning_target import plan_target
 from dosimeter.preparation import Prepared, data_key, prepare, save_data

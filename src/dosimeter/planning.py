@@ -17,13 +17,14 @@ from torch import Tensor
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow
 from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
+from dosimeter.head_training import train_heads
 from dosimeter.models import as_float
 from dosimeter.observe import ObserveJob
 from dosimeter.preparation import Prepared
 from dosimeter.refusals import offer, refusal
 from dosimeter.runners import one_thread, workers_for
 from dosimeter.store import Store
-from dosimeter.training import train, train_heads
+from dosimeter.training import train
 
 PROBE_STEPS = 6
 LOADING = time.process_time()

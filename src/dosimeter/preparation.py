@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dosimeter import data as doors
 from dosimeter._impossible import is_file
-from dosimeter._resolve import import_from, quoted
+from dosimeter._resolve import import_from
 from dosimeter._seeds import seed_for
+from dosimeter.audit_data import read_data
 from dosimeter.chain import Link, chain_key
-from dosimeter.config import Audit, Stage, TargetAudit, draft, read
-from dosimeter.data import Dataset, Options
-from dosimeter.errors import AuditError, ConfigError, DataError
-from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, Split, feature_jobs, membership_matrix, split_records
+from dosimeter.config import Audit, Stage
+from dosimeter.data import Dataset
+from dosimeter.design import Design, Split, membership_matrix, split_records
+from dosimeter.errors import ConfigError
+from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, feature_jobs
 from dosimeter.games import ThreatModel
-from dosimeter.observe import Design, ObserveJob, readable
+from dosimeter.observe import ObserveJob
 from dosimeter.preflight import Together, check_device, check_sources, try_models
 from dosimeter.runners import one_thread
+from dosimeter.signals import readable
 from dosimeter.store import Store, key_of
 
 
@@ -118,27 +120,6 @@ def save_data(dataset: Dataset, store: Store) -> None:
         store.save(key, tensors, {"kind": "data", "fingerprint": dataset.fingerprint})
 
 
-def load_audit(path: Path) -> Audit | TargetAudit:
-    """Read an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
-
-    Raises:
-        AuditError: every problem found, one line each.
-    """
-    base = path.resolve().parent
-    found = draft(read(path), base=base, name=path.stem)
-    if found.audit is not None:
-        return found.audit
-    problems = list(found.problems)
-    for index, stage in enumerate(found.stages):
-        told = tuple(f"stage[{index}].{key}" for key in ("data", "rows", "test", "test_rows"))
-        if stage is not None and not any(problem.startswith(told) for problem in problems):
-            import_from(base)
-            for key, rows in (("data", stage.rows), ("test", stage.test_rows)):
-                options, place = stage.data_options.options, f"stage[{index}].{key}"
-                problems += _load(getattr(stage, key), rows, options, place, found.seed, base)[1]
-    raise ConfigError(*problems)
-
-
 def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     """Read the data, draw the split, build one model of each stage, and find all that is wrong.
 
@@ -154,7 +135,7 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     together = Together()
     with together:
         check_device(device)
-    data, test = _read(audit, together)
+    data, test = read_data(audit, together)
     known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
     links = _links(audit, data) if known else ()
     before = len(together.errors)
@@ -176,53 +157,6 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     assert at_risk is not None
     assert split is not None
     return Prepared(audit, Store(store), device, data, test, links, split, _design(audit, at_risk, split))
-
-
-def _load(
-    reference: str | None, rows: str | None, options: Options, key: str, seed: int, base: Path
-) -> tuple[Dataset | None, tuple[str, ...]]:
-    """One data set, or what is wrong with it."""
-    if reference is None:
-        return None, ()
-    try:
-        return doors.load(reference, rows=rows, seed=seed, base=base, options=options), ()
-    except AuditError as error:
-        return None, tuple(f"{key}: {line}" for line in error.problems)
-    except MemoryError:
-        return None, (f"{key}: {quoted(reference)} does not fit into memory: choose fewer `rows`",)
-
-
-def _read(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
-    """The data of all stages and the test data."""
-
-    def load(reference: str | None, rows: str | None, options: Options, key: str) -> Dataset | None:
-        found, problems = _load(reference, rows, options, key, audit.seed, audit.base)
-        if problems:
-            together.errors.append(DataError(*problems))
-        return found
-
-    data = tuple(
-        load(stage.data, stage.rows, stage.data_options.options, f"stage[{i}].data")
-        for i, stage in enumerate(audit.stages)
-    )
-    stage = audit.stages[audit.at_risk]
-    own, options = data[audit.at_risk], stage.data_options.options
-    if own is not None and own.categories:
-        options = options.like(own)  # so that text columns become the same features
-    test = load(stage.test, stage.test_rows, options, f"stage[{audit.at_risk}].test")
-    if (
-        test is not None
-        and own is not None
-        and (test.classes, test.inputs.shape[1:]) != (own.classes, own.inputs.shape[1:])
-    ):
-        together.errors.append(
-            DataError(
-                f"stage[{audit.at_risk}].test: must have the classes and the input shape of the stage's data, "
-                f"got {len(test.classes)} classes of shape {test.inputs.shape[1:]} instead of {len(own.classes)} of "
-                f"{own.inputs.shape[1:]}: use records of the same kind"
-            )
-        )
-    return data, test
 
 
 def _split(audit: Audit, dataset: Dataset) -> Split:

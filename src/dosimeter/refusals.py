@@ -10,8 +10,8 @@ from dosimeter.config import AttackRow
 from dosimeter.errors import AccessError
 from dosimeter.frozen import has_frozen_head
 from dosimeter.games import Access
-from dosimeter.observe import SIGNALS
 from dosimeter.preparation import Prepared
+from dosimeter.signals import SIGNALS
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The training loop for one model, and the batched program that trains the linear heads of a whole fleet at once.
+"""The training loop for one model.
 
 Data is a tensor, minibatches are index gathers, every model has its own initialisation and its own order of the data.
 """
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -25,8 +24,6 @@ SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Of Adam: decay of the gradient's mean and of its square's, and what keeps the division finite."""
-VARIANCE_FLOOR = 0.1
-"""Share of the mean feature variance that standardisation adds to every feature's variance."""
 
 
 @dataclass(frozen=True)
@@ -192,141 +189,14 @@ def train(
                 total += loss.detach() * len(rows)
             loss_mean = float(total) / n
             if not math.isfinite(loss_mean):
-                raise TrainingError(_diverged(loss_mean, epoch, seed, hp))
+                raise TrainingError(diverged(loss_mean, epoch, seed, hp))
     model.eval()
     return loss_mean
 
 
-def _diverged(loss: float, epoch: int, seed: int, hp: Hyperparameters) -> str:
+def diverged(loss: float, epoch: int, seed: int, hp: Hyperparameters) -> str:
     """The message for a loss that is not finite."""
     return (
         f"training loss must be finite, got {loss} in epoch {epoch + 1} of {hp.epochs} with seed {seed}: lower lr "
         f"({hp.lr}) or check the inputs' scale"
     )
-
-
-@dataclass(frozen=True)
-class Heads:
-    """Linear heads of several models over the same features.
-
-    Attributes:
-        weight: `[m c d]`.
-        bias: `[m c]`.
-        loss: mean loss of the last epoch `[m]`, nats.
-    """
-
-    weight: Float[Tensor, "m c d"]
-    bias: Float[Tensor, "m c"]
-    loss: Float[Tensor, " m"]
-
-
-def train_heads(
-    features: Float[Tensor, "n d"],
-    labels: Int[Tensor, " n"],
-    rows: Int[np.ndarray, "m k"],
-    hp: Hyperparameters,
-    *,
-    classes: int,
-    seeds: list[int],
-    device: torch.device,
-) -> Heads:
-    """Train the linear heads of `m` models as one batched program, each with its own rows, initialisation and order.
-
-    The gradient of softmax regression is written out, G = (p − y) / b and dW = Gᵀ X, so a step is two batched products
-    and one element-wise update whatever m is. Standardisation is folded into the products: with s = 1/σ the logits are
-    X (W∘s)ᵀ + b − W (μ∘s) and dW = s ∘ (Gᵀ X − (Σ G) μᵀ).
-
-    Args:
-        features: of all records.
-        labels: classes of all records.
-        rows: the training rows of each model.
-        hp: the recipe; `augment` and `precision` do not apply to heads.
-        classes: number of classes.
-        seeds: one per model.
-        device: where to train.
-
-    Returns:
-        Heads that take the *raw* features: standardisation is folded into them.
-
-    Raises:
-        TrainingError: a loss is not finite.
-    """
-    features, labels = features.to(device), labels.to(device)
-    (m, k), d = rows.shape, features.shape[1]
-    weight, bias = _initial_heads(seeds, classes, d, device)
-    moments = _moments(features, rows) if hp.standardise else None
-    optimizer = Optimizer([weight, bias], hp)
-    rngs = [generator(seed, "order") for seed in seeds]
-    batches = -(-k // hp.batch_size)
-    gathered = features.new_empty(m * min(hp.batch_size, k), d)
-    loss = torch.full((m,), math.nan, device=device)
-    for epoch in range(hp.epochs):
-        order = np.stack([own[rng.permutation(k)] for own, rng in zip(rows, rngs, strict=True)])
-        loss = torch.zeros(m, device=device)
-        for step, batch in enumerate(torch.split(torch.from_numpy(order).to(device), hp.batch_size, dim=1)):
-            flat = batch.reshape(-1)
-            x = torch.index_select(features, 0, flat, out=gathered[: len(flat)]).view(*batch.shape, d)
-            loss += _head_step(x, labels[batch], weight, bias, moments)
-            optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
-        loss /= k
-        if not bool(torch.isfinite(loss).all()):
-            worst = int(torch.nonzero(~torch.isfinite(loss))[0])
-            raise TrainingError(_diverged(float(loss[worst]), epoch, seeds[worst], hp))
-    if moments is not None:
-        mean, inverse = moments
-        weight = weight * inverse[:, None]
-        bias = bias - torch.bmm(weight, mean[:, :, None])[:, :, 0]
-    return Heads(weight.cpu(), bias.cpu(), loss.cpu())
-
-
-def _initial_heads(seeds: list[int], classes: int, d: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What `nn.Linear` draws, uniform within ±1/√d, from each model's own generator."""
-    bound = 1 / math.sqrt(d)
-    drawn = [
-        torch.rand(classes, d + 1, generator=torch.Generator().manual_seed(seed_for(seed, "initialisation")))
-        for seed in seeds
-    ]
-    both = (torch.stack(drawn) * 2 - 1) * bound
-    return both[:, :, :d].contiguous().to(device), both[:, :, d].contiguous().to(device)
-
-
-def _moments(features: Tensor, rows: Int[np.ndarray, "m k"]) -> tuple[Tensor, Tensor]:
-    """Mean and inverse deviation of the features over each model's own rows, both `[m d]`.
-
-    A tenth of the mean variance is added to each variance: a feature that is nearly constant in a small training set
-    would otherwise explode on new records.
-    """
-    means, inverses = [], []
-    for own in rows:
-        chosen = features[torch.from_numpy(own).to(features.device)].double()
-        variance = chosen.var(0, unbiased=False)
-        means.append(chosen.mean(0))
-        inverses.append(torch.rsqrt(variance + VARIANCE_FLOOR * variance.mean() + 1e-12))
-    return torch.stack(means).float(), torch.stack(inverses).float()
-
-
-def _head_step(
-    x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, moments: tuple[Tensor, Tensor] | None
-) -> Float[Tensor, " m"]:
-    """Set the gradients of one update and return each model's summed loss over its batch.
-
-    Logits are laid out `[m c b]`: the products then run along the rows of `x` `[m b d]`, and the softmax along its
-    outer axis, an order of magnitude faster for few classes.
-    """
-    scaled, offset = weight, bias
-    if moments is not None:
-        mean, inverse = moments
-        scaled = weight * inverse[:, None]
-        offset = torch.baddbmm(bias[:, :, None], scaled, mean[:, :, None], alpha=-1)[:, :, 0]
-    log_p = torch.log_softmax(torch.baddbmm(offset[:, :, None], scaled, x.transpose(1, 2)), 1)
-    at_label = y[:, None]
-    loss = -log_p.gather(1, at_label).sum((1, 2))
-    g = log_p.exp_()
-    g.scatter_add_(1, at_label, g.new_full((), -1.0).expand(at_label.shape))
-    g /= x.shape[1]
-    total = g.sum(2)
-    gradient = torch.bmm(g, x)
-    if moments is not None:
-        gradient.baddbmm_(total[:, :, None], mean[:, None], alpha=-1).mul_(inverse[:, None])
-    weight.grad, bias.grad = gradient, total
-    return loss

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from dosimeter.games import Access, Array, Scores, Truth
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import auc, certifiable_fpr, nonmembers_needed
-from dosimeter.observe import SATURATED
+from dosimeter.signals import SATURATED
 
 FALSE_ALARM = 0.01
 """Chance that N1 fails although nothing is wrong, over all attacks together (Bonferroni)."""

@@ -73,7 +73,7 @@ def observed(name, logits, labels):
     """One model's signal, as `observe` computes it `[n]`."""
     import torch
 
-    from dosimeter.observe import SIGNALS
+    from dosimeter.signals import SIGNALS
 
     return SIGNALS[name].compute(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
 

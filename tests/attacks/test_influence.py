@@ -7,10 +7,11 @@ from oracles import auc
 
 from dosimeter.attacks import ATTACKS, DEFAULT, Influence, Loss
 from dosimeter.attacks.membership import cavity
-from dosimeter.fleet import membership_matrix
+from dosimeter.design import membership_matrix
 from dosimeter.games import FrozenHead, MembershipGame
-from dosimeter.observe import logit_confidence
-from dosimeter.training import Hyperparameters, train_heads
+from dosimeter.head_training import train_heads
+from dosimeter.signals import logit_confidence
+from dosimeter.training import Hyperparameters
 
 
 def head_of(seed, *, p=40, d=10, c=3, updates=60, rate=0.05, standardise=False):

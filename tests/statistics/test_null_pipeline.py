@@ -14,9 +14,12 @@ import torch
 from audits import attacks, gaussian, material
 from scipy.stats import binomtest
 
-from dosimeter.observe import Design, Observations, logit_confidence, logit_confidence_t2
+from dosimeter.design import Design
+from dosimeter.head_training import train_heads
+from dosimeter.observe import Observations
 from dosimeter.results import result
-from dosimeter.training import Hyperparameters, train_heads
+from dosimeter.signals import logit_confidence, logit_confidence_t2
+from dosimeter.training import Hyperparameters
 
 
 def null_audits(

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dosimeter.errors import StoreError
-from dosimeter.report import adversary, plots, reading, view, words
+from dosimeter.report import adversary, measures, plots, reading, view, words
 
 PROVENANCE_LABELS: Mapping[str, str] = {
     "dosimeter": "dosimeter version",
@@ -79,7 +79,9 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     """
     table = view.attacks(result)
     names = {attack["id"]: view.full_name(attack) for attack in result["attacks"]}
-    main = view.find(result, result["verdict"]["attack"], "tpr", fpr=view.leading(result), threshold=view.CALIBRATED)
+    main = measures.find(
+        result, result["verdict"]["attack"], "tpr", fpr=measures.leading(result), threshold=measures.CALIBRATED
+    )
     context: dict[str, object] = {
         "result": result,
         "badge": view.badge(result),
@@ -90,19 +92,19 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
             for name, key in (("members recognised", "p_tpr"), ("AUC", "p_auc"))
             if result["verdict"][key] is not None
         ],
-        "by": words.THRESHOLDS[view.source(result)],
+        "by": words.THRESHOLDS[measures.source(result)],
         "stages": adversary.chain(result),
         "facts": adversary.facts(result),
         "attacks": table.rows,
         "attacks_note": table.note,
         "scale": words.percent(table.scale),
-        "fpr": words.percent(view.leading(result)),
+        "fpr": words.percent(measures.leading(result)),
         "attack_name": names.get(result["verdict"]["attack"], "no attack"),
-        "basis": view.basis(main) if main is not None else "",
+        "basis": measures.basis(main) if main is not None else "",
         "ladder": view.ladder(result),
         "groups": view.groups(result),
         "wagers": view.wagers(result),
-        "utility": [(words.SPLITS[row["split"]], row, view.rate(row)) for row in result["utility"]],
+        "utility": [(words.SPLITS[row["split"]], row, measures.rate(row)) for row in result["utility"]],
         "gates": sorted(result["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
         "null_audit": _null_audit(result, names),
         "glossary": [*adversary.GLOSSARY, *_methods(result)],
@@ -159,18 +161,18 @@ def _methods(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, view.Measure, str]]:
+def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, measures.Measure, str]]:
     """Attack, AUC at a made-up membership, status."""
     rows = []
     for row in result["null_audit"]:
-        measure = view.Measure("not measured", ok=False)
+        measure = measures.Measure("not measured", ok=False)
         if row["auc"] is not None:
             ends = (
                 ""
                 if None in (row["low"], row["high"])
                 else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
             )
-            measure = view.Measure(words.decimal(row["auc"]), ends)
+            measure = measures.Measure(words.decimal(row["auc"]), ends)
         rows.append(
             (names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"])
         )
@@ -188,7 +190,7 @@ def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, o
         roc = Markup(plots.roc(curves, smallest=smallest, control=control, title=title))
         for index, attack in enumerate(attacks):
             series = 0 if attack["control"] and index else index + 1
-            auc = view.auc(view.find(result, attack["id"], "auc"))
+            auc = measures.auc(measures.find(result, attack["id"], "auc"))
             legend.append((series, names[attack["id"]], f"AUC {auc.value}" if auc.ok else ""))
     bars = result["histograms"].get(main)
     histogram = Markup("")

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from dosimeter import validity, validity_blind, validity_runs
+from dosimeter import validity, validity_blind, validity_claims, validity_runs
 from dosimeter._material import Material, Measured
 from dosimeter.attacks import ATTACKS
-from dosimeter.config import FPRS
+from dosimeter.config import FPRS, PRIORS
 from dosimeter.games import Array
 from dosimeter.metrics.membership import Randomisation, leak_shown
 from dosimeter.validity import Gate, NullResult
@@ -71,6 +71,7 @@ def all_gates(
         *_on_the_headline(material, measured, found),
         *_on_all_attacks(material, measured),
     ]
+    gates += _on_claims(material, measured, found)
     classes = material.summary["data"].get("classes")
     if utility and classes:
         gates.append(validity_runs.learned(utility, int(classes)))
@@ -115,6 +116,23 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
             validity_runs.many_attacks(found.p_values, headline, shown=found.shown, rates=len(FPRS)),
         )
     return gates
+
+
+def _on_claims(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+    """P12, P13, P17, P18: what may be said of the numbers."""
+    headline, lead = found.headline, material.leading
+    gates = [validity_claims.kind_of_audit(str(material.summary["door"]), len(material.truth.is_member))]
+    if headline is None:
+        return gates
+    own, calibration = measured[headline], material.calibration
+    pair = None if lead is None else own.pairs[lead]
+    gates.append(validity_claims.no_proof(own.precisions[PRIORS[-1]], PRIORS[-1], drawn=material.drawn))
+    gates.append(validity_claims.beyond_the_average(own.auc, pair, lead, shown=found.shown))
+    blocks = zip(calibration.scores[headline], calibration.is_member, strict=True)
+    listed = validity_claims.discoveries(
+        material.scores[headline], [values[~bits] for values, bits in blocks], calibration.block
+    )
+    return [*gates, validity_claims.list_of_members(listed, material.truth, rng=material.rng("list of members"))]
 
 
 def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:

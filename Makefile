@@ -8,7 +8,7 @@ JUNIT_SCHEMA := $(BIN)/python -m pip download --quiet --no-deps --no-binary pyte
 	tar -xzf .venv/share/pytest-$(PYTEST).tar.gz -C .venv/share --strip-components=3 \
 	pytest-$(PYTEST)/testing/example_scripts/junit-10.xsd && rm .venv/share/pytest-$(PYTEST).tar.gz
 
-.PHONY: install data demo check test verify bench clean
+.PHONY: install data demo check test verify bench zoo clean
 
 .venv/.base: $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dosimeter needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -45,6 +45,9 @@ test: check  ## lint, types, doctests and the default tests
 
 verify: .venv/.dev .venv/.data  ## the slow checks; their figures go to benchmarks/results
 	$(BIN)/python benchmarks/verify.py
+
+zoo: .venv/.dev  ## audits of known truth; figures to benchmarks/results/zoo.json, table to docs/zoo.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/zoo.py
 
 bench: .venv/.dev  ## speed and memory as ratios in one run; JSON on standard output
 	$(BIN)/python benchmarks/bench.py

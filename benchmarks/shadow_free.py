@@ -7,11 +7,12 @@ are Student's over targets; the seconds of LiRA are those of training its shadow
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,10 +36,34 @@ TARGETS, SHADOWS, PACK = 16, (16, 64, 256), 64
 RNG = np.random.default_rng(0)  # none of the three attacks draws
 
 
+class Frozen(NamedTuple):
+    """Frozen features and the recipe of the heads on them.
+
+    Attributes:
+        features: of the pool, of which each head trains on one half `[p d]`.
+        labels: `[p]`.
+        recipe: equal for all heads.
+        outside: features of records outside every head `[z d]`.
+        outside_labels: `[z]`.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    recipe: Hyperparameters
+    outside: np.ndarray
+    outside_labels: np.ndarray
+
+    @property
+    def classes(self):
+        """Number of classes."""
+        return int(self.labels.max()) + 1
+
+
 def digits():
     """The table itself is the features."""
     x, y = load_digits(return_X_y=True)
-    return (x[:1796] / 16).astype(np.float32), y[:1796], Hyperparameters(epochs=30, lr=0.05, standardise=True)
+    x, recipe = (x / 16).astype(np.float32), Hyperparameters(epochs=30, lr=0.05, standardise=True)
+    return Frozen(x[:1796], y[:1796], recipe, x[1796:], y[1796:])
 
 
 def pictures(data, size, rows=None, population=40):
@@ -57,24 +82,33 @@ def pictures(data, size, rows=None, population=40):
         runner = make_runner(1, "cpu")
         ensure(prepared.jobs.features, runner, lambda done, total: None)
         runner.close()
-        pool = prepared.split.pool
-        features = load_features(prepared.store, prepared.jobs.features).numpy()[pool]
-    return features, prepared.at_risk.labels[pool], Hyperparameters(epochs=30, lr=0.005, standardise=True)
+        features = load_features(prepared.store, prepared.jobs.features).numpy()
+    labels, pool, outside = prepared.at_risk.labels, prepared.split.pool, prepared.split.population
+    recipe = Hyperparameters(epochs=30, lr=0.005, standardise=True)
+    return Frozen(features[pool], labels[pool], recipe, features[outside], labels[outside])
 
 
-def fleet(x, y, hp):
-    """Membership, confidences `[m n]`, and seconds per head."""
-    features, labels, models = torch.from_numpy(x), torch.from_numpy(y), TARGETS + max(SHADOWS)
-    member, phi, start = membership_matrix(len(y), models, 0), [], time.perf_counter()
+def train(frozen, models):
+    """Membership `[m n]`, weights and biases of all heads in float64, and seconds per head."""
+    features, labels = torch.from_numpy(frozen.features), torch.from_numpy(frozen.labels)
+    member, heads, start = membership_matrix(len(labels), models, 0), [], time.perf_counter()
     for first in range(0, models, PACK):
         rows = np.stack([np.flatnonzero(row) for row in member[first : first + PACK]])
-        heads = train_heads(
-            features, labels, rows, hp, classes=int(y.max()) + 1, seeds=list(range(first, first + len(rows))),
-            device=torch.device("cpu"),
+        pack = train_heads(
+            features, labels, rows, frozen.recipe, classes=frozen.classes, device=torch.device("cpu"),
+            seeds=list(range(first, first + len(rows))),
         )  # fmt: skip
-        for weight, bias in zip(heads.weight.double(), heads.bias.double(), strict=True):
-            phi.append(logit_confidence(features.double() @ weight.T + bias, labels).numpy())
-    return member, np.stack(phi), (time.perf_counter() - start) / models
+        heads += zip(pack.weight.double(), pack.bias.double(), strict=True)
+    return member, heads, (time.perf_counter() - start) / models
+
+
+def known(frozen):
+    """What an adversary knows who has the backbone and the recipe."""
+    hp, n = frozen.recipe, len(frozen.labels)
+    updates = hp.epochs * -(-(n // 2) // hp.batch_size)
+    rates = np.array([hp.lr_at(step, updates) for step in range(updates)])
+    recipe = (rates, hp.momentum, hp.weight_decay, hp.standardise)
+    return FrozenHead(frozen.features, frozen.labels, frozen.classes, np.arange(n), *recipe)
 
 
 def measured(scores, member):
@@ -88,34 +122,49 @@ def measured(scores, member):
     return {name: [round(np.mean(v), 4), round(width * np.std(v, ddof=1), 4)] for name, v in found.items()}
 
 
-def case(x, y, hp):
-    """All attacks on one set of features."""
-    y = np.asarray(y, dtype=np.int64)
-    member, phi, each = fleet(x, y, hp)
-    updates = hp.epochs * -(-(len(y) // 2) // hp.batch_size)
-    rates = np.array([hp.lr_at(step, updates) for step in range(updates)])
-    classes, n = int(y.max()) + 1, len(y)
-    head = FrozenHead(x, y, classes, np.arange(n), rates, hp.momentum, hp.weight_decay, hp.standardise)
-    start = time.perf_counter()
+def case(frozen):
+    """All attacks on one set of features, and the shadow-free one's share of the TPR and of the seconds."""
+    member, heads, each = train(frozen, TARGETS + max(SHADOWS))
+    x, y = torch.from_numpy(frozen.features).double(), torch.from_numpy(frozen.labels)
+    phi = np.stack([logit_confidence(x @ weight.T + bias, y).numpy() for weight, bias in heads])
+    head, start = known(frozen), time.perf_counter()
     closed_form(head)
     seconds = time.perf_counter() - start
 
     def game(shadows):
         rows = slice(TARGETS, TARGETS + shadows)
         tables = [{"logit_confidence": phi[one][:, None]} for one in (slice(TARGETS), rows)]
-        return MembershipGame(np.arange(n), y, classes, *tables, member[rows], head=head)
+        return MembershipGame(np.arange(len(y)), frozen.labels, frozen.classes, *tables, member[rows], head=head)
 
     targets = member[:TARGETS]
     table = {f"lira_{s}": measured(LiRA().run(game(s), RNG).values, targets) for s in SHADOWS}
     table = {name: own | {"seconds": round(each * s, 2)} for s, (name, own) in zip(SHADOWS, table.items(), strict=True)}
     table["loss"] = measured(Loss().run(game(2), RNG).values, targets)
     table["influence"] = measured(Influence().run(game(2), RNG).values, targets) | {"seconds": round(seconds, 2)}
-    return {"records": n, "features": x.shape[1], "classes": classes, "targets": TARGETS, "attacks": table}
+    best = table[f"lira_{max(SHADOWS)}"]
+    shares = {
+        "share_of_tpr": round(table["influence"]["tpr_at_1_percent"][0] / best["tpr_at_1_percent"][0], 3),
+        "share_of_seconds": round(seconds / best["seconds"], 3),
+    }
+    sizes = {"records": len(y), "features": x.shape[1], "classes": frozen.classes, "targets": TARGETS}
+    return sizes | shares | {"attacks": table}
+
+
+def main():
+    """Run the cases and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", nargs="?", help="a table of pictures, such as cifar10:FILE.npz")
+    parser.add_argument("--out", type=Path, help="also write the JSON to this file")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    made = {"digits": digits(), "badge": pictures("orl-faces", 128)}
+    if asked.pictures:
+        made["cifar10"] = pictures(asked.pictures, 96, "0:4000")
+    text = json.dumps({"machine": hardware(), "cases": {name: case(one) for name, one in made.items()}}, indent=2)
+    print(text)
+    if asked.out:
+        asked.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    made = {"digits": digits(), "badge": pictures("orl-faces", 128)}
-    if sys.argv[1:]:
-        made["pictures"] = pictures(sys.argv[1], 96, "0:4000")
-    print(json.dumps(hardware() | {name: case(*one) for name, one in made.items()}, indent=2))
+    main()

@@ -219,8 +219,8 @@ def base_offline(game, signal, alpha):
     return np.log(confidence(game.outputs[signal]).mean(axis=1)) - alpha * np.log(np.mean(views, axis=0))
 
 
-def proxy(game, proxies):
-    """PMIA record by record: the in-law of all other records, of the class where it has any; one view."""
+def proxy(game, proxies, neighbours=10):
+    """PMIA record by record: the in-law of all other records, of the class where it has any, or the nearest ones."""
     name = "logit_confidence"
     inside, outside = _sides(game.shadow_outputs[name][:, 0], game.shadow_in)
     sigma = np.sqrt(_pooled_variances(game, 0)[1])
@@ -228,13 +228,83 @@ def proxy(game, proxies):
     for target, record in np.ndindex(scores.shape):
         others = np.arange(len(game.ids)) != record
         same = others & (game.labels == game.labels[record])
-        borrowed = inside[:, same if proxies == "class" and same.any() else others]
+        lenders = np.flatnonzero(same if proxies != "global" and same.any() else others)
+        if proxies == "nearest":
+            far = ((game.inputs[lenders] - game.inputs[record]) ** 2).sum(axis=1)
+            lenders = lenders[np.argsort(far)[:neighbours]]
+        borrowed = inside[:, lenders]
         own, null = stats.norm(borrowed.mean(), borrowed.std()), stats.norm(outside[:, record].mean(), sigma)
         turn = optimize.brentq(lambda phi, a=own, b=null: _slope(a, phi) - _slope(b, phi), -1e6, 1e6, xtol=1e-12)
         phi = game.outputs[name][target, 0, record]
         phi = max(phi, turn) if own.std() > null.std() else min(phi, turn)
         scores[target, record] = own.logpdf(phi) - null.logpdf(phi)
     return scores
+
+
+def cascading(game, rounds, references, tolerance, draw, seeds):
+    """CMIA by loops over shadows, records and views; `draw` gives a round's memberships from what is known."""
+    from dosimeter.attacks import LiRA
+
+    rng, name = np.random.default_rng(0), "logit_confidence"
+    rehearsals = [game.rehearse(pair) for pair in range(min(4, game.n_shadows // 2))]
+    played = [pair for one, both in rehearsals for pair in zip(LiRA().run(one, rng).values, both, strict=True)]
+    found = []
+    for target, scores in enumerate(LiRA().run(game, rng).values):
+        known, judged = np.full(len(scores), -1), played
+        for number in range(rounds):
+            low = min(sorted(row[bits])[tolerance] for row, bits in judged)
+            high = max(row[~bits].max() for row, bits in judged)
+            order = [i for i in np.argsort(scores, kind="stable") if known[i] == -1]
+            most = max(30, int(0.05 * len(scores)))
+            room = [int(0.25 * len(scores)) - np.sum(known == kind) for kind in (0, 1)]
+            known[[i for i in order if scores[i] < low][: min(most, room[0])]] = 0
+            known[[i for i in order[::-1] if scores[i] > high][: min(most, room[1])]] = 1
+            member = draw(known, references, number)
+            values, free = game.retrain(member, seeds(number))[name], known == -1
+            scores = np.where(free, _ratio(game.outputs[name][target], values, member), scores)
+            judged = []
+            for row in range(min(8, references) if number + 1 < rounds else 0):
+                rest = np.arange(references) != row
+                among = _ratio(values[row][:, free], values[rest][..., free], member[rest][:, free])
+                judged.append((among, member[row, free]))
+        found.append(scores)
+    return np.array(found)
+
+
+def _ratio(phi, values, member):
+    """Log-ratio of Student laws with a shrunken scale, level beyond its turning points; record by record."""
+    scores = np.zeros(phi.shape[1])
+    for view in range(len(phi)):
+        v, residuals, freedom = values[:, view], {}, {}
+        for side in (True, False):
+            parts = [v[member[:, i] == side, i] for i in range(v.shape[1])]
+            residuals[side] = sum(np.sum((p - p.mean()) ** 2) for p in parts if len(p))
+            freedom[side] = sum(len(p) - 1 for p in parts if len(p))
+        for i in range(v.shape[1]):
+            laws = {}
+            for side in (True, False):
+                p = v[member[:, i] == side, i]
+                if not len(p):
+                    break
+                square = 4 * residuals[side] / freedom[side] + np.sum((p - p.mean()) ** 2)
+                scale = np.sqrt(square / (4 + len(p) - 1) * (1 + 1 / len(p)))
+                laws[side] = stats.t(4 + len(v) / 2 - 1, p.mean(), scale)
+            if len(laws) < 2:
+                continue
+            own, null = laws[True], laws[False]
+            at = phi[view, i]
+            if own.args[1] > null.args[1]:
+                at = np.clip(at, *sorted(_turns(own, null)))
+            scores[i] += (own.logpdf(at) - null.logpdf(at)) / len(phi)
+    return scores
+
+
+def _turns(own, null):
+    """Where the log-densities of two Student laws of equal freedom have equal slopes, as roots of a polynomial."""
+    (freedom, a, s), (_, b, r) = own.args, null.args
+    below = [np.polyadd([freedom * scale**2], np.polymul([1, -at], [1, -at])) for at, scale in ((a, s), (b, r))]
+    roots = np.roots(np.polysub(np.polymul([1, -a], below[1]), np.polymul([1, -b], below[0]))[1:])
+    return roots.real
 
 
 def _slope(law, at):

@@ -21,7 +21,7 @@ import dosimeter
 from dosimeter import _score_columns, config, runners, validity
 from dosimeter.attacks import ATTACKS
 from dosimeter.cli import app
-from dosimeter.config import Report, Stage, Target, Threat
+from dosimeter.config import Report, Spike, Stage, Target, Threat
 from dosimeter.data import DATASETS, Options
 from dosimeter.models import ARCHITECTURES
 from dosimeter.report import schema
@@ -134,7 +134,7 @@ def test_the_model_of_the_readme_is_audited_in_20_lines(tmp_path, monkeypatch, c
     assert str(shown) in capsys.readouterr().out
     assert shown.status == "shown"
     ran = {row["id"] for row in shown.content["attacks"] if row["status"] == "ok"}
-    assert ran >= {"loss", "lira online", "lira offline", "rmia online", "rmia offline"}
+    assert ran >= {"loss", "lira online", "lira offline", "base online", "base offline"}
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
 
 
@@ -149,7 +149,13 @@ def as_toml(value):
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-TABLES = [(Stage, "`[[stage]]`"), (Target, "`[target]`"), (Threat, "`[threat]`"), (Report, "`[report]`")]
+TABLES = [
+    (Stage, "`[[stage]]`"),
+    (Target, "`[target]`"),
+    (Threat, "`[threat]`"),
+    (Report, "`[report]`"),
+    (Spike, "`[spike]`"),
+]
 
 
 @pytest.mark.parametrize(("model", "heading"), TABLES)
@@ -171,7 +177,15 @@ def test_every_key_is_documented_with_its_default(model, heading):
 def test_keys_outside_tables_are_documented():
     page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
     rows = table(page, "Keys outside tables")
-    assert set(rows) == set(config.Top.model_fields) - {"stage", "target", "threat", "attack", "report"}
+    assert set(rows) == set(config.Top.model_fields) - {
+        "stage",
+        "target",
+        "threat",
+        "attack",
+        "defense",
+        "report",
+        "spike",
+    }
     assert rows["seed"][1] == f"`{config.Top.model_fields['seed'].default}`"
 
 

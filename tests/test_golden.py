@@ -45,6 +45,8 @@ def test_a_tiny_audit_gives_the_stored_result(tmp_path):
     found = json.loads((tmp_path / "run" / "result.json").read_text())
     for key in ("audit_key", "curves", "histograms"):  # keys name the PyTorch release; curves follow from the rest
         del found[key]
+    for key in ("records", "first"):  # shares of a few trainings, which one score across a threshold moves far
+        del found["exposure"][key]
     if os.environ.get("DOSIMETER_GOLDEN") == "write":
         GOLDEN.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     assert differences(found, json.loads(GOLDEN.read_text())) == []

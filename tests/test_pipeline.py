@@ -189,8 +189,8 @@ def test_a_folder_of_another_audit_is_refused(finished):
 def test_an_attack_that_needs_more_is_refused_and_listed(tmp_path):
     pipeline.run(audit(population=0, access="probs", shadows=4, targets=2), tmp_path / "run", workers=1)
     listed = {row["id"]: row for row in content(tmp_path / "run")["attacks"]}
-    assert listed["rmia online"]["status"] == "refused"
-    assert "population" in listed["rmia online"]["reason"]
+    assert listed["influence"]["status"] == "refused"
+    assert "features" in listed["influence"]["reason"]
     assert listed["lira online"]["status"] == "refused"
     assert "shadows" in listed["lira online"]["reason"]
     assert listed["loss"]["status"] == "ok"

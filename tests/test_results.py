@@ -6,8 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from audits import attacks, gaussian, material
+from audits import gaussian, material
 
+from dosimeter.config import default_attacks
 from dosimeter.report.schema import problems
 from dosimeter.results import choose_headline, result, rounded
 
@@ -76,7 +77,7 @@ def test_too_few_records_for_any_rate_give_no_verdict():
 
 
 def test_headline_is_chosen_without_the_targets(leaking):
-    real = ["loss", "lira online", "lira offline", "rmia online"]
+    real = ["loss", "lira online", "lira offline", "base online"]
     chosen = choose_headline(leaking, real)
     turned = dataclasses.replace(leaking.truth, is_member=~leaking.truth.is_member)
     scrambled = {name: np.random.default_rng(0).normal(size=one.shape) for name, one in leaking.scores.items()}
@@ -139,6 +140,6 @@ def test_measuring_twice_gives_the_same(leaking):
 
 
 def test_the_default_rows_are_the_default_attacks_in_every_mode():
-    assert [row.id for row in attacks()] == [
-        "loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count",
+    assert [" ".join(row.values()) for row in default_attacks()] == [
+        "loss", "lira online", "lira offline", "base online", "base offline", "influence", "constant", "count",
     ]  # fmt: skip

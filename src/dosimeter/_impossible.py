@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from dosimeter._check import suggest
 from dosimeter._findings import Finding, findings, lines
 from dosimeter._resolve import REFERENCE, quoted
-from dosimeter._tables import VIEWS, Stage, Target, Threat
+from dosimeter._tables import VIEWS, Spike, Stage, Target, Threat
 from dosimeter.data.options import parse_rows
 from dosimeter.errors import DataError
 from dosimeter.models import ARCHITECTURES
@@ -73,6 +73,21 @@ def threat_problems(threat: Threat) -> list[str]:
         problems.append(
             f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
         )
+    return problems
+
+
+def spike_problems(spike: Spike) -> list[str]:
+    """Impossible numbers in `[spike]`."""
+    problems = []
+    if spike.count % 2:
+        problems.append(
+            f"spike.count: must be even, since each model trains on half of the canaries, got {spike.count}: use "
+            f"{spike.count + 1}"
+        )
+    for name in ("kinds", "copies"):
+        values = list(getattr(spike, name))
+        if len(set(values)) < len(values):
+            problems.append(f"spike.{name}: must be distinct, got {values}: name each once")
     return problems
 
 

@@ -45,7 +45,7 @@ class Limit(_Strict):
         prior: their share of members among candidates, of "precision".
         attack: id, a glob over the ids of attacks that are no controls, or "headline".
         stage: name or glob.
-        variant: name or glob.
+        variant: id or glob; "none" is the audit without its `[[defense]]` rows.
         group: name or glob; without it, the rows of all records together.
         threshold: "oracle", or without it the one that was set before the targets were measured.
         split: of "accuracy".
@@ -61,7 +61,7 @@ class Limit(_Strict):
     prior: float | None = None
     attack: Pattern = "*"
     stage: Pattern = "*"
-    variant: Pattern = "*"
+    variant: Pattern = "none"
     group: Pattern | None = None
     threshold: Literal["shadow", "split", "oracle"] | None = None
     split: Literal["train", "nonmember", "test"] = "test"

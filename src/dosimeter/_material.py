@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from dosimeter import validity
 from dosimeter._seeds import generator
 from dosimeter.calibration import Calibration
+from dosimeter.canaries import CanaryScores
 from dosimeter.config import FPRS, PRIORS
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics.estimate import Estimate
@@ -47,6 +48,10 @@ class Material:
         gates: those that were decided before measuring.
         blind: of a brought model what somebody would score who never asks it `[n]`, NaN where a record was not judged;
             None if nobody did.
+        apart: per attack id, scores of the models that play target, by an adversary without shadows from the other half
+            of them `[p n]`; attacks that gave none are left out.
+        persons: whose record each is, by name `[n]`, or None; where membership was stated, `truth.record` says so.
+        canaries: what the attacks said of planted records, or None if there are none.
     """
 
     summary: Mapping[str, Any]
@@ -60,6 +65,9 @@ class Material:
     groups: Array | None
     gates: tuple[validity.Gate, ...]
     blind: Float[Array, " n"] | None = None
+    apart: Mapping[str, Float[Array, "p n"]] = field(default_factory=dict)
+    persons: Array | None = None
+    canaries: CanaryScores | None = None
 
     @property
     def drawn(self) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from dosimeter._version import __version__
 from dosimeter.brought import Brought, PreparedTarget
+from dosimeter.config import DefenseRow
 from dosimeter.preparation import Prepared
 from dosimeter.run_folder import FORMAT
 from dosimeter.scores_table import ScoresTable
@@ -30,7 +30,7 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
         "leading_fpr": audit.report.leading_fpr,
         "data": {
             "name": audit.stages[audit.at_risk].data,
-            "records": len(dataset),
+            "records": len(dataset) - (0 if prepared.canaries is None else len(prepared.canaries.rows)),
             "candidates": len(design.ids),
             "population": len(prepared.split.population),
             "classes": len(dataset.classes),
@@ -45,6 +45,7 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
             "targets": audit.threat.targets,
             "population": len(prepared.split.population),
             "views": list(audit.views),
+            **({"unit": "person"} if audit.threat.unit == "person" else {}),
         },
     }
 
@@ -54,11 +55,13 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
     audit = prepared.audit
     chain = []
     for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
-        settings = {**dataclasses.asdict(link.hyperparameters), "options": dict(link.options)}
+        settings = {**link.hyperparameters.settings, "options": dict(link.options)}
         if stage.given:
             settings = {"weights": stage.weights, "options": dict(link.options)}
         elif stage.fit:
             settings = {"fit": stage.fit, "options": dict(link.options)}
+        if audit.defenses[index]:
+            settings["defenses"] = [in_words(row) for row in audit.defenses[index]]
         chain.append(
             {
                 "stage": stage.name,
@@ -71,6 +74,11 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
             }
         )
     return chain
+
+
+def in_words(row: DefenseRow) -> str:
+    """A defense with its settings."""
+    return f"{row.name} ({', '.join(f'{key} {value}' for key, value in row.settings.items())})"
 
 
 def target_summary(prepared: PreparedTarget) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class Stage(Table):
     precision: Literal["float32", "bfloat16"] = "float32"
     augment: tuple[Literal["flip", "shift"], ...] = ()
     standardise: bool = False
+    defenses: tuple[dict[str, Any], ...] = Field(default=(), max_length=20)
 
     @property
     def given(self) -> bool:
@@ -88,8 +89,8 @@ class Stage(Table):
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """What the training loop needs."""
-        names = [field.name for field in dataclasses.fields(Hyperparameters)]
+        """What the training loop needs, without defenses."""
+        names = [field.name for field in dataclasses.fields(Hyperparameters) if field.name not in ("share", "defenses")]
         return Hyperparameters(**{name: getattr(self, name) for name in names})
 
 
@@ -124,6 +125,7 @@ class Threat(Table):
     stratify: bool = False
     views: tuple[str, ...] | Literal["auto"] = "auto"
     rehearsals: int = Field(default=8, ge=2)
+    unit: Literal["record", "person"] = "record"
 
     @property
     def granted(self) -> Access:
@@ -138,6 +140,16 @@ class Report(Table):
     leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01
 
 
+class Spike(Table):
+    """Canaries that are planted in the stage at risk: graded leaks that an audit must find."""
+
+    kinds: tuple[Literal["plain", "mislabelled", "noise"], ...] = Field(
+        default=("plain", "mislabelled", "noise"), min_length=1
+    )
+    count: int = Field(default=20, ge=2, le=100_000)
+    copies: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(default=(1, 4), min_length=1, max_length=20)
+
+
 class Top(Table):
     """The keys outside tables; the tables are validated one by one, so that one wrong key hides no other."""
 
@@ -147,7 +159,9 @@ class Top(Table):
     target: Any = None
     threat: dict[str, Any] = Field(default_factory=dict)
     attack: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
+    defense: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
     report: dict[str, Any] = Field(default_factory=dict)
+    spike: dict[str, Any] | None = None
 
 
 class TargetTop(Top):

@@ -106,6 +106,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     from dosimeter.attacks import ATTACKS
     from dosimeter.config import VIEWS
     from dosimeter.data import DATASETS
+    from dosimeter.defenses import DEFENSES
     from dosimeter.models import ARCHITECTURES
     from dosimeter.transfer import Method
 
@@ -114,6 +115,7 @@ def catalogue() -> dict[str, dict[str, str]]:
 
     return {
         "attacks": {name: first(kind.__doc__) for name, kind in ATTACKS.items()},
+        "defenses": {name: first(kind.__doc__) for name, kind in DEFENSES.items()},
         "data": {name: f"{spec.about} ({spec.source})" for name, spec in DATASETS.items()},
         "models": {name: first(builder.__doc__) for name, builder in ARCHITECTURES.items()},
         "transfer": dict.fromkeys(get_args(Method), ""),

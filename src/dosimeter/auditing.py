@@ -27,7 +27,7 @@ class _Call(Table):
     shadows: int = Field(ge=2, le=10_000)
     output: Literal["auto", "logits", "probs"]
     duplicates: Literal["refuse", "exclude"]
-    access: Literal["labels", "topk", "probs", "logits"] | None = None
+    access: Literal["labels", "topk", "probs", "logits", "weights"] | None = None
     leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001]
     device: str
     workers: int | None = Field(default=None, ge=1)
@@ -59,7 +59,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     out: Path | str,
     output: Literal["auto", "logits", "probs"] = "auto",
     duplicates: Literal["refuse", "exclude"] = "refuse",
-    access: Literal["labels", "topk", "probs", "logits"] | None = None,
+    access: Literal["labels", "topk", "probs", "logits", "weights"] | None = None,
     leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01,
     noun: str | None = None,
     options: Options | None = None,

@@ -20,23 +20,13 @@ from jaxtyping import Bool, Float, Int
 from scipy import sparse
 from scipy.stats import rankdata
 
+from dosimeter import few_columns as few
 from dosimeter._seeds import generator, seed_for
 from dosimeter.games import Array
 
 MOST = 10_000
 """Records that are judged; of more, so many are drawn."""
 FOLDS = 5
-COMPONENTS = 50
-"""Principal components of pixels, and of tables that are wider than `WIDE`."""
-WIDE = 200
-BUCKETS = 2**13
-"""Where tokens are hashed to."""
-LONGEST = 2_000
-"""Tokens of a record that are read."""
-MOST_LABELS = 100
-"""Classes that have a column of their own, the frequent ones first."""
-SIDE = 16
-"""Height and width that pictures are averaged down to before their components are taken."""
 _BATCH = 1_000
 
 Matrix = Any
@@ -161,12 +151,12 @@ def _learners(inputs: Array, labels: Array, seed: int) -> list[_Learner]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
-    tokens = inputs.ndim == 2 and inputs.dtype.kind in "iu" and inputs.dtype != np.uint8
+    tokens = few.is_tokens(inputs)
     dense = _picture(inputs, seed) if inputs.ndim == 4 else _columns(inputs.reshape(len(inputs), -1), seed)
-    if tokens and inputs.shape[1] > COMPONENTS:
+    if tokens and inputs.shape[1] > few.COMPONENTS:
         dense = dense[:, -3:]  # places in a long text are no columns
-    scaled = np.concatenate([_standard(dense), _one_hot(labels)], axis=1)
-    linear = sparse.hstack([_bag(inputs), sparse.csr_matrix(scaled)]).tocsr() if tokens else scaled
+    scaled = np.concatenate([few.standard(dense), few.one_hot(labels)], axis=1)
+    linear = sparse.hstack([few.bag_of_tokens(inputs), sparse.csr_matrix(scaled)]).tocsr() if tokens else scaled
     trees = np.concatenate([dense, labels[:, None]], axis=1)
     return [
         _Learner(linear, lambda: LogisticRegression(C=1.0 if tokens else 0.1, max_iter=300)),
@@ -190,7 +180,7 @@ def _columns(flat: Array, seed: int) -> Array:
         flat = flat.astype(np.uint8)
     with np.errstate(over="ignore", invalid="ignore"):
         summary = [flat.mean(1, dtype=np.float64), flat.std(1, dtype=np.float64), (flat == 0).mean(1)]
-    columns = flat.astype(np.float64) if flat.shape[1] <= WIDE else _components(flat, seed)
+    columns = flat.astype(np.float64) if flat.shape[1] <= few.WIDE else few.components(flat, seed)
     found: Array = np.nan_to_num(np.concatenate([columns, np.stack(summary, axis=1)], axis=1))
     return found
 
@@ -199,56 +189,13 @@ def _picture(images: Array, seed: int) -> Array:
     """Of each channel level, spread, ends and sharpness; principal components of the picture averaged down."""
     found = [_read(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
     statistics, small = (np.concatenate(part) for part in zip(*found, strict=True))
-    return np.concatenate([statistics, _components(small, seed)], axis=1)
+    return np.concatenate([statistics, few.components(small, seed)], axis=1)
 
 
 def _read(images: Array) -> tuple[Array, Array]:
     """Statistics of a batch of pictures, and the pictures averaged down and laid flat."""
-    x = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
+    x = few.as_fractions(images)
     across, down = np.abs(np.diff(x, axis=3)), np.abs(np.diff(x, axis=2))
     flat = [x.mean((2, 3)), x.std((2, 3)), x.min((2, 3)), x.max((2, 3))]
     sharp = [one.mean((2, 3)) if one.size else np.zeros(x.shape[:2], np.float32) for one in (across, down)]
-    for axis in (2, 3):
-        starts = np.unique(np.linspace(0, x.shape[axis], SIDE + 1).astype(int)[:-1])
-        sizes = np.diff([*starts, x.shape[axis]]).astype(np.float32)
-        x = np.add.reduceat(x, starts, axis=axis) / sizes.reshape((-1, 1) if axis == 2 else (-1,))
-    return np.concatenate([*flat, *sharp], axis=1), x.reshape(len(x), -1)
-
-
-def _components(flat: Array, seed: int) -> Array:
-    """Principal components, found without the bits."""
-    from sklearn.decomposition import PCA
-
-    count = min(COMPONENTS, len(flat) - 1, flat.shape[1])
-    scaled = _standard(flat).astype(np.float32)
-    found: Array = PCA(count, svd_solver="randomized", random_state=seed).fit_transform(scaled)
-    return found
-
-
-def _standard(columns: Array) -> Array:
-    """Columns with mean 0 and spread 1, what lies far out drawn in; constant columns become 0."""
-    with np.errstate(all="ignore"):
-        values = columns.astype(np.float64)
-        spread = values.std(0)
-        scaled = (values - values.mean(0)) / np.where(spread > 0, spread, 1)
-    found: Array = np.clip(np.nan_to_num(scaled), -10, 10)
-    return found
-
-
-def _one_hot(labels: Array) -> Array:
-    """A column for each of the most frequent classes."""
-    names, counts = np.unique(labels, return_counts=True)
-    kept = names[np.argsort(-counts, kind="stable")[:MOST_LABELS]]
-    found: Array = (labels[:, None] == kept).astype(np.float64)
-    return found
-
-
-def _bag(tokens: Array) -> Matrix:
-    """Tokens of each record, hashed and weighted by tf-idf; 0 is no token."""
-    from sklearn.feature_extraction.text import TfidfTransformer
-
-    row, place = np.nonzero(tokens[:, :LONGEST])
-    hashed = (tokens[row, place].astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32)) >> np.uint64(19)
-    counts = sparse.csr_matrix((np.ones(len(row)), (row, hashed.astype(np.int64))), shape=(len(tokens), BUCKETS))
-    counts.sum_duplicates()
-    return TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+    return np.concatenate([*flat, *sharp], axis=1), few.averaged_down(x)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dosimeter._brought_probes import Probing, probing
 from dosimeter._fit import Records
 from dosimeter._resolve import code_hash, describe, one_line, resolve
 from dosimeter._seeds import seed_for
@@ -124,6 +125,12 @@ class PreparedTarget:
         return ("identity",) if isinstance(views, str) else views
 
     @cached_property
+    def probing(self) -> Probing:
+        """What attacks ask of the models themselves."""
+        wanted = {name for row in self.brought.attacks for name in row.attack.signals}
+        return probing(self.adapted, torch.from_numpy(self.pool.inputs), wanted, self.access, self.device)
+
+    @cached_property
     def jobs(self) -> tuple[ShadowJob, ...]:
         """One job per shadow."""
         brought = self.brought
@@ -144,6 +151,7 @@ class PreparedTarget:
                 output=self.adapted.output,
                 device=self.device,
                 raw=is_estimator(brought.model),
+                probing=self.probing,
             )
             for number in range(self.shadows)
         )
@@ -188,6 +196,7 @@ class ShadowJob:
         output: what its model returns, as the target's does.
         device: where it is queried.
         raw: `fit` gets bytes as they are, as the target was asked with them.
+        probing: what is asked of the model itself.
     """
 
     store: Store
@@ -203,6 +212,7 @@ class ShadowJob:
     output: Literal["logits", "probs"]
     device: str
     raw: bool
+    probing: Probing
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -219,6 +229,7 @@ class ShadowJob:
             "classes": self.classes,
             "output": self.output,
             "raw": self.raw,
+            **self.probing.definition,
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
@@ -261,6 +272,7 @@ class ShadowJob:
             name=place,
         )
         found = observe(adapted, data["inputs"], data["labels"], self.views, self.access)
+        found |= self.probing.of(adapted, data["inputs"], data["labels"], len(self.views))
         self.store.save(self.key, found, self.definition)
 
 
@@ -282,9 +294,10 @@ def gather(prepared: PreparedTarget) -> Observations:
     """What target and shadows answer, target first; queries the target, reads the shadows from the store."""
     inputs, labels = torch.from_numpy(prepared.pool.inputs), torch.from_numpy(prepared.pool.labels)
     own = observe(prepared.adapted, inputs, labels, prepared.views, prepared.access)
+    own |= prepared.probing.of(prepared.adapted, inputs, labels, len(prepared.views))
     loaded = [own, *(prepared.store.load(job.key) for job in prepared.jobs)]
     wanted = {name for row in prepared.brought.attacks for name in row.attack.signals}
-    names = readable(sorted(wanted), prepared.access)
+    names = readable(sorted(wanted - prepared.probing.withheld.keys()), prepared.access)
     joined = {name: torch.stack([one[name] for one in loaded]).numpy() for name in (*names, "correct")}
     correct = joined.pop("correct").astype(bool)
     return Observations(joined, correct, None)

@@ -25,12 +25,14 @@ class Calibration:
         block: which block sets the threshold of each target `[t]`.
         is_member: per block the bits, of any shape.
         scores: per attack and block the scores, of the shape of the bits.
+        record: cluster of each record of a split whose one block is `[t r]`, none of them measured; else None `[r]`.
     """
 
     source: Source
     block: Int[Array, " t"]
     is_member: Sequence[Bool[Array, " ..."]]
     scores: Mapping[str, Sequence[Float[Array, " ..."]]]
+    record: Int[Array, " r"] | None = None
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
         """One threshold per target: what at most a share `fpr` of its block's non-members exceed."""

@@ -20,7 +20,7 @@ from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.models import ARCHITECTURES
 from dosimeter.store import file_hash, key_of
 from dosimeter.target.heads import example_of
-from dosimeter.training import Hyperparameters, seeded
+from dosimeter.training import Hyperparameters, hidden, seeded
 from dosimeter.transfer import Method, Parts, divide, with_new_head
 
 
@@ -65,6 +65,9 @@ class Link:
                 found[reference] = source_hash(resolve(reference))
             elif reference in self.depends:
                 found[str(reference)] = module_hash(str(reference))
+        for kind in map(type, self.hyperparameters.defenses):
+            if kind.__module__.split(".")[0] != __package__:
+                found[f"{kind.__module__}:{kind.__qualname__}"] = source_hash(kind)
         if self.weights and Path(self.weights).is_file():
             found["weights"] = file_hash(Path(self.weights))
         return found
@@ -72,7 +75,9 @@ class Link:
     @cached_property
     def definition(self) -> dict[str, Any]:
         """The part of a key that this stage contributes."""
-        settings = asdict(self)
+        settings = {**asdict(self), "hyperparameters": self.hyperparameters.settings}
+        if self.hyperparameters.defenses:
+            settings["code of defenses"] = [source_hash(type(one)) for one in self.hyperparameters.defenses]
         if self.weights and Path(self.weights).is_file():
             settings["weights"] = "file"
         return {**settings, "sources": self.sources}
@@ -296,7 +301,7 @@ def check_training(trained: nn.Module, link: Link, example: Tensor) -> None:
             f"{place}: must have parameters to train, got none: add a layer, or correct `requires_grad`"
         )
     try:
-        with seeded(0):
+        with hidden(trained, link.hyperparameters, example), seeded(0):
             loss = nn.functional.cross_entropy(trained.train()(example).float(), torch.arange(len(example)))
         torch.autograd.grad(loss, weights, allow_unused=True)
     except (Exception, SystemExit) as error:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from dosimeter._attack_rows import AttackRow, attack_rows, default_attacks
+from dosimeter._defense_rows import DefenseRow, defense_problems, defense_rows
 from dosimeter._findings import findings, lines, scan
-from dosimeter._impossible import chain_problems, target_problems, threat_problems
+from dosimeter._impossible import chain_problems, spike_problems, target_problems, threat_problems
 from dosimeter._resolve import quoted
-from dosimeter._tables import VIEWS, Report, Stage, Table, Target, TargetTop, Threat, Top
+from dosimeter._tables import VIEWS, Report, Spike, Stage, Table, Target, TargetTop, Threat, Top
 from dosimeter._toml import read
 from dosimeter.errors import ConfigError
 
 __all__ = [
-    "FPRS", "PRIORS", "VIEWS", "AttackRow", "Audit", "Draft", "Report", "Stage", "Target", "TargetAudit", "Threat",
-    "arguments", "default_attacks", "draft", "load", "parse", "read",
+    "FPRS", "PRIORS", "VIEWS", "AttackRow", "Audit", "DefenseRow", "Draft", "Report", "Spike", "Stage", "Target",
+    "TargetAudit", "Threat", "arguments", "default_attacks", "draft", "load", "parse", "read",
 ]  # fmt: skip
 
 FPRS = (0.1, 0.01, 0.001, 0.0001)
@@ -44,6 +45,9 @@ class Audit:
         attacks: what is run, in order.
         report: how the report speaks.
         base: folder of the audit file; relative paths and user modules are found from here.
+        defenses: of each stage.
+        variants: defenses of which each alone, beside those of the stage at risk, is audited too.
+        spike: canaries that are planted in the stage at risk, or None.
     """
 
     name: str
@@ -53,16 +57,18 @@ class Audit:
     attacks: tuple[AttackRow, ...]
     report: Report
     base: Path
+    defenses: tuple[tuple[DefenseRow, ...], ...]
+    variants: tuple[DefenseRow, ...] = ()
+    spike: Spike | None = None
 
     def settings(self) -> dict[str, Any]:
         """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
         return {
-            "name": self.name,
-            "seed": self.seed,
+            **_common_settings(self),
             "stage": [stage.model_dump(mode="json") for stage in self.stages],
             "threat": self.threat.model_dump(mode="json"),
-            "attack": [{"id": row.id, "name": row.name, **row.settings} for row in self.attacks],
-            "report": self.report.model_dump(mode="json"),
+            "defense": [{"id": row.id, "name": row.name, **row.settings} for row in self.variants],
+            **({} if self.spike is None else {"spike": self.spike.model_dump(mode="json")}),
         }
 
     @property
@@ -107,13 +113,20 @@ class TargetAudit:
     def settings(self) -> dict[str, Any]:
         """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
         return {
-            "name": self.name,
-            "seed": self.seed,
+            **_common_settings(self),
             "target": self.target.model_dump(mode="json"),
             "threat": {key: value for key, value in self.threat.model_dump(mode="json").items() if key in OF_TARGETS},
-            "attack": [{"id": row.id, "name": row.name, **row.settings} for row in self.attacks],
-            "report": self.report.model_dump(mode="json"),
         }
+
+
+def _common_settings(audit: Audit | TargetAudit) -> dict[str, Any]:
+    """The keys that both kinds of audit file have."""
+    return {
+        "name": audit.name,
+        "seed": audit.seed,
+        "attack": [{"id": row.id, "name": row.name, **row.settings} for row in audit.attacks],
+        "report": audit.report.model_dump(mode="json"),
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +191,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         top: Top | TargetTop | None = kind.model_validate(whole)
     except ValidationError as error:
         top = None
-        found += findings(error, "", kind.model_fields, tables=("stage", "attack"))
+        found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense"))
     parts: list[Stage | None] = []
     raw = whole.get("stage")
     for index, part in enumerate(raw if isinstance(raw, tuple) else ()):
@@ -191,11 +204,17 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         found += wrong
     threat, wrong = _table(Threat, whole.get("threat", {}), "threat")
     report, more = _table(Report, whole.get("report", {}), "report")
+    spike, of_spike = _spike(whole)
     attacks, problems = attack_rows(whole.get("attack"), base)
+    variants, own, of_defenses = _defended(whole, parts, base)
+    problems += of_defenses
     if threat is not None:
         problems = threat_problems(threat) + problems
+    stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
-        problems = chain_problems([stage for stage in parts if stage], threat, base) + problems
+        problems = chain_problems(stages, threat, base) + problems
+        problems += defense_problems(stages, own, variants, threat)
+    problems += of_spike
     if target is not None:
         problems = target_problems(target, threat) + problems
     if "target" in whole and "stage" in whole:
@@ -207,9 +226,33 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
     if target is not None:
         return Draft(TargetAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
-    stages = tuple(stage for stage in parts if stage)
-    audit = Audit(top.name, top.seed, stages, threat, attacks, report, base)
+    audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
     return Draft(audit, stages, top.seed, ())
+
+
+def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
+    """The canaries, if any, and what is wrong with them."""
+    if whole.get("spike") is None:
+        return None, []
+    if "target" in whole:
+        return None, ["spike: a brought model is trained already, got [spike] beside [target]: remove [spike]"]
+    spike, found = _table(Spike, whole["spike"], "spike")
+    return spike, lines(found) + ([] if spike is None else spike_problems(spike))
+
+
+def _defended(
+    whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path
+) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
+    """The variants, the defenses of each stage, and what is wrong with both."""
+    variants, problems = defense_rows(whole.get("defense"), base, "defense")
+    if "target" in whole and variants:
+        problems.append("defense: a brought model is not trained here, got [[defense]] beside [target]: remove one")
+    own = []
+    for index, stage in enumerate(stages):
+        rows, wrong = defense_rows(() if stage is None else stage.defenses, base, f"stage[{index}].defenses")
+        own.append(rows)
+        problems += wrong
+    return variants, tuple(own), problems
 
 
 def arguments(model: type[T], names: Mapping[str, str] | None = None, /, **given: Any) -> T:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from dosimeter._seeds import generator
 from dosimeter.errors import ConfigError
 from dosimeter.games import Array, MembershipGame, Population, Truth
+from dosimeter.person_halves import person_half
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def split_records(
     return Split(pool, judged, np.sort(outside))
 
 
-def membership_matrix(pool: int, models: int, seed: int, purpose: str = "membership") -> Bool[Array, "m p"]:
+def membership_matrix(
+    pool: int, models: int, seed: int, purpose: str = "membership", *, person: Int[Array, " p"] | None = None
+) -> Bool[Array, "m p"]:
     """Which model trains on which record of the pool: complementary pairs of rows, each with exactly half of the pool.
 
     Args:
@@ -81,6 +84,10 @@ def membership_matrix(pool: int, models: int, seed: int, purpose: str = "members
         models: number of models, even.
         seed: of the audit.
         purpose: another word gives an independent matrix (the null audit needs one).
+        person: whose record each is, 0 to u - 1; then no person is divided by a row. None draws single records.
+
+    Raises:
+        ConfigError: whole persons do not fill equal halves.
 
     >>> matrix = membership_matrix(6, 4, seed=0)
     >>> matrix.sum(1).tolist(), bool((matrix[0] ^ matrix[1]).all())
@@ -88,7 +95,11 @@ def membership_matrix(pool: int, models: int, seed: int, purpose: str = "members
     """
     matrix = np.zeros((models, pool), bool)
     for pair in range(models // 2):
-        matrix[2 * pair, generator(seed, purpose, pair).permutation(pool)[: pool // 2]] = True
+        rng = generator(seed, purpose, pair)
+        if person is None:
+            matrix[2 * pair, rng.permutation(pool)[: pool // 2]] = True
+        else:
+            matrix[2 * pair] = person_half(person, rng)
         matrix[2 * pair + 1] = ~matrix[2 * pair]
     return matrix
 
@@ -109,6 +120,7 @@ class Design:
         population_labels: `[z]`.
         lone: the target was brought; it has no complement.
         groups: of each candidate, for separate numbers `[n]`, or None.
+        persons: of each candidate, whose record it is `[n]`, or None; of a brought model `record` says so.
     """
 
     ids: Array
@@ -122,6 +134,7 @@ class Design:
     population_labels: Int[Array, " z"]
     lone: bool = False
     groups: Array | None = None
+    persons: Array | None = None
 
     @property
     def folds(self) -> list[Int[Array, " f"]]:

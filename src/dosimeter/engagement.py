@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,7 +12,8 @@ from dosimeter._seeds import generator
 from dosimeter.config import AttackRow
 from dosimeter.design import Design
 from dosimeter.errors import AuditError
-from dosimeter.games import Array, FrozenHead, MembershipGame, Scores
+from dosimeter.games import Array, FrozenHead, MembershipGame, Needs, Retrain, Scores
+from dosimeter.halves import half_games, playing_rows
 from dosimeter.observe import Observations
 
 
@@ -25,16 +26,46 @@ class Evidence:
         rehearsed: on the models that rehearse, once per fold, since each fold's adversary has his own shadows
             `[f k n]`.
         null: on the targets' outputs with shadow bits from a matrix that no model was trained on `[t n]`.
+        apart: on every model that plays target, by an adversary without shadows from the other half of them, as
+            `halves.players` orders them `[p n]`; no rows for a control or without enough shadows.
     """
 
     scores: Float[Array, "t n"]
     rehearsed: Float[Array, "f k n"]
     null: Float[Array, "t n"]
+    apart: Float[Array, "p n"] = field(default_factory=lambda: np.empty((0, 0)))
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What an adversary may hold beside signals, equal for all targets; an attack gets of it what it needs.
+
+    Attributes:
+        head: frozen features and recipe, or None.
+        inputs: of all records that signals are of, as a few columns `[n+z d]`, or None.
+        retrain: trains further shadows, or None.
+    """
+
+    head: FrozenHead | None = None
+    inputs: Float[Array, "r d"] | None = None
+    retrain: Retrain | None = None
+
+    def tell(self, game: MembershipGame, needs: Needs) -> MembershipGame:
+        """The game with what an attack needs of this."""
+        game = replace(
+            game, head=self.head if needs.features else None, retrain=self.retrain if needs.retrain else None
+        )
+        if not needs.inputs or self.inputs is None:
+            return game
+        n, population = len(game.ids), game.population
+        if population is not None:
+            population = replace(population, inputs=self.inputs[n:])
+        return replace(game, inputs=self.inputs[:n], population=population)
 
 
 def engage(
     row: AttackRow, design: Design, observations: Observations, *, null_member: Bool[Array, "m n"], seed: int,
-    head: FrozenHead | None = None,
+    knowledge: Knowledge | None = None,
 ) -> Evidence:  # fmt: skip
     """Run an attack.
 
@@ -44,7 +75,7 @@ def engage(
         observations: signals of the fleet; the attack gets those that it declares.
         null_member: the null audit's matrix.
         seed: of the audit.
-        head: frozen features and recipe, for attacks that need them.
+        knowledge: what the adversary holds beside signals.
 
     Raises:
         AuditError: the attack raised, or gave NaN or another shape.
@@ -53,19 +84,25 @@ def engage(
     if not signals:  # a control reads no signal, but a game has outputs, whose shape says how many targets there are
         name = next(iter(observations.signals))
         signals = {name: observations.signals[name]}
-    known = head if row.attack.needs.features else None
+    knowledge, needs = knowledge or Knowledge(), row.attack.needs
     scores, rehearsed, null = [], [], []
     for fold in range(len(design.folds)):
-        game = replace(design.game(fold, signals), head=known)
+        game = knowledge.tell(design.game(fold, signals), needs)
         scores.append(_scores(row, game, seed, f"fold {fold}"))
         trials = [
             _scores(row, game.rehearse(pair)[0], seed, f"fold {fold} rehearsal {pair}")
             for pair in design.rehearsal_pairs
         ]
         rehearsed.append(np.concatenate([np.empty((0, len(game.ids))), *trials]))
-        nobody = replace(design.game(fold, signals, null_member), head=known)
+        nobody = knowledge.tell(design.game(fold, signals, null_member), needs)
         null.append(_scores(row, nobody, seed, f"fold {fold} null"))
-    return Evidence(np.concatenate(scores), np.stack(rehearsed), np.concatenate(null))
+    apart = np.empty((0, len(design.ids)))
+    games = () if row.attack.control else half_games(design, signals, needs)
+    for number, (judged, game) in enumerate(games):
+        if not len(apart):
+            apart = np.empty((len(playing_rows(design)), len(design.ids)))
+        apart[judged] = _scores(row, knowledge.tell(game, needs), seed, f"half game {number}")
+    return Evidence(np.concatenate(scores), np.stack(rehearsed), np.concatenate(null), apart)
 
 
 def _scores(row: AttackRow, game: MembershipGame, seed: int, purpose: str) -> Float[Array, "t n"]:

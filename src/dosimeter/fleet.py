@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +17,10 @@ from dosimeter._resolve import describe
 from dosimeter._seeds import seed_for
 from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash, torch_version
 from dosimeter.errors import AuditError, StoreError, TrainingError
-from dosimeter.head_training import train_heads
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
+from dosimeter.teaching import pupil, taught, teach_heads, teacher
 from dosimeter.training import move, train
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -239,7 +240,9 @@ class PackJob:
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
-            "code": own_code("models", "transfer", "training", "head_training", "chain", "fleet", "target/heads"),
+            "code": own_code(
+                "models", "transfer", "training", "head_training", "teaching", "chain", "fleet", "target/heads"
+            ),
         }
 
     @cached_property
@@ -257,7 +260,7 @@ class PackJob:
         if self.heads:
             features = load_features(self.store, self.features)
             link = self.links[-1]
-            heads = train_heads(
+            heads = teach_heads(
                 features, data["labels"], self.rows, link.hyperparameters, classes=link.classes, seeds=self.seeds(),
                 device=torch.device(self.device),
             )  # fmt: skip
@@ -287,8 +290,21 @@ class PackJob:
         inputs = load_features(self.store, self.features)[rows] if self.features else data["inputs"][rows]
         if parts.frozen is not None and not self.features:
             inputs = forward(parts.frozen, as_float(inputs), device)
-        train(parts.trained, inputs, labels, link.hyperparameters, seed=seed, device=device)
+        found, hp = teacher(link.hyperparameters), pupil(link.hyperparameters)
+        if found is not None:
+            labels = taught(found, len(rows), seed, functools.partial(self._answers, inputs, labels, parent))
+        train(parts.trained, inputs, labels, hp, seed=seed, device=device)
         return _state(model.cpu() if self.whole else parts.trained)
+
+    def _answers(
+        self, inputs: Tensor, labels: Tensor, parent: dict[str, Tensor] | None, seed: int, own: Array
+    ) -> Tensor:
+        """Probabilities `[k c]` of a fresh sub-model on all of a model's records, once trained on some of them."""
+        model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
+        trained, rows = parts_of(self.links, len(self.links) - 1, model).trained, torch.from_numpy(own)
+        device = torch.device(self.device)
+        train(trained, inputs[rows], labels[rows], pupil(self.links[-1].hyperparameters), seed=seed, device=device)
+        return torch.softmax(forward(trained, as_float(inputs), device), 1)
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

@@ -55,6 +55,9 @@ class Needs:
         out_shadows: fewest shadows per record that did not.
         population: fewest records outside every model.
         features: whether the features of a frozen backbone and the recipe of the head on them.
+        inputs: whether the records themselves, as a few columns of numbers.
+        informed: whether the adversary holds all other training records of the target, as no one has in life.
+        retrain: whether further shadows that train on a membership of the attack's own choice.
     """
 
     access: Access
@@ -62,6 +65,9 @@ class Needs:
     out_shadows: int = 0
     population: int = 0
     features: bool = False
+    inputs: bool = False
+    retrain: bool = False
+    informed: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,14 @@ class Population:
         labels: true classes `[z]`.
         outputs: for each signal the targets' values `[t q z]`.
         shadow_outputs: for each signal the shadows' values `[s q z]`.
+        inputs: the records themselves, in the columns of the candidates' `inputs`, or None.
     """
 
     ids: Array
     labels: Int[Array, " z"]
     outputs: Mapping[str, Float[Array, "t q z"]]
     shadow_outputs: Mapping[str, Float[Array, "s q z"]]
+    inputs: Float[Array, "z d"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +114,30 @@ class FrozenHead:
     standardise: bool
 
 
+@runtime_checkable
+class Retrain(Protocol):
+    """The adversary's own training: shadows of the recipe, with a membership of his choice.
+
+    It is told nothing of who was trained on what: candidates follow the given matrix, the rest of the pool is drawn,
+    every shadow trains on exactly half of the pool as each model of the fleet does, and its seed is its own.
+    """
+
+    def __call__(self, member: Bool[Array, "k n"], seed: int) -> Mapping[str, Float[Array, "k q n"]]:
+        """Train one shadow for each row.
+
+        Args:
+            member: which shadow trains on which candidate, half of the candidates in each row.
+            seed: of initialisation, order, and the rest of the pool.
+
+        Returns:
+            Every signal of the game on the candidates, float64.
+
+        Raises:
+            ValueError: a row leaves no way to train on exactly half of the pool.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class MembershipGame:
     """Everything an adversary gets who asks "was this record trained on?", for one fold of targets.
@@ -123,6 +155,8 @@ class MembershipGame:
         shadow_in: which shadow trained on which candidate `[s n]`.
         population: outputs on records outside every model, or None.
         head: frozen features and recipe, where the models are heads on them, or None.
+        inputs: the records themselves, as a few columns of numbers, float64, or None.
+        retrain: trains further shadows, or None.
 
     Raises:
         ValueError: a shape does not fit, or shadow rows are not complementary pairs.
@@ -136,6 +170,8 @@ class MembershipGame:
     shadow_in: Bool[Array, "s n"]
     population: Population | None = None
     head: FrozenHead | None = None
+    inputs: Float[Array, "n d"] | None = None
+    retrain: Retrain | None = None
 
     def __post_init__(self) -> None:
         if len(self.shadow_in) % 2 or not (self.shadow_in[0::2] ^ self.shadow_in[1::2]).all():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from dosimeter._seeds import generator, seed_for
 from dosimeter.errors import TrainingError
-from dosimeter.training import Hyperparameters, Optimizer, diverged
+from dosimeter.training import ChangesLoss, Defense, HidesFeatures, Hyperparameters, Optimizer, batch_loss, diverged
 
 VARIANCE_FLOOR = 0.1
 """Share of the mean feature variance that standardisation adds to every feature's variance."""
@@ -35,7 +37,7 @@ class Heads:
 
 def train_heads(
     features: Float[Tensor, "n d"],
-    labels: Int[Tensor, " n"],
+    labels: Int[Tensor, " n"] | Float[Tensor, "m k c"],
     rows: Int[np.ndarray, "m k"],
     hp: Hyperparameters,
     *,
@@ -47,11 +49,11 @@ def train_heads(
 
     The gradient of softmax regression is written out, G = (p − y) / b and dW = Gᵀ X, so a step is two batched products
     and one element-wise update whatever m is. Standardisation is folded into the products: with s = 1/σ the logits are
-    X (W∘s)ᵀ + b − W (μ∘s) and dW = s ∘ (Gᵀ X − (Σ G) μᵀ).
+    X (W∘s)ᵀ + b − W (μ∘s) and dW = s ∘ (Gᵀ X − (Σ G) μᵀ). A defense with a loss of its own gives G by its gradient.
 
     Args:
         features: of all records.
-        labels: classes of all records.
+        labels: classes of all records, or probabilities of all classes for each model's own rows.
         rows: the training rows of each model.
         hp: the recipe; `augment` and `precision` do not apply to heads.
         classes: number of classes.
@@ -70,16 +72,21 @@ def train_heads(
     moments = _moments(features, rows) if hp.standardise else None
     optimizer = Optimizer([weight, bias], hp)
     rngs = [generator(seed, "order") for seed in seeds]
+    hider = _Hider(hp, seeds, moments)
     batches = -(-k // hp.batch_size)
     gathered = features.new_empty(m * min(hp.batch_size, k), d)
     loss = torch.full((m,), math.nan, device=device)
     for epoch in range(hp.epochs):
-        order = np.stack([own[rng.permutation(k)] for own, rng in zip(rows, rngs, strict=True)])
+        order = np.stack([rng.permutation(k) for rng in rngs])
+        shuffled = torch.from_numpy(np.take_along_axis(rows, order, 1)).to(device)
+        places = torch.split(torch.from_numpy(order).to(device), hp.batch_size, dim=1)
         loss = torch.zeros(m, device=device)
-        for step, batch in enumerate(torch.split(torch.from_numpy(order).to(device), hp.batch_size, dim=1)):
+        for step, batch in enumerate(torch.split(shuffled, hp.batch_size, dim=1)):
             flat = batch.reshape(-1)
             x = torch.index_select(features, 0, flat, out=gathered[: len(flat)]).view(*batch.shape, d)
-            loss += _head_step(x, labels[batch], weight, bias, moments)
+            y = labels[batch] if labels.ndim == 1 else labels[torch.arange(m, device=device)[:, None], places[step]]
+            gradient = functools.partial(_gradient, labels=y, defenses=hp.defenses, epoch=epoch)
+            loss += _head_step(hider.hide(x), gradient, weight, bias, None if hider.hiding else moments)
             optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
         loss /= k
         if not bool(torch.isfinite(loss).all()):
@@ -118,9 +125,61 @@ def _moments(features: Tensor, rows: Int[np.ndarray, "m k"]) -> tuple[Tensor, Te
     return torch.stack(means).float(), torch.stack(inverses).float()
 
 
+class _Hider:
+    """What defenses hide of the features of a batch, from random numbers of each model's own.
+
+    They act on what the last layer reads, so features are standardised first where that is asked for.
+    """
+
+    def __init__(self, hp: Hyperparameters, seeds: list[int], moments: tuple[Tensor, Tensor] | None) -> None:
+        self.hiding = [one for one in hp.defenses if isinstance(one, HidesFeatures)]
+        self.moments = moments
+        self.rngs = [torch.Generator().manual_seed(seed_for(seed, "dropout")) for seed in seeds if self.hiding]
+
+    def hide(self, x: Float[Tensor, "m b d"]) -> Float[Tensor, "m b d"]:
+        """The features to train on."""
+        if self.hiding and self.moments is not None:
+            mean, inverse = self.moments
+            x = (x - mean[:, None]) * inverse[:, None]
+        for one in self.hiding:
+            uniform = torch.empty(x.shape)
+            for part, rng in zip(uniform, self.rngs, strict=True):
+                part.uniform_(generator=rng)
+            x = one.hide(x, uniform.to(x.device))
+        return x
+
+
+def _gradient(
+    logits: Float[Tensor, "m c b"], *, labels: Tensor, defenses: Sequence[Defense], epoch: int
+) -> tuple[Float[Tensor, " m"], Float[Tensor, "m c b"]]:
+    """Each model's loss summed over its batch, and the gradient of its mean with respect to the logits.
+
+    Written out for cross-entropy, and by automatic differentiation for a loss of a defense.
+    """
+    if any(isinstance(one, ChangesLoss) for one in defenses):
+        leaf = logits.transpose(1, 2).contiguous().requires_grad_()
+        with torch.enable_grad():
+            mean = batch_loss(leaf, labels, defenses, epoch)
+            (slope,) = torch.autograd.grad(mean.sum(), leaf)
+        return mean.detach() * leaf.shape[1], slope.transpose(1, 2).contiguous()
+    log_p = torch.log_softmax(logits, 1)
+    if labels.ndim == 3:
+        wanted = labels.transpose(1, 2)
+        loss = -(wanted * log_p).sum((1, 2))
+        g = log_p.exp_().sub_(wanted)
+    else:
+        at_label = labels[:, None]
+        loss = -log_p.gather(1, at_label).sum((1, 2))
+        g = log_p.exp_()
+        g.scatter_add_(1, at_label, g.new_full((), -1.0).expand(at_label.shape))
+    g /= logits.shape[2]
+    return loss, g
+
+
 def _head_step(
-    x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, moments: tuple[Tensor, Tensor] | None
-) -> Float[Tensor, " m"]:
+    x: Tensor, gradient: Callable[[Tensor], tuple[Tensor, Tensor]], weight: Tensor, bias: Tensor,
+    moments: tuple[Tensor, Tensor] | None,
+) -> Float[Tensor, " m"]:  # fmt: skip
     """Set the gradients of one update and return each model's summed loss over its batch.
 
     Logits are laid out `[m c b]`: the products then run along the rows of `x` `[m b d]`, and the softmax along its
@@ -131,15 +190,10 @@ def _head_step(
         mean, inverse = moments
         scaled = weight * inverse[:, None]
         offset = torch.baddbmm(bias[:, :, None], scaled, mean[:, :, None], alpha=-1)[:, :, 0]
-    log_p = torch.log_softmax(torch.baddbmm(offset[:, :, None], scaled, x.transpose(1, 2)), 1)
-    at_label = y[:, None]
-    loss = -log_p.gather(1, at_label).sum((1, 2))
-    g = log_p.exp_()
-    g.scatter_add_(1, at_label, g.new_full((), -1.0).expand(at_label.shape))
-    g /= x.shape[1]
+    loss, g = gradient(torch.baddbmm(offset[:, :, None], scaled, x.transpose(1, 2)))
     total = g.sum(2)
-    gradient = torch.bmm(g, x)
+    slope = torch.bmm(g, x)
     if moments is not None:
-        gradient.baddbmm_(total[:, :, None], mean[:, None], alpha=-1).mul_(inverse[:, None])
-    weight.grad, bias.grad = gradient, total
+        slope.baddbmm_(total[:, :, None], mean[:, None], alpha=-1).mul_(inverse[:, None])
+    weight.grad, bias.grad = slope, total
     return loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,15 +10,18 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from dosimeter.chain import build_chain, load_state, own_code, parts_of, rows_hash
+from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash
 from dosimeter.errors import TrainingError
 from dosimeter.fleet import FeatureJob, PackJob, apply_view, forward, load_features
 from dosimeter.games import Access, Array
+from dosimeter.guarding import described, guarded
 from dosimeter.models import as_float
-from dosimeter.signals import signals_of
+from dosimeter.probes import PROBES, Model, Situation, Subject, Training, probe
+from dosimeter.signals import SIGNALS, signals_of
 from dosimeter.store import Store, key_of
+from dosimeter.training import ChangesAnswers, seeded
 
 
 @dataclass(frozen=True)
@@ -27,22 +31,26 @@ class ObserveJob:
     Attributes:
         pack: the models.
         rows: observed rows of the stage's data: candidates, then population `[n + z]`.
+        population: how many of them are population.
         views: query views.
         features: jobs of the frozen features of all views, empty if nothing is frozen.
         test: key of test records, or None.
         test_features: jobs of the test records' frozen features.
-        signals: names from `SIGNALS`.
+        signals: names from `SIGNALS` and `PROBES`.
         access: what the models give away.
+        defenses: of their answers, in order.
     """
 
     pack: PackJob
     rows: Array
+    population: int
     views: tuple[str, ...]
     features: tuple[FeatureJob, ...]
     test: str | None
     test_features: tuple[FeatureJob, ...]
     signals: tuple[str, ...]
     access: Access
+    defenses: tuple[ChangesAnswers, ...] = ()
 
     @property
     def store(self) -> Store:
@@ -60,6 +68,8 @@ class ObserveJob:
             "signals": list(self.signals),
             "access": str(self.access.name),
             "code": own_code("observe", "signals"),
+            **({"probes": {"population": self.population, "code": probe_code(self.probed)}} if self.probed else {}),
+            **({"defenses": [described(one) for one in self.defenses]} if self.defenses else {}),
             "test": self.test,
         }
 
@@ -67,6 +77,11 @@ class ObserveJob:
     def key(self) -> str:
         """Key of the entry."""
         return key_of(self.definition)
+
+    @property
+    def probed(self) -> tuple[str, ...]:
+        """Signals that probes compute."""
+        return tuple(name for name in self.signals if name in PROBES)
 
     def perform(self) -> None:
         """Query the models and store their signals and which answers are correct."""
@@ -76,19 +91,23 @@ class ObserveJob:
         test = self.store.load(self.test) if self.test else None
         kept: list[dict[str, Tensor]] = []
         correct, test_correct = [], []
-        for model in self._models():
+        models, plain = self._models(), [name for name in self.signals if name in SIGNALS]
+        for model in map(self._answer, models, self.pack.seeds()):
             outputs = [model(inputs) for inputs in views]
-            if not all(bool(torch.isfinite(logits).all()) for logits in outputs):
+            if not all(bool(torch.isfinite(logits).all()) for logits in outputs) and not self.defenses:
                 raise TrainingError(
                     f"stage {self.pack.links[-1].name!r}: a trained model gave NaN or infinite logits (models "
                     f"{self.pack.models[0]} to {self.pack.models[-1]}, entry {self.pack.key}): lower the learning rate"
                 )
-            kept.append(signals_of(outputs, labels, self.signals, self.access))
+            kept.append(signals_of(outputs, labels, plain, self.access, probabilities=bool(self.defenses)))
             correct.append(outputs[0].argmax(1) == labels)
             if test is not None:
                 inputs = load_features(self.store, self.test_features) if self.test_features else test["inputs"]
                 test_correct.append(model(inputs).argmax(1) == test["labels"])
-        tensors = {name: torch.stack([one[name] for one in kept]) for name in self.signals}
+        tensors = {name: torch.stack([one[name] for one in kept]) for name in plain}
+        if self.probed:
+            found = probe(self._subject(data, views[0], models), self.probed)
+            tensors |= {name: values[:, None].repeat(1, len(views), 1) for name, values in found.items()}
         tensors["correct"] = torch.stack(correct).to(torch.uint8)
         if test_correct:
             tensors["test_correct"] = torch.stack(test_correct).to(torch.uint8)
@@ -101,23 +120,111 @@ class ObserveJob:
             return load_features(self.store, [job for job in self.features if job.view == view])[rows]
         return apply_view(as_float(data["inputs"][rows]), view)
 
-    def _models(self) -> list[Callable[[Tensor], Tensor]]:
-        """Each model of the pack as a function from inputs (or frozen features) to logits."""
-        pack, device = self.pack, torch.device(self.pack.device)
+    def _models(self) -> list[nn.Module]:
+        """The trained part of each model of the pack; heads are linear layers."""
+        pack = self.pack
         state = self.store.load(pack.key)
         if pack.heads:
-            return [_linear(weight, bias) for weight, bias in zip(state["weight"], state["bias"], strict=True)]
+            return [_head(weight, bias) for weight, bias in zip(state["weight"], state["bias"], strict=True)]
+        model = self._untrained(0)
+        return [load_state(model, state, f"stage {pack.links[-1].name!r}")]
+
+    def _untrained(self, seed: int) -> nn.Module:
+        """The part that is trained, with fresh weights where the stage has any."""
+        pack, index = self.pack, len(self.pack.links) - 1
+        model = self._chain(seed)
+        return parts_of(pack.links, index, model).trained if pack.links[index].fit is None else model
+
+    def _chain(self, seed: int) -> nn.Module:
+        """The whole untrained model."""
+        pack = self.pack
         parent = self.store.load(pack.parent) if pack.parent else None
-        model = build_chain(pack.links, len(pack.links) - 1, 0, parent)
-        if pack.links[-1].fit is None:
-            model = parts_of(pack.links, len(pack.links) - 1, model).trained
-        load_state(model, state, f"stage {pack.links[-1].name!r}")
-        return [lambda inputs: forward(model, as_float(inputs), device)]
+        return build_chain(pack.links, len(pack.links) - 1, seed, parent)
+
+    def _answer(self, model: nn.Module, seed: int) -> Callable[[Tensor], Tensor]:
+        """A trained part as a function from inputs (or frozen features) to logits, or what defenses leave of them."""
+        if self.pack.heads:
+            assert isinstance(model, nn.Linear)
+            answer = _linear(model.weight.detach(), model.bias.detach())
+        else:
+            answer = functools.partial(_forward, model, torch.device(self.pack.device))
+        return guarded(answer, self.defenses, seed)
+
+    def _subject(self, data: Mapping[str, Tensor], inputs: Tensor, models: Sequence[nn.Module]) -> Subject:
+        """What the probes get to see."""
+        pack, rows, device = self.pack, torch.from_numpy(self.rows), torch.device(self.pack.device)
+        link = pack.links[-1]
+        frozen = parts_of(pack.links, len(pack.links) - 1, self._chain(0)).frozen if link.frozen_prefix else None
+
+        def through(model: nn.Module, seed: int) -> Callable[[Tensor], Tensor]:
+            answer = self._answer(model, seed)
+            return answer if frozen is None else lambda records: answer(forward(frozen, as_float(records), device))
+
+        training = None
+        if link.fit is None:
+            view = [job for job in self.features if job.view == self.views[0]]
+            training = Training(
+                hp=link.hyperparameters,
+                inputs=load_features(self.store, view) if view else data["inputs"],
+                rows=pack.rows,
+                labels=data["labels"],
+                observed=self.rows,
+                seeds=pack.seeds(),
+                fresh=functools.partial(_fresh_head, inputs.shape[1], link.classes) if pack.heads else self._untrained,
+            )
+        return Subject(
+            models=tuple(
+                Model(through(*one), one[0], self._answer(*one)) for one in zip(models, pack.seeds(), strict=True)
+            ),
+            records=data["inputs"][rows],
+            inputs=inputs,
+            labels=data["labels"][rows],
+            population=self.population,
+            device=device,
+            training=training,
+        )
+
+
+def situation_of(link: Link, inputs: Array, population: int, *, single: bool) -> Situation:
+    """What is known of the models of a stage before one is trained, for probes."""
+    own, hp = link.fit is None, link.hyperparameters
+    return Situation(
+        brought=False,
+        network=True,
+        heads=own and link.transfer == "head" and hp.optimizer == "sgd" and not hp.defenses,
+        recipe=own,
+        continuous=inputs.ndim == 4 or inputs.dtype.kind == "f",
+        population=population,
+        single=single,
+    )
+
+
+def probe_code(names: Sequence[str]) -> str:
+    """SHA-256 over the files of the probes that give some signals."""
+    return own_code("probes/subject", *sorted({f"probes/{PROBES[name].source}" for name in names}))
+
+
+def _forward(model: nn.Module, device: torch.device, inputs: Tensor) -> Tensor:
+    """Logits of a network."""
+    return forward(model, as_float(inputs), device)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     """A head as a function; products are summed in float64, so that signals do not depend on the batch."""
     return lambda features: torch.addmm(bias.double(), features.double(), weight.double().T)
+
+
+def _head(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A head as a layer."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer
+
+
+def _fresh_head(features: int, classes: int, seed: int) -> nn.Linear:
+    """A head before training."""
+    with seeded(seed):
+        return nn.Linear(features, classes)
 
 
 @dataclass(frozen=True)

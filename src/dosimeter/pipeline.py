@@ -16,28 +16,30 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dosimeter import brought as target_door
+from dosimeter import variants
 from dosimeter._lone import gates_before, judged_blindly, lone_null
 from dosimeter._provenance import provenance
 from dosimeter._summary import recipe_summary, scores_summary, target_summary
 from dosimeter.brought import Brought
 from dosimeter.config import AttackRow, Audit, Report, TargetAudit, arguments
 from dosimeter.data import Dataset
-from dosimeter.design import Design, membership_matrix
-from dosimeter.engagement import engage
+from dosimeter.design import Design
+from dosimeter.engagement import Knowledge, engage
 from dosimeter.errors import StoreError
 from dosimeter.fleet import Job, ensure
-from dosimeter.frozen import frozen_head
-from dosimeter.games import Array, FrozenHead
+from dosimeter.games import Array
 from dosimeter.housekeeping import lease, make_room
+from dosimeter.knowledge import recipe_knowledge, target_knowledge
 from dosimeter.observe import Observations, gather
 from dosimeter.planning import Plan, make_plan
 from dosimeter.planning_target import plan_target
 from dosimeter.preparation import Prepared, data_key, prepare, save_data
 from dosimeter.refusals import Offer, offer, refusal, require_attack, target_offer
 from dosimeter.results import Material, result, rounded
-from dosimeter.run_folder import BLIND, check_folder, material_of, read_run, save_arrays, write_scores
+from dosimeter.run_folder import BLIND, check_folder, material_of, read_run, save_arrays, write_exposure, write_scores
 from dosimeter.runners import make_runner
 from dosimeter.scores_table import ScoresTable, read_scores
+from dosimeter.spike import judge_canaries
 from dosimeter.store import Store, canonical, key_of, write_text
 from dosimeter.target_preparation import bring, prepare_target
 from dosimeter.validity import Gate, missing_scores, saturation, table_as_read
@@ -75,6 +77,14 @@ class Place:
     def cache(self) -> Path:
         """Folder of the cache."""
         return self.store or self.out.parent / STORE
+
+    def below(self, variant: str) -> Place:
+        """The place of a variant."""
+
+        def progress(phase: str, done: int, total: int) -> None:
+            self.progress(f"{variant}: {phase}", done, total)
+
+        return dataclasses.replace(self, out=variants.folder(self.out, variant), store=self.cache, progress=progress)
 
 
 def plan(
@@ -127,21 +137,24 @@ def run(
     place = Place(out, store, device, workers, progress, disk_cap)
     if isinstance(audit, TargetAudit):
         return run_target(bring(audit, trust_pickle=trust_pickle), place)
-    started = time.time()
     prepared = prepare(audit, store=place.cache, device=device)
-    given = offer(prepared)
-    _open(place, prepared.key, audit.settings(), audit.attacks, given)
     with lease(prepared.store):
-        seconds = _train(prepared, place)
-        start = time.perf_counter()
-        observations, head = gather(prepared.jobs.observations), frozen_head(prepared)
+        return _recipe(prepared, place)
+
+
+def _recipe(prepared: Prepared, place: Place) -> Path:
+    """Run a recipe, and then each of its variants in a folder below."""
+    started, audit, given = time.time(), prepared.audit, offer(prepared)
+    _open(place, prepared.key, audit.settings(), audit.attacks, given)
+    seconds = _train(prepared, place)
+    start = time.perf_counter()
+    observations, knowledge = gather(prepared.jobs.observations), recipe_knowledge(prepared)
     design = prepared.design
-    null = membership_matrix(len(prepared.split.pool), len(design.member), audit.seed, purpose="null membership")
-    null = null[:, prepared.split.candidates]
-    listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, head)
-    gates = [saturation(observations.signals, audit.threat.granted)]
-    _finish(recipe_summary(prepared), listed, gates, place)
+    listed = _attack(audit.attacks, given, design, observations, prepared.null_matrix, audit.seed, place, knowledge)
+    judge_canaries(prepared, listed, place.out)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
+    tried = variants.tried(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
+    _finish(recipe_summary(prepared) | tried, listed, [saturation(observations.signals, audit.threat.granted)], place)
     more = {
         "seed": audit.seed,
         "audit_key": prepared.key,
@@ -169,7 +182,8 @@ def run_target(brought: Brought, place: Place) -> Path:
         observations = target_door.gather(prepared)
         place.progress("queries", 1, 1)
     null = lone_null(prepared)
-    listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place)
+    knowledge = target_knowledge(prepared)
+    listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place, knowledge)
     place.progress("blind baseline", 0, 1)
     save_arrays(place.out / BLIND, dataclasses.asdict(judged_blindly(prepared)))
     place.progress("blind baseline", 1, 1)
@@ -200,7 +214,7 @@ def _train(prepared: Prepared, place: Place) -> dict[str, float]:
     jobs = prepared.jobs
     data = [dataset for dataset in (*prepared.data, prepared.test) if dataset is not None]
     phases: list[tuple[str, Sequence[Job]]] = [(f"stage {job.links[-1].name}", [job]) for job in jobs.common]
-    phases += [("features", jobs.features), ("models", jobs.packs), ("queries", jobs.observations)]
+    phases += [("features", jobs.features), ("models", jobs.packs), ("queries", (*jobs.observations, *jobs.canaries))]
     return _phases(phases, data, prepared.store, place)
 
 
@@ -227,10 +241,10 @@ def _phases(
     return seconds
 
 
-# Eight parameters: all but the last are what every door has, and `head` is for the few attacks that read features.
+# Eight parameters: each is made by another step, and two doors call it.
 def _attack(
     rows: Sequence[AttackRow], given: Offer, design: Design, observations: Observations, null_member: Array, seed: int,
-    place: Place, head: FrozenHead | None = None,
+    place: Place, knowledge: Knowledge,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Write the games, the truth, and the evidence of every attack that is not refused; lists all attacks."""
     out, targets = place.out, design.targets
@@ -245,6 +259,8 @@ def _attack(
     }
     if design.groups is not None:
         arrays["groups"] = design.groups.astype(str)
+    if design.persons is not None:
+        arrays["persons"] = design.persons.astype(str)
     if observations.test_correct is not None:
         arrays["test_correct"] = observations.test_correct[:targets]
     save_arrays(out / "truth" / "truth.npz", arrays)
@@ -254,7 +270,7 @@ def _attack(
         refused = refusal(row, given)
         if not refused:
             with threadpool_limits(1):
-                evidence = engage(row, design, observations, null_member=null_member, seed=seed, head=head)
+                evidence = engage(row, design, observations, null_member=null_member, seed=seed, knowledge=knowledge)
             save_arrays(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
         listed.append(
             {
@@ -278,7 +294,7 @@ def _finish(
     """Write `run.json`, which says that evidence is complete, and measure."""
     content = {**summary, "attacks": list(listed), "gates": [dataclasses.asdict(gate) for gate in gates]}
     write_text(place.out / "run.json", json.dumps(rounded(content), indent=1, sort_keys=True))
-    measure(place.out)
+    measure(place.out, anew=False)
 
 
 def _close(place: Place, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]) -> Path:
@@ -292,24 +308,28 @@ def _close(place: Place, base: Path, started: float, seconds: Mapping[str, float
     return path
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
     """Compute `result.json` and `scores.parquet` anew from evidence and truth; trains nothing.
 
     Args:
         folder: of a finished run.
+        anew: also those of its variants.
 
     Returns:
         The content of `result.json`.
     """
     left = read_run(folder)
+    for place in variants.folders(folder, left.summary) if anew else ():
+        measure(place)
     write_scores(folder / "scores.parquet", left)
-    return _measured(material_of(left), folder)
+    write_exposure(folder / "exposure.parquet", material := material_of(left))
+    return _measured(material, folder)
 
 
 def _measured(material: Material, folder: Path) -> dict[str, Any]:
-    """Compute and write `result.json`."""
+    """Compute and write `result.json`, with the figures of the variants that were measured before."""
     with threadpool_limits(1):  # so that sums do not depend on the number of cores
-        content: dict[str, Any] = rounded(result(material))
+        content: dict[str, Any] = rounded(variants.joined(result(material), material, folder))
     write_text(folder / "result.json", canonical(content) + "\n")
     return content
 
@@ -344,8 +364,7 @@ def measure_scores(
     content = _measured(table_material(table, summary), out)
     write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
     more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
-    seconds = {"measure": round(time.time() - started, 2)}
-    _close(Place(out, device="none"), Path(), started, seconds, more)
+    _close(Place(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
     return content
 
 

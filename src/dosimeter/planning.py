@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 
 from dosimeter.chain import build_chain, parts_of
-from dosimeter.config import AttackRow
+from dosimeter.config import AttackRow, DefenseRow
 from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
 from dosimeter.head_training import train_heads
 from dosimeter.models import as_float
 from dosimeter.observe import ObserveJob
 from dosimeter.preparation import Prepared
+from dosimeter.probes import PROBES
 from dosimeter.refusals import offer, refusal
 from dosimeter.runners import one_thread, workers_for
 from dosimeter.store import Store
+from dosimeter.teaching import pupil, trainings
 from dosimeter.training import train
 
 PROBE_STEPS = 6
@@ -102,7 +104,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         workers: processes that the run would use.
     """
     jobs = prepared.jobs
-    kinds: list[Sequence[Job]] = [jobs.common, jobs.features, jobs.packs, jobs.observations]
+    kinds: list[Sequence[Job]] = [jobs.common, jobs.features, jobs.packs, (*jobs.observations, *jobs.canaries)]
     todo = [missing(kind) for kind in kinds]
     features = [job for job in todo[1] if isinstance(job, FeatureJob)]
     packs = [job for job in [*todo[0], *todo[2]] if isinstance(job, PackJob)]
@@ -111,6 +113,13 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     width = 0 if prefix is None else prefix.one.numel() * 4
     parameters = _parameters(jobs.packs[0])
     seconds = _seconds(prepared, features, packs, queries, workers, prefix)
+    stages = _stages(prepared, packs)
+    for row, one in prepared.variants:
+        own = _variant(row, one, {job.key for job in packs})
+        stages.append(own.plan)
+        more = _seconds(one, (), own.packs, own.queries, workers, prefix)
+        seconds = None if seconds is None or more is None else seconds + more - min(LOADING, 15.0)
+        packs += own.packs
     notes = []
     targets = prepared.audit.threat.targets
     if 2 <= targets < 4:
@@ -126,7 +135,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     hashed = {"stage": last["stage"], "data": prepared.at_risk.fingerprint, "torch": last["torch"], "threads": 1}
     return Plan(
         key=prepared.key,
-        stages=tuple(_stages(prepared, packs)),
+        stages=tuple(stages),
         attacks=tuple(
             AttackPlan(row.id, needs_in_words(row), refusal(row, offer(prepared))) for row in prepared.audit.attacks
         ),
@@ -149,6 +158,8 @@ def needs_in_words(row: AttackRow) -> str:
         parts.append(f"{needs.out_shadows} out-shadows")
     if needs.population:
         parts.append(f"population {needs.population}")
+    if needs.informed:
+        parts.append("all other training records")
     return ", ".join(parts)
 
 
@@ -169,10 +180,32 @@ def _stages(prepared: Prepared, todo: Sequence[PackJob]) -> list[StagePlan]:
         how = f"{stage.transfer}, {stage.fit or stage.model or 'parent model'}"
         data = f"{stage.data}: {len(own)} records"
         if at_risk:
-            data += f", {len(prepared.split.pool) // 2} per model"
+            data += f", {prepared.jobs.packs[0].rows.shape[1]} per model"
+            data += "" if prepared.canaries is None else f", with {len(prepared.canaries.rows)} canaries"
         reason = _why_not_cached(prepared.store, absent[0].definition) if absent else ""
         plans.append(StagePlan(stage.name, how, data, models, cached, reason))
     return plans
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """A variant in the plan, and its jobs that are missing."""
+
+    plan: StagePlan
+    packs: list[PackJob]
+    queries: list[ObserveJob]
+
+
+def _variant(row: DefenseRow, prepared: Prepared, known: Set[str]) -> _Variant:
+    """What a variant trains and queries beside jobs that are known; a defense of answers alone trains nothing."""
+    packs = [job for job in missing(prepared.jobs.packs) if isinstance(job, PackJob) and job.key not in known]
+    queries = [job for job in missing(prepared.jobs.observations) if isinstance(job, ObserveJob)]
+    stage, models = prepared.audit.stages[prepared.audit.at_risk], len(prepared.design.member)
+    absent, work = sum(len(job.models) for job in packs), trainings(prepared.links[-1].hyperparameters)
+    times = f", each the work of {work:g}" if work != 1 else ""
+    settings = ", ".join(f"{key} {value}" for key, value in row.settings.items())
+    how, data = f"variant {row.id}: {row.name} ({settings})", f"{models} models{times}"
+    return _Variant(StagePlan(f"{stage.name} again", how, data, models, models - absent, ""), packs, queries)
 
 
 def _why_not_cached(store: Store, wanted: Mapping[str, Any]) -> str:
@@ -226,7 +259,7 @@ def _seconds(
             same = [other for other in packs if other.links is job.links]
             parts.append((_probe_pack(prepared, job, prefix), len(same)))
         if queries:
-            parts.append((_probe_query(prepared, queries[0]), len(queries)))
+            parts.append((_probe_query(prepared, queries[0], prefix), len(queries)))
     total = sum((seconds + JOB_SECONDS) * -(-count // min(cores, count)) for seconds, count in parts)
     spawned = cores > 1 and any(count > 1 for _, count in parts)
     loading = min(LOADING, 15.0)
@@ -241,10 +274,14 @@ def _attack_seconds(prepared: Prepared) -> float:
     return len(prepared.audit.attacks) * games * (numbers * ATTACK_SECONDS + 1e-3)
 
 
-def _probe_query(prepared: Prepared, job: ObserveJob) -> float:
-    """Seconds of querying one pack."""
+def _probe_query(prepared: Prepared, job: ObserveJob, prefix: _Prefix | None) -> float:
+    """Seconds of querying one pack, and of probing it."""
+    probes = {id(PROBES[name]): PROBES[name] for name in job.probed}.values()
     if job.pack.heads:
-        return 1e-8 * len(job.rows) * len(job.views) * len(job.pack.models) * job.pack.links[-1].classes
+        whole = sum(one.passes for one in probes if one.from_records)
+        each = whole * prefix.seconds / RECORDS_PER_CHUNK if prefix is not None else 0.0
+        each += 1e-8 * len(job.views) * job.pack.links[-1].classes
+        return each * len(job.rows) * len(job.pack.models)
     model = build_chain(job.pack.links, len(job.pack.links) - 1, 0, None)
     inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:32].copy()))
     passes = []
@@ -252,7 +289,7 @@ def _probe_query(prepared: Prepared, job: ObserveJob) -> float:
         start = time.perf_counter()
         forward(model, inputs, torch.device(prepared.device))
         passes.append(time.perf_counter() - start)
-    return min(passes) / len(inputs) * len(job.rows) * len(job.views)
+    return min(passes) / len(inputs) * len(job.rows) * (len(job.views) + sum(one.passes for one in probes))
 
 
 @dataclass(frozen=True)
@@ -298,11 +335,12 @@ def _probe_pack(prepared: Prepared, job: PackJob, prefix: _Prefix | None) -> flo
         start = time.perf_counter()
         if parts is None:
             rows, seeds = np.tile(np.arange(len(inputs)), (len(job.models), 1)), [0] * len(job.models)
-            train_heads(inputs, labels, rows, hp, classes=link.classes, seeds=seeds, device=device)
+            train_heads(inputs, labels, rows, pupil(hp), classes=link.classes, seeds=seeds, device=device)
         else:
-            train(parts.trained, inputs, labels, hp, seed=0, device=device)
+            train(parts.trained, inputs, labels, pupil(hp), seed=0, device=device)
         passes.append(time.perf_counter() - start)
-    return float(min(passes)) / len(inputs) * int(job.rows.shape[1]) * link.hyperparameters.epochs
+    records = int(job.rows.shape[1]) * link.hyperparameters.epochs * trainings(hp)
+    return float(min(passes)) / len(inputs) * records
 
 
 def _parameters(job: PackJob) -> int:

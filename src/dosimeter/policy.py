@@ -201,7 +201,9 @@ def _tests(limit: Limit, result: Mapping[str, Any]) -> dict[str, Callable[[Row],
     if limit.metric == "accuracy":
         tests["split"] = lambda row: row.key.split == limit.split
     else:
-        tests["attack"] = lambda row: _named(row.key.attack, row.control, limit.attack, result["verdict"]["attack"])
+        tests["attack"] = lambda row: _named(
+            row.key.attack, row.control, limit.attack, _headline(result, row.key.variant)
+        )
         tests["fpr"] = lambda row: limit.fpr is None or _same(row.key.fpr, limit.fpr)
         tests["prior"] = lambda row: limit.prior is None or _same(row.key.prior, limit.prior)
         tests["threshold"] = lambda row: (
@@ -222,6 +224,13 @@ def _named(attack: str | None, control: bool, pattern: str, headline: str | None
     if pattern == HEADLINE:
         return attack is not None and attack == headline
     return attack is not None and (attack == pattern or (not control and fnmatchcase(attack, pattern)))
+
+
+def _headline(result: Mapping[str, Any], variant: str) -> str | None:
+    """The attack that was chosen in rehearsal, of the audit itself or of one of its variants."""
+    chosen = {"none": result["verdict"]["attack"]}
+    chosen |= {one["id"]: one.get("attack") for one in result.get("variants") or ()}
+    return chosen.get(variant)
 
 
 def _names(limit: Limit, attack: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
@@ -289,7 +298,7 @@ def _chosen(policy: Policy | None) -> Callable[[Mapping[str, Any]], list[Row]]:
     def chosen(result: Mapping[str, Any]) -> list[Row]:
         table = rows(result)
         if policy is None:
-            return [row for row in table if leads(row, result["verdict"]["fpr"])]
+            return [row for row in table if leads(row, result["verdict"]["fpr"]) and row.key.variant == "none"]
         limits = [limit for limit in policy.limit if limit.not_applicable is None]
         return [row for limit in limits for row in _matched(limit, result, table)]
 

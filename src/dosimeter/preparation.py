@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from dosimeter._defense_rows import answering, trained_with
 from dosimeter._impossible import is_file
 from dosimeter._resolve import import_from
 from dosimeter._seeds import seed_for
 from dosimeter.audit_data import read_data
+from dosimeter.canaries import Canaries, plant
 from dosimeter.chain import Link, chain_key
-from dosimeter.config import Audit, Stage
+from dosimeter.config import Audit, DefenseRow, Stage
 from dosimeter.data import Dataset
 from dosimeter.design import Design, Split, membership_matrix, split_records
 from dosimeter.errors import ConfigError
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, feature_jobs
-from dosimeter.games import ThreatModel
-from dosimeter.observe import ObserveJob
+from dosimeter.games import Array, ThreatModel
+from dosimeter.observe import ObserveJob, situation_of
 from dosimeter.preflight import Together, check_device, check_sources, try_models
+from dosimeter.probes import lacking
 from dosimeter.runners import one_thread
 from dosimeter.signals import readable
 from dosimeter.store import Store, key_of
@@ -37,12 +40,14 @@ class Jobs:
         features: frozen features of all records and views.
         packs: the fleet.
         observations: the fleet's outputs.
+        canaries: the fleet's outputs on natural records and canaries together; empty if none were planted.
     """
 
     common: tuple[PackJob, ...]
     features: tuple[FeatureJob, ...]
     packs: tuple[PackJob, ...]
     observations: tuple[ObserveJob, ...]
+    canaries: tuple[ObserveJob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Prepared:
         links: the chain.
         split: of the records at risk.
         design: who is trained on what.
+        canaries: records planted in the data of the stage at risk, or None.
     """
 
     audit: Audit
@@ -68,6 +74,7 @@ class Prepared:
     links: tuple[Link, ...]
     split: Split
     design: Design
+    canaries: Canaries | None = None
 
     @property
     def at_risk(self) -> Dataset:
@@ -86,7 +93,13 @@ class Prepared:
     @cached_property
     def matrix(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
         """Which model trains on which record of the pool."""
-        return membership_matrix(len(self.split.pool), self.audit.threat.shadows + 2, self.audit.seed)
+        return _matrix(self.audit, self.at_risk, self.split)
+
+    @property
+    def null_matrix(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+        """Another matrix, drawn alike, that no model was trained on; for the candidates."""
+        matrix = _matrix(self.audit, self.at_risk, self.split, "null membership")
+        return matrix[:, self.split.candidates]
 
     @cached_property
     def jobs(self) -> Jobs:
@@ -96,15 +109,31 @@ class Prepared:
     @cached_property
     def key(self) -> str:
         """The audit's key: equal for runs whose results must be equal."""
+        unit = self.audit.threat.unit  # the key of audits by record is that of releases without units
         settings = {
             "seed": self.audit.seed,
-            "threat": self.audit.threat.model_dump(mode="json"),
+            "threat": self.audit.threat.model_dump(mode="json", exclude={"unit"} if unit == "record" else None),
             "attacks": [[row.id, row.name, row.settings] for row in self.audit.attacks],
             "report": self.audit.report.model_dump(mode="json"),
             "observations": [job.key for job in self.jobs.observations],
             "name": self.audit.name,
         }
+        if self.audit.variants:
+            settings["variants"] = [[row.id, one.key] for row, one in self.variants]
         return key_of(settings)
+
+    @cached_property
+    def variants(self) -> tuple[tuple[DefenseRow, Prepared], ...]:
+        """The same audit with each `[[defense]]` in the stage at risk: same data, split, matrix and seeds."""
+        found = []
+        for row in self.audit.variants:
+            defenses = list(self.audit.defenses)
+            defenses[self.audit.at_risk] += (row,)
+            audit = replace(
+                self.audit, name=f"{self.audit.name}: {row.id}", defenses=tuple(defenses), variants=()
+            )
+            found.append((row, replace(self, audit=audit, links=_links(audit, self.data))))
+        return tuple(found)
 
 
 def data_key(dataset: Dataset) -> str:
@@ -156,7 +185,13 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     together.tell()
     assert at_risk is not None
     assert split is not None
-    return Prepared(audit, Store(store), device, data, test, links, split, _design(audit, at_risk, split))
+    canaries = None
+    if audit.spike is not None:
+        models = audit.threat.shadows + 2
+        at_risk, split, canaries = plant(at_risk, split, audit.spike, models=models, seed=audit.seed)
+        data = tuple(at_risk if index == audit.at_risk else one for index, one in enumerate(data))
+    design = _design(audit, at_risk, split)
+    return Prepared(audit, Store(store), device, data, test, links, split, design, canaries)
 
 
 def _split(audit: Audit, dataset: Dataset) -> Split:
@@ -193,13 +228,14 @@ def _links(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
     links = []
     for index, stage in enumerate(audit.stages[: audit.at_risk + 1]):
         own = next(one for one in data[index:] if one is not None)
-        links.append(_link(stage, own, audit.base))
+        link = _link(stage, own, audit.base)
+        links.append(replace(link, hyperparameters=trained_with(stage.hyperparameters, audit.defenses[index])))
     return tuple(links)
 
 
 def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
-    """One stage as a link."""
-    names = ("name", "model", "transfer", "last_k", "head", "options", "fit", "hyperparameters", "depends")
+    """One stage as a link, without its defenses."""
+    names = ("name", "model", "transfer", "last_k", "head", "options", "fit", "depends")
     weights = stage.weights
     if weights and is_file(base / weights):
         weights = str(base / weights)
@@ -211,7 +247,9 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
 def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:
     """Who is trained on what, for the candidates."""
     rows = split.pool[split.candidates]
-    matrix = membership_matrix(len(split.pool), audit.threat.shadows + 2, audit.seed)
+    matrix = _matrix(audit, dataset, split)
+    persons = None if dataset.persons is None else dataset.persons[rows]
+    whole = persons if audit.threat.unit == "person" else None
     return Design(
         ids=dataset.ids[rows],
         labels=dataset.labels[rows],
@@ -219,11 +257,27 @@ def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:
         member=matrix[:, split.candidates],
         targets=audit.threat.targets,
         rehearsals=audit.threat.rehearsals,
-        record=np.arange(len(rows)),
+        record=np.arange(len(rows)) if whole is None else np.unique(whole, return_inverse=True)[1],
         population_ids=dataset.ids[split.population],
         population_labels=dataset.labels[split.population],
         groups=None if dataset.groups is None else dataset.groups[rows],
+        persons=persons,
     )
+
+
+def _matrix(
+    audit: Audit, dataset: Dataset, split: Split, purpose: str = "membership"
+) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """A membership matrix of single records or of whole persons."""
+    person = None
+    if audit.threat.unit == "person":
+        if dataset.persons is None:
+            raise ConfigError(
+                f"threat.unit: 'person' needs to know whose each record is, got data without persons "
+                f"({dataset.name}): name their column in data_options.person, or use unit = 'record'"
+            )
+        person = np.unique(dataset.persons[split.pool], return_inverse=True)[1].reshape(-1)
+    return membership_matrix(len(split.pool), audit.threat.shadows + 2, audit.seed, purpose, person=person)
 
 
 def _lay_out(prepared: Prepared) -> Jobs:
@@ -252,7 +306,7 @@ def _lay_out(prepared: Prepared) -> Jobs:
     own, test = features(dataset, views), features(prepared.test, views[:1])
     size = HEADS_PER_PACK if links[index].transfer == "head" and links[index].fit is None else 1
     models = len(prepared.design.member)
-    rows = [np.asarray(prepared.split.pool[row]) for row in prepared.matrix]
+    rows = [_training_rows(prepared, model) for model in range(models)]
     packs = tuple(
         PackJob(
             store=prepared.store,
@@ -268,7 +322,29 @@ def _lay_out(prepared: Prepared) -> Jobs:
         )
         for start in range(0, models, size)
     )
-    return Jobs(common, tuple(own + test), packs, tuple(_observation(prepared, pack, own, test) for pack in packs))
+    observations = tuple(_observation(prepared, pack, own, test) for pack in packs)
+    if prepared.canaries is None:
+        return Jobs(common, tuple(own + test), packs, observations)
+    population, planted = prepared.split.population, prepared.canaries.rows
+    natural = prepared.split.pool[prepared.split.candidates]
+    observed = np.concatenate([natural, planted, population])
+    canaries = tuple(replace(job, rows=observed, test=None, test_features=()) for job in observations)
+    return Jobs(common, tuple(own + test), packs, observations, canaries)
+
+
+def _training_rows(prepared: Prepared, model: int) -> Array:
+    """What a model trains on: its half of the pool, and its half of the canaries as often as their grade tells."""
+    rows = np.asarray(prepared.split.pool[prepared.matrix[model]])
+    canaries = prepared.canaries
+    return rows if canaries is None else np.concatenate([rows, canaries.training_rows(model)])
+
+
+def withheld(prepared: Prepared) -> Mapping[str, str]:
+    """Signals of probes that attacks ask for and these models cannot give, each with the reason."""
+    single = prepared.audit.threat.unit == "record" and prepared.canaries is None
+    population = len(prepared.split.population)
+    situation = situation_of(prepared.links[-1], prepared.at_risk.inputs, population, single=single)
+    return lacking(situation, {signal for row in prepared.audit.attacks for signal in row.attack.signals})
 
 
 def _observation(
@@ -276,16 +352,18 @@ def _observation(
 ) -> ObserveJob:
     """The job that queries one pack."""
     observed = np.concatenate([prepared.split.pool[prepared.split.candidates], prepared.split.population])
-    wanted = {signal for row in prepared.audit.attacks for signal in row.attack.signals}
+    wanted = {signal for row in prepared.audit.attacks for signal in row.attack.signals} - withheld(prepared).keys()
     return ObserveJob(
         pack=pack,
         rows=observed,
+        population=len(prepared.split.population),
         views=prepared.audit.views,
         features=tuple(own),
         test=None if prepared.test is None else data_key(prepared.test),
         test_features=tuple(test),
         signals=readable(sorted(wanted), prepared.audit.threat.granted),
         access=prepared.audit.threat.granted,
+        defenses=answering(prepared.audit.defenses[prepared.audit.at_risk]),
     )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dosimeter.brought import PreparedTarget
 from dosimeter.config import AttackRow
 from dosimeter.errors import AccessError
-from dosimeter.frozen import has_frozen_head
+from dosimeter.frozen import can_retrain, has_frozen_head
 from dosimeter.games import Access
-from dosimeter.preparation import Prepared
-from dosimeter.signals import SIGNALS
+from dosimeter.preparation import Prepared, withheld
+from dosimeter.signals import ACCESS
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Offer:
         shadows: models of the adversary.
         brought: whether the target is the user's own, which decides what to do about a lack.
         features: of a frozen backbone, with heads of a known recipe on them.
+        retrain: whether shadows can be trained anew for each target.
+        withheld: signals of probes that the models cannot give, each with the reason.
     """
 
     access: Access
@@ -31,39 +33,62 @@ class Offer:
     shadows: int
     brought: bool = False
     features: bool = False
+    retrain: bool = False
+    withheld: Mapping[str, str] = field(default_factory=dict)
 
 
 def offer(prepared: Prepared) -> Offer:
     """What a recipe's threat model gives."""
     threat = prepared.audit.threat
-    return Offer(threat.granted, len(prepared.split.population), threat.shadows, features=has_frozen_head(prepared))
+    return Offer(
+        threat.granted,
+        len(prepared.split.population),
+        threat.shadows,
+        features=has_frozen_head(prepared),
+        retrain=can_retrain(prepared),
+        withheld=withheld(prepared),
+    )
 
 
 def target_offer(prepared: PreparedTarget) -> Offer:
     """What is there beside a brought model."""
-    return Offer(prepared.access, len(prepared.design.population_ids), prepared.shadows, brought=True)
+    return Offer(
+        prepared.access,
+        len(prepared.design.population_ids),
+        prepared.shadows,
+        brought=True,
+        withheld=prepared.probing.withheld,
+    )
 
 
 def refusal(row: AttackRow, given: Offer) -> str:
     """Why an attack cannot run under this threat model, or an empty string."""
     needs = row.attack.needs
-    lacking = [name for name in row.attack.signals if name not in SIGNALS]
+    lacking = [name for name in row.attack.signals if name not in ACCESS]
     if lacking:
-        return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(SIGNALS))}"
+        return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(ACCESS))}"
     wanted = needs.access
     for name in row.attack.signals:
-        wanted |= SIGNALS[name].access
+        wanted |= ACCESS[name]
     granted = given.access.includes
     if wanted not in granted:
         names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
         own = str(given.access.name).lower()
         return f"needs {names}, but threat.access grants {own}: grant it or leave the attack out"
+    reasons = [given.withheld[name] for name in row.attack.signals if name in given.withheld]
+    if reasons:
+        return reasons[0]
     if needs.features and not given.features:
         return (
             "needs the features of a frozen backbone and SGD heads on them, which "
             + ("no brought model gives" if given.brought else "the stage at risk does not train")
             + ": leave the attack out"
             + ("" if given.brought else ", or use transfer = 'head' with optimizer = 'sgd' and no fit")
+        )
+    if needs.retrain and not given.retrain:
+        return (
+            "retrains its shadows for each target, which needs heads on a frozen backbone without defenses: leave the "
+            "attack out" + ("" if given.brought else ", or use transfer = 'head' and no fit")
         )
     most = max(needs.in_shadows, needs.out_shadows)
     if most and given.brought and not given.shadows:

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter import validity, verdict
+from dosimeter import exposure, validity, verdict
+from dosimeter._canary_rows import beside_average, canary_rows
 from dosimeter._gating import Findings, all_gates, find
 from dosimeter._material import Material as Material  # other modules take these from here
 from dosimeter._material import Measured as Measured
 from dosimeter._material import choose_headline as choose_headline
 from dosimeter._material import measure_attack as measure_attack
 from dosimeter.config import FPRS, PRIORS
+from dosimeter.detection import POWER, detect
 from dosimeter.games import Scores, Truth
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import RatePair, auc, histogram, nonmembers_needed, roc, tpr_at_threshold
@@ -40,19 +42,27 @@ def result(material: Material) -> dict[str, Any]:
     real = [attack for attack in measured if attack not in material.controls]
     headline = choose_headline(material, real) if real else None
     found, utility = find(material, measured, headline), _utility(material)
+    planted = canary_rows(material, headline) if headline else []
     gates, nulls = all_gates(material, measured, found, utility)
-    summary = material.summary
+    if material.summary["door"] == "recipe":
+        natural = measured[headline].pairs[material.leading].tpr if headline and material.leading else None
+        gates.append(beside_average(material, planted, headline, natural))
+    told, limit = _verdict(material, measured, found, gates)
+    summary, groups = material.summary, _group_rows(material, headline) if headline else []
     return {
         "schema": SCHEMA,
         **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "chain", "threat")},
         "data": {**summary["data"], "candidates": len(material.truth.ids)},
         "attacks": [{**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]],
-        "verdict": _verdict(material, measured, found, gates),
+        "verdict": told,
+        **({} if limit is None else {"detection_limit": limit}),
+        **({"canaries": planted} if planted else {}),
         "blind": None if found.baseline is None else found.baseline.row,
         "estimates": [
             *(row for attack in measured for row in _rows(material, attack, measured[attack])),
-            *(_group_rows(material, headline) if headline else ()),
+            *groups,
         ],
+        "exposure": exposure.row(material, headline, groups),
         "utility": utility,
         "gates": [dataclasses.asdict(gate) for gate in gates],
         "null_audit": [
@@ -67,7 +77,10 @@ def result(material: Material) -> dict[str, Any]:
         ],
         "curves": {attack: _curve(material, attack) for attack in real},
         "histograms": {attack: _histogram(material, attack) for attack in real},
-        "not_tested": verdict.not_tested(str(summary["door"]), blind=found.baseline is not None),
+        "not_tested": verdict.not_tested(
+            str(summary["door"]), blind=found.baseline is not None, planted=bool(planted),
+            persons=summary["threat"].get("unit") == "person",
+        ),
     }
 
 
@@ -128,20 +141,20 @@ def _group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
 
 def _verdict(
     material: Material, measured: Mapping[str, Measured], found: Findings, gates: Sequence[validity.Gate]
-) -> dict[str, Any]:
-    """Status and first sentences."""
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Status and first sentences, and the detection limit if no leak is shown."""
     headline = found.headline
     base = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
     noun = str(material.summary["noun"])
     failed = [gate.message for gate in gates if gate.status == "fail"]
     if failed:
-        return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}
+        return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}, None
     if headline is None or material.leading is None:
         distinct = validity.distinct_nonmembers(material.truth)
         sentences = verdict.not_resolvable(distinct, nonmembers_needed(FPRS[0]), noun)
         if headline is None:
             sentences = ["No attack could be run under this threat model; the table below says why."]
-        return {**base, "status": "not_resolvable", "sentences": sentences}
+        return {**base, "status": "not_resolvable", "sentences": sentences}, None
     one, lead = measured[headline], material.leading
     told = verdict.Headline(
         door=str(material.summary["door"]),
@@ -158,11 +171,15 @@ def _verdict(
     if found.shifted:
         baseline = found.shifted
         sentences = verdict.gained(told, baseline.auc, baseline.gain)
-        return {**base, "status": "shown", "sentences": sentences}
+        return {**base, "status": "shown", "sentences": sentences}, None
     p = found.p_values[headline]
-    sentences = verdict.shown(told) if found.shown else verdict.not_shown(told, unlikely=min(p.p_auc, p.p_tpr) <= 0.025)
-    status = "shown" if found.shown else "not_shown"
-    return {**base, "p_auc": p.p_auc, "p_tpr": p.p_tpr, "status": status, "sentences": sentences}
+    base |= {"p_auc": p.p_auc, "p_tpr": p.p_tpr}
+    if found.shown:
+        return {**base, "status": "shown", "sentences": verdict.shown(told)}, None
+    limit = detect(material, one, headline)
+    caught = verdict.caught(told, limit.tpr, limit.auc, POWER)
+    sentences = verdict.not_shown(told, unlikely=min(p.p_auc, p.p_tpr) <= 0.025, limit=caught)
+    return {**base, "status": "not_shown", "sentences": sentences}, limit.row(caught)
 
 
 def _utility(material: Material) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,20 @@ import pyarrow.parquet as pq
 from dosimeter._seeds import generator
 from dosimeter._version import __version__
 from dosimeter.calibration import Calibration, halve
+from dosimeter.canaries import CanaryScores
 from dosimeter.engagement import Evidence
 from dosimeter.errors import StoreError
+from dosimeter.exposure import individuals
 from dosimeter.games import Array, Truth
 from dosimeter.report.schema import summary_problems
-from dosimeter.results import Material
+from dosimeter.results import Material, choose_headline
 from dosimeter.store import writing
 from dosimeter.validity import Gate
 
 FORMAT = 2
 """Version of `run.json` and of the arrays beside it; 1 was that of recipes alone."""
+CANARIES = Path("truth") / "canaries.npz"
+"""Where a run keeps the truth about planted records; runs without `[spike]` have none."""
 BLIND = Path("evidence") / "blind.npz"
 """Where a run keeps the blind baseline's scores; runs of earlier releases have none."""
 
@@ -66,12 +70,14 @@ class Left:
         evidence: per attack id.
         blind: of each record the score of classifiers that never asked a model, NaN where there is none; None if the
             run made none.
+        canaries: what the attacks said of planted records; None if there are none.
     """
 
     summary: Mapping[str, Any]
     arrays: Mapping[str, Array]
     evidence: Mapping[str, Evidence]
     blind: Array | None = None
+    canaries: CanaryScores | None = None
 
     @property
     def rehearsed(self) -> bool:
@@ -104,7 +110,8 @@ def read_run(folder: Path) -> Left:
             for index, listed in enumerate(summary["attacks"])
             if listed["status"] == "ok"
         }
-        return Left(summary, arrays, evidence, _blind(folder / BLIND, len(arrays["record"])))
+        blind = _blind(folder / BLIND, len(arrays["record"]))
+        return Left(summary, arrays, evidence, blind, read_canaries(folder, summary["attacks"]))
     except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
 
@@ -155,6 +162,7 @@ def material_of(left: Left) -> Material:
             block=np.zeros(targets, np.int64),
             is_member=[member[:, calibrates]],
             scores={name: [values[:, calibrates]] for name, values in scores.items()},
+            record=arrays["record"][calibrates],
         )
     ids, record = arrays["ids"][kept], arrays["record"][kept]
     columns = np.concatenate([kept, np.arange(n, arrays["correct"].shape[1])])
@@ -170,6 +178,9 @@ def material_of(left: Left) -> Material:
         groups=arrays["groups"][kept] if "groups" in arrays else None,
         gates=tuple(Gate(**gate) for gate in left.summary["gates"]),
         blind=None if left.blind is None else left.blind[kept],
+        apart={name: one.apart[:, kept] for name, one in left.evidence.items() if len(one.apart)},
+        persons=arrays["persons"][kept] if "persons" in arrays else None,
+        canaries=left.canaries,
     )
 
 
@@ -180,6 +191,24 @@ def _blind(path: Path, n: int) -> Array | None:
     found, scores = _arrays(path), np.full(n, np.nan)
     scores[found["rows"]] = found["scores"]
     return scores
+
+
+def read_canaries(folder: Path, listed: Sequence[Mapping[str, Any]]) -> CanaryScores | None:
+    """What the attacks said of planted records, or None if there are none."""
+    if not (folder / CANARIES).is_file():
+        return None
+    places = {str(one["id"]): canary_evidence(folder, index) for index, one in enumerate(listed)}
+    found = {name: _arrays(path) for name, path in places.items() if path.is_file()}
+    return CanaryScores(
+        **_arrays(folder / CANARIES),
+        scores={name: one["scores"] for name, one in found.items()},
+        rehearsed={name: one["rehearsed"] for name, one in found.items()},
+    )
+
+
+def canary_evidence(folder: Path, index: int) -> Path:
+    """Where a run keeps what one attack said of planted records."""
+    return folder / "evidence" / f"canaries-{index:02d}.npz"
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -198,10 +227,29 @@ def _arrays(path: Path) -> dict[str, Array]:
         return {name: file[name] for name in file.files}
 
 
+def write_exposure(path: Path, material: Material) -> None:
+    """One row per record, then per person, under the headline attack; no file where nothing is measurable."""
+    real, fpr = [attack for attack in material.scores if attack not in material.controls], material.leading
+    columns = individuals(material, choose_headline(material, real), fpr) if real and fpr else {}
+    with writing(path):
+        if not columns:
+            path.unlink(missing_ok=True)
+            return
+        texts = {name: [_writable(one) for one in columns[name]] for name in ("kind", "id", "group")}
+        draft = path.with_name(f".{path.name}")
+        pq.write_table(pa.table({**columns, **texts}), draft)
+        draft.replace(path)
+
+
+def _writable(text: str) -> str:
+    """Lone surrogates spelled out."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
 def write_scores(path: Path, left: Left) -> None:
     """One row per attack, target and record; `split` says which records calibrated where no shadow rehearsed."""
     member, ids = left.arrays["member"], left.arrays["ids"].astype(object)
-    ids = np.array([one.encode("utf-8", "backslashreplace").decode() for one in ids], object)  # lone surrogates
+    ids = np.array([_writable(one) for one in ids], object)
     targets, n = member.shape
     columns = {
         "target": np.repeat(np.arange(targets, dtype=np.int32), n),

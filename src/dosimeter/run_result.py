@@ -30,6 +30,7 @@ class Reported:
         fpr: false positive rate aimed at, or None.
         prior: share of members assumed, of a precision, or None.
         group: of records, None for all.
+        variant: id of the defense that was tried, "none" for the audit itself.
         threshold: "shadow", "split", "oracle", or None.
         estimate: value, both ends, n, and the reason if there is none.
         fpr_reached: false positive rate at that threshold on the targets, or None.
@@ -40,6 +41,7 @@ class Reported:
     fpr: float | None
     prior: float | None
     group: str | None
+    variant: str
     threshold: str | None
     estimate: Estimate
     fpr_reached: float | None

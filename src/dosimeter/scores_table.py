@@ -199,6 +199,7 @@ def _halved(table: ScoresTable, columns: Columns, seed: int) -> ScoresTable:
             np.zeros(len(table.targets), np.int64),
             [truth.is_member[:, sets]],
             {attack: [values[:, sets]] for attack, values in table.scores.items()},
+            np.unique(truth.record[sets], return_inverse=True)[1].reshape(-1),
         ),
         groups=None if table.groups is None else table.groups[keeps],
         persons=None if table.persons is None else int(record.max()) + 1,

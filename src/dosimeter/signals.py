@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dosimeter.games import Access
+from dosimeter.probes import PROBES
 
 
 def logit_confidence(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -121,12 +122,14 @@ SIGNALS: dict[str, Signal] = {
     "hinge": Signal(hinge, high=-LEAST),
 }
 """What `observe` can keep of a model's outputs."""
+ACCESS: dict[str, Access] = {name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}
+"""The least access of every signal, be it of a model's outputs or of a probe."""
 
 
 def readable(names: Iterable[str], access: Access) -> tuple[str, ...]:
     """Those of the names that are signals which this access gives; never none, for the controls need a game's shape."""
     granted = access.includes
-    found = tuple(name for name in names if name in SIGNALS and SIGNALS[name].access in granted)
+    found = tuple(name for name in names if name in ACCESS and ACCESS[name] in granted)
     return found or ("logit_confidence" if Access.PROBS in granted else "correctness",)
 
 

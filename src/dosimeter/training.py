@@ -7,23 +7,103 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dosimeter._seeds import generator, seed_for
 from dosimeter.errors import TrainingError
-from dosimeter.models import as_float
+from dosimeter.models import as_float, locate
 
 Augmentation = Literal["flip", "shift"]
 SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Of Adam: decay of the gradient's mean and of its square's, and what keeps the division finite."""
+
+
+@runtime_checkable
+class Defense(Protocol):
+    """What every defense has; what it does is one or more of the methods of the protocols below.
+
+    Attributes:
+        paper: authors, year, link.
+        place: where it acts: "recipe", "model", "loss", "training" or "outputs".
+        ladder: at least three settings, the weakest first.
+    """
+
+    paper: ClassVar[str]
+    place: ClassVar[str]
+    ladder: ClassVar[tuple[Mapping[str, Any], ...]]
+
+
+@runtime_checkable
+class ChangesRecipe(Protocol):
+    """A defense that is another choice of hyperparameters."""
+
+    def recipe(self, hp: Hyperparameters) -> Hyperparameters:
+        """The hyperparameters to train with instead."""
+        ...
+
+
+@runtime_checkable
+class ChangesLoss(Protocol):
+    """A defense that trains with another loss than cross-entropy."""
+
+    def loss(
+        self, logits: Float[Tensor, "*m b c"], labels: Int[Tensor, "*m b"], epoch: int
+    ) -> Float[Tensor, " *m"] | Float[Tensor, ""]:
+        """Mean loss of a batch, of each of `m` models or of one; differentiable, `epoch` counts from 0."""
+        ...
+
+
+@runtime_checkable
+class HidesFeatures(Protocol):
+    """A defense that changes what the last layer reads while training."""
+
+    def hide(self, features: Float[Tensor, "*b d"], uniform: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """The features to train on, given as many uniform random numbers."""
+        ...
+
+
+@runtime_checkable
+class Teaches(Protocol):
+    """A defense in which models trained on parts of the records label all of them for the one that is released."""
+
+    @property
+    def parts(self) -> int:
+        """How many sub-models."""
+        ...
+
+    @property
+    def cost(self) -> float:
+        """Records that are trained on, as a multiple of one training."""
+        ...
+
+    def divide(self, n: int, rng: np.random.Generator) -> Bool[np.ndarray, "k n"]:
+        """Which of the sub-models trains on which record."""
+        ...
+
+
+@runtime_checkable
+class ChangesAnswers(Protocol):
+    """A defense that changes what the trained model answers."""
+
+    def release(
+        self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
+    ) -> Float[Tensor, "r c"]:
+        """The probabilities to give away; `noise` gives the model's own on as many random inputs."""
+        ...
+
+
+def settings_of(defense: Defense) -> dict[str, Any]:
+    """The settings of a defense by name."""
+    return asdict(defense)  # type: ignore[call-overload,no-any-return]
 
 
 @dataclass(frozen=True)
@@ -41,6 +121,8 @@ class Hyperparameters:
         precision: "float32", or "bfloat16" autocast with float32 weights.
         augment: random flips and shifts of images.
         standardise: heads only: features are scaled by mean and deviation over the model's own training rows.
+        share: of the schedule, which ends before its learning rate does where training is stopped early.
+        defenses: what changes the loss, the features or the labels while training.
     """
 
     epochs: int = 20
@@ -53,6 +135,15 @@ class Hyperparameters:
     precision: Literal["float32", "bfloat16"] = "float32"
     augment: tuple[Augmentation, ...] = ()
     standardise: bool = False
+    share: float = 1.0
+    defenses: tuple[Defense, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All of it by name; without `share` and `defenses` where they change nothing."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found["defenses"] = [{"defense": type(one).__name__, **settings_of(one)} for one in self.defenses]
+        return {key: value for key, value in found.items() if (key, value) not in (("share", 1.0), ("defenses", []))}
 
     def lr_at(self, step: int, steps: int) -> float:
         """Learning rate of update `step` of `steps`.
@@ -60,11 +151,11 @@ class Hyperparameters:
         >>> Hyperparameters(lr=1.0, schedule="cosine").lr_at(50, 100)
         0.5
         """
-        done = step / steps
+        done = step / steps * self.share
         if self.schedule == "cosine":
             return self.lr * 0.5 * (1 + math.cos(math.pi * done))
         if self.schedule == "one-cycle":
-            return self.lr * min((step + 1) / (0.25 * steps), (1 - done) / 0.75, 1.0)
+            return self.lr * min((step + 1) * self.share / (0.25 * steps), (1 - done) / 0.75, 1.0)
         return self.lr
 
 
@@ -139,10 +230,49 @@ def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
     return model.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
+def batch_loss(logits: Tensor, labels: Tensor, defenses: Sequence[Defense], epoch: int) -> Tensor:
+    """Mean loss of a batch: cross-entropy, unless a defense has another one. Labels are classes or probabilities."""
+    own = next((one for one in defenses if isinstance(one, ChangesLoss)), None)
+    return nn.functional.cross_entropy(logits, labels) if own is None else own.loss(logits, labels, epoch)
+
+
+@contextlib.contextmanager
+def hidden(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[None]:
+    """Inside the block the last layer of a training model reads what the defenses leave of its features.
+
+    Random numbers are those of PyTorch's default generator.
+
+    Args:
+        model: whose last layer is found as `transfer = "head"` finds it.
+        hp: its defenses.
+        example: two records, by which the last layer of a model of the user's is found.
+
+    Raises:
+        TrainingError: there is no last layer.
+    """
+    hiding = [one for one in hp.defenses if isinstance(one, HidesFeatures)]
+    if not hiding:
+        yield
+        return
+    head = model if isinstance(model, nn.Linear) else locate(model, example).head
+
+    def hook(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        features = given[0]
+        for one in hiding:
+            features = one.hide(features, torch.rand_like(features))
+        return features, *given[1:]
+
+    handle = head.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def train(
     model: nn.Module,
     inputs: Tensor,
-    labels: Int[Tensor, " n"],
+    labels: Int[Tensor, " n"] | Float[Tensor, "n c"],
     hp: Hyperparameters,
     *,
     seed: int,
@@ -153,7 +283,7 @@ def train(
     Args:
         model: on any device; moved to `device`; parameters that do not require gradients are left alone.
         inputs: the stage's rows of this model, `[n ...]`, uint8 images or floats.
-        labels: classes.
+        labels: classes, or probabilities of all classes.
         hp: the recipe.
         seed: decides the order of the data, augmentation and dropout.
         device: where to train.
@@ -172,7 +302,7 @@ def train(
     order_rng, augment_rng = generator(seed, "order"), torch.Generator().manual_seed(seed_for(seed, "augmentation"))
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
     loss_mean = math.nan
-    with seeded(seed_for(seed, "dropout")):
+    with hidden(model, hp, as_float(inputs[:2])), seeded(seed_for(seed, "dropout")):
         for epoch in range(hp.epochs):
             order = torch.from_numpy(order_rng.permutation(n)).to(device)
             total = torch.zeros((), device=device)
@@ -183,7 +313,7 @@ def train(
                         batch = augment(batch, hp.augment, torch.rand(len(rows), 3, generator=augment_rng).to(device))
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 with autocast:
-                    loss = nn.functional.cross_entropy(model(batch).float(), labels[rows])
+                    loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
                 total += loss.detach() * len(rows)

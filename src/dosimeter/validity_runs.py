@@ -1,4 +1,4 @@
-"""Checks on what a run chose, reached and trained: P3, P5, P6, P7, P10, P14. Each can fire; none retrains anything."""
+"""Checks on what a run chose, reached and trained: P3 to P7, P10, P14. Each can fire; none retrains anything."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dosimeter.games import Array, Truth
+from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import Randomisation, RatePair
 from dosimeter.metrics.paired import auc_difference
 from dosimeter.validity import Gate
@@ -42,6 +43,38 @@ def threshold_reached(pair: RatePair, fpr: float) -> Gate:
             f"{told}, which is more: read the TPR as that of the rate reached, and compare it with no other.",
         )  # fmt: skip
     return Gate("P3", name, "pass", reached.value, f"{told}.")
+
+
+def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], natural: Estimate | None) -> Gate:
+    """P4: whether the average over natural records hides records that are found far more surely.
+
+    Args:
+        rows: of `canaries`; none if none were planted.
+        rates: of each canary the share of the models that trained on it under which it is called.
+        natural: the headline attack's TPR at the leading rate, or None.
+    """
+    name = "Worst case beside the average"
+    if not rows:
+        return Gate(
+            "P4", name, "warn", 0.0,
+            "No canaries were planted: the numbers are averages over records as they came, which can hide single "
+            "records that are always found; `[spike]` plants some.",
+        )  # fmt: skip
+    told = [row for row in rows if row["status"] == "ok"]
+    if not told or natural is None or natural.value is None or natural.high is None:
+        return Gate("P4", name, "warn", 0.0, f"Canaries were planted, but not measured: {rows[0]['reason']}.")
+    worst = max(told, key=lambda row: (row["tpr"], row["auc"]))
+    median, high = np.quantile(rates, [0.5, 0.9])
+    said = (
+        f"Canaries ({worst['kind']}, {worst['copies']} {'copy' if worst['copies'] == 1 else 'copies'}) are found at "
+        f"{worst['tpr']:.1%} ({worst['low']:.1%} to {worst['high']:.1%}), natural records at {natural.value:.1%}; "
+        f"of single canaries, over all models that used them, the most exposed is found {rates.max():.0%} of the time, "
+        f"one in ten at least {high:.0%}, half at least {median:.0%}"
+    )
+    if worst["low"] <= natural.high:
+        return Gate("P4", name, "pass", worst["tpr"], f"{said}.")
+    beyond = f"{worst['tpr'] / natural.value:.0f} times the average" if natural.value else "and the average at none"
+    return Gate("P4", name, "warn", worst["tpr"], f"{said}: {beyond}, which therefore says little of the worst case.")
 
 
 def pooling(scores: Float[Array, "t n"], level: Float[Array, "t n"], truth: Truth) -> Gate:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import RatePair
 
+CANARIES = ", and records that were chosen to be easy to find (canaries)"
+PERSONS = "Membership of a person as a whole: each record is judged on its own."
 NOT_TESTED = (
     "Attributes of training records, properties of the training set, model inversion, gradients: only membership was.",
     "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
-    "Records that are not among the candidates, and records that were chosen to be easy to find (canaries).",
-    "Membership of a person as a whole: each record is judged on its own.",
+    f"Records that are not among the candidates{CANARIES}.",
+    PERSONS,
     "Model extraction and data poisoning.",
 )
 STATED = (
@@ -20,18 +23,21 @@ STATED = (
 )
 
 
-def not_tested(door: str, *, blind: bool = False) -> list[str]:
+def not_tested(door: str, *, blind: bool = False, planted: bool = False, persons: bool = False) -> list[str]:
     """What an audit through this door leaves open.
 
     Args:
         door: "recipe", "model" or "scores".
         blind: whether classifiers that never ask the model were tried on the same records.
+        planted: whether canaries were judged.
+        persons: whether persons were drawn and judged as a whole.
 
     >>> [len(not_tested(door)) for door in ("recipe", "model", "scores")]
     [5, 6, 7]
     """
     if door == "recipe":
-        return list(NOT_TESTED)
+        left = [one for one in NOT_TESTED if not (persons and one == PERSONS)]
+        return [one.replace(CANARIES, "") if planted else one for one in left]
     if door == "model":
         return list(NOT_TESTED) if blind else [STATED, *NOT_TESTED]
     return [STATED, "How the scores were made: whether their attacks read the truth cannot be seen here.", *NOT_TESTED]
@@ -177,12 +183,34 @@ def gained(h: Headline, blind: Estimate, gain: Estimate) -> list[str]:
     ]
 
 
-def not_shown(h: Headline, *, unlikely: bool = False) -> list[str]:
+def caught(h: Headline, tpr: float | None, auc: float | None, power: float) -> str:
+    """The sentence about the detection limit: the least leak that would have been shown.
+
+    Args:
+        h: what it is made of.
+        tpr: of the least leak that names some records; None if no such leak is shown.
+        auc: of the least leak that lifts all members' scores alike; None if none is shown.
+        power: chance that they are shown.
+    """
+    alike = "" if auc is None else f"one that lifts the scores of all used {plural(h.noun)} alike, from an AUC of "
+    alike += "" if auc is None else f"{ceil(1000 * auc) / 1000:.3f} on"
+    if tpr is None:
+        told = f"No leak of any size that names single {plural(h.noun)} would have been shown with {power:.0%} power"
+        return f"{told}: this audit is too small for that." + (f" It would have caught {alike}." if alike else "")
+    told = (
+        f"This audit would have caught a leak of TPR >= {ceil(1000 * tpr) / 10:.1f}% at {100 * h.fpr:g}% FPR with "
+        f"{power:.0%} power: one under which the attack names {ceil(tpr * h.members)} of {h.members} or more"
+    )
+    return f"{told}; or {alike}." if alike else f"{told}."
+
+
+def not_shown(h: Headline, *, unlikely: bool = False, limit: str = "") -> list[str]:
     """The sentences where no leak is shown: always with what could have been seen.
 
     Args:
         h: what they are made of.
         unlikely: the test of chance alone found the result unlikely, but the interval holds chance.
+        limit: the sentence about the detection limit.
     """
     named, _, high, _ = _counts(h)
     shadows = "" if h.door == "scores" else f"{h.shadows} shadow models, "
@@ -193,6 +221,7 @@ def not_shown(h: Headline, *, unlikely: bool = False) -> list[str]:
         f"This is not proof that nothing leaks: with {shadows}{h.targets} {plural('target model', h.targets)} and "
         f"{h.candidates} candidates, up to {high:.0f} of {h.members} named at about {h.fpr:.2g} false accusations per "
         f"unused {h.noun} is not excluded ({h.pair.tpr.level:.1%} interval), nor is a stronger attacker.",
+        *([limit] if limit else []),
     ]
 
 

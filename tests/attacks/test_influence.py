@@ -47,7 +47,7 @@ def test_leaving_one_out_agrees_with_exact_retraining(updates, likeness):
     x, onehot = cavity._inputs(head), np.eye(3, dtype=np.float32)[head.labels]
     path, p = cavity._descend(x, onehot, head), len(x)
     none = np.zeros((1, p), np.float32), np.zeros((1, x.shape[1], 3), np.float32)
-    own, field, _ = cavity._respond(x, path.curvature.sum(0), none[0], path.action[-1], none[1], 0 * path.action[-1])
+    _, own, field, _ = cavity._respond(x, path.curvature, none, path.action[-1], 0 * path.action[-1])
     action, _ = cavity._own(path, x, own, field)
     out = path.logits[-1] + own * path.action[-1] / p
     inside = out - 2 / p * own * action[0]
@@ -78,7 +78,11 @@ def test_own_response_lacks_the_own_curvature():
     rng = np.random.default_rng(3)
     x, curvature = rng.normal(size=(12, 7)).astype(np.float32), rng.uniform(0.0, 5.0, (12, 2)).astype(np.float32)
     action, start = rng.normal(size=(12, 2)).astype(np.float32), np.zeros((1, 7, 2), np.float32)
-    own, field, reaction = cavity._respond(x, curvature, np.zeros((1, 12), np.float32), action, start, action)
+    drawn = (np.zeros((1, 12), np.float32), start)
+    diagonal, own, field, reaction = cavity._respond(x, curvature, drawn, action, action)
+    again = cavity._respond(x, curvature, drawn, action, action, diagonal)
+    for one, other in zip((diagonal, own, field, reaction), again, strict=True):
+        np.testing.assert_array_equal(one, other)
     for c in range(2):
         whole = -np.linalg.inv(np.eye(12) + x @ x.T @ np.diag(curvature[:, c]) / 12) @ x @ x.T @ action[:, c] / 12
         np.testing.assert_allclose(reaction[:, c], curvature[:, c] * whole, rtol=1e-3, atol=1e-4)
@@ -167,6 +171,6 @@ def test_without_features_it_is_refused(heads):
         Influence().run(game, np.random.default_rng(0))
 
 
-def test_it_is_no_default():
-    assert "influence" in ATTACKS
-    assert "influence" not in DEFAULT
+def test_it_runs_by_default_where_there_is_a_head():
+    assert ATTACKS["influence"] is Influence
+    assert "influence" in DEFAULT

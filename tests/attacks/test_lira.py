@@ -45,10 +45,10 @@ def test_bayesian_views_are_averaged():
 
 
 @pytest.mark.parametrize("n_shadows", [4, 8, 64])
-def test_auto_is_shrunken_online_and_global_offline_for_any_number_of_shadows(n_shadows):
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_auto_is_bayesian_for_any_number_of_shadows(mode, n_shadows):
     game, _ = fleet(0, leakage=1.0, n_shadows=n_shadows)
-    assert np.array_equal(run(LiRA("online"), game), run(LiRA("online", "shrunken"), game))
-    assert np.array_equal(run(LiRA("offline"), game), run(LiRA("offline", "global"), game))
+    assert np.array_equal(run(LiRA(mode), game), run(LiRA(mode, "bayesian"), game))
 
 
 def test_offline_global_ranks_as_watson():

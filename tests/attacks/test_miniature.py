@@ -128,9 +128,9 @@ LADDER = {
     "base offline": BASE("offline"),
     "base online": BASE(),
     "rmia online": RMIA(),
-    "lira offline global": LiRA("offline"),
+    "lira offline global": LiRA("offline", "global"),
     "lira offline bayesian": LiRA("offline", "bayesian"),
-    "lira online shrunken": LiRA(),
+    "lira online shrunken": LiRA("online", "shrunken"),
     "lira online bayesian": LiRA("online", "bayesian"),
     "fused offline": Fused("offline"),
     "fused online": Fused(),
@@ -250,17 +250,18 @@ def test_the_ladder_of_attacks(miniature, record_figure):
 
 
 @pytest.mark.parametrize("k", [4, 8, 16, 64])
-def test_the_bayesian_variance_is_no_worse_online(miniature, k, record_figure):
-    """Against `auto`, by paired differences over the targets; offline the tail loses a little where the AUC gains."""
+def test_the_bayesian_variance_is_no_worse(miniature, k, record_figure):
+    """Against the best simple one of each mode, paired over targets; offline the tail loses a little, the AUC gains."""
     game, is_member, _ = miniature
     figures = {}
-    for mode in ("online", "offline"):
-        gain = measure(run(LiRA(mode, "bayesian"), game(k)), is_member) - measure(run(LiRA(mode), game(k)), is_member)
-        mean, error = gain.mean(axis=0), gain.std(axis=0, ddof=1) / np.sqrt(8)
-        figures[mode] = {"gain": mean.round(4).tolist(), "standard_error": error.round(4).tolist()}
+    for mode, simple in (("online", "shrunken"), ("offline", "global")):
+        chosen, other = (measure(run(LiRA(mode, one), game(k)), is_member) for one in ("bayesian", simple))
+        mean, error = (chosen - other).mean(axis=0), (chosen - other).std(axis=0, ddof=1) / np.sqrt(8)
+        gain = {"gain": mean.round(4).tolist(), "standard_error": error.round(4).tolist()}
+        figures[f"{mode} against {simple}"] = gain
         assert (mean[:2] > (-2 if mode == "online" else -3) * error[:2]).all()
         assert mean[0] > 0
-    record_figure(f"bayesian variance of LiRA against auto, {k} shadows", metrics=METRICS, targets=8, **figures)
+    record_figure(f"bayesian variance of LiRA, {k} shadows", metrics=METRICS, targets=8, **figures)
 
 
 @pytest.mark.parametrize("k", [2, 16, 64])
@@ -276,14 +277,13 @@ def test_identities_hold_on_trained_models(miniature, k):
 
 
 @pytest.mark.parametrize("k", [4, 8, 16, 64])
-def test_auto_is_not_beaten(miniature, k):
+def test_auto_is_not_beaten_online(miniature, k):
     """TPR at 1 % FPR of the automatic variance is within two paired standard errors of the best one."""
     game, is_member, _ = miniature
-    for mode in ("online", "offline"):
-        chosen = measure(run(LiRA(mode), game(k)), is_member)[:, 1]
-        for variance in ("global", "shrunken", "per-record"):
-            ahead = measure(run(LiRA(mode, variance), game(k)), is_member)[:, 1] - chosen
-            assert ahead.mean() <= 2 * ahead.std(ddof=1) / np.sqrt(8)
+    chosen = measure(run(LiRA(), game(k)), is_member)[:, 1]
+    for variance in ("global", "shrunken", "per-record"):
+        ahead = measure(run(LiRA("online", variance), game(k)), is_member)[:, 1] - chosen
+        assert ahead.mean() <= 2 * ahead.std(ddof=1) / np.sqrt(8)
 
 
 @pytest.mark.parametrize("control", [Constant(), Count()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dosimeter.games import FrozenHead, MembershipGame, Population, Truth
@@ -21,6 +23,10 @@ def signals_of(phi):
         "top2": low,
         "top3": np.full_like(phi, -104.0),
         "hinge": phi,
+        "gradient_norm": np.log(2) / 2 + other,
+        "iha": phi,
+        **{f"boundary_distance_{queries}": np.maximum(phi, 0.0) for queries in (250, 1000, 4000)},
+        **{f"trajectory_{epoch}": np.full_like(phi, np.log(2)) for epoch in range(1, 11)},
     }
 
 
@@ -30,6 +36,19 @@ def _head(seed, n_records):
     labels = rng.integers(2, size=n_records)
     features = rng.normal(size=(n_records, 4)) + 2.0 * labels[:, None]
     return FrozenHead(features, labels, 2, np.arange(n_records), np.full(20, 0.5), 0.0, 0.0, standardise=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Retrain:
+    """Draws further shadows of the same law, as the recipe would train them."""
+
+    difficulty: np.ndarray
+    effect: np.ndarray
+    spread: np.ndarray
+
+    def __call__(self, member, seed):
+        noise = np.random.default_rng(seed).normal(size=(len(member), *self.difficulty.shape))
+        return signals_of(self.difficulty + self.effect * member[:, None, :] + self.spread * noise)
 
 
 def fleet(
@@ -46,7 +65,8 @@ def fleet(
 
     Model i says of record x in view v: phi = d_x + u_xv + leakage * l_x * [x in D_i] + s_x * e_ixv, where d is the
     record's difficulty, l in [0.5, 2] how much it is memorised, s in [0.5, 1.5] its spread and e standard normal. At
-    leakage 0 nothing depends on membership. Each model has two classes, so phi decides every signal. Rows of the
+    leakage 0 nothing depends on membership. Of the three columns of inputs the first is d with noise, and further
+    shadows are drawn by the same law. Each model has two classes, so phi decides every signal. Rows of the
     membership matrix are complementary pairs of exact halves; the targets are the first `n_targets` rows and none of
     their complements is a shadow.
 
@@ -73,6 +93,9 @@ def fleet(
     phi = difficulty + of_view + leakage * memorised * inside[:, None, :] + spread * noise
     tables = signals_of(phi)
     labels = np.random.default_rng([seed, 1]).integers(2, size=total)
+    inputs = np.random.default_rng([seed, 3]).normal(size=(total, 3))
+    inputs[:, 0] += difficulty
+    known = slice(n_records)
 
     targets = np.arange(n_targets)
     shadows = np.arange(2 * n_pairs - n_shadows, 2 * n_pairs)
@@ -81,6 +104,7 @@ def fleet(
         labels=labels[n_records:],
         outputs={name: values[targets][..., n_records:] for name, values in tables.items()},
         shadow_outputs={name: values[shadows][..., n_records:] for name, values in tables.items()},
+        inputs=inputs[n_records:],
     )
     game = MembershipGame(
         ids=np.arange(n_records),
@@ -91,5 +115,7 @@ def fleet(
         shadow_in=member[shadows],
         population=population,
         head=_head(seed, n_records),
+        inputs=inputs[:n_records],
+        retrain=Retrain((difficulty + of_view)[:, known], leakage * memorised[known], spread[known]),
     )
     return game, Truth(np.arange(n_records), member[targets], np.arange(n_records))

@@ -22,10 +22,10 @@ SETTINGS = {
     "modified_entropy": [{"per_class": True}, {"per_class": False}],
     "population": [{"per_class": False}, {"per_class": True}],
     "shokri": [{"per_class": True}, {"per_class": False}],
-    "quantile": [{"trees": 3}],
+    "quantile": [{"mode": "shadows", "trees": 3}, {"mode": "inputs", "trees": 3}],
     "difficulty": [{"mode": "offline"}, {"mode": "online"}, {"mode": "offline", "statistic": "loss"}],
     "reference": [{"ties": "interpolated"}, {"ties": "kept"}],
-    "proxy": [{"proxies": "class"}, {"proxies": "global"}],
+    "proxy": [{"proxies": "class"}, {"proxies": "global"}, {"proxies": "nearest"}],
     "lira": [
         {"mode": mode, "variance": variance}
         for mode in ("online", "offline")
@@ -40,6 +40,11 @@ SETTINGS = {
     "base": [{"mode": "online"}, {"mode": "offline"}, {"mode": "offline", "alpha": 0.33, "temperature": 1.0}],
     "fused": [{"mode": "online"}, {"mode": "offline"}],
     "influence": [{}],
+    "cascading": [{"references": 16}, {"rounds": 2, "references": 8, "tolerance": 0}],
+    "gradient_norm": [{"calibrated": False}, {"calibrated": True}],
+    "iha": [{}],
+    "boundary": [{"queries": 250}, {"queries": 1000}],
+    "trajectory": [{}],
     "constant": [{}],
     "count": [{}],
 }
@@ -85,7 +90,7 @@ def test_is_documented_and_cited(name, settings):
 def test_declares_its_needs_and_has_one_public_method(name, settings):
     attack = ATTACKS[name](**settings)
     assert isinstance(attack.needs, Needs)
-    assert attack.needs.access in Access.LOGITS.includes
+    assert attack.needs.access in Access.WEIGHTS.includes
     assert isinstance(attack.signals, tuple)
     assert isinstance(type(attack).control, bool)
     methods = [
@@ -218,6 +223,10 @@ def test_an_unfit_game_is_refused(name, settings):
     if attack.needs.population:
         with pytest.raises(ValueError, match="population records, got 0"):
             run(attack, dataclasses.replace(game, population=None))
+    for name, message in {"inputs": "needs the records themselves", "retrain": "needs to train further"}.items():
+        if getattr(attack.needs, name):
+            with pytest.raises(ValueError, match=message):
+                run(attack, dataclasses.replace(game, **{name: None}))
     for signal in attack.signals:
         lacking = {key: values for key, values in game.outputs.items() if key != signal}
         with pytest.raises(ValueError, match=f"needs the signal '{signal}' in outputs"):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dosimeter.attacks.membership.augmentation import Augmentation
 from dosimeter.attacks.membership.base import BASE
+from dosimeter.attacks.membership.boundary import Boundary
+from dosimeter.attacks.membership.cascading import Cascading
 from dosimeter.attacks.membership.controls import Constant, Count
 from dosimeter.attacks.membership.difficulty import Difficulty
 from dosimeter.attacks.membership.entropy import Entropy
 from dosimeter.attacks.membership.fused import Fused
 from dosimeter.attacks.membership.gap import Gap
+from dosimeter.attacks.membership.gradient_norm import GradientNorm
+from dosimeter.attacks.membership.iha import IHA
 from dosimeter.attacks.membership.influence import Influence
 from dosimeter.attacks.membership.lira import LiRA
 from dosimeter.attacks.membership.loss import Loss
@@ -19,32 +23,39 @@ from dosimeter.attacks.membership.quantile import Quantile
 from dosimeter.attacks.membership.reference import Reference
 from dosimeter.attacks.membership.rmia import RMIA
 from dosimeter.attacks.membership.shokri import Shokri
+from dosimeter.attacks.membership.trajectory import Trajectory
 
 __all__ = [
-    "ATTACKS", "BASE", "DEFAULT", "RMIA", "Augmentation", "Constant", "Count", "Difficulty", "Entropy", "Fused", "Gap",
-    "Influence", "LiRA", "Loss", "ModifiedEntropy", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri",
+    "ATTACKS", "BASE", "DEFAULT", "IHA", "RMIA", "Augmentation", "Boundary", "Cascading", "Constant", "Count",
+    "Difficulty", "Entropy", "Fused", "Gap", "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy",
+    "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "Trajectory",
 ]  # fmt: skip
 
 ATTACKS = {
     "gap": Gap,
     "augmentation": Augmentation,
+    "boundary": Boundary,
     "loss": Loss,
     "entropy": Entropy,
     "modified_entropy": ModifiedEntropy,
     "population": PopulationTest,
     "shokri": Shokri,
+    "trajectory": Trajectory,
     "quantile": Quantile,
     "difficulty": Difficulty,
     "reference": Reference,
     "proxy": Proxy,
     "lira": LiRA,
+    "cascading": Cascading,
     "rmia": RMIA,
     "base": BASE,
     "fused": Fused,
     "influence": Influence,
+    "gradient_norm": GradientNorm,
+    "iha": IHA,
     "constant": Constant,
     "count": Count,
 }
 """Membership attacks, those that see least first."""
-DEFAULT = ("loss", "lira", "rmia", "constant", "count")
-"""What runs, in every mode, where no attack is named."""
+DEFAULT = ("loss", "lira", "base", "influence", "constant", "count")
+"""What runs, in every mode, where no attack is named: `benchmarks/few_shadow_power.py` says why these."""

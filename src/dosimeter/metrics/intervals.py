@@ -161,7 +161,11 @@ def rate_band(
 def _swept(sweep: Sweep, count: int, level: float) -> Interval:
     """The interval once so many cells are called."""
     sweep.call(count)
-    margins, pooled = sweep.margins(), len(sweep.cells)
+    return rate_from_margins(count, len(sweep.cells), sweep.margins(), level=level)
+
+
+def rate_from_margins(count: int, pooled: int, margins: Margins, *, level: float) -> Interval:
+    """`rate_interval(draws=0)` of `count` hits among `pooled` decisions, from the margins of that rate."""
     if margins.rows == 1 and margins.clusters == pooled:
         return _exact(count, pooled, level)
     half, method = _half_width(margins, level, None)
@@ -262,10 +266,18 @@ def difference_interval(
         own, other, both = (_lone_half_width(some, level) for some in (rates[:1], rates[1:], rates))
     else:
         first, second = ratio_of(hits & is_member, is_member, record), ratio_of(hits & ~is_member, ~is_member, record)
-        own, other, both = (
-            _half_width(margins_of(terms), level, None)[0]
-            for terms in ([(1.0, first)], [(1.0, second)], [(1.0, first), (-1.0, second)])
-        )
+        margins = [margins_of(terms) for terms in ([(1.0, first)], [(1.0, second)], [(1.0, first), (-1.0, second)])]
+        return difference_from_margins(tpr, fpr, margins, level=level)
+    return _recovered(tpr, fpr, own, other, both)
+
+
+def difference_from_margins(tpr: Interval, fpr: Interval, margins: Sequence[Margins], *, level: float) -> Interval:
+    """`difference_interval` from the margins of TPR, of FPR, and of their difference."""
+    return _recovered(tpr, fpr, *(_half_width(one, level, None)[0] for one in margins))
+
+
+def _recovered(tpr: Interval, fpr: Interval, own: float, other: float, both: float) -> Interval:
+    """The interval of a difference from those of its parts, the correlation from the half widths of all three."""
     product = own * other
     shared = min(1.0, max(-1.0, (own**2 + other**2 - both**2) / (2 * product))) if product > 0 else 0.0
     value = tpr.value - fpr.value

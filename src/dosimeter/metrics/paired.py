@@ -1,4 +1,4 @@
-"""The difference of two AUCs on the same records, with an interval that knows that they are the same."""
+"""Differences of two AUCs or accuracies on the same records, with intervals that know that they are the same."""
 
 from __future__ import annotations
 
@@ -54,3 +54,40 @@ def auc_difference(
     centre = (1 - unseen) * value
     low, high = min(value - half, centre - unseen), max(value + half, centre + unseen)
     return Interval(value, max(-1.0, low), min(1.0, high), f"paired delong placements, {method}")
+
+
+def accuracy_difference(
+    first: Bool[Array, "t n"],
+    second: Bool[Array, "t n"],
+    counted: Bool[Array, "t n"],
+    *,
+    record: Int[Array, " n"],
+    level: float = 0.95,
+) -> Interval:
+    """Interval of accuracy(first) - accuracy(second), paired by target and record; as `auc_difference` in the rest.
+
+    Args:
+        first: whether a target's prediction for a record is correct.
+        second: the same of other models; target i of both trained on the same records.
+        counted: which predictions belong to the split.
+        record: cluster of each record.
+        level: two-sided confidence level.
+
+    Raises:
+        ValueError: shapes do not fit, or nothing is counted.
+
+    >>> import numpy as np
+    >>> right, counted = np.array([[True, True, False, True]]), np.ones((1, 4), bool)
+    >>> accuracy_difference(right, ~right, counted, record=np.arange(4)).value
+    0.5
+    """
+    if not first.shape == second.shape == counted.shape or not counted.any():
+        raise ValueError(f"predictions must have one shape [t n] and some count, got {first.shape} and {second.shape}")
+    same_length(records=first[0], record=record)
+    ratios = [ratio_of(one & counted, counted, record) for one in (first, second)]
+    value = ratios[0].value - ratios[1].value
+    half, method = _half_width(margins_of([(1.0, ratios[0]), (-1.0, ratios[1])]), level, None)
+    unseen = clopper_pearson(0, int((ratios[0].den.sum(0) > 0).sum()), level=level)[1]
+    centre = (1 - unseen) * value
+    low, high = min(value - half, centre - unseen), max(value + half, centre + unseen)
+    return Interval(value, max(-1.0, low), min(1.0, high), f"paired accuracies, {method}")

@@ -64,9 +64,9 @@ def permutation_p(
         truth: for the same records, with membership as stated.
         thresholds: one per target, as in `tpr_at_threshold`; a score strictly above is a hit.
         rng: for the permutations.
-        draws: number of permutations. With more than 2e8 cells times draws there are none: the hits of one target
-            whose records are their own clusters have the hypergeometric distribution, which is exact, and other sums
-            the mean and the variance of Hoeffding (Annals of Mathematical Statistics 1951) and a normal tail.
+        draws: number of permutations. With 0, or more than 2e8 cells times draws, there are none: the hits of one
+            target whose records are their own clusters have the hypergeometric distribution, which is exact, and other
+            sums the mean and the variance of Hoeffding (Annals of Mathematical Statistics 1951) and a normal tail.
 
     Returns:
         `(1 + #{permuted >= seen}) / (1 + draws)` for both, or the closed form with `draws` 0.
@@ -78,7 +78,7 @@ def permutation_p(
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
     strata = _strata(scores, truth, thresholds)
-    if sum(stratum.bits.size for stratum in strata) * draws > AFFORDABLE:
+    if not draws or sum(stratum.bits.size for stratum in strata) * draws > AFFORDABLE:
         return _closed_form(strata, scores.values > thresholds[:, None], truth)
     seen = sum(_sums(stratum, np.arange(len(stratum.bits))[None]) for stratum in strata)
     slack = _SLACK * sum(np.abs(stratum.cells).sum(axis=(1, 2)) for stratum in strata)

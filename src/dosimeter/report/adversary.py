@@ -124,8 +124,8 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Wants to know", f"Was this {noun} among the training data of {asked}{at_risk}?"),
         ("Sees", _sentence("; ".join(words.access(threat["access"] or "")))),
-        ("Asks the model", f"{queries} for each {noun}: {views}."),
-        ("Holds", holds),
+        ("Asks the model", f"{queries} for each {noun}: {views}.{_moved(result)}"),
+        ("Holds", holds + _informed(result)),
         ("Trained", _trained(result)),
         (
             "Judged by",
@@ -134,6 +134,24 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Kind of audit", _kind(result)),
     ]
+
+
+def _moved(result: Mapping[str, Any]) -> str:
+    """What an attack that asks for copies of its own adds to the queries."""
+    ran = [one["settings"]["queries"] for one in result["attacks"] if _runs(one) and one["name"] == "Boundary"]
+    return f" The boundary attack asks for up to {max(ran):,} moved copies besides." if ran else ""
+
+
+def _informed(result: Mapping[str, Any]) -> str:
+    """What only the adversary of rows marked so holds."""
+    if not any(_runs(one) and one["mode"] == "informed" for one in result["attacks"]):
+        return ""
+    return " The adversary of rows marked informed, and no other, also holds all other training records of the target."
+
+
+def _runs(attack: Mapping[str, Any]) -> bool:
+    """Whether an attack was run and not refused."""
+    return bool(attack["status"] == "ok")
 
 
 def _kind(result: Mapping[str, Any]) -> str:

@@ -133,12 +133,20 @@ def _curve(
     axes.plot(np.exp(shown), np.maximum(at("tpr"), floor), color=color, linestyle=dash, linewidth=2.4 if band else 1.7)
 
 
-def histogram(bars: Mapping[str, Sequence[float | int]], *, title: str) -> str:
+def histogram(
+    bars: Mapping[str, Sequence[float | int]],
+    *,
+    title: str,
+    labels: tuple[str, str] = ("score (headline attack; higher = more likely member)", "share of records"),
+    shares: bool = False,
+) -> str:
     """Scores of members and non-members as two outlines, as an SVG element.
 
     Args:
         bars: `edges`, and `members` and `nonmembers` as counts or shares for each bin.
         title: what the figure shows, for screen readers.
+        labels: of the axes.
+        shares: the bins are shares.
     """
     with _style("histogram"):
         figure, axes = _figure(5.5, 5.0)
@@ -152,8 +160,35 @@ def histogram(bars: Mapping[str, Sequence[float | int]], *, title: str) -> str:
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(FuncFormatter(_as_percent))
         axes.grid(True, axis="y")
-        axes.set_xlabel("score (headline attack; higher = more likely member)")
-        axes.set_ylabel("share of records")
+        if shares:
+            axes.xaxis.set_major_formatter(FuncFormatter(_as_percent))
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        return _svg(figure, title)
+
+
+def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title: str) -> str:
+    """Numbered points with their intervals on two linear axes of shares, as an SVG element.
+
+    Args:
+        points: number, x, its low and high end, y, its low and high end.
+        labels: of the axes.
+        title: what the figure shows, for screen readers.
+    """
+    with _style("scatter"):
+        figure, axes = _figure(5.5, 5.0)
+        for number, x, left, right, y, low, high in points:
+            color = SERIES[1] if number == 0 else SERIES[0]
+            axes.plot([left, right], [y, y], color=color, linewidth=1.2, alpha=0.55)
+            axes.plot([x, x], [low, high], color=color, linewidth=1.2, alpha=0.55)
+            axes.plot([x], [y], color=color, marker="D" if number == 0 else "o", markersize=5, linestyle="")
+            axes.annotate(f"{number:g}", (x, y), (5, 5), textcoords="offset points", fontsize=11)
+        axes.set_ylim(bottom=0)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(_as_percent))
+        axes.grid(True)
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
         return _svg(figure, title)
 
 

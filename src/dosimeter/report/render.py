@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dosimeter.errors import StoreError
-from dosimeter.report import adversary, measures, plots, reading, view, words
+from dosimeter.report import adversary, exposure_view, measures, plots, reading, spike_view, variants_view, view, words
 
 PROVENANCE_LABELS: Mapping[str, str] = {
     "dosimeter": "dosimeter version",
@@ -77,6 +77,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         result: the content of a valid result.json (see `schema.problems`).
         provenance: the content of provenance.json; every key is optional.
     """
+    whole, result = result, variants_view.undefended(result)
     table = view.attacks(result)
     names = {attack["id"]: view.full_name(attack) for attack in result["attacks"]}
     main = measures.find(
@@ -103,7 +104,10 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         "basis": measures.basis(main) if main is not None else "",
         "ladder": view.ladder(result),
         "groups": view.groups(result),
+        "exposure": exposure_view.section(result),
+        "canaries": spike_view.section(result),
         "wagers": view.wagers(result),
+        "variants": variants_view.table(whole, names),
         "utility": [(words.SPLITS[row["split"]], row, measures.rate(row)) for row in result["utility"]],
         "gates": sorted(result["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
         "null_audit": _null_audit(result, names),

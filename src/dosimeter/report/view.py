@@ -130,7 +130,9 @@ def badge(result: Row) -> str:
         row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold=CALIBRATED)
         n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
         missed = f"up to {main.high} not excluded" if main.high else f"rate at {main.fpr} {main.tpr.value}"
-        return f"Not shown with {tried}{n}; {missed}"
+        limit = (result.get("detection_limit") or {}).get("tpr")
+        caught = f"; from {words.percent(limit)} on it would have been caught" if limit is not None else ""
+        return f"Not shown with {tried}{n}; {missed}{caught}"
     beyond = " beyond what a stranger to the model could tell" if gain(result) else ""
     return {
         "shown": f"Leak shown{beyond} with {tried}",

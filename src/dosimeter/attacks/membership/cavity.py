@@ -8,6 +8,7 @@ times; `r` random halves. W = -(1/p) X' A, where A `[p c]` is the learning-rate 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,10 @@ HALVES = 64
 """Random halves over which the laws are taken."""
 FIRST_HALVES = 16
 """The same for the first pass, which only corrects the mean."""
-GROUP = 512
+GROUP = 128
 """Fewest records in an update of the reference, if there are as many."""
+BLOCK = 128
+"""Records whose paths are followed at once."""
 MOST = 0.9
 """Largest share of its own response that a record is allowed; beyond it the correction would have no meaning."""
 VARIANCE_FLOOR = 0.1
@@ -72,15 +75,23 @@ class _Path:
         return result
 
     @functools.cached_property
-    def p(self) -> Float[Array, "g p c"]:
-        """Probabilities."""
-        return _softmax(self.logits)
+    def curvature(self) -> Float[Array, "p c"]:
+        """What builds up over the whole time for each record and class."""
+        result: Array = functools.reduce(np.add, self._spans())
+        return result
 
     @functools.cached_property
-    def curvature(self) -> Float[Array, "g p c"]:
-        """What each span of time adds to the curvature of each record and class."""
-        result: Array = self.p * (1 - self.p) * (self.seconds * self.share)[:, None, None]
+    def built(self) -> Float[Array, " g"]:
+        """The share of it that has built up by each time."""
+        total = np.cumsum([span.mean() for span in self._spans()])
+        result: Array = (total / max(float(total[-1]), 1e-30)).astype(np.float32)
         return result
+
+    def _spans(self) -> Iterator[Float[Array, "p c"]]:
+        """What each span of time adds; all at once would fill as much memory as the logits."""
+        for logits, weight in zip(self.logits, self.seconds * self.share, strict=True):
+            p = _softmax(logits)
+            yield p * (1 - p) * weight
 
 
 @functools.lru_cache(maxsize=1)
@@ -96,20 +107,29 @@ def closed_form(head: FrozenHead) -> Laws:
     signs = rng.choice(np.array([-1.0, 1.0], np.float32), (HALVES, len(x)))
     start = rng.uniform(-1, 1, (HALVES, x.shape[1], head.classes)).astype(np.float32)
     start /= np.float32(np.sqrt(x.shape[1] - 1))
-    n, action, curvature = np.float32(len(x)), path.action[-1], path.curvature.sum(0)
-    source = np.zeros_like(action)
+    n, action, curvature = np.float32(len(x)), path.action[-1], path.curvature
+    source, diagonal = np.zeros_like(action), None
     for turn, halves in enumerate((FIRST_HALVES, FIRST_HALVES, HALVES)):
-        own, field, reaction = _respond(x, curvature, signs[:halves], action, start[:halves], source)
+        drawn = (signs[:halves], start[:halves])
+        diagonal, own, field, reaction = _respond(x, curvature, drawn, action, source, diagonal)
         actions, bent = _own(path, x, own, field)
         action = actions.mean(0)
         source = action - path.action[-1] - reaction
         if turn == 0:  # the curvature of heads that hold the record, as one that acts at half weight
             bent = bent / (1 + 2 / n * own * bent)
-            curvature = bent / (1 - np.minimum(own * bent / n, MOST))
-    without = path.logits[-1] + own * path.action[-1] / n + field
-    outside = _confidence(without, head.labels)
-    inside = _confidence(without - 2 / n * own * actions, head.labels)
-    return Laws(inside.mean(0), inside.var(0, ddof=1), outside.mean(0), outside.var(0, ddof=1))
+            curvature, diagonal = bent / (1 - np.minimum(own * bent / n, MOST)), None
+    moments = np.empty((4, len(x)))
+    for part in _blocks(len(x)):
+        without = path.logits[-1, part] + own[part] * path.action[-1, part] / n + field[:, part]
+        outside = _confidence(without, head.labels[part])
+        inside = _confidence(without - 2 / n * own[part] * actions[:, part], head.labels[part])
+        moments[:, part] = inside.mean(0), inside.var(0, ddof=1), outside.mean(0), outside.var(0, ddof=1)
+    return Laws(*moments)
+
+
+def _blocks(p: int) -> Iterator[slice]:
+    """Records of which each has its own path, a few at a time, so that all that is known of them stays in cache."""
+    return (slice(start, start + BLOCK) for start in range(0, p, BLOCK))
 
 
 def _inputs(head: FrozenHead) -> Float[Array, "p d"]:
@@ -169,41 +189,45 @@ def _descend(x: Float[Array, "p d"], onehot: Float[Array, "p c"], head: FrozenHe
 
 
 def _respond(
-    x: Float[Array, "p d"], curvature: Float[Array, "p c"], signs: Float[Array, "r p"], action: Float[Array, "p c"],
-    start: Float[Array, "r d c"], source: Float[Array, "p c"],
-) -> tuple[Float[Array, "p c"], Float[Array, "r p c"], Float[Array, "p c"]]:  # fmt: skip
+    x: Float[Array, "p d"], curvature: Float[Array, "p c"], drawn: tuple[Float[Array, "r p"], Float[Array, "r d c"]],
+    action: Float[Array, "p c"], source: Float[Array, "p c"], diagonal: Float[Array, "p c"] | None = None,
+) -> tuple[Float[Array, "p c"], Float[Array, "p c"], Float[Array, "r p c"], Float[Array, "p c"]]:  # fmt: skip
     """What the others' membership does to the logits of each record, class by class, by one Newton step.
 
     With K = XX', D a class's curvature and R = (I + K D / p)^-1 K, an action b of the records moves the logits by
-    -R b / p. A record's own part is left out, and its own curvature with it.
+    -R b / p. A record's own part is left out, and its own curvature with it. `drawn` are the halves' signs and initial
+    weights; `diagonal` that of R if it is known, for it costs most.
 
     Returns:
-        Own response, the diagonal of R without the record's own curvature; the change of logits for each half, which
-        adds or removes the others' action, starts from other weights, and holds the change by `source`, of the mean
-        head; the action with which all records react to the latter.
+        The diagonal of R; own response, the same without the record's own curvature; the change of logits for each
+        half, which adds or removes the others' action, starts from other weights, and holds the change by `source`, of
+        the mean head; the action with which all records react to the latter.
     """
+    signs, start = drawn
+    found = np.empty_like(action) if diagonal is None else diagonal
     n, own, reaction = np.float32(len(x)), np.empty_like(action), np.empty_like(action)
     field = np.empty((len(signs), *action.shape), np.float32)
     solve = _dual(x) if len(x) < x.shape[1] else _primal(x)
     for c in range(action.shape[1]):
         halves = np.concatenate([signs * action[:, c], source[None, :, c]]).T
         first = np.concatenate([start[:, :, c].T, np.zeros((x.shape[1], 1), np.float32)], axis=1)
-        diagonal, moved = solve(curvature[:, c] / n, halves / n, first)
-        free = 1 / (1 - np.minimum(curvature[:, c] * diagonal / n, MOST))
-        own[:, c], reaction[:, c] = diagonal * free, curvature[:, c] * moved[:, -1]
-        moved = (moved + diagonal[:, None] * halves / n) * free[:, None]
+        found[:, c], moved = solve(curvature[:, c] / n, halves / n, first, None if diagonal is None else found[:, c])
+        free = 1 / (1 - np.minimum(curvature[:, c] * found[:, c] / n, MOST))
+        own[:, c], reaction[:, c] = found[:, c] * free, curvature[:, c] * moved[:, -1]
+        moved = (moved + found[:, c, None] * halves / n) * free[:, None]
         field[:, :, c] = (moved[:, :-1] + moved[:, -1:]).T
-    return own, field, reaction
+    return found, own, field, reaction
 
 
 def _primal(x: Float[Array, "p d"]) -> Any:
-    """Responses by d x d systems."""
+    """Responses by d x d systems, and the diagonal of R unless it is given."""
 
-    def solve(curvature: Array, action: Array, start: Array) -> tuple[Array, Array]:
+    def solve(curvature: Array, action: Array, start: Array, diagonal: Array | None = None) -> tuple[Array, Array]:
         weighted = x * np.sqrt(curvature)[:, None]
         lower = linalg.cholesky(weighted.T @ weighted + np.eye(x.shape[1], dtype=np.float32), lower=True)
-        half = linalg.solve_triangular(lower, x.T, lower=True)
-        return (half * half).sum(0), x @ linalg.cho_solve((lower, True), start - x.T @ action)
+        if diagonal is None:
+            diagonal = (linalg.solve_triangular(lower, x.T, lower=True) ** 2).sum(0)
+        return diagonal, x @ linalg.cho_solve((lower, True), start - x.T @ action)
 
     return solve
 
@@ -212,13 +236,14 @@ def _dual(x: Float[Array, "p d"]) -> Any:
     """The same by p x p systems, for fewer records than features."""
     kernel, norms = x @ x.T, (x * x).sum(1)
 
-    def solve(curvature: Array, action: Array, start: Array) -> tuple[Array, Array]:
+    def solve(curvature: Array, action: Array, start: Array, diagonal: Array | None = None) -> tuple[Array, Array]:
         root = np.sqrt(curvature)[:, None]
         lower = linalg.cholesky(root * kernel * root.T + np.eye(len(x), dtype=np.float32), lower=True)
-        half = linalg.solve_triangular(lower, root * kernel, lower=True)
+        if diagonal is None:
+            diagonal = norms - (linalg.solve_triangular(lower, root * kernel, lower=True) ** 2).sum(0)
         moved = x @ start - kernel @ action
         moved -= (root * kernel).T @ linalg.cho_solve((lower, True), root * moved)
-        return norms - (half * half).sum(0), moved
+        return diagonal, moved
 
     return solve
 
@@ -235,15 +260,17 @@ def _own(
         Action of each record in heads that hold it, and its mean curvature there.
     """
     n, norms = np.float32(len(x)), (x * x).sum(1)[:, None]
-    built = np.cumsum(path.curvature.mean((1, 2)))
-    built /= max(float(built[-1]), 1e-30)
     fall = norms / np.maximum(own, 1e-12) - 1
-    action, bent, before = np.zeros_like(field), np.zeros_like(own), np.zeros_like(own)
-    for i, span in enumerate(path.seconds):
-        now = norms / (1 + fall * built[i])
-        action += path.action[i] - before
-        before = path.action[i]
-        p = _softmax(path.logits[i] + now * path.action[i] / n + field * path.share[i] - 2 / n * now * action)
-        action += span * (p - path.p[i])
-        bent += (p * (1 - p)).mean(0) * span * path.share[i]
-    return action, bent
+    actions, bent = np.zeros_like(field), np.zeros_like(own)
+    for part in _blocks(len(x)):
+        others = np.ascontiguousarray(field[:, part])
+        action, before = np.zeros_like(others), np.zeros_like(own[part])
+        for i, span in enumerate(path.seconds):
+            logits, now = path.logits[i, part], 2 / n * norms[part] / (1 + fall[part] * path.built[i])
+            action += path.action[i, part] - before
+            before = path.action[i, part]
+            p = _softmax(logits + now / 2 * before + others * path.share[i] - now * action)
+            bent[part] += (p * (1 - p)).mean(0) * span * path.share[i]
+            action += span * (p - _softmax(logits))
+        actions[:, part] = action
+    return actions, bent

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from dosimeter import _check
 from dosimeter.attacks.membership import signals
 from dosimeter.games import Access, MembershipGame, Needs, Scores
 
@@ -43,9 +42,7 @@ class Difficulty:
     statistic: Statistic = "confidence"
 
     def __post_init__(self) -> None:
-        for name, allowed in {"mode": get_args(Mode), "statistic": get_args(Statistic)}.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} must be known, got {value!r}: {_check.suggest(str(value), allowed)}")
+        signals.check_choices(self, mode=Mode, statistic=Statistic)
 
     @property
     def needs(self) -> Needs:
@@ -63,11 +60,9 @@ class Difficulty:
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
         """
-        signals.require(game, self.needs, self.signals)
-        targets, shadows = game.outputs["logit_confidence"], game.shadow_outputs["logit_confidence"]
+        targets, inside, outside = signals.confidences(game, self)
         if self.statistic == "loss":
-            targets, shadows = signals.log_confidence(targets), signals.log_confidence(shadows)
-        inside, outside = signals.split(shadows, game.shadow_in)
+            targets, inside, outside = (signals.log_confidence(one) for one in (targets, inside, outside))
         expected = outside.mean(axis=0)
         if self.mode == "online":
             expected = (inside.mean(axis=0) + expected) / 2

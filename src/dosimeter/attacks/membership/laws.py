@@ -121,6 +121,16 @@ def log_ratio(inside: Law, outside: Law, phi: Float[Array, "t n"]) -> Float[Arra
     return result
 
 
+def rising(phi: Float[Array, "t n"], own: Law, null: Law) -> Float[Array, "t n"]:
+    """Confidences moved to the turning point of the ratio of two normal laws where they lie on its falling side."""
+    difference = null.scale**-2 - own.scale**-2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = (null.mean * null.scale**-2 - own.mean * own.scale**-2) / difference
+    low = np.where(difference > 0, turn, -np.inf)
+    high = np.where(difference < 0, turn, np.inf)
+    return np.clip(phi, low, high)
+
+
 def _log_kernel(law: Law, phi: Float[Array, "t n"]) -> Float[Array, "t n"]:
     """Log-density without what depends on the degrees of freedom alone."""
     z = (phi - law.mean) / law.scale

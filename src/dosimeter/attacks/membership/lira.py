@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from dosimeter import _check
 from dosimeter.attacks.membership import laws, signals
 from dosimeter.games import Access, MembershipGame, Needs, Scores
 
@@ -39,9 +38,8 @@ class LiRA:
         "bayesian": the same with a prior of mean and variance that is estimated from all records: how much the
             variances differ between records (Smyth, 2004, https://doi.org/10.2202/1544-6115.1027), and, online, what
             mean a record has on one side given its mean on the other, see `laws.fit_bayesian`.
-        "auto": shrunken online, global offline. On three fleets of 72 perceptrons (24 targets) these had the best
-            TPR at 1 % FPR, or one within two standard errors of it, at every number of shadows from 4 to 64. As that
-            number does not enter, a rehearsal with two shadows fewer scores on the scale of the attack itself.
+        "auto": bayesian, at every number of shadows, so that a rehearsal, which has two shadows fewer, scores on the
+            scale of the attack itself. `benchmarks/few_shadow_power.py` compares it with the others.
 
     Threat model: confidences of the target; shadows of the same recipe. Online they are trained after the records are
     known, half of them on each; offline only out-shadows are read.
@@ -62,9 +60,7 @@ class LiRA:
     variance: Variance = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in {"mode": get_args(Mode), "variance": get_args(Variance)}.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} must be known, got {value!r}: {_check.suggest(str(value), allowed)}")
+        signals.check_choices(self, mode=Mode, variance=Variance)
 
     @property
     def needs(self) -> Needs:
@@ -82,12 +78,8 @@ class LiRA:
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
         """
-        signals.require(game, self.needs, self.signals)
-        targets = game.outputs["logit_confidence"]
-        inside, outside = signals.split(game.shadow_outputs["logit_confidence"], game.shadow_in)
-        variance = self.variance
-        if variance == "auto":
-            variance = "shrunken" if self.mode == "online" else "global"
+        targets, inside, outside = signals.confidences(game, self)
+        variance = "bayesian" if self.variance == "auto" else self.variance
         total = np.zeros((game.n_targets, len(game.ids)))
         for view in range(targets.shape[1]):
             phi, (own, null) = targets[:, view], _laws(inside[:, view], outside[:, view], variance, self.mode)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from scipy import sparse
 
 from dosimeter import _check
 from dosimeter.attacks.membership import laws, signals
 from dosimeter.games import Access, MembershipGame, Needs, Scores
 
 Array = npt.NDArray[Any]
-Proxies = Literal["class", "global"]
+Proxies = Literal["class", "global", "nearest"]
+Lenders = Callable[[Array], Array]
+"""Sums a number of each record over the records that lend to each record."""
 
 
 @dataclass(frozen=True)
@@ -27,32 +31,35 @@ class Proxy:
         s = log N(phi; mu_in, sigma_in^2) - log N(phi; mu_out, sigma_out^2)
 
     mu_out is the mean over the record's out-shadows, sigma_out the pooled deviation within records; mu_in and sigma_in
-    are mean and deviation of in-shadows over all other records, or over those of its class.
+    are mean and deviation of in-shadows over all other records, over those of its class, or over the nearest of these.
     Threat model: confidences of the target; shadows that were never trained on the record: of its own values only
     those of out-shadows are read. The other records' in-shadows stand for the adversary's own data.
-    Deviations: a single member of a class borrows from all classes; the paper's nearest record in an embedding is left
-    out, for a game has no embeddings. The in-law is wide, so the ratio rises again for unusually *low* confidence:
-    beyond its turning point it stays level. The mean over views.
-    Cost: O(q (s + t) n).
+    Deviations: a single member of a class borrows from all classes. "nearest" takes the mean over several neighbours,
+    where the paper takes one; near are records by the game's inputs (see `few_columns`), or by their features where
+    the backbone is frozen. The in-law is wide, so the ratio rises again for unusually *low* confidence: beyond its
+    turning point it stays level. The mean over views.
+    Cost: O(q (s + t) n); "nearest" adds a search within each class, products of all its records at worst.
 
     Attributes:
-        proxies: whose in-shadows are borrowed, "class" or "global".
+        proxies: whose in-shadows are borrowed, "class", "global" or "nearest".
+        neighbours: with "nearest", from how many records, 1 to 1000.
     """
 
     paper: ClassVar[str] = "Du et al., 2025, https://arxiv.org/abs/2507.21412"
     control: ClassVar[bool] = False
 
     proxies: Proxies = "class"
+    neighbours: int = 10
 
     def __post_init__(self) -> None:
-        if self.proxies not in get_args(Proxies):
-            tail = _check.suggest(str(self.proxies), get_args(Proxies))
-            raise ValueError(f"proxies must be known, got {self.proxies!r}: {tail}")
+        signals.check_choices(self, proxies=Proxies)
+        _check.in_range("neighbours", self.neighbours, 1, 1000)
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, an in-shadow of the proxies, and two out-shadows, for one has no variance."""
-        return Needs(Access.PROBS, in_shadows=1, out_shadows=2)
+        """Probabilities, in-shadows of the proxies, and two out-shadows, for one has no variance; records if near."""
+        near = self.proxies == "nearest"
+        return Needs(Access.PROBS, in_shadows=2 if near else 1, out_shadows=2, inputs=near)
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -65,42 +72,52 @@ class Proxy:
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
         """
-        signals.require(game, self.needs, self.signals)
-        targets = game.outputs["logit_confidence"]
-        inside, outside = signals.split(game.shadow_outputs["logit_confidence"], game.shadow_in)
-        group = np.zeros(len(game.ids), dtype=np.int64)
-        if self.proxies == "class":
-            _, group = np.unique(game.labels, return_inverse=True)
+        targets, inside, outside = signals.confidences(game, self)
+        lenders = _nearest(game, self.neighbours) if self.proxies == "nearest" else _others(game, self.proxies)
         total = np.zeros((game.n_targets, len(game.ids)))
         for view in range(targets.shape[1]):
-            null, own = laws.fit(outside[:, view], "global"), _borrow(inside[:, view], group)
-            total += laws.log_ratio(own, null, _rising(targets[:, view], own, null))
+            null, own = laws.fit(outside[:, view], "global"), _borrow(inside[:, view], lenders)
+            total += laws.log_ratio(own, null, laws.rising(targets[:, view], own, null))
         return Scores(game.ids, total / targets.shape[1])
 
 
-def _borrow(inside: Float[Array, "k n"], group: Int[Array, " n"]) -> laws.Law:
-    """The normal law of all other records of a record's group, or of all other records if it is alone there."""
-    k, n = inside.shape
+def _others(game: MembershipGame, proxies: Proxies) -> Lenders:
+    """All other records of a record's class, or all others, also where it is alone in its class."""
+    group = np.unique(game.labels, return_inverse=True)[1] * (proxies == "class")
+    alone = np.bincount(group)[group] == 1
+
+    def lent(values: Array) -> Array:
+        own: Array = np.where(alone, values.sum(), np.bincount(group, values)[group]) - values
+        return own
+
+    return lent
+
+
+def _nearest(game: MembershipGame, neighbours: int) -> Lenders:
+    """The nearest other records of a record's class, or of all classes where it is alone in its own."""
+    from sklearn.neighbors import NearestNeighbors  # it costs a second to import
+
+    assert game.inputs is not None  # `require` has refused this
+    borrowers, found, n = [], [], len(game.ids)
+    for members in signals.by_class(game.labels):
+        among = members if len(members) > 1 else np.arange(n)
+        search = NearestNeighbors(n_neighbors=min(neighbours, len(among) - 1)).fit(game.inputs[among])
+        if len(members) > 1:
+            near = among[search.kneighbors(return_distance=False)]
+        else:
+            near = search.kneighbors(game.inputs[members], min(neighbours + 1, n), return_distance=False)
+            near = near[near != members][None, :neighbours]
+        borrowers.append(np.repeat(members, near.shape[1]))
+        found.append(near.ravel())
+    row, column = np.concatenate(borrowers), np.concatenate(found)
+    return sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(n, n)).dot  # type: ignore[no-any-return]
+
+
+def _borrow(inside: Float[Array, "k n"], lenders: Lenders) -> laws.Law:
+    """The normal law of the in-shadows of a record's lenders."""
     centre = inside.mean()
     sums, squares = (inside - centre).sum(axis=0), ((inside - centre) ** 2).sum(axis=0)
-    others = np.bincount(group)[group] - 1
-
-    def rest(of_record: Array) -> Array:
-        """The sum over the other records."""
-        in_group = np.bincount(group, of_record)[group]
-        return np.where(others > 0, in_group, of_record.sum()) - of_record
-
-    count = k * np.maximum(np.where(others > 0, others, n - 1), 1)
-    mean = rest(sums) / count
-    variance = rest(squares) / count - mean**2
+    count = np.maximum(len(inside) * lenders(np.ones(inside.shape[1])), 1)
+    mean = lenders(sums) / count
+    variance = lenders(squares) / count - mean**2
     return laws.Law(centre + mean, np.sqrt(np.maximum(variance, laws.SMALLEST_SCALE**2)), np.inf)
-
-
-def _rising(phi: Float[Array, "t n"], own: laws.Law, null: laws.Law) -> Float[Array, "t n"]:
-    """Confidences moved to the turning point of the ratio where they lie beyond it, on the falling side."""
-    difference = null.scale**-2 - own.scale**-2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turn = (null.mean * null.scale**-2 - own.mean * own.scale**-2) / difference
-    low = np.where(difference > 0, turn, -np.inf)
-    high = np.where(difference < 0, turn, np.inf)
-    return np.clip(phi, low, high)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from dosimeter import _check
 from dosimeter.attacks.membership import laws, signals
 from dosimeter.games import Access, MembershipGame, Needs, Scores
 
@@ -41,9 +40,7 @@ class Reference:
     ties: Ties = "interpolated"
 
     def __post_init__(self) -> None:
-        if self.ties not in get_args(Ties):
-            tail = _check.suggest(str(self.ties), get_args(Ties))
-            raise ValueError(f"ties must be known, got {self.ties!r}: {tail}")
+        signals.check_choices(self, ties=Ties)
 
     @property
     def needs(self) -> Needs:
@@ -61,9 +58,7 @@ class Reference:
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
         """
-        signals.require(game, self.needs, self.signals)
-        targets = game.outputs["logit_confidence"]
-        _, outside = signals.split(game.shadow_outputs["logit_confidence"], game.shadow_in)
+        targets, _, outside = signals.confidences(game, self)
         total = np.zeros((game.n_targets, len(game.ids)))
         for view in range(targets.shape[1]):
             steps = np.sort(outside[:, view], axis=0)

@@ -5,7 +5,7 @@ Axes: `m` models (targets or shadows), `q` views (view 0 is the record itself), 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,39 @@ from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from dosimeter import _check
-from dosimeter.games import MembershipGame, Needs
+from dosimeter.games import Attack, MembershipGame, Needs, Scores
 
 Array = npt.NDArray[Any]
 
 _BLOCK = 16_384  # records at a time, so that the intermediate arrays stay in cache and memory does not grow with n
+
+
+def check_choices(attack: object, **choices: Any) -> None:
+    """Refuse a hyperparameter that is none of the values that its `Literal` lists.
+
+    Args:
+        attack: whose fields are checked.
+        choices: the `Literal` of each field.
+
+    Raises:
+        ValueError: a value is not listed.
+    """
+    for name, allowed in choices.items():
+        if (value := getattr(attack, name)) not in get_args(allowed):
+            raise ValueError(f"{name} must be known, got {value!r}: {_check.suggest(str(value), get_args(allowed))}")
+
+
+def confidences(
+    game: MembershipGame, attack: Attack[MembershipGame, Scores]
+) -> tuple[Float[Array, "t q n"], Float[Array, "k q n"], Float[Array, "k q n"]]:
+    """The one signal of an attack that compares the target with shadows: targets', in-shadows', out-shadows' values.
+
+    Raises:
+        ValueError: as `require`.
+    """
+    require(game, attack.needs, attack.signals)
+    (name,) = attack.signals
+    return game.outputs[name], *split(game.shadow_outputs[name], game.shadow_in)
 
 
 def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
@@ -29,7 +57,8 @@ def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
         names: the signals it reads.
 
     Raises:
-        ValueError: too few shadows or population records, a missing signal, or a signal with non-finite values.
+        ValueError: too few shadows or population records, no inputs or training, a missing signal, or
+            one that is not finite.
     """
     each = game.n_shadows // 2  # complementary pairs: every record is in one row of each
     wanted = {"in": needs.in_shadows, "out": needs.out_shadows}
@@ -42,12 +71,17 @@ def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
     if needs.population and (population is None or len(population.ids) < needs.population):
         size = 0 if population is None else len(population.ids)
         raise ValueError(f"the attack needs at least {needs.population} population records, got {size}: set more aside")
+    if needs.inputs and (game.inputs is None or (population is not None and population.inputs is None)):
+        raise ValueError("the attack needs the records themselves, got a game without inputs: run it within an audit")
+    if needs.retrain and game.retrain is None:
+        raise ValueError("the attack needs to train further shadows, got a game that cannot: use a stage with a head")
     shadows_used = max(wanted.values()) > 0
     for signal in names:
         tables = {"outputs": game.outputs}
         tables |= {"shadow_outputs": game.shadow_outputs} if shadows_used else {}
         if population is not None:
-            tables |= {"population.outputs": population.outputs, "population.shadow_outputs": population.shadow_outputs}
+            tables |= {"population.outputs": population.outputs}
+            tables |= {"population.shadow_outputs": population.shadow_outputs} if shadows_used else {}
         for table, values in tables.items():
             if signal not in values:
                 raise ValueError(

@@ -1,0 +1,141 @@
+"""Every defense in three settings under the same audit with adaptive shadows: accuracy against leak.
+
+Two audits on pictures of digits: heads on the frozen features of a perceptron that was pretrained on other digits, and
+perceptrons trained from scratch. Each is one run of dosimeter with a `[[defense]]` row for every setting of every
+defense's ladder.
+The strongest attack is chosen for each variant in its own rehearsal. `python benchmarks/defenses.py [CASE ...]` writes
+`results/defenses.json`; cases that are not named stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from machine import hardware
+
+from dosimeter import config, pipeline
+from dosimeter.defenses import DEFENSES
+
+PATH = Path(__file__).parent / "results" / "defenses.json"
+ATTACKS = [
+    {"name": "gap"},
+    {"name": "loss"},
+    {"name": "lira", "mode": "online"},
+    {"name": "rmia", "mode": "online"},
+    {"name": "constant"},
+]
+CASES = {
+    "heads": {
+        "stage": [
+            {
+                "name": "pretrain", "data": "mnist-5k", "rows": "3000:5000", "model": "mlp", "options": {"width": 128},
+                "epochs": 10, "lr": 0.05,
+            },
+            {
+                "name": "finetune", "data": "mnist-5k", "rows": "0:1300", "test": "mnist-5k", "test_rows": "1300:3000",
+                "transfer": "head", "epochs": 60, "lr": 0.5,
+            },
+        ],
+        "threat": {"population": 100, "shadows": 30, "targets": 8},
+    },
+    "perceptrons": {
+        "stage": [
+            {
+                "name": "train", "data": "mnist-5k", "rows": "0:1300", "test": "mnist-5k", "test_rows": "1300:3000",
+                "model": "mlp", "options": {"width": 32}, "epochs": 30, "lr": 0.05,
+            },
+        ],
+        "threat": {"population": 100, "shadows": 16, "targets": 8},
+    },
+}  # fmt: skip
+
+
+def settings(name):
+    """The audit of a case with a variant for every setting of every ladder."""
+    rows = [{"name": defense, **one} for defense, kind in DEFENSES.items() for one in kind.ladder]
+    return {"name": name, **CASES[name], "attack": ATTACKS, "defense": rows}
+
+
+def row(result, variant, entry):
+    """Accuracy and leak of one variant."""
+    split = "test" if any(one["split"] == "test" for one in result["utility"]) else "nonmember"
+    (fit,) = [one for one in result["utility"] if one["variant"] == variant and one["split"] == split]
+    own = [one for one in result["estimates"] if one["variant"] == variant and one["attack"] == entry["attack"]]
+    own = [one for one in own if one["group"] is None and one["threshold"] != "oracle"]
+    (tpr,) = [one for one in own if one["metric"] == "tpr" and one["fpr"] == 0.01]
+    (auc,) = [one for one in own if one["metric"] == "auc"]
+    ends = ("value", "low", "high")
+    return {
+        "id": variant,
+        "defense": entry.get("defense", "none"),
+        "settings": entry.get("settings", {}),
+        "attack": entry["attack"],
+        "verdict": entry.get("verdict", result["verdict"]["status"]),
+        "accuracy": [fit[end] for end in ends],
+        "accuracy_change": [fit[key] for key in ("change", "change_low", "change_high") if key in fit] or None,
+        "tpr_at_1_percent": [tpr[end] for end in ends],
+        "fpr_reached": tpr["fpr_reached"],
+        "auc": [auc[end] for end in ends],
+        "canaries": entry.get("canaries") or [],
+    }
+
+
+def measured(name, folder):
+    """All rows of a case."""
+    start = time.perf_counter()
+    audit = config.parse(settings(name), base=Path(__file__).parent)
+    pipeline.run(audit, folder / name)
+    result = json.loads((folder / name / "result.json").read_text())
+    none = {"attack": result["verdict"]["attack"], "canaries": result.get("canaries")}
+    found = [row(result, "none", none)]
+    failed = [one for one in result["variants"] if one["status"] != "ok"]
+    found += [row(result, one["id"], one) for one in result["variants"] if one["status"] == "ok"]
+    (auc,) = [
+        one for one in result["estimates"]
+        if one["variant"] == "none" and one["attack"] == none["attack"] and one["metric"] == "auc" and not one["group"]
+    ]  # fmt: skip
+    return {
+        **hardware(),
+        "seconds": round(time.perf_counter() - start, 1),
+        "shadows": result["threat"]["shadows"],
+        "targets": result["threat"]["targets"],
+        "members_per_target": result["data"]["members_per_target"],
+        "member_decisions": auc["n_members"],
+        "distinct_nonmembers": auc["n_nonmembers"],
+        "level_of_tpr": 0.975,
+        "level_of_others": 0.95,
+        "failed": failed,
+        "variants": found,
+    }
+
+
+def percent(ends, digits=1):
+    """A share with its interval."""
+    value, low, high = (f"{100 * end:.{digits}f}" for end in ends)
+    return f"{value} ({low} to {high})"
+
+
+def page(found):
+    """The rows of a case as a table of the page `docs/defenses.md`."""
+    lines = [
+        "| variant | accuracy, % | change, points | strongest attack | TPR at 1 % FPR, % | AUC |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in found["variants"]:
+        change = percent(one["accuracy_change"]) if one["accuracy_change"] else ""
+        auc = "{:.3f} ({:.3f} to {:.3f})".format(*one["auc"])
+        cells = [f"`{one['id']}`", percent(one["accuracy"]), change, f"`{one['attack']}`"]
+        lines.append("| " + " | ".join([*cells, percent(one["tpr_at_1_percent"]), auc]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        for case in sys.argv[1:] or CASES:
+            found = measured(case, Path(temporary))
+            known = json.loads(PATH.read_text()) if PATH.is_file() else {}
+            PATH.write_text(json.dumps({**known, case: found}, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,159 @@
+"""The leak zoo: audits of known truth, measured as any audit is; `make zoo` writes `benchmarks/results/zoo.json`.
+
+Counts false claims where nothing leaks, intervals that hold the truth, leaks that are shown, and leaks of the printed
+detection limit that are shown; `docs/zoo.md` is the table. Some minutes on two cores; seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from zoo_cases import draw, graded, nulls
+from zoo_page import PAGE, page, summary
+
+from dosimeter import results
+from dosimeter._material import choose_headline
+from dosimeter.detection import Detection
+
+RESULTS = Path(__file__).parent / "results" / "zoo.json"
+REPEATS = {"null": 10, "limits": 1, "planted": 4, "graded": 4}
+"""Audits of a null case; of these, those that print their limit; audits with a leak as large; of a graded case."""
+
+
+def audited(drawn, *, limit=False):
+    """The result, and whether its intervals hold the truth.
+
+    The detection limit takes nearly all the time of an audit that shows nothing and never moves a verdict, so most
+    audits leave it out.
+    """
+    if limit:
+        found = results.result(drawn.material)
+    else:
+        with patch.object(results, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none")):
+            found = results.result(drawn.material)
+    return found
+
+
+def intervals(drawn, found):
+    """Of the headline: per kind of interval its level, whether it holds the truth, and its width."""
+    material = drawn.material
+    headline = found["verdict"]["attack"] or choose_headline(material, list(material.scores))
+    lead = found["verdict"]["fpr"] or 0.1
+    rates = _rates(drawn, headline, lead)
+    told = []
+    for row in found["estimates"]:
+        if row["attack"] != headline or row["low"] is None or row["group"] is not None:
+            continue
+        if row["metric"] == "auc":
+            told.append(("AUC", row["level"], row["low"], row["high"], drawn.auc()))
+        elif rates and row["metric"] == "tpr" and row["threshold"] != "oracle" and row["fpr"] == lead:
+            told.append(("TPR", row["level"], row["low"], row["high"], rates[0]))
+            if row["fpr_low"] is not None:
+                told.append(("FPR", row["level"], row["fpr_low"], row["fpr_high"], rates[1]))
+    groups = [row for row in found["estimates"] if row["group"] is not None and row["metric"] == "auc"]
+    told += [("AUC of a group", row["level"], row["low"], row["high"], drawn.auc()) for row in groups]
+    return [
+        {"of": of, "level": level, "holds": bool(low - 1e-9 <= true <= high + 1e-9), "width": high - low}
+        for of, level, low, high, true in told
+        if low is not None
+    ]
+
+
+def _rates(drawn, headline, lead):
+    """True rates at the thresholds, over members and over non-members; None where no law is known."""
+    if drawn.law is None:
+        return None
+    bits = drawn.material.truth.is_member
+    found = drawn.law.rates(drawn.material.thresholds(headline, lead))
+    return [np.average(rate, weights=who.sum(1)) for rate, who in zip(found, (bits, ~bits), strict=True)]
+
+
+def told(drawn, *, limit=False):
+    """Verdict and intervals of one audit."""
+    found = audited(drawn, limit=limit)
+    return {"status": found["verdict"]["status"], "intervals": intervals(drawn, found)}, found.get("detection_limit")
+
+
+def null_case(case, index):
+    """All audits of a case without a leak, and those with a leak as large as it printed."""
+    rows, planted, printed = [], [], 0
+    for repeat in range(REPEATS["null"]):
+        seed = 1000 * index + repeat
+        with_limit = repeat < REPEATS["limits"]
+        drawn = draw(case, seed)
+        row, limit = told(drawn, limit=with_limit)
+        rows.append(row)
+        if not with_limit or limit is None:
+            continue
+        printed += limit["tpr"] is not None
+        if limit["tpr"] is not None and drawn.law is not None:
+            planted += shown_at(case, drawn, limit, seed)
+    return {"case": dataclasses.asdict(case), "audits": rows, "printed": printed, "planted": planted}
+
+
+def shown_at(case, drawn, limit, seed):
+    """Whether leaks of the printed size are shown: sure calls of a share of persons, in fresh audits."""
+    headline = choose_headline(drawn.material, list(drawn.material.scores))
+    called = float(np.mean(drawn.law.rates(drawn.material.thresholds(headline, limit["fpr"]))[0]))
+    share = (limit["tpr"] - called) / (1 - called)
+    again = (draw(case, 10_000_000 + 10 * seed + i, planted=share) for i in range(REPEATS["planted"]))
+    return [audited(one)["verdict"]["status"] == "shown" for one in again]
+
+
+def graded_case(case, index):
+    """All audits of a case with a leak."""
+    rows = [told(draw(case, 5_000_000 + 1000 * index + repeat))[0] for repeat in range(REPEATS["graded"])]
+    true = draw(case, 0)
+    return {"case": dataclasses.asdict(case), "audits": rows, "auc": true.auc()}
+
+
+def run(job):
+    """One case, in a process of its own."""
+    what, case, index = job
+    return {"null": null_case, "graded": graded_case}[what](case, index)
+
+
+def measured(jobs, processes):
+    """All cases, in order."""
+    if processes == 1:
+        return [run(job) for job in jobs]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(run, jobs))
+
+
+def main():
+    """Run the zoo and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--page", action="store_true", help="only write the page from the stored figures")
+    parser.add_argument("--kind", help="only cases of this kind; prints a summary and writes nothing")
+    asked = parser.parse_args()
+    if asked.page:
+        PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+        return
+    jobs = [
+        (what, case, i) for what, cases in (("null", nulls()), ("graded", graded())) for i, case in enumerate(cases)
+    ]
+    if asked.kind:
+        jobs = [job for job in jobs if job[1].kind == asked.kind]
+    start = time.perf_counter()
+    found = measured(jobs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    print(f"{len(jobs)} cases in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    stored = summary([one for one in found if "planted" in one], [one for one in found if "planted" not in one])
+    if asked.kind:
+        print(page(stored))
+        return
+    RESULTS.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(stored), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

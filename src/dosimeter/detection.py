@@ -1,0 +1,183 @@
+"""How small a leak this audit would have shown: worlds without a leak, made from its own evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from dosimeter._material import Material, Measured
+from dosimeter.games import Array
+from dosimeter.metrics._cells import clusters
+from dosimeter.metrics.detection import (
+    Limit,
+    World,
+    auc_in_closed_form,
+    detection_limit,
+    moved,
+    tpr_in_closed_form,
+)
+from dosimeter.metrics.membership import shadow_threshold
+
+POWER = 0.9
+"""Chance that a leak of the printed size is shown."""
+MOST_CELLS = 60_000
+"""Scores up to which worlds are made; beyond, calls are so many that the closed form is right."""
+WORLDS = 300
+"""Worlds of an audit of up to `MANY_CELLS` scores, and half of them for a larger one."""
+MANY_CELLS = 20_000
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What would have been shown with the power `POWER`.
+
+    Attributes:
+        fpr: the leading false positive rate.
+        tpr: of the least leak in which some records are named; None if none is shown, or none can be named.
+        auc: of the least leak that moves all members' scores alike; None if none is shown.
+        worlds: in which `tpr` was found; 0 for the closed form.
+        source: where the scores of leaking members come from, "canaries" or "top scores".
+    """
+
+    fpr: float
+    tpr: float | None
+    auc: float | None
+    worlds: int
+    source: str
+
+    def row(self, sentence: str) -> dict[str, Any]:
+        """As it stands in `result.json`."""
+        return {**vars(self), "power": POWER, "sentence": sentence}
+
+
+def detect(material: Material, measured: Measured, attack: str) -> Detection:
+    """The detection limit of an audit that shows no leak.
+
+    Args:
+        material: of the audit.
+        measured: the headline attack's estimates.
+        attack: the headline attack.
+    """
+    lead = material.leading
+    assert lead is not None
+    pair, cells = measured.pairs[lead], material.truth.is_member.size
+    if cells > MOST_CELLS:
+        assert pair.fpr.value is not None
+        limit, source = tpr_in_closed_form(pair.difference, pair.fpr.value, material.truth, power=POWER), "top scores"
+    else:
+        planted, count = planted_leak(material, attack), WORLDS if cells <= MANY_CELLS else WORLDS // 2
+        limit = detection_limit(worlds_of(material, attack, count=count, planted=planted), power=POWER)
+        source = "top scores" if planted is None else "canaries"
+    auc = auc_in_closed_form(measured.auc, power=POWER)
+    return Detection(lead, _named(limit), auc if auc < 1 else None, limit.worlds, source)
+
+
+def _named(limit: Limit) -> float | None:
+    """The rate of the least leak, if it is one of at most all records, of which some are named."""
+    return limit.tpr if limit.share <= 1 and limit.tpr > limit.fpr else None
+
+
+def worlds_of(
+    material: Material, attack: str, *, count: int, planted: Float[Array, "t c"] | None = None
+) -> Iterator[World]:
+    """Worlds without a leak: labels change places between records, so that scores have nothing to do with them.
+
+    What targets and persons share stays: all scores of a record cluster move together. The luck of this audit's
+    thresholds is drawn anew as far as the evidence allows: where a part of the records set them, records change places
+    with that part too; where shadows rehearsed and membership was drawn, they take turns as the targets.
+
+    Args:
+        material: of the audit.
+        attack: whose scores.
+        count: how many worlds.
+        planted: scores of leaking members, from `planted_leak`; without, they stand above all others.
+    """
+    assert material.leading is not None
+    rng, thresholds = material.rng(f"{attack} detection limit"), material.thresholds(attack, material.leading)
+    for _ in range(count):
+        if material.calibration.record is None:
+            values, bits, record = _again(material, attack, rng)
+        else:
+            values, bits, record, thresholds = _again_split(material, attack, rng)
+        index, k = clusters(record)
+        leak = np.full(values.shape, inf)
+        if planted is not None:
+            chosen = rng.integers(planted.shape[1], size=k)
+            leak = planted[:, chosen if index is None else chosen[index]]
+        yield World(values, bits, record, thresholds, leak, rng.random(k), material.drawn)
+
+
+def planted_leak(material: Material, attack: str) -> Float[Array, "t c"] | None:
+    """Scores that the canaries of the most exposed grade have where models trained on them, per target.
+
+    Where a target did not train on a canary, the score is that of the next target that did.
+
+    Args:
+        material: of the audit.
+        attack: whose scores.
+
+    Returns:
+        The scores; None if no canary was judged, or if none of a grade is named more often than non-members may be.
+    """
+    canaries, lead = material.canaries, material.leading
+    if canaries is None or lead is None or attack not in canaries.scores:
+        return None
+    hits = canaries.scores[attack] > material.thresholds(attack, lead)[:, None]
+    rates = {
+        grade: float(hits[:, own][canaries.member[:, own]].mean())
+        for grade in canaries.grades
+        for own in [canaries.of(*grade)]
+    }
+    worst = max(rates, key=lambda grade: rates[grade])
+    if rates[worst] <= lead:
+        return None
+    own = canaries.of(*worst)
+    scores, member = canaries.scores[attack][:, own], canaries.member[:, own]
+    scores, member = scores[:, member.any(0)], member[:, member.any(0)]
+    rows = np.arange(len(scores))
+    ahead = (rows[:, None] + rows) % len(rows)  # [t t]: for each target all targets, itself first
+    chosen = ahead[rows[:, None], member[ahead].argmax(1)]
+    return np.asarray(np.take_along_axis(scores, chosen, axis=0))
+
+
+def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Scores, bits and clusters when the bits changed places; thresholds stay."""
+    truth = material.truth
+    values = material.scores[attack]
+    if material.drawn and material.calibration.source == "shadow":
+        values = _by_turns(values, material.calibration.scores[attack], rng)
+    return values, moved(truth.is_member, truth.record, rng), truth.record
+
+
+def _by_turns(own: Float[Array, "t n"], rehearsed: Sequence[Array], rng: np.random.Generator) -> Float[Array, "t n"]:
+    """Scores when in each fold a pair of models plays the targets: their own, or one that rehearsed for this fold."""
+    values = own.copy()
+    pairs = len(rehearsed[0]) // 2
+    order = rng.permutation(pairs)
+    for fold in range(min(len(rehearsed), pairs)):
+        if rng.random() * (pairs + 1) < pairs:
+            place = slice(2 * fold, 2 * fold + 2)
+            pair = rehearsed[fold][2 * order[fold] : 2 * order[fold] + 2]
+            values[place] = pair[rng.permutation(2)][: len(values[place])]
+    return values
+
+
+def _again_split(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
+    """The same when the records that set the threshold change places with those that are measured."""
+    truth, given, lead = material.truth, material.calibration, material.leading
+    assert given.record is not None
+    assert lead is not None
+    values = np.concatenate([material.scores[attack], given.scores[attack][0]], axis=1)
+    bits = np.concatenate([truth.is_member, given.is_member[0]], axis=1)
+    own, others = (np.unique(one, return_inverse=True)[1].reshape(-1) for one in (truth.record, given.record))
+    record = np.concatenate([own, others + own.max() + 1])
+    is_measured = np.arange(len(record)) < len(own)
+    *bits_moved, kept = moved(np.concatenate([bits, is_measured[None]]), record, rng)
+    bits = np.stack(bits_moved)
+    threshold = shadow_threshold(values[:, ~kept], bits[:, ~kept], lead)
+    return values[:, kept], bits[:, kept], record[kept], np.full(len(values), threshold)

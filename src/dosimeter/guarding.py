@@ -1,0 +1,63 @@
+"""Answers of a trained model behind the defenses of its outputs: nobody asks the model but through this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dosimeter._resolve import source_hash
+from dosimeter._seeds import seed_for
+from dosimeter.chain import own_code
+from dosimeter.errors import TrainingError
+from dosimeter.training import ChangesAnswers
+
+Answer = Callable[[Tensor], Tensor]
+
+
+def guarded(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> Answer:
+    """The logarithms of the probabilities that the defenses release, float64; the answer itself without any.
+
+    Args:
+        answer: from inputs to logits `[r c]`.
+        defenses: applied in order.
+        seed: of the model, for the random inputs that some of them ask about.
+    """
+
+    def released(inputs: Tensor) -> Float[Tensor, "r c"]:
+        shown = _probabilities(answer(inputs))
+        for one in defenses:
+            shown = one.release(shown, lambda: _probabilities(answer(random_inputs(inputs, seed))))
+        if shown.dtype != torch.float64 or shown.ndim != 2 or bool((torch.isnan(shown) | (shown < 0)).any()):
+            names = ", ".join(type(one).__name__ for one in defenses)
+            raise TrainingError(
+                f"defense {names}: `release` must give probabilities [records, classes] as it got them, got "
+                f"{shown.dtype} {tuple(shown.shape)}, or numbers below 0 or missing: correct it"
+            )
+        return shown.log()
+
+    return released if defenses else answer
+
+
+def described(defense: ChangesAnswers) -> dict[str, Any]:
+    """What a key says of a defense of the outputs: its settings and its code."""
+    code = [source_hash(type(defense)), own_code("guarding")]
+    return {"defense": type(defense).__name__, "code": code, **asdict(defense)}  # type: ignore[call-overload]
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """As a model with this access rounds them, in float64."""
+    return torch.softmax(logits.float(), 1).double()
+
+
+def random_inputs(inputs: Tensor, seed: int) -> Tensor:
+    """As many inputs, every number drawn uniformly between the least and the largest that it has in `inputs`."""
+    low, high = inputs.amin(0), inputs.amax(0)
+    uniform = torch.rand(inputs.shape, generator=torch.Generator().manual_seed(seed_for(seed, "random inputs")))
+    if inputs.is_floating_point():
+        return low + (high - low) * uniform.to(inputs)
+    return (low + ((high - low + 1) * uniform.double()).floor()).to(inputs.dtype)

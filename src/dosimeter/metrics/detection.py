@@ -1,0 +1,324 @@
+"""The detection limit: the least leak that an audit of this size would have shown with a stated power.
+
+A *world* is evidence of an audit in which nothing leaks. Into each world one leak is grown, record by record in a
+random order, until the decision "shown" of `membership.leak_shown` is reached; the share of records that this took is
+the world's own limit. The limit of the audit is the share that suffices in 90 % of the worlds. Axes as in `intervals`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, inf, sqrt
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import expit, logit, ndtr, ndtri
+from scipy.stats import binom
+
+from dosimeter._check import in_range, same_length
+from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics._cells import Margins, clusters, ranks
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.intervals import auc_interval, difference_from_margins, rate_from_margins
+from dosimeter.metrics.permutation import permutation_p
+
+_UNUSED = np.random.default_rng(0)
+"""For intervals in closed form, which draw nothing."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Evidence of an audit without a leak, and the scores that its members get where they leak.
+
+    Attributes:
+        values: scores `[t n]`.
+        is_member: the truth `[t n]`.
+        record: cluster of each record `[n]`.
+        thresholds: of the leading false positive rate `[t]`.
+        leak: score of each cell if its record leaks `[t n]`; +inf is a record that is named surely.
+        moment: when each cluster begins to leak: a leak of share w reaches the clusters whose number is below w `[k]`.
+        drawn: whether membership was drawn by coins in complementary pairs, not stated.
+    """
+
+    values: Float[Array, "t n"]
+    is_member: Bool[Array, "t n"]
+    record: Int[Array, " n"]
+    thresholds: Float[Array, " t"]
+    leak: Float[Array, "t n"]
+    moment: Float[Array, " k"]
+    drawn: bool
+
+    @cached_property
+    def when(self) -> Float[Array, " n"]:
+        """The moment of each record."""
+        index, _ = clusters(self.record)
+        return self.moment if index is None else self.moment[index]
+
+    @cached_property
+    def hits(self) -> Bool[Array, "t n"]:
+        """Calls without a leak."""
+        return self.values > self.thresholds[:, None]
+
+    @cached_property
+    def leaky_hits(self) -> Bool[Array, "t n"]:
+        """Calls of cells that leak."""
+        return self.leak > self.thresholds[:, None]
+
+    def leaks(self, share: float) -> Bool[Array, "t n"]:
+        """Cells that a leak of this share reaches."""
+        return self.is_member & (self.when < share)
+
+    def with_leak(self, share: float) -> Float[Array, "t n"]:
+        """The scores with a leak."""
+        return np.where(self.leaks(share), self.leak, self.values)
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The truth, for statistics."""
+        return Truth(np.arange(len(self.record)), self.is_member, self.record)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The least leak that is shown with the power asked for.
+
+    Attributes:
+        share: of record clusters that leak; infinite if no leak is shown so often.
+        tpr: true positive rate that this leak has at the thresholds, over all members.
+        fpr: false positive rate of the worlds at the thresholds.
+        worlds: worlds that it was found in; 0 for the closed form.
+    """
+
+    share: float
+    tpr: float
+    fpr: float
+    worlds: int
+
+
+def detection_limit(worlds: Iterable[World], *, power: float = 0.9) -> Limit:
+    """The share of records that must leak for a leak to be shown with the power asked for.
+
+    Args:
+        worlds: independent ones; 400 leave the power of the answer uncertain by 1.5 points (one standard error).
+        power: chance that such a leak is shown.
+
+    Raises:
+        ValueError: no world, or a power outside (0, 1).
+    """
+    in_range("power", power, 0, 1, open_low=True, open_high=True)
+    found: list[float] = []
+    named, called, rates = [], [], []
+    for world in worlds:
+        found.append(least_share(world, guess=_middle(found)))
+        named.append(world.leaky_hits[world.is_member].mean())
+        called.append(world.hits[world.is_member].mean())
+        rates.append(world.hits[~world.is_member].mean())
+    if not found:
+        raise ValueError("worlds must not be empty, got none")
+    place = min(ceil(power * (len(found) + 1)), len(found))
+    share = sorted(found)[place - 1]
+    reached = min(share, 1.0)
+    tpr = reached * float(np.mean(named)) + (1 - reached) * float(np.mean(called))
+    return Limit(share, tpr, float(np.mean(rates)), len(found))
+
+
+def _middle(found: list[float]) -> float:
+    """Where to look first: where most worlds so far had their limit."""
+    finite = [one for one in found[-20:] if one < inf]
+    return float(np.median(finite)) if finite else 0.1
+
+
+def least_share(world: World, *, guess: float = 0.1) -> float:
+    """The least share of leaking clusters at which this world's leak is shown; 0 without any, infinite if never.
+
+    The decision is taken to hold for every larger leak. Calls come first, which are cheap; the ranking is asked only
+    whether it shows a smaller leak.
+
+    Args:
+        world: the evidence.
+        guess: where to look first; it changes the time, not the answer.
+    """
+    calls = Calls(world)
+    steps = np.concatenate([[0.0], np.nextafter(np.sort(world.moment), inf)])
+    first = _first(calls.beyond_chance, len(steps), int(np.searchsorted(steps, guess)))
+    while first < len(steps) and calls.p_value(first) > 0.025:
+        first = _first(lambda k: calls.p_value(k) <= 0.025, len(steps), first)
+    last = first - 1  # the largest leak that calls do not show
+    if last >= 0 and shown_by_ranks(world, float(steps[last])):
+        first = _first(lambda k: shown_by_ranks(world, float(steps[k])), last, last // 2)
+    return inf if first == len(steps) else float(steps[first])
+
+
+def _first(holds: Callable[[int], bool], end: int, guess: int) -> int:
+    """The first number below `end` for which a rising claim holds, else `end`; two looks near a guess save some."""
+    low, high = 0, end
+    for probe in (guess * 3 // 2 + 1, guess * 2 // 3):
+        if low <= probe < high:
+            low, high = (low, probe) if holds(probe) else (probe + 1, high)
+    return bisect_left(range(end), True, low, high, key=holds)
+
+
+class Calls:
+    """What TPR - FPR shows of a world while cluster after cluster begins to leak.
+
+    All margins are quadratic in four numbers per cell: calls of members, members, calls of non-members, non-members.
+    Their sums of products, cumulated in the order of the leak, give each step in a time that knows no records.
+    """
+
+    def __init__(self, world: World) -> None:
+        index, k = clusters(world.record)
+        is_member, rows = world.is_member, len(world.values)
+        parts = world.hits & is_member, is_member, world.hits & ~is_member, ~is_member, world.leaky_hits & is_member
+        cells = np.array([_by_cluster(part, index, k) for part in parts])[..., np.argsort(world.moment)]
+        before, after = cells[:4], np.concatenate([cells[4:], cells[1:4]])
+        self.world = world
+        self.by_target = _cumulated(before, after)
+        sums = before.sum(1, keepdims=True), after.sum(1, keepdims=True)
+        self.by_record = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in sums))
+        self.by_cell = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (before, after)))
+        self.used = [(int(before[i].any(1).sum()), int(before[i].any(0).sum())) for i in (1, 3)]
+        self.used.append((rows, k))
+
+    def _margins(self, step: int, weights: Float[Array, " 4"], used: tuple[int, int]) -> Margins:
+        """Margins of a weighted sum; of the records only a vector of the right length, for squares are all it takes."""
+        squares, cells = (float(weights @ gram[..., step] @ weights) for gram in (self.by_record, self.by_cell))
+        by_record = np.array([sqrt(max(squares, 0.0))])
+        return Margins(weights @ self.by_target[..., step], by_record, max(cells, 0.0), *used)
+
+    def beyond_chance(self, step: int) -> bool:
+        """Whether the interval of TPR - FPR lies above zero once so many clusters leak."""
+        called, members, false, others = self.by_target[..., step].sum(1).tolist()
+        of_tpr = np.array([1 / members, -called / members**2, 0.0, 0.0])
+        of_fpr = np.array([0.0, 0.0, 1 / others, -false / others**2])
+        weights = (of_tpr, of_fpr, of_tpr - of_fpr)
+        margins = [self._margins(step, w, used) for w, used in zip(weights, self.used, strict=True)]
+        tpr = rate_from_margins(round(called), round(members), margins[0], level=0.975)
+        fpr = rate_from_margins(round(false), round(others), margins[1], level=0.975)
+        return difference_from_margins(tpr, fpr, margins, level=0.975).low > 0
+
+    def p_value(self, step: int) -> float:
+        """The p-value of TPR - FPR there, in closed form."""
+        world = self.world
+        if not world.drawn or len(world.values) == 1:
+            share = float(np.append(np.sort(world.moment), inf)[step])
+            return p_in_closed_form(world, np.where(world.leaks(share), world.leaky_hits, world.hits))
+        totals = self.by_target[..., step].sum(1)
+        mean = (totals[0] + totals[2]) / (totals[1] + totals[3])
+        turns = np.array([-1.0, mean, 1.0, -mean])
+        spread = sqrt(max(float(turns @ self.by_record[..., step] @ turns), 0.0))
+        return float(ndtr(float(turns @ totals) / spread)) if spread > 0 else 1.0
+
+
+def _by_cluster(cells: Bool[Array, "t n"], index: Array | None, k: int) -> Float[Array, "t k"]:
+    """Sums over each cluster's records."""
+    if index is None:
+        return cells.astype(np.float64)
+    flat = (np.arange(len(cells))[:, None] * k + index).ravel()
+    return np.bincount(flat, cells.ravel(), len(cells) * k).reshape(len(cells), k)
+
+
+def _cumulated(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Float[Array, "*a s"]:
+    """Sums over clusters when the first 0, 1, ... k of them have changed."""
+    steps = np.concatenate([before.sum(-1, keepdims=True), after - before], axis=-1)
+    return np.cumsum(steps, axis=-1)
+
+
+def shown_by_ranks(world: World, share: float) -> bool:
+    """Whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
+    values = world.with_leak(share)
+    if p_in_closed_form(world, ranks(values)) > 0.025:
+        return False
+    return auc_interval(values, world.is_member, record=world.record, rng=_UNUSED, draws=0).low > 0.5
+
+
+def p_in_closed_form(world: World, cells: Float[Array, "t n"] | Bool[Array, "t n"]) -> float:
+    """One-sided p-value of the members' sum of cells, under the exchanges of `randomisation_p` or `permutation_p`.
+
+    Hits of one target about records of their own have an exact law (binomial for drawn, hypergeometric for stated
+    membership); other sums the mean and the variance of that exchange and a normal tail.
+
+    Args:
+        world: for its truth; its scores are not read.
+        cells: ranks, or hits.
+    """
+    called = cells.dtype == np.bool_
+    if not world.drawn:
+        scores = Scores(world.truth.ids, cells.astype(np.float64))
+        found = permutation_p(scores, world.truth, thresholds=np.full(len(cells), 0.5), rng=_UNUSED, draws=0)
+        return found.p_tpr if called else found.p_auc
+    index, k = clusters(world.record)
+    if called and len(cells) == 1 and index is None:
+        return float(binom.sf(cells[world.is_member].sum() - 1, cells.sum(), 0.5))
+    turns = (np.where(world.is_member, -1.0, 1.0) * (cells - cells.mean())).sum(0)
+    turns = turns if index is None else np.bincount(index, turns, k)
+    spread = sqrt(float((turns**2).sum()))
+    return float(ndtr(turns.sum() / spread)) if spread > 0 else 1.0
+
+
+def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power: float = 0.9) -> Limit:
+    """The limit of a large audit, from the interval that it gave. Right where calls are many.
+
+    TPR - FPR is shown if it lies `q` standard errors above zero, so with the power asked for if it is `s = q +
+    ndtri(power)` of them. The error is that without a leak and the leak's own: a share w of record clusters leaks, so
+    `w = s sqrt(e^2 + w c / m)`, for m decisions about members, c of which a leaking cluster brings at a time.
+
+    Args:
+        difference: TPR - FPR at the thresholds, resolvable.
+        fpr: the false positive rate reached.
+        truth: about the records.
+        power: chance that such a leak is shown.
+    """
+    assert difference.value is not None
+    assert difference.low is not None
+    index, k = clusters(truth.record)
+    cells = _by_cluster(truth.is_member, index, k).sum(0)
+    quantile = float(ndtri((1 + difference.level) / 2))
+    error, wanted = (difference.value - difference.low) / quantile, quantile + float(ndtri(power))
+    own = wanted**2 * float((cells**2).sum() / cells.sum() ** 2) / 2
+    share = own + sqrt(own**2 + (wanted * error) ** 2)
+    return Limit(share, fpr + share, fpr, 0)
+
+
+def auc_in_closed_form(auc: Estimate, *, power: float = 0.9) -> float:
+    """The AUC of a leak that moves all members' scores alike and is shown with the power asked for.
+
+    The interval of `auc` is symmetric in logits; at a value of 0.5 its reach there is nearly the same.
+
+    Args:
+        auc: of the audit, resolvable.
+        power: chance that such a leak is shown.
+    """
+    assert auc.value is not None
+    assert auc.low is not None
+    reach = logit(auc.value) - logit(auc.low) if 0 < auc.low < auc.value < 1 else inf
+    return float(expit(reach * (1 + float(ndtri(power)) / float(ndtri((1 + auc.level) / 2)))))
+
+
+def moved(labels: Bool[Array, "r n"], record: Int[Array, " n"], rng: np.random.Generator) -> Bool[Array, "r n"]:
+    """Labels of records (bits, and what the records are used for) after clusters changed places, as in `permutation_p`.
+
+    Clusters whose records all have the same label change places with any other, else with those of the same size.
+
+    Args:
+        labels: of the records.
+        record: their clusters.
+        rng: for the permutation.
+    """
+    same_length(labels=labels.T, record=record)
+    index, k = clusters(record)
+    if index is None:
+        return labels[:, rng.permutation(k)]
+    sizes = np.bincount(index)
+    order = np.argsort(index, kind="stable")
+    first = np.cumsum(sizes) - sizes
+    own = labels[:, order[first]]
+    if (own[:, index] == labels).all():
+        return own[:, rng.permutation(k)][:, index]
+    result = labels.copy()
+    for size in np.unique(sizes).tolist():
+        rows = order[first[sizes == size][:, None] + np.arange(size)]
+        result[:, rows] = labels[:, rows[rng.permutation(len(rows))]]
+    return result

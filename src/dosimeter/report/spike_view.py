@@ -1,0 +1,62 @@
+"""Planted canaries, as the page says it: one row per grade beside the natural records. Measures nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dosimeter.report import measures, words
+from dosimeter.report.measures import CALIBRATED, Bar, Measure, Row, find, leading
+
+
+@dataclass(frozen=True)
+class CanaryRow:
+    """One grade of canaries, or the natural records."""
+
+    name: str
+    planted: str
+    tpr: Measure
+    reached: Measure
+    auc: Measure
+    bar: Bar | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rows, natural records first, their intervals' level, and what P4 says of them."""
+
+    rows: list[CanaryRow]
+    level: str
+    told: str
+
+
+def section(result: Row) -> Section | None:
+    """The section, or None if nothing was planted."""
+    planted = result.get("canaries")
+    if not planted:
+        return None
+    attack = result["verdict"]["attack"]
+    natural = find(result, attack, "tpr", fpr=leading(result), threshold=CALIBRATED)
+    own = [{**row, "value": row["tpr"]} for row in planted]
+    scale = measures.scale_of([natural, *own])
+    candidates = words.count(result["data"]["candidates"], "record")
+    first = CanaryRow(
+        "natural records", candidates, measures.rate(natural), measures.reached(natural),
+        measures.auc(find(result, attack, "auc")), measures.bar(natural, scale),
+    )  # fmt: skip
+    gate = next((gate["message"] for gate in result["gates"] if gate["id"] == "P4"), "")
+    return Section([first, *(_row(row, scale) for row in own)], words.percent(planted[0]["level"]), gate)
+
+
+def _row(row: Row, scale: float) -> CanaryRow:
+    """One grade."""
+    copies = "once" if row["copies"] == 1 else f"{row['copies']} times"
+    ok = row["status"] == "ok"
+    ranked = {**row, "value": row["auc"], "low": row["auc_low"], "high": row["auc_high"]}
+    return CanaryRow(
+        name=f"{row['kind']}, {copies}",
+        planted=f"{row['n']:,} canaries",
+        tpr=measures.rate(row),
+        reached=Measure(words.percent(row["fpr_reached"])) if ok else Measure("", ok=False),
+        auc=measures.auc(ranked),
+        bar=measures.bar(row, scale),
+    )

@@ -1,0 +1,129 @@
+"""The same audit with another defense: one run of its own for each, whose figures join the result without it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dosimeter.config import DefenseRow
+from dosimeter.errors import AccessError, TrainingError
+from dosimeter.games import Array
+from dosimeter.metrics.paired import accuracy_difference
+from dosimeter.report.reading import read_result
+from dosimeter.results import Material
+from dosimeter.run_folder import material_of, read_run
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+FOLDER = "variants"
+"""Below a run's folder; each variant has a complete run in a folder of its id."""
+
+
+def listed(row: DefenseRow, reason: str = "") -> dict[str, Any]:
+    """What `run.json` says of a variant; a reason stands for one whose models could not be trained."""
+    return {
+        "id": row.id,
+        "defense": row.name,
+        "settings": row.settings,
+        "paper": row.defense.paper,
+        "place": row.defense.place,
+        "status": "failed" if reason else "ok",
+        "reason": reason,
+    }
+
+
+def folder(run: Path, variant: str) -> Path:
+    """The folder of a variant's own run."""
+    return run / FOLDER / variant
+
+
+def folders(run: Path, summary: Mapping[str, Any]) -> list[Path]:
+    """The folders of the variants that were run."""
+    return [folder(run, str(one["id"])) for one in summary.get("variants") or () if one["status"] == "ok"]
+
+
+def tried(variants: Sequence[tuple[DefenseRow, T]], run: Callable[[str, T], object]) -> dict[str, list[dict[str, Any]]]:
+    """Run variants and say what came of each, for `run.json`; one that cannot be trained does not stop the others."""
+    found = []
+    for row, one in variants:
+        reason = ""
+        try:
+            run(row.id, one)
+        except (TrainingError, AccessError) as error:
+            reason = error.problems[0]
+            logger.warning("variant %s: %s", row.id, reason)
+        found.append(listed(row, reason))
+    return {"variants": found} if found else {}
+
+
+def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[str, Any]:
+    """A result with the figures of its variants.
+
+    Args:
+        content: of `result.json` without any.
+        material: that it was computed from; `run.json` lists the variants.
+        run: its folder; its variants are measured.
+
+    Returns:
+        The result with `variants`, and with rows of each in `estimates` and `utility`: AUC and TPR at the leading rate
+        of every attack but the controls, and accuracies with their paired difference to those without the defense.
+
+    Raises:
+        StoreError: a variant's folder is missing or damaged.
+    """
+    variants = material.summary.get("variants") or []
+    if not variants:
+        return dict(content)
+    described, estimates, utility = [], list(content["estimates"]), list(content["utility"])
+    for one in variants:
+        if one["status"] != "ok":
+            described.append(dict(one))
+            continue
+        place = folder(run, str(one["id"]))
+        own = read_result(place / "result.json", name=f"{FOLDER}/{one['id']}/result.json", absent="run the audit again")
+        verdict = own["verdict"]
+        found = {**one, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"]}
+        described.append({**found, **({"canaries": own["canaries"]} if own.get("canaries") else {})})
+        estimates += [{**row, "variant": one["id"]} for row in own["estimates"] if _leads(row, own)]
+        changes = _changes(material_of(read_run(place)), material)
+        utility += [{**row, "variant": one["id"], **changes.get(row["split"], {})} for row in own["utility"]]
+    return {**content, "variants": described, "estimates": estimates, "utility": utility}
+
+
+def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether a row is AUC, or TPR at the leading rate and a threshold set beforehand, of an attack on all records."""
+    controls = {attack["id"] for attack in result["attacks"] if attack["control"]}
+    if row["attack"] in controls or row["group"] is not None:
+        return False
+    led = row["fpr"] == result["verdict"]["fpr"] and row["threshold"] != "oracle"
+    return bool(row["metric"] == "auc" or (row["metric"] == "tpr" and led))
+
+
+def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:
+    """By split, the difference of accuracy to the models without the defense, with its interval."""
+    found = {}
+    for split, (right, wrong, counted) in _splits(after, before).items():
+        change = accuracy_difference(right, wrong, counted, record=np.arange(right.shape[1]))
+        found[split] = {"change": change.value, "change_low": change.low, "change_high": change.high}
+    return found
+
+
+def _splits(after: Material, before: Material) -> dict[str, tuple[Array, Array, Array]]:
+    """By split, whether each target is right with the defense and without, and which answers count."""
+    if after.correct is None or before.correct is None:
+        return {}
+    member = after.truth.is_member
+    n = member.shape[1]
+    inside = (after.correct[:, :n], before.correct[:, :n])
+    found = {"train": (*inside, member), "nonmember": (*inside, ~member)}
+    right, wrong = after.correct[:, n:], before.correct[:, n:]
+    if after.test_correct is not None and before.test_correct is not None:
+        right, wrong = after.test_correct, before.test_correct
+    if right.shape[1]:
+        found["test"] = (right, wrong, np.ones_like(right))
+    return found

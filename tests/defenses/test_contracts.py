@@ -1,0 +1,145 @@
+"""What holds for every defense of the registry, in every setting of its ladder."""
+
+import dataclasses
+import inspect
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from defenses.twins import CPU, C, data
+from dosimeter._defense_rows import METHODS, answering, defense_rows, trained_with
+from dosimeter.defenses import DEFENSES
+from dosimeter.guarding import guarded
+from dosimeter.models import mlp
+from dosimeter.teaching import pupil, taught, teach_heads, teacher
+from dosimeter.training import Defense, Hyperparameters, train
+
+every = pytest.mark.parametrize("name", DEFENSES)
+every_setting = pytest.mark.parametrize(
+    ("name", "settings"), [(name, one) for name, kind in DEFENSES.items() for one in kind.ladder], ids=str
+)
+PLAIN = Hyperparameters(epochs=6, batch_size=8, lr=0.2)
+WRONG = {
+    "l2": [{"weight_decay": 0.0}, {"weight_decay": float("nan")}],
+    "early_stopping": [{"share": 1.0}, {"share": 0.0}],
+    "dropout": [{"rate": 1.0}, {"rate": 0.0}],
+    "label_smoothing": [{"epsilon": 1.0}, {"epsilon": -0.1}],
+    "relax_loss": [{"alpha": -1.0}],
+    "hamp": [{"entropy": 1.0}, {"regularise": -1.0}],
+    "selena": [{"submodels": 1, "out": 1}, {"submodels": 5, "out": 5}],
+    "top_k": [{"k": 0}],
+    "rounding": [{"decimals": 0}],
+    "masking": [{"ranks": 0}],
+}
+
+
+def rows_of(name, settings):
+    (row,), problems = defense_rows(({"name": name, **settings},), None, "defense")
+    assert problems == []
+    return (row,)
+
+
+def heads(name, settings, seeds=(1, 2, 3, 4)):
+    """Heads under a defense, and their answers as they are released."""
+    features, labels, rows = data()
+    row = rows_of(name, settings)
+    trained = teach_heads(
+        features, labels, rows, trained_with(PLAIN, row), classes=C, seeds=list(seeds), device=CPU
+    )  # fmt: skip
+    weight, bias = trained.weight[0].double(), trained.bias[0].double()
+    answer = guarded(lambda x: x.double() @ weight.T + bias, answering(row), seed=9)
+    return torch.log_softmax(answer(features), 1) if not answering(row) else answer(features)
+
+
+def network(name, settings):
+    """Answers of a perceptron trained under a defense."""
+    features, labels, _ = data()
+    row = rows_of(name, settings)
+    hp = trained_with(PLAIN, row)
+
+    def fresh(seed):
+        torch.manual_seed(seed)
+        return mlp((features.shape[1],), C, width=16)
+
+    def part(seed, own):
+        model = fresh(seed % 1000)
+        train(model, features[own], labels[own], pupil(hp), seed=seed, device=CPU)
+        return torch.softmax(model(features).detach(), 1)
+
+    found, model = teacher(hp), fresh(0)
+    wanted = labels if found is None else taught(found, len(features), 3, part)
+    train(model, features, wanted, pupil(hp), seed=3, device=CPU)
+    answer = guarded(lambda x: model(x).detach(), answering(row), seed=9)
+    return torch.log_softmax(answer(features).double(), 1) if not answering(row) else answer(features)
+
+
+@every
+def test_frozen_documented_and_cited(name):
+    kind = DEFENSES[name]
+    defense = kind(**kind.ladder[0])
+    assert isinstance(defense, Defense)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(defense, dataclasses.fields(kind)[0].name, None)
+    text = inspect.getdoc(kind)
+    for word in ("Paper:", "Stronger:", "Deviations:", "Cost:"):
+        assert word in text
+    assert re.search(r"\d{4}, https://arxiv\.org/abs/[\d.]+$", defense.paper)
+    for field in dataclasses.fields(kind):
+        assert f"    {field.name}: " in text, f"{name}.{field.name} is not documented"
+    assert kind.place in ("recipe", "model", "loss", "training", "outputs")
+    assert any(callable(getattr(kind, method, None)) for method in METHODS)
+    assert len({str(one) for one in kind.ladder}) >= 3
+    assert pickle.loads(pickle.dumps(defense)) == defense
+
+
+@pytest.mark.parametrize(("name", "settings"), [(name, one) for name in WRONG for one in WRONG[name]], ids=str)
+def test_settings_are_checked_in_one_line(name, settings):
+    assert WRONG.keys() == DEFENSES.keys()
+    built, problems = defense_rows(({"name": name, **settings},), None, "defense")
+    assert built == ()
+    (line,) = problems
+    assert re.match(r"defense\[0\]: \w+ must be in [\[(].+, got \S+: correct the row$", line), line
+
+
+@every_setting
+def test_the_same_twice_and_finite(name, settings):
+    for one in (heads, network):
+        first, second = one(name, settings), one(name, settings)
+        assert torch.equal(first, second)
+        assert not bool(torch.isnan(first).any())
+
+
+@every
+def test_the_strongest_setting_changes_what_is_trained_or_answered(name):
+    strongest = DEFENSES[name].ladder[-1]
+    features, labels, rows = data()
+    plain = teach_heads(features, labels, rows, PLAIN, classes=C, seeds=[1, 2, 3, 4], device=CPU)
+    logits = features.double() @ plain.weight[0].double().T + plain.bias[0].double()
+    assert float((heads(name, strongest).exp() - torch.softmax(logits, 1)).abs().max()) > 0.01
+
+
+@every
+def test_heads_do_not_depend_on_each_other(name):
+    features, labels, rows = data()
+    hp = trained_with(PLAIN, rows_of(name, DEFENSES[name].ladder[1]))
+    together = teach_heads(features, labels, rows, hp, classes=C, seeds=[1, 2, 3, 4], device=CPU)
+    alone = teach_heads(features, labels, rows[2:3], hp, classes=C, seeds=[3], device=CPU)
+    torch.testing.assert_close(together.weight[2], alone.weight[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(together.bias[2], alone.bias[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in DEFENSES.items() if kind.place == "outputs" or name == "hamp"])
+def test_released_probabilities_are_probabilities_and_keep_the_label(name):
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(np.concatenate([rng.normal(0, scale, (300, 6)) for scale in (0.01, 1, 5, 40)]))
+    given = torch.softmax(logits, 1)
+    noise = torch.softmax(torch.from_numpy(rng.normal(0, 2, logits.shape)), 1)
+    for settings in DEFENSES[name].ladder:
+        shown = DEFENSES[name](**settings).release(given, lambda: noise)
+        assert shown.shape == given.shape
+        assert float(shown.min()) >= 0
+        torch.testing.assert_close(shown.sum(1), torch.ones(len(given), dtype=shown.dtype), rtol=1e-9, atol=1e-9)
+        assert torch.equal(shown.argmax(1), given.argmax(1))

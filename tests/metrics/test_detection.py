@@ -1,0 +1,217 @@
+"""The detection limit: the fast rule against the full one, growing leaks step by step, and known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+import pytest
+from scipy.stats import binom, norm
+
+from dosimeter.games import Scores, Truth
+from dosimeter.metrics.detection import (
+    Calls,
+    World,
+    auc_in_closed_form,
+    detection_limit,
+    least_share,
+    moved,
+    p_in_closed_form,
+    shown_by_ranks,
+    tpr_in_closed_form,
+)
+from dosimeter.metrics.intervals import difference_interval, rate_interval
+from dosimeter.metrics.membership import auc, leak_shown, randomisation_p, tpr_at_threshold
+from dosimeter.metrics.permutation import permutation_p
+
+
+def world(targets, n, rng, *, persons=1, drawn=True, fpr=0.02, members=0.5):
+    """Normal scores that share an effect of the record; what leaks stands far above."""
+    record = np.repeat(np.arange(n // persons), persons)
+    k = record[-1] + 1
+    rows = [rng.permutation(k) < round(members * k) for _ in range(-(-targets // 2))]
+    bits = np.stack([row for one in rows for row in (one, ~one)])[:targets][:, record]
+    values = rng.normal(size=k)[record] + rng.normal(size=(targets, n))
+    thresholds = np.full(targets, norm.isf(fpr) * np.sqrt(2))
+    return World(values, bits, record, thresholds, np.full(values.shape, inf), rng.random(k), drawn)
+
+
+def shares(one):
+    """Every share at which one more cluster leaks."""
+    return [0.0, *np.nextafter(np.sort(one.moment), inf)]
+
+
+def by_calls(one, share):
+    """The decision by calls, written out: intervals in closed form of the calls themselves."""
+    hits = np.where(one.leaks(share), one.leaky_hits, one.hits)
+    rng = np.random.default_rng(0)
+    rates = [
+        rate_interval(hits, of, record=one.record, rng=rng, level=0.975, draws=0)
+        for of in (one.is_member, ~one.is_member)
+    ]
+    found = difference_interval(hits, one.is_member, record=one.record, tpr=rates[0], fpr=rates[1], level=0.975)
+    return found.low > 0, p_in_closed_form(one, hits)
+
+
+CASES = {
+    "one target": dict(targets=1, n=120),
+    "one target, persons": dict(targets=1, n=120, persons=3),
+    "stated, persons": dict(targets=1, n=150, persons=3, drawn=False, members=0.8),
+    "four targets": dict(targets=4, n=80),
+    "nine targets": dict(targets=9, n=60),
+    "nine targets, persons": dict(targets=9, n=60, persons=2),
+    "stated, three targets": dict(targets=3, n=80, drawn=False),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_each_step_of_a_growing_leak_is_the_decision_about_its_calls(case):
+    one = world(rng=np.random.default_rng(3), fpr=0.05, **case)
+    calls, decisions = Calls(one), []
+    for step, share in enumerate(shares(one)):
+        beyond, p = by_calls(one, share)
+        assert calls.beyond_chance(step) == beyond
+        assert calls.p_value(step) == pytest.approx(p, rel=1e-9)
+        decisions.append(beyond)
+    assert not decisions[0]
+    assert decisions[-1]
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("guess", [0.0, 0.1, 0.9])
+def test_the_least_share_is_the_first_that_is_shown(case, guess):
+    one = world(rng=np.random.default_rng(4), fpr=0.05, **case)
+    for share in shares(one):
+        beyond, p = by_calls(one, share)
+        if (beyond and p <= 0.025) or shown_by_ranks(one, share):
+            assert least_share(one, guess=guess) == share
+            return
+    pytest.fail("a leak of every record must be shown")
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_fast_rule_decides_as_the_full_one(case):
+    """Near each world's own limit; the full rule draws permutations, and from 8 targets on a bootstrap."""
+    rng, agreed, decisions = np.random.default_rng(5), 0, 0
+    for _ in range(12):
+        one = world(rng=rng, fpr=0.05, **case)
+        limit = least_share(one)
+        for share in (0.6 * limit, 1.5 * limit):
+            agreed += full_rule(one, share) == (share >= limit)
+            decisions += 1
+    assert agreed >= decisions - 4, f"{agreed} of {decisions}"
+
+
+def full_rule(one, share):
+    """`leak_shown` on a world with a leak, as an audit would decide."""
+    ids = np.arange(len(one.record))
+    scores, truth = Scores(ids, one.with_leak(share)), Truth(ids, one.is_member, one.record)
+    rng = np.random.default_rng(0)
+    pair = tpr_at_threshold(scores, truth, thresholds=one.thresholds, fpr=0.2, rng=rng, level=0.975)
+    test = randomisation_p if one.drawn else permutation_p
+    p = test(scores, truth, thresholds=one.thresholds, rng=rng, draws=400)
+    return leak_shown(auc(scores, truth, rng=rng), pair, p)
+
+
+@pytest.mark.parametrize(
+    ("case", "share"), [(dict(targets=1), 0.12), (dict(targets=4), 0.06), (dict(targets=9, persons=2), 0.06)], ids=str
+)
+def test_p_values_in_closed_form_are_those_of_the_coins(case, share):
+    one = world(n=400, fpr=0.1, rng=np.random.default_rng(6), **case)
+    values = one.with_leak(share)
+    ids = np.arange(len(one.record))
+    scores, truth = Scores(ids, values), Truth(ids, one.is_member, one.record)
+    drawn = randomisation_p(scores, truth, thresholds=one.thresholds, rng=np.random.default_rng(1), draws=20_000)
+    hits = values > one.thresholds[:, None]
+    # Of one target the law is exact given the number of calls; the coins also tell apart tables of equally many calls.
+    tied = binom.pmf(hits[one.is_member].sum(), hits.sum(), 0.5) if len(values) == 1 else 0.0
+    assert drawn.p_tpr - 0.02 <= p_in_closed_form(one, hits) <= drawn.p_tpr + tied + 0.02
+    ranks = np.argsort(np.argsort(values, axis=None)).reshape(values.shape) + 1.0
+    assert p_in_closed_form(one, ranks) == pytest.approx(drawn.p_auc, abs=0.02)
+
+
+def test_the_share_is_that_of_the_binomial_law():
+    """Without false calls six called members are shown and five are not, so P(Bin(m, share) >= 6) must be 0.9."""
+    rng, n = np.random.default_rng(7), 300
+
+    def silent():
+        one = world(1, n, rng)
+        return replace(one, values=np.minimum(one.values, one.thresholds[:, None] - 1))
+
+    one = silent()
+    members = np.sort(one.when[one.is_member[0]])
+    assert least_share(one) == np.nextafter(members[5], inf)
+    limit = detection_limit(silent() for _ in range(800))
+    assert binom.sf(5, n // 2, limit.share) == pytest.approx(0.9, abs=0.032)  # three standard errors of 800 worlds
+    assert limit.tpr == pytest.approx(limit.share)
+    assert limit.fpr == 0
+
+
+def test_a_few_records_show_no_leak_of_any_size():
+    limit = detection_limit(world(1, 6, np.random.default_rng(i)) for i in range(20))
+    assert limit.share == inf
+
+
+def test_a_threshold_that_nothing_passes_leaves_the_ranking():
+    rng = np.random.default_rng(8)
+    limit = detection_limit(replace(world(1, 200, rng), thresholds=np.array([inf])) for _ in range(50))
+    assert 0.05 < limit.share < 0.4
+    assert limit.tpr == limit.fpr == 0
+
+
+def test_weak_leaks_need_more_records():
+    rng = np.random.default_rng(9)
+    worlds = [world(1, 300, rng) for _ in range(100)]
+    faint = [replace(one, leak=one.values + 1.0) for one in worlds]
+    strong, weak = detection_limit(worlds), detection_limit(faint)
+    assert weak.share > 2 * strong.share
+
+
+@pytest.mark.parametrize("persons", [1, 2])
+def test_a_large_audit_has_its_limit_in_closed_form(persons):
+    """Against worlds, at 16,000 records and 1 % false calls."""
+    rng = np.random.default_rng(10)
+    worlds = [world(1, 16_000, rng, persons=persons, fpr=0.01) for _ in range(50)]
+    one, ids = worlds[0], np.arange(16_000)
+    scores, truth = Scores(ids, one.values), Truth(ids, one.is_member, one.record)
+    pair = tpr_at_threshold(scores, truth, thresholds=one.thresholds, fpr=0.01, rng=rng, level=0.975)
+    closed, drawn = tpr_in_closed_form(pair.difference, pair.fpr.value, truth), detection_limit(worlds)
+    assert closed.worlds == 0
+    assert closed.share == pytest.approx(drawn.share, rel=0.2)
+
+
+def test_the_auc_in_closed_form_has_its_power():
+    """400 audits whose members' scores are shifted to that AUC: 90 % +- 6 % have an interval above one half."""
+    rng, ids = np.random.default_rng(11), np.arange(300)
+    bits = (ids < 150)[None]
+
+    def audit(shift):
+        scores = Scores(ids, rng.normal(size=(1, 300)) + shift * bits)
+        return auc(scores, Truth(ids, bits, ids), rng=rng)
+
+    limit = np.mean([auc_in_closed_form(audit(0.0)) for _ in range(20)])
+    shown = np.mean([audit(np.sqrt(2) * norm.ppf(limit)).low > 0.5 for _ in range(400)])
+    assert shown == pytest.approx(0.9, abs=0.06)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_labels_change_places_between_clusters(whole):
+    rng = np.random.default_rng(12)
+    record = np.repeat(np.arange(40), rng.integers(1, 4, 40))
+    labels = (rng.random((2, 40)) < 0.5)[:, record] if whole else rng.random((2, len(record))) < 0.5
+    found = moved(labels, record, rng)
+    assert (found != labels).any()
+    if whole:
+        first = np.unique(record, return_index=True)[1]
+        assert (found == found[:, first][:, record]).all()
+        assert found[:, first].sum() == labels[:, first].sum()
+    else:
+        assert found.sum() == labels.sum()
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="worlds must not be empty"):
+        detection_limit([])
+    with pytest.raises(ValueError, match="power"):
+        detection_limit([], power=1.0)

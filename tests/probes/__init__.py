@@ -1,0 +1,1 @@
+"""What probes compute, against slow twins and closed forms."""

@@ -1,0 +1,239 @@
+"""Exposure of a whole audit: who counts as a training, what is told and what is kept private, persons as units."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from audits import BASE, attacks, gaussian, material, table
+
+from dosimeter import exposure, pipeline
+from dosimeter.config import parse
+from dosimeter.design import membership_matrix
+from dosimeter.engagement import engage
+from dosimeter.errors import ConfigError
+from dosimeter.games import Needs, Truth
+from dosimeter.halves import half_games, players, playing_rows, second_half
+from dosimeter.metrics.membership import shadow_threshold
+from dosimeter.person_halves import person_half
+from dosimeter.report.schema import problems
+from dosimeter.results import result
+
+LIRA = [row for row in attacks() if row.id == "lira online"]
+
+
+def audit(leakage=3.0, *, person=None, **more):
+    """The material of an audit by one attack, with what the halves give."""
+    design, observations = gaussian(1, leakage=leakage, **more)
+    made = material(design, observations, rows=LIRA)
+    null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
+    evidence = {row.id: engage(row, design, observations, null_member=null, seed=0) for row in LIRA}
+    return replace(made, apart={name: one.apart for name, one in evidence.items()}, persons=person)
+
+
+def test_decisions_are_those_of_targets_and_of_rehearsals_before_thresholds_of_other_pairs():
+    made = audit()
+    found = exposure.decisions(made, "lira online", 0.05)
+    scores, bits = made.calibration.scores["lira online"][0], made.calibration.is_member[0]
+    own = made.scores["lira online"] > made.thresholds("lira online", 0.05)[:, None]
+    np.testing.assert_array_equal(found.hits[:8], own)
+    for pair in range(len(bits) // 2):
+        other = np.delete(np.arange(len(bits)), [2 * pair, 2 * pair + 1])
+        threshold = shadow_threshold(scores[other], bits[other], 0.05)
+        rows = slice(8 + 2 * pair, 10 + 2 * pair)
+        np.testing.assert_array_equal(found.hits[rows], scores[2 * pair : 2 * pair + 2] > threshold)
+    np.testing.assert_array_equal(found.member, np.concatenate([made.truth.is_member, bits]))
+    assert found.block.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+@pytest.mark.parametrize("targets", [1, 3, 8])
+def test_a_half_is_attacked_without_shadows_of_the_other_half(targets):
+    design, observations = gaussian(2, leakage=0.0, targets=targets)
+    signals = {"logit_confidence": observations.signals["logit_confidence"]}
+    rows = playing_rows(design)
+    block = players(targets, len(design.rehearsal_rows))
+    half, judged = second_half(block), []
+    for positions, game in half_games(design, signals, LIRA[0].attack.needs):
+        assert len(set(half[positions])) == 1
+        gone = set(rows[half != half[positions[0]]].tolist()) | set(rows[positions].tolist())
+        gone |= {row ^ 1 for row in gone}
+        left = np.array(sorted(set(range(len(design.member))) - gone))
+        np.testing.assert_array_equal(game.shadow_in, design.member[left])
+        np.testing.assert_array_equal(
+            game.outputs["logit_confidence"], signals["logit_confidence"][rows[positions]][..., :400]
+        )
+        judged += positions.tolist()
+    assert sorted(judged) == list(range(len(rows)))
+
+
+def test_no_half_games_without_enough_shadows():
+    design, observations = gaussian(2, leakage=0.0)
+    assert not list(half_games(design, observations.signals, Needs(LIRA[0].attack.needs.access, in_shadows=9)))
+
+
+def test_what_a_leaking_audit_tells():
+    told = exposure.row(audit(4.0, targets=2, shadows=32, person=np.arange(400) // 10), "lira online", [])
+    assert told["status"] == "ok"
+    assert told["models"] == 2 + 4
+    for kind, n in (("records", 400), ("persons", 40)):
+        part = told[kind]
+        assert part["n"] == n
+        assert sum(part["distribution"]["used"]) == n
+        assert part["ranking"] == "apart"
+        for row in part["top"]:
+            assert row["low"] <= row["other_half"] <= row["high"]
+        assert part["top"][0]["other_half"] > part["top"][0]["average"] > 0.3
+        assert part["top"][0]["unused"] < 0.2
+    assert told["persons"]["once"]["used"] > 0.9
+    assert 0 < told["persons"]["highest"]["low"] < 0.1  # three pairs of trainings can show little about one of 40
+    assert "any person" in told["first"]
+
+
+def test_persons_are_shown_where_there_are_trainings_enough():
+    made = audit(4.0, targets=8, shadows=16, person=np.arange(400) // 10)
+    told = exposure.row(made, "lira online", [])["persons"]
+    assert told["shown"] == 40
+    assert 0.1 < told["highest"]["low"] < told["highest"]["value"] < told["highest"]["high"]
+    assert told["highest"]["unused"] < 0.1
+
+
+def test_without_leakage_nobody_is_shown():
+    told = exposure.row(audit(0.0, person=np.arange(400) // 10), "lira online", [])
+    assert told["records"]["shown"] == told["persons"]["shown"] == 0
+    assert told["records"]["highest"]["low"] == 0
+    assert "none shown" in told["first"]
+
+
+def test_the_result_names_nobody_and_the_private_table_everybody():
+    made = audit(person=np.arange(400) // 10)
+    content = result(made)
+    assert problems(json.loads(json.dumps(pipeline.rounded(content)))) == []
+    text = json.dumps(pipeline.rounded(content["exposure"]))
+    assert not [one for one in made.truth.ids if f'"{one}"' in text]
+    columns = exposure.individuals(made, "lira online", made.leading)
+    assert columns["kind"].tolist() == ["record"] * 400 + ["person"] * 40
+    assert columns["id"][:400].tolist() == made.truth.ids.tolist()
+    assert sorted(columns["rank_first_half"][:400]) == list(range(1, 401))
+    assert content["exposure"]["records"]["highest"]["low"] == columns["low"][:400].max()
+
+
+def test_the_same_audit_gives_the_same_exposure():
+    assert exposure.row(audit(), "lira online", []) == exposure.row(audit(), "lira online", [])
+
+
+def test_one_target_without_rehearsal_is_not_measurable():
+    made = audit()
+    truth = Truth(made.truth.ids, made.truth.is_member[:1], made.truth.record)
+    split = replace(
+        made.calibration, source="split", block=np.zeros(1, np.int64), is_member=[truth.is_member],
+        scores={"lira online": [made.scores["lira online"][:1]]},
+    )  # fmt: skip
+    alone = replace(made, truth=truth, scores={"lira online": made.scores["lira online"][:1]}, calibration=split)
+    told = exposure.row(alone, "lira online", [])
+    assert (told["status"], told["records"]) == ("not_measurable", None)
+    assert "one training" in told["reason"]
+    assert exposure.individuals(alone, "lira online", 0.1) == {}
+    assert exposure.row(made, None, [])["status"] == "not_measurable"
+
+
+def test_without_scores_from_halves_there_is_no_list():
+    told = exposure.row(replace(audit(), apart={}), "lira online", [])["records"]
+    assert (told["top"], told["stability"], told["ranking"]) == ([], None, "none")
+
+
+def test_a_group_that_may_be_named_when_unused_counts_as_nothing_shown():
+    def row(group, low, fpr_high):
+        numbers = {"value": low + 0.1, "low": low, "high": low + 0.2, "fpr_reached": 0.01, "fpr_high": fpr_high}
+        return {"metric": "tpr", "status": "ok", "group": group, **numbers}
+
+    found = exposure.row(audit(), "lira online", [row("a", 0.3, 0.4), row("b", 0.2, 0.05)])["groups"]
+    assert found["n"] == 2
+    assert found["highest"] == {"value": pytest.approx(0.3), "low": 0.2, "high": 0.5, "unused": 0.01}
+
+
+@pytest.mark.parametrize("sizes", [[9] * 40, [1] * 7 + [3, 2, 6], [5, 5], list(range(1, 24)), [30, *[1] * 40]])
+def test_halves_of_persons_are_even_and_every_person_is_in_half_of_them(sizes):
+    person = np.repeat(np.arange(len(sizes)), sizes)
+    rng = np.random.default_rng(0)
+    drawn = np.stack([person_half(person, rng) for _ in range(400)])
+    assert (drawn.sum(1) == len(person) // 2).all()
+    for one in range(len(sizes)):
+        assert len(np.unique(drawn[:, person == one], axis=1).T) >= 1
+        assert (drawn[:, person == one].all(1) | ~drawn[:, person == one].any(1)).all()
+    assert abs(drawn.mean(0) - 0.5).max() < 4.5 * 0.5 / 20
+
+
+def test_persons_that_fill_no_even_halves_are_refused():
+    with pytest.raises(ConfigError, match=r"threat.unit: .* differ by 2 records: use unit = 'record'"):
+        person_half(np.array([0, 0, 0, 1]), np.random.default_rng(0))
+
+
+def people(folder, persons):
+    """An audit file's table over a small data set with persons."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(320) % 4
+    inputs = rng.normal(size=(320, 30)).astype(np.float32) + np.eye(4, 30, dtype=np.float32)[labels]
+    extra = {"persons": np.array([f"p{i // 4}" for i in range(320)])} if persons else {}
+    np.savez(folder / "people.npz", inputs=inputs, labels=labels, **extra)
+    stage = {"name": "train", "data": "people.npz", "model": "linear", "epochs": 30, "lr": 0.1}
+    attack = [{"name": "lira"}, {"name": "count"}]
+    threat = {"shadows": 8, "targets": 2, "unit": "person"}
+    return {"name": "people", "stage": [stage], "threat": threat, "attack": attack}
+
+
+def test_an_audit_by_person_draws_whole_persons_and_judges_them(tmp_path):
+    out = tmp_path / "run"
+    pipeline.run(parse(people(tmp_path, True), base=tmp_path), out, workers=1)
+    found = json.loads((out / "result.json").read_text())
+    assert problems(found) == []
+    with np.load(out / "truth" / "truth.npz") as truth:
+        member, person = truth["member"], truth["persons"]
+    for one in np.unique(person):
+        own = member[:, person == one]
+        assert (own.all(1) | ~own.any(1)).all()
+    assert (member.sum(1) == 160).all()
+    told = found["exposure"]
+    assert (told["unit"], found["threat"]["unit"], told["persons"]["n"]) == ("person", "person", 80)
+    assert {row["n_nonmembers"] for row in found["estimates"]} == {80}
+    attack = told["persons"]["attack"]
+    assert attack["auc"]["low"] > 0.5
+    assert not [line for line in found["not_tested"] if "person as a whole" in line]
+    (count,) = [row for row in found["estimates"] if row["attack"] == "count" and row["metric"] == "auc"]
+    assert count["value"] == 0.5
+    private = pq.read_table(out / "exposure.parquet").to_pydict()
+    assert private["kind"].count("person") == 80
+    assert set(private["id"][-80:]) == set(person)
+    page = (out / "report.html").read_text()
+    assert "Was any of this person" in page
+    assert "p17" not in page
+
+
+def test_persons_are_needed_for_an_audit_by_person(tmp_path):
+    with pytest.raises(ConfigError, match=r"threat.unit: 'person' needs to know whose each record is"):
+        pipeline.plan(parse(people(tmp_path, False), base=tmp_path), store=tmp_path / "store")
+
+
+def test_the_key_of_an_audit_by_record_does_not_depend_on_units(tmp_path):
+    from dosimeter.preparation import prepare
+
+    named = table(unit="record")
+    keys = {prepare(parse(one, base=BASE), store=tmp_path).key for one in (named, table())}
+    assert len(keys) == 1
+
+
+def test_a_table_of_scores_with_several_targets_has_persons_and_lists_as_given(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["score,is_member,target,id,person"]
+    for target in range(4):
+        member = np.repeat(rng.random(120) < 0.5, 3)
+        scores = rng.normal(size=360) + 3 * member
+        lines += [f"{s},{int(m)},t{target},{i},p{i // 3}" for i, (s, m) in enumerate(zip(scores, member, strict=True))]
+    (tmp_path / "scores.csv").write_text("\n".join(lines))
+    found = pipeline.measure_scores(tmp_path / "scores.csv", tmp_path / "run", leading_fpr=0.1)
+    assert problems(found) == []
+    told = found["exposure"]
+    assert (told["models"], told["persons"]["ranking"]) == (4, "as_given")
+    assert told["persons"]["n"] <= 60  # half of the persons set thresholds
+    assert told["persons"]["top"][-1]["other_half"] > 0.5 > 3 * told["persons"]["top"][-1]["unused"]
+    assert not (tmp_path / "run" / "exposure.parquet").exists()

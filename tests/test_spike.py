@@ -1,0 +1,256 @@
+"""Canaries: who trains on them, what stays as it was, their own numbers, P4, and what the limit takes from them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dosimeter import pipeline
+from dosimeter._canary_rows import beside_average, canary_rows, found_when_used
+from dosimeter._tables import Spike
+from dosimeter.canaries import plant, sources_needed
+from dosimeter.config import parse
+from dosimeter.data import Dataset
+from dosimeter.design import split_records
+from dosimeter.detection import planted_leak
+from dosimeter.errors import ConfigError
+from dosimeter.metrics.intervals import clopper_pearson
+from dosimeter.preparation import prepare
+from dosimeter.report.schema import problems
+from dosimeter.results import measure_attack
+from dosimeter.run_folder import material_of, read_run
+from dosimeter.validity_runs import worst_case
+
+
+def audit(**more):
+    """A small recipe on digits."""
+    return {
+        "stage": [{"name": "train", "data": "digits", "rows": "0:400", "model": "linear", "epochs": 20, "lr": 0.1}],
+        "threat": {"shadows": 6, "targets": 3, "population": 40},
+        "attack": [{"name": "loss"}, {"name": "lira"}, {"name": "count"}],
+        **more,
+    }
+
+
+SPIKE = {"kinds": ["plain", "mislabelled", "noise"], "count": 8, "copies": [1, 8]}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same audit without and with canaries."""
+    folder = tmp_path_factory.mktemp("spike")
+    for name, more in {"without": {}, "with": {"spike": SPIKE}}.items():
+        pipeline.run(parse(audit(**more), base=Path()), folder / name, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def material(runs):
+    return material_of(read_run(runs / "with"))
+
+
+def dataset(n=60, classes=3):
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % classes
+    return Dataset(
+        rng.normal(size=(n, 5)).astype(np.float32), labels, tuple("abc"), np.array([f"r{i}" for i in range(n)])
+    )
+
+
+def planted(spike, **more):
+    data = dataset()
+    split = split_records(data.labels, population=30, candidates=None, stratify=False, seed=1)
+    return data, split, *plant(data, split, spike, models=8, seed=1, **more)
+
+
+def test_canaries_are_made_of_population_records_that_leave_it():
+    data, before, holding, after, canaries = planted(Spike(count=4, copies=(1, 3)))
+    assert sources_needed(Spike(count=4, copies=(1, 3))) == 16
+    assert len(after.population) == len(before.population) - 16
+    assert (after.pool == before.pool).all()
+    assert (after.candidates == before.candidates).all()
+    assert (holding.inputs[: len(data)] == data.inputs).all()
+    assert len(holding) == len(data) + 24
+    gone = np.setdiff1d(before.population, after.population)
+    for kind in ("plain", "mislabelled"):
+        rows = canaries.rows[canaries.kind == kind]
+        source = [int(np.flatnonzero((data.inputs == holding.inputs[row]).all(1))[0]) for row in rows]
+        assert set(source) <= set(gone)
+        same = holding.labels[rows] == data.labels[source]
+        assert same.all() if kind == "plain" else not same.any()
+    noise = holding.inputs[canaries.rows[canaries.kind == "noise"]]
+    assert all(np.isin(noise[:, column], data.inputs[:, column]).all() for column in range(5))
+    assert not any((data.inputs == row).all(1).any() for row in noise)
+
+
+def test_every_model_trains_on_half_of_each_grade_and_on_equally_many_rows():
+    _, _, _, _, canaries = planted(Spike(count=4, copies=(1, 3)))
+    assert (canaries.member[0::2] == ~canaries.member[1::2]).all()
+    for kind in ("plain", "mislabelled", "noise"):
+        for copies in (1, 3):
+            own = (canaries.kind == kind) & (canaries.copies == copies)
+            assert (canaries.member[:, own].sum(1) == 2).all()
+    rows = [canaries.training_rows(model) for model in range(8)]
+    assert {len(one) for one in rows} == {3 * (2 + 6)}
+    counts = np.bincount(rows[0], minlength=canaries.rows[-1] + 1)[canaries.rows]
+    assert (counts == canaries.copies * canaries.member[0]).all()
+
+
+def test_a_small_population_is_refused_in_one_line():
+    with pytest.raises(ConfigError, match=r"spike: its canaries are made of 80 records .* got threat.population = 30"):
+        planted(Spike())
+
+
+def test_noise_needs_no_population():
+    data = dataset()
+    split = split_records(data.labels, population=0, candidates=None, stratify=False, seed=1)
+    holding, after, canaries = plant(data, split, Spike(kinds=("noise",)), models=4, seed=1)
+    assert len(after.population) == 0
+    assert len(holding) == len(data) + len(canaries.rows)
+
+
+@pytest.mark.parametrize(
+    ("spike", "line"),
+    [
+        ({"count": 3}, "spike.count: must be even, since each model trains on half of the canaries, got 3: use 4"),
+        ({"copies": [2, 2]}, "spike.copies: must be distinct, got [2, 2]: name each once"),
+        ({"copies": [0]}, "spike.copies[0]: must be at least 1, got 0: raise it"),
+        ({"kinds": ["noisy"]}, "spike.kinds[0]: must be one of 'plain', 'mislabelled', 'noise', got 'noisy'"),
+        ({"counts": 4}, "spike.counts: unknown key, did you mean 'count'?"),
+    ],
+)
+def test_bad_tables_are_told_in_one_line(spike, line):
+    with pytest.raises(ConfigError) as caught:
+        parse(audit(spike=spike), base=Path())
+    assert any(problem.startswith(line) for problem in caught.value.problems), caught.value.problems
+
+
+def test_a_brought_model_takes_no_canaries():
+    table = {"target": {"model": "m:f", "members": "digits", "nonmembers": "digits"}, "spike": {}}
+    with pytest.raises(ConfigError, match="spike: a brought model is trained already"):
+        parse(table, base=Path())
+
+
+def test_the_natural_audit_stays_what_it_was(tmp_path):
+    one, other = (prepare(parse(audit(**more), base=Path()), store=tmp_path) for more in ({}, {"spike": SPIKE}))
+    for name in ("ids", "labels", "member", "record"):
+        assert (getattr(one.design, name) == getattr(other.design, name)).all(), name
+    canaries = other.canaries
+    assert canaries is not None
+    more = int((canaries.copies * canaries.member[0]).sum())
+    for plain, with_canaries in zip(one.jobs.packs, other.jobs.packs, strict=True):
+        kept = with_canaries.rows[:, : plain.rows.shape[1]]
+        assert (kept == plain.rows).all()
+        assert with_canaries.rows.shape[1] == plain.rows.shape[1] + more
+        assert not np.isin(plain.rows, canaries.rows).any()
+    assert len(other.design.population_ids) == len(one.design.population_ids) - 32
+
+
+def test_no_number_of_natural_records_holds_a_canary(runs):
+    plain, spiked = (json.loads((runs / name / "result.json").read_text()) for name in ("without", "with"))
+    assert "canaries" not in plain
+    for row, other in zip(plain["estimates"], spiked["estimates"], strict=True):
+        for key in ("attack", "metric", "fpr", "n_members", "n_nonmembers", "n_targets"):
+            assert row[key] == other[key]
+    assert plain["data"]["candidates"] == spiked["data"]["candidates"]
+    assert plain["data"]["records"] == spiked["data"]["records"]
+    assert plain["data"]["members_per_target"] == spiked["data"]["members_per_target"]
+    assert not problems(spiked)
+    assert not any("canaries" in line for line in spiked["not_tested"])
+    assert any("canaries" in line for line in plain["not_tested"])
+
+
+def test_rows_are_the_calls_at_the_natural_thresholds(material):
+    rows = canary_rows(material, "lira online")
+    assert [(row["kind"], row["copies"]) for row in rows] == [(k, c) for k in SPIKE["kinds"] for c in (1, 8)]
+    for row in rows:
+        own = material.canaries.of(row["kind"], row["copies"])
+        hits = material.canaries.scores["lira online"][:, own] > material.thresholds("lira online", row["fpr"])[:, None]
+        member = material.canaries.member[:, own]
+        assert row["tpr"] == pytest.approx(hits[member].mean())
+        assert row["fpr_reached"] == pytest.approx(hits[~member].mean())
+        assert row["low"] <= row["tpr"] <= row["high"]
+        assert row["level"] == pytest.approx(1 - 0.05 / 12)
+        assert row["n"] == 8
+
+
+def test_repeated_wrong_labels_leak_and_the_control_does_not(material):
+    told = {(row["kind"], row["copies"]): row for row in canary_rows(material, "lira online")}
+    assert told["mislabelled", 8]["auc"] > 0.8  # 8 canaries under 3 targets are too few for an interval above 0.5
+    assert all(row["auc"] == 0.5 for row in canary_rows(material, "count"))
+
+
+def test_how_often_single_canaries_are_found_counts_targets_and_rehearsals(material):
+    canaries, attack = material.canaries, "lira online"
+    cuts, expected = material.thresholds(attack, material.leading), []
+    for c in range(len(canaries.kind)):
+        found = [canaries.scores[attack][t, c] > cuts[t] for t in range(3) if canaries.member[t, c]]
+        for k in np.flatnonzero(canaries.rehearsal_in[:, c]):
+            found.append(np.mean([canaries.rehearsed[attack][f, k, c] > cuts[2 * f] for f in range(2)]))
+        expected.append(np.mean(found))
+    assert found_when_used(material, attack) == pytest.approx(np.array(expected))
+
+
+def test_p4_says_when_averages_hide(runs, material):
+    plain, spiked = (json.loads((runs / name / "result.json").read_text()) for name in ("without", "with"))
+    (without,), (warned,) = ([gate for gate in one["gates"] if gate["id"] == "P4"] for one in (plain, spiked))
+    assert without["status"] == "warn"
+    assert "No canaries were planted" in without["message"]
+    assert "times the average" in warned["message"] or warned["status"] == "pass"
+    rows = canary_rows(material, "lira online")
+    rates = found_when_used(material, "lira online")
+    natural = measure_attack(material, "lira online").pairs[material.leading].tpr
+    assert worst_case(rows, rates, replace(natural, value=0.01, high=0.02)).status == "warn"
+    assert worst_case(rows, rates, replace(natural, value=0.0, high=0.02)).status == "warn"
+    assert worst_case(rows, rates, replace(natural, value=0.98, high=1.0)).status == "pass"
+
+
+def test_an_attack_that_judged_no_canary_says_so(material):
+    without = replace(material, canaries=replace(material.canaries, scores={}, rehearsed={}))
+    rows = canary_rows(without, "lira online")
+    assert {row["status"] for row in rows} == {"refused"}
+    assert all(row["tpr"] is None and row["reason"] for row in rows)
+    assert beside_average(without, rows, "lira online", None).status == "warn"
+    assert planted_leak(without, "lira online") is None
+
+
+def test_the_limit_leaks_as_the_most_exposed_grade_does(material):
+    attack = "lira online"
+    told = {(row["kind"], row["copies"]): row["tpr"] for row in canary_rows(material, attack)}
+    worst = max(told, key=lambda grade: told[grade])
+    found, own = planted_leak(material, attack), material.canaries.of(*worst)
+    scores, member = material.canaries.scores[attack][:, own], material.canaries.member[:, own]
+    scores, member = scores[:, member.any(0)], member[:, member.any(0)]
+    assert found.shape == scores.shape
+    assert (found[member] == scores[member]).all()
+    for t, c in zip(*np.nonzero(~member), strict=True):
+        assert found[t, c] in scores[member[:, c], c]
+
+
+def test_the_report_sets_canaries_beside_natural_records(runs):
+    plain, spiked = ((runs / name / "report.html").read_text() for name in ("without", "with"))
+    assert "Planted canaries beside the average" in spiked
+    assert "mislabelled, 8 times" in spiked
+    assert 'id="canaries"' not in plain
+
+
+def test_a_lone_canary_of_each_kind_has_the_exact_interval(material):
+    """One target: calls of a grade are a binomial count."""
+    one = replace(
+        material,
+        truth=replace(material.truth, is_member=material.truth.is_member[:1]),
+        scores={name: values[:1] for name, values in material.scores.items()},
+        calibration=replace(material.calibration, block=material.calibration.block[:1]),
+        canaries=replace(
+            material.canaries,
+            member=material.canaries.member[:1],
+            scores={name: values[:1] for name, values in material.canaries.scores.items()},
+        ),
+    )
+    for row in canary_rows(one, "lira online"):
+        low, high = clopper_pearson(round(4 * row["tpr"]), 4, level=row["level"])
+        assert (row["low"], row["high"]) == pytest.approx((low, high))

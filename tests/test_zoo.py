@@ -1,0 +1,98 @@
+"""The leak zoo: its laws are true, its page says what was measured, and a few of its audits."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def zoo(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import zoo
+
+    return zoo
+
+
+@pytest.fixture
+def cases(zoo):
+    found = sys.modules["zoo_cases"]
+    yield found
+    found.law.cache_clear()  # a test may have made its law of fewer draws
+
+
+def test_the_page_is_what_the_stored_figures_say(zoo):
+    found = json.loads(zoo.RESULTS.read_text(encoding="utf-8"))
+    assert zoo.PAGE.read_text(encoding="utf-8") == zoo.page(found)
+    assert found["all"]["null_cases"] == len(zoo.nulls())
+    assert found["all"]["graded_cases"] == len(zoo.graded())
+
+
+def test_there_are_a_hundred_different_cases_of_each(zoo):
+    for cases in (zoo.nulls(), zoo.graded()):
+        assert len(set(cases)) == len(cases) >= 100
+
+
+def test_laws_agree_with_closed_forms(cases):
+    """10^6 draws: the standard error of a rate is at most 0.0005."""
+    case = cases.Case("effects", targets=4, target_sd=0.6, boost_sd=0.3, strength="middle")
+    law = cases.law(case)
+    sd = np.sqrt(0.7**2 + 0.6**2 + 1)
+    tpr, fpr = law.rates(np.array([1.5]))
+    assert fpr == pytest.approx(norm.sf(1.5 / sd), abs=0.002)
+    assert tpr == pytest.approx(norm.sf(0.7 / np.sqrt(sd**2 + 0.3**2)), abs=0.002)
+    spread = 2 + 0.3**2
+    wins = [norm.cdf(0.8 / np.sqrt(spread + extra)) for extra in (2 * 0.49, 2 * 0.36, 2 * 0.49 + 2 * 0.36)]
+    np.testing.assert_allclose(law.wins, wins, atol=0.002)
+
+
+def test_the_expected_auc_weighs_pairs_as_they_are(cases):
+    """Mean of 60 audits beside the law's, which weighs pairs of one target and of one person apart."""
+    case = cases.Case("effects", "recipe", 100, 2, target_sd=1.0, record_sd=2.0, strength="strong")
+    found = []
+    for seed in range(60):
+        drawn = cases.draw(case, seed)
+        values, bits = drawn.material.scores["first"], drawn.material.truth.is_member
+        members, others = values[bits], values[~bits]
+        found.append((members[:, None] > others).mean() - drawn.auc())
+    assert abs(np.mean(found)) <= 3.5 * np.std(found) / np.sqrt(60)
+
+
+def test_a_planted_leak_has_the_rate_that_was_asked_for(cases, monkeypatch):
+    monkeypatch.setattr(cases, "DRAWS", 100_000)
+    case = cases.Case("plain", "recipe", 1200, 4)
+    drawn = cases.draw(case, 0, planted=0.3)
+    thresholds = drawn.material.thresholds("first", 0.01)
+    hits = drawn.material.scores["first"] > thresholds[:, None]
+    called = np.mean(drawn.law.rates(thresholds)[0])
+    assert hits[drawn.material.truth.is_member].mean() == pytest.approx(0.3 + 0.7 * called, abs=0.05)
+
+
+@pytest.mark.parametrize("door", ["scores", "recipe"])
+def test_a_few_audits_of_the_zoo(zoo, cases, monkeypatch, door):
+    """Twelve null audits: more than 3 claims happen with probability 0.2 % at a rate of 5 %."""
+    monkeypatch.setattr(cases, "DRAWS", 100_000)
+    null = [zoo.told(cases.draw(cases.Case("ties", door, decimals=0), seed))[0] for seed in range(12)]
+    assert sum(one["status"] == "shown" for one in null) <= 3
+    held = [row["holds"] for one in null for row in one["intervals"]]
+    assert len(held) == 36
+    assert np.mean(held) >= 0.8
+    strong = [zoo.told(cases.draw(cases.Case("plain", door, strength="strong"), seed))[0] for seed in range(3)]
+    assert all(one["status"] == "shown" for one in strong)
+    assert sum(row["holds"] for one in strong for row in one["intervals"]) >= 7
+
+
+def test_leaving_out_the_limit_moves_no_verdict(zoo, cases, monkeypatch):
+    monkeypatch.setattr(cases, "DRAWS", 100_000)
+    monkeypatch.setattr("dosimeter.detection.WORLDS", 20)
+    drawn = cases.draw(cases.Case("plain", "recipe", 100), 0)
+    (quick, none), (whole, limit) = zoo.told(drawn), zoo.told(drawn, limit=True)
+    assert quick == whole
+    assert none["tpr"] is None
+    assert limit is not None
+    assert limit["worlds"] > 0

@@ -28,6 +28,8 @@ ATTACKS = [
     {"name": "rmia", "mode": "online"},
     {"name": "constant"},
 ]
+SPIKE = {"kinds": ("mislabelled",), "count": 60, "copies": (1,)}
+"""Worst cases beside the averages."""
 CASES = {
     "heads": {
         "stage": [
@@ -36,11 +38,12 @@ CASES = {
                 "epochs": 10, "lr": 0.05,
             },
             {
-                "name": "finetune", "data": "mnist-5k", "rows": "0:1300", "test": "mnist-5k", "test_rows": "1300:3000",
-                "transfer": "head", "epochs": 60, "lr": 0.5,
+                "name": "finetune", "data": "mnist-5k", "rows": "0:1000", "test": "mnist-5k", "test_rows": "1300:3000",
+                "transfer": "head", "epochs": 60, "lr": 0.1,
             },
         ],
-        "threat": {"population": 100, "shadows": 30, "targets": 8},
+        "threat": {"population": 200, "shadows": 16, "targets": 8},
+        "spike": SPIKE,
     },
     "perceptrons": {
         "stage": [
@@ -49,7 +52,8 @@ CASES = {
                 "model": "mlp", "options": {"width": 32}, "epochs": 30, "lr": 0.05,
             },
         ],
-        "threat": {"population": 100, "shadows": 16, "targets": 8},
+        "threat": {"population": 200, "shadows": 16, "targets": 8},
+        "spike": SPIKE,
     },
 }  # fmt: skip
 
@@ -122,14 +126,16 @@ def percent(ends, digits=1):
 def page(found):
     """The rows of a case as a table of the page `docs/defenses.md`."""
     lines = [
-        "| variant | accuracy, % | change, points | strongest attack | TPR at 1 % FPR, % | AUC |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| variant | accuracy, % | change, points | strongest attack | TPR at 1 % FPR, % | AUC | canaries' TPR, % |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for one in found["variants"]:
         change = percent(one["accuracy_change"]) if one["accuracy_change"] else ""
         auc = "{:.3f} ({:.3f} to {:.3f})".format(*one["auc"])
         cells = [f"`{one['id']}`", percent(one["accuracy"]), change, f"`{one['attack']}`"]
-        lines.append("| " + " | ".join([*cells, percent(one["tpr_at_1_percent"]), auc]) + " |")
+        (canary,) = one["canaries"]
+        of_canaries = percent([canary[end] for end in ("tpr", "low", "high")])
+        lines.append("| " + " | ".join([*cells, percent(one["tpr_at_1_percent"]), auc, of_canaries]) + " |")
     return "\n".join(lines)
 
 

@@ -96,15 +96,23 @@ def null_case(case, index):
             continue
         printed += limit["tpr"] is not None
         if limit["tpr"] is not None and drawn.law is not None:
-            planted += shown_at(case, drawn, limit, seed)
+            planted += shown_at(case, limit, seed)
     return {"case": dataclasses.asdict(case), "audits": rows, "printed": printed, "planted": planted}
 
 
-def shown_at(case, drawn, limit, seed):
-    """Whether leaks of the printed size are shown: sure calls of a share of persons, in fresh audits."""
+def _called(drawn, fpr):
+    """True rate of calls without a leak at this audit's thresholds."""
     headline = choose_headline(drawn.material, list(drawn.material.scores))
-    called = float(np.mean(drawn.law.rates(drawn.material.thresholds(headline, limit["fpr"]))[0]))
-    share = (limit["tpr"] - called) / (1 - called)
+    return float(np.mean(drawn.law.rates(drawn.material.thresholds(headline, fpr))[1]))
+
+
+def shown_at(case, limit, seed):
+    """Whether leaks of the printed size are shown: sure calls of a share of persons, in fresh audits.
+
+    The share gives the printed rate on average over audits of this design, whose thresholds differ.
+    """
+    called = np.mean([_called(draw(case, 20_000_000 + 10 * seed + i), limit["fpr"]) for i in range(8)])
+    share = max((limit["tpr"] - called) / (1 - called), 0.0)
     again = (draw(case, 10_000_000 + 10 * seed + i, planted=share) for i in range(REPEATS["planted"]))
     return [audited(one)["verdict"]["status"] == "shown" for one in again]
 

@@ -53,6 +53,14 @@ def test_elsewhere_the_plan_refuses_it(stage, tmp_path):
     assert not other.refused
 
 
+def test_a_head_too_large_for_memory_is_refused_before_training(tmp_path, monkeypatch):
+    audit = parse(recipe("influence", "loss"), base=BASE)
+    monkeypatch.setattr("dosimeter.refusals.MOST_CELLS", 360 * 10)
+    assert not pipeline.plan(audit, store=tmp_path).attacks[0].refused
+    monkeypatch.setattr("dosimeter.refusals.MOST_CELLS", 360 * 10 - 1)
+    assert pipeline.plan(audit, store=tmp_path).attacks[0].refused.startswith("needs about 1 kB for each record and")
+
+
 def test_nobody_asks_nobody_gets(tmp_path):
     assert frozen_head(prepare(parse(recipe("loss"), base=BASE), store=tmp_path)) is None
 

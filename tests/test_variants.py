@@ -235,7 +235,7 @@ def test_keys_without_defenses_say_nothing_of_them():
 BAD = [
     ({"defense": [{"name": "lable_smoothing"}]}, "defense[0].name: unknown defense 'lable_smoothing', did you mean"),
     ({"defense": [{"epsilon": 0.1}]}, "defense[0].name: is required and missing"),
-    ({"defense": [{"name": "l2", "weight_deca": 1}]}, "defense[0].weight_deca: unknown key, did you mean 'weight_decay'?"),
+    ({"defense": [{"name": "l2", "weight": 1}]}, "defense[0].weight: unknown key, did you mean 'weight_decay'?"),
     ({"defense": [{"name": "l2", "weight_decay": "1"}]}, "defense[0].weight_decay: must be a number, got '1'"),
     ({"defense": [{"name": "l2", "id": "none"}]}, "defense[0].id: must be 1 to 64 letters"),
     ({"defense": [{"name": "l2", "id": "../x"}]}, "defense[0].id: must be 1 to 64 letters"),

@@ -14,6 +14,10 @@ from dosimeter.preparation import Prepared, withheld
 from dosimeter.signals import ACCESS
 
 
+MOST_CELLS = 4_000_000
+"""Records of the pool times classes up to which closed forms of heads are computed: about 1 kB each, so 4 GB."""
+
+
 @dataclass(frozen=True)
 class Offer:
     """What a threat model gives an attack.
@@ -24,6 +28,7 @@ class Offer:
         shadows: models of the adversary.
         brought: whether the target is the user's own, which decides what to do about a lack.
         features: of a frozen backbone, with heads of a known recipe on them.
+        cells: records of the pool times classes.
         retrain: whether shadows can be trained anew for each target.
         withheld: signals of probes that the models cannot give, each with the reason.
     """
@@ -33,6 +38,7 @@ class Offer:
     shadows: int
     brought: bool = False
     features: bool = False
+    cells: int = 0
     retrain: bool = False
     withheld: Mapping[str, str] = field(default_factory=dict)
 
@@ -45,6 +51,7 @@ def offer(prepared: Prepared) -> Offer:
         len(prepared.split.population),
         threat.shadows,
         features=has_frozen_head(prepared),
+        cells=len(prepared.split.pool) * prepared.design.classes,
         retrain=can_retrain(prepared),
         withheld=withheld(prepared),
     )
@@ -84,6 +91,11 @@ def refusal(row: AttackRow, given: Offer) -> str:
             + ("no brought model gives" if given.brought else "the stage at risk does not train")
             + ": leave the attack out"
             + ("" if given.brought else ", or use transfer = 'head' with optimizer = 'sgd' and no fit")
+        )
+    if needs.features and given.cells > MOST_CELLS:
+        return (
+            f"needs about 1 kB for each record and class, so {given.cells / 1e6:.0f} GB of memory where "
+            f"{MOST_CELLS / 1e6:.0f} are the most: use fewer records, or leave the attack out"
         )
     if needs.retrain and not given.retrain:
         return (

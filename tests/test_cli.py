@@ -122,7 +122,7 @@ def test_json_for_machines(folder, capsys):
 def test_list(capsys):
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {"attacks", "data", "models", "transfer", "views"} == found.keys()
+    assert {"attacks", "data", "defenses", "models", "transfer", "views"} == found.keys()
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert all(f"  {name}" in out for entries in found.values() for name in entries)

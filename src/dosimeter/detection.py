@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtri
 
 from dosimeter._material import Material, Measured
 from dosimeter.games import Array
@@ -22,11 +23,14 @@ from dosimeter.metrics.detection import (
     tpr_in_closed_form,
 )
 from dosimeter.metrics.membership import shadow_threshold
+from dosimeter.validity_blind import Baseline
 
 POWER = 0.9
 """Chance that a leak of the printed size is shown."""
 MOST_CELLS = 60_000
 """Scores up to which worlds are made; beyond, calls are so many that the closed form is right."""
+MARGIN = 1 + float(ndtri(POWER)) / float(ndtri(0.975))
+"""How many half widths of a 95 % interval a statistic must lie above what it must exceed, to be so with that power."""
 WORLDS = 300
 """Worlds of an audit of up to `MANY_CELLS` scores, and half of them for a larger one."""
 MANY_CELLS = 20_000
@@ -55,13 +59,14 @@ class Detection:
         return {**vars(self), "power": POWER, "sentence": sentence}
 
 
-def detect(material: Material, measured: Measured, attack: str) -> Detection:
+def detect(material: Material, measured: Measured, attack: str, baseline: Baseline | None = None) -> Detection:
     """The detection limit of an audit that shows no leak.
 
     Args:
         material: of the audit.
         measured: the headline attack's estimates.
         attack: the headline attack.
+        baseline: of a brought model what the attack must be shown to exceed.
     """
     lead = material.leading
     assert lead is not None
@@ -69,11 +74,21 @@ def detect(material: Material, measured: Measured, attack: str) -> Detection:
     if cells > MOST_CELLS:
         assert pair.fpr.value is not None
         limit, source = tpr_in_closed_form(pair.difference, pair.fpr.value, material.truth, power=POWER), "top scores"
+        if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2
+            share = max(limit.share, 2 * baseline.reach * MARGIN)
+            limit = replace(limit, share=share, tpr=limit.fpr + share)
     else:
         planted, count = planted_leak(material, attack), WORLDS if cells <= MANY_CELLS else WORLDS // 2
-        limit = detection_limit(worlds_of(material, attack, count=count, planted=planted), power=POWER)
+        worlds = worlds_of(material, attack, count=count, planted=planted)
+        if baseline is not None:
+            rng = material.rng(f"{attack} detection limit, baseline")
+            floors = 0.5 + baseline.reach + baseline.error * rng.normal(size=count)
+            worlds = (replace(world, floor=float(floor)) for world, floor in zip(worlds, floors, strict=True))
+        limit = detection_limit(worlds, power=POWER)
         source = "top scores" if planted is None else "canaries"
     auc = auc_in_closed_form(measured.auc, power=POWER)
+    if baseline is not None:
+        auc = max(auc, 0.5 + baseline.reach * MARGIN)
     return Detection(lead, _named(limit), auc if auc < 1 else None, limit.worlds, source)
 
 

@@ -137,21 +137,20 @@ def run(
     place = Place(out, store, device, workers, progress, disk_cap)
     if isinstance(audit, TargetAudit):
         return run_target(bring(audit, trust_pickle=trust_pickle), place)
-    prepared = prepare(audit, store=place.cache, device=device)
-    with lease(prepared.store):
-        return _recipe(prepared, place)
+    return _recipe(prepare(audit, store=place.cache, device=device), place)
 
 
 def _recipe(prepared: Prepared, place: Place) -> Path:
     """Run a recipe, and then each of its variants in a folder below."""
     started, audit, given = time.time(), prepared.audit, offer(prepared)
     _open(place, prepared.key, audit.settings(), audit.attacks, given)
-    seconds = _train(prepared, place)
-    start = time.perf_counter()
-    observations, knowledge = gather(prepared.jobs.observations), recipe_knowledge(prepared)
-    design = prepared.design
-    listed = _attack(audit.attacks, given, design, observations, prepared.null_matrix, audit.seed, place, knowledge)
-    judge_canaries(prepared, listed, place.out)
+    with lease(prepared.store):
+        seconds = _train(prepared, place)
+        start = time.perf_counter()
+        observations, knowledge = gather(prepared.jobs.observations), recipe_knowledge(prepared)
+        design, null = prepared.design, prepared.null_matrix
+        listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, knowledge)
+        judge_canaries(prepared, listed, place.out)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     tried = variants.tried(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
     _finish(recipe_summary(prepared) | tried, listed, [saturation(observations.signals, audit.threat.granted)], place)

@@ -129,9 +129,7 @@ class Prepared:
         for row in self.audit.variants:
             defenses = list(self.audit.defenses)
             defenses[self.audit.at_risk] += (row,)
-            audit = replace(
-                self.audit, name=f"{self.audit.name}: {row.id}", defenses=tuple(defenses), variants=()
-            )
+            audit = replace(self.audit, name=f"{self.audit.name}: {row.id}", defenses=tuple(defenses), variants=())
             found.append((row, replace(self, audit=audit, links=_links(audit, self.data))))
         return tuple(found)
 

@@ -13,7 +13,6 @@ from dosimeter.games import Access
 from dosimeter.preparation import Prepared, withheld
 from dosimeter.signals import ACCESS
 
-
 MOST_CELLS = 4_000_000
 """Records of the pool times classes up to which closed forms of heads are computed: about 1 kB each, so 4 GB."""
 

@@ -78,7 +78,9 @@ def result(material: Material) -> dict[str, Any]:
         "curves": {attack: _curve(material, attack) for attack in real},
         "histograms": {attack: _histogram(material, attack) for attack in real},
         "not_tested": verdict.not_tested(
-            str(summary["door"]), blind=found.baseline is not None, planted=bool(planted),
+            str(summary["door"]),
+            blind=found.baseline is not None,
+            planted=bool(planted),
             persons=summary["threat"].get("unit") == "person",
         ),
     }
@@ -176,9 +178,10 @@ def _verdict(
     base |= {"p_auc": p.p_auc, "p_tpr": p.p_tpr}
     if found.shown:
         return {**base, "status": "shown", "sentences": verdict.shown(told)}, None
-    limit = detect(material, one, headline)
+    limit = detect(material, one, headline, found.baseline)
     caught = verdict.caught(told, limit.tpr, limit.auc, POWER)
-    sentences = verdict.not_shown(told, unlikely=min(p.p_auc, p.p_tpr) <= 0.025, limit=caught)
+    unlikely = min(p.p_auc, p.p_tpr) <= 0.025
+    sentences = verdict.not_shown(told, unlikely=unlikely, alike=found.unclear, limit=caught)
     return {**base, "status": "not_shown", "sentences": sentences}, limit.row(caught)
 
 

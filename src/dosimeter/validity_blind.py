@@ -61,6 +61,20 @@ class Baseline:
         return self.gain.low is not None and self.gain.low > 0
 
     @property
+    def reach(self) -> float:
+        """How far the attack's AUC must be above that of the classifiers to be shown to tell more."""
+        assert self.gain.value is not None
+        assert self.gain.low is not None
+        return self.gain.value - self.gain.low
+
+    @property
+    def error(self) -> float:
+        """Standard error of the classifiers' AUC."""
+        assert self.auc.high is not None
+        assert self.auc.low is not None
+        return (self.auc.high - self.auc.low) / 2 / float(ndtri(0.975))
+
+    @property
     def row(self) -> dict[str, Any]:
         """As in `result.json`."""
         return {
@@ -114,8 +128,13 @@ def baseline(
     return Baseline(found, p, once.value + gain.value, estimate, int(kept.sum()))
 
 
-def alike(found: Baseline | None) -> Gate:
-    """P1 of a brought model: whether its members and non-members differ without it, and if so, what the model adds."""
+def alike(found: Baseline | None, *, above_chance: bool) -> Gate:
+    """P1 of a brought model: whether its members and non-members differ without it, and if so, what the model adds.
+
+    Args:
+        found: None if it was not run.
+        above_chance: whether the headline attack alone would show a leak.
+    """
     if found is None:
         return Gate(
             "P1", NAME, "warn", None,
@@ -127,6 +146,12 @@ def alike(found: Baseline | None) -> Gate:
         f"Classifiers that never ask the model tell members from non-members with an AUC of {_ends(found.auc)}, "
         f"p {found.p:.2g}, on {found.n} records"
     )
+    if not found.shifted and above_chance and not found.exceeded:
+        return Gate(
+            "P1", NAME, "warn", found.auc.value,
+            f"{told}; the headline attack is above chance, but not shown to be above them (gain {_ends(found.gain)}): "
+            f"it may read a difference of the records. More records of both kinds decide it.",
+        )  # fmt: skip
     if not found.shifted:
         return Gate(
             "P1", NAME, "pass", found.auc.value,

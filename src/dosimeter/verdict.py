@@ -204,17 +204,20 @@ def caught(h: Headline, tpr: float | None, auc: float | None, power: float) -> s
     return f"{told}; or {alike}." if alike else f"{told}."
 
 
-def not_shown(h: Headline, *, unlikely: bool = False, limit: str = "") -> list[str]:
+def not_shown(h: Headline, *, unlikely: bool = False, alike: bool = False, limit: str = "") -> list[str]:
     """The sentences where no leak is shown: always with what could have been seen.
 
     Args:
         h: what they are made of.
         unlikely: the test of chance alone found the result unlikely, but the interval holds chance.
+        alike: the attack is above chance, but not above what somebody finds who never asks the model.
         limit: the sentence about the detection limit.
     """
     named, _, high, _ = _counts(h)
     shadows = "" if h.door == "scores" else f"{h.shadows} shadow models, "
     explained = "so small an audit cannot tell from chance" if unlikely else "chance explains"
+    if alike:
+        explained = f"this audit cannot tell from differences that the {plural(h.noun)} have without the model"
     return [
         f"No leak was shown: of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}, and "
         f"wrongly named {_wrong(h)}, which {explained}.",

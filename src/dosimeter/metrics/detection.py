@@ -16,7 +16,7 @@ from math import ceil, inf, sqrt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import expit, logit, ndtr, ndtri
-from scipy.stats import binom
+from scipy.stats import binom, rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
@@ -41,6 +41,7 @@ class World:
         leak: score of each cell if its record leaks `[t n]`; +inf is a record that is named surely.
         moment: when each cluster begins to leak: a leak of share w reaches the clusters whose number is below w `[k]`.
         drawn: whether membership was drawn by coins in complementary pairs, not stated.
+        floor: AUC that must be exceeded beside, 0 for none.
     """
 
     values: Float[Array, "t n"]
@@ -50,6 +51,7 @@ class World:
     leak: Float[Array, "t n"]
     moment: Float[Array, " k"]
     drawn: bool
+    floor: float = 0.0
 
     @cached_property
     def when(self) -> Float[Array, " n"]:
@@ -149,7 +151,16 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
     last = first - 1  # the largest leak that calls do not show
     if last >= 0 and shown_by_ranks(world, float(steps[last])):
         first = _first(lambda k: shown_by_ranks(world, float(steps[k])), last, last // 2)
+    if world.floor:
+        first = _first(lambda k: k >= first and _auc(world, float(steps[k])) > world.floor, len(steps), first)
     return inf if first == len(steps) else float(steps[first])
+
+
+def _auc(world: World, share: float) -> float:
+    """The AUC with this leak."""
+    order, members = rankdata(world.with_leak(share)), int(world.is_member.sum())
+    above = order[world.is_member.ravel()].sum() - members * (members + 1) / 2
+    return float(above / (members * (world.is_member.size - members)))
 
 
 def _first(holds: Callable[[int], bool], end: int, guess: int) -> int:

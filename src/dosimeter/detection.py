@@ -27,9 +27,12 @@ from dosimeter.validity_blind import Baseline
 
 POWER = 0.9
 """Chance that a leak of the printed size is shown."""
+AIM = 0.925
+"""What limits are computed for. A limit is itself uncertain, and power rises less above it than it falls below, so that
+limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
 MOST_CELLS = 60_000
 """Scores up to which worlds are made; beyond, calls are so many that the closed form is right."""
-MARGIN = 1 + float(ndtri(POWER)) / float(ndtri(0.975))
+MARGIN = 1 + float(ndtri(AIM)) / float(ndtri(0.975))
 """How many half widths of a 95 % interval a statistic must lie above what it must exceed, to be so with that power."""
 WORLDS = 300
 """Worlds of an audit of up to `MANY_CELLS` scores, and half of them for a larger one."""
@@ -73,7 +76,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     pair, cells = measured.pairs[lead], material.truth.is_member.size
     if cells > MOST_CELLS:
         assert pair.fpr.value is not None
-        limit, source = tpr_in_closed_form(pair.difference, pair.fpr.value, material.truth, power=POWER), "top scores"
+        limit, source = tpr_in_closed_form(pair.difference, pair.fpr.value, material.truth, power=AIM), "top scores"
         if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2
             share = max(limit.share, 2 * baseline.reach * MARGIN)
             limit = replace(limit, share=share, tpr=limit.fpr + share)
@@ -84,9 +87,9 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
             rng = material.rng(f"{attack} detection limit, baseline")
             floors = 0.5 + baseline.reach + baseline.error * rng.normal(size=count)
             worlds = (replace(world, floor=float(floor)) for world, floor in zip(worlds, floors, strict=True))
-        limit = detection_limit(worlds, power=POWER)
+        limit = detection_limit(worlds, power=AIM)
         source = "top scores" if planted is None else "canaries"
-    auc = auc_in_closed_form(measured.auc, power=POWER)
+    auc = auc_in_closed_form(measured.auc, power=AIM)
     if baseline is not None:
         auc = max(auc, 0.5 + baseline.reach * MARGIN)
     return Detection(lead, _named(limit), auc if auc < 1 else None, limit.worlds, source)

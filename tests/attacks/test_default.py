@@ -64,3 +64,18 @@ def test_the_default_list_has_an_attack_within_noise_of_the_best(fleet, number):
 def listed():
     """The default list in every mode."""
     return {f"{name}{mode}" for name in DEFAULT for mode in ("", " online", " offline")}
+
+
+def test_the_page_shows_what_is_reached_without_shadows():
+    path = ROOT / "benchmarks" / "results" / "shadow_free.json"
+    names = {
+        "badge": "photos of 40 people, 1,280 features",
+        "cifar10": "CIFAR-10, 1,280 features",
+        "digits": "digits, 64 features",
+    }
+    for name, case in json.loads(path.read_text("utf-8"))["cases"].items():
+        attacks = case["attacks"]
+        shown = [cell(attacks[one]["tpr_at_1_percent"]) for one in ("loss", "lira_16", "lira_256", "influence")]
+        seconds = ["{:.1f}".format(attacks[one]["seconds"]) for one in ("lira_256", "influence")]
+        shares = [format(case["share_of_tpr"], ".2f"), format(case["share_of_seconds"], ".2f")]
+        assert "| " + " | ".join([names[name], f"{case['records']:,}", *shown, *seconds, *shares]) + " |" in PAGE

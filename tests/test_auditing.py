@@ -113,7 +113,11 @@ def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path)
     found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare", attacks=["loss"])
     again = pipeline.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores")
     assert again["estimates"] == [{**one, "stage": "unknown"} for one in found.content["estimates"]]
-    assert again["verdict"]["status"] == found.status
+    gate = next(one for one in found.content["gates"] if one["id"] == "P1")
+    assert gate["status"] == "warn"  # above chance, but 300 records do not show it above the blind baseline,
+    assert "not shown to be above them" in gate["message"]
+    assert (found.status, again["verdict"]["status"]) == ("not_shown", "shown")  # which a table has not
+    assert "differences that the records have without the model" in found.sentences[0]
 
 
 def test_a_model_that_learned_nothing_is_at_chance(tmp_path):

@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 import sys
+import tokenize
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -202,7 +203,7 @@ def source_hash(fn: Callable[..., Any]) -> str:
             source = Path(inspect.getsourcefile(module) or "").read_bytes()
         else:
             source = inspect.getsource(named).encode()
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # none, or another file stands where it was
         raise ConfigError(
             f"{one_line(getattr(named, '__name__', named))}: the source of a user's function must be readable, "
             "got none: define it in a .py file"

@@ -57,7 +57,7 @@ def test_the_page_tells_highest_lists_and_stability():
     assert page.index("Highest exposure of any person: shown") < page.index('id="adversary"')
     assert 'href="#exposure"' in page
     assert 'aria-label="How often each person is named"' in page
-    assert 'aria-label="How often each entry is named"' in page
+    assert 'aria-label="How often each record is named"' in page
 
 
 def test_every_interval_stands_beside_its_number():

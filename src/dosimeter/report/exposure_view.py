@@ -97,7 +97,7 @@ def section(result: Row) -> Section | None:
         level=level,
         highest=[_highest(_noun(name, noun), part) for name, part in kinds],
         lists=[_lists(word, part) for word, part in units],
-        figures=[(word, _figure(part, word)) for word, part in units],
+        figures=[(_noun(name, noun), _figure(part, name[:-1])) for name, part in kinds if name != "groups"],
         once=_once(units[0][1]["once"]),
         persons=list(_pooled(units[0][1]["attack"])),
     )
@@ -180,11 +180,11 @@ def _pooled(attack: Row | None) -> Iterator[tuple[str, Measure]]:
         yield "False accusations reached", measures.rate(attack["reached"])
 
 
-def _figure(part: Row, noun: str) -> Markup:
-    """How exposure is distributed over units."""
+def _figure(part: Row, kind: str) -> Markup:
+    """How exposure is distributed over units; of a `kind` of ours, for no word of the user's is drawn."""
     bars = part["distribution"]
     if not sum(bars["used"]) or not sum(bars["unused"]):
         return Markup("")
     drawn = {"edges": bars["edges"], "members": bars["used"], "nonmembers": bars["unused"]}
-    axes = ("share of trainings that name it", f"share of {plural(noun)}")
-    return Markup(plots.histogram(drawn, title=f"How often each {noun} is named", labels=axes, shares=True))
+    axes = ("share of trainings that name it", f"share of {kind}s")
+    return Markup(plots.histogram(drawn, title=f"How often each {kind} is named", labels=axes, shares=True))

@@ -96,3 +96,15 @@ def test_leaving_out_the_limit_moves_no_verdict(zoo, cases, monkeypatch):
     assert none["tpr"] is None
     assert limit is not None
     assert limit["worlds"] > 0
+
+
+def test_records_that_differ_a_little_are_not_called_a_leak(zoo, cases, monkeypatch):
+    """Twelve audits of a model that adds nothing; 8 of them were claims when the gain was asked for only sometimes."""
+    monkeypatch.setattr(cases, "DRAWS", 100_000)
+    case = cases.Case("shift", "model", 1200, shift=0.2)
+    found = [zoo.audited(cases.draw(case, seed)) for seed in range(12)]
+    assert sum(one["verdict"]["status"] == "shown" for one in found) <= 3
+    gates = [next(gate for gate in one["gates"] if gate["id"] == "P1") for one in found]
+    unclear = [one for one, gate in zip(found, gates, strict=True) if "not shown to be above them" in gate["message"]]
+    assert len(unclear) >= 3
+    assert all(one["verdict"]["status"] == "not_shown" for one in unclear)

@@ -173,10 +173,22 @@ class Design:
             signals: what the attack declared, of the whole fleet.
             member: another membership matrix (the null audit), or None for the true one.
         """
-        matrix = self.member if member is None else member
-        rows = self.folds[fold]
-        others = np.delete(np.arange(len(matrix)), np.arange(self._width * fold, self._width * (fold + 1)))
-        n = len(self.ids)
+        others = np.delete(np.arange(len(self.member)), np.arange(self._width * fold, self._width * (fold + 1)))
+        return self.before(self.folds[fold], others, signals, member)
+
+    def before(
+        self, rows: Int[Array, " t"], others: Int[Array, " s"], signals: Mapping[str, Float[Array, "m q r"]],
+        member: Bool[Array, "m n"] | None = None,
+    ) -> MembershipGame:  # fmt: skip
+        """The game in which some models play target before others, whole pairs, as shadows.
+
+        Args:
+            rows: of the targets.
+            others: of the shadows.
+            signals: as in `game`.
+            member: as in `game`.
+        """
+        matrix, n = self.member if member is None else member, len(self.ids)
         population = None
         if len(self.population_ids):
             population = Population(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dosimeter.design import Design
-from dosimeter.games import Array, MembershipGame, Needs, Population
+from dosimeter.games import Array, MembershipGame, Needs
 
 FOLDS = 4
 """Games of one half: so many that each leaves most of the half as shadows, so few that they cost little."""
@@ -79,27 +79,4 @@ def half_games(
     if needs.retrain or needs.informed or needs.inputs or any(len(shadows) // 2 < fewest for _, shadows in games):
         return
     for judged, shadows in games:
-        yield judged, _game(design, signals, rows[judged], shadows)
-
-
-def _game(design: Design, signals: Mapping[str, Array], targets: Array, shadows: Array) -> MembershipGame:
-    """Some models before others."""
-    n = len(design.ids)
-    outputs, others = ({name: x[rows] for name, x in signals.items()} for rows in (targets, shadows))
-    population = None
-    if len(design.population_ids):
-        population = Population(
-            design.population_ids,
-            design.population_labels,
-            {name: x[..., n:] for name, x in outputs.items()},
-            {name: x[..., n:] for name, x in others.items()},
-        )
-    return MembershipGame(
-        design.ids,
-        design.labels,
-        design.classes,
-        {name: x[..., :n] for name, x in outputs.items()},
-        {name: x[..., :n] for name, x in others.items()},
-        design.member[shadows],
-        population,
-    )
+        yield judged, design.before(rows[judged], shadows, signals)

@@ -215,3 +215,19 @@ def test_bad_arguments_are_refused():
         detection_limit([])
     with pytest.raises(ValueError, match="power"):
         detection_limit([], power=1.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_floor_asks_for_that_auc_beside_the_rest(seed):
+    """The first step, by trying all, at which the rest shows the leak and the AUC of all pairs is above the floor."""
+    one = world(2, 60, np.random.default_rng(seed))
+    free, floored = least_share(one), replace(one, floor=0.95)
+
+    def area(share):
+        values = one.with_leak(share)
+        members, others = values[one.is_member][:, None], values[~one.is_member]
+        return (members > others).mean() + (members == others).mean() / 2
+
+    wanted = next((share for share in shares(one) if share >= free and area(share) > 0.95), inf)
+    assert least_share(floored) == wanted > free
+    assert least_share(replace(one, floor=1.1)) == inf

@@ -20,7 +20,6 @@ Array = npt.NDArray[Any]
 _SHARE, _FEW = 0.05, 30  # of the records, anchors of either kind in one round; of a small pool this many
 _LARGEST = 0.25  # of the records, anchors of either kind in all rounds, so that a third is on either side
 _REHEARSED = 8  # shadows that play the target, in each round
-_PRIOR_COUNT = 4  # as LiRA's shrunken variance has it
 _OPEN, _OUT, _IN = -1, 0, 1
 
 
@@ -182,8 +181,8 @@ def _law(values: Float[Array, "k n"], side: Bool[Array, "k n"]) -> laws.Law:
     mean = np.where(side, values, 0).sum(axis=0) / count
     squares = np.where(side, (values - mean) ** 2, 0).sum(axis=0)
     pooled = squares.sum() / max((count - 1).sum(), 1)
-    square = (_PRIOR_COUNT * pooled + squares) / (_PRIOR_COUNT + count - 1) * (1 + 1 / count)
-    freedom = _PRIOR_COUNT + len(values) / 2 - 1  # the same for all; counts differ little
+    square = (laws.PRIOR_COUNT * pooled + squares) / (laws.PRIOR_COUNT + count - 1) * (1 + 1 / count)
+    freedom = laws.PRIOR_COUNT + len(values) / 2 - 1  # the same for all; counts differ little
     return laws.Law(mean, np.maximum(np.sqrt(square), laws.SMALLEST_SCALE), freedom)
 
 

@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 
 SMALLEST_SCALE = 1e-6
 """Nats; below the resolution of float32 logits a spread is rounding."""
-_PRIOR_COUNT = 4  # pseudo-observations of the pooled variance
+PRIOR_COUNT = 4  # pseudo-observations of the pooled variance
 _LARGEST_COUNT = 1000.0  # of an estimated prior, which at this strength leaves a record no say of its own
 _BIN = 20  # records per bin, and at most as many bins, of the curve from one side's means to the other's
 _UNDERFLOW = 1e-290
@@ -49,8 +49,8 @@ def fit(values: Float[Array, "k n"], variance: str) -> Law:
     elif variance == "per-record":
         square = squares / (k - 1)
     else:
-        freedom = float(_PRIOR_COUNT + k - 1)
-        square = (_PRIOR_COUNT * pooled + squares) / freedom * (1 + 1 / k)
+        freedom = float(PRIOR_COUNT + k - 1)
+        square = (PRIOR_COUNT * pooled + squares) / freedom * (1 + 1 / k)
     return Law(mean, np.maximum(np.sqrt(square), SMALLEST_SCALE), freedom)
 
 

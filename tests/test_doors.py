@@ -74,7 +74,7 @@ def test_within_a_layer_no_two_modules_import_each_other():
     assert both in ([], [("data", "data.reference")])  # the reference reads the table of names when it is called
 
 
-def test_only_the_runners_import_ray():
+def test_only_the_ray_runner_imports_ray():
     for path in FILES:
         roots = {
             name.split(".")[0]
@@ -87,7 +87,7 @@ def test_only_the_runners_import_ray():
                 else []
             )
         }
-        assert "ray" not in roots or path.name == "runners.py", path
+        assert "ray" not in roots or path.name == "ray_runner.py", path
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)

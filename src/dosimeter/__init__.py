@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dosimeter.policy import Check, Policy, load_policy
     from dosimeter.report.render import write_report
     from dosimeter.run_result import Reported, Result, load
+    from dosimeter.runners import Workers
 
 __all__ = [
     "Access",
@@ -37,6 +38,7 @@ __all__ = [
     "Result",
     "Scores",
     "Truth",
+    "Workers",
     "__version__",
     "audit",
     "errors",
@@ -64,6 +66,7 @@ _HOMES = {
     "Result": "run_result",
     "Scores": "games",
     "Truth": "games",
+    "Workers": "runners",
     "audit": "auditing",
     "load": "run_result",
     "load_config": "config:load",

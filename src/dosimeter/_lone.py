@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dosimeter.blind import Blind, blind_scores
 from dosimeter.brought import PreparedTarget
 from dosimeter.design import membership_matrix
 from dosimeter.games import Array
 from dosimeter.observe import Observations
+from dosimeter.runners import one_thread
 from dosimeter.validity import Gate, saturation, unlike_target
 
 
@@ -25,7 +25,7 @@ def judged_blindly(prepared: PreparedTarget) -> Blind:
     """What classifiers that never ask the model say of the candidates."""
     design, pool = prepared.design, prepared.pool
     n, seed = len(design.ids), prepared.brought.seed
-    with threadpool_limits(1):  # so that sums do not depend on the number of cores
+    with one_thread():  # so that sums do not depend on the number of cores
         return blind_scores(pool.inputs[:n], pool.labels[:n], design.member[0], design.record, seed=seed)
 
 

@@ -93,6 +93,11 @@ def _import(name: str) -> ModuleType:
             _home.modules |= {one: _digest(_file_of(one)) for one in new}
 
 
+def user_sources() -> dict[str, str]:
+    """The files that were imported from the folder of the audit file, to the SHA-256 of what was imported."""
+    return {_file_of(name): digest for name, digest in _home.modules.items() if _file_of(name)}
+
+
 def _forget_namesake(top: str) -> None:
     """Forget a loaded module of this name that is not the one in the audit file's folder."""
     files = (Path(_home.folder, f"{top}.py"), Path(_home.folder, top, "__init__.py"))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dosimeter.housekeeping import Collection, Entry, in_words
-from dosimeter.pipeline import Progress, silent
+from dosimeter.place import Progress, silent
 from dosimeter.planning import Plan
 
 PLAIN_EVERY = 5.0

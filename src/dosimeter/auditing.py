@@ -16,8 +16,10 @@ from dosimeter.config import OF_TARGETS, Report, Threat, arguments
 from dosimeter.data import Options
 from dosimeter.data.given import given
 from dosimeter.errors import ConfigError
-from dosimeter.pipeline import Place, Progress, run_target, silent
+from dosimeter.pipeline import run_target
+from dosimeter.place import Place, Progress, silent
 from dosimeter.run_result import Result, load
+from dosimeter.runners import Workers
 
 
 class _Call(Table):
@@ -65,7 +67,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     options: Options | None = None,
     store: Path | str | None = None,
     device: str = "cpu",
-    workers: int | None = None,
+    workers: Workers | int | None = None,
     progress: Progress = silent,
 ) -> Result:
     """Audit your own trained classifier: could somebody tell which records it was trained on?
@@ -92,9 +94,9 @@ def audit(  # more than seven parameters because this is the one call that a use
         leading_fpr: false positive rate of the verdict.
         noun: what one record is called in the report, in the singular.
         options: how to read tables and other sources.
-        store: the cache; `.store` beside `out` unless given.
+        store: the cache, a folder or a URL; `.store` beside `out` unless given.
         device: where the models are queried.
-        workers: processes that train shadows; one per core unless given.
+        workers: processes that train shadows, one per core unless given; or `Workers`, such as those of a cluster.
         progress: called with (phase, done, total).
 
     Returns:
@@ -110,7 +112,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         raise ConfigError(f"options: must be a dosimeter.data.Options, got {quoted(options)}: make one of it")
     call = arguments(
         _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
-        leading_fpr=leading_fpr, device=device, workers=workers, noun=noun,
+        leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
     )  # fmt: skip
     parts: dict[str, object] = {"members": members, "nonmembers": nonmembers}
     if population is not None:
@@ -143,5 +145,5 @@ def audit(  # more than seven parameters because this is the one call that a use
             "attack": [{"id": row.id, "name": row.name, **row.settings} for row in rows],
         },
     )
-    run_target(brought, Place(folder, None if store is None else Path(store), device, workers, progress))
+    run_target(brought, Place(folder, store, device, workers, progress))
     return load(folder)

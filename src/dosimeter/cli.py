@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dosimeter import _options as o
 from dosimeter._version import __version__
 from dosimeter.errors import AuditError, ConfigError, StoreError
 
@@ -42,21 +43,6 @@ store_verbs = typer.Typer(
 )
 app.add_typer(store_verbs, name="store")
 
-TheStore = Annotated[Path, typer.Option("--store", help="Folder of the cache.")]
-AuditFile = Annotated[Path, typer.Argument(help="The audit file.")]
-RunFolder = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME unless given.")]
-StoreFolder = Annotated[Path | None, typer.Option("--store", help="Cache; .store beside the run unless given.")]
-Device = Annotated[str, typer.Option(help="Where models are trained: cpu, cuda, cuda:1, mps.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core unless given.")]
-DiskCap = Annotated[str | None, typer.Option(help="Largest size of the cache, such as 20GB; no limit unless given.")]
-TrustPickle = Annotated[
-    bool, typer.Option("--trust-pickle", help="Load a brought model from a file that can run code. The report says so.")
-]
-Finished = Annotated[Path, typer.Argument(help="Folder of a finished run, or its result.json.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no sentences.")]
-
 
 def _version(wanted: bool) -> bool:
     """Print the version and stop; called before the verb is looked for."""
@@ -80,12 +66,15 @@ def options(
 @app.command(epilog="Example: dosimeter demo --quick")
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer shadows, smaller pictures, under 90 s.")] = False,
-    out: Out = None,
-    store: StoreFolder = None,
-    device: Device = "cpu",
-    workers: Workers = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    out: o.Out = None,
+    store: o.StorePlace = None,
+    device: o.Device = "cpu",
+    workers: o.Count = None,
+    runner: o.Runner = o.RunnerChoice.AUTO,
+    address: o.Address = None,
+    gpus_per_job: o.Gpus = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:
     """Audit a face recogniser whose head was finetuned on 180 photos, and write its report."""
     import tomllib
@@ -97,7 +86,8 @@ def demo(
         table["name"] = "badge-quick"
         table["stage"][0]["options"] = {"size": 96}
         table["threat"] |= {"shadows": 62, "targets": 8}
-    _run(parse(table, base=Path.cwd()), out, as_json, quiet, store=store, device=device, workers=workers)
+    crew = o.crew(workers, runner, address, gpus_per_job)
+    _run(parse(table, base=Path.cwd()), out, as_json, quiet, store=store, device=device, workers=crew)
 
 
 @app.command(epilog="Example: dosimeter init my-audit")
@@ -118,26 +108,31 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(
 
 @app.command(epilog="Example: dosimeter plan audit.toml --json")
 def plan(
-    audit: AuditFile,
-    out: Out = None,
-    store: StoreFolder = None,
-    device: Device = "cpu",
-    workers: Workers = None,
-    trust_pickle: TrustPickle = False,
-    as_json: Json = False,
+    audit: o.AuditFile,
+    out: o.Out = None,
+    store: o.StorePlace = None,
+    device: o.Device = "cpu",
+    workers: o.Count = None,
+    runner: o.Runner = o.RunnerChoice.AUTO,
+    address: o.Address = None,
+    gpus_per_job: o.Gpus = None,
+    trust_pickle: o.TrustPickle = False,
+    as_json: o.Json = False,
 ) -> None:
     """Show what an audit would train, what is cached, what is refused, and what it costs. Trains nothing."""
     import dataclasses
 
     from dosimeter import pipeline
     from dosimeter.audit_data import load_audit
+    from dosimeter.place import Place
     from dosimeter.run_folder import check_folder
 
+    crew = o.crew(workers, runner, address, gpus_per_job)
     with _own_output():
         settings = load_audit(audit)
         folder = out or Path("runs") / settings.name
-        place = store or folder.parent / pipeline.STORE
-        found = pipeline.plan(settings, store=place, device=device, workers=workers, trust_pickle=trust_pickle)
+        cache = Place(folder, store).cache
+        found = pipeline.plan(settings, store=cache, device=device, workers=crew, trust_pickle=trust_pickle)
     check_folder(folder, found.key)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=1, sort_keys=True))
@@ -149,15 +144,18 @@ def plan(
 
 @app.command(epilog="Example: dosimeter run audit.toml --workers 2")
 def run(
-    audit: AuditFile,
-    out: Out = None,
-    store: StoreFolder = None,
-    device: Device = "cpu",
-    workers: Workers = None,
-    trust_pickle: TrustPickle = False,
-    disk_cap: DiskCap = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    audit: o.AuditFile,
+    out: o.Out = None,
+    store: o.StorePlace = None,
+    device: o.Device = "cpu",
+    workers: o.Count = None,
+    runner: o.Runner = o.RunnerChoice.AUTO,
+    address: o.Address = None,
+    gpus_per_job: o.Gpus = None,
+    trust_pickle: o.TrustPickle = False,
+    disk_cap: o.DiskCap = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:
     """Train, observe, attack, measure, and write the report. Run it again to continue after an interruption."""
     from dosimeter.audit_data import load_audit
@@ -166,7 +164,8 @@ def run(
     with _own_output():
         settings = load_audit(audit)
     cap = None if disk_cap is None else parse_size(disk_cap, "--disk-cap")
-    how = {"store": store, "device": device, "workers": workers, "trust_pickle": trust_pickle, "disk_cap": cap}
+    crew = o.crew(workers, runner, address, gpus_per_job)
+    how = {"store": store, "device": device, "workers": crew, "trust_pickle": trust_pickle, "disk_cap": cap}
     _run(settings, out, as_json, quiet, **how)
 
 
@@ -178,8 +177,8 @@ def measure(
     seed: Annotated[int, typer.Option(min=0, help="With --scores: root of all randomness.")] = 0,
     noun: Annotated[str, typer.Option(help="With --scores: what one record is called.")] = "record",
     fpr: Annotated[float, typer.Option(help="With --scores: false positive rate of the verdict.")] = 0.01,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:
     """Compute result.json anew from a finished run's evidence, or from a table of scores. Trains nothing."""
     from dosimeter import pipeline
@@ -196,7 +195,7 @@ def measure(
 
 
 @app.command(epilog="Example: dosimeter report runs/badge")
-def report(run_folder: RunFolder, quiet: Quiet = False) -> None:
+def report(run_folder: o.RunFolder, quiet: o.Quiet = False) -> None:
     """Write report.html anew from a run's result.json. Computes nothing."""
     from dosimeter import pipeline
 
@@ -207,13 +206,13 @@ def report(run_folder: RunFolder, quiet: Quiet = False) -> None:
 
 @app.command(epilog="Example: dosimeter check runs/badge --policy policy.toml --junit check.xml")
 def check(
-    run: Finished,
+    run: o.Finished,
     policy: Annotated[Path | None, typer.Option(help="File of limits.")] = None,
     accepted: Annotated[Path | None, typer.Option(help="Run or result.json that was accepted before.")] = None,
     sarif: Annotated[Path | None, typer.Option(help="Write SARIF 2.1.0 to this file.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML (junit-10) to this file.")] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> None:
     """Hold a run against limits, or an accepted run. The exit code is 1 if it does not keep to them."""
     from dosimeter import policy as policies
@@ -240,7 +239,7 @@ def check(
 
 
 @app.command(epilog="Example: dosimeter diff runs/before runs/after")
-def diff(old: Finished, new: Finished, as_json: Json = False) -> None:
+def diff(old: o.Finished, new: o.Finished, as_json: o.Json = False) -> None:
     """Say what moved between two runs, and whether the intervals show it. Computes nothing anew."""
     from dosimeter.compare import compare
     from dosimeter.report.reading import read_result
@@ -259,8 +258,8 @@ def _spare(written: Sequence[Path | None], others: Sequence[Path | None]) -> Non
 
 
 @app.command(name="list", epilog="Example: dosimeter list --json")
-def list_(as_json: Json = False) -> None:
-    """List attacks, data sets, models, transfer methods and query views."""
+def list_(as_json: o.Json = False) -> None:
+    """List attacks, defenses, data sets, models, transfer methods and query views."""
     from dosimeter._terminal import catalogue, catalogue_lines
 
     found = catalogue()
@@ -268,25 +267,25 @@ def list_(as_json: Json = False) -> None:
 
 
 @store_verbs.command(name="list", epilog="Example: dosimeter store list --store runs/.store")
-def store_list(store: TheStore = Path("runs/.store"), as_json: Json = False) -> None:
+def store_list(store: o.TheStore = "runs/.store", as_json: o.Json = False) -> None:
     """List what a cache holds, least recently used first."""
     import dataclasses
 
     from dosimeter import housekeeping
     from dosimeter._terminal import entry_lines
 
-    found = housekeeping.entries(housekeeping.existing_folder(store))
+    found = housekeeping.entries(housekeeping.existing(store))
     rows = [dataclasses.asdict(entry) for entry in found]
     typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(entry_lines(found)))
 
 
 @store_verbs.command(name="gc", epilog="Example: dosimeter store gc --keep-days 30 --max-size 20GB")
 def store_gc(
-    store: TheStore = Path("runs/.store"),
+    store: o.TheStore = "runs/.store",
     keep_days: Annotated[float | None, typer.Option(min=0, help="Remove what was not used for so many days.")] = None,
     max_size: Annotated[str | None, typer.Option(help="Then the least recently used, until so much is left.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    as_json: Json = False,
+    as_json: o.Json = False,
 ) -> None:
     """Remove cached models and data that no living run uses. They are trained again when needed."""
     import dataclasses
@@ -297,7 +296,7 @@ def store_gc(
     if keep_days is None and max_size is None:
         raise ConfigError("store gc: must be told what may go, got no limit: give --keep-days or --max-size or both")
     size = None if max_size is None else housekeeping.parse_size(max_size, "--max-size")
-    folder = housekeeping.existing_folder(store)
+    folder = housekeeping.existing(store)
     found = housekeeping.collect(folder, keep_days=keep_days, max_size=size, dry_run=dry_run)
     typer.echo(json.dumps(dataclasses.asdict(found), indent=1) if as_json else collection_line(found, dry_run))
 

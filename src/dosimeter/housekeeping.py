@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dosimeter._resolve import one_line, quoted
 from dosimeter.errors import ConfigError, StoreError
+from dosimeter.remote_store import RemoteStore, is_url, open_store
 from dosimeter.store import Store, this_machine, writing
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -96,14 +97,12 @@ def entries(store: Store) -> list[Entry]:
     """
     found = []
     try:
-        for manifest in store.root.glob("*/manifest.json"):
+        for key, size, used in store.listing():
             with contextlib.suppress(FileNotFoundError):  # another process may remove it meanwhile
-                size = sum(file.stat().st_size for file in manifest.parent.iterdir())
-                used = manifest.stat().st_mtime
-                kind, what = _described(store, manifest.parent.name)
-                found.append(Entry(manifest.parent.name, kind, what, size, used))
+                kind, what = _described(store, key)
+                found.append(Entry(key, kind, what, size, used))
     except OSError as error:
-        raise StoreError(f"{store.root}: must be a folder that can be read, got {error.strerror}: check it") from error
+        raise StoreError(f"{store.name}: must be a folder that can be read, got {error.strerror}: check it") from error
     return sorted(found, key=lambda entry: (entry.used, entry.key))
 
 
@@ -138,7 +137,9 @@ def collect(
 
     Raises:
         StoreError: the folder cannot be read.
+        ConfigError: the store is behind a URL.
     """
+    check_cleanable(store, "store gc")
     store.sweep()
     now, begun, kept = time.time(), oldest_lease(store), set(keep)
     found = entries(store)
@@ -202,12 +203,25 @@ def make_room(store: Store, cap: int, keep: Iterable[str]) -> None:
         )
 
 
-def existing_folder(path: Path) -> Store:
-    """The store in a folder.
+def check_cleanable(store: Store, place: str) -> None:
+    """Refuse to clean a store behind a URL, which keeps no times of use.
 
     Raises:
-        StoreError: there is none.
+        ConfigError: it is one.
     """
-    if not path.is_dir():
-        raise StoreError(f"{path}: must be the folder of a store, got none: name it with --store")
-    return Store(path)
+    if isinstance(store, RemoteStore):
+        raise ConfigError(
+            f"{place}: must be used with a store in a folder, got {store.name}: let the bucket's own rules remove what "
+            f"is old, and clean this machine's copy of it with --store {store.root}"
+        )
+
+
+def existing(place: Path | str) -> Store:
+    """The store in a folder or behind a URL.
+
+    Raises:
+        StoreError: there is no such folder.
+    """
+    if not is_url(place) and not Path(place).is_dir():
+        raise StoreError(f"{place}: must be the folder of a store, got none: name it with --store")
+    return open_store(place)

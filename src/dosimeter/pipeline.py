@@ -8,15 +8,14 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dosimeter import brought as target_door
-from dosimeter import variants
+from dosimeter import runners, variants
 from dosimeter._lone import gates_before, judged_blindly, lone_null
 from dosimeter._provenance import provenance
 from dosimeter._summary import recipe_summary, scores_summary, target_summary
@@ -30,14 +29,16 @@ from dosimeter.fleet import Job, ensure
 from dosimeter.games import Array
 from dosimeter.housekeeping import lease, make_room
 from dosimeter.knowledge import recipe_knowledge, target_knowledge
-from dosimeter.observe import Observations, gather
+from dosimeter.observe import Observations
+from dosimeter.place import Place, Progress, silent
 from dosimeter.planning import Plan, make_plan
 from dosimeter.planning_target import plan_target
 from dosimeter.preparation import Prepared, data_key, prepare, save_data
 from dosimeter.refusals import Offer, offer, refusal, require_attack, target_offer
+from dosimeter.remote_store import open_store
 from dosimeter.results import Material, result, rounded
 from dosimeter.run_folder import BLIND, check_folder, material_of, read_run, save_arrays, write_exposure, write_scores
-from dosimeter.runners import make_runner
+from dosimeter.runners import Workers, make_runner, one_thread
 from dosimeter.scores_table import ScoresTable, read_scores
 from dosimeter.spike import judge_canaries
 from dosimeter.store import Store, canonical, key_of, write_text
@@ -45,54 +46,14 @@ from dosimeter.target_preparation import bring, prepare_target
 from dosimeter.validity import Gate, missing_scores, saturation, table_as_read
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
-STORE = ".store"
-
-
-def silent(phase: str, done: int, total: int) -> None:
-    """The progress that shows nothing."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where and how a run works; none of it can change a result.
-
-    Attributes:
-        out: the run's folder.
-        store: the cache; `out`'s neighbour `.store` unless given.
-        device: where models are trained and queried; of a table of scores, which has none, "none".
-        workers: processes; None for one per core.
-        progress: called with (phase, done, total).
-        disk_cap: bytes that the cache may hold; None for no limit.
-    """
-
-    out: Path
-    store: Path | None = None
-    device: str = "cpu"
-    workers: int | None = None
-    progress: Progress = silent
-    disk_cap: int | None = None
-
-    @property
-    def cache(self) -> Path:
-        """Folder of the cache."""
-        return self.store or self.out.parent / STORE
-
-    def below(self, variant: str) -> Place:
-        """The place of a variant."""
-
-        def progress(phase: str, done: int, total: int) -> None:
-            self.progress(f"{variant}: {phase}", done, total)
-
-        return dataclasses.replace(self, out=variants.folder(self.out, variant), store=self.cache, progress=progress)
 
 
 def plan(
     audit: Audit | TargetAudit,
     *,
-    store: Path,
+    store: Path | str,
     device: str = "cpu",
-    workers: int | None = None,
+    workers: Workers | int | None = None,
     trust_pickle: bool = False,
 ) -> Plan:
     """What `run` would do; trains nothing.
@@ -100,18 +61,21 @@ def plan(
     Raises:
         AuditError: all that can be found without training.
     """
+    cache = open_store(store)
     if isinstance(audit, TargetAudit):
-        return plan_target(prepare_target(bring(audit, trust_pickle=trust_pickle), store=store, device=device))
-    return make_plan(prepare(audit, store=store, device=device), workers=workers)
+        target = prepare_target(bring(audit, trust_pickle=trust_pickle), store=cache.root, device=device)
+        return plan_target(dataclasses.replace(target, store=cache))
+    prepared = dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache)
+    return make_plan(prepared, workers=runners.workers_for(workers, device, cache))
 
 
 def run(
     audit: Audit | TargetAudit,
     out: Path,
     *,
-    store: Path | None = None,
+    store: Path | str | None = None,
     device: str = "cpu",
-    workers: int | None = None,
+    workers: Workers | int | None = None,
     progress: Progress = silent,
     trust_pickle: bool = False,
     disk_cap: int | None = None,
@@ -121,9 +85,9 @@ def run(
     Args:
         audit: the settings.
         out: the run's folder.
-        store: the cache; `out`'s neighbour `.store` unless given.
+        store: the cache, a folder or a URL; `out`'s neighbour `.store` unless given.
         device: where models are trained.
-        workers: processes; None for one per core.
+        workers: who does the jobs, or a number of processes; None for one per core.
         progress: called with (phase, done, total).
         trust_pickle: whether a brought file that can run code may be loaded.
         disk_cap: bytes that the cache may hold; None for no limit.
@@ -137,7 +101,8 @@ def run(
     place = Place(out, store, device, workers, progress, disk_cap)
     if isinstance(audit, TargetAudit):
         return run_target(bring(audit, trust_pickle=trust_pickle), place)
-    return _recipe(prepare(audit, store=place.cache, device=device), place)
+    cache = place.open()
+    return _recipe(dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache), place)
 
 
 def _recipe(prepared: Prepared, place: Place) -> Path:
@@ -147,7 +112,7 @@ def _recipe(prepared: Prepared, place: Place) -> Path:
     with lease(prepared.store):
         seconds = _train(prepared, place)
         start = time.perf_counter()
-        observations, knowledge = gather(prepared.jobs.observations), recipe_knowledge(prepared)
+        observations, knowledge = prepared.jobs.gathered(), recipe_knowledge(prepared)
         design, null = prepared.design, prepared.null_matrix
         listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, knowledge)
         judge_canaries(prepared, listed, place.out)
@@ -170,8 +135,8 @@ def run_target(brought: Brought, place: Place) -> Path:
     Raises:
         AuditError: with a remedy; what was trained stays in the store.
     """
-    started = time.time()
-    prepared = prepare_target(brought, store=place.cache, device=place.device)
+    started, cache = time.time(), place.open()
+    prepared = dataclasses.replace(prepare_target(brought, store=cache.root, device=place.device), store=cache)
     given = target_offer(prepared)
     _open(place, prepared.key, brought.settings, brought.attacks, given)
     with lease(prepared.store):
@@ -210,11 +175,8 @@ def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[At
 
 def _train(prepared: Prepared, place: Place) -> dict[str, float]:
     """Make every cached thing of a recipe that is missing; returns the seconds of each phase."""
-    jobs = prepared.jobs
     data = [dataset for dataset in (*prepared.data, prepared.test) if dataset is not None]
-    phases: list[tuple[str, Sequence[Job]]] = [(f"stage {job.links[-1].name}", [job]) for job in jobs.common]
-    phases += [("features", jobs.features), ("models", jobs.packs), ("queries", (*jobs.observations, *jobs.canaries))]
-    return _phases(phases, data, prepared.store, place)
+    return _phases(prepared.jobs.phases, data, prepared.store, place)
 
 
 def _phases(
@@ -224,7 +186,7 @@ def _phases(
     seconds: dict[str, float] = {}
     keys = [*(data_key(dataset) for dataset in data), *(job.key for _, todo in phases for job in todo)]
     store.sweep()
-    with contextlib.closing(make_runner(place.workers, place.device)) as runner:
+    with contextlib.closing(make_runner(place.workers, place.device, store)) as runner:
         for key in keys:
             store.touch(key)
         for dataset in data:
@@ -268,7 +230,7 @@ def _attack(
         place.progress("attacks", index, len(rows))
         refused = refusal(row, given)
         if not refused:
-            with threadpool_limits(1):
+            with one_thread():
                 evidence = engage(row, design, observations, null_member=null_member, seed=seed, knowledge=knowledge)
             save_arrays(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
         listed.append(
@@ -278,6 +240,7 @@ def _attack(
                 "mode": getattr(row.attack, "mode", None),
                 "paper": row.attack.paper,
                 "control": row.attack.control,
+                **({"reference": True} if getattr(row.attack, "reference", False) else {}),
                 "settings": row.settings,
                 "status": "refused" if refused else "ok",
                 "reason": refused,
@@ -327,7 +290,7 @@ def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
 
 def _measured(material: Material, folder: Path) -> dict[str, Any]:
     """Compute and write `result.json`, with the figures of the variants that were measured before."""
-    with threadpool_limits(1):  # so that sums do not depend on the number of cores
+    with one_thread():  # so that sums do not depend on the number of cores
         content: dict[str, Any] = rounded(variants.joined(result(material), material, folder))
     write_text(folder / "result.json", canonical(content) + "\n")
     return content

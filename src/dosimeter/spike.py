@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from dosimeter.canaries import with_canaries
 from dosimeter.config import AttackRow
 from dosimeter.engagement import engage
-from dosimeter.observe import gather
 from dosimeter.preparation import Prepared
 from dosimeter.run_folder import CANARIES, canary_evidence, save_arrays
+from dosimeter.runners import one_thread
 
 
 def judge_canaries(prepared: Prepared, listed: Sequence[Mapping[str, Any]], out: Path) -> None:
@@ -35,11 +33,11 @@ def judge_canaries(prepared: Prepared, listed: Sequence[Mapping[str, Any]], out:
     if canaries is None:
         return
     design = with_canaries(natural, prepared.at_risk, canaries)
-    observations, n = gather(prepared.jobs.canaries), len(natural.ids)
+    observations, n = prepared.jobs.gathered(canaries=True), len(natural.ids)
     for index, (row, one) in enumerate(zip(prepared.audit.attacks, listed, strict=True)):
         if one["status"] != "ok" or _holds_more(row):
             continue
-        with threadpool_limits(1):
+        with one_thread():
             found = engage(row, design, observations, null_member=design.member, seed=prepared.audit.seed)
         judged = {"scores": found.scores[:, n:], "rehearsed": found.rehearsed[..., n:]}
         save_arrays(canary_evidence(out, index), judged)

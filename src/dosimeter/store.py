@@ -13,8 +13,10 @@ import json
 import logging
 import os
 import platform
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,11 @@ class Store:
 
     root: Path
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return str(self.root)
+
     def has(self, key: str) -> bool:
         """Whether there is a complete entry, without reading its tensors."""
         return (self.root / key / "manifest.json").is_file()
@@ -115,6 +122,13 @@ class Store:
                 yield path.parent.name, self.definition(path.parent.name)
             except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
                 logger.warning("%s: unreadable, ignored (%s)", path, error)
+
+    def listing(self) -> Iterator[tuple[str, int, float]]:
+        """Key, bytes and time of last use (seconds since the epoch) of every complete entry."""
+        for manifest in self.root.glob("*/manifest.json"):
+            with contextlib.suppress(FileNotFoundError):  # another process may remove it meanwhile
+                size = sum(file.stat().st_size for file in manifest.parent.iterdir())
+                yield manifest.parent.name, size, manifest.stat().st_mtime
 
     def verify(self, key: str) -> bool:
         """Whether there is a complete and undamaged entry.
@@ -148,16 +162,10 @@ class Store:
         """What is wrong with an entry, or an empty string."""
         folder = self.root / key
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT:
-                return f"format {manifest['format']!r} instead of {FORMAT}"
-            if key_of(manifest["definition"]) != key:
-                return "its definition is that of another entry"
-            if file_hash(folder / "tensors.safetensors") != manifest["sha256"]:
-                return "the hash of its tensors differs from the manifest's"
-        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+            text = (folder / "manifest.json").read_bytes()
+            return damage_of(text, key) or damage_of_tensors(text, folder / "tensors.safetensors")
+        except OSError as error:
             return f"{type(error).__name__}: {error}"
-        return ""
 
     def load(self, key: str) -> dict[str, Tensor]:
         """The tensors of an entry, memory-mapped.
@@ -197,10 +205,56 @@ class Store:
 
     def sweep(self) -> None:
         """Remove drafts and leases that interrupted processes of this machine left behind."""
-        for left in (*self.root.glob(".draft-*"), *self.root.glob(".lease-*")):
-            _, pid, host, *_ = [*left.name[1:].split("-"), "", ""]
-            if host == _HOST and pid.isdigit() and not _alive(int(pid)):
+        for left in (*self.root.glob(".draft-*"), *self.root.glob(".lease-*"), *self.root.glob(".mark-*")):
+            if left_behind(left.name):
                 _remove(left)
+
+    @contextlib.contextmanager
+    def marked(self) -> Iterator[str]:
+        """A mark by which another machine can tell that it reaches this very store; gives its name.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        mark = own_name("mark")
+        self._put(mark, mark)
+        try:
+            yield mark
+        finally:
+            self._drop(mark)
+
+    def meet(self, mark: str) -> None:
+        """Read another machine's mark, and write and read one of this machine.
+
+        Raises:
+            OSError: it cannot be done, or this is another store.
+            StoreError: the same, of a store behind a URL.
+        """
+        for last in (False, False, True):  # a network's file system may show a new file late
+            try:
+                self._get(mark)
+                break
+            except FileNotFoundError:
+                if last:
+                    raise
+                time.sleep(1)
+        with self.marked() as own:
+            self._get(own)
+
+    def _get(self, name: str) -> bytes:
+        """A small file's content."""
+        return (self.root / name).read_bytes()
+
+    def _put(self, name: str, text: str) -> None:
+        """Write a small file."""
+        with writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            (self.root / name).write_text(text, encoding="utf-8")
+
+    def _drop(self, name: str) -> None:
+        """Remove a small file."""
+        with contextlib.suppress(OSError):
+            (self.root / name).unlink()
 
     def _rename(self, draft: Path, key: str) -> None:
         """Give a draft its name. If a sound entry has it, another writer was first; a damaged one is replaced."""
@@ -216,6 +270,37 @@ class Store:
                 return
             _remove(final)
         draft.rename(final)
+
+
+def damage_of(manifest: bytes, key: str) -> str:
+    """What is wrong with the manifest of an entry, or an empty string."""
+    try:
+        found = json.loads(manifest.decode("utf-8"))
+        if found["format"] != FORMAT:
+            return f"format {found['format']!r} instead of {FORMAT}"
+        return "" if key_of(found["definition"]) == key else "its definition is that of another entry"
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def damage_of_tensors(manifest: bytes, path: Path) -> str:
+    """What is wrong with the tensors of an entry, given its sound manifest, or an empty string."""
+    try:
+        same = file_hash(path) == json.loads(manifest)["sha256"]
+    except (KeyError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if same else "the hash of its tensors differs from the manifest's"
+
+
+def own_name(kind: str) -> str:
+    """A fresh name for something that this process leaves in a store only while it lives."""
+    return f".{kind}-{os.getpid()}-{_HOST}-{secrets.token_hex(8)}"
+
+
+def left_behind(name: str) -> bool:
+    """Whether a draft, lease or mark is that of a dead process of this machine."""
+    _, pid, host, *_ = [*name[1:].split("-"), "", ""]
+    return host == _HOST and pid.isdigit() and not _alive(int(pid))
 
 
 def _remove(entry: Path) -> None:

@@ -29,6 +29,13 @@ WRONG = {
     "label_smoothing": [{"epsilon": 1.0}, {"epsilon": -0.1}],
     "relax_loss": [{"alpha": -1.0}],
     "hamp": [{"entropy": 1.0}, {"regularise": -1.0}],
+    "dp_sgd": [
+        {"epsilon": 0.0},
+        {"epsilon": 101.0},
+        {"noise_multiplier": 0.0},
+        {"epsilon": 1.0, "delta": 1.0},
+        {"epsilon": 1.0, "clip": 0.0},
+    ],
     "selena": [{"submodels": 1, "out": 1}, {"submodels": 5, "out": 5}],
     "top_k": [{"k": 0}],
     "rounding": [{"decimals": 0}],
@@ -89,7 +96,7 @@ def test_frozen_documented_and_cited(name):
     assert re.search(r"\d{4}, https://arxiv\.org/abs/[\d.]+$", defense.paper)
     for field in dataclasses.fields(kind):
         assert f"    {field.name}: " in text, f"{name}.{field.name} is not documented"
-    assert kind.place in ("recipe", "model", "loss", "training", "outputs")
+    assert kind.place in ("recipe", "model", "loss", "step", "training", "outputs")
     assert any(callable(getattr(kind, method, None)) for method in METHODS)
     assert len({str(one) for one in kind.ladder}) >= 3
     assert pickle.loads(pickle.dumps(defense)) == defense

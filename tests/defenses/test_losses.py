@@ -128,3 +128,8 @@ def test_stopping_early_is_the_beginning_of_the_whole_training():
 
 def test_l2_adds_to_the_penalty_of_the_stage():
     assert L2(0.5).recipe(Hyperparameters(weight_decay=0.25)).weight_decay == 0.75
+
+
+def test_labels_of_hardly_any_entropy_are_those_of_plain_training():
+    assert HAMP(entropy=1e-15).top(10) == pytest.approx(1, abs=1e-11)
+    assert HAMP(entropy=1e-9).top(10) == pytest.approx(1, abs=1e-8)

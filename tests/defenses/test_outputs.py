@@ -111,13 +111,40 @@ def test_what_is_hidden_stays_hidden():
         assert all(torch.equal(one[name], other[name]) for name in SIGNALS)
 
 
+def test_random_bytes_fill_the_whole_range():
+    drawn = random_inputs(torch.tensor([[0], [255]] * 200, dtype=torch.uint8), 0)
+    assert drawn.min() < 10
+    assert drawn.max() > 245
+    assert len(drawn.unique()) > 100
+
+
 class Broken:
     """A defense that gives something else than probabilities."""
 
+    def __init__(self, release):
+        self.change = release
+
     def release(self, probabilities, noise):
-        return probabilities - 1
+        return self.change(probabilities)
 
 
-def test_what_is_no_probability_is_refused():
-    with pytest.raises(TrainingError, match="defense Broken: `release` must give probabilities"):
-        guarded(answer, (Broken(),), 0)(torch.ones(2, 2))
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda p: p - 1, r"got torch.float64 \(2, 3\), with rows of zeros, or numbers that are below 0"),
+        (lambda p: p / 0, "or not finite: correct it"),
+        (lambda p: p * 0, "with rows of zeros"),
+        (lambda p: p[:, 1:], r"torch.float64 \(2, 3\), got torch.float64 \(2, 2\): correct it"),
+        (lambda p: p[:1], r"got torch.float64 \(1, 3\): correct it"),
+        (lambda p: p.float(), r"got torch.float32 \(2, 3\): correct it"),
+        (lambda p: None, "got NoneType: correct it"),
+    ],
+)
+def test_what_is_no_probability_is_refused(change, got):
+    with pytest.raises(TrainingError, match="defense Broken: `release` must give probabilities .*" + got):
+        guarded(answer, (TopK(2), Broken(change)), 0)(torch.ones(2, 2))
+
+
+def test_what_a_defense_raises_is_told_in_one_line():
+    with pytest.raises(TrainingError, match="defense Broken: `release` raised KeyError: 'x' .*: correct it"):
+        guarded(answer, (Broken(lambda p: {}["x"]),), 0)(torch.ones(2, 2))

@@ -6,6 +6,7 @@ import torch
 
 from defenses.twins import CPU, C, data
 from dosimeter.defenses import SELENA
+from dosimeter.errors import TrainingError
 from dosimeter.head_training import train_heads
 from dosimeter.teaching import mean_answer, parts, pupil, taught, teach_heads, trainings
 from dosimeter.training import Hyperparameters
@@ -19,9 +20,43 @@ def test_every_record_is_left_out_of_as_many_submodels(n, k, out):
     assert ((~trains).sum(0) == out).all()
     sizes = trains.sum(1)
     assert sizes.max() - sizes.min() <= (out if n % k else 0)
+    if not sizes.min():
+        with pytest.raises(TrainingError, match=f"every sub-model must train on a record, got one without any of {n}"):
+            parts(SELENA(k, out), n, 3)
+        return
     _, rows = parts(SELENA(k, out), n, 3)
     assert len(rows) == k
     assert all(len(set(own)) == len(own) for own in rows)
+
+
+class Own:
+    """A defense of the user's with two sub-models."""
+
+    parts, cost = 2, 2.0
+
+    def __init__(self, trains):
+        self.trains = trains
+
+    def divide(self, n, rng):
+        return self.trains
+
+
+@pytest.mark.parametrize(
+    ("trains", "line"),
+    [
+        (
+            np.ones((2, 4), bool),
+            "left out of a sub-model, which labels it, got 4 of 4 that are in all: correct `divide`",
+        ),
+        (np.array([[True] * 4, [False] * 4]), "must train on a record, got one without any of 4: use fewer sub-models"),
+        (np.ones((3, 4), bool), r"`divide` must give bool \(2, 4\), got bool \(3, 4\): correct it"),
+        (np.ones((2, 4)), r"got float64 \(2, 4\): correct it"),
+        (None, "got NoneType: correct it"),
+    ],
+)
+def test_divisions_that_label_nobody_are_refused(trains, line):
+    with pytest.raises(TrainingError, match=f"defense Own: .*{line}"):
+        parts(Own(trains), 4, 0)
 
 
 def test_exclusions_are_drawn_anew_for_each_model():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dosimeter.defenses.dp_sgd import DPSGD
 from dosimeter.defenses.dropout import Dropout
 from dosimeter.defenses.early_stopping import EarlyStopping
 from dosimeter.defenses.hamp import HAMP
@@ -14,7 +15,7 @@ from dosimeter.defenses.selena import SELENA
 from dosimeter.defenses.top_k import TopK
 
 __all__ = [
-    "DEFENSES", "HAMP", "L2", "SELENA", "Dropout", "EarlyStopping", "LabelSmoothing", "Masking", "RelaxLoss",
+    "DEFENSES", "DPSGD", "HAMP", "L2", "SELENA", "Dropout", "EarlyStopping", "LabelSmoothing", "Masking", "RelaxLoss",
     "Rounding", "TopK",
 ]  # fmt: skip
 
@@ -25,9 +26,10 @@ DEFENSES = {
     "label_smoothing": LabelSmoothing,
     "relax_loss": RelaxLoss,
     "hamp": HAMP,
+    "dp_sgd": DPSGD,
     "selena": SELENA,
     "top_k": TopK,
     "rounding": Rounding,
     "masking": Masking,
 }
-"""Defenses by the place where they act: recipe, model, loss, whole training, outputs."""
+"""Defenses by the place where they act: recipe, model, loss, step, whole training, outputs."""

@@ -29,8 +29,8 @@ class HAMP:
 
     Stronger: a larger γ, then a larger β.
     Deviations: one random input per query is drawn beforehand by seed, so that a repeated query gets the same answer;
-    random inputs are uniform between the least and the largest value of each number that the trained part reads (of
-    a frozen backbone's features, where only a head is trained).
+    random inputs are uniform between the least and the largest value, over the records that are asked together, of
+    each number that the trained part reads (of a frozen backbone's features, where only a head is trained).
     Cost: that of one training; one more query of the model per answer.
 
     Attributes:
@@ -63,7 +63,8 @@ class HAMP:
             rest = (1 - q) / (classes - 1)
             return -q * math.log(q) - (classes - 1) * rest * math.log(rest) - self.entropy * math.log(classes)
 
-        return float(brentq(missing, 1 / classes, 1 - 1e-12, xtol=1e-15))
+        sure = 1 - 1e-12
+        return sure if missing(sure) >= 0 else float(brentq(missing, 1 / classes, sure, xtol=1e-15))
 
     def loss(
         self, logits: Float[Tensor, "*m b c"], labels: Int[Tensor, "*m b"], epoch: int

@@ -80,7 +80,7 @@ def lira_loop(one):
 def rmia_against_matrix():
     """20,000 records, 10,000 population records, 4 shadows: whole attacks, signals included."""
     one = game(20_000, 10_000, 4, "logit_confidence_t2")
-    fast, seconds = timed(lambda: RMIA().run(one, RNG).values[0], 7)
+    fast, seconds = timed(lambda: RMIA(gamma=2.0).run(one, RNG).values[0], 7)
     slow, matrix_seconds = timed(lambda: rmia_matrix(one, 2.0), 2)
     differing = int(np.abs(np.rint((fast - slow) * 10_000)).sum())
     figures = {

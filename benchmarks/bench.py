@@ -14,11 +14,18 @@ from pathlib import Path
 
 import attacks
 import convnets
+import growth
 import heads
 import scores
 from machine import hardware
 
-BENCHMARKS = {"attacks": attacks.cases, "heads": heads.cases, "convnets": convnets.cases, "scores": scores.cases}
+BENCHMARKS = {
+    "attacks": attacks.cases,
+    "growth": growth.cases,
+    "heads": heads.cases,
+    "convnets": convnets.cases,
+    "scores": scores.cases,
+}
 
 
 def main():

@@ -48,6 +48,8 @@ TIMED = {"privacyguard": "lira online", "opake": "loss", "auditml": "loss"}
 SHADOWS = (16, 64)
 TIMED_TARGETS, TIMED_CANDIDATES = 2, 800
 LONGEST = 3600
+MOST_SHADOWS = {"auditml": 16}
+"""Of a tool that takes more than an hour for more."""
 
 
 def run(python, runner, *arguments):
@@ -104,7 +106,12 @@ def power(pythons, fleets, folder):
         if "failed" in told:
             sys.exit(f"own on {name}: {told['failed']}")
         own = {attack: measured(values, member) for attack, values in np.load(folder / "own.npz").items()}
+        shadows = len(file["member"]) - 2
         for peer, python in pythons.items():
+            if shadows > MOST_SHADOWS.get(peer, shadows):
+                reason = f"takes more than an hour with {shadows} shadows"
+                failures.append({"fleet": name, "peer": peer, "reason": reason})
+                continue
             theirs = run(python, peer, "scores", path, folder / f"{peer}.npz")
             if "failed" in theirs:
                 failures.append({"fleet": name, "peer": peer, "reason": theirs["failed"]})

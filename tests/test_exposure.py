@@ -11,7 +11,7 @@ from audits import BASE, attacks, gaussian, material, table
 from dosimeter import exposure, pipeline
 from dosimeter.config import parse
 from dosimeter.design import membership_matrix
-from dosimeter.engagement import engage
+from dosimeter.engagement import Knowledge, engage
 from dosimeter.errors import ConfigError
 from dosimeter.games import Needs, Truth
 from dosimeter.halves import half_games, players, playing_rows, second_half
@@ -70,6 +70,39 @@ def test_a_half_is_attacked_without_shadows_of_the_other_half(targets):
 def test_no_half_games_without_enough_shadows():
     design, observations = gaussian(2, leakage=0.0)
     assert not list(half_games(design, observations.signals, Needs(LIRA[0].attack.needs.access, in_shadows=9)))
+
+
+@pytest.mark.parametrize("extra", ["inputs", "retrain", "informed"])
+def test_attacks_that_read_records_or_train_are_made_on_halves_too(extra):
+    design, observations = gaussian(2, leakage=0.0)
+    needs = Needs(LIRA[0].attack.needs.access, in_shadows=2, out_shadows=2, **{extra: True})
+    plain = Needs(needs.access, in_shadows=2, out_shadows=2)
+    found, wanted = (list(half_games(design, observations.signals, one)) for one in (needs, plain))
+    assert len(found) == len(wanted) > 0
+    (row,) = parse(table() | {"attack": [{"name": "quantile", "mode": "inputs"}]}, base=BASE).attacks
+    observations.signals["hinge"] = observations.signals["logit_confidence"]
+    columns = np.random.default_rng(0).normal(size=(500, 3))
+    null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
+    apart = engage(row, design, observations, null_member=null, seed=0, knowledge=Knowledge(inputs=columns)).apart
+    assert apart.shape == (len(playing_rows(design)), 400)
+
+
+def test_a_list_of_an_attack_that_trains_is_at_chance_where_nothing_leaks():
+    design, observations = gaussian(5, leakage=0.0, targets=8, shadows=16)
+    level = observations.signals["logit_confidence"].mean(0)[:, :400]
+
+    def retrain(member, seed):
+        noise = np.random.default_rng(seed).normal(0, 1, (len(member), 1, 400))
+        return {"logit_confidence": level + noise, "logit_confidence_t2": (level + noise) / 2}
+
+    (row,) = parse(table() | {"attack": [{"name": "cascading", "references": 8}]}, base=BASE).attacks
+    null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
+    found = engage(row, design, observations, null_member=null, seed=0, knowledge=Knowledge(retrain=retrain))
+    made = replace(material(design, observations, rows=LIRA), apart={"lira online": found.apart})
+    told = exposure.row(made, "lira online", [])["records"]
+    assert told["ranking"] == "apart"
+    assert all(listed["low"] <= listed["unused_high"] for listed in told["top"])
+    assert told["shown"] == 0
 
 
 def test_what_a_leaking_audit_tells():
@@ -150,6 +183,38 @@ def test_a_group_that_may_be_named_when_unused_counts_as_nothing_shown():
     found = exposure.row(audit(), "lira online", [row("a", 0.3, 0.4), row("b", 0.2, 0.05)])["groups"]
     assert found["n"] == 2
     assert found["highest"] == {"value": pytest.approx(0.3), "low": 0.2, "high": 0.5, "unused": 0.01}
+
+
+def test_nothing_is_excluded_of_a_group_that_is_too_small_for_a_rate():
+    made = audit(4.0)
+    made = replace(made, summary={**made.summary, "leading_fpr": 0.1})
+    groups = np.where(np.arange(400) < 4, "tiny", np.where(np.arange(400) % 2, "a", "b"))
+    told = result(replace(made, groups=groups))["exposure"]
+    assert told["groups"]["n"] == 3
+    assert told["groups"]["highest"]["high"] == 1.0
+    assert 0 < told["groups"]["highest"]["low"] < 1
+    assert "of any group: shown at least" in told["first"]
+    large = result(replace(made, groups=np.where(np.arange(400) % 2, "a", "b")))["exposure"]
+    assert large["groups"]["n"] == 2
+    assert large["groups"]["highest"]["high"] < 1.0
+
+
+def test_the_sentence_claims_no_more_than_the_intervals():
+    part = {"n": 40, "highest": {"low": 0.3979, "high": 0.8021}}
+    rare = {"n": 360, "highest": {"low": 0.0042, "high": 0.0089}}
+    content = {"persons": part, "records": rare, "groups": None, "models": 32}
+    told = exposure._sentence(content, "photo")
+    assert "of any person: shown at least 39%, not excluded up to 81% (simultaneous over 40)" in told
+    assert "of any photo: shown at least 0.42%, not excluded up to 0.89% (simultaneous over 360)" in told
+    assert "of a person the mean share of their records" in told
+    assert "of a person" not in exposure._sentence({**content, "persons": None}, "photo")
+
+
+def test_without_an_attack_that_is_the_reason():
+    told = exposure.row(audit(), None, [])
+    assert (told["status"], told["reason"]) == ("not_measurable", "no attack could be run")
+    few = audit(n=20)  # ten non-members under each target, 20 distinct ones
+    assert exposure.row(few, "lira online", [])["reason"] == "no false positive rate can be certified"
 
 
 @pytest.mark.parametrize("sizes", [[9] * 40, [1] * 7 + [3, 2, 6], [5, 5], list(range(1, 24)), [30, *[1] * 40]])

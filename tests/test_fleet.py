@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dosimeter.design import membership_matrix, split_records
 from dosimeter.errors import ConfigError
 from dosimeter.fleet import apply_view
+from dosimeter.person_halves import halvable
 
 
 @given(half=st.integers(1, 40), pairs=st.integers(1, 12), seed=st.integers(0, 99))
@@ -58,6 +59,46 @@ def test_stratified_population_takes_equally_from_each_class():
 def test_an_odd_pool_gives_one_record_to_the_population():
     split = split_records(np.zeros(11, int), population=2, candidates=None, stratify=False, seed=0)
     assert (len(split.pool), len(split.population)) == (8, 3)
+
+
+@pytest.mark.parametrize("population", [0, 1, 30])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_person_stands_in_the_population_and_in_the_pool(population, seed):
+    person = np.repeat(np.arange(40), np.random.default_rng(seed).integers(1, 7, 40))
+    order = np.random.default_rng(seed).permutation(person)
+    labels = np.zeros(len(order), int)
+    split = split_records(labels, population=population, candidates=None, stratify=False, seed=seed, person=order)
+    assert sorted([*split.pool, *split.population]) == list(range(len(order)))
+    assert not set(order[split.pool]) & set(order[split.population])
+    assert len(split.pool) % 2 == 0
+    assert population <= len(split.population) <= population + 10
+
+
+def test_one_more_person_stands_outside_where_only_so_the_others_fill_two_halves():
+    person = np.append(np.repeat(np.arange(20), 3), [20, 20])
+    split = split_records(np.zeros(62, int), population=0, candidates=None, stratify=False, seed=0, person=person)
+    assert split.population.tolist() == [60, 61]
+    pool = np.unique(person[split.pool], return_inverse=True)[1]
+    assert membership_matrix(60, 4, 0, person=pool).sum(1).tolist() == [30] * 4
+
+
+def test_persons_that_fill_no_halves_are_refused():
+    person = np.repeat(np.arange(3), [40, 5, 3])
+    with pytest.raises(ConfigError, match=r"got 3 persons with up to 40 of 48 records: use unit = 'record'"):
+        split_records(np.zeros(48, int), population=0, candidates=None, stratify=False, seed=0, person=person)
+
+
+def test_halvable_agrees_with_all_subsets():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        size = rng.choice([1, 2, 3, 5, 9], rng.integers(1, 8))
+        sums = {0}
+        for one in size.tolist():
+            sums |= {total + one for total in sums}
+        found.append(halvable(size))
+        assert found[-1] == (size.sum() / 2 in sums)
+    assert {True, False} == set(found)
 
 
 @pytest.mark.parametrize(

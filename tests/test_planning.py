@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from audits import BASE, audit, table
+from test_frozen import recipe
 
-from dosimeter import pipeline
+from dosimeter import _durations, pipeline
 from dosimeter._terminal import plan_lines
 from dosimeter.config import parse
 from dosimeter.preparation import prepare
@@ -87,3 +89,68 @@ def test_too_little_space_is_noted(tmp_path, monkeypatch):
     monkeypatch.setattr("dosimeter.planning.shutil.disk_usage", lambda _: type("U", (), {"free": 10})())
     found = pipeline.plan(audit(), store=tmp_path)
     assert any("free space or choose --store" in note for note in found.notes)
+
+
+@pytest.fixture
+def by_the_book(monkeypatch):
+    """A machine that takes 1 ms for a record and an epoch of a pack, 1 ns for a multiplication, and else nothing."""
+    monkeypatch.setattr(_durations, "_pace", lambda *_: 1e-3)
+    monkeypatch.setattr(_durations, "_products_per_second", lambda _: 1e9)
+    monkeypatch.setattr(_durations, "_probe_query", lambda *_: 0.0)
+    monkeypatch.setattr(_durations, "_attack_seconds", lambda _: 0.0)
+    real = _durations.probe_prefix
+    monkeypatch.setattr("dosimeter.planning.probe_prefix", lambda one: (p := real(one)) and replace(p, seconds=0.0))
+
+
+def seconds_of(tmp_path, *attacks, options=None, **stage):
+    """The estimate of ten heads, each on half of a pool of 340, with these attacks."""
+    raw = recipe(*attacks, **stage)
+    raw["threat"] |= {"population": 60, "access": "weights"}
+    raw["attack"][-1] |= options or {}
+    return pipeline.plan(parse(raw, base=BASE), store=tmp_path, workers=1).seconds
+
+
+def test_shadows_that_an_attack_trains_anew_are_in_the_estimate(tmp_path, by_the_book):
+    without = seconds_of(tmp_path, "loss")
+    options = {"rounds": 2, "references": 8}
+    # 4 targets, 4 null targets, 6 models that rehearse in each of 2 folds, and 4 + 6 once more for lists
+    games = 4 + 4 + 2 * 6 + 10
+    each = 170 * 3 * 1e-3 / 10  # half of a pool of 340, 3 epochs, ten heads in a pack
+    assert seconds_of(tmp_path, "loss", "cascading", options=options) - without == pytest.approx(16 * games * each)
+    refused = seconds_of(tmp_path, "loss", "cascading", options=options, transfer="full")
+    assert refused == pytest.approx(seconds_of(tmp_path, "loss", transfer="full"))
+
+
+def test_students_and_hessians_are_in_the_estimate(tmp_path, by_the_book):
+    without = seconds_of(tmp_path, "loss")
+    assert seconds_of(tmp_path, "trajectory") - without == pytest.approx(10 * 60 * 1e-3)  # epochs, population
+    prepared = prepare(parse(recipe("iha"), base=BASE), store=tmp_path)
+    width = _durations.probe_prefix(prepared).one.numel()
+    each = _durations.hessian_seconds(400, 340, width=width, classes=10)
+    assert seconds_of(tmp_path, "iha") - without == pytest.approx(10 * each)
+
+
+@pytest.mark.parametrize(("width", "classes"), [(20, 3), (600, 40)])
+def test_the_work_of_a_hessian(width, classes, by_the_book):
+    side = min(width + 1, 400)
+    unknowns = classes * side
+    found = _durations.hessian_seconds(400, 300, width=width, classes=classes)
+    if width == 20:  # one matrix: its products, its factor, and two triangles for each record
+        expected = 300 * unknowns**2 + unknowns**3 / 6 + 400 * unknowns**2 + 300 * classes * side**2
+    else:
+        step = 400 * (2 * 300 * unknowns + classes * side**2)
+        expected = _durations.GRADIENT_STEPS * step + 300 * classes * side**2
+    assert found == pytest.approx(expected / 1e9)
+
+
+def test_training_by_a_plug_in_is_said_not_to_be_in_the_estimate(tmp_path, monkeypatch):
+    monkeypatch.setattr(_durations, "Cascading", type("Other", (), {}))
+    found = pipeline.plan(parse(recipe("loss", "cascading"), base=BASE), store=tmp_path)
+    assert "time: the estimate leaves out the shadows that cascading trains" in found.notes
+
+
+def test_needs_are_told_in_words(tmp_path):
+    found = pipeline.plan(parse(recipe("influence", "cascading", "proxy"), base=BASE), store=tmp_path).attacks
+    told = {one.id: one.needs for one in found}
+    assert "features of a frozen backbone" in told["influence"]
+    assert "shadows trained anew" in told["cascading"]

@@ -191,7 +191,10 @@ WRONG = [
     ("[[limits]]", "limits: unknown key, did you mean 'limit'?"),
     ("[[limit]]\nmetric = 'auc'\nmaxx = 0.5", "limit[0].maxx: unknown key, did you mean 'max'?"),
     ("[[limit]]\nmax = 0.5", "limit[0].metric: is required and missing"),
-    ("[[limit]]\nmetric = 'acu'\nmax = 0.5", "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'accuracy'"),
+    ("[[limit]]\nmetric = 'acu'\nmax = 0.5", "limit[0].metric: must be one of 'tpr', 'auc', 'precision', "),
+    ("[[limit]]\nmetric = 'exposure'\nmax = 0.5\nattack = 'lira'", "limit[0].attack: is only for tpr and auc"),
+    ("[[limit]]\nmetric = 'exposure'\nmax = 0.5\ngroup = 'x'", "limit[0].group: is only for tpr and auc"),
+    ("[[limit]]\nmetric = 'auc'\nmax = 0.5\nunit = 'person'", "limit[0].unit: is only for exposure, got auc: remove"),
     ("[[limit]]\nmetric = 'auc'", "limit[0]: must have max, min or both, got neither: write max = 0.05"),
     (
         "[[limit]]\nmetric = 'auc'\nmax = 5",
@@ -273,6 +276,69 @@ def test_a_limit_on_what_was_not_measured_names_what_was(limit, message):
     with pytest.raises(ConfigError) as caught:
         check(SHOWN, policy(limit, limit))
     assert len(caught.value.problems) == 2
+
+
+def exposed(result=SHOWN, **parts):
+    """A result that tells exposure, as `exposure.row` does; parts are its kinds of units."""
+    units = {"records": unit(0.9, 0.4, 0.97, n=360), "persons": unit(0.7, 0.3, 0.8, n=40), "groups": None, **parts}
+    found = {"status": "ok", "reason": "", "attack": "lira-online", "fpr": 0.01, "level": 0.95, "unit": "record"}
+    data = {**result["data"], "persons": 40, "groups": 2}
+    return {**result, "data": data, "exposure": {**found, "models": 32, "first": "", **units}}
+
+
+def unit(value, low, high, *, n):
+    return {"n": n, "highest": {"value": value, "low": low, "high": high, "unused": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [
+        ({"unit": "person", "max": 0.8}, "met"),
+        ({"unit": "person", "max": 0.5}, "undecided"),
+        ({"unit": "person", "max": 0.2}, "exceeded"),
+        ({"unit": "record", "max": 0.98}, "met"),
+        ({"unit": "record", "max": 0.39}, "exceeded"),
+        ({"unit": "group", "max": 0.99}, "undecided"),
+    ],
+)
+def test_the_highest_exposure_is_held_against_its_simultaneous_interval(limit, status):
+    outcome = one({"metric": "exposure", **limit}, exposed())
+    assert outcome.status == status
+    assert outcome.row.key.attack == "headline"
+    assert outcome.row.who == f"lira-online (headline) on the most exposed {limit['unit']}"
+    assert ("more than 32 trainings" in outcome.message) == (status == "undecided" and limit["unit"] != "group")
+    assert f"highest exposure of any {limit['unit']}" in outcome.line
+
+
+def test_every_kind_of_unit_that_the_data_name_is_held_against_a_limit_without_one():
+    found = check(exposed(), policy({"metric": "exposure", "max": 0.5})).outcomes
+    assert [(outcome.row.key.unit, outcome.status) for outcome in found] == [
+        ("record", "undecided"), ("person", "undecided"), ("group", "undecided"),
+    ]  # fmt: skip
+    assert "none of the groups has a rate of its own" in found[-1].message
+
+
+def test_exposure_that_was_not_measured_cannot_pass():
+    with pytest.raises(ConfigError, match=r"limit\[0\].metric: must match what was measured for exposure"):
+        check(SHOWN, policy({"metric": "exposure", "max": 0.5}))  # of an earlier release
+    single = exposed(records=None, persons=None)
+    single["exposure"] |= {"status": "not_measurable", "reason": "one training says nothing", "models": 0}
+    found = check(single, policy({"metric": "exposure", "max": 0.5}))
+    assert {outcome.status for outcome in found.outcomes} == {"undecided"}
+    assert not found.passed
+    assert "one training says nothing" in found.outcomes[0].message
+    assert "distinct non-members" not in found.outcomes[0].message
+    nameless = exposed(persons=None)
+    nameless["data"] |= {"persons": None}
+    with pytest.raises(ConfigError, match=r"limit\[0\].unit: must match .* got 'person'"):
+        check(nameless, policy({"metric": "exposure", "unit": "person", "max": 0.5}))
+
+
+def test_a_rise_of_exposure_that_is_shown_fails_against_the_accepted_result():
+    limit = policy({"metric": "exposure", "unit": "person", "max": 0.99})
+    before = exposed(persons=unit(0.1, 0.0, 0.2, n=40))
+    assert [outcome.status for outcome in check(exposed(), limit, before).outcomes] == ["met", "exceeded"]
+    assert check(before, limit, exposed()).passed
 
 
 def test_ratchet_tells_shown_from_not_shown():

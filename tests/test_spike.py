@@ -101,7 +101,7 @@ def test_every_model_trains_on_half_of_each_grade_and_on_equally_many_rows():
 
 
 def test_a_small_population_is_refused_in_one_line():
-    with pytest.raises(ConfigError, match=r"spike: its canaries are made of 80 records .* got threat.population = 30"):
+    with pytest.raises(ConfigError, match=r"spike: its canaries are made of 80 records .* got 30 of them"):
         planted(Spike())
 
 

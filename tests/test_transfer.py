@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from dosimeter.adapters import LoRA
 from dosimeter.errors import TrainingError
 from dosimeter.models import convnet, mlp
 from dosimeter.transfer import divide, with_new_head
@@ -15,6 +16,7 @@ ROWS = [
     ("full", 1, 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3),
     ("last-k", 2, 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3),
     ("last-k", 1, 8 * 8 + 8 + 8 * 3 + 3),
+    ("lora", 1, 5 * (4 + 8) + 5 * (8 + 8) + 8 * 3 + 3),
     ("head", 1, 8 * 3 + 3),
 ]
 
@@ -24,9 +26,9 @@ def test_trainable_parameters(method, last_k, trained):
     model = mlp((4,), 3, width=8, depth=2).eval()
     x = torch.rand(5, 4)
     before = model(x)
-    parts = divide(model, method, last_k)
+    parts = divide(model, method, last_k, lora=LoRA(rank=5))
     assert sum(p.numel() for p in parts.trained.parameters() if p.requires_grad) == trained
-    assert (parts.frozen is None) == (method in ("scratch", "full"))
+    assert (parts.frozen is None) == (method in ("scratch", "lora", "full"))
     inner = x if parts.frozen is None else parts.frozen(x)
     torch.testing.assert_close(parts.trained(inner), before)
     if parts.frozen is not None:

@@ -14,7 +14,16 @@ from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import Randomisation, RatePair
 from dosimeter.report.adversary import facts
 from dosimeter.results import result
-from dosimeter.validity_runs import between_targets, learned, many_attacks, pooling, settings_chosen, threshold_reached
+from dosimeter.validity import control_gate, null_gate
+from dosimeter.validity_runs import (
+    between_targets,
+    learned,
+    many_attacks,
+    pooling,
+    settings_chosen,
+    threshold_reached,
+    worst_case,
+)
 
 LOSS = tuple(row for row in attacks() if row.id == "loss")
 LIRA = tuple(row for row in attacks() if row.id == "lira online")
@@ -169,3 +178,20 @@ def test_the_report_says_what_kind_of_audit_it_is(found, door, targets, kind):
     """P12 by construction."""
     other = {**found, "door": door, "threat": {**found["threat"], "targets": targets}}
     assert kind in dict(facts(other))["Kind of audit"]
+
+
+@pytest.mark.parametrize(("ends", "status"), [((0.0, 0.0), "fail"), ((1.0, 1.0), "fail"), ((0.4, 0.6), "pass")])
+def test_a_control_that_is_never_right_is_as_far_from_chance_as_one_that_always_is(ends, status):
+    value = sum(ends) / 2
+    assert control_gate({"mine": Estimate(value, *ends, 0.95, "", 100, 100, 1)}).status == status
+
+
+def test_a_null_audit_of_no_attack_passes_nothing():
+    assert null_gate([]).status == "warn"
+
+
+@pytest.mark.parametrize(("natural", "told"), [(0.64, ": 1.4 times"), (0.05, ": 18 times"), (0.0, ": and the average")])
+def test_the_worst_case_is_told_with_a_digit_where_it_matters(natural, told):
+    row = {"status": "ok", "kind": "noise", "copies": 1, "tpr": 0.9, "low": 0.8, "high": 1.0, "auc": 0.9}
+    average = Estimate(natural, 0.0, natural + 0.05, 0.975, "", 100, 100, 1)
+    assert told in worst_case([row], np.array([0.5, 0.9]), average).message

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,11 +244,11 @@ BAD = [
     ({"defense": [{"name": "json:dumps"}]}, "defense[0].name: must name a frozen dataclass with a method `recipe`"),
     (
         {"stage": [PRETRAIN, {**FINETUNE, "defenses": [{"name": "hamp"}, {"name": "selena"}]}], "defense": []},
-        "stage[1].defenses: one of them can decide the loss or the labels, got hamp and selena: keep one",
+        "stage[1].defenses: one of them decides the loss, the step or the labels, got hamp and selena: keep one",
     ),
     (
         {"stage": [PRETRAIN, {**FINETUNE, "defenses": [{"name": "hamp"}]}], "defense": [{"name": "relax_loss"}]},
-        "defense[0]: one of them can decide the loss or the labels, got hamp and relax_loss: keep one",
+        "defense[0]: one of them decides the loss, the step or the labels, got hamp and relax_loss: keep one",
     ),
     (
         {"stage": [PRETRAIN, {**FINETUNE, "fit": "mine:fit"}], "defense": [{"name": "dropout"}, {"name": "top_k"}]},
@@ -313,6 +314,60 @@ def test_a_defense_of_the_users_is_configured_like_ours_and_its_source_is_hashed
     assert first.jobs.packs[0].key != second.jobs.packs[0].key
     pipeline.run(parse(given, base=tmp_path), tmp_path / "run", workers=1)
     assert result(tmp_path / "run")["variants"][0]["status"] == "ok"
+
+
+RECIPE = '''
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Mine:
+    """A recipe of the user's."""
+
+    paper: ClassVar[str] = ""
+    place: ClassVar[str] = "recipe"
+    ladder: ClassVar[tuple] = ()
+
+    def recipe(self, hp):
+        """Another one."""
+        return BODY
+'''
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("hp.nothing", "raised AttributeError: 'Hyperparameters' object has no attribute 'nothing'"),
+        ("None", "must give Hyperparameters, got NoneType: return replace(hp, ...)"),
+        ("replace(hp, epochs=0)", "gave a recipe that cannot be trained, epochs must be in [1, "),
+        ("replace(hp, lr=-1.0)", "gave a recipe that cannot be trained, lr must be in (0, "),
+    ],
+)
+def test_a_recipe_of_the_users_is_checked_before_training(body, line, tmp_path):
+    name = "own_recipe_" + re.sub(r"\W", "", body)
+    (tmp_path / f"{name}.py").write_text(RECIPE.replace("BODY", body))
+    prepared = prepare(parse(settings(defense=[{"name": f"{name}:Mine"}]), base=tmp_path), store=tmp_path / "store")
+    with pytest.raises(ConfigError) as caught:
+        _ = prepared.variants
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"defense 'Mine': `recipe` {line}"), problem
+
+
+def test_changes_of_accuracy_are_those_of_whole_persons_where_persons_are_members():
+    """Persons of four records that are right or wrong together; the test records are nobody's."""
+    rng, person = np.random.default_rng(0), np.repeat(np.arange(50), 4)
+    whole = rng.random((2, 4, 50)) < 0.7
+    correct = [np.concatenate([one[:, person], one[:, :30]], axis=1) for one in whole]
+    member = (rng.random((4, 50)) < 0.5)[:, person]
+    truth = SimpleNamespace(is_member=member, record=person)
+    after, before = (SimpleNamespace(correct=one, truth=truth, test_correct=None) for one in correct)
+    found = variants._changes(after, before)
+    for split, counted in (("train", member), ("nonmember", ~member)):
+        wanted = accuracy_difference(correct[0][:, :200], correct[1][:, :200], counted, record=person)
+        assert (found[split]["change_low"], found[split]["change_high"]) == (wanted.low, wanted.high)
+    wanted = accuracy_difference(*(one[:, 200:] for one in correct), np.ones((4, 30), bool), record=np.arange(30))
+    assert (found["test"]["change_low"], found["test"]["change_high"]) == (wanted.low, wanted.high)
 
 
 def test_a_network_under_every_kind_of_training_defense(tmp_path):

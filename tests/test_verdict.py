@@ -39,7 +39,7 @@ def test_what_was_shown_is_said_in_counts_with_the_wrong_accusations(headline):
         "Of 180 photos used, our strongest attacker, who holds all 360 candidate photos, their labels and the training "
         "recipe, named about 76; he also wrongly named about 2 of the 180 unused ones.",
         "If 1 in 100 of his candidates had been used, about 7 of 10 accusations would be wrong.",
-        "Shown: at least 67 of 180; not excluded: up to 86 of 180 (97.5% interval). Counts are averages over 16 models "
+        "Shown: at least 66 of 180; not excluded: up to 86 of 180 (97.5% interval). Counts are averages over 16 models "
         "that took turns as the target.",
     ]
 
@@ -57,6 +57,13 @@ def test_a_leak_that_shows_only_in_the_ranking_is_told_so(headline):
     assert "accusations would be wrong" not in " ".join(told)
 
 
+def test_no_wrong_accusation_seen_is_not_said_to_be_none(headline):
+    told = verdict.shown(dataclasses.replace(headline, rare=estimate(1.0, 0.2, 1.0)))
+    assert "fewer than 1 of 10 accusations would be wrong" in told[1]
+    told = verdict.shown(dataclasses.replace(headline, rare=estimate(0.05, 0.01, 0.1)))
+    assert "nearly all accusations would be wrong" in told[1]
+
+
 def test_almost_only_wrong_accusations_are_said_to_be_nearly_all(headline):
     told = verdict.shown(dataclasses.replace(headline, rare=estimate(0.03, 0.01, 0.1)))
     assert "nearly all accusations would be wrong" in told[1]
@@ -67,7 +74,7 @@ def test_what_was_not_shown_comes_with_what_could_have_been_seen(headline):
     told = " ".join(verdict.not_shown(dataclasses.replace(headline, pair=pair)))
     assert told.startswith("No leak was shown: of 180 photos used")
     assert "126 shadow models, 16 target models and 360 candidates" in told
-    assert "up to 5 of 180" in told
+    assert "up to 6 of 180" in told  # 5.4: "up to 5" would exclude what the interval does not
     assert "not proof" in told
 
 

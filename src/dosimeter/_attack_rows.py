@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from dosimeter._plugin_rows import Kind, build, check, label
-from dosimeter._resolve import one_line
-from dosimeter.attacks import ATTACKS, DEFAULT
+from dosimeter._resolve import one_line, quoted
+from dosimeter.attacks import ATTACKS, DEFAULT, DEFAULT_TRANSFERRED
 from dosimeter.errors import ConfigError
 from dosimeter.games import Attack, MembershipGame, Needs, Scores
 
@@ -44,8 +44,14 @@ class AttackRow:
         return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
 
 
-def default_attacks() -> list[dict[str, Any]]:
-    """The rows that stand for an audit file without `[[attack]]`: those of `DEFAULT`, in every mode."""
+def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
+    """The rows that stand for an audit file without `[[attack]]`: those of `DEFAULT`, in every mode.
+
+    Args:
+        transferred: whether stages follow the one at risk, for which there is another list.
+    """
+    if transferred:
+        return [{"name": name} for name in DEFAULT_TRANSFERRED]
     rows: list[dict[str, Any]] = []
     for name in DEFAULT:
         modes = next((field for field in dataclasses.fields(ATTACKS[name]) if field.name == "mode"), None)
@@ -53,14 +59,14 @@ def default_attacks() -> list[dict[str, Any]]:
     return rows
 
 
-def attack_rows(raw: Any, base: Path) -> tuple[tuple[AttackRow, ...], list[str]]:
-    """Build the attacks of all rows and list what is wrong."""
+def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tuple[AttackRow, ...], list[str]]:
+    """Build the attacks of all rows and list what is wrong; `transferred` as in `default_attacks`."""
     rows = raw if isinstance(raw, tuple) else ()
     if len(rows) > 1000:
         return (), []
     built: list[AttackRow] = []
     problems: list[str] = []
-    for index, row in enumerate(rows or default_attacks()):
+    for index, row in enumerate(rows or default_attacks(transferred=transferred)):
         if not isinstance(row, Mapping):
             continue  # the file's own validation tells
         try:
@@ -76,6 +82,8 @@ def named_attacks(attacks: Sequence[object], base: Path) -> tuple[AttackRow, ...
     Raises:
         ConfigError: every problem, one line each.
     """
+    if isinstance(attacks, str | Mapping) or not isinstance(attacks, Iterable):
+        raise ConfigError(f"attacks: must be a list, got {quoted(attacks)}: write [{quoted(attacks)}]")
     tables = [{"name": one} if isinstance(one, str) else one for one in attacks]
     rows, problems = attack_rows(tuple(tables), base) if tables else ((), ["attack: name at least one, got none"])
     built = list(rows)

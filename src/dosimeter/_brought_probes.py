@@ -14,7 +14,7 @@ from dosimeter.errors import TrainingError
 from dosimeter.games import Access
 from dosimeter.models import as_float
 from dosimeter.observe import probe_code
-from dosimeter.probes import PROBES, Model, Situation, Subject, lacking, probe
+from dosimeter.probes import PROBES, Model, Situation, Subject, evaluating, lacking, probe
 from dosimeter.signals import readable
 from dosimeter.target.adapt import Adapted
 from dosimeter.target.networks import is_exported
@@ -104,15 +104,11 @@ def _gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
 
 def _agrees(module: nn.Module, adapted: Adapted, inputs: Tensor) -> bool:
     """Whether a module, called by itself, answers as it does through its adapter."""
-    modes = {part: part.training for part in module.modules()}
     where = next(module.parameters()).device
     try:
-        with torch.no_grad():
-            own = module.eval()(inputs.to(where))
+        with evaluating(module, where), torch.no_grad():
+            own = module(inputs.to(where).clone())  # which it may change in place
     except Exception:  # it takes its records in another form, which the adapter knows
         return False
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     asked = adapted.query(inputs).double()
     return isinstance(own, Tensor) and own.shape == asked.shape and torch.allclose(own.double().cpu(), asked, atol=1e-4)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dosimeter._limits import Limit, Undecided
-from dosimeter.report.rows import UTILITY, Row, clean, exact, figure
+from dosimeter.report.rows import EXPOSURE, UTILITY, Row, clean, exact, figure
 
 Status = Literal["met", "exceeded", "undecided", "not_applicable", "withdrawn", "refused"]
 FEW_TARGETS = 8
@@ -103,6 +103,8 @@ def _side(row: Row, bound: float, *, upper: bool) -> tuple[Status, str]:
 
 def _what_decides(row: Row, bound: float, *, upper: bool) -> str:
     """How much more data would bring the binding end to the limit, since intervals shrink about as 1 / sqrt(n)."""
+    if row.key.metric == EXPOSURE:  # its value belongs to one unit, its upper end to another
+        return f"more than {row.n_targets:,} trainings (targets, and shadows that rehearse) narrow it"
     value, low, high = row.ends
     room = bound - value if upper else value - bound
     if room <= 0:
@@ -144,7 +146,7 @@ def _what_resolves(row: Row) -> str:
     """How many non-members a false positive rate needs, if they are what is missing."""
     from dosimeter.metrics.membership import nonmembers_needed  # loads SciPy, which takes a second
 
-    if row.key.fpr is None or row.key.family == UTILITY:
+    if row.key.fpr is None or row.key.family == UTILITY or row.key.metric == EXPOSURE:
         return ""
     needed = nonmembers_needed(row.key.fpr)
     if row.n >= needed:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dosimeter._check import in_range
 from dosimeter._plugin_rows import Kind, build
-from dosimeter._resolve import one_line, quoted
+from dosimeter._resolve import describe, one_line, quoted
 from dosimeter._tables import Stage, Threat
 from dosimeter.defenses import DEFENSES
 from dosimeter.errors import ConfigError
 from dosimeter.games import Access
 from dosimeter.training import (
+    BoundsRecords,
     ChangesAnswers,
     ChangesLoss,
     ChangesRecipe,
@@ -25,8 +28,10 @@ from dosimeter.training import (
     settings_of,
 )
 
-METHODS = ("recipe", "hide", "loss", "divide", "release")
+METHODS = ("recipe", "hide", "loss", "bound", "divide", "release")
 """What a defense can do; each has one of them at least."""
+ACTING = ChangesLoss | HidesFeatures | BoundsRecords | Teaches
+"""Defenses that act while training."""
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 """What an id of a variant looks like, since it names a folder."""
 KIND = Kind(
@@ -99,61 +104,93 @@ def defense_problems(
     """Defenses that are right by themselves and impossible together or where they stand, one line each.
 
     Args:
-        stages: the chain; the last is at risk.
+        stages: the chain.
         own: the defenses of each stage.
         variants: the `[[defense]]` rows.
         threat: None if that table is wrong itself.
     """
-    ids, problems = [row.id for row in variants], []
+    ids, problems = [row.id.lower() for row in variants], []  # some file systems take a and A for one folder
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         problems.append(f"defense: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`")
-    last = len(stages) - 1
+    last, names = len(stages) - 1, [stage.name for stage in stages]
+    risky = names.index(threat.at_risk) if threat is not None and threat.at_risk in names else last
     for index, (stage, rows) in enumerate(zip(stages, own, strict=True)):
         place = f"stage[{index}].defenses"
-        problems += [f"{place}: {text}" for text in _together(stage, rows, threat, at_risk=index == last)]
+        problems += [f"{place}: {text}" for text in _together(stage, rows, threat, answers=index in (risky, last))]
     for index, row in enumerate(variants if stages else ()):
-        alone = [f"defense[{index}]: {text}" for text in _together(stages[last], [row], threat, at_risk=True)]
+        alone = [f"defense[{index}]: {text}" for text in _together(stages[risky], [row], threat, answers=True)]
         problems += alone
-        if not alone and not _together(stages[last], own[last], threat, at_risk=True):
-            rows = [*own[last], row]
-            problems += [f"defense[{index}]: {text}" for text in _together(stages[last], rows, threat, at_risk=True)]
+        if not alone and not _together(stages[risky], own[risky], threat, answers=True):
+            rows = [*own[risky], row]
+            problems += [f"defense[{index}]: {text}" for text in _together(stages[risky], rows, threat, answers=True)]
     return problems
 
 
-def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *, at_risk: bool) -> list[str]:
+def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *, answers: bool) -> list[str]:
     """What is wrong with these defenses of one stage, as the tail of their place."""
     problems = []
-    losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | Teaches)]
+    losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | BoundsRecords | Teaches)]
     if len(losses) > 1:
-        problems.append(f"one of them can decide the loss or the labels, got {' and '.join(losses)}: keep one")
+        problems.append(f"one of them decides the loss, the step or the labels, got {' and '.join(losses)}: keep one")
+    bounding = [row.name for row in rows if isinstance(row.defense, BoundsRecords)]
+    if bounding and stage.standardise:
+        problems.append(
+            f"{bounding[0]} bounds what a record does, got standardise = true, which gives away means over records "
+            "without noise: set standardise = false, and choose lr for features as they are"
+        )
+    if bounding and stage.precision == "bfloat16":
+        problems.append(f"{bounding[0]} clips and adds noise in float32, got precision = 'bfloat16': remove it")
     if rows and stage.given:
         problems.append(f"a given stage is not trained, got {rows[0].name}: remove them")
-    training = [
-        row.name for row in rows if isinstance(row.defense, ChangesRecipe | ChangesLoss | HidesFeatures | Teaches)
-    ]
+    training = [row.name for row in rows if isinstance(row.defense, ChangesRecipe | ACTING)]
     if training and stage.fit:
         problems.append(
             f"{training[0]} changes the built-in training, got a stage with `fit`: write it into `fit`, or use "
             "defenses of the outputs"
         )
-    answers = [row.name for row in rows if isinstance(row.defense, ChangesAnswers)]
-    if answers and not at_risk:
-        problems.append(f"{answers[0]} changes answers, which only the stage at risk gives: move it there")
-    if answers and threat is not None and threat.granted.includes & (Access.FEATURES | Access.WEIGHTS):
+    changing = [row.name for row in rows if isinstance(row.defense, ChangesAnswers)]
+    if changing and not answers:
+        text = "changes answers, which only the deployed model gives: move it to the last stage"
+        problems.append(f"{changing[0]} {text}")
+    if changing and threat is not None and threat.granted.includes & (Access.FEATURES | Access.WEIGHTS):
         problems.append(
-            f"{answers[0]} changes answers, but threat.access = {threat.access!r} gives the model itself: grant "
+            f"{changing[0]} changes answers, but threat.access = {threat.access!r} gives the model itself: grant "
             "'probs' or 'logits', or remove it"
         )
     return problems
 
 
 def trained_with(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparameters:
-    """The hyperparameters of a stage with its defenses: changed by some, carrying those that act while training."""
+    """The hyperparameters of a stage with its defenses: changed by some, carrying those that act while training.
+
+    Raises:
+        ConfigError: a defense raised, or gave no recipe that can be trained.
+    """
     for row in rows:
         if isinstance(row.defense, ChangesRecipe):
-            hp = row.defense.recipe(hp)
-    acting = [row.defense for row in rows if isinstance(row.defense, ChangesLoss | HidesFeatures | Teaches)]
+            hp = _changed(row, row.defense, hp)
+    acting = [row.defense for row in rows if isinstance(row.defense, ACTING)]
     return replace(hp, defenses=(*hp.defenses, *acting))
+
+
+def _changed(row: DefenseRow, defense: ChangesRecipe, hp: Hyperparameters) -> Hyperparameters:
+    """What a defense makes of a recipe, checked."""
+    place = f"defense {row.id!r}: `recipe`"
+    try:
+        found = defense.recipe(hp)
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{place} raised {describe(error)}: correct it") from error
+    if not isinstance(found, Hyperparameters):
+        raise ConfigError(f"{place} must give Hyperparameters, got {type(found).__name__}: return replace(hp, ...)")
+    try:
+        for name in ("epochs", "batch_size"):
+            in_range(name, operator.index(getattr(found, name)), 1, 10_000_000)
+        in_range("lr", found.lr, 0, 1e6, open_low=True)
+        in_range("weight_decay", found.weight_decay, 0, 1e6)
+        in_range("share", found.share, 0, 1, open_low=True)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{place} gave a recipe that cannot be trained, {one_line(error)}: correct it") from error
+    return found
 
 
 def answering(rows: Sequence[DefenseRow]) -> tuple[ChangesAnswers, ...]:

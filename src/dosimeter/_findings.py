@@ -68,7 +68,11 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
         tables: of them, those written as `[[key]]`.
     """
     found = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    within = {one["loc"][:-1] for one in items}
+    for item in items:
+        if item["type"] == "too_short" and item["loc"] in within:
+            continue  # entries that are wrong themselves were not counted
         last = str(item["loc"][-1]) if item["loc"] else ""
         unknown = item["type"] == "extra_forbidden"
         if last.startswith("literal[") and isinstance(item["input"], tuple) and not unknown:
@@ -157,7 +161,10 @@ def _remedy(kind: str, value: Any, item: Any, double: bool) -> str:
     if kind in ("dict_type", "model_type") and isinstance(value, list | tuple):
         return "write the table's head once, in single brackets"
     if kind == "literal_error" and isinstance(value, str):
-        allowed = [one.strip("' ") for one in item["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        expected = item["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        if value in expected:
+            return f"write {value} without quotes"
+        allowed = [one.strip("' ") for one in expected]
         return suggest(value, allowed)
     return {"greater_than": "raise it", "greater_than_equal": "raise it", "less_than": "lower it",
             "less_than_equal": "lower it", "string_pattern_mismatch": "rename it",

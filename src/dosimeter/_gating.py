@@ -62,7 +62,7 @@ def find(material: Material, measured: Mapping[str, Measured], headline: str | N
         return Findings(headline, baseline, {}, False)
     if baseline is not None and baseline.shifted:
         return Findings(headline, baseline, {}, baseline.exceeded)
-    p_values = {one: material.p_values(one, lead) for one in measured if one not in material.controls}
+    p_values = {one: material.p_values(one, lead) for one in measured if one not in material.aside}
     own = measured[headline]
     shown = leak_shown(own.auc, own.pairs[lead], p_values[headline])
     unclear = shown and baseline is not None and not baseline.exceeded
@@ -168,7 +168,7 @@ def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
 
 def _on_all_attacks(material: Material, measured: Mapping[str, Measured]) -> list[Gate]:
     """P8 and P16."""
-    real = [attack for attack in measured if attack not in material.controls]
+    real = [attack for attack in measured if attack not in material.aside]
     if not real:
         return []
     lead = material.leading or FPRS[0]

@@ -35,15 +35,12 @@ def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -
     last = len(names) - 1
     if at_risk is not None and at_risk not in names:
         problems.append(f"threat.at_risk: no such stage, got {quoted(at_risk)}, {suggest(at_risk, names)}")
-    elif at_risk is not None and names.index(at_risk) < last:
-        problems.append(
-            f"threat.at_risk: must be the last stage in this version, got {at_risk!r} before {names[-1]!r}: "
-            f"end the chain at the stage at risk"
-        )
+    risky = names.index(at_risk) if at_risk in names else last
+    problems += _transferred(stages, threat, risky)
     for index, stage in enumerate(stages):
         found = [
             *_start(stage, index),
-            *_roles(stage, at_risk=index == last),
+            *_roles(stage, at_risk=index == risky, last=index == last),
             *_training(stage),
             *_references(stage),
             *_model(stage, base),
@@ -60,10 +57,16 @@ def threat_problems(threat: Threat) -> list[str]:
             f"threat.shadows: must be even, since shadows come in complementary pairs, got {threat.shadows}: "
             f"use {threat.shadows + 1}"
         )
-    elif threat.targets > max(threat.shadows - 2, 1):
+    elif threat.targets > max(most := threat.shadows + 2 * threat.fold_pairs - 4, 1):
+        wider = "" if threat.fold_pairs == 1 else f" + {2 * (threat.fold_pairs - 1)}"
         problems.append(
-            f"threat.targets: must be at most shadows - 2 = {threat.shadows - 2}, since two pairs of models beyond the "
+            f"threat.targets: must be at most shadows - 2{wider} = {most}, since two pairs of models beyond the "
             f"targets set the thresholds, got {threat.targets}: lower it or raise shadows"
+        )
+    elif threat.fold_pairs > 1 and 2 * threat.fold_pairs * -(-threat.targets // (2 * threat.fold_pairs)) > most:
+        problems.append(
+            f"threat.targets: whole folds of {2 * threat.fold_pairs} models must leave two pairs that set the "
+            f"thresholds, got {threat.targets} targets of {most + 4} models: lower targets or fold_pairs"
         )
     if threat.views == "auto":
         return problems
@@ -119,6 +122,7 @@ RECIPE_ONLY = {
     "candidates": "remove it, all members and nonmembers are judged",
     "population": "remove it and name records in target.population",
     "stratify": "remove it",
+    "unit": "remove it, membership was not drawn here and each record is judged on its own",
 }
 """Keys of `[threat]` that draw records or name stages, and what to do about them beside a brought model."""
 
@@ -132,7 +136,8 @@ def _start(stage: Stage, index: int) -> list[str]:
         problems.append("model: a given stage needs the model that its weights belong to, got none: name one")
     elif stage.transfer == "scratch" and stage.model is None:
         problems.append(
-            "model: transfer 'scratch' needs a model of its own, got none: name one, or use 'head', 'last-k', 'full'"
+            "model: transfer 'scratch' needs a model of its own, got none: name one, or use 'head', 'last-k', "
+            "'lora' or 'full'"
         )
     if index == 0 and stage.transfer != "scratch":
         problems.append(f"transfer: the first stage has no parent, got {stage.transfer!r}: use 'scratch'")
@@ -151,8 +156,32 @@ def _keys(stage: Stage) -> str:
     return quoted(", ".join(stage.options))
 
 
-def _roles(stage: Stage, *, at_risk: bool) -> list[str]:
-    """What a given stage, a trained one and the one at risk may have."""
+def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -> list[str]:
+    """What a stage after the one at risk cannot be, and what only a threat with such a stage can say."""
+    problems, last = [], len(stages) - 1
+    for index, stage in enumerate(stages):
+        place, later = f"stage[{index}]", index > at_risk
+        if later and (stage.given or stage.transfer == "scratch"):
+            problems.append(
+                f"{place}: stands after the stage at risk, so it must start from it and be trained here, got "
+                f"{'given weights' if stage.given else 'a model from scratch'}: use transfer 'head', 'last-k', "
+                "'lora' or 'full', or end the chain before it"
+            )
+        if "sample" in stage.model_fields_set and not later:
+            problems.append(
+                f"{place}.sample: only a stage after the one at risk draws a share of its records for each model, got "
+                f"{stage.sample}: remove it"
+            )
+    if threat is not None and threat.knows and at_risk == last:
+        problems.append(
+            f"threat.knows: tells what is known of a transfer after the stage at risk, which is the last one, got "
+            f"{list(threat.knows)}: remove it, or set threat.at_risk to an earlier stage"
+        )
+    return problems
+
+
+def _roles(stage: Stage, *, at_risk: bool, last: bool) -> list[str]:
+    """What a given stage, a trained one, the one at risk and the last one may have."""
     problems = []
     if stage.given and (stage.data or stage.fit):
         problems.append("weights: a given stage is not trained, so it takes neither `data` nor `fit`: remove them")
@@ -165,8 +194,8 @@ def _roles(stage: Stage, *, at_risk: bool) -> list[str]:
         problems.append("data: a stage that is trained needs data, got none: name a data set or a file")
     if stage.given and at_risk:
         problems.append(f"weights: stage {stage.name!r} is at risk and must be trained here: give `data` instead")
-    if stage.test is not None and not at_risk:
-        problems.append(f"test: only the stage at risk is tested, got {quoted(stage.test)}: remove it")
+    if stage.test is not None and not last:
+        problems.append(f"test: only the last stage is tested, which is deployed, got {quoted(stage.test)}: remove it")
     if stage.test_rows is not None and stage.test is None:
         problems.append(f"test_rows: choose from `test`, which is absent, got {quoted(stage.test_rows)}: add `test`")
     if stage.rows is not None and stage.data is None:
@@ -179,9 +208,10 @@ def _training(stage: Stage) -> list[str]:
     problems = []
     if stage.augment and stage.transfer in ("head", "last-k"):
         problems.append(
-            f"augment: transfer {stage.transfer!r} computes frozen features once, so pictures cannot be augmented, got "
+            f"augment: transfer {stage.transfer!r} computes frozen features once, so records cannot be augmented, got "
             f"{list(stage.augment)}: remove it or use transfer 'full'"
         )
+    problems += _adapters(stage)
     if "last_k" in stage.model_fields_set and stage.transfer != "last-k":
         problems.append(
             f"last_k: only transfer 'last-k' has it, got {stage.last_k} with {stage.transfer!r}: remove it or set "
@@ -192,6 +222,22 @@ def _training(stage: Stage) -> list[str]:
     if stage.precision == "bfloat16" and stage.transfer == "head" and not stage.fit:
         problems.append("precision: heads are trained in float32, got 'bfloat16': remove it")
     return problems
+
+
+def _adapters(stage: Stage) -> list[str]:
+    """What belongs to adapters alone, and what does not go with them."""
+    problems = []
+    if stage.transfer == "lora" and stage.fit:
+        problems.append(
+            f"fit: transfer 'lora' trains adapters itself, got {quoted(stage.fit)}: remove it, or use transfer 'full' "
+            "and put adapters into the model there"
+        )
+    return problems + [
+        f"{key}: only transfer 'lora' has it, got {getattr(stage, key)} with {stage.transfer!r}: remove it or set "
+        "transfer = 'lora'"
+        for key in ("lora_rank", "lora_alpha")
+        if key in stage.model_fields_set and stage.transfer != "lora"
+    ]
 
 
 def _references(stage: Stage) -> list[str]:
@@ -228,7 +274,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
         return [f"model: must be package.module:function, got {quoted(stage.model)}: correct it"] if wrong else []
     if stage.model not in ARCHITECTURES:
         remedy = suggest(stage.model, ARCHITECTURES)
-        return [f"model: unknown architecture {quoted(stage.model)}, {remedy} Or write package.module:function"]
+        return [f"model: unknown architecture {quoted(stage.model)}, {remedy} (or write package.module:function)"]
     builder = ARCHITECTURES[stage.model]
     known = list(inspect.signature(builder).parameters)[2:]
     hints = get_type_hints(builder, include_extras=True)

@@ -13,7 +13,7 @@ from dosimeter._resolve import quoted
 from dosimeter._toml import read
 from dosimeter.errors import ConfigError
 
-Metric = Literal["tpr", "auc", "precision", "accuracy"]
+Metric = Literal["tpr", "auc", "precision", "exposure", "accuracy"]
 Undecided = Literal["fail", "warn", "pass"]
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 ONLY: Mapping[str, tuple[str, ...]] = {
@@ -22,6 +22,8 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "threshold": ("tpr", "precision"),
     "attack": ("tpr", "auc", "precision"),
     "split": ("accuracy",),
+    "unit": ("exposure",),
+    "group": ("tpr", "auc", "precision", "accuracy"),
 }
 """Keys that only some metrics have."""
 NEEDED: Mapping[str, str] = {"tpr": "fpr", "precision": "prior"}
@@ -49,6 +51,7 @@ class Limit(_Strict):
         group: name or glob; without it, the rows of all records together.
         threshold: "oracle", or without it the one that was set before the targets were measured.
         split: of "accuracy".
+        unit: of "exposure"; without it, records, and persons and groups where the data name them.
         max: met if the upper end is at most this.
         min: met if the lower end is at least this.
         undecided: what it means if the interval holds the limit.
@@ -65,6 +68,7 @@ class Limit(_Strict):
     group: Pattern | None = None
     threshold: Literal["shadow", "split", "oracle"] | None = None
     split: Literal["train", "nonmember", "test"] = "test"
+    unit: Literal["record", "person", "group"] | None = None
     max: float | None = None
     min: float | None = None
     undecided: Undecided = "fail"

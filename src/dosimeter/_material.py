@@ -80,6 +80,11 @@ class Material:
         return {str(attack["id"]) for attack in self.summary["attacks"] if attack["control"]}
 
     @cached_property
+    def aside(self) -> set[str]:
+        """Ids of the attacks of which no finding is made: controls, and references that nobody could run."""
+        return {str(one["id"]) for one in self.summary["attacks"] if one["control"] or one.get("reference")}
+
+    @cached_property
     def leading(self) -> float | None:
         """The false positive rate of the headline: the one asked for, or the next larger that can be certified."""
         distinct = validity.distinct_nonmembers(self.truth)

@@ -129,7 +129,7 @@ def _class(name: str, base: Path, kind: Kind) -> Any:
         return kind.known[name]
     if ":" not in name:
         raise ConfigError(
-            f".name: unknown {kind.word} {quoted(name)}, {suggest(name, kind.known)} Or write package.module:Class"
+            f".name: unknown {kind.word} {quoted(name)}, {suggest(name, kind.known)} (or write package.module:Class)"
         )
     import_from(base)
     try:

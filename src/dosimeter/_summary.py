@@ -52,7 +52,7 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
 
 def _chain(prepared: Prepared) -> list[dict[str, Any]]:
     """The stages of a recipe."""
-    audit = prepared.audit
+    audit, bounds = prepared.audit, _privacy(prepared)
     chain = []
     for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
         settings = {**link.hyperparameters.settings, "options": dict(link.options)}
@@ -62,6 +62,8 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
             settings = {"fit": stage.fit, "options": dict(link.options)}
         if audit.defenses[index]:
             settings["defenses"] = [in_words(row) for row in audit.defenses[index]]
+        if index in bounds:
+            settings["privacy"] = bounds[index]
         chain.append(
             {
                 "stage": stage.name,
@@ -74,6 +76,15 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
             }
         )
     return chain
+
+
+def _privacy(prepared: Prepared) -> dict[int, str]:
+    """What bounds the records of a stage, in words, by the stage's number."""
+    jobs = prepared.jobs
+    packs = [*jobs.common, *jobs.packs[:1], *(pack for one in jobs.later for pack in one.packs[:1])]
+    found = {len(pack.links) - 1: pack.recipe.privacy for pack in packs}
+    more = "; somebody with k records has k times epsilon" if prepared.audit.threat.unit == "person" else ""
+    return {index: f"{privacy}{more}" for index, privacy in found.items() if privacy is not None}
 
 
 def in_words(row: DefenseRow) -> str:

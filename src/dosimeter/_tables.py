@@ -11,11 +11,13 @@ from dosimeter.data.options import Options
 from dosimeter.games import Access
 from dosimeter.training import Hyperparameters
 from dosimeter.transfer import Method
+from dosimeter.views import WORD_VIEWS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What names a stage, a run's folder."""
 Reference = Annotated[str, Field(min_length=1, max_length=500)]
-VIEWS = ("identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down")
+OF_PICTURES = ("flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down")
+VIEWS = ("identity", *OF_PICTURES, *WORD_VIEWS)
 
 
 class Table(BaseModel):
@@ -67,6 +69,8 @@ class Stage(Table):
     classes: int | None = Field(default=None, ge=2, le=100_000)
     transfer: Method = "scratch"
     last_k: int = Field(default=1, ge=1, le=10_000)
+    lora_rank: int = Field(default=8, ge=1, le=10_000)
+    lora_alpha: int = Field(default=16, ge=1, le=1_000_000)
     head: Reference | None = None
     fit: Reference | None = None
     depends: tuple[Reference, ...] = ()
@@ -78,9 +82,10 @@ class Stage(Table):
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     precision: Literal["float32", "bfloat16"] = "float32"
-    augment: tuple[Literal["flip", "shift"], ...] = ()
+    augment: tuple[Literal["flip", "shift", "drop"], ...] = ()
     standardise: bool = False
     defenses: tuple[dict[str, Any], ...] = Field(default=(), max_length=20)
+    sample: float = Field(default=0.85, gt=0, le=1)
 
     @property
     def given(self) -> bool:
@@ -90,7 +95,7 @@ class Stage(Table):
     @property
     def hyperparameters(self) -> Hyperparameters:
         """What the training loop needs, without defenses."""
-        names = [field.name for field in dataclasses.fields(Hyperparameters) if field.name not in ("share", "defenses")]
+        names = {field.name for field in dataclasses.fields(Hyperparameters)} - {"share", "defenses", "privacy"}
         return Hyperparameters(**{name: getattr(self, name) for name in names})
 
 
@@ -126,6 +131,8 @@ class Threat(Table):
     views: tuple[str, ...] | Literal["auto"] = "auto"
     rehearsals: int = Field(default=8, ge=2)
     unit: Literal["record", "person"] = "record"
+    knows: tuple[Literal["finetuning-data", "initialisation"], ...] = ()
+    fold_pairs: int = Field(default=1, ge=1, le=1000)
 
     @property
     def granted(self) -> Access:

@@ -60,11 +60,12 @@ def read_data(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, .
         load(stage.data, stage.rows, stage.data_options.options, f"stage[{i}].data")
         for i, stage in enumerate(audit.stages)
     )
-    stage = audit.stages[audit.at_risk]
-    own, options = data[audit.at_risk], stage.data_options.options
+    last = len(audit.stages) - 1
+    stage, own = audit.stages[last], data[last]
+    options = stage.data_options.options
     if own is not None and own.categories:
         options = options.like(own)  # so that text columns become the same features
-    test = load(stage.test, stage.test_rows, options, f"stage[{audit.at_risk}].test")
+    test = load(stage.test, stage.test_rows, options, f"stage[{last}].test")
     if (
         test is not None
         and own is not None
@@ -72,7 +73,7 @@ def read_data(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, .
     ):
         together.errors.append(
             DataError(
-                f"stage[{audit.at_risk}].test: must have the classes and the input shape of the stage's data, "
+                f"stage[{last}].test: must have the classes and the input shape of the stage's data, "
                 f"got {len(test.classes)} classes of shape {test.inputs.shape[1:]} instead of {len(own.classes)} of "
                 f"{own.inputs.shape[1:]}: use records of the same kind"
             )

@@ -21,7 +21,6 @@ from dosimeter.config import AttackRow, Report, Threat
 from dosimeter.data import Dataset
 from dosimeter.design import Design, membership_matrix
 from dosimeter.errors import AuditError, ConfigError, TrainingError
-from dosimeter.fleet import apply_view
 from dosimeter.games import Access, Array
 from dosimeter.models import as_float
 from dosimeter.observe import Observations
@@ -31,6 +30,7 @@ from dosimeter.target.adapt import Adapted, adapt
 from dosimeter.target.estimators import is_estimator
 from dosimeter.training import seeded
 from dosimeter.validity import Gate
+from dosimeter.views import apply_view
 
 PROBED = 64
 """Records that are asked before anything is trained, and that settle how a shadow is read."""

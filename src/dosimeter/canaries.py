@@ -42,6 +42,16 @@ class Canaries:
         inside = self.member[model]
         return np.asarray(np.repeat(self.rows[inside], self.copies[inside]))
 
+    def drawn_anew(self, models: int, seed: int) -> Canaries:
+        """The same records under a membership of other models, drawn by the same rule.
+
+        Args:
+            models: how many, any number.
+            seed: of the draw.
+        """
+        member = _membership(self.kind, self.copies, models + models % 2, seed)
+        return replace(self, member=member[:models])
+
 
 @dataclass(frozen=True)
 class CanaryScores:
@@ -66,7 +76,7 @@ class CanaryScores:
     @property
     def grades(self) -> Sequence[tuple[str, int]]:
         """Kinds with their numbers of copies, in the order in which they were planted."""
-        return list(dict.fromkeys(zip(self.kind.tolist(), self.copies.tolist(), strict=True)))
+        return _grades(self.kind, self.copies)
 
     def of(self, kind: str, copies: int) -> Bool[Array, " c"]:
         """Which canaries are of a grade."""
@@ -98,8 +108,8 @@ def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: in
     needed, outside = sources_needed(spike), len(split.population)
     if needed > outside:
         raise ConfigError(
-            f"spike: its canaries are made of {needed} records outside every model, got threat.population = {outside}: "
-            f"set that to {needed} or more, or plant fewer (count, copies, kinds)"
+            f"spike: its canaries are made of {needed} records outside every model, got {outside} of them: set "
+            f"threat.population to {needed} or more, or plant fewer (count, copies, kinds)"
         )
     rng, n, classes = generator(seed, "canaries"), len(dataset), len(dataset.classes)
     grades = [(kind, copies) for kind in spike.kinds for copies in spike.copies]
@@ -114,12 +124,25 @@ def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: in
     wrong = kind == "mislabelled"
     labels[wrong] = (labels[wrong] + rng.integers(1, classes, size=int(wrong.sum()))) % classes
     ids = np.array([f"canary {i}: {one} x {times}" for i, (one, times) in enumerate(zip(kind, copies, strict=True))])
-    matrices = [membership_matrix(spike.count, models, seed, f"canaries {one} x {times}") for one, times in grades]
     return (
         _appended(dataset, sources, inputs, labels, ids),
         replace(split, population=np.setdiff1d(split.population, sources[own])),
-        Canaries(np.arange(n, n + len(kind)), kind, copies, np.concatenate(matrices, axis=1)),
+        Canaries(np.arange(n, n + len(kind)), kind, copies, _membership(kind, copies, models, seed)),
     )
+
+
+def _membership(kind: Array, copies: Int[Array, " c"], models: int, seed: int) -> Bool[Array, "m c"]:
+    """Which of so many models, an even number, trains on which canary: half of each grade in each model."""
+    grades = _grades(kind, copies)
+    counts = [int(((kind == one) & (copies == times)).sum()) for one, times in grades]
+    named = zip(grades, counts, strict=True)
+    parts = [membership_matrix(n, models, seed, f"canaries {one} x {times}") for (one, times), n in named]
+    return np.concatenate(parts, axis=1)
+
+
+def _grades(kind: Array, copies: Int[Array, " c"]) -> list[tuple[str, int]]:
+    """Kinds with their numbers of copies, in the order in which they were planted."""
+    return list(dict.fromkeys(zip(kind.tolist(), copies.tolist(), strict=True)))
 
 
 def _noise(inputs: Array, count: int, rng: np.random.Generator) -> Array:

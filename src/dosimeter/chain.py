@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import warnings
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dosimeter._resolve import describe, one_line, quoted, resolve, source_hash
+from dosimeter.adapters import LoRA, release
 from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.models import ARCHITECTURES
 from dosimeter.store import file_hash, key_of
@@ -35,6 +37,7 @@ class Link:
         classes: number of classes of its task.
         transfer: how it starts from its parent.
         last_k: blocks trained before the head, for "last-k".
+        lora_rank, lora_alpha: of the adapters, for "lora".
         head: dotted name of the model's last layer, where it is not to be found by itself.
         options: keyword arguments of the model builder.
         weights: of a given stage: a name that the builder knows, or a file.
@@ -49,6 +52,8 @@ class Link:
     classes: int
     transfer: Method = "scratch"
     last_k: int = 1
+    lora_rank: int = 8
+    lora_alpha: int = 16
     head: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
@@ -80,6 +85,8 @@ class Link:
             settings["code of defenses"] = [source_hash(type(one)) for one in self.hyperparameters.defenses]
         if self.weights and Path(self.weights).is_file():
             settings["weights"] = "file"
+        if self.transfer == "lora":
+            settings["peft"] = release()
         return {**settings, "sources": self.sources}
 
     @property
@@ -151,7 +158,9 @@ def read_state(path: Path, place: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd protocols: what cannot be read is told in one line below
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(
             f"{place}: {path} must hold tensors and nothing else, got a file that is not so "
@@ -237,17 +246,20 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
                 state = read_state(Path(str(link.weights)), f"stage {link.name!r}, weights")
                 load_state(model, fitting(state, model.state_dict().keys()), f"stage {link.name!r}")
             return model
-        model = build_chain(links, index - 1, seed, None)
+        # what a builder draws beside given weights is frozen under adapters, so it is the same for all models
+        model = build_chain(links, index - 1, 0 if link.transfer == "lora" else seed, None)
         if parent is not None:
             load_state(model, parent, f"stage {links[index - 1].name!r}")
         return with_new_head(model, link.classes, example_of(link.shape), _head_of(links, index))
 
 
-def parts_of(links: tuple[Link, ...], index: int, model: nn.Module) -> Parts:
-    """The model of stage `index`, divided at its freeze line."""
+def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 0) -> Parts:
+    """The model of stage `index`, divided at its freeze line; adapters are put into it, drawn by `seed`."""
     link = links[index]
-    method = link.transfer if link.frozen_prefix else "full"
-    return divide(model, method, link.last_k, example_of(link.shape), _head_of(links, index))
+    method = link.transfer if link.frozen_prefix or link.transfer == "lora" else "full"
+    lora = LoRA(link.lora_rank, link.lora_alpha)
+    with seeded(seed):
+        return divide(model, method, link.last_k, example_of(link.shape), _head_of(links, index), lora)
 
 
 def _head_of(links: tuple[Link, ...], index: int) -> str | None:
@@ -324,7 +336,7 @@ def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: 
             "last_k": link.last_k,
             "device": device,
             "torch": torch_version(),
-            "code": own_code("models", "transfer", "chain", "target/heads"),
+            "code": own_code("models", "transfer", "adapters", "views", "chain", "target/heads"),
         }
     )
 

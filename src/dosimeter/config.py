@@ -18,6 +18,7 @@ from dosimeter._resolve import quoted
 from dosimeter._tables import VIEWS, Report, Spike, Stage, Table, Target, TargetTop, Threat, Top
 from dosimeter._toml import read
 from dosimeter.errors import ConfigError
+from dosimeter.views import WORD_VIEWS
 
 __all__ = [
     "FPRS", "PRIORS", "VIEWS", "AttackRow", "Audit", "DefenseRow", "Draft", "Report", "Spike", "Stage", "Target",
@@ -78,11 +79,18 @@ class Audit:
         return names.index(self.threat.at_risk) if self.threat.at_risk else len(names) - 1
 
     @property
+    def models(self) -> int:
+        """Models of the stage at risk: the shadows of a fold, and its targets with their complements."""
+        return self.threat.shadows + 2 * self.threat.fold_pairs
+
+    @property
     def views(self) -> tuple[str, ...]:
         """The query views, at most eight unless listed: the identity, and what training augmented with."""
         if self.threat.views != "auto":
             return self.threat.views
         augment = self.stages[self.at_risk].augment
+        if "drop" in augment:
+            return ("identity", *WORD_VIEWS)
         if "shift" in augment:
             return VIEWS[:8] if "flip" in augment else ("identity", "left", "right", "up", "down")
         return ("identity", "flip") if "flip" in augment else ("identity",)
@@ -205,7 +213,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     threat, wrong = _table(Threat, whole.get("threat", {}), "threat")
     report, more = _table(Report, whole.get("report", {}), "report")
     spike, of_spike = _spike(whole)
-    attacks, problems = attack_rows(whole.get("attack"), base)
+    transferred = threat is not None and parts != [] and threat.at_risk not in (None, getattr(parts[-1], "name", None))
+    attacks, problems = attack_rows(whole.get("attack"), base, transferred=transferred)
     variants, own, of_defenses = _defended(whole, parts, base)
     problems += of_defenses
     if threat is not None:
@@ -219,7 +228,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         problems = target_problems(target, threat) + problems
     if "target" in whole and "stage" in whole:
         problems.append("target: a brought model is not trained here, got [[stage]] beside it: remove one of them")
-    problems = [line for line in problems if not line.startswith(tuple(f"{place}:" for place, _ in odd))]
+    told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
+    problems = [line for line in problems if not line.startswith(tuple(told))]
     problems = lines([*found, *wrong, *more]) + problems
     seed = whole.get("seed", 0)
     if problems or top is None or threat is None or report is None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from dosimeter._seeds import generator
 from dosimeter.errors import ConfigError
 from dosimeter.games import Array, MembershipGame, Population, Truth
-from dosimeter.person_halves import person_half
+from dosimeter.person_halves import halvable, person_half
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,15 @@ class Split:
 
 
 def split_records(
-    labels: Int[Array, " r"], *, population: int, candidates: int | None, stratify: bool, seed: int
+    labels: Int[Array, " r"],
+    *,
+    population: int,
+    candidates: int | None,
+    stratify: bool,
+    seed: int,
+    person: Int[Array, " r"] | None = None,
 ) -> Split:
-    """Draw the population and the candidates, disjoint, by seed.
+    """Draw the population and the candidates, disjoint, by seed. The pool that is left can be halved.
 
     Args:
         labels: classes of all records.
@@ -40,15 +46,21 @@ def split_records(
         candidates: how many of the others are judged; None for all.
         stratify: draw the population equally from every class.
         seed: of the audit.
+        person: whose record each is, 0 to u - 1; then whole persons are drawn until `population` is reached, and one
+            more if only so the others fill two halves. None draws single records.
 
     Raises:
-        ConfigError: more records are asked for than there are.
+        ConfigError: more records are asked for than there are, or classes are to be drawn equally of whole persons.
     """
     n = len(labels)
     if population + (candidates or 2) > n:
         raise ConfigError(
             f"threat: population + candidates must be at most {n}, the records of the stage at risk, got "
             f"{population} + {candidates or 2}: lower one"
+        )
+    if stratify and person is not None:
+        raise ConfigError(
+            "threat.stratify: draws single records, got unit = 'person', which draws whole persons: remove one of them"
         )
     rng = generator(seed, "population")
     order = rng.permutation(n)
@@ -63,15 +75,35 @@ def split_records(
                 f"stratify = false"
             )
         outside = np.concatenate([rows[:each] for rows in by_class])
-    else:
+    elif person is None:
         outside = order[:population]
+    else:
+        outside = np.flatnonzero(np.isin(person, _persons(person, population, rng)))
     pool = np.setdiff1d(np.arange(n), outside)
-    if len(pool) % 2:
+    if len(pool) % 2 and person is None:
         outside, pool = np.append(outside, pool[-1]), pool[:-1]
     judged = np.arange(len(pool))
     if candidates is not None and candidates < len(pool):
         judged = np.sort(generator(seed, "candidates").choice(len(pool), candidates, replace=False))
     return Split(pool, judged, np.sort(outside))
+
+
+def _persons(person: Int[Array, " r"], population: int, rng: np.random.Generator) -> Int[Array, " q"]:
+    """Persons by chance whose records are at least `population`, and one more if the others then fill two halves."""
+    size = np.bincount(person)
+    order = rng.permutation(len(size))
+    outside = int(np.searchsorted(np.cumsum(size[order]), population)) + 1 if population else 0
+    drawn, rest = order[:outside], order[outside:]
+    if halvable(size[rest]):
+        return np.asarray(drawn)
+    for one in np.unique(size[rest])[:20]:
+        last = int(np.flatnonzero(size[rest] == one)[-1])
+        if halvable(np.delete(size[rest], last)):
+            return np.append(drawn, rest[last])
+    raise ConfigError(
+        f"threat.unit: whole persons must fill halves of equal size, got {len(rest)} persons with up to "
+        f"{size[rest].max()} of {size[rest].sum()} records: use unit = 'record', or leave out persons with many records"
+    )
 
 
 def membership_matrix(
@@ -121,6 +153,7 @@ class Design:
         lone: the target was brought; it has no complement.
         groups: of each candidate, for separate numbers `[n]`, or None.
         persons: of each candidate, whose record it is `[n]`, or None; of a brought model `record` says so.
+        fold_pairs: complementary pairs of targets that are attacked with the same shadows.
     """
 
     ids: Array
@@ -135,11 +168,13 @@ class Design:
     lone: bool = False
     groups: Array | None = None
     persons: Array | None = None
+    fold_pairs: int = 1
 
     @property
     def folds(self) -> list[Int[Array, " f"]]:
-        """The targets of each fold: one complementary pair, of which the last may be single."""
-        return [np.arange(start, min(start + 2, self.targets)) for start in range(0, self.targets, 2)]
+        """The targets of each fold: whole complementary pairs, of which the last may be single."""
+        width = 2 * self.fold_pairs
+        return [np.arange(start, min(start + width, self.targets)) for start in range(0, self.targets, width)]
 
     @property
     def rehearsal_rows(self) -> Int[Array, " k"]:
@@ -157,14 +192,14 @@ class Design:
     @property
     def _width(self) -> int:
         """Rows of a fold in the matrix."""
-        return 1 if self.lone else 2
+        return 1 if self.lone else 2 * self.fold_pairs
 
     def truth(self, member: Bool[Array, "m n"] | None = None) -> Truth:
         """The truth about the targets, or about them under another matrix."""
         return Truth(self.ids, (self.member if member is None else member)[: self.targets], self.record)
 
     def game(
-        self, fold: int, signals: Mapping[str, Float[Array, "m q r"]], member: Bool[Array, "m n"] | None = None
+        self, fold: int, signals: Mapping[str, Float[Array, "m q r *c"]], member: Bool[Array, "m n"] | None = None
     ) -> MembershipGame:
         """The game of one fold: its targets' outputs, and the shadows of all other pairs.
 
@@ -177,7 +212,7 @@ class Design:
         return self.before(self.folds[fold], others, signals, member)
 
     def before(
-        self, rows: Int[Array, " t"], others: Int[Array, " s"], signals: Mapping[str, Float[Array, "m q r"]],
+        self, rows: Int[Array, " t"], others: Int[Array, " s"], signals: Mapping[str, Float[Array, "m q r *c"]],
         member: Bool[Array, "m n"] | None = None,
     ) -> MembershipGame:  # fmt: skip
         """The game in which some models play target before others, whole pairs, as shadows.
@@ -194,15 +229,15 @@ class Design:
             population = Population(
                 self.population_ids,
                 self.population_labels,
-                {name: values[rows][..., n:] for name, values in signals.items()},
-                {name: values[others][..., n:] for name, values in signals.items()},
+                {name: values[rows][:, :, n:] for name, values in signals.items()},
+                {name: values[others][:, :, n:] for name, values in signals.items()},
             )
         return MembershipGame(
             self.ids,
             self.labels,
             self.classes,
-            {name: values[rows][..., :n] for name, values in signals.items()},
-            {name: values[others][..., :n] for name, values in signals.items()},
+            {name: values[rows][:, :, :n] for name, values in signals.items()},
+            {name: values[others][:, :, :n] for name, values in signals.items()},
             matrix[others],
             population,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from dosimeter._material import Material, Measured
+from dosimeter.calibration import Calibration
 from dosimeter.games import Array
 from dosimeter.metrics._cells import clusters
 from dosimeter.metrics.detection import (
@@ -168,20 +169,22 @@ def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[A
     truth = material.truth
     values = material.scores[attack]
     if material.drawn and material.calibration.source == "shadow":
-        values = _by_turns(values, material.calibration.scores[attack], rng)
+        values = _by_turns(values, material.calibration, attack, rng)
     return values, moved(truth.is_member, truth.record, rng), truth.record
 
 
-def _by_turns(own: Float[Array, "t n"], rehearsed: Sequence[Array], rng: np.random.Generator) -> Float[Array, "t n"]:
-    """Scores when in each fold a pair of models plays the targets: their own, or one that rehearsed for this fold."""
-    values = own.copy()
+def _by_turns(
+    own: Float[Array, "t n"], given: Calibration, attack: str, rng: np.random.Generator
+) -> Float[Array, "t n"]:
+    """Scores when a pair of models plays each pair of targets: its own, or one that rehearsed for the same fold."""
+    values, rehearsed = own.copy(), given.scores[attack]
     pairs = len(rehearsed[0]) // 2
     order = rng.permutation(pairs)
-    for fold in range(min(len(rehearsed), pairs)):
+    for pair in range(min(-(-len(own) // 2), pairs)):
         if rng.random() * (pairs + 1) < pairs:
-            place = slice(2 * fold, 2 * fold + 2)
-            pair = rehearsed[fold][2 * order[fold] : 2 * order[fold] + 2]
-            values[place] = pair[rng.permutation(2)][: len(values[place])]
+            place, turn = slice(2 * pair, 2 * pair + 2), slice(2 * order[pair], 2 * order[pair] + 2)
+            playing = rehearsed[int(given.block[2 * pair])][turn]
+            values[place] = playing[rng.permutation(2)][: len(values[place])]
     return values
 
 

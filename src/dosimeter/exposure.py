@@ -7,9 +7,10 @@ count: their membership was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import ceil, floor, log10
 from typing import Any, Literal
 
 import numpy as np
@@ -148,9 +149,11 @@ def row(material: Material, attack: str | None, groups: Sequence[Mapping[str, An
     """
     fpr = material.leading
     base = {"attack": attack, "fpr": fpr, "level": LEVEL, "unit": str(material.summary["threat"].get("unit", "record"))}
-    nothing = {"models": 0, "records": None, "persons": None, "groups": _groups(groups), "first": ""}
+    told = _groups(groups, 0 if material.groups is None else len(np.unique(material.groups)))
+    nothing = {"models": 0, "records": None, "persons": None, "groups": told, "first": ""}
     if attack is None or fpr is None:
-        return {**base, **nothing, "status": "not_measurable", "reason": "no false positive rate can be certified"}
+        reason = "no attack could be run" if attack is None else "no false positive rate can be certified"
+        return {**base, **nothing, "status": "not_measurable", "reason": reason}
     found = measure(material, attack, fpr)
     if not found:
         reason = (
@@ -305,8 +308,15 @@ def _stability(one: Exposed) -> dict[str, Any] | None:
     return {"n": size, "jaccard": jaccard, "chance": chance, "spearman": metric.agreement(first, second)}
 
 
-def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The highest ends over groups; a group that may be named as often when unused counts as 0 below."""
+def _groups(rows: Sequence[Mapping[str, Any]], declared: int) -> dict[str, Any] | None:
+    """The highest ends over all groups; a group that may be named as often when unused counts as 0 below.
+
+    Of a group that is too small for a rate nothing is excluded, so one such group puts the upper end at 1.
+
+    Args:
+        rows: of `estimates` that are about groups.
+        declared: groups that the data name.
+    """
     named = [one for one in rows if one["metric"] == "tpr" and one["status"] == "ok"]
     if not named:
         return None
@@ -315,10 +325,10 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     highest = {
         "value": named[most]["value"],
         "low": lows[most],
-        "high": max(one["high"] for one in named),
+        "high": 1.0 if len(named) < declared else max(one["high"] for one in named),
         "unused": named[most]["fpr_reached"],
     }
-    return {"n": len(named), "highest": highest}
+    return {"n": max(declared, len(named)), "highest": highest}
 
 
 def _pooled(material: Material, attack: str, persons: Int[Array, " n"]) -> dict[str, Any]:
@@ -353,9 +363,22 @@ def _sentence(content: Mapping[str, Any], noun: str) -> str:
         part = content[key]
         if part is not None:
             low, high = part["highest"]["low"], part["highest"]["high"]
-            shown = f"shown at least {low:.0%}, " if low else "none shown, "
-            told.append(f"of any {word}: {shown}not excluded up to {high:.0%} (simultaneous over {part['n']:,})")
+            shown = f"shown at least {_end(low, floor)}%, " if low else "none shown, "
+            told.append(
+                f"of any {word}: {shown}not excluded up to {_end(high, ceil)}% (simultaneous over {part['n']:,})"
+            )
+    mean = "" if content["persons"] is None else ", of a person the mean share of their records"
     return (
         f"Highest exposure {'; '.join(told)}. Exposure is the share of the trainings with someone's data that name "
-        f"them; {content['models']} trainings were judged."
+        f"them{mean}; {content['models']} trainings were judged."
     )
+
+
+def _end(share: float, outwards: Callable[[float], int]) -> str:
+    """An end in percent, rounded away from what is claimed; two digits below 1 %.
+
+    >>> _end(0.396, floor), _end(0.801, ceil), _end(0.0042, floor)
+    ('39', '81', '0.42')
+    """
+    places = 1 - floor(log10(100 * share)) if 0 < share < 0.01 else 0
+    return f"{outwards(100 * share * 10**places + (-1e-9 if outwards is ceil else 1e-9)) / 10**places:.{places}f}"

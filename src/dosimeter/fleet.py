@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from dosimeter._fit import Records, user_fit
 from dosimeter._resolve import describe
 from dosimeter._seeds import seed_for
+from dosimeter.adapters import merged
 from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash, torch_version
 from dosimeter.errors import AuditError, StoreError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
 from dosimeter.teaching import pupil, taught, teach_heads, teacher
-from dosimeter.training import move, train
+from dosimeter.training import Hyperparameters, move, settled, train
+from dosimeter.views import apply_view
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEADS_PER_PACK = 64
@@ -29,6 +31,8 @@ HEADS_PER_PACK = 64
 RECORDS_PER_CHUNK = 128
 """Records whose frozen features are one job."""
 INFERENCE_BATCH = 64
+PRIVATE = ("privacy", "private_heads", "private_training")
+"""Our modules that private training depends on beside those of all training."""
 
 
 @runtime_checkable
@@ -121,27 +125,31 @@ class FeatureJob:
         store: where to write.
         links: the chain up to this stage.
         data: key of the records' entry.
-        chunk: which chunk of `RECORDS_PER_CHUNK`.
+        inputs: what the records are, whatever their labels.
+        chunk: which chunk of `size` records.
         view: name of the view.
         prefix: key of everything that decides the prefix.
         parent: key of the parent's trained weights, or None if it is given.
         device: where to compute.
+        size: records of a chunk.
     """
 
     store: Store
     links: tuple[Link, ...]
     data: str
+    inputs: str
     chunk: int
     view: str
     prefix: str
     parent: str | None
     device: str
+    size: int = RECORDS_PER_CHUNK
 
     @cached_property
     def definition(self) -> dict[str, Any]:
         """What the key is made of."""
-        part = {"chunk": self.chunk, "size": RECORDS_PER_CHUNK, "view": self.view}
-        return {"kind": "features", "prefix": self.prefix, "data": self.data, **part}
+        part = {"chunk": self.chunk, "size": self.size, "view": self.view}
+        return {"kind": "features", "prefix": self.prefix, "inputs": self.inputs, **part}
 
     @cached_property
     def key(self) -> str:
@@ -154,8 +162,8 @@ class FeatureJob:
         model = build_chain(self.links, len(self.links) - 1, 0, parent)
         frozen = parts_of(self.links, len(self.links) - 1, model).frozen
         assert frozen is not None
-        start = self.chunk * RECORDS_PER_CHUNK
-        inputs = self.store.load(self.data)["inputs"][start : start + RECORDS_PER_CHUNK]
+        start = self.chunk * self.size
+        inputs = self.store.load(self.data)["inputs"][start : start + self.size]
         features = forward(frozen, apply_view(as_float(inputs), self.view), torch.device(self.device))
         self.store.save(self.key, {"features": features}, self.definition)
 
@@ -170,25 +178,6 @@ def forward(model: nn.Module, inputs: Tensor, device: torch.device) -> Tensor:
             for batch in torch.split(inputs, INFERENCE_BATCH)
         ]
     return torch.cat(outputs).contiguous()
-
-
-def apply_view(inputs: Tensor, view: str) -> Tensor:
-    """A transformed copy of records: mirrored, or shifted by a sixteenth of the width (at least one pixel).
-
-    Args:
-        inputs: `[n ...]`; images `[n k h w]` for every view but "identity".
-        view: names from `config.VIEWS`, joined by "+".
-    """
-    for part in view.split("+"):
-        if part == "flip":
-            inputs = inputs.flip(-1)
-        elif part != "identity":
-            size = max(1, inputs.shape[-1] // 16)
-            padded = nn.functional.pad(inputs, (size,) * 4, mode="replicate")
-            down = {"up": 2 * size, "down": 0}.get(part, size)
-            right = {"left": 2 * size, "right": 0}.get(part, size)
-            inputs = padded[..., down : down + inputs.shape[-2], right : right + inputs.shape[-1]]
-    return inputs.contiguous()
 
 
 def load_features(store: Store, jobs: Sequence[FeatureJob]) -> Tensor:
@@ -212,6 +201,7 @@ class PackJob:
         seed: of the audit.
         device: where to train.
         whole: store the whole model, not only the trained part (a stage that others start from).
+        alike: all models of the fleet start from the same fresh weights.
     """
 
     store: Store
@@ -225,10 +215,18 @@ class PackJob:
     seed: int
     device: str
     whole: bool = False
+    alike: bool = False
+
+    @cached_property
+    def recipe(self) -> Hyperparameters:
+        """The hyperparameters of its stage, with what bounds each record where a defense does that."""
+        return settled(self.links[-1].hyperparameters, self.rows.shape[1])
 
     @cached_property
     def definition(self) -> dict[str, Any]:
         """What the key is made of."""
+        privacy = self.recipe.privacy
+        private = None if privacy is None else [asdict(privacy), own_code(*PRIVATE)]
         return {
             "kind": "models",
             "stage": self.links[-1].definition,
@@ -239,9 +237,20 @@ class PackJob:
             "seed": self.seed,
             "device": self.device.split(":")[0],
             "threads": 1,
+            **({"alike": True} if self.alike else {}),
+            **({} if private is None else {"private": private}),
             "torch": torch_version(),
             "code": own_code(
-                "models", "transfer", "training", "head_training", "teaching", "chain", "fleet", "target/heads"
+                "models",
+                "transfer",
+                "adapters",
+                "views",
+                "training",
+                "head_training",
+                "teaching",
+                "chain",
+                "fleet",
+                "target/heads",
             ),
         }
 
@@ -261,7 +270,7 @@ class PackJob:
             features = load_features(self.store, self.features)
             link = self.links[-1]
             heads = teach_heads(
-                features, data["labels"], self.rows, link.hyperparameters, classes=link.classes, seeds=self.seeds(),
+                features, data["labels"], self.rows, self.recipe, classes=link.classes, seeds=self.seeds(),
                 device=torch.device(self.device),
             )  # fmt: skip
             tensors = {"weight": heads.weight, "bias": heads.bias, "loss": heads.loss}
@@ -280,28 +289,33 @@ class PackJob:
         link, seed, rows = self.links[-1], self.seeds()[0], torch.from_numpy(self.rows[0])
         device = torch.device(self.device)
         parent = self.store.load(self.parent) if self.parent else None
-        model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
+        start = self.seed if self.alike else seed
+        model = build_chain(self.links, len(self.links) - 1, seed_for(start, "initialisation"), parent)
         labels = data["labels"][rows]
         if link.fit:
             trained = user_fit(link, model, Records(as_float(data["inputs"][rows]), labels), seed % 2**31)
             load_state(model, trained.state_dict(), f"stage {link.name!r}, fit {link.fit!r}")
             return _state(model)
-        parts = parts_of(self.links, len(self.links) - 1, model)
+        parts = parts_of(self.links, len(self.links) - 1, model, seed_for(start, "adapters"))
         inputs = load_features(self.store, self.features)[rows] if self.features else data["inputs"][rows]
         if parts.frozen is not None and not self.features:
             inputs = forward(parts.frozen, as_float(inputs), device)
-        found, hp = teacher(link.hyperparameters), pupil(link.hyperparameters)
+        found, hp = teacher(self.recipe), pupil(self.recipe)
         if found is not None:
             labels = taught(found, len(rows), seed, functools.partial(self._answers, inputs, labels, parent))
         train(parts.trained, inputs, labels, hp, seed=seed, device=device)
-        return _state(model.cpu() if self.whole else parts.trained)
+        if not self.whole:
+            return _state(parts.trained)
+        merged(parts.trained)  # in place: adapters stand in the model itself
+        return _state(model.cpu())
 
     def _answers(
         self, inputs: Tensor, labels: Tensor, parent: dict[str, Tensor] | None, seed: int, own: Array
     ) -> Tensor:
         """Probabilities `[k c]` of a fresh sub-model on all of a model's records, once trained on some of them."""
         model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
-        trained, rows = parts_of(self.links, len(self.links) - 1, model).trained, torch.from_numpy(own)
+        drawn, rows = seed_for(seed, "adapters"), torch.from_numpy(own)
+        trained = parts_of(self.links, len(self.links) - 1, model, drawn).trained
         device = torch.device(self.device)
         train(trained, inputs[rows], labels[rows], pupil(self.links[-1].hyperparameters), seed=seed, device=device)
         return torch.softmax(forward(trained, as_float(inputs), device), 1)
@@ -313,11 +327,24 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def feature_jobs(
-    store: Store, links: tuple[Link, ...], *, data: str, records: int, prefix: str, parent: str | None, device: str,
-    views: Sequence[str],
+    store: Store, links: tuple[Link, ...], *, data: tuple[str, str], records: int, prefix: str, parent: str | None,
+    device: str, views: Sequence[str], size: int = RECORDS_PER_CHUNK,
 ) -> list[FeatureJob]:  # fmt: skip
-    """The jobs that compute the frozen features of all records of a data set under some views."""
-    chunks = -(-records // RECORDS_PER_CHUNK)
+    """The jobs that compute the frozen features of all records of a data set under some views.
+
+    Args:
+        store: where to write.
+        links: the chain up to this stage.
+        data: key of the records' entry, and what their inputs are.
+        records: how many.
+        prefix: key of everything that decides the prefix.
+        parent: key of the parent's trained weights, or None if it is given.
+        device: where to compute.
+        views: names of the views.
+        size: records of one job.
+    """
     return [
-        FeatureJob(store, links, data, chunk, view, prefix, parent, device) for view in views for chunk in range(chunks)
+        FeatureJob(store, links, *data, chunk, view, prefix, parent, device, size)
+        for view in views
+        for chunk in range(-(-records // size))
     ]

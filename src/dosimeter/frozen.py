@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dosimeter._seeds import generator, seed_for
+from dosimeter.canaries import Canaries
 from dosimeter.fleet import HEADS_PER_PACK, load_features
 from dosimeter.games import Access, Array, FrozenHead
 from dosimeter.head_training import train_heads
@@ -56,25 +57,29 @@ def can_retrain(prepared: Prepared) -> bool:
 class HeadRetrain:
     """Trains heads as the stage at risk does; a `games.Retrain`. It holds no membership and no seed of the fleet.
 
+    Planted canaries belong to the stage's training, so every head trains on half of each grade, drawn anew.
+
     Attributes:
-        features: of the pool under each view `[q p d]`.
-        labels: classes of the pool `[p]`.
+        features: of the pool, and of the canaries after it, under each view `[q a d]`.
+        labels: their classes `[a]`.
         candidates: the judged records, as positions in the pool `[n]`.
         classes: number of classes.
         recipe: of the heads.
         signals: that are read of them.
         access: what they give away.
         device: where to train.
+        canaries: the planted records, as positions in `features`, in no model; None without any.
     """
 
-    features: Float[Tensor, "q p d"]
-    labels: Int[Tensor, " p"]
+    features: Float[Tensor, "q a d"]
+    labels: Int[Tensor, " a"]
     candidates: Int[Array, " n"]
     classes: int
     recipe: Hyperparameters
     signals: tuple[str, ...]
     access: Access
     device: str
+    canaries: Canaries | None = None
 
     def __call__(self, member: Bool[Array, "k n"], seed: int) -> Mapping[str, Float[Array, "k q n"]]:
         """See `games.Retrain`."""
@@ -95,10 +100,14 @@ class HeadRetrain:
         return {name: torch.stack([one[name] for one in found]).numpy() for name in self.signals}
 
     def _rows(self, member: Bool[Array, "k n"], seed: int) -> Int[Array, "k h"]:
-        """Training rows of each head: candidates as asked for, and others at random up to half of the pool."""
-        pool, rng = len(self.labels), generator(seed, "retrained membership")
+        """Training rows of each head: candidates as asked for, others at random up to half of the pool, canaries."""
+        planted = None
+        if self.canaries is not None:
+            planted = self.canaries.drawn_anew(len(member), seed_for(seed, "retrained canaries"))
+        pool = len(self.labels) - (0 if planted is None else len(planted.rows))
+        rng = generator(seed, "retrained membership")
         others, rows = np.setdiff1d(np.arange(pool), self.candidates), []
-        for row in member:
+        for number, row in enumerate(member):
             wanted = pool // 2 - int(row.sum())
             if not 0 <= wanted <= len(others):
                 raise ValueError(
@@ -106,7 +115,8 @@ class HeadRetrain:
                     f"{int(row.sum())}: every shadow trains on half of the pool of {pool}"
                 )
             chosen = rng.choice(others, wanted, replace=False)
-            rows.append(np.sort(np.concatenate([self.candidates[row], chosen])))
+            natural = np.sort(np.concatenate([self.candidates[row], chosen]))
+            rows.append(natural if planted is None else np.concatenate([natural, planted.training_rows(number)]))
         return np.stack(rows)
 
 
@@ -114,16 +124,21 @@ def head_retrain(prepared: Prepared) -> HeadRetrain | None:
     """The handle, once the features are in the store; None where it is not to be had or nobody asks."""
     if not can_retrain(prepared) or not any(row.attack.needs.retrain for row in prepared.audit.attacks):
         return None
-    link, split, jobs = prepared.links[prepared.audit.at_risk], prepared.split, prepared.jobs
+    link, pool, jobs = prepared.links[prepared.audit.at_risk], prepared.split.pool, prepared.jobs
+    rows, canaries = pool, prepared.canaries
+    if canaries is not None:
+        rows = np.concatenate([pool, canaries.rows])
+        canaries = replace(canaries, rows=np.arange(len(pool), len(rows)), member=canaries.member[:0])
     own = [job for job in jobs.features if job.data == jobs.packs[0].data]
     views = [load_features(prepared.store, [job for job in own if job.view == view]) for view in prepared.audit.views]
     return HeadRetrain(
-        features=torch.stack([view[split.pool] for view in views]),
-        labels=torch.from_numpy(np.asarray(prepared.at_risk.labels[split.pool], dtype=np.int64)),
-        candidates=split.candidates,
+        features=torch.stack([view[rows] for view in views]),
+        labels=torch.from_numpy(np.asarray(prepared.at_risk.labels[rows], dtype=np.int64)),
+        candidates=prepared.split.candidates,
         classes=link.classes,
         recipe=link.hyperparameters,
         signals=tuple(name for name in jobs.observations[0].signals if name in SIGNALS),
         access=prepared.audit.threat.granted,
         device=prepared.device,
+        canaries=canaries,
     )

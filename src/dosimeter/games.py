@@ -45,6 +45,10 @@ class Access(enum.Flag):
         return total
 
 
+BEFORE_TRANSFER = "logit_confidence_before_transfer"
+"""The signal that no adversary of a transferred model sees: the logit-scaled confidence of the model at risk itself."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """What an attack must be given, so that `plan` can refuse it before anything is trained.
@@ -58,6 +62,7 @@ class Needs:
         inputs: whether the records themselves, as a few columns of numbers.
         informed: whether the adversary holds all other training records of the target, as no one has in life.
         retrain: whether further shadows that train on a membership of the attack's own choice.
+        per_view: further shadows a side for each view beyond the first.
     """
 
     access: Access
@@ -68,6 +73,7 @@ class Needs:
     inputs: bool = False
     retrain: bool = False
     informed: bool = False
+    per_view: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,8 @@ class Population:
 
     ids: Array
     labels: Int[Array, " z"]
-    outputs: Mapping[str, Float[Array, "t q z"]]
-    shadow_outputs: Mapping[str, Float[Array, "s q z"]]
+    outputs: Mapping[str, Float[Array, "t q z *c"]]
+    shadow_outputs: Mapping[str, Float[Array, "s q z *c"]]
     inputs: Float[Array, "z d"] | None = None
 
 
@@ -150,8 +156,9 @@ class MembershipGame:
         ids: record ids `[n]`.
         labels: true classes `[n]`.
         classes: number of classes.
-        outputs: for each declared signal the targets' values `[t q n]`, float64.
-        shadow_outputs: for each declared signal the shadows' values `[s q n]`, float64.
+        outputs: for each declared signal the targets' values `[t q n]`, float64; `[t q n c]` of a signal of all classes
+            of the deployed model.
+        shadow_outputs: for each declared signal the shadows' values `[s q n]` or `[s q n c]`, float64.
         shadow_in: which shadow trained on which candidate `[s n]`.
         population: outputs on records outside every model, or None.
         head: frozen features and recipe, where the models are heads on them, or None.
@@ -165,8 +172,8 @@ class MembershipGame:
     ids: Array
     labels: Int[Array, " n"]
     classes: int
-    outputs: Mapping[str, Float[Array, "t q n"]]
-    shadow_outputs: Mapping[str, Float[Array, "s q n"]]
+    outputs: Mapping[str, Float[Array, "t q n *c"]]
+    shadow_outputs: Mapping[str, Float[Array, "s q n *c"]]
     shadow_in: Bool[Array, "s n"]
     population: Population | None = None
     head: FrozenHead | None = None
@@ -180,8 +187,8 @@ class MembershipGame:
             if len(values) != len(self.shadow_in):
                 raise ValueError(f"shadow_outputs[{name!r}] must have {len(self.shadow_in)} shadows, got {len(values)}")
         for name, values in self.outputs.items():
-            if values.shape[-1] != len(self.ids):
-                raise ValueError(f"outputs[{name!r}] must have {len(self.ids)} records, got {values.shape[-1]}")
+            if values.shape[2] != len(self.ids):
+                raise ValueError(f"outputs[{name!r}] must have {len(self.ids)} records, got {values.shape[2]}")
 
     @property
     def n_targets(self) -> int:
@@ -282,7 +289,8 @@ class Attack(Protocol[G, E]):
     """An attack: a frozen dataclass of hyperparameters with one public method.
 
     Class attributes say what `plan`, `observe` and the report need: `paper` (authors, year, link), `control` (True for
-    the constant and the count attack, which must stay at chance). `needs` and `signals` may depend on hyperparameters.
+    the constant and the count attack, which must stay at chance), and `reference` where it is True: an attack that no
+    adversary could run, of which no finding is made. `needs` and `signals` may depend on hyperparameters.
     Every target of a fold is judged by itself: leaving one target out must not change another's scores.
     """
 

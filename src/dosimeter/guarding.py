@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dosimeter._resolve import source_hash
+from dosimeter._resolve import describe, source_hash
 from dosimeter._seeds import seed_for
 from dosimeter.chain import own_code
-from dosimeter.errors import TrainingError
+from dosimeter.errors import AuditError, TrainingError
 from dosimeter.training import ChangesAnswers
 
 Answer = Callable[[Tensor], Tensor]
@@ -31,16 +31,30 @@ def guarded(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> An
     def released(inputs: Tensor) -> Float[Tensor, "r c"]:
         shown = _probabilities(answer(inputs))
         for one in defenses:
-            shown = one.release(shown, lambda: _probabilities(answer(random_inputs(inputs, seed))))
-        if shown.dtype != torch.float64 or shown.ndim != 2 or bool((torch.isnan(shown) | (shown < 0)).any()):
-            names = ", ".join(type(one).__name__ for one in defenses)
-            raise TrainingError(
-                f"defense {names}: `release` must give probabilities [records, classes] as it got them, got "
-                f"{shown.dtype} {tuple(shown.shape)}, or numbers below 0 or missing: correct it"
-            )
+            shown = _release(one, shown, lambda: _probabilities(answer(random_inputs(inputs, seed))))
         return shown.log()
 
     return released if defenses else answer
+
+
+def _release(defense: ChangesAnswers, given: Tensor, noise: Callable[[], Tensor]) -> Tensor:
+    """What a defense shows of probabilities, checked."""
+    name = type(defense).__name__
+    try:
+        shown = defense.release(given, noise)
+    except (AuditError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise TrainingError(f"defense {name}: `release` raised {describe(error)}: correct it") from error
+    alike = isinstance(shown, Tensor) and (shown.shape, shown.dtype) == (given.shape, given.dtype)
+    if not alike or not bool((shown.isfinite() & (shown >= 0)).all() and (shown.sum(1) > 0).all()):
+        got = f"{shown.dtype} {tuple(shown.shape)}" if isinstance(shown, Tensor) else type(shown).__name__
+        fault = ", with rows of zeros, or numbers that are below 0 or not finite" if alike else ""
+        raise TrainingError(
+            f"defense {name}: `release` must give probabilities [records, classes] as it got them, {given.dtype} "
+            f"{tuple(given.shape)}, got {got}{fault}: correct it"
+        )
+    return shown
 
 
 def described(defense: ChangesAnswers) -> dict[str, Any]:
@@ -60,4 +74,5 @@ def random_inputs(inputs: Tensor, seed: int) -> Tensor:
     uniform = torch.rand(inputs.shape, generator=torch.Generator().manual_seed(seed_for(seed, "random inputs")))
     if inputs.is_floating_point():
         return low + (high - low) * uniform.to(inputs)
+    low, high = low.double(), high.double()  # in bytes their difference plus 1 may be 0
     return (low + ((high - low + 1) * uniform.double()).floor()).to(inputs.dtype)

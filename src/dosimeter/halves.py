@@ -49,15 +49,14 @@ def playing_rows(design: Design) -> Int[Array, " k"]:
 
 
 def half_games(
-    design: Design, signals: Mapping[str, Float[Array, "m q r"]], needs: Needs
+    design: Design, signals: Mapping[str, Float[Array, "m q r *c"]], needs: Needs
 ) -> Iterator[tuple[Int[Array, " t"], MembershipGame]]:
     """Games in which some models of one half play target before shadows that are not of the other half.
 
     Args:
         design: who is trained on what.
         signals: of the whole fleet.
-        needs: of the attack. There are no games at all if one would lack shadows, or if the attack trains models of its
-            own or reads the records.
+        needs: of the attack. There are no games at all if one would lack shadows.
 
     Yields:
         Positions among the models that play, and their game.
@@ -75,8 +74,9 @@ def half_games(
             shadows = np.flatnonzero(~gone)
             if len(judged):
                 games.append((judged, shadows))
-    fewest = max(needs.in_shadows, needs.out_shadows, 1)
-    if needs.retrain or needs.informed or needs.inputs or any(len(shadows) // 2 < fewest for _, shadows in games):
+    views = next(iter(signals.values())).shape[1]
+    fewest = max(needs.in_shadows, needs.out_shadows, 1) + needs.per_view * (views - 1)
+    if any(len(shadows) // 2 < fewest for _, shadows in games):
         return
     for judged, shadows in games:
         yield judged, design.before(rows[judged], shadows, signals)

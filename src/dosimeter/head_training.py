@@ -66,13 +66,14 @@ def train_heads(
     Raises:
         TrainingError: a loss is not finite.
     """
+    assert not hp.bounded, "private heads are trained by train_private_heads"
     features, labels = features.to(device), labels.to(device)
     (m, k), d = rows.shape, features.shape[1]
-    weight, bias = _initial_heads(seeds, classes, d, device)
-    moments = _moments(features, rows) if hp.standardise else None
+    weight, bias = initial_heads(seeds, classes, d, device)
+    scaling = _moments(features, rows) if hp.standardise else None
     optimizer = Optimizer([weight, bias], hp)
     rngs = [generator(seed, "order") for seed in seeds]
-    hider = _Hider(hp, seeds, moments)
+    hider = Hider(hp, seeds, scaling)
     batches = -(-k // hp.batch_size)
     gathered = features.new_empty(m * min(hp.batch_size, k), d)
     loss = torch.full((m,), math.nan, device=device)
@@ -86,20 +87,20 @@ def train_heads(
             x = torch.index_select(features, 0, flat, out=gathered[: len(flat)]).view(*batch.shape, d)
             y = labels[batch] if labels.ndim == 1 else labels[torch.arange(m, device=device)[:, None], places[step]]
             gradient = functools.partial(_gradient, labels=y, defenses=hp.defenses, epoch=epoch)
-            loss += _head_step(hider.hide(x), gradient, weight, bias, None if hider.hiding else moments)
+            loss += _head_step(hider.hide(x), gradient, weight, bias, None if hider.hiding else scaling)
             optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
         loss /= k
         if not bool(torch.isfinite(loss).all()):
             worst = int(torch.nonzero(~torch.isfinite(loss))[0])
             raise TrainingError(diverged(float(loss[worst]), epoch, seeds[worst], hp))
-    if moments is not None:
-        mean, inverse = moments
+    if scaling is not None:
+        mean, inverse = scaling
         weight = weight * inverse[:, None]
         bias = bias - torch.bmm(weight, mean[:, :, None])[:, :, 0]
     return Heads(weight.cpu(), bias.cpu(), loss.cpu())
 
 
-def _initial_heads(seeds: list[int], classes: int, d: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def initial_heads(seeds: list[int], classes: int, d: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """What `nn.Linear` draws, uniform within ±1/√d, from each model's own generator."""
     bound = 1 / math.sqrt(d)
     drawn = [
@@ -110,22 +111,25 @@ def _initial_heads(seeds: list[int], classes: int, d: int, device: torch.device)
     return both[:, :, :d].contiguous().to(device), both[:, :, d].contiguous().to(device)
 
 
-def _moments(features: Tensor, rows: Int[np.ndarray, "m k"]) -> tuple[Tensor, Tensor]:
-    """Mean and inverse deviation of the features over each model's own rows, both `[m d]`.
+def moments(features: Float[Tensor, "k d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """Mean and inverse deviation of features over some records, float64.
 
     A tenth of the mean variance is added to each variance: a feature that is nearly constant in a small training set
     would otherwise explode on new records.
     """
-    means, inverses = [], []
-    for own in rows:
-        chosen = features[torch.from_numpy(own).to(features.device)].double()
-        variance = chosen.var(0, unbiased=False)
-        means.append(chosen.mean(0))
-        inverses.append(torch.rsqrt(variance + VARIANCE_FLOOR * variance.mean() + 1e-12))
-    return torch.stack(means).float(), torch.stack(inverses).float()
+    features = features.double()
+    variance = features.var(0, unbiased=False)
+    return features.mean(0), torch.rsqrt(variance + VARIANCE_FLOOR * variance.mean() + 1e-12)
 
 
-class _Hider:
+def _moments(features: Tensor, rows: Int[np.ndarray, "m k"]) -> tuple[Tensor, Tensor]:
+    """`moments` over each model's own rows, both `[m d]`."""
+    found = [moments(features[torch.from_numpy(own).to(features.device)]) for own in rows]
+    mean, inverse = (torch.stack(part).float() for part in zip(*found, strict=True))
+    return mean, inverse
+
+
+class Hider:
     """What defenses hide of the features of a batch, from random numbers of each model's own.
 
     They act on what the last layer reads, so features are standardised first where that is asked for.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash
 from dosimeter.errors import TrainingError
-from dosimeter.fleet import FeatureJob, PackJob, apply_view, forward, load_features
+from dosimeter.fleet import FeatureJob, PackJob, forward, load_features
 from dosimeter.games import Access, Array
 from dosimeter.guarding import described, guarded
 from dosimeter.models import as_float
@@ -22,6 +22,7 @@ from dosimeter.probes import PROBES, Model, Situation, Subject, Training, probe
 from dosimeter.signals import SIGNALS, signals_of
 from dosimeter.store import Store, key_of
 from dosimeter.training import ChangesAnswers, seeded
+from dosimeter.views import apply_view
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ObserveJob:
         signals: names from `SIGNALS` and `PROBES`.
         access: what the models give away.
         defenses: of their answers, in order.
+        data: key of the records' entry, where they are not those that the models were trained on.
     """
 
     pack: PackJob
@@ -51,6 +53,7 @@ class ObserveJob:
     signals: tuple[str, ...]
     access: Access
     defenses: tuple[ChangesAnswers, ...] = ()
+    data: str | None = None
 
     @property
     def store(self) -> Store:
@@ -67,10 +70,11 @@ class ObserveJob:
             "views": list(self.views),
             "signals": list(self.signals),
             "access": str(self.access.name),
-            "code": own_code("observe", "signals"),
+            "code": own_code("observe", "signals", "views"),
             **({"probes": {"population": self.population, "code": probe_code(self.probed)}} if self.probed else {}),
             **({"defenses": [described(one) for one in self.defenses]} if self.defenses else {}),
             "test": self.test,
+            **({"data": self.data} if self.data else {}),
         }
 
     @cached_property
@@ -85,7 +89,7 @@ class ObserveJob:
 
     def perform(self) -> None:
         """Query the models and store their signals and which answers are correct."""
-        data = self.store.load(self.pack.data)
+        data = self.store.load(self.data or self.pack.data)
         labels = data["labels"][torch.from_numpy(self.rows)]
         views = [self._inputs(data, view) for view in self.views]
         test = self.store.load(self.test) if self.test else None
@@ -102,8 +106,7 @@ class ObserveJob:
             kept.append(signals_of(outputs, labels, plain, self.access, probabilities=bool(self.defenses)))
             correct.append(outputs[0].argmax(1) == labels)
             if test is not None:
-                inputs = load_features(self.store, self.test_features) if self.test_features else test["inputs"]
-                test_correct.append(model(inputs).argmax(1) == test["labels"])
+                test_correct.append(model(self._test_inputs).argmax(1) == test["labels"])
         tensors = {name: torch.stack([one[name] for one in kept]) for name in plain}
         if self.probed:
             found = probe(self._subject(data, views[0], models), self.probed)
@@ -118,7 +121,29 @@ class ObserveJob:
         rows = torch.from_numpy(self.rows)
         if self.features:
             return load_features(self.store, [job for job in self.features if job.view == view])[rows]
-        return apply_view(as_float(data["inputs"][rows]), view)
+        return self._through(apply_view(as_float(data["inputs"][rows]), view))
+
+    @cached_property
+    def _test_inputs(self) -> Tensor:
+        """The same for test records."""
+        assert self.test is not None
+        if self.test_features:
+            return load_features(self.store, self.test_features)
+        return self._through(self.store.load(self.test)["inputs"])
+
+    def _through(self, inputs: Tensor) -> Tensor:
+        """Records through the frozen part of the models, if there is one whose features are not stored."""
+        return (
+            inputs if self._frozen is None else forward(self._frozen, as_float(inputs), torch.device(self.pack.device))
+        )
+
+    @cached_property
+    def _frozen(self) -> nn.Sequential | None:
+        """The frozen part of the models; None if there is none, or it is trained and stored with the rest."""
+        pack, index = self.pack, len(self.pack.links) - 1
+        if not pack.links[index].frozen_prefix or pack.whole:
+            return None
+        return parts_of(pack.links, index, self._chain(0)).frozen
 
     def _models(self) -> list[nn.Module]:
         """The trained part of each model of the pack; heads are linear layers."""
@@ -133,7 +158,7 @@ class ObserveJob:
         """The part that is trained, with fresh weights where the stage has any."""
         pack, index = self.pack, len(self.pack.links) - 1
         model = self._chain(seed)
-        return parts_of(pack.links, index, model).trained if pack.links[index].fit is None else model
+        return model if pack.whole or pack.links[index].fit else parts_of(pack.links, index, model).trained
 
     def _chain(self, seed: int) -> nn.Module:
         """The whole untrained model."""
@@ -154,7 +179,7 @@ class ObserveJob:
         """What the probes get to see."""
         pack, rows, device = self.pack, torch.from_numpy(self.rows), torch.device(self.pack.device)
         link = pack.links[-1]
-        frozen = parts_of(pack.links, len(pack.links) - 1, self._chain(0)).frozen if link.frozen_prefix else None
+        frozen = self._frozen
 
         def through(model: nn.Module, seed: int) -> Callable[[Tensor], Tensor]:
             answer = self._answer(model, seed)
@@ -237,7 +262,7 @@ class Observations:
         test_correct: the same on test records `[m r]`, or None.
     """
 
-    signals: Mapping[str, Float[Array, "m q r"]]
+    signals: Mapping[str, Float[Array, "m q r *c"]]
     correct: Bool[Array, "m r"]
     test_correct: Bool[Array, "m k"] | None
 

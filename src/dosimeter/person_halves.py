@@ -49,6 +49,23 @@ def person_half(person: Int[Array, " p"], rng: np.random.Generator) -> Bool[Arra
     )
 
 
+def halvable(size: Int[Array, " u"]) -> bool:
+    """Whether persons with so many records can fill two equal halves.
+
+    >>> halvable(np.array([3, 3, 3, 3])), halvable(np.array([3, 3, 3, 3, 2])), halvable(np.array([3, 2, 1]))
+    (True, False, True)
+    """
+    half, odd = divmod(int(size.sum()), 2)
+    reached, kept = 1, (1 << half + 1) - 1  # bit s: some of them have s records together
+    for one, count in zip(*(part.tolist() for part in np.unique(size, return_counts=True)), strict=True):
+        times = 1
+        while count:
+            times = min(times, count)
+            reached |= reached << one * times & kept
+            count, times = count - times, 2 * times
+    return not odd and bool(reached >> half & 1)
+
+
 def _levelled(chosen: Array, size: Array, rng: np.random.Generator) -> int:
     """Move persons from the larger half, or exchange two, as long as that helps; returns what is left to move."""
     while surplus := (int(size[chosen].sum()) - int(size[~chosen].sum())) // 2:

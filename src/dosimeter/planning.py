@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
-import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from dosimeter._durations import LOADING, estimate, probe_prefix, uncounted
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow, DefenseRow
-from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, forward, missing
-from dosimeter.head_training import train_heads
-from dosimeter.models import as_float
+from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, missing
 from dosimeter.observe import ObserveJob
 from dosimeter.preparation import Prepared
-from dosimeter.probes import PROBES
 from dosimeter.refusals import offer, refusal
-from dosimeter.runners import one_thread, workers_for
 from dosimeter.store import Store
-from dosimeter.teaching import pupil, trainings
-from dosimeter.training import train
-
-PROBE_STEPS = 6
-LOADING = time.process_time()
-"""Seconds that this process took to import PyTorch and the rest, which a run and its workers will take again."""
-JOB_SECONDS = 0.01
-"""To send a job to a worker and to write its entry."""
-ATTACK_SECONDS = 3e-8
-"""Per number that an attack reads, measured with the built-in attacks on one core of 2024."""
-REPORT_SECONDS = 2.0
-"""To measure, draw and write."""
+from dosimeter.teaching import trainings
 
 
 @dataclass(frozen=True)
@@ -109,16 +89,16 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     features = [job for job in todo[1] if isinstance(job, FeatureJob)]
     packs = [job for job in [*todo[0], *todo[2]] if isinstance(job, PackJob)]
     queries = [job for job in todo[3] if isinstance(job, ObserveJob)]
-    prefix = _probe_prefix(prepared)
+    prefix = probe_prefix(prepared)
     width = 0 if prefix is None else prefix.one.numel() * 4
     parameters = _parameters(jobs.packs[0])
-    seconds = _seconds(prepared, features, packs, queries, workers, prefix)
+    seconds = estimate(prepared, features, packs, queries, workers, prefix)
     stages = _stages(prepared, packs)
     for row, one in prepared.variants:
         own = _variant(row, one, {job.key for job in packs})
         stages.append(own.plan)
-        more = _seconds(one, (), own.packs, own.queries, workers, prefix)
-        seconds = None if seconds is None or more is None else seconds + more - min(LOADING, 15.0)
+        more = estimate(one, (), own.packs, own.queries, workers, prefix)
+        seconds = None if seconds is None or more is None else seconds + more - LOADING
         packs += own.packs
     notes = []
     targets = prepared.audit.threat.targets
@@ -126,6 +106,11 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         notes.append(f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more")
     if seconds is None:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
+    natural, planted = len(prepared.split.pool) // 2, prepared.canaries
+    many = 0 if planted is None else len(planted.training_rows(0))
+    if 10 * many > natural:
+        notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
+    notes += [f"time: the estimate leaves out the shadows that {one} trains" for one in uncounted(prepared)]
     disk = _disk(prepared, width * RECORDS_PER_CHUNK * len(features), packs, parameters)
     root = existing(prepared.store.root)
     free = shutil.disk_usage(root).free
@@ -158,8 +143,13 @@ def needs_in_words(row: AttackRow) -> str:
         parts.append(f"{needs.out_shadows} out-shadows")
     if needs.population:
         parts.append(f"population {needs.population}")
-    if needs.informed:
-        parts.append("all other training records")
+    told = {
+        "features of a frozen backbone": needs.features,
+        "the records themselves": needs.inputs,
+        "shadows trained anew": needs.retrain,
+        "all other training records": needs.informed,
+    }
+    parts += [words for words, needed in told.items() if needed]
     return ", ".join(parts)
 
 
@@ -235,112 +225,6 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 def _short(value: Any) -> str:
     text = "absent" if value is None else str(value)
     return text if len(text) <= 16 else text[:12] + "..."
-
-
-def _seconds(
-    prepared: Prepared,
-    features: Sequence[FeatureJob],
-    packs: Sequence[PackJob],
-    queries: Sequence[ObserveJob],
-    workers: int | None,
-    prefix: _Prefix | None,
-) -> float | None:
-    """Seconds of a run, from a probe of each kind of job on one thread.
-
-    None if a user's `fit` is the clock.
-    """
-    if any(job.links[-1].fit for job in packs):
-        return None
-    cores, parts = workers_for(workers, prepared.device), []
-    with one_thread():
-        if features and prefix is not None:
-            parts.append((prefix.seconds, len(features)))
-        for job in {id(job.links): job for job in packs}.values():
-            same = [other for other in packs if other.links is job.links]
-            parts.append((_probe_pack(prepared, job, prefix), len(same)))
-        if queries:
-            parts.append((_probe_query(prepared, queries[0], prefix), len(queries)))
-    total = sum((seconds + JOB_SECONDS) * -(-count // min(cores, count)) for seconds, count in parts)
-    spawned = cores > 1 and any(count > 1 for _, count in parts)
-    loading = min(LOADING, 15.0)
-    return loading * (2 if spawned else 1) + total + _attack_seconds(prepared) + REPORT_SECONDS
-
-
-def _attack_seconds(prepared: Prepared) -> float:
-    """Seconds of all attacks: each reads every signal of the shadows for each fold, rehearsal and the null audit."""
-    design = prepared.design
-    games = len(design.folds) * (2 + len(design.rehearsal_rows) // 2)
-    numbers = len(design.member) * len(prepared.audit.views) * (len(design.ids) + len(design.population_ids))
-    return len(prepared.audit.attacks) * games * (numbers * ATTACK_SECONDS + 1e-3)
-
-
-def _probe_query(prepared: Prepared, job: ObserveJob, prefix: _Prefix | None) -> float:
-    """Seconds of querying one pack, and of probing it."""
-    probes = {id(PROBES[name]): PROBES[name] for name in job.probed}.values()
-    if job.pack.heads:
-        whole = sum(one.passes for one in probes if one.from_records)
-        each = whole * prefix.seconds / RECORDS_PER_CHUNK if prefix is not None else 0.0
-        each += 1e-8 * len(job.views) * job.pack.links[-1].classes
-        return each * len(job.rows) * len(job.pack.models)
-    model = build_chain(job.pack.links, len(job.pack.links) - 1, 0, None)
-    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:32].copy()))
-    passes = []
-    for _ in range(2):
-        start = time.perf_counter()
-        forward(model, inputs, torch.device(prepared.device))
-        passes.append(time.perf_counter() - start)
-    return min(passes) / len(inputs) * len(job.rows) * (len(job.views) + sum(one.passes for one in probes))
-
-
-@dataclass(frozen=True)
-class _Prefix:
-    """The frozen prefix of the stage at risk: its outputs for one record, and the seconds of one feature job."""
-
-    one: Tensor
-    seconds: float
-
-
-def _probe_prefix(prepared: Prepared) -> _Prefix | None:
-    """Run the frozen prefix on a few records, if there is one."""
-    index, probe = len(prepared.links) - 1, 8
-    if not prepared.links[index].frozen_prefix:
-        return None
-    frozen = parts_of(prepared.links, index, build_chain(prepared.links, index, 0, None)).frozen
-    assert frozen is not None
-    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:probe].copy()))
-    with one_thread():
-        one = forward(frozen, inputs[:1], torch.device(prepared.device))
-        start = time.perf_counter()
-        forward(frozen, inputs, torch.device(prepared.device))
-    return _Prefix(one, (time.perf_counter() - start) * RECORDS_PER_CHUNK / len(inputs))
-
-
-def _probe_pack(prepared: Prepared, job: PackJob, prefix: _Prefix | None) -> float:
-    """Seconds of one pack, from a few updates."""
-    link = job.links[-1]
-    hp = dataclasses.replace(link.hyperparameters, epochs=1)
-    dataset = prepared.data[len(job.links) - 1]
-    assert dataset is not None
-    inputs = torch.from_numpy(dataset.inputs[: PROBE_STEPS * hp.batch_size].copy())
-    labels = torch.from_numpy(dataset.labels[: len(inputs)])
-    parts = None
-    if not job.heads:
-        parts = parts_of(job.links, len(job.links) - 1, build_chain(job.links, len(job.links) - 1, 0, None))
-    if link.frozen_prefix and job.links is prepared.links and prefix is not None:
-        inputs = prefix.one.repeat(len(labels), *[1] * (prefix.one.ndim - 1))
-    elif parts is not None and parts.frozen is not None:
-        inputs = forward(parts.frozen, as_float(inputs[:1]), torch.device("cpu")).repeat_interleave(len(labels), 0)
-    device, passes = torch.device(prepared.device), []
-    for _ in range(3):  # the first pass pays for what PyTorch sets up once
-        start = time.perf_counter()
-        if parts is None:
-            rows, seeds = np.tile(np.arange(len(inputs)), (len(job.models), 1)), [0] * len(job.models)
-            train_heads(inputs, labels, rows, pupil(hp), classes=link.classes, seeds=seeds, device=device)
-        else:
-            train(parts.trained, inputs, labels, pupil(hp), seed=0, device=device)
-        passes.append(time.perf_counter() - start)
-    records = int(job.rows.shape[1]) * link.hyperparameters.epochs * trainings(hp)
-    return float(min(passes)) / len(inputs) * records
 
 
 def _parameters(job: PackJob) -> int:

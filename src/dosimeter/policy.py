@@ -15,15 +15,12 @@ from dosimeter._ratchet import ratchet
 from dosimeter._resolve import one_line, quoted
 from dosimeter.compare import differences, leads
 from dosimeter.errors import ConfigError
-from dosimeter.report.rows import ORACLE, UTILITY, Key, Row, clean, exact, rows
+from dosimeter.report.rows import EXPOSURE, HEADLINE, ORACLE, UTILITY, Key, Row, clean, exact, rows
 
 __all__ = [
     "Check", "FailedGate", "Gates", "Limit", "Outcome", "Policy", "Status", "Undecided", "check", "load_policy",
     "parse_policy",
 ]  # fmt: skip
-
-HEADLINE = "headline"
-"""Stands for the attack that was chosen in rehearsal."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,8 @@ class Check:
         counted = [one for one in self.outcomes if one.status not in ("not_applicable", "refused")]
         first = f"Passed: {len(counted)} of {len(self.outcomes)} lines below count, and none of them fails."
         if not self.passed:
-            checks = f", and {len(self.gates)} checks of the audit itself" if self.gates else ""
+            count = "1 check" if len(self.gates) == 1 else f"{len(self.gates)} checks"
+            checks = f", and {count} of the audit itself" if self.gates else ""
             first = f"Failed: {len(failing)} of {len(self.outcomes)} limits{checks}."
         lines = [first, *(gate.line for gate in self.gates), *(outcome.line for outcome in [*failing, *others])]
         return [*lines, *(f"differs from the accepted audit: {note}" for note in self.notes)]
@@ -175,7 +173,8 @@ def _of_limit(limit: Limit, result: Mapping[str, Any], table: list[Row], place: 
         return [outcome(nothing, "not_applicable", clean(limit.not_applicable))]
     matched = _matched(limit, result, table)
     found = [outcome(row, *decide(limit, row)) for row in matched]
-    named = [] if limit.metric == "accuracy" else [one for one in result["attacks"] if _names(limit, one, result)]
+    whole = limit.metric in ("accuracy", EXPOSURE)  # of the model, or of the headline alone
+    named = [] if whole else [one for one in result["attacks"] if _names(limit, one, result)]
     refused = [attack for attack in named if attack["status"] == "refused"]
     for attack in refused:
         row = replace(nothing, key=replace(nothing.key, attack=attack["id"]), who=clean(attack["id"]))
@@ -200,6 +199,8 @@ def _tests(limit: Limit, result: Mapping[str, Any]) -> dict[str, Callable[[Row],
     tests: dict[str, Callable[[Row], bool]] = {"metric": lambda row: row.key.metric == limit.metric}
     if limit.metric == "accuracy":
         tests["split"] = lambda row: row.key.split == limit.split
+    elif limit.metric == EXPOSURE:
+        tests["unit"] = lambda row: limit.unit is None or row.key.unit == limit.unit
     else:
         tests["attack"] = lambda row: _named(
             row.key.attack, row.control, limit.attack, _headline(result, row.key.variant)
@@ -235,7 +236,8 @@ def _headline(result: Mapping[str, Any], variant: str) -> str | None:
 
 def _names(limit: Limit, attack: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
     """Whether a limit is about an attack."""
-    return _named(attack["id"], bool(attack["control"]), limit.attack, result["verdict"]["attack"])
+    aside = bool(attack["control"] or attack.get("reference"))
+    return _named(attack["id"], aside, limit.attack, result["verdict"]["attack"])
 
 
 def _glob(text: str, pattern: str) -> bool:
@@ -266,20 +268,22 @@ def _unmeasured(limit: Limit, result: Mapping[str, Any], table: list[Row], place
 
 def _placeholder(limit: Limit, at_risk: str = "") -> Row:
     """The row of a limit without numbers."""
-    utility = limit.metric == "accuracy"
+    utility, exposure = limit.metric == "accuracy", limit.metric == EXPOSURE
+    attack = HEADLINE if exposure else limit.attack
     key = Key(
         family=UTILITY if utility else "membership",
         stage=at_risk if limit.stage == "*" else limit.stage,
         variant="none" if limit.variant == "*" else limit.variant,
-        attack=None if utility else limit.attack,
+        attack=None if utility else attack,
         metric=limit.metric,
         fpr=limit.fpr,
         prior=limit.prior,
         group=limit.group,
         threshold=limit.threshold,
         split=limit.split if utility else None,
+        unit=limit.unit,
     )
-    who = "the model" if utility else "every attack" if limit.attack == "*" else clean(limit.attack)
+    who = "the model" if utility else "every attack" if attack == "*" else clean(attack)
     return Row(key, who, status="not_resolvable")
 
 

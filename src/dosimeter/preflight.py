@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from dosimeter._impossible import is_file
 from dosimeter._resolve import one_line, quoted, resolve
@@ -15,6 +16,7 @@ from dosimeter.chain import Link, build_chain, check_output, check_training, par
 from dosimeter.data import Dataset
 from dosimeter.errors import AuditError, ConfigError
 from dosimeter.models import as_float
+from dosimeter.private_training import check_private
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +73,14 @@ def check_sources(link: Link) -> None:
 
 
 def try_models(
-    links: Sequence[Link], data: Sequence[Dataset | None], *, at_risk: int, members: int, together: Together
+    links: Sequence[Link], data: Sequence[Dataset | None], *, records: Sequence[int], together: Together
 ) -> None:
     """Build each stage's model and run it on two records in evaluation and in training, so that errors come now.
 
     Args:
         links: the chain.
         data: of each stage, None for a given one.
-        at_risk: index of the stage at risk.
-        members: records that each of its models trains on.
+        records: that one model of each stage trains on.
         together: collects what is wrong.
     """
     chain = tuple(links)
@@ -93,13 +94,23 @@ def try_models(
             parts = parts_of(chain, index, model)
             check_output(model, link, example)
             if data[index] is not None and link.fit is None:
-                records = members if index == at_risk else len(own)
-                smallest = min(records % link.hyperparameters.batch_size or link.hyperparameters.batch_size, 2)
+                size = link.hyperparameters.batch_size
+                smallest = min(records[index] % size or size, 2)
                 with torch.no_grad():
                     inner = example if parts.frozen is None else parts.frozen.eval()(example)
+                if link.hyperparameters.bounded and link.transfer != "head":
+                    _check_private(parts.trained, link, inner)
                 check_training(parts.trained, link, inner[:smallest])
             continue
         break  # later stages start from this one
+
+
+def _check_private(trained: nn.Module, link: Link, example: Tensor) -> None:
+    """Refuse a network that DP-SGD cannot train, with the stage in front."""
+    try:
+        check_private(trained, example)
+    except AuditError as error:
+        raise type(error)(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
 
 
 def _check_weights(link: Link) -> None:

@@ -10,25 +10,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dosimeter._defense_rows import answering, trained_with
-from dosimeter._impossible import is_file
+from dosimeter._defense_rows import answering
 from dosimeter._resolve import import_from
 from dosimeter._seeds import seed_for
 from dosimeter.audit_data import read_data
+from dosimeter.audit_design import check_rows, design_of, links_of, matrix_of, split_of
 from dosimeter.canaries import Canaries, plant
 from dosimeter.chain import Link, chain_key
-from dosimeter.config import Audit, DefenseRow, Stage
+from dosimeter.config import Audit, DefenseRow
 from dosimeter.data import Dataset
-from dosimeter.design import Design, Split, membership_matrix, split_records
-from dosimeter.errors import ConfigError
-from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, PackJob, feature_jobs
-from dosimeter.games import Array, ThreatModel
-from dosimeter.observe import ObserveJob, situation_of
+from dosimeter.design import Design, Split
+from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, Job, PackJob, feature_jobs
+from dosimeter.games import Access, Array, ThreatModel
+from dosimeter.observe import Observations, ObserveJob, gather, situation_of
 from dosimeter.preflight import Together, check_device, check_sources, try_models
-from dosimeter.probes import lacking
+from dosimeter.probes import PROBES, lacking
 from dosimeter.runners import one_thread
-from dosimeter.signals import readable
+from dosimeter.signals import SIGNALS, readable
 from dosimeter.store import Store, key_of
+from dosimeter.transferred import Further, Later, transfer, with_reference
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,11 @@ class Jobs:
         common: stages before the one at risk, one model each, in order.
         features: frozen features of all records and views.
         packs: the fleet.
-        observations: the fleet's outputs.
+        observations: the deployed fleet's outputs.
         canaries: the fleet's outputs on natural records and canaries together; empty if none were planted.
+        later: the stages after the one at risk.
+        before: where there are any, the outputs of the models at risk themselves.
+        canaries_before: the same on natural records and canaries together.
     """
 
     common: tuple[PackJob, ...]
@@ -48,6 +51,27 @@ class Jobs:
     packs: tuple[PackJob, ...]
     observations: tuple[ObserveJob, ...]
     canaries: tuple[ObserveJob, ...] = ()
+    later: tuple[Later, ...] = ()
+    before: tuple[ObserveJob, ...] = ()
+    canaries_before: tuple[ObserveJob, ...] = ()
+
+    @property
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """All jobs under the names of what they are, in order; those of one phase do not depend on each other."""
+        found: list[tuple[str, Sequence[Job]]] = [(f"stage {job.links[-1].name}", [job]) for job in self.common]
+        found += [("features", self.features), ("models", self.packs)]
+        for one in self.later:
+            found += [(f"features for stage {one.name}", one.features), (f"stage {one.name}", one.packs)]
+        return [*found, ("queries", (*self.observations, *self.before, *self.canaries, *self.canaries_before))]
+
+    def gathered(self, *, canaries: bool = False) -> Observations:
+        """What was observed: of natural records, or of canaries beside them."""
+        deployed = gather(self.canaries if canaries else self.observations)
+        return (
+            with_reference(deployed, gather(self.canaries_before if canaries else self.before))
+            if self.before
+            else deployed
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +83,7 @@ class Prepared:
         store: the cache.
         device: where models are trained.
         data: per stage, None for a given one.
-        test: test records of the stage at risk, or None.
+        test: test records of the last stage, or None.
         links: the chain.
         split: of the records at risk.
         design: who is trained on what.
@@ -93,12 +117,12 @@ class Prepared:
     @cached_property
     def matrix(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
         """Which model trains on which record of the pool."""
-        return _matrix(self.audit, self.at_risk, self.split)
+        return matrix_of(self.audit, self.at_risk, self.split)
 
     @property
     def null_matrix(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
         """Another matrix, drawn alike, that no model was trained on; for the candidates."""
-        matrix = _matrix(self.audit, self.at_risk, self.split, "null membership")
+        matrix = matrix_of(self.audit, self.at_risk, self.split, "null membership")
         return matrix[:, self.split.candidates]
 
     @cached_property
@@ -109,10 +133,11 @@ class Prepared:
     @cached_property
     def key(self) -> str:
         """The audit's key: equal for runs whose results must be equal."""
-        unit = self.audit.threat.unit  # the key of audits by record is that of releases without units
+        threat = self.audit.threat.model_dump(mode="json")
+        new = {"unit": "record", "knows": [], "fold_pairs": 1}  # of which releases without these settings knew nothing
         settings = {
             "seed": self.audit.seed,
-            "threat": self.audit.threat.model_dump(mode="json", exclude={"unit"} if unit == "record" else None),
+            "threat": {key: value for key, value in threat.items() if (key, value) not in new.items()},
             "attacks": [[row.id, row.name, row.settings] for row in self.audit.attacks],
             "report": self.audit.report.model_dump(mode="json"),
             "observations": [job.key for job in self.jobs.observations],
@@ -130,7 +155,7 @@ class Prepared:
             defenses = list(self.audit.defenses)
             defenses[self.audit.at_risk] += (row,)
             audit = replace(self.audit, name=f"{self.audit.name}: {row.id}", defenses=tuple(defenses), variants=())
-            found.append((row, replace(self, audit=audit, links=_links(audit, self.data))))
+            found.append((row, replace(self, audit=audit, links=links_of(audit, self.data))))
         return tuple(found)
 
 
@@ -164,7 +189,7 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
         check_device(device)
     data, test = read_data(audit, together)
     known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
-    links = _links(audit, data) if known else ()
+    links = links_of(audit, data) if known else ()
     before = len(together.errors)
     for link in links:
         with together:
@@ -174,160 +199,112 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
     split = None
     if at_risk is not None:
         with together:
-            _check_rows(audit, at_risk)
+            check_rows(audit, data)
         with together:
-            split = _split(audit, at_risk)
+            split = split_of(audit, at_risk)
     if split is not None and sound:
         with one_thread():
-            try_models(links, data, at_risk=audit.at_risk, members=len(split.pool) // 2, together=together)
+            try_models(links, data, records=_trained_on(audit, data, split), together=together)
     together.tell()
     assert at_risk is not None
     assert split is not None
     canaries = None
     if audit.spike is not None:
-        models = audit.threat.shadows + 2
-        at_risk, split, canaries = plant(at_risk, split, audit.spike, models=models, seed=audit.seed)
+        at_risk, split, canaries = plant(at_risk, split, audit.spike, models=audit.models, seed=audit.seed)
         data = tuple(at_risk if index == audit.at_risk else one for index, one in enumerate(data))
-    design = _design(audit, at_risk, split)
+    design = design_of(audit, at_risk, split)
     return Prepared(audit, Store(store), device, data, test, links, split, design, canaries)
 
 
-def _split(audit: Audit, dataset: Dataset) -> Split:
-    """The split of the records at risk."""
-    threat = audit.threat
-    split = split_records(
-        dataset.labels,
-        population=threat.population,
-        candidates=threat.candidates,
-        stratify=threat.stratify,
-        seed=audit.seed,
-    )
-    if len(split.pool) < 4:
-        raise ConfigError(
-            f"threat.population: must leave at least 4 records to train on, got {len(split.pool)} of {len(dataset)}: "
-            "lower it or use more records"
-        )
-    return split
-
-
-def _check_rows(audit: Audit, dataset: Dataset) -> None:
-    """Refuse image views and augmentation for records that are no images."""
-    stage = audit.stages[audit.at_risk]
-    image = dataset.inputs.ndim == 4
-    if not image and (len(audit.views) > 1 or stage.augment):
-        raise ConfigError(
-            f"threat.views and stage[{audit.at_risk}].augment: flips and shifts need images [n, channels, height, "
-            f"width], got inputs of shape {dataset.inputs.shape}: use views = ['identity'] and no augment"
-        )
-
-
-def _links(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
-    """The chain with the shapes and classes of its data; a given first stage takes those of the next."""
-    links = []
-    for index, stage in enumerate(audit.stages[: audit.at_risk + 1]):
-        own = next(one for one in data[index:] if one is not None)
-        link = _link(stage, own, audit.base)
-        links.append(replace(link, hyperparameters=trained_with(stage.hyperparameters, audit.defenses[index])))
-    return tuple(links)
-
-
-def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
-    """One stage as a link, without its defenses."""
-    names = ("name", "model", "transfer", "last_k", "head", "options", "fit", "depends")
-    weights = stage.weights
-    if weights and is_file(base / weights):
-        weights = str(base / weights)
-    shape = tuple(int(side) for side in dataset.inputs.shape[1:])
-    classes = stage.classes or len(dataset.classes)
-    return Link(shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names})
-
-
-def _design(audit: Audit, dataset: Dataset, split: Split) -> Design:
-    """Who is trained on what, for the candidates."""
-    rows = split.pool[split.candidates]
-    matrix = _matrix(audit, dataset, split)
-    persons = None if dataset.persons is None else dataset.persons[rows]
-    whole = persons if audit.threat.unit == "person" else None
-    return Design(
-        ids=dataset.ids[rows],
-        labels=dataset.labels[rows],
-        classes=len(dataset.classes),
-        member=matrix[:, split.candidates],
-        targets=audit.threat.targets,
-        rehearsals=audit.threat.rehearsals,
-        record=np.arange(len(rows)) if whole is None else np.unique(whole, return_inverse=True)[1],
-        population_ids=dataset.ids[split.population],
-        population_labels=dataset.labels[split.population],
-        groups=None if dataset.groups is None else dataset.groups[rows],
-        persons=persons,
-    )
-
-
-def _matrix(
-    audit: Audit, dataset: Dataset, split: Split, purpose: str = "membership"
-) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """A membership matrix of single records or of whole persons."""
-    person = None
-    if audit.threat.unit == "person":
-        if dataset.persons is None:
-            raise ConfigError(
-                f"threat.unit: 'person' needs to know whose each record is, got data without persons "
-                f"({dataset.name}): name their column in data_options.person, or use unit = 'record'"
-            )
-        person = np.unique(dataset.persons[split.pool], return_inverse=True)[1].reshape(-1)
-    return membership_matrix(len(split.pool), audit.threat.shadows + 2, audit.seed, purpose, person=person)
+def _trained_on(audit: Audit, data: Sequence[Dataset | None], split: Split) -> list[int]:
+    """How many records one model of each stage trains on; 0 of a given one."""
+    sizes = [0 if own is None else len(own) for own in data]
+    later = [max(1, round(stage.sample * size)) for stage, size in zip(audit.stages, sizes, strict=True)]
+    return [*sizes[: audit.at_risk], len(split.pool) // 2, *later[audit.at_risk + 1 :]]
 
 
 def _lay_out(prepared: Prepared) -> Jobs:
     """Make all jobs."""
     common, parent = _common(prepared)
-    index = prepared.audit.at_risk
-    links, dataset = prepared.links, prepared.at_risk
-    frozen, views = links[index].frozen_prefix, prepared.audit.views
-    prefix = chain_key(links, index, parent, prepared.device) if frozen else None
-    given_parent = chain_key(links, index, parent, prepared.device) if index else None
+    own, test = _features(prepared, parent)
+    packs = _packs(prepared, parent, own)
+    later = transfer(packs, _further(prepared), prepared.audit.seed)
+    deployed = later[-1].packs if later else packs
+    observations = tuple(_observation(prepared, pack, own, test) for pack in deployed)
+    before = tuple(
+        replace(job, pack=pack, test=None, signals=("logit_confidence",), access=Access.LOGITS, defenses=())
+        for job, pack in zip(observations, packs, strict=True)
+        if later
+    )
+    jobs = Jobs(common, (*own, *test), packs, observations, later=later, before=before)
+    if prepared.canaries is None:
+        return jobs
+    population, planted = prepared.split.population, prepared.canaries.rows
+    observed = np.concatenate([prepared.split.pool[prepared.split.candidates], planted, population])
+    canaries, others = (
+        tuple(replace(job, rows=observed, test=None, test_features=()) for job in known)
+        for known in (observations, before)
+    )
+    return replace(jobs, canaries=canaries, canaries_before=others)
 
-    def features(of: Dataset | None, wanted: Sequence[str]) -> list[FeatureJob]:
-        if of is None or prefix is None:
-            return []
-        return feature_jobs(
-            prepared.store,
-            links,
-            data=data_key(of),
-            records=len(of),
-            prefix=prefix,
-            parent=parent,
-            device=prepared.device,
-            views=wanted,
-        )
 
-    own, test = features(dataset, views), features(prepared.test, views[:1])
-    size = HEADS_PER_PACK if links[index].transfer == "head" and links[index].fit is None else 1
-    models = len(prepared.design.member)
+def _features(prepared: Prepared, parent: str | None) -> tuple[tuple[FeatureJob, ...], tuple[FeatureJob, ...]]:
+    """The jobs of frozen features of the records at risk under each view, and of test records as they are."""
+    index, found = prepared.audit.at_risk, []
+    links = prepared.links[: index + 1]
+    stored = links[index].frozen_prefix and len(prepared.links) == len(links)
+    for of, views in ((prepared.at_risk, prepared.audit.views), (prepared.test, prepared.audit.views[:1])):
+        jobs: list[FeatureJob] = []
+        if of is not None and stored:
+            jobs = feature_jobs(
+                prepared.store,
+                links,
+                data=(data_key(of), of.inputs_fingerprint),
+                records=len(of),
+                prefix=chain_key(links, index, parent, prepared.device),
+                parent=parent,
+                device=prepared.device,
+                views=views,
+            )
+        found.append(tuple(jobs))
+    return found[0], found[1]
+
+
+def _packs(prepared: Prepared, parent: str | None, own: Sequence[FeatureJob]) -> tuple[PackJob, ...]:
+    """The jobs that train the stage at risk; whole models one by one where stages follow."""
+    index, models = prepared.audit.at_risk, len(prepared.design.member)
+    links, link = prepared.links[: index + 1], prepared.links[index]
+    transferred = len(prepared.links) > len(links)
+    size = HEADS_PER_PACK if link.transfer == "head" and link.fit is None and not transferred else 1
     rows = [_training_rows(prepared, model) for model in range(models)]
-    packs = tuple(
+    return tuple(
         PackJob(
             store=prepared.store,
             links=links,
-            data=data_key(dataset),
-            features=tuple(job for job in own if job.view == views[0]),
+            data=data_key(prepared.at_risk),
+            features=tuple(job for job in own if job.view == prepared.audit.views[0]),
             parent=parent,
-            prefix=prefix or given_parent,
+            prefix=chain_key(links, index, parent, prepared.device) if index or link.frozen_prefix else None,
             models=tuple(range(start, min(start + size, models))),
             rows=np.stack(rows[start : start + size]),
             seed=prepared.audit.seed,
             device=prepared.device,
+            whole=transferred,
+            alike="initialisation" in prepared.audit.threat.knows,
         )
         for start in range(0, models, size)
     )
-    observations = tuple(_observation(prepared, pack, own, test) for pack in packs)
-    if prepared.canaries is None:
-        return Jobs(common, tuple(own + test), packs, observations)
-    population, planted = prepared.split.population, prepared.canaries.rows
-    natural = prepared.split.pool[prepared.split.candidates]
-    observed = np.concatenate([natural, planted, population])
-    canaries = tuple(replace(job, rows=observed, test=None, test_features=()) for job in observations)
-    return Jobs(common, tuple(own + test), packs, observations, canaries)
+
+
+def _further(prepared: Prepared) -> list[Further]:
+    """The stages after the one at risk."""
+    audit, found = prepared.audit, []
+    for index in range(audit.at_risk + 1, len(prepared.links)):
+        own, links = prepared.data[index], prepared.links[: index + 1]
+        assert own is not None
+        data, known = (data_key(own), own.inputs_fingerprint), "finetuning-data" in audit.threat.knows
+        found.append(Further(links, data, len(own), audit.stages[index].sample, known))
+    return found
 
 
 def _training_rows(prepared: Prepared, model: int) -> Array:
@@ -339,10 +316,17 @@ def _training_rows(prepared: Prepared, model: int) -> Array:
 
 def withheld(prepared: Prepared) -> Mapping[str, str]:
     """Signals of probes that attacks ask for and these models cannot give, each with the reason."""
+    wanted = {signal for row in prepared.audit.attacks for signal in row.attack.signals}
+    link = prepared.links[prepared.audit.at_risk]
+    if len(prepared.links) > prepared.audit.at_risk + 1:
+        reason = (
+            f"asks the models of stage {link.name!r} themselves, which are transferred before anyone sees them: end "
+            "the chain at that stage, or leave the attack out"
+        )
+        return {name: reason for name in wanted if name in PROBES}
     single = prepared.audit.threat.unit == "record" and prepared.canaries is None
     population = len(prepared.split.population)
-    situation = situation_of(prepared.links[-1], prepared.at_risk.inputs, population, single=single)
-    return lacking(situation, {signal for row in prepared.audit.attacks for signal in row.attack.signals})
+    return lacking(situation_of(link, prepared.at_risk.inputs, population, single=single), wanted)
 
 
 def _observation(
@@ -351,6 +335,7 @@ def _observation(
     """The job that queries one pack."""
     observed = np.concatenate([prepared.split.pool[prepared.split.candidates], prepared.split.population])
     wanted = {signal for row in prepared.audit.attacks for signal in row.attack.signals} - withheld(prepared).keys()
+    data = data_key(prepared.at_risk)
     return ObserveJob(
         pack=pack,
         rows=observed,
@@ -359,10 +344,26 @@ def _observation(
         features=tuple(own),
         test=None if prepared.test is None else data_key(prepared.test),
         test_features=tuple(test),
-        signals=readable(sorted(wanted), prepared.audit.threat.granted),
+        signals=_readable(prepared, wanted),
         access=prepared.audit.threat.granted,
-        defenses=answering(prepared.audit.defenses[prepared.audit.at_risk]),
+        defenses=answering([row for rows in prepared.audit.defenses[prepared.audit.at_risk :] for row in rows]),
+        data=None if data == pack.data else data,
     )
+
+
+def _readable(prepared: Prepared, wanted: set[str]) -> tuple[str, ...]:
+    """Of the wanted signals those that this access gives, and the record's class where the deployed model has it."""
+    found = readable(sorted(wanted), prepared.audit.threat.granted)
+    if knows_classes(prepared):
+        return found
+    kept = tuple(name for name in found if name in SIGNALS and not SIGNALS[name].labels)
+    return kept or ("entropy" if Access.PROBS in prepared.audit.threat.granted.includes else "predicted_class",)
+
+
+def knows_classes(prepared: Prepared) -> bool:
+    """Whether the classes of the records at risk are those of the deployed model, so that a record's own is one."""
+    last = prepared.data[-1]
+    return last is None or last.classes == prepared.at_risk.classes
 
 
 def _common(prepared: Prepared) -> tuple[tuple[PackJob, ...], str | None]:

@@ -9,9 +9,9 @@ from dosimeter.brought import PreparedTarget
 from dosimeter.config import AttackRow
 from dosimeter.errors import AccessError
 from dosimeter.frozen import can_retrain, has_frozen_head
-from dosimeter.games import Access
-from dosimeter.preparation import Prepared, withheld
-from dosimeter.signals import ACCESS
+from dosimeter.games import BEFORE_TRANSFER, Access, Needs
+from dosimeter.preparation import Prepared, knows_classes, withheld
+from dosimeter.signals import ACCESS, SIGNALS
 
 MOST_CELLS = 4_000_000
 """Records of the pool times classes up to which closed forms of heads are computed: about 1 kB each, so 4 GB."""
@@ -30,6 +30,9 @@ class Offer:
         cells: records of the pool times classes.
         retrain: whether shadows can be trained anew for each target.
         withheld: signals of probes that the models cannot give, each with the reason.
+        classes: whether a record's class is one of the deployed model's.
+        transferred: whether the models at risk are transferred before they are deployed.
+        views: under which a record is queried.
     """
 
     access: Access
@@ -40,6 +43,9 @@ class Offer:
     cells: int = 0
     retrain: bool = False
     withheld: Mapping[str, str] = field(default_factory=dict)
+    classes: bool = True
+    transferred: bool = False
+    views: int = 1
 
 
 def offer(prepared: Prepared) -> Offer:
@@ -49,10 +55,13 @@ def offer(prepared: Prepared) -> Offer:
         threat.granted,
         len(prepared.split.population),
         threat.shadows,
-        features=has_frozen_head(prepared),
+        features=has_frozen_head(prepared) and not prepared.jobs.later,
         cells=len(prepared.split.pool) * prepared.design.classes,
-        retrain=can_retrain(prepared),
+        retrain=can_retrain(prepared) and not prepared.jobs.later,
         withheld=withheld(prepared),
+        classes=knows_classes(prepared),
+        transferred=bool(prepared.jobs.later),
+        views=len(prepared.audit.views),
     )
 
 
@@ -64,26 +73,57 @@ def target_offer(prepared: PreparedTarget) -> Offer:
         prepared.shadows,
         brought=True,
         withheld=prepared.probing.withheld,
+        views=len(prepared.views),
     )
 
 
 def refusal(row: AttackRow, given: Offer) -> str:
     """Why an attack cannot run under this threat model, or an empty string."""
     needs = row.attack.needs
-    lacking = [name for name in row.attack.signals if name not in ACCESS]
+    if BEFORE_TRANSFER in row.attack.signals and not given.transferred:
+        return "compares with the model at risk before its transfer, and here that is the deployed model: leave it out"
+    if lacks := _signals(row, given) or _holds(needs, given):
+        return lacks
+    most = max(needs.in_shadows, needs.out_shadows) + needs.per_view * (given.views - 1)
+    if most and given.brought and not given.shadows:
+        return "needs shadow models: give `fit`, a function that trains one"
+    if given.population < needs.population:
+        remedy = "give a population" if given.brought else "raise threat.population"
+        return f"needs a population of {needs.population}, got {given.population}: {remedy}"
+    if most and given.shadows // 2 - 1 < most:
+        return (
+            f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
+            f"{given.shadows // 2 - 1}: raise {'' if given.brought else 'threat.'}shadows to {2 * (most + 1)}"
+        )
+    return ""
+
+
+def _signals(row: AttackRow, given: Offer) -> str:
+    """Which signal of an attack this model does not give, or an empty string."""
+    lacking = [name for name in row.attack.signals if name not in (*ACCESS, BEFORE_TRANSFER)]
     if lacking:
         return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(ACCESS))}"
-    wanted = needs.access
+    wanted = row.attack.needs.access
     for name in row.attack.signals:
-        wanted |= ACCESS[name]
+        wanted |= ACCESS.get(name, Access.LABELS)
     granted = given.access.includes
     if wanted not in granted:
         names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
         own = str(given.access.name).lower()
         return f"needs {names}, but threat.access grants {own}: grant it or leave the attack out"
+    if not given.classes and any(name in SIGNALS and SIGNALS[name].labels for name in row.attack.signals):
+        return (
+            "reads the answer for the record's own class, which is none of the deployed model's: leave it out, or use "
+            "tmi, adapted_lira or discriminant"
+        )
     reasons = [given.withheld[name] for name in row.attack.signals if name in given.withheld]
     if reasons:
         return reasons[0]
+    return ""
+
+
+def _holds(needs: Needs, given: Offer) -> str:
+    """What an attack wants to hold beside answers and nobody has, or an empty string."""
     if needs.features and not given.features:
         return (
             "needs the features of a frozen backbone and SGD heads on them, which "
@@ -100,17 +140,6 @@ def refusal(row: AttackRow, given: Offer) -> str:
         return (
             "retrains its shadows for each target, which needs heads on a frozen backbone without defenses: leave the "
             "attack out" + ("" if given.brought else ", or use transfer = 'head' and no fit")
-        )
-    most = max(needs.in_shadows, needs.out_shadows)
-    if most and given.brought and not given.shadows:
-        return "needs shadow models: give `fit`, a function that trains one"
-    if given.population < needs.population:
-        remedy = "give a population" if given.brought else "raise threat.population"
-        return f"needs a population of {needs.population}, got {given.population}: {remedy}"
-    if most and given.shadows // 2 - 1 < most:
-        return (
-            f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
-            f"{given.shadows // 2 - 1}: raise {'' if given.brought else 'threat.'}shadows to {2 * (most + 1)}"
         )
     return ""
 

@@ -39,7 +39,7 @@ def result(material: Material) -> dict[str, Any]:
         material: of a finished run.
     """
     measured = {attack: measure_attack(material, attack) for attack in material.scores}
-    real = [attack for attack in measured if attack not in material.controls]
+    real = [attack for attack in measured if attack not in material.aside]
     headline = choose_headline(material, real) if real else None
     found, utility = find(material, measured, headline), _utility(material)
     planted = canary_rows(material, headline) if headline else []
@@ -192,14 +192,13 @@ def _utility(material: Material) -> list[dict[str, Any]]:
     member = material.truth.is_member
     n = member.shape[1]
     inside, outside = material.correct[:, :n], material.correct[:, n:]
-    splits = [("train", inside, member), ("nonmember", inside, ~member)]
-    if material.test_correct is not None:
-        splits.append(("test", material.test_correct, np.ones_like(material.test_correct)))
-    elif outside.shape[1]:
-        splits.append(("test", outside, np.ones_like(outside)))
+    splits = [("train", inside, member, material.truth.record), ("nonmember", inside, ~member, material.truth.record)]
+    tested = outside if material.test_correct is None else material.test_correct
+    if tested.shape[1]:
+        splits.append(("test", tested, np.ones_like(tested), np.arange(tested.shape[1])))
     rows = []
-    for split, correct, counted in splits:
-        estimate = accuracy(correct, counted, record=np.arange(correct.shape[1]), rng=material.rng(f"accuracy {split}"))
+    for split, correct, counted, record in splits:
+        estimate = accuracy(correct, counted, record=record, rng=material.rng(f"accuracy {split}"))
         kept = {key: getattr(estimate, key) for key in ("value", "low", "high", "level", "method", "n_targets")}
         rows.append({"variant": "none", "metric": "accuracy", "split": split, "n": estimate.n_nonmembers, **kept})
     return rows

@@ -149,10 +149,11 @@ def material_of(left: Left) -> Material:
     member, n = arrays["member"], arrays["member"].shape[1]
     targets = len(member)
     if left.rehearsed:
-        folds = -(-targets // 2)
+        width = 2 * int(left.summary["threat"].get("fold_pairs", 1))
+        folds = -(-targets // width)
         calibration = Calibration(
             source="shadow",
-            block=np.repeat(np.arange(folds), 2)[:targets],
+            block=np.arange(targets) // width,
             is_member=[arrays["rehearsal_in"]] * folds,
             scores={name: list(one.rehearsed) for name, one in left.evidence.items()},
         )
@@ -229,7 +230,7 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 def write_exposure(path: Path, material: Material) -> None:
     """One row per record, then per person, under the headline attack; no file where nothing is measurable."""
-    real, fpr = [attack for attack in material.scores if attack not in material.controls], material.leading
+    real, fpr = [attack for attack in material.scores if attack not in material.aside], material.leading
     columns = individuals(material, choose_headline(material, real), fpr) if real and fpr else {}
     with writing(path):
         if not columns:

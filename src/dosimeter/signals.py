@@ -68,6 +68,26 @@ def hinge(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tens
     return z.gather(1, labels[:, None])[:, 0] - z.scatter(1, labels[:, None], -torch.inf).amax(1)
 
 
+def scaled_confidences(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
+    """Logit of the probability of every class c, log p_c − log(1 − p_c), nats; `labels` are not read.
+
+    Abascal et al. 2024 (arXiv:2306.01181), as their code scales predictions, here without its floor of 1e-15.
+    """
+    logs, highest, left = _log_probabilities(logits)
+    rest = torch.log1p(-logs.scatter(1, highest, -torch.inf).exp()).scatter(1, highest, left)
+    return (logs - rest).clamp(LEAST, -LEAST)
+
+
+def scaled_top(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
+    """The same of the `TOP` highest probabilities, in which the other classes share what is left."""
+    return scaled_confidences(released(logits, Access.TOPK), labels)
+
+
+def predicted_class(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
+    """1 for the class of the highest logit, 0 for the others; `labels` are not read."""
+    return torch.zeros_like(logits, dtype=torch.float64).scatter(1, logits.argmax(1, keepdim=True), 1.0)
+
+
 def top(rank: int) -> Callable[[Tensor, Tensor], Tensor]:
     """The signal: logarithm of the probability of rank 1, 2, ...; `LEAST` where there are fewer classes."""
 
@@ -102,26 +122,31 @@ class Signal:
         access: the least access from which it can be computed.
         low: the least value that float32 probabilities can show, nats; lower ones are cut.
         high: the same, of the greatest value.
+        labels: whether the record's true class is read, which must be one of the deployed model's.
     """
 
     compute: Callable[[Tensor, Tensor], Tensor]
     access: Access = Access.PROBS
     low: float = LEAST
     high: float = SATURATED
+    labels: bool = True
 
 
 SIGNALS: dict[str, Signal] = {
     "logit_confidence": Signal(logit_confidence),
     "logit_confidence_t2": Signal(logit_confidence_t2),
     "correctness": Signal(correctness, Access.LABELS),
-    "entropy": Signal(entropy),
+    "entropy": Signal(entropy, labels=False),
     "modified_entropy": Signal(modified_entropy, low=0.0, high=-2 * LEAST),
-    "top1": Signal(top(1), Access.TOPK, high=0.0),
-    "top2": Signal(top(2), Access.TOPK, high=0.0),
-    "top3": Signal(top(3), Access.TOPK, high=0.0),
+    "top1": Signal(top(1), Access.TOPK, high=0.0, labels=False),
+    "top2": Signal(top(2), Access.TOPK, high=0.0, labels=False),
+    "top3": Signal(top(3), Access.TOPK, high=0.0, labels=False),
     "hinge": Signal(hinge, high=-LEAST),
+    "scaled_confidences": Signal(scaled_confidences, labels=False),
+    "scaled_top": Signal(scaled_top, Access.TOPK, labels=False),
+    "predicted_class": Signal(predicted_class, Access.LABELS, low=0.0, high=1.0, labels=False),
 }
-"""What `observe` can keep of a model's outputs."""
+"""What `observe` can keep of a model's outputs; the last three have a number for each class."""
 ACCESS: dict[str, Access] = {name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}
 """The least access of every signal, be it of a model's outputs or of a probe."""
 

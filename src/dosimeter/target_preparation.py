@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dosimeter._resolve import import_from, one_line, resolve
+from dosimeter.audit_design import unfit
 from dosimeter.brought import PROBED, Brought, PreparedTarget, access_of, joined, lone_design, name_of, sources_of
 from dosimeter.config import Target, TargetAudit
 from dosimeter.data.duplicates import overlap
@@ -100,6 +101,10 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         _check_fit(brought)
     with together:
         _check_sizes(brought)
+    if brought.threat.views != "auto":
+        with together:
+            if problems := unfit("threat.views", brought.threat.views, brought.members.inputs):
+                raise ConfigError(*problems)
     together.tell()
     classes = len(brought.members.classes)
     probe = np.concatenate([part.inputs[: PROBED // 2] for part in (brought.members, brought.nonmembers)])

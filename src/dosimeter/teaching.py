@@ -12,7 +12,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dosimeter._seeds import generator, seed_for
+from dosimeter.errors import TrainingError
 from dosimeter.head_training import Heads, train_heads
+from dosimeter.private_heads import train_private_heads
 from dosimeter.training import Hyperparameters, Teaches
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -43,9 +45,25 @@ def parts(found: Teaches, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[Ar
         found: the defense.
         n: records of the model.
         seed: of the model.
+
+    Raises:
+        TrainingError: a record is in every sub-model, or a sub-model has none.
     """
-    trains = found.divide(n, generator(seed, "sub-models"))
+    trains, name = found.divide(n, generator(seed, "sub-models")), type(found).__name__
+    if not (isinstance(trains, np.ndarray) and trains.dtype == bool and trains.shape == (found.parts, n)):
+        got = f"{trains.dtype} {trains.shape}" if isinstance(trains, np.ndarray) else type(trains).__name__
+        raise TrainingError(f"defense {name}: `divide` must give bool {(found.parts, n)}, got {got}: correct it")
+    if seen := int(trains.all(0).sum()):
+        raise TrainingError(
+            f"defense {name}: every record must be left out of a sub-model, which labels it, got {seen} of {n} "
+            "that are in all: correct `divide`"
+        )
     least = int(trains.sum(1).min())
+    if not least:
+        raise TrainingError(
+            f"defense {name}: every sub-model must train on a record, got one without any of {n}: use fewer sub-models "
+            "or leave each record out of fewer"
+        )
     return trains, np.stack([np.flatnonzero(row)[:least] for row in trains])
 
 
@@ -79,10 +97,11 @@ def teach_heads(
     features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows: Int[Array, "m k"], hp: Hyperparameters,
     *, classes: int, seeds: list[int], device: torch.device,
 ) -> Heads:  # fmt: skip
-    """`train_heads` for any recipe: in two rounds where a defense asks for it; arguments as there."""
+    """`train_heads` for any recipe: private, or in two rounds, where a defense asks for it; arguments as there."""
     found, own = teacher(hp), pupil(hp)
     if found is None:
-        return train_heads(features, labels, rows, hp, classes=classes, seeds=seeds, device=device)
+        train = train_private_heads if hp.bounded else train_heads
+        return train(features, labels, rows, hp, classes=classes, seeds=seeds, device=device)
     divided = [parts(found, rows.shape[1], seed) for seed in seeds]
     least = min(table.shape[1] for _, table in divided)
     inner = [mine[part[:least]] for mine, (_, table) in zip(rows, divided, strict=True) for part in table]

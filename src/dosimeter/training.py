@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from dosimeter._seeds import generator, seed_for
 from dosimeter.errors import TrainingError
 from dosimeter.models import as_float, locate
+from dosimeter.privacy import Privacy
+from dosimeter.private_training import privately
+from dosimeter.views import drop_words
 
-Augmentation = Literal["flip", "shift"]
+Augmentation = Literal["flip", "shift", "drop"]
 SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -33,7 +36,7 @@ class Defense(Protocol):
 
     Attributes:
         paper: authors, year, link.
-        place: where it acts: "recipe", "model", "loss", "training" or "outputs".
+        place: where it acts: "recipe", "model", "loss", "step", "training" or "outputs".
         ladder: at least three settings, the weakest first.
     """
 
@@ -91,6 +94,15 @@ class Teaches(Protocol):
 
 
 @runtime_checkable
+class BoundsRecords(Protocol):
+    """A defense that bounds what any one record does to the model: DP-SGD with another noise, clip or accountant."""
+
+    def bound(self, n: int, hp: Hyperparameters) -> Privacy:
+        """What training with this recipe on `n` records is bound by."""
+        ...
+
+
+@runtime_checkable
 class ChangesAnswers(Protocol):
     """A defense that changes what the trained model answers."""
 
@@ -119,10 +131,11 @@ class Hyperparameters:
         weight_decay: L2 penalty, as `torch.optim` defines it.
         schedule: "constant", "cosine" (to 0), or "one-cycle" (linear up over a quarter, linear down to 0), per update.
         precision: "float32", or "bfloat16" autocast with float32 weights.
-        augment: random flips and shifts of images.
+        augment: random flips and shifts of images, or texts without some of their words.
         standardise: heads only: features are scaled by mean and deviation over the model's own training rows.
         share: of the schedule, which ends before its learning rate does where training is stopped early.
-        defenses: what changes the loss, the features or the labels while training.
+        defenses: what changes the loss, the features, the labels or the steps while training.
+        privacy: what bounds each record, by one of the defenses and the number of records; see `settled`.
     """
 
     epochs: int = 20
@@ -137,13 +150,19 @@ class Hyperparameters:
     standardise: bool = False
     share: float = 1.0
     defenses: tuple[Defense, ...] = ()
+    privacy: Privacy | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All of it by name; without `share` and `defenses` where they change nothing."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        """All of it by name but what follows from it; without `share` and `defenses` where they change nothing."""
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "privacy"}
         found["defenses"] = [{"defense": type(one).__name__, **settings_of(one)} for one in self.defenses]
         return {key: value for key, value in found.items() if (key, value) not in (("share", 1.0), ("defenses", []))}
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a defense bounds what any one record does."""
+        return any(isinstance(one, BoundsRecords) for one in self.defenses)
 
     def lr_at(self, step: int, steps: int) -> float:
         """Learning rate of update `step` of `steps`.
@@ -157,6 +176,16 @@ class Hyperparameters:
         if self.schedule == "one-cycle":
             return self.lr * min((step + 1) * self.share / (0.25 * steps), (1 - done) / 0.75, 1.0)
         return self.lr
+
+
+def settled(hp: Hyperparameters, n: int) -> Hyperparameters:
+    """The recipe for `n` records: with `privacy`, where a defense bounds records and it is not set.
+
+    Raises:
+        ConfigError: the defense cannot give it.
+    """
+    found = next((one for one in hp.defenses if isinstance(one, BoundsRecords)), None)
+    return hp if found is None or hp.privacy is not None else replace(hp, privacy=found.bound(n, hp))
 
 
 class Optimizer:
@@ -222,6 +251,15 @@ def augment(images: Float[Tensor, "b k h w"], kinds: tuple[Augmentation, ...], r
         channels = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
         images = padded[batch, channels, rows, columns]
     return images
+
+
+def augmented(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Generator) -> Tensor:
+    """A batch as one update sees it: images `[b k h w]` moved, or texts `[b length]` without some words."""
+    if batch.ndim == 4:
+        return augment(batch, kinds, torch.rand(len(batch), 3, generator=rng).to(batch.device))
+    if "drop" in kinds and not batch.is_floating_point():
+        return drop_words(batch, torch.rand(batch.shape, generator=rng).to(batch.device))
+    return batch
 
 
 def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
@@ -292,31 +330,42 @@ def train(
         Mean loss of the last epoch, nats.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or the model cannot be private where a defense makes it so.
     """
     images = inputs.ndim == 4
     move(model, device, images=images).train()
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
+    hp = settled(hp, n)
     optimizer = Optimizer([p for p in model.parameters() if p.requires_grad], hp)
     order_rng, augment_rng = generator(seed, "order"), torch.Generator().manual_seed(seed_for(seed, "augmentation"))
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
     loss_mean = math.nan
-    with hidden(model, hp, as_float(inputs[:2])), seeded(seed_for(seed, "dropout")):
+    with (
+        hidden(model, hp, as_float(inputs[:2])),
+        seeded(seed_for(seed, "dropout")),
+        privately(model, hp.privacy, n, seed) as private,
+    ):
         for epoch in range(hp.epochs):
-            order = torch.from_numpy(order_rng.permutation(n)).to(device)
             total = torch.zeros((), device=device)
-            for step, rows in enumerate(torch.split(order, hp.batch_size)):
+            if private is None:
+                drawn = iter(torch.split(torch.from_numpy(order_rng.permutation(n)).to(device), hp.batch_size))
+            else:
+                drawn = private.batches(batches)
+            for step, rows in enumerate(drawn):
                 batch = as_float(inputs[rows])
+                if hp.augment:
+                    batch = augmented(batch, hp.augment, augment_rng)
                 if images:
-                    if hp.augment:
-                        batch = augment(batch, hp.augment, torch.rand(len(rows), 3, generator=augment_rng).to(device))
                     batch = batch.contiguous(memory_format=torch.channels_last)
-                with autocast:
-                    loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
-                loss.backward()  # type: ignore[no-untyped-call]
+                if private is None:
+                    with autocast:
+                        loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    total += loss.detach() * len(rows)
+                else:
+                    total += private.set(batch, labels[rows])
                 optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
-                total += loss.detach() * len(rows)
             loss_mean = float(total) / n
             if not math.isfinite(loss_mean):
                 raise TrainingError(diverged(loss_mean, epoch, seed, hp))

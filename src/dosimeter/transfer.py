@@ -1,4 +1,4 @@
-"""How a stage starts from its parent: from scratch, a new head, the last k blocks, or every weight.
+"""How a stage starts from its parent: from scratch, a new head, the last k blocks, adapters, or every weight.
 
 A method answers one question: which modules are frozen (their outputs are computed once and cached) and which are
 trained. Batch normalisation in the frozen prefix stays in evaluation mode.
@@ -11,11 +11,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from dosimeter.adapters import LORA, LoRA, adapt
 from dosimeter.errors import TrainingError
 from dosimeter.models import cut, locate
 from dosimeter.target.heads import Backbone, replace_head
 
-Method = Literal["scratch", "head", "last-k", "full"]
+Method = Literal["scratch", "head", "last-k", "lora", "full"]
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,29 @@ class Parts:
 
 
 def divide(
-    model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None, head: str | None = None
-) -> Parts:
+    model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None, head: str | None = None,
+    lora: LoRA = LORA,
+) -> Parts:  # fmt: skip
     """Divide a model at the freeze line of a transfer method.
 
     Args:
         model: the whole model, with the head for the new task.
-        method: "scratch" and "full" train everything, "head" the last layer, "last-k" also k blocks before it.
+        method: "scratch" and "full" train everything, "head" the last layer, "last-k" also k blocks before it, "lora"
+            also adapters, which are put into the model and drawn from PyTorch's default generator.
         last_k: blocks with parameters to train before the head, for "last-k".
         example: two records, by which the head of a model without `backbone` and `head` is found.
         head: dotted name of the head, where it is not to be found.
+        lora: rank and scale of the adapters, for "lora".
 
     Raises:
+        ConfigError: the package of the adapters is absent.
         TrainingError: the model has no known cut, or no known order of blocks, or fewer than `last_k`
-            blocks with parameters.
+            blocks with parameters, or no layer that takes an adapter.
     """
     if method in ("scratch", "full"):
         return Parts(None, model)
+    if method == "lora":
+        return Parts(None, adapt(model, locate(model, example, head).name, lora, example))
     backbone, last = cut(model, example, head)
     blocks = list(backbone.children())
     if method == "last-k" and isinstance(blocks[0] if blocks else None, Backbone):

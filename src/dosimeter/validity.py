@@ -145,6 +145,8 @@ def null_audit(
 
 def null_gate(results: Sequence[NullResult]) -> Gate:
     """The gate over the null audit."""
+    if not results:
+        return Gate("N1", "Null audit", "warn", None, "No attack was run, so none was tried where nothing leaks.")
     wrong = [result.attack for result in results if not result.at_chance]
     if wrong:
         return Gate(
@@ -160,7 +162,8 @@ def null_gate(results: Sequence[NullResult]) -> Gate:
 
 def control_gate(aucs: Mapping[str, Estimate]) -> Gate:
     """N2: the control attacks, which look at no output, are at chance on the true membership."""
-    wrong = [name for name, one in aucs.items() if one.low is not None and one.high and not one.low <= 0.5 <= one.high]
+    ends = {name: (one.low, one.high) for name, one in aucs.items()}
+    wrong = [n for n, (low, high) in ends.items() if low is not None and high is not None and not low <= 0.5 <= high]
     if wrong:
         return Gate(
             "N2", "Controls", "fail", float(len(wrong)),

@@ -73,7 +73,8 @@ def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], nat
     )
     if worst["low"] <= natural.high:
         return Gate("P4", name, "pass", worst["tpr"], f"{said}.")
-    beyond = f"{worst['tpr'] / natural.value:.0f} times the average" if natural.value else "and the average at none"
+    times = worst["tpr"] / natural.value if natural.value else None
+    beyond = "and the average at none" if times is None else f"{times:,.{int(times < 10)}f} times the average"
     return Gate("P4", name, "warn", worst["tpr"], f"{said}: {beyond}, which therefore says little of the worst case.")
 
 

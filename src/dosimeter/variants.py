@@ -87,7 +87,10 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
         place = folder(run, str(one["id"]))
         own = read_result(place / "result.json", name=f"{FOLDER}/{one['id']}/result.json", absent="run the audit again")
         verdict = own["verdict"]
+        bounds = [stage["settings"]["privacy"] for stage in own["chain"] if "privacy" in stage["settings"]]
+        settings = {**one["settings"], **({"guarantee": bounds[-1]} if bounds else {})}
         found = {**one, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"]}
+        found["settings"] = settings
         described.append({**found, **({"canaries": own["canaries"]} if own.get("canaries") else {})})
         estimates += [{**row, "variant": one["id"]} for row in own["estimates"] if _leads(row, own)]
         changes = _changes(material_of(read_run(place)), material)
@@ -97,8 +100,8 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
 
 def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
     """Whether a row is AUC, or TPR at the leading rate and a threshold set beforehand, of an attack on all records."""
-    controls = {attack["id"] for attack in result["attacks"] if attack["control"]}
-    if row["attack"] in controls or row["group"] is not None:
+    aside = {attack["id"] for attack in result["attacks"] if attack["control"] or attack.get("reference")}
+    if row["attack"] in aside or row["group"] is not None:
         return False
     led = row["fpr"] == result["verdict"]["fpr"] and row["threshold"] != "oracle"
     return bool(row["metric"] == "auc" or (row["metric"] == "tpr" and led))
@@ -107,23 +110,23 @@ def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
 def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:
     """By split, the difference of accuracy to the models without the defense, with its interval."""
     found = {}
-    for split, (right, wrong, counted) in _splits(after, before).items():
-        change = accuracy_difference(right, wrong, counted, record=np.arange(right.shape[1]))
+    for split, (right, wrong, counted, record) in _splits(after, before).items():
+        change = accuracy_difference(right, wrong, counted, record=record)
         found[split] = {"change": change.value, "change_low": change.low, "change_high": change.high}
     return found
 
 
-def _splits(after: Material, before: Material) -> dict[str, tuple[Array, Array, Array]]:
-    """By split, whether each target is right with the defense and without, and which answers count."""
+def _splits(after: Material, before: Material) -> dict[str, tuple[Array, Array, Array, Array]]:
+    """By split, whether each target is right with the defense and without, which answers count, and the clusters."""
     if after.correct is None or before.correct is None:
         return {}
-    member = after.truth.is_member
+    member, record = after.truth.is_member, after.truth.record
     n = member.shape[1]
     inside = (after.correct[:, :n], before.correct[:, :n])
-    found = {"train": (*inside, member), "nonmember": (*inside, ~member)}
+    found = {"train": (*inside, member, record), "nonmember": (*inside, ~member, record)}
     right, wrong = after.correct[:, n:], before.correct[:, n:]
     if after.test_correct is not None and before.test_correct is not None:
         right, wrong = after.test_correct, before.test_correct
     if right.shape[1]:
-        found["test"] = (right, wrong, np.ones_like(right))
+        found["test"] = (right, wrong, np.ones_like(right), np.arange(right.shape[1]))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import RatePair
@@ -108,13 +108,13 @@ def _pronoun(h: Headline) -> str:
     return "it" if h.door == "scores" else "he"
 
 
-def _counts(h: Headline) -> tuple[float, float, float, int]:
-    """Members named, its two ends, and how many are unused."""
+def _counts(h: Headline) -> tuple[float, int, int]:
+    """Members named, and its two ends, rounded outwards: neither "at least" nor "up to" may claim too much."""
     tpr = h.pair.tpr
     assert tpr.value is not None
     assert tpr.low is not None
     assert tpr.high is not None
-    return tpr.value * h.members, tpr.low * h.members, tpr.high * h.members, h.candidates - h.members
+    return tpr.value * h.members, floor(tpr.low * h.members + 1e-9), ceil(tpr.high * h.members - 1e-9)
 
 
 def _wrong(h: Headline) -> str:
@@ -132,12 +132,12 @@ def _averaged(h: Headline) -> str:
 
 def shown(h: Headline) -> list[str]:
     """The sentences where a leak is shown: by the accusations themselves, or only by how records are ranked."""
-    named, low, high, _ = _counts(h)
+    named, low, high = _counts(h)
     first = (
         f"Of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}; {_pronoun(h)} also wrongly named "
         f"{_wrong(h)}."
     )
-    ends = f"{low:.0f} to {high:.0f} of {h.members} ({h.pair.tpr.level:.1%} interval)"
+    ends = f"{low} to {high} of {h.members} ({h.pair.tpr.level:.1%} interval)"
     if h.pair.difference.low is None or h.pair.difference.low <= 0:
         return [
             first,
@@ -149,11 +149,11 @@ def shown(h: Headline) -> list[str]:
     sentences = [first]
     if h.rare.value is not None:
         wrong = 10 * (1 - h.rare.value)
-        share = "nearly all" if wrong > 9.5 else f"{about(wrong)} of 10"
+        share = "nearly all" if wrong >= 9.5 else f"{'fewer than 1' if wrong < 0.5 else about(wrong)} of 10"
         whose = "the" if h.door == "scores" else "his"
         sentences.append(f"If 1 in 100 of {whose} candidates had been used, {share} accusations would be wrong.")
     sentences.append(
-        f"Shown: at least {low:.0f} of {h.members}; not excluded: up to {high:.0f} of {h.members} "
+        f"Shown: at least {low} of {h.members}; not excluded: up to {high} of {h.members} "
         f"({h.pair.tpr.level:.1%} interval). {_averaged(h)}"
     )
     return sentences
@@ -213,7 +213,7 @@ def not_shown(h: Headline, *, unlikely: bool = False, alike: bool = False, limit
         alike: the attack is above chance, but not above what somebody finds who never asks the model.
         limit: the sentence about the detection limit.
     """
-    named, _, high, _ = _counts(h)
+    named, _, high = _counts(h)
     shadows = "" if h.door == "scores" else f"{h.shadows} shadow models, "
     explained = "so small an audit cannot tell from chance" if unlikely else "chance explains"
     if alike:
@@ -222,7 +222,7 @@ def not_shown(h: Headline, *, unlikely: bool = False, alike: bool = False, limit
         f"No leak was shown: of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}, and "
         f"wrongly named {_wrong(h)}, which {explained}.",
         f"This is not proof that nothing leaks: with {shadows}{h.targets} {plural('target model', h.targets)} and "
-        f"{h.candidates} candidates, up to {high:.0f} of {h.members} named at about {h.fpr:.2g} false accusations per "
+        f"{h.candidates} candidates, up to {high} of {h.members} named at about {h.fpr:.2g} false accusations per "
         f"unused {h.noun} is not excluded ({h.pair.tpr.level:.1%} interval), nor is a stronger attacker.",
         *([limit] if limit else []),
     ]

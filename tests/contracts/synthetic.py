@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dosimeter.games import FrozenHead, MembershipGame, Population, Truth
+from dosimeter.games import BEFORE_TRANSFER, FrozenHead, MembershipGame, Population, Truth
 
 
 def signals_of(phi):
@@ -23,6 +23,10 @@ def signals_of(phi):
         "top2": low,
         "top3": np.full_like(phi, -104.0),
         "hinge": phi,
+        "scaled_confidences": np.stack([-phi, phi], -1),
+        "scaled_top": np.stack([-phi, phi], -1),
+        "predicted_class": np.stack([phi <= 0, phi > 0], -1).astype(float),
+        BEFORE_TRANSFER: phi,
         "gradient_norm": np.log(2) / 2 + other,
         "iha": phi,
         **{f"boundary_distance_{queries}": np.maximum(phi, 0.0) for queries in (250, 1000, 4000)},
@@ -102,16 +106,16 @@ def fleet(
     population = Population(
         ids=np.arange(n_records, total),
         labels=labels[n_records:],
-        outputs={name: values[targets][..., n_records:] for name, values in tables.items()},
-        shadow_outputs={name: values[shadows][..., n_records:] for name, values in tables.items()},
+        outputs={name: values[targets][:, :, n_records:] for name, values in tables.items()},
+        shadow_outputs={name: values[shadows][:, :, n_records:] for name, values in tables.items()},
         inputs=inputs[n_records:],
     )
     game = MembershipGame(
         ids=np.arange(n_records),
         labels=labels[:n_records],
         classes=2,
-        outputs={name: values[targets][..., :n_records] for name, values in tables.items()},
-        shadow_outputs={name: values[shadows][..., :n_records] for name, values in tables.items()},
+        outputs={name: values[targets][:, :, :n_records] for name, values in tables.items()},
+        shadow_outputs={name: values[shadows][:, :, :n_records] for name, values in tables.items()},
         shadow_in=member[shadows],
         population=population,
         head=_head(seed, n_records),

@@ -45,6 +45,10 @@ SETTINGS = {
     "iha": [{}],
     "boundary": [{"queries": 250}, {"queries": 1000}],
     "trajectory": [{}],
+    "tmi": [{"updates": 40}, {"outputs": "top", "updates": 40}, {"outputs": "label", "updates": 40}, {"compat": True}],
+    "adapted_lira": [{"mode": "mean"}, {"mode": "views"}],
+    "discriminant": [{}],
+    "direct": [{}],
     "constant": [{}],
     "count": [{}],
 }
@@ -179,7 +183,8 @@ def test_stays_finite_far_out(name, settings):
     extreme = dataclasses.replace(game, outputs=signals_of(phi), shadow_outputs=signals_of(shadows))
     values = run(ATTACKS[name](**settings), extreme).values
     assert np.isfinite(values).all()
-    assert (values[:, 1] >= values[:, 0]).all()
+    if settings.get("outputs") != "label":  # a label does not say how sure the model is
+        assert (values[:, 1] >= values[:, 0]).all()
 
 
 @every_attack
@@ -232,6 +237,6 @@ def test_an_unfit_game_is_refused(name, settings):
         with pytest.raises(ValueError, match=f"needs the signal '{signal}' in outputs"):
             run(attack, dataclasses.replace(game, outputs=lacking))
         broken = {key: values.copy() for key, values in game.outputs.items()}
-        broken[signal][0, 0, 3] = np.nan
-        with pytest.raises(ValueError, match=r"must be finite, got 1 NaN or infinite values, the first at \(0, 0, 3\)"):
+        broken[signal].reshape(*broken[signal].shape[:3], -1)[0, 0, 3, 0] = np.nan
+        with pytest.raises(ValueError, match=r"must be finite, got 1 NaN or infinite values, the first at \(0, 0, 3"):
             run(attack, dataclasses.replace(game, outputs=broken))

@@ -97,6 +97,21 @@ def test_bytes_are_fractions_of_one():
     assert 0 < float(as_bytes.max()) <= 4
 
 
+def test_steps_are_seen_through_the_rounding_of_numbers():
+    """A boundary at 0.003 in 4,096 numbers is found as well as one at 0.1: steps of 1e-8 a number would be rounded."""
+    rng = torch.Generator().manual_seed(0)
+    weight = torch.randn(4096, generator=rng)
+    weight /= weight.norm()
+    base, found = torch.rand(16, 4096, generator=rng) / 2 + 0.25, []
+    for length in (0.003, 0.1):
+        margin = torch.where(torch.arange(16) % 2 == 0, length, -length)
+        records = base + (margin - base @ weight)[:, None] * weight
+        labels = (margin > 0).long()
+        distances = boundary.distances(lambda x: (x @ weight > 0).long(), records, labels, queries=1000, box=False)
+        found.append(float((distances / length).mean()))
+    assert found[0] < 1.25 * found[1]
+
+
 def test_a_model_with_one_answer_has_no_boundary_in_reach():
     x, _ = clouds(0, p=10)
     model = linear(torch.zeros(2, 6), torch.tensor([1.0, 0.0]))

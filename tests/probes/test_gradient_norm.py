@@ -81,6 +81,29 @@ def test_a_network_that_cannot_be_vectorised_is_asked_record_by_record(monkeypat
     np.testing.assert_allclose(found, exact, atol=1e-5)
 
 
+class Centring(nn.Module):
+    """A network that centres its records in place, and drops numbers while training."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.drop = nn.Linear(6, 3), nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(self.body(x.sub_(1)))
+
+
+def test_a_network_that_changes_its_records_in_place_spoils_none_and_keeps_its_mode():
+    inputs, labels = clouds(0, p=10)
+    before, model = inputs.clone(), Centring().train()
+    twice = gradient_norm.compute(subject_of([model, model], inputs, labels))["gradient_norm"]
+    assert torch.equal(inputs, before)
+    assert torch.equal(twice[0], twice[1])
+    np.testing.assert_allclose(twice[0], one_by_one(model.body, inputs - 1, labels), atol=1e-5)
+    model.train()
+    gradient_norm.compute(subject_of([model], inputs, labels))
+    assert all(part.training for part in model.modules())
+
+
 def test_frozen_parameters_do_not_count():
     model, (inputs, labels) = network("mlp")
     for weight in model.backbone.parameters():

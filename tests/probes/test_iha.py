@@ -56,6 +56,44 @@ def test_equals_its_definition(d, decay, dense, monkeypatch):
         np.testing.assert_allclose(found[index], by_definition(subject, index), rtol=1e-6 if dense else 2e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_few_records_at_a_time_score_alike(dense, monkeypatch):
+    if not dense:
+        monkeypatch.setattr(iha, "DENSE", 0)
+    hp = Hyperparameters(epochs=10, lr=0.05, batch_size=4, weight_decay=0.01)
+    subject, _ = heads(0, hp, m=2, p=16, z=3)
+    whole = iha.compute(subject)["iha"]
+    monkeypatch.setattr(iha, "NUMBERS", 5 * 3 * 7)  # five gradients of 3 classes and 6 features with a constant
+    np.testing.assert_allclose(iha.compute(subject)["iha"], whole, rtol=1e-9 if dense else 1e-3, atol=1e-4)
+
+
+def test_work_and_memory_are_those_of_the_judged_records(monkeypatch):
+    """Of a pool of 400 records 10 are judged: one solution for each, one that is left out, and the mean."""
+    solved, real = [], iha.solver
+
+    def counted(x, p):
+        solve = real(x, p)
+
+        def spy(g):
+            solved.append(len(g))
+            return solve(g)
+
+        return spy
+
+    monkeypatch.setattr(iha, "solver", counted)
+    subject, _ = heads(0, m=2, p=400)
+    whole = iha.compute(subject)["iha"]
+    few = dataclasses.replace(subject.training, observed=np.arange(10))
+    drawn, rows = iha._left_out(few.rows[0], few.observed, few.seeds[0]), few.rows[0]
+    solved.clear()
+    found = iha.compute(dataclasses.replace(subject, training=few))["iha"]
+    assert found.shape == (2, 10)
+    assert max(solved) <= 20
+    same = np.isin(few.observed, rows)
+    assert (drawn[same] == few.observed[same]).all()
+    np.testing.assert_allclose(found[0][same], whole[0][:10][same], rtol=1e-9)
+
+
 def test_a_members_own_row_is_left_out_and_else_one_training_record():
     rows = np.arange(0, 200, 2)
     left_out = iha._left_out(rows, np.arange(200), 7)
@@ -160,7 +198,7 @@ def test_the_solver_solves_many_classes():
     x, p = torch.from_numpy(rng.normal(size=(30, 12))), torch.from_numpy(rng.dirichlet(np.ones(7), 30))
     g = torch.from_numpy(rng.normal(size=(9, 7, 12)))
     dense = iha._dense(x, p)(g)
-    np.testing.assert_allclose(iha._conjugate(x.float(), p.float(), g), dense, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(iha._conjugate(x, p)(g), dense, rtol=1e-3, atol=1e-4)
 
 
 def test_a_model_that_is_no_head_is_refused():

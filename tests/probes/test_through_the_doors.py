@@ -101,6 +101,29 @@ def test_heads_are_probed_on_frozen_features(tmp_path):
     assert here.audit.attacks[-1].id == "iha informed"
 
 
+class Shifting(nn.Module):
+    """A brought network that changes its records in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.body(x.add_(1))
+
+
+def test_a_brought_network_may_change_its_records_in_place_and_keeps_its_mode():
+    x, labels = clouds(0)
+    before, model = x.clone(), Shifting().train()
+    adapted = adapt(model, classes=3, example=x.clone())
+    found = probing(adapted, x, ["gradient_norm"], Access.WEIGHTS, "cpu")
+    assert found.names == ("gradient_norm",)
+    values = found.of(adapted, x, labels, 1)["gradient_norm"][0]
+    assert torch.equal(x, before)
+    assert model.training
+    np.testing.assert_allclose(values, one_by_one(model.body, before + 1, labels), atol=1e-5)
+
+
 BASIC = {
     "brought": False,
     "network": True,

@@ -71,6 +71,21 @@ def test_students_equal_their_slow_twins(hp, kind):
         np.testing.assert_allclose(found[name], [one[epoch] for one in exact], atol=1e-4)
 
 
+def test_a_population_that_leaves_a_batch_of_one_is_distilled_with_layers_that_need_a_spread():
+    hp = Hyperparameters(epochs=5, lr=0.1, batch_size=16)
+    subject, _ = heads(0, hp, m=2, p=30, z=65)
+    training = dataclasses.replace(
+        subject.training, fresh=lambda seed: nn.Sequential(nn.BatchNorm1d(6), subject.training.fresh(seed))
+    )
+    models = tuple(dataclasses.replace(one, trained=nn.Sequential(one.trained)) for one in subject.models)
+    found = trajectory.compute(dataclasses.replace(subject, models=models, training=training))
+    assert all(bool(values.isfinite().all()) for values in found.values())
+    for records, size, wanted in ((65, 16, [16, 16, 16, 17]), (66, 16, [16] * 4 + [2]), (3, 1, [1] * 3), (1, 4, [1])):
+        parts = trajectory._batches(torch.arange(records), size)
+        assert [len(part) for part in parts] == wanted
+        assert torch.equal(torch.cat(parts), torch.arange(records))
+
+
 def test_a_student_sees_nothing_but_the_population_and_the_answers():
     """Other candidates and another membership leave its losses on the population as they were."""
     subject, _ = heads(1, m=2, p=30, z=50)

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from example import provenance, shown, tiny
+from example import not_shown, provenance, shown, tiny
 
 from dosimeter.report.exposure_view import section
 from dosimeter.report.render import render
@@ -108,3 +108,20 @@ def test_results_of_earlier_releases_have_no_section():
     page = render(shown(), {})
     assert words_of(page) is None
     assert "#exposure" not in page
+
+
+def test_a_person_with_several_records_is_named_in_part():
+    page = render(with_exposure(shown()), {})
+    assert "mean share of their records that is named" in page
+    assert "of a person, it is the mean share of their records" in words_of(page)
+    alone = render(with_exposure(shown(), persons=None), {})
+    assert "of a person" not in words_of(alone)
+    assert "mean share of their records" not in alone
+
+
+def test_without_shadows_the_page_does_not_count_none():
+    result = not_shown()
+    result["door"], result["threat"] = "model", {**result["threat"], "shadows": 0}
+    page = render(result, {})
+    assert "With no shadow model and this many records" in page
+    assert "0 shadow models" not in page

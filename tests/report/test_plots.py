@@ -52,3 +52,26 @@ def test_ids_of_two_figures_do_not_clash():
 def test_counts_become_shares():
     doubled = BARS | {"members": [2, 6], "nonmembers": [30, 10]}
     assert plots.histogram(BARS, title="") == plots.histogram(doubled, title="")
+
+
+def _texts(svg: str) -> list[str]:
+    return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter("text")]
+
+
+def test_numbers_of_points_in_one_place_stand_together():
+    points = [(0, 0.58, 0.5, 0.64, 0.72, 0.66, 0.78), (1, 0.57, 0.5, 0.64, 0.53, 0.47, 0.6),
+              (2, 0.5805, 0.5, 0.64, 0.721, 0.66, 0.78)]  # fmt: skip
+    texts = _texts(plots.scatter(points, labels=("x", "y"), title=""))
+    assert "0, 2" in texts
+    assert "1" in texts
+    assert not {"0", "2"} & set(texts)
+
+
+@pytest.mark.parametrize("top", [0.021, 0.05, 0.17, 0.2, 0.43, 1.0])
+def test_shares_have_ticks_short_enough_for_the_margin(top):
+    bars = {"edges": [0.0, 0.1, 0.2, 0.3], "members": [top, 1 - top, 0.0], "nonmembers": [1.0, 0.0, 0.0]}
+    if top < 0.5:
+        bars = {"edges": list(range(101)), "members": [top, *[(1 - top) / 99] * 99], "nonmembers": [0.01] * 100}
+    ticks = [text for text in _texts(plots.histogram(bars, title="")) if text.endswith(" %")]
+    assert ticks
+    assert max(map(len, ticks)) <= len("100 %")

@@ -24,6 +24,8 @@ NAMES = {
     "groups": ("groups",),
 }
 """Column of a data set to the array names that an `.npz` may use for it."""
+UNKNOWN = ("nan", "NaN", "<NA>", "NaT")
+"""How missing values are written as text; as persons, strangers would become one."""
 
 
 def load_npz(path: Path, request: Request) -> Dataset:
@@ -165,11 +167,15 @@ def as_text(values: Array, column: str, name: str) -> Array:
         values = np.char.decode(values, "utf-8", "backslashreplace")
     if values.dtype.kind == "U":
         missing = np.char.strip(values) == ""
+        if column == "persons":
+            missing |= np.isin(values, UNKNOWN)
     else:
         missing = np.array([v is None or v != v or str(v).strip() == "" for v in values.tolist()], bool)
     if missing.any():
+        row = int(np.argmax(missing))
+        shown = quoted(str(values[row])) if values.dtype.kind == "U" and str(values[row]).strip() else "none"
         raise DataError(
-            f"{name}: {column} must not be empty, got none in row {int(np.argmax(missing))} "
+            f"{name}: {column} must not be empty, got {shown} in row {row} "
             f"({int(missing.sum())} such records): fill them in or leave the whole column out"
         )
     return values if values.dtype.kind == "U" else np.array([str(v) for v in values.tolist()], dtype=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,9 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
     text = {column: pa.string() for column in (*typed, *([options.text] if options.text else []))}
     whole = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
     with told(request.name, "write it as comma-separated UTF-8 text with one header line"):
+        with path.open("rb") as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise DataError(f"{request.name}: must be UTF-8 text, got UTF-16: save it as CSV in UTF-8")
         try:
             return csv.read_csv(
                 path,

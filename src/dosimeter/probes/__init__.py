@@ -8,9 +8,9 @@ from torch import Tensor
 
 from dosimeter.errors import TrainingError
 from dosimeter.probes import boundary, gradient_norm, iha, trajectory
-from dosimeter.probes.subject import Model, Probe, Situation, Subject, Training
+from dosimeter.probes.subject import Model, Probe, Situation, Subject, Training, evaluating
 
-__all__ = ["PROBES", "Model", "Probe", "Situation", "Subject", "Training", "lacking", "probe"]
+__all__ = ["PROBES", "Model", "Probe", "Situation", "Subject", "Training", "evaluating", "lacking", "probe"]
 
 PROBES: dict[str, Probe] = {
     "gradient_norm": gradient_norm.PROBE,

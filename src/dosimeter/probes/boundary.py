@@ -28,6 +28,8 @@ SHARE = 50
 """The first gradient is estimated from this part of the budget."""
 NUMBERS = 2**23
 """Of moved records that are held at once."""
+RESOLVED = 2.0**-20
+"""Least step of the gradient's estimate, as a part of the point's length: less drowns in the rounding of float32."""
 Labels = Callable[[Tensor], Tensor]
 """From records `[k ...]` to predicted classes `[k]`."""
 
@@ -35,7 +37,7 @@ Labels = Callable[[Tensor], Tensor]
 def compute(subject: Subject, queries: int) -> dict[str, Tensor]:
     """Distance of each record from each model's boundary, in units of the inputs `[m r]`; 0 if it is misclassified.
 
-    The directions are one fixed draw, equal for all models and independent of who was trained on what.
+    The directions come of fixed seeds, one for each chunk of well classified records, whoever was trained on what.
     """
     records = as_float(subject.records).float()
     images = subject.records.ndim == 4
@@ -166,7 +168,8 @@ class _Search:
         """The direction away from the record's class, from `b` random ones; equations 9 and 16."""
         drawn = torch.randn(b, *self.x.shape, generator=self.rng)
         drawn /= drawn.flatten(2).norm(dim=2).view(b, -1, *[1] * (self.x.ndim - 1))
-        radius = self._wide(gap / self.numbers).clamp(min=1e-12)
+        least = torch.minimum(RESOLVED * point.flatten(1).norm(dim=1), gap / 100)
+        radius = self._wide(torch.maximum(gap / self.numbers, least)).clamp(min=1e-12)
         moved = self._boxed(point + radius * drawn)
         sign = self._beyond(moved).float() * 2 - 1
         mean = sign.mean(0)

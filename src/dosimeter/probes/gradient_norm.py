@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dosimeter.games import Access
-from dosimeter.probes.subject import Probe, Situation, Subject
+from dosimeter.probes.subject import Probe, Situation, Subject, evaluating
 
 NUMBERS = 2**24
 """Of per-record gradients that are held at once."""
@@ -56,36 +54,35 @@ def _of_head(head: nn.Module, x: Tensor, labels: Tensor, device: torch.device) -
 
 
 def _of_network(net: nn.Module, inputs: Tensor, labels: Tensor, device: torch.device) -> Float[Tensor, " n"]:
-    """Any network, by records as many at a time as fit; in evaluation mode."""
-    net = net.to(device).eval()
-    weights = {name: one.detach() for name, one in net.named_parameters() if one.requires_grad}
-    assert weights
-    chunk = max(1, NUMBERS // sum(one.numel() for one in weights.values()))
+    """Any network, by records as many at a time as fit; it may change them in place, so it gets copies."""
+    chunk = max(1, NUMBERS // sum(one.numel() for one in net.parameters() if one.requires_grad))
     found = []
-    for x, y in zip(torch.split(inputs, chunk), torch.split(labels, chunk), strict=True):
-        x = x.to(device)
-        with torch.no_grad():
-            logits = net(x).float().cpu()
-        size, unit = residual(logits, y)
-        squares = _squares(net, weights, x, unit.float().to(device)).cpu().double()
-        found.append(size + squares.clamp(min=SMALLEST**2).log() / 2)
+    with evaluating(net, device):
+        for x, y in zip(torch.split(inputs, chunk), torch.split(labels, chunk), strict=True):
+            x = x.to(device)
+            with torch.no_grad():
+                logits = net(x.clone()).float().cpu()
+            size, unit = residual(logits, y)
+            squares = _squares(net, x, unit.float().to(device)).cpu().double()
+            found.append(size + squares.clamp(min=SMALLEST**2).log() / 2)
     return torch.cat(found)
 
 
-def _squares(net: nn.Module, weights: Mapping[str, Tensor], x: Tensor, unit: Tensor) -> Tensor:
+def _squares(net: nn.Module, x: Tensor, unit: Tensor) -> Tensor:
     """Squared length of each record's gradient of u · z `[n]`."""
+    weights = {name: one.detach() for name, one in net.named_parameters() if one.requires_grad}
     fixed = {name: one.detach() for name, one in net.named_parameters() if not one.requires_grad}
     fixed |= dict(net.named_buffers())
 
     def along(own: dict[str, Tensor], record: Tensor, direction: Tensor) -> Tensor:
-        logits: Tensor = torch.func.functional_call(net, {**fixed, **own}, (record[None],))
+        logits: Tensor = torch.func.functional_call(net, {**fixed, **own}, (record[None].clone(),))
         return (logits[0].float() * direction).sum()
 
     gradient = torch.func.grad(along)
     try:
-        each = torch.func.vmap(gradient, (None, 0, 0))(dict(weights), x, unit)
+        each = torch.func.vmap(gradient, (None, 0, 0))(weights, x, unit)
     except (RuntimeError, ValueError, TypeError):  # a network that cannot be vectorised, record by record
-        rows = [gradient(dict(weights), *pair) for pair in zip(x, unit, strict=True)]
+        rows = [gradient(weights, *pair) for pair in zip(x, unit, strict=True)]
         each = {name: torch.stack([row[name] for row in rows]) for name in weights}
     total: Tensor = sum(one.flatten(1).square().sum(1) for one in each.values())
     return total

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dosimeter._seeds import generator
 from dosimeter.errors import TrainingError
 from dosimeter.games import Access
-from dosimeter.head_training import VARIANCE_FLOOR
+from dosimeter.head_training import moments
 from dosimeter.probes.subject import Probe, Situation, Subject, Training
 
 DAMPING = 0.2
@@ -26,7 +26,7 @@ DENSE = 4096
 TOLERANCE, STEPS = 1e-5, 200
 """Of conjugate gradients: largest relative residual, and most steps."""
 NUMBERS = 2**23
-"""Of intermediate arrays that are held at once."""
+"""Of an intermediate array that are held at once."""
 Solve = Callable[[Tensor], Tensor]
 
 
@@ -75,9 +75,8 @@ def _coordinates(training: Training, needed: Int[np.ndarray, " N"], pool: Int[np
     """
     x = training.inputs[torch.from_numpy(needed)].double()
     if training.hp.standardise:
-        chosen = training.inputs[torch.from_numpy(pool)].double()
-        variance = chosen.var(0, unbiased=False)
-        x = (x - chosen.mean(0)) * torch.rsqrt(variance + VARIANCE_FLOOR * variance.mean() + 1e-12)
+        mean, inverse = moments(training.inputs[torch.from_numpy(pool)])
+        x = (x - mean) * inverse
     x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1)
     if x.shape[1] <= len(x):
         return x
@@ -93,38 +92,31 @@ def _scores(
 ) -> Float[Tensor, " r"]:  # fmt: skip
     """One model's scores of the observed records."""
     pool, observed = places
-    hp, n = training.hp, len(members)
+    hp, n, e = training.hp, len(members), x.shape[1]
     logs = torch.log_softmax(logits, 1)
     p = logs.exp()
-    gradients = (p - nn.functional.one_hot(labels, p.shape[1]))[:, :, None] * x[:, None]
+    residual = p - nn.functional.one_hot(labels, p.shape[1])
     solve = solver(x[pool], p[pool])
-    solved = solve(gradients).flatten(1)
-    mean = solved[members].mean(0)  # A⁻¹ of the mean gradient, for A⁻¹ is linear
-
-    def change(w: Float[Tensor, "r k"]) -> Float[Tensor, " r"]:
-        """u·w / n + 2 v·w."""
-        left = (solved[left_out] * w).sum(1)
-        return (solved[observed] * w).sum(1) / n + 2 * (n * (w @ mean) - left) / (n - 1)
-
+    mean = solve((residual[members].T @ x[members] / n)[None]).flatten()
     scale = (1 - hp.lr * hp.weight_decay / (1 + hp.momentum)) / hp.lr
-    loss = -logs[observed, labels[observed]]
-    score = loss / (1 + hp.momentum) - change(solved[observed]) * scale
-    if hp.weight_decay:
-        twice = solve(solved[observed].view(-1, *gradients.shape[1:])).flatten(1)
-        score = score - change(twice) * hp.weight_decay / hp.lr
-    return score
+    size, changes = max(1, NUMBERS // (p.shape[1] * e)), []
+    for own, other in zip(torch.split(observed, size), torch.split(left_out, size), strict=True):
+        rows, place = torch.unique(torch.cat([own, other]), return_inverse=True)
+        solved = solve(residual[rows][:, :, None] * x[rows][:, None]).flatten(1)
+        u, left = solved[place[: len(own)]], solved[place[len(own) :]]
+        v = (n * mean - left) / (n - 1)
+        changes.append(((u * u).sum(1) / n + 2 * (u * v).sum(1)) * scale)
+        if hp.weight_decay:
+            twice = solve(u.view(len(u), -1, e)).flatten(1)
+            changes[-1] += ((u * twice).sum(1) / n + 2 * (v * twice).sum(1)) * hp.weight_decay / hp.lr
+    return -logs[observed, labels[observed]] / (1 + hp.momentum) - torch.cat(changes)
 
 
 def solver(x: Float[Tensor, "p e"], p: Float[Tensor, "p c"]) -> Solve:
     """Solves A u = g for many g `[q c e]`, with A the mean of (diag(p) − p pᵀ) ⊗ x xᵀ plus `DAMPING`."""
     if x.shape[1] * p.shape[1] <= DENSE:
         return _dense(x, p)
-    return lambda g: torch.cat([_conjugate(x.float(), p.float(), part) for part in torch.split(g, _at_once(x, p))])
-
-
-def _at_once(x: Tensor, p: Tensor) -> int:
-    """Right-hand sides at a time."""
-    return max(1, NUMBERS // (p.shape[1] * max(x.shape)))
+    return _conjugate(x, p)
 
 
 def _blocks(x: Tensor, weight: Tensor) -> Float[Tensor, "c e e"]:
@@ -135,17 +127,26 @@ def _blocks(x: Tensor, weight: Tensor) -> Float[Tensor, "c e e"]:
 def _dense(x: Tensor, p: Tensor) -> Solve:
     """By one Cholesky factor."""
     c, e = p.shape[1], x.shape[1]
-    product = (p[:, :, None] * x[:, None]).flatten(1)
-    matrix = torch.block_diag(*_blocks(x, p)) - product.T @ product / len(x)  # type: ignore[no-untyped-call]
+    matrix: Tensor = torch.block_diag(*_blocks(x, p))  # type: ignore[no-untyped-call]
+    for part in torch.split(torch.arange(len(x)), max(1, NUMBERS // (c * e))):
+        product = (p[part][:, :, None] * x[part][:, None]).flatten(1)
+        matrix.addmm_(product.T, product, alpha=-1 / len(x))
     factor = torch.linalg.cholesky(matrix + DAMPING * torch.eye(c * e, dtype=matrix.dtype))
     return lambda g: torch.cholesky_solve(g.flatten(1).T, factor).T.reshape(-1, c, e)
 
 
-def _conjugate(x: Tensor, p: Tensor, g: Float[Tensor, "q c e"]) -> Float[Tensor, "q c e"]:
+def _conjugate(x: Tensor, p: Tensor) -> Solve:
     """By conjugate gradients in float32, with the diagonal blocks of classes as preconditioner."""
-    c, e = p.shape[1], x.shape[1]
-    inverse = torch.linalg.inv(_blocks(x, p * (1 - p)) + DAMPING * torch.eye(e))
+    x, p = x.float(), p.float()
+    inverse = torch.linalg.inv(_blocks(x, p * (1 - p)) + DAMPING * torch.eye(x.shape[1]))
+    size = max(1, NUMBERS // (p.shape[1] * max(x.shape)))
     weight = p.T.contiguous()
+    return lambda g: torch.cat([_iterated(x, weight, inverse, part) for part in torch.split(g, size)])
+
+
+def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c e"]) -> Float[Tensor, "q c e"]:
+    """As many steps as some right-hand sides need; `weight` are the probabilities `[c p]`."""
+    c, e = len(weight), x.shape[1]
 
     def curvature(v: Tensor) -> Tensor:
         inner = (v.reshape(-1, e) @ x.T).view(-1, c, len(x)) * weight

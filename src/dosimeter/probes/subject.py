@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,3 +121,17 @@ class Probe:
     passes: float
     source: str
     from_records: bool = False
+
+
+@contextmanager
+def evaluating(net: nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside the block a network is on a device in evaluation mode; afterwards modes and device are as they were."""
+    modes = {part: part.training for part in net.modules()}
+    home = next(net.parameters()).device
+    try:
+        net.to(device).eval()
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+        net.to(home)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dosimeter._seeds import generator, seed_for
 from dosimeter.games import Access
-from dosimeter.head_training import VARIANCE_FLOOR
+from dosimeter.head_training import moments
 from dosimeter.probes.subject import Probe, Situation, Subject, Training
 from dosimeter.training import Hyperparameters, Optimizer, move, seeded
 
@@ -55,9 +55,7 @@ def _heads(subject: Subject, training: Training, known: Float[Tensor, "z d"]) ->
     soft = torch.stack([torch.softmax(model.given(known), 1).float() for model in subject.models])
     mean, inverse = torch.zeros(d), torch.ones(d)
     if hp.standardise:
-        variance = known.double().var(0, unbiased=False)
-        mean = known.double().mean(0).float()
-        inverse = torch.rsqrt(variance + VARIANCE_FLOOR * variance.mean() + 1e-12).float()
+        mean, inverse = (one.float() for one in moments(known))
     x, observed = (known - mean) * inverse, (subject.inputs - mean) * inverse
     fresh = [training.fresh(seed_for(seed, "student")) for seed in training.seeds]
     layers = [one for one in fresh if isinstance(one, nn.Linear)]
@@ -89,16 +87,25 @@ def _network(subject: Subject, training: Training, known: Tensor, index: int) ->
     soft = torch.softmax(subject.models[index].given(known), 1).float()
     student = move(training.fresh(seed_for(seed, "student")), device, images=known.ndim == 4)
     optimizer = Optimizer([one for one in student.parameters() if one.requires_grad], hp)
-    batches, losses = -(-len(known) // hp.batch_size), []
+    losses: list[Tensor] = []
     with seeded(seed_for(seed, "student dropout")):
         for epoch, order in enumerate(_orders(seed, len(known), hp)):
             student.train()
-            for step, rows in enumerate(torch.split(torch.from_numpy(order), hp.batch_size)):
+            batches = _batches(torch.from_numpy(order), hp.batch_size)
+            for step, rows in enumerate(batches):
                 logits = student(known[rows].to(device)).float()
                 nn.functional.cross_entropy(logits, soft[rows].to(device)).backward()  # type: ignore[no-untyped-call]
-                optimizer.update(hp.lr_at(epoch * batches + step, EPOCHS * batches))
+                optimizer.update(hp.lr_at(epoch * len(batches) + step, EPOCHS * len(batches)))
             losses.append(_losses(_logits(student, subject.inputs, device), subject.labels))
     return torch.stack(losses)
+
+
+def _batches(order: Int[Tensor, " z"], size: int) -> list[Int[Tensor, " b"]]:
+    """The records of each update; a single one at the end, of which layers know no spread, joins those before it."""
+    parts = list(torch.split(order, size))
+    if len(parts) > 1 and len(parts[-1]) == 1 < size:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def _logits(net: nn.Module, inputs: Tensor, device: torch.device) -> Float[Tensor, "r c"]:

@@ -181,10 +181,14 @@ def _pooled(attack: Row | None) -> Iterator[tuple[str, Measure]]:
 
 
 def _figure(part: Row, kind: str) -> Markup:
-    """How exposure is distributed over units; of a `kind` of ours, for no word of the user's is drawn."""
+    """How exposure is distributed over units; of a `kind` of ours, for no word of the user's is drawn.
+
+    A person with several records is named in part: the share is of used records, not of trainings.
+    """
     bars = part["distribution"]
     if not sum(bars["used"]) or not sum(bars["unused"]):
         return Markup("")
     drawn = {"edges": bars["edges"], "members": bars["used"], "nonmembers": bars["unused"]}
-    axes = ("share of trainings that name it", f"share of {kind}s")
+    axis = "mean share of their records that is named" if kind == "person" else "share of trainings that name it"
+    axes = (axis, f"share of {kind}s")
     return Markup(plots.histogram(drawn, title=f"How often each {kind} is named", labels=axes, shares=True))

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 # Colours that stand for CSS variables: what matplotlib writes is replaced by what the page defines.
 INK, FAINT, GRID = "#010101", "#020202", "#030303"
@@ -33,6 +33,8 @@ VARIABLES: Mapping[str, str] = {
     SERIES[2]: "var(--series-3)",
     CONTROL: "var(--series-0)",
 }
+NEAR = 0.03
+"""Of an axis: points that are nearer to each other share one label."""
 # Line patterns tell the curves apart without colour; the legend's swatches in report.css repeat them.
 DASHES = ((0, ()), (0, (7, 2)), (0, (2, 1.6)))
 STYLE: Mapping[str, Any] = {
@@ -162,6 +164,7 @@ def histogram(
         axes.grid(True, axis="y")
         if shares:
             axes.xaxis.set_major_formatter(FuncFormatter(_as_percent))
+        axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
         return _svg(figure, title)
@@ -182,14 +185,30 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
             axes.plot([left, right], [y, y], color=color, linewidth=1.2, alpha=0.55)
             axes.plot([x, x], [low, high], color=color, linewidth=1.2, alpha=0.55)
             axes.plot([x], [y], color=color, marker="D" if number == 0 else "o", markersize=5, linestyle="")
-            axes.annotate(f"{number:g}", (x, y), (5, 5), textcoords="offset points", fontsize=11)
         axes.set_ylim(bottom=0)
+        for place, numbers in _labels(axes, points):
+            axes.annotate(numbers, place, (5, 5), textcoords="offset points", fontsize=11)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(_as_percent))
+            axis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         axes.grid(True)
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
         return _svg(figure, title)
+
+
+def _labels(axes: Axes, points: Sequence[Sequence[float]]) -> list[tuple[tuple[float, float], str]]:
+    """Where to write the numbers of points; those of points that nearly coincide stand in one place."""
+    size = [high - low for low, high in (axes.get_xlim(), axes.get_ylim())]
+    found: list[tuple[tuple[float, float], str]] = []
+    for number, x, _, _, y, _, _ in points:
+        for index, (place, text) in enumerate(found):
+            if abs(x - place[0]) < NEAR * size[0] and abs(y - place[1]) < NEAR * size[1]:
+                found[index] = (place, f"{text}, {number:g}")
+                break
+        else:
+            found.append(((x, y), f"{number:g}"))
+    return found
 
 
 @contextmanager
@@ -205,7 +224,7 @@ def _style(salt: str) -> Iterator[None]:
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     """A transparent figure without the global state of pyplot, with fixed margins: measuring text is slow."""
     figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(left=0.15, right=0.94, bottom=0.125, top=0.975)
+    figure.subplots_adjust(left=0.17, right=0.94, bottom=0.125, top=0.975)
     FigureCanvasSVG(figure)
     figure.patch.set_visible(False)
     axes = figure.add_subplot()

@@ -87,6 +87,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         "result": result,
         "badge": view.badge(result),
         "headline": view.headline(result),
+        "tried": words.tried(result["door"], result["threat"]["shadows"]),
         "gain": view.gain(result),
         "p_values": [
             (name, f"{result['verdict'][key]:.2g}")

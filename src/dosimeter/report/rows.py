@@ -1,9 +1,9 @@
-"""The numbers of a result.json as one kind of row: estimates and utilities, what identifies them, how they are said."""
+"""The numbers of a result.json as one kind of row: estimates, exposures and utilities, and how each is said."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,10 @@ from dosimeter.report import words
 
 UTILITY = "utility"
 """Family of the rows that are better when higher."""
+EXPOSURE = "exposure"
+"""Metric of the highest exposure of any record, person or group."""
+HEADLINE = "headline"
+"""Stands for the attack that was chosen in rehearsal."""
 ORACLE = "oracle"
 """The threshold that no adversary has."""
 
@@ -24,13 +28,14 @@ class Key:
         family: "membership", or "utility".
         stage: at risk.
         variant: of the model, "none" without defense.
-        attack: id, or None for a utility.
+        attack: id, `HEADLINE` for an exposure, or None for a utility.
         metric: such as "tpr".
-        fpr: nominal false positive rate, of "tpr" and "precision".
+        fpr: nominal false positive rate, of "tpr", "precision" and "exposure".
         prior: of "precision".
         group: or None.
         threshold: "shadow", "split", "oracle", or None.
         split: of a utility.
+        unit: of an exposure: "record", "person" or "group".
     """
 
     family: str
@@ -43,6 +48,7 @@ class Key:
     group: str | None = None
     threshold: str | None = None
     split: str | None = None
+    unit: str | None = None
 
     @property
     def what(self) -> str:
@@ -50,8 +56,12 @@ class Key:
 
         >>> Key("membership", "s", "none", "a", "precision", fpr=0.01, prior=0.1, threshold="oracle").what
         'precision at 1 %, prior 10 %, oracle threshold'
+        >>> Key("membership", "s", "none", HEADLINE, EXPOSURE, fpr=0.01, unit="person").what
+        'highest exposure of any person at 1 %'
         """
-        text = self.metric
+        text = "highest exposure" if self.metric == EXPOSURE else self.metric
+        if self.unit is not None:
+            text += f" of any {self.unit}"
         if self.fpr is not None:
             text += f" at {exact('tpr', self.fpr)}"
         if self.prior is not None:
@@ -73,8 +83,8 @@ class Row:
         high: "not excluded up to"; None unless ok.
         status: "ok", "not_resolvable", "refused", "withdrawn".
         reason: why there is no number, or a remark.
-        n: distinct non-members; distinct records of a utility.
-        n_targets: targets measured.
+        n: distinct non-members; distinct records of a utility; units of an exposure.
+        n_targets: targets measured; trainings judged of an exposure.
         fpr_high: upper end of the false positive rate that was reached, where it is known.
         control: of a control, which must stay at chance.
     """
@@ -114,12 +124,12 @@ class Row:
 
 
 def rows(result: Mapping[str, Any]) -> list[Row]:
-    """All estimates, then all utilities.
+    """All estimates, then the highest exposures, then all utilities.
 
     Args:
         result: the content of a valid result.json.
     """
-    controls = {attack["id"] for attack in result["attacks"] if attack["control"]}
+    controls = {attack["id"] for attack in result["attacks"] if attack["control"] or attack.get("reference")}
     at_risk = str(result["threat"]["at_risk"] or "")
     found = []
     for row in result["estimates"]:
@@ -130,11 +140,34 @@ def rows(result: Mapping[str, Any]) -> list[Row]:
         )
         more = {"n": row["n_nonmembers"], "fpr_high": row.get("fpr_high"), "control": row["attack"] in controls}
         found.append(Row(key, _who(key, at_risk), **_numbers(row), **more))
+    found += _exposures(result, at_risk)
     for row in result["utility"]:
         stage = str(row.get("stage") or at_risk)
         key = Key(UTILITY, stage, row["variant"], None, row["metric"], group=row.get("group"), split=row["split"])
         found.append(Row(key, _who(key, at_risk), **_numbers(row), n=row["n"]))
     return found
+
+
+def _exposures(result: Mapping[str, Any], at_risk: str) -> Iterator[Row]:
+    """One row for each kind of unit that the data name, measurable or not; a single group is no kind."""
+    told = result.get("exposure")
+    if not told:
+        return
+    attack = HEADLINE if told["attack"] is None else f"{told['attack']} ({HEADLINE})"
+    data = result["data"]
+    named = {"records": True, "persons": bool(data.get("persons")), "groups": (data.get("groups") or 0) > 1}
+    for kind, declared in named.items():
+        part = told[kind]
+        if part is None and not declared:
+            continue
+        who = clean(f"{attack} on the most exposed {kind[:-1]}")
+        key = Key("membership", at_risk, "none", HEADLINE, EXPOSURE, fpr=_rounded(told["fpr"]), unit=kind[:-1])
+        if part is None:
+            reason = told["reason"] or f"none of the {kind} has a rate of its own"
+            yield Row(key, who, status="not_resolvable", reason=reason, n_targets=told["models"])
+            continue
+        ends = {name: part["highest"][name] for name in ("value", "low", "high")}
+        yield Row(key, who, **ends, n=part["n"], n_targets=told["models"] or result["threat"]["targets"])
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def _plain(rule: str, kind: str, level: str, text: str, properties: Mapping[str,
     """What every result has."""
     known = {name: value for name, value in properties.items() if value is not None}
     names = ("family", "stage", "variant", "attack", "metric", "fpr", "prior", "group", "threshold", "split", "limit")
-    same = json.dumps([rule, *(known.get(name) for name in names)])
+    unit = [known["unit"]] if "unit" in known else []
+    same = json.dumps([rule, *(known.get(name) for name in names), *unit])
     return {
         "kind": kind,
         "level": level,

@@ -43,6 +43,8 @@ class Cascading:
     Deviations: anchors of both kinds in each round, where the paper's code takes members only if it finds no
     non-members, and at most a quarter of the records of a kind in all; open records are in equally many of the new
     shadows, to within one; 32 shadows in place of 256; a round without a new anchor is the last. The mean over views.
+    Where whole persons are members, the new shadows draw single records all the same. Planted canaries are in them, as
+    in the models of the fleet.
     Cost: `rounds` times `references` trainings for every target, rehearsed shadow and null target.
 
     Attributes:

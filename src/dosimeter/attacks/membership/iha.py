@@ -23,8 +23,8 @@ class IHA:
     Deviations: the Hessian is the mean over the pool in place of the training records, and the mean gradient leaves out
     one training record in any case, so that nothing but the weights depends on the judged record's membership. Rates
     that change are taken at their highest.
-    Cost: per model one Cholesky factor of c (d + 1) parameters, up to 4,096; beyond, conjugate gradients over all
-    records at once, in the span of the features: seconds per model for 400 records of 40 classes.
+    Cost: per model one Cholesky factor of c (d + 1) parameters, up to 4,096; beyond, conjugate gradients for the
+    judged records, in the span of the features: seconds per model for 400 records of 40 classes.
     """
 
     paper: ClassVar[str] = "Suri, Zhang, Evans, 2024, https://arxiv.org/abs/2406.11544"

@@ -61,7 +61,9 @@ def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
             one that is not finite.
     """
     each = game.n_shadows // 2  # complementary pairs: every record is in one row of each
-    wanted = {"in": needs.in_shadows, "out": needs.out_shadows}
+    views = next(iter(game.outputs.values())).shape[1]
+    more = needs.per_view * (views - 1)
+    wanted = {"in": needs.in_shadows + more, "out": needs.out_shadows + more}
     for side, fewest in wanted.items():
         if each < fewest:
             raise ValueError(

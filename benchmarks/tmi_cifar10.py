@@ -1,0 +1,217 @@
+"""What a finetuned model tells of its pretraining images: CIFAR-10, heads for two tasks; prints and stores the table.
+
+    python benchmarks/tmi_cifar10.py cifar10_jpeg.npz [--out JSON] [--chains 34]
+
+34 chains, each pretrained on half of 6,000 images (convnet 32-64-128-128, 18 epochs, flips) and finetuned by a new head
+on 85 % of 8,000 others, for the same ten classes (a) and for five groups of two (b). 1,000 of the 6,000 are judged
+under two views. Everything runs through the public pipeline; what is timed beside it says how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import case, flags, hardware
+from torch import nn
+
+from dosimeter import data, pipeline
+from dosimeter.attacks import TMI, AdaptedLiRA, Discriminant
+from dosimeter.attacks.membership.signals import auc
+from dosimeter.config import parse
+from dosimeter.preparation import prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+GROUPS = (("airplane", "ship"), ("automobile", "truck"), ("bird", "frog"), ("cat", "dog"), ("deer", "horse"))
+TASKS = {"a": "the same ten classes", "b": "five groups of two classes"}
+ATTACKS = (
+    {"name": "tmi"},
+    {"name": "tmi", "id": "tmi top 3", "outputs": "top"},
+    {"name": "tmi", "id": "tmi label", "outputs": "label"},
+    {"name": "adapted_lira", "mode": "mean"},
+    {"name": "adapted_lira", "mode": "views"},
+    {"name": "discriminant"},
+    {"name": "direct"},
+    {"name": "constant"},
+    {"name": "count"},
+)
+FIRST, LAST, POOL, CANDIDATES = 10_000, 18_000, 6_000, 1_000
+BARS = {"a": {"auc": 0.82, "tpr": 0.20}, "b": {"auc": 0.73, "tpr": 0.13}}
+
+
+def grouped(place, rows, into):
+    """A copy of some pictures whose classes are groups of those of CIFAR-10, as a table of arrays."""
+    found = data.load(f"cifar10:{place}", rows=rows)
+    of = [next(i for i, names in enumerate(GROUPS) if name in names) for name in found.classes]
+    np.savez(into, inputs=found.inputs, labels=np.array([" or ".join(GROUPS[of[one]]) for one in found.labels]))
+
+
+def audit(place, task, chains, folder):
+    """The settings of one task."""
+    tables = {"rows": f"{FIRST}:{LAST}", "test_rows": "50000:52000"}
+    finetune = {"data": f"cifar10:{place}", "test": f"cifar10:{place}", **tables}
+    if task == "b":
+        for name, rows in (("data", tables["rows"]), ("test", tables["test_rows"])):
+            grouped(place, rows, folder / f"groups-{name}.npz")
+        finetune = {name: str(folder / f"groups-{name}.npz") for name in ("data", "test")}
+    quick = {"avx512_bf16", "amx_bf16"} & set(flags())
+    return {
+        "name": f"tmi-cifar10-{task}",
+        "stage": [
+            {
+                "name": "pretrain", "data": f"cifar10:{place}", "rows": f"0:{POOL}", "model": "convnet",
+                "epochs": 18, "batch_size": 64, "lr": 0.1, "weight_decay": 5e-4, "schedule": "one-cycle",
+                "augment": ["flip"], "precision": "bfloat16" if quick else "float32",
+            },
+            {
+                "name": "finetune", **finetune, "transfer": "head", "epochs": 20, "batch_size": 128, "lr": 0.05,
+                "momentum": 0.9, "schedule": "one-cycle",
+            },
+        ],
+        "threat": {
+            "at_risk": "pretrain", "access": "probs", "shadows": chains - 6, "targets": (chains - 4) // 6 * 6,
+            "fold_pairs": 3, "rehearsals": 2, "candidates": CANDIDATES,
+        },
+        "attack": list(ATTACKS),
+        "report": {"noun": "image"},
+    }  # fmt: skip
+
+
+def rows_of(result):
+    """AUC and TPR at 1 % FPR of each attack with intervals, and accuracies."""
+    found = {}
+    for one in result["estimates"]:
+        wanted = one["metric"] == "auc" or (
+            one["metric"] == "tpr" and one["fpr"] == 0.01 and one["threshold"] == "oracle"
+        )
+        if wanted and one["group"] is None:
+            found.setdefault(one["attack"], {})[one["metric"]] = [one["value"], one["low"], one["high"]]
+    accuracy = {one["split"]: [one["value"], one["low"], one["high"]] for one in result["utility"]}
+    verdict = result["verdict"]
+    nulls = {one["attack"]: [one["auc"], one["low"], one["high"]] for one in result["null_audit"]}
+    return {
+        "attacks": found,
+        "accuracy": accuracy,
+        "headline": verdict["attack"],
+        "verdict": verdict["status"],
+        "null": nulls,
+    }
+
+
+def few(prepared, shadows):
+    """AUC and TPR at 1 % FPR with some of the shadows: 8 targets, a pair at a time, mean and error over targets."""
+    observations, design, found = prepared.jobs.gathered(), prepared.design, {}
+    attacks = {"tmi": TMI(), "adapted_lira mean": AdaptedLiRA(), "discriminant": Discriminant()}
+    for name, attack in attacks.items():
+        signals = {one: observations.signals[one] for one in attack.signals}
+        rows = []
+        for pair in range(4):
+            own = np.arange(2 * pair, 2 * pair + 2)
+            others = np.delete(np.arange(len(design.member)), own)[:shadows]
+            scores = attack.run(design.before(own, others, signals), np.random.default_rng(0)).values
+            rows += [
+                [auc(row[None], bits[None]), tpr_of(row, bits)]
+                for row, bits in zip(scores, design.member[own], strict=True)
+            ]
+        rows = np.array(rows)
+        found[name] = {
+            "auc": rows.mean(0)[0],
+            "tpr": rows.mean(0)[1],
+            "errors": list(rows.std(0, ddof=1) / len(rows) ** 0.5),
+        }
+    return found
+
+
+def tpr_of(scores, member):
+    """TPR at the highest threshold that no more than 1 % of non-members exceed."""
+    outside = np.sort(scores[~member])[::-1]
+    return float((scores[member] > outside[len(outside) // 100]).mean())
+
+
+def one_by_one(known, member, asked, updates):
+    """The classifier of one record as a module with PyTorch's optimiser, as the public code trains it."""
+    net = nn.Sequential(nn.Linear(known.shape[1], 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 2))
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.005, weight_decay=5e-4)
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, 56, 0.9)
+    done = 0
+    while done < updates:
+        for rows in torch.randperm(len(known)).split(64):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(known[rows]), member[rows]).backward()
+            optimiser.step()
+            schedule.step()
+            done += 1
+    with torch.inference_mode():
+        return torch.softmax(net.eval()(asked), 1)[:, 1].mean(dim=0)
+
+
+def speed(prepared, records=100):
+    """All classifiers of a fold as one program, beside one after the other for each record and target."""
+    design, attack = prepared.design, TMI()
+    signals = {one: prepared.jobs.gathered().signals[one] for one in attack.signals}
+    own = np.arange(2)
+    game = design.before(own, np.arange(2, len(design.member)), signals)
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    fast = attack.run(game, np.random.default_rng(0)).values
+    seconds = time.perf_counter() - start
+    (name,) = attack.signals
+    known, asked = attack._rows(game.shadow_outputs[name]), attack._rows(game.outputs[name][:1])
+    bits = torch.from_numpy(np.repeat(game.shadow_in.T, game.outputs[name].shape[1], axis=1)).long()
+    start = time.perf_counter()
+    slow = [float(one_by_one(known[i], bits[i], asked[i], attack.updates)) for i in range(records)]
+    each = (time.perf_counter() - start) / records
+    member, targets = design.member[0, :records], len(design.member)
+    whole = {"batched": seconds * targets / 2, "one by one": each * len(game.ids) * targets}
+    aucs = [auc(np.array(one)[None], member[None]) for one in (fast[0, :records], slow)]
+    figures = {
+        "records": len(game.ids), "targets": targets, "seconds": whole["batched"], "peer_seconds": whole["one by one"],
+        "timed": f"one pair of targets; {records} classifiers of one target, one by one",
+        "ratio": whole["one by one"] / whole["batched"], "auc": aucs, "auc_difference": abs(aucs[0] - aucs[1]),
+    }  # fmt: skip
+    return case(figures, {"ratio": (">=", 30)})
+
+
+def main():
+    """Both tasks, the curves, and the speed of the classifiers."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pictures", type=Path, help="a file that the data set cifar10 reads")
+    parser.add_argument("--chains", type=int, default=34)
+    parser.add_argument("--store", type=Path, help="where models are kept; else nothing is")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "tmi_cifar10.json")
+    asked = parser.parse_args()
+    place = asked.pictures.resolve()
+    found = {"machine": hardware(), "chains": asked.chains, "pool": POOL, "candidates": CANDIDATES, "tasks": {}}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = asked.store or folder / "store"
+        start = time.perf_counter()
+        for task, words in TASKS.items():
+            settings = parse(audit(place, task, asked.chains, folder), base=folder)
+            began = time.perf_counter()
+            pipeline.run(settings, folder / task, store=store)
+            result = json.loads((folder / task / "result.json").read_text(encoding="utf-8"))
+            seconds = json.loads((folder / task / "provenance.json").read_text(encoding="utf-8"))["seconds"]
+            told = {"task": words, "seconds": {**seconds, "whole": time.perf_counter() - began}, **rows_of(result)}
+            found["tasks"][task] = told
+            print(json.dumps({task: told}, indent=1), flush=True)
+        found["seconds"] = time.perf_counter() - start
+        for task in TASKS:
+            prepared = prepare(parse(audit(place, task, asked.chains, folder), base=folder), store=store)
+            most = asked.chains - 2
+            found["tasks"][task]["few"] = {str(k): few(prepared, k) for k in (8, 16, most)}
+            if task == "a":
+                found["classifiers"] = speed(prepared)
+        heads = sum(v for one in found["tasks"].values() for k, v in one["seconds"].items() if "finetune" in k)
+        found["heads_of_pretraining"] = heads / found["tasks"]["a"]["seconds"]["models"]
+    asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

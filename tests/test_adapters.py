@@ -189,6 +189,8 @@ def test_a_run_stores_adapters_alone_and_continues_to_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         pipeline.run(settings, tmp_path / name / "run", workers=1)
     assert bytes_of(tmp_path / "one" / "run") == bytes_of(tmp_path / "two" / "run")
+    told = json.loads(bytes_of(tmp_path / "one" / "run"))["chain"][1]
+    assert (told["transfer"], told["settings"]["lora_rank"], told["settings"]["lora_alpha"]) == ("lora", 2, 16)
     prepared = prepare(settings, store=tmp_path / "one" / ".store")
     for pack in prepared.jobs.packs:
         state = load_file(tmp_path / "one" / ".store" / pack.key / "tensors.safetensors")

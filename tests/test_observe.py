@@ -90,8 +90,9 @@ def test_a_model_of_two_classes_has_no_third():
 
 
 def test_less_access_gives_fewer_signals_and_no_more_than_they_need():
-    assert readable(SIGNALS, Access.LABELS) == ("correctness",)
-    assert readable(SIGNALS, Access.TOPK) == ("correctness", "top1", "top2", "top3")
+    labels, top = ("correctness", "predicted_class"), ("top1", "top2", "top3", "scaled_top")
+    assert set(readable(SIGNALS, Access.LABELS)) == set(labels)
+    assert set(readable(SIGNALS, Access.TOPK)) == {*labels, *top}
     assert set(readable(SIGNALS, Access.PROBS)) == set(SIGNALS)
     assert readable(["entropy", "nonsense"], Access.LABELS) == ("correctness",)
     assert readable([], Access.LOGITS) == ("logit_confidence",)

@@ -25,11 +25,11 @@ def texts(seed, n, path, mistaken=0.0):
     return {"data": path.name, "data_options": {"text": "text", "length": LENGTH, "vocabulary": WORDS}}
 
 
-def audit_of(folder, rate=0.05, **changes):
+def audit_of(folder, rate=0.05, epochs=30, **changes):
     """Chains on texts of which half are mislabelled, so that nothing but the text itself tells its label."""
     pretrain = {
         "name": "pretrain", **texts(1, TEXTS, folder / "first.csv", 0.5), "model": "bag-of-words",
-        "options": {"width": 16, "vocabulary": WORDS}, "epochs": 30, "lr": rate, "optimizer": "adam",
+        "options": {"width": 16, "vocabulary": WORDS}, "epochs": epochs, "lr": rate, "optimizer": "adam",
     }  # fmt: skip
     finetune = {
         "name": "finetune", **texts(2, LATER, folder / "second.csv"), "transfer": "head", "epochs": 5, "lr": 0.1,
@@ -46,7 +46,13 @@ def aucs(folder, settings):
     return {one["attack"]: one for one in result["estimates"] if one["metric"] == "auc" and one["group"] is None}
 
 
-@pytest.mark.parametrize("changes", [{}, {"transfer": "full", "lr": 0.02}], ids=["head", "full"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="head"),
+        pytest.param({"transfer": "full", "lr": 0.02}, id="full", marks=pytest.mark.slow),
+    ],
+)
 def test_a_transferred_model_tells_of_texts_that_it_memorised(changes, tmp_path):
     found = aucs(tmp_path, audit_of(tmp_path, **changes))
     assert found["tmi"]["low"] > 0.6
@@ -55,5 +61,6 @@ def test_a_transferred_model_tells_of_texts_that_it_memorised(changes, tmp_path)
 
 
 def test_and_nothing_of_texts_that_it_did_not_learn(tmp_path):
-    found = aucs(tmp_path, audit_of(tmp_path, rate=1e-12))
-    assert found["tmi"]["low"] < 0.5 < found["tmi"]["high"]
+    found = aucs(tmp_path, audit_of(tmp_path, rate=1e-12, epochs=1) | {"seed": 1})
+    for name in ("tmi", "direct"):
+        assert found[name]["low"] < 0.5 < found[name]["high"]

@@ -46,6 +46,8 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
             "population": len(prepared.split.population),
             "views": list(audit.views),
             **({"unit": "person"} if audit.threat.unit == "person" else {}),
+            **({"knows": list(audit.threat.knows)} if audit.threat.knows else {}),
+            **({"fold_pairs": audit.threat.fold_pairs} if audit.threat.fold_pairs > 1 else {}),
         },
     }
 
@@ -60,6 +62,8 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
             settings = {"weights": stage.weights, "options": dict(link.options)}
         elif stage.fit:
             settings = {"fit": stage.fit, "options": dict(link.options)}
+        of_method = {"last-k": ("last_k",), "lora": ("lora_rank", "lora_alpha")}.get(stage.transfer, ())
+        settings |= {name: getattr(stage, name) for name in of_method}
         if audit.defenses[index]:
             settings["defenses"] = [in_words(row) for row in audit.defenses[index]]
         if index in bounds:

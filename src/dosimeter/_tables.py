@@ -16,8 +16,9 @@ from dosimeter.views import WORD_VIEWS
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What names a stage, a run's folder."""
 Reference = Annotated[str, Field(min_length=1, max_length=500)]
-OF_PICTURES = ("flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down")
-VIEWS = ("identity", *OF_PICTURES, *WORD_VIEWS)
+VIEWS = (
+    "identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down", *WORD_VIEWS,
+)  # fmt: skip
 
 
 class Table(BaseModel):

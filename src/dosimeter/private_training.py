@@ -105,7 +105,7 @@ def per_record(model: nn.Module, batch: Tensor, labels: Int[Tensor, " b"]) -> tu
     return value.detach(), found
 
 
-def of_bags(layer: nn.EmbeddingBag, inputs: list[Tensor], slopes: Tensor) -> dict[nn.Parameter, Tensor]:
+def of_bags(layer: nn.EmbeddingBag, inputs: list[Tensor], slopes: Tensor) -> dict[Tensor, Tensor]:
     """Each record's gradient of a sum or mean of word vectors, `[b v d]`, as Opacus asks for it.
 
     Args:
@@ -130,7 +130,7 @@ def of_bags(layer: nn.EmbeddingBag, inputs: list[Tensor], slopes: Tensor) -> dic
     each = slopes.new_zeros(len(words) * layer.num_embeddings, slopes.shape[1])
     places = words + layer.num_embeddings * torch.arange(len(words), device=words.device)[:, None]
     each.index_add_(0, places.flatten(), torch.einsum("bk,bd->bkd", share, slopes).flatten(0, 1))
-    return {layer.weight: each.unflatten(0, (len(words), layer.num_embeddings))}
+    return {layer.weight: each.view(len(words), layer.num_embeddings, -1)}
 
 
 @contextlib.contextmanager
@@ -238,11 +238,9 @@ def _touch(model: nn.Module, example: Tensor) -> bool:
         leaf = example.clone().requires_grad_()
         (slope,) = torch.autograd.grad(model(leaf)[0].float().sum(), leaf, allow_unused=True)
         return slope is not None and bool((slope[1:] != 0).any())
-    found = []
-    with torch.no_grad():
-        for rows in (example, example[:1].expand_as(example)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                found.append(model(rows)[0])
-    beside, alone = found
-    return not torch.allclose(beside, alone, rtol=1e-4, atol=1e-5)
+    alone, found = example[:1].expand_as(example), []
+    for rows in (example, alone):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            found.append(model(rows)[0])
+    return not torch.allclose(found[0], found[1], rtol=1e-4, atol=1e-5)

@@ -77,6 +77,13 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
 )
 
 
+KNOWN = {
+    "finetuning-data": "the very records of the transfer",
+    "initialisation": "the weights that the pretraining starts from",
+}
+"""What `threat.knows` says, in words."""
+
+
 @dataclass(frozen=True)
 class StageBox:
     """One box of the chain."""
@@ -97,6 +104,27 @@ def chain(result: Mapping[str, Any]) -> list[StageBox]:
         ]
         boxes.append(StageBox(stage["stage"], tuple(lines), stage["given"], stage["at_risk"]))
     return boxes
+
+
+def _transferred(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What lies between the stage at risk and the model that is asked, if anything does."""
+    at_risk = next((index for index, stage in enumerate(result["chain"]) if stage["at_risk"]), len(result["chain"]))
+    later = result["chain"][at_risk + 1 :]
+    if not later:
+        return []
+    names = ", ".join(f"“{stage['stage']}”" for stage in later)
+    text = f"The model at risk is not deployed: it is trained further in {names}, and the last model answers."
+    knows = result["threat"].get("knows") or ()
+    told = [one for key, one in KNOWN.items() if key in knows]
+    own = "Of that he knows the recipe and where the records come from"
+    text += f" {'He knows ' + ' and '.join(told) if told else own}."
+    private = [stage["stage"] for stage in later if "privacy" in stage["settings"]]
+    if private:
+        text += (
+            f" Differential privacy in “{private[0]}” bounds what is told of that stage's own records; it promises "
+            "nothing for the records at risk."
+        )
+    return [("In between", text)]
 
 
 def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -127,6 +155,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Asks the model", f"{queries} for each {noun}: {views}.{_moved(result)}"),
         ("Holds", holds + _informed(result)),
         ("Trained", _trained(result)),
+        *_transferred(result),
         (
             "Judged by",
             f"{judged} Each target was trained on {data['members_per_target']:,} records. "

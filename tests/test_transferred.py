@@ -1,0 +1,168 @@
+"""Chains whose stage at risk is followed by others: from audit file to result."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from dosimeter import pipeline
+from dosimeter.config import parse
+from dosimeter.errors import ConfigError
+from dosimeter.games import BEFORE_TRANSFER
+from dosimeter.preparation import prepare
+from dosimeter.refusals import offer, refusal
+
+STAGE = {"data": "digits", "batch_size": 64}
+TABLE = {
+    "stage": [
+        {**STAGE, "name": "pretrain", "rows": "0:400", "model": "mlp", "epochs": 30, "lr": 0.2},
+        {
+            **STAGE, "name": "finetune", "rows": "400:900", "transfer": "head", "epochs": 5, "lr": 0.1,
+            "test": "digits", "test_rows": "900:1200",
+        },
+    ],
+    "threat": {"at_risk": "pretrain", "shadows": 12, "targets": 2, "rehearsals": 2, "candidates": 120},
+    "attack": [{"name": "tmi", "updates": 40}, {"name": "adapted_lira"}, {"name": "direct"}, {"name": "count"}],
+}  # fmt: skip
+
+
+def audit(tmp_path, stages=None, **threat):
+    table = copy.deepcopy(TABLE)
+    table["threat"] |= threat
+    for index, changes in (stages or {}).items():
+        table["stage"][index] |= changes
+    return parse(table, base=tmp_path, name="chain")
+
+
+def prepared(tmp_path, stages=None, **threat):
+    return prepare(audit(tmp_path, stages, **threat), store=tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One finished run: folder and result."""
+    folder = tmp_path_factory.mktemp("transferred")
+    pipeline.run(audit(folder), folder / "run", store=folder / "store", workers=1)
+    return folder, json.loads((folder / "run" / "result.json").read_text("utf-8"))
+
+
+def auc_of(result, attack):
+    return next(one for one in result["estimates"] if one["attack"] == attack and one["metric"] == "auc")
+
+
+def test_the_reference_is_told_apart_and_leads_nothing(run):
+    _, result = run
+    listed = {one["id"]: one for one in result["attacks"]}
+    assert listed["direct"]["reference"] is True
+    assert "reference" not in listed["tmi"]
+    assert result["verdict"]["attack"] in ("tmi", "adapted_lira mean")
+    assert auc_of(result, "direct")["value"] > 0.6  # the pretrained net remembers
+    assert auc_of(result, "count")["value"] == 0.5
+    assert {one["split"]: one["n"] for one in result["utility"]}["test"] == 300
+
+
+def test_the_report_says_what_lies_in_between(run):
+    folder, _ = run
+    page = (folder / "run" / "report.html").read_text("utf-8")
+    assert "it is trained further in “finetune”" in page
+    assert "Of that he knows the recipe and where the records come from" in page
+
+
+def test_a_second_run_trains_nothing_and_gives_the_same_bytes(run, tmp_path):
+    folder, _ = run
+    made = []
+    again = audit(folder)
+    pipeline.run(again, tmp_path / "again", store=folder / "store", workers=1, progress=lambda *one: made.append(one))
+    phases = [name for name, done, total in made if done < total]
+    assert not any(name.startswith(("models", "stage", "features")) for name in phases)
+    assert (tmp_path / "again" / "result.json").read_bytes() == (folder / "run" / "result.json").read_bytes()
+
+
+def test_another_task_on_the_same_records_shares_pretraining_and_features(tmp_path):
+    one = prepared(tmp_path).jobs
+    other = prepared(tmp_path, {1: {"epochs": 6}}).jobs
+    assert [job.key for job in one.packs] == [job.key for job in other.packs]
+    assert [job.key for job in one.later[0].features] == [job.key for job in other.later[0].features]
+    assert not {job.key for job in one.later[0].packs} & {job.key for job in other.later[0].packs}
+
+
+def test_every_chain_draws_its_own_records_unless_they_are_known(tmp_path):
+    own = [tuple(job.rows[0]) for job in prepared(tmp_path, {1: {"sample": 0.5}}).jobs.later[0].packs]
+    assert len(set(own)) == len(own)
+    assert {len(one) for one in own} == {250}
+    known = [tuple(job.rows[0]) for job in prepared(tmp_path, knows=("finetuning-data",)).jobs.later[0].packs]
+    assert len(set(known)) == 1
+
+
+def test_known_initialisation_is_that_of_all_chains_and_makes_another_audit(tmp_path):
+    from dosimeter._seeds import seed_for
+    from dosimeter.chain import build_chain
+
+    plain, alike = prepared(tmp_path), prepared(tmp_path, knows=("initialisation",))
+    assert plain.key != alike.key
+    assert all(job.alike for job in alike.jobs.packs)
+    job = alike.jobs.packs[0]
+    fresh = build_chain(job.links, 0, seed_for(job.seed, "initialisation"), None).state_dict()
+    for pack in alike.jobs.packs[:2]:
+        start = build_chain(pack.links, 0, seed_for(pack.seed, "initialisation"), None).state_dict()
+        assert all(bool((fresh[name] == start[name]).all()) for name in fresh)
+
+
+def test_attacks_that_read_a_class_are_refused_where_the_deployed_model_has_others(tmp_path):
+    values = np.random.default_rng(0).normal(size=(300, 64)).astype(np.float32)
+    np.savez(tmp_path / "other.npz", inputs=values, labels=np.array(["a", "b", "c"] * 100))
+    table = copy.deepcopy(TABLE)
+    table["stage"][1] |= {"data": str(tmp_path / "other.npz")}
+    for key in ("rows", "test", "test_rows"):
+        del table["stage"][1][key]
+    table["attack"] = [{"name": "lira"}, {"name": "tmi"}, {"name": "iha"}, {"name": "influence"}, {"name": "entropy"}]
+    table["threat"]["access"] = "weights"
+    table["stage"][0]["data_options"] = {}
+    found = prepare(parse(table, base=tmp_path, name="chain"), store=tmp_path / "store")
+    reasons = {row.id: refusal(row, offer(found)) for row in found.audit.attacks}
+    assert "none of the deployed model's" in reasons["lira online"]
+    assert "transferred before anyone sees them" in reasons["iha informed"]
+    assert reasons["influence"]
+    assert reasons["tmi"] == reasons["entropy"] == ""
+
+
+def test_the_reference_needs_a_transfer(tmp_path):
+    table = copy.deepcopy(TABLE)
+    del table["stage"][1]
+    del table["threat"]["at_risk"]
+    found = prepare(parse(table, base=tmp_path, name="chain"), store=tmp_path / "store")
+    direct = next(row for row in found.audit.attacks if row.id == "direct")
+    assert BEFORE_TRANSFER in direct.attack.signals
+    assert "here that is the deployed model" in refusal(direct, offer(found))
+
+
+def test_folds_of_several_pairs_use_the_same_shadows(tmp_path):
+    found = prepared(tmp_path, fold_pairs=2, targets=6, shadows=10)
+    assert len(found.design.member) == 14
+    assert [list(fold) for fold in found.design.folds] == [[0, 1, 2, 3], [4, 5]]
+    signals = {"x": np.zeros((14, 1, len(found.design.ids)))}
+    assert [found.design.game(fold, signals).n_shadows for fold in range(2)] == [10, 10]
+    assert list(found.design.rehearsal_rows) == [8, 9, 10, 11]
+    assert list(found.design.rehearsal_pairs) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("stages", "threat", "line"),
+    [
+        (
+            {1: {"transfer": "scratch", "model": "mlp"}},
+            {},
+            "stage[1]: stands after the stage at risk, so it must start",
+        ),
+        ({0: {"sample": 0.5}}, {}, "stage[0].sample: only a stage after the one at risk draws a share"),
+        ({}, {"at_risk": "finetune", "knows": ("initialisation",)}, "threat.knows: tells what is known of a transfer"),
+        ({0: {"test": "digits"}}, {}, "stage[0].test: only the last stage is tested, which is deployed"),
+        ({}, {"targets": 12}, "threat.targets: must be at most shadows - 2 = 10"),
+        ({}, {"fold_pairs": 3, "targets": 14}, "threat.targets: whole folds of 6 models must leave two pairs"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(tmp_path, stages, threat, line):
+    with pytest.raises(ConfigError) as raised:
+        audit(tmp_path, stages, **threat)
+    assert any(problem.startswith(line) for problem in raised.value.problems), raised.value.problems

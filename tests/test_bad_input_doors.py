@@ -352,7 +352,7 @@ CALLS = [
     ({"noun": ""}, "noun: must be text of at least 1"),
     ({"noun": "x" * 41}, "noun: must be text of at most 40"),
     ({"options": {"label": "y"}}, "options: must be a dosimeter.data.Options, got {'label': 'y'}"),
-    ({"attacks": "loss"}, "attack[0].name: unknown attack 'l'"),
+    ({"attacks": "loss"}, "attacks: must be a list, got 'loss': write ['loss']"),
     ({"attacks": [{"name": "loss"}, {"name": "loss"}]}, "ids must be distinct"),
     ({"out": "members.npz"}, "members.npz: must be a new or empty folder"),
     ({"out": "members.npz/x"}, "members.npz/x"),
@@ -572,7 +572,10 @@ POLICIES = [
     (LIMIT | {"metric": "precision", "prior": 0.3}, "limit[0].prior: must match what was measured"),
     (LIMIT | {"metric": "tpr"}, "limit[0].fpr: is required for tpr and missing"),
     (LIMIT | {"max": 90}, "limit[0].max: must be a share from 0 to below 1, got 90: write 0.9 for 90 %"),
-    (LIMIT | {"metric": "f1"}, "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'accuracy', got 'f1'"),
+    (
+        LIMIT | {"metric": "f1"},
+        "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'accuracy', got 'f1'",
+    ),
     ({"metric": "auc"}, "limit[0]: must have max, min or both, got neither"),
 ]
 

@@ -283,7 +283,7 @@ def quick(monkeypatch):
         path.write_text(text, encoding="utf-8")
 
     monkeypatch.setattr(pipeline, "write_text", write_text)
-    monkeypatch.setattr(pipeline, "threadpool_limits", nullcontext)
+    monkeypatch.setattr(pipeline, "one_thread", nullcontext)
     monkeypatch.setattr(pipeline, "report", lambda folder: folder / "report.html")
     monkeypatch.setattr(pipeline, "provenance", lambda **_: {})
 

@@ -123,7 +123,7 @@ def recipe(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "ray://127.0.0.1:10001"])
 def test_a_dead_address_is_one_line_at_once(recipe, capsys, address):
-    start = time.monotonic()
+    start, loaded = time.monotonic(), "ray" in sys.modules
     assert main(["run", "audit.toml", "--runner", "ray", "--address", address]) == 2
     assert time.monotonic() - start < 20
     told = capsys.readouterr().err.splitlines()
@@ -131,7 +131,7 @@ def test_a_dead_address_is_one_line_at_once(recipe, capsys, address):
     assert told[0].startswith("error: --address: must be ")
     assert address in told[0]
     assert not (recipe / "runs").exists()
-    assert "ray" not in sys.modules
+    assert loaded or "ray" not in sys.modules
 
 
 def test_an_address_of_the_environment_is_named_so(recipe, capsys, monkeypatch):

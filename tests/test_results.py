@@ -141,5 +141,6 @@ def test_measuring_twice_gives_the_same(leaking):
 
 def test_the_default_rows_are_the_default_attacks_in_every_mode():
     assert [" ".join(row.values()) for row in default_attacks()] == [
-        "loss", "lira online", "lira offline", "base online", "base offline", "influence", "constant", "count",
+        "loss", "lira online", "lira offline", "base online", "base offline", "fused online", "fused offline",
+        "influence", "constant", "count",
     ]  # fmt: skip

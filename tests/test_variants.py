@@ -256,7 +256,7 @@ BAD = [
     ),
     (
         {"stage": [{**PRETRAIN, "defenses": [{"name": "masking"}]}, FINETUNE], "defense": []},
-        "stage[0].defenses: masking changes answers, which only the stage at risk gives: move it there",
+        "stage[0].defenses: masking changes answers, which only the deployed model gives: move it to the last stage",
     ),
     (
         {"threat": {"access": "weights"}, "defense": [{"name": "rounding"}]},

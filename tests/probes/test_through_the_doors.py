@@ -240,7 +240,7 @@ def test_the_report_says_what_these_adversaries_have_besides():
     ]
     threat = {"at_risk": "s", "access": "weights", "shadows": 4, "targets": 1, "population": 0, "views": ["identity"]}
     data = {"name": "d", "records": 9, "candidates": 8, "classes": 2, "persons": None, "members_per_target": 4}
-    result = {"door": "recipe", "noun": "record", "threat": threat, "data": data, "attacks": attacks}
+    result = {"door": "recipe", "noun": "record", "threat": threat, "data": data, "attacks": attacks, "chain": []}
     told = dict(adversary.facts(result))
     assert told["Asks the model"].endswith("The boundary attack asks for up to 4,000 moved copies besides.")
     assert "marked informed, and no other, also holds all other training records" in told["Holds"]

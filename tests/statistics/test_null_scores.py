@@ -72,10 +72,10 @@ def claims(case, repetitions, seed=0):
 
 
 def test_null_tables_claim_nothing_in_small():
-    """20 tables: more than 5 claims happen with probability 0.03 % at a rate of 5 %."""
-    claimed, held, _ = claims("members are 80 %, coarse scores", 20)
-    assert claimed <= 5
-    assert held >= 14
+    """8 tables: more than 3 claims happen with probability 0.04 % at a rate of 5 %."""
+    claimed, held, _ = claims("members are 80 %, coarse scores", 8)
+    assert claimed <= 3
+    assert held >= 5
 
 
 @pytest.mark.slow

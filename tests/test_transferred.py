@@ -127,6 +127,19 @@ def test_attacks_that_read_a_class_are_refused_where_the_deployed_model_has_othe
     assert reasons["tmi"] == reasons["entropy"] == ""
 
 
+def test_the_plan_says_that_two_classes_have_no_direction(tmp_path):
+    values = np.random.default_rng(0).normal(size=(200, 64)).astype(np.float32)
+    np.savez(tmp_path / "two.npz", inputs=values, labels=np.array(["even", "odd"] * 100))
+    table = copy.deepcopy(TABLE)
+    table["stage"][1] = {"name": "finetune", "data": str(tmp_path / "two.npz"), "transfer": "head"}
+    found = pipeline.plan(parse(table, base=tmp_path, name="chain"), store=tmp_path / "store")
+    assert "attack tmi: two classes leave a direction only its sign, so `unit` is switched off" in found.notes
+    assert [(stage.models, stage.data.rpartition(", ")[2]) for stage in found.stages] == [
+        (14, "200 per model"), (14, "170 per model"),
+    ]  # fmt: skip
+    assert "time: the estimate leaves out the stages after the one at risk" in found.notes
+
+
 def test_the_reference_needs_a_transfer(tmp_path):
     table = copy.deepcopy(TABLE)
     del table["stage"][1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter._durations import LOADING, estimate, probe_prefix, uncounted
+from dosimeter.attacks import TMI
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow, DefenseRow
 from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, missing
@@ -93,24 +94,15 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     width = 0 if prefix is None else prefix.one.numel() * 4
     parameters = _parameters(jobs.packs[0])
     seconds = estimate(prepared, features, packs, queries, workers, prefix)
-    stages = _stages(prepared, packs)
+    further = [job for one in jobs.later for job in missing(one.packs) if isinstance(job, PackJob)]
+    stages = _stages(prepared, [*packs, *further])
     for row, one in prepared.variants:
         own = _variant(row, one, {job.key for job in packs})
         stages.append(own.plan)
         more = estimate(one, (), own.packs, own.queries, workers, prefix)
         seconds = None if seconds is None or more is None else seconds + more - LOADING
         packs += own.packs
-    notes = []
-    targets = prepared.audit.threat.targets
-    if 2 <= targets < 4:
-        notes.append(f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more")
-    if seconds is None:
-        notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
-    natural, planted = len(prepared.split.pool) // 2, prepared.canaries
-    many = 0 if planted is None else len(planted.training_rows(0))
-    if 10 * many > natural:
-        notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
-    notes += [f"time: the estimate leaves out the shadows that {one} trains" for one in uncounted(prepared)]
+    notes = _notes(prepared, estimated=seconds is not None, further=bool(further))
     disk = _disk(prepared, width * RECORDS_PER_CHUNK * len(features), packs, parameters)
     root = existing(prepared.store.root)
     free = shutil.disk_usage(root).free
@@ -131,6 +123,33 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         hashed=hashed,
         notes=tuple(notes),
     )
+
+
+def _notes(prepared: Prepared, *, estimated: bool, further: bool) -> list[str]:
+    """What the reader should know.
+
+    Args:
+        prepared: the audit with its data.
+        estimated: whether there is an estimate of the time.
+        further: whether stages after the one at risk are to be trained, which it leaves out.
+    """
+    notes = []
+    targets = prepared.audit.threat.targets
+    if 2 <= targets < 4:
+        notes.append(f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more")
+    if not estimated:
+        notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
+    natural, planted = len(prepared.split.pool) // 2, prepared.canaries
+    many = 0 if planted is None else len(planted.training_rows(0))
+    if 10 * many > natural:
+        notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
+    if further:
+        notes.append("time: the estimate leaves out the stages after the one at risk")
+    signs = [row.id for row in prepared.audit.attacks if isinstance(row.attack, TMI) and row.attack.unit]
+    if signs and prepared.links[-1].classes == 2:
+        notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
+    notes += [f"time: the estimate leaves out the shadows that {one} trains" for one in uncounted(prepared)]
+    return notes
 
 
 def needs_in_words(row: AttackRow) -> str:
@@ -163,14 +182,17 @@ def _stages(prepared: Prepared, todo: Sequence[PackJob]) -> list[StagePlan]:
             plans.append(StagePlan(stage.name, f"given: {stage.model}, weights {stage.weights}", "", 0, 0, ""))
             continue
         at_risk = index == prepared.audit.at_risk
-        jobs = prepared.jobs.packs if at_risk else [job for job in prepared.jobs.common if job.links[-1] == link]
+        later = [pack for one in prepared.jobs.later for pack in one.packs]
+        others = [job for job in (*prepared.jobs.common, *later) if job.links[-1] == link]
+        jobs = prepared.jobs.packs if at_risk else others
         models = sum(len(job.models) for job in jobs)
         absent = [job for job in jobs if job.key in waiting]
         cached = models - sum(len(job.models) for job in absent)
         how = f"{stage.transfer}, {stage.fit or stage.model or 'parent model'}"
         data = f"{stage.data}: {len(own)} records"
+        if index >= prepared.audit.at_risk:
+            data += f", {jobs[0].rows.shape[1]} per model"
         if at_risk:
-            data += f", {prepared.jobs.packs[0].rows.shape[1]} per model"
             data += "" if prepared.canaries is None else f", with {len(prepared.canaries.rows)} canaries"
         reason = _why_not_cached(prepared.store, absent[0].definition) if absent else ""
         plans.append(StagePlan(stage.name, how, data, models, cached, reason))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from few_shadow_power import measured, with_error
 from machine import case, flags, hardware
 from torch import nn
 
@@ -114,23 +115,10 @@ def few(prepared, shadows):
             own = np.arange(2 * pair, 2 * pair + 2)
             others = np.delete(np.arange(len(design.member)), own)[:shadows]
             scores = attack.run(design.before(own, others, signals), np.random.default_rng(0)).values
-            rows += [
-                [auc(row[None], bits[None]), tpr_of(row, bits)]
-                for row, bits in zip(scores, design.member[own], strict=True)
-            ]
-        rows = np.array(rows)
-        found[name] = {
-            "auc": rows.mean(0)[0],
-            "tpr": rows.mean(0)[1],
-            "errors": list(rows.std(0, ddof=1) / len(rows) ** 0.5),
-        }
+            rows.append(measured(scores, design.member[own]))
+        rows = np.concatenate(rows)
+        found[name] = {"targets": len(rows), "tpr": with_error(rows[:, 0]), "auc": with_error(rows[:, 1])}
     return found
-
-
-def tpr_of(scores, member):
-    """TPR at the highest threshold that no more than 1 % of non-members exceed."""
-    outside = np.sort(scores[~member])[::-1]
-    return float((scores[member] > outside[len(outside) // 100]).mean())
 
 
 def one_by_one(known, member, asked, updates):
@@ -198,6 +186,8 @@ def main():
             result = json.loads((folder / task / "result.json").read_text(encoding="utf-8"))
             seconds = json.loads((folder / task / "provenance.json").read_text(encoding="utf-8"))["seconds"]
             told = {"task": words, "seconds": {**seconds, "whole": time.perf_counter() - began}, **rows_of(result)}
+            reached = {metric: told["attacks"]["tmi"][metric][0] for metric in BARS[task]}
+            told["tmi"] = case(reached, {metric: (">=", bar) for metric, bar in BARS[task].items()})
             found["tasks"][task] = told
             print(json.dumps({task: told}, indent=1), flush=True)
         found["seconds"] = time.perf_counter() - start

@@ -1,4 +1,6 @@
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,3 +87,15 @@ def test_one_pair_of_shadows_is_too_few_to_tune():
 def test_unfit_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         unchecked(RMIA, **settings)
+
+
+def test_the_page_shows_the_gammas_that_were_measured():
+    root = Path(__file__).parents[2]
+    found = json.loads((root / "benchmarks" / "results" / "rmia_gamma.json").read_text("utf-8"))["fleets"]
+    page = (root / "docs" / "attacks.md").read_text("utf-8")
+    for fleet, rows in found.items():
+        for mode in ("online", "offline"):
+            shown = ["{:.3f} ± {:.3f}".format(*one["tpr"]) for one in rows[mode].values()]
+            assert f"| {' | '.join([fleet, str(rows['targets']), f'`{mode}`', *shown])} |" in page
+            gain, error = rows[mode][str(RMIA().gamma)]["gain"]
+            assert gain > 2 * error

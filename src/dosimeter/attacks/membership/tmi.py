@@ -80,9 +80,8 @@ class TMI:
         (name,) = self.signals
         known, asked = self._rows(game.shadow_outputs[name]), [self._rows(one[None]) for one in game.outputs[name]]
         views, rows = game.outputs[name].shape[1], known.shape[1]
-        passes = -(-rows // _BATCH)
-        recipe = Recipe(_EPOCHS * passes, decays=7 * passes) if self.compat else Recipe(self.updates)
-        recipe = recipe if self.compat else Recipe(self.updates, decays=max(1, 7 * self.updates // _EPOCHS))
+        updates = _EPOCHS * -(-rows // _BATCH) if self.compat else self.updates
+        recipe = Recipe(updates, decays=max(1, 7 * updates // _EPOCHS))
         member = torch.from_numpy(np.repeat(game.shadow_in.T, views, axis=1))
         odds = member_odds(known, member, asked, recipe, rng).double().numpy()
         scores = expit(odds).mean(2)

@@ -93,9 +93,9 @@ def test_the_page_shows_the_gammas_that_were_measured():
     root = Path(__file__).parents[2]
     found = json.loads((root / "benchmarks" / "results" / "rmia_gamma.json").read_text("utf-8"))["fleets"]
     page = (root / "docs" / "attacks.md").read_text("utf-8")
-    for fleet, rows in found.items():
+    for name, rows in found.items():
         for mode in ("online", "offline"):
             shown = ["{:.3f} ± {:.3f}".format(*one["tpr"]) for one in rows[mode].values()]
-            assert f"| {' | '.join([fleet, str(rows['targets']), f'`{mode}`', *shown])} |" in page
+            assert f"| {' | '.join([name, str(rows['targets']), f'`{mode}`', *shown])} |" in page
             gain, error = rows[mode][str(RMIA().gamma)]["gain"]
             assert gain > 2 * error

@@ -22,7 +22,7 @@ from machine import case, flags, hardware
 from torch import nn
 
 from dosimeter import data, pipeline
-from dosimeter.attacks import TMI, AdaptedLiRA, Discriminant
+from dosimeter.attacks import TMI, AdaptedLiRA, Discriminant, PooledDiscriminant
 from dosimeter.attacks.membership.signals import auc
 from dosimeter.config import parse
 from dosimeter.preparation import prepare
@@ -37,6 +37,7 @@ ATTACKS = (
     {"name": "adapted_lira", "mode": "mean"},
     {"name": "adapted_lira", "mode": "views"},
     {"name": "discriminant"},
+    {"name": "pooled_discriminant"},
     {"name": "direct"},
     {"name": "constant"},
     {"name": "count"},
@@ -90,9 +91,11 @@ def rows_of(result):
         wanted = one["metric"] == "auc" or (
             one["metric"] == "tpr" and one["fpr"] == 0.01 and one["threshold"] == "oracle"
         )
-        if wanted and one["group"] is None:
+        if wanted and one["group"] is None and one["variant"] == "none":
             found.setdefault(one["attack"], {})[one["metric"]] = [one["value"], one["low"], one["high"]]
-    accuracy = {one["split"]: [one["value"], one["low"], one["high"]] for one in result["utility"]}
+    accuracy = {
+        one["split"]: [one["value"], one["low"], one["high"]] for one in result["utility"] if one["variant"] == "none"
+    }
     verdict = result["verdict"]
     nulls = {one["attack"]: [one["auc"], one["low"], one["high"]] for one in result["null_audit"]}
     return {
@@ -107,7 +110,10 @@ def rows_of(result):
 def few(prepared, shadows):
     """AUC and TPR at 1 % FPR with some of the shadows: 8 targets, a pair at a time, mean and error over targets."""
     observations, design, found = prepared.jobs.gathered(), prepared.design, {}
-    attacks = {"tmi": TMI(), "adapted_lira mean": AdaptedLiRA(), "discriminant": Discriminant()}
+    attacks = {
+        "tmi": TMI(), "adapted_lira mean": AdaptedLiRA(), "discriminant": Discriminant(),
+        "pooled_discriminant": PooledDiscriminant(),
+    }  # fmt: skip
     for name, attack in attacks.items():
         signals = {one: observations.signals[one] for one in attack.signals}
         rows = []

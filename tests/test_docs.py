@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 import dosimeter
 from dosimeter import _score_columns, config, runners, validity
+from dosimeter._tables import Variant
 from dosimeter.attacks import ATTACKS
 from dosimeter.cli import app
 from dosimeter.config import Report, Spike, Stage, Target, Threat
@@ -174,6 +175,11 @@ def test_every_key_is_documented_with_its_default(model, heading):
             assert rows[name][1] == f"`{as_toml(default)}`", f"{heading} {name}"
 
 
+def test_keys_of_variants_are_documented():
+    rows = table((ROOT / "docs" / "audit-file.md").read_text("utf-8"), "`[[variant]]`")
+    assert set(rows) == set(Variant.model_fields)
+
+
 def test_keys_outside_tables_are_documented():
     page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
     rows = table(page, "Keys outside tables")
@@ -183,6 +189,7 @@ def test_keys_outside_tables_are_documented():
         "threat",
         "attack",
         "defense",
+        "variant",
         "report",
         "spike",
     }
@@ -204,12 +211,26 @@ def test_every_attack_and_setting_is_documented_with_its_default():
 
 def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     pages = [(ROOT / "docs" / name).read_text("utf-8") for name in ("audit-file.md", "brought-models.md")]
-    recipe, *targets = [block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"]
+    recipe, target, variants, *targets = [block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"]
     audit = config.parse(tomllib.loads(recipe), base=tmp_path)
     assert [row.id for row in audit.attacks] == ["lira online", "count"]
-    assert len(targets) == 2
-    for block in targets:
+    table = tomllib.loads(recipe + variants)
+    table["threat"] = {"at_risk": "pretrain", "shadows": 16}
+    table["attack"] = [{"name": "tmi"}]
+    first, second = config.parse(table, base=tmp_path).variants
+    assert first.audit.stages[1].transfer == "lora"
+    assert second.audit.threat.knows == ("finetuning-data",)
+    assert len(targets) == 1
+    for block in (target, *targets):
         assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.TargetAudit)
+
+
+def test_the_audit_file_about_pretraining_data_is_valid(tmp_path):
+    page = (ROOT / "docs" / "pretraining.md").read_text("utf-8")
+    (block,) = [block for kind, block in FENCE.findall(page) if kind == "toml"]
+    audit = config.parse(tomllib.loads(block), base=tmp_path)
+    assert [row.id for row in audit.variants] == ["private-pretraining", "known-records", "private-finetuning"]
+    assert {row.name for row in audit.attacks} >= {"tmi", "adapted_lira", "discriminant", "direct"}
 
 
 def test_options_beside_the_file_are_documented():

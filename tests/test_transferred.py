@@ -8,7 +8,7 @@ import pytest
 
 from dosimeter import pipeline
 from dosimeter.config import parse
-from dosimeter.errors import ConfigError
+from dosimeter.errors import AuditError, ConfigError
 from dosimeter.games import BEFORE_TRANSFER
 from dosimeter.preparation import prepare
 from dosimeter.refusals import offer, refusal
@@ -27,8 +27,8 @@ TABLE = {
 }  # fmt: skip
 
 
-def audit(tmp_path, stages=None, **threat):
-    table = copy.deepcopy(TABLE)
+def audit(tmp_path, stages=None, variants=(), **threat):
+    table = copy.deepcopy(TABLE) | {"variant": list(variants)}
     table["threat"] |= threat
     for index, changes in (stages or {}).items():
         table["stage"][index] |= changes
@@ -137,7 +137,6 @@ def test_the_plan_says_that_two_classes_have_no_direction(tmp_path):
     assert [(stage.models, stage.data.rpartition(", ")[2]) for stage in found.stages] == [
         (14, "200 per model"), (14, "170 per model"),
     ]  # fmt: skip
-    assert "time: the estimate leaves out the stages after the one at risk" in found.notes
 
 
 def test_the_reference_needs_a_transfer(tmp_path):
@@ -179,3 +178,108 @@ def test_what_cannot_be_is_told_in_one_line(tmp_path, stages, threat, line):
     with pytest.raises(ConfigError) as raised:
         audit(tmp_path, stages, **threat)
     assert any(problem.startswith(line) for problem in raised.value.problems), raised.value.problems
+
+
+VARIANTS = [
+    {"id": "known", "knows": ["finetuning-data"]},
+    {"id": "whole", "stage": {"finetune": {"transfer": "full", "lr": 0.02}}},
+]
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory):
+    """A finished run with two variants: folder and result."""
+    folder = tmp_path_factory.mktemp("varied")
+    pipeline.run(audit(folder, variants=VARIANTS), folder / "run", store=folder / "store", workers=1)
+    return folder, json.loads((folder / "run" / "result.json").read_text("utf-8"))
+
+
+def test_a_variant_is_the_audit_file_that_it_stands_for(varied, tmp_path):
+    folder, _ = varied
+    for name, alone in (
+        ("known", audit(tmp_path, knows=("finetuning-data",))),
+        ("whole", audit(tmp_path, {1: VARIANTS[1]["stage"]["finetune"]})),
+    ):
+        pipeline.run(alone, tmp_path / name, store=folder / "store", workers=1)
+        own = json.loads((folder / "run" / "variants" / name / "result.json").read_text("utf-8"))
+        wanted = json.loads((tmp_path / name / "result.json").read_text("utf-8"))
+        assert own["estimates"] == wanted["estimates"]
+        assert own["utility"] == wanted["utility"]
+
+
+def test_variants_share_what_they_do_not_change(varied, tmp_path):
+    found = prepare(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store")
+    known, whole = (one for _, one in found.variants)
+    pretrained = [job.key for job in found.jobs.packs]
+    assert [job.key for job in known.jobs.packs] == [job.key for job in whole.jobs.packs] == pretrained
+    assert np.array_equal(known.matrix, found.matrix)
+
+
+def test_what_more_knowledge_and_other_settings_change_is_paired_and_reported(varied):
+    from dosimeter.metrics.paired import auc_difference
+    from dosimeter.run_folder import material_of, read_run
+
+    folder, result = varied
+    before = material_of(read_run(folder / "run"))
+    for one in result["variants"]:
+        after = material_of(read_run(folder / "run" / "variants" / one["id"]))
+        scores = after.scores[one["attack"]], before.scores[result["verdict"]["attack"]]
+        wanted = auc_difference(*scores, before.truth.is_member, record=before.truth.record)
+        found = [one[f"auc_change{end}"] for end in ("", "_low", "_high")]
+        assert found == pytest.approx([wanted.value, wanted.low, wanted.high], abs=1e-9)
+    page = (folder / "run" / "report.html").read_text("utf-8")
+    section = page.split('<section id="variants">')[1].split("</section>")[0]
+    assert "What else would change it" in section
+    assert "knows finetuning-data · the adversary knows this too" in section
+    assert "finetune.lr 0.02, finetune.transfer full · trained otherwise" in section
+    assert f"{result['variants'][0]['auc_change']:+.3f} (" in section
+
+
+def test_the_plan_counts_all_stages_of_a_variant(varied, tmp_path):
+    folder, _ = varied
+    fresh = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store", workers=1)
+    assert [(one.models, one.cached) for one in fresh.stages[2:]] == [(28, 15), (28, 14)]
+    assert fresh.seconds > pipeline.plan(audit(tmp_path), store=tmp_path / "store", workers=1).seconds
+    again = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=folder / "store", workers=1)
+    assert all(one.models == one.cached for one in again.stages)
+
+
+def test_keys_of_another_way_to_transfer_are_left_behind(tmp_path):
+    rows = [{"id": "lora", "stage": {"finetune": {"transfer": "lora", "lora_rank": 2}}}]
+    found = audit(tmp_path, {1: {"transfer": "last-k", "last_k": 2}}, variants=rows)
+    assert found.variants[0].audit.stages[1].lora_rank == 2
+
+
+BAD = [
+    ({"id": "none", "knows": []}, "variant[0].id: 'none' is the audit itself"),
+    ({"id": "../x", "knows": []}, "variant[0].id: must be 1 to 64 letters"),
+    ({"knows": []}, "variant[0].id: is required and missing"),
+    ({"id": "a"}, "variant[0]: must change something, got 'a' alone: give `stage` or `knows`"),
+    ({"id": "a", "stage": {"finetun": {"lr": 0.1}}}, "variant[0].stage: no such stage, got 'finetun', did you mean"),
+    ({"id": "a", "stage": {"finetune": {"rows": "0:9"}}}, "variant[0].stage.finetune.rows: is the same in every varia"),
+    ({"id": "a", "stage": {"finetune": {"lern": 1}}}, "variant[0]: stage[1].lern: unknown key"),
+    ({"id": "a", "stage": {"finetune": {"lr": "1"}}}, "variant[0]: stage[1].lr: must be a number, got '1'"),
+    ({"id": "a", "stage": {"finetune": {"transfer": "scratch"}}}, "variant[0]: stage[1]: stands after the stage at r"),
+    ({"id": "a", "knows": ["everything"]}, "variant[0].knows[0]: must be one of"),
+    ({"id": "a", "stage": {"finetune": 3}}, "variant[0].stage.finetune: must be a table"),
+    ({"id": "a", "defence": 1}, "variant[0].defence: unknown key"),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), BAD, ids=[message for _, message in BAD])
+def test_what_is_wrong_with_a_variant_is_told_in_one_line(row, message, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        audit(tmp_path, variants=[row])
+    assert caught.value.problems[0].startswith(message), caught.value.problems
+
+
+def test_variants_have_distinct_ids_also_from_defenses(tmp_path):
+    table = copy.deepcopy(TABLE) | {"variant": [VARIANTS[0]] * 2, "defense": [{"name": "l2", "id": "Known"}]}
+    with pytest.raises(ConfigError, match="variant: ids must be distinct, got 'known' 3 times: rename one"):
+        parse(table, base=tmp_path)
+
+
+def test_models_of_a_variant_are_tried_before_anything_is_trained(tmp_path):
+    rows = [{"id": "deep", "stage": {"finetune": {"transfer": "last-k", "last_k": 90}}}]
+    with pytest.raises(AuditError, match="variant 'deep': model Classifier: last_k must be at most 1"):
+        prepared(tmp_path, variants=rows)

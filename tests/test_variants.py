@@ -316,6 +316,15 @@ def test_a_defense_of_the_users_is_configured_like_ours_and_its_source_is_hashed
     assert result(tmp_path / "run")["variants"][0]["status"] == "ok"
 
 
+def test_a_defense_of_the_users_that_raises_is_told_in_one_line(tmp_path):
+    (tmp_path / "own_defense.py").write_text(OWN.replace("log_p = ", "raise KeyError('gamma')\n        log_p = "))
+    stage = {**FINETUNE, "defenses": [{"name": "own_defense:Halved"}]}
+    given = settings(stage=[PRETRAIN, stage], defense=[])
+    with pytest.raises(TrainingError, match=r"raised KeyError: 'gamma'.*: correct the defense Halved") as caught:
+        pipeline.run(parse(given, base=tmp_path), tmp_path / "run", workers=1)
+    assert len(caught.value.problems) == 1
+
+
 RECIPE = '''
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -63,6 +63,16 @@ class DefenseRow:
         """The settings."""
         return settings_of(self.defense)
 
+    @property
+    def paper(self) -> str:
+        """Where the defense is from."""
+        return self.defense.paper
+
+    @property
+    def place(self) -> str:
+        """Where it acts."""
+        return self.defense.place
+
 
 def defense_rows(raw: Any, base: Path, place: str) -> tuple[tuple[DefenseRow, ...], list[str]]:
     """Build the defenses of all rows and list what is wrong.

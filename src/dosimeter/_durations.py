@@ -41,7 +41,7 @@ SIDE = 512
 
 @dataclass(frozen=True)
 class Prefix:
-    """The frozen prefix of the stage at risk: its outputs for one record, and the seconds of one feature job."""
+    """The frozen prefix of the deployed stage: its outputs for one record, and the seconds of a chunk of records."""
 
     one: Tensor
     seconds: float
@@ -88,7 +88,9 @@ def estimate(
     cores, parts = workers_for(workers, prepared.device), []
     with one_thread():
         if features and prefix is not None:
-            parts.append((prefix.seconds, len(features)))
+            own = [job for job in features if len(job.links) == len(prepared.links)]
+            each = prefix.seconds * sum(job.size for job in own) / RECORDS_PER_CHUNK / max(1, len(own))
+            parts.append((each, len(own)))
         for job in {id(job.links): job for job in packs}.values():
             same = [other for other in packs if other.links is job.links]
             parts.append((_training(job) * _pace(prepared, job, prefix), len(same)))
@@ -96,7 +98,7 @@ def estimate(
             each = _probe_query(prepared, queries[0], prefix) + _work_of_probes(prepared, queries[0], prefix)
             parts.append((each, len(queries)))
         retraining = _retraining(prepared, prefix)
-    total = sum((seconds + JOB_SECONDS) * -(-count // min(cores, count)) for seconds, count in parts)
+    total = sum((seconds + JOB_SECONDS) * -(-count // min(cores, count)) for seconds, count in parts if count)
     spawned = cores > 1 and any(count > 1 for _, count in parts)
     return LOADING * (2 if spawned else 1) + total + _attack_seconds(prepared) + retraining + REPORT_SECONDS
 
@@ -173,7 +175,7 @@ def _products_per_second(kind: torch.dtype) -> float:
 def _probe_query(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:
     """Seconds of querying one pack, and of probing it."""
     probes = {id(PROBES[name]): PROBES[name] for name in job.probed}.values()
-    if job.pack.heads:
+    if job.pack.heads and job.features:
         whole = sum(one.passes for one in probes if one.from_records)
         each = whole * prefix.seconds / RECORDS_PER_CHUNK if prefix is not None else 0.0
         each += 1e-8 * len(job.views) * job.pack.links[-1].classes

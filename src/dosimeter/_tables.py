@@ -16,6 +16,8 @@ from dosimeter.views import WORD_VIEWS
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What names a stage, a run's folder."""
 Reference = Annotated[str, Field(min_length=1, max_length=500)]
+Knowledge = Literal["finetuning-data", "initialisation"]
+"""What else the adversary may know of a transfer after the stage at risk."""
 VIEWS = (
     "identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down", *WORD_VIEWS,
 )  # fmt: skip
@@ -132,7 +134,7 @@ class Threat(Table):
     views: tuple[str, ...] | Literal["auto"] = "auto"
     rehearsals: int = Field(default=8, ge=2)
     unit: Literal["record", "person"] = "record"
-    knows: tuple[Literal["finetuning-data", "initialisation"], ...] = ()
+    knows: tuple[Knowledge, ...] = ()
     fold_pairs: int = Field(default=1, ge=1, le=1000)
 
     @property
@@ -158,6 +160,14 @@ class Spike(Table):
     copies: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(default=(1, 4), min_length=1, max_length=20)
 
 
+class Variant(Table):
+    """The same audit with other settings of training, or an adversary who knows more."""
+
+    id: str = Field(pattern=NAME)
+    knows: tuple[Knowledge, ...] | None = None
+    stage: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
 class Top(Table):
     """The keys outside tables; the tables are validated one by one, so that one wrong key hides no other."""
 
@@ -168,6 +178,7 @@ class Top(Table):
     threat: dict[str, Any] = Field(default_factory=dict)
     attack: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
     defense: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
+    variant: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
     report: dict[str, Any] = Field(default_factory=dict)
     spike: dict[str, Any] | None = None
 

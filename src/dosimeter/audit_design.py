@@ -11,12 +11,13 @@ import numpy as np
 from dosimeter._defense_rows import trained_with
 from dosimeter._impossible import is_file
 from dosimeter.chain import Link
-from dosimeter.config import Audit, Stage
+from dosimeter.config import Audit, Stage, VariantRow
 from dosimeter.data import Dataset
 from dosimeter.design import Design, Split, membership_matrix, split_records
 from dosimeter.errors import ConfigError
 from dosimeter.few_columns import is_tokens
 from dosimeter.games import Array
+from dosimeter.preflight import Together, check_sources, try_models
 
 
 def split_of(audit: Audit, dataset: Dataset) -> Split:
@@ -87,6 +88,42 @@ def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
         link = _link(stage, own, audit.base)
         links.append(replace(link, hyperparameters=trained_with(stage.hyperparameters, audit.defenses[index])))
     return tuple(links)
+
+
+def try_chains(
+    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], split: Split, together: Together
+) -> None:
+    """Try the models of an audit, and those of its variants that have other settings of training.
+
+    Args:
+        audit: the settings.
+        links: its chain.
+        data: of each stage, None for one without.
+        split: of the records at risk.
+        together: collects what is wrong; of a variant with its id in front.
+    """
+    try_models(links, data, records=_trained_on(audit, data, split), together=together)
+    for row in audit.variants:
+        if not isinstance(row, VariantRow) or not row.table.stage:
+            continue
+        own, its = Together(), links_of(row.audit, data)
+        for link in its:
+            with own:
+                check_sources(link)
+        with own:
+            check_rows(row.audit, data)
+        if not own.errors:
+            try_models(its, data, records=_trained_on(row.audit, data, split), together=own)
+        for error in own.errors:
+            with together:
+                raise type(error)(*[f"variant {row.id!r}: {problem}" for problem in error.problems]) from error
+
+
+def _trained_on(audit: Audit, data: Sequence[Dataset | None], split: Split) -> list[int]:
+    """How many records one model of each stage trains on; 0 of a given one."""
+    sizes = [0 if own is None else len(own) for own in data]
+    later = [max(1, round(stage.sample * size)) for stage, size in zip(audit.stages, sizes, strict=True)]
+    return [*sizes[: audit.at_risk], len(split.pool) // 2, *later[audit.at_risk + 1 :]]
 
 
 def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:

@@ -15,14 +15,16 @@ from dosimeter._defense_rows import DefenseRow, defense_problems, defense_rows
 from dosimeter._findings import findings, lines, scan
 from dosimeter._impossible import chain_problems, spike_problems, target_problems, threat_problems
 from dosimeter._resolve import quoted
-from dosimeter._tables import VIEWS, Report, Spike, Stage, Table, Target, TargetTop, Threat, Top
+from dosimeter._tables import VIEWS, Report, Spike, Stage, Table, Target, TargetTop, Threat, Top, Variant
 from dosimeter._toml import read
+from dosimeter._variant_rows import flat, merged, problems_of
 from dosimeter.errors import ConfigError
 from dosimeter.views import WORD_VIEWS
 
 __all__ = [
     "FPRS", "PRIORS", "VIEWS", "AttackRow", "Audit", "DefenseRow", "Draft", "Report", "Spike", "Stage", "Target",
-    "TargetAudit", "Threat", "arguments", "default_attacks", "draft", "load", "parse", "read",
+    "TargetAudit", "Threat", "VariantRow", "arguments", "default_attacks", "draft", "load", "parse", "read",
+    "with_variant",
 ]  # fmt: skip
 
 FPRS = (0.1, 0.01, 0.001, 0.0001)
@@ -47,7 +49,7 @@ class Audit:
         report: how the report speaks.
         base: folder of the audit file; relative paths and user modules are found from here.
         defenses: of each stage.
-        variants: defenses of which each alone, beside those of the stage at risk, is audited too.
+        variants: what is audited too, each alone: a defense beside those of the stage at risk, or other settings.
         spike: canaries that are planted in the stage at risk, or None.
     """
 
@@ -59,7 +61,7 @@ class Audit:
     report: Report
     base: Path
     defenses: tuple[tuple[DefenseRow, ...], ...]
-    variants: tuple[DefenseRow, ...] = ()
+    variants: tuple[DefenseRow | VariantRow, ...] = ()
     spike: Spike | None = None
 
     def settings(self) -> dict[str, Any]:
@@ -68,7 +70,14 @@ class Audit:
             **_common_settings(self),
             "stage": [stage.model_dump(mode="json") for stage in self.stages],
             "threat": self.threat.model_dump(mode="json"),
-            "defense": [{"id": row.id, "name": row.name, **row.settings} for row in self.variants],
+            "defense": [
+                {"id": row.id, "name": row.name, **row.settings} for row in self.variants if isinstance(row, DefenseRow)
+            ],
+            "variant": [
+                row.table.model_dump(mode="json", exclude_none=True)
+                for row in self.variants
+                if isinstance(row, VariantRow)
+            ],
             **({} if self.spike is None else {"spike": self.spike.model_dump(mode="json")}),
         }
 
@@ -94,6 +103,48 @@ class Audit:
         if "shift" in augment:
             return VIEWS[:8] if "flip" in augment else ("identity", "left", "right", "up", "down")
         return ("identity", "flip") if "flip" in augment else ("identity",)
+
+
+@dataclasses.dataclass(frozen=True)
+class VariantRow:
+    """One `[[variant]]` row.
+
+    Attributes:
+        table: as it stands in the file.
+        audit: the whole audit that it stands for.
+        name: of a defense, which this is not.
+        paper: of one.
+    """
+
+    table: Variant
+    audit: Audit
+    name: str = ""
+    paper: str = ""
+
+    @property
+    def id(self) -> str:
+        """Of the variant, and of its folder."""
+        return self.table.id
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it changes."""
+        return flat(self.table)
+
+    @property
+    def place(self) -> str:
+        """Whom it changes."""
+        return "chain" if self.table.stage else "adversary"
+
+
+def with_variant(audit: Audit, row: DefenseRow | VariantRow) -> Audit:
+    """The audit that a variant is, without variants of its own."""
+    name = f"{audit.name}: {row.id}"
+    if isinstance(row, VariantRow):
+        return dataclasses.replace(row.audit, name=name)
+    defenses = list(audit.defenses)
+    defenses[audit.at_risk] += (row,)
+    return dataclasses.replace(audit, name=name, defenses=tuple(defenses), variants=())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +250,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         top: Top | TargetTop | None = kind.model_validate(whole)
     except ValidationError as error:
         top = None
-        found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense"))
+        found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
     parts: list[Stage | None] = []
     raw = whole.get("stage")
     for index, part in enumerate(raw if isinstance(raw, tuple) else ()):
@@ -237,7 +288,33 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if target is not None:
         return Draft(TargetAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
-    return Draft(audit, stages, top.seed, ())
+    rows, problems = _variants(whole, audit)
+    if problems:
+        return Draft(None, stages, top.seed, tuple(problems))
+    return Draft(dataclasses.replace(audit, variants=(*variants, *rows)), stages, top.seed, ())
+
+
+def _variants(whole: Mapping[str, Any], audit: Audit) -> tuple[list[VariantRow], list[str]]:
+    """The `[[variant]]` rows of an audit file that is right without them, and what is wrong with them."""
+    rows, problems = [], []
+    for index, raw in enumerate(whole.get("variant", ())):
+        place = f"variant[{index}]"
+        table, found = _table(Variant, raw, place)
+        problems += lines(found)
+        if table is None:
+            continue
+        wrong = problems_of(table, [stage.name for stage in audit.stages])
+        problems += [f"{place}{text}" for text in wrong]
+        if wrong:
+            continue
+        meant = draft(merged(whole, table), base=audit.base, name=audit.name)
+        problems += [f"{place}: {text}" for text in meant.problems]
+        if isinstance(meant.audit, Audit):
+            rows.append(VariantRow(table, meant.audit))
+    ids = [row.id.lower() for row in (*audit.variants, *rows)]
+    for twice in sorted({one for one in ids if ids.count(one) > 1}):
+        problems.append(f"variant: ids must be distinct, got {twice!r} {ids.count(twice)} times: rename one")
+    return rows, problems
 
 
 def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
@@ -255,8 +332,9 @@ def _defended(
 ) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
     """The variants, the defenses of each stage, and what is wrong with both."""
     variants, problems = defense_rows(whole.get("defense"), base, "defense")
-    if "target" in whole and variants:
-        problems.append("defense: a brought model is not trained here, got [[defense]] beside [target]: remove one")
+    for kind in ("defense", "variant"):
+        if "target" in whole and whole.get(kind):
+            problems.append(f"{kind}: a brought model is not trained here, got [[{kind}]] beside [target]: remove one")
     own = []
     for index, stage in enumerate(stages):
         rows, wrong = defense_rows(() if stage is None else stage.defenses, base, f"stage[{index}].defenses")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -82,9 +82,18 @@ def perform(job: Job) -> None:
         remedy = "try --workers 1 or a smaller batch_size" if "memory" in repr(error).lower() else "correct the model"
         raise TrainingError(f"{place}: raised {describe(error)}: {remedy}") from error
     except Exception as error:
-        if not any(":" in (link.model or "") for link in links):
+        theirs = [*_of_the_user(links)]
+        if not theirs:
             raise  # nobody's code but ours
-        raise TrainingError(f"{place}: raised {describe(error)}: correct the model") from error
+        raise TrainingError(f"{place}: raised {describe(error)}: correct {' or '.join(theirs)}") from error
+
+
+def _of_the_user(links: Sequence[Link]) -> Iterator[str]:
+    """What of a chain is the user's own code, in words."""
+    if any(":" in (link.model or "") for link in links):
+        yield "the model"
+    defenses = {type(one) for link in links for one in link.hyperparameters.defenses}
+    yield from sorted(f"the defense {one.__name__}" for one in defenses if one.__module__.split(".")[0] != "dosimeter")
 
 
 def missing(jobs: Sequence[Job]) -> list[Job]:

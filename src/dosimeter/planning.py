@@ -11,8 +11,8 @@ from typing import Any
 from dosimeter._durations import LOADING, estimate, probe_prefix, uncounted
 from dosimeter.attacks import TMI
 from dosimeter.chain import build_chain, parts_of
-from dosimeter.config import AttackRow, DefenseRow
-from dosimeter.fleet import RECORDS_PER_CHUNK, FeatureJob, Job, PackJob, missing
+from dosimeter.config import AttackRow, DefenseRow, VariantRow
+from dosimeter.fleet import FeatureJob, PackJob, missing
 from dosimeter.observe import ObserveJob
 from dosimeter.preparation import Prepared
 from dosimeter.refusals import offer, refusal
@@ -85,25 +85,23 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         workers: processes that the run would use.
     """
     jobs = prepared.jobs
-    kinds: list[Sequence[Job]] = [jobs.common, jobs.features, jobs.packs, (*jobs.observations, *jobs.canaries)]
-    todo = [missing(kind) for kind in kinds]
-    features = [job for job in todo[1] if isinstance(job, FeatureJob)]
-    packs = [job for job in [*todo[0], *todo[2]] if isinstance(job, PackJob)]
-    queries = [job for job in todo[3] if isinstance(job, ObserveJob)]
+    todo = missing(jobs.everything)
+    features = [job for job in todo if isinstance(job, FeatureJob)]
+    packs = [job for job in todo if isinstance(job, PackJob)]
+    queries = [job for job in todo if isinstance(job, ObserveJob)]
     prefix = probe_prefix(prepared)
     width = 0 if prefix is None else prefix.one.numel() * 4
     parameters = _parameters(jobs.packs[0])
     seconds = estimate(prepared, features, packs, queries, workers, prefix)
-    further = [job for one in jobs.later for job in missing(one.packs) if isinstance(job, PackJob)]
-    stages = _stages(prepared, [*packs, *further])
+    stages = _stages(prepared, packs)
     for row, one in prepared.variants:
-        own = _variant(row, one, {job.key for job in packs})
+        own = _variant(row, one, {job.key for job in features} | {job.key for job in packs})
         stages.append(own.plan)
-        more = estimate(one, (), own.packs, own.queries, workers, prefix)
+        more = estimate(one, own.features, own.packs, own.queries, workers, prefix)
         seconds = None if seconds is None or more is None else seconds + more - LOADING
-        packs += own.packs
-    notes = _notes(prepared, estimated=seconds is not None, further=bool(further))
-    disk = _disk(prepared, width * RECORDS_PER_CHUNK * len(features), packs, parameters)
+        features, packs = [*features, *own.features], [*packs, *own.packs]
+    notes = _notes(prepared, estimated=seconds is not None)
+    disk = _disk(prepared, width * sum(job.size for job in features), packs, parameters)
     root = existing(prepared.store.root)
     free = shutil.disk_usage(root).free
     if disk > free:
@@ -125,14 +123,8 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
     )
 
 
-def _notes(prepared: Prepared, *, estimated: bool, further: bool) -> list[str]:
-    """What the reader should know.
-
-    Args:
-        prepared: the audit with its data.
-        estimated: whether there is an estimate of the time.
-        further: whether stages after the one at risk are to be trained, which it leaves out.
-    """
+def _notes(prepared: Prepared, *, estimated: bool) -> list[str]:
+    """What the reader should know; `estimated` says whether there is an estimate of the time."""
     notes = []
     targets = prepared.audit.threat.targets
     if 2 <= targets < 4:
@@ -143,8 +135,6 @@ def _notes(prepared: Prepared, *, estimated: bool, further: bool) -> list[str]:
     many = 0 if planted is None else len(planted.training_rows(0))
     if 10 * many > natural:
         notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
-    if further:
-        notes.append("time: the estimate leaves out the stages after the one at risk")
     signs = [row.id for row in prepared.audit.attacks if isinstance(row.attack, TMI) and row.attack.unit]
     if signs and prepared.links[-1].classes == 2:
         notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
@@ -204,20 +194,27 @@ class _Variant:
     """A variant in the plan, and its jobs that are missing."""
 
     plan: StagePlan
+    features: list[FeatureJob]
     packs: list[PackJob]
     queries: list[ObserveJob]
 
 
-def _variant(row: DefenseRow, prepared: Prepared, known: Set[str]) -> _Variant:
+def _variant(row: DefenseRow | VariantRow, prepared: Prepared, known: Set[str]) -> _Variant:
     """What a variant trains and queries beside jobs that are known; a defense of answers alone trains nothing."""
-    packs = [job for job in missing(prepared.jobs.packs) if isinstance(job, PackJob) and job.key not in known]
-    queries = [job for job in missing(prepared.jobs.observations) if isinstance(job, ObserveJob)]
-    stage, models = prepared.audit.stages[prepared.audit.at_risk], len(prepared.design.member)
-    absent, work = sum(len(job.models) for job in packs), trainings(prepared.links[-1].hyperparameters)
+    jobs = prepared.jobs
+    todo = [job for job in missing(jobs.everything) if job.key not in known]
+    features = [job for job in todo if isinstance(job, FeatureJob)]
+    packs = [job for job in todo if isinstance(job, PackJob)]
+    queries = [job for job in todo if isinstance(job, ObserveJob)]
+    fleet = [job for kind in (jobs.packs, *(one.packs for one in jobs.later)) for job in kind]
+    models, absent = (sum(len(job.models) for job in some) for some in (fleet, packs))
+    work = trainings(prepared.links[prepared.audit.at_risk].hyperparameters)
     times = f", each the work of {work:g}" if work != 1 else ""
     settings = ", ".join(f"{key} {value}" for key, value in row.settings.items())
-    how, data = f"variant {row.id}: {row.name} ({settings})", f"{models} models{times}"
-    return _Variant(StagePlan(f"{stage.name} again", how, data, models, models - absent, ""), packs, queries)
+    how = f"variant {row.id}: {f'{row.name} ({settings})' if row.name else settings}"
+    again = " and ".join(stage.name for stage in prepared.audit.stages[prepared.audit.at_risk :])
+    plan = StagePlan(f"{again} again", how, f"{models} models{times}", models, models - absent, "")
+    return _Variant(plan, features, packs, queries)
 
 
 def _why_not_cached(store: Store, wanted: Mapping[str, Any]) -> str:

@@ -14,16 +14,16 @@ from dosimeter._defense_rows import answering
 from dosimeter._resolve import import_from
 from dosimeter._seeds import seed_for
 from dosimeter.audit_data import read_data
-from dosimeter.audit_design import check_rows, design_of, links_of, matrix_of, split_of
+from dosimeter.audit_design import check_rows, design_of, links_of, matrix_of, split_of, try_chains
 from dosimeter.canaries import Canaries, plant
 from dosimeter.chain import Link, chain_key
-from dosimeter.config import Audit, DefenseRow
+from dosimeter.config import Audit, DefenseRow, VariantRow, with_variant
 from dosimeter.data import Dataset
 from dosimeter.design import Design, Split
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, Job, PackJob, feature_jobs
 from dosimeter.games import Access, Array, ThreatModel
 from dosimeter.observe import Observations, ObserveJob, gather, situation_of
-from dosimeter.preflight import Together, check_device, check_sources, try_models
+from dosimeter.preflight import Together, check_device, check_sources
 from dosimeter.probes import PROBES, lacking
 from dosimeter.runners import one_thread
 from dosimeter.signals import SIGNALS, readable
@@ -63,6 +63,11 @@ class Jobs:
         for one in self.later:
             found += [(f"features for stage {one.name}", one.features), (f"stage {one.name}", one.packs)]
         return [*found, ("queries", (*self.observations, *self.before, *self.canaries, *self.canaries_before))]
+
+    @property
+    def everything(self) -> list[Job]:
+        """The jobs of all phases."""
+        return [job for _, kind in self.phases for job in kind]
 
     def gathered(self, *, canaries: bool = False) -> Observations:
         """What was observed: of natural records, or of canaries beside them."""
@@ -148,15 +153,10 @@ class Prepared:
         return key_of(settings)
 
     @cached_property
-    def variants(self) -> tuple[tuple[DefenseRow, Prepared], ...]:
-        """The same audit with each `[[defense]]` in the stage at risk: same data, split, matrix and seeds."""
-        found = []
-        for row in self.audit.variants:
-            defenses = list(self.audit.defenses)
-            defenses[self.audit.at_risk] += (row,)
-            audit = replace(self.audit, name=f"{self.audit.name}: {row.id}", defenses=tuple(defenses), variants=())
-            found.append((row, replace(self, audit=audit, links=links_of(audit, self.data))))
-        return tuple(found)
+    def variants(self) -> tuple[tuple[DefenseRow | VariantRow, Prepared], ...]:
+        """The same audit with each `[[defense]]` or `[[variant]]`: same data, split, matrix and seeds."""
+        audits = [(row, with_variant(self.audit, row)) for row in self.audit.variants]
+        return tuple((row, replace(self, audit=one, links=links_of(one, self.data))) for row, one in audits)
 
 
 def data_key(dataset: Dataset) -> str:
@@ -204,7 +204,7 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
             split = split_of(audit, at_risk)
     if split is not None and sound:
         with one_thread():
-            try_models(links, data, records=_trained_on(audit, data, split), together=together)
+            try_chains(audit, links, data, split, together)
     together.tell()
     assert at_risk is not None
     assert split is not None
@@ -214,13 +214,6 @@ def prepare(audit: Audit, *, store: Path, device: str = "cpu") -> Prepared:
         data = tuple(at_risk if index == audit.at_risk else one for index, one in enumerate(data))
     design = design_of(audit, at_risk, split)
     return Prepared(audit, Store(store), device, data, test, links, split, design, canaries)
-
-
-def _trained_on(audit: Audit, data: Sequence[Dataset | None], split: Split) -> list[int]:
-    """How many records one model of each stage trains on; 0 of a given one."""
-    sizes = [0 if own is None else len(own) for own in data]
-    later = [max(1, round(stage.sample * size)) for stage, size in zip(audit.stages, sizes, strict=True)]
-    return [*sizes[: audit.at_risk], len(split.pool) // 2, *later[audit.at_risk + 1 :]]
 
 
 def _lay_out(prepared: Prepared) -> Jobs:

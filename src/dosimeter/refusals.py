@@ -114,7 +114,7 @@ def _signals(row: AttackRow, given: Offer) -> str:
     if not given.classes and any(name in SIGNALS and SIGNALS[name].labels for name in row.attack.signals):
         return (
             "reads the answer for the record's own class, which is none of the deployed model's: leave it out, or use "
-            "tmi, adapted_lira or discriminant"
+            "tmi, adapted_lira, discriminant or pooled_discriminant"
         )
     reasons = [given.withheld[name] for name in row.attack.signals if name in given.withheld]
     if reasons:

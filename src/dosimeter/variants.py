@@ -1,4 +1,4 @@
-"""The same audit with another defense: one run of its own for each, whose figures join the result without it."""
+"""The same audit with another defense or other settings: a run of its own for each, whose figures join the result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dosimeter.config import DefenseRow
+from dosimeter.config import DefenseRow, VariantRow
 from dosimeter.errors import AccessError, TrainingError
 from dosimeter.games import Array
-from dosimeter.metrics.paired import accuracy_difference
+from dosimeter.metrics.paired import accuracy_difference, auc_difference
 from dosimeter.report.reading import read_result
 from dosimeter.results import Material
 from dosimeter.run_folder import material_of, read_run
@@ -24,14 +24,14 @@ FOLDER = "variants"
 """Below a run's folder; each variant has a complete run in a folder of its id."""
 
 
-def listed(row: DefenseRow, reason: str = "") -> dict[str, Any]:
+def listed(row: DefenseRow | VariantRow, reason: str = "") -> dict[str, Any]:
     """What `run.json` says of a variant; a reason stands for one whose models could not be trained."""
     return {
         "id": row.id,
         "defense": row.name,
         "settings": row.settings,
-        "paper": row.defense.paper,
-        "place": row.defense.place,
+        "paper": row.paper,
+        "place": row.place,
         "status": "failed" if reason else "ok",
         "reason": reason,
     }
@@ -47,7 +47,9 @@ def folders(run: Path, summary: Mapping[str, Any]) -> list[Path]:
     return [folder(run, str(one["id"])) for one in summary.get("variants") or () if one["status"] == "ok"]
 
 
-def tried(variants: Sequence[tuple[DefenseRow, T]], run: Callable[[str, T], object]) -> dict[str, list[dict[str, Any]]]:
+def tried(
+    variants: Sequence[tuple[DefenseRow | VariantRow, T]], run: Callable[[str, T], object]
+) -> dict[str, list[dict[str, Any]]]:
     """Run variants and say what came of each, for `run.json`; one that cannot be trained does not stop the others."""
     found = []
     for row, one in variants:
@@ -71,7 +73,7 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
 
     Returns:
         The result with `variants`, and with rows of each in `estimates` and `utility`: AUC and TPR at the leading rate
-        of every attack but the controls, and accuracies with their paired difference to those without the defense.
+        of every attack but the controls, and accuracies with their paired difference to those of the audit itself.
 
     Raises:
         StoreError: a variant's folder is missing or damaged.
@@ -93,7 +95,9 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
         found["settings"] = settings
         described.append({**found, **({"canaries": own["canaries"]} if own.get("canaries") else {})})
         estimates += [{**row, "variant": one["id"]} for row in own["estimates"] if _leads(row, own)]
-        changes = _changes(material_of(read_run(place)), material)
+        after = material_of(read_run(place))
+        described[-1] |= _leak(after, material, (verdict["attack"], content["verdict"]["attack"]))
+        changes = _changes(after, material)
         utility += [{**row, "variant": one["id"], **changes.get(row["split"], {})} for row in own["utility"]]
     return {**content, "variants": described, "estimates": estimates, "utility": utility}
 
@@ -105,6 +109,15 @@ def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
         return False
     led = row["fpr"] == result["verdict"]["fpr"] and row["threshold"] != "oracle"
     return bool(row["metric"] == "auc" or (row["metric"] == "tpr" and led))
+
+
+def _leak(after: Material, before: Material, attacks: tuple[str | None, str | None]) -> dict[str, float]:
+    """The AUC of the strongest attack on a variant less that of the one on the audit itself, on the same records."""
+    first, second = after.scores.get(str(attacks[0])), before.scores.get(str(attacks[1]))
+    if first is None or second is None:
+        return {}
+    change = auc_difference(first, second, before.truth.is_member, record=before.truth.record)
+    return {"auc_change": change.value, "auc_change_low": change.low, "auc_change_high": change.high}
 
 
 def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:

@@ -48,6 +48,7 @@ SETTINGS = {
     "tmi": [{"updates": 40}, {"outputs": "top", "updates": 40}, {"outputs": "label", "updates": 40}, {"compat": True}],
     "adapted_lira": [{"mode": "mean"}, {"mode": "views"}],
     "discriminant": [{}],
+    "pooled_discriminant": [{}],
     "direct": [{}],
     "constant": [{}],
     "count": [{}],

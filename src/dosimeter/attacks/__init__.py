@@ -20,6 +20,7 @@ from dosimeter.attacks.membership.influence import Influence
 from dosimeter.attacks.membership.lira import LiRA
 from dosimeter.attacks.membership.loss import Loss
 from dosimeter.attacks.membership.modified_entropy import ModifiedEntropy
+from dosimeter.attacks.membership.pooled_discriminant import PooledDiscriminant
 from dosimeter.attacks.membership.population import PopulationTest
 from dosimeter.attacks.membership.proxy import Proxy
 from dosimeter.attacks.membership.quantile import Quantile
@@ -32,8 +33,8 @@ from dosimeter.attacks.membership.trajectory import Trajectory
 __all__ = [
     "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
-    "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PopulationTest", "Proxy", "Quantile", "Reference",
-    "Shokri", "Trajectory",
+    "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
+    "Quantile", "Reference", "Shokri", "Trajectory",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -61,6 +62,7 @@ ATTACKS = {
     "tmi": TMI,
     "adapted_lira": AdaptedLiRA,
     "discriminant": Discriminant,
+    "pooled_discriminant": PooledDiscriminant,
     "direct": Direct,
     "constant": Constant,
     "count": Count,
@@ -68,5 +70,5 @@ ATTACKS = {
 """Membership attacks, those that see least first."""
 DEFAULT = ("loss", "lira", "base", "fused", "influence", "constant", "count")
 """What runs, in every mode, where no attack is named: `benchmarks/few_shadow_power.py` says why these."""
-DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "direct", "constant", "count")
+DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "pooled_discriminant", "direct", "constant", "count")
 """The same where the stage at risk is followed by others, so that a record's class may be none of the answer's."""

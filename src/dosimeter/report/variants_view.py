@@ -1,4 +1,4 @@
-"""What stopping the leak costs: the undefended model and each variant as rows of one table and points of one figure."""
+"""What stopping the leak costs or changes: the audit itself and each variant as rows of a table, points of a figure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from markupsafe import Markup
 from dosimeter.report import plots, words
 from dosimeter.report.measures import CALIBRATED, NOTHING, Bar, Measure, Row, auc, bar, find, leading, rate, scale_of
 
+PLACES = {"chain": "trained otherwise", "adversary": "the adversary knows this too"}
+"""What a change of settings is about."""
 STOPPED = "early_stopping"
 """The defense that is no more than less training, which others must beat at equal accuracy."""
 
@@ -30,6 +32,7 @@ class VariantRow:
         tpr: at the leading rate.
         bar: of it.
         auc: of the same attack.
+        gap: its difference to that of the audit itself.
         canary: rate of the worst canaries, and which they are.
         matched: what holds at equal accuracy.
     """
@@ -44,19 +47,21 @@ class VariantRow:
     tpr: Measure = NOTHING
     bar: Bar | None = None
     auc: Measure = NOTHING
+    gap: Measure = NOTHING
     canary: Measure = NOTHING
     matched: str = ""
 
 
 @dataclass(frozen=True)
 class VariantTable:
-    """The rows, and the words and the figure around them."""
+    """The rows, and the words and the figure around them; `settings`: some variant is no defense."""
 
     rows: list[VariantRow]
     split: str
     scale: str
     canaries: bool
     figure: Markup
+    settings: bool
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,9 @@ def table(result: Row, names: Mapping[str, str]) -> VariantTable | None:
     baselines = [models[0], *(one for one in models if one.entry.get("defense") == STOPPED)]
     rows = [_row(number, one, baselines, scale) for number, one in enumerate(models)]
     canaries = any(one.canary.ok for one in rows)
-    return VariantTable(
-        rows, words.SPLITS[split], words.percent(scale), canaries, _figure(models, split, leading(result))
-    )
+    figure = _figure(models, split, leading(result))
+    settings = any(not entry["defense"] for entry in listed)
+    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings)
 
 
 def _model(result: Row, entry: Row, split: str, names: Mapping[str, str]) -> _Model:
@@ -127,19 +132,27 @@ def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) 
         tpr=rate(model.tpr),
         bar=bar(model.tpr, scale),
         auc=auc(model.auc),
+        gap=_gap(entry),
         canary=_canary(entry.get("canaries") or ()),
-        matched="" if model in baselines else _matched(model, baselines),
+        matched="" if model in baselines or entry.get("place") == "adversary" else _matched(model, baselines),
     )
 
 
 def _about(entry: Row) -> str:
-    """Settings, place and paper of a defense."""
+    """Settings, place and paper of a defense, or what else is changed."""
     if entry["id"] == "none":
-        return "no defense beside those of the stage"
+        return "as the audit file has it"
     settings = ", ".join(f"{key} {words.setting(value)}" for key, value in sorted(entry["settings"].items()))
-    return " · ".join(
-        part for part in (settings, f"acts on the {entry['place']}", words.citation(entry["paper"])) if part
-    )
+    place = f"acts on the {entry['place']}" if entry["defense"] else PLACES.get(entry["place"], "")
+    return " · ".join(part for part in (settings, place, words.citation(entry["paper"])) if part)
+
+
+def _gap(entry: Row) -> Measure:
+    """How much more the strongest attack tells than that on the audit itself."""
+    if entry.get("auc_change") is None:
+        return Measure("", ok=False)
+    value, low, high = (f"{entry[key]:+.3f}" for key in ("auc_change", "auc_change_low", "auc_change_high"))
+    return Measure(value, f"{low} to {high}")
 
 
 def _points(row: Row | None) -> Measure:

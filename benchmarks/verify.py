@@ -38,6 +38,7 @@ def main():
         junit, figures = Path(name) / "junit.xml", Path(name) / "figures.jsonl"
         figures.touch()
         command = [sys.executable, "-m", "pytest", "-q", "-n", str(cores()), f"--junitxml={junit}"]
+        command += ["--dist", "loadgroup"]  # tests of one `xdist_group` share what they train
         command += ["-o", "addopts=--strict-markers", "-m", "slow"]  # shapes are checked by the default tests
         command += ["-k", asked.only] if asked.only else []
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, "DOSIMETER_FIGURES": str(figures)}).returncode

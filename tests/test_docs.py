@@ -211,7 +211,9 @@ def test_every_attack_and_setting_is_documented_with_its_default():
 
 def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     pages = [(ROOT / "docs" / name).read_text("utf-8") for name in ("audit-file.md", "brought-models.md")]
-    recipe, target, variants, *targets = [block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"]
+    recipe, target, variants, *targets = [
+        block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"
+    ]
     audit = config.parse(tomllib.loads(recipe), base=tmp_path)
     assert [row.id for row in audit.attacks] == ["lira online", "count"]
     table = tomllib.loads(recipe + variants)

@@ -66,9 +66,10 @@ def test_a_few_null_audits_claim_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("shadows", "targets"), [(8, 1), (16, 8), (32, 16)])
-def test_two_hundred_null_audits(shadows, targets, record_figure):
-    repeats, more = 200, 400
+@pytest.mark.parametrize(("shadows", "targets", "more"), [(8, 1, 400), (16, 8, 0), (32, 16, 0)])
+def test_two_hundred_null_audits(shadows, targets, more, record_figure):
+    """With one target 200 audits are too few to judge coverage, so the headline of `more` is measured."""
+    repeats = 200
     claims, withdrawn, covered, widths = null_audits(
         repeats, shadows=shadows, targets=targets, first=1000, rows=attacks()
     )

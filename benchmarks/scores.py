@@ -36,8 +36,6 @@ def table(attacks):
 
 def measure(path, out):
     """Read, then measure; prints the seconds of both and the peak of memory in MB. Runs in its own process."""
-    import resource
-
     from dosimeter.pipeline import measure_scores
     from dosimeter.scores_table import read_scores
 
@@ -45,8 +43,18 @@ def measure(path, out):
     read_scores(Path(path), seed=0)
     read = time.perf_counter() - start
     measure_scores(Path(path), Path(out))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"read_seconds": read, "seconds": time.perf_counter() - start - read, "peak_mb": peak}))
+    print(json.dumps({"read_seconds": read, "seconds": time.perf_counter() - start - read, "peak_mb": peak_mb()}))
+
+
+def peak_mb():
+    """The most memory that this process held; on Linux without what its parent held when it was started."""
+    import resource
+
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # of macOS, in bytes
 
 
 def cases():

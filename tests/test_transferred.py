@@ -235,6 +235,17 @@ def test_what_more_knowledge_and_other_settings_change_is_paired_and_reported(va
     assert f"{result['variants'][0]['auc_change']:+.3f} (" in section
 
 
+def test_privacy_of_another_stage_is_told_to_guarantee_nothing_here():
+    from dosimeter.variants import _guarantees
+
+    spent = "epsilon 3.97 at delta 0.001 for each record of this stage"
+    chain = [{"stage": "pretrain", "settings": {}}, {"stage": "finetune", "settings": {"privacy": spent}}]
+    later, own = ({"chain": chain, "threat": {"at_risk": name}} for name in ("pretrain", "finetune"))
+    bound = "epsilon 3.97 at delta 0.001 for each record of stage finetune"
+    assert _guarantees(later) == [bound, "no guarantee for records of stage pretrain, which are at risk"]
+    assert _guarantees(own) == [bound]
+
+
 def test_the_plan_counts_all_stages_of_a_variant(varied, tmp_path):
     folder, _ = varied
     fresh = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store", workers=1)

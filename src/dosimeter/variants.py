@@ -89,8 +89,8 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
         place = folder(run, str(one["id"]))
         own = read_result(place / "result.json", name=f"{FOLDER}/{one['id']}/result.json", absent="run the audit again")
         verdict = own["verdict"]
-        bounds = [stage["settings"]["privacy"] for stage in own["chain"] if "privacy" in stage["settings"]]
-        settings = {**one["settings"], **({"guarantee": bounds[-1]} if bounds else {})}
+        bounds = _guarantees(own)
+        settings = {**one["settings"], **({"guarantee": "; ".join(bounds)} if bounds else {})}
         found = {**one, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"]}
         found["settings"] = settings
         described.append({**found, **({"canaries": own["canaries"]} if own.get("canaries") else {})})
@@ -100,6 +100,16 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
         changes = _changes(after, material)
         utility += [{**row, "variant": one["id"], **changes.get(row["split"], {})} for row in own["utility"]]
     return {**content, "variants": described, "estimates": estimates, "utility": utility}
+
+
+def _guarantees(result: Mapping[str, Any]) -> list[str]:
+    """What differential privacy promises, and to whom not."""
+    stages = [stage for stage in result["chain"] if "privacy" in stage["settings"]]
+    at_risk = result["threat"]["at_risk"]
+    found = [stage["settings"]["privacy"].replace("this stage", f"stage {stage['stage']}") for stage in stages]
+    if stages and at_risk not in [stage["stage"] for stage in stages]:
+        found.append(f"no guarantee for records of stage {at_risk}, which are at risk")
+    return found
 
 
 def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:

@@ -288,15 +288,13 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if target is not None:
         return Draft(TargetAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
-    rows, problems = _variants(whole, audit)
-    if problems:
-        return Draft(None, stages, top.seed, tuple(problems))
-    return Draft(dataclasses.replace(audit, variants=(*variants, *rows)), stages, top.seed, ())
+    return _varied(whole, audit)
 
 
-def _variants(whole: Mapping[str, Any], audit: Audit) -> tuple[list[VariantRow], list[str]]:
-    """The `[[variant]]` rows of an audit file that is right without them, and what is wrong with them."""
-    rows, problems = [], []
+def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
+    """An audit that is right without its `[[variant]]` rows, with them, or what is wrong with them."""
+    rows: list[VariantRow] = []
+    problems: list[str] = []
     for index, raw in enumerate(whole.get("variant", ())):
         place = f"variant[{index}]"
         table, found = _table(Variant, raw, place)
@@ -314,7 +312,9 @@ def _variants(whole: Mapping[str, Any], audit: Audit) -> tuple[list[VariantRow],
     ids = [row.id.lower() for row in (*audit.variants, *rows)]
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         problems.append(f"variant: ids must be distinct, got {twice!r} {ids.count(twice)} times: rename one")
-    return rows, problems
+    if problems:
+        return Draft(None, audit.stages, audit.seed, tuple(problems))
+    return Draft(dataclasses.replace(audit, variants=(*audit.variants, *rows)), audit.stages, audit.seed, ())
 
 
 def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:

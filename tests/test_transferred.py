@@ -284,6 +284,12 @@ def test_what_is_wrong_with_a_variant_is_told_in_one_line(row, message, tmp_path
     assert caught.value.problems[0].startswith(message), caught.value.problems
 
 
+def test_a_brought_model_takes_no_variant(tmp_path):
+    target = {"model": "mine:build", "members": "a.npz", "nonmembers": "b.npz"}
+    with pytest.raises(ConfigError, match=r"variant: a brought model is not trained here, got \[\[variant\]\] beside"):
+        parse({"target": target, "variant": [{"id": "a", "knows": []}]}, base=tmp_path)
+
+
 def test_variants_have_distinct_ids_also_from_defenses(tmp_path):
     table = copy.deepcopy(TABLE) | {"variant": [VARIANTS[0]] * 2, "defense": [{"name": "l2", "id": "Known"}]}
     with pytest.raises(ConfigError, match="variant: ids must be distinct, got 'known' 3 times: rename one"):

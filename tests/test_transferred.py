@@ -187,10 +187,10 @@ VARIANTS = [
 
 
 @pytest.fixture(scope="module")
-def varied(tmp_path_factory):
-    """A finished run with two variants: folder and result."""
-    folder = tmp_path_factory.mktemp("varied")
-    pipeline.run(audit(folder, variants=VARIANTS), folder / "run", store=folder / "store", workers=1)
+def varied(run):
+    """A finished run with two variants, which shares the cache of `run`: folder and result."""
+    folder = run[0] / "varied"
+    pipeline.run(audit(folder, variants=VARIANTS), folder / "run", store=run[0] / "store", workers=1)
     return folder, json.loads((folder / "run" / "result.json").read_text("utf-8"))
 
 
@@ -200,7 +200,7 @@ def test_a_variant_is_the_audit_file_that_it_stands_for(varied, tmp_path):
         ("known", audit(tmp_path, knows=("finetuning-data",))),
         ("whole", audit(tmp_path, {1: VARIANTS[1]["stage"]["finetune"]})),
     ):
-        pipeline.run(alone, tmp_path / name, store=folder / "store", workers=1)
+        pipeline.run(alone, tmp_path / name, store=folder.parent / "store", workers=1)
         own = json.loads((folder / "run" / "variants" / name / "result.json").read_text("utf-8"))
         wanted = json.loads((tmp_path / name / "result.json").read_text("utf-8"))
         assert own["estimates"] == wanted["estimates"]
@@ -251,7 +251,7 @@ def test_the_plan_counts_all_stages_of_a_variant(varied, tmp_path):
     fresh = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store", workers=1)
     assert [(one.models, one.cached) for one in fresh.stages[2:]] == [(28, 15), (28, 14)]
     assert fresh.seconds > pipeline.plan(audit(tmp_path), store=tmp_path / "store", workers=1).seconds
-    again = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=folder / "store", workers=1)
+    again = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=folder.parent / "store", workers=1)
     assert all(one.models == one.cached for one in again.stages)
 
 

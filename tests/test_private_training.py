@@ -245,3 +245,41 @@ def test_more_updates_than_were_counted_are_refused():
         privately(model, dataclasses.replace(PRIVACY, steps=5), 40, 3) as private,
     ):
         list(private.batches(6))
+
+
+def test_activations_in_place_get_the_gradients_of_others_and_stay_as_they_were():
+    (x, y), found = pictures(6), []
+    for inplace in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(inplace), nn.GroupNorm(2, 8), nn.ReLU(inplace), nn.Flatten())
+        model.append(nn.LazyLinear(10))
+        model(x)
+        check_private(model, x[:2])
+        with recorded(model):
+            found.append(per_record(model, x, y)[1])
+        assert [one.inplace for one in model.modules() if isinstance(one, nn.ReLU)] == [inplace] * 2
+    for plain, in_place in zip(*found, strict=True):
+        torch.testing.assert_close(plain, in_place)
+
+
+def test_our_convnet_with_group_normalisation_can_be_private():
+    from dosimeter.models import convnet
+
+    check_private(convnet((3, 8, 8), 2, widths=(8, 8), norm="group"), torch.rand(2, 3, 8, 8))
+
+
+class Clobbering(nn.Module):
+    """A linear layer whose output is changed in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.layer(x).relu_()
+
+
+def test_a_model_that_changes_outputs_in_place_is_refused_in_one_line():
+    with pytest.raises(TrainingError, match="do not change what a layer gave in place") as caught:
+        check_private(Clobbering(), torch.rand(2, 4))
+    assert len(caught.value.problems) == 1

@@ -154,7 +154,8 @@ def privately(model: nn.Module, privacy: Privacy | None, n: int, seed: int) -> I
 def recorded(model: nn.Module) -> Iterator[None]:
     """Inside the block a backward pass leaves each record's gradient of the summed loss in `grad_sample`.
 
-    Normalisation over a batch that is frozen, or has nothing to train, uses its stored statistics.
+    Normalisation over a batch that is frozen, or has nothing to train, uses its stored statistics. Activations in place are
+    not in place there, for the layers before them must keep what they gave.
 
     Raises:
         ConfigError: Opacus is absent.
@@ -168,6 +169,7 @@ def recorded(model: nn.Module) -> Iterator[None]:
 
         GRAD_SAMPLERS = {**GradSampleModule.GRAD_SAMPLERS, nn.EmbeddingBag: of_bags}
 
+    in_place = [module for module in model.modules() if getattr(module, "inplace", False) is True]
     for module in model.modules():
         if isinstance(module, BATCH_NORMS) and not any(p.requires_grad for p in module.parameters()):
             module.eval()
@@ -179,10 +181,14 @@ def recorded(model: nn.Module) -> Iterator[None]:
             f"defense dp_sgd: every trained layer must be one that Opacus knows, got {describe(error)}: replace or "
             "freeze it"
         ) from error
+    for module in in_place:
+        module.inplace = False
     try:
         yield
     finally:
         wrapped.remove_hooks()
+        for module in in_place:
+            module.inplace = True
         for p in model.parameters():
             for name in ("grad_sample", "_forward_counter"):
                 if hasattr(p, name):
@@ -224,7 +230,13 @@ def check_private(model: nn.Module, example: Tensor) -> None:
         TrainingError: a layer cannot be private, a tensor has no gradient per record, or records touch each other.
     """
     with recorded(model.train()):
-        per_record(model, example, torch.arange(len(example)))
+        try:
+            per_record(model, example, torch.arange(len(example)))
+        except RuntimeError as error:
+            raise TrainingError(
+                f"defense dp_sgd: the model must run with a hook at every layer, raised {describe(error)}: do not "
+                "change what a layer gave in place"
+            ) from error
     if _touch(model, example):
         raise TrainingError(
             "defense dp_sgd: the output on a record must depend on that record alone, got one that depends on others "

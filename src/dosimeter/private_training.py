@@ -154,8 +154,8 @@ def privately(model: nn.Module, privacy: Privacy | None, n: int, seed: int) -> I
 def recorded(model: nn.Module) -> Iterator[None]:
     """Inside the block a backward pass leaves each record's gradient of the summed loss in `grad_sample`.
 
-    Normalisation over a batch that is frozen, or has nothing to train, uses its stored statistics. Activations in place are
-    not in place there, for the layers before them must keep what they gave.
+    Normalisation over a batch that is frozen, or has nothing to train, uses its stored statistics. Activations in
+    place are not in place there, for the layers before them must keep what they gave.
 
     Raises:
         ConfigError: Opacus is absent.

@@ -71,8 +71,8 @@ def audit(chains):
             {"name": "finetune", "data": "finetune.npz", "test": "test.npz", **first},
         ],
         "threat": {
-            "at_risk": "pretrain", "access": "probs", "shadows": chains - 4, "targets": (chains - 4) // 4 * 4, "rehearsals": 2,
-            "fold_pairs": 2, "candidates": CANDIDATES,
+            "at_risk": "pretrain", "access": "probs", "shadows": chains - 4, "targets": (chains - 4) // 4 * 4,
+            "rehearsals": 2, "fold_pairs": 2, "candidates": CANDIDATES,
         },
         "attack": [{"name": name} for name in ATTACKS],
         "variant": [{"id": place(cell), "stage": {"finetune": way}} for cell, way in others],

@@ -1,6 +1,6 @@
 """Ways to transfer an image classifier, plain and private: what each tells of pretraining images; a table as JSON.
 
-    python benchmarks/tmi_transfer.py cifar10_jpeg.npz [--out JSON] [--chains 14]
+    python benchmarks/tmi_transfer.py cifar10_jpeg.npz [--out JSON] [--chains 14] [--epsilons 16 4 1]
 
 14 chains on images of 16 x 16 pixels: a convnet 32-64-128 with group normalisation learns the ten classes from half of
 2,000 images, and then five groups of classes from 85 % of 2,500 others: by a new head, its last block, all of its
@@ -48,18 +48,18 @@ def pooled(pictures, folder):
         np.savez(folder / f"{name}.npz", inputs=small, labels=labels)
 
 
-def cells():
+def cells(epsilons):
     """By name of each cell how it finetunes."""
     found = {f"{transfer}, no privacy": way for transfer, way in PLAIN.items()}
-    for epsilon in EPSILONS:
+    for epsilon in epsilons:
         private = {**PRIVATE, "defenses": [{"name": "dp_sgd", "epsilon": epsilon}]}
         found |= {f"{transfer}, epsilon {epsilon:g}": {**way, **private} for transfer, way in PLAIN.items()}
     return found
 
 
-def audit(chains):
+def audit(chains, epsilons=EPSILONS):
     """The audit file."""
-    (_, first), *others = cells().items()
+    (_, first), *others = cells(epsilons).items()
     return {
         "name": "tmi-transfer",
         "stage": [
@@ -85,6 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pictures", type=Path, help="a file that the data set cifar10 reads")
     parser.add_argument("--chains", type=int, default=14)
+    parser.add_argument("--epsilons", type=float, nargs="*", default=EPSILONS, help="of privacy while finetuning")
     parser.add_argument("--store", type=Path, help="where models are kept; else nothing is")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "tmi_transfer.json")
     asked = parser.parse_args()
@@ -92,10 +93,11 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pooled(asked.pictures.resolve(), folder)
-        pipeline.run(parse(audit(asked.chains), base=folder), folder / "run", store=asked.store or folder / "store")
+        settings = parse(audit(asked.chains, asked.epsilons), base=folder)
+        pipeline.run(settings, folder / "run", store=asked.store or folder / "store")
         found = {
             "machine": hardware(), "chains": asked.chains, "pool": POOL, "candidates": CANDIDATES,
-            "cells": told(folder / "run", cells()), "seconds": time.perf_counter() - start,
+            "cells": told(folder / "run", cells(asked.epsilons)), "seconds": time.perf_counter() - start,
         }  # fmt: skip
     asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for cell, one in found["cells"].items():

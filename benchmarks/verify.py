@@ -27,10 +27,21 @@ def outcomes(junit):
     return sorted(rows, key=lambda row: row["test"])
 
 
+def name_of(test):
+    """A test as both lists can name it: its module's name, and its own with what it was called with."""
+    path, _, own = test.partition("::")
+    return path.removesuffix(".py").replace("/", ".").rpartition(".")[2], own
+
+
+def joined(kept, new, again):
+    """Rows of tests, those that were run again replaced."""
+    return sorted([*(row for row in kept if name_of(row["test"]) not in again), *new], key=lambda row: row["test"])
+
+
 def main():
     """Run pytest on what is marked slow and collect."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", metavar="EXPR", help="pytest's -k")
+    parser.add_argument("--only", metavar="EXPR", help="pytest's -k; of the other tests what the file has is kept")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "verify.json")
     asked = parser.parse_args()
     start = time.perf_counter()
@@ -42,13 +53,17 @@ def main():
         command += ["-o", "addopts=--strict-markers", "-m", "slow"]  # shapes are checked by the default tests
         command += ["-k", asked.only] if asked.only else []
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, "DOSIMETER_FIGURES": str(figures)}).returncode
+        tests = outcomes(junit) if junit.exists() else []
+        figures = list(map(json.loads, figures.read_text().splitlines()))
+        kept = json.loads(asked.out.read_text(encoding="utf-8")) if asked.only and asked.out.exists() else {}
+        again = {name_of(row["test"]) for row in tests}
         found = {
             "machine": hardware() | {"threads": int(os.environ.get("OMP_NUM_THREADS", 1))},
             "only": asked.only,
             "seconds": time.perf_counter() - start,
-            "passed": code == 0,
-            "tests": outcomes(junit) if junit.exists() else [],
-            "figures": sorted(map(json.loads, figures.read_text().splitlines()), key=lambda row: row["test"]),
+            "passed": code == 0 and kept.get("passed", True),
+            "tests": joined(kept.get("tests", []), tests, again),
+            "figures": joined(kept.get("figures", []), figures, again),
         }
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,31 @@
+"""The page on the pretraining data says what was measured."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def page(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import tmi_page
+
+    yield tmi_page
+    sys.modules.pop("tmi_page", None)
+
+
+def test_the_page_is_what_the_stored_figures_say(page):
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.filled(text) == text
+
+
+def test_the_bars_of_the_images_are_met_as_stored():
+    found = json.loads((BENCHMARKS / "results" / "tmi_cifar10.json").read_text(encoding="utf-8"))
+    for task, bars in (("a", (0.82, 0.20)), ("b", (0.73, 0.13))):
+        tmi = found["tasks"][task]["attacks"]["tmi"]
+        assert tmi["auc"][0] >= bars[0]
+        assert tmi["tpr"][0] >= bars[1]

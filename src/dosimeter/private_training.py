@@ -182,13 +182,13 @@ def recorded(model: nn.Module) -> Iterator[None]:
             "freeze it"
         ) from error
     for module in in_place:
-        module.inplace = False
+        module.inplace = False  # type: ignore[assignment]
     try:
         yield
     finally:
         wrapped.remove_hooks()
         for module in in_place:
-            module.inplace = True
+            module.inplace = True  # type: ignore[assignment]
         for p in model.parameters():
             for name in ("grad_sample", "_forward_counter"):
                 if hasattr(p, name):

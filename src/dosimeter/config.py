@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 
@@ -110,16 +110,17 @@ class VariantRow:
     """One `[[variant]]` row.
 
     Attributes:
-        table: as it stands in the file.
-        audit: the whole audit that it stands for.
         name: of a defense, which this is not.
         paper: of one.
+        table: as it stands in the file.
+        audit: the whole audit that it stands for.
     """
+
+    name: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
 
     table: Variant
     audit: Audit
-    name: str = ""
-    paper: str = ""
 
     @property
     def id(self) -> str:

@@ -12,7 +12,7 @@ from dosimeter._durations import LOADING, estimate, probe_prefix, uncounted
 from dosimeter.attacks import TMI
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow, DefenseRow, VariantRow
-from dosimeter.fleet import FeatureJob, PackJob, missing
+from dosimeter.fleet import FeatureJob, Job, PackJob, missing
 from dosimeter.observe import ObserveJob
 from dosimeter.preparation import Prepared
 from dosimeter.refusals import offer, refusal
@@ -85,10 +85,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         workers: processes that the run would use.
     """
     jobs = prepared.jobs
-    todo = missing(jobs.everything)
-    features = [job for job in todo if isinstance(job, FeatureJob)]
-    packs = [job for job in todo if isinstance(job, PackJob)]
-    queries = [job for job in todo if isinstance(job, ObserveJob)]
+    features, packs, queries = _by_kind(missing(jobs.everything))
     prefix = probe_prefix(prepared)
     width = 0 if prefix is None else prefix.one.numel() * 4
     parameters = _parameters(jobs.packs[0])
@@ -120,6 +117,15 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         free=free,
         hashed=hashed,
         notes=tuple(notes),
+    )
+
+
+def _by_kind(jobs: Sequence[Job]) -> tuple[list[FeatureJob], list[PackJob], list[ObserveJob]]:
+    """Jobs that compute features, train, and query."""
+    return (
+        [job for job in jobs if isinstance(job, FeatureJob)],
+        [job for job in jobs if isinstance(job, PackJob)],
+        [job for job in jobs if isinstance(job, ObserveJob)],
     )
 
 
@@ -202,10 +208,7 @@ class _Variant:
 def _variant(row: DefenseRow | VariantRow, prepared: Prepared, known: Set[str]) -> _Variant:
     """What a variant trains and queries beside jobs that are known; a defense of answers alone trains nothing."""
     jobs = prepared.jobs
-    todo = [job for job in missing(jobs.everything) if job.key not in known]
-    features = [job for job in todo if isinstance(job, FeatureJob)]
-    packs = [job for job in todo if isinstance(job, PackJob)]
-    queries = [job for job in todo if isinstance(job, ObserveJob)]
+    features, packs, queries = _by_kind([job for job in missing(jobs.everything) if job.key not in known])
     fleet = [job for kind in (jobs.packs, *(one.packs for one in jobs.later)) for job in kind]
     models, absent = (sum(len(job.models) for job in some) for some in (fleet, packs))
     work = trainings(prepared.links[prepared.audit.at_risk].hyperparameters)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float
 
 from dosimeter import _check
 from dosimeter.attacks.membership import signals
@@ -69,13 +70,25 @@ class Discriminant:
         rows = game.shadow_outputs[_SIGNAL].mean(1)
         inside, outside = (side.transpose(0, 2, 1) for side in signals.split(rows.transpose(0, 2, 1), game.shadow_in))
         a, b = inside.mean(0), outside.mean(0)
-        residuals = np.concatenate([inside - a, outside - b])
-        freedom = len(residuals) - 2
-        pooled = np.einsum("snc,snd->cd", residuals, residuals) / (freedom * len(game.ids))
-        diagonal = np.diag(np.maximum(np.diag(pooled), 1e-12))
-        pooled = (1 - self.shrink) * pooled + self.shrink * diagonal
-        own = (residuals**2 / np.diag(diagonal)).sum((0, 2)) / (freedom * rows.shape[2])
-        spread = (freedom * own + self.count) / (freedom + self.count)
+        pooled, spread = within_sides(np.concatenate([inside - a, outside - b]), self.shrink, self.count)
         direction = np.linalg.solve(pooled, (a - b).T).T / spread[:, None]
         targets = game.outputs[_SIGNAL].mean(1)
         return Scores(game.ids, np.einsum("tnc,nc->tn", targets - (a + b) / 2, direction))
+
+
+def within_sides(
+    residuals: Float[Array, "s n c"], shrink: float, count: float
+) -> tuple[Float[Array, "c c"], Float[Array, " n"]]:
+    """The covariance within both sides of all records together, and each record's own variance in units of it.
+
+    Args:
+        residuals: of every shadow from the mean of its side.
+        shrink: weight of the diagonal of the covariance.
+        count: weight of all records' variance beside a record's own, in shadows.
+    """
+    freedom = len(residuals) - 2
+    _, n, c = residuals.shape
+    pooled = np.einsum("snc,snd->cd", residuals, residuals) / (freedom * n)
+    diagonal = np.maximum(np.diag(pooled), 1e-12)
+    own = (residuals**2 / diagonal).sum((0, 2)) / (freedom * c)
+    return (1 - shrink) * pooled + shrink * np.diag(diagonal), (freedom * own + count) / (freedom + count)

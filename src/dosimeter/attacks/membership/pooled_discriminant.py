@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from dosimeter import _check
 from dosimeter.attacks.membership import signals
+from dosimeter.attacks.membership.discriminant import within_sides
 from dosimeter.games import Access, MembershipGame, Needs, Scores
 
 Array = npt.NDArray[Any]
@@ -83,21 +84,12 @@ class PooledDiscriminant:
         )
         inside, outside = (side.transpose(0, 2, 1) for side in signals.split(rows.transpose(0, 2, 1), game.shadow_in))
         a, b = inside.mean(0), outside.mean(0)
-        within, spread = self._within(np.concatenate([inside - a, outside - b]))
+        within, variance = within_sides(np.concatenate([inside - a, outside - b]), self.shrink, _SPREAD)
+        spread = np.sqrt(variance)[:, None]
         noise = within * (1 / len(inside) + 1 / len(outside))
         effect = self._effect((a - b) / spread, noise, order, game.labels)
         direction = np.linalg.solve(within, effect.T).T
         return Scores(game.ids, np.einsum("tnc,nc->tn", (targets - (a + b) / 2) / spread, direction))
-
-    def _within(self, residuals: Float[Array, "s n c"]) -> tuple[Float[Array, "c c"], Float[Array, "n 1"]]:
-        """The covariance of all records, shrunk to its diagonal, and each record's own deviation, shrunk to theirs."""
-        freedom = len(residuals) - 2
-        _, n, c = residuals.shape
-        pooled = np.einsum("snc,snd->cd", residuals, residuals) / (freedom * n)
-        diagonal = np.maximum(np.diag(pooled), 1e-12)
-        own = (residuals**2 / diagonal).sum((0, 2)) / (freedom * c)
-        spread = np.sqrt((freedom * own + _SPREAD) / (freedom + _SPREAD))
-        return (1 - self.shrink) * pooled + self.shrink * np.diag(diagonal), spread[:, None]
 
     def _effect(
         self, seen: Float[Array, "n c"], noise: Float[Array, "c c"], order: Array, labels: Array

@@ -59,14 +59,14 @@ def few(found):
 
 
 def ways(found):
-    """Ways to transfer and to be private; of each the attacks and the accuracy."""
+    """Ways to transfer, to be private and to know more; of each the attacks and the accuracy."""
     attacks = [name for name in next(iter(found["cells"].values()))["attacks"] if name not in ("count", "direct")]
     rows = []
     for name, cell in found["cells"].items():
-        transfer, privacy = name.split(", ")
+        transfer, setting = name.split(", ")
         aucs = [_with_ends(cell["attacks"][one]["auc"]) for one in attacks]
-        rows.append([transfer, privacy, *aucs, _with_ends(cell["accuracy"]["test"])])
-    return _table(["transfer", "privacy", *(f"{NAMES[one]}, AUC" for one in attacks), "accuracy"], rows)
+        rows.append([transfer, setting, *aucs, _with_ends(cell["accuracy"]["test"])])
+    return _table(["transfer", "setting", *(f"{NAMES[one]}, AUC" for one in attacks), "accuracy"], rows)
 
 
 def world(found):

@@ -4,8 +4,9 @@
 
 14 chains on images of 16 x 16 pixels: a convnet 32-64-128 with group normalisation learns the ten classes from half of
 2,000 images, and then five groups of classes from 85 % of 2,500 others: by a new head, its last block, all of its
-weights, or low-rank adapters; plain, or with epsilon 16, 4 and 1 for each of these. 500 of the 2,000 are judged under
-two views. All of it is one audit with variants, run through the public pipeline.
+weights, or low-rank adapters; plain, or with epsilon 16, 4 and 1 for each of these; and by a new head where the
+adversary knows the finetuning records, the initial weights, or both. 500 of the 2,000 are judged under two views. All of
+it is one audit with variants, run through the public pipeline.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ PLAIN = {
 }
 PRIVATE = {"batch_size": 256, "lr": 0.1}
 EPSILONS = (16.0, 4.0, 1.0)
+KNOWN = {
+    "finetuning records known": ["finetuning-data"],
+    "initial weights known": ["initialisation"],
+    "both known": ["finetuning-data", "initialisation"],
+}
 ATTACKS = ("tmi", "adapted_lira", "discriminant", "pooled_discriminant", "direct", "count")
 
 
@@ -49,17 +55,18 @@ def pooled(pictures, folder):
 
 
 def cells(epsilons):
-    """By name of each cell how it finetunes."""
-    found = {f"{transfer}, no privacy": way for transfer, way in PLAIN.items()}
+    """By name of each cell what it changes in the first one, a head without privacy."""
+    found = {f"{transfer}, no privacy": {"stage": {"finetune": way}} for transfer, way in PLAIN.items()}
     for epsilon in epsilons:
         private = {**PRIVATE, "defenses": [{"name": "dp_sgd", "epsilon": epsilon}]}
-        found |= {f"{transfer}, epsilon {epsilon:g}": {**way, **private} for transfer, way in PLAIN.items()}
-    return found
+        for transfer, way in PLAIN.items():
+            found[f"{transfer}, epsilon {epsilon:g}"] = {"stage": {"finetune": {**way, **private}}}
+    return found | {f"head, {words}": {"knows": knows} for words, knows in KNOWN.items()}
 
 
 def audit(chains, epsilons=EPSILONS):
     """The audit file."""
-    (_, first), *others = cells(epsilons).items()
+    _, *others = cells(epsilons).items()
     return {
         "name": "tmi-transfer",
         "stage": [
@@ -68,14 +75,14 @@ def audit(chains, epsilons=EPSILONS):
                 "options": {"widths": (32, 64, 128), "norm": "group"}, "epochs": 30, "batch_size": 50, "lr": 0.1,
                 "weight_decay": 5e-4, "schedule": "one-cycle", "augment": ["flip"],
             },
-            {"name": "finetune", "data": "finetune.npz", "test": "test.npz", **first},
+            {"name": "finetune", "data": "finetune.npz", "test": "test.npz", **PLAIN["head"]},
         ],
         "threat": {
             "at_risk": "pretrain", "access": "probs", "shadows": chains - 4, "targets": (chains - 4) // 4 * 4,
             "rehearsals": 2, "fold_pairs": 2, "candidates": CANDIDATES,
         },
         "attack": [{"name": name} for name in ATTACKS],
-        "variant": [{"id": place(cell), "stage": {"finetune": way}} for cell, way in others],
+        "variant": [{"id": place(cell), **changes} for cell, changes in others],
         "report": {"noun": "image"},
     }  # fmt: skip
 
@@ -102,7 +109,7 @@ def main():
     asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for cell, one in found["cells"].items():
         best = {name: "{:.3f}".format(row["auc"][0]) for name, row in one["attacks"].items()}
-        print(f"{cell:24} accuracy {one['accuracy']['test'][0]:.3f}, AUC {best}")
+        print(f"{cell:32} accuracy {one['accuracy']['test'][0]:.3f}, AUC {best}")
 
 
 if __name__ == "__main__":

@@ -470,13 +470,20 @@ def test_a_reversed_sign_is_warned_of_and_never_flipped(capsys):
     assert "The sign is not flipped" in page_of(Path("runs/t")).text
 
 
-def test_scores_that_tell_nothing_are_measured_and_warned_of(capsys):
+def test_scores_that_tell_nothing_are_withdrawn_and_odd_ones_warned_of(capsys):
     equal = "\n".join(["score,is_member", *(f"1,{i % 2}" for i in range(160))])
     assert measure(equal) == 0
-    assert gates_of()["P8"] in ("warn", "pass")
+    assert gates_of()["P8"] == "fail"
     found = json.loads(Path("runs/t/result.json").read_text())
     assert [row["value"] for row in found["estimates"] if row["metric"] == "auc"] == [0.5]
-    assert found["verdict"]["status"] == "not_shown"
+    assert found["verdict"]["status"] == "withdrawn"
+    assert "detection_limit" not in found
+    shutil.rmtree("runs")
+    missing = "\n".join(
+        ["score,is_member", *(f"{'' if i % 3 == 0 and i % 2 else i * 7 % 31},{i % 2}" for i in range(300))]
+    )
+    assert measure(missing) == 0
+    assert gates_of()["I3"] == "fail"
     shutil.rmtree("runs")
     odd = table().replace("\n0.", "\ninf,1\n-inf,0\n,1\nnan,0\n0.", 1)
     assert measure(odd) == 0

@@ -118,6 +118,15 @@ def test_of_many_records_whole_clusters_are_drawn(monkeypatch):
     assert (np.bincount(persons[found.rows], minlength=40) % 5 == 0).all()
 
 
+@pytest.mark.parametrize("of_others", [2, 60])
+def test_a_person_with_most_records_does_not_crowd_out_the_others(monkeypatch, of_others):
+    monkeypatch.setattr(blind, "MOST", 100)
+    persons = np.concatenate([np.zeros(N - of_others, int), np.arange(1, of_others + 1)])
+    found = blind_scores(table(), LABELS, BITS, persons, seed=0)
+    assert (persons[found.rows] > 0).sum() == of_others
+    assert (persons[found.rows] == 0).sum() == 10
+
+
 ODD = {
     "one member": (table(n=4), np.array([True, False, False, False])),
     "two of each": (table(n=4), np.array([True, True, False, False])),

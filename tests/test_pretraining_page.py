@@ -29,3 +29,16 @@ def test_the_bars_of_the_images_are_met_as_stored():
         tmi = found["tasks"][task]["attacks"]["tmi"]
         assert tmi["auc"][0] >= bars[0]
         assert tmi["tpr"][0] >= bars[1]
+
+
+def test_the_page_says_what_classifiers_and_heads_cost(page):
+    found = json.loads((BENCHMARKS / "results" / "tmi_cifar10.json").read_text(encoding="utf-8"))
+    text = " ".join(page.PAGE.read_text(encoding="utf-8").split())
+    speed, spent = found["classifiers"], [one["seconds"] for one in found["tasks"].values()]
+    assert f"train {speed['ratio']:.0f} times as fast" in text
+    assert f"({speed['seconds']:.0f} seconds; " in text
+    assert f"within {speed['auc_difference']:.3f}" in text
+    heads, features = (sum(one[part] for one in spent) for part in ("stage finetune", "features for stage finetune"))
+    pretraining = spent[0]["models"]
+    assert f"the heads of both tasks take {heads / pretraining:.1%}".replace("%", " %") in text
+    assert f"the features that they are trained on {features / pretraining:.1%}".replace("%", " %") in text

@@ -200,7 +200,10 @@ def check_against_twin(table, rows, seed):
             )
         every = [row["score"] for row in rows if row.get("attack", "score") == attack]
         finite = [one for one in every if one is not None]
-        counts = (len(every) - len(finite), finite.count(-np.inf), finite.count(np.inf))
+        bits = [bool(row["is_member"]) for row in rows if row.get("attack", "score") == attack]
+        absent = [bit for bit, one in zip(bits, every, strict=True) if one is None]
+        by_class = [(one.count(False), one.count(True)) for one in (absent, bits)]
+        counts = (by_class[0], finite.count(-np.inf), finite.count(np.inf), by_class[1])
         assert table.counts[attack] == Counts(*counts)
     assert table.calibration.block.tolist() == which
     assert table.calibration.source == "split"
@@ -366,7 +369,7 @@ def test_missing_and_infinite_scores_are_ranked_and_counted(tmp_path):
     rows = [{"score": cell, "is_member": i % 2, "split": kind} for kind in ("test", "calibration")
             for i, cell in enumerate(cells)]  # fmt: skip
     table = read(tmp_path, rows)
-    assert table.counts == {"score": Counts(8, 2, 4)}
+    assert table.counts == {"score": Counts((4, 4), 2, 4, (8, 8))}
     assert table.scores["score"].tolist() == [[-np.inf] * 5 + [np.inf] * 2 + [0.5]]
 
 

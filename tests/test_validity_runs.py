@@ -9,12 +9,22 @@ import pytest
 from audits import attacks, gaussian, material
 
 from dosimeter.attacks import ATTACKS
-from dosimeter.games import Truth
+from dosimeter.games import Access, Truth
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import Randomisation, RatePair
 from dosimeter.report.adversary import facts
 from dosimeter.results import result
-from dosimeter.validity import control_gate, null_gate
+from dosimeter.signals import SATURATED
+from dosimeter.validity import (
+    control_gate,
+    copies,
+    missing_scores,
+    near_duplicates,
+    null_gate,
+    saturation,
+    ties,
+    unlike_target,
+)
 from dosimeter.validity_runs import (
     between_targets,
     learned,
@@ -66,6 +76,7 @@ def test_p3_a_threshold_that_misses_its_rate_is_told():
     kept = threshold_reached(pair(0.012, 0.004, 0.02), 0.01)
     assert kept.status == "pass"
     assert kept.value == 0.012
+    assert "do not tell" in threshold_reached(pair(0.1, 0.0, 0.99), 0.01).message
 
 
 def test_p3_fires_on_thresholds_from_models_unlike_the_target(by_loss):
@@ -143,9 +154,10 @@ def accuracies(train, nonmember, half=0.03):
 
 
 def test_p10_models_that_learned_nothing_or_only_remember_are_told():
-    assert learned(accuracies(0.95, 0.9), 10).status == "pass"
-    assert "guessing" in learned(accuracies(0.12, 0.11), 10).message
-    fired = learned(accuracies(1.0, 0.6), 10)
+    assert learned(accuracies(0.95, 0.9), 0.1).status == "pass"
+    assert "most frequent class" in learned(accuracies(0.12, 0.11), 0.1).message
+    assert learned(accuracies(0.96, 0.95), 0.95).status == "warn"
+    fired = learned(accuracies(1.0, 0.6), 0.1)
     assert fired.status == "warn"
     assert fired.value == pytest.approx(0.4)
 
@@ -180,6 +192,63 @@ def test_the_report_says_what_kind_of_audit_it_is(found, door, targets, kind):
     assert kind in dict(facts(other))["Kind of audit"]
 
 
+def test_p4_canaries_that_are_not_found_are_told():
+    row = {"status": "ok", "kind": "noise", "copies": 1, "tpr": 0.02, "low": 0.0, "high": 0.1, "auc": 0.5, "fpr": 0.01}
+    fired = worst_case([row], np.array([0.0, 0.1]), Estimate(0.01, 0.0, 0.05, 0.975, "", 100, 100, 1))
+    assert fired.status == "warn"
+    assert "no planted record is shown to be found" in fired.message
+
+
+def test_p8_scores_that_are_all_the_same_are_no_evidence():
+    scores, cuts = {"a": np.zeros((2, 50)), "b": np.arange(100.0).reshape(2, 50)}, {"a": np.zeros(2), "b": np.ones(2)}
+    assert ties(scores, cuts, "a").status == "fail"
+    assert ties(scores, cuts, "b").status == "warn"  # of another attack than the headline it is told only
+
+
+def test_p9_copies_in_a_recipe_are_told():
+    assert copies(np.arange(400)).status == "pass"
+    few = copies(np.append(np.arange(398), [0, 1]))
+    assert (few.status, few.value) == ("pass", 4)
+    many = copies(np.arange(400) // 10)
+    assert (many.status, many.value) == ("warn", 400)
+    assert "40 are different" in many.message
+
+
+def test_p9_near_copies_between_members_and_others_are_told():
+    assert near_duplicates(0, "", remarkable=False).status == "pass"
+    assert near_duplicates(3, "3 pairs", remarkable=False).status == "pass"
+    assert near_duplicates(3, "3 pairs", remarkable=True).status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("members", "target", "status"),
+    [(30, 0.6, "warn"), (1000, 0.6, "fail"), (1000, 0.85, "pass"), (10, 0.9, "pass"), (1000, 1.0, "fail")],
+)
+def test_p11_differences_that_few_records_explain_withdraw_nothing(members, target, status):
+    assert unlike_target(members, members, target, 0.8).status == status
+
+
+def test_p11_a_sound_audit_of_few_records_is_hardly_ever_withdrawn():
+    rng = np.random.default_rng(0)
+    accuracies = rng.binomial(30, 0.7, (2000, 17)) / 30
+    failed = [unlike_target(30, 30, one[0], one[1:].mean()).status == "fail" for one in accuracies]
+    assert np.mean(failed) < 0.01
+
+
+def test_p15_probabilities_that_round_to_one_are_told():
+    signals = {"logit_confidence": np.full((2, 10), SATURATED)}
+    assert saturation(signals, Access.PROBS).status == "warn"
+    assert saturation(signals, Access.LOGITS).status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("missing", "status"),
+    [([[0, 0]], "pass"), ([[20, 22]], "warn"), ([[30, 0]], "fail"), ([[5, 5], [0, 40]], "fail")],
+)
+def test_i3_scores_that_are_missing_for_one_class_are_no_scores(missing, status):
+    assert missing_scores(np.array(missing), 0, 0, np.full((len(missing), 2), 100)).status == status
+
+
 @pytest.mark.parametrize(("ends", "status"), [((0.0, 0.0), "fail"), ((1.0, 1.0), "fail"), ((0.4, 0.6), "pass")])
 def test_a_control_that_is_never_right_is_as_far_from_chance_as_one_that_always_is(ends, status):
     value = sum(ends) / 2
@@ -192,6 +261,6 @@ def test_a_null_audit_of_no_attack_passes_nothing():
 
 @pytest.mark.parametrize(("natural", "told"), [(0.64, ": 1.4 times"), (0.05, ": 18 times"), (0.0, ": and the average")])
 def test_the_worst_case_is_told_with_a_digit_where_it_matters(natural, told):
-    row = {"status": "ok", "kind": "noise", "copies": 1, "tpr": 0.9, "low": 0.8, "high": 1.0, "auc": 0.9}
+    row = {"status": "ok", "kind": "noise", "copies": 1, "tpr": 0.9, "low": 0.8, "high": 1.0, "auc": 0.9, "fpr": 0.01}
     average = Estimate(natural, 0.0, natural + 0.05, 0.975, "", 100, 100, 1)
     assert told in worst_case([row], np.array([0.5, 0.9]), average).message

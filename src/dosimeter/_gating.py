@@ -19,6 +19,26 @@ from dosimeter.metrics.membership import Randomisation, leak_shown
 from dosimeter.validity import Gate, NullResult
 from dosimeter.validity_blind import Baseline
 
+WITHOUT = {
+    "P1": "the records are not known",
+    "P3": "no attack was run, or no rate can be certified",
+    "P4": "canaries are planted in a recipe only",
+    "P5": "no shadow rehearsed as the target, so records have no level of their own",
+    "P6": "one target",
+    "P7": "the attacks were not run here",
+    "P8": "no attack was run",
+    "P9": "the records are not known",
+    "P10": "no accuracy is known",
+    "P11": "the shadows come from the recipe that made the targets, or there are none",
+    "P13": "no attack was run",
+    "P14": "no rate can be certified, or members and non-members differ by themselves",
+    "P15": "no model was asked",
+    "P16": "no attack was run",
+    "P17": "no attack was run",
+    "P18": "no attack was run",
+}
+"""Why a check may have nothing to look at; P2 and P12 always have."""
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -77,12 +97,12 @@ def all_gates(
         *_on_the_split(material, found),
         validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"])),
         *_on_the_headline(material, measured, found),
-        *_on_all_attacks(material, measured),
+        *_on_all_attacks(material, measured, found.headline),
     ]
     gates += _on_claims(material, measured, found)
-    classes = material.summary["data"].get("classes")
-    if utility and classes:
-        gates.append(validity_runs.learned(utility, int(classes)))
+    data = material.summary["data"]
+    if utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
+        gates.append(validity_runs.learned(utility, data.get("most_frequent_class") or 1 / data["classes"]))
     if material.summary["door"] != "scores":
         kinds = {kind.__name__: kind for kind in ATTACKS.values()}
         gates.append(validity_runs.settings_chosen(material.summary["attacks"], kinds))
@@ -97,6 +117,12 @@ def all_gates(
     gates.append(validity.null_gate(nulls))
     gates.append(validity.control_gate({name: measured[name].auc for name in measured if name in material.controls}))
     return gates, nulls
+
+
+def not_asked(gates: Sequence[Gate]) -> list[dict[str, str]]:
+    """Of the list of pitfalls the checks that had nothing to look at, and why."""
+    asked = {gate.id for gate in gates}
+    return [{"id": one, "reason": reason} for one, reason in WITHOUT.items() if one not in asked]
 
 
 def _on_the_split(material: Material, found: Findings) -> list[Gate]:
@@ -166,7 +192,7 @@ def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
     return scores.reshape(own.shape), np.stack(levels)[calibration.block]
 
 
-def _on_all_attacks(material: Material, measured: Mapping[str, Measured]) -> list[Gate]:
+def _on_all_attacks(material: Material, measured: Mapping[str, Measured], headline: str | None) -> list[Gate]:
     """P8 and P16."""
     real = [attack for attack in measured if attack not in material.aside]
     if not real:
@@ -176,6 +202,7 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured]) -> lis
         validity.ties(
             {attack: material.scores[attack] for attack in real},
             {attack: material.thresholds(attack, lead) for attack in real},
+            headline,
         ),
         validity.sign({attack: measured[attack].auc for attack in real}),
     ]

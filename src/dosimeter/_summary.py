@@ -35,6 +35,7 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
             "population": len(prepared.split.population),
             "classes": len(dataset.classes),
             "members_per_target": len(prepared.split.pool) // 2,
+            "most_frequent_class": _most_frequent(design),
             **count,
         },
         "chain": _chain(prepared),
@@ -50,6 +51,11 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
             **({"fold_pairs": audit.threat.fold_pairs} if audit.threat.fold_pairs > 1 else {}),
         },
     }
+
+
+def _most_frequent(design: Design) -> float:
+    """Share of the judged records that are of the most frequent class."""
+    return float(np.bincount(design.labels).max() / len(design.labels))
 
 
 def _chain(prepared: Prepared) -> list[dict[str, Any]]:
@@ -135,6 +141,7 @@ def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
             "population": population,
             "classes": design.classes,
             "members_per_target": int(design.member[0].sum()),
+            "most_frequent_class": _most_frequent(design),
             **count,
         },
         "chain": [given],

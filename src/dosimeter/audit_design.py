@@ -13,6 +13,7 @@ from dosimeter._impossible import is_file
 from dosimeter.chain import Link
 from dosimeter.config import Audit, Stage, VariantRow
 from dosimeter.data import Dataset
+from dosimeter.data.duplicates import contents
 from dosimeter.design import Design, Split, membership_matrix, split_records
 from dosimeter.errors import ConfigError
 from dosimeter.few_columns import is_tokens
@@ -138,7 +139,7 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
 
 
 def design_of(audit: Audit, dataset: Dataset, split: Split) -> Design:
-    """Who is trained on what, for the candidates."""
+    """Who is trained on what, for the candidates; copies of a record are one cluster, as one piece of evidence."""
     rows = split.pool[split.candidates]
     matrix = matrix_of(audit, dataset, split)
     persons = None if dataset.persons is None else dataset.persons[rows]
@@ -150,7 +151,7 @@ def design_of(audit: Audit, dataset: Dataset, split: Split) -> Design:
         member=matrix[:, split.candidates],
         targets=audit.threat.targets,
         rehearsals=audit.threat.rehearsals,
-        record=np.arange(len(rows)) if whole is None else np.unique(whole, return_inverse=True)[1],
+        record=contents(dataset.inputs[rows]) if whole is None else np.unique(whole, return_inverse=True)[1],
         population_ids=dataset.ids[split.population],
         population_labels=dataset.labels[split.population],
         groups=None if dataset.groups is None else dataset.groups[rows],

@@ -95,14 +95,17 @@ def blind_scores(
 
 
 def _drawn(is_member: Array, cluster: Array, rng: np.random.Generator) -> Array:
-    """All rows, or whole clusters drawn until there are `MOST` records."""
+    """All rows, or clusters in a drawn order until there are `MOST` records; no cluster gives more than a tenth."""
     if len(cluster) <= MOST:
         return np.arange(len(cluster))
-    names, index, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
-    order = rng.permutation(len(names))
-    chosen = np.zeros(len(names), bool)
-    chosen[order[np.cumsum(sizes[order]) <= MOST]] = True
-    return np.flatnonzero(chosen[index])
+    _, index = np.unique(cluster, return_inverse=True)
+    shuffled = rng.permutation(len(index))
+    by_cluster = shuffled[np.argsort(index[shuffled], kind="stable")]
+    sizes = np.bincount(index)
+    place = np.arange(len(index)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # within its cluster, in a drawn order
+    kept = by_cluster[place < MOST // 10]
+    turn = rng.permutation(len(sizes))[index[kept]]
+    return np.sort(kept[np.argsort(turn, kind="stable")][:MOST])
 
 
 def _folds(bits: Array, cluster: Array, rng: np.random.Generator) -> Array:

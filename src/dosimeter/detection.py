@@ -46,7 +46,8 @@ class Detection:
 
     Attributes:
         fpr: the leading false positive rate.
-        tpr: of the least leak in which some records are named; None if none is shown, or none can be named.
+        tpr: of the least leak in which some records are named; None if none is shown, or none can be named, or if
+            canaries were planted and are not named more often than non-members may be.
         auc: of the least leak that moves all members' scores alike; None if none is shown.
         worlds: in which `tpr` was found; 0 for the closed form.
         source: where the scores of leaking members come from, "canaries" or "top scores".
@@ -75,14 +76,17 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     lead = material.leading
     assert lead is not None
     pair, cells = measured.pairs[lead], material.truth.is_member.size
-    if cells > MOST_CELLS:
+    planted = planted_leak(material, attack)
+    if planted is None and judged_canaries(material, attack):
+        limit, source = Limit(inf, lead, lead, 0), "canaries"
+    elif cells > MOST_CELLS:
         assert pair.fpr.value is not None
         limit, source = tpr_in_closed_form(pair.difference, pair.fpr.value, material.truth, power=AIM), "top scores"
         if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2
             share = max(limit.share, 2 * baseline.reach * MARGIN)
             limit = replace(limit, share=share, tpr=limit.fpr + share)
     else:
-        planted, count = planted_leak(material, attack), WORLDS if cells <= MANY_CELLS else WORLDS // 2
+        count = WORLDS if cells <= MANY_CELLS else WORLDS // 2
         worlds = worlds_of(material, attack, count=count, planted=planted)
         if baseline is not None:
             rng = material.rng(f"{attack} detection limit, baseline")
@@ -131,6 +135,11 @@ def worlds_of(
         yield World(values, bits, record, thresholds, leak, rng.random(k), material.drawn)
 
 
+def judged_canaries(material: Material, attack: str) -> bool:
+    """Whether there are canaries of which this attack said something."""
+    return material.canaries is not None and attack in material.canaries.scores
+
+
 def planted_leak(material: Material, attack: str) -> Float[Array, "t c"] | None:
     """Scores that the canaries of the most exposed grade have where models trained on them, per target.
 
@@ -144,7 +153,7 @@ def planted_leak(material: Material, attack: str) -> Float[Array, "t c"] | None:
         The scores; None if no canary was judged, or if none of a grade is named more often than non-members may be.
     """
     canaries, lead = material.canaries, material.leading
-    if canaries is None or lead is None or attack not in canaries.scores:
+    if canaries is None or lead is None or not judged_canaries(material, attack):
         return None
     hits = canaries.scores[attack] > material.thresholds(attack, lead)[:, None]
     rates = {

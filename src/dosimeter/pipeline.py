@@ -22,6 +22,7 @@ from dosimeter._summary import recipe_summary, scores_summary, target_summary
 from dosimeter.brought import Brought
 from dosimeter.config import AttackRow, Audit, Report, TargetAudit, arguments
 from dosimeter.data import Dataset
+from dosimeter.data.duplicates import contents
 from dosimeter.design import Design
 from dosimeter.engagement import Knowledge, engage
 from dosimeter.errors import StoreError
@@ -43,7 +44,7 @@ from dosimeter.scores_table import ScoresTable, read_scores
 from dosimeter.spike import judge_canaries
 from dosimeter.store import Store, canonical, key_of, write_text
 from dosimeter.target_preparation import bring, prepare_target
-from dosimeter.validity import Gate, missing_scores, saturation, table_as_read
+from dosimeter.validity import Gate, copies, missing_scores, saturation, table_as_read
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,9 @@ def _recipe(prepared: Prepared, place: Place) -> Path:
         judge_canaries(prepared, listed, place.out)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     tried = variants.tried(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
-    _finish(recipe_summary(prepared) | tried, listed, [saturation(observations.signals, audit.threat.granted)], place)
+    judged = prepared.at_risk.inputs[prepared.split.pool[prepared.split.candidates]]
+    gates = [saturation(observations.signals, audit.threat.granted), copies(contents(judged))]
+    _finish(recipe_summary(prepared) | tried, listed, gates, place)
     more = {
         "seed": audit.seed,
         "audit_key": prepared.key,
@@ -349,7 +352,8 @@ def table_material(table: ScoresTable, summary: Mapping[str, Any]) -> Material:
 def _counted(table: ScoresTable) -> Gate:
     """I3 over all attacks."""
     counts = table.counts.values()
-    return missing_scores(*(sum(getattr(one, name) for one in counts) for name in ("missing", "lowest", "highest")))
+    missing, rows = (np.array([getattr(one, what) for one in counts]) for what in ("missing", "rows"))
+    return missing_scores(missing, sum(one.lowest for one in counts), sum(one.highest for one in counts), rows)
 
 
 def report(folder: Path) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dosimeter import exposure, validity, verdict
 from dosimeter._canary_rows import beside_average, canary_rows
-from dosimeter._gating import Findings, all_gates, find
+from dosimeter._gating import Findings, all_gates, find, not_asked
 from dosimeter._material import Material as Material  # other modules take these from here
 from dosimeter._material import Measured as Measured
 from dosimeter._material import choose_headline as choose_headline
@@ -65,6 +65,7 @@ def result(material: Material) -> dict[str, Any]:
         "exposure": exposure.row(material, headline, groups),
         "utility": utility,
         "gates": [dataclasses.asdict(gate) for gate in gates],
+        "gates_not_asked": not_asked(gates),
         "null_audit": [
             {
                 "attack": null.attack,
@@ -77,12 +78,15 @@ def result(material: Material) -> dict[str, Any]:
         ],
         "curves": {attack: _curve(material, attack) for attack in real},
         "histograms": {attack: _histogram(material, attack) for attack in real},
-        "not_tested": verdict.not_tested(
-            str(summary["door"]),
-            blind=found.baseline is not None,
-            planted=bool(planted),
-            persons=summary["threat"].get("unit") == "person",
-        ),
+        "not_tested": [
+            *_too_many_groups(material),
+            *verdict.not_tested(
+                str(summary["door"]),
+                blind=found.baseline is not None,
+                planted=bool(planted),
+                persons=summary["threat"].get("unit") == "person",
+            ),
+        ],
     }
 
 
@@ -118,7 +122,7 @@ def _group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
 
     Groups of one class, and all groups if there are more than `MOST_GROUPS`, have no rows.
     """
-    names = [] if material.groups is None else sorted(set(material.groups.tolist()))
+    names = _groups(material)
     if not 1 < len(names) <= MOST_GROUPS:
         return []
     lead, rows = material.leading or FPRS[0], []
@@ -139,6 +143,22 @@ def _group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
         more = {"fpr": lead, "threshold": material.calibration.source, "group": str(name)}
         rows.append(_row(material, attack, "tpr", pair.tpr, **more, **_reached(pair)))
     return rows
+
+
+def _too_many_groups(material: Material) -> list[str]:
+    """The sentence about groups that have no numbers."""
+    count = len(_groups(material))
+    if count <= MOST_GROUPS:
+        return []
+    told = (
+        f"Single groups: there are {count:,}, and numbers that hold for all together are given for up to {MOST_GROUPS}"
+    )
+    return [f"{told}; merge groups to have them."]
+
+
+def _groups(material: Material) -> list[str]:
+    """The different groups."""
+    return [] if material.groups is None else sorted(set(material.groups.tolist()))
 
 
 def _verdict(
@@ -179,7 +199,7 @@ def _verdict(
     if found.shown:
         return {**base, "status": "shown", "sentences": verdict.shown(told)}, None
     limit = detect(material, one, headline, found.baseline)
-    caught = verdict.caught(told, limit.tpr, limit.auc, POWER)
+    caught = verdict.caught(told, limit.tpr, limit.auc, POWER, planted=limit.source == "canaries")
     unlikely = min(p.p_auc, p.p_tpr) <= 0.025
     sentences = verdict.not_shown(told, unlikely=unlikely, alike=found.unclear, limit=caught)
     return {**base, "status": "not_shown", "sentences": sentences}, limit.row(caught)

@@ -33,14 +33,16 @@ class Counts:
     """Scores of an attack that are no finite numbers, over all its rows.
 
     Attributes:
-        missing: empty, null or NaN; ranked lowest.
+        missing: empty, null or NaN, among non-members and members; ranked lowest.
         lowest: -inf.
         highest: +inf, ranked highest, all tied.
+        rows: all, of non-members and members.
     """
 
-    missing: int
+    missing: tuple[int, int]
     lowest: int
     highest: int
+    rows: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,19 @@ def read_scores(path: Path, *, seed: int) -> ScoresTable:
 
 def _counts(part: Part) -> dict[str, Counts]:
     """What is not finite, per attack, over the whole table."""
-    score, column = part.columns.score, part.columns.coded.get("attack")
+    score, is_member, column = part.columns.score, part.columns.is_member, part.columns.coded.get("attack")
     names = part.attacks if column is None else column.text()
-    kinds = (np.isnan(score), np.isneginf(score), np.isposinf(score))
-    if column is None:
-        return {names[0]: Counts(*(int(kind.sum()) for kind in kinds))}
-    counted = [np.bincount(column.codes[kind], minlength=len(names)).tolist() for kind in kinds]
-    return {name: Counts(*numbers) for name, *numbers in zip(names, *counted, strict=True)}
+    codes = np.zeros(len(score), np.int64) if column is None else column.codes
+
+    def by_class(kind: Bool[Array, " n"]) -> Array:
+        cells = 2 * codes[kind] + is_member[kind]
+        return np.bincount(cells, minlength=2 * len(names)).reshape(-1, 2)
+
+    kinds = (np.isnan(score), np.isneginf(score), np.isposinf(score), np.ones(len(score), bool))
+    found = {}
+    for name, missing, lowest, highest, rows in zip(names, *map(by_class, kinds), strict=True):
+        found[name] = Counts(tuple(missing.tolist()), int(lowest.sum()), int(highest.sum()), tuple(rows.tolist()))
+    return found
 
 
 def _measured(part: Part, rows: Int[Array, "b n"], counts: Mapping[str, Counts], name: str) -> ScoresTable:

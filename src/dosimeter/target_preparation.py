@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from dosimeter._resolve import import_from, one_line, resolve
+from dosimeter._seeds import generator
 from dosimeter.audit_design import unfit
 from dosimeter.brought import PROBED, Brought, PreparedTarget, access_of, joined, lone_design, name_of, sources_of
+from dosimeter.calibration import halve
 from dosimeter.config import Target, TargetAudit
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.given import Source, given
+from dosimeter.design import Design
 from dosimeter.errors import ConfigError, DataError
 from dosimeter.preflight import Together, check_device
 from dosimeter.runners import one_thread
@@ -107,6 +110,8 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
                 raise ConfigError(*problems)
     together.tell()
     classes = len(brought.members.classes)
+    design = lone_design(brought, classes)
+    _check_halves(design, brought.seed)
     probe = np.concatenate([part.inputs[: PROBED // 2] for part in (brought.members, brought.nonmembers)])
     with one_thread():
         adapted = adapt(
@@ -121,7 +126,7 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         brought=brought,
         adapted=adapted,
         pool=joined(parts),
-        design=lone_design(brought, classes),
+        design=design,
         access=access_of(brought, adapted),
         store=Store(store),
         device=device,
@@ -164,6 +169,24 @@ def _check_sizes(brought: Brought) -> None:
             f"shadows: must be even and at least 2, since they come in complementary pairs, got "
             f"{brought.threat.shadows}: use {brought.threat.shadows + 1}"
         )
+
+
+def _check_halves(design: Design, seed: int) -> None:
+    """Refuse records that cannot set thresholds and be measured as well, where no shadow rehearses."""
+    if len(design.rehearsal_rows):
+        return
+    for rows, use in zip(
+        halve(design.record, design.member[:1], generator(seed, "calibration split")),
+        ("drawn to set thresholds", "left to be measured"),
+        strict=True,
+    ):
+        members = int(design.member[0, rows].sum())
+        if members in (0, len(rows)):
+            raise DataError(
+                f"members and nonmembers: half of the records set thresholds, whole persons together, and both halves "
+                f"need both kinds, got {members} members and {len(rows) - members} non-members among those {use}: give "
+                "records of more persons, or a fit, whose shadows set thresholds"
+            )
 
 
 def _check_fit(brought: Brought) -> None:

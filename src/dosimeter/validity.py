@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.special import ndtri
+from scipy.stats import fisher_exact
 
 from dosimeter.games import Access, Array, Scores, Truth
 from dosimeter.metrics.estimate import Estimate
@@ -19,7 +22,15 @@ from dosimeter.metrics.membership import auc, certifiable_fpr, nonmembers_needed
 from dosimeter.signals import SATURATED
 
 FALSE_ALARM = 0.01
-"""Chance that N1 fails although nothing is wrong, over all attacks together (Bonferroni)."""
+"""Chance that N1, or I3, fails although nothing is wrong, over all attacks together (Bonferroni)."""
+
+
+COPIES = 0.01
+"""Share of judged records that may be there more than once."""
+UNLIKE = 0.1
+"""Difference of accuracies on own training records from which shadows are no models of a target."""
+SURE = float(ndtri(0.975))
+"""Standard errors by which a difference must exceed that."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,20 @@ def too_few_nonmembers(truth: Truth, fpr: float) -> Gate:
     )  # fmt: skip
 
 
-def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"]]) -> Gate:
-    """P8: how many scores lie exactly on the threshold, where a strict comparison does not call them."""
+def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"]], headline: str | None) -> Gate:
+    """P8: how many scores lie exactly on the threshold, where a strict comparison does not call them.
+
+    Args:
+        scores: per attack `[t n]`.
+        thresholds: per attack, at the leading rate.
+        headline: the attack that the verdict rests on.
+    """
+    if headline is not None and scores[headline].min() == scores[headline].max():
+        return Gate(
+            "P8", "Ties at the threshold", "fail", 1.0,
+            f"All {scores[headline].size:,} scores of {headline} are the same, so it can tell nothing from anything: "
+            f"this is no evidence that nothing leaks. Mend the scores, or add an attack that looks at more.",
+        )  # fmt: skip
     shares = {name: float((values == thresholds[name][:, None]).mean()) for name, values in scores.items()}
     worst = max(shares, key=lambda name: shares[name])
     status: Literal["pass", "warn"] = "warn" if shares[worst] > 0.01 else "pass"
@@ -133,7 +156,12 @@ def null_audit(
         null_scores: per attack `[t n]`.
         truth: under the null matrix.
         rngs: per attack, for the bootstrap.
+
+    Returns:
+        One result per attack; none if the matrix has one class among so few records.
     """
+    if truth.is_member.all() or not truth.is_member.any():
+        return []
     level = 1 - FALSE_ALARM / max(len(null_scores), 1)
     results = []
     for name, values in null_scores.items():
@@ -146,7 +174,10 @@ def null_audit(
 def null_gate(results: Sequence[NullResult]) -> Gate:
     """The gate over the null audit."""
     if not results:
-        return Gate("N1", "Null audit", "warn", None, "No attack was run, so none was tried where nothing leaks.")
+        told = (
+            "No attack was tried where nothing leaks: none was run, or there are too few records to draw two classes."
+        )
+        return Gate("N1", "Null audit", "warn", None, told)
     wrong = [result.attack for result in results if not result.at_chance]
     if wrong:
         return Gate(
@@ -192,6 +223,27 @@ def near_duplicates(pairs: int, told: str, *, remarkable: bool) -> Gate:
     )  # fmt: skip
 
 
+def copies(content: Int[Array, " n"]) -> Gate:
+    """P9 of a recipe: judged records that are there more than once.
+
+    Args:
+        content: a number for what each judged record is.
+    """
+    times = np.bincount(content)
+    count, n = int(times[times > 1].sum()), len(content)
+    name = "Near duplicates across the split"
+    if not count:
+        return Gate("P9", name, "pass", 0.0, f"None of the {n:,} judged records is a copy of another.")
+    told = f"{count:,} of the {n:,} judged records are there more than once ({len(times):,} are different)"
+    if count <= COPIES * n:
+        return Gate("P9", name, "pass", float(count), f"{told}; copies count as one in every interval.")
+    return Gate(
+        "P9", name, "warn", float(count),
+        f"{told}. A model that did not use one copy may have used the other, so leakage is understated; copies count "
+        f"as one in every interval.",
+    )  # fmt: skip
+
+
 def unlike_target(members: int, shadow_size: int, target_accuracy: float, shadow_accuracy: float) -> Gate:
     """P11: whether the shadows that the user's fit made are like the target.
 
@@ -207,11 +259,19 @@ def unlike_target(members: int, shadow_size: int, target_accuracy: float, shadow
         f"Accuracy on own training records: target {target_accuracy:.1%}, shadows {shadow_accuracy:.1%}; training "
         f"records: target {members}, shadows {shadow_size}."
     )
-    if apart > 0.1:
+    mean = (target_accuracy + shadow_accuracy) / 2
+    error = sqrt(mean * (1 - mean) * (1 / members + 1 / shadow_size))
+    if apart - SURE * error > UNLIKE:
         return Gate(
             "P11", name, "fail", apart,
             f"{told} Shadows that differ by more than 10 points are no models of this target: what is learned from "
             f"them, thresholds above all, does not hold for it. Mend `fit`, or leave it out.",
+        )  # fmt: skip
+    if apart > UNLIKE:
+        return Gate(
+            "P11", name, "warn", apart,
+            f"{told} They differ by more than 10 points, which so few records may do by chance: see that `fit` is the "
+            f"training of the target.",
         )  # fmt: skip
     if not 0.9 <= ratio <= 1.1:
         return Gate(
@@ -245,22 +305,32 @@ def trusted_pickle(path: str) -> Gate:
     )  # fmt: skip
 
 
-def missing_scores(missing: int, lowest: int, highest: int) -> Gate:
+def missing_scores(missing: Int[Array, "a 2"], lowest: int, highest: int, rows: Int[Array, "a 2"]) -> Gate:
     """I3: scores that are missing or infinite, with the rank they got.
 
     Args:
-        missing: no number.
+        missing: no number, per attack among non-members and members.
         lowest: minus infinity.
         highest: plus infinity.
+        rows: all, per attack among non-members and members.
     """
-    name = "Missing and infinite scores"
-    if not missing + lowest + highest:
+    name, count = "Missing and infinite scores", int(missing.sum()) + lowest + highest
+    if not count:
         return Gate("I3", name, "pass", 0.0, "All scores are finite numbers.")
-    return Gate(
-        "I3", name, "warn", float(missing + lowest + highest),
-        f"Of the table's scores {missing} are missing and {lowest} are minus infinity (all ranked lowest), {highest} "
-        f"are plus infinity (ranked highest, tied).",
-    )  # fmt: skip
+    told = (
+        f"Of the table's scores {int(missing.sum())} are missing and {lowest} are minus infinity (all ranked lowest), "
+        f"{highest} are plus infinity (ranked highest, tied)."
+    )
+    p_values = [fisher_exact(np.stack([own, of - own])).pvalue for own, of in zip(missing, rows, strict=True)]
+    worst = int(np.argmin(p_values))
+    if p_values[worst] <= FALSE_ALARM / len(p_values):
+        others, members = missing[worst] / np.maximum(rows[worst], 1)
+        return Gate(
+            "I3", name, "fail", float(count),
+            f"{told} They are missing for {members:.1%} of the rows of members and {others:.1%} of those of "
+            f"non-members, which alone tells the two apart: mend what gives the scores, or leave those records out.",
+        )  # fmt: skip
+    return Gate("I3", name, "warn", float(count), told)
 
 
 def outputs_as_taken(notes: Sequence[str]) -> list[Gate]:

@@ -19,6 +19,8 @@ FEW_TARGETS = 5
 """Below so many, the spread between trainings is hardly known."""
 GAP = 0.3
 """Accuracy on members above that on non-members from which a model is said to memorise."""
+UNKNOWN = 0.5
+"""Upper end of a false positive rate from which nothing is known of it."""
 HIDDEN = 0.01
 """AUC that per-record centring must add to be told."""
 
@@ -41,6 +43,11 @@ def threshold_reached(pair: RatePair, fpr: float) -> Gate:
         return Gate(
             "P3", name, "warn", reached.value,
             f"{told}, which is more: read the TPR as that of the rate reached, and compare it with no other.",
+        )  # fmt: skip
+    if reached.high > UNKNOWN:
+        return Gate(
+            "P3", name, "warn", reached.value,
+            f"{told}, so these records do not tell which rate it keeps; more non-members do.",
         )  # fmt: skip
     return Gate("P3", name, "pass", reached.value, f"{told}.")
 
@@ -71,6 +78,12 @@ def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], nat
         f"of single canaries, over all models that used them, the most exposed is found {rates.max():.0%} of the time, "
         f"one in ten at least {high:.0%}, half at least {median:.0%}"
     )
+    if all(row["low"] <= row["fpr"] for row in told):
+        return Gate(
+            "P4", name, "warn", worst["tpr"],
+            f"{said}: no planted record is shown to be found more often than an unused one may be, so this audit has "
+            f"not shown that it finds what is there; more copies, canaries or epochs would.",
+        )  # fmt: skip
     if worst["low"] <= natural.high:
         return Gate("P4", name, "pass", worst["tpr"], f"{said}.")
     times = worst["tpr"] / natural.value if natural.value else None
@@ -187,12 +200,12 @@ def _plain(value: object) -> str:
     return str([_plain(one) for one in value]) if isinstance(value, list | tuple) else str(value)
 
 
-def learned(utility: Sequence[Mapping[str, Any]], classes: int) -> Gate:
+def learned(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
     """P10: whether the audited model is worth auditing: it learned something, and does not only remember.
 
     Args:
         utility: rows of accuracies.
-        classes: number of classes.
+        frequent: share of the most frequent class, which is what guessing reaches.
     """
     name = "A model that learned"
     rows = {str(row["split"]): row for row in utility}
@@ -202,11 +215,11 @@ def learned(utility: Sequence[Mapping[str, Any]], classes: int) -> Gate:
         f"Accuracy is {inside['value']:.1%} on members and {outside['value']:.1%} on non-members "
         f"({outside['low']:.1%} to {outside['high']:.1%})"
     )
-    if outside["low"] <= 1 / classes:
+    if outside["low"] <= frequent:
         return Gate(
             "P10", name, "warn", gap,
-            f"{told}, which is not shown to be better than guessing among {classes} classes: these numbers say nothing "
-            f"of a model that works.",
+            f"{told}, which is not shown to be better than always naming the most frequent class ({frequent:.1%}): "
+            f"these numbers say nothing of a model that works.",
         )  # fmt: skip
     if gap > GAP:
         return Gate(

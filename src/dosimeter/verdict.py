@@ -183,7 +183,7 @@ def gained(h: Headline, blind: Estimate, gain: Estimate) -> list[str]:
     ]
 
 
-def caught(h: Headline, tpr: float | None, auc: float | None, power: float) -> str:
+def caught(h: Headline, tpr: float | None, auc: float | None, power: float, *, planted: bool = False) -> str:
     """The sentence about the detection limit: the least leak that would have been shown.
 
     Args:
@@ -191,12 +191,14 @@ def caught(h: Headline, tpr: float | None, auc: float | None, power: float) -> s
         tpr: of the least leak that names some records; None if no such leak is shown.
         auc: of the least leak that lifts all members' scores alike; None if none is shown.
         power: chance that they are shown.
+        planted: whether leaking records were taken to be found as canaries are.
     """
     alike = "" if auc is None else f"one that lifts the scores of all used {plural(h.noun)} alike, from an AUC of "
     alike += "" if auc is None else f"{ceil(1000 * auc) / 1000:.3f} on"
     if tpr is None:
         told = f"No leak of any size that names single {plural(h.noun)} would have been shown with {power:.0%} power"
-        return f"{told}: this audit is too small for that." + (f" It would have caught {alike}." if alike else "")
+        because = "even the planted canaries are hardly found" if planted else "this audit is too small for that"
+        return f"{told}: {because}." + (f" It would have caught {alike}." if alike else "")
     told = (
         f"This audit would have caught a leak of TPR >= {ceil(1000 * tpr) / 10:.1f}% at {100 * h.fpr:g}% FPR with "
         f"{power:.0%} power: one under which the attack names {ceil(tpr * h.members)} of {h.members} or more"

@@ -48,7 +48,7 @@ def table(rng, *, n=600, share=0.5, targets=1, persons=1, decimals=None, heavy=F
         ),
         groups=None,
         persons=None,
-        counts={name: Counts(0, 0, 0) for name in scores},
+        counts={name: Counts((0, 0), 0, 0, (n, n)) for name in scores},
         fingerprint="0",
         notes=(),
     )

@@ -154,11 +154,16 @@ def _alike(a: Array, b: Array) -> tuple[Array, Array]:
     return plain(a), plain(b)
 
 
+def contents(*inputs: Array) -> Int[Array, " n"]:
+    """A number for the content of each record, 0 to k - 1 in order of appearance; equal records have equal numbers."""
+    digests = [hashlib.blake2b(row, digest_size=16).digest() for rows in inputs for row in np.ascontiguousarray(rows)]
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(one, len(numbers)) for one in digests], np.int64)
+
+
 def _exact(a: Array, b: Array) -> tuple[Pairs, Array, Array]:
     """Pairs of identical records, and a number for the content of each record of a and of b."""
-    digests = [hashlib.blake2b(row, digest_size=16).digest() for rows in (a, b) for row in np.ascontiguousarray(rows)]
-    _, codes = np.unique(np.array(digests, dtype="V16").view("S16"), return_inverse=True)
-    codes = codes.reshape(-1)
+    codes = contents(a, b)
     codes_a, codes_b = codes[: len(a)], codes[len(a) :]
     first_a, first_b = np.full(len(codes), -1), np.full(len(codes), -1)
     first_a[codes_a[::-1]] = np.arange(len(a))[::-1]

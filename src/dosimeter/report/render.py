@@ -111,6 +111,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         "variants": variants_view.table(whole, names),
         "utility": [(words.SPLITS[row["split"]], row, measures.rate(row)) for row in result["utility"]],
         "gates": sorted(result["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
+        "not_asked": [f"{one['id']} ({one['reason']})" for one in result.get("gates_not_asked", ())],
         "null_audit": _null_audit(result, names),
         "glossary": [*adversary.GLOSSARY, *_methods(result)],
         "provenance": provenance_rows(provenance),

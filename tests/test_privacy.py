@@ -95,12 +95,28 @@ def test_batches_are_independent_coins():
     assert len(poisson(rng, n, 1.0)) == n
 
 
-def test_batches_of_one_size_are_refused():
-    check_sampling([8] * 29, 100, 0.08)
+SHUFFLED = {
+    "one size": ([8] * 50, 100, 0.08),
+    "one size and a last batch": ([32, 32, 32, 4] * 20, 100, 0.32),
+    "few records": ([2, 2, 2, 2, 1] * 40, 9, 2 / 9),
+    "many records": ([500] * 100, 50_000, 0.01),
+}
+
+
+@pytest.mark.parametrize(("sizes", "n", "rate"), SHUFFLED.values(), ids=SHUFFLED)
+def test_batches_of_a_shuffle_are_refused(sizes, n, rate):
+    with pytest.raises(TrainingError, match=f"independent coins, got sizes {min(sizes)} to {max(sizes)} in"):
+        check_sampling(sizes, n, rate)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(9, 2 / 9), (100, 0.08), (100, 0.5), (50_000, 0.01), (60_000, 0.5)])
+def test_batches_of_coins_pass(n, rate):
+    rng = np.random.default_rng(0)
+    for steps in (1, 30, 1000):
+        for _ in range(50):
+            check_sampling(rng.binomial(n, rate, steps).tolist(), n, rate)
     check_sampling([100] * 50, 100, 1.0)
-    check_sampling([8] * 49 + [9], 100, 0.08)
-    with pytest.raises(TrainingError, match="independent coins, got 50 of 8 records each"):
-        check_sampling([8] * 50, 100, 0.08)
+    check_sampling([8] * 15, 100, 0.08)  # so few say nothing
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ def test_damage_is_found_logged_and_mended(filled, name, damage, caplog):
     assert filled.verify(KEY)
 
 
+def test_an_entry_of_another_version_is_refused_and_stays(filled):
+    path = filled.root / KEY / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    before = path.read_bytes()
+    for use in (filled.verify, lambda key: filled.save(key, {"x": torch.arange(4.0)}, DEFINITION)):
+        with pytest.raises(StoreError, match=rf"{KEY}: must be an entry of format 1, .* got format 2, which another"):
+            use(KEY)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize(("name", "damage"), DAMAGES, ids=range(len(DAMAGES)))
 def test_saving_replaces_a_damaged_entry(filled, name, damage):
     damage(filled.root / KEY / name)

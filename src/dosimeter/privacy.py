@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 from scipy.optimize import brentq
+from scipy.special import logsumexp
+from scipy.stats import binom
 
 from dosimeter._resolve import describe
 from dosimeter.errors import ConfigError, TrainingError
@@ -184,13 +186,27 @@ def poisson(rng: np.random.Generator, n: int, rate: float) -> Int[Array, " b"]:
 
 
 def check_sampling(sizes: list[int], n: int, rate: float) -> None:
-    """Refuse batches whose sizes do not vary: they were not drawn by coins, so epsilon would not hold.
+    """Refuse batches whose sizes vary less, or more, than coins make them: epsilon would not hold.
+
+    Sizes of Poisson batches are binomial. The squares of their distances from the mean are summed, and Chernoff's bound
+    says how rarely coins give so small, or so large, a sum.
 
     Raises:
-        TrainingError: 30 or more batches are of one size, which coins give once in 10^12 trainings at most.
+        TrainingError: of 30 or more batches, which coins give once in 10^12 trainings at most.
     """
-    if len(sizes) >= 30 and n * rate * (1 - rate) >= 1 and len(set(sizes)) == 1:
-        raise TrainingError(
-            f"defense dp_sgd: batches must be drawn by independent coins, got {len(sizes)} of {sizes[0]} records each: "
-            "report this as an error of dosimeter"
-        )
+    mean, variance = n * rate, n * rate * (1 - rate)
+    if len(sizes) < 30 or variance < 1:
+        return
+    reach = 40 * math.sqrt(variance)
+    support = np.arange(max(int(mean - reach), 0), min(int(mean + reach) + 1, n) + 1)
+    chance, squares = binom.logpmf(support, n, rate), (support - mean) ** 2 / variance
+    found = float((((np.array(sizes) - mean) ** 2) / variance).mean())
+    for tilt in (-1.0, 1.0):
+        slopes = tilt * np.geomspace(1e-3, 1e2 if tilt < 0 else 0.4, 40)
+        rarely = min(logsumexp(slope * (squares - found) + chance) for slope in slopes)
+        if len(sizes) * rarely < math.log(1e-12):
+            raise TrainingError(
+                f"defense dp_sgd: batches must be drawn by independent coins, got sizes {min(sizes)} to {max(sizes)} in "
+                f"{len(sizes)} batches, whose mean should be {mean:.4g} and deviation {math.sqrt(variance):.3g}: report this "
+                "as an error of dosimeter"
+            )

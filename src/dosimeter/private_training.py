@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from dosimeter._resolve import describe, one_line
+from dosimeter._resolve import describe, one_line, quoted
 from dosimeter._seeds import generator, seed_for
 from dosimeter.errors import TrainingError
 from dosimeter.privacy import Privacy, check_sampling, need_opacus, poisson
@@ -229,6 +229,7 @@ def check_private(model: nn.Module, example: Tensor) -> None:
         ConfigError: Opacus is absent.
         TrainingError: a layer cannot be private, a tensor has no gradient per record, or records touch each other.
     """
+    stored = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with recorded(model.train()):
         try:
             per_record(model, example, torch.arange(len(example)))
@@ -237,6 +238,12 @@ def check_private(model: nn.Module, example: Tensor) -> None:
                 f"defense dp_sgd: the model must run with a hook at every layer, raised {describe(error)}: do not "
                 "change what a layer gave in place"
             ) from error
+    changed = [name for name, buffer in model.named_buffers() if not torch.equal(buffer, stored[name])]
+    if changed:
+        raise TrainingError(
+            f"defense dp_sgd: nothing but gradients may tell of the records, got the buffer {quoted(changed[0])}, which "
+            "a training step changes without clip and noise: freeze it, or take it out"
+        )
     if _touch(model, example):
         raise TrainingError(
             "defense dp_sgd: the output on a record must depend on that record alone, got one that depends on others "
@@ -245,13 +252,16 @@ def check_private(model: nn.Module, example: Tensor) -> None:
 
 
 def _touch(model: nn.Module, example: Tensor) -> bool:
-    """Whether the first record's output depends on the second: by a gradient, or for words by another second record."""
+    """Whether the first record's output depends on the second: by a gradient, or with another second record."""
     if example.is_floating_point():
         leaf = example.clone().requires_grad_()
         (slope,) = torch.autograd.grad(model(leaf)[0].float().sum(), leaf, allow_unused=True)
-        return slope is not None and bool((slope[1:] != 0).any())
-    alone, found = example[:1].expand_as(example), []
-    for rows in (example, alone):
+        if slope is not None and bool((slope[1:] != 0).any()):
+            return True
+    other, found = example[:1].expand_as(example).clone(), []
+    if example.is_floating_point():
+        other[1:] += 1.0
+    for rows in (example, other):
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             found.append(model(rows)[0])

@@ -208,7 +208,7 @@ class RemoteStore(Store):
             StoreError: the store cannot be reached, or the copy cannot be written.
         """
         manifest = self._get(f"{key}/{MANIFEST}")
-        problem = damage_of(manifest, key)
+        problem = damage_of(manifest, f"{self.name}/{key}")
         if problem:
             return problem
         own = self.root / key / MANIFEST

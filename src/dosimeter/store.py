@@ -26,6 +26,7 @@ import safetensors
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dosimeter._version import __version__
 from dosimeter.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -134,6 +135,9 @@ class Store:
         """Whether there is a complete and undamaged entry.
 
         A damaged entry (its hash differs, or it cannot be read) is removed and logged, so that it is made again.
+
+        Raises:
+            StoreError: another version wrote the entry; it stays.
         """
         folder = self.root / key
         if not folder.exists():
@@ -163,7 +167,7 @@ class Store:
         folder = self.root / key
         try:
             text = (folder / "manifest.json").read_bytes()
-            return damage_of(text, key) or damage_of_tensors(text, folder / "tensors.safetensors")
+            return damage_of(text, folder) or damage_of_tensors(text, folder / "tensors.safetensors")
         except OSError as error:
             return f"{type(error).__name__}: {error}"
 
@@ -272,12 +276,24 @@ class Store:
         draft.rename(final)
 
 
-def damage_of(manifest: bytes, key: str) -> str:
-    """What is wrong with the manifest of an entry, or an empty string."""
+def damage_of(manifest: bytes, place: Path | str) -> str:
+    """What is wrong with the manifest of an entry, or an empty string.
+
+    Args:
+        manifest: the file's content.
+        place: of the entry; its last part is the key.
+
+    Raises:
+        StoreError: nothing is wrong, but another version of dosimeter wrote it.
+    """
+    key = str(place).rpartition(os.sep if isinstance(place, Path) else "/")[2]
     try:
         found = json.loads(manifest.decode("utf-8"))
-        if found["format"] != FORMAT:
-            return f"format {found['format']!r} instead of {FORMAT}"
+        if type(found["format"]) is int and found["format"] != FORMAT and isinstance(found["definition"], dict):
+            raise StoreError(
+                f"{place}: must be an entry of format {FORMAT}, which dosimeter {__version__} reads, got format "
+                f"{found['format']}, which another version wrote: use that version, or another --store"
+            )
         return "" if key_of(found["definition"]) == key else "its definition is that of another entry"
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return f"{type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from dosimeter import _check
+from dosimeter.errors import ConfigError
 from dosimeter.privacy import ACCOUNTANTS, Privacy, default_delta, noise_for, spent
 from dosimeter.training import Hyperparameters
 
@@ -66,9 +67,14 @@ class DPSGD:
         """What training with this recipe on `n` records is bound by.
 
         Raises:
-            ConfigError: Opacus is absent, or no noise reaches epsilon.
+            ConfigError: Opacus is absent, no noise reaches epsilon, or delta lets whole records be published.
         """
         delta = default_delta(n) if self.delta is None else self.delta
+        if delta * n >= 1 and n > 1:
+            raise ConfigError(
+                f"defense dp_sgd: delta must be below 1 / {n}, for {n} records are trained on and a delta that large "
+                f"allows one of them to be published as it is, got {delta:g}: use {default_delta(n):g} or less"
+            )
         rate, steps = min(hp.batch_size / n, 1.0), hp.epochs * -(-n // hp.batch_size)
         noise = self.noise_multiplier
         if noise is None:

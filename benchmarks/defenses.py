@@ -139,6 +139,29 @@ def page(found):
     return "\n".join(lines)
 
 
+def matched(found, lost):
+    """At matched utility: of each defense the setting that loses so many points at most and hides canaries best."""
+    undefended, *others = found["variants"]
+    first = f"at most {lost} {'point' if lost == 1 else 'points'} of accuracy lost"
+    lines = [
+        f"| defense, {first} | change, points | TPR at 1 % FPR, % | AUC | canaries' TPR, % |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    best = {one["defense"]: None for one in others}
+    for one in others:
+        known, affordable = best[one["defense"]], 100 * one["accuracy_change"][0] >= -lost
+        if affordable and (known is None or one["canaries"][0]["tpr"] < known["canaries"][0]["tpr"]):
+            best[one["defense"]] = one
+    ranked = sorted(filter(None, best.values()), key=lambda one: one["canaries"][0]["tpr"])
+    for one in [*ranked, undefended]:
+        auc, (canary,) = "{:.3f} ({:.3f} to {:.3f})".format(*one["auc"]), one["canaries"]
+        change = percent(one["accuracy_change"]) if one["accuracy_change"] else ""
+        ends = percent([canary[end] for end in ("tpr", "low", "high")])
+        lines.append("| " + " | ".join([f"`{one['id']}`", change, percent(one["tpr_at_1_percent"]), auc, ends]) + " |")
+    lines += [f"| `{name}`: every setting costs more | | | | |" for name, one in best.items() if one is None]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         for case in sys.argv[1:] or CASES:

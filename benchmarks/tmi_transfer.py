@@ -5,8 +5,8 @@
 14 chains on images of 16 x 16 pixels: a convnet 32-64-128 with group normalisation learns the ten classes from half of
 2,000 images, and then five groups of classes from 85 % of 2,500 others: by a new head, its last block, all of its
 weights, or low-rank adapters; plain, or with epsilon 16, 4 and 1 for each of these; and by a new head where the
-adversary knows the finetuning records, the initial weights, or both. 500 of the 2,000 are judged under two views. All of
-it is one audit with variants, run through the public pipeline.
+adversary knows the finetuning records, the initial weights, or both. 500 of the 2,000 are judged under two views. All
+of it is one audit with variants, run through the public pipeline.
 """
 
 from __future__ import annotations

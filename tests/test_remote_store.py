@@ -178,7 +178,9 @@ def test_an_entry_of_another_version_stays(url, elsewhere, fresh):
     change(url, "manifest.json", OTHER_VERSION)
     store = elsewhere(url) if fresh else store
     for use in (store.verify, store.load if fresh else store.verify, lambda key: store.save(key, TENSORS, DEFINITION)):
-        with pytest.raises(StoreError, match=rf"{KEY}: must be an entry of format {FORMAT}, .* got format {FORMAT + 1},"):
+        with pytest.raises(
+            StoreError, match=rf"{KEY}: must be an entry of format {FORMAT}, .* got format {FORMAT + 1},"
+        ):
             use(KEY)
     assert store.has(KEY)
 

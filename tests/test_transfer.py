@@ -43,7 +43,7 @@ def test_batch_normalisation_in_the_prefix_stays():
 
 
 def test_more_blocks_than_there_are():
-    with pytest.raises(TrainingError, match=r"last_k must be at most 2, .* got 3"):
+    with pytest.raises(TrainingError, match=r"last_k must be at most .*, 2, got 3: use up to 2"):
         divide(mlp((4,), 3, depth=2), "last-k", 3)
 
 

@@ -206,12 +206,19 @@ def test_p8_scores_that_are_all_the_same_are_no_evidence():
 
 
 def test_p9_copies_in_a_recipe_are_told():
-    assert copies(np.arange(400)).status == "pass"
-    few = copies(np.append(np.arange(398), [0, 1]))
+    assert copies(np.arange(400), {"stage finetune": 4}).status == "pass"
+    few = copies(np.append(np.arange(398), [0, 1]), {})
     assert (few.status, few.value) == ("pass", 4)
-    many = copies(np.arange(400) // 10)
+    many = copies(np.arange(400) // 10, {})
     assert (many.status, many.value) == ("warn", 400)
     assert "40 are different" in many.message
+
+
+@pytest.mark.parametrize(("count", "status"), [(5, "warn"), (200, "warn"), (201, "fail"), (400, "fail")])
+def test_p9_judged_records_that_are_used_elsewhere_are_told(count, status):
+    fired = copies(np.arange(400), {"stage finetune": count, "stage align": 0})
+    assert (fired.status, fired.value) == (status, count)
+    assert f"{count} in stage finetune: one that counts as unused was used there" in fired.message
 
 
 def test_p9_near_copies_between_members_and_others_are_told():
@@ -239,6 +246,8 @@ def test_p15_probabilities_that_round_to_one_are_told():
     signals = {"logit_confidence": np.full((2, 10), SATURATED)}
     assert saturation(signals, Access.PROBS).status == "warn"
     assert saturation(signals, Access.LOGITS).status == "pass"
+    whole = {"scaled_confidences": np.stack([np.full((2, 10), SATURATED), np.full((2, 10), -SATURATED)], -1)}
+    assert saturation(whole, Access.PROBS).value == 1
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,11 @@ class AttackRow:
         """The hyperparameters."""
         return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
 
+    def settings_for(self, classes: int) -> dict[str, Any]:
+        """The hyperparameters as they are used where the deployed model has so many classes."""
+        told = getattr(self.attack, "settings_for", None)
+        return self.settings if told is None else dict(told(classes))
+
 
 def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
     """The rows that stand for an audit file without `[[attack]]`: those of `DEFAULT`, in every mode.

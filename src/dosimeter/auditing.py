@@ -85,7 +85,7 @@ def audit(  # more than seven parameters because this is the one call that a use
             and returns it. It must never start from weights that saw the members.
         population: further records of the same kind, in no training set; some attacks need them.
         shadows: how many models `fit` trains, even.
-        attacks: names, tables as in an audit file, or attacks themselves; all unless given.
+        attacks: names, tables as in an audit file, or attacks themselves; the default list unless given.
         seed: of all randomness; the same seed gives the same result.
         out: folder of the run, new or of an earlier run of the same audit.
         output: what the model returns, if it cannot be seen.

@@ -17,7 +17,7 @@ from dosimeter._resolve import describe
 from dosimeter._seeds import seed_for
 from dosimeter.adapters import merged
 from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash, torch_version
-from dosimeter.errors import AuditError, StoreError, TrainingError
+from dosimeter.errors import AuditError, ConfigError, StoreError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
 from dosimeter.store import Store, key_of
@@ -229,7 +229,10 @@ class PackJob:
     @cached_property
     def recipe(self) -> Hyperparameters:
         """The hyperparameters of its stage, with what bounds each record where a defense does that."""
-        return settled(self.links[-1].hyperparameters, self.rows.shape[1])
+        try:
+            return settled(self.links[-1].hyperparameters, self.rows.shape[1])
+        except ConfigError as error:
+            raise ConfigError(*[f"stage {self.links[-1].name!r}: {one}" for one in error.problems]) from error
 
     @cached_property
     def definition(self) -> dict[str, Any]:

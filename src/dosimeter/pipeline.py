@@ -116,11 +116,12 @@ def _recipe(prepared: Prepared, place: Place) -> Path:
         observations, knowledge = prepared.jobs.gathered(), recipe_knowledge(prepared)
         design, null = prepared.design, prepared.null_matrix
         listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, knowledge)
+        for row, one in zip(audit.attacks, listed, strict=True):
+            one["settings"] = row.settings_for(prepared.links[-1].classes)
         judge_canaries(prepared, listed, place.out)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     tried = variants.tried(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
-    judged = prepared.at_risk.inputs[prepared.split.pool[prepared.split.candidates]]
-    gates = [saturation(observations.signals, audit.threat.granted), copies(contents(judged))]
+    gates = [saturation(observations.signals, audit.threat.granted), _copies(prepared)]
     _finish(recipe_summary(prepared) | tried, listed, gates, place)
     more = {
         "seed": audit.seed,
@@ -130,6 +131,19 @@ def _recipe(prepared: Prepared, place: Place) -> Path:
         "sources": {link.name: link.sources for link in prepared.links if link.sources},
     }
     return _close(place, audit.base, started, seconds, more)
+
+
+def _copies(prepared: Prepared) -> Gate:
+    """P9: judged records that are there more than once, or also among those of another stage."""
+    judged = prepared.at_risk.inputs[prepared.split.pool[prepared.split.candidates]]
+    others = {f"stage {stage.name}": own for stage, own in zip(prepared.audit.stages, prepared.data, strict=True)}
+    del others[f"stage {prepared.audit.stages[prepared.audit.at_risk].name}"]
+    found = {}
+    for place, own in others.items():
+        if own is not None:
+            content = contents(judged, own.inputs)
+            found[place] = int(np.isin(content[: len(judged)], content[len(judged) :]).sum())
+    return copies(contents(judged), found)
 
 
 def run_target(brought: Brought, place: Place) -> Path:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter._durations import LOADING, estimate, probe_prefix, uncounted
-from dosimeter.attacks import TMI
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow, DefenseRow, VariantRow
 from dosimeter.fleet import FeatureJob, Job, PackJob, missing
@@ -141,8 +140,9 @@ def _notes(prepared: Prepared, *, estimated: bool) -> list[str]:
     many = 0 if planted is None else len(planted.training_rows(0))
     if 10 * many > natural:
         notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
-    signs = [row.id for row in prepared.audit.attacks if isinstance(row.attack, TMI) and row.attack.unit]
-    if signs and prepared.links[-1].classes == 2:
+    classes = prepared.links[-1].classes
+    signs = [row.id for row in prepared.audit.attacks if row.settings_for(classes) != row.settings]
+    if signs:
         notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
     notes += [f"time: the estimate leaves out the shadows that {one} trains" for one in uncounted(prepared)]
     return notes

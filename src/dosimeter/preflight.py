@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dosimeter._impossible import is_file
 from dosimeter._resolve import one_line, quoted, resolve
@@ -87,7 +88,7 @@ def try_models(
     for index, link in enumerate(chain):
         own = next(one for one in data[index:] if one is not None)
         example = as_float(torch.from_numpy(own.inputs[:2].copy()))
-        with together:
+        with together, _in_stage(link):
             if link.weights and ":" in str(link.model) and not is_file(Path(link.weights)):
                 _check_weights(link)
             model = build_chain(chain, index, 0, None)
@@ -98,19 +99,32 @@ def try_models(
                 smallest = min(records[index] % size or size, 2)
                 with torch.no_grad():
                     inner = example if parts.frozen is None else parts.frozen.eval()(example)
-                if link.hyperparameters.bounded and link.transfer != "head":
-                    _check_private(parts.trained, link, inner)
+                if link.transfer == "head":
+                    _check_bias(parts.trained)
+                elif link.hyperparameters.bounded:
+                    check_private(parts.trained, inner)
                 check_training(parts.trained, link, inner[:smallest])
             continue
         break  # later stages start from this one
 
 
-def _check_private(trained: nn.Module, link: Link, example: Tensor) -> None:
-    """Refuse a network that DP-SGD cannot train, with the stage in front."""
+@contextlib.contextmanager
+def _in_stage(link: Link) -> Iterator[None]:
+    """What is wrong inside, with the stage in front."""
     try:
-        check_private(trained, example)
+        yield
     except AuditError as error:
-        raise type(error)(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
+        told = [one if one.startswith("stage ") else f"stage {link.name!r}: {one}" for one in error.problems]
+        raise type(error)(*told) from error
+
+
+def _check_bias(head: nn.Module) -> None:
+    """Refuse a head that would be trained as another one: heads of a fleet are one program, and have a bias."""
+    if isinstance(head, nn.Linear) and head.bias is None:
+        raise ConfigError(
+            f"transfer: 'head' trains a linear layer with a bias, got {one_line(repr(head))}: give it one, or use "
+            "transfer 'last-k' or 'full'"
+        )
 
 
 def _check_weights(link: Link) -> None:

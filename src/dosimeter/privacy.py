@@ -206,7 +206,7 @@ def check_sampling(sizes: list[int], n: int, rate: float) -> None:
         rarely = min(logsumexp(slope * (squares - found) + chance) for slope in slopes)
         if len(sizes) * rarely < math.log(1e-12):
             raise TrainingError(
-                f"defense dp_sgd: batches must be drawn by independent coins, got sizes {min(sizes)} to {max(sizes)} in "
-                f"{len(sizes)} batches, whose mean should be {mean:.4g} and deviation {math.sqrt(variance):.3g}: report this "
-                "as an error of dosimeter"
+                f"defense dp_sgd: batches must be drawn by independent coins, got sizes {min(sizes)} to {max(sizes)} "
+                f"in {len(sizes)} batches, whose mean should be {mean:.4g} and deviation {math.sqrt(variance):.3g}: "
+                "report this as an error of dosimeter"
             )

@@ -241,8 +241,8 @@ def check_private(model: nn.Module, example: Tensor) -> None:
     changed = [name for name, buffer in model.named_buffers() if not torch.equal(buffer, stored[name])]
     if changed:
         raise TrainingError(
-            f"defense dp_sgd: nothing but gradients may tell of the records, got the buffer {quoted(changed[0])}, which "
-            "a training step changes without clip and noise: freeze it, or take it out"
+            f"defense dp_sgd: nothing but gradients may tell of the records, got the buffer {quoted(changed[0])}, "
+            "which a training step changes without clip and noise: freeze it, or take it out"
         )
     if _touch(model, example):
         raise TrainingError(

@@ -67,9 +67,10 @@ def divide(
     if method == "last-k":
         with_weights = [i for i, block in enumerate(blocks) if any(True for _ in block.parameters())]
         if len(with_weights) < last_k:
+            remedy = f"use up to {len(with_weights)}" if with_weights else "use transfer 'head'"
             raise TrainingError(
-                f"model {type(model).__name__}: last_k must be at most {len(with_weights)}, the blocks with "
-                f"parameters before the head, got {last_k}"
+                f"model {type(model).__name__}: last_k must be at most the number of blocks with parameters before the "
+                f"head, {len(with_weights)}, got {last_k}: {remedy}"
             )
         line = with_weights[-last_k]
     frozen = nn.Sequential(*blocks[:line]).eval().requires_grad_(False)

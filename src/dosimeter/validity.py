@@ -27,6 +27,10 @@ FALSE_ALARM = 0.01
 
 COPIES = 0.01
 """Share of judged records that may be there more than once."""
+CONFIDENCES = ("logit_confidence", "logit_confidence_t2", "scaled_confidences", "scaled_top")
+"""Signals that say how near a confidence is to 1."""
+OF_ALL_CLASSES = ("scaled_confidences", "scaled_top")
+"""Those of them with one for each class, on the last axis."""
 UNLIKE = 0.1
 """Difference of accuracies on own training records from which shadows are no models of a target."""
 SURE = float(ndtri(0.975))
@@ -105,9 +109,12 @@ def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"
 
 def saturation(signals: Mapping[str, Array], access: Access) -> Gate:
     """P15: how many confidences are so close to 1 that float32 probabilities hide them."""
-    if "logit_confidence" not in signals and "logit_confidence_t2" not in signals:
+    read = [one for one in CONFIDENCES if one in signals]
+    if not read:
         return Gate("P15", "Numerics", "pass", 0.0, "No attack reads a confidence, so none is rounded.")
-    values = signals["logit_confidence" if "logit_confidence" in signals else "logit_confidence_t2"]
+    values = signals[read[0]]
+    if read[0] in OF_ALL_CLASSES:
+        values = values.max(-1)
     hidden = Access.LOGITS not in access.includes
     share = float((values >= SATURATED - 1e-9).mean())
     if hidden:
@@ -223,15 +230,23 @@ def near_duplicates(pairs: int, told: str, *, remarkable: bool) -> Gate:
     )  # fmt: skip
 
 
-def copies(content: Int[Array, " n"]) -> Gate:
-    """P9 of a recipe: judged records that are there more than once.
+def copies(content: Int[Array, " n"], elsewhere: Mapping[str, int]) -> Gate:
+    """P9 of a recipe: judged records that are there more than once, or also where other stages learn.
 
     Args:
         content: a number for what each judged record is.
+        elsewhere: by name of another stage how many of the judged records are among its own.
     """
     times = np.bincount(content)
     count, n = int(times[times > 1].sum()), len(content)
-    name = "Near duplicates across the split"
+    name, most = "Near duplicates across the split", max(elsewhere.values(), default=0)
+    if most > COPIES * n:
+        listed = ", ".join(f"{found:,} in {place}" for place, found in elsewhere.items() if found)
+        return Gate(
+            "P9", name, "fail" if 2 * most > n else "warn", float(most),
+            f"Of the {n:,} judged records there are also {listed}: one that counts as unused was used there, so the "
+            f"numbers are not about this stage alone. Give each stage other records.",
+        )  # fmt: skip
     if not count:
         return Gate("P9", name, "pass", 0.0, f"None of the {n:,} judged records is a copy of another.")
     told = f"{count:,} of the {n:,} judged records are there more than once ({len(times):,} are different)"

@@ -190,7 +190,12 @@ def _changed(settings: Mapping[str, Any], kind: type | None) -> list[str]:
     if kind is None or not dataclasses.is_dataclass(kind):
         return sorted(settings)
     defaults = {field.name: field.default for field in dataclasses.fields(kind) if field.init and field.name != "mode"}
-    return sorted(key for key in settings if key in defaults and _plain(settings[key]) != _plain(defaults[key]))
+    return sorted(key for key in settings if key in defaults and not _usual(settings[key], defaults[key]))
+
+
+def _usual(value: object, default: object) -> bool:
+    """Whether a setting is the default; a switch that the audit turned off says why in words."""
+    return _plain(value) == _plain(default) or (isinstance(default, bool) and isinstance(value, str))
 
 
 def _plain(value: object) -> str:

@@ -46,6 +46,12 @@ def test_the_table_is_that_of_the_stored_figures(case):
     assert benchmark().page(FOUND[case]) in PAGE
 
 
+@pytest.mark.parametrize("lost", [1, 5])
+@pytest.mark.parametrize("case", FOUND)
+def test_the_tables_at_matched_utility_are_those_of_the_stored_figures(case, lost):
+    assert benchmark().matched(FOUND[case], lost) in PAGE
+
+
 @pytest.mark.parametrize("case", FOUND)
 def test_every_defense_was_measured_in_three_settings_or_failed_with_a_reason(case):
     rows = [*FOUND[case]["variants"], *FOUND[case]["failed"]]

@@ -88,6 +88,7 @@ def lower_bound(
     """
     if len(hits) != len(alarms) or not len(hits):
         raise ValueError(f"hits and alarms must have one count per threshold, got {len(hits)} and {len(alarms)}")
+    in_range("alpha", alpha, 0, 1, open_low=True, open_high=True)
     tail = alpha / 2 / len(hits)
     fnr, fpr = upper_rate(members - np.asarray(hits), members, tail), upper_rate(alarms, nonmembers, tail)
     return float(bound(fnr, fpr).max())
@@ -122,6 +123,7 @@ def best_threshold(member: Scores, nonmember: Scores, bound: Bound, *, alpha: fl
 def _above(scores: Scores, name: str, thresholds: Float[Array, " t"]) -> Int[Array, " t"]:
     """How many scores are strictly above each threshold."""
     finite(f"{name} scores", scores)
+    finite("thresholds", thresholds)
     return len(scores) - np.searchsorted(np.sort(scores), thresholds, side="right")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -37,13 +38,15 @@ class TMI:
     record and finetuned as `threat.knows` says. The record's own class is not read.
     Deviations: a fixed number of updates instead of passes, so that fewer shadows or views do not mean less training;
     raw scores are pooled; initial weights, order and dropout are drawn once for all records. `compat` goes back to
-    20 passes and to scores that are stretched to [0, 1] for each target. Confidences are exact, where the code cuts
-    them at 1e-15.
+    20 passes, to scores that are stretched to [0, 1] for each target, and to lengths for two classes too. Not
+    reproduced are initial weights that chains share but for stem and head, batch normalisation in training mode when
+    the victim answers, and confidences cut at 1e-15.
     Cost: O(updates 64 h c) for each record and fold, all records as one batched program.
 
     Attributes:
         outputs: what of the answer is read: "all" confidences, the "top" three, or the "label".
-        unit: divide long rows by their length; not done for two classes, of which only a sign would be left.
+        unit: divide long rows by their length; not done for two classes, of which only a sign would be left, unless
+            `compat`.
         updates: of each classifier.
         compat: the public code's choices.
     """
@@ -59,6 +62,11 @@ class TMI:
     def __post_init__(self) -> None:
         signals.check_choices(self, outputs=Outputs)
         _check.in_range("updates", self.updates, 1, 100_000)
+
+    def settings_for(self, classes: int) -> dict[str, Any]:
+        """Its settings as they are used where the deployed task has so many classes."""
+        found = dataclasses.asdict(self)
+        return found if classes > 2 or self.compat or not self.unit else {**found, "unit": "off, two classes"}
 
     @property
     def needs(self) -> Needs:
@@ -91,7 +99,7 @@ class TMI:
         """The rows of every record, views of a model side by side."""
         m, q, n, c = values.shape
         rows = values.transpose(2, 0, 1, 3).reshape(n, m * q, c)
-        if self.unit and c > 2:
+        if self.unit and (c > 2 or self.compat):
             rows = rows / np.maximum(np.linalg.norm(rows, axis=2, keepdims=True), 1.0)
         return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
 

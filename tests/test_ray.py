@@ -6,6 +6,7 @@ Ray's drivers run in processes of their own, so that nothing of Ray stays in thi
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -13,11 +14,13 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from dosimeter._ray_address import knock
 from dosimeter.cli import main
 from dosimeter.errors import ConfigError
 from dosimeter.runners import ProcessRunner, SerialRunner, Workers, make_runner, workers_for
@@ -146,9 +149,7 @@ def dosimeter(folder, *arguments):
     return subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False)
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_port_that_is_no_cluster_is_one_line_within_twenty_seconds(recipe):
+def test_a_port_that_is_silent_is_one_line_within_twenty_seconds(recipe):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -157,6 +158,27 @@ def test_a_port_that_is_no_cluster_is_one_line_within_twenty_seconds(recipe):
     assert done.returncode == 2
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
     assert f"must be a Ray cluster that answers, got {address} (no answer within " in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "it answers, but not as Ray does"), (b"", "it hung up")],
+)
+def test_a_port_of_something_else_is_told(answer, told):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def serve():
+            line, _ = server.accept()
+            with line:
+                line.recv(100)
+                line.sendall(answer)
+
+        other = threading.Thread(target=serve)
+        other.start()
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            knock(address)
+        other.join()
 
 
 def free_port():

@@ -1,4 +1,8 @@
-"""Where a Ray cluster is, and whether its port is open; asked before Ray is loaded."""
+"""Where a Ray cluster is, and whether its port answers as Ray does; asked before Ray is loaded.
+
+Ray itself waits long for a port that is open and silent, in a thread of C++ that cannot be stopped and may end the
+whole process.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,9 @@ from dosimeter._resolve import one_line, quoted
 from dosimeter.errors import ConfigError
 
 KNOCK_SECONDS = 4.0
-"""For the port of an address to open."""
+"""For the port of an address to open, and to answer."""
+PREFACE, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 4
+"""How a client begins HTTP/2, and the type of the first frame (RFC 9113, sections 3.4 and 6.5)."""
 
 
 def knock(address: str | None) -> str:
@@ -32,10 +38,31 @@ def knock(address: str | None) -> str:
             "dosimeter on a node of the cluster"
         )
     try:
-        socket.create_connection((found[1], int(found[2])), timeout=KNOCK_SECONDS).close()
+        with socket.create_connection((found[1], int(found[2])), timeout=KNOCK_SECONDS) as line:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                _greet(line)
+    except TimeoutError:
+        raise unanswered(address, f"no answer within {KNOCK_SECONDS:.0f} s") from None
     except OSError as error:
         raise unanswered(address, one_line(error.strerror or error)) from None
     return given
+
+
+def _greet(line: socket.socket) -> None:
+    """Begin HTTP/2, which gRPC and so Ray speaks: both sides first send a frame of settings.
+
+    Raises:
+        OSError: the other side does not answer so.
+    """
+    line.sendall(PREFACE + bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]))
+    head = b""
+    while len(head) < 9:
+        part = line.recv(9 - len(head))
+        if not part:
+            raise ConnectionError("it hung up")
+        head += part
+    if head[3] != SETTINGS:
+        raise ConnectionError("it answers, but not as Ray does")
 
 
 def unanswered(address: str | None, reason: str) -> ConfigError:

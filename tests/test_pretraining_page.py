@@ -40,5 +40,7 @@ def test_the_page_says_what_classifiers_and_heads_cost(page):
     assert f"within {speed['auc_difference']:.3f}" in text
     heads, features = (sum(one[part] for one in spent) for part in ("stage finetune", "features for stage finetune"))
     pretraining = spent[0]["models"]
+    assert f"took {found['seconds'] / 60:.0f} minutes on one core" in text
+    assert found["machine"]["cores"] == 1
     assert f"the heads of both tasks take {heads / pretraining:.1%}".replace("%", " %") in text
     assert f"the features that they are trained on {features / pretraining:.1%}".replace("%", " %") in text

@@ -18,7 +18,7 @@ from dosimeter.design import Design, Split, membership_matrix, split_records
 from dosimeter.errors import ConfigError
 from dosimeter.few_columns import is_tokens
 from dosimeter.games import Array
-from dosimeter.preflight import Together, check_sources, try_models
+from dosimeter.preflight import Together, about, check_sources, try_models
 
 
 def split_of(audit: Audit, dataset: Dataset) -> Split:
@@ -116,8 +116,8 @@ def try_chains(
         if not own.errors:
             try_models(its, data, records=_trained_on(row.audit, data, split), together=own)
         for error in own.errors:
-            with together:
-                raise type(error)(*[f"variant {row.id!r}: {problem}" for problem in error.problems]) from error
+            with together, about(f"variant {row.id!r}"):
+                raise error
 
 
 def _trained_on(audit: Audit, data: Sequence[Dataset | None], split: Split) -> list[int]:

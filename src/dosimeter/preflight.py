@@ -73,6 +73,16 @@ def check_sources(link: Link) -> None:
             logger.debug("%s: has no signature to check", link.fit)
 
 
+@contextlib.contextmanager
+def about(place: str) -> Iterator[None]:
+    """What is wrong inside is told with the place in front, unless it says so itself."""
+    try:
+        yield
+    except AuditError as error:
+        told = [one if one.startswith(place) else f"{place}: {one}" for one in error.problems]
+        raise type(error)(*told) from error
+
+
 def try_models(
     links: Sequence[Link], data: Sequence[Dataset | None], *, records: Sequence[int], together: Together
 ) -> None:
@@ -88,7 +98,7 @@ def try_models(
     for index, link in enumerate(chain):
         own = next(one for one in data[index:] if one is not None)
         example = as_float(torch.from_numpy(own.inputs[:2].copy()))
-        with together, _in_stage(link):
+        with together, about(f"stage {link.name!r}"):
             if link.weights and ":" in str(link.model) and not is_file(Path(link.weights)):
                 _check_weights(link)
             model = build_chain(chain, index, 0, None)
@@ -106,16 +116,6 @@ def try_models(
                 check_training(parts.trained, link, inner[:smallest])
             continue
         break  # later stages start from this one
-
-
-@contextlib.contextmanager
-def _in_stage(link: Link) -> Iterator[None]:
-    """What is wrong inside, with the stage in front."""
-    try:
-        yield
-    except AuditError as error:
-        told = [one if one.startswith("stage ") else f"stage {link.name!r}: {one}" for one in error.problems]
-        raise type(error)(*told) from error
 
 
 def _check_bias(head: nn.Module) -> None:

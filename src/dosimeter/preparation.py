@@ -23,7 +23,7 @@ from dosimeter.design import Design, Split
 from dosimeter.fleet import HEADS_PER_PACK, FeatureJob, Job, PackJob, feature_jobs
 from dosimeter.games import Access, Array, ThreatModel
 from dosimeter.observe import Observations, ObserveJob, gather, situation_of
-from dosimeter.preflight import Together, check_device, check_sources
+from dosimeter.preflight import Together, about, check_device, check_sources
 from dosimeter.probes import PROBES, lacking
 from dosimeter.runners import one_thread
 from dosimeter.signals import SIGNALS, readable
@@ -155,8 +155,14 @@ class Prepared:
     @cached_property
     def variants(self) -> tuple[tuple[DefenseRow | VariantRow, Prepared], ...]:
         """The same audit with each `[[defense]]` or `[[variant]]`: same data, split, matrix and seeds."""
-        audits = [(row, with_variant(self.audit, row)) for row in self.audit.variants]
-        return tuple((row, replace(self, audit=one, links=links_of(one, self.data))) for row, one in audits)
+        found = []
+        for row in self.audit.variants:
+            with about(f"variant {row.id!r}"):
+                audit = with_variant(self.audit, row)
+                own = replace(self, audit=audit, links=links_of(audit, self.data))
+                _ = own.key  # what a job cannot be asked for is told now
+            found.append((row, own))
+        return tuple(found)
 
 
 def data_key(dataset: Dataset) -> str:

@@ -157,7 +157,7 @@ class Prepared:
         """The same audit with each `[[defense]]` or `[[variant]]`: same data, split, matrix and seeds."""
         found = []
         for row in self.audit.variants:
-            with about(f"variant {row.id!r}"):
+            with about(f"variant {row.id!r}" if isinstance(row, VariantRow) else "defense"):
                 audit = with_variant(self.audit, row)
                 own = replace(self, audit=audit, links=links_of(audit, self.data))
                 _ = own.key  # what a job cannot be asked for is told now

@@ -10,6 +10,21 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+WORLDS = 40
+"""Of a detection limit in the default tests: of 300, as they are, each audit without a leak would take a second more."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_worlds(request):
+    """Detection limits from few worlds; slow tests have all."""
+    from dosimeter import detection  # not before jaxtyping's hook is there
+
+    with pytest.MonkeyPatch.context() as patch:
+        if "not slow" in request.config.option.markexpr:
+            patch.setattr(detection, "WORLDS", WORLDS)
+        yield
+
+
 @pytest.fixture
 def record_figure(request):
     """Call `record_figure(name, **values)` to keep what a slow test measured.

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 WORLDS = 40
-"""Of a detection limit in the default tests: of 300, as they are, each audit without a leak would take a second more."""
+"""Of a detection limit in the default tests: with all 300 each audit without a leak would take a second more."""
 
 
 @pytest.fixture(scope="session", autouse=True)

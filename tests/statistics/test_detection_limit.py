@@ -88,8 +88,9 @@ def shown_at_the_limit(design, *, limits, audits):
     return found / (limits * audits), float(np.mean(rates))
 
 
-def test_a_leak_at_the_limit_is_shown_9_times_in_10_in_small():
+def test_a_leak_at_the_limit_is_shown_9_times_in_10_in_small(monkeypatch):
     """80 audits: a rate of 90 % has a standard error of 3.4 points."""
+    monkeypatch.setattr("dosimeter.detection.WORLDS", 300)
     rate, tpr = shown_at_the_limit("one target", limits=2, audits=40)
     assert 0.79 <= rate <= 0.98
     assert 0.04 <= tpr <= 0.09

@@ -244,7 +244,7 @@ def _table(case, bits, record, scores, groups, calibration):
         calibration=calibration,
         groups=groups,
         persons=len(np.unique(record)) if case.persons > 1 else None,
-        counts={name: Counts(0, 0, 0) for name in scores},
+        counts={name: Counts((0, 0), 0, 0, bits.shape) for name in scores},
         fingerprint="0",
         notes=(),
     )

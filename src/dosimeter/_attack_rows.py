@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from dosimeter._plugin_rows import Kind, build, check, label
 from dosimeter._resolve import one_line, quoted
-from dosimeter.attacks import ATTACKS, DEFAULT, DEFAULT_TRANSFERRED
+from dosimeter.attacks import ATTACKS, DEFAULT, DEFAULT_TRANSFERRED, TMI
 from dosimeter.errors import ConfigError
 from dosimeter.games import Attack, MembershipGame, Needs, Scores
 
@@ -45,8 +45,8 @@ class AttackRow:
 
     def settings_for(self, classes: int) -> dict[str, Any]:
         """The hyperparameters as they are used where the deployed model has so many classes."""
-        told = getattr(self.attack, "settings_for", None)
-        return self.settings if told is None else dict(told(classes))
+        off = isinstance(self.attack, TMI) and self.attack.unit and not self.attack.compat and classes == 2
+        return {**self.settings, "unit": "off, two classes"} if off else self.settings
 
 
 def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -62,11 +61,6 @@ class TMI:
     def __post_init__(self) -> None:
         signals.check_choices(self, outputs=Outputs)
         _check.in_range("updates", self.updates, 1, 100_000)
-
-    def settings_for(self, classes: int) -> dict[str, Any]:
-        """Its settings as they are used where the deployed task has so many classes."""
-        found = dataclasses.asdict(self)
-        return found if classes > 2 or self.compat or not self.unit else {**found, "unit": "off, two classes"}
 
     @property
     def needs(self) -> Needs:

@@ -258,3 +258,17 @@ def test_estimates_are_objects(shadowed):
     first = shadowed.estimates[0]
     assert dataclasses.is_dataclass(first)
     assert first.estimate.low <= first.estimate.value <= first.estimate.high
+
+
+def test_records_of_which_a_half_has_one_class_are_refused_before_they_are_asked(tmp_path):
+    def asked(x):
+        raise AssertionError("no record may be asked")
+
+    parts = {}
+    for name in ("members", "nonmembers"):
+        inputs, labels = PARTS[name]
+        ids, persons = np.array([f"{name} {i}" for i in range(300)]), np.full(300, "anna")
+        parts[name] = dosimeter.Dataset(inputs, labels, tuple("abcde"), ids, persons)
+    with pytest.raises(DataError, match="both halves need both kinds, got .* give records of more persons"):
+        dosimeter.audit(asked, **parts, out=tmp_path / "one")
+    assert not (tmp_path / "one").exists() or not list((tmp_path / "one").glob("evidence*"))

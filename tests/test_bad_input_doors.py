@@ -493,6 +493,14 @@ def test_scores_that_tell_nothing_are_withdrawn_and_odd_ones_warned_of(capsys):
     assert measure(percent) == 0  # any scale will do, since only the order counts
 
 
+def test_more_groups_than_get_numbers_are_told(capsys):
+    rows = [f"{i * 7 % 31},{i // 2 % 2},g{i % 60}" for i in range(1200)]
+    assert measure("\n".join(["score,is_member,group", *rows])) == 0
+    found = json.loads(Path("runs/t/result.json").read_text())
+    assert found["not_tested"][0].startswith("Single groups: there are 60, and numbers ")
+    assert "Single groups: there are 60" in page_of(Path("runs/t")).text
+
+
 ARGUMENTS = [
     (["--fpr", "0.5"], "--fpr: must be one of 0.1, 0.01, 0.001, 0.0001, got 0.5"),
     (["--fpr", "1"], "--fpr: must be one of 0.1, 0.01, 0.001, 0.0001, got 1"),

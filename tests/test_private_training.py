@@ -221,6 +221,38 @@ def test_texts_that_touch_each_other_and_other_bags_are_refused():
         check_private(nn.Sequential(nn.EmbeddingBag(9, 4, mode="max"), nn.Linear(4, 3)), x)
 
 
+class Detached(nn.Module):
+    """Less the mean over the batch, through which no gradient flows."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.last(x - x.mean(0).detach())
+
+
+class Counting(Detached):
+    """Less a running mean that every training batch moves."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x):
+        if self.training:
+            self.mean.lerp_(x.detach().mean(0), 0.1)
+        return self.last(x - self.mean)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"), [(Detached, "must depend on that record alone"), (Counting, "got the buffer 'mean'")]
+)
+def test_statistics_of_a_batch_without_a_gradient_are_refused(kind, line):
+    with pytest.raises(TrainingError, match=line):
+        check_private(kind(), torch.rand(2, 4))
+
+
 def test_frozen_batch_normalisation_uses_its_stored_statistics():
     (x, y), norm = pictures(50), nn.BatchNorm2d(4)
     norm.requires_grad_(False)

@@ -16,7 +16,7 @@ from dosimeter.canaries import plant, sources_needed
 from dosimeter.config import parse
 from dosimeter.data import Dataset
 from dosimeter.design import split_records
-from dosimeter.detection import planted_leak
+from dosimeter.detection import detect, planted_leak
 from dosimeter.errors import ConfigError
 from dosimeter.metrics.intervals import clopper_pearson
 from dosimeter.preparation import prepare
@@ -216,6 +216,14 @@ def test_an_attack_that_judged_no_canary_says_so(material):
     assert all(row["tpr"] is None and row["reason"] for row in rows)
     assert beside_average(without, rows, "lira online", None).status == "warn"
     assert planted_leak(without, "lira online") is None
+
+
+def test_canaries_that_are_not_found_leave_no_limit(material):
+    attack = "lira online"
+    hidden = {**material.canaries.scores, attack: np.full_like(material.canaries.scores[attack], -99.0)}
+    failed = replace(material, canaries=replace(material.canaries, scores=hidden))
+    limit = detect(failed, measure_attack(failed, attack), attack)
+    assert (limit.tpr, limit.source, limit.worlds) == (None, "canaries", 0)
 
 
 def test_the_limit_leaks_as_the_most_exposed_grade_does(material):

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from dosimeter.adapters import LoRA
-from dosimeter.errors import TrainingError
+from dosimeter.errors import ConfigError, TrainingError
 from dosimeter.models import convnet, mlp
+from dosimeter.preflight import _check_bias
 from dosimeter.transfer import divide, with_new_head
 
 ROWS = [
@@ -53,3 +54,11 @@ def test_a_new_head(model):
     assert with_new_head(model, 9)(torch.rand(2, 4)).shape == (2, 9)
     if isinstance(model, nn.Sequential):
         assert (model[-1].bias is not None) == bias
+
+
+def test_a_head_without_a_bias_is_refused_where_heads_are_trained_together():
+    _check_bias(nn.Linear(4, 3))
+    with pytest.raises(
+        ConfigError, match=r"a linear layer with a bias, got Linear\(.*bias=False\): give"
+    ):
+        _check_bias(nn.Linear(4, 3, bias=False))

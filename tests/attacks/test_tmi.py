@@ -7,6 +7,7 @@ from oracles import auc
 from torch import nn
 from transferred_games import answers, run
 
+from dosimeter._attack_rows import AttackRow
 from dosimeter.attacks import TMI, AdaptedLiRA, Discriminant
 from dosimeter.attacks.membership.metaclassifiers import Recipe, _Draws, member_odds
 
@@ -134,3 +135,10 @@ def test_the_discriminant_is_fishers_where_nothing_is_shrunk():
     own = game.outputs["scaled_confidences"][:, 0, 0]
     expected = (own - (a + b) / 2) @ np.linalg.solve(residuals.T @ residuals / 38, a - b)
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-9)
+
+
+def test_settings_say_what_two_classes_switch_off():
+    row, public = AttackRow("tmi", "tmi", TMI()), AttackRow("tmi", "tmi", TMI(compat=True))
+    assert row.settings_for(3) == row.settings
+    assert row.settings_for(2) == {**row.settings, "unit": "off, two classes"}
+    assert public.settings_for(2) == public.settings

@@ -142,3 +142,10 @@ def test_noise_clip_and_accountant_belong_to_the_key(tmp_path):
         for row in rows
     ]
     assert len(np.unique(keys)) == len(rows)
+
+
+def test_a_delta_that_allows_to_publish_a_record_is_refused():
+    recipe = Hyperparameters(epochs=2, batch_size=20)
+    assert DPSGD(epsilon=4.0, delta=0.0099).bound(100, recipe).delta == 0.0099
+    with pytest.raises(ConfigError, match=r"delta must be below 1 / 100, .* got 0.01: use 0.001 or less"):
+        DPSGD(epsilon=4.0, delta=0.01).bound(100, recipe)

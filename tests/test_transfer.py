@@ -58,7 +58,5 @@ def test_a_new_head(model):
 
 def test_a_head_without_a_bias_is_refused_where_heads_are_trained_together():
     _check_bias(nn.Linear(4, 3))
-    with pytest.raises(
-        ConfigError, match=r"a linear layer with a bias, got Linear\(.*bias=False\): give"
-    ):
+    with pytest.raises(ConfigError, match=r"a linear layer with a bias, got Linear\(.*bias=False\): give"):
         _check_bias(nn.Linear(4, 3, bias=False))

@@ -52,6 +52,7 @@ DAMAGES = [
     ("manifest.json", Path.unlink),
     ("manifest.json", truncate),
     ("manifest.json", other_definition),
+    ("manifest.json", lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "1"}))),
     *[
         ("manifest.json", lambda path, text=text: path.write_text(text))
         for text in ("[]", "3", "null", '{"format": 9}')

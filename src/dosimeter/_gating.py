@@ -20,11 +20,11 @@ from dosimeter.validity import Gate, NullResult
 from dosimeter.validity_blind import Baseline
 
 WITHOUT = {
-    "P1": "the records are not known",
+    "P1": "the records are not known, or no attack was run",
     "P3": "no attack was run, or no rate can be certified",
     "P4": "canaries are planted in a recipe only",
-    "P5": "no shadow rehearsed as the target, so records have no level of their own",
-    "P6": "one target",
+    "P5": "no shadow rehearsed as the target, so records have no level of their own, or no rate can be certified",
+    "P6": "one target, or no rate can be certified",
     "P7": "the attacks were not run here",
     "P8": "no attack was run",
     "P9": "the records are not known",

@@ -294,6 +294,8 @@ def damage_of(manifest: bytes, place: Path | str) -> str:
                 f"{place}: must be an entry of format {FORMAT}, which dosimeter {__version__} reads, got format "
                 f"{found['format']}, which another version wrote: use that version, or another --store"
             )
+        if found["format"] != FORMAT:
+            return f"format {found['format']!r} instead of {FORMAT}"
         return "" if key_of(found["definition"]) == key else "its definition is that of another entry"
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return f"{type(error).__name__}: {error}"

@@ -12,22 +12,23 @@ from dosimeter.errors import TrainingError
 from dosimeter.training import seeded
 
 
-class Records(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """Training records as a user's `fit` gets them: a PyTorch data set, and its tensors as attributes.
+class Records(torch.utils.data.Dataset[tuple[Any, Tensor]]):
+    """Training records as a user's `fit` gets them: a PyTorch data set, and its parts as attributes.
 
     Attributes:
-        inputs: `[n ...]`, float.
+        inputs: `[n ...]`, a tensor; of a model that is asked with a data frame or with texts, such a frame or list.
         labels: `[n]`, int64.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+    def __init__(self, inputs: Any, labels: Tensor) -> None:
         self.inputs, self.labels = inputs, labels
 
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
-        return self.inputs[index], self.labels[index]
+    def __getitem__(self, index: Any) -> tuple[Any, Tensor]:
+        rows = getattr(self.inputs, "iloc", self.inputs)  # a data frame is indexed by names otherwise
+        return rows[index], self.labels[index]
 
 
 def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:

@@ -10,12 +10,13 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from dosimeter import validity, validity_blind, validity_claims, validity_runs
+from dosimeter import validity, validity_asked, validity_blind, validity_claims, validity_runs
 from dosimeter._material import Material, Measured
 from dosimeter.attacks import ATTACKS
 from dosimeter.config import FPRS, PRIORS
-from dosimeter.games import Array
-from dosimeter.metrics.membership import Randomisation, leak_shown
+from dosimeter.games import Array, Scores
+from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.membership import Randomisation, auc, leak_shown
 from dosimeter.validity import Gate, NullResult
 from dosimeter.validity_blind import Baseline
 
@@ -97,7 +98,7 @@ def all_gates(
         *_on_the_split(material, found),
         validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"])),
         *_on_the_headline(material, measured, found),
-        *_on_all_attacks(material, measured, found.headline),
+        *_on_all_attacks(material, measured, found),
     ]
     gates += _on_claims(material, measured, found)
     data = material.summary["data"]
@@ -192,7 +193,7 @@ def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
     return scores.reshape(own.shape), np.stack(levels)[calibration.block]
 
 
-def _on_all_attacks(material: Material, measured: Mapping[str, Measured], headline: str | None) -> list[Gate]:
+def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
     """P8 and P16."""
     real = [attack for attack in measured if attack not in material.aside]
     if not real:
@@ -202,7 +203,20 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured], headli
         validity.ties(
             {attack: material.scores[attack] for attack in real},
             {attack: material.thresholds(attack, lead) for attack in real},
-            headline,
+            found.headline,
         ),
-        validity.sign({attack: measured[attack].auc for attack in real}),
+        validity_asked.sign(
+            {attack: measured[attack].auc for attack in real},
+            {attack: _strict(material, attack, len(real)) for attack in real},
+            found.headline,
+            shown=found.shown,
+            door=str(material.summary["door"]),
+        ),
     ]
+
+
+def _strict(material: Material, attack: str, count: int) -> Estimate:
+    """The AUC of an attack with an interval that the chance of one false alarm over all attacks leaves below."""
+    scores = Scores(material.truth.ids, material.scores[attack])
+    level = 1 - 2 * validity_asked.RARE / count
+    return auc(scores, material.truth, rng=material.rng(f"{attack} auc"), level=level)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from dosimeter._seeds import generator
 from dosimeter.blind import Blind, blind_scores
 from dosimeter.brought import PreparedTarget
+from dosimeter.data.duplicates import contents
 from dosimeter.design import membership_matrix
-from dosimeter.games import Array
+from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics.membership import auc
 from dosimeter.observe import Observations
 from dosimeter.runners import one_thread
-from dosimeter.validity import Gate, saturation, unlike_target
+from dosimeter.validity import Gate, saturation
+from dosimeter.validity_asked import fresh_shadows, unlike_target
 
 
 def lone_null(prepared: PreparedTarget) -> Array:
@@ -26,23 +30,64 @@ def judged_blindly(prepared: PreparedTarget) -> Blind:
     design, pool = prepared.design, prepared.pool
     n, seed = len(design.ids), prepared.brought.seed
     with one_thread():  # so that sums do not depend on the number of cores
-        return blind_scores(pool.inputs[:n], pool.labels[:n], design.member[0], design.record, seed=seed)
+        return blind_scores(
+            pool.inputs[:n], pool.labels[:n], design.member[0], design.record, seed=seed, tokens=pool.tokens
+        )
 
 
-def gates_before(prepared: PreparedTarget, observations: Observations) -> list[Gate]:
-    """The checks that need no measurement."""
+def gates_before(prepared: PreparedTarget, observations: Observations, blind: Blind) -> list[Gate]:
+    """The checks that need no measurement.
+
+    Args:
+        prepared: the model and its shadows.
+        observations: what they answered.
+        blind: what classifiers say that never ask them.
+    """
     return [
         saturation(observations.signals, prepared.access),
         *prepared.gates,
-        *_likeness(prepared, observations),
+        *_likeness(prepared, observations, blind),
     ]
 
 
-def _likeness(prepared: PreparedTarget, observations: Observations) -> list[Gate]:
-    """P11, where there are shadows."""
+def _likeness(prepared: PreparedTarget, observations: Observations, blind: Blind) -> list[Gate]:
+    """P11 and I8, where there are shadows."""
     member = prepared.design.member
     if not prepared.shadows:
         return []
     correct = observations.correct[:, : member.shape[1]]
-    target, *shadows = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
-    return [unlike_target(int(member[0].sum()), int(member[1].sum()), target, float(np.mean(shadows)))]
+    accuracies = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
+    rng = generator(prepared.brought.seed, "fresh shadows")
+    fresh = fresh_shadows(
+        _confidence(observations)[:, : member.shape[1]], member, _seen(prepared), prepared.design.record,
+        shifted=_shifted(prepared, blind, rng), rng=rng,
+    )  # fmt: skip
+    return [unlike_target(int(member[0].sum()), int(member[1].sum()), accuracies), fresh]
+
+
+def _confidence(observations: Observations) -> Array:
+    """A number for each model and record that is higher where the record is known; of the first view."""
+    name = next(
+        (one for one in ("logit_confidence", "logit_confidence_t2", "hinge") if one in observations.signals), None
+    )
+    if name is None:
+        return observations.correct.astype(np.float64)
+    return observations.signals[name][:, 0]
+
+
+def _seen(prepared: PreparedTarget) -> Array:
+    """Of each shadow the candidates that it was trained on, and their exact copies."""
+    shadows = prepared.design.member[1:]
+    code = contents(prepared.pool.inputs[: shadows.shape[1]])
+    if len(np.unique(code)) == len(code):
+        return shadows
+    return np.stack([np.bincount(code, row)[code] > 0 for row in shadows])
+
+
+def _shifted(prepared: PreparedTarget, blind: Blind, rng: np.random.Generator) -> bool:
+    """Whether classifiers that never ask a model tell members from non-members."""
+    member, record = prepared.design.member[:1, blind.rows], prepared.design.record[blind.rows]
+    if member.all() or not member.any():
+        return False
+    found = auc(Scores(blind.rows, blind.scores[None]), Truth(blind.rows, member, record), rng=rng)
+    return found.low is not None and found.low > 0.5

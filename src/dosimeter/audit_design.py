@@ -16,7 +16,6 @@ from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.design import Design, Split, membership_matrix, split_records
 from dosimeter.errors import ConfigError
-from dosimeter.few_columns import is_tokens
 from dosimeter.games import Array
 from dosimeter.preflight import Together, about, check_sources, try_models
 
@@ -52,19 +51,20 @@ def check_rows(audit: Audit, data: Sequence[Dataset | None]) -> None:
         at_risk = index == audit.at_risk
         place = f"threat.views and stage[{index}].augment" if at_risk else f"stage[{index}].augment"
         if dataset is not None:
-            problems += unfit(place, (*stage.augment, *(audit.views if at_risk else ())), dataset.inputs)
+            problems += unfit(place, (*stage.augment, *(audit.views if at_risk else ())), dataset)
     if problems:
         raise ConfigError(*problems)
 
 
-def unfit(place: str, names: Sequence[str], inputs: Array) -> list[str]:
+def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
     """What is wrong with views or kinds of augmentation for these records, one line at most for each kind.
 
     Args:
         place: how messages begin.
         names: of views and kinds of augmentation.
-        inputs: the records `[n ...]`.
+        records: that they are made of.
     """
+    inputs = records.inputs
     got = f"got inputs of shape {inputs.shape} and type {inputs.dtype}"
     words = [name for name in names if name.startswith("drop")]
     problems = []
@@ -73,9 +73,9 @@ def unfit(place: str, names: Sequence[str], inputs: Array) -> list[str]:
             f"{place}: flips and shifts need images [n, channels, height, width], {got}: use views = ['identity'] and "
             "no augment"
         )
-    if words and not is_tokens(inputs):
+    if words and not records.tokens:
         problems.append(
-            f"{place}: words can be dropped from texts, rows of whole numbers [n, length], {got}: use views = "
+            f"{place}: words can be dropped from texts, rows of tokens [n, length], {got}: use views = "
             "['identity'] and no augment"
         )
     return problems

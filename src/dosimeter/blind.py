@@ -65,8 +65,9 @@ class _Learner:
 
 
 def blind_scores(
-    inputs: Array, labels: Int[Array, " n"], is_member: Bool[Array, " n"], cluster: Int[Array, " n"], *, seed: int
-) -> Blind:
+    inputs: Array, labels: Int[Array, " n"], is_member: Bool[Array, " n"], cluster: Int[Array, " n"], *, seed: int,
+    tokens: bool = False,
+) -> Blind:  # fmt: skip
     """Score records by what they are, not by what a model says of them.
 
     Logistic regression and boosted trees are cross-fitted over five folds of record clusters. Within each fold's
@@ -74,17 +75,18 @@ def blind_scores(
     the choice, so the score is not optimistic. Scores are ranks within a fold, since folds have scales of their own.
 
     Args:
-        inputs: pictures `[n c h w]`, tables `[n d]`, or whole numbers `[n length]`, which are read as tokens and, if
-            there are few, as columns; anything else is laid flat.
+        inputs: pictures `[n c h w]`, tables `[n d]`, or tokens `[n length]`, which if there are few are read as columns
+            too; anything else is laid flat.
         labels: class numbers.
         is_member: the bits, as stated.
         cluster: of each record; a cluster is in one fold.
         seed: of the draw of records, folds and classifiers.
+        tokens: the inputs are tokens.
     """
     rng = generator(seed, "blind")
     rows = _drawn(is_member, cluster, rng)
     bits, cluster = is_member[rows], np.unique(cluster[rows], return_inverse=True)[1]
-    learners = _learners(inputs[rows], labels[rows], seed_for(seed, "blind classifiers") % 2**31)
+    learners = _learners(inputs[rows], labels[rows], seed_for(seed, "blind classifiers") % 2**31, tokens)
     fold = _folds(bits, cluster, rng)
     scores = np.empty(len(rows))
     for number in range(FOLDS):
@@ -149,12 +151,11 @@ def _auc(ranks: Array, bits: Array) -> float:
     return float((rankdata(ranks)[bits].sum() - members * (members + 1) / 2) / (members * others))
 
 
-def _learners(inputs: Array, labels: Array, seed: int) -> list[_Learner]:
+def _learners(inputs: Array, labels: Array, seed: int, tokens: bool) -> list[_Learner]:
     """Logistic regression on all features, and trees on those that are not sparse."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
-    tokens = few.is_tokens(inputs)
     dense = _picture(inputs, seed) if inputs.ndim == 4 else _columns(inputs.reshape(len(inputs), -1), seed)
     if tokens and inputs.shape[1] > few.COMPONENTS:
         dense = dense[:, -3:]  # places in a long text are no columns

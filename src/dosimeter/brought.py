@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from dosimeter._seeds import seed_for
 from dosimeter.chain import module_hash, own_code, rows_hash, torch_version
 from dosimeter.config import AttackRow, Report, Threat
 from dosimeter.data import Dataset
+from dosimeter.data.cells import Held, stored, together
 from dosimeter.design import Design, membership_matrix
 from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.games import Access, Array
@@ -26,14 +27,17 @@ from dosimeter.models import as_float
 from dosimeter.observe import Observations
 from dosimeter.signals import SIGNALS, readable, signals_of
 from dosimeter.store import Store, key_of
-from dosimeter.target.adapt import Adapted, adapt
-from dosimeter.target.estimators import is_estimator
+from dosimeter.target.adapt import Adapted, Examples, adapt, difference
+from dosimeter.target.classes import Classes
+from dosimeter.target.forms import Form
 from dosimeter.training import seeded
 from dosimeter.validity import Gate
 from dosimeter.views import apply_view
 
 PROBED = 64
 """Records that are asked before anything is trained, and that settle how a shadow is read."""
+CHANGED = 1e-3
+"""Nats by which a model that was left alone may answer differently, as float32 sums do in another order."""
 Fit = Callable[[Records, int], object]
 """The user's training: records and a seed in, a fresh trained model of any kind that `adapt` takes out."""
 
@@ -102,6 +106,9 @@ class PreparedTarget:
         store: the cache.
         device: where models are queried.
         gates: what was found before measuring.
+        probe: some members and non-members.
+        answers: what the target said of them when it was first asked.
+        noise: by how much that changed when it was asked again, nats.
     """
 
     brought: Brought
@@ -112,6 +119,9 @@ class PreparedTarget:
     store: Store
     device: str
     gates: tuple[Gate, ...]
+    probe: Held
+    answers: Tensor
+    noise: float
 
     @property
     def shadows(self) -> int:
@@ -150,7 +160,9 @@ class PreparedTarget:
                 classes=self.design.classes,
                 output=self.adapted.output,
                 device=self.device,
-                raw=is_estimator(brought.model),
+                form=self.adapted.form,
+                names=self.pool.classes,
+                tokens=self.pool.tokens,
                 probing=self.probing,
             )
             for number in range(self.shadows)
@@ -195,7 +207,9 @@ class ShadowJob:
         classes: number of classes.
         output: what its model returns, as the target's does.
         device: where it is queried.
-        raw: `fit` gets bytes as they are, as the target was asked with them.
+        form: how the target is given its records, and so what `fit` gets.
+        names: of the classes.
+        tokens: the inputs are tokens.
         probing: what is asked of the model itself.
     """
 
@@ -211,7 +225,9 @@ class ShadowJob:
     classes: int
     output: Literal["logits", "probs"]
     device: str
-    raw: bool
+    form: Form
+    names: tuple[str, ...]
+    tokens: bool
     probing: Probing
 
     @cached_property
@@ -228,7 +244,8 @@ class ShadowJob:
             "seed": self.seed,
             "classes": self.classes,
             "output": self.output,
-            "raw": self.raw,
+            "form": repr(self.form),
+            "names": list(self.names),
             **self.probing.definition,
             "device": self.device.split(":")[0],
             "threads": 1,
@@ -237,7 +254,8 @@ class ShadowJob:
                 "observe",
                 "signals",
                 "brought",
-                *(f"target/{name}" for name in ("adapt", "estimators", "networks", "outputs")),
+                "data/cells",
+                *(f"target/{name}" for name in ("adapt", "classes", "estimators", "forms", "networks", "outputs")),
             ),
         }
 
@@ -249,9 +267,8 @@ class ShadowJob:
     def perform(self) -> None:
         """Train, query, store."""
         data = self.store.load(self.data)
-        rows = torch.from_numpy(self.rows)
-        inputs = data["inputs"][rows]
-        records = Records(inputs if self.raw else as_float(inputs), data["labels"][rows])
+        every, labels = Held(data["inputs"], stored(data), self.tokens), data["labels"]
+        records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])
         place = f"shadow {self.number}: fit"
         try:
             fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
@@ -265,36 +282,69 @@ class ShadowJob:
             raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
         adapted = adapt(
             trained,
-            classes=self.classes,
-            example=data["inputs"][:PROBED],
+            classes=Classes(self.names, ours=True),
+            example=Examples(as_given(self.form, every[:PROBED]), form=self.form),
             output=self.output,
             device=self.device,
             name=place,
         )
-        found = observe(adapted, data["inputs"], data["labels"], self.views, self.access)
-        found |= self.probing.of(adapted, data["inputs"], data["labels"], len(self.views))
+        found = observe(adapted, as_given(self.form, every), labels, self.views, self.access)
+        found |= self.probing.of(adapted, data["inputs"], labels, len(self.views))
         self.store.save(self.key, found, self.definition)
 
 
+def as_given(form: Form, records: Held) -> Held:
+    """Records as `fit` got them, from which a shadow takes the columns that it names: those of the target's frame."""
+    if form.kind != "frame" or form.names is None or records.cells is None:
+        return records
+    return replace(records, cells=records.cells.only(form.names))
+
+
 def observe(
-    adapted: Adapted, inputs: Tensor, labels: Tensor, views: tuple[str, ...], access: Access
+    adapted: Adapted, records: Held, labels: Tensor, views: tuple[str, ...], access: Access
 ) -> dict[str, Tensor]:
     """Signals `[q r]` of one model on all records, and which answers are correct `[r]`.
 
     Raises:
         TrainingError: the model raised, or its answers are no class scores.
     """
-    answers = [adapted.query(inputs if view == "identity" else apply_view(as_float(inputs), view)) for view in views]
+    answers = [
+        adapted.query(records if view == "identity" else apply_view(as_float(records.inputs), view)) for view in views
+    ]
     found = signals_of(answers, labels, readable(SIGNALS, access), access, probabilities=adapted.output == "probs")
     found["correct"] = (answers[0].argmax(1) == labels).to(torch.uint8)
     return found
 
 
-def gather(prepared: PreparedTarget) -> Observations:
-    """What target and shadows answer, target first; queries the target, reads the shadows from the store."""
+def ask(prepared: PreparedTarget) -> dict[str, Tensor]:
+    """What the target answers, as a shadow's entry holds it."""
     inputs, labels = torch.from_numpy(prepared.pool.inputs), torch.from_numpy(prepared.pool.labels)
-    own = observe(prepared.adapted, inputs, labels, prepared.views, prepared.access)
-    own |= prepared.probing.of(prepared.adapted, inputs, labels, len(prepared.views))
+    own = observe(prepared.adapted, held_of(prepared.pool), labels, prepared.views, prepared.access)
+    return own | prepared.probing.of(prepared.adapted, inputs, labels, len(prepared.views))
+
+
+def check_unchanged(prepared: PreparedTarget) -> None:
+    """See that the target still answers as it did before the user's `fit` was called.
+
+    Raises:
+        TrainingError: it does not, by more than it changes from one query to the next.
+    """
+    change = difference(prepared.adapted.query(prepared.probe), prepared.answers)
+    if change > max(CHANGED, 10 * prepared.noise):
+        raise TrainingError(
+            f"fit: must leave the audited model as it is, got log-confidences that changed by up to {change:.2g} nats "
+            "while the shadows were trained: build a fresh model inside fit, since shadows that start from the audited "
+            "one have seen its members"
+        )
+
+
+def gather(prepared: PreparedTarget, own: dict[str, Tensor]) -> Observations:
+    """What target and shadows answer, target first; reads the shadows from the store.
+
+    Args:
+        prepared: the model and its shadows, which are trained.
+        own: what `ask` gave before they were.
+    """
     loaded = [own, *(prepared.store.load(job.key) for job in prepared.jobs)]
     wanted = {name for row in prepared.brought.attacks for name in row.attack.signals}
     names = readable(sorted(wanted - prepared.probing.withheld.keys()), prepared.access)
@@ -371,7 +421,18 @@ def joined(parts: Mapping[str, Dataset]) -> Dataset:
         ids=np.concatenate([one.ids.astype(str) for one in sets]),
         noun=first.noun,
         name=" and ".join(parts),
+        columns=first.columns,
+        categories=first.categories,
+        cells=together([one.cells for one in sets]),
+        tokens=first.tokens,
+        ordered=all(one.ordered for one in sets),
+        gaps=any(one.gaps for one in sets),
     )
+
+
+def held_of(dataset: Dataset) -> Held:
+    """The records of a data set as a model is asked about them."""
+    return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)
 
 
 def sources_of(fit: Fit | str | None, depends: tuple[str, ...]) -> dict[str, str]:

@@ -32,16 +32,17 @@ SIDE = 16
 _BATCH = 1_000
 
 
-def few_columns(inputs: Array, seed: int) -> Float[Array, "n d"]:
+def few_columns(inputs: Array, seed: int, *, tokens: bool = False) -> Float[Array, "n d"]:
     """What an attack reads of records: at most `WIDE` columns, in which near records are alike.
 
     Narrow tables keep their columns, with mean 0 and spread 1. Of wide ones, of pictures, which are averaged down
     first, and of hashed tokens the first components are kept. All records enter, whoever was trained on them.
 
     Args:
-        inputs: pictures `[n c h w]`, tables or frozen features `[n d]`, or whole numbers `[n length]`, which are read
-            as tokens if there are more than `COMPONENTS`; anything else is laid flat.
+        inputs: pictures `[n c h w]`, tables or frozen features `[n d]`, or tokens `[n length]`, which are columns if
+            there are at most `COMPONENTS`; anything else is laid flat.
         seed: of the components.
+        tokens: the inputs are tokens.
 
     Returns:
         Finite columns, float64.
@@ -49,7 +50,7 @@ def few_columns(inputs: Array, seed: int) -> Float[Array, "n d"]:
     if inputs.ndim == 4:
         parts = [averaged_down(as_fractions(inputs[at : at + _BATCH])) for at in range(0, len(inputs), _BATCH)]
         return components(np.concatenate(parts), seed).astype(np.float64)
-    if is_tokens(inputs) and inputs.shape[1] > COMPONENTS:
+    if tokens and inputs.shape[1] > COMPONENTS:
         from sklearn.decomposition import TruncatedSVD
 
         bag = bag_of_tokens(inputs)
@@ -58,11 +59,6 @@ def few_columns(inputs: Array, seed: int) -> Float[Array, "n d"]:
         return found
     flat = inputs.reshape(len(inputs), -1)
     return standard(flat) if flat.shape[1] <= WIDE else components(flat, seed).astype(np.float64)
-
-
-def is_tokens(inputs: Array) -> bool:
-    """Whether records are rows of whole numbers, and these no bytes of a picture."""
-    return inputs.ndim == 2 and inputs.dtype.kind in "iu" and inputs.dtype != np.uint8
 
 
 def as_fractions(images: Array) -> Float[Array, "n c h w"]:

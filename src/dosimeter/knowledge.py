@@ -24,7 +24,8 @@ def target_knowledge(prepared: PreparedTarget) -> Knowledge:
     """Of a brought model: its records."""
     if not _asked(prepared.brought.attacks):
         return Knowledge()
-    return Knowledge(inputs=few_columns(prepared.pool.inputs, seed_for(prepared.brought.seed, "columns") % 2**31))
+    pool, seed = prepared.pool, seed_for(prepared.brought.seed, "columns") % 2**31
+    return Knowledge(inputs=few_columns(pool.inputs, seed, tokens=pool.tokens))
 
 
 def _recipe_inputs(prepared: Prepared) -> Array | None:
@@ -35,9 +36,10 @@ def _recipe_inputs(prepared: Prepared) -> Array | None:
     if not _asked(prepared.audit.attacks):
         return None
     inputs, frozen = prepared.at_risk.inputs, prepared.jobs.packs[0].features
+    tokens = prepared.at_risk.tokens and not frozen
     if frozen:
         inputs = load_features(prepared.store, frozen).flatten(1).numpy()
-    columns = few_columns(inputs, seed_for(prepared.audit.seed, "columns") % 2**31)
+    columns = few_columns(inputs, seed_for(prepared.audit.seed, "columns") % 2**31, tokens=tokens)
     return columns[prepared.jobs.observations[0].rows]
 
 

@@ -157,18 +157,21 @@ def run_target(brought: Brought, place: Place) -> Path:
     given = target_offer(prepared)
     _open(place, prepared.key, brought.settings, brought.attacks, given)
     with lease(prepared.store):
-        seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place)
-        start = time.perf_counter()
         place.progress("queries", 0, 1)
-        observations = target_door.gather(prepared)
+        asked = target_door.ask(prepared)  # before any training of the user's runs, which might change the model
         place.progress("queries", 1, 1)
+        seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place, apart=True)
+        target_door.check_unchanged(prepared)
+        start = time.perf_counter()
+        observations = target_door.gather(prepared, asked)
     null = lone_null(prepared)
     knowledge = target_knowledge(prepared)
     listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place, knowledge)
     place.progress("blind baseline", 0, 1)
-    save_arrays(place.out / BLIND, dataclasses.asdict(judged_blindly(prepared)))
+    blind = judged_blindly(prepared)
+    save_arrays(place.out / BLIND, dataclasses.asdict(blind))
     place.progress("blind baseline", 1, 1)
-    gates = gates_before(prepared, observations)
+    gates = gates_before(prepared, observations, blind)
     _finish(target_summary(prepared), listed, gates, place)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     more = {
@@ -197,13 +200,14 @@ def _train(prepared: Prepared, place: Place) -> dict[str, float]:
 
 
 def _phases(
-    phases: Sequence[tuple[str, Sequence[Job]]], data: Sequence[Dataset], store: Store, place: Place
-) -> dict[str, float]:
-    """Save the data and do the missing jobs of each phase, one phase after another."""
+    phases: Sequence[tuple[str, Sequence[Job]]], data: Sequence[Dataset], store: Store, place: Place, *,
+    apart: bool = False,
+) -> dict[str, float]:  # fmt: skip
+    """Save the data and do the missing jobs of each phase, one phase after another; apart, as `make_runner` says."""
     seconds: dict[str, float] = {}
     keys = [*(data_key(dataset) for dataset in data), *(job.key for _, todo in phases for job in todo)]
     store.sweep()
-    with contextlib.closing(make_runner(place.workers, place.device, store)) as runner:
+    with contextlib.closing(make_runner(place.workers, place.device, store, apart=apart)) as runner:
         for key in keys:
             store.touch(key)
         for dataset in data:

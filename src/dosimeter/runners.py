@@ -135,15 +135,16 @@ class ProcessRunner:
 
     Args:
         workers: number of processes.
+        apart: whether a single job runs in a process of its own too.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, *, apart: bool = False) -> None:
+        self.workers, self.apart = workers, apart
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
         """See `Runner.run`."""
-        if len(jobs) == 1:
+        if len(jobs) == 1 and not self.apart:
             SerialRunner().run(function, jobs, done)
             return
         if self._pool is None:
@@ -184,21 +185,25 @@ def _start_worker(path: list[str], parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def make_runner(workers: Workers | int | None, device: str, store: Store | None = None) -> Runner:
+def make_runner(
+    workers: Workers | int | None, device: str, store: Store | None = None, *, apart: bool = False
+) -> Runner:
     """The runner of a run.
 
     Args:
         workers: who does the jobs, or processes wanted; None means one per core, or one on an accelerator.
         device: "cpu" or an accelerator's name.
         store: the cache; a cluster's nodes are asked whether they reach it.
+        apart: whether jobs run the user's training beside a model of theirs, which it must not touch: then they run in
+            other processes even if there is one worker, unless "serial" was asked for by name.
     """
     wanted = workers if isinstance(workers, Workers) else Workers(workers)
     if wanted.runner == "ray":
         assert store is not None
         return _on_ray(wanted, device, store)
     count = workers_for(wanted, device)
-    serial = wanted.runner == "serial" or (wanted.runner == "auto" and count <= 1)
-    return SerialRunner() if serial else ProcessRunner(count)
+    serial = wanted.runner == "serial" or (wanted.runner == "auto" and count <= 1 and not apart)
+    return SerialRunner() if serial else ProcessRunner(count, apart=apart)
 
 
 def workers_for(workers: Workers | int | None, device: str, store: Store | None = None) -> int:

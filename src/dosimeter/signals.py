@@ -200,6 +200,6 @@ def signals_of(
     as_given = probabilities and Access.PROBS in access.includes
     shown = answers if as_given else [released(one, access) for one in answers]
     found = {name: torch.stack([SIGNALS[name].compute(one, labels) for one in shown]) for name in names}
-    if Access.LOGITS in access.includes and not probabilities:
-        return found
+    if Access.LOGITS in access.includes and not probabilities:  # −∞ is a class that the model does not know
+        return {name: torch.where(values == -torch.inf, SIGNALS[name].low, values) for name, values in found.items()}
     return {name: values.clamp(SIGNALS[name].low, SIGNALS[name].high) for name, values in found.items()}

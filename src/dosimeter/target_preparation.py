@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dosimeter._resolve import import_from, one_line, resolve
 from dosimeter._seeds import generator
 from dosimeter.audit_design import unfit
-from dosimeter.brought import PROBED, Brought, PreparedTarget, access_of, joined, lone_design, name_of, sources_of
+from dosimeter.brought import (
+    PROBED,
+    Brought,
+    PreparedTarget,
+    access_of,
+    held_of,
+    joined,
+    lone_design,
+    name_of,
+    sources_of,
+)
 from dosimeter.calibration import halve
 from dosimeter.config import Target, TargetAudit
+from dosimeter.data import Dataset
+from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.given import Source, given
 from dosimeter.design import Design
 from dosimeter.errors import ConfigError, DataError
+from dosimeter.games import Array
 from dosimeter.preflight import Together, check_device
 from dosimeter.runners import one_thread
 from dosimeter.store import Store
-from dosimeter.target.adapt import adapt, repeatability
+from dosimeter.target.adapt import Adapted, Examples, adapt, repeatability
+from dosimeter.target.classes import Classes, named
+from dosimeter.target.classes import joined as joined_classes
+from dosimeter.target.estimators import is_estimator, own_predictions
 from dosimeter.target.loading import load_target
 from dosimeter.validity import Gate, near_duplicates, outputs_as_taken, repeated_answers, trusted_pickle
+from dosimeter.validity_asked import asked_rightly
+
+LABELLED = 512
+"""Records of a part that show how the model is asked, and what it says of its own training records."""
+TRIED_ON = ("members", "nonmembers")
+"""The parts whose records the model is tried on."""
 
 
 def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
@@ -93,12 +118,11 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         AuditError: every problem found, one line each.
     """
     import_from(brought.base)
-    together, gates = Together(), list(brought.gates)
+    together, overlapping = Together(), None
     with together:
         check_device(device)
     with together:
-        brought, found = _without_overlap(brought)
-        gates.append(found)
+        brought, overlapping = _without_overlap(brought)
     with together:
         brought = dataclasses.replace(brought, sources=sources_of(brought.fit, brought.depends))
         _check_fit(brought)
@@ -106,32 +130,140 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         _check_sizes(brought)
     if brought.threat.views != "auto":
         with together:
-            if problems := unfit("threat.views", brought.threat.views, brought.members.inputs):
+            if problems := unfit("threat.views", brought.threat.views, brought.members):
                 raise ConfigError(*problems)
     together.tell()
-    classes = len(brought.members.classes)
-    design = lone_design(brought, classes)
-    _check_halves(design, brought.seed)
-    probe = np.concatenate([part.inputs[: PROBED // 2] for part in (brought.members, brought.nonmembers)])
-    with one_thread():
-        adapted = adapt(
-            brought.model, classes=classes, example=probe, output=brought.output, device=device, name=brought.model_name
-        )
-        gates.append(repeated_answers(repeatability(adapted, probe)))
-    gates += outputs_as_taken(adapted.notes)
-    parts = {"members": brought.members, "nonmembers": brought.nonmembers}
-    if brought.population is not None:
-        parts["population"] = brought.population
+    _check_halves(lone_design(brought, len(brought.members.classes)), brought.seed)
+    brought, asked = _asked(brought, device)
+    if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
+        _, overlapping = _without_overlap(brought)
+    assert overlapping is not None
     return PreparedTarget(
         brought=brought,
-        adapted=adapted,
-        pool=joined(parts),
-        design=design,
-        access=access_of(brought, adapted),
+        adapted=asked.adapted,
+        pool=joined(_parts(brought)),
+        design=lone_design(brought, len(brought.members.classes)),
+        access=access_of(brought, asked.adapted),
         store=Store(store),
         device=device,
-        gates=tuple(gates),
+        gates=(*brought.gates, overlapping, *asked.gates),
+        probe=asked.probe,
+        answers=asked.answers,
+        noise=asked.noise,
     )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Asked:
+    """A model that was tried on some of its records.
+
+    Attributes:
+        adapted: the model as one query.
+        gates: how it was asked.
+        probe: the first of the records.
+        answers: what it said of them.
+        noise: by how much that changes from query to query, nats.
+    """
+
+    adapted: Adapted
+    gates: tuple[Gate, ...]
+    probe: Held
+    answers: Tensor
+    noise: float
+
+
+def _parts(brought: Brought) -> dict[str, Dataset]:
+    """The records by part."""
+    parts = {"members": brought.members, "nonmembers": brought.nonmembers}
+    return parts if brought.population is None else {**parts, "population": brought.population}
+
+
+def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
+    """Match the classes of the model and of the records, find out how the model is asked, and ask it.
+
+    Raises:
+        AuditError: it cannot be asked, or its classes are others.
+    """
+    name, parts = brought.model_name, _parts(brought)
+    first = brought.members
+    known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
+    names = joined_classes(brought.model, known, name)
+    parts = {part: dataclasses.replace(one, classes=names) for part, one in parts.items()}
+    known = dataclasses.replace(known, names=names)
+    probe = joined({part: parts[part].take(np.arange(len(parts[part]))[: PROBED // 2]) for part in TRIED_ON})
+    labelled = joined({part: parts[part].take(_spread(len(parts[part]))) for part in TRIED_ON})
+    with one_thread():
+        adapted = adapt(
+            brought.model,
+            classes=known,
+            example=Examples(held_of(labelled), torch.from_numpy(labelled.labels), first.columns),
+            output=brought.output,
+            device=device,
+            name=name,
+        )
+        _check_classes(adapted, parts, names)
+        noise = repeatability(adapted, held_of(probe))
+        answers = adapted.query(held_of(probe))
+        gates = [repeated_answers(noise), _own_records(brought, adapted, parts["members"])]
+    notes = [*adapted.notes, *_read_as(adapted, first, names)]
+    if adapted.tokens:
+        parts = {part: dataclasses.replace(one, tokens=True) for part, one in parts.items()}
+    found = _Asked(adapted, (*gates, *outputs_as_taken(notes)), held_of(probe), answers, noise)
+    matched = dataclasses.replace(
+        brought, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
+    )
+    return matched, found
+
+
+def _spread(n: int) -> Array:
+    """Positions of at most `LABELLED` of n records, evenly spread."""
+    found: Array = np.unique(np.linspace(0, n - 1, min(n, LABELLED)).astype(np.int64))
+    return found
+
+
+def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequence[str]) -> None:
+    """Refuse records of classes that the model does not answer for.
+
+    Raises:
+        DataError: with the part and the class.
+    """
+    known = np.array(adapted.known)
+    for part, one in parts.items():
+        odd = np.flatnonzero(~np.isin(one.labels, known))
+        if len(odd):
+            raise DataError(
+                f"{part}: labels must be among the classes that the model answers for, "
+                f"{one_line(', '.join(names[i] for i in adapted.known), 200)}, got {names[one.labels[odd[0]]]!r} in "
+                f"row {odd[0]} ({len(odd)} such records): remove these records or correct their labels"
+            )
+
+
+def _own_records(brought: Brought, adapted: Adapted, members: Dataset) -> Gate:
+    """I7: what the model says of its own training records."""
+    some = members.take(_spread(len(members)))
+    predicted = adapted.query(held_of(some)).argmax(1).numpy()
+    own = own_predictions(brought.model, adapted.form, held_of(some), adapted.known)
+    return asked_rightly(predicted, some.labels, own, len(members.classes), assumed=_assumed(brought, members))
+
+
+def _assumed(brought: Brought, members: Dataset) -> bool:
+    """Whether the order of columns or of classes was assumed, since the model names them and the records do not."""
+    columns = getattr(brought.model, "feature_names_in_", None) is not None and members.columns is None
+    classes = not members.ordered and not is_estimator(brought.model) and named(brought.model) is None
+    return columns or classes
+
+
+def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[str]:
+    """What to say of how the records and the classes were read, where it could be another way."""
+    notes = []
+    inputs = members.inputs
+    if inputs.ndim == 2 and inputs.dtype.kind in "iu" and not members.tokens:
+        said = "tokens, since the model looks them up in an embedding" if adapted.tokens else "numbers, not as tokens"
+        notes.append(f"records of whole numbers are read as {said}")
+    if not members.ordered and adapted.module is not None and named(adapted.module) is None:
+        listed = one_line(", ".join(map(repr, names)), 120)
+        notes.append(f"its outputs are read as the classes in the order of their names: {listed}")
+    return notes
 
 
 def _without_overlap(brought: Brought) -> tuple[Brought, Gate]:

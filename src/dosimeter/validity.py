@@ -1,19 +1,17 @@
 """Checks that say whether a number may be believed. Nothing is retrained.
 
 Gates carry the numbers of the list of pitfalls in `docs/pitfalls.md`: P2 too few non-members, P8 ties, P15 numerics,
-P16 sign, and N1, N2 the null audit.
+and N1, N2 the null audit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import ndtri
 from scipy.stats import fisher_exact
 
 from dosimeter.games import Access, Array, Scores, Truth
@@ -31,10 +29,6 @@ CONFIDENCES = ("logit_confidence", "logit_confidence_t2", "scaled_confidences", 
 """Signals that say how near a confidence is to 1."""
 OF_ALL_CLASSES = ("scaled_confidences", "scaled_top")
 """Those of them with one for each class, on the last axis."""
-UNLIKE = 0.1
-"""Difference of accuracies on own training records from which shadows are no models of a target."""
-SURE = float(ndtri(0.975))
-"""Standard errors by which a difference must exceed that."""
 
 
 @dataclass(frozen=True)
@@ -128,18 +122,6 @@ def saturation(signals: Mapping[str, Array], access: Access) -> Gate:
         "P15", "Numerics", "pass", share,
         f"Signals come from logits in float64; {share:.2%} of the confidences would round to 1 in float32.",
     )  # fmt: skip
-
-
-def sign(aucs: Mapping[str, Estimate]) -> Gate:
-    """P16: attacks whose AUC lies below one half beyond chance; the sign is never flipped."""
-    reversed_ = [name for name, estimate in aucs.items() if estimate.high is not None and estimate.high < 0.5]
-    if reversed_:
-        return Gate(
-            "P16", "Sign of the scores", "warn", float(len(reversed_)),
-            f"The AUC of {', '.join(reversed_)} lies below 0.5 beyond chance: members score lower than non-members. "
-            f"The sign is not flipped; look for an error in the data or the attack.",
-        )  # fmt: skip
-    return Gate("P16", "Sign of the scores", "pass", 0.0, "No attack's AUC lies below 0.5 beyond chance.")
 
 
 @dataclass(frozen=True)
@@ -259,44 +241,6 @@ def copies(content: Int[Array, " n"], elsewhere: Mapping[str, int]) -> Gate:
     )  # fmt: skip
 
 
-def unlike_target(members: int, shadow_size: int, target_accuracy: float, shadow_accuracy: float) -> Gate:
-    """P11: whether the shadows that the user's fit made are like the target.
-
-    Args:
-        members: records that the target was trained on.
-        shadow_size: records that each shadow was trained on.
-        target_accuracy: of the target on its members.
-        shadow_accuracy: mean of the shadows on theirs.
-    """
-    name = "Shadows like the target"
-    apart, ratio = abs(target_accuracy - shadow_accuracy), shadow_size / members
-    told = (
-        f"Accuracy on own training records: target {target_accuracy:.1%}, shadows {shadow_accuracy:.1%}; training "
-        f"records: target {members}, shadows {shadow_size}."
-    )
-    mean = (target_accuracy + shadow_accuracy) / 2
-    error = sqrt(mean * (1 - mean) * (1 / members + 1 / shadow_size))
-    if apart - SURE * error > UNLIKE:
-        return Gate(
-            "P11", name, "fail", apart,
-            f"{told} Shadows that differ by more than 10 points are no models of this target: what is learned from "
-            f"them, thresholds above all, does not hold for it. Mend `fit`, or leave it out.",
-        )  # fmt: skip
-    if apart > UNLIKE:
-        return Gate(
-            "P11", name, "warn", apart,
-            f"{told} They differ by more than 10 points, which so few records may do by chance: see that `fit` is the "
-            f"training of the target.",
-        )  # fmt: skip
-    if not 0.9 <= ratio <= 1.1:
-        return Gate(
-            "P11", name, "warn", apart,
-            f"{told} Training sets that differ by more than 10 % make attacks weaker and thresholds less sure; as many "
-            f"non-members as members mend it.",
-        )  # fmt: skip
-    return Gate("P11", name, "pass", apart, told)
-
-
 def repeated_answers(change: float) -> Gate:
     """I1: whether the same query gives the same answer.
 
@@ -349,8 +293,8 @@ def missing_scores(missing: Int[Array, "a 2"], lowest: int, highest: int, rows: 
 
 
 def outputs_as_taken(notes: Sequence[str]) -> list[Gate]:
-    """I4: what was assumed about the model's outputs, where its kind does not say it."""
-    return [Gate("I4", "Outputs as taken", "pass", None, _sentence(note)) for note in notes]
+    """I4: what was assumed about how the model takes records and what it answers, where its kind does not say it."""
+    return [Gate("I4", "Model as asked", "pass", None, _sentence(note)) for note in notes]
 
 
 def table_as_read(notes: Sequence[str]) -> list[Gate]:

@@ -176,7 +176,7 @@ REFUSED = {
     "state dict": ({"w": torch.ones(1)}, ConfigError, "got dict: build the network and load it"),
     "path": ("model.pt", ConfigError, "got str: load it with load_target"),
     "number": (3, ConfigError, "got int: give one"),
-    "raises": (fails, TrainingError, r"must take a tensor or an array of shape \(2, 6\), got ValueError: first"),
+    "raises": (fails, TrainingError, r"must take inputs of shape \(2, 6\), got ValueError: first"),
     "shape": (nn.Linear(7, 4), TrainingError, r"must take inputs of shape \(2, 6\)"),
     "columns": (nn.Linear(6, 5), TrainingError, "must return 4 columns"),
     "detection": (lambda x: [{"boxes": x}], TrainingError, "object detection"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
+from dosimeter.data.cells import Cells
 from dosimeter.data.dataset import Array, Dataset, content_ids
 from dosimeter.data.labels import encode_labels
 from dosimeter.data.options import Request, told
@@ -114,6 +115,8 @@ def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record"
         column: as_text(arrays[column], column, name) for column in ("ids", "persons", "groups") if column in arrays
     }
     ids = texts.get("ids")
+    own = arrays["inputs"]
+    typed = request.part and own.dtype.kind in "fiub" and own.dtype != inputs.dtype
     whole = Dataset(
         inputs=inputs,
         labels=labels,
@@ -124,6 +127,8 @@ def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record"
         noun=request.options.noun or noun,
         name=name,
         part=request.part,
+        cells=Cells("array", own, primary=False) if typed else None,
+        ordered=request.options.classes is not None or raw.dtype.kind in "iufb",
     )
     return request.asked(whole)
 

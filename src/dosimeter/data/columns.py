@@ -121,17 +121,17 @@ def _feature(column: Any, title: str, request: Request) -> Feature:
         with told(place, "categories of numbers must be whole, write them as text"):
             text = (column if whole else column.cast(pa.int64())).cast(pa.string())
         return _categories(text, title, place, request, asked=True)
-    values = _numbers(column, place)
+    values = _numbers(column, place, missing=request.part)
     return Feature(title, values, None, values.view(np.uint32))
 
 
-def _numbers(column: Any, place: str) -> Array:
-    """A numeric feature `[n]` float32, all finite."""
+def _numbers(column: Any, place: str, *, missing: bool) -> Array:
+    """A numeric feature `[n]` float32, all finite but for cells that may be missing, which are NaN."""
     import pyarrow as pa
 
     with told(place, "write it as numbers"):
         values: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(np.isinf(values) if missing else ~np.isfinite(values))
     if len(bad):
         state = "a missing value" if np.isnan(values[bad[0]]) else str(values[bad[0]])
         raise DataError(
@@ -139,7 +139,7 @@ def _numbers(column: Any, place: str) -> Array:
         )
     with np.errstate(over="ignore"):
         small = values.astype(np.float32)
-    lost = np.flatnonzero(~np.isfinite(small))
+    lost = np.flatnonzero(np.isinf(small))
     if len(lost):
         raise DataError(f"{place} must fit float32, got {values[lost[0]]} in row {lost[0]}: rescale the feature")
     return small

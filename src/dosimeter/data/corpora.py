@@ -144,4 +144,5 @@ def _corpus(
         noun=request.options.noun or noun,
         name=request.name,
         part=request.part,
+        tokens=True,
     )

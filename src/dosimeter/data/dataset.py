@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from dosimeter.data.cells import Cells
 from dosimeter.errors import DataError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -22,8 +23,8 @@ class Dataset:
     """Records with labels.
 
     Attributes:
-        inputs: `[n ...]`. Images are float32 NCHW in [0, 1] or uint8 NCHW (0 to 255, scaled when used); tables float32;
-            text `[n length]` int64, one token a place, 0 where the text has ended.
+        inputs: `[n ...]`. Images are float32 NCHW in [0, 1] or uint8 NCHW (0 to 255, scaled when used); tables float32
+            or whole numbers; text `[n length]` int64, one token a place, 0 where the text has ended.
         labels: class numbers from 0 `[n]`, int64.
         classes: names of the classes; `len(classes)` is the number of classes.
         ids: record ids `[n]`, distinct strings that do not change when rows are reordered.
@@ -33,6 +34,12 @@ class Dataset:
         columns: of a table: the name of each feature, `column` or `column=category`; otherwise None.
         categories: of a table: its columns of categories, each with the categories in order; otherwise None.
         part: the records are a part of something larger, and may all be of one class.
+        cells: the records as their user holds them, where that is something else than `inputs`; a missing number is NaN
+            there.
+        tokens: the inputs are tokens, and not numbers that happen to be whole.
+        ordered: the numbers of the classes mean something to whoever trained on them: labels were numbers, or the
+            classes were named in order. Otherwise they are those of sorted texts.
+        gaps: some numbers are missing, which only `cells` show.
 
     Raises:
         DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids.
@@ -49,6 +56,10 @@ class Dataset:
     columns: tuple[str, ...] | None = None
     categories: Mapping[str, tuple[str, ...]] | None = None
     part: bool = False
+    cells: Cells | None = field(default=None, compare=False, repr=False)
+    tokens: bool = False
+    ordered: bool = True
+    gaps: bool = False
 
     def __post_init__(self) -> None:
         problems = self._problems()
@@ -61,8 +72,8 @@ class Dataset:
         if problems:
             return problems
         n = len(self.inputs)
-        if self.inputs.dtype.kind == "f" and not np.isfinite(self.inputs).all():
-            rows = np.flatnonzero(~np.isfinite(self.inputs).reshape(n, -1).all(1))
+        if self.inputs.dtype.kind == "f" and not self._known(self.inputs).all():
+            rows = np.flatnonzero(~self._known(self.inputs).reshape(n, -1).all(1))
             problems.append(
                 f"{self.name}: inputs must be finite, got NaN or infinity in {len(rows)} records, the first is row "
                 f"{rows[0]} (id {str(self.ids[rows[0]])!r}): remove or impute them"
@@ -87,6 +98,11 @@ class Dataset:
             )
         return problems
 
+    def _known(self, values: Array) -> Array:
+        """Which numbers may stand; one may be missing in a part that keeps its cells, until all parts are read."""
+        finite: Array = np.isfinite(values)
+        return finite | np.isnan(values) if self.part and self.cells is not None else finite
+
     def _problems_of_form(self) -> list[str]:
         """Arrays that are none, of the wrong type or length."""
         columns = ("inputs", "labels", "ids", "persons", "groups")
@@ -109,6 +125,16 @@ class Dataset:
                 )
         if self.labels.dtype.kind not in "iu":
             problems.append(f"{self.name}: labels must be class numbers, got {self.labels.dtype}: use .astype(int)")
+        if self.tokens and (self.inputs.ndim != 2 or self.inputs.dtype.kind not in "iu"):
+            problems.append(
+                f"{self.name}: tokens must be whole numbers [n, length], got shape {self.inputs.shape} and type "
+                f"{self.inputs.dtype}: use .astype(int), or leave out tokens"
+            )
+        if self.cells is not None and len(self.cells) != n:
+            problems.append(
+                f"{self.name}: cells must be there for each of {n} inputs, got {len(self.cells)}: give each record its "
+                "own"
+            )
         if self.inputs.dtype.kind not in "fiub":
             problems.append(f"{self.name}: inputs must be numbers, got {self.inputs.dtype}: encode them as numbers")
         if self.columns is not None and self.inputs.shape[1:] != (len(self.columns),):
@@ -130,6 +156,7 @@ class Dataset:
             ids=self.ids[rows],
             persons=None if self.persons is None else self.persons[rows],
             groups=None if self.groups is None else self.groups[rows],
+            cells=None if self.cells is None else self.cells[rows],
         )
 
     @cached_property
@@ -142,6 +169,8 @@ class Dataset:
         for texts in (self.ids, self.classes, self.persons, self.groups):
             listed = None if texts is None else [str(text) for text in texts]
             digest.update(json.dumps(listed).encode())
+        if self.cells is not None:
+            digest.update(self.cells.fingerprint().encode())
         return digest.hexdigest()
 
     @cached_property

@@ -97,7 +97,7 @@ def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
     Near duplicates are, of images (four axes): grey thumbnails of at most 16 x 16 correlate by 0.99 and the pixels
     differ by less than 0.03 in the mean, so noise and recompression are found, a shifted or cut copy is not; of tables:
     all columns but one are equal, or all text is equal and the numbers differ by less than 0.01 standard deviations in
-    the root mean square; of tokens (integers `[n length]`): the sets of tokens agree in 0.9 of their union. A one-hot
+    the root mean square; of tokens: the sets of tokens agree in 0.9 of their union. A one-hot
     column counts as one. In a table with few distinct values such pairs are natural: compare `near_count` with
     `expected`, or ask `remarkable`.
 
@@ -119,7 +119,7 @@ def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
         )
     kind = _kind(a, b)
     rows_a, rows_b = _alike(a.inputs, b.inputs)
-    exact, codes_a, codes_b = _exact(rows_a, rows_b)
+    exact, codes_a, codes_b = _exact(_whole(a, rows_a), _whole(b, rows_b))
     exact_within = len(codes_b) - len(np.unique(codes_b))
     pairs, count, within = np.zeros((0, 2), np.int64), 0, 0
     if near:
@@ -132,12 +132,7 @@ def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
 
 def _kind(a: Dataset, b: Dataset) -> Kind:
     """How to compare."""
-    if (
-        a.inputs.ndim == 2
-        and a.inputs.dtype.kind in "iu"
-        and b.inputs.dtype.kind in "iu"
-        and a.inputs.dtype.itemsize > 1
-    ):
+    if a.tokens and b.tokens:
         return "tokens"
     return "images" if a.inputs.ndim == 4 else "table"
 
@@ -152,6 +147,12 @@ def _alike(a: Array, b: Array) -> tuple[Array, Array]:
         return floats / np.float32(255) if values.dtype == np.uint8 else floats + 0.0  # minus zero becomes zero
 
     return plain(a), plain(b)
+
+
+def _whole(dataset: Dataset, rows: Array) -> Array:
+    """Bytes of each record: of its inputs, and of what its user holds beyond them."""
+    own = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
+    return own if dataset.cells is None else np.concatenate([own, dataset.cells.content()], 1)
 
 
 def contents(*inputs: Array) -> Int[Array, " n"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
 from dosimeter.data.arrays import as_text
+from dosimeter.data.cells import TEXT as TEXT_COLUMN
+from dosimeter.data.cells import Cells, frame_cells
 from dosimeter.data.columns import content, one_hot, read_features
 from dosimeter.data.dataset import Array, Dataset, content_ids
 from dosimeter.data.labels import encode_labels
@@ -44,11 +47,14 @@ def load_table(path: Path, request: Request) -> Dataset:
     """
     request.only(*OPTIONS)
     special = special_columns(request)
-    table = _read_csv(path, request, special) if path.suffix.lower() == ".csv" else _read_parquet(path, request)
-    return from_table(table, request)
+    if path.suffix.lower() == ".csv":
+        return from_table(_read_csv(path, request, special), request, csv=True)
+    return from_table(_read_parquet(path, request), request)
 
 
-def from_table(table: Any, request: Request, noun: str = "record") -> Dataset:
+def from_table(
+    table: Any, request: Request, noun: str = "record", *, primary: bool = False, csv: bool = False
+) -> Dataset:
     """An Arrow table as a data set.
 
     Classes, categories and ids come from the whole table, so they do not depend on the rows asked for. Without a
@@ -59,6 +65,8 @@ def from_table(table: Any, request: Request, noun: str = "record") -> Dataset:
         request: rows, `classes`, `noun`, the names of the four columns; `categorical`, `categories`; or `text`,
             `length`, `vocabulary`, `tokenizer`, and then the columns that are not named are not read.
         noun: what a record is called unless the request says.
+        primary: it was handed over as a data frame.
+        csv: it was read from a file of text.
 
     Returns:
         Features `[n d]` float32 in the table's order of columns, text one-hot; or tokens `[n length]` int64.
@@ -106,7 +114,26 @@ def from_table(table: Any, request: Request, noun: str = "record") -> Dataset:
         columns=tuple(names) or None,
         categories=categories or None,
         part=request.part,
+        cells=_cells(table.slice(rows.start, len(rows)), kept, request, (primary, csv)) if request.part else None,
+        tokens=options.text is not None,
+        ordered=options.classes is not None or found["labels"].dtype.kind in "iufb",
     )
+
+
+def _cells(table: Any, kept: Mapping[str, str], request: Request, source: tuple[bool, bool]) -> Cells:
+    """The records of a table as their user holds them: its text, or all columns but the labels."""
+    primary, csv = source
+    if request.options.text is not None:
+        return Cells("texts", texts_table(table.column(request.options.text).to_pylist()), primary=False)
+    aside = {column for as_, column in kept.items() if as_ != "labels"}
+    return frame_cells(table.drop_columns([kept["labels"]]), aside, primary=primary, text=csv)
+
+
+def texts_table(texts: Sequence[str | None]) -> Any:
+    """Texts as the one column of an Arrow table."""
+    import pyarrow as pa
+
+    return pa.table({TEXT_COLUMN: pa.array(texts, pa.string())})
 
 
 def _distinct(ids: Array, name: str) -> None:

@@ -1,9 +1,9 @@
-"""Fitted scikit-learn classifiers, and what has their methods: probabilities, else decision values, by class number."""
+"""Fitted scikit-learn classifiers, and what has their methods: probabilities, else decision values, class by class."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter._resolve import quoted
+from dosimeter._resolve import one_line, quoted
+from dosimeter.data.cells import Held
 from dosimeter.errors import TrainingError
+from dosimeter.target.classes import Classes, columns_of, name_of
+from dosimeter.target.forms import Form
 from dosimeter.target.outputs import Meaning
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,56 +28,60 @@ def is_estimator(model: object) -> bool:
 
 @dataclass(frozen=True)
 class Estimator:
-    """A fitted classifier as a function from records to one column per class number.
+    """A fitted classifier as a function from records to one column for each of its classes.
 
     Attributes:
-        answers: `[n d]` to what the estimator's method gives.
+        answers: the estimator's method.
+        form: how it is given records.
         columns: class number of each of its columns.
-        classes: number of classes.
         output: "probs", or "logits" for decision values.
         notes: for the report.
     """
 
-    answers: Callable[[Array], Any]
+    answers: Callable[[Any], Any]
+    form: Form
     columns: tuple[int, ...]
-    classes: int
     output: Meaning
     notes: tuple[str, ...]
 
-    def __call__(self, batch: Array) -> Tensor:
-        """Answers `[n c]`, or `[n]` where two classes have one decision value."""
+    def __call__(self, records: Held) -> Tensor:
+        """Answers `[n k]`, or `[n]` where two classes have one decision value."""
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
-            found = self.answers(batch.reshape(len(batch), -1) if batch.ndim > 2 else batch)
+            # told by a note, and what a fit on arrays says of a frame is what we mend
+            warnings.filterwarnings("ignore", message="X (does not have|has) .*feature names", category=UserWarning)
+            found = self.answers(_flat(self.form.give(records)))
         if isinstance(found, list):
             raise TrainingError("must give one label for each record, got a list of answers (several labels): use one")
         table = torch.from_numpy(np.asarray(found, dtype=np.float64))
-        if table.ndim == 1:
-            return table if self.columns == (0, 1) else -table
-        if table.shape[1] != len(self.columns):
+        if table.ndim == 2 and table.shape[1] != len(self.columns):
             raise TrainingError(
                 f"must give one column for each of its {len(self.columns)} classes, got {table.shape[1]} (one for each "
                 'pair of classes?): set decision_function_shape="ovr"'
             )
-        whole = table.new_zeros(len(table), self.classes)
-        whole[:, list(self.columns)] = table
-        return whole
+        return table
 
 
-def estimator(model: Any, *, classes: int, place: str) -> Estimator:
+def _flat(records: Any) -> Any:
+    """Pictures laid flat; frames and texts as they are."""
+    flat = isinstance(records, np.ndarray) and records.ndim > 2
+    return records.reshape(len(records), -1) if flat else records
+
+
+def estimator(model: Any, records: Held, *, classes: Classes, place: str, names: Sequence[str] | None) -> Estimator:
     """Read a fitted classifier.
 
-    `predict_proba` is used if it is there, else `decision_function`, whose values are taken as logits. Columns go to
-    the class numbers in `classes_`; other labels (words, numbers from 1) are numbered in sorted order, as
-    `classes_` has them.
+    `predict_proba` is used if it is there, else `decision_function`, whose values are taken as logits. Columns are
+    matched to the data's classes by the names in `classes_`, and a frame's columns by those in `feature_names_in_`.
 
     Args:
         model: a fitted classifier, pipeline or search.
-        classes: number of classes of the data.
+        records: some of the user's.
+        classes: of the data.
         place: how messages begin.
+        names: of the features of `records.inputs`, if they have any.
 
     Raises:
-        TrainingError: a regressor, not fitted, other classes, or neither method.
+        TrainingError: a regressor, not fitted, other classes or columns, or neither method.
     """
     kind = type(model).__name__
     try:
@@ -83,7 +90,8 @@ def estimator(model: Any, *, classes: int, place: str) -> Estimator:
         labels = None
     if labels is None:
         what = "a regressor" if _is_regressor(model) else f"{kind} without `classes_` (not fitted?)"
-        raise TrainingError(f"{place}: must be a fitted classifier, got {what}: fit a classifier first")
+        remedy = "regression is not measured, fit a classifier" if _is_regressor(model) else "fit a classifier first"
+        raise TrainingError(f"{place}: must be a fitted classifier, got {what}: {remedy}")
     method = next((name for name in ("predict_proba", "decision_function") if hasattr(model, name)), None)
     if method is None:
         raise TrainingError(
@@ -92,16 +100,103 @@ def estimator(model: Any, *, classes: int, place: str) -> Estimator:
         )
     if isinstance(labels, list) or np.ndim(labels) != 1:
         raise TrainingError(f"{place}: must give one label for each record, got several outputs: bring one of them")
-    columns, notes = _columns(np.asarray(labels), classes, place)
+    own = tuple(map(name_of, np.asarray(labels).tolist()))
+    columns = columns_of(own, classes, place)
+    form, said = _form(model, records, place, names)
+    notes = (*_renamed(own, columns, classes), *said)
     if method == "predict_proba":
-        return Estimator(model.predict_proba, columns, classes, "probs", notes)
-    if len(columns) < classes:
-        raise TrainingError(
-            f"{place}: decision values must be there for each of {classes} classes, got {len(columns)}: fit on all "
-            "classes or use a classifier with predict_proba"
-        )
+        return Estimator(model.predict_proba, form, columns, "probs", notes)
     note = f"{kind} has no probabilities; its decision values are read as logits"
-    return Estimator(model.decision_function, columns, classes, "logits", (*notes, note))
+    return Estimator(model.decision_function, form, columns, "logits", (*notes, note))
+
+
+def _renamed(own: Sequence[str], columns: Sequence[int], classes: Classes) -> tuple[str, ...]:
+    """The note where numbers of the model stand for names of the data."""
+    told = [(name, classes.names[column]) for name, column in zip(own, columns, strict=True)]
+    odd = [f"{quoted(name)} is {quoted(known)}" for name, known in told if name != known]
+    return (
+        (f"its classes are numbers of the data's: {', '.join(odd[:3])}{' ...' if len(odd) > 3 else ''}",) if odd else ()
+    )
+
+
+def _form(model: Any, records: Held, place: str, names: Sequence[str] | None) -> tuple[Form, tuple[str, ...]]:
+    """How a classifier is given records, and what to say of it."""
+    cells, x = records.cells, records.inputs
+    wanted = _attribute(model, "feature_names_in_")
+    count = _attribute(model, "n_features_in_")
+    exact = Form("exact", array=True, of_bytes=x.dtype == torch.uint8)
+    if wanted is not None:
+        return _by_name(tuple(map(str, np.asarray(wanted).tolist())), records, place, names, exact)
+    width = int(np.prod(x.shape[1:]))
+    if cells is None or cells.kind == "array":
+        return exact, ()
+    if count is not None and int(count) == width and (cells.kind == "texts" or width != len(cells.features)):
+        return Form("plain", array=True), () if records.tokens else ("is given its columns of text one-hot",)
+    if cells.kind == "texts":
+        return Form("texts"), ()
+    features = cells.features
+    if count is not None and int(count) != len(features):
+        raise TrainingError(
+            f"{place}: must be given the {int(count)} columns that it was fitted on, got {len(features)} of features "
+            f"({width} with text one-hot): give the same columns"
+        )
+    chosen = cells.only(features)
+    if not chosen.plain:
+        return Form("frame", names=features), ()
+    return Form("frame", array=True, names=features), ()
+
+
+def _by_name(
+    wanted: tuple[str, ...], records: Held, place: str, names: Sequence[str] | None, exact: Form
+) -> tuple[Form, tuple[str, ...]]:
+    """The form for a classifier that was fitted on named columns."""
+    cells = records.cells
+    held = () if cells is None else cells.names
+    if set(wanted) <= set(held):
+        return Form("frame", names=wanted), ()
+    if names is not None and set(wanted) <= set(names):
+        return Form("plain", names=wanted, features=tuple(names)), ()
+    if held or names is not None:
+        known = held or tuple(names or ())
+        absent = [name for name in wanted if name not in known]
+        raise TrainingError(
+            f"{place}: must be given the columns that it was fitted on, got none named {quoted(absent[0])} among "
+            f"{one_line(', '.join(map(repr, known)), 200)} ({len(absent)} such columns): give the same columns"
+        )
+    width = int(np.prod(records.inputs.shape[1:]))
+    if width != len(wanted):
+        raise TrainingError(
+            f"{place}: must be given the {len(wanted)} columns that it was fitted on, got {width}: give a data frame "
+            "with these columns"
+        )
+    listed = one_line(", ".join(wanted), 120)
+    return exact, (f"was fitted on named columns; the records have no names and are read in its order: {listed}",)
+
+
+def own_predictions(model: Any, form: Form, records: Held, columns: Sequence[int]) -> Array | None:
+    """Class numbers that a classifier's own `predict` names, -1 for a class without number; None for other models.
+
+    Args:
+        model: anything that was brought.
+        form: how it is given records.
+        records: what it is asked about.
+        columns: class number of each of its classes.
+    """
+    if not is_estimator(model):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        said = np.asarray(model.predict(_flat(form.give(records)))).tolist()
+    numbers = dict(zip(map(name_of, np.asarray(model.classes_).tolist()), columns, strict=True))
+    return np.array([numbers.get(name_of(one), -1) for one in said], np.int64)
+
+
+def _attribute(model: Any, name: str) -> Any:
+    """An attribute of a fitted estimator, or None."""
+    try:
+        return getattr(model, name, None)
+    except Exception:  # a pipeline asks its first step, which may not be fitted in this sense
+        return None
 
 
 def _is_regressor(model: object) -> bool:
@@ -112,20 +207,3 @@ def _is_regressor(model: object) -> bool:
         return bool(is_regressor(model))
     except Exception:  # not an estimator of scikit-learn
         return False
-
-
-def _columns(labels: Array, classes: int, place: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The class number of each column, and what to say about it."""
-    if labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < classes:
-        missing = sorted(set(range(classes)) - {int(one) for one in labels})
-        note = (f"was fitted without class {', '.join(map(str, missing))}, whose probability is 0",) if missing else ()
-        return tuple(int(one) for one in labels), note
-    if labels.dtype.kind == "f" and np.array_equal(labels, labels.astype(int)):
-        return _columns(labels.astype(int), classes, place)
-    if len(labels) == classes:
-        shown = ", ".join(quoted(one) for one in labels.tolist()[:3])
-        return tuple(range(classes)), (f"its classes {shown} ... are numbered from 0 in this order",)
-    raise TrainingError(
-        f"{place}: its classes must be numbers from 0 to {classes - 1}, or {classes} of another kind, got "
-        f"{len(labels)}, such as {quoted(labels.tolist()[0])}: number the labels it is fitted on as those of the data"
-    )

@@ -8,15 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-
-from dosimeter._resolve import describe
-from dosimeter.errors import AuditError, TrainingError
-from dosimeter.models import as_float
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +18,9 @@ class Network:
 
     Attributes:
         module: the network.
-        ask: a batch to what the network returns; inside `open`.
+        call: a batch in the right form to what the network returns; inside `open`.
+        dtype: of its weights.
+        device: where it is asked.
         open: evaluation mode, device, no gradients; all is as it was afterwards.
         kind: in words.
         batch: records it must be asked at once, or None for any number.
@@ -33,7 +28,9 @@ class Network:
     """
 
     module: nn.Module
-    ask: Callable[[Array | Tensor], object]
+    call: Callable[[Tensor], object]
+    dtype: torch.dtype
+    device: torch.device
     open: Callable[[], AbstractContextManager[object]]
     kind: str
     batch: int | None
@@ -45,20 +42,12 @@ def is_exported(model: object) -> bool:
     return type(model).__name__ == "ExportedProgram" and type(model).__module__.startswith("torch.export")
 
 
-def network(model: Any, example: Array | Tensor, *, device: str, place: str) -> Network:
-    """Find out how a network takes the user's records.
-
-    Fractions are given in the precision of the weights, whole numbers as int64, bytes as fractions in [0, 1]; if the
-    network raises on that, whole numbers are given as fractions, and whole fractions and bytes as int64.
+def network(model: Any, *, device: str) -> Network:
+    """Find out how a network is called.
 
     Args:
         model: a module, a TorchScript module, or an exported program.
-        example: some records.
-        device: where it is asked.
-        place: how messages begin.
-
-    Raises:
-        TrainingError: the network takes the records in no form.
+        device: where it is asked; exported programs stay where they were exported for.
     """
     exported = is_exported(model)
     module: nn.Module = model.module() if exported else model
@@ -73,62 +62,38 @@ def network(model: Any, example: Array | Tensor, *, device: str, place: str) -> 
     if given is not None:
         where = first.device if first is not None else given.device
     call, notes = _call_of(module)
-    tried = _as_tensor(example)[: batch or 2]
-    if batch and len(tried) < batch:
-        tried = tried[torch.arange(batch).clamp(max=len(tried) - 1)]
-    form, said = _form(module, call, tried, dtype, where, place)
     if given is not None:
         notes = (*notes, "is an exported program, which stays in the mode it was exported in")
-
-    def ask(batch: Array | Tensor) -> object:
-        return call(form(_as_tensor(batch), dtype).to(where))
-
-    return Network(module, ask, lambda: _ready(module, where), kind_of(module, exported), batch, (*notes, *said))
+    return Network(module, call, dtype, where, lambda: _ready(module, where), kind_of(module, exported), batch, notes)
 
 
-def _as_tensor(batch: Array | Tensor) -> Tensor:
-    """A batch as a tensor."""
-    return batch if isinstance(batch, Tensor) else torch.from_numpy(np.ascontiguousarray(batch))
+def looks_up(module: nn.Module, call: Callable[[Tensor], object], batch: Tensor) -> bool:
+    """Whether a network looks its inputs up in an embedding, so that they are tokens; inside `open`.
 
+    Args:
+        module: the network.
+        call: as in `Network`.
+        batch: in the form that it takes.
+    """
+    if batch.ndim != 2 or batch.is_floating_point():
+        return False
+    seen: list[bool] = []
 
-def fractions(batch: Tensor, dtype: torch.dtype) -> Tensor:
-    """Inputs as floating-point numbers; bytes in [0, 1]."""
-    return as_float(batch).to(dtype)
+    def watch(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        looked = inputs[0] if inputs else None
+        seen.append(isinstance(looked, Tensor) and looked.numel() == batch.numel() and torch.equal(
+            looked.reshape(-1).cpu().long(), batch.reshape(-1).cpu().long()))  # fmt: skip
 
-
-def whole(batch: Tensor, dtype: torch.dtype) -> Tensor:
-    """Inputs as whole numbers: tokens, or ids."""
-    return batch.long()
-
-
-Form = Callable[[Tensor, torch.dtype], Tensor]
-
-
-def _form(
-    module: nn.Module, call: Callable[[Tensor], object], batch: Tensor, dtype: torch.dtype, device: torch.device,
-    place: str,
-) -> tuple[Form, tuple[str, ...]]:  # fmt: skip
-    """The first form of the records that the network takes, and what to say about it."""
-    forms: list[Form] = [fractions, whole] if batch.dtype in (torch.uint8, torch.bool) else [whole, fractions]
-    if batch.is_floating_point():
-        forms = [fractions, whole] if bool((batch == batch.round()).all()) else [fractions]
-    first: BaseException | None = None
-    with _ready(module, device):
-        for form in forms:
-            try:
-                call(form(batch, dtype).to(device))
-            except AuditError:
-                raise
-            except (Exception, SystemExit) as error:
-                first = first or error
-                continue
-            odd = form is not forms[0]
-            words = "whole numbers (int64)" if form is whole else "fractions"
-            return form, (f"takes its inputs as {words}",) if odd else ()
-    raise TrainingError(
-        f"{place}: must take inputs of shape {tuple(batch.shape)}, got {describe(first or ValueError())}: correct it, "
-        "or give a function that prepares its inputs"
-    ) from first
+    tables = [one for one in module.modules() if isinstance(one, nn.Embedding | nn.EmbeddingBag)]
+    if not tables or isinstance(module, torch.jit.ScriptModule):
+        return False
+    hooks = [one.register_forward_pre_hook(watch) for one in tables]
+    try:
+        call(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return any(seen)
 
 
 def _call_of(module: nn.Module) -> tuple[Callable[[Tensor], object], tuple[str, ...]]:

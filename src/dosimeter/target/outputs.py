@@ -180,6 +180,8 @@ def as_table(tensor: Tensor, *, rows: int, classes: int, place: str) -> Float[Te
     shape, tensor = tuple(tensor.shape), tensor.detach().cpu()
     while tensor.ndim > 2 and tensor.shape[-1] == 1:
         tensor = tensor.squeeze(-1)
+    if rows == 1 and (tensor.ndim == 0 or (tensor.ndim == 1 and len(tensor) == classes > 1)):
+        tensor = tensor.reshape(1, -1)  # a model that squeezes the axis of a single record away
     if tensor.ndim == 1 and len(tensor) == rows:
         tensor = tensor[:, None]
     if tensor.ndim != 2 or len(tensor) != rows:
@@ -201,7 +203,8 @@ def as_table(tensor: Tensor, *, rows: int, classes: int, place: str) -> Float[Te
     if tensor.shape[1] not in (classes, 1):
         raise TrainingError(
             f"{place}: must return {classes} columns, one for each class of the data, got {tensor.shape[1]}: select "
-            "the columns of your classes in a function, or give the data the model's classes"
+            "the columns of your classes in a function, or give the data the model's classes; labels that count from 1 "
+            "leave class 0 empty: subtract 1 where the model counts from 0"
         )
     return tensor.double()
 

@@ -23,6 +23,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+MEANING = ("P10", "P16", "I7", "I8")
+"""Checks whose warning says that the numbers may be about something else than meant: no limit is met by them."""
+
+
 @dataclass(frozen=True)
 class FailedGate:
     """A check of the audit itself that the policy does not accept.
@@ -130,7 +134,16 @@ def check(result: Mapping[str, Any], policy: Policy | None, accepted: Mapping[st
             one if one.status in ("not_applicable", "refused") else replace(one, status="withdrawn", message=reason)
             for one in outcomes
         ]
-    return Check(tuple(outcomes), gates, notes)
+    doubted = [gate["id"] for gate in result["gates"] if gate["id"] in MEANING and gate["status"] == "warn"]
+    return Check(tuple(_doubted(one, doubted) for one in outcomes), gates, notes)
+
+
+def _doubted(outcome: Outcome, gates: list[str]) -> Outcome:
+    """A limit that is met by numbers which may mean something else is undecided; one that is exceeded stays so."""
+    if outcome.status != "met" or not gates:
+        return outcome
+    told = f"{outcome.message}, but what the numbers mean is in doubt: see the warnings of {', '.join(gates)}"
+    return replace(outcome, status="undecided", message=told)
 
 
 def _failed(result: Mapping[str, Any], accepted: Gates) -> tuple[FailedGate, ...]:

@@ -25,6 +25,8 @@ TEXT = "text"
 NO_CELL = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
            "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
 """Texts that `pandas.read_csv` takes for a missing cell, as its documentation lists them."""
+ROUNDED = 1e-4
+"""Share of a column's spread by which float32 may change a number, before it can matter."""
 _NONE = b"dosimeter.none"
 """Where a table says which of its columns have None, and not NaN, for a missing cell."""
 _ASIDE = b"dosimeter.aside"
@@ -158,6 +160,20 @@ def stored(tensors: Mapping[str, Tensor]) -> Cells | None:
     import pyarrow as pa
 
     return Cells(kind, pa.ipc.open_file(pa.py_buffer(tensors[found].numpy())).read_all())
+
+
+def loses(values: Array) -> bool:
+    """Whether rounding to float32 changes numbers by what can matter, or hides that some are missing.
+
+    >>> loses(np.array([[1.7e9], [1.7e9 + 30.0], [1.7e9 + 60.0]])), loses(np.array([[0.1], [0.2]]))
+    (True, False)
+    """
+    if values.dtype.kind == "f" and bool(np.isnan(values).any()):
+        return True
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    with np.errstate(over="ignore"):
+        change = np.abs(flat - flat.astype(np.float32)).max(0)
+    return bool((change > ROUNDED * flat.std(0)).any())
 
 
 def frame_cells(table: Any, aside: Collection[str], *, primary: bool, text: bool = False) -> Cells:

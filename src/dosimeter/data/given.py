@@ -12,7 +12,7 @@ import numpy as np
 
 from dosimeter._resolve import one_line, quoted
 from dosimeter.data.alike import own_ids, same_classes, same_features
-from dosimeter.data.cells import Cells, from_pandas
+from dosimeter.data.cells import Cells, from_pandas, loses
 from dosimeter.data.dataset import Array, Dataset, content_ids
 from dosimeter.data.items import frame_pair, pair, texts_of
 from dosimeter.data.labels import encode_labels
@@ -133,7 +133,8 @@ def _arrays(inputs: Array, labels: Array, request: Request) -> _Part:
         inputs = tokens(texts, request)
     else:
         cells = _cells_of(inputs)
-        keys = inputs = _inputs(inputs, name)
+        keys = inputs if cells is not None and loses(cells.values) else _inputs(inputs, name)
+        inputs = _inputs(inputs, name)
     numbers, classes = encode_labels(labels, name, options.classes)
     if len(numbers) != len(inputs):
         raise DataError(

@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from dosimeter._resolve import describe
-from dosimeter.data.cells import Held
+from dosimeter.data.cells import Held, loses
 from dosimeter.errors import AuditError, TrainingError
 from dosimeter.models import as_float
 
@@ -32,8 +32,6 @@ WORDS: dict[Kind, str] = {
     "frame": "a data frame",
     "texts": "a list of texts",
 }
-ROUNDED = 1e-4
-"""Share of a column's spread by which float32 may change a number, before it can matter."""
 SURE = 2.0
 """Standard errors by which one form must be right more often than another."""
 
@@ -140,20 +138,6 @@ def forms_of_functions(records: Held) -> list[Form]:
     return own + plain if cells.primary else plain + own
 
 
-def loses(values: Array) -> bool:
-    """Whether rounding to float32 changes numbers by what can matter, or hides that some are missing.
-
-    >>> loses(np.array([[1.7e9], [1.7e9 + 30.0], [1.7e9 + 60.0]])), loses(np.array([[0.1], [0.2]]))
-    (True, False)
-    """
-    if values.dtype.kind == "f" and bool(np.isnan(values).any()):
-        return True
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    with np.errstate(over="ignore"):
-        change = np.abs(flat - flat.astype(np.float32)).max(0)
-    return bool((change > ROUNDED * flat.std(0)).any())
-
-
 @dataclass(frozen=True)
 class Trial:
     """A form that a model takes.
@@ -190,9 +174,8 @@ def settle(
     taken: list[Trial] = []
     first: BaseException | None = None
     for form in forms:
-        if taken and not (form.of_bytes and taken[0].form.kind != "whole"):
-            break
-        if any(one.form.kind == form.kind for one in taken):
+        choice = form.of_bytes and not any(one.form.kind in ("whole", form.kind) for one in taken)
+        if taken and not choice:
             continue
         try:
             taken.append(Trial(form, attempt(form)))

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from brought_models import Data, fit, records
 from nasty import page_of, policy, refusal, tree
+from pyarrow import csv
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -446,6 +449,37 @@ def test_places_that_hold_no_table(capsys, monkeypatch):
 
 def _denied(path: Path):
     raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+LITTLE_SPREAD = {
+    "beside 1": (0.9999999999999998, 1.0),
+    "counters": (1700000000000000001, 1700000000000000002, 1700000000000000003),
+    "counters as floats": (1.7e18, 1.7e18 + 512),
+    "subnormal": (0.0, 5e-324, 1e-310),
+    "all numbers": (-1e308, 1e308),
+    "one large value": (1e300, 1e300),
+    "narrow": (1.0, 1.0000000000001, 1.0000000000002),
+    "largest": (1.7976931348623155e308, 1.7976931348623157e308),
+}
+
+
+@pytest.mark.parametrize("kind", LITTLE_SPREAD)
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_every_finite_table_is_measured_and_its_order_kept(kind, ending, capsys):
+    distinct, is_member = LITTLE_SPREAD[kind], np.arange(1200) % 2
+    rng = np.random.default_rng(0)
+    at = np.minimum(rng.integers(0, len(distinct), 1200) + is_member * rng.integers(0, 2, 1200), len(distinct) - 1)
+    for name, values in (("odd", [distinct[i] for i in at]), ("ranks", at)):
+        table = pa.table({"score": values, "is_member": is_member})
+        file = f"{name}{ending}"
+        csv.write_csv(table, file) if ending == ".csv" else pq.write_table(table, file)
+        assert main(["measure", "--scores", file, "--out", name, "--quiet"]) == 0
+        assert capsys.readouterr().err == ""
+    odd, ranks = (json.loads(Path(name, "result.json").read_text()) for name in ("odd", "ranks"))
+    if len(set(distinct)) > 1:  # scores of one value are withdrawn
+        assert odd["estimates"] == ranks["estimates"]
+        assert odd["verdict"]["p_auc"] == ranks["verdict"]["p_auc"]
+    assert "<svg" in Path("odd", "report.html").read_text("utf-8")
 
 
 SPELT = ["0 1", "0.0 1.0", "false true", "FALSE True", "no Yes", "nonmember member", "Non-Member MEMBER"]

@@ -1,6 +1,7 @@
 """Tables of scores: the reader against a slow twin on generated tables, and every refusal."""
 
 import csv
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import csv as csv_file
 
+from dosimeter._score_columns import read_columns
 from dosimeter._seeds import generator
 from dosimeter.calibration import halve
 from dosimeter.errors import DataError
@@ -531,3 +534,45 @@ def test_very_many_targets_take_no_loop_over_rows(tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="needs at least 2 members when half of the records set thresholds, got 1"):
         read_scores(tmp_path / "t.parquet", seed=0)
+
+
+BIG = 1_700_000_000_000_000_000
+CLOSE = {
+    "counters": ([BIG + 1, BIG + 2, BIG + 3], pa.int64()),
+    "beyond int64": ([2**63 + 1, 2**63 + 2, 2**64 - 1], pa.uint64()),
+    "far apart": ([-BIG, BIG + 1, BIG + 2], pa.int64()),
+    "decimals": ([Decimal("0.123456789012345678901"), Decimal("0.123456789012345678902"), Decimal("0.5")], None),
+    "mixed": (["-0.5", "1700000000000000001", "1700000000000000002"], None),
+    "beyond uint64": (["-1", "36893488147419103233", "36893488147419103234"], None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CLOSE)
+def test_scores_that_float64_would_merge_keep_their_order(kind, tmp_path):
+    values, type_ = CLOSE[kind]
+    cells = [values[i % 3] for i in range(40)] + [None]
+    bits = [i % 2 for i in range(41)]
+    texts = kind in ("mixed", "beyond uint64")
+    if kind != "decimals":  # a CSV file has floats unless they are large
+        path = tmp_path / "t.csv"
+        rows = zip(["" if one is None else one for one in cells], bits, strict=True)
+        path.write_text("score,is_member\n" + "".join(f"{score},{bit}\n" for score, bit in rows))
+    found = [] if kind == "decimals" else [read_columns(path)]
+    if not texts:
+        pq.write_table(pa.table({"score": pa.array(cells, type_), "is_member": bits}), tmp_path / "t.parquet")
+        found.append(read_columns(tmp_path / "t.parquet"))
+    for columns in found:
+        assert columns.score[:-1].tolist() == [i % 3 for i in range(40)]
+        assert np.isnan(columns.score[-1])
+        assert columns.notes[0].startswith("Scores stand for their ranks")
+
+
+def test_large_scores_that_stay_apart_stay_as_they_are(tmp_path):
+    for values in ([1e300, -1e300], [BIG, BIG + 512], [float("inf"), float(BIG)], [2**53, 2**53 + 2]):
+        table = pa.table({"score": [values[i % 2] for i in range(20)], "is_member": [i % 2 for i in range(20)]})
+        pq.write_table(table, tmp_path / "t.parquet")
+        csv_file.write_csv(table, tmp_path / "t.csv")
+        for name in ("t.csv", "t.parquet"):
+            columns = read_columns(tmp_path / name)
+            assert columns.score[:2].tolist() == [float(one) for one in values]
+            assert columns.notes == ()

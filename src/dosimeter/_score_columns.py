@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
+from dosimeter._score_values import as_floats
 from dosimeter.data.options import shown, told
 from dosimeter.data.tables import ragged
 from dosimeter.errors import DataError
@@ -71,6 +73,7 @@ class Columns:
         calibrates: which rows set thresholds; None without the column `split`.
         coded: the columns that are there among attack, target, model, group, id, person.
         ignored: names of further columns.
+        notes: remarks about scores that belong beside the numbers.
     """
 
     place: str
@@ -79,6 +82,7 @@ class Columns:
     calibrates: Bool[Array, " r"] | None
     coded: Mapping[str, Coded]
     ignored: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """SHA-256 over what was read; the format of the file and the order of its columns do not count."""
@@ -119,11 +123,13 @@ def read_columns(path: Path) -> Columns:
     table = _read_csv(path, place, known) if kind == ".csv" else _read_parquet(path, place, known)
     if not table["score"]:
         raise DataError(f"{place}: needs rows, got a header and none: check the file")
-    score = _scores(table.pop("score"), place)
+    score, notes = as_floats(table.pop("score"), place, partial(_score_texts, path, place))
     is_member = _bits(table.pop("is_member"), place)
     calibrates = _calibrates(table.pop("split"), place) if "split" in known else None
     coded = {name: _coded(table.pop(name), name, place) for name in list(table)}
-    return Columns(place, score, is_member, calibrates, coded, tuple(name for name in header if name not in known))
+    return Columns(
+        place, score, is_member, calibrates, coded, tuple(name for name in header if name not in known), notes
+    )
 
 
 def _csv_header(path: Path, place: str) -> list[str]:
@@ -216,6 +222,14 @@ def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> di
     return {name: table[name] for name in known}
 
 
+def _score_texts(path: Path, place: str) -> Any:
+    """The scores of a CSV file once more, as they are spelt."""
+    import pyarrow as pa
+
+    with told(place, AS_CSV):
+        return _parse_csv(path, ["score"], {"score": pa.dictionary(pa.int32(), pa.string())})["score"]
+
+
 def _read_parquet(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
     """The columns, those of names and keys as text or whole numbers."""
     import pyarrow as pa
@@ -254,20 +268,6 @@ def _bad_cell(place: str, name: str, rule: str, value: object, row: int, remedy:
     """The error about one cell."""
     state = "an empty cell" if value is None or value == "" else quoted(value, 60)
     return DataError(f"{place}: column {name!r} must be {rule}, got {state} in row {row}: {remedy}")
-
-
-def _scores(column: Any, place: str) -> Float[Array, " r"]:
-    """Scores, NaN where they are missing."""
-    import pyarrow as pa
-
-    kind, kinds = column.type, pa.types
-    numeric = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_null)
-    if not any(is_kind(kind) for is_kind in numeric):
-        raise DataError(f"{place}: column 'score' must be numbers, got {one_line(kind, 60)}: convert it")
-    if kinds.is_boolean(kind):
-        column = column.cast(pa.uint8())
-    with told(f"{place}: column 'score'", "write it as numbers"):
-        return np.array(column.cast(pa.float64(), safe=False).to_numpy())
 
 
 def _bits(column: Any, place: str) -> Bool[Array, " r"]:

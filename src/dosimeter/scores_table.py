@@ -160,7 +160,7 @@ def _measured(part: Part, rows: Int[Array, "b n"], counts: Mapping[str, Counts],
         persons=None if clusters is None else int(clusters.max()) + 1,
         counts=counts,
         fingerprint=columns.fingerprint(),
-        notes=_ignored(columns),
+        notes=columns.notes + _ignored(columns),
     )
 
 

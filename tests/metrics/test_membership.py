@@ -296,3 +296,30 @@ def test_leak_needs_both_the_p_value_and_the_interval():
     assert not shown(0.02, 0.5, 0.02, 0.0)
     withheld = estimate(None, None, None, status="not_resolvable")
     assert not leak_shown(withheld, RatePair(withheld, withheld, withheld), Randomisation(0.001, 0.001, 999))
+
+
+NARROW = {
+    "beside 1": [0.9999999999999998, 1.0],
+    "just below 1": [1 - 2**-53, 1.0],
+    "counters": [1.7e18, 1.7e18 + 256, 1.7e18 + 512],
+    "one large value": [1e300, 1e300],
+    "subnormal": [0.0, 5e-324, 1e-323],
+    "small span": [1.0, 1 + 1e-12],
+    "all numbers": [-1.7976931348623157e308, 0.0, 1.7976931348623157e308],
+    "the largest": [1.7976931348623155e308, 1.7976931348623157e308],
+    "signs of the smallest": [-5e-324, 5e-324],
+}
+
+
+@pytest.mark.parametrize("distinct", NARROW.values(), ids=NARROW)
+def test_histogram_of_every_finite_range_counts_everything(distinct):
+    values = np.repeat(distinct, 5)
+    members = np.arange(len(values)) % 2 == 0
+    found = histogram(values, members)
+    assert np.isfinite(found.edges).all()
+    assert (found.edges[1:] > found.edges[:-1]).all()
+    assert found.edges[0] <= min(distinct)
+    assert found.edges[-1] >= max(distinct)
+    assert (found.members.sum(), found.nonmembers.sum()) == (members.sum(), (~members).sum())
+    apart = np.flatnonzero(found.members + found.nonmembers)
+    assert len(apart) == len(set(distinct)) or distinct[0] > 1e308  # the last bin holds its end

@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics._bins import counted
 from dosimeter.metrics._cells import clusters
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import Interval, auc_interval, difference_interval, rate_band, rate_interval
@@ -271,19 +272,14 @@ def precision_at_prior(pair: RatePair, prior: float, *, level: float = 0.95) -> 
 def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins: int = 40) -> Histogram:
     """Count scores of members and non-members in equal bins over the finite range; every score is counted.
 
+    There are fewer bins where the range holds fewer numbers than `bins`.
+
     Raises:
         ValueError: NaN, or a number of bins below 1.
     """
     check_no_nan(values)
     in_range("bins", bins, 1, inf)
-    finite = values[np.isfinite(values)]
-    edges = np.histogram_bin_edges(finite if finite.size else np.zeros(1), bins).astype(np.float64)
-    inside = np.clip(values, edges[0], edges[-1])
-    ends = float(edges[0]), float(edges[-1])
-    members, nonmembers = (
-        np.histogram(inside[which], bins, ends)[0].astype(np.int64) for which in (is_member, ~is_member)
-    )
-    return Histogram(edges, members, nonmembers)
+    return Histogram(*counted(values.astype(np.float64, copy=False), is_member, bins))
 
 
 def randomisation_p(

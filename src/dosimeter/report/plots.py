@@ -10,7 +10,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -37,6 +37,7 @@ NEAR = 0.03
 """Of an axis: points that are nearer to each other share one label."""
 # Line patterns tell the curves apart without colour; the legend's swatches in report.css repeat them.
 DASHES = ((0, ()), (0, (7, 2)), (0, (2, 1.6)))
+SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -152,7 +153,8 @@ def histogram(
     """
     with _style("histogram"):
         figure, axes = _figure(5.5, 5.0)
-        edges = np.asarray(bars["edges"], float)
+        given = np.asarray(bars["edges"], float)
+        edges = _drawable(given)
         for key, color, dash in (("nonmembers", SERIES[1], DASHES[1]), ("members", SERIES[0], DASHES[0])):
             heights = np.asarray(bars[key], float)
             heights = heights / (heights.sum() or 1.0)
@@ -167,7 +169,23 @@ def histogram(
         axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
+        if edges is not given:
+            for tick, side in zip(
+                axes.set_xticks([0, 1], [repr(float(x)) for x in given[[0, -1]]]), SIDES, strict=True
+            ):
+                tick.label1.set_horizontalalignment(side)  # the labels are long and would leave the figure
         return _svg(figure, title)
+
+
+def _drawable(edges: Float[np.ndarray, " e"]) -> Float[np.ndarray, " e"]:
+    """The edges, or their places from 0 to 1 if Matplotlib cannot tell them apart or would overflow."""
+    first, last = float(edges[0]), float(edges[-1])
+    largest, span = max(abs(first), abs(last)), last - first
+    if span > 1e-9 * largest and largest < 1e280 and span > 1e-280:
+        return edges
+    if np.isinf(span):
+        edges, first, span = edges / 2, first / 2, last / 2 - first / 2
+    return np.asarray((edges - first) / span)
 
 
 def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title: str) -> str:

@@ -1,0 +1,91 @@
+"""Scores as floats that keep their order: where float64 would make two scores equal, ranks stand for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from dosimeter._resolve import one_line
+from dosimeter.data.options import told
+from dosimeter.errors import DataError
+from dosimeter.games import Array
+
+EXACT = 2.0**53
+"""Up to here float64 has each whole number."""
+RANKED = (
+    "Scores stand for their ranks: they have more digits than float64 holds (about 16), so some that differ would have "
+    "been equal. Rates and AUC depend on the order alone.",
+)
+
+
+def as_floats(column: Any, place: str, texts: Callable[[], Any]) -> tuple[Float[Array, " r"], tuple[str, ...]]:
+    """Scores, NaN where they are missing, in the order that the file gives them, and what to say about it.
+
+    Args:
+        column: numbers, a pyarrow array.
+        place: the file as messages name it.
+        texts: reads the column as it is spelt in a CSV file, dictionary-encoded; asked only for large numbers.
+
+    Raises:
+        DataError: a column that is not numbers.
+    """
+    import pyarrow as pa
+
+    kind, kinds = column.type, pa.types
+    numeric = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_null)
+    if not any(is_kind(kind) for is_kind in numeric):
+        raise DataError(f"{place}: column 'score' must be numbers, got {one_line(kind, 60)}: convert it")
+    if kinds.is_boolean(kind):
+        column = column.cast(pa.uint8())
+    with told(f"{place}: column 'score'", "write it as numbers"):
+        floats = np.array(column.cast(pa.float64(), safe=False).to_numpy())
+    finite = floats[np.isfinite(floats)]
+    large = bool(finite.size) and max(-float(finite.min()), float(finite.max())) >= EXACT
+    if kinds.is_decimal(kind) or (kinds.is_integer(kind) and large):
+        return _ordered(floats, column)
+    if large and not place.lower().endswith(".parquet"):
+        return _ordered(floats, _exact(texts()))
+    return floats, ()
+
+
+def _exact(texts: Any) -> Any:
+    """What a CSV file spells, without rounding: whole numbers, or else a dictionary of texts."""
+    import pyarrow as pa
+
+    try:
+        return texts.cast(pa.string()).cast(pa.int64())
+    except pa.ArrowInvalid:
+        return texts
+
+
+def _ordered(floats: Float[Array, " r"], exact: Any) -> tuple[Float[Array, " r"], tuple[str, ...]]:
+    """The floats, or ranks if there are fewer different floats than different numbers."""
+    import pyarrow as pa
+
+    known = np.isfinite(floats)
+    if pa.types.is_integer(exact.type):
+        values = exact.fill_null(0).to_numpy()
+        names, rank = np.unique(values[known], return_inverse=True)
+        count = len(names)
+    else:
+        encoded = (exact if pa.types.is_dictionary(exact.type) else exact.dictionary_encode()).unify_dictionaries()
+        codes = pa.chunked_array([chunk.indices for chunk in encoded.chunks]).fill_null(0).to_numpy()[known]
+        numbers = [_decimal(one) for one in encoded.chunk(0).dictionary.to_pylist()]
+        place = {one: i for i, one in enumerate(sorted({numbers[i] for i in np.unique(codes).tolist()}))}
+        rank, count = np.array([place.get(one, -1) for one in numbers])[codes], len(place)
+    if count == len(np.unique(floats[known])):
+        return floats, ()
+    floats[known] = rank
+    return floats, RANKED
+
+
+def _decimal(value: object) -> Decimal:
+    """A number without rounding; 0 for what is none, which no finite score is."""
+    try:
+        return Decimal(str(value).strip())
+    except InvalidOperation:
+        return Decimal(0)

@@ -77,9 +77,8 @@ def named(rows, column, alone):
 
 
 def number_of(keys):
-    """Text by appearance, whole numbers by value."""
-    order = sorted(set(keys)) if all(isinstance(one, int) for one in keys) else list(dict.fromkeys(keys))
-    return {one: i for i, one in enumerate(order)}
+    """Keys by appearance."""
+    return {one: i for i, one in enumerate(dict.fromkeys(keys))}
 
 
 def twin(rows, seed):
@@ -507,7 +506,7 @@ def test_files_that_are_no_tables(tmp_path):
         ("score", pa.array([[1.0], [2.0]]), "'score' must be numbers, got list"),
         ("is_member", pa.array([0.5, 1.0]), "0 or 1, got '?0.5'? in row 0"),
         ("is_member", pa.array([None, 1]), "0 or 1, got an empty cell in row 0"),
-        ("id", pa.array([1.5, 2.0]), "column 'id'.*whole numbers or text"),
+        ("id", pa.array([1.5, 2.0]), "column 'id' must be whole numbers of at most 9007199254740992, or text, got 1.5"),
         ("id", pa.array([None, 2]), "'id' must be filled in, got an empty cell in row 0"),
         ("person", pa.array([b"\xff", b"a"]), "column 'person'.*write it as UTF-8 text"),
         ("group", pa.array([{"a": 1}, {"a": 2}]), "'group' must be text or whole numbers, got struct"),
@@ -576,3 +575,70 @@ def test_large_scores_that_stay_apart_stay_as_they_are(tmp_path):
             columns = read_columns(tmp_path / name)
             assert columns.score[:2].tolist() == [float(one) for one in values]
             assert columns.notes == ()
+
+
+def as_numbers(table):
+    """What a report is made of: clusters, bits, scores, and what sets thresholds."""
+    parts = [table.truth.record, table.truth.is_member, *table.scores.values(), table.calibration.is_member[0]]
+    return [part.tolist() for part in (*parts, *table.calibration.scores["score"])] + [table.persons]
+
+
+# Persons of two records each, in no order, as the CSV file spells them and as Parquet columns may hold them.
+WHOLE_KEYS = [31, 7, 204, -5, 0, 12, 99, 1000, 3, 58, 6, 20]
+HUGE = [2**63 + 31 - i for i in range(12)]
+KEYS_AS = {
+    "text": (WHOLE_KEYS, [str(one) for one in WHOLE_KEYS], pa.string()),
+    "large text": (WHOLE_KEYS, [str(one) for one in WHOLE_KEYS], pa.large_string()),
+    "text in a dictionary": (WHOLE_KEYS, [str(one) for one in WHOLE_KEYS], pa.dictionary(pa.int8(), pa.string())),
+    "int64": (WHOLE_KEYS, WHOLE_KEYS, pa.int64()),
+    "int16": (WHOLE_KEYS, WHOLE_KEYS, pa.int16()),
+    "float64": (WHOLE_KEYS, WHOLE_KEYS, pa.float64()),
+    "float16": (WHOLE_KEYS, WHOLE_KEYS, pa.float16()),
+    "floats in both": ([f"{one}.0" for one in WHOLE_KEYS], WHOLE_KEYS, pa.float64()),
+    "uint64": (HUGE, HUGE, pa.uint64()),
+    "uint64 in text": (HUGE, [str(one) for one in HUGE], pa.string()),
+    "padded": ([f"{one:05d}" for one in WHOLE_KEYS], [f"{one:05d}" for one in WHOLE_KEYS], pa.string()),
+}
+
+
+@pytest.mark.parametrize("kind", KEYS_AS)
+@pytest.mark.parametrize("column", ["person", "id"])
+def test_keys_give_the_same_numbers_from_csv_and_parquet(kind, column, tmp_path):
+    spelt, values, type_ = KEYS_AS[kind]
+    times = 2 if column == "person" else 1
+    at = [i % 12 for i in range(12 * times)]
+    rows = [{"score": i / 7, "is_member": int(i % 12 < 6), column: spelt[k]} for i, k in enumerate(at)]
+    numbers = np.array([values[k] for k in at], np.float16) if kind == "float16" else [values[k] for k in at]
+    keys = pa.array(numbers, type_ if "uint64" in kind else None)
+    keys = keys.dictionary_encode() if "dictionary" in kind else keys.cast(type_)
+    table = pa.table({name: [row[name] for row in rows] for name in ("score", "is_member")} | {column: keys})
+    pq.write_table(table, tmp_path / "t.parquet")
+    one, two = read(tmp_path, rows, "t.csv"), read_scores(tmp_path / "t.parquet", seed=0)
+    assert as_numbers(one) == as_numbers(two)
+    assert len(set(one.truth.record.tolist())) == 6
+    assert (one.fingerprint == two.fingerprint) == (kind != "floats in both")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("pair", [("7", "00007"), ("7", "+7"), ("7", " 7"), ("7", "7.0"), ("31", "0x1F"), ("0", "-0")])
+def test_keys_that_are_spelt_otherwise_are_others(pair, ending, tmp_path):
+    persons = [*pair, "1", "2", "3", "4", "5", "6"]
+    rows = simple(8, person=lambda i: persons[i], split=lambda _: "test")
+    rows += [row | {"split": "calibration"} for row in rows]
+    assert read(tmp_path, rows, f"t{ending}").persons == 8
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "said"),
+    [
+        (pa.float64(), [1.5, 2.0], r"'id' must be whole numbers of at most 9007199254740992, or text, got 1.5: write"),
+        (pa.float64(), [2.0**53 + 2, 2.0], r"at most 9007199254740992, or text, got 9007199254740994.0"),
+        (pa.float32(), [2.0**24 + 2, 2.0], r"at most 16777216, or text, got 16777218.0"),
+        (pa.float64(), [float("inf"), 2.0], r"or text, got inf"),
+    ],
+)
+def test_floats_that_may_have_merged_keys_are_refused(type_, values, said, tmp_path):
+    columns = {"score": pa.array([1.0, 2.0]), "is_member": pa.array([0, 1]), "id": pa.array(values, type_)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=said):
+        read_scores(tmp_path / "t.parquet", seed=0)

@@ -23,6 +23,7 @@ from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
 from dosimeter._score_values import as_floats
 from dosimeter.data.options import shown, told
+from dosimeter.data.spelling import whole
 from dosimeter.data.tables import ragged
 from dosimeter.errors import DataError
 from dosimeter.games import Array
@@ -31,7 +32,7 @@ REQUIRED = ("score", "is_member")
 NAMES = {"attack": 1_000, "target": 100_000, "model": 100_000, "group": 100_000}
 """Columns whose cells are names, to the most different names that one may hold."""
 KEYS = ("id", "person")
-"""Columns that say which rows belong together: whole numbers, or any text."""
+"""Columns that say which rows belong together: whole numbers if all cells are spelt as such, else text."""
 OPTIONAL = (*NAMES, *KEYS, "split")
 LONGEST = 80
 """Longest name in characters."""
@@ -52,6 +53,13 @@ class Coded:
 
     codes: Int[Array, " r"]
     names: Any
+
+    def by_appearance(self) -> Int[Array, " r"]:
+        """Codes that are numbered by appearance, so that draws do not depend on how a file spells its keys."""
+        if self.names is not None:
+            return self.codes
+        _, first, place = np.unique(self.codes, return_index=True, return_inverse=True)
+        return np.asarray(np.argsort(np.argsort(first))[place.reshape(-1)])
 
     def show(self, code: int) -> str:
         """The text of a code, as one printable line in quotes."""
@@ -176,19 +184,11 @@ def _known(header: Sequence[str], place: str) -> list[str]:
 
 
 def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
-    """The columns; keys as whole numbers if all their cells are, else as text."""
+    """The columns, keys as text."""
     import pyarrow as pa
 
-    keys = [name for name in KEYS if name in known]
-    types = {name: pa.dictionary(pa.int32(), pa.string()) for name in known} | {"score": pa.float64()}
-    if keys:
-        try:
-            table = _parse_csv(path, known, types | dict.fromkeys(keys, pa.int64()))
-            if not any(table[name].null_count for name in keys):
-                return table
-        except (pa.ArrowException, ValueError):
-            pass  # not whole numbers, or a mistake that the second reading finds and tells
-        types |= dict.fromkeys(keys, pa.string())
+    types = {name: pa.string() if name in KEYS else pa.dictionary(pa.int32(), pa.string()) for name in known}
+    types["score"] = pa.float64()
     with told(place, AS_CSV):
         try:
             return _parse_csv(path, known, types)
@@ -254,14 +254,31 @@ def _plain(column: Any, name: str, place: str) -> Any:
     if name == "is_member" and (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind)):
         return column
     if kinds.is_floating(kind) or kinds.is_integer(kind):
-        with told(f"{place}: column {name!r}", "write whole numbers or text"):
-            column = column.cast(pa.int64())
-        return column if name in KEYS and not column.null_count else column.cast(pa.string()).dictionary_encode()
+        text = _whole_text(column, f"{place}: column {name!r}")
+        return text if name in KEYS else text.dictionary_encode()
     words = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary, kinds.is_boolean)
     if not any(is_kind(kind) for is_kind in (*words, kinds.is_null)) and "string_view" not in str(kind):
         raise DataError(f"{place}: column {name!r} must be text or whole numbers, got {one_line(kind, 60)}: convert it")
     with told(f"{place}: column {name!r}", "write it as UTF-8 text"):
-        return column.cast(pa.string()).dictionary_encode()
+        text = column.cast(pa.string())
+        return text if name in KEYS else text.dictionary_encode()
+
+
+def _whole_text(column: Any, place: str) -> Any:
+    """Whole numbers of any type as a CSV file spells them."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(column.type):
+        values: Array = column.drop_null().to_numpy()
+        exact = 2.0 ** (np.finfo(values.dtype).nmant + 1)  # beyond it two ids may have become one before we saw them
+        wrong = values[~(np.isfinite(values) & (values == np.floor(values)) & (abs(values) <= exact))]
+        if len(wrong):
+            raise DataError(
+                f"{place} must be whole numbers of at most {exact:.0f}, or text, got {wrong[0]}: write whole numbers "
+                "as integers, others as text"
+            )
+        column = column.cast(pa.int64())
+    return column.cast(pa.string())
 
 
 def _bad_cell(place: str, name: str, rule: str, value: object, row: int, remedy: str) -> DataError:
@@ -323,8 +340,9 @@ def _coded(column: Any, name: str, place: str) -> Coded:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_integer(column.type):
-        return Coded(column.to_numpy(), None)
+    numbers = whole(column) if name in KEYS and not column.null_count else None
+    if numbers is not None:
+        return Coded(numbers.to_numpy(), None)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     coded = _numbered(column, name, place, empty=name == "model")

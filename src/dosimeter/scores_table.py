@@ -142,7 +142,8 @@ def _measured(part: Part, rows: Int[Array, "b n"], counts: Mapping[str, Counts],
     found: dict[str, Array | None] = {}
     for what in ("id", "person", "group"):
         column = columns.coded.get(what)
-        found[what] = None if column is None else column.codes[rows[0]]
+        codes = None if column is None else column.by_appearance() if what == "person" else column.codes
+        found[what] = None if codes is None else codes[rows[0]]
         if column is not None and len(rows) > 1 and what != "id":
             agreed(column.codes[rows], part, rows, what)
     record = np.arange(rows.shape[1])

@@ -4,11 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from dosimeter.data import Options, load
+from dosimeter.data.given import given
 from dosimeter.errors import DataError
+
+NO_OPTIONS = {"seed": 0, "base": None, "options": Options()}
 
 
 @pytest.fixture
@@ -210,13 +214,102 @@ def test_many_rows_are_encoded_in_seconds(tmp_path):
     assert time.process_time() - started < 4
 
 
+KEYS = {
+    "whole": (["7", "12", "7", "3"], [pa.int64(), pa.int8(), pa.uint64(), pa.float64(), pa.float32(), pa.string()]),
+    "padded": (["7", "007", "7", "3"], [pa.string(), pa.large_string()]),
+    "huge": ([str(2**63 + 7), str(2**64 - 1), str(2**63 + 7), "3"], [pa.uint64(), pa.string()]),
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_persons_are_the_same_in_every_format(csv, tmp_path, kind):
+    texts, types = KEYS[kind]
+    expected = load(csv("a,person,group,label\n" + "".join(f"{i},{t},{t},{i % 2}\n" for i, t in enumerate(texts))))
+    assert expected.persons.tolist() == expected.groups.tolist() == texts
+    for type_ in types:
+        keys = pa.array(
+            texts if pa.types.is_string(type_) or "large" in str(type_) else [int(t) for t in texts],
+            None if kind == "whole" else type_,
+        )
+        for own in (keys.cast(type_), keys.cast(type_).dictionary_encode()):
+            table = pa.table({"a": range(4), "person": own, "group": own, "label": [0, 1, 0, 1]})
+            pq.write_table(table, tmp_path / "t.parquet")
+            assert load(str(tmp_path / "t.parquet")).fingerprint == expected.fingerprint
+            both = given({"members": table.to_pandas(), "nonmembers": table.to_pandas()}, **NO_OPTIONS)
+            assert both["members"].persons.tolist() == texts
+
+
+def test_float_ids_must_be_whole_and_exact(tmp_path, fails):
+    for values, type_, said in (
+        (
+            [1.5, 2.0],
+            pa.float64(),
+            "persons must be text or whole numbers, as floats at most 9007199254740992, got 1.5",
+        ),
+        ([2.0**24 + 2, 2.0], pa.float32(), "as floats at most 16777216, got 16777218.0 in row 0 (1 such records)"),
+    ):
+        table = pa.table({"a": [1, 2], "person": pa.array(values, type_), "label": [0, 1]})
+        pq.write_table(table, tmp_path / "t.parquet")
+        assert said in fails(load, str(tmp_path / "t.parquet"))
+        np.savez(
+            tmp_path / "t.npz",
+            inputs=np.eye(2),
+            labels=[0, 1],
+            persons=np.array(values, table["person"].type.to_pandas_dtype()),
+        )
+        assert said in fails(load, str(tmp_path / "t.npz"))
+    np.savez(tmp_path / "t.npz", inputs=np.eye(2), labels=[0, 1], persons=[7.0, 12.0], groups=[0.5, 2.0])
+    data = load(str(tmp_path / "t.npz"))
+    assert (data.persons.tolist(), data.groups.tolist()) == (["7", "12"], ["0.5", "2.0"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (["1", "2", "10"], ("1", "2", "10")),
+        (["1.0", "2.0", "10"], ("1", "2", "10")),
+        (["1e0", "2e+00", "1.0e1"], ("1", "2", "10")),
+        (["-1", "1", "-1"], ("-1", "1")),
+        ([" 1", "1", "2 "], ("1", "2")),
+        (["true", "False", "true"], ("False", "True")),
+        (["01", "1", "2"], ("01", "1", "2")),
+        (["01", "02", "10"], ("01", "02", "10")),
+        (["007.0", "7.0", "1.5"], ("007.0", "1.5", "7.0")),
+        (["+1", "1", "2"], ("+1", "1", "2")),
+        (["0x1F", "31", "2"], ("0x1F", "2", "31")),
+        ([str(2**63), str(2**63 + 1), str(2**63)], (str(2**63), str(2**63 + 1))),
+    ],
+)
+def test_labels_of_a_csv_file_are_not_merged(csv, cells, classes):
+    data = load(csv("a,label\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells))))
+    assert data.classes == classes
+    if classes[0] in cells and classes[-1] in cells:
+        assert [data.classes[i] for i in data.labels] == cells
+
+
+def test_labels_of_parts_that_are_spelt_otherwise_are_not_merged(fails):
+    def parts(*labels):
+        return {name: (np.eye(2), np.array(own)) for name, own in zip(("members", "nonmembers"), labels, strict=True)}
+
+    assert given(parts(["01", "1"], ["1", "01"]), **NO_OPTIONS)["members"].classes == ("01", "1")
+    assert given(parts(["0", "1"], ["2", "1"]), **NO_OPTIONS)["members"].classes == ("0", "1", "2")
+    assert "labels must be of one kind" in fails(given, parts(["01", "1"], ["1", "2"]), **NO_OPTIONS)
+
+
+def test_categories_keep_their_leading_zeros(csv):
+    path = csv("zip,label\n00501,x\n501,y\n,x\n10115,y\n")
+    data = load(path, options=Options(categorical=("zip",)))
+    assert data.categories == {"zip": ("00501", "501", "10115", "?")}
+    assert data.inputs.sum() == 4
+
+
 CELLS = st.one_of(
     st.sampled_from(["", "1", "-2.5", "nan", "label", "id", '"', "\n", "true", "1e400", "é"]), st.text(max_size=4)
 )
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=5), st.booleans())
+@drawn(st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=5), st.booleans())
 def test_any_text_loads_or_is_told_in_one_line(tmp_path, rows, headed):
     lines = [",".join(row) for row in rows]
     text = "\n".join(["a,label", *lines] if headed else lines)
@@ -230,7 +323,7 @@ def test_any_text_loads_or_is_told_in_one_line(tmp_path, rows, headed):
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.floats(width=32, allow_nan=False, allow_infinity=False), st.booleans()), min_size=2))
+@drawn(st.lists(st.tuples(st.floats(width=32, allow_nan=False, allow_infinity=False), st.booleans()), min_size=2))
 def test_numbers_come_back(tmp_path, rows):
     rows = [*rows, (0.0, True), (1.0, False)]
     (tmp_path / "t.csv").write_text("a,label\n" + "".join(f"{value!r},{label}\n" for value, label in rows))

@@ -14,12 +14,12 @@ from dosimeter._resolve import one_line, quoted
 from dosimeter.data.cells import Cells
 from dosimeter.data.columns import blocks
 from dosimeter.data.dataset import Dataset
+from dosimeter.data.spelling import WHOLE
 from dosimeter.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 MOST_CLASSES = 100_000
-WHOLE = re.compile(r"-?\d+", re.ASCII)
 MADE = re.compile(r"[0-9a-f]{12}(-\d+)?")
 """What ids look like that are made of content."""
 

@@ -164,12 +164,27 @@ def as_inputs(values: Array, name: str) -> Array:
     return small
 
 
+def _whole(values: Array, column: str, name: str) -> Array:
+    """Whole numbers that came as floats, as integers; NaN and groups that are no whole numbers stay as they are."""
+    known, exact = ~np.isnan(values), 2.0 ** (np.finfo(values.dtype).nmant + 1)
+    broken = known & ~((values == np.floor(values)) & (abs(values) <= exact))
+    if broken.any() and column != "groups":
+        row = int(np.argmax(broken))
+        raise DataError(
+            f"{name}: {column} must be text or whole numbers, as floats at most {exact:.0f}, got {values[row]} in row "
+            f"{row} ({int(broken.sum())} such records): write whole numbers as integers, others as text"
+        )
+    return values if broken.any() or not known.all() else values.astype(np.int64)
+
+
 def as_text(values: Array, column: str, name: str) -> Array:
     """Ids, persons or groups as text `[n]`, none missing."""
     if values.ndim != 1:
         raise DataError(f"{name}: {column} must have shape (n,), got {values.shape}: give one entry per record")
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "backslashreplace")
+    if values.dtype.kind == "f":
+        values = _whole(values, column, name)
     if values.dtype.kind == "U":
         missing = np.char.strip(values) == ""
         if column == "persons":

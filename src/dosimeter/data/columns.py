@@ -69,7 +69,7 @@ def read_features(table: Any, titles: Sequence[str], request: Request) -> list[F
     for name, listed in given.items():
         if len(set(listed)) < len(listed) or not listed:
             raise DataError(f"{request.name}: categories of {quoted(name)} must be distinct, got {one_line(listed)}")
-    return [_feature(_plain(table.column(title)), title, request) for title in titles]
+    return [_feature(plain(table.column(title)), title, request) for title in titles]
 
 
 def one_hot(features: Sequence[Feature], rows: range) -> Array:
@@ -92,7 +92,7 @@ def content(features: Sequence[Feature]) -> Array:
     return np.stack([feature.keys for feature in features], 1)
 
 
-def _plain(column: Any) -> Any:
+def plain(column: Any) -> Any:
     """A column in one piece, dictionaries replaced by their values."""
     import pyarrow as pa
 

@@ -15,10 +15,11 @@ from dosimeter._resolve import one_line, quoted
 from dosimeter.data.arrays import as_text
 from dosimeter.data.cells import TEXT as TEXT_COLUMN
 from dosimeter.data.cells import Cells, frame_cells
-from dosimeter.data.columns import content, one_hot, read_features
+from dosimeter.data.columns import content, one_hot, plain, read_features
 from dosimeter.data.dataset import Array, Dataset, content_ids
 from dosimeter.data.labels import encode_labels
 from dosimeter.data.options import Request, told
+from dosimeter.data.spelling import is_name
 from dosimeter.data.tokens import tokens
 from dosimeter.errors import DataError
 
@@ -183,25 +184,51 @@ def special_columns(request: Request) -> dict[str, str]:
 def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
     """The table; ids, persons, groups, text and known categories as text, other types read off the whole column."""
     import pyarrow as pa
-    from pyarrow import csv
 
     options = request.options
     typed = {*(special[key] for key in SPECIAL), *((set(options.categories or {})) - set(options.categorical))}
     text = {column: pa.string() for column in (*typed, *([options.text] if options.text else []))}
-    whole = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
     with told(request.name, "write it as comma-separated UTF-8 text with one header line"):
         with path.open("rb") as file:
             if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 raise DataError(f"{request.name}: must be UTF-8 text, got UTF-16: save it as CSV in UTF-8")
         try:
-            return csv.read_csv(
-                path,
-                read_options=csv.ReadOptions(use_threads=False, block_size=whole),
-                parse_options=csv.ParseOptions(newlines_in_values=True),
-                convert_options=csv.ConvertOptions(column_types=text),
-            )
+            table = _parsed(path, text)
+            return _as_spelt(table, [special["label"], *options.categorical], path, request.name)
         except pa.ArrowInvalid as caught:
             raise ragged(str(caught), request.name) or caught from None
+
+
+def _parsed(path: Path, types: Mapping[str, Any], only: Sequence[str] = ()) -> Any:
+    """The table, or some of its columns, in one block, so that a type is that of a whole column."""
+    from pyarrow import csv
+
+    whole = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
+    return csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=False, block_size=whole),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types=types, include_columns=list(only)),
+    )
+
+
+def _as_spelt(table: Any, columns: Sequence[str], path: Path, name: str) -> Any:
+    """The table with those columns as text that were read as numbers and hold names, such as `01` beside `1`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names, kinds = _column_names(table, name), pa.types
+    read = [c for c in columns if c in names]
+    read = [c for c in read if kinds.is_integer(table[c].type) or kinds.is_floating(table[c].type)]
+    if not read:
+        return table
+    again = _parsed(path, dict.fromkeys(read, pa.string()), read)
+    for column in read:
+        text = pc.utf8_trim_whitespace(again[column])
+        text = pc.if_else(pc.is_valid(table[column]), text, pa.scalar(None, pa.string()))
+        if is_name(text):
+            table = table.set_column(names.index(column), column, text)
+    return table
 
 
 def ragged(message: str, place: str) -> DataError | None:
@@ -261,9 +288,10 @@ def _values(column: Any, title: str, name: str) -> Array:
             f"{name}: column {quoted(title)} must not be empty, got a missing value in row {row} "
             f"({column.null_count} such rows): fill them in or remove the rows"
         )
+    column = plain(column)
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        values: Array = column.to_numpy()
+        values: Array = column.to_numpy(zero_copy_only=False)
         return values
     if pa.types.is_binary(kind):
         raise DataError(f"{name}: column {quoted(title)} must be UTF-8 text, got other bytes: convert the file")

@@ -434,7 +434,7 @@ def test_parquet_types(kind, tmp_path):
 
 # SM stands for score,is_member.
 REFUSED = {
-    "score;is_member\n1;1\n": r"needs a column 'score', got none: separate the columns by commas",
+    "score;is_member\n1;1\n": r"columns must be separated by ',', got ';': separate the columns by commas",
     "": r"needs a header line and rows, got an empty file",
     "SM\n": r"needs rows, got a header and none",
     "scores,is_member\n1,1\n": r"needs a column 'score', got none: did you mean 'scores'\?",

@@ -23,8 +23,8 @@ from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
 from dosimeter._score_values import as_floats
 from dosimeter.data.options import shown, told
-from dosimeter.data.spelling import whole
-from dosimeter.data.tables import ragged
+from dosimeter.data.spelling import number_like, whole
+from dosimeter.data.tables import ragged, refuse_separator
 from dosimeter.errors import DataError
 from dosimeter.games import Array
 
@@ -142,6 +142,8 @@ def read_columns(path: Path) -> Columns:
 
 def _csv_header(path: Path, place: str) -> list[str]:
     """The names of a CSV file's columns."""
+    with told(place, AS_CSV):
+        refuse_separator(path, REQUIRED, place)
     with told(place, AS_CSV), path.open(encoding="utf-8-sig", newline="") as file:
         header = next((row for row in text.reader(file) if row), None)
     if header is None:
@@ -170,8 +172,6 @@ def _known(header: Sequence[str], place: str) -> list[str]:
     for name in REQUIRED:
         if name not in known:
             remedy = suggest(name, [one for one in header if one not in allowed] or header)
-            if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-                remedy = "separate the columns by commas"
             raise DataError(f"{place}: needs a column {name!r}, got none: {one_line(remedy)}")
     for name in header:
         near = get_close_matches(name.strip().lower(), [one for one in OPTIONAL if one not in known], 1, cutoff=0.8)
@@ -203,7 +203,9 @@ def _csv_mistake(message: str, place: str) -> DataError | None:
         return broken
     number = re.search(r"Row #(\d+): CSV conversion error to double: invalid value '(.*)'$", message, re.S)
     if number:
-        return _bad_cell(place, "score", "a number", number[2], int(number[1]) - 2, "leave missing scores empty")
+        spelt = number_like(number[2])
+        remedy = "write scores as in 1234.5, without marks and units" if spelt else "leave missing scores empty"
+        return _bad_cell(place, "score", "a number", number[2], int(number[1]) - 2, remedy)
     if "CSV parse error" in message:
         return DataError(f"{place}: must be comma-separated text, got rows that are not: {AS_CSV}")
     return None

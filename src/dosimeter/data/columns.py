@@ -13,6 +13,7 @@ import numpy as np
 from dosimeter._resolve import one_line, quoted
 from dosimeter.data.dataset import Array
 from dosimeter.data.options import Request, told
+from dosimeter.data.spelling import USUAL, decimal_text, odd_number
 from dosimeter.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,6 @@ MISSING = "?"
 """The category of cells that are empty, `?` or null."""
 MOST_CATEGORIES = 1000
 """More distinct texts than this in one column look like ids or free text."""
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,14 @@ def _feature(column: Any, title: str, request: Request) -> Feature:
     asked = title in request.options.categorical or title in (request.options.categories or {})
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return _categories(column, title, place, request, asked=asked)
+    if asked and types.is_temporal(kind):
+        return _categories(column.cast(pa.string()), title, place, request, asked=True)
     numeric = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
     if not any(is_kind(kind) for is_kind in numeric):
         value = next((v for v in column.to_pylist() if v is not None), None)
         raise DataError(
             f"{place} must be numbers or text, got {quoted(value, 60)} (type {one_line(kind, 60)}): "
-            "turn it into numbers or remove it"
+            "turn it into numbers, remove it, or name it in categorical if it holds dates"
         )
     if asked:
         whole = types.is_integer(kind) or types.is_boolean(kind)
@@ -156,7 +158,10 @@ def _categories(column: Any, title: str, place: str, request: Request, *, asked:
         codes: Array = encoded.indices.to_numpy(zero_copy_only=False)
         texts = [text or MISSING for text in encoded.dictionary.to_pylist()]
     if not asked:
+        known = [text for text in texts if text != MISSING]
+        _refuse_odd(odd_number(known), codes, texts, place)
         _refuse_mixed(codes, texts, place)
+        _refuse_odd(decimal_text(texts), codes, texts, place)
     found = set(texts)
     given = (request.options.categories or {}).get(title)
     if given is None and len(found) > MOST_CATEGORIES:
@@ -186,9 +191,19 @@ def _order(category: str) -> tuple[bool, float, str]:
     return not number, float(category) if number else 0.0, category
 
 
+def _refuse_odd(odd: str | None, codes: Array, texts: Sequence[str], place: str) -> None:
+    """Refuse a column of numbers that we would take for names: each would become a feature of its own."""
+    if odd is not None:
+        row = int(np.argmax(codes == texts.index(odd)))
+        raise DataError(
+            f"{place} must hold numbers written as in 1234.5, and not as text, got {quoted(odd, 60)} in row {row}: "
+            "write them so, without marks and units, or name the column in categorical"
+        )
+
+
 def _refuse_mixed(codes: Array, texts: Sequence[str], place: str) -> None:
     """Refuse a column of numbers in which some cells are text: a mistake, or numbers with missing ones."""
-    numbers = np.array([NUMBER.fullmatch(text) is not None for text in texts], bool)
+    numbers = np.array([USUAL.fullmatch(text) is not None for text in texts], bool)
     others = ~numbers
     missing = np.array([text == MISSING for text in texts], bool)
     if not numbers.any() or (numbers | missing).all() and not missing.any():

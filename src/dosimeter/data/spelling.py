@@ -1,8 +1,11 @@
-"""How numbers are spelt: which texts are whole numbers, and which are numbers in a spelling that is not ours."""
+"""How a table is spelt: which texts are whole numbers, which are numbers as others write them, what separates."""
 
 from __future__ import annotations
 
+import csv
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
@@ -42,3 +45,126 @@ def is_name(column: Any) -> bool:
         return True
     digits = pc.match_substring_regex(texts, "^-?[0-9]+$")
     return bool(pc.all(digits).as_py()) and whole(texts) is None
+
+
+USUAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+"""A number as a CSV file may spell it."""
+_DIGITS = re.compile(r"-?[0-9]+")
+_MONEY = (
+    "AUD BRL CAD CHF CNY CZK DKK EUR GBP HUF INR JPY KRW MXN NOK NZD PLN RUB SEK TRY USD ZAR "
+    "Kč kr Kr Ft zł Rs Rs. Fr. TL"
+)
+_CURRENCY = rf"(?:[A-Za-z]{{0,3}}\$|{'|'.join(re.escape(one) for one in _MONEY.split())})"
+_AMOUNT = (  # digits, or groups of digits between equal marks, or those of India; then decimals behind another mark
+    r"(?:(?:[0-9]{1,3}(?:(?P<mark>[,.'_ ])[0-9]{3})(?:(?P=mark)[0-9]{3})*|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]+)"
+    r"(?:(?!(?P=mark))[.,][0-9]*)?|[.,][0-9]+)(?: ?[eEdD][+-]?[0-9]+| ?[x×*·] ?10 ?\^? ?-?[0-9]+)?"
+)
+_ODD = re.compile(rf"[+-]? ?{_CURRENCY}? ?[+-]? ?{_AMOUNT} ?(?:{_CURRENCY}|[%‰])? ?-?")
+_UNIT = re.compile(rf"[+-]? ?{_AMOUNT}(?P<unit> ?(?:[^\W\d_]|°)[^\W\d_]{{0,5}}(?:/?[a-z²³]{{1,3}})?)\.?")
+_ORDINALS = ("st", "nd", "rd", "th")
+_SCALES = ("k", "K", "M", "B", "G", "T", "m", "bn", "mn", "Mio", "Mrd")
+FEW = 12
+"""So many numbers with one unit are names as well: 36 months and 60 months."""
+LOOKED_AT = 10_000
+"""Different texts of a column that are looked at."""
+LONGEST = 40
+"""A longer text is no number."""
+
+
+_MINUS, _QUOTE = "\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "\u2019\u02bc\u00b4\u0060\u066c"
+_SAME = {
+    **dict.fromkeys(_MINUS, "-"),
+    **dict.fromkeys(_QUOTE, "'"),
+    **{"\u066b": ",", "\uff0c": ",", "\uff0e": ".", "\uff05": "%", "\u066a": "%", "\uff0b": "+"},
+}
+
+
+class _Folded(dict[int, str]):
+    """What stands for a character: digits of any script, spaces, minus signs, marks and currencies become one each."""
+
+    def __missing__(self, code: int) -> str:
+        one = chr(code)
+        kind, digit = unicodedata.category(one), unicodedata.decimal(one, None)
+        by_kind = {"Zs": " ", "Cf": "", "Sc": "$"}
+        self[code] = str(digit) if digit is not None else by_kind.get(kind, _SAME.get(one, one))
+        return self[code]
+
+
+_FOLDED = _Folded()
+
+
+def number_like(text: str) -> bool:
+    """Whether a text is surely a number, in our spelling or in another.
+
+    >>> [number_like(text) for text in ("1234.5", "1.234,50 €", "(1,234)", "12 %", "\u22125", "A-12", "10-19", "1.2.3")]
+    [True, True, True, True, True, False, False, False]
+    """
+    if len(text) > LONGEST:
+        return False
+    folded = _bare(text)
+    inner = folded[1:-1].strip() if folded[:1] == "(" and folded[-1:] == ")" else folded
+    return USUAL.fullmatch(text) is not None or _ODD.fullmatch(inner) is not None
+
+
+def _bare(text: str) -> str:
+    """A text folded, without the quotes by which some programs keep numbers as text."""
+    return text.translate(_FOLDED).strip().removeprefix("=").strip("'\"").strip()
+
+
+def odd_number(texts: Sequence[str]) -> str | None:
+    """The first text in another spelling than ours, where most of these different texts are numbers; else None.
+
+    Whole numbers in our spelling are not odd: as text they may be codes.
+    """
+    some = texts[:LOOKED_AT]
+    numbers = [text for text in some if number_like(text)]
+    if 2 * len(numbers) > len(some):
+        return next((text for text in numbers if USUAL.fullmatch(text) is None), None)
+    return _with_unit(some)
+
+
+def decimal_text(texts: Sequence[str]) -> str | None:
+    """The first text that is no whole number, where all are numbers in our spelling; else None."""
+    some = texts[:LOOKED_AT]
+    if not all(USUAL.fullmatch(text) for text in some):
+        return None
+    return next((text for text in some if _DIGITS.fullmatch(text) is None), None)
+
+
+def _with_unit(texts: Sequence[str]) -> str | None:
+    """The first number with a unit, where most texts are numbers with the same one, and decimals or many; else None."""
+    found: dict[str, list[str]] = {}
+    decimals: set[str] = set()
+    for text in texts:
+        match = _UNIT.fullmatch(_bare(text)) if len(text) <= LONGEST else None
+        if match is None:
+            continue
+        unit = match["unit"]
+        if unit.strip() in _SCALES:
+            unit = "k"
+        elif unit in _ORDINALS or (len(unit) == 1 and unit.isupper()):  # 4th; seat 12A
+            continue
+        found.setdefault(unit.strip(), []).append(text)
+        if re.search("[.,]", text[: match.start("unit")]):
+            decimals.add(unit.strip())
+    for unit, own in found.items():
+        if 2 * len(own) > len(texts) and (len(own) > FEW or (unit in decimals and len(own) > 2)):
+            return own[0]
+    return None
+
+
+def separator(line: str, needed: Sequence[str]) -> str | None:
+    """What separates the columns of a header, in words, if that is surely no comma.
+
+    >>> separator("score;is_member", ["score"]), separator("score,is_member", ["score"])
+    ("';'", None)
+    """
+    cells = next(csv.reader([line]), [])
+    if set(needed) <= set(cells):
+        return None
+    for mark, told in ((";", "';'"), ("\t", "tabs"), ("|", "'|'"), (" ", "spaces")):
+        own = [cell.strip() for cell in next(csv.reader([line], delimiter=mark), [])]
+        lone = len(cells) == 1 and mark != " "
+        if len(own) > 1 and (lone or set(needed) <= set(own)):
+            return told
+    return None

@@ -19,7 +19,7 @@ from dosimeter.data.columns import content, one_hot, plain, read_features
 from dosimeter.data.dataset import Array, Dataset, content_ids
 from dosimeter.data.labels import encode_labels
 from dosimeter.data.options import Request, told
-from dosimeter.data.spelling import is_name
+from dosimeter.data.spelling import is_name, separator
 from dosimeter.data.tokens import tokens
 from dosimeter.errors import DataError
 
@@ -27,6 +27,8 @@ SPECIAL = {"id": "ids", "person": "persons", "group": "groups"}
 """Option (and default name) of a column that is not a feature, to what it becomes."""
 TEXT = ("length", "vocabulary", "tokenizer")
 """Options of all text."""
+LONGEST_HEADER = 100_000
+"""Characters of a header that are looked at."""
 OPTIONS = ("classes", "noun", "label", *SPECIAL, "categorical", "categories", "text", *TEXT)
 """What may be asked of a table."""
 
@@ -166,8 +168,6 @@ def _texts(table: Any, column: str, rest: list[str], request: Request) -> list[s
 
 def _suggested(column: str, names: list[str]) -> str:
     """The tail of a message about a column that is not there."""
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        return "separate the columns by commas"
     return one_line(suggest(column, names))
 
 
@@ -192,11 +192,26 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
         with path.open("rb") as file:
             if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 raise DataError(f"{request.name}: must be UTF-8 text, got UTF-16: save it as CSV in UTF-8")
+        refuse_separator(path, [special["label"]], request.name)
         try:
             table = _parsed(path, text)
             return _as_spelt(table, [special["label"], *options.categorical], path, request.name)
         except pa.ArrowInvalid as caught:
             raise ragged(str(caught), request.name) or caught from None
+
+
+def refuse_separator(path: Path, needed: Sequence[str], place: str) -> None:
+    """Refuse a CSV file whose columns are separated by something else than commas; other mistakes are told later."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        line = next((line for line in iter(lambda: file.readline(LONGEST_HEADER), "") if line.strip()), "").strip(
+            "\r\n"
+        )
+    mark = separator(line, needed)
+    if mark is not None:
+        raise DataError(
+            f"{place}: columns must be separated by ',', got {mark}: separate the columns by commas, and write numbers "
+            "as in 1234.5"
+        )
 
 
 def _parsed(path: Path, types: Mapping[str, Any], only: Sequence[str] = ()) -> Any:
@@ -239,7 +254,7 @@ def ragged(message: str, place: str) -> DataError | None:
     line, expected, got = found.groups()
     return DataError(
         f"{place}: every row must have {expected} cells like the header, got {got} in line {line}: correct the line, "
-        "or quote cells that contain commas"
+        "quote cells that contain commas, and write numbers as in 1234.5"
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from dosimeter._resolve import one_line
 from dosimeter.data.options import told
@@ -48,18 +48,20 @@ def as_floats(column: Any, place: str, texts: Callable[[], Any]) -> tuple[Float[
     if kinds.is_decimal(kind) or (kinds.is_integer(kind) and large):
         return _ordered(floats, column)
     if large and not place.lower().endswith(".parquet"):
-        return _ordered(floats, _exact(texts()))
+        return _ordered(floats, _exact(texts(), np.isfinite(floats)))
     return floats, ()
 
 
-def _exact(texts: Any) -> Any:
-    """What a CSV file spells, without rounding: whole numbers, or else a dictionary of texts."""
+def _exact(texts: Any, known: Bool[Array, " r"]) -> Any:
+    """What a CSV file spells where it is a number, without rounding: whole numbers, or else text."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    text = pc.if_else(pa.array(known), texts.cast(pa.string()), pa.scalar(None, pa.string()))
     try:
-        return texts.cast(pa.string()).cast(pa.int64())
+        return text.cast(pa.int64())
     except pa.ArrowInvalid:
-        return texts
+        return text
 
 
 def _ordered(floats: Float[Array, " r"], exact: Any) -> tuple[Float[Array, " r"], tuple[str, ...]]:
@@ -72,7 +74,7 @@ def _ordered(floats: Float[Array, " r"], exact: Any) -> tuple[Float[Array, " r"]
         names, rank = np.unique(values[known], return_inverse=True)
         count = len(names)
     else:
-        encoded = (exact if pa.types.is_dictionary(exact.type) else exact.dictionary_encode()).unify_dictionaries()
+        encoded = exact.dictionary_encode().unify_dictionaries()
         codes = pa.chunked_array([chunk.indices for chunk in encoded.chunks]).fill_null(0).to_numpy()[known]
         numbers = [_decimal(one) for one in encoded.chunk(0).dictionary.to_pylist()]
         place = {one: i for i, one in enumerate(sorted({numbers[i] for i in np.unique(codes).tolist()}))}

@@ -63,6 +63,11 @@ ODD = {
     "kilograms": lambda v: f"{v:.1f} kg",
     "whole metres": lambda v: f"{v:.0f} m",
     "thousands": lambda v: f"{v:.1f}K",
+    "millions of pounds": lambda v: f"\u00a3{v:.1f}m",
+    "billions behind": lambda v: f"{v:.1f} bn \u20ac",
+    "accounting in dollars": lambda v: f"$({abs(v):,.2f})",
+    "percent in words": lambda v: f"{v:.1f} percent",
+    "words for money": lambda v: f"{v:.2f} Euro",
     "degrees": lambda v: f"{v:.1f} \u00b0C",
     "speed": lambda v: f"{v:.1f} km/h",
 }
@@ -193,7 +198,24 @@ def test_a_header_with_other_marks_in_names_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "%", "$", "-", "()", "1-2", "1:2", "\u00bd", "\u2460", "0x1F", "1,2,3", "1,2345,678", "1'2", "9" * 41],
+    [
+        "",
+        "x",
+        "%",
+        "$",
+        "-",
+        "()",
+        "1-2",
+        "1:2",
+        "\u00bd",
+        "\u2460",
+        "0x1F",
+        "1,2,3",
+        "1,2345,678",
+        "4x100",
+        "1'2",
+        "9" * 41,
+    ],
 )
 def test_what_is_no_number(text):
     assert not number_like(text)

@@ -52,17 +52,22 @@ USUAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECA
 _DIGITS = re.compile(r"-?[0-9]+")
 _MONEY = (
     "AUD BRL CAD CHF CNY CZK DKK EUR GBP HUF INR JPY KRW MXN NOK NZD PLN RUB SEK TRY USD ZAR "
-    "Kč kr Kr Ft zł Rs Rs. Fr. TL"
+    "Kč kr kr. Kr Ft zł Rs Rs. Rp Fr. TL DM Euro Euros euro euros ct руб руб."
 )
 _CURRENCY = rf"(?:[A-Za-z]{{0,3}}\$|{'|'.join(re.escape(one) for one in _MONEY.split())})"
 _AMOUNT = (  # digits, or groups of digits between equal marks, or those of India; then decimals behind another mark
     r"(?:(?:[0-9]{1,3}(?:(?P<mark>[,.'_ ])[0-9]{3})(?:(?P=mark)[0-9]{3})*|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]+)"
-    r"(?:(?!(?P=mark))[.,][0-9]*)?|[.,][0-9]+)(?: ?[eEdD][+-]?[0-9]+| ?[x×*·] ?10 ?\^? ?-?[0-9]+)?"
+    r"(?:(?!(?P=mark))[.,][0-9]*)?|[.,][0-9]+)(?: ?[eEdD][+-]?[0-9]+| ?[x×*·] ?10 ?(?:\^ ?-?|[+-])[0-9]+)?"
 )
-_ODD = re.compile(rf"[+-]? ?{_CURRENCY}? ?[+-]? ?{_AMOUNT} ?(?:{_CURRENCY}|[%‰])? ?-?")
+_SCALE = r"(?:[kKMBGTm]|bn|mn|Mio\.?|Mrd\.?)"
+_SPELT = (
+    rf"{_CURRENCY}? ?[+-]? ?AMOUNT",
+    rf"{_CURRENCY} ?[+-]? ?AMOUNT ?{_SCALE}",
+    rf"AMOUNT ?(?:%|‰|pct|percent|per cent|Prozent|{_SCALE}? ?{_CURRENCY})",
+)
+_ODD = [re.compile(rf"[+-]? ?{one.replace('AMOUNT', _AMOUNT)} ?-?") for one in _SPELT]
 _UNIT = re.compile(rf"[+-]? ?{_AMOUNT}(?P<unit> ?(?:[^\W\d_]|°)[^\W\d_]{{0,5}}(?:/?[a-z²³]{{1,3}})?)\.?")
 _ORDINALS = ("st", "nd", "rd", "th")
-_SCALES = ("k", "K", "M", "B", "G", "T", "m", "bn", "mn", "Mio", "Mrd")
 FEW = 12
 """So many numbers with one unit are names as well: 36 months and 60 months."""
 LOOKED_AT = 10_000
@@ -102,8 +107,9 @@ def number_like(text: str) -> bool:
     if len(text) > LONGEST:
         return False
     folded = _bare(text)
-    inner = folded[1:-1].strip() if folded[:1] == "(" and folded[-1:] == ")" else folded
-    return USUAL.fullmatch(text) is not None or _ODD.fullmatch(inner) is not None
+    within = re.fullmatch(r"(\$?) ?\((.*)\)", folded)  # accountants write minus as parentheses
+    inner = folded if within is None else f"{within[1]}{within[2].strip()}"
+    return USUAL.fullmatch(text) is not None or any(one.fullmatch(inner) for one in _ODD)
 
 
 def _bare(text: str) -> str:
@@ -140,7 +146,7 @@ def _with_unit(texts: Sequence[str]) -> str | None:
         if match is None:
             continue
         unit = match["unit"]
-        if unit.strip() in _SCALES:
+        if re.fullmatch(_SCALE, unit.strip()):
             unit = "k"
         elif unit in _ORDINALS or (len(unit) == 1 and unit.isupper()):  # 4th; seat 12A
             continue

@@ -542,6 +542,7 @@ CLOSE = {
     "far apart": ([-BIG, BIG + 1, BIG + 2], pa.int64()),
     "decimals": ([Decimal("0.123456789012345678901"), Decimal("0.123456789012345678902"), Decimal("0.5")], None),
     "mixed": (["-0.5", "1700000000000000001", "1700000000000000002"], None),
+    "digits": (["0.99999999999999999998", "0.99999999999999999999", "1"], None),
     "beyond uint64": (["-1", "36893488147419103233", "36893488147419103234"], None),
 }  # fmt: skip
 
@@ -551,7 +552,7 @@ def test_scores_that_float64_would_merge_keep_their_order(kind, tmp_path):
     values, type_ = CLOSE[kind]
     cells = [values[i % 3] for i in range(40)] + [None]
     bits = [i % 2 for i in range(41)]
-    texts = kind in ("mixed", "beyond uint64")
+    texts = kind in ("mixed", "digits", "beyond uint64")
     if kind != "decimals":  # a CSV file has floats unless they are large
         path = tmp_path / "t.csv"
         rows = zip(["" if one is None else one for one in cells], bits, strict=True)
@@ -567,6 +568,9 @@ def test_scores_that_float64_would_merge_keep_their_order(kind, tmp_path):
 
 
 def test_large_scores_that_stay_apart_stay_as_they_are(tmp_path):
+    (tmp_path / "t.csv").write_text("score,is_member\n0.1000000000000000055511151231257827,0\n0.2,1\n")
+    columns = read_columns(tmp_path / "t.csv")
+    assert (columns.score.tolist(), columns.notes) == ([0.1, 0.2], ())
     for values in ([1e300, -1e300], [BIG, BIG + 512], [float("inf"), float(BIG)], [2**53, 2**53 + 2]):
         table = pa.table({"score": [values[i % 2] for i in range(20)], "is_member": [i % 2 for i in range(20)]})
         pq.write_table(table, tmp_path / "t.parquet")

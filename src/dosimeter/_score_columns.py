@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter._check import suggest
 from dosimeter._resolve import one_line, quoted
-from dosimeter._score_values import as_floats
+from dosimeter._score_values import DIGITS, as_floats
 from dosimeter.data.options import shown, told
 from dosimeter.data.spelling import number_like, whole
 from dosimeter.data.tables import ragged, refuse_separator
@@ -131,7 +132,9 @@ def read_columns(path: Path) -> Columns:
     table = _read_csv(path, place, known) if kind == ".csv" else _read_parquet(path, place, known)
     if not table["score"]:
         raise DataError(f"{place}: needs rows, got a header and none: check the file")
-    score, notes = as_floats(table.pop("score"), place, partial(_score_texts, path, place))
+    texts = partial(_score_texts, path, place) if kind == ".csv" else None
+    long = kind == ".csv" and _long_scores(path, place, header.index("score"))
+    score, notes = as_floats(table.pop("score"), place, texts, long=long)
     is_member = _bits(table.pop("is_member"), place)
     calibrates = _calibrates(table.pop("split"), place) if "split" in known else None
     coded = {name: _coded(table.pop(name), name, place) for name in list(table)}
@@ -222,6 +225,13 @@ def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> di
         convert_options=csv.ConvertOptions(include_columns=known, column_types=types, null_values=MISSING),
     )
     return {name: table[name] for name in known}
+
+
+def _long_scores(path: Path, place: str, column: int) -> bool:
+    """Whether some of the first scores of a CSV file have more digits than float64 writes."""
+    with told(place, AS_CSV), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        cells = [row[column] for row in islice(text.reader(file), 1000) if len(row) > column]
+    return any(len(re.sub(r"[eE].*|[^0-9]", "", cell).lstrip("0")) > DIGITS for cell in cells)
 
 
 def _score_texts(path: Path, place: str) -> Any:

@@ -16,19 +16,24 @@ from dosimeter.games import Array
 
 EXACT = 2.0**53
 """Up to here float64 has each whole number."""
+DIGITS = 17
+"""So many digits tell each float64 from all others."""
 RANKED = (
     "Scores stand for their ranks: they have more digits than float64 holds (about 16), so some that differ would have "
     "been equal. Rates and AUC depend on the order alone.",
 )
 
 
-def as_floats(column: Any, place: str, texts: Callable[[], Any]) -> tuple[Float[Array, " r"], tuple[str, ...]]:
+def as_floats(
+    column: Any, place: str, texts: Callable[[], Any] | None, *, long: bool = False
+) -> tuple[Float[Array, " r"], tuple[str, ...]]:
     """Scores, NaN where they are missing, in the order that the file gives them, and what to say about it.
 
     Args:
         column: numbers, a pyarrow array.
         place: the file as messages name it.
-        texts: reads the column as it is spelt in a CSV file, dictionary-encoded; asked only for large numbers.
+        texts: reads the column as it is spelt in a CSV file, dictionary-encoded; asked only for large numbers, or long.
+        long: the CSV file has scores of more than `DIGITS` digits.
 
     Raises:
         DataError: a column that is not numbers.
@@ -47,7 +52,7 @@ def as_floats(column: Any, place: str, texts: Callable[[], Any]) -> tuple[Float[
     large = bool(finite.size) and max(-float(finite.min()), float(finite.max())) >= EXACT
     if kinds.is_decimal(kind) or (kinds.is_integer(kind) and large):
         return _ordered(floats, column)
-    if large and not place.lower().endswith(".parquet"):
+    if texts is not None and (large or long):
         return _ordered(floats, _exact(texts(), np.isfinite(floats)))
     return floats, ()
 

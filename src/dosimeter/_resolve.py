@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from dosimeter._check import suggest
@@ -214,48 +214,3 @@ def source_hash(fn: Callable[..., Any]) -> str:
             "got none: define it in a .py file"
         ) from None
     return hashlib.sha256(source).hexdigest()
-
-
-def code_hash(fn: Callable[..., Any]) -> str:
-    """SHA-256 of a function's source, or of its bytecode where there is no source, and of the simple values it reads.
-
-    Values are numbers, texts and tuples of them that the function closes over, or that it reads from its module.
-
-    Args:
-        fn: a function, a class, a `functools.partial` of one, or a callable object.
-
-    >>> def scaled(rate): return lambda: rate
-    >>> code_hash(scaled(1.0)) == code_hash(scaled(1.0)), code_hash(scaled(1.0)) == code_hash(scaled(2.0))
-    (True, False)
-    """
-    digest = hashlib.sha256()
-    while isinstance(fn, partial):
-        digest.update(repr((_simple(fn.args), sorted((k, _simple(v)) for k, v in fn.keywords.items()))).encode())
-        fn = fn.func
-    try:
-        digest.update(source_hash(fn).encode())
-    except ConfigError:
-        code = getattr(fn, "__code__", None) or getattr(type(fn).__call__, "__code__", None)
-        if code is None:
-            raise
-        digest.update(_bytecode(code))
-    if inspect.isfunction(fn):
-        read = inspect.getclosurevars(fn)
-        values = {**read.globals, **read.nonlocals}
-        digest.update(repr(sorted((name, _simple(value)) for name, value in values.items())).encode())
-    return digest.hexdigest()
-
-
-def _bytecode(code: CodeType) -> bytes:
-    """What a compiled function does, without the place where it was typed."""
-    inner = [_bytecode(one) if isinstance(one, CodeType) else repr(one).encode() for one in code.co_consts]
-    return b"\0".join([code.co_code, repr(code.co_names).encode(), *inner])
-
-
-def _simple(value: object) -> str:
-    """A number, a text or a tuple of them as text; of anything else only its type."""
-    if isinstance(value, bool | int | float | str | None):
-        return repr(value)
-    if isinstance(value, tuple | list):
-        return repr([_simple(one) for one in value])
-    return type(value).__name__

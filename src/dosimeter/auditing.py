@@ -10,6 +10,7 @@ from pydantic import Field
 
 from dosimeter._attack_rows import default_attacks, named_attacks
 from dosimeter._resolve import quoted
+from dosimeter._shadow_keys import check_depends, name_in_depends
 from dosimeter._tables import Table
 from dosimeter.brought import Brought, Fit, name_of
 from dosimeter.config import OF_TARGETS, Report, Threat, arguments
@@ -65,6 +66,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01,
     noun: str | None = None,
     options: Options | None = None,
+    depends: Sequence[object] = (),
     store: Path | str | None = None,
     device: str = "cpu",
     workers: Workers | int | None = None,
@@ -94,6 +96,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         leading_fpr: false positive rate of the verdict.
         noun: what one record is called in the report, in the singular.
         options: how to read tables and other sources.
+        depends: modules and functions that `fit` uses and that its key would not see, themselves or by name, such as
+            `"package.module"` or `"package.module:function"`; shadows are trained anew when their source changes.
         store: the cache, a folder or a URL; `.store` beside `out` unless given.
         device: where the models are queried.
         workers: processes that train shadows, one per core unless given; or `Workers`, such as those of a cluster.
@@ -110,6 +114,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quoted(fit)}: pass the function itself")
     if options is not None and not isinstance(options, Options):
         raise ConfigError(f"options: must be a dosimeter.data.Options, got {quoted(options)}: make one of it")
+    named = check_depends(depends)
     call = arguments(
         _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
@@ -130,7 +135,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         population=read.get("population"),
         fit=fit,
         fit_name="" if fit is None else name_of(fit),
-        depends=(),
+        depends=named,
         threat=call.threat,
         access_given=access is not None,
         attacks=rows,
@@ -142,6 +147,7 @@ def audit(  # more than seven parameters because this is the one call that a use
             **call.settings(),
             "model": name_of(model),
             "fit": None if fit is None else name_of(fit),
+            **({"depends": [name_in_depends(one) for one in named]} if named else {}),
             "attack": [{"id": row.id, "name": row.name, **row.settings} for row in rows],
         },
     )

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from dosimeter._brought_probes import Probing, probing
 from dosimeter._fit import Records
-from dosimeter._resolve import code_hash, describe, one_line, resolve
+from dosimeter._resolve import describe, one_line, resolve
 from dosimeter._seeds import seed_for
-from dosimeter.chain import module_hash, own_code, rows_hash, torch_version
+from dosimeter.chain import own_code, rows_hash, torch_version
 from dosimeter.config import AttackRow, Report, Threat
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held, stored, together
@@ -56,7 +56,7 @@ class Brought:
         population: further records that it was not trained on, known to the adversary; or None.
         fit: trains a shadow; None if there is no recipe.
         fit_name: in the report.
-        depends: further modules whose source belongs to the shadows' keys.
+        depends: further modules and functions whose source belongs to the shadows' keys, by name or themselves.
         threat: of it `access`, `shadows`, `views` and `rehearsals`.
         access_given: whether the user set the access; otherwise it is what the model gives.
         attacks: what is run.
@@ -79,7 +79,7 @@ class Brought:
     population: Dataset | None
     fit: Fit | str | None
     fit_name: str
-    depends: tuple[str, ...]
+    depends: tuple[object, ...]
     threat: Threat
     access_given: bool
     attacks: tuple[AttackRow, ...]
@@ -433,21 +433,6 @@ def joined(parts: Mapping[str, Dataset]) -> Dataset:
 def held_of(dataset: Dataset) -> Held:
     """The records of a data set as a model is asked about them."""
     return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)
-
-
-def sources_of(fit: Fit | str | None, depends: tuple[str, ...]) -> dict[str, str]:
-    """Hashes of what the shadows' keys depend on: the fit's code and the simple values it reads, further modules.
-
-    Raises:
-        ConfigError: a module or function is not found.
-    """
-    if fit is None:
-        return {}
-    function = resolve(fit) if isinstance(fit, str) else fit
-    found = {"fit": code_hash(function)}
-    for one in depends:
-        found[one] = code_hash(resolve(one)) if ":" in one else module_hash(one)
-    return found
 
 
 def name_of(thing: object) -> str:

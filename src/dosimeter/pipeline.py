@@ -179,7 +179,7 @@ def run_target(brought: Brought, place: Place) -> Path:
         "audit_key": prepared.key,
         "data_sha256": prepared.pool.fingerprint,
         "target_sha256": prepared.adapted.fingerprint,
-        "sources": {"fit": dict(brought.sources)} if brought.sources else {},
+        "sources": {"fit": dict(prepared.brought.sources)} if prepared.brought.sources else {},
         **({"hashed": prepared.jobs[-1].definition} if prepared.jobs else {}),
     }
     return _close(place, brought.base, started, seconds, more)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dosimeter._resolve import import_from, one_line, resolve
 from dosimeter._seeds import generator
+from dosimeter._shadow_keys import sources_of
 from dosimeter.audit_design import unfit
 from dosimeter.brought import (
     PROBED,
@@ -23,7 +24,6 @@ from dosimeter.brought import (
     joined,
     lone_design,
     name_of,
-    sources_of,
 )
 from dosimeter.calibration import halve
 from dosimeter.config import Target, TargetAudit
@@ -118,13 +118,14 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         AuditError: every problem found, one line each.
     """
     import_from(brought.base)
-    together, overlapping = Together(), None
+    together, overlapping, reads = Together(), None, []
     with together:
         check_device(device)
     with together:
         brought, overlapping = _without_overlap(brought)
     with together:
-        brought = dataclasses.replace(brought, sources=sources_of(brought.fit, brought.depends))
+        sources, reads = sources_of(brought.fit, brought.depends)
+        brought = dataclasses.replace(brought, sources=sources)
         _check_fit(brought)
     with together:
         _check_sizes(brought)
@@ -146,7 +147,7 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         access=access_of(brought, asked.adapted),
         store=Store(store),
         device=device,
-        gates=(*brought.gates, overlapping, *asked.gates),
+        gates=(*brought.gates, overlapping, *reads, *asked.gates),
         probe=asked.probe,
         answers=asked.answers,
         noise=asked.noise,

@@ -302,5 +302,26 @@ def table_as_read(notes: Sequence[str]) -> list[Gate]:
     return [Gate("I5", "Table as read", "pass", None, _sentence(note)) for note in notes]
 
 
+def keys_of_shadows(opaque: Sequence[str]) -> list[Gate]:
+    """I6: what `fit` reads whose content is not part of the key under which shadows are kept.
+
+    Args:
+        opaque: each as `name (type)`.
+    """
+    if not opaque:
+        return []
+    shown = 5
+    parts = [one.partition(" (") for one in opaque[:shown]]
+    listed = ", ".join(f"`{name}`{space}{kind}" for name, space, kind in parts)
+    more = f" and {len(opaque) - shown} more" if len(opaque) > shown else ""
+    return [
+        Gate(
+            "I6", "Keys of shadows", "warn", float(len(opaque)),
+            f"`fit` reads {listed}{more}, whose content is not part of the key under which shadows are kept: name the "
+            f"module that makes it in `depends`, or delete the cache when it changes.",
+        )
+    ]  # fmt: skip
+
+
 def _sentence(note: str) -> str:
     return note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")

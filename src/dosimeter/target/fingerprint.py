@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dosimeter._resolve import code_hash
+from dosimeter._code_keys import code_hash
 from dosimeter.errors import ConfigError
 
 

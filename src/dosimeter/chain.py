@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-import warnings
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dosimeter._checkpoints import read_weights
 from dosimeter._resolve import describe, one_line, quoted, resolve, source_hash
 from dosimeter.adapters import LoRA, release
 from dosimeter.errors import AuditError, ConfigError, TrainingError
@@ -139,60 +138,6 @@ def build(link: Link) -> nn.Module:
         ) from error
 
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-"""Under which names training scripts keep a state dict in a checkpoint."""
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
-"""What wrappers (several devices, compilation, training libraries) put before the names of a model's tensors."""
-
-
-def read_state(path: Path, place: str) -> dict[str, Tensor]:
-    """The state dict of a file, alone or in a checkpoint; code in a pickle is never run.
-
-    Args:
-        path: `.safetensors`, or what `torch.save` wrote.
-        place: how messages begin.
-
-    Raises:
-        ConfigError: the file holds something else than tensors, or cannot be read.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd protocols: what cannot be read is told in one line below
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ConfigError(
-            f"{place}: {path} must hold tensors and nothing else, got a file that is not so "
-            f"({type(error).__name__}; no code in it was run): save a state dict as .safetensors"
-        ) from error
-    found = [loaded[name] for name in WRAPPERS if isinstance(loaded, dict) and isinstance(loaded.get(name), dict)]
-    state = found[0] if found else loaded
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise ConfigError(
-            f"{place}: {path} must hold a state dict, got {type(loaded).__name__}: save "
-            "model.state_dict() as .safetensors"
-        )
-    return dict(state)
-
-
-def fitting(state: Mapping[str, Tensor], own: Set[str]) -> dict[str, Tensor]:
-    """A state dict without the prefixes of wrappers, if without them its names are exactly the model's.
-
-    >>> list(fitting({"module.weight": torch.ones(1)}, {"weight"}))
-    ['weight']
-    """
-    bare = dict(state)
-    while bare and bare.keys() != own:
-        prefix = next((one for one in PREFIXES if all(name.startswith(one) for name in bare)), None)
-        if prefix is None:
-            return dict(state)
-        bare = {name.removeprefix(prefix): value for name, value in bare.items()}
-    return bare
-
-
 def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:
     """Load weights into a model, or say which tensors do not fit.
 
@@ -243,8 +188,14 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
         if link.transfer == "scratch" or index == 0:
             model = build(link)
             if link.weights and Path(link.weights).is_file():
-                state = read_state(Path(str(link.weights)), f"stage {link.name!r}, weights")
-                load_state(model, fitting(state, model.state_dict().keys()), f"stage {link.name!r}")
+                place = f"stage {link.name!r}"
+                found = read_weights(Path(str(link.weights)), model.state_dict().keys(), f"{place}, weights")
+                load_state(model, found.state, place)
+                if found.left_out:  # a recipe has no note that says so in its report
+                    raise TrainingError(
+                        f"{place}, weights: must hold the model's tensors alone, got also {found.told}: save the "
+                        "model's own as .safetensors"
+                    )
             return model
         # what a builder draws beside given weights is frozen under adapters, so it is the same for all models
         model = build_chain(links, index - 1, 0 if link.transfer == "lora" else seed, None)

@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from dosimeter._check import suggest
+from dosimeter._checkpoints import read_weights
 from dosimeter._resolve import REFERENCE, describe, quoted, resolve
-from dosimeter.chain import Link, build, call_user, fitting, load_state, read_state
+from dosimeter.chain import Link, build, call_user, load_state
 from dosimeter.errors import AuditError, ConfigError
 from dosimeter.models import ARCHITECTURES
 from dosimeter.target.estimators import is_estimator
@@ -95,16 +96,17 @@ def load_target(
         if file is None:
             raise ConfigError("target, weights: must name the file of the network's tensors, got none: add weights")
         model, notes = from_timm(rest, shape=shape, classes=classes, options=given)
-        return Loaded(_with_weights(model, file), notes)
+        left = _with_weights(model, file)
+        return Loaded(model, (*notes, *left))
     if path.suffix.lower() in (*TENSORS, *PICKLES, ".pt2", ".skops", ".onnx"):
         return _from_file(path, trust_pickle)
     if REFERENCE.fullmatch(reference):
-        return Loaded(_from_code(reference, shape, classes, given, file))
+        return _from_code(reference, shape, classes, given, file)
     if reference in ARCHITECTURES:
         if file is None:
             raise ConfigError("target, weights: must name the file of the network's tensors, got none: add weights")
         model = build(Link("target", reference, shape, classes, options=given))
-        return Loaded(_with_weights(model, file))
+        return Loaded(model, _with_weights(model, file))
     raise ConfigError(
         "target, model: must be package.module:name, an architecture, hf:FOLDER, timm:NAME or a file, got "
         f"{quoted(reference)}: {suggest(reference, ARCHITECTURES)}"
@@ -124,12 +126,14 @@ def _none_of(key: str, value: object, why: str) -> None:
         raise ConfigError(f"target, {key}: must not be given for this kind of model, {why}, got {value!r}: remove it")
 
 
-def _with_weights(model: nn.Module, file: Path) -> nn.Module:
-    """A network with the tensors of a file."""
+def _with_weights(model: nn.Module, file: Path) -> tuple[str, ...]:
+    """Load the tensors of a file into a network; returns what the report should say of them."""
     net = model.net if isinstance(model, Preprocessed) else model
-    state = read_state(file, "target, weights")
-    load_state(net, fitting(state, net.state_dict().keys()), "target")
-    return model
+    found = read_weights(file, net.state_dict().keys(), "target, weights")
+    load_state(net, found.state, "target")
+    if not found.left_out:
+        return ()
+    return (f"all tensors of the network were found in {quoted(file.name)}; left out as no part of it: {found.told}",)
 
 
 def _is_model(thing: object) -> bool:
@@ -139,18 +143,18 @@ def _is_model(thing: object) -> bool:
 
 def _from_code(
     reference: str, shape: tuple[int, ...], classes: int, options: Mapping[str, Any], file: Path | None
-) -> object:
+) -> Loaded:
     """What a reference into the user's code stands for."""
     found = _attribute(reference)
     model = found if _is_model(found) else _built(reference, found, shape, classes, options, file is not None)
     if file is None:
-        return model
+        return Loaded(model)
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"target, weights: {reference} must give a torch.nn.Module to load them into, got {type(model).__name__}: "
             "return the network or remove weights"
         )
-    return _with_weights(model, file)
+    return Loaded(model, _with_weights(model, file))
 
 
 def _attribute(reference: str) -> Any:

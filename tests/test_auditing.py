@@ -1,6 +1,7 @@
 """`dosimeter.audit`: brought models, with and without shadows."""
 
 import dataclasses
+import functools
 import json
 
 import brought_models
@@ -188,7 +189,7 @@ WRONG = [
     ({"members": (INPUTS[:1], LABELS[:1])}, DataError, "members: must have at least 2 records, got 1"),
     ({"nonmembers": (INPUTS[300:600, :5], LABELS[300:600])}, DataError, "nonmembers"),
     ({"members": (INPUTS[:300], np.eye(5)[LABELS[:300]])}, DataError, r"members: labels must have shape \(n,\), got"),
-    ({"members": (INPUTS[:300], LABELS[:300] + 0.5)}, DataError, "members: labels"),
+    ({"members": (INPUTS[:300], LABELS[:300] + 0.5)}, DataError, "members: labels .* as of a regression"),
     ({"model": 3}, ConfigError, "must be a torch.nn.Module"),
     ({"model": nn.Linear(20, 3)}, TrainingError, "5"),
     ({"device": "tpu"}, ConfigError, "--device"),
@@ -203,6 +204,34 @@ def test_wrong_inputs_are_told_in_one_line_and_leave_nothing(tmp_path, change, k
     assert isinstance(caught.value, kind)
     assert "\n" not in str(caught.value) or kind is AccessError
     assert not (tmp_path / "wrong" / "result.json").exists()
+
+
+def test_a_loss_that_wants_floats_is_told_with_what_to_write(tmp_path):
+    binary = {part: (inputs, labels % 2) for part, (inputs, labels) in PARTS.items()}
+
+    def one_logit(dataset, seed, labels=lambda dataset: dataset.labels, loss=nn.functional.binary_cross_entropy):
+        model = nn.Sequential(nn.Linear(20, 1), nn.Sigmoid(), nn.Flatten(0))
+        loss(model(dataset.inputs), labels(dataset)).backward()
+        return nn.Sequential(model[0])
+
+    def with_logits(dataset, seed):
+        return one_logit(dataset, seed, loss=nn.functional.binary_cross_entropy_with_logits)
+
+    def embedded(dataset, seed):
+        nn.functional.embedding(dataset.inputs, torch.ones(2, 2))
+
+    wanted = {**binary, "shadows": 2, "workers": 1, "attacks": ["loss"]}
+    model = nn.Linear(20, 1)
+    for fit_, remedy in (
+        (one_logit, r"give the loss dataset.labels.float\(\), since labels are whole numbers .int64."),
+        (with_logits, r"give the loss dataset.labels.float\(\)"),
+        (embedded, "correct it$"),
+    ):
+        with pytest.raises(TrainingError, match=r"shadow 0: fit: raised RuntimeError: .*" + remedy) as caught:
+            dosimeter.audit(model, **wanted, fit=fit_, out=tmp_path / fit_.__name__)
+        assert "\n" not in str(caught.value)
+    mended = functools.partial(one_logit, labels=lambda dataset: dataset.labels.float())
+    dosimeter.audit(model, **wanted, fit=mended, out=tmp_path / "mended")
 
 
 def test_a_folder_of_another_audit_is_refused(shadowed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -29,6 +30,29 @@ class Records(torch.utils.data.Dataset[tuple[Any, Tensor]]):
     def __getitem__(self, index: Any) -> tuple[Any, Tensor]:
         rows = getattr(self.inputs, "iloc", self.inputs)  # a data frame is indexed by names otherwise
         return rows[index], self.labels[index]
+
+
+FLOAT_WANTED = re.compile(
+    r"result type \w+ can't be cast to the desired output type Long"
+    r"|[Ff]ound (dtype )?Long but expected (Float|Double|Half|BFloat16)"
+    r"|[Ee]xpected (scalar type|dtype) (Float|Double|Half|BFloat16) but (found|got) (dtype )?Long"
+)
+"""How PyTorch says that a loss wants floats where it was given whole numbers."""
+
+
+def advice(error: BaseException, labels: Tensor) -> str:
+    """What to do about an exception that a user's `fit` raised.
+
+    Args:
+        error: what it raised.
+        labels: that it was given.
+
+    >>> advice(RuntimeError("Found dtype Long but expected Float"), torch.tensor([1]))
+    'give the loss dataset.labels.float(), since labels are whole numbers (int64) and this loss wants floats'
+    """
+    if labels.dtype == torch.int64 and FLOAT_WANTED.search(str(error)):
+        return "give the loss dataset.labels.float(), since labels are whole numbers (int64) and this loss wants floats"
+    return "correct it"
 
 
 def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dosimeter._brought_probes import Probing, probing
-from dosimeter._fit import Records
+from dosimeter._fit import Records, advice
 from dosimeter._resolve import describe, one_line, resolve
 from dosimeter._seeds import seed_for
 from dosimeter.chain import own_code, rows_hash, torch_version
@@ -277,7 +277,7 @@ class ShadowJob:
         except AuditError:
             raise
         except (Exception, SystemExit) as error:
-            raise TrainingError(f"{place}: raised {describe(error)}: correct it") from error
+            raise TrainingError(f"{place}: raised {describe(error)}: {advice(error, records.labels)}") from error
         if trained is None:
             raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
         adapted = adapt(

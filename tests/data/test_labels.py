@@ -32,7 +32,13 @@ def test_labels_are_numbered_by_value(values, numbers, names):
         (np.array(["a", " "]), None, "got none in row 1"),
         (np.array(["a", None], dtype=object), None, "got none in row 1"),
         (np.array(["a", float("nan")], dtype=object), None, "got none in row 1"),
-        (np.array([0.37, 1]), None, "must be classes, got the number 0.37 in row 0"),
+        (np.array([0.37, 1]), None, "must be classes, got the number 0.37 in row 0, as of a regression"),
+        (np.arange(200.0) * 1000, None, "got 200 different numbers of type float for 200 records, as of a regression"),
+        (
+            np.arange(20, dtype=np.float32) // 1.05,
+            None,
+            "as of a regression, which cannot be audited: divide the range",
+        ),
         (np.array([np.inf, 1]), None, "got the number inf"),
         (np.array([0, 3]), ("a", "b"), "in 0..1, one for each of 2 classes, got 3 in row 1"),
         (np.array([0, -1]), ("a", "b"), "got -1 in row 1"),
@@ -43,6 +49,11 @@ def test_labels_are_numbered_by_value(values, numbers, names):
 )
 def test_bad_labels_are_told(values, classes, said, fails):
     assert said in fails(encode_labels, values, "data", classes)
+
+
+@pytest.mark.parametrize("values", [np.arange(200), np.arange(19.0), np.arange(200.0) % 150])
+def test_many_classes_are_no_regression(values):
+    assert len(encode_labels(values, "data")[1]) == len(np.unique(values))
 
 
 def test_given_classes_keep_their_order():

@@ -10,6 +10,9 @@ from dosimeter._resolve import one_line, quoted
 from dosimeter.data.dataset import Array
 from dosimeter.errors import DataError
 
+FEW, NEARLY = 20, 0.9
+"""From so many records on, labels with decimals are no classes if this share of them differs from all others."""
+
 
 def encode_labels(values: Array, name: str, classes: Sequence[str] | None = None) -> tuple[Array, tuple[str, ...]]:
     """Number the classes.
@@ -26,19 +29,26 @@ def encode_labels(values: Array, name: str, classes: Sequence[str] | None = None
         Class numbers `[n]` int64, and the names of the classes.
 
     Raises:
-        DataError: a label is missing, not a class (0.37), or not among `classes`.
+        DataError: a label is missing, not a class (0.37), or not among `classes`; or the labels are amounts.
 
     >>> encode_labels(np.array([1, 10, 2]), "data")
     (array([0, 2, 1]), ('1', '2', '10'))
     """
     if values.ndim != 1:
         raise DataError(f"{name}: labels must have shape (n,), got {values.shape}: give one class per record")
+    real = values.dtype.kind == "f"
     values = _whole(values, name)
     if classes is not None:
         return _look_up(values, name, tuple(classes)), tuple(classes)
     if not len(values):
         return np.zeros(0, np.int64), ()
     found, numbers = np.unique(values, return_inverse=True)
+    if real and len(values) >= FEW and len(found) > NEARLY * len(values):
+        raise DataError(
+            f"{name}: labels must be classes, got {len(found)} different numbers of type float for {len(values)} "
+            "records, as of a regression, which cannot be audited: divide the range into classes, or give class "
+            "numbers as integers"
+        )
     return numbers.astype(np.int64).reshape(-1), tuple(str(value) for value in found)
 
 
@@ -48,8 +58,9 @@ def _whole(values: Array, name: str) -> Array:
         _refuse_missing(np.isnan(values), name)
         broken = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)) | (abs(values) > 2**53))
         if len(broken):
+            as_of = ", as of a regression, which cannot be audited" if np.isfinite(values[broken[0]]) else ""
             raise DataError(
-                f"{name}: labels must be classes, got the number {values[broken[0]]} in row {broken[0]}: "
+                f"{name}: labels must be classes, got the number {values[broken[0]]} in row {broken[0]}{as_of}: "
                 "use whole numbers or names, or divide the range into classes"
             )
         return values.astype(np.int64)

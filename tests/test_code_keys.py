@@ -372,3 +372,23 @@ def test_what_is_typed_at_a_prompt_counts_by_its_bytecode():
 def test_compiled_code_without_source_is_refused():
     with pytest.raises(ConfigError, match="the source of a user's function must be readable, got none"):
         code_hash(len)
+
+
+def test_objects_that_raise_when_they_are_looked_at_are_named():
+    class Odd:
+        __slots__ = ("x",)
+
+        @property
+        def __dict__(self):
+            raise KeyError("no")
+
+    class Endless:
+        def __getattr__(self, name):
+            return self
+
+        def __call__(self, *given):
+            return self
+
+    assert reading(closing([Odd()])).opaque == ("value[0] (Odd)",)
+    assert len(code_hash(Endless())) == 64
+    assert reading(closing(Endless())).opaque == ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
-import inspect
 import sys
 import types
 from collections import deque
@@ -67,10 +66,7 @@ def reading(fn: Callable[..., Any], depends: Sequence[object] = ()) -> Reading:
     >>> reading(trained(iter([]))).opaque
     ('rate (list_iterator)',)
     """
-    bare: Any = fn
-    while isinstance(bare, functools.partial | types.MethodType) or hasattr(bare, "__wrapped__"):
-        bare = getattr(bare, "func", None) or getattr(bare, "__func__", None) or bare.__wrapped__
-    code = ""
+    bare, code = _bare(fn), ""
     if not isinstance(bare, FunctionType | type) and getattr(type(bare).__call__, "__code__", None) is None:
         code = source_hash(bare)
     walk = _Walk(bare, depends)
@@ -131,9 +127,15 @@ class _Walk:
             return mix("again", str(len(self.above) - self.above.index(number)))
         if self.values < 0 or len(self.above) > DEEPEST:
             raise _TooLargeError
+        height = len(self.above)
         self.above.append(number)
-        found = self.content(value, name, home)
-        self.above.pop()
+        try:
+            found = self.content(value, name, home)
+        except (_TooLargeError, RecursionError):
+            raise
+        except Exception:  # the user's own attributes and comparisons run here, and may raise
+            found = self.hide(value, name, home)
+        del self.above[height:]
         self.known[number] = (value, found)
         return found
 
@@ -170,7 +172,7 @@ class _Walk:
         kind = type(value)
         covered = id(value) in self.covered or {id(kind), home, kind.__module__} & (self.covered | self.covering)
         if not covered:
-            self.opaque.setdefault(name or kind.__qualname__, kind.__qualname__ + why)
+            self.opaque.setdefault(name or kind.__name__, kind.__name__ + why)
         return mix("opaque", kind_of(value), why)
 
     def number(self, value: Any, name: str, home: str) -> bytes:
@@ -335,6 +337,20 @@ HANDLERS: tuple[tuple[Any, Callable[[_Walk, Any, str, str], bytes]], ...] = (
 """Kinds of values to how their digest is made; the first that fits counts."""
 
 
+def _bare(fn: Any) -> Any:
+    """The function under partial arguments, binding and decorators."""
+    for _ in range(DEEPEST):
+        if isinstance(fn, functools.partial):
+            fn = fn.func
+        elif isinstance(fn, types.MethodType):
+            fn = fn.__func__
+        elif callable(inner := getattr(fn, "__dict__", {}).get("__wrapped__")):
+            fn = inner
+        else:
+            break
+    return fn
+
+
 def _dotted(name: str, part: str) -> str:
     return f"{name}.{part}" if name else part
 
@@ -350,7 +366,7 @@ def _module_named(one: object) -> str:
     """The module of what a user says that training depends on."""
     if isinstance(one, str):
         return one.partition(":")[0]
-    return one.__name__ if isinstance(one, ModuleType) else _home_of(inspect.unwrap(one) if callable(one) else one)
+    return one.__name__ if isinstance(one, ModuleType) else _home_of(_bare(one))
 
 
 def _cells(fn: FunctionType) -> dict[str, Any]:

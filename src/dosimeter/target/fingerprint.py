@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import pickle
 from collections.abc import Callable, Mapping
+from types import CodeType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dosimeter._code_keys import code_hash
+from dosimeter._resolve import source_hash
 from dosimeter.errors import ConfigError
 
 
@@ -47,7 +49,7 @@ def of_callable(function: Callable[..., Any], answers: Tensor) -> str:
     """SHA-256 of a function's source, what it closes over, and its answers to some records, to four decimals."""
     digest = hashlib.sha256()
     try:
-        digest.update(code_hash(function).encode())
+        digest.update(_code(function).encode())
     except ConfigError:
         digest.update(b"no source")  # compiled code: its answers must do
     for value in _closed_over(function):
@@ -57,6 +59,45 @@ def of_callable(function: Callable[..., Any], answers: Tensor) -> str:
             _add(digest, value)
     _add(digest, answers.mul(1e4).round().div(1e4))
     return digest.hexdigest()
+
+
+def _code(function: Callable[..., Any]) -> str:
+    """A function's source and bytecode, and the numbers and texts it reads, as text.
+
+    Other values count by their answers alone: a client that counts its calls is the same model after them.
+    """
+    told = []
+    while isinstance(function, functools.partial):
+        told += [_simple(function.args), *(f"{key}={_simple(one)}" for key, one in sorted(function.keywords.items()))]
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    try:
+        told.append(source_hash(function))
+    except ConfigError:
+        if code is None:
+            raise
+    told += [] if code is None else [_bytecode(code)]
+    if inspect.isfunction(function):
+        read = inspect.getclosurevars(function)
+        told += [f"{name}={_simple(one)}" for name, one in sorted({**read.globals, **read.nonlocals}.items())]
+    return "\0".join(told)
+
+
+def _bytecode(code: CodeType) -> str:
+    """What a compiled function does, without the place where it was typed."""
+    inner = [_bytecode(one) if isinstance(one, CodeType) else _simple(one) for one in code.co_consts]
+    return "\0".join([code.co_code.hex(), repr(code.co_names), *inner])
+
+
+def _simple(value: object) -> str:
+    """A number, a text or a tuple of them as text; of anything else only its type."""
+    if isinstance(value, bool | int | float | str | None):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return repr([_simple(one) for one in value])
+    if isinstance(value, frozenset):
+        return repr(sorted(_simple(one) for one in value))
+    return type(value).__name__
 
 
 def _closed_over(function: Callable[..., Any]) -> list[Any]:

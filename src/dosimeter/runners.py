@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 J = TypeVar("J")
 Done = Callable[[int], None]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment of a worker: libraries that a job loads read it, while `torch.set_num_threads` reaches PyTorch only."""
 RunnerName = Literal["auto", "serial", "processes", "ray"]
 
 
@@ -149,7 +151,7 @@ class ProcessRunner:
             return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self.workers, initializer=_start_worker, initargs=(list(sys.path), os.getpid())
+                self.workers, initializer=_start_worker, initargs=(list(sys.path), os.getpid()), env=ONE_THREAD
             )
         futures: dict[Future[None], int] = {self._pool.submit(function, job): i for i, job in enumerate(jobs)}
         try:

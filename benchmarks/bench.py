@@ -16,6 +16,7 @@ import attacks
 import convnets
 import growth
 import heads
+import quick
 import scores
 from machine import hardware
 
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "heads": heads.cases,
     "convnets": convnets.cases,
     "scores": scores.cases,
+    "quick": quick.cases,
 }
 
 

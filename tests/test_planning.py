@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -61,18 +60,17 @@ def test_refusals_say_why_and_what_to_do(threat, attack, reason, tmp_path):
     assert any("REFUSED" in line and reason in line for line in plan_lines(found))
 
 
-def test_a_huge_plan_is_quick(tmp_path):
+def test_a_huge_plan_trains_nothing(tmp_path, even_clock):
+    """Its 2,002 models of 100,000 epochs would take days."""
     raw = table(shadows=2000)
     raw["stage"][0] |= {"epochs": 100_000}
     raw["attack"] = [{"name": "loss"}]
-    start = time.process_time()
-    found = pipeline.plan(parse(raw, base=BASE), store=tmp_path)
-    assert time.process_time() - start < 15
+    found = pipeline.plan(parse(raw, base=BASE), store=tmp_path, workers=1)
     assert found.stages[0].models == 2002
     assert found.seconds > 10_000
 
 
-def test_the_estimate_grows_with_the_work(tmp_path):
+def test_the_estimate_grows_with_the_work(tmp_path, even_clock):
     def seconds(**stage):
         raw = table()
         raw["stage"][0] |= {"model": "mlp", **stage}

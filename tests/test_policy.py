@@ -488,7 +488,7 @@ def test_the_policy_of_the_page_is_valid_and_every_key_is_documented():
 def test_checking_loads_no_models():
     code = "import sys, dosimeter.policy, dosimeter.compare, dosimeter.report.sarif, dosimeter.report.junit; "
     code += "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'matplotlib')))"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=600).returncode == 0
 
 
 def test_rows_of_a_result_have_distinct_keys():

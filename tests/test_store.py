@@ -132,7 +132,7 @@ try:
 except StoreError as error:
     sys.exit(7 if len(error.problems) == 1 and "cannot be written" in str(error) else 8)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 7, done.stderr
     assert list(tmp_path.iterdir()) == []
 

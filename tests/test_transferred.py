@@ -246,7 +246,7 @@ def test_privacy_of_another_stage_is_told_to_guarantee_nothing_here():
     assert _guarantees(own) == [bound]
 
 
-def test_the_plan_counts_all_stages_of_a_variant(varied, tmp_path):
+def test_the_plan_counts_all_stages_of_a_variant(varied, tmp_path, even_clock):
     folder, _ = varied
     fresh = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store", workers=1)
     assert [(one.models, one.cached) for one in fresh.stages[2:]] == [(28, 15), (28, 14)]

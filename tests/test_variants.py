@@ -205,7 +205,7 @@ def test_python_tells_the_variant_of_a_row(finished):
     assert {one.variant for one in found.estimates} == {"none", "label_smoothing-0.5", "masking", "stopped"}
 
 
-def test_the_plan_counts_variants_and_finds_what_is_cached(finished, tmp_path):
+def test_the_plan_counts_variants_and_finds_what_is_cached(finished, tmp_path, even_clock):
     fresh = pipeline.plan(audit(), store=tmp_path / "store", workers=1)
     stages = {stage.how.split(":")[0]: (stage.models, stage.cached) for stage in fresh.stages[2:]}
     assert stages == {

@@ -1,7 +1,5 @@
 """Intervals against scipy, scikit-learn and slow twins, and at the edges where counts vanish."""
 
-import time
-
 import numpy as np
 import pytest
 from oracles_statistics import bootstrap_by_loops, delong_by_loops, margins_by_loops
@@ -214,9 +212,8 @@ def test_order_of_records_and_names_of_clusters_do_not_matter(targets):
 
 @pytest.mark.slow
 def test_a_million_decisions_take_seconds():
+    """How many, `make verify` stores: no test asserts a time."""
     generator = rng()
     values, is_member = generator.normal(size=(10, 100_000)), generator.random((10, 100_000)) < 0.5
-    start = time.process_time()
     interval = auc_interval(values, is_member, record=np.arange(100_000), rng=generator)
-    assert time.process_time() - start < 15  # about 1.5 s on a free core
     assert interval.low < 0.5 < interval.high

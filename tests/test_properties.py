@@ -34,7 +34,7 @@ from dosimeter.report.render import render
 from dosimeter.report.sarif import sarif
 
 MANY = settings(
-    deadline=None, derandomize=True,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 RECIPE = """

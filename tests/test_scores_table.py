@@ -18,7 +18,7 @@ from dosimeter.errors import DataError
 from dosimeter.metrics.membership import shadow_threshold
 from dosimeter.scores_table import Counts, read_scores
 
-MANY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 SPELT = [
     ("0", "1"),
     ("0.0", "1.0"),

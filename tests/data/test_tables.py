@@ -299,12 +299,13 @@ def test_categories_keep_their_leading_zeros(csv):
     assert data.inputs.sum() == 4
 
 
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 CELLS = st.one_of(
     st.sampled_from(["", "1", "-2.5", "nan", "label", "id", '"', "\n", "true", "1e400", "é"]), st.text(max_size=4)
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(MANY, max_examples=80)
 @drawn(st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=5), st.booleans())
 def test_any_text_loads_or_is_told_in_one_line(tmp_path, rows, headed):
     lines = [",".join(row) for row in rows]
@@ -318,7 +319,7 @@ def test_any_text_loads_or_is_told_in_one_line(tmp_path, rows, headed):
             pytest.fail(repr(unprintable))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(MANY, max_examples=30)
 @drawn(st.lists(st.tuples(st.floats(width=32, allow_nan=False, allow_infinity=False), st.booleans()), min_size=2))
 def test_numbers_come_back(tmp_path, rows):
     rows = [*rows, (0.0, True), (1.0, False)]

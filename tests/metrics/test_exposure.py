@@ -166,7 +166,7 @@ def test_pooled_scores_are_means_within_a_model():
     assert found[1, 0] == pytest.approx(0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 6), st.floats(0, 1), st.floats(0, 1))
 def test_ends_are_in_order(seed, pairs, size, right, wrong):
     n = 2 * size

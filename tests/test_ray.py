@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from dosimeter import _ray_address
 from dosimeter._ray_address import KNOCK_SECONDS, knock
 from dosimeter.cli import main
 from dosimeter.errors import ConfigError
@@ -166,7 +167,8 @@ def test_a_port_that_is_silent_is_one_line(recipe):
     ("answer", "told"),
     [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "it answers, but not as Ray does"), (b"", "it hung up")],
 )
-def test_a_port_of_something_else_is_told(answer, told):
+def test_a_port_of_something_else_is_told(answer, told, monkeypatch):
+    monkeypatch.setattr(_ray_address, "KNOCK_SECONDS", HANGS)  # the other side answers, however late
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 

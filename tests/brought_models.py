@@ -6,6 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from dosimeter.runners import Workers
+
+SERIAL = Workers(1, "serial")
+"""Shadows in this process, which is quicker for a few small ones than starting another."""
+
 
 def records(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Points `[n 20]` in five noisy classes."""

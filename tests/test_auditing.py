@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from brought_models import fit, records, target, untrained
+from brought_models import SERIAL, fit, records, target, untrained
 from torch import nn
 
 import dosimeter
@@ -39,7 +39,7 @@ def row(result, attack, metric, **wanted):
 @pytest.fixture(scope="module")
 def shadowed(tmp_path_factory):
     return dosimeter.audit(
-        MODEL, **PARTS, fit=fit, shadows=8, out=tmp_path_factory.mktemp("runs") / "shadowed", workers=1
+        MODEL, **PARTS, fit=fit, shadows=8, out=tmp_path_factory.mktemp("runs") / "shadowed", workers=SERIAL
     )
 
 
@@ -67,7 +67,7 @@ def test_again_trains_nothing_and_gives_the_same_bytes(shadowed):
     before = (shadowed.folder / "result.json").read_bytes()
     seen = []
     dosimeter.audit(
-        MODEL, **PARTS, fit=fit, shadows=8, out=shadowed.folder, workers=1,
+        MODEL, **PARTS, fit=fit, shadows=8, out=shadowed.folder, workers=SERIAL,
         progress=lambda *step: seen.append(step),
     )  # fmt: skip
     assert next(step for step in seen if step[0] == "shadows") == ("shadows", 8, 8)
@@ -83,7 +83,7 @@ def test_other_processes_and_closures_give_the_same_numbers(tmp_path):
         return brought_models.fit(dataset, seed, epochs=epochs)
 
     wanted = {**PARTS, "shadows": 4, "attacks": ["loss"]}
-    serial = dosimeter.audit(MODEL, **wanted, fit=fit, out=tmp_path / "audit", workers=1)
+    serial = dosimeter.audit(MODEL, **wanted, fit=fit, out=tmp_path / "audit", workers=SERIAL)
     found = dosimeter.audit(MODEL, **wanted, fit=closed, out=tmp_path / "other" / "audit", workers=2)
     assert found.content["estimates"] == serial.content["estimates"]
     assert found.content["audit_key"] != serial.content["audit_key"]
@@ -93,7 +93,7 @@ def test_a_closure_over_another_number_trains_anew(tmp_path):
     def closed(epochs):
         return lambda dataset, seed: brought_models.fit(dataset, seed, epochs=epochs)
 
-    wanted = {**PARTS, "shadows": 4, "attacks": ["loss"], "workers": 1}
+    wanted = {**PARTS, "shadows": 4, "attacks": ["loss"], "workers": SERIAL}
     found = [dosimeter.audit(MODEL, **wanted, fit=closed(n), out=tmp_path / f"{n}") for n in (30, 40)]
     assert found[0].content["estimates"] != found[1].content["estimates"]
 
@@ -123,7 +123,7 @@ def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path)
 
 def test_a_model_that_learned_nothing_is_at_chance(tmp_path):
     model = untrained(brought_models.Data(*PARTS["members"]), 5)
-    found = dosimeter.audit(model, **PARTS, fit=untrained, shadows=8, out=tmp_path / "null", workers=1)
+    found = dosimeter.audit(model, **PARTS, fit=untrained, shadows=8, out=tmp_path / "null", workers=SERIAL)
     assert found.status == "not_shown"
     for one in found.estimates:
         if one.metric == "auc":
@@ -131,7 +131,7 @@ def test_a_model_that_learned_nothing_is_at_chance(tmp_path):
 
 
 def test_shadows_unlike_the_target_are_warned_of(tmp_path):
-    found = dosimeter.audit(MODEL, **PARTS, fit=untrained, shadows=4, out=tmp_path / "unlike", workers=1)
+    found = dosimeter.audit(MODEL, **PARTS, fit=untrained, shadows=4, out=tmp_path / "unlike", workers=SERIAL)
     gate = next(gate for gate in found.content["gates"] if gate["id"] == "P11")
     assert gate["status"] == "fail"
     assert gate["value"] > 0.1
@@ -198,7 +198,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("change", "kind", "message"), WRONG)
 def test_wrong_inputs_are_told_in_one_line_and_leave_nothing(tmp_path, change, kind, message):
-    arguments = {"model": MODEL, **PARTS, "out": tmp_path / "wrong", "workers": 1, **change}
+    arguments = {"model": MODEL, **PARTS, "out": tmp_path / "wrong", "workers": SERIAL, **change}
     with pytest.raises(AuditError, match=message) as caught:
         dosimeter.audit(arguments.pop("model"), **arguments)
     assert isinstance(caught.value, kind)
@@ -220,7 +220,7 @@ def test_a_loss_that_wants_floats_is_told_with_what_to_write(tmp_path):
     def embedded(dataset, seed):
         nn.functional.embedding(dataset.inputs, torch.ones(2, 2))
 
-    wanted = {**binary, "shadows": 2, "workers": 1, "attacks": ["loss"]}
+    wanted = {**binary, "shadows": 2, "workers": SERIAL, "attacks": ["loss"]}
     model = nn.Linear(20, 1)
     for fit_, remedy in (
         (one_logit, r"give the loss dataset.labels.float\(\), since labels are whole numbers .int64."),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from brought_models import Data, fit, records
+from brought_models import SERIAL, Data, fit, records
 from nasty import page_of, policy, refusal, tree
 from pyarrow import csv
 from safetensors.torch import save_file
@@ -69,7 +69,7 @@ def call(verb: str, *arguments: str, toml: str = TOML, recipe: str = RECIPE) -> 
     """Write the files and run a verb."""
     Path("audit.toml").write_text(toml, encoding="utf-8")
     Path("recipe.py").write_text(recipe, encoding="utf-8")
-    serial = ["--workers", "1", "--quiet"] if verb == "run" else []
+    serial = ["--runner", "serial", "--quiet"] if verb == "run" else []
     return main([verb, "audit.toml", *serial, *arguments])
 
 
@@ -376,7 +376,7 @@ def test_wrong_arguments_of_the_one_call(change, message, folder):
         "members": (X, Y),
         "nonmembers": OTHER,
         "out": "out",
-        "workers": 1,
+        "workers": SERIAL,
         "attacks": ["loss"],
     }
     given |= change
@@ -503,12 +503,13 @@ def gates_of(run: str = "runs/t") -> dict[str, str]:
     return {gate["id"]: gate["status"] for gate in json.loads(Path(run, "result.json").read_text())["gates"]}
 
 
-def test_a_reversed_sign_is_warned_of_and_never_flipped(capsys):
+def test_a_reversed_sign_is_withdrawn_and_never_turned(capsys):
     assert measure(table(400, shift=-1.0)) == 0
-    assert gates_of()["P16"] == "warn"
+    assert gates_of()["P16"] == "fail"
+    assert json.loads(Path("runs/t/result.json").read_text())["verdict"]["status"] == "withdrawn"
     (auc,) = [row for row in json.loads(Path("runs/t/result.json").read_text())["estimates"] if row["metric"] == "auc"]
     assert auc["high"] < 0.5
-    assert "The sign is not flipped" in page_of(Path("runs/t")).text
+    assert "The sign is not turned" in page_of(Path("runs/t")).text
 
 
 def test_scores_that_tell_nothing_are_withdrawn_and_odd_ones_warned_of(capsys):
@@ -584,7 +585,7 @@ def finished(tmp_path_factory):
     model = fit(Data(INPUTS[:40], LABELS[:40]), 0, epochs=1)
     parts = {"members": (INPUTS[:40], LABELS[:40]), "nonmembers": (INPUTS[40:], LABELS[40:])}
     dosimeter.audit(
-        model, **parts, out=here / "model", fit=lambda dataset, seed: model, shadows=2, workers=1, attacks=["loss"]
+        model, **parts, out=here / "model", fit=lambda dataset, seed: model, shadows=2, workers=SERIAL, attacks=["loss"]
     )
     return here
 

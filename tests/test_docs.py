@@ -127,7 +127,7 @@ def test_the_model_of_the_readme_is_audited_in_20_lines(tmp_path, monkeypatch, c
     for word in ("members=", "nonmembers=", "population=", "fit=", "shadows=", "out="):
         assert word in block
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runners, "workers_for", lambda workers, device: 1)
+    monkeypatch.setattr(runners, "workers_for", lambda workers, device: 1)  # and so one process beside this one
     module = types.ModuleType("own_model")
     monkeypatch.setitem(sys.modules, "own_model", module)
     exec(compile(block, "README.md", "exec"), module.__dict__)

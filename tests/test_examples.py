@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from brought_models import SERIAL
 
 from dosimeter import auditing, pipeline
 from dosimeter.cli import main
@@ -98,7 +99,7 @@ def test_an_example_of_a_brought_model_runs(name, tmp_path, monkeypatch, clean_i
 
     def quick(model, **arguments):
         arguments["shadows"] = min(arguments.get("shadows", 16), 4)
-        seen.append(whole(model, **arguments, attacks=["loss", "constant"], workers=1))
+        seen.append(whole(model, **arguments, attacks=["loss", "constant"], workers=SERIAL))
         return seen[-1]
 
     monkeypatch.setattr(auditing, "audit", quick)
@@ -118,7 +119,7 @@ def test_the_example_of_a_state_dict_runs(tmp_path, monkeypatch, clean_imports):
     runpy.run_path("state_dict.py")
     text = Path("state_dict.toml").read_text("utf-8")
     Path("state_dict.toml").write_text(text + '[threat]\nshadows = 4\n[[attack]]\nname = "loss"\n', encoding="utf-8")
-    assert main(["run", "state_dict.toml", "--workers", "1", "--quiet"]) == 0
+    assert main(["run", "state_dict.toml", "--runner", "serial", "--quiet"]) == 0
     assert json.loads(Path("runs/state_dict/result.json").read_text("utf-8"))["threat"]["shadows"] == 4
 
 

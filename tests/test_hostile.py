@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from brought_models import records
+from brought_models import SERIAL, records
 from nasty import NAMES, Page, joined, lines_are_plain, outputs_are_sound, page_of, policy, refusal, seen, tree
 from report import example
 
@@ -264,7 +264,7 @@ def test_a_brought_model_whose_every_name_is_hostile(folder, capsys, monkeypatch
     place = folder / "{{7*7}}<b>\u202e.."
     before = tree(folder)
     result = dosimeter.audit(
-        evil_model, members=members, nonmembers=nonmembers, fit=evil_fit, shadows=4, out=place, workers=1,
+        evil_model, members=members, nonmembers=nonmembers, fit=evil_fit, shadows=4, out=place, workers=SERIAL,
         attacks=[{"name": "loss", "id": name} for name in joined(name for name in SHORT if name.isprintable())[:2]],
     )  # fmt: skip
     assert {Path(one).parts[0] for one in tree(folder) - before} == {place.name, ".store"}
@@ -285,7 +285,7 @@ def test_arguments_of_the_one_call(argument, folder):
         if argument in ("noun", "id") and name.isprintable() and len(name) <= (40 if argument == "noun" else 80):
             continue
         with pytest.raises(AuditError) as caught:
-            dosimeter.audit(evil_model, **{**parts, **change}, out=folder / "out", workers=1)
+            dosimeter.audit(evil_model, **{**parts, **change}, out=folder / "out", workers=SERIAL)
         assert all(line.isprintable() and 10 < len(line) < 2000 for line in caught.value.problems), ascii(
             str(caught.value)
         )

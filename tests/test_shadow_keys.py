@@ -7,7 +7,7 @@ import sys
 
 import brought_models
 import pytest
-from brought_models import fit, records, target
+from brought_models import SERIAL, fit, records, target
 from torch import nn
 
 import dosimeter
@@ -35,7 +35,13 @@ def started(dataset, seed):
 def audited(out, **more):
     """A small audit, and how many of its shadows were kept from before."""
     seen = []
-    wanted = {**PARTS, "shadows": 4, "attacks": ["loss"], "workers": 1, "progress": lambda *step: seen.append(step)}
+    wanted = {
+        **PARTS,
+        "shadows": 4,
+        "attacks": ["loss"],
+        "workers": SERIAL,
+        "progress": lambda *step: seen.append(step),
+    }
     result = dosimeter.audit(MODEL, **{**wanted, **more}, out=out, store=out.parent / "store")
     return result, next(step for step in seen if step[0] == "shadows")[1]
 

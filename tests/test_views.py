@@ -12,6 +12,7 @@ from test_text_chain import texts
 from dosimeter import pipeline
 from dosimeter.audit_design import unfit
 from dosimeter.config import VIEWS, parse
+from dosimeter.data import Dataset
 from dosimeter.errors import AuditError, ConfigError
 from dosimeter.preparation import prepare
 from dosimeter.training import Hyperparameters, augmented, train
@@ -141,12 +142,13 @@ def test_so_is_augmentation_of_a_stage_that_is_not_at_risk(tmp_path):
 
 
 def test_tables_take_neither():
-    lines = unfit("threat.views", ("identity", "up", "drop2"), np.zeros((4, 6), np.float32))
+    table = Dataset(np.zeros((4, 6), np.float32), np.arange(4) % 2, ("a", "b"), np.arange(4).astype(str))
+    lines = unfit("threat.views", ("identity", "up", "drop2"), table)
     assert [line.split(",")[0] for line in lines] == [
         "threat.views: flips and shifts need images [n",
         "threat.views: words can be dropped from texts",
     ]
-    assert unfit("threat.views", ("identity",), np.zeros((4, 6), np.float32)) == []
+    assert unfit("threat.views", ("identity",), table) == []
 
 
 def test_so_are_copies_that_a_brought_model_cannot_be_asked_for(tmp_path):

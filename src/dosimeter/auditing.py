@@ -12,7 +12,7 @@ from dosimeter._attack_rows import default_attacks, named_attacks
 from dosimeter._resolve import quoted
 from dosimeter._shadow_keys import check_depends, name_in_depends
 from dosimeter._tables import Table
-from dosimeter.brought import Brought, Fit, name_of
+from dosimeter.brought import Brought, name_of
 from dosimeter.config import OF_TARGETS, Report, Threat, arguments
 from dosimeter.data import Options
 from dosimeter.data.given import given

@@ -16,6 +16,7 @@ import numpy as np
 
 from dosimeter import brought as target_door
 from dosimeter import runners, variants
+from dosimeter._carried import carried
 from dosimeter._lone import gates_before, judged_blindly, lone_null
 from dosimeter._provenance import provenance
 from dosimeter._summary import recipe_summary, scores_summary, target_summary
@@ -160,7 +161,8 @@ def run_target(brought: Brought, place: Place) -> Path:
         place.progress("queries", 0, 1)
         asked = target_door.ask(prepared)  # before any training of the user's runs, which might change the model
         place.progress("queries", 1, 1)
-        seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place, apart=True)
+        with carried(brought.fit):
+            seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place, apart=True)
         target_door.check_unchanged(prepared)
         start = time.perf_counter()
         observations = target_door.gather(prepared, asked)

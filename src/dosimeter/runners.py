@@ -159,6 +159,11 @@ class ProcessRunner:
                 future.result()
                 done(futures[future])
         except BrokenProcessPool as error:
+            if "un-serialize" in str(error):
+                raise TrainingError(
+                    "runner: a worker process must be able to read the job, got one that it cannot: define your "
+                    "function in a .py file that can be imported"
+                ) from error
             raise TrainingError(
                 "runner: a worker process ended without a word, perhaps for want of memory: run again to continue, "
                 "with --workers 1 if it recurs"

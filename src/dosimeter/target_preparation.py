@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,9 @@ from dosimeter._seeds import generator
 from dosimeter._shadow_keys import sources_of
 from dosimeter.audit_design import unfit
 from dosimeter.brought import (
-    PROBED,
     Brought,
     PreparedTarget,
     access_of,
-    held_of,
     joined,
     lone_design,
     name_of,
@@ -32,10 +31,11 @@ from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.given import Source, given
 from dosimeter.design import Design
-from dosimeter.errors import ConfigError, DataError
+from dosimeter.errors import ConfigError, DataError, TrainingError
 from dosimeter.games import Array
 from dosimeter.preflight import Together, check_device
 from dosimeter.runners import one_thread
+from dosimeter.shadow_job import PROBED, held_of
 from dosimeter.store import Store
 from dosimeter.target.adapt import Adapted, Examples, adapt, repeatability
 from dosimeter.target.classes import Classes, named
@@ -118,7 +118,8 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         AuditError: every problem found, one line each.
     """
     import_from(brought.base)
-    together, overlapping, reads = Together(), None, []
+    together, overlapping = Together(), None
+    reads: list[Gate] = []
     with together:
         check_device(device)
     with together:
@@ -193,7 +194,7 @@ def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
     known = dataclasses.replace(known, names=names)
     probe = joined({part: parts[part].take(np.arange(len(parts[part]))[: PROBED // 2]) for part in TRIED_ON})
     labelled = joined({part: parts[part].take(_spread(len(parts[part]))) for part in TRIED_ON})
-    with one_thread():
+    with one_thread(), _missing_told(parts):
         adapted = adapt(
             brought.model,
             classes=known,
@@ -214,6 +215,26 @@ def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
         brought, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
     )
     return matched, found
+
+
+@contextlib.contextmanager
+def _missing_told(parts: Mapping[str, Dataset]) -> Iterator[None]:
+    """Inside the block a model that does not take its records is told of numbers that are missing in them.
+
+    Raises:
+        DataError: it does not, and there are some.
+    """
+    try:
+        yield
+    except TrainingError as error:
+        for part, one in parts.items():
+            rows = one.incomplete
+            if len(rows):
+                raise DataError(
+                    f"{part}: inputs must be finite, got NaN or infinity in {len(rows)} records, the first is row "
+                    f"{rows[0]}: remove or impute them, since the model does not take them ({error.problems[0]})"
+                ) from error
+        raise
 
 
 def _spread(n: int) -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
-from brought_models import Data, fit, records
+from brought_models import SERIAL, Data, fit, records
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -177,7 +177,9 @@ def brought(tmp_path, model, attacks, **more):
     """An audit of a brought model."""
     x, y = records(240)
     parts = {"members": (x[:60], y[:60]), "nonmembers": (x[60:120], y[60:120]), "population": (x[120:], y[120:])}
-    return dosimeter.audit(model, **parts, fit=fit, shadows=6, attacks=attacks, out=tmp_path / "run", workers=1, **more)
+    return dosimeter.audit(
+        model, **parts, fit=fit, shadows=6, attacks=attacks, out=tmp_path / "run", workers=SERIAL, **more
+    )
 
 
 def test_a_brought_network_gives_gradients_and_distances(tmp_path):

@@ -17,10 +17,10 @@ from sklearn.svm import LinearSVC
 from target.foreign import Tokens
 from torch import nn
 
-from dosimeter.brought import held_of
 from dosimeter.data import Dataset, Options
 from dosimeter.data.given import given
 from dosimeter.errors import DataError, TrainingError
+from dosimeter.shadow_job import held_of
 from dosimeter.target.adapt import Examples, adapt
 from dosimeter.target.classes import Classes, joined
 
@@ -176,10 +176,14 @@ def test_numbers_keep_their_own_type():
     narrow = nn.Linear(1, 2)
     adapted, _ = asked(narrow, parts(times, bits))
     with torch.no_grad():
-        torch.testing.assert_close(adapted.query(held_of(parts(times, bits))), narrow(torch.from_numpy(times).float()).double())
+        torch.testing.assert_close(
+            adapted.query(held_of(parts(times, bits))), narrow(torch.from_numpy(times).float()).double()
+        )
     wide = nn.Linear(1, 2).double()
     with torch.no_grad():
-        torch.testing.assert_close(asked(wide, parts(times, bits))[0].query(held_of(parts(times, bits))), wide(torch.from_numpy(times)))
+        torch.testing.assert_close(
+            asked(wide, parts(times, bits))[0].query(held_of(parts(times, bits))), wide(torch.from_numpy(times))
+        )
 
 
 def test_missing_numbers_go_to_models_that_take_them():

@@ -20,6 +20,7 @@ from torch import nn
 
 from dosimeter.errors import TrainingError
 from dosimeter.target.adapt import adapt, repeatability
+from dosimeter.target.classes import Classes
 
 PIXELS, LABELS = (array[:200] for array in load_digits(return_X_y=True))
 PIXELS = (PIXELS / 16).astype("float32")
@@ -69,27 +70,21 @@ def test_two_classes_with_one_decision_value():
     found = adapt(model, classes=2, example=PIXELS)
     values = found.query(PIXELS[rows])
     assert (values.argmax(1).numpy() == model.predict(PIXELS[rows])).all()
-    odd = adapt(
-        RidgeClassifier().fit(PIXELS[rows], np.where(LABELS[rows] == 1, "cat", "dog")), classes=2, example=PIXELS
-    )
+    words = np.where(LABELS[rows] == 1, "cat", "dog")
+    odd = adapt(RidgeClassifier().fit(PIXELS[rows], words), classes=Classes(("cat", "dog")), example=PIXELS)
     assert (odd.query(PIXELS[rows]).argmax(1).numpy() == 1 - LABELS[rows]).mean() > 0.95
 
 
-def test_labels_of_other_kinds_are_numbered():
-    words = np.array(["b", "a", "c"])[LABELS % 3]
-    model = KNeighborsClassifier(1).fit(PIXELS, words)
-    found = adapt(model, classes=3, example=PIXELS)
-    assert (found.query(PIXELS).argmax(1).numpy() == np.array([1, 0, 2])[LABELS % 3]).all()
-    assert found.notes == ("its classes 'a', 'b', 'c' ... are numbered from 0 in this order",)
+def test_classes_that_a_model_does_not_know_have_no_probability():
     few = LABELS < 4
     model = KNeighborsClassifier(1).fit(PIXELS[few], LABELS[few] * 2)
     found = adapt(model, classes=10, example=PIXELS)
     assert (found.query(PIXELS[few]).argmax(1).numpy() == LABELS[few] * 2).all()
-    assert found.notes == ("was fitted without class 1, 3, 5, 7, 8, 9, whose probability is 0",)
-    with pytest.raises(TrainingError, match="its classes must be numbers from 0 to 4, or 5 of another kind, got 4"):
+    assert found.known == (0, 2, 4, 6)
+    with pytest.raises(TrainingError, match="its classes must be those of the data, .*, got '0', '2', '4', '6'"):
         adapt(model, classes=5, example=PIXELS)
-    with pytest.raises(TrainingError, match="decision values must be there for each of 10 classes, got 4"):
-        adapt(RidgeClassifier().fit(PIXELS[few], LABELS[few]), classes=10, example=PIXELS)
+    decided = adapt(RidgeClassifier().fit(PIXELS[few], LABELS[few]), classes=10, example=PIXELS)
+    assert torch.isneginf(decided.query(PIXELS)[:, 4:]).all()
 
 
 def test_answers_that_are_no_classes():

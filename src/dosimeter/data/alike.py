@@ -50,6 +50,12 @@ def _same_cells(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
             name: replace(one, cells=Cells("array", one.inputs)) if one.cells is None else one
             for name, one in datasets.items()
         }
+    if "texts" not in kinds.values():  # some parts name their columns and some do not, so none does
+        plain = {
+            name: one if one.columns is None else replace(one, cells=None, columns=None, categories=None)
+            for name, one in datasets.items()
+        }
+        return _same_cells({name: plain[name] for name in datasets})
     words = {None: "numbers", "array": "numbers", "frame": "a table with named columns", "texts": "texts"}
     (first, kind), *others = kinds.items()
     name, other = next(pair for pair in others if words[pair[1]] != words[kind])

@@ -117,17 +117,30 @@ class Cells:
         if self.kind == "texts":
             texts = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16) for text in self.handed()]
             return np.frombuffer(b"".join(one.digest() for one in texts), np.uint8).reshape(-1, 16)
-        import pyarrow as pa
-
-        kinds = (pa.types.is_integer, pa.types.is_floating)
-        columns = [
-            self.values.column(field.name).cast(pa.float64(), safe=False).to_numpy()
-            for field in self.values.schema
-            if any(kind(field.type) for kind in kinds)
-        ]
+        columns = [column.to_numpy(zero_copy_only=False) for column in self._numbers()]
         if not columns:
             return np.zeros((len(self), 0), np.uint8)
         return np.ascontiguousarray(np.stack(columns, 1)).view(np.uint8)
+
+    def incomplete(self) -> Array:
+        """Rows in which a number is missing."""
+        if self.kind == "array":
+            return np.flatnonzero(np.isnan(self.values).reshape(len(self), -1).any(1))
+        import pyarrow.compute as pc
+
+        missing = [pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False) for column in self._numbers()]
+        return np.flatnonzero(np.any(missing, axis=0)) if missing else np.zeros(0, np.int64)
+
+    def _numbers(self) -> list[Any]:
+        """The columns of numbers of a frame, as float64."""
+        import pyarrow as pa
+
+        kinds = (pa.types.is_integer, pa.types.is_floating)
+        return [
+            self.values.column(field.name).cast(pa.float64(), safe=False).combine_chunks()
+            for field in self.values.schema
+            if any(kind(field.type) for kind in kinds)
+        ]
 
     def fingerprint(self) -> str:
         """SHA-256 over kind and values."""

@@ -147,6 +147,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def incomplete(self) -> Int[Array, " k"]:
+        """Rows in which a number is missing, which only `cells` show."""
+        return np.zeros(0, np.int64) if self.cells is None or not self.gaps else self.cells.incomplete()
+
     def take(self, rows: Array) -> Dataset:
         """The records in `rows` (indices or mask), in that order."""
         return replace(

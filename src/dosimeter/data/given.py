@@ -23,7 +23,6 @@ from dosimeter.data.tokens import tokens
 from dosimeter.errors import DataError
 
 
-
 @dataclass(frozen=True)
 class Source:
     """A reference of which only some rows are taken, as an audit file names it.

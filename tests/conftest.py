@@ -59,8 +59,8 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def even_clock(monkeypatch):
-    """A clock by which all that a plan measures takes 1 ms, so that a comparison of plans does not depend on load."""
+    """A clock by which all that a plan measures takes 1 s, so that a comparison of plans does not depend on load."""
     from dosimeter import _durations  # not before jaxtyping's hook is there
 
     ticks = itertools.count()
-    monkeypatch.setattr(_durations, "time", SimpleNamespace(perf_counter=lambda: next(ticks) / 1000))
+    monkeypatch.setattr(_durations, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))

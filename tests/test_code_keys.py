@@ -21,6 +21,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import own_kinds
 import pandas as pd
 import pydantic
 import pytest
@@ -392,3 +393,8 @@ def test_objects_that_raise_when_they_are_looked_at_are_named():
     assert reading(closing([Odd()])).opaque == ("value[0] (Odd)",)
     assert len(code_hash(Endless())) == 64
     assert reading(closing(Endless())).opaque == ()
+
+
+@pytest.mark.parametrize("name", [one for one in vars(own_kinds) if not one.startswith("__") and one != "annotations"])
+def test_classes_and_functions_of_all_kinds_hide_nothing(name):
+    assert reading(closing(getattr(own_kinds, name))).opaque == ()

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import sys
 import types
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ COMPILED = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
+
+DESCRIPTORS = (property, staticmethod, classmethod, functools.cached_property, functools.singledispatchmethod)
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ class _Walk:
         for key, one in value.items():
             shown = repr(key)[:60] if type(key) in SCALARS else "..."
             parts += [self.value(key, name, home), self.value(one, f"{name}[{shown}]", home)]
-        factory = self.value(getattr(value, "default_factory", None), name, home)
+        factory = self.value(value.default_factory if isinstance(value, defaultdict) else None, name, home)
         return mix(kind_of(value), factory, *parts)
 
     def items(self, value: Sequence[Any], name: str, home: str) -> bytes:
@@ -204,7 +206,7 @@ class _Walk:
         ordered = sorted(value, key=lambda one: (kind_of(one), str(getattr(one, "__qualname__", ""))))
         return mix(kind_of(value), *sorted(self.value(one, name, home) for one in ordered))
 
-    def partial(self, value: functools.partial[Any], name: str, home: str) -> bytes:
+    def partial(self, value: functools.partial[Any] | functools.partialmethod[Any], name: str, home: str) -> bytes:
         """Digest of a function and the arguments bound to it."""
         bound = {f"argument {place}": one for place, one in enumerate(value.args)} | dict(
             sorted(value.keywords.items())
@@ -313,6 +315,8 @@ class _Walk:
         """Digest of an object: its class, and its attributes if these are all that it holds."""
         if found := library_name(value):
             return mix("library", found)
+        if hasattr(type(value), "__get__") and not is_own(type(value).__module__):
+            return mix("descriptor", kind_of(value))  # a field of a class, which the class's source defines
         kind = self.value(type(value), type(value).__qualname__, home)
         if not is_open(value):
             return mix(kind, self.hide(value, name, home))
@@ -326,13 +330,13 @@ HANDLERS: tuple[tuple[Any, Callable[[_Walk, Any, str, str], bytes]], ...] = (
     ((dict, types.MappingProxyType), _Walk.mapping),
     ((list, tuple, deque), _Walk.items),
     ((set, frozenset), _Walk.members),
-    (functools.partial, _Walk.partial),
+    ((functools.partial, functools.partialmethod), _Walk.partial),
     (ModuleType, _Walk.module),
     (type, _Walk.kind),
     (FunctionType, _Walk.function),
     (types.MethodType, _Walk.method),
     (COMPILED, _Walk.compiled),
-    ((property, staticmethod, classmethod, functools.cached_property), _Walk.descriptor),
+    (DESCRIPTORS, _Walk.descriptor),
 )
 """Kinds of values to how their digest is made; the first that fits counts."""
 

@@ -7,6 +7,7 @@ import decimal
 import fractions
 import hashlib
 import logging
+import operator
 import re
 import sys
 import threading
@@ -28,6 +29,9 @@ BY_TEXT = (
     uuid.UUID,
     range,
     slice,
+    operator.itemgetter,
+    operator.attrgetter,
+    operator.methodcaller,
     types.GenericAlias,
     types.UnionType,
     typing.TypeVar,

@@ -108,6 +108,7 @@ def test_an_example_of_a_brought_model_runs(name, tmp_path, monkeypatch, clean_i
     assert result.content["door"] == "model"
     assert result.content["data"]["candidates"] == 1200
     assert result.content["threat"]["shadows"] == 4
+    assert "I6" not in {gate["id"] for gate in result.content["gates"]}
     assert f"]({name}.py)" in (EXAMPLES / "models" / "README.md").read_text("utf-8")
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from dosimeter._seeds import generator
 from dosimeter.blind import Blind, blind_scores
@@ -35,44 +39,46 @@ def judged_blindly(prepared: PreparedTarget) -> Blind:
         )
 
 
-def gates_before(prepared: PreparedTarget, observations: Observations, blind: Blind) -> list[Gate]:
+def gates_before(
+    prepared: PreparedTarget, observations: Observations, answers: Sequence[Mapping[str, Tensor]], blind: Blind
+) -> list[Gate]:
     """The checks that need no measurement.
 
     Args:
         prepared: the model and its shadows.
-        observations: what they answered.
+        observations: what the attacks read of their answers.
+        answers: all that they answered, target first.
         blind: what classifiers say that never ask them.
     """
     return [
         saturation(observations.signals, prepared.access),
         *prepared.gates,
-        *_likeness(prepared, observations, blind),
+        *_likeness(prepared, observations.correct, answers, blind),
     ]
 
 
-def _likeness(prepared: PreparedTarget, observations: Observations, blind: Blind) -> list[Gate]:
+def _likeness(
+    prepared: PreparedTarget, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind
+) -> list[Gate]:
     """P11 and I8, where there are shadows."""
     member = prepared.design.member
     if not prepared.shadows:
         return []
-    correct = observations.correct[:, : member.shape[1]]
+    correct = correct[:, : member.shape[1]]
     accuracies = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
     rng = generator(prepared.brought.seed, "fresh shadows")
     fresh = fresh_shadows(
-        _confidence(observations)[:, : member.shape[1]], member, _seen(prepared), prepared.design.record,
+        _confidence(answers)[:, : member.shape[1]], member, _seen(prepared), prepared.design.record,
         shifted=_shifted(prepared, blind, rng), rng=rng,
     )  # fmt: skip
     return [unlike_target(int(member[0].sum()), int(member[1].sum()), accuracies), fresh]
 
 
-def _confidence(observations: Observations) -> Array:
+def _confidence(answers: Sequence[Mapping[str, Tensor]]) -> Array:
     """A number for each model and record that is higher where the record is known; of the first view."""
-    name = next(
-        (one for one in ("logit_confidence", "logit_confidence_t2", "hinge") if one in observations.signals), None
-    )
-    if name is None:
-        return observations.correct.astype(np.float64)
-    return observations.signals[name][:, 0]
+    name = "logit_confidence" if "logit_confidence" in answers[0] else "correct"
+    values = torch.stack([one[name] for one in answers]).double().numpy()
+    return values if values.ndim == 2 else values[:, 0]
 
 
 def _seen(prepared: PreparedTarget) -> Array:

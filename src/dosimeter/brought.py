@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -202,17 +202,21 @@ def check_unchanged(prepared: PreparedTarget) -> None:
         )
 
 
-def gather(prepared: PreparedTarget, own: dict[str, Tensor]) -> Observations:
-    """What target and shadows answer, target first; reads the shadows from the store.
+def answers_of(prepared: PreparedTarget, own: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
+    """What target and shadows answer, target first.
 
     Args:
         prepared: the model and its shadows, which are trained.
         own: what `ask` gave before they were.
     """
-    loaded = [own, *(prepared.store.load(job.key) for job in prepared.jobs)]
+    return [own, *(prepared.store.load(job.key) for job in prepared.jobs)]
+
+
+def gather(prepared: PreparedTarget, answers: Sequence[Mapping[str, Tensor]]) -> Observations:
+    """What the attacks read of all that target and shadows answered, target first."""
     wanted = {name for row in prepared.brought.attacks for name in row.attack.signals}
     names = readable(sorted(wanted - prepared.probing.withheld.keys()), prepared.access)
-    joined = {name: torch.stack([one[name] for one in loaded]).numpy() for name in (*names, "correct")}
+    joined = {name: torch.stack([one[name] for one in answers]).numpy() for name in (*names, "correct")}
     correct = joined.pop("correct").astype(bool)
     return Observations(joined, correct, None)
 

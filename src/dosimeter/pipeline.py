@@ -165,7 +165,8 @@ def run_target(brought: Brought, place: Place) -> Path:
             seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place, apart=True)
         target_door.check_unchanged(prepared)
         start = time.perf_counter()
-        observations = target_door.gather(prepared, asked)
+        answers = target_door.answers_of(prepared, asked)
+        observations = target_door.gather(prepared, answers)
     null = lone_null(prepared)
     knowledge = target_knowledge(prepared)
     listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place, knowledge)
@@ -173,7 +174,7 @@ def run_target(brought: Brought, place: Place) -> Path:
     blind = judged_blindly(prepared)
     save_arrays(place.out / BLIND, dataclasses.asdict(blind))
     place.progress("blind baseline", 1, 1)
-    gates = gates_before(prepared, observations, blind)
+    gates = gates_before(prepared, observations, answers, blind)
     _finish(target_summary(prepared), listed, gates, place)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     more = {

@@ -45,7 +45,7 @@ from dosimeter.target.loading import load_target
 from dosimeter.validity import Gate, near_duplicates, outputs_as_taken, repeated_answers, trusted_pickle
 from dosimeter.validity_asked import asked_rightly
 
-LABELLED = 512
+LABELLED = 256
 """Records of a part that show how the model is asked, and what it says of its own training records."""
 TRIED_ON = ("members", "nonmembers")
 """The parts whose records the model is tried on."""

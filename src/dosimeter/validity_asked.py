@@ -28,6 +28,8 @@ SPREAD = 0.01
 """Two-sided chance that P11 warns of shadows that are like the target."""
 APART = 0.1
 """Difference of accuracies on own training records from which shadows are no models of a target."""
+FEW_VALUES = 10
+"""Different numbers of a model from which two models that agree in all of them are one."""
 OTHERWISE = 0.05
 """Difference of accuracies from which two ways of asking a model are not the same."""
 CAUSES = "labels or columns in another order than the model's, inputs at another scale, members and non-members swapped"
@@ -102,13 +104,15 @@ def fresh_shadows(
         rng: for the interval.
     """
     name, shadows = "Fresh shadows", signal[1:]
-    if (shadows == shadows[0]).all() and len(shadows) > 1:
+    telling = np.array([len(np.unique(row)) > FEW_VALUES for row in shadows])  # others may well agree on every record
+    same = int((shadows == signal[:1]).all(1)[telling].sum())
+    alike = int(telling.sum()) - len(np.unique(shadows[telling], axis=0))
+    if alike and not same:
         return Gate(
-            "I8", name, "fail", 1.0,
-            f"All {len(shadows)} shadows answer alike on every record, though each has other training records: they "
-            f"are one model. See that `fit` trains on its `dataset`.",
+            "I8", name, "fail", float(alike),
+            f"{alike} of {len(shadows)} shadows answer as another one does on every record, though each has other "
+            f"training records: they are one model. See that `fit` trains on its `dataset`.",
         )  # fmt: skip
-    same = int((shadows == signal[:1]).all(1).sum())
     if same:
         return Gate(
             "I8", name, "fail", float(same),

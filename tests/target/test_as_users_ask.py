@@ -136,6 +136,34 @@ def test_columns_are_matched_by_name():
     assert "the records have no names and are read in its order: c11, c10" in adapted.notes[0]
 
 
+def test_other_makers_keep_the_names_of_columns_elsewhere():
+    model = forest(X[:, ::-1], Y)
+    model.feature_names_ = COLUMNS[::-1]  # as CatBoost does
+    part = parts(FRAME.drop(columns=["city", "age"]))
+    wanted = torch.from_numpy(model.predict_proba(X[:, ::-1])).float().double().log()
+    torch.testing.assert_close(asked(model, part)[0].query(held_of(part)), wanted, rtol=0, atol=1e-6)
+
+
+def test_frames_of_answers_are_read_by_their_columns():
+    model, part = KNeighborsClassifier(1).fit(X, WORDS), parts(X, WORDS)
+    for order in (["high", "low", "medium"], ["medium", "high", "low"]):
+        answers = lambda x: pd.DataFrame(model.predict_proba(x.numpy()), columns=model.classes_)[order]  # noqa: B023, E731
+        assert named_by(answers, part) == WORDS.tolist()
+    with pytest.raises(TrainingError, match="must be those of the data, 'high', 'low', 'medium', got 'a', 'b', 'c'"):
+        asked(lambda x: pd.DataFrame(model.predict_proba(x.numpy()), columns=["a", "b", "c"]), part)
+
+
+class OtherFrame:
+    """A data frame of another library."""
+
+    columns = ("a", "b")
+
+
+def test_frames_of_other_makes_are_refused():
+    with pytest.raises(DataError, match=r"must be arrays or a pandas DataFrame, got .*OtherFrame: use .to_pandas"):
+        parts(OtherFrame(), Y)
+
+
 def columns_pipeline():
     columns = ColumnTransformer([("c", OneHotEncoder(), ["city"]), ("n", StandardScaler(), ["age", "c3", "c0"])])
     return make_pipeline(columns, RandomForestClassifier(10, random_state=0))

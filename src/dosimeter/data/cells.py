@@ -78,14 +78,6 @@ class Cells:
         """A frame with these columns, in this order."""
         return Cells(self.kind, self.values.select(list(names)), self.primary)
 
-    @property
-    def plain(self) -> bool:
-        """Whether every column of a frame is of numbers."""
-        import pyarrow.types as kinds
-
-        tests = (kinds.is_integer, kinds.is_floating, kinds.is_boolean)
-        return self.kind == "frame" and all(any(test(field.type) for test in tests) for field in self.values.schema)
-
     def handed(self) -> Any:
         """What a model takes: an array, a pandas DataFrame, or a list of texts.
 

@@ -131,6 +131,9 @@ def as_array(value: Any, place: str) -> Array:
     Raises:
         DataError: anything else, with what to do about it.
     """
+    if hasattr(value, "columns") and not isinstance(value, np.ndarray):
+        made = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+        raise DataError(f"{place} must be arrays or a pandas DataFrame, got {made}: use .to_pandas() or .to_numpy()")
     if hasattr(value, "toarray"):
         raise DataError(f"{place} must be a dense array, got a sparse {type(value).__name__}: use .toarray()")
     try:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dosimeter._resolve import describe, quoted
 from dosimeter.data.cells import Held, held
 from dosimeter.errors import AuditError, ConfigError, TrainingError
-from dosimeter.target.classes import Classes, columns_of, named, numbered
+from dosimeter.target.classes import Classes, by_columns, columns_of, named, numbered
 from dosimeter.target.estimators import estimator, is_estimator
 from dosimeter.target.fingerprint import of_callable, of_estimator, of_module
 from dosimeter.target.forms import Form, forms_of_functions, forms_of_networks, settle
@@ -65,6 +65,7 @@ class Way:
         batch: records it must be asked at once, where that is fixed.
         columns: class number of each of its columns.
         tokens: it looks its inputs up.
+        names: of the classes, by which a table of answers with named columns is read.
         notes: for the report.
     """
 
@@ -77,6 +78,7 @@ class Way:
     output: Meaning | None = None
     batch: int | None = None
     tokens: bool = False
+    names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -295,7 +297,8 @@ def _function(function: Callable[..., object], asking: _Asking) -> Way:
         return called
 
     kind = f"function {getattr(function, '__name__', type(function).__name__)}"
-    way = Way(lambda _: None, kind, Form("plain"), tuple(range(len(asking.classes))))
+    classes = asking.classes
+    way = Way(lambda _: None, kind, Form("plain"), tuple(range(len(classes))), names=classes.names)
     return asking.settled(way, forms_of_functions(asking.examples.records), ask)
 
 
@@ -319,7 +322,7 @@ def _ask(way: Way, records: Held, batch_size: int, name: str) -> Float[Tensor, "
                 batch = batch[np.minimum(np.arange(size), real - 1)]
             try:
                 # a copy, since a model may change its inputs in place
-                answer = way.ask(replace(batch, inputs=batch.inputs.clone()))
+                answer = by_columns(way.ask(replace(batch, inputs=batch.inputs.clone())), way.names, name)
                 picked = pick(answer, rows=len(batch), columns=columns, place=name)
                 tables.append(as_table(picked, rows=len(batch), classes=columns, place=name)[:real])
             except AuditError as error:

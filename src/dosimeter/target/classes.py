@@ -123,6 +123,28 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
     return one_line(shown + (f" ... ({len(names)} in all)" if len(names) > most else ""), 300)
 
 
+def by_columns(answer: Any, names: Sequence[str], place: str) -> Any:
+    """A data frame of answers as an array with one column for each class, matched by its columns' names.
+
+    Args:
+        answer: what a model returned; anything but a frame stays as it is.
+        names: of the classes.
+        place: how messages begin.
+
+    Raises:
+        TrainingError: columns of other names.
+    """
+    if not names or not hasattr(answer, "columns") or not hasattr(answer, "to_numpy"):
+        return answer
+    own = [name_of(column) for column in answer.columns]
+    table = answer.to_numpy()
+    if len(own) == 1 or own == list(map(str, range(len(names)))):  # columns without names are counted
+        return table
+    if sorted(own) != sorted(names):
+        raise _unlike(own, Classes(tuple(names)), place)
+    return table[:, [own.index(name) for name in names]]
+
+
 def joined(model: Any, classes: Classes, place: str) -> tuple[str, ...]:
     """The classes of the data and behind them those that the model alone knows.
 

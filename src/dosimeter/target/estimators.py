@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dosimeter._resolve import one_line, quoted
-from dosimeter.data.cells import Held
+from dosimeter.data.cells import Cells, Held
 from dosimeter.errors import TrainingError
 from dosimeter.target.classes import Classes, columns_of, name_of
 from dosimeter.target.forms import Form
@@ -122,7 +122,7 @@ def _renamed(own: Sequence[str], columns: Sequence[int], classes: Classes) -> tu
 def _form(model: Any, records: Held, place: str, names: Sequence[str] | None) -> tuple[Form, tuple[str, ...]]:
     """How a classifier is given records, and what to say of it."""
     cells, x = records.cells, records.inputs
-    wanted = _attribute(model, "feature_names_in_")
+    wanted = _fitted_names(model, cells)
     count = _attribute(model, "n_features_in_")
     exact = Form("exact", array=True, of_bytes=x.dtype == torch.uint8)
     if wanted is not None:
@@ -140,10 +140,21 @@ def _form(model: Any, records: Held, place: str, names: Sequence[str] | None) ->
             f"{place}: must be given the {int(count)} columns that it was fitted on, got {len(features)} of features "
             f"({width} with text one-hot): give the same columns"
         )
-    chosen = cells.only(features)
-    if not chosen.plain:
-        return Form("frame", names=features), ()
-    return Form("frame", array=True, names=features), ()
+    return Form("frame", names=features), ()
+
+
+def _fitted_names(model: Any, cells: Cells | None) -> Any:
+    """Names of the columns that a classifier was fitted on, or None.
+
+    CatBoost and LightGBM keep them elsewhere, and make some up where there were none; these are no columns of a frame.
+    """
+    wanted = _attribute(model, "feature_names_in_")
+    held = set() if cells is None else set(cells.names)
+    for name in ("feature_names_", "feature_name_"):
+        other = _attribute(model, name)
+        if wanted is None and other is not None and not callable(other) and set(map(str, other)) <= held:
+            wanted = other
+    return wanted
 
 
 def _by_name(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dosimeter._resolve import describe, quoted
 from dosimeter.errors import ConfigError
+from dosimeter.target.classes import named
 
 IMAGE, TEXT = "ForImageClassification", "ForSequenceClassification"
 
@@ -107,7 +108,7 @@ def from_huggingface(
         )
     net = _pretrained(folder, task)
     known = int(net.config.num_labels)
-    if known != classes:
+    if known < classes or (known > classes and named(net) is None):
         raise ConfigError(
             f"target, model: {folder.name} must have one label for each class of the data, {classes}, got {known}: "
             "give the data the model's classes"

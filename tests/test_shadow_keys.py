@@ -59,7 +59,7 @@ def test_a_changed_configuration_trains_anew(tmp_path, monkeypatch):
     monkeypatch.setitem(CONFIG, "epochs", 60)
     changed, kept = audited(tmp_path / "b", fit=configured)
     assert kept == 0
-    assert changed.content["estimates"] != first.content["estimates"]
+    assert changed.content["audit_key"] != first.content["audit_key"]
 
 
 def test_what_no_key_can_hold_is_told_by_name_until_it_is_covered(tmp_path):

@@ -23,8 +23,8 @@ from dosimeter.validity import (
     null_gate,
     saturation,
     ties,
-    unlike_target,
 )
+from dosimeter.validity_asked import sign, unlike_target
 from dosimeter.validity_runs import (
     between_targets,
     learned,
@@ -232,14 +232,30 @@ def test_p9_near_copies_between_members_and_others_are_told():
     [(30, 0.6, "warn"), (1000, 0.6, "fail"), (1000, 0.85, "pass"), (10, 0.9, "pass"), (1000, 1.0, "fail")],
 )
 def test_p11_differences_that_few_records_explain_withdraw_nothing(members, target, status):
-    assert unlike_target(members, members, target, 0.8).status == status
+    assert unlike_target(members, members, [target, 0.79, 0.8, 0.81, 0.8]).status == status
 
 
 def test_p11_a_sound_audit_of_few_records_is_hardly_ever_withdrawn():
     rng = np.random.default_rng(0)
     accuracies = rng.binomial(30, 0.7, (2000, 17)) / 30
-    failed = [unlike_target(30, 30, one[0], one[1:].mean()).status == "fail" for one in accuracies]
+    failed = [unlike_target(30, 30, one.tolist()).status == "fail" for one in accuracies]
     assert np.mean(failed) < 0.01
+
+
+def one_auc(value, half):
+    """An AUC with an interval."""
+    return Estimate(value, value - half, value + half, 0.95, "by hand", 50, 50, 1)
+
+
+def test_p16_a_sign_that_is_surely_wrong_is_no_absence_of_a_leak():
+    aucs = {"a": one_auc(0.4, 0.05), "b": one_auc(0.7, 0.1)}
+    wide = {name: one_auc(one.value, 0.2) for name, one in aucs.items()}
+    told = {"headline": "b", "door": "scores"}
+    assert sign(aucs, wide, shown=False, **told).status == "warn"  # below one half, but not at 1 in 1,000
+    assert sign(aucs, aucs, shown=True, **told).status == "warn"  # beside a leak that is shown
+    assert sign(aucs, aucs, shown=False, **told).status == "fail"
+    assert sign(aucs, aucs, shown=True, headline="a", door="model").status == "fail"
+    assert sign({"b": aucs["b"]}, {"b": aucs["b"]}, shown=False, **told).status == "pass"
 
 
 def test_p15_probabilities_that_round_to_one_are_told():

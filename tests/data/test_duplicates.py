@@ -101,7 +101,7 @@ def test_tokens_as_a_slow_twin_finds_them():
         two[i, : i // 3] = rng.integers(0, 400, i // 3)
     two[40] = one[41][::-1]
     two[50] = 0
-    found = overlap(make(one), make(two, "b"))
+    found = overlap(make(one, tokens=True), make(two, "b", tokens=True))
     assert found.kind == "tokens"
 
     def jaccard(x, y):

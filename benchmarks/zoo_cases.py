@@ -36,6 +36,29 @@ NOISE = {
 }
 
 
+def _pareto(rng):
+    """300 persons with Pareto sizes up to 150, half of them in."""
+    sizes = np.minimum(rng.pareto(1.0, 300).astype(int) + 1, 150)
+    return sizes, rng.permutation(300) < 150
+
+
+SIZES = {
+    "few outside": lambda rng: _fixed([(620, 1)], [(72, 1), (8, 150)]),
+    "pareto": _pareto,
+    "few inside": lambda rng: _fixed([(5, 120), (400, 1)], [(400, 1)]),
+    "five each": lambda rng: (np.full(120, 5), rng.permutation(120) < 60),
+    "few on both sides": lambda rng: _fixed([(3, 200), (300, 1)], [(3, 200), (300, 1)]),
+}
+"""Records of each person, and who is in, of shapes that once broke the intervals."""
+
+
+def _fixed(inside, outside):
+    """Sizes and membership of persons given as (persons, records of each)."""
+    counts, sizes = zip(*inside, *outside, strict=True)
+    bits = np.repeat(np.arange(len(counts)) < len(inside), counts)
+    return np.repeat(sizes, counts), bits
+
+
 @dataclass(frozen=True)
 class Case:
     """One law of an audit.
@@ -48,6 +71,7 @@ class Case:
         targets: models that are measured.
         share: of members; a recipe has half.
         persons: records of each person, who is in or out as a whole.
+        sizes: a key of `SIZES`: persons with unequally many records, the same members under every target.
         copies: whether a person's records have equal noise too.
         noise: a key of `NOISE`.
         decimals: to which scores are rounded; "sign" leaves two values and "none" a single one.
@@ -64,6 +88,7 @@ class Case:
     targets: int = 1
     share: float = 0.5
     persons: int = 1
+    sizes: str = ""
     copies: bool = False
     noise: str = "normal"
     decimals: int | str | None = None
@@ -109,6 +134,9 @@ def designs():
     found += [Case("duplicates", door, 1200, persons=p, copies=True) for door in both for p in (2, 5, 10)]
     found += [Case("correlated", d, 300, t, record_sd=sd) for d in both for t in (4, 8) for sd in (2.0, 4.0)]
     found += [Case("effects", d, 300, t, target_sd=sd, boost_sd=0.3) for d in both for t in (4, 8) for sd in (0.5, 1.0)]
+    found += [
+        Case("sizes", sizes=sizes, targets=t, record_sd=sd) for sizes in SIZES for t in (1, 4) for sd in (0.0, 2.0)
+    ]
     found += [Case("shift", "model", n, shift=shift) for n in (300, 600, 1200) for shift in (0.2, 0.5, 1.0)]
     return found
 
@@ -201,9 +229,14 @@ def draw(case, seed, planted=0.0):
     if case.shadows:
         return Drawn(_trained(case, seed), None)
     rng = np.random.default_rng([seed, 20])
-    owner = np.arange(case.n) // case.persons
     rows = case.targets + (REHEARSALS if case.door == "recipe" else 0)
-    bits = _membership(case, rows, rng)[:, owner]
+    if case.sizes:
+        sizes, inside = SIZES[case.sizes](rng)
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        bits = np.tile(inside[owner], (rows, 1))
+    else:
+        owner = np.arange(case.n) // case.persons
+        bits = _membership(case, rows, rng)[:, owner]
     people = owner[-1] + 1
     leak = case.gain + case.extra * (rng.random(people) < VULNERABLE)[owner]
     base = rng.normal(0, case.record_sd, people)[owner]
@@ -212,11 +245,11 @@ def draw(case, seed, planted=0.0):
     sure = bits & (rng.random(people) < planted)[owner]
     scores = {}
     for attack in ("first", "second"):
-        noise = NOISE[case.noise](rng, (rows, people if case.copies else case.n))
+        noise = NOISE[case.noise](rng, (rows, people if case.copies else len(owner)))
         values = case.rounded(base + bits * leak + (noise[:, owner] if case.copies else noise))
         scores[attack] = np.where(sure, np.abs(values).max() + 1, values)
-    groups = rng.choice(np.array(["large", "middle", "small"], object), case.n, p=(0.85, 0.1, 0.05))
-    stranger = case.shift * bits[0] + rng.normal(0, np.sqrt(case.record_sd**2 + 1), case.n)
+    groups = rng.choice(np.array(["large", "middle", "small"], object), len(owner), p=(0.85, 0.1, 0.05))
+    stranger = case.shift * bits[0] + rng.normal(0, np.sqrt(case.record_sd**2 + 1), len(owner))
     make = _recipe if case.door == "recipe" else _scores
     return Drawn(make(case, seed, bits, owner, scores, groups if case.groups else None, stranger, rng), law(case))
 
@@ -243,7 +276,7 @@ def _table(case, bits, record, scores, groups, calibration):
         scores=scores,
         calibration=calibration,
         groups=groups,
-        persons=len(np.unique(record)) if case.persons > 1 else None,
+        persons=len(np.unique(record)) if case.persons > 1 or case.sizes else None,
         counts={name: Counts((0, 0), 0, 0, bits.shape) for name in scores},
         fingerprint="0",
         notes=(),

@@ -20,6 +20,7 @@ KINDS = {
     "targets": "2, 4, 8, 16 and 32 models",
     "tails": "Student's t of 2 degrees, Cauchy, lognormal; 1 and 4 models",
     "persons": "2, 5 and 10 records of each person",
+    "sizes": "persons with unequally many records, up to 200: few carry one class, or both; 1 and 4 models",
     "duplicates": "2, 5 and 10 copies of each record, given as one person",
     "correlated": "records that differ more than models, 4 and 8 models",
     "effects": "models that differ in level and in leakage, 4 and 8 models",

@@ -49,3 +49,32 @@ def exchange_by_loops(values, is_member, record, thresholds, coins):
     a, b = values[turned][:, None], values[~turned][None]
     hits = values > thresholds[:, None]
     return ((a > b) + 0.5 * (a == b)).mean(), hits[turned].mean() - hits[~turned].mean()
+
+
+def spread_by_matrices(influences, sides, record):
+    """Variance and degrees of freedom of a sum of means over unequal persons, with every matrix written out.
+
+    Args:
+        influences: per side what each record adds to the statistic `[n]`, 0 outside the side.
+        sides: per side which records it has `[n]`.
+        record: the person of each record `[n]`.
+    """
+    names = np.unique(record)
+    left, matrices, variances = np.zeros(len(names)), [], []
+    for influence, side in zip(influences, sides, strict=True):
+        count = np.array([sum(side[record == name]) for name in names])
+        h, k = count / count.sum(), np.count_nonzero(count)
+        # The mean without each person, by leaving the person out of numerator and denominator.
+        total = influence.sum()  # 0 up to rounding
+        moved = np.array(
+            [(total - influence[record == name].sum()) / (1 - share) for name, share in zip(names, h, strict=True)]
+        )
+        jackknifed = np.sqrt((k - 1) / k) * (moved - total) * (count > 0)
+        left += jackknifed
+        a = np.eye(len(names)) - np.outer(np.ones(len(names)), h)
+        b = np.diag(h / (1 - h)) @ a * np.sqrt((k - 1) / k)
+        m = b @ b.T
+        variances.append((jackknifed**2).sum())
+        matrices.append(m / np.trace(m))
+    mixed = sum(v * m for v, m in zip(variances, matrices, strict=True))
+    return (left**2).sum(), max(1.0, np.trace(mixed) ** 2 / np.trace(mixed @ mixed))

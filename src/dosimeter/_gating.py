@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from dosimeter import validity, validity_asked, validity_blind, validity_claims, validity_runs
+from dosimeter import validity, validity_asked, validity_blind, validity_claims, validity_persons, validity_runs
 from dosimeter._material import Material, Measured
 from dosimeter.attacks import ATTACKS
 from dosimeter.config import FPRS, PRIORS
@@ -96,7 +96,8 @@ def all_gates(
     """All gates, and the null audit behind one of them."""
     gates = [
         *_on_the_split(material, found),
-        validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"])),
+        validity.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"]), material.worth),
+        *_on_persons(material),
         *_on_the_headline(material, measured, found),
         *_on_all_attacks(material, measured, found),
     ]
@@ -134,6 +135,12 @@ def _on_the_split(material: Material, found: Findings) -> list[Gate]:
     return (
         [validity_blind.alike(found.baseline, above_chance=found.unclear)] if door == "model" and found.headline else []
     )
+
+
+def _on_persons(material: Material) -> list[Gate]:
+    """I9: where membership was stated and persons are named."""
+    gate = None if material.drawn else validity_persons.few_persons(material.truth)
+    return [] if gate is None else [gate]
 
 
 def _on_the_headline(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:

@@ -16,6 +16,7 @@ from dosimeter.calibration import Calibration
 from dosimeter.canaries import CanaryScores
 from dosimeter.config import FPRS, PRIORS
 from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics.certify import distinct_nonmembers, worth
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import (
     Randomisation,
@@ -27,7 +28,7 @@ from dosimeter.metrics.membership import (
     tpr_at_threshold,
     tpr_oracle,
 )
-from dosimeter.metrics.permutation import permutation_p
+from dosimeter.metrics.stated import stated_p
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,20 @@ class Material:
         return {str(one["id"]) for one in self.summary["attacks"] if one["control"] or one.get("reference")}
 
     @cached_property
+    def worth(self) -> float:
+        """Distinct non-members as persons of equal size, by the attack whose scores make the fewest of them."""
+        each = [
+            worth(Scores(self.truth.ids, own), self.truth)[1]
+            for one, own in self.scores.items()
+            if one not in self.aside
+        ]
+        known = [one for one in each if one is not None]
+        return min(known, default=float(distinct_nonmembers(self.truth)))
+
+    @cached_property
     def leading(self) -> float | None:
         """The false positive rate of the headline: the one asked for, or the next larger that can be certified."""
-        distinct = validity.distinct_nonmembers(self.truth)
+        distinct = self.worth
         wanted = float(self.summary["leading_fpr"])
         usable = [fpr for fpr in FPRS if fpr >= wanted and nonmembers_needed(fpr) <= distinct]
         return min(usable) if usable else None
@@ -102,7 +114,7 @@ class Material:
 
     def p_values(self, attack: str, fpr: float) -> Randomisation:
         """How likely so strong a result is if nothing leaks, by exchanging bits as they could have been."""
-        test = randomisation_p if self.drawn else permutation_p
+        test = randomisation_p if self.drawn else stated_p
         scores = Scores(self.truth.ids, self.scores[attack])
         return test(scores, self.truth, thresholds=self.thresholds(attack, fpr), rng=self.rng("randomisation"))
 

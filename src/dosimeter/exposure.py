@@ -269,6 +269,8 @@ def _list(material: Material, one: Exposed, size: int) -> dict[str, Any]:
     """
     assert one.ranks is not None
     made_of, ways = one.made_of, []
+    # Where membership was drawn, each record's coin is a draw of its own; where it was stated, persons are.
+    record = np.arange(len(one.unit)) if material.drawn else material.truth.record
     for number, (ranking, own) in enumerate(zip(one.ranks, made_of.halves, strict=True)):
         listed = np.isin(one.unit, ranking.order[:size])
         other = ~own
@@ -279,7 +281,7 @@ def _list(material: Material, one: Exposed, size: int) -> dict[str, Any]:
             if not bits.any():
                 continue
             level = (1 + LEVEL) / 2
-            found = rate_interval(hits, bits, record=np.arange(hits.shape[1]), rng=rng, level=level)
+            found = rate_interval(hits, bits, record=record[listed], rng=rng, level=level)
             way[name] = (found.value, found.low, found.high)
         everybody, mine = made_of.hits[other][made_of.member[other]], made_of.member[own][:, listed]
         way["average"] = (float(everybody.mean()) if everybody.size else np.nan,)

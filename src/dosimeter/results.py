@@ -20,8 +20,9 @@ from dosimeter._material import measure_attack as measure_attack
 from dosimeter.config import FPRS, PRIORS
 from dosimeter.detection import POWER, detect
 from dosimeter.games import Scores, Truth
+from dosimeter.metrics.certify import distinct_nonmembers, nonmembers_needed
 from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import RatePair, auc, histogram, nonmembers_needed, roc, tpr_at_threshold
+from dosimeter.metrics.membership import RatePair, auc, histogram, roc, tpr_at_threshold
 from dosimeter.metrics.utility import accuracy
 
 logger = logging.getLogger(__name__)
@@ -172,8 +173,8 @@ def _verdict(
     if failed:
         return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}, None
     if headline is None or material.leading is None:
-        distinct = validity.distinct_nonmembers(material.truth)
-        sentences = verdict.not_resolvable(distinct, nonmembers_needed(FPRS[0]), noun)
+        distinct = distinct_nonmembers(material.truth)
+        sentences = verdict.not_resolvable(distinct, nonmembers_needed(FPRS[0]), noun, worth=material.worth)
         if headline is None:
             sentences = ["No attack could be run under this threat model; the table below says why."]
         return {**base, "status": "not_resolvable", "sentences": sentences}, None

@@ -15,8 +15,9 @@ from jaxtyping import Float, Int
 from scipy.stats import fisher_exact
 
 from dosimeter.games import Access, Array, Scores, Truth
+from dosimeter.metrics.certify import certifiable_fpr, distinct_nonmembers, nonmembers_needed
 from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import auc, certifiable_fpr, nonmembers_needed
+from dosimeter.metrics.membership import auc
 from dosimeter.signals import SATURATED
 
 FALSE_ALARM = 0.01
@@ -50,21 +51,23 @@ class Gate:
     message: str
 
 
-def distinct_nonmembers(truth: Truth) -> int:
-    """Records that were a non-member of at least one target, counted once."""
-    return len(np.unique(truth.record[(~truth.is_member).any(0)]))
+def too_few_nonmembers(truth: Truth, fpr: float, have: float) -> Gate:
+    """P2: whether the leading false positive rate can be certified by this many distinct non-members.
 
-
-def too_few_nonmembers(truth: Truth, fpr: float) -> Gate:
-    """P2: whether the leading false positive rate can be certified by this many distinct non-members."""
-    have, need = distinct_nonmembers(truth), nonmembers_needed(fpr)
+    Args:
+        truth: about the records.
+        fpr: the rate asked for.
+        have: distinct non-members, counted as persons of equal size.
+    """
+    distinct, need = distinct_nonmembers(truth), nonmembers_needed(fpr)
     pooled, wanted = int((~truth.is_member).sum()), 10 / fpr
     name = "Enough non-members"
+    told = f"{distinct} distinct non-members" + ("" if have == distinct else f", worth {have:.3g} of equal size,")
     if have < need:
         return Gate(
-            "P2", name, "warn", float(have),
-            f"{have} distinct non-members cannot certify a false positive rate of {fpr:.2%}, which takes {need}; they "
-            f"certify at best {certifiable_fpr(have):.2%}.",
+            "P2", name, "warn", have,
+            f"{told} cannot certify a false positive rate of {fpr:.2%}, which takes {need}; they certify at best "
+            f"{certifiable_fpr(have):.2%}.",
         )  # fmt: skip
     if pooled < wanted:
         return Gate(
@@ -72,8 +75,8 @@ def too_few_nonmembers(truth: Truth, fpr: float) -> Gate:
             f"{pooled} decisions about non-members are fewer than 10 / {fpr:g} = {wanted:.0f}: low n, wide intervals.",
         )  # fmt: skip
     return Gate(
-        "P2", name, "pass", float(have),
-        f"{have} distinct non-members are at least the {need} that a false positive rate of {fpr:.2%} takes.",
+        "P2", name, "pass", have,
+        f"{told} are at least the {need} that a false positive rate of {fpr:.2%} takes.",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import auc
 from dosimeter.metrics.paired import auc_difference
-from dosimeter.metrics.permutation import permutation_p
+from dosimeter.metrics.stated import stated_p
 from dosimeter.validity import Gate
 
 NAME = "Members and non-members alike"
@@ -38,7 +38,7 @@ class Baseline:
 
     Attributes:
         auc: of the blind classifiers.
-        p: of exchanging the bits of record clusters at their scores, one-sided, with `TWICE` the variance.
+        p: of `stated_p` at their scores, one-sided, with `TWICE` the variance.
         attack_auc: of the headline attack, on the same records.
         gain: `attack_auc` - `auc`, with its paired interval.
         n: records.
@@ -113,7 +113,7 @@ def baseline(
     values, own = np.tile(blind[kept], (len(attack), 1)), attack[:, kept]
     scores = Scores(part.ids, values)
     never = np.full(len(own), np.inf)
-    p = permutation_p(scores, part, thresholds=never, rng=rng, draws=_CLOSED).p_auc
+    p = stated_p(scores, part, thresholds=never, rng=rng, draws=_CLOSED).p_auc
     p = float(ndtr(ndtri(p) / sqrt(TWICE)))
     level = 2 * float(ndtr(sqrt(TWICE) * ndtri(0.975))) - 1
     once, found = auc(scores, part, rng=rng), auc(scores, part, rng=rng, level=level)

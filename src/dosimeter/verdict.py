@@ -230,8 +230,22 @@ def not_shown(h: Headline, *, unlikely: bool = False, alike: bool = False, limit
     ]
 
 
-def not_resolvable(distinct: int, needed: int, noun: str) -> list[str]:
-    """The sentences where even the largest false positive rate cannot be certified."""
+def not_resolvable(distinct: int, needed: int, noun: str, *, worth: float | None = None) -> list[str]:
+    """The sentences where even the largest false positive rate cannot be certified.
+
+    Args:
+        distinct: unused records, each person once.
+        needed: the fewest.
+        noun: what one record is, in the singular.
+        worth: persons of equal size that they are worth, where few hold most records.
+    """
+    if worth is not None and worth < needed <= distinct:
+        return [
+            f"This audit is too small to say anything about leakage: few of its {distinct} persons with unused "
+            f"{plural(noun)} hold most of them, so that they are worth {worth:.1f} of equal size, and {needed} are the "
+            f"least that can certify 1 false accusation in 10.",
+            "Give it more persons; nothing below may be read as the absence of a leak.",
+        ]
     return [
         f"This audit is too small to say anything about leakage: it has {distinct} distinct unused {plural(noun)}, and "
         f"{needed} are the least that can certify 1 false accusation in 10.",

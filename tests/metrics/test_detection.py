@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from dosimeter.games import Scores, Truth
+from dosimeter.metrics._margins import placed
 from dosimeter.metrics.detection import (
     Calls,
     World,
@@ -23,13 +24,14 @@ from dosimeter.metrics.detection import (
 )
 from dosimeter.metrics.intervals import difference_interval, rate_interval
 from dosimeter.metrics.membership import auc, leak_shown, randomisation_p, tpr_at_threshold
-from dosimeter.metrics.permutation import permutation_p
+from dosimeter.metrics.stated import stated_p
 
 
 def world(targets, n, rng, *, persons=1, drawn=True, fpr=0.02, members=0.5):
     """Normal scores that share an effect of the record; what leaks stands far above."""
-    record = np.repeat(np.arange(n // persons), persons)
-    k = record[-1] + 1
+    sizes = np.resize([1, 1, 1, 1, 1, 8], n // 2) if persons == "unequal" else np.full(n // persons, persons)
+    record = np.repeat(np.arange(len(sizes)), sizes)
+    k, n = len(sizes), len(record)
     rows = [rng.permutation(k) < round(members * k) for _ in range(-(-targets // 2))]
     bits = np.stack([row for one in rows for row in (one, ~one)])[:targets][:, record]
     values = rng.normal(size=k)[record] + rng.normal(size=(targets, n))
@@ -46,18 +48,20 @@ def by_calls(one, share):
     """The decision by calls, written out: intervals in closed form of the calls themselves."""
     hits = np.where(one.leaks(share), one.leaky_hits, one.hits)
     rng = np.random.default_rng(0)
+    worth = placed(one.values, one.is_member, one.record).worth if one.by_interval else (None, None)
     rates = [
-        rate_interval(hits, of, record=one.record, rng=rng, level=0.975, draws=0)
-        for of in (one.is_member, ~one.is_member)
+        rate_interval(hits, of, record=one.record, rng=rng, level=0.975, draws=0, distinct=own)
+        for of, own in zip((one.is_member, ~one.is_member), worth, strict=True)
     ]
     found = difference_interval(hits, one.is_member, record=one.record, tpr=rates[0], fpr=rates[1], level=0.975)
-    return found.low > 0, p_in_closed_form(one, hits)
+    return found.low > 0, 0.0 if one.by_interval else p_in_closed_form(one, hits)
 
 
 CASES = {
     "one target": dict(targets=1, n=120),
     "one target, persons": dict(targets=1, n=120, persons=3),
     "stated, persons": dict(targets=1, n=150, persons=3, drawn=False, members=0.8),
+    "stated, unequal persons": dict(targets=1, n=120, persons="unequal", drawn=False),
     "four targets": dict(targets=4, n=80),
     "nine targets": dict(targets=9, n=60),
     "nine targets, persons": dict(targets=9, n=60, persons=2),
@@ -109,7 +113,7 @@ def full_rule(one, share):
     scores, truth = Scores(ids, one.with_leak(share)), Truth(ids, one.is_member, one.record)
     rng = np.random.default_rng(0)
     pair = tpr_at_threshold(scores, truth, thresholds=one.thresholds, fpr=0.2, rng=rng, level=0.975)
-    test = randomisation_p if one.drawn else permutation_p
+    test = randomisation_p if one.drawn else stated_p
     p = test(scores, truth, thresholds=one.thresholds, rng=rng, draws=400)
     return leak_shown(auc(scores, truth, rng=rng), pair, p)
 

@@ -17,7 +17,7 @@ OWN = np.arange(240)
 
 
 def by_hand(first, second, bits):
-    """Difference and DeLong's variance from kernels of all pairs."""
+    """Difference and DeLong's variance from kernels of all pairs, with Satterthwaite's degrees of freedom."""
     members, others = np.flatnonzero(bits), np.flatnonzero(~bits)
     kernel = np.array(
         [
@@ -27,13 +27,15 @@ def by_hand(first, second, bits):
     )
     value = kernel.mean()
     parts = [kernel.mean(1), kernel.mean(0)]
-    return value, sum(((part - value) ** 2).mean() / len(part) for part in parts)
+    each = [(part.var(ddof=1) / len(part), len(part) - 1) for part in parts]
+    variance = sum(one for one, _ in each)
+    return value, variance, variance**2 / sum(one**2 / free for one, free in each)
 
 
 def test_it_is_delongs_paired_comparison():
-    value, variance = by_hand(FIRST[0], SECOND[0], BITS[0])
+    value, variance, freedom = by_hand(FIRST[0], SECOND[0], BITS[0])
     found = auc_difference(FIRST, SECOND, BITS, record=OWN)
-    half = t.ppf(0.975, 239) * np.sqrt(variance * 240 / 239)
+    half = t.ppf(0.975, freedom) * np.sqrt(variance)
     assert found.value == pytest.approx(value)
     assert found.high - found.value == pytest.approx(half)
     assert found.value - found.low == pytest.approx(half)

@@ -20,10 +20,13 @@ from scipy.stats import binom, rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
-from dosimeter.metrics._cells import Margins, clusters, ranks
+from dosimeter.metrics._cells import clusters, ranks
+from dosimeter.metrics._margins import Margins, placed
+from dosimeter.metrics.clustered import Persons, Spread
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import auc_interval, difference_from_margins, rate_from_margins
 from dosimeter.metrics.permutation import permutation_p
+from dosimeter.metrics.stated import exchangeable
 
 _UNUSED = np.random.default_rng(0)
 """For intervals in closed form, which draw nothing."""
@@ -76,6 +79,11 @@ class World:
     def with_leak(self, share: float) -> Float[Array, "t n"]:
         """The scores with a leak."""
         return np.where(self.leaks(share), self.leak, self.values)
+
+    @cached_property
+    def by_interval(self) -> bool:
+        """Whether the interval is the whole test, as `stated_p` says."""
+        return not self.drawn and not exchangeable(self.truth)
 
     @cached_property
     def truth(self) -> Truth:
@@ -186,9 +194,15 @@ class Calls:
         cells = np.array([_by_cluster(part, index, k) for part in parts])[..., np.argsort(world.moment)]
         before, after = cells[:4], np.concatenate([cells[4:], cells[1:4]])
         self.world = world
+        # Of several targets, and of persons of equal size, persons count as they are, whatever they score.
+        self.worth = placed(world.values, is_member, world.record).worth if world.by_interval else (None, None)
         self.by_target = _cumulated(before, after)
         sums = before.sum(1, keepdims=True), after.sum(1, keepdims=True)
         self.by_record = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in sums))
+        # The jackknife gives each side's cells the stretch of their person, which a leak does not change.
+        self.persons = Persons(before[[1, 3]].sum(1))
+        stretch = self.persons.stretch[[0, 0, 1, 1]][:, None]
+        self.jackknifed = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (s * stretch for s in sums)))
         self.by_cell = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (before, after)))
         self.used = [(int(before[i].any(1).sum()), int(before[i].any(0).sum())) for i in (1, 3)]
         self.used.append((rows, k))
@@ -197,7 +211,14 @@ class Calls:
         """Margins of a weighted sum; of the records only a vector of the right length, for squares are all it takes."""
         squares, cells = (float(weights @ gram[..., step] @ weights) for gram in (self.by_record, self.by_cell))
         by_record = np.array([sqrt(max(squares, 0.0))])
-        return Margins(weights @ self.by_target[..., step], by_record, max(cells, 0.0), *used)
+        sides = [np.array([1, 1, 0, 0]) * weights, np.array([0, 0, 1, 1]) * weights]
+        jackknifed = self.jackknifed[..., step]
+        variances = np.maximum([one @ jackknifed @ one for one in sides], 0.0)
+        variance = inf if self.persons.alone else max(float(weights @ jackknifed @ weights), 0.0)
+        own = [i for i, one in enumerate(sides) if one.any()]
+        spread = Spread(variance, self.persons.freedom(variances), variances[own])
+        by_target = weights @ self.by_target[..., step]
+        return Margins(by_target, by_record, max(cells, 0.0), *used, spread, Persons(self.persons.counts[own]))
 
     def beyond_chance(self, step: int) -> bool:
         """Whether the interval of TPR - FPR lies above zero once so many clusters leak."""
@@ -206,13 +227,15 @@ class Calls:
         of_fpr = np.array([0.0, 0.0, 1 / others, -false / others**2])
         weights = (of_tpr, of_fpr, of_tpr - of_fpr)
         margins = [self._margins(step, w, used) for w, used in zip(weights, self.used, strict=True)]
-        tpr = rate_from_margins(round(called), round(members), margins[0], level=0.975)
-        fpr = rate_from_margins(round(false), round(others), margins[1], level=0.975)
+        tpr = rate_from_margins(round(called), round(members), margins[0], level=0.975, distinct=self.worth[0])
+        fpr = rate_from_margins(round(false), round(others), margins[1], level=0.975, distinct=self.worth[1])
         return difference_from_margins(tpr, fpr, margins, level=0.975).low > 0
 
     def p_value(self, step: int) -> float:
         """The p-value of TPR - FPR there, in closed form."""
         world = self.world
+        if world.by_interval:
+            return 0.0  # the test is the interval at a lower level, which `beyond_chance` has asked already
         if not world.drawn or len(world.values) == 1:
             share = float(np.append(np.sort(world.moment), inf)[step])
             return p_in_closed_form(world, np.where(world.leaks(share), world.leaky_hits, world.hits))
@@ -240,7 +263,7 @@ def _cumulated(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Flo
 def shown_by_ranks(world: World, share: float) -> bool:
     """Whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
     values = world.with_leak(share)
-    if p_in_closed_form(world, ranks(values)) > 0.025:
+    if not world.by_interval and p_in_closed_form(world, ranks(values)) > 0.025:
         return False
     return auc_interval(values, world.is_member, record=world.record, rng=_UNUSED, draws=0).low > 0.5
 

@@ -1,11 +1,12 @@
-"""Confidence intervals for crossed clusters: the only place that resamples targets and records.
+"""Confidence intervals for crossed clusters of targets and records.
 
 The same records recur under every target, and the decisions of one target share its training run. A statistic is
 therefore written as a signed sum of ratios `sum(num) / sum(den)` over cells (target, record cluster), and its variance
 counts both clusterings. Axes: `t` targets, `n` records, `k` record clusters. How the variance becomes an interval
 depends on the number of targets:
 
-* 1: records only; the estimand is *this trained model*, over records like these.
+* 1: records only, by the jackknife of `clustered` with its degrees of freedom, so that few persons with many records
+  are known for what they are; the estimand is *this trained model*, over records like these.
 * 2 to 7: half width `sqrt((t_{T-1} se_targets)^2 + (z se_records)^2)`; over retraining and records, marked "low n".
 * 8 and more: two-way bootstrap of the ratios, quantile `t_{T-1}`; over retraining and records.
 
@@ -25,22 +26,12 @@ from scipy.special import betaincinv, expit, logit, ndtri, stdtrit
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array
-from dosimeter.metrics._cells import (
-    Margins,
-    Sweep,
-    Terms,
-    clusters,
-    margins_of,
-    placements,
-    placements_sorted,
-    ratio_of,
-)
+from dosimeter.metrics._bootstrap import bootstrap_variance
+from dosimeter.metrics._cells import clusters, placements_sorted
+from dosimeter.metrics._margins import Margins, Sweep, Terms, margins_of, placed, ratio_of
 
 BOOTSTRAP_TARGETS = 8
 """Fewest targets for which targets are resampled."""
-
-_CHUNK = 4_000_000
-"""Record weights that are held at one time, in numbers."""
 
 
 class Interval(NamedTuple):
@@ -86,11 +77,13 @@ def rate_interval(
     rng: np.random.Generator,
     level: float = 0.95,
     draws: int = 1000,
+    distinct: float | None = None,
 ) -> Interval:
     """Interval of the pooled rate `sum(hits & eligible) / sum(eligible)`.
 
     The upper end is never below, and the lower end never above, what no hit (only hits) among the *distinct* eligible
-    record clusters would give by Clopper-Pearson: more targets do not make a record more than one record.
+    record clusters would give by Clopper-Pearson: more targets do not make a record more than one record. Of one target
+    the clusters count as many as clusters of equal size would tell as much.
 
     Args:
         hits: what is counted.
@@ -99,6 +92,8 @@ def rate_interval(
         rng: for the bootstrap, used from 8 targets on.
         level: two-sided confidence level.
         draws: bootstrap draws; 0 takes the closed form of the two-way variance instead (fast, for bands).
+        distinct: record clusters that the eligible ones of one target are worth, if that is known from their scores;
+            else what they are worth if all of a cluster's records move together.
 
     Raises:
         ValueError: shapes do not fit or nothing is eligible.
@@ -114,8 +109,8 @@ def rate_interval(
     margins = margins_of(terms)
     if margins.rows == 1 and margins.clusters == pooled:
         return _exact(int(ratio.num.sum()), pooled, level)
-    half, method = _half_width(margins, level, _bootstrap(terms, draws, rng) if _drawn(margins, draws) else None)
-    return _rate_ends(ratio.value, margins, half, method, pooled, level)
+    half, method = _half_width(margins, level, _drawn(terms, margins, draws, rng))
+    return _rate_ends(ratio.value, margins, (half, method), pooled, level, distinct)
 
 
 def rate_band(
@@ -125,6 +120,7 @@ def rate_band(
     *,
     record: Int[Array, " n"],
     level: float = 0.95,
+    distinct: float | None = None,
 ) -> list[Interval]:
     """`rate_interval(values > cut, eligible, draws=0)` of every cut, in one sweep over sorted cells.
 
@@ -134,6 +130,7 @@ def rate_band(
         eligible: the decisions that form the denominator.
         record: cluster of each record.
         level: two-sided confidence level.
+        distinct: as in `rate_interval`.
 
     Returns:
         One interval for each cut, and a last one where all is called.
@@ -155,21 +152,23 @@ def rate_band(
     called = pooled - np.searchsorted(scores[order[::-1]], cuts, side="right")
     cells = flat if index is None else flat // len(record) * k + index[flat % len(record)]
     sweep = Sweep(cells[order], rows, k)
-    return [_swept(sweep, count, level) for count in (*called.tolist(), pooled)]
+    return [_swept(sweep, count, level, distinct) for count in (*called.tolist(), pooled)]
 
 
-def _swept(sweep: Sweep, count: int, level: float) -> Interval:
+def _swept(sweep: Sweep, count: int, level: float, distinct: float | None) -> Interval:
     """The interval once so many cells are called."""
     sweep.call(count)
-    return rate_from_margins(count, len(sweep.cells), sweep.margins(), level=level)
+    return rate_from_margins(count, len(sweep.cells), sweep.margins(), level=level, distinct=distinct)
 
 
-def rate_from_margins(count: int, pooled: int, margins: Margins, *, level: float) -> Interval:
+def rate_from_margins(
+    count: int, pooled: int, margins: Margins, *, level: float, distinct: float | None = None
+) -> Interval:
     """`rate_interval(draws=0)` of `count` hits among `pooled` decisions, from the margins of that rate."""
     if margins.rows == 1 and margins.clusters == pooled:
         return _exact(count, pooled, level)
     half, method = _half_width(margins, level, None)
-    return _rate_ends(count / pooled, margins, half, method, pooled, level)
+    return _rate_ends(count / pooled, margins, (half, method), pooled, level, distinct)
 
 
 def _exact(count: int, pooled: int, level: float) -> Interval:
@@ -179,9 +178,12 @@ def _exact(count: int, pooled: int, level: float) -> Interval:
     )
 
 
-def _rate_ends(value: float, margins: Margins, half: float, method: str, pooled: int, level: float) -> Interval:
-    """A rate's interval from its half width."""
-    unseen = clopper_pearson(0, margins.clusters, level=level)[1]
+def _rate_ends(
+    value: float, margins: Margins, reach: tuple[float, str], pooled: int, level: float, distinct: float | None
+) -> Interval:
+    """A rate's interval from its half width and the method of that."""
+    half, method = reach
+    unseen = clopper_pearson(0, distinct or margins.distinct, level=level)[1]
     if value in (0.0, 1.0):
         return Interval(value, value * (1 - unseen), value + (1 - value) * unseen, f"{method}, korn-graubard")
     stretch = _stretch(margins, level)
@@ -219,16 +221,12 @@ def auc_interval(
     _check_shapes(values, record)
     if _lone(values, record):
         sides = placements_sorted(values, is_member)
-        value, distinct = float(sides[0].mean()), min(map(len, sides))
-        half = _lone_half_width([(float(((side - side.mean()) ** 2).mean()), len(side)) for side in sides], level)
-        method = ""
+        value, distinct = float(sides[0].mean()), float(min(map(len, sides)))
+        half, method = _lone_half_width(sides, level), ""
     else:
-        above, below = placements(values, is_member)
-        ratios = ratio_of(above, is_member, record), ratio_of(below, ~is_member, record)
-        value, distinct = ratios[0].value, min(int((ratio.den.sum(0) > 0).sum()) for ratio in ratios)
-        terms = [(1.0, ratio) for ratio in ratios]
-        margins = margins_of(terms)
-        half, method = _half_width(margins, level, _bootstrap(terms, draws, rng) if _drawn(margins, draws) else None)
+        found = placed(values, is_member, record)
+        value, distinct = found.value, min(found.worth)
+        half, method = _half_width(found.margins, level, _drawn(found.terms, found.margins, draws, rng))
     unseen = clopper_pearson(0, distinct, level=level)[1]
     low, high = value * (1 - unseen), value + (1 - value) * unseen
     if half > 0 and 0 < value < 1:
@@ -261,25 +259,32 @@ def difference_interval(
         level: two-sided confidence level.
     """
     if _lone(hits, record):
-        members = int(is_member.sum())
-        rates = [(p.value * (1 - p.value), n) for p, n in ((tpr, members), (fpr, is_member.size - members))]
-        own, other, both = (_lone_half_width(some, level) for some in (rates[:1], rates[1:], rates))
-    else:
-        first, second = ratio_of(hits & is_member, is_member, record), ratio_of(hits & ~is_member, ~is_member, record)
-        margins = [margins_of(terms) for terms in ([(1.0, first)], [(1.0, second)], [(1.0, first), (-1.0, second)])]
-        return difference_from_margins(tpr, fpr, margins, level=level)
-    return _recovered(tpr, fpr, own, other, both)
+        return _recovered(tpr, fpr, 0.0)  # no record is on both sides
+    return difference_from_margins(tpr, fpr, rate_margins(hits, is_member, record), level=level)
+
+
+def rate_margins(
+    hits: Bool[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]
+) -> tuple[Margins, Margins, Margins]:
+    """Margins of TPR, of FPR, and of their difference."""
+    first, second = ratio_of(hits & is_member, is_member, record), ratio_of(hits & ~is_member, ~is_member, record)
+    own, other = margins_of([(1.0, first)]), margins_of([(1.0, second)])
+    return own, other, margins_of([(1.0, first), (-1.0, second)])
 
 
 def difference_from_margins(tpr: Interval, fpr: Interval, margins: Sequence[Margins], *, level: float) -> Interval:
     """`difference_interval` from the margins of TPR, of FPR, and of their difference."""
-    return _recovered(tpr, fpr, *(_half_width(one, level, None)[0] for one in margins))
+    if margins[2].rows == 1:  # one side's degrees of freedom are not the other's: variances, not half widths, add up
+        own, other, both = (one.spread.variance for one in margins)
+    else:
+        own, other, both = (_half_width(one, level, None)[0] ** 2 for one in margins)
+    known = 0 < own < inf and 0 < other < inf
+    shared = min(1.0, max(-1.0, (own + other - both) / (2 * sqrt(own * other)))) if known else 0.0
+    return _recovered(tpr, fpr, shared)
 
 
-def _recovered(tpr: Interval, fpr: Interval, own: float, other: float, both: float) -> Interval:
-    """The interval of a difference from those of its parts, the correlation from the half widths of all three."""
-    product = own * other
-    shared = min(1.0, max(-1.0, (own**2 + other**2 - both**2) / (2 * product))) if product > 0 else 0.0
+def _recovered(tpr: Interval, fpr: Interval, shared: float) -> Interval:
+    """The interval of a difference from those of its parts and their correlation."""
     value = tpr.value - fpr.value
     low = value - _recover(tpr.value - tpr.low, fpr.high - fpr.value, shared)
     high = value + _recover(tpr.high - tpr.value, fpr.value - fpr.low, shared)
@@ -298,11 +303,16 @@ def _lone(cells: Array, record: Array) -> bool:
     return len(cells) == 1 and clusters(record)[0] is None
 
 
-def _lone_half_width(parts: Sequence[tuple[float, int]], level: float) -> float:
-    """Half width of a sum of means over records of one target, from the variance and the size of each."""
-    records = sum(size for _, size in parts)
-    variance = sum(spread / size for spread, size in parts) * records / max(records - 1, 1)
-    return float(stdtrit(max(records - 1, 1), (1 + level) / 2)) * sqrt(variance)
+def _lone_half_width(sides: tuple[Float[Array, " p"], Float[Array, " q"]], level: float) -> float:
+    """Half width of a sum of two means over records of one target: `Persons.spread` of equal persons."""
+    if min(map(len, sides)) == 1:
+        return inf
+    parts = [(float(side.var()) * len(side) / (len(side) - 1) ** 2, len(side) - 1) for side in sides]
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return 0.0
+    freedom = max(1.0, variance**2 / sum(part**2 / free for part, free in parts))
+    return float(stdtrit(freedom, (1 + level) / 2)) * sqrt(variance)
 
 
 def _normal(level: float) -> float:
@@ -312,6 +322,8 @@ def _normal(level: float) -> float:
 
 def _korn_graubard(value: float, half: float, pooled: float | int, level: float) -> tuple[float, float]:
     """Beta quantiles at the sample size whose binomial variance gives this half width, at most the pooled count."""
+    if half == inf:
+        return 0.0, 1.0
     size = min(value * (1 - value) * (_normal(level) / half) ** 2, pooled) if half > 0 else pooled
     return clopper_pearson(value * size, size, level=level)
 
@@ -338,18 +350,20 @@ def _recover(mine: float, theirs: float, shared: float) -> float:
     return sqrt(max(0.0, mine**2 + theirs**2 - 2 * shared * mine * theirs))
 
 
-def _drawn(margins: Margins, draws: int) -> bool:
-    """Whether the variance comes from the bootstrap."""
-    return draws > 0 and margins.rows >= BOOTSTRAP_TARGETS
+def _drawn(terms: Terms, margins: Margins, draws: int, rng: np.random.Generator) -> float | None:
+    """The variance from the bootstrap, or None where it does not come from there."""
+    if not draws or margins.rows < BOOTSTRAP_TARGETS:
+        return None
+    return bootstrap_variance(terms, draws, rng)
 
 
 def _half_width(margins: Margins, level: float, drawn: float | None) -> tuple[float, str]:
     """Half width of a statistic, and the name of the method by number of targets; `drawn` is a bootstrap's variance."""
     rows, tail = margins.rows, (1 + level) / 2
-    by_record = _one_way(margins.by_record, margins.clusters)
     if rows == 1:
-        quantile = float(stdtrit(max(margins.clusters - 1, 1), tail))
-        return quantile * sqrt(by_record), "clustered records, this trained model only"
+        variance, freedom, _ = margins.spread
+        return float(stdtrit(freedom, tail)) * sqrt(variance), "clustered records, this trained model only"
+    by_record = _one_way(margins.by_record, margins.clusters)
     quantile = float(stdtrit(rows - 1, tail))
     by_target = _one_way(margins.by_target, rows)
     if rows < BOOTSTRAP_TARGETS:
@@ -366,28 +380,3 @@ def _half_width(margins: Margins, level: float, drawn: float | None) -> tuple[fl
 def _one_way(sums: Array, clusters: int) -> float:
     """Variance of a statistic from its influence, summed within the clusters of one axis."""
     return float((sums**2).sum()) * clusters / max(clusters - 1, 1)
-
-
-def _bootstrap(terms: Terms, draws: int, rng: np.random.Generator) -> float:
-    """Variance of a signed sum of ratios under products of target and record weights, never of size `draws x t x k`.
-
-    Targets get multinomial weights; records get 0 or 2 by a fair coin (Owen and Eckles, Annals of Applied Statistics
-    2012: mean and variance 1 as Poisson weights, thirty times faster, and a steadier variance).
-    """
-    rows, k = terms[0][1].num.shape
-    by_target = rng.multinomial(rows, np.full(rows, 1 / rows), size=draws)
-    # Centred numerators lose nothing in single precision, which halves the time of the one large product.
-    stacked = [cells for _, ratio in terms for cells in (ratio.num - ratio.value * ratio.den, ratio.den)]
-    cells = np.ascontiguousarray(np.concatenate(stacked).T, dtype=np.float32)
-    step = max(1, _CHUNK // k)
-    replicates = np.zeros(draws)
-    for first in range(0, draws, step):
-        w = by_target[first : first + step]
-        coins = np.frombuffer(rng.bytes(len(w) * (-(-k // 8))), np.uint8).reshape(len(w), -1)
-        sums = np.unpackbits(coins, axis=1, count=k).astype(np.float32) @ cells
-        centred = np.einsum("bt,bst->sb", w, sums.reshape(len(w), -1, rows).astype(np.float64))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            for (sign, _), num, den in zip(terms, centred[0::2], centred[1::2], strict=True):
-                replicates[first : first + step] += sign * num / den
-    # A draw that leaves no decision has no ratio; it happens with a handful of records only.
-    return float(np.nanvar(np.where(np.isfinite(replicates), replicates, np.nan)))

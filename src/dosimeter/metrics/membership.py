@@ -8,7 +8,7 @@ at least one target. All functions of scores and truth raise `ValueError` for Na
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, floor, inf, log, log1p
+from math import floor, inf
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -18,11 +18,11 @@ from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics._bins import counted
 from dosimeter.metrics._cells import clusters
+from dosimeter.metrics.certify import EXACT, resolve, worth
+from dosimeter.metrics.certify import certifiable_fpr as certifiable_fpr  # other modules take these from here
+from dosimeter.metrics.certify import nonmembers_needed as nonmembers_needed
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import Interval, auc_interval, difference_interval, rate_band, rate_interval
-
-_EXACT = 1e-9
-"""Slack below which a product of a rate and a count is taken as whole."""
 
 
 @dataclass(frozen=True)
@@ -91,26 +91,6 @@ class Randomisation:
     draws: int
 
 
-def nonmembers_needed(fpr: float) -> int:
-    """Fewest distinct non-members of which none called shows, one-sided at 95 %, that the FPR is at most `fpr`.
-
-    >>> [nonmembers_needed(fpr) for fpr in (0.01, 0.001, 0.0001)]
-    [299, 2995, 29956]
-    """
-    in_range("fpr", fpr, 0, 1, open_low=True, open_high=True)
-    return ceil(log(0.05) / log1p(-fpr))
-
-
-def certifiable_fpr(n_distinct: int) -> float:
-    """Smallest FPR that `n_distinct` non-members, none called, show one-sided at 95 %; 1 for none.
-
-    >>> round(certifiable_fpr(299), 5)
-    0.00997
-    """
-    in_range("n_distinct", n_distinct, 0, inf)
-    return float(-np.expm1(log(0.05) / n_distinct)) if n_distinct else 1.0
-
-
 def shadow_threshold(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], fpr: float) -> float:
     """Threshold from rehearsal: the `ceil((1 - fpr)(N + 1))`-th smallest of N non-members' scores, else +inf.
 
@@ -132,7 +112,7 @@ def shadow_threshold(values: Float[Array, " ..."], is_member: Bool[Array, " ..."
     scores = values[~is_member]
     if not len(scores):
         raise ValueError("is_member must have non-members, got none")
-    above = floor(fpr * (len(scores) + 1) + _EXACT)
+    above = floor(fpr * (len(scores) + 1) + EXACT)
     return _smallest(scores, len(scores) - above) if above else inf
 
 
@@ -171,7 +151,7 @@ def roc(scores: Scores, truth: Truth, *, level: float = 0.95, points: int = 120)
     cuts = np.unique(nonmembers[len(nonmembers) - counts[counts < len(nonmembers)] - 1])[::-1]
     above = len(nonmembers) - np.searchsorted(nonmembers, cuts, side="right")
     achieved = np.append(above / len(nonmembers), 1.0)
-    band = rate_band(values, cuts, is_member, record=record, level=level)
+    band = rate_band(values, cuts, is_member, record=record, level=level, distinct=worth(scores, truth)[0])
     tpr, low, high = (np.array([getattr(point, name) for point in band]) for name in ("value", "low", "high"))
     return Curve(achieved, tpr, low, high, level)
 
@@ -203,13 +183,14 @@ def tpr_at_threshold(
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
     hits, is_member, record = scores.values > thresholds[:, None], truth.is_member, truth.record
-    tpr = rate_interval(hits, is_member, record=record, rng=rng, level=level)
-    reached = rate_interval(hits, ~is_member, record=record, rng=rng, level=level)
+    members, others = worth(scores, truth)
+    tpr = rate_interval(hits, is_member, record=record, rng=rng, level=level, distinct=members)
+    reached = rate_interval(hits, ~is_member, record=record, rng=rng, level=level, distinct=others)
     difference = difference_interval(hits, is_member, record=record, tpr=tpr, fpr=reached, level=level)
     return RatePair(
-        tpr=_resolve(_estimate(tpr, truth, level), truth, fpr),
+        tpr=resolve(_estimate(tpr, truth, level), truth, fpr, others),
         fpr=_estimate(reached, truth, level),
-        difference=_resolve(_estimate(difference, truth, level), truth, fpr),
+        difference=resolve(_estimate(difference, truth, level), truth, fpr, others),
     )
 
 
@@ -228,9 +209,10 @@ def tpr_oracle(scores: Scores, truth: Truth, *, fpr: float, rng: np.random.Gener
     check_evidence(scores, truth)
     in_range("fpr", fpr, 0, 1, open_low=True, open_high=True)
     nonmembers = scores.values[~truth.is_member]
-    hits = scores.values > _smallest(nonmembers, len(nonmembers) - 1 - floor(fpr * len(nonmembers) + _EXACT))
-    interval = rate_interval(hits, truth.is_member, record=truth.record, rng=rng, level=level)
-    estimate = _resolve(_estimate(interval, truth, level), truth, fpr)
+    hits = scores.values > _smallest(nonmembers, len(nonmembers) - 1 - floor(fpr * len(nonmembers) + EXACT))
+    members, others = worth(scores, truth)
+    interval = rate_interval(hits, truth.is_member, record=truth.record, rng=rng, level=level, distinct=members)
+    estimate = resolve(_estimate(interval, truth, level), truth, fpr, others)
     return replace(estimate, method=f"{estimate.method}, oracle threshold taken as given")
 
 
@@ -254,7 +236,7 @@ def precision_at_prior(pair: RatePair, prior: float, *, level: float = 0.95) -> 
     """
     in_range("prior", prior, 0, 1, open_low=True, open_high=True)
     joint = pair.tpr.level + pair.fpr.level - 1
-    in_range("pair.tpr.level + pair.fpr.level - 1 (use level=0.975 for 0.95)", joint, level - _EXACT, 1)
+    in_range("pair.tpr.level + pair.fpr.level - 1 (use level=0.975 for 0.95)", joint, level - EXACT, 1)
     method = f"bonferroni over TPR and FPR: {pair.tpr.method}"
     empty = replace(pair.tpr, value=None, low=None, high=None, level=joint, method=method, status="not_resolvable")
     tpr, fpr = pair.tpr, pair.fpr
@@ -370,21 +352,6 @@ def _estimate(interval: Interval, truth: Truth, level: float) -> Estimate:
     """An interval with its counts."""
     distinct, members = clusters(truth.record[~truth.is_member.all(0)])[1], int(truth.is_member.sum())
     return Estimate(*interval[:3], level, interval.method, members, distinct, len(truth.is_member))
-
-
-def _resolve(estimate: Estimate, truth: Truth, fpr: float) -> Estimate:
-    """Withhold a number whose FPR the distinct non-members do not back, or mark it "low n"."""
-    needed, distinct = nonmembers_needed(fpr), estimate.n_nonmembers
-    if distinct < needed:
-        reason = (
-            f"a false positive rate of {100 * fpr:.6g} % needs {needed} distinct non-members, got {distinct}, "
-            f"which certify {100 * certifiable_fpr(distinct):.2g} % at best"
-        )
-        return replace(estimate, value=None, low=None, high=None, status="not_resolvable", reason=reason)
-    decisions = int((~truth.is_member).sum())
-    low = decisions < 10 / fpr - _EXACT
-    reason = f"low n: {decisions} decisions about non-members, fewer than 10 / {fpr:.6g} = {10 / fpr:.0f}"
-    return replace(estimate, reason=reason) if low else estimate
 
 
 def _statistics(members: Float[Array, "b 3"], totals: Float[Array, " 3"]) -> Float[Array, "b 2"]:

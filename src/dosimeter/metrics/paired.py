@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter._check import same_length
 from dosimeter.games import Array
-from dosimeter.metrics._cells import margins_of, placements, ratio_of
+from dosimeter.metrics._margins import margins_of, placed, ratio_of
 from dosimeter.metrics.intervals import Interval, _half_width, clopper_pearson
 
 
@@ -43,13 +43,11 @@ def auc_difference(
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"scores must have one shape [t n], got {first.shape} and {second.shape}")
     same_length(records=first[0], record=record)
-    terms = []
-    for sign, values in ((1.0, first), (-1.0, second)):
-        above, below = placements(values, is_member)
-        terms += [(sign, ratio_of(above, is_member, record)), (sign, ratio_of(below, ~is_member, record))]
-    value = terms[0][1].value - terms[2][1].value
+    found = [placed(values, is_member, record) for values in (first, second)]
+    terms = [(sign, ratio) for sign, one in zip((1.0, -1.0), found, strict=True) for _, ratio in one.terms]
+    value = found[0].value - found[1].value
     half, method = _half_width(margins_of(terms), level, None)
-    distinct = min(int((ratio.den.sum(0) > 0).sum()) for _, ratio in terms)
+    distinct = min(min(one.worth) for one in found)
     unseen = clopper_pearson(0, distinct, level=level)[1]
     centre = (1 - unseen) * value
     low, high = min(value - half, centre - unseen), max(value + half, centre + unseen)
@@ -86,8 +84,9 @@ def accuracy_difference(
     same_length(records=first[0], record=record)
     ratios = [ratio_of(one & counted, counted, record) for one in (first, second)]
     value = ratios[0].value - ratios[1].value
-    half, method = _half_width(margins_of([(1.0, ratios[0]), (-1.0, ratios[1])]), level, None)
-    unseen = clopper_pearson(0, int((ratios[0].den.sum(0) > 0).sum()), level=level)[1]
+    margins = margins_of([(1.0, ratios[0]), (-1.0, ratios[1])])
+    half, method = _half_width(margins, level, None)
+    unseen = clopper_pearson(0, margins.distinct, level=level)[1]
     centre = (1 - unseen) * value
     low, high = min(value - half, centre - unseen), max(value + half, centre + unseen)
     return Interval(value, max(-1.0, low), min(1.0, high), f"paired accuracies, {method}")

@@ -1,0 +1,174 @@
+"""What closed forms need of pooled ratios over cells (target, record cluster): influences, summed along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dosimeter.games import Array
+from dosimeter.metrics._cells import clusters, placements
+from dosimeter.metrics.clustered import Persons, Spread
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A pooled ratio `sum(num) / sum(den)` over cells `[t k]`."""
+
+    num: Float[Array, "t k"]
+    den: Float[Array, "t k"]
+
+    @property
+    def value(self) -> float:
+        """The pooled ratio."""
+        return float(self.num.sum() / self.den.sum())
+
+    @property
+    def influence(self) -> Float[Array, "t k"]:
+        """What each cell adds to the ratio to first order; sums to zero."""
+        influence: Array = (self.num - self.value * self.den) / self.den.sum()
+        return influence
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What the closed form needs of a statistic's influence.
+
+    Attributes:
+        by_target: its sums over record clusters `[t]`.
+        by_record: its sums over targets `[k]`.
+        cells: sum of its squares.
+        rows: targets that have decisions.
+        clusters: record clusters that have decisions.
+        spread: its variance between record clusters, with leverages and degrees of freedom.
+        persons: record clusters by size on each side.
+    """
+
+    by_target: Float[Array, " t"]
+    by_record: Float[Array, " k"]
+    cells: float
+    rows: int
+    clusters: int
+    spread: Spread
+    persons: Persons
+
+    @property
+    def distinct(self) -> float:
+        """Record clusters that the side with the fewest is worth if all of a cluster's records move together.
+
+        Of several targets those that there are: what a single target lacks another has.
+        """
+        if self.rows > 1:
+            return float((self.persons.counts > 0).sum(1).min())
+        return float(self.persons.effective().min())
+
+
+Terms = Sequence[tuple[float, Ratio]]
+
+
+def ratio_of(num: Array, den: Array, record: Array) -> Ratio:
+    """Sum numerators and denominators within record clusters."""
+    index, k = clusters(record)
+    if index is None:
+        return Ratio(num.astype(np.float64), den.astype(np.float64))
+    rows = len(num)
+    flat = (np.arange(rows)[:, None] * k + index).ravel()
+    return Ratio(*(np.bincount(flat, cells.ravel(), rows * k).reshape(rows, k) for cells in (num, den)))
+
+
+def margins_of(terms: Terms) -> Margins:
+    """Of a signed sum of ratios; ratios over the same decisions are one side."""
+    influence, den = np.zeros_like(terms[0][1].num), np.zeros_like(terms[0][1].den)
+    counts: list[Array] = []
+    totals: list[Array] = []
+    for sign, ratio in terms:
+        own = sign * ratio.influence
+        influence += own
+        den += ratio.den
+        count = ratio.den.sum(0)
+        same = [i for i, other in enumerate(counts) if np.array_equal(count, other)]
+        if same:
+            totals[same[0]] += own.sum(0)
+        else:
+            counts.append(count)
+            totals.append(own.sum(0))
+    rows, used = (int((den.sum(axis) > 0).sum()) for axis in (1, 0))
+    persons = Persons(np.array(counts))
+    spread = persons.spread(np.array(totals))
+    return Margins(influence.sum(1), influence.sum(0), float((influence**2).sum()), rows, used, spread, persons)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A pooled AUC as the mean placement of members, to first order plus that of non-members.
+
+    Attributes:
+        value: the AUC.
+        terms: both means.
+        margins: of their sum.
+        worth: record clusters of equal size that the members, and the non-members, are worth by how ranks move together
+            within clusters; of several targets, or where clusters are of equal size, those that there are.
+    """
+
+    value: float
+    terms: Terms
+    margins: Margins
+    worth: tuple[float, float]
+
+
+def placed(values: Float[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]) -> Placed:
+    """Place members among non-members, and the reverse."""
+    above, below = placements(values, is_member)
+    terms = [(1.0, ratio_of(above, is_member, record)), (1.0, ratio_of(below, ~is_member, record))]
+    margins, persons = margins_of(terms), Persons(np.stack([ratio.den.sum(0) for _, ratio in terms]))
+    if len(values) > 1:
+        members, others = (persons.counts > 0).sum(1).tolist()
+    else:
+        own = persons.spread(np.stack([ratio.influence.sum(0) for _, ratio in terms]))
+        single = np.array([above[is_member].var(), below[~is_member].var()])
+        members, others = persons.effective(single, own).tolist()
+    return Placed(terms[0][1].value, terms, margins, (float(members), float(others)))
+
+
+class Sweep:
+    """Hits per target, record cluster and cell while more and more cells are called."""
+
+    def __init__(self, cells: Int[Array, " e"], rows: int, k: int) -> None:
+        self.cells, self.shape, self.done = cells, (rows, k), 0
+        self.den = np.bincount(cells, minlength=rows * k).reshape(rows, k)
+        self.num = np.zeros(rows * k, np.int64)
+        self.by_target, self.by_record = np.zeros(rows, np.int64), np.zeros(k, np.int64)
+        self.den_target, self.den_record = self.den.sum(1), self.den.sum(0)
+        self.squares, self.products, self.den_squares = 0, 0, int((self.den**2).sum())
+        self.persons = Persons(self.den_record[None])
+
+    def call(self, count: int) -> None:
+        """Call cells until there are so many."""
+        new = self.cells[self.done : count]
+        self.done = count
+        self.by_target += np.bincount(new // self.shape[1], minlength=self.shape[0])
+        self.by_record += np.bincount(new % self.shape[1], minlength=self.shape[1])
+        touched, more = np.unique(new, return_counts=True)
+        before = self.num[touched]
+        self.squares += int((2 * before * more + more**2).sum())
+        self.products += int((more * self.den.ravel()[touched]).sum())
+        self.num[touched] = before + more
+
+    def margins(self) -> Margins:
+        """Of the rate so far; squares of cells by hits and misses, which loses no digits near 0 and 1."""
+        pooled = len(self.cells)
+        rate = self.done / pooled
+        mixed, misses = self.products - self.squares, self.den_squares - 2 * self.products + self.squares
+        cells = (1 - rate) ** 2 * self.squares - 2 * rate * (1 - rate) * mixed + rate**2 * misses
+        by_record = (self.by_record - rate * self.den_record) / pooled
+        return Margins(
+            (self.by_target - rate * self.den_target) / pooled,
+            by_record,
+            cells / pooled**2,
+            int((self.den_target > 0).sum()),
+            int((self.den_record > 0).sum()),
+            self.persons.spread(by_record[None]),
+            self.persons,
+        )

@@ -1,0 +1,49 @@
+"""I9: whether few persons hold most records of a class, so that its numbers rest on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dosimeter.games import Array, Truth
+from dosimeter.metrics._cells import clusters
+from dosimeter.metrics.clustered import Persons
+from dosimeter.validity import Gate
+
+NAME = "Persons behind the records"
+FEW = 10
+"""Degrees of freedom below which a class rests on few persons: a t-interval is then 15 % wider than a normal one."""
+
+
+def few_persons(truth: Truth) -> Gate | None:
+    """I9 of a stated membership; None where each record is its own person.
+
+    Args:
+        truth: about the records, with persons as their clusters.
+    """
+    index, k = clusters(truth.record)
+    if index is None or k == len(index):
+        return None
+    sides = [np.bincount(index, bits.sum(0), k) for bits in (truth.is_member, ~truth.is_member)]
+    found = [Persons(side[None]) for side in sides]
+    free = [one.freedom(np.ones(1)) for one in found]
+    told = [
+        f"the {word} are {int((side > 0).sum()):,} persons{_carried(side)} ({degrees:.3g} degrees of freedom)"
+        for word, side, degrees in zip(("members", "non-members"), sides, free, strict=True)
+    ]
+    if min(free) >= FEW:
+        return Gate("I9", NAME, "pass", min(free), f"No class rests on few persons: {' and '.join(told)}.")
+    worst = int(np.argmin(free))
+    return Gate(
+        "I9", NAME, "warn", free[worst],
+        f"{told[worst].capitalize()}: intervals and tests are as wide as so few persons make them. More persons would "
+        f"narrow them; more records of the same persons would not.",
+    )  # fmt: skip
+
+
+def _carried(side: Array) -> str:
+    """How many of the persons, those with more records than the mean, hold how large a share of all."""
+    sizes = side[side > 0]
+    large = sizes > sizes.mean()
+    if not large.any():
+        return ""
+    return f", of whom {int(large.sum()):,} hold {sizes[large].sum() / sizes.sum():.0%} of the records"

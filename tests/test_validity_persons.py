@@ -1,0 +1,49 @@
+"""I9 and P2 where persons have unequally many records, and the verdict's sentences about them."""
+
+import numpy as np
+import pytest
+
+from dosimeter import validity, verdict
+from dosimeter.games import Truth
+from dosimeter.validity_persons import few_persons
+
+
+def truth(inside, outside):
+    record = np.repeat(np.arange(len(inside) + len(outside)), np.r_[inside, outside])
+    return Truth(np.arange(len(record)), (record < len(inside))[None], record)
+
+
+FEW = truth(np.ones(620, int), np.r_[np.ones(72, int), np.full(8, 150)])
+
+
+def test_few_persons_who_carry_a_class_are_told():
+    gate = few_persons(FEW)
+    assert (gate.id, gate.status) == ("I9", "warn")
+    assert gate.value == pytest.approx(7, abs=0.5)
+    assert gate.message.startswith("The non-members are 80 persons, of whom 8 hold 94% of the records (7")
+    assert "More persons would narrow them" in gate.message
+
+
+def test_many_persons_pass_and_records_without_persons_are_not_asked():
+    gate = few_persons(truth(np.full(50, 5), np.full(60, 5)))
+    assert (gate.status, gate.value) == ("pass", pytest.approx(49))
+    assert "the members are 50 persons (49 degrees of freedom)" in gate.message
+    assert few_persons(truth(np.ones(50, int), np.ones(4, int))) is None
+
+
+def test_p2_counts_persons_of_equal_size():
+    short, enough = (validity.too_few_nonmembers(FEW, 0.1, have) for have in (9.0, 80.0))
+    assert short.status == "warn"
+    assert "80 distinct non-members, worth 9 of equal size, cannot certify" in short.message
+    assert "they certify at best 28.31%" in short.message
+    assert enough.status == "pass"
+    assert "worth" not in enough.message
+
+
+def test_a_verdict_that_few_persons_silence_says_so():
+    first, second = verdict.not_resolvable(80, 29, "photo", worth=9.0)
+    assert (
+        "few of its 80 persons with unused photos hold most of them, so that they are worth 9.0 of equal size" in first
+    )
+    assert "Give it more persons" in second
+    assert "it has 20 distinct unused photos" in verdict.not_resolvable(20, 29, "photo", worth=9.0)[0]

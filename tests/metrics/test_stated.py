@@ -74,7 +74,21 @@ def test_p_of_nothing_of_everything_and_of_the_reverse():
 def test_a_single_person_shows_nothing():
     scores, truth = evidence(np.array([40, 1, 1, 1, 1]), np.arange(5) < 1, shift=9.0)
     p = stated_p(scores, truth, thresholds=np.array([4.0]), rng=rng())
-    assert (p.p_auc, p.p_tpr) == (1, 1)
+    assert p.p_auc == 0.5
+    assert p.p_tpr > 0.025
+
+
+@pytest.mark.parametrize("targets", [2, 5, 9])
+def test_several_targets_of_unequal_persons_turn_their_intervals_round_too(targets):
+    scores, truth = evidence(UNEQUAL, IN, shift=0.6)
+    generator = rng(8)
+    values = scores.values + 0.5 * generator.normal(size=(targets, len(truth.record)))
+    truth = Truth(truth.ids, np.tile(truth.is_member, (targets, 1)), truth.record)
+    p = stated_p(Scores(truth.ids, values), truth, thresholds=np.full(targets, 0.8), rng=rng())
+    found = auc_interval(values, truth.is_member, record=truth.record, rng=rng(), level=1 - 2 * p.p_auc, draws=0)
+    assert p.draws == 0
+    assert found.low == pytest.approx(0.5, abs=1e-5)
+    assert 0 < p.p_auc < 0.3
 
 
 def test_it_refuses_as_the_permutation_does():

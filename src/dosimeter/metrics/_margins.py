@@ -44,6 +44,7 @@ class Margins:
         clusters: record clusters that have decisions.
         spread: its variance between record clusters, with leverages and degrees of freedom.
         persons: record clusters by size on each side.
+        unequal: whether clusters have unequally many records under a target, on one side.
     """
 
     by_target: Float[Array, " t"]
@@ -53,16 +54,20 @@ class Margins:
     clusters: int
     spread: Spread
     persons: Persons
+    unequal: bool
 
     @property
     def distinct(self) -> float:
-        """Record clusters that the side with the fewest is worth if all of a cluster's records move together.
-
-        Of several targets those that there are: what a single target lacks another has.
-        """
-        if self.rows > 1:
+        """Record clusters that the side with the fewest is worth if all of a cluster's records move together."""
+        if not self.unequal:
             return float((self.persons.counts > 0).sum(1).min())
         return float(self.persons.effective().min())
+
+
+def unequal(den: Float[Array, "t k"] | Int[Array, "t k"]) -> bool:
+    """Whether a side's clusters have unequally many records, under the target where they have most."""
+    sizes = den.max(0)
+    return len(np.unique(sizes[sizes > 0])) > 1
 
 
 Terms = Sequence[tuple[float, Ratio]]
@@ -97,7 +102,8 @@ def margins_of(terms: Terms) -> Margins:
     rows, used = (int((den.sum(axis) > 0).sum()) for axis in (1, 0))
     persons = Persons(np.array(counts))
     spread = persons.spread(np.array(totals))
-    return Margins(influence.sum(1), influence.sum(0), float((influence**2).sum()), rows, used, spread, persons)
+    differ, cells = any(unequal(ratio.den) for _, ratio in terms), float((influence**2).sum())
+    return Margins(influence.sum(1), influence.sum(0), cells, rows, used, spread, persons, differ)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class Placed:
         terms: both means.
         margins: of their sum.
         worth: record clusters of equal size that the members, and the non-members, are worth by how ranks move together
-            within clusters; of several targets, or where clusters are of equal size, those that there are.
+            within clusters; where clusters are of equal size those that there are.
     """
 
     value: float
@@ -120,16 +126,32 @@ class Placed:
 
 def placed(values: Float[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]) -> Placed:
     """Place members among non-members, and the reverse."""
-    above, below = placements(values, is_member)
+    return placed_at(*placements(values, is_member), is_member, record)
+
+
+def placed_at(
+    above: Float[Array, "t n"],
+    below: Float[Array, "t n"],
+    is_member: Bool[Array, "t n"],
+    record: Int[Array, " n"],
+) -> Placed:
+    """The same from placement values, with 0 in the cells of the other class."""
     terms = [(1.0, ratio_of(above, is_member, record)), (1.0, ratio_of(below, ~is_member, record))]
     margins, persons = margins_of(terms), Persons(np.stack([ratio.den.sum(0) for _, ratio in terms]))
-    if len(values) > 1:
+    if not margins.unequal:
         members, others = (persons.counts > 0).sum(1).tolist()
     else:
         own = persons.spread(np.stack([ratio.influence.sum(0) for _, ratio in terms]))
-        single = np.array([above[is_member].var(), below[~is_member].var()])
-        members, others = persons.effective(single, own).tolist()
+        single = [_between_records(*side) for side in ((above, is_member), (below, ~is_member))]
+        members, others = persons.effective(np.array(single), own).tolist()
     return Placed(terms[0][1].value, terms, margins, (float(members), float(others)))
+
+
+def _between_records(cells: Float[Array, "t n"], side: Bool[Array, "t n"]) -> float:
+    """Variance between single records of the mean over the targets on whose side they are."""
+    count = side.sum(0)
+    means = np.where(side, cells, 0.0).sum(0)[count > 0] / count[count > 0]
+    return float(means.var())
 
 
 class Sweep:
@@ -142,7 +164,7 @@ class Sweep:
         self.by_target, self.by_record = np.zeros(rows, np.int64), np.zeros(k, np.int64)
         self.den_target, self.den_record = self.den.sum(1), self.den.sum(0)
         self.squares, self.products, self.den_squares = 0, 0, int((self.den**2).sum())
-        self.persons = Persons(self.den_record[None])
+        self.persons, self.unequal = Persons(self.den_record[None]), unequal(self.den)
 
     def call(self, count: int) -> None:
         """Call cells until there are so many."""
@@ -171,4 +193,5 @@ class Sweep:
             int((self.den_record > 0).sum()),
             self.persons.spread(by_record[None]),
             self.persons,
+            self.unequal,
         )

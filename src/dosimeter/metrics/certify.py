@@ -11,6 +11,7 @@ from dosimeter._check import in_range
 from dosimeter.games import Scores, Truth
 from dosimeter.metrics._cells import clusters
 from dosimeter.metrics._margins import placed
+from dosimeter.metrics.clustered import same_size
 from dosimeter.metrics.estimate import Estimate
 
 EXACT = 1e-9
@@ -50,10 +51,9 @@ def worth(scores: Scores, truth: Truth) -> tuple[float | None, float | None]:
     there are few of them, so ranks decide.
 
     Returns:
-        None for both where persons count as they are: each has one record, or there are several targets.
+        None for both where persons count as they are, because they have equally many records.
     """
-    index, k = clusters(truth.record)
-    if index is None or k == len(index) or len(truth.is_member) > 1:
+    if same_size(truth.record):
         return None, None
     return placed(scores.values, truth.is_member, truth.record).worth
 

@@ -21,7 +21,7 @@ from scipy.stats import binom, rankdata
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics._cells import clusters, ranks
-from dosimeter.metrics._margins import Margins, placed
+from dosimeter.metrics._margins import Margins, placed, unequal
 from dosimeter.metrics.clustered import Persons, Spread
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import auc_interval, difference_from_margins, rate_from_margins
@@ -201,6 +201,7 @@ class Calls:
         self.by_record = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in sums))
         # The jackknife gives each side's cells the stretch of their person, which a leak does not change.
         self.persons = Persons(before[[1, 3]].sum(1))
+        self.unequal = any(unequal(before[side]) for side in (1, 3))
         stretch = self.persons.stretch[[0, 0, 1, 1]][:, None]
         self.jackknifed = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (s * stretch for s in sums)))
         self.by_cell = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (before, after)))
@@ -218,7 +219,9 @@ class Calls:
         own = [i for i, one in enumerate(sides) if one.any()]
         spread = Spread(variance, self.persons.freedom(variances), variances[own])
         by_target = weights @ self.by_target[..., step]
-        return Margins(by_target, by_record, max(cells, 0.0), *used, spread, Persons(self.persons.counts[own]))
+        return Margins(
+            by_target, by_record, max(cells, 0.0), *used, spread, Persons(self.persons.counts[own]), self.unequal
+        )
 
     def beyond_chance(self, step: int) -> bool:
         """Whether the interval of TPR - FPR lies above zero once so many clusters leak."""

@@ -10,6 +10,8 @@ depends on the number of targets:
 * 2 to 7: half width `sqrt((t_{T-1} se_targets)^2 + (z se_records)^2)`; over retraining and records, marked "low n".
 * 8 and more: two-way bootstrap of the ratios, quantile `t_{T-1}`; over retraining and records.
 
+Where clusters are few, or have unequally many records, `se_records` comes from the jackknife with its t-quantile.
+
 Rates then go through the effective sample size of Korn and Graubard (Survey Methodology 1998) to Beta quantiles, AUCs
 through the logit.
 """
@@ -28,10 +30,13 @@ from dosimeter._check import in_range, same_length
 from dosimeter.games import Array
 from dosimeter.metrics._bootstrap import bootstrap_variance
 from dosimeter.metrics._cells import clusters, placements_sorted
-from dosimeter.metrics._margins import Margins, Sweep, Terms, margins_of, placed, ratio_of
+from dosimeter.metrics._margins import Margins, Placed, Sweep, Terms, margins_of, placed, ratio_of
 
 BOOTSTRAP_TARGETS = 8
 """Fewest targets for which targets are resampled."""
+
+FEW_CLUSTERS = 30
+"""Degrees of freedom between record clusters below which they count beside those between targets."""
 
 
 class Interval(NamedTuple):
@@ -162,7 +167,7 @@ def _swept(sweep: Sweep, count: int, level: float, distinct: float | None) -> In
 
 
 def rate_from_margins(
-    count: int, pooled: int, margins: Margins, *, level: float, distinct: float | None = None
+    count: float | int, pooled: int, margins: Margins, *, level: float, distinct: float | None = None
 ) -> Interval:
     """`rate_interval(draws=0)` of `count` hits among `pooled` decisions, from the margins of that rate."""
     if margins.rows == 1 and margins.clusters == pooled:
@@ -171,7 +176,7 @@ def rate_from_margins(
     return _rate_ends(count / pooled, margins, (half, method), pooled, level, distinct)
 
 
-def _exact(count: int, pooled: int, level: float) -> Interval:
+def _exact(count: float | int, pooled: int, level: float) -> Interval:
     """The interval of one target whose decisions are about records of their own."""
     return Interval(
         count / pooled, *clopper_pearson(count, pooled, level=level), "clopper-pearson, this trained model only"
@@ -227,13 +232,24 @@ def auc_interval(
         found = placed(values, is_member, record)
         value, distinct = found.value, min(found.worth)
         half, method = _half_width(found.margins, level, _drawn(found.terms, found.margins, draws, rng))
+    name = "logit delong, this trained model only" if len(values) == 1 else f"{method}, logit delong placements"
+    return Interval(value, *_auc_ends(value, half, distinct, level), name)
+
+
+def auc_from_placed(found: Placed, *, level: float) -> Interval:
+    """`auc_interval(draws=0)` from placement values."""
+    half, method = _half_width(found.margins, level, None)
+    return Interval(found.value, *_auc_ends(found.value, half, min(found.worth), level), method)
+
+
+def _auc_ends(value: float, half: float, distinct: float, level: float) -> tuple[float, float]:
+    """Ends on the logit scale, and never narrower than what may have stayed unseen."""
     unseen = clopper_pearson(0, distinct, level=level)[1]
     low, high = value * (1 - unseen), value + (1 - value) * unseen
     if half > 0 and 0 < value < 1:
         centre, reach = logit(value), half / (value * (1 - value))
         low, high = min(low, float(expit(centre - reach))), max(high, float(expit(centre + reach)))
-    name = "logit delong, this trained model only" if len(values) == 1 else f"{method}, logit delong placements"
-    return Interval(value, low, high, name)
+    return low, high
 
 
 def difference_interval(
@@ -264,10 +280,10 @@ def difference_interval(
 
 
 def rate_margins(
-    hits: Bool[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]
+    hits: Bool[Array, "t n"] | Float[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]
 ) -> tuple[Margins, Margins, Margins]:
     """Margins of TPR, of FPR, and of their difference."""
-    first, second = ratio_of(hits & is_member, is_member, record), ratio_of(hits & ~is_member, ~is_member, record)
+    first, second = ratio_of(hits * is_member, is_member, record), ratio_of(hits * ~is_member, ~is_member, record)
     own, other = margins_of([(1.0, first)]), margins_of([(1.0, second)])
     return own, other, margins_of([(1.0, first), (-1.0, second)])
 
@@ -363,18 +379,20 @@ def _half_width(margins: Margins, level: float, drawn: float | None) -> tuple[fl
     if rows == 1:
         variance, freedom, _ = margins.spread
         return float(stdtrit(freedom, tail)) * sqrt(variance), "clustered records, this trained model only"
-    by_record = _one_way(margins.by_record, margins.clusters)
+    by_record, reach = _one_way(margins.by_record, margins.clusters), _normal(level)
+    if margins.unequal or margins.spread.freedom < FEW_CLUSTERS:
+        by_record, reach = margins.spread.variance, float(stdtrit(margins.spread.freedom, tail))
     quantile = float(stdtrit(rows - 1, tail))
     by_target = _one_way(margins.by_target, rows)
     if rows < BOOTSTRAP_TARGETS:
-        half = sqrt(quantile**2 * by_target + _normal(level) ** 2 * by_record)
+        half = sqrt(quantile**2 * by_target + reach**2 * by_record)
         return half, f"t over {rows} targets and records (low n)"
     # Two-way resampling counts the variance of single cells three times (Owen, Annals of Applied Statistics 2007,
     # theorem 3.1): twice is taken off. Neither margin alone may be undercut.
     both = by_record + by_target - margins.cells if drawn is None else drawn - 2 * margins.cells
     scale = 1.0 if drawn is None else rows / (rows - 1)
     name = "two-way variance (targets x records)" if drawn is None else "two-way bootstrap (targets x records)"
-    return quantile * sqrt(max(scale * both, by_target, by_record)), name
+    return max(quantile * sqrt(max(scale * both, by_target)), max(quantile, reach) * sqrt(by_record)), name
 
 
 def _one_way(sums: Array, clusters: int) -> float:

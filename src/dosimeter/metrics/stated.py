@@ -2,33 +2,40 @@
 
 Bits that change places between persons with 1 and with 150 records make tables of other sizes than the one that was
 stated, so no permutation is exact where size goes with membership. The interval, which knows how few persons carry a
-class, is then turned around: the p-value is the least error probability, of one side, at which it excludes chance.
+class, is then turned around: the p-value is the least error probability, of one side, at which it excludes chance. It
+is 1 where the statistic is not beyond chance.
 """
 
 from __future__ import annotations
 
-from math import exp, inf, log, sqrt
+from collections.abc import Callable
+from math import exp, log
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from scipy.optimize import brentq
-from scipy.special import logit, stdtr
 
 from dosimeter._check import same_length
 from dosimeter.games import Array, Scores, Truth
-from dosimeter.metrics._margins import placed
-from dosimeter.metrics.clustered import Spread, same_size
-from dosimeter.metrics.intervals import difference_from_margins, rate_from_margins, rate_margins
+from dosimeter.metrics._margins import Placed, placed
+from dosimeter.metrics.clustered import same_size
+from dosimeter.metrics.intervals import (
+    Interval,
+    auc_from_placed,
+    difference_from_margins,
+    rate_from_margins,
+    rate_margins,
+)
 from dosimeter.metrics.membership import Randomisation, check_evidence, check_no_nan
 from dosimeter.metrics.permutation import permutation_p
 
 _LEAST = 1e-12
-"""Least p-value of TPR - FPR; below, the ends of Beta quantiles are no longer exact."""
+"""Least p-value; below, levels are no longer told from 1."""
 
 
 def exchangeable(truth: Truth) -> bool:
-    """Whether bits may change places between all persons: of one target, if they have equally many records."""
-    return len(truth.is_member) > 1 or same_size(truth.record)
+    """Whether bits may change places between all persons: if they have equally many records."""
+    return same_size(truth.record)
 
 
 def stated_p(
@@ -53,56 +60,60 @@ def stated_p(
     same_length(scores=scores.values, thresholds=thresholds)
     found = placed(scores.values, truth.is_member, truth.record)
     hits = scores.values > thresholds[:, None]
-    p_tpr = difference_p(hits, truth.is_member, truth.record, found.worth)
-    return Randomisation(auc_p(found.value, found.margins.spread, min(found.worth)), p_tpr, 0)
+    return Randomisation(auc_p(found), difference_p(hits.astype(np.float64), truth, found.worth), 0)
 
 
-def auc_p(value: float, spread: Spread, distinct: float) -> float:
-    """Half of the error probability at which `auc_interval` of one target begins at 1/2.
-
-    Its lower end is the lesser of two: that of the t-interval of the logit, and what a share of persons would make that
-    may have stayed unseen, `A (1 - u)`. So the p-value is the greater of two.
+def auc_p(found: Placed) -> float:
+    """P-value of an AUC.
 
     Args:
-        value: the AUC.
-        spread: of the AUC.
-        distinct: persons of equal size that the smaller class is worth.
+        found: where members stand among non-members.
     """
-    unseen = (0.5 / value) ** distinct if value > 0.5 else 1.0
-    if spread.variance == inf:
+    if found.value <= 0.5:
         return 1.0
-    if not 0 < value < 1 or not spread.variance:
-        return unseen
-    distance = float(logit(value)) * value * (1 - value) / sqrt(spread.variance)
-    return max(float(stdtr(spread.freedom, -distance)), unseen if value > 0.5 else 0.0)
+    return _turned(lambda level: auc_from_placed(found, level=level).low - 0.5)
 
 
-def difference_p(
-    hits: Bool[Array, "1 n"], is_member: Bool[Array, "1 n"], record: Int[Array, " n"], worth: tuple[float, float]
-) -> float:
-    """Half of the error probability at which `difference_interval` of one target begins at 0.
+def difference_p(calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | None, float | None]) -> float:
+    """P-value of TPR - FPR.
 
     Args:
-        hits: decisions "member".
-        is_member: the truth.
-        record: cluster of each record.
-        worth: persons of equal size that members, and non-members, are worth.
+        calls: decisions "member", 0 or 1, or shares of decisions.
+        truth: for the same records.
+        worth: persons of equal size that members, and non-members, are worth; None for as many as there are.
     """
-    (called, members), (false, others) = ((int((hits & who).sum()), int(who.sum())) for who in (is_member, ~is_member))
-    margins = rate_margins(hits, is_member, record)
-    value, (variance, freedom, _) = called / members - false / others, margins[2].spread
-    if variance == inf:
+    if calls[truth.is_member].mean() <= calls[~truth.is_member].mean():
         return 1.0
-    if value <= 0:
-        return float(stdtr(freedom, -value / sqrt(variance))) if variance else 1.0
+    rates = called(calls, truth, worth)
+    return _turned(lambda level: rates(level)[2].low)
 
-    def low(tail: float) -> float:
-        level = 1 - 2 * exp(tail)
-        tpr = rate_from_margins(called, members, margins[0], level=level, distinct=worth[0])
-        fpr = rate_from_margins(false, others, margins[1], level=level, distinct=worth[1])
-        return difference_from_margins(tpr, fpr, margins, level=level).low
 
-    ends = log(_LEAST), log(0.5) - 1e-9
-    if low(ends[0]) > 0:
+def called(
+    calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | None, float | None]
+) -> Callable[[float], tuple[Interval, Interval, Interval]]:
+    """Intervals of TPR, FPR and TPR - FPR, in closed form, as a function of their level; arguments as above."""
+    sides = truth.is_member, ~truth.is_member
+    counts = [(float(calls[side].sum()), int(side.sum())) for side in sides]
+    margins = rate_margins(calls, truth.is_member, truth.record)
+
+    def at(level: float) -> tuple[Interval, Interval, Interval]:
+        tpr, fpr = (
+            rate_from_margins(*count, own, level=level, distinct=distinct)
+            for count, own, distinct in zip(counts, margins[:2], worth, strict=True)
+        )
+        return tpr, fpr, difference_from_margins(tpr, fpr, margins, level=level)
+
+    return at
+
+
+def _turned(beyond: Callable[[float], float]) -> float:
+    """Half of the error probability at which a lower end reaches chance.
+
+    Args:
+        beyond: how far the lower end of the interval of a level is beyond chance; it falls with the level.
+    """
+    ends = log(_LEAST), log(0.5) - 1e-6
+    first, last = (beyond(1 - 2 * exp(tail)) for tail in ends)
+    if first > 0:
         return _LEAST
-    return exp(brentq(low, *ends)) if low(ends[1]) > 0 else 0.5
+    return exp(brentq(lambda tail: beyond(1 - 2 * exp(tail)), *ends)) if last > 0 else 0.5

@@ -1,9 +1,12 @@
 """I9 and P2 where persons have unequally many records, and the verdict's sentences about them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from dosimeter import validity, verdict
+from dosimeter.detection import detect
 from dosimeter.games import Truth
 from dosimeter.validity_persons import few_persons
 
@@ -29,6 +32,14 @@ def test_many_persons_pass_and_records_without_persons_are_not_asked():
     assert (gate.status, gate.value) == ("pass", pytest.approx(49))
     assert "the members are 50 persons (49 degrees of freedom)" in gate.message
     assert few_persons(truth(np.ones(50, int), np.ones(4, int))) is None
+
+
+def test_no_limit_is_promised_where_few_persons_carry_a_class():
+    truth_ = truth(np.full(60, 5), np.r_[np.full(60, 2), np.full(4, 300)])
+    material = SimpleNamespace(drawn=False, truth=truth_, leading=0.1)
+    measured = SimpleNamespace(pairs={0.1: None})
+    found = getattr(detect, "__wrapped__", detect)(material, measured, "a")
+    assert (found.tpr, found.auc, found.worlds) == (None, None, 0)
 
 
 def test_p2_counts_persons_of_equal_size():

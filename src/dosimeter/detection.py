@@ -25,6 +25,7 @@ from dosimeter.metrics.detection import (
 )
 from dosimeter.metrics.membership import shadow_threshold
 from dosimeter.validity_blind import Baseline
+from dosimeter.validity_persons import few
 
 POWER = 0.9
 """Chance that a leak of the printed size is shown."""
@@ -76,6 +77,8 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     lead = material.leading
     assert lead is not None
     pair, cells = measured.pairs[lead], material.truth.is_member.size
+    if not material.drawn and few(material.truth):
+        return Detection(lead, None, None, 0, "top scores")  # power hangs on who the few persons are: none is promised
     planted = planted_leak(material, attack)
     if planted is None and judged_canaries(material, attack):
         limit, source = Limit(inf, lead, lead, 0), "canaries"

@@ -40,6 +40,12 @@ def few_persons(truth: Truth) -> Gate | None:
     )  # fmt: skip
 
 
+def few(truth: Truth) -> bool:
+    """Whether a class rests on few persons, so that I6 warns."""
+    gate = few_persons(truth)
+    return gate is not None and gate.status == "warn"
+
+
 def _carried(side: Array) -> str:
     """How many of the persons, those with more records than the mean, hold how large a share of all."""
     sizes = side[side > 0]

@@ -41,7 +41,7 @@ def few_persons(truth: Truth) -> Gate | None:
 
 
 def few(truth: Truth) -> bool:
-    """Whether a class rests on few persons, so that I6 warns."""
+    """Whether a class rests on few persons, so that I9 warns."""
     gate = few_persons(truth)
     return gate is not None and gate.status == "warn"
 

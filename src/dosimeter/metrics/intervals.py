@@ -247,7 +247,7 @@ def _auc_ends(value: float, half: float, distinct: float, level: float) -> tuple
     unseen = clopper_pearson(0, distinct, level=level)[1]
     low, high = value * (1 - unseen), value + (1 - value) * unseen
     if half > 0 and 0 < value < 1:
-        centre, reach = logit(value), half / (value * (1 - value))
+        centre, reach = logit(value), round(half / (value * (1 - value)), 9)  # further digits tell the order of sums
         low, high = min(low, float(expit(centre - reach))), max(high, float(expit(centre + reach)))
     return low, high
 

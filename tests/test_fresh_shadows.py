@@ -59,6 +59,7 @@ def test_a_target_that_changes_all_the_same_is_an_error(tmp_path):
 SHADOWS = {
     "warm": lambda model: lambda dataset, seed: steps(copy.deepcopy(model), dataset, 10),
     "the target": lambda model: lambda dataset, seed: copy.deepcopy(model),
+    "all candidates": lambda model: lambda dataset, seed: fit(brought_models.Data(INPUTS, LABELS), seed),
     "one model": lambda model: lambda dataset, seed: fit(brought_models.Data(*PARTS["nonmembers"]), 0),
 }
 

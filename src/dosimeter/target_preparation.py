@@ -30,6 +30,7 @@ from dosimeter.data import Dataset
 from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.given import Source, given
+from dosimeter.data.spelling import WHOLE
 from dosimeter.design import Design
 from dosimeter.errors import ConfigError, DataError, TrainingError
 from dosimeter.games import Array
@@ -40,7 +41,7 @@ from dosimeter.store import Store
 from dosimeter.target.adapt import Adapted, Examples, adapt, repeatability
 from dosimeter.target.classes import Classes, named
 from dosimeter.target.classes import joined as joined_classes
-from dosimeter.target.estimators import is_estimator, own_predictions
+from dosimeter.target.estimators import bearer, own_predictions
 from dosimeter.target.loading import load_target
 from dosimeter.validity import Gate, near_duplicates, outputs_as_taken, repeated_answers, trusted_pickle
 from dosimeter.validity_asked import asked_rightly
@@ -189,7 +190,9 @@ def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
     name, parts = brought.model_name, _parts(brought)
     first = brought.members
     known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
-    names = joined_classes(brought.model, known, name)
+    names = joined_classes(bearer(brought.model), known, name)
+    if not known.numbered and named(bearer(brought.model)) is None:
+        _check_order(names)
     parts = {part: dataclasses.replace(one, classes=names) for part, one in parts.items()}
     known = dataclasses.replace(known, names=names)
     probe = joined({part: parts[part].take(np.arange(len(parts[part]))[: PROBED // 2]) for part in TRIED_ON})
@@ -243,6 +246,20 @@ def _spread(n: int) -> Array:
     return found
 
 
+def _check_order(names: Sequence[str]) -> None:
+    """Refuse texts of whole numbers for a model whose columns they do not name: texts and numbers sort otherwise.
+
+    Raises:
+        DataError: with what to do.
+    """
+    if all(WHOLE.fullmatch(name) for name in names) and sorted(names) != list(names):
+        raise DataError(
+            f"members: labels must be whole numbers, or texts with an order, got texts of whole numbers such as "
+            f"{sorted(names)[1]!r}, whose order could be that of texts or of numbers: give numbers, or name the "
+            "classes in the order of the model's columns (the option classes)"
+        )
+
+
 def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequence[str]) -> None:
     """Refuse records of classes that the model does not answer for.
 
@@ -263,16 +280,30 @@ def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequen
 def _own_records(brought: Brought, adapted: Adapted, members: Dataset) -> Gate:
     """I7: what the model says of its own training records."""
     some = members.take(_spread(len(members)))
-    predicted = adapted.query(held_of(some)).argmax(1).numpy()
-    own = own_predictions(brought.model, adapted.form, held_of(some), adapted.known)
-    return asked_rightly(predicted, some.labels, own, len(members.classes), assumed=_assumed(brought, members))
+    answers = adapted.query(held_of(some))
+    own = None
+    if adapted.estimator:
+        own = own_predictions(bearer(brought.model), adapted.form, held_of(some), adapted.known)
+    if own is not None and _by_threshold(answers[:, list(adapted.known)], np.isin(own, adapted.known[1:])):
+        own = None
+    assumed = _assumed(adapted, brought, members)
+    return asked_rightly(answers.argmax(1).numpy(), some.labels, own, len(members.classes), assumed=assumed)
 
 
-def _assumed(brought: Brought, members: Dataset) -> bool:
-    """Whether the order of columns or of classes was assumed, since the model names them and the records do not."""
-    columns = getattr(brought.model, "feature_names_in_", None) is not None and members.columns is None
-    classes = not members.ordered and not is_estimator(brought.model) and named(brought.model) is None
-    return columns or classes
+def _by_threshold(answers: Tensor, second: Array) -> bool:
+    """Whether a classifier of two classes names them by another threshold than one half; it is asked rightly then."""
+    if answers.shape[1] != 2 or second.all() or not second.any():
+        return False
+    margin = torch.nan_to_num(answers[:, 1] - answers[:, 0], posinf=1e9, neginf=-1e9).numpy()
+    return bool(margin[second].min() >= margin[~second].max())
+
+
+def _assumed(adapted: Adapted, brought: Brought, members: Dataset) -> bool:
+    """Whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
+    columns = getattr(bearer(brought.model), "feature_names_in_", None) is not None and members.columns is None
+    classes = not members.ordered and not adapted.estimator and named(brought.model) is None
+    scale = members.inputs.dtype == np.uint8 or (members.inputs.dtype.kind == "i" and adapted.form.kind == "fractions")
+    return bool(columns or classes or scale)
 
 
 def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[str]:
@@ -282,9 +313,10 @@ def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[s
     if inputs.ndim == 2 and inputs.dtype.kind in "iu" and not members.tokens:
         said = "tokens, since the model looks them up in an embedding" if adapted.tokens else "numbers, not as tokens"
         notes.append(f"records of whole numbers are read as {said}")
-    if not members.ordered and adapted.module is not None and named(adapted.module) is None:
+    if not adapted.estimator and not adapted.named and not all(WHOLE.fullmatch(name) for name in names):
         listed = one_line(", ".join(map(repr, names)), 120)
-        notes.append(f"its outputs are read as the classes in the order of their names: {listed}")
+        order = "that you gave" if members.ordered else "of their names"
+        notes.append(f"its outputs are read as the classes in the order {order}: {listed}")
     return notes
 
 

@@ -28,6 +28,8 @@ SPREAD = 0.01
 """Two-sided chance that P11 warns of shadows that are like the target."""
 APART = 0.1
 """Difference of accuracies on own training records from which shadows are no models of a target."""
+AUC_SPREAD = 0.58
+"""Standard deviation of an AUC at chance of n records, halves of two kinds, times the root of n (1 / sqrt(3))."""
 FEW_VALUES = 10
 """Different numbers of a model from which two models that agree in all of them are one."""
 OTHERWISE = 0.05
@@ -120,6 +122,9 @@ def fresh_shadows(
             f"model of its own, and not return that one.",
         )  # fmt: skip
     outside = ~seen
+    less = _remember_less(signal, member, outside, record, rng)
+    if less:
+        return Gate("I8", name, "fail", less[1], _less_told(*less))
     kept = outside.any(0)
     bits = member[:1, kept]
     if bits.all() or not bits.any():
@@ -146,6 +151,42 @@ def fresh_shadows(
         f"`fit` builds a fresh model each time, from weights that saw no member, and take members and non-members from "
         f"one source.",
     )  # fmt: skip
+
+
+def _remember_less(
+    signal: Float[Array, "m n"], member: Bool[Array, "m n"], outside: Bool[Array, "s n"], record: Int[Array, " n"],
+    rng: np.random.Generator,
+) -> tuple[float, float] | None:  # fmt: skip
+    """AUCs of target and shadows on their own members, if the shadows are shown to know not half as much of theirs.
+
+    Such shadows were trained on something else than their `dataset`, all candidates for instance: then they know
+    members and non-members of the target alike, and hide what it knows. From the target's signal each record's level
+    among the shadows is taken off, so that harder non-members are no memory.
+    """
+    level = np.where(outside, signal[1:], 0.0).sum(0) / np.maximum(outside.sum(0), 1)
+    own = Scores(np.arange(signal.shape[1]), (signal[0] - level)[None])
+    target = auc(own, Truth(own.ids, member[:1], record), rng=rng, level=1 - 2 * RARE)
+    if target.low is None or target.low <= 0.5:
+        return None
+    assert target.value is not None
+    each = [
+        auc(Scores(own.ids, one[None]), Truth(own.ids, bits[None], record), rng=rng).value
+        for one, bits in zip(signal[1:], member[1:], strict=True)
+    ]
+    found = np.array([one for one in each if one is not None])
+    spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
+    error = max(spread, AUC_SPREAD / sqrt(signal.shape[1])) / sqrt(max(len(found), 1))
+    mean = float(found.mean())
+    return (target.value, mean) if mean + SURE * error < 0.5 + (target.value - 0.5) / 2 else None
+
+
+def _less_told(target: float, shadows: float) -> str:
+    """What I8 says of shadows that were trained on something else."""
+    return (
+        f"The target tells its members from other records with an AUC of {target:.3f} beside its shadows, and these "
+        f"tell their own with {shadows:.3f}: they know far less of what they were given than the target does, and hide "
+        f"what it knows. See that `fit` trains on its `dataset` and on nothing else, as the target was trained."
+    )
 
 
 def unlike_target(members: int, shadow_size: int, correct: Sequence[float]) -> Gate:

@@ -23,6 +23,7 @@ from dosimeter.errors import DataError, TrainingError
 from dosimeter.shadow_job import held_of
 from dosimeter.target.adapt import Examples, adapt
 from dosimeter.target.classes import Classes, joined
+from dosimeter.target.estimators import bearer, own_predictions
 
 N = 120
 RNG = np.random.default_rng(0)
@@ -32,6 +33,10 @@ COLUMNS = [f"c{i}" for i in range(12)]
 FRAME = pd.DataFrame(X, columns=COLUMNS).assign(
     city=np.array(["Oslo", "Rome", "Bonn"])[Y % 3], age=RNG.integers(20, 80, N), label=Y
 )
+
+
+PICTURES = RNG.integers(0, 256, (N, 1, 4, 4), dtype=np.uint8)
+SIDES = (PICTURES.mean((1, 2, 3)) > 127.5).astype(int)
 
 
 def forest(x, y):
@@ -47,7 +52,7 @@ def parts(records, labels=None, **options):
 def asked(model, part: Dataset):
     """A model adapted to a part of records as the door does it, and the classes of both."""
     known = Classes(part.classes, numbered=part.ordered)
-    names = joined(model, known, "model")
+    names = joined(bearer(model), known, "model")
     example = Examples(held_of(part), torch.from_numpy(part.labels), part.columns)
     return adapt(model, classes=Classes(names, numbered=part.ordered), example=example), names
 
@@ -151,6 +156,50 @@ def test_frames_of_answers_are_read_by_their_columns():
         assert named_by(answers, part) == WORDS.tolist()
     with pytest.raises(TrainingError, match="must be those of the data, 'high', 'low', 'medium', got 'a', 'b', 'c'"):
         asked(lambda x: pd.DataFrame(model.predict_proba(x.numpy()), columns=["a", "b", "c"]), part)
+
+
+def test_a_bound_method_is_asked_by_the_names_of_its_estimator():
+    model = forest(FRAME[COLUMNS[::-1]], WORDS)
+    part = parts(FRAME[COLUMNS], WORDS, classes=("low", "medium", "high"))
+    by_hand = model.predict_proba(FRAME[COLUMNS[::-1]])
+    place = [list(model.classes_).index(one) for one in named_by(model.predict_proba, part)]
+    assert (by_hand[np.arange(N), place] == by_hand.max(1)).all()
+
+
+def test_a_function_around_named_columns_gets_the_frame(tmp_path):
+    model = forest(FRAME[COLUMNS], Y)
+    FRAME[[*COLUMNS, "label"]].to_csv(tmp_path / "same.csv", index=False)
+    FRAME[[*COLUMNS[::-1], "label"]].to_csv(tmp_path / "other.csv", index=False)
+    part = parts(tmp_path / "same.csv")
+    wanted = torch.from_numpy(model.predict_proba(FRAME[COLUMNS])).float().double().log()
+    function = asked(lambda x: model.predict_proba(x), part)[0]
+    torch.testing.assert_close(function.query(held_of(part)), wanted, rtol=0, atol=1e-6)
+    with pytest.raises(TrainingError, match="feature names"):
+        asked(lambda x: model.predict_proba(x), parts(tmp_path / "other.csv"))
+
+
+def test_estimators_of_bytes_get_fractions_if_they_are_right_under_them():
+    for pictures in (PICTURES, PICTURES.reshape(N, -1)):
+        model = forest(pictures.reshape(N, -1) / 255, SIDES)
+        assert (
+            named_by(model, parts(pictures, SIDES)) == model.predict(pictures.reshape(N, -1) / 255).astype(str)
+        ).all()
+        model = forest(pictures.reshape(N, -1), SIDES)
+        assert (named_by(model, parts(pictures, SIDES)) == model.predict(pictures.reshape(N, -1)).astype(str)).all()
+
+
+def test_own_predictions_of_odd_forms_are_no_other_way_to_ask():
+    part, model = parts(X, Y), KNeighborsClassifier(1).fit(X, Y)
+    held, form = held_of(part), asked(model, part)[0].form
+
+    def own(predict):
+        model.predict = predict
+        return own_predictions(model, form, held, tuple(range(12)))
+
+    np.testing.assert_array_equal(own(lambda x: Y[:, None]), Y)  # as CatBoost answers
+    assert own(lambda x: np.full(N, 0.3)) is None
+    assert own(lambda x: np.zeros((N, 12))) is None
+    assert own(lambda x: 1 / 0) is None
 
 
 class OtherFrame:
@@ -287,10 +336,6 @@ def test_whole_numbers_are_numbers_unless_something_says_tokens():
     torch.manual_seed(0)
     assert asked(Tokens(), parts(COUNTS, Y % 4))[0].tokens
     assert not asked(nn.Linear(12, 12), part)[0].tokens
-
-
-PICTURES = RNG.integers(0, 256, (N, 1, 4, 4), dtype=np.uint8)
-SIDES = (PICTURES.mean((1, 2, 3)) > 127.5).astype(int)
 
 
 class Scales(nn.Module):

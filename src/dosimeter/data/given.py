@@ -208,7 +208,7 @@ def _inputs(values: Array, name: str) -> Array:
             f"{name}: images must have shape (n, channels, height, width), got {values.shape}: "
             "move the channels with .transpose(0, 3, 1, 2)"
         )
-    if values.dtype == np.uint8 and values.ndim > 2:
+    if values.dtype == np.uint8:
         return values
     if values.dtype.kind in "iu":
         return values.astype(np.int64)

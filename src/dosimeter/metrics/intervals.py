@@ -323,7 +323,7 @@ def _lone_half_width(sides: tuple[Float[Array, " p"], Float[Array, " q"]], level
     """Half width of a sum of two means over records of one target: `Persons.spread` of equal persons."""
     if min(map(len, sides)) == 1:
         return inf
-    parts = [(float(side.var()) * len(side) / (len(side) - 1) ** 2, len(side) - 1) for side in sides]
+    parts = [(float(side.var()) / (len(side) - 1), len(side) - 1) for side in sides]
     variance = sum(part for part, _ in parts)
     if not variance:
         return 0.0

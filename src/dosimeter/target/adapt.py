@@ -5,6 +5,7 @@ How a model is called and read is settled once, on a few of the user's records, 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from dosimeter._resolve import describe, quoted
 from dosimeter.data.cells import Held, held
 from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.target.classes import Classes, by_columns, columns_of, named, numbered
-from dosimeter.target.estimators import estimator, is_estimator
+from dosimeter.target.estimators import bearer, estimator, is_estimator
 from dosimeter.target.fingerprint import of_callable, of_estimator, of_module
 from dosimeter.target.forms import Form, forms_of_functions, forms_of_networks, settle
 from dosimeter.target.networks import is_exported, looks_up, network
@@ -93,9 +94,6 @@ class Adapted:
         fingerprint: SHA-256 that changes with the model.
         notes: what the report should say about how it was called and read.
         classes: number of classes.
-        form: how records are given to it.
-        tokens: it looks its inputs up, so that they are tokens.
-        known: numbers of the classes that it answers for.
     """
 
     output: Meaning
@@ -117,6 +115,16 @@ class Adapted:
     def tokens(self) -> bool:
         """Whether it looks its inputs up, so that they are tokens."""
         return self._way.tokens
+
+    @property
+    def estimator(self) -> bool:
+        """Whether it was asked as a classifier with scikit-learn's methods."""
+        return self.kind.startswith("scikit-learn ")
+
+    @property
+    def named(self) -> bool:
+        """Whether it names its classes itself."""
+        return self.module is not None and named(self.module) is not None
 
     @property
     def known(self) -> tuple[int, ...]:
@@ -176,6 +184,7 @@ def adapt(
     >>> twice.query(np.ones((1, 3), dtype="float32")).tolist(), twice.output, twice.kind
     ([[3.0, 3.0]], 'logits', 'function <lambda>')
     """
+    model = bearer(model)
     examples = example if isinstance(example, Examples) else Examples(held(example))
     if not len(examples.records):
         raise ConfigError(f"{name}: needs at least one record to be tried on, got none: give records")
@@ -242,7 +251,11 @@ def _way_of(model: object, asking: _Asking, device: str) -> Way:
         )
         inner = getattr(model, "best_estimator_", None)
         kind = f"scikit-learn {type(model).__name__}" + (f" of {type(inner).__name__}" if inner is not None else "")
-        return Way(found, kind, found.form, found.columns, output=found.output, notes=found.notes)
+        way = Way(found, kind, found.form, found.columns, output=found.output, notes=found.notes)
+        if not found.form.of_bytes or found.form.kind != "exact":
+            return way
+        forms = [found.form, Form("fractions", array=True, dtype=torch.float32, of_bytes=True)]
+        return asking.settled(way, forms, lambda form: replace(found, form=form))
     if callable(model):
         return _function(model, asking)
     remedy = "build the network and load it into that" if isinstance(model, dict) else "load it with load_target first"
@@ -288,10 +301,14 @@ def _columns(model: Any, classes: Classes, name: str) -> tuple[tuple[int, ...], 
 
 def _function(function: Callable[..., object], asking: _Asking) -> Way:
     """A function's way of being called."""
+    cells = asking.examples.records.cells
+    named_columns = cells is not None and cells.kind == "frame"
 
     def ask(form: Form) -> Callable[[Held], object]:
         def called(batch: Held) -> object:
-            with torch.no_grad():
+            with torch.no_grad(), warnings.catch_warnings():
+                if named_columns:  # a classifier inside misses its columns' names, so the frame is tried next
+                    warnings.filterwarnings("error", message="X does not have valid feature names")
                 return function(form.give(batch))
 
         return called

@@ -70,6 +70,8 @@ def name_of(label: object) -> str:
     """A label as the data's classes are named: whole floats as integers."""
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
+    if isinstance(label, bytes):
+        return label.decode("utf-8", "backslashreplace")
     return str(label)
 
 

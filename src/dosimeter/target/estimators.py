@@ -52,7 +52,7 @@ class Estimator:
             found = self.answers(_flat(self.form.give(records)))
         if isinstance(found, list):
             raise TrainingError("must give one label for each record, got a list of answers (several labels): use one")
-        table = torch.from_numpy(np.asarray(found, dtype=np.float64))
+        table = torch.from_numpy(np.ascontiguousarray(found, dtype=np.float64))
         if table.ndim == 2 and table.shape[1] != len(self.columns):
             raise TrainingError(
                 f"must give one column for each of its {len(self.columns)} classes, got {table.shape[1]} (one for each "
@@ -184,22 +184,34 @@ def _by_name(
     return exact, (f"was fitted on named columns; the records have no names and are read in its order: {listed}",)
 
 
+def bearer(model: Any) -> Any:
+    """The estimator behind one of its bound methods of probabilities or decisions, which names classes and columns."""
+    owner = getattr(model, "__self__", None)
+    asks = getattr(model, "__name__", "") in ("predict_proba", "decision_function")
+    return owner if asks and owner is not None and is_estimator(owner) else model
+
+
 def own_predictions(model: Any, form: Form, records: Held, columns: Sequence[int]) -> Array | None:
-    """Class numbers that a classifier's own `predict` names, -1 for a class without number; None for other models.
+    """Class numbers that a classifier's own `predict` names, -1 for a class without number; None where it names none.
 
     Args:
-        model: anything that was brought.
+        model: a fitted classifier.
         form: how it is given records.
         records: what it is asked about.
         columns: class number of each of its classes.
     """
-    if not is_estimator(model):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            said = np.asarray(model.predict(_flat(form.give(records))))
+    except Exception:  # some have it for its name alone; what the audit reads was asked before
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        said = np.asarray(model.predict(_flat(form.give(records)))).tolist()
+    said = said[:, 0] if said.ndim == 2 and said.shape[1] == 1 else said
+    if said.shape != (len(records),):
+        return None
     numbers = dict(zip(map(name_of, np.asarray(model.classes_).tolist()), columns, strict=True))
-    return np.array([numbers.get(name_of(one), -1) for one in said], np.int64)
+    found = np.array([numbers.get(name_of(one), -1) for one in said.tolist()], np.int64)
+    return found if (found >= 0).mean() > 0.5 else None
 
 
 def _attribute(model: Any, name: str) -> Any:

@@ -90,6 +90,8 @@ class Form:
     @property
     def words(self) -> str:
         """For notes."""
+        if self.kind == "fractions" and not self.of_bytes:
+            return "floating-point numbers"
         return "arrays" if self.array and self.kind == "plain" else WORDS[self.kind]
 
 
@@ -109,7 +111,7 @@ def forms_of_networks(records: Held, dtype: torch.dtype) -> list[Form]:
         dtype: of the network's weights.
     """
     x, cells = records.inputs, records.cells
-    fractions, whole = Form("fractions", dtype=dtype), Form("whole")
+    fractions, whole = Form("fractions", dtype=dtype, of_bytes=x.dtype == torch.uint8), Form("whole")
     if cells is not None and cells.kind == "array" and (dtype == torch.float64 or np.isnan(cells.values).any()):
         return [Form("exact", dtype=dtype)]  # nothing is lost in it, and what is missing must be seen
     if x.dtype == torch.uint8:

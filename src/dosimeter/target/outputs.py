@@ -22,7 +22,7 @@ Meaning = Literal["logits", "probs"]
 NAMES: tuple[tuple[str, ...], ...] = (
     ("logits",),
     ("log_probs", "log_probabilities"),
-    ("probs", "probabilities"),
+    ("probs", "probabilities", "prob", "proba", "probability"),
     ("scores", "pred", "preds", "predictions", "out", "output", "outputs"),
 )
 """Names of the answer in a dict or an object, most exact first; names in one row are rivals."""
@@ -104,6 +104,8 @@ def _by_name(parts: Mapping[str, Any], kind: str, rows: int, columns: int | None
     if BOXES & parts.keys():
         raise _detection(place)
     tensors = {name: tensor for name, value in parts.items() if (tensor := as_tensor(value)) is not None}
+    numbers = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    tensors = numbers or tensors  # labels beside scores are not the answer
     for group in NAMES:
         there = [name for name in group if name in tensors]
         fitting = [name for name in there if _fits(tensors[name], rows, columns)]

@@ -188,6 +188,17 @@ def test_estimators_of_bytes_get_fractions_if_they_are_right_under_them():
         assert (named_by(model, parts(pictures, SIDES)) == model.predict(pictures.reshape(N, -1)).astype(str)).all()
 
 
+@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: lambda x: net(x.float())], ids=["network", "function"])
+def test_bytes_of_a_table_are_small_numbers(wrap):
+    flags = RNG.integers(0, 2, (N, 12), dtype=np.uint8)
+    torch.manual_seed(0)
+    net = nn.Linear(12, 2, bias=False)  # right as often under any scale
+    with torch.no_grad():
+        by_hand = net(torch.from_numpy(flags).float()).double()
+    part = parts(flags, by_hand.argmax(1).numpy())
+    torch.testing.assert_close(asked(wrap(net), part)[0].query(held_of(part)), by_hand, rtol=1e-5, atol=1e-6)
+
+
 def test_own_predictions_of_odd_forms_are_no_other_way_to_ask():
     part, model = parts(X, Y), KNeighborsClassifier(1).fit(X, Y)
     held, form = held_of(part), asked(model, part)[0].form

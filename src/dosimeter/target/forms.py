@@ -115,7 +115,9 @@ def forms_of_networks(records: Held, dtype: torch.dtype) -> list[Form]:
     if cells is not None and cells.kind == "array" and (dtype == torch.float64 or np.isnan(cells.values).any()):
         return [Form("exact", dtype=dtype)]  # nothing is lost in it, and what is missing must be seen
     if x.dtype == torch.uint8:
-        return [fractions, Form("bytes", of_bytes=True), Form("levels", dtype=dtype, of_bytes=True), whole]
+        own = [Form("bytes", of_bytes=True), Form("levels", dtype=dtype, of_bytes=True)]
+        # bytes of a table are mostly small numbers, those of a picture are mostly divided
+        return [*own[::-1], fractions, whole] if x.ndim == 2 else [fractions, *own, whole]
     if x.is_floating_point():
         return [fractions, whole] if bool((x == x.round()).all()) else [fractions]
     return [fractions, whole] if x.dtype == torch.bool else [whole, fractions]
@@ -124,10 +126,10 @@ def forms_of_networks(records: Held, dtype: torch.dtype) -> list[Form]:
 def forms_of_functions(records: Held) -> list[Form]:
     """The forms that a function may take, the likeliest first: what the user holds, tensors before arrays."""
     x, cells = records.inputs, records.cells
-    plain = [Form("plain"), Form("plain", array=True)]
     if x.dtype == torch.uint8:
-        more: tuple[Kind, ...] = ("bytes", "levels")
-        return plain + [Form(kind, array=array, of_bytes=True) for array in (False, True) for kind in more]
+        kinds: tuple[Kind, ...] = ("bytes", "levels", "plain") if x.ndim == 2 else ("plain", "bytes", "levels")
+        return [Form(kind, array=array, of_bytes=True) for kind in kinds for array in (False, True)]
+    plain = [Form("plain"), Form("plain", array=True)]
     if cells is None:
         return plain
     if cells.kind == "array":

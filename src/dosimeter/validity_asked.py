@@ -160,24 +160,26 @@ def _remember_less(
     """AUCs of target and shadows on their own members, if the shadows are shown to know not half as much of theirs.
 
     Such shadows were trained on something else than their `dataset`, all candidates for instance: then they know
-    members and non-members of the target alike, and hide what it knows. From the target's signal each record's level
-    among the shadows is taken off, so that harder non-members are no memory.
+    members and non-members of the target alike, and hide what it knows. The target's AUC is the smaller of two: of its
+    signal as it is, like the shadows', and with each record's level among them taken off, so that harder non-members
+    are no memory.
     """
     level = np.where(outside, signal[1:], 0.0).sum(0) / np.maximum(outside.sum(0), 1)
-    own = Scores(np.arange(signal.shape[1]), (signal[0] - level)[None])
-    target = auc(own, Truth(own.ids, member[:1], record), rng=rng, level=1 - 2 * RARE)
-    if target.low is None or target.low <= 0.5:
+    ids = np.arange(signal.shape[1])
+
+    def found_by(values: Array, bits: Array) -> Estimate:
+        return auc(Scores(ids, values[None]), Truth(ids, bits[None], record), rng=rng, level=1 - 2 * RARE)
+
+    own = [found_by(values, member[0]) for values in (signal[0] - level, signal[0])]
+    if any(one.low is None or one.low <= 0.5 for one in own):
         return None
-    assert target.value is not None
-    each = [
-        auc(Scores(own.ids, one[None]), Truth(own.ids, bits[None], record), rng=rng).value
-        for one, bits in zip(signal[1:], member[1:], strict=True)
-    ]
+    target = min(one.value or 0.5 for one in own)
+    each = [found_by(one, bits).value for one, bits in zip(signal[1:], member[1:], strict=True)]
     found = np.array([one for one in each if one is not None])
     spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
     error = max(spread, AUC_SPREAD / sqrt(signal.shape[1])) / sqrt(max(len(found), 1))
     mean = float(found.mean())
-    return (target.value, mean) if mean + SURE * error < 0.5 + (target.value - 0.5) / 2 else None
+    return (target, mean) if mean + SURE * error < 0.5 + (target - 0.5) / 2 else None
 
 
 def _less_told(target: float, shadows: float) -> str:

@@ -294,7 +294,6 @@ def joined(parts: Mapping[str, Dataset]) -> Dataset:
         cells=together([one.cells for one in sets]),
         tokens=first.tokens,
         ordered=all(one.ordered for one in sets),
-        gaps=any(one.gaps for one in sets),
     )
 
 

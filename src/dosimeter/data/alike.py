@@ -83,7 +83,7 @@ def _without_gaps(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
         filled = np.where(lacks, means, one.inputs)
         columns = None if one.columns is None else (*one.columns, *(f"{one.columns[i]} is missing" for i in places))
         inputs = np.concatenate([filled, lacks[:, places]], 1).astype(np.float32)
-        found[part] = replace(one, inputs=inputs, columns=columns, gaps=True)
+        found[part] = replace(one, inputs=inputs, columns=columns)
     return found
 
 

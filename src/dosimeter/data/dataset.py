@@ -39,7 +39,6 @@ class Dataset:
         tokens: the inputs are tokens, and not numbers that happen to be whole.
         ordered: the numbers of the classes mean something to whoever trained on them: labels were numbers, or the
             classes were named in order. Otherwise they are those of sorted texts.
-        gaps: some numbers are missing, which only `cells` show.
 
     Raises:
         DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids.
@@ -59,7 +58,6 @@ class Dataset:
     cells: Cells | None = field(default=None, compare=False, repr=False)
     tokens: bool = False
     ordered: bool = True
-    gaps: bool = False
 
     def __post_init__(self) -> None:
         problems = self._problems()
@@ -150,7 +148,7 @@ class Dataset:
     @property
     def incomplete(self) -> Int[Array, " k"]:
         """Rows in which a number is missing, which only `cells` show."""
-        return np.zeros(0, np.int64) if self.cells is None or not self.gaps else self.cells.incomplete()
+        return np.zeros(0, np.int64) if self.cells is None else self.cells.incomplete()
 
     def take(self, rows: Array) -> Dataset:
         """The records in `rows` (indices or mask), in that order."""

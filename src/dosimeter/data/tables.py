@@ -89,16 +89,7 @@ def from_table(
         )
     found = {as_: _values(table.column(column), column, name) for as_, column in kept.items()}
     rows = request.rows.within(table.num_rows, name)
-    if options.text is None:
-        features = read_features(table, rest, request)
-        inputs = one_hot(features, rows)
-        keys: Array | list[str] = content(features)
-        names = [column for feature in features for column in feature.columns]
-        categories = {f.title: f.categories for f in features if f.categories is not None}
-    else:
-        texts = _texts(table, options.text, rest, request)
-        inputs, keys = tokens(texts[rows.start : rows.stop], request), texts
-        names, categories = [], {}
+    inputs, keys, columns, categories = _inputs(table, rest, rows, request)
     labels, classes = encode_labels(found["labels"], name, options.classes)
     texts_of = {c: as_text(found[c], c, name) for c in ("ids", "persons", "groups") if c in found}
     ids = texts_of.get("ids")
@@ -114,13 +105,26 @@ def from_table(
         groups=texts_of["groups"][chosen] if "groups" in texts_of else None,
         noun=options.noun or noun,
         name=name,
-        columns=tuple(names) or None,
+        columns=columns or None,
         categories=categories or None,
         part=request.part,
         cells=_cells(table.slice(rows.start, len(rows)), kept, request, (primary, csv)) if request.part else None,
         tokens=options.text is not None,
         ordered=options.classes is not None or found["labels"].dtype.kind in "iufb",
     )
+
+
+def _inputs(
+    table: Any, rest: list[str], rows: range, request: Request
+) -> tuple[Array, Array | list[str], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Inputs of the asked rows, what ids of all rows are made of, names of the features, and the categories."""
+    if request.options.text is not None:
+        texts = _texts(table, request.options.text, rest, request)
+        return tokens(texts[rows.start : rows.stop], request), texts, (), {}
+    features = read_features(table, rest, request)
+    names = tuple(column for feature in features for column in feature.columns)
+    categories = {one.title: one.categories for one in features if one.categories is not None}
+    return one_hot(features, rows), content(features), names, categories
 
 
 def _cells(table: Any, kept: Mapping[str, str], request: Request, source: tuple[bool, bool]) -> Cells:

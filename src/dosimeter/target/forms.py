@@ -115,9 +115,9 @@ def forms_of_networks(records: Held, dtype: torch.dtype) -> list[Form]:
     if cells is not None and cells.kind == "array" and (dtype == torch.float64 or np.isnan(cells.values).any()):
         return [Form("exact", dtype=dtype)]  # nothing is lost in it, and what is missing must be seen
     if x.dtype == torch.uint8:
-        own = [Form("bytes", of_bytes=True), Form("levels", dtype=dtype, of_bytes=True)]
+        own, levels = Form("bytes", of_bytes=True), Form("levels", dtype=dtype, of_bytes=True)
         # bytes of a table are mostly small numbers, those of a picture are mostly divided
-        return [*own[::-1], fractions, whole] if x.ndim == 2 else [fractions, *own, whole]
+        return [levels, own, fractions, whole] if x.ndim == 2 else [fractions, own, levels, whole]
     if x.is_floating_point():
         return [fractions, whole] if bool((x == x.round()).all()) else [fractions]
     return [fractions, whole] if x.dtype == torch.bool else [whole, fractions]

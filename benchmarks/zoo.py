@@ -23,6 +23,7 @@ from zoo_page import PAGE, page, summary
 from dosimeter import results
 from dosimeter._material import choose_headline
 from dosimeter.detection import Detection
+from dosimeter.metrics._cells import by_cell
 
 RESULTS = Path(__file__).parent / "results" / "zoo.json"
 REPEATS = {"null": 10, "limits": 2, "planted": 4, "graded": 4}
@@ -44,22 +45,29 @@ def audited(drawn, *, limit=False):
 
 
 def intervals(drawn, found):
-    """Of the headline: per kind of interval its level, whether it holds the truth, and its width."""
-    material = drawn.material
-    headline = found["verdict"]["attack"] or choose_headline(material, list(material.scores))
+    """Of the headline: per kind of interval its level, whether it holds the truth, and its width.
+
+    The law of a choice of other halves is known only where nothing leaks, so that its AUC is one half; instead of its
+    rates, and of its AUC where something leaks, stand those of the first attack.
+    """
+    material, headline = choose_headline(drawn.material)
+    single = "first" if headline in material.choice else headline
+    ranked = headline if drawn.auc() == 0.5 else single
     lead = found["verdict"]["fpr"] or 0.1
-    rates = _rates(drawn, headline, lead)
+    rates = _rates(material, drawn.law, single, lead)
     told = []
     for row in found["estimates"]:
-        if row["attack"] != headline or row["low"] is None or row["group"] is not None:
+        if row["low"] is None or row["group"] is not None:
             continue
-        if row["metric"] == "auc":
+        if row["metric"] == "auc" and row["attack"] == ranked:
             told.append(("AUC", row["level"], row["low"], row["high"], drawn.auc()))
-        elif rates and row["metric"] == "tpr" and row["threshold"] != "oracle" and row["fpr"] == lead:
+        leads = row["metric"] == "tpr" and row["threshold"] != "oracle" and row["fpr"] == lead
+        if rates and leads and row["attack"] == single:
             told.append(("TPR", row["level"], row["low"], row["high"], rates[0]))
             if row["fpr_low"] is not None:
                 told.append(("FPR", row["level"], row["fpr_low"], row["fpr_high"], rates[1]))
-    groups = [row for row in found["estimates"] if row["group"] is not None and row["metric"] == "auc"]
+    of_headline = [row for row in found["estimates"] if row["group"] is not None and row["metric"] == "auc"]
+    groups = of_headline if ranked == headline else []
     told += [("AUC of a group", row["level"], row["low"], row["high"], drawn.auc()) for row in groups]
     return [
         {"of": of, "level": level, "holds": bool(low - 1e-9 <= true <= high + 1e-9), "width": high - low}
@@ -68,13 +76,13 @@ def intervals(drawn, found):
     ]
 
 
-def _rates(drawn, headline, lead):
+def _rates(material, law, headline, lead):
     """True rates at the thresholds, over members and over non-members; None where no law is known."""
-    if drawn.law is None:
+    if law is None:
         return None
-    bits = drawn.material.truth.is_member
-    found = drawn.law.rates(drawn.material.thresholds(headline, lead))
-    return [np.average(rate, weights=who.sum(1)) for rate, who in zip(found, (bits, ~bits), strict=True)]
+    bits = material.truth.is_member
+    cells = np.broadcast_to(by_cell(material.thresholds(headline, lead)), bits.shape)
+    return [float(rate[who].mean()) for rate, who in zip(law.rates(cells), (bits, ~bits), strict=True)]
 
 
 def told(drawn, *, limit=False):
@@ -102,7 +110,7 @@ def null_case(case, index):
 
 def _called(drawn, fpr):
     """True rate of calls without a leak at this audit's thresholds."""
-    headline = choose_headline(drawn.material, list(drawn.material.scores))
+    headline = next(iter(drawn.material.scores))  # all attacks have one law
     return float(np.mean(drawn.law.rates(drawn.material.thresholds(headline, fpr))[1]))
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from dosimeter._summary import scores_summary
-from dosimeter.calibration import Calibration, halve
+from dosimeter.calibration import Calibration
+from dosimeter.crossfit import CrossFit, halvings
 from dosimeter.games import Truth
 from dosimeter.pipeline import table_material
 from dosimeter.results import Material
@@ -65,9 +66,9 @@ class Case:
 
     Attributes:
         kind: of difficulty.
-        door: "scores" (stated members, half of the records set thresholds), "recipe" (complementary pairs, 8 models
+        door: "scores" (stated members, halves set thresholds for each other), "recipe" (complementary pairs, 8 models
             rehearse) or "model" (stated members, and a stranger to the model who sees their shift).
-        n: records; through the scores door half of them are measured.
+        n: records.
         targets: models that are measured.
         share: of members; a recipe has half.
         persons: records of each person, who is in or out as a whole.
@@ -284,23 +285,14 @@ def _table(case, bits, record, scores, groups, calibration):
 
 
 def _scores(case, seed, bits, owner, scores, groups, stranger, rng):
-    """Stated members: half of the records set thresholds. Of a brought model with what a stranger to it scores."""
-    sets, keeps = halve(owner, bits, rng)
-    calibration = Calibration(
-        "split",
-        np.zeros(case.targets, np.int64),
-        [bits[:, sets]],
-        {name: [values[:, sets]] for name, values in scores.items()},
-        np.unique(owner[sets], return_inverse=True)[1],
-    )
-    part = None if groups is None else groups[keeps]
-    kept = {name: values[:, keeps] for name, values in scores.items()}
-    table = _table(case, bits[:, keeps], owner[keeps], kept, part, calibration)
+    """Stated members: halves set thresholds for each other. Of a brought model with what a stranger to it scores."""
+    record, halves = np.unique(owner, return_inverse=True)[1], halvings(owner, bits, rng)
+    table = _table(case, bits, owner, scores, groups, CrossFit(bits, record, scores, halves))
     made = table_material(table, scores_summary(table, key="0", seed=seed, noun="record", leading_fpr=FPR))
     if case.door == "scores":
         return made
     threat = {**made.summary["threat"], "shadows": 0, "access": "probs"}
-    return replace(made, summary={**made.summary, "door": "model", "threat": threat}, blind=stranger[keeps])
+    return replace(made, summary={**made.summary, "door": "model", "threat": threat}, blind=stranger)
 
 
 def _recipe(case, seed, bits, owner, scores, groups, stranger, rng):

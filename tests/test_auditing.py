@@ -98,16 +98,17 @@ def test_a_closure_over_another_number_trains_anew(tmp_path):
     assert found[0].content["estimates"] != found[1].content["estimates"]
 
 
-def test_without_fit_half_of_the_records_set_thresholds(tmp_path):
+def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare")
     loss = row(found, "loss", "auc")
     assert loss.estimate.low > 0.5
-    assert loss.estimate.n_members == 150
+    assert loss.estimate.n_members == 300
     assert row(found, "loss", "tpr", fpr=0.1, threshold="split").estimate.status == "ok"
     refused = {one["id"]: one["reason"] for one in found.content["attacks"] if one["status"] == "refused"}
     assert refused["lira online"] == "needs shadow models: give `fit`, a function that trains one"
     table = pq.read_table(tmp_path / "bare" / "scores.parquet").to_pandas()
-    assert set(table["split"]) == {"calibration", "test"}
+    assert "split" not in table
+    assert len(table) == 600 * table["attack"].nunique()
 
 
 def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path):
@@ -159,7 +160,7 @@ def test_persons_are_resampled_as_a_whole(tmp_path):
     own = {"members": dataset("members", "m"), "nonmembers": dataset("nonmembers", "n")}
     found = dosimeter.audit(MODEL, **own, out=tmp_path / "persons", attacks=["loss"])
     assert found.content["data"]["persons"] == 60
-    assert row(found, "loss", "auc").estimate.n_nonmembers == 15
+    assert row(found, "loss", "auc").estimate.n_nonmembers == 30
 
 
 def test_exact_duplicates_are_refused_or_left_out(tmp_path):
@@ -289,7 +290,7 @@ def test_estimates_are_objects(shadowed):
     assert first.estimate.low <= first.estimate.value <= first.estimate.high
 
 
-def test_records_of_which_a_half_has_one_class_are_refused_before_they_are_asked(tmp_path):
+def test_records_of_which_halves_have_one_class_are_refused_before_they_are_asked(tmp_path):
     def asked(x):
         raise AssertionError("no record may be asked")
 
@@ -298,6 +299,6 @@ def test_records_of_which_a_half_has_one_class_are_refused_before_they_are_asked
         inputs, labels = PARTS[name]
         ids, persons = np.array([f"{name} {i}" for i in range(300)]), np.full(300, "anna")
         parts[name] = dosimeter.Dataset(inputs, labels, tuple("abcde"), ids, persons)
-    with pytest.raises(DataError, match="both halves need both kinds, got .* give records of more persons"):
+    with pytest.raises(DataError, match="and both need both kinds, got 1 persons .* give records of more persons"):
         dosimeter.audit(asked, **parts, out=tmp_path / "one")
     assert not (tmp_path / "one").exists() or not list((tmp_path / "one").glob("evidence*"))

@@ -78,10 +78,12 @@ def test_too_few_records_for_any_rate_give_no_verdict():
 
 def test_headline_is_chosen_without_the_targets(leaking):
     real = ["loss", "lira online", "lira offline", "base online"]
-    chosen = choose_headline(leaking, real)
+    leaking = dataclasses.replace(leaking, scores={name: leaking.scores[name] for name in real})
+    same, chosen = choose_headline(leaking)
+    assert same is leaking
     turned = dataclasses.replace(leaking.truth, is_member=~leaking.truth.is_member)
     scrambled = {name: np.random.default_rng(0).normal(size=one.shape) for name, one in leaking.scores.items()}
-    assert choose_headline(dataclasses.replace(leaking, truth=turned, scores=scrambled), real) == chosen
+    assert choose_headline(dataclasses.replace(leaking, truth=turned, scores=scrambled))[1] == chosen
     assert chosen.startswith("lira")
 
 

@@ -13,7 +13,7 @@ from pyarrow import csv as csv_file
 
 from dosimeter._score_columns import read_columns
 from dosimeter._seeds import generator
-from dosimeter.calibration import halve
+from dosimeter.crossfit import CrossFit, halvings
 from dosimeter.errors import DataError
 from dosimeter.metrics.membership import shadow_threshold
 from dosimeter.scores_table import Counts, read_scores
@@ -104,19 +104,9 @@ def twin(rows, seed):
     person = number_of([row["person"] for row in rows]) if "person" in rows[0] else None
     record = np.array([i if person is None else person[row["person"]] for i, row in enumerate(first)])
     if "split" not in rows[0]:
-        sets, keeps = halve(np.unique(record, return_inverse=True)[1], bits, generator(seed, "scores split"))
-        held = {attack: [values[:, sets]] for attack, values in scores.items()}
-        scores = {attack: values[:, keeps] for attack, values in scores.items()}
-        return (
-            attacks,
-            targets,
-            [first[i] for i in keeps],
-            bits[:, keeps],
-            scores,
-            [bits[:, sets]],
-            held,
-            len(targets) * [0],
-        )
+        clusters = np.unique(record, return_inverse=True)[1]
+        halves = halvings(clusters, bits, generator(seed, "halves that set thresholds"))
+        return attacks, targets, first, bits, scores, halves, None, None
     given_ = [row for row in rows if row["split"] != "test"]
     own = {row.get("target", "target") for row in given_} == set(targets)
     held, blocks = {attack: [] for attack in attacks}, []
@@ -196,18 +186,23 @@ def check_against_twin(table, rows, seed):
     np.testing.assert_array_equal(table.truth.is_member, bits)
     for attack in attacks:
         np.testing.assert_array_equal(table.scores[attack], scores[attack])
-        for i, block in enumerate(blocks):
+        for i, block in enumerate(blocks if held else ()):
             assert same_multiset(
                 table.calibration.is_member[i], table.calibration.scores[attack][i], block, held[attack][i]
             )
         every = [row["score"] for row in rows if row.get("attack", "score") == attack]
         finite = [one for one in every if one is not None]
-        bits = [bool(row["is_member"]) for row in rows if row.get("attack", "score") == attack]
-        absent = [bit for bit, one in zip(bits, every, strict=True) if one is None]
-        by_class = [(one.count(False), one.count(True)) for one in (absent, bits)]
+        kinds = [bool(row["is_member"]) for row in rows if row.get("attack", "score") == attack]
+        absent = [bit for bit, one in zip(kinds, every, strict=True) if one is None]
+        by_class = [(one.count(False), one.count(True)) for one in (absent, kinds)]
         counts = (by_class[0], finite.count(-np.inf), finite.count(np.inf), by_class[1])
         assert table.counts[attack] == Counts(*counts)
-    assert table.calibration.block.tolist() == which
+    if held is None:
+        assert isinstance(table.calibration, CrossFit)
+        np.testing.assert_array_equal(table.calibration.halves, blocks)
+        np.testing.assert_array_equal(table.calibration.is_member, bits)
+    else:
+        assert table.calibration.block.tolist() == which
     assert table.calibration.source == "split"
     persons = [row.get("person", i) for i, row in enumerate(first)]
     together = np.array([[p == q for q in persons] for p in persons])
@@ -232,10 +227,9 @@ def test_the_reader_is_its_slow_twin(rows, spelling, ending, seed, tmp_path):
     ]
     path = write(tmp_path / f"table{ending}", spelt)
     table = attempt(path, seed)
-    if isinstance(table, str):  # four persons may have all members in one half
-        _, _, _, bits, _, blocks, _, _ = twin(rows, seed)
-        assert "records drawn to set" in table or "records left to be measured" in table
-        assert any(one.all() or not one.any() for one in (bits, *blocks))
+    if isinstance(table, str):  # four persons may have all members in one half, in every draw
+        assert "got none in 21 draws" in table
+        assert not len(twin(rows, seed)[5])
     else:
         check_against_twin(table, rows, seed)
 
@@ -317,19 +311,24 @@ def test_damaged_bytes_give_a_data_error_or_a_table(rows, seed, ending, tmp_path
 def test_a_plain_table_and_its_halves(tmp_path):
     table = read(tmp_path, simple(40), "my scores.csv")
     assert (table.name, table.attacks, table.targets) == ("my scores", ("score",), ("target",))
-    assert (table.truth.is_member.shape, table.calibration.is_member[0].shape) == ((1, 20), (1, 20))
-    assert table.truth.is_member.sum() == table.calibration.is_member[0].sum() == 10
+    assert table.truth.is_member.shape == (1, 40)
+    halves = table.calibration.halves
+    assert halves.shape == (21, 40)
+    assert (halves[:, table.truth.is_member[0]].sum(1) == 10).all()
+    assert (halves.sum(1) == 20).all()
     assert (table.persons, table.groups, table.group_names, table.notes) == (None, None, (), ())
     other = read(tmp_path, simple(40), "my scores.csv", seed=1)
-    assert other.truth.ids.tolist() != table.truth.ids.tolist()
+    assert not np.array_equal(other.calibration.halves, halves)
     assert other.fingerprint == table.fingerprint
-    assert sorted([*table.truth.ids, *np.setdiff1d(np.arange(40), table.truth.ids)]) == list(range(40))
+    assert table.truth.ids.tolist() == other.truth.ids.tolist() == list(range(40))
 
 
 def test_persons_are_never_in_both_halves(tmp_path):
     table = read(tmp_path, simple(60, person=lambda i: f"p{i // 3}"))
-    assert table.persons == 10
+    assert table.persons == 20
     assert (np.bincount(table.truth.record) == 3).all()
+    halves = table.calibration.halves.reshape(21, 20, 3)
+    assert (halves == halves[:, :, :1]).all()
 
 
 def test_rehearsals_of_each_target_give_its_threshold_as_in_a_recipe(tmp_path):
@@ -382,9 +381,9 @@ def test_whole_numbers_and_odd_texts_as_ids(tmp_path):
             with pytest.raises(DataError, match=r"column 'id' must be filled in, got an empty cell in row 3"):
                 read(tmp_path, rows)
         else:
-            assert len(read(tmp_path, rows).truth.ids) == 4
+            assert len(read(tmp_path, rows).truth.ids) == 8
     big = read(tmp_path, simple(8, id=lambda i: str(2**63 + i)))
-    assert len(set(big.truth.ids.tolist())) == 4
+    assert len(set(big.truth.ids.tolist())) == 8
 
 
 def test_hostile_text_stays_text(tmp_path):
@@ -394,7 +393,7 @@ def test_hostile_text_stays_text(tmp_path):
     assert table.attacks == tuple(names)
     assert table.notes == ("Columns that were not read: 'extra\\x1b[31m'.",)
     notes = "a text\nof two lines, quoted"
-    assert len(read(tmp_path, [row | {"note": notes} for row in simple(8)]).truth.ids) == 4
+    assert len(read(tmp_path, [row | {"note": notes} for row in simple(8)]).truth.ids) == 8
 
 
 def test_unknown_columns_are_listed(tmp_path):
@@ -426,7 +425,7 @@ def test_parquet_types(kind, tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(table, path)
     found = read_scores(path, seed=0)
-    assert (found.targets, found.attacks, found.persons) == (("0",), ("x",), 5)
+    assert (found.targets, found.attacks, found.persons) == (("0",), ("x",), 10)
     assert sorted(found.group_names) == ["a", "b"]
 
 
@@ -448,7 +447,7 @@ REFUSED = {
     "SM\n1,1\n2,\n": r"column 'is_member' must be 0 or 1, got an empty cell in row 1",
     "SM\n1,1\n2,2\n": r"must be 0 or 1, got '2' in row 1: write 0/1, true/false, yes/no or member/nonmember",
     "SM\n1,1\n2,1\n": r"the rows must have members and non-members, got 2 members and 0 non-members",
-    "SM\n1,1\n2,0\n": r"needs at least 2 members when half of the records set thresholds, got 1",
+    "SM\n1,1\n2,0\n": r"needs at least 2 members when halves of the records set thresholds for each other, got 1",
     "SM,attack\n1,1,a\n2,0,\n": r"column 'attack' must be filled in, got an empty cell in row 1",
     "SM,attack\n1,1,a\x07\n2,0,a\n": r"column 'attack' must be printable text, got 'a\\x07' in row 0",
     "SM,group\n1,1,a\u202eb\n2,0,a\n": r"column 'group' must be printable text, got 'a\\u202eb' in row 0",
@@ -531,7 +530,7 @@ def test_very_many_targets_take_no_loop_over_rows(tmp_path):
     columns = {"score": at / 1.0, "is_member": at % 2, "target": at // 2 % n, "id": at % 2}
     columns["attack"] = np.repeat(["a", "b"], 2 * n)
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="needs at least 2 members when half of the records set thresholds, got 1"):
+    with pytest.raises(DataError, match="needs at least 2 members when halves of the records set"):
         read_scores(tmp_path / "t.parquet", seed=0)
 
 
@@ -619,7 +618,7 @@ def test_keys_give_the_same_numbers_from_csv_and_parquet(kind, column, tmp_path)
     pq.write_table(table, tmp_path / "t.parquet")
     one, two = read(tmp_path, rows, "t.csv"), read_scores(tmp_path / "t.parquet", seed=0)
     assert as_numbers(one) == as_numbers(two)
-    assert len(set(one.truth.record.tolist())) == 6
+    assert len(set(one.truth.record.tolist())) == 12
     assert (one.fingerprint == two.fingerprint) == (kind != "floats in both")
 
 

@@ -106,5 +106,5 @@ def test_records_that_differ_a_little_are_not_called_a_leak(zoo, cases, monkeypa
     assert sum(one["verdict"]["status"] == "shown" for one in found) <= 3
     gates = [next(gate for gate in one["gates"] if gate["id"] == "P1") for one in found]
     unclear = [one for one, gate in zip(found, gates, strict=True) if "not shown to be above them" in gate["message"]]
-    assert len(unclear) >= 3
+    assert len(unclear) >= 2
     assert all(one["verdict"]["status"] == "not_shown" for one in unclear)

@@ -66,7 +66,7 @@ def scores(path, out):
         games = [design.game(fold, signals) for fold in range(len(design.folds))]
         found[name] = np.concatenate([attack.run(game, rng).values for game in games])
     whole = material(path, DEFAULTS)
-    headline = choose_headline(whole, [one for one in whole.scores if one not in whole.controls])
+    whole, headline = choose_headline(whole)
     np.savez(out, **found, headline=whole.scores[headline])
     return {"headline": headline}
 

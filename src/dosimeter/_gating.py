@@ -14,7 +14,9 @@ from dosimeter import validity, validity_asked, validity_blind, validity_claims,
 from dosimeter._material import Material, Measured
 from dosimeter.attacks import ATTACKS
 from dosimeter.config import FPRS, PRIORS
+from dosimeter.crossfit import CrossFit
 from dosimeter.games import Array, Scores
+from dosimeter.metrics._cells import exceeds
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import Randomisation, auc, leak_shown
 from dosimeter.validity import Gate, NullResult
@@ -153,12 +155,13 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
     if levels is not None:
         gates.append(validity_runs.pooling(*levels, material.truth))
     if material.drawn or len(scores) > 1:
-        hits = scores > material.thresholds(headline, lead)[:, None]
+        hits = exceeds(scores, material.thresholds(headline, lead))
         gates.append(validity_runs.between_targets(hits, material.truth))
     if found.p_values:
-        gates.append(
-            validity_runs.many_attacks(found.p_values, headline, shown=found.shown or found.unclear, rates=len(FPRS)),
-        )
+        cross = isinstance(material.calibration, CrossFit)
+        chosen = "for each record by others" if cross else "before the targets were measured"
+        shown = found.shown or found.unclear
+        gates.append(validity_runs.many_attacks(found.p_values, headline, shown=shown, rates=len(FPRS), chosen=chosen))
     return gates
 
 
@@ -168,14 +171,11 @@ def _on_claims(material: Material, measured: Mapping[str, Measured], found: Find
     gates = [validity_claims.kind_of_audit(str(material.summary["door"]), len(material.truth.is_member))]
     if headline is None:
         return gates
-    own, calibration = measured[headline], material.calibration
+    own = measured[headline]
     pair = None if lead is None else own.pairs[lead]
     gates.append(validity_claims.no_proof(own.precisions[PRIORS[-1]], PRIORS[-1], drawn=material.drawn))
     gates.append(validity_claims.beyond_the_average(own.auc, pair, lead, shown=found.shown))
-    blocks = zip(calibration.scores[headline], calibration.is_member, strict=True)
-    listed = validity_claims.discoveries(
-        material.scores[headline], [values[~bits] for values, bits in blocks], calibration.block
-    )
+    listed = validity_claims.discoveries(material.calibration.tails(headline, material.scores[headline]))
     return [*gates, validity_claims.list_of_members(listed, material.truth, rng=material.rng("list of members"))]
 
 
@@ -185,7 +185,7 @@ def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
     As normal scores, so that a long tail, or an infinite score, does not decide a mean. None without rehearsal.
     """
     calibration, own = material.calibration, material.scores[attack]
-    if calibration.source != "shadow":
+    if isinstance(calibration, CrossFit) or calibration.source != "shadow":
         return None
     blocks = list(zip(calibration.scores[attack], calibration.is_member, strict=True))
     if any(bits.shape[1:] != own.shape[1:] or bits.all(0).any() for _, bits in blocks):
@@ -205,7 +205,7 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found:
     real = [attack for attack in measured if attack not in material.aside]
     if not real:
         return []
-    lead = material.leading or FPRS[0]
+    lead, single = material.leading or FPRS[0], [attack for attack in real if attack not in material.choice]
     return [
         validity.ties(
             {attack: material.scores[attack] for attack in real},
@@ -213,8 +213,8 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found:
             found.headline,
         ),
         validity_asked.sign(
-            {attack: measured[attack].auc for attack in real},
-            {attack: _strict(material, attack, len(real)) for attack in real},
+            {attack: measured[attack].auc for attack in single},
+            {attack: _strict(material, attack, len(single)) for attack in single},
             found.headline,
             shown=found.shown,
             door=str(material.summary["door"]),

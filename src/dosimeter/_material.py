@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from dosimeter._seeds import generator
 from dosimeter.calibration import Calibration
 from dosimeter.canaries import CanaryScores
 from dosimeter.config import FPRS, PRIORS
+from dosimeter.crossfit import CrossFit, shares
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics.certify import distinct_nonmembers, worth
 from dosimeter.metrics.estimate import Estimate
@@ -29,6 +30,9 @@ from dosimeter.metrics.membership import (
     tpr_oracle,
 )
 from dosimeter.metrics.stated import stated_p
+
+CHOICE = "choice of the other halves"
+"""Name of the headline where halves choose different attacks."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Material:
     summary: Mapping[str, Any]
     truth: Truth
     scores: Mapping[str, Array]
-    calibration: Calibration
+    calibration: Calibration | CrossFit
     null_scores: Mapping[str, Array]
     null_truth: Truth | None
     correct: Bool[Array, "t r"] | None
@@ -79,6 +83,11 @@ class Material:
     def controls(self) -> set[str]:
         """Ids of the attacks that must be at chance."""
         return {str(attack["id"]) for attack in self.summary["attacks"] if attack["control"]}
+
+    @cached_property
+    def choice(self) -> Mapping[str, Mapping[str, int]]:
+        """The choice of other halves, if it is an attack of its own: the attacks that were chosen, and how often."""
+        return {str(one["id"]): one["chosen"] for one in self.summary["attacks"] if "chosen" in one}
 
     @cached_property
     def aside(self) -> set[str]:
@@ -108,15 +117,17 @@ class Material:
         """A generator for one estimate."""
         return generator(int(self.summary["seed"]), f"measure {purpose}")
 
-    def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
-        """One threshold per target."""
+    def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"] | Float[Array, "t n"]:
+        """One threshold per target, or where halves judge each other per cell."""
         return self.calibration.thresholds(attack, fpr)
 
     def p_values(self, attack: str, fpr: float) -> Randomisation:
         """How likely so strong a result is if nothing leaks, by exchanging bits as they could have been."""
         test = randomisation_p if self.drawn else stated_p
+        # Where membership was stated the seed draws nothing but halves, so no seed can be sought that moves a p-value.
+        rng = self.rng("randomisation") if self.drawn else generator(0, "measure randomisation")
         scores = Scores(self.truth.ids, self.scores[attack])
-        return test(scores, self.truth, thresholds=self.thresholds(attack, fpr), rng=self.rng("randomisation"))
+        return test(scores, self.truth, thresholds=self.thresholds(attack, fpr), rng=rng)
 
 
 @dataclass(frozen=True)
@@ -154,7 +165,70 @@ def measure_attack(material: Material, attack: str) -> Measured:
     )
 
 
-def choose_headline(material: Material, candidates: Sequence[str]) -> str:
-    """The attack with the highest TPR at the leading rate in calibration, then the highest AUC, without the targets."""
-    fpr = material.leading or FPRS[0]
-    return max(candidates, key=lambda attack: material.calibration.strength(attack, fpr))
+def measure_attacks(material: Material) -> dict[str, Measured]:
+    """All estimates of all attacks.
+
+    Of the choice of other halves the upper ends are at least those of the attacks that it is made of. It cannot do
+    better than the strongest of them; and where nothing leaks, an attack that luck favours in one half is weaker in the
+    other, so that the choice itself looks worse than guessing too often.
+    """
+    measured = {attack: measure_attack(material, attack) for attack in material.scores}
+    for name, among in material.choice.items():
+        own, parts = measured[name], [measured[attack] for attack in among]
+        pairs = {
+            fpr: replace(pair, tpr=_raised(pair.tpr, [one.pairs[fpr].tpr for one in parts]))
+            for fpr, pair in own.pairs.items()
+        }
+        lead = pairs[material.leading or FPRS[0]]
+        measured[name] = Measured(
+            _raised(own.auc, [one.auc for one in parts]),
+            pairs,
+            own.oracles,
+            {prior: precision_at_prior(lead, prior) for prior in PRIORS},
+        )
+    return measured
+
+
+def _raised(own: Estimate, parts: Sequence[Estimate]) -> Estimate:
+    """An estimate whose upper end is no less than the others'."""
+    if own.high is None:
+        return own
+    return replace(own, high=max([own.high, *(one.high for one in parts if one.high is not None)]))
+
+
+def choose_headline(material: Material) -> tuple[Material, str | None]:
+    """The strongest attack in calibration, without the records that are measured; controls and references left out.
+
+    Where shadows rehearsed, or records were set apart, that is the attack with the highest TPR at the leading rate
+    there, then the highest AUC. Where halves judge each other, see `crossfit`: if they differ, the choice becomes an
+    attack of its own.
+
+    Returns:
+        The material, with the choice as an attack if it became one; and the id of the headline, None without attacks.
+    """
+    candidates = [attack for attack in material.scores if attack not in material.aside]
+    if not candidates:
+        return material, None
+    given, fpr = material.calibration, material.leading or FPRS[0]
+    if not isinstance(given, CrossFit):
+        return material, max(candidates, key=lambda attack: given.strength(attack, fpr))
+    choices = given.choices(candidates, fpr)
+    counted = shares(choices)
+    if len(counted) == 1:
+        return material, next(iter(counted))
+    name, values = _unused(CHOICE, material.scores), given.chosen(choices)
+    listed = {
+        "id": name, "name": CHOICE, "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok",
+        "reason": "", "chosen": counted,
+    }  # fmt: skip
+    return replace(
+        material,
+        summary={**material.summary, "attacks": [*material.summary["attacks"], listed]},
+        scores={**material.scores, name: values},
+        calibration=given.with_scores(name, values),
+    ), name
+
+
+def _unused(name: str, taken: Mapping[str, Any]) -> str:
+    """A name that no attack has."""
+    return name if name not in taken else _unused(f"{name} again", taken)

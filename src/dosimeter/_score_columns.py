@@ -251,6 +251,7 @@ def _read_parquet(path: Path, place: str, known: Sequence[str]) -> dict[str, Any
     with told(place, "write it again as Parquet"):
         for name in known:
             found = pq.ParquetFile(path).read(columns=[name])[name]
+            found.validate(full=True)  # damaged text would be told only when it is decoded
             if kinds.is_dictionary(found.type):
                 found = found.cast(found.type.value_type)
             table[name] = found if name == "score" else _plain(found, name, place)

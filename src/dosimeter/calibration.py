@@ -25,19 +25,22 @@ class Calibration:
         block: which block sets the threshold of each target `[t]`.
         is_member: per block the bits, of any shape.
         scores: per attack and block the scores, of the shape of the bits.
-        record: cluster of each record of a split whose one block is `[t r]`, none of them measured; else None `[r]`.
     """
 
     source: Source
     block: Int[Array, " t"]
     is_member: Sequence[Bool[Array, " ..."]]
     scores: Mapping[str, Sequence[Float[Array, " ..."]]]
-    record: Int[Array, " r"] | None = None
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
         """One threshold per target: what at most a share `fpr` of its block's non-members exceed."""
         blocks = zip(self.scores[attack], self.is_member, strict=True)
         return np.array([shadow_threshold(values, bits, fpr) for values, bits in blocks])[self.block]
+
+    def tails(self, attack: str, values: Float[Array, "t n"]) -> Float[Array, "t n"]:
+        """P-value of each score among the non-members of its target's block, see `tail`."""
+        blocks = [own[~bits] for own, bits in zip(self.scores[attack], self.is_member, strict=True)]
+        return np.stack([tail(row, blocks[block]) for row, block in zip(values, self.block, strict=True)])
 
     def strength(self, attack: str, fpr: float) -> tuple[float, float]:
         """Mean over blocks of the true positive rate at that threshold, and of the AUC."""
@@ -46,6 +49,18 @@ class Calibration:
             tprs.append(float((values > shadow_threshold(values, bits, fpr))[bits].mean()))
             aucs.append(_rank_auc(values, bits))
         return float(np.mean(tprs)), float(np.mean(aucs))
+
+
+def tail(values: Float[Array, " *a"], known: Float[Array, " q"]) -> Float[Array, " *a"]:
+    """P-value of each score among scores of non-members: (1 + those that reach it) / (1 + all).
+
+    It is at most `fpr` if and only if the score is above their `shadow_threshold`.
+
+    >>> tail(np.array([0.5, 3.0]), np.array([1.0, 2.0, 3.0])).tolist()
+    [1.0, 0.5]
+    """
+    reached = len(known) - np.searchsorted(np.sort(known), values, side="left")
+    return np.asarray((1 + reached) / (1 + len(known)))
 
 
 def _rank_auc(values: Array, is_member: Array) -> float:

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 
 from dosimeter._material import Material, Measured
 from dosimeter.calibration import Calibration
+from dosimeter.crossfit import CrossFit
 from dosimeter.games import Array
 from dosimeter.metrics._cells import clusters
 from dosimeter.metrics.detection import (
@@ -23,7 +24,6 @@ from dosimeter.metrics.detection import (
     moved,
     tpr_in_closed_form,
 )
-from dosimeter.metrics.membership import shadow_threshold
 from dosimeter.validity_blind import Baseline
 from dosimeter.validity_persons import few
 
@@ -114,8 +114,8 @@ def worlds_of(
     """Worlds without a leak: labels change places between records, so that scores have nothing to do with them.
 
     What targets and persons share stays: all scores of a record cluster move together. The luck of this audit's
-    thresholds is drawn anew as far as the evidence allows: where a part of the records set them, records change places
-    with that part too; where shadows rehearsed and membership was drawn, they take turns as the targets.
+    thresholds is drawn anew as far as the evidence allows: where halves of the records set them for each other, they do
+    so with the new labels; where shadows rehearsed and membership was drawn, they take turns as the targets.
 
     Args:
         material: of the audit.
@@ -124,13 +124,13 @@ def worlds_of(
         planted: scores of leaking members, from `planted_leak`; without, they stand above all others.
     """
     assert material.leading is not None
+    given, record = material.calibration, material.truth.record
     rng, thresholds = material.rng(f"{attack} detection limit"), material.thresholds(attack, material.leading)
+    index, k = clusters(record)
     for _ in range(count):
-        if material.calibration.record is None:
-            values, bits, record = _again(material, attack, rng)
-        else:
-            values, bits, record, thresholds = _again_split(material, attack, rng)
-        index, k = clusters(record)
+        values, bits = _again(material, attack, rng)
+        if isinstance(given, CrossFit):
+            thresholds = given.thresholds_of(values, material.leading, bits)
         leak = np.full(values.shape, inf)
         if planted is not None:
             chosen = rng.integers(planted.shape[1], size=k)
@@ -176,13 +176,13 @@ def planted_leak(material: Material, attack: str) -> Float[Array, "t c"] | None:
     return np.asarray(np.take_along_axis(scores, chosen, axis=0))
 
 
-def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Scores, bits and clusters when the bits changed places; thresholds stay."""
-    truth = material.truth
+def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Scores and bits when the bits changed places."""
+    truth, given = material.truth, material.calibration
     values = material.scores[attack]
-    if material.drawn and material.calibration.source == "shadow":
-        values = _by_turns(values, material.calibration, attack, rng)
-    return values, moved(truth.is_member, truth.record, rng), truth.record
+    if material.drawn and isinstance(given, Calibration) and given.source == "shadow":
+        values = _by_turns(values, given, attack, rng)
+    return values, moved(truth.is_member, truth.record, rng)
 
 
 def _by_turns(
@@ -198,19 +198,3 @@ def _by_turns(
             playing = rehearsed[int(given.block[2 * pair])][turn]
             values[place] = playing[rng.permutation(2)][: len(values[place])]
     return values
-
-
-def _again_split(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
-    """The same when the records that set the threshold change places with those that are measured."""
-    truth, given, lead = material.truth, material.calibration, material.leading
-    assert given.record is not None
-    assert lead is not None
-    values = np.concatenate([material.scores[attack], given.scores[attack][0]], axis=1)
-    bits = np.concatenate([truth.is_member, given.is_member[0]], axis=1)
-    own, others = (np.unique(one, return_inverse=True)[1].reshape(-1) for one in (truth.record, given.record))
-    record = np.concatenate([own, others + own.max() + 1])
-    is_measured = np.arange(len(record)) < len(own)
-    *bits_moved, kept = moved(np.concatenate([bits, is_measured[None]]), record, rng)
-    bits = np.stack(bits_moved)
-    threshold = shadow_threshold(values[:, ~kept], bits[:, ~kept], lead)
-    return values[:, kept], bits[:, kept], record[kept], np.full(len(values), threshold)

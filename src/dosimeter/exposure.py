@@ -17,9 +17,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dosimeter._material import Material
+from dosimeter.calibration import Calibration
+from dosimeter.crossfit import CrossFit
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.halves import players, second_half
 from dosimeter.metrics import exposure as metric
+from dosimeter.metrics._cells import exceeds
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import rate_interval
 from dosimeter.metrics.membership import auc, shadow_threshold, tpr_at_threshold
@@ -61,9 +64,9 @@ class Decisions:
 
 def decisions(material: Material, attack: str, fpr: float) -> Decisions | None:
     """All decisions of an attack at the thresholds of a nominal rate; None with fewer than two blocks of models."""
-    own = material.scores[attack] > material.thresholds(attack, fpr)[:, None]
+    own = exceeds(material.scores[attack], material.thresholds(attack, fpr))
     member, calibration = material.truth.is_member, material.calibration
-    if calibration.source == "split":
+    if isinstance(calibration, CrossFit) or calibration.source == "split":
         if len(own) < 2 or material.summary["door"] != "scores":
             return None
         return Decisions(own, member, np.arange(len(own)), material.scores[attack], as_given=True)
@@ -336,6 +339,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], declared: int) -> dict[str, Any] 
 def _pooled(material: Material, attack: str, persons: Int[Array, " n"]) -> dict[str, Any]:
     """The attack on persons: was any of this person's data used? Thresholds from rehearsal, pooled in the same way."""
     calibration = material.calibration
+    assert isinstance(calibration, Calibration)  # whole persons are drawn where shadows rehearse
     first = np.unique(persons, return_index=True)[1]
     fpr = material.leading or 0.1
     pooled = metric.pooled(material.scores[attack], persons)

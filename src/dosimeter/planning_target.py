@@ -28,7 +28,7 @@ def plan_target(prepared: PreparedTarget) -> Plan:
         each = f"{len(jobs[0].rows)} records per model"
         stages.append(StagePlan("shadows", f"fit {brought.fit_name}", each, len(jobs), len(jobs) - len(absent), ""))
     else:
-        notes.append("shadows: none without `fit`; half of the records set thresholds and half are measured")
+        notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
     if absent:
         notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
     signals = (1 + prepared.shadows) * len(prepared.pool) * len(prepared.views) * 16

@@ -16,7 +16,7 @@ from dosimeter._gating import Findings, all_gates, find, not_asked
 from dosimeter._material import Material as Material  # other modules take these from here
 from dosimeter._material import Measured as Measured
 from dosimeter._material import choose_headline as choose_headline
-from dosimeter._material import measure_attack as measure_attack
+from dosimeter._material import measure_attacks as measure_attacks
 from dosimeter.config import FPRS, PRIORS
 from dosimeter.detection import POWER, detect
 from dosimeter.games import Scores, Truth
@@ -39,9 +39,9 @@ def result(material: Material) -> dict[str, Any]:
     Args:
         material: of a finished run.
     """
-    measured = {attack: measure_attack(material, attack) for attack in material.scores}
+    material, headline = choose_headline(material)
+    measured = measure_attacks(material)
     real = [attack for attack in measured if attack not in material.aside]
-    headline = choose_headline(material, real) if real else None
     found, utility = find(material, measured, headline), _utility(material)
     planted = canary_rows(material, headline) if headline else []
     gates, nulls = all_gates(material, measured, found, utility)
@@ -136,10 +136,9 @@ def _group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
         scores = Scores(part.ids, material.scores[attack][:, mask])
         share = 0.05 / len(names)  # Bonferroni over the groups
         found = auc(scores, part, rng=material.rng(f"{attack} auc group {name}"), level=1 - share)
-        pair = tpr_at_threshold(
-            scores, part, thresholds=thresholds, fpr=lead, rng=material.rng(f"{attack} tpr group {name}"),
-            level=1 - share / 2,
-        )  # fmt: skip
+        own = thresholds[:, mask] if thresholds.ndim == 2 else thresholds
+        rng = material.rng(f"{attack} tpr group {name}")
+        pair = tpr_at_threshold(scores, part, thresholds=own, fpr=lead, rng=rng, level=1 - share / 2)
         rows.append(_row(material, attack, "auc", found, group=str(name)))
         more = {"fpr": lead, "threshold": material.calibration.source, "group": str(name)}
         rows.append(_row(material, attack, "tpr", pair.tpr, **more, **_reached(pair)))

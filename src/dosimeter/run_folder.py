@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 
 from dosimeter._seeds import generator
 from dosimeter._version import __version__
-from dosimeter.calibration import Calibration, halve
+from dosimeter.calibration import Calibration
 from dosimeter.canaries import CanaryScores
+from dosimeter.crossfit import HALVES, CrossFit, halvings
 from dosimeter.engagement import Evidence
 from dosimeter.errors import StoreError
 from dosimeter.exposure import individuals
@@ -84,14 +85,6 @@ class Left:
         """Whether shadows played target."""
         return len(self.arrays["rehearsal_in"]) > 0
 
-    def halves(self) -> tuple[Array, Array]:
-        """Positions of the records that calibrate and of those that are measured; none calibrate after rehearsal."""
-        n = self.arrays["member"].shape[1]
-        if self.rehearsed:
-            return np.empty(0, np.int64), np.arange(n)
-        rng = generator(int(self.summary["seed"]), "calibration split")
-        return halve(self.arrays["record"], self.arrays["member"], rng)
-
 
 def read_run(folder: Path) -> Left:
     """Read what a finished run left.
@@ -143,11 +136,11 @@ def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
 
 
 def material_of(left: Left) -> Material:
-    """The material of a run: thresholds from rehearsals, or from half of the records where no shadow rehearsed."""
+    """The material of a run: thresholds from rehearsals, or where no shadow rehearsed from halves of the records."""
     arrays, scores = left.arrays, {name: one.scores for name, one in left.evidence.items()}
-    calibrates, kept = left.halves()
-    member, n = arrays["member"], arrays["member"].shape[1]
+    member, record = arrays["member"], arrays["record"]
     targets = len(member)
+    calibration: Calibration | CrossFit
     if left.rehearsed:
         width = 2 * int(left.summary["threat"].get("fold_pairs", 1))
         folds = -(-targets // width)
@@ -158,29 +151,22 @@ def material_of(left: Left) -> Material:
             scores={name: list(one.rehearsed) for name, one in left.evidence.items()},
         )
     else:
-        calibration = Calibration(
-            source="split",
-            block=np.zeros(targets, np.int64),
-            is_member=[member[:, calibrates]],
-            scores={name: [values[:, calibrates]] for name, values in scores.items()},
-            record=arrays["record"][calibrates],
-        )
-    ids, record = arrays["ids"][kept], arrays["record"][kept]
-    columns = np.concatenate([kept, np.arange(n, arrays["correct"].shape[1])])
+        halves = halvings(record, member, generator(int(left.summary["seed"]), HALVES))
+        calibration = CrossFit(member, record, scores, halves)
     return Material(
         summary=left.summary,
-        truth=Truth(ids, member[:, kept], record),
-        scores={name: values[:, kept] for name, values in scores.items()},
+        truth=Truth(arrays["ids"], member, record),
+        scores=scores,
         calibration=calibration,
-        null_scores={name: one.null[:, kept] for name, one in left.evidence.items()},
-        null_truth=Truth(ids, arrays["null_member"][:, kept], record),
-        correct=arrays["correct"][:, columns],
+        null_scores={name: one.null for name, one in left.evidence.items()},
+        null_truth=Truth(arrays["ids"], arrays["null_member"], record),
+        correct=arrays["correct"],
         test_correct=arrays.get("test_correct"),
-        groups=arrays["groups"][kept] if "groups" in arrays else None,
+        groups=arrays.get("groups"),
         gates=tuple(Gate(**gate) for gate in left.summary["gates"]),
-        blind=None if left.blind is None else left.blind[kept],
-        apart={name: one.apart[:, kept] for name, one in left.evidence.items() if len(one.apart)},
-        persons=arrays["persons"][kept] if "persons" in arrays else None,
+        blind=left.blind,
+        apart={name: one.apart for name, one in left.evidence.items() if len(one.apart)},
+        persons=arrays.get("persons"),
         canaries=left.canaries,
     )
 
@@ -230,8 +216,8 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 def write_exposure(path: Path, material: Material) -> None:
     """One row per record, then per person, under the headline attack; no file where nothing is measurable."""
-    real, fpr = [attack for attack in material.scores if attack not in material.aside], material.leading
-    columns = individuals(material, choose_headline(material, real), fpr) if real and fpr else {}
+    material, headline = choose_headline(material)
+    columns = individuals(material, headline, material.leading) if headline and material.leading else {}
     with writing(path):
         if not columns:
             path.unlink(missing_ok=True)
@@ -248,7 +234,7 @@ def _writable(text: str) -> str:
 
 
 def write_scores(path: Path, left: Left) -> None:
-    """One row per attack, target and record; `split` says which records calibrated where no shadow rehearsed."""
+    """One row per attack, target and record."""
     member, ids = left.arrays["member"], left.arrays["ids"].astype(object)
     ids = np.array([_writable(one) for one in ids], object)
     targets, n = member.shape
@@ -257,10 +243,6 @@ def write_scores(path: Path, left: Left) -> None:
         "id": np.tile(ids, targets),
     }
     last = {"is_member": member.ravel()}
-    if not left.rehearsed:
-        split = np.full(n, "test", dtype="<U11")
-        split[left.halves()[0]] = "calibration"
-        last["split"] = np.tile(split, targets)
     tables = [
         pa.table(
             {

@@ -6,8 +6,8 @@ and -inf rank lowest, +inf highest, tied, and all are counted.
 
 Rows whose `split` is `calibration` set thresholds, rows `test` are measured. A calibration row names in `target` the
 audited model whose threshold it sets; if the score comes from another model, which was trained to rehearse, `model`
-says so. Calibration rows whose targets are no audited ones set one threshold for all. Without `split`, half of the
-records are drawn by seed to set thresholds.
+says so. Calibration rows whose targets are no audited ones set one threshold for all. Without `split`, all records are
+measured, and random halves of them set thresholds for each other, see `crossfit`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from dosimeter._resolve import one_line, quoted
 from dosimeter._score_blocks import Part, agreed, aligned, calibration_rows, part_of
 from dosimeter._score_columns import Columns, read_columns
 from dosimeter._seeds import generator
-from dosimeter.calibration import Calibration, halve
+from dosimeter.calibration import Calibration
+from dosimeter.crossfit import HALVES, HALVINGS, CrossFit, halvings
 from dosimeter.errors import DataError
 from dosimeter.games import Array, Truth
 
@@ -69,7 +70,7 @@ class ScoresTable:
     targets: tuple[str, ...]
     truth: Truth
     scores: Mapping[str, Float[Array, "t n"]]
-    calibration: Calibration
+    calibration: Calibration | CrossFit
     groups: Array | None
     persons: int | None
     counts: Mapping[str, Counts]
@@ -88,7 +89,7 @@ def read_scores(path: Path, *, seed: int) -> ScoresTable:
     Args:
         path: `.csv` (commas, UTF-8, one header line) or `.parquet` with the columns `score` and `is_member`, and any of
             `attack`, `target`, `id`, `person`, `group`, `split`, `model`. Further columns are not read.
-        seed: of the draw of the records that set thresholds, where no column `split` says which do.
+        seed: of the halves that set thresholds for each other, where no column `split` says which records do.
 
     Returns:
         The table. Scores, truth and calibration are what the recipe door makes of its own targets and rehearsals.
@@ -107,7 +108,7 @@ def read_scores(path: Path, *, seed: int) -> ScoresTable:
     rows = aligned(tested)
     table = _measured(tested, rows, counts, one_line(path.stem, 80))
     if calibrates is None:
-        return _halved(table, columns, seed)
+        return _cross_fitted(table, columns, seed)
     given = part_of(columns, np.flatnonzero(calibrates))
     _check_classes(table.truth.is_member, "test rows", columns.place)
     return replace(
@@ -184,35 +185,24 @@ def _check_classes(is_member: Bool[Array, ...], what: str, place: str) -> None:
         )
 
 
-def _halved(table: ScoresTable, columns: Columns, seed: int) -> ScoresTable:
-    """The table of half of its records; the others set thresholds."""
+def _cross_fitted(table: ScoresTable, columns: Columns, seed: int) -> ScoresTable:
+    """The table whose halves set thresholds for each other."""
     truth = table.truth
     _check_classes(truth.is_member, "the rows", columns.place)
     for word, bits in (("members", truth.is_member), ("non-members", ~truth.is_member)):
         few = len(np.unique(truth.record[bits.any(0)]))
         if few < 2:
             raise DataError(
-                f"{columns.place}: needs at least 2 {word} when half of the records set thresholds, got {few}: give "
-                "more records, or say in a column `split` which calibrate"
+                f"{columns.place}: needs at least 2 {word} when halves of the records set thresholds for each other, "
+                f"got {few}: give more records, or say in a column `split` which calibrate"
             )
-    sets, keeps = halve(truth.record, truth.is_member, generator(seed, "scores split"))
-    for part, what in ((sets, "records drawn to set thresholds"), (keeps, "records left to be measured")):
-        _check_classes(truth.is_member[:, part], f"the {len(part)} {what}", columns.place)
-    record = np.unique(truth.record[keeps], return_inverse=True)[1].reshape(-1)
-    return replace(
-        table,
-        truth=Truth(truth.ids[keeps], truth.is_member[:, keeps], record),
-        scores={attack: values[:, keeps] for attack, values in table.scores.items()},
-        calibration=Calibration(
-            "split",
-            np.zeros(len(table.targets), np.int64),
-            [truth.is_member[:, sets]],
-            {attack: [values[:, sets]] for attack, values in table.scores.items()},
-            np.unique(truth.record[sets], return_inverse=True)[1].reshape(-1),
-        ),
-        groups=None if table.groups is None else table.groups[keeps],
-        persons=None if table.persons is None else int(record.max()) + 1,
-    )
+    halves = halvings(truth.record, truth.is_member, generator(seed, HALVES))
+    if not len(halves):
+        raise DataError(
+            f"{columns.place}: needs halves that both have members and non-members, whole persons together, got none "
+            f"in {HALVINGS} draws: give records of more persons, or say in a column `split` which calibrate"
+        )
+    return replace(table, calibration=CrossFit(truth.is_member, truth.record, table.scores, halves))
 
 
 def _calibration(part: Part, attacks: tuple[str, ...], targets: tuple[str, ...]) -> Calibration:

@@ -24,8 +24,8 @@ from dosimeter.brought import (
     lone_design,
     name_of,
 )
-from dosimeter.calibration import halve
 from dosimeter.config import Target, TargetAudit
+from dosimeter.crossfit import HALVES, halvings
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
@@ -358,21 +358,18 @@ def _check_sizes(brought: Brought) -> None:
 
 
 def _check_halves(design: Design, seed: int) -> None:
-    """Refuse records that cannot set thresholds and be measured as well, where no shadow rehearses."""
+    """Refuse records whose halves cannot set thresholds for each other, where no shadow rehearses."""
     if len(design.rehearsal_rows):
         return
-    for rows, use in zip(
-        halve(design.record, design.member[:1], generator(seed, "calibration split")),
-        ("drawn to set thresholds", "left to be measured"),
-        strict=True,
-    ):
-        members = int(design.member[0, rows].sum())
-        if members in (0, len(rows)):
-            raise DataError(
-                f"members and nonmembers: half of the records set thresholds, whole persons together, and both halves "
-                f"need both kinds, got {members} members and {len(rows) - members} non-members among those {use}: give "
-                "records of more persons, or a fit, whose shadows set thresholds"
-            )
+    member = design.member[:1]
+    if len(halvings(design.record, member, generator(seed, HALVES))):
+        return
+    persons = [len(np.unique(design.record[bits])) for bits in (member[0], ~member[0])]
+    raise DataError(
+        f"members and nonmembers: halves of the records set thresholds for each other, whole persons together, and "
+        f"both need both kinds, got {persons[0]} persons among members and {persons[1]} among non-members: give "
+        "records of more persons, or a fit, whose shadows set thresholds"
+    )
 
 
 def _check_fit(brought: Brought) -> None:

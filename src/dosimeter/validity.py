@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from scipy.stats import fisher_exact
 
 from dosimeter.games import Access, Array, Scores, Truth
+from dosimeter.metrics._cells import by_cell
 from dosimeter.metrics.certify import certifiable_fpr, distinct_nonmembers, nonmembers_needed
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import auc
@@ -80,12 +81,12 @@ def too_few_nonmembers(truth: Truth, fpr: float, have: float) -> Gate:
     )  # fmt: skip
 
 
-def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"]], headline: str | None) -> Gate:
+def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Array], headline: str | None) -> Gate:
     """P8: how many scores lie exactly on the threshold, where a strict comparison does not call them.
 
     Args:
         scores: per attack `[t n]`.
-        thresholds: per attack, at the leading rate.
+        thresholds: per attack, at the leading rate, per target `[t]` or per cell `[t n]`.
         headline: the attack that the verdict rests on.
     """
     if headline is not None and scores[headline].min() == scores[headline].max():
@@ -94,7 +95,7 @@ def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Float[Array, " t"
             f"All {scores[headline].size:,} scores of {headline} are the same, so it can tell nothing from anything: "
             f"this is no evidence that nothing leaks. Mend the scores, or add an attack that looks at more.",
         )  # fmt: skip
-    shares = {name: float((values == thresholds[name][:, None]).mean()) for name, values in scores.items()}
+    shares = {name: float((values == by_cell(thresholds[name])).mean()) for name, values in scores.items()}
     worst = max(shares, key=lambda name: shares[name])
     status: Literal["pass", "warn"] = "warn" if shares[worst] > 0.01 else "pass"
     return Gate(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.stats import false_discovery_control
 
 from dosimeter.games import Array, Truth
@@ -98,26 +96,15 @@ def _number(found: Estimate) -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
-def discoveries(
-    scores: Float[Array, "t n"], null: Sequence[Float[Array, " k"]], block: Int[Array, " t"]
-) -> Bool[Array, "t n"]:
+def discoveries(p_values: Float[Array, "t n"]) -> Bool[Array, "t n"]:
     """Who would stand on a list of members with false discovery rate `DISCOVERY`, target by target.
 
-    The p-value of a record is the rank of its score among calibration scores of non-members, (1 + those that reach it)
-    / (1 + all); the list is that of Benjamini and Hochberg (Journal of the Royal Statistical Society B, 1995).
+    The list is that of Benjamini and Hochberg (Journal of the Royal Statistical Society B, 1995).
 
     Args:
-        scores: of the headline attack.
-        null: calibration scores of non-members, per block.
-        block: which block calibrates each target.
+        p_values: of each record among calibration scores of non-members, from `tails`.
     """
-    listed = np.zeros(scores.shape, bool)
-    ordered = [np.sort(one) for one in null]
-    for row, values in enumerate(scores):
-        known = ordered[block[row]]
-        reached = len(known) - np.searchsorted(known, values, side="left")
-        listed[row] = false_discovery_control((1 + reached) / (1 + len(known))) <= DISCOVERY
-    return listed
+    return np.stack([false_discovery_control(row) <= DISCOVERY for row in p_values])
 
 
 def list_of_members(listed: Bool[Array, "t n"], truth: Truth, *, rng: np.random.Generator) -> Gate:

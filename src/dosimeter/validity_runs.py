@@ -234,7 +234,7 @@ def learned(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
     return Gate("P10", name, "pass", gap, f"{told}.")
 
 
-def many_attacks(p_values: Mapping[str, Randomisation], headline: str, *, shown: bool, rates: int) -> Gate:
+def many_attacks(p_values: Mapping[str, Randomisation], headline: str, *, shown: bool, rates: int, chosen: str) -> Gate:
     """P14: whether some attack finds members though the one that was chosen beforehand does not.
 
     Each attack's p is twice the smaller of its two; Holm's first step over the attacks then holds for all together.
@@ -244,6 +244,7 @@ def many_attacks(p_values: Mapping[str, Randomisation], headline: str, *, shown:
         headline: the attack chosen in calibration.
         shown: whether the verdict shows a leak.
         rates: false positive rates that each attack is reported at.
+        chosen: how, in words.
     """
     name, count = "Many attacks", len(p_values)
     own = {attack: min(1.0, 2 * min(p.p_auc, p.p_tpr)) for attack, p in p_values.items()}
@@ -251,7 +252,7 @@ def many_attacks(p_values: Mapping[str, Randomisation], headline: str, *, shown:
     p = min(1.0, count * own[best])
     told = (
         f"Computed were {count} {'attack' if count == 1 else 'attacks'} at {rates} rates; the verdict rests on "
-        f"{headline} alone, chosen before the targets were measured, all others are exploratory; over all attacks the "
+        f"{headline} alone, chosen {chosen}, all others are exploratory; over all attacks the "
         f"smallest p is {p:.2g} (Holm)"
     )
     if p <= 0.05 and not shown:

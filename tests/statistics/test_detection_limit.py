@@ -11,11 +11,14 @@ import pytest
 
 from dosimeter import pipeline
 from dosimeter._gating import find
-from dosimeter.calibration import Calibration, halve
+from dosimeter._material import measure_attack
+from dosimeter.calibration import Calibration
 from dosimeter.config import parse
+from dosimeter.crossfit import CrossFit, halvings
 from dosimeter.detection import detect, planted_leak
 from dosimeter.games import Truth
-from dosimeter.results import Material, measure_attack
+from dosimeter.metrics._cells import by_cell
+from dosimeter.results import Material
 from dosimeter.run_folder import material_of, read_run
 
 SURE = 1e3
@@ -51,14 +54,13 @@ def recipe(targets, n, share, rng):
 
 
 def table(persons, share, rng):
-    """A table of scores: 80 % members, two records a person, half of the persons set the threshold."""
+    """A table of scores: 80 % members, two records a person, halves of the persons set thresholds for each other."""
     record = np.repeat(np.arange(persons), 2)
     bits = (rng.permutation(persons) < 0.8 * persons)[record][None]
     plain = rng.normal(0, 0.7, persons)[record] + rng.normal(size=(1, 2 * persons))
     values = np.where(bits & (rng.random(persons) < share)[record], SURE + rng.random(plain.shape), plain)
-    sets, kept = halve(record, bits, rng)
-    block = Calibration("split", np.zeros(1, int), [bits[:, sets]], {"a": [values[:, sets]]}, record[sets])
-    return material(values[:, kept], bits[:, kept], record[kept], block, "scores")
+    halves = CrossFit(bits, record, {"a": values}, halvings(record, bits, rng))
+    return material(values, bits, record, halves, "scores")
 
 
 DESIGNS = {
@@ -81,7 +83,7 @@ def shown_at_the_limit(design, *, limits, audits):
     for _ in range(limits):
         null = DESIGNS[design](0.0, rng)
         limit = detect(null, measure_attack(null, "a"), "a")
-        called = float((null.scores["a"] > null.thresholds("a", 0.01)[:, None]).mean())
+        called = float((null.scores["a"] > by_cell(null.thresholds("a", 0.01))).mean())
         share = (limit.tpr - called) / (1 - called)  # all leaking members are named: TPR = share + (1 - share) FPR
         rates.append(limit.tpr)
         found += sum(shown(DESIGNS[design](share, rng)) for _ in range(audits))

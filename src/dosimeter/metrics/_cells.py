@@ -33,6 +33,20 @@ def clusters(record: Int[Array, " n"]) -> tuple[Int[Array, " n"] | None, int]:
     return (np.cumsum(seen) - 1)[record - first], int(seen.sum())
 
 
+def exceeds(values: Float[Array, "t n"], thresholds: Float[Array, " t"] | Float[Array, "t n"]) -> Bool[Array, "t n"]:
+    """Which scores lie strictly above their target's threshold, or their own.
+
+    >>> exceeds(np.array([[1.0, 2.0]]), np.array([1.0])), exceeds(np.array([[1.0, 2.0]]), np.array([[0.5, 2.0]]))
+    (array([[False,  True]]), array([[ True, False]]))
+    """
+    return np.asarray(values > by_cell(thresholds))
+
+
+def by_cell(thresholds: Float[Array, " t"] | Float[Array, "t n"]) -> Float[Array, "t k"]:
+    """Thresholds that stand beside cells: a column, if there is one per target."""
+    return thresholds if thresholds.ndim == 2 else thresholds[:, None]
+
+
 def placements(
     values: Float[Array, "t n"], is_member: Bool[Array, "t n"]
 ) -> tuple[Float[Array, "t n"], Float[Array, "t n"]]:

@@ -20,7 +20,7 @@ from scipy.stats import binom, rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
-from dosimeter.metrics._cells import clusters, ranks
+from dosimeter.metrics._cells import clusters, exceeds, ranks
 from dosimeter.metrics._margins import Margins, placed, unequal
 from dosimeter.metrics.clustered import Persons, Spread
 from dosimeter.metrics.estimate import Estimate
@@ -40,7 +40,7 @@ class World:
         values: scores `[t n]`.
         is_member: the truth `[t n]`.
         record: cluster of each record `[n]`.
-        thresholds: of the leading false positive rate `[t]`.
+        thresholds: of the leading false positive rate, per target `[t]` or per cell `[t n]`.
         leak: score of each cell if its record leaks `[t n]`; +inf is a record that is named surely.
         moment: when each cluster begins to leak: a leak of share w reaches the clusters whose number is below w `[k]`.
         drawn: whether membership was drawn by coins in complementary pairs, not stated.
@@ -50,7 +50,7 @@ class World:
     values: Float[Array, "t n"]
     is_member: Bool[Array, "t n"]
     record: Int[Array, " n"]
-    thresholds: Float[Array, " t"]
+    thresholds: Float[Array, " t"] | Float[Array, "t n"]
     leak: Float[Array, "t n"]
     moment: Float[Array, " k"]
     drawn: bool
@@ -65,12 +65,12 @@ class World:
     @cached_property
     def hits(self) -> Bool[Array, "t n"]:
         """Calls without a leak."""
-        return self.values > self.thresholds[:, None]
+        return exceeds(self.values, self.thresholds)
 
     @cached_property
     def leaky_hits(self) -> Bool[Array, "t n"]:
         """Calls of cells that leak."""
-        return self.leak > self.thresholds[:, None]
+        return exceeds(self.leak, self.thresholds)
 
     def leaks(self, share: float) -> Bool[Array, "t n"]:
         """Cells that a leak of this share reaches."""

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics._bins import counted
-from dosimeter.metrics._cells import clusters
+from dosimeter.metrics._cells import clusters, exceeds
 from dosimeter.metrics.certify import EXACT, resolve, worth
 from dosimeter.metrics.certify import certifiable_fpr as certifiable_fpr  # other modules take these from here
 from dosimeter.metrics.certify import nonmembers_needed as nonmembers_needed
@@ -160,7 +160,7 @@ def tpr_at_threshold(
     scores: Scores,
     truth: Truth,
     *,
-    thresholds: Float[Array, " t"],
+    thresholds: Float[Array, " t"] | Float[Array, "t n"],
     fpr: float,
     rng: np.random.Generator,
     level: float = 0.95,
@@ -170,7 +170,7 @@ def tpr_at_threshold(
     Args:
         scores: evidence.
         truth: for the same records.
-        thresholds: one per target, from `shadow_threshold`; a score strictly above is called.
+        thresholds: one per target, from `shadow_threshold`, or one per cell; a score strictly above is called.
         fpr: nominal rate of the thresholds. With fewer than `nonmembers_needed(fpr)` distinct non-members the TPR is
             not resolvable; below `10 / fpr` pooled non-member decisions it is marked "low n".
         rng: for the bootstrap.
@@ -182,7 +182,7 @@ def tpr_at_threshold(
     check_evidence(scores, truth)
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
-    hits, is_member, record = scores.values > thresholds[:, None], truth.is_member, truth.record
+    hits, is_member, record = exceeds(scores.values, thresholds), truth.is_member, truth.record
     members, others = worth(scores, truth)
     tpr = rate_interval(hits, is_member, record=record, rng=rng, level=level, distinct=members)
     reached = rate_interval(hits, ~is_member, record=record, rng=rng, level=level, distinct=others)
@@ -287,7 +287,7 @@ def randomisation_p(
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
     ranks = rankdata(scores.values.ravel()).reshape(scores.values.shape)
-    hits = scores.values > thresholds[:, None]
+    hits = exceeds(scores.values, thresholds)
     cells = (np.ones_like(ranks), ranks, hits.astype(np.float64))
     totals = np.array([cell.sum() for cell in cells])
     seen = np.array([cell[truth.is_member].sum() for cell in cells])

@@ -13,7 +13,7 @@ from scipy.stats import hypergeom
 
 from dosimeter._check import same_length
 from dosimeter.games import Array, Scores, Truth
-from dosimeter.metrics._cells import clusters, ranks
+from dosimeter.metrics._cells import clusters, exceeds, ranks
 from dosimeter.metrics.membership import Randomisation, check_evidence, check_no_nan
 
 AFFORDABLE = 200_000_000
@@ -43,7 +43,12 @@ class _Stratum:
 
 
 def permutation_p(
-    scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"], rng: np.random.Generator, draws: int = 1000
+    scores: Scores,
+    truth: Truth,
+    *,
+    thresholds: Float[Array, " t"] | Float[Array, "t n"],
+    rng: np.random.Generator,
+    draws: int = 1000,
 ) -> Randomisation:
     """Exchange the bits of record clusters, on stored evidence, and rank what was seen among what results.
 
@@ -62,7 +67,7 @@ def permutation_p(
     Args:
         scores: evidence.
         truth: for the same records, with membership as stated.
-        thresholds: one per target, as in `tpr_at_threshold`; a score strictly above is a hit.
+        thresholds: one per target or per cell, as in `tpr_at_threshold`; a score strictly above is a hit.
         rng: for the permutations.
         draws: number of permutations. With 0, or more than 2e8 cells times draws, there are none: the hits of one
             target whose records are their own clusters have the hypergeometric distribution, which is exact, and other
@@ -79,7 +84,7 @@ def permutation_p(
     same_length(scores=scores.values, thresholds=thresholds)
     strata = _strata(scores, truth, thresholds)
     if not draws or sum(stratum.bits.size for stratum in strata) * draws > AFFORDABLE:
-        return _closed_form(strata, scores.values > thresholds[:, None], truth)
+        return _closed_form(strata, exceeds(scores.values, thresholds), truth)
     seen = sum(_sums(stratum, np.arange(len(stratum.bits))[None]) for stratum in strata)
     slack = _SLACK * sum(np.abs(stratum.cells).sum(axis=(1, 2)) for stratum in strata)
     reached = np.zeros(2, np.int64)
@@ -96,7 +101,7 @@ def _strata(scores: Scores, truth: Truth, thresholds: Array) -> list[_Stratum]:
     """The units whose bits may change places, in strata of equal size."""
     values, is_member = scores.values, truth.is_member
     index, k = clusters(truth.record)
-    cells = np.stack([ranks(values), (values > thresholds[:, None]).astype(float)])
+    cells = np.stack([ranks(values), exceeds(values, thresholds).astype(float)])
     cells -= cells.mean(axis=(1, 2), keepdims=True)
     if index is None or k == len(index):
         return [_Stratum(is_member.T, cells.transpose(0, 2, 1))]

@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 
 from dosimeter._check import same_length
 from dosimeter.games import Array, Scores, Truth
+from dosimeter.metrics._cells import exceeds
 from dosimeter.metrics._margins import Placed, placed
 from dosimeter.metrics.clustered import same_size
 from dosimeter.metrics.intervals import (
@@ -39,14 +40,19 @@ def exchangeable(truth: Truth) -> bool:
 
 
 def stated_p(
-    scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"], rng: np.random.Generator, draws: int = 1000
+    scores: Scores,
+    truth: Truth,
+    *,
+    thresholds: Float[Array, " t"] | Float[Array, "t n"],
+    rng: np.random.Generator,
+    draws: int = 1000,
 ) -> Randomisation:
     """P-values of AUC and TPR - FPR where membership was stated, one-sided.
 
     Args:
         scores: evidence.
         truth: for the same records, with membership as stated.
-        thresholds: one per target; a score strictly above is a hit.
+        thresholds: one per target or per cell; a score strictly above is a hit.
         rng: for permutations.
         draws: as in `permutation_p`; 0 in the answer where there were none.
 
@@ -59,7 +65,7 @@ def stated_p(
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
     found = placed(scores.values, truth.is_member, truth.record)
-    hits = scores.values > thresholds[:, None]
+    hits = exceeds(scores.values, thresholds)
     return Randomisation(auc_p(found), difference_p(hits.astype(np.float64), truth, found.worth), 0)
 
 

@@ -73,7 +73,7 @@ def _fits(row: Row, key: str, value: Any) -> bool:
 
 
 def source(result: Row) -> str:
-    """What thresholds were set on: "shadow" models, or records set apart by a "split"."""
+    """What thresholds were set on: "shadow" models, or for each record other records than that ("split")."""
     found = {row["threshold"] for row in result["estimates"]} & set(words.THRESHOLDS)
     return min(found, default="shadow")
 

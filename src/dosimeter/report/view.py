@@ -151,7 +151,13 @@ class AttackTable:
 
 
 def _settings(attack: Row) -> str:
-    """The settings of an attack that are set and not already in its name; its id first, if that says more."""
+    """The settings of an attack that are set and not already in its name; its id first, if that says more.
+
+    Of a choice of other halves, which attacks were chosen how often.
+    """
+    if "chosen" in attack:
+        halves = sum(attack["chosen"].values())
+        return ", ".join(f"{words.visible(k)} in {v} of {halves} halves" for k, v in attack["chosen"].items())
     usual = words.letters(f"{attack['name']}{attack['mode'] or ''}")
     items = [("id", attack["id"])] * (words.letters(attack["id"]) != usual) + sorted(attack["settings"].items())
     return ", ".join(f"{k} {words.setting(v)}" for k, v in items if v is not None and k != "mode")

@@ -25,7 +25,7 @@ ALIASES: Mapping[str, str] = {"probabilities": "probs", "top-k": "topk", "top_k"
 
 THRESHOLDS: Mapping[str, str] = {
     "shadow": "set on shadow models, before the target was measured",
-    "split": "set on other records, which are not measured",
+    "split": "set on other records than those that it judges",
 }
 """How thresholds were set that do not come from the measured records."""
 

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dosimeter.chain import own_code
+from dosimeter._package_code import package_code
 from dosimeter.errors import TrainingError
 from dosimeter.games import Access
 from dosimeter.models import as_float
-from dosimeter.observe import probe_code
 from dosimeter.probes import PROBES, Model, Situation, Subject, evaluating, lacking, probe
 from dosimeter.signals import readable
 from dosimeter.target.adapt import Adapted
@@ -40,8 +39,7 @@ class Probing:
     @property
     def definition(self) -> dict[str, Any]:
         """What belongs to a shadow's key."""
-        code = [own_code("_brought_probes"), probe_code(self.names)]
-        return {"probes": {"signals": list(self.names), "code": code}} if self.names else {}
+        return {"probes": {"signals": list(self.names), "code": package_code(__name__)}} if self.names else {}
 
     def of(self, adapted: Adapted, inputs: Tensor, labels: Tensor, views: int) -> dict[str, Tensor]:
         """The signals of one model `[q r]`, the same under each view.

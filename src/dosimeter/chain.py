@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Set
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dosimeter._checkpoints import read_weights
+from dosimeter._package_code import class_code, package_code
 from dosimeter._resolve import describe, one_line, quoted, resolve, source_hash
 from dosimeter.adapters import LoRA, release
 from dosimeter.errors import AuditError, ConfigError, TrainingError
@@ -81,7 +81,7 @@ class Link:
         """The part of a key that this stage contributes."""
         settings = {**asdict(self), "hyperparameters": self.hyperparameters.settings}
         if self.hyperparameters.defenses:
-            settings["code of defenses"] = [source_hash(type(one)) for one in self.hyperparameters.defenses]
+            settings["code of defenses"] = [class_code(type(one)) for one in self.hyperparameters.defenses]
         if self.weights and Path(self.weights).is_file():
             settings["weights"] = "file"
         if self.transfer == "lora":
@@ -287,7 +287,7 @@ def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: 
             "last_k": link.last_k,
             "device": device,
             "torch": torch_version(),
-            "code": own_code("models", "transfer", "adapters", "views", "chain", "target/heads"),
+            "code": package_code(__name__),
         }
     )
 
@@ -308,19 +308,6 @@ def module_hash(name: str) -> str:
 def torch_version() -> str:
     """The release of PyTorch, without its build tag: part of every key."""
     return str(torch.__version__).split("+")[0]
-
-
-@functools.cache
-def own_code(*modules: str) -> str:
-    """SHA-256 over our own modules that decide what an entry holds, so that another version trains anew.
-
-    Args:
-        modules: file names in this package, without suffix.
-    """
-    digest = hashlib.sha256()
-    for name in modules:
-        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    return digest.hexdigest()[:24]
 
 
 def rows_hash(array: Any) -> str:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from dosimeter._fit import Records, user_fit
+from dosimeter._package_code import package_code
 from dosimeter._resolve import describe
 from dosimeter._seeds import seed_for
 from dosimeter.adapters import merged
-from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash, torch_version
+from dosimeter.chain import Link, build_chain, load_state, parts_of, rows_hash, torch_version
 from dosimeter.errors import AuditError, ConfigError, StoreError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
@@ -31,8 +32,6 @@ HEADS_PER_PACK = 64
 RECORDS_PER_CHUNK = 128
 """Records whose frozen features are one job."""
 INFERENCE_BATCH = 64
-PRIVATE = ("privacy", "private_heads", "private_training")
-"""Our modules that private training depends on beside those of all training."""
 
 
 @runtime_checkable
@@ -158,7 +157,13 @@ class FeatureJob:
     def definition(self) -> dict[str, Any]:
         """What the key is made of."""
         part = {"chunk": self.chunk, "size": self.size, "view": self.view}
-        return {"kind": "features", "prefix": self.prefix, "inputs": self.inputs, **part}
+        return {
+            "kind": "features",
+            "prefix": self.prefix,
+            "inputs": self.inputs,
+            "code": package_code(__name__),
+            **part,
+        }
 
     @cached_property
     def key(self) -> str:
@@ -238,7 +243,7 @@ class PackJob:
     def definition(self) -> dict[str, Any]:
         """What the key is made of."""
         privacy = self.recipe.privacy
-        private = None if privacy is None else [asdict(privacy), own_code(*PRIVATE)]
+        private = None if privacy is None else asdict(privacy)
         return {
             "kind": "models",
             "stage": self.links[-1].definition,
@@ -252,18 +257,7 @@ class PackJob:
             **({"alike": True} if self.alike else {}),
             **({} if private is None else {"private": private}),
             "torch": torch_version(),
-            "code": own_code(
-                "models",
-                "transfer",
-                "adapters",
-                "views",
-                "training",
-                "head_training",
-                "teaching",
-                "chain",
-                "fleet",
-                "target/heads",
-            ),
+            "code": package_code(__name__),
         }
 
     @cached_property

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dosimeter._resolve import describe, source_hash
+from dosimeter._package_code import class_code, package_code
+from dosimeter._resolve import describe
 from dosimeter._seeds import seed_for
-from dosimeter.chain import own_code
 from dosimeter.errors import AuditError, TrainingError
 from dosimeter.training import ChangesAnswers
 
@@ -59,7 +59,7 @@ def _release(defense: ChangesAnswers, given: Tensor, noise: Callable[[], Tensor]
 
 def described(defense: ChangesAnswers) -> dict[str, Any]:
     """What a key says of a defense of the outputs: its settings and its code."""
-    code = [source_hash(type(defense)), own_code("guarding")]
+    code = [class_code(type(defense)), package_code(__name__)]
     return {"defense": type(defense).__name__, "code": code, **asdict(defense)}  # type: ignore[call-overload]
 
 

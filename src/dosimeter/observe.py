@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dosimeter.chain import Link, build_chain, load_state, own_code, parts_of, rows_hash
+from dosimeter._package_code import package_code
+from dosimeter.chain import Link, build_chain, load_state, parts_of, rows_hash
 from dosimeter.errors import TrainingError
 from dosimeter.fleet import FeatureJob, PackJob, forward, load_features
 from dosimeter.games import Access, Array
@@ -70,8 +71,8 @@ class ObserveJob:
             "views": list(self.views),
             "signals": list(self.signals),
             "access": str(self.access.name),
-            "code": own_code("observe", "signals", "views"),
-            **({"probes": {"population": self.population, "code": probe_code(self.probed)}} if self.probed else {}),
+            "code": package_code(__name__),
+            **({"probes": {"population": self.population}} if self.probed else {}),
             **({"defenses": [described(one) for one in self.defenses]} if self.defenses else {}),
             "test": self.test,
             **({"data": self.data} if self.data else {}),
@@ -222,11 +223,6 @@ def situation_of(link: Link, inputs: Array, population: int, *, single: bool) ->
         population=population,
         single=single,
     )
-
-
-def probe_code(names: Sequence[str]) -> str:
-    """SHA-256 over the files of the probes that give some signals."""
-    return own_code("probes/subject", *sorted({f"probes/{PROBES[name].source}" for name in names}))
 
 
 def _forward(model: nn.Module, device: torch.device, inputs: Tensor) -> Tensor:

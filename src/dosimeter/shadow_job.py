@@ -12,8 +12,9 @@ from torch import Tensor
 
 from dosimeter._brought_probes import Probing
 from dosimeter._fit import Records, advice
+from dosimeter._package_code import package_code
 from dosimeter._resolve import describe, resolve
-from dosimeter.chain import own_code, rows_hash, torch_version
+from dosimeter.chain import rows_hash, torch_version
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held, stored
 from dosimeter.errors import AuditError, TrainingError
@@ -93,13 +94,7 @@ class ShadowJob:
             "device": self.device.split(":")[0],
             "threads": 1,
             "torch": torch_version(),
-            "code": own_code(
-                "observe",
-                "signals",
-                "shadow_job",
-                "data/cells",
-                *(f"target/{name}" for name in ("adapt", "classes", "estimators", "forms", "networks", "outputs")),
-            ),
+            "code": package_code(__name__),
         }
 
     @cached_property

@@ -203,3 +203,13 @@ def test_another_seed_rarely_changes_the_verdict(fast, attacks, shift, record_fi
     record_figure("verdicts that another seed changes", n=700, attacks=attacks, shift=shift, tables=60,
                   rate=float(np.mean(changed)))  # fmt: skip
     assert np.mean(changed) - 3.1 * np.std(changed) / np.sqrt(60) <= 0.05
+
+
+def test_parts_of_a_large_table_are_judged_as_the_whole(monkeypatch):
+    one = made(7, targets=2)
+    whole = one.thresholds("a0", 0.1), one.tails("a0", one.scores["a0"])
+    monkeypatch.setattr("dosimeter.crossfit._CHUNK", 34)
+    np.testing.assert_array_equal(one.thresholds("a0", 0.1), whole[0])
+    np.testing.assert_array_equal(one.tails("a0", one.scores["a0"]), whole[1])
+    monkeypatch.setattr("dosimeter.crossfit.LARGE", 100)
+    assert len(halvings(one.record, one.is_member, np.random.default_rng(0))) == 5

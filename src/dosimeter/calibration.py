@@ -39,7 +39,7 @@ class Calibration:
 
     def tails(self, attack: str, values: Float[Array, "t n"]) -> Float[Array, "t n"]:
         """P-value of each score among the non-members of its target's block, see `tail`."""
-        blocks = [own[~bits] for own, bits in zip(self.scores[attack], self.is_member, strict=True)]
+        blocks = [np.sort(own[~bits]) for own, bits in zip(self.scores[attack], self.is_member, strict=True)]
         return np.stack([tail(row, blocks[block]) for row, block in zip(values, self.block, strict=True)])
 
     def strength(self, attack: str, fpr: float) -> tuple[float, float]:
@@ -56,10 +56,14 @@ def tail(values: Float[Array, " *a"], known: Float[Array, " q"]) -> Float[Array,
 
     It is at most `fpr` if and only if the score is above their `shadow_threshold`.
 
+    Args:
+        values: scores.
+        known: scores of non-members, in order.
+
     >>> tail(np.array([0.5, 3.0]), np.array([1.0, 2.0, 3.0])).tolist()
     [1.0, 0.5]
     """
-    reached = len(known) - np.searchsorted(np.sort(known), values, side="left")
+    reached = len(known) - np.searchsorted(known, values, side="left")
     return np.asarray((1 + reached) / (1 + len(known)))
 
 

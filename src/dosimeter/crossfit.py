@@ -14,7 +14,7 @@ Axes as in `games`: `t` targets, `n` records.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, inf, sqrt
 from typing import ClassVar
@@ -29,6 +29,10 @@ from dosimeter.metrics.certify import EXACT
 
 HALVINGS = 21
 """How many are drawn, odd so that a median is one of the thresholds. With more, another seed moves less."""
+FEW_HALVINGS, LARGE = 5, 1_000_000
+"""How many of a table with more scores than that under one attack, whose halves hardly differ."""
+_CHUNK = 500_000
+"""Scores whose values under all halvings are held at one time."""
 HALVES = "halves that set thresholds"
 """Purpose of their draw, the same at every door, so that a table of a model's scores gives the model's numbers."""
 
@@ -65,14 +69,23 @@ class CrossFit:
             fpr: nominal false positive rate.
             is_member: the bits that set thresholds.
         """
-        found = self._cuts(values, fpr, is_member)
-        others = np.where(self.halves, found[:, 1:], found[:, :1])  # those in the first half are judged by the second
-        return np.broadcast_to(_middle(others), values.shape)
+        cuts, found = self._cuts(values, fpr, is_member), np.empty(values.shape[1])
+        for part in self._parts():  # records in the first half are judged by the second
+            found[part] = _middle(np.where(self.halves[:, part], cuts[:, 1:], cuts[:, :1]))
+        return np.broadcast_to(found, values.shape)
 
     def tails(self, attack: str, values: Float[Array, "t n"]) -> Float[Array, "t n"]:
         """P-value of each score, the median over halvings of `tail` among the half without it."""
         del attack  # the scores that are measured are those that calibrate
-        return _middle(np.stack([self._judged(half, (values, values)) for half in self.halves]))
+        found = np.empty(values.shape)
+        known = [[np.sort(values[:, own][~self.is_member[:, own]]) for own in (half, ~half)] for half in self.halves]
+        for part in self._parts():
+            each = [
+                np.where(half[part], tail(values[:, part], second), tail(values[:, part], first))
+                for half, (first, second) in zip(self.halves, known, strict=True)
+            ]
+            found[:, part] = _middle(np.stack(each))
+        return found
 
     def choices(self, attacks: Sequence[str], fpr: float) -> list[tuple[str, str]]:
         """Per halving the attack that its first half chooses, and its second: that which tells members apart best.
@@ -108,13 +121,19 @@ class CrossFit:
         """The same with one more attack."""
         return CrossFit(self.is_member, self.record, {**self.scores, name: values}, self.halves)
 
+    def _parts(self) -> Iterator[slice]:
+        """The records in parts of which all halvings fit in memory."""
+        targets, n = self.is_member.shape
+        step = max(1, _CHUNK // targets)
+        return (slice(start, start + step) for start in range(0, n, step))
+
     def _judged(
         self, half: Bool[Array, " n"], scores: tuple[Float[Array, "t n"], Float[Array, "t n"]]
     ) -> Float[Array, "t n"]:
         """Tails of both halves' records, each by scores of its own and among the other half's non-members."""
         found = np.empty(self.is_member.shape)
         for own, values in zip((half, ~half), scores, strict=True):
-            found[:, own] = tail(values[:, own], values[:, ~own][~self.is_member[:, ~own]])
+            found[:, own] = tail(values[:, own], np.sort(values[:, ~own][~self.is_member[:, ~own]]))
         return found
 
     def _strengths(self, attack: str, fpr: float) -> Float[Array, "r 2 2"]:
@@ -147,7 +166,7 @@ class CrossFit:
 
 
 def halvings(
-    record: Int[Array, " n"], is_member: Bool[Array, "t n"], rng: np.random.Generator, *, count: int = HALVINGS
+    record: Int[Array, " n"], is_member: Bool[Array, "t n"], rng: np.random.Generator, *, count: int | None = None
 ) -> Bool[Array, "r n"]:
     """Random halves by persons, both with members and non-members in the same proportion.
 
@@ -157,13 +176,13 @@ def halvings(
         record: cluster of each record.
         is_member: the truth.
         rng: for the draws.
-        count: how many are drawn.
+        count: how many are drawn; `HALVINGS`, of a large table `FEW_HALVINGS`, unless given.
 
     Returns:
         Which records are in the first half of each halving; no row if no draw had both classes in both halves.
     """
     found = []
-    for _ in range(count):
+    for _ in range(count or (HALVINGS if is_member.size <= LARGE else FEW_HALVINGS)):
         half = np.zeros(len(record), bool)
         half[halve(record, is_member, rng)[0]] = True
         bits = [is_member[:, own] for own in (half, ~half)]

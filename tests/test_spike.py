@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from dosimeter import pipeline
-from dosimeter._canary_rows import beside_average, canary_rows, found_when_used
+from dosimeter._canary_rows import beside_average, canary_rows, found_more_when_used
 from dosimeter._tables import Spike
 from dosimeter.canaries import plant, sources_needed
 from dosimeter.config import parse
 from dosimeter.data import Dataset
 from dosimeter.design import split_records
-from dosimeter.detection import detect, planted_leak
+from dosimeter.detection import detect, planted_leak, worlds_of
 from dosimeter.errors import ConfigError
 from dosimeter.metrics.intervals import clopper_pearson
 from dosimeter.preparation import prepare
@@ -174,7 +174,10 @@ def test_rows_are_the_calls_at_the_natural_thresholds(material):
         assert row["tpr"] == pytest.approx(hits[member].mean())
         assert row["fpr_reached"] == pytest.approx(hits[~member].mean())
         assert row["low"] <= row["tpr"] <= row["high"]
-        assert row["level"] == pytest.approx(1 - 0.05 / 12)
+        assert row["excess"] == pytest.approx(row["tpr"] - row["fpr_reached"])
+        assert row["excess_low"] <= row["excess"] <= row["excess_high"]
+        assert row["fpr_low"] <= row["fpr_reached"] <= row["fpr_high"]
+        assert row["level"] == pytest.approx(1 - 0.05 / 24)
         assert row["n"] == 8
 
 
@@ -188,11 +191,14 @@ def test_how_often_single_canaries_are_found_counts_targets_and_rehearsals(mater
     canaries, attack = material.canaries, "lira online"
     cuts, expected = material.thresholds(attack, material.leading), []
     for c in range(len(canaries.kind)):
-        found = [canaries.scores[attack][t, c] > cuts[t] for t in range(3) if canaries.member[t, c]]
-        for k in np.flatnonzero(canaries.rehearsal_in[:, c]):
-            found.append(np.mean([canaries.rehearsed[attack][f, k, c] > cuts[2 * f] for f in range(2)]))
-        expected.append(np.mean(found))
-    assert found_when_used(material, attack) == pytest.approx(np.array(expected))
+        found = {True: [], False: []}
+        for t in range(3):
+            found[bool(canaries.member[t, c])].append(canaries.scores[attack][t, c] > cuts[t])
+        for k in range(len(canaries.rehearsal_in)):
+            calls = np.mean([canaries.rehearsed[attack][f, k, c] > cuts[2 * f] for f in range(2)])
+            found[bool(canaries.rehearsal_in[k, c])].append(calls)
+        expected.append(np.mean(found[True]) - np.mean(found[False]))
+    assert found_more_when_used(material, attack) == pytest.approx(np.array(expected))
 
 
 def test_p4_says_when_averages_hide(runs, material):
@@ -200,13 +206,15 @@ def test_p4_says_when_averages_hide(runs, material):
     (without,), (warned,) = ([gate for gate in one["gates"] if gate["id"] == "P4"] for one in (plain, spiked))
     assert without["status"] == "warn"
     assert "No canaries were planted" in without["message"]
-    assert "times the average" in warned["message"] or warned["status"] == "pass"
+    assert warned["status"] == "warn"
+    assert "no leak is shown" in warned["message"]  # of natural records
     rows = canary_rows(material, "lira online")
-    rates = found_when_used(material, "lira online")
-    natural = measure_attack(material, "lira online").pairs[material.leading].tpr
-    assert worst_case(rows, rates, replace(natural, value=0.01, high=0.02)).status == "warn"
-    assert worst_case(rows, rates, replace(natural, value=0.0, high=0.02)).status == "warn"
-    assert worst_case(rows, rates, replace(natural, value=0.98, high=1.0)).status == "pass"
+    rates = found_more_when_used(material, "lira online")
+    natural = measure_attack(material, "lira online").pairs[material.leading].difference
+    rows = [{**row, "excess_low": row["excess"] - 0.1} for row in rows]  # so few targets leave wide intervals
+    assert "times the average" in worst_case(rows, rates, replace(natural, value=0.01, low=0.005, high=0.02)).message
+    assert "no leak is shown" in worst_case(rows, rates, replace(natural, value=0.0, low=-0.01, high=0.02)).message
+    assert worst_case(rows, rates, replace(natural, value=0.98, low=0.9, high=1.0)).status == "pass"
 
 
 def test_an_attack_that_judged_no_canary_says_so(material):
@@ -228,15 +236,94 @@ def test_canaries_that_are_not_found_leave_no_limit(material):
 
 def test_the_limit_leaks_as_the_most_exposed_grade_does(material):
     attack = "lira online"
-    told = {(row["kind"], row["copies"]): row["tpr"] for row in canary_rows(material, attack)}
+    told = {(row["kind"], row["copies"]): row["excess"] for row in canary_rows(material, attack)}
     worst = max(told, key=lambda grade: told[grade])
-    found, own = planted_leak(material, attack), material.canaries.of(*worst)
+    planted, own = planted_leak(material, attack), material.canaries.of(*worst)
     scores, member = material.canaries.scores[attack][:, own], material.canaries.member[:, own]
     scores, member = scores[:, member.any(0)], member[:, member.any(0)]
+    found = planted.scores
+    assert planted.share == 1  # no unused one is called, which natural non-members are as seldom
     assert found.shape == scores.shape
     assert (found[member] == scores[member]).all()
     for t, c in zip(*np.nonzero(~member), strict=True):
         assert found[t, c] in scores[member[:, c], c]
+
+
+ATTACK = "lira online"
+
+
+def called(material, used, unused, *, grade=("noise", 8), others=0.0, seed=0):
+    """40 canaries of each of two grades: of one a share is called where used and where not, of the other a share."""
+    rng, cuts = np.random.default_rng(seed), material.thresholds(ATTACK, material.leading)
+    bits, scores = (np.resize(one, (4, one.shape[1])) for one in (material.truth.is_member, material.scores[ATTACK]))
+    member = np.stack([rng.permutation(40) < 20 for _ in range(4)])
+    member = np.concatenate([member, member], axis=1)
+    kind, copies = np.repeat(["plain", grade[0]], 40), np.repeat([1, grade[1]], 40)
+    calls = np.zeros((4, 80), bool)
+    for first, (inside, outside) in ((0, (others, others)), (40, (used, unused))):
+        for t in range(4):
+            own = np.arange(first, first + 40)
+            for side, share in ((own[member[t, own]], inside), (own[~member[t, own]], outside)):
+                calls[t, rng.permutation(side)[: round(20 * share)]] = True
+    values = np.where(calls, 1.0, -1.0) + np.resize(cuts, 4)[:, None]
+    return replace(
+        material,
+        truth=replace(material.truth, is_member=bits),
+        scores={ATTACK: scores},
+        calibration=replace(material.calibration, block=np.resize(material.calibration.block, 4)),
+        canaries=replace(
+            material.canaries, kind=kind, copies=copies, member=member, scores={ATTACK: values},
+            rehearsal_in=np.concatenate([member, ~member])[: len(material.canaries.rehearsal_in)],
+            rehearsed={ATTACK: np.full((2, len(material.canaries.rehearsal_in), 80), -99.0)},
+        ),
+    )  # fmt: skip
+
+
+def test_canaries_found_whether_used_or_not_are_told_and_set_no_limit(material):
+    either = called(material, 0.25, 0.25)
+    rows = canary_rows(either, ATTACK)
+    (row,) = (row for row in rows if row["kind"] == "noise")
+    assert (row["tpr"], row["fpr_reached"], row["excess"]) == (0.25, 0.25, 0.0)
+    assert row["p"] > 0.3
+    natural = measure_attack(either, ATTACK).pairs[either.leading].difference
+    gate = beside_average(either, rows, ATTACK, natural)
+    assert gate.status == "warn"
+    assert "times" not in gate.message
+    assert "far above" not in gate.message
+    assert "Found whether used or not (noise, 8 copies: 25% and 25%), which says nothing about leakage" in gate.message
+    assert "No planted record is shown to be found more often where it was used" in gate.message
+    assert planted_leak(either, ATTACK) is None
+    assert detect(either, measure_attack(either, ATTACK), ATTACK).tpr is None
+
+
+def test_a_grade_that_is_always_found_is_not_the_worst_case(material):
+    """Of unused noise 80 % are called; plain canaries leak, though fewer are called."""
+    mixed = called(material, 0.8, 0.8)
+    member = mixed.canaries.member[:, :40]
+    cuts = np.resize(material.thresholds(ATTACK, material.leading), 4)[:, None]
+    values = mixed.canaries.scores[ATTACK].copy()
+    values[:, :40] = np.where(member & (np.arange(40) % 2 == 0), 1.0, -1.0) + cuts
+    mixed = replace(mixed, canaries=replace(mixed.canaries, scores={ATTACK: values}))
+    gate = beside_average(
+        mixed, canary_rows(mixed, ATTACK), ATTACK, measure_attack(mixed, ATTACK).pairs[mixed.leading].difference
+    )
+    assert gate.message.startswith("Canaries (plain, 1 copy) are found at")
+    assert "Found whether used or not (noise, 8 copies: 80% and 80%)" in gate.message
+    planted = planted_leak(mixed, ATTACK)
+    assert planted.scores.shape == (4, member.any(0).sum())
+
+
+def test_a_leaking_record_is_named_as_much_more_often_as_use_makes_canaries_named(material):
+    """Used ones are called at 60 %, unused ones at 20 %: a leak names 40 % more than chance does, not 60 %."""
+    one = called(material, 0.6, 0.2)
+    planted, cuts = planted_leak(one, ATTACK), one.thresholds(ATTACK, one.leading)[:, None]
+    hits = one.scores[ATTACK] > cuts
+    natural = hits[~one.truth.is_member].mean()
+    assert planted.share == pytest.approx(0.4 / (0.6 - natural))
+    worlds = list(worlds_of(one, ATTACK, count=20, planted=planted))
+    named = np.mean([world.leaky_hits[world.is_member].mean() for world in worlds])
+    before = np.mean([world.hits[world.is_member].mean() for world in worlds])
+    assert named - before == pytest.approx(0.4, abs=0.05)
 
 
 def test_the_report_sets_canaries_beside_natural_records(runs):

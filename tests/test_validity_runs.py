@@ -192,11 +192,19 @@ def test_the_report_says_what_kind_of_audit_it_is(found, door, targets, kind):
     assert kind in dict(facts(other))["Kind of audit"]
 
 
+def grade(tpr, unused, **more):
+    """A row of `canaries`."""
+    return {
+        "status": "ok", "kind": "noise", "copies": 1, "tpr": tpr, "fpr_reached": unused, "fpr_low": unused / 2,
+        "excess": tpr - unused, "excess_low": tpr - unused - 0.1, "excess_high": tpr - unused + 0.1, "p": 0.001,
+        "auc": 0.9, "fpr": 0.01, **more,
+    }  # fmt: skip
+
+
 def test_p4_canaries_that_are_not_found_are_told():
-    row = {"status": "ok", "kind": "noise", "copies": 1, "tpr": 0.02, "low": 0.0, "high": 0.1, "auc": 0.5, "fpr": 0.01}
-    fired = worst_case([row], np.array([0.0, 0.1]), Estimate(0.01, 0.0, 0.05, 0.975, "", 100, 100, 1))
+    fired = worst_case([grade(0.02, 0.01, p=0.2)], np.array([0.0, 0.1]), Estimate(0.01, 0.0, 0.05, 0.975, "", 9, 9, 1))
     assert fired.status == "warn"
-    assert "no planted record is shown to be found" in fired.message
+    assert "No planted record is shown to be found" in fired.message
 
 
 def test_p8_scores_that_are_all_the_same_are_no_evidence():
@@ -284,8 +292,20 @@ def test_a_null_audit_of_no_attack_passes_nothing():
     assert null_gate([]).status == "warn"
 
 
-@pytest.mark.parametrize(("natural", "told"), [(0.64, ": 1.4 times"), (0.05, ": 18 times"), (0.0, ": and the average")])
+@pytest.mark.parametrize(
+    ("natural", "told"),
+    [(0.64, " is 1.4 times"), (0.05, " is 18 times"), (0.0, " is far above the average, of which no")],
+)
 def test_the_worst_case_is_told_with_a_digit_where_it_matters(natural, told):
-    row = {"status": "ok", "kind": "noise", "copies": 1, "tpr": 0.9, "low": 0.8, "high": 1.0, "auc": 0.9, "fpr": 0.01}
-    average = Estimate(natural, 0.0, natural + 0.05, 0.975, "", 100, 100, 1)
-    assert told in worst_case([row], np.array([0.5, 0.9]), average).message
+    average = Estimate(natural, 0.9 * natural, natural + 0.05, 0.975, "", 100, 100, 1)
+    assert told in worst_case([grade(0.91, 0.01)], np.array([0.5, 0.9]), average).message
+
+
+def test_p4_compares_what_use_adds():
+    """26 % where used, 24 % where not: the average of 0.3 points is not far below that."""
+    average = Estimate(0.003, 0.001, 0.03, 0.975, "", 100, 100, 1)
+    gate = worst_case([grade(0.26, 0.24, p=0.4)], np.array([0.0, 0.1]), average)
+    assert gate.value == pytest.approx(0.02)
+    assert "times" not in gate.message
+    assert "Found whether used or not (noise, 1 copy: 26% and 24%), which says nothing about leakage" in gate.message
+    assert worst_case([grade(0.08, 0.02)], np.array([0.0, 0.1]), average).status == "pass"

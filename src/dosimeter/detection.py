@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
+from dosimeter._canary_rows import p_of_use
 from dosimeter._material import Material, Measured
 from dosimeter.calibration import Calibration
 from dosimeter.crossfit import CrossFit
@@ -48,7 +49,7 @@ class Detection:
     Attributes:
         fpr: the leading false positive rate.
         tpr: of the least leak in which some records are named; None if none is shown, or none can be named, or if
-            canaries were planted and are not named more often than non-members may be.
+            canaries were planted and are not shown to be named more often where they were used.
         auc: of the least leak that moves all members' scores alike; None if none is shown.
         worlds: in which `tpr` was found; 0 for the closed form.
         source: where the scores of leaking members come from, "canaries" or "top scores".
@@ -108,9 +109,7 @@ def _named(limit: Limit) -> float | None:
     return limit.tpr if limit.share <= 1 and limit.tpr > limit.fpr else None
 
 
-def worlds_of(
-    material: Material, attack: str, *, count: int, planted: Float[Array, "t c"] | None = None
-) -> Iterator[World]:
+def worlds_of(material: Material, attack: str, *, count: int, planted: Planted | None = None) -> Iterator[World]:
     """Worlds without a leak: labels change places between records, so that scores have nothing to do with them.
 
     What targets and persons share stays: all scores of a record cluster move together. The luck of this audit's
@@ -121,7 +120,7 @@ def worlds_of(
         material: of the audit.
         attack: whose scores.
         count: how many worlds.
-        planted: scores of leaking members, from `planted_leak`; without, they stand above all others.
+        planted: what leaking members look like, from `planted_leak`; without, they stand above all others.
     """
     assert material.leading is not None
     given, record = material.calibration, material.truth.record
@@ -133,8 +132,9 @@ def worlds_of(
             thresholds = given.thresholds_of(values, material.leading, bits)
         leak = np.full(values.shape, inf)
         if planted is not None:
-            chosen = rng.integers(planted.shape[1], size=k)
-            leak = planted[:, chosen if index is None else chosen[index]]
+            place = np.arange(k) if index is None else index
+            chosen, moves = rng.integers(planted.scores.shape[1], size=k), rng.random(k) < planted.share
+            leak = np.where(moves[place], planted.scores[:, chosen[place]], values)
         yield World(values, bits, record, thresholds, leak, rng.random(k), material.drawn)
 
 
@@ -143,8 +143,27 @@ def judged_canaries(material: Material, attack: str) -> bool:
     return material.canaries is not None and attack in material.canaries.scores
 
 
-def planted_leak(material: Material, attack: str) -> Float[Array, "t c"] | None:
-    """Scores that the canaries of the most exposed grade have where models trained on them, per target.
+@dataclass(frozen=True)
+class Planted:
+    """What a leaking record looks like, as the canaries of the most exposed grade show it.
+
+    Attributes:
+        scores: of canaries where models trained on them, per target `[t c]`.
+        share: of leaking records that get such a score; the others keep their own.
+    """
+
+    scores: Float[Array, "t c"]
+    share: float
+
+
+def planted_leak(material: Material, attack: str) -> Planted | None:
+    """What the canaries tell of a leak: those of the grade whose calls use raises most.
+
+    A used canary's score is not all leak: canaries are odd, and some are called where nobody used them. A leaking
+    natural record that always got such a score would be called as often as a used canary, v, although use adds v - u
+    only, u being the rate of unused ones. So it gets one in (v - u) / (v - f) of all cases, f being the rate at which
+    natural non-members are called: it is then called at f + (v - u), and the limit speaks of what use adds. Where
+    unused canaries are called as natural non-members are, every leaking record gets one.
 
     Where a target did not train on a canary, the score is that of the next target that did.
 
@@ -153,27 +172,31 @@ def planted_leak(material: Material, attack: str) -> Float[Array, "t c"] | None:
         attack: whose scores.
 
     Returns:
-        The scores; None if no canary was judged, or if none of a grade is named more often than non-members may be.
+        None if no canary was judged, or if no grade is shown to be called more often where it was used.
     """
     canaries, lead = material.canaries, material.leading
     if canaries is None or lead is None or not judged_canaries(material, attack):
         return None
-    hits = canaries.scores[attack] > material.thresholds(attack, lead)[:, None]
-    rates = {
-        grade: float(hits[:, own][canaries.member[:, own]].mean())
-        for grade in canaries.grades
-        for own in [canaries.of(*grade)]
-    }
-    worst = max(rates, key=lambda grade: rates[grade])
-    if rates[worst] <= lead:
+    cuts, grades = material.thresholds(attack, lead)[:, None], canaries.grades
+    shown = [grade for grade in grades if p_of_use(material, attack, grade) <= 0.05 / len(grades)]
+    rates = {}
+    for grade in shown:
+        own = canaries.of(*grade)
+        hits, member = canaries.scores[attack][:, own] > cuts, canaries.member[:, own]
+        rates[grade] = float(hits[member].mean()), float(hits[~member].mean())
+    if not rates:
         return None
+    worst = max(rates, key=lambda grade: rates[grade][0] - rates[grade][1])
+    used, unused = rates[worst]
+    natural = float((material.scores[attack] > cuts)[~material.truth.is_member].mean())
     own = canaries.of(*worst)
     scores, member = canaries.scores[attack][:, own], canaries.member[:, own]
     scores, member = scores[:, member.any(0)], member[:, member.any(0)]
     rows = np.arange(len(scores))
     ahead = (rows[:, None] + rows) % len(rows)  # [t t]: for each target all targets, itself first
     chosen = ahead[rows[:, None], member[ahead].argmax(1)]
-    return np.asarray(np.take_along_axis(scores, chosen, axis=0))
+    share = (used - unused) / (used - natural) if used > natural else 0.0
+    return Planted(np.asarray(np.take_along_axis(scores, chosen, axis=0)), min(share, 1.0))
 
 
 def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -46,7 +46,7 @@ def result(material: Material) -> dict[str, Any]:
     planted = canary_rows(material, headline) if headline else []
     gates, nulls = all_gates(material, measured, found, utility)
     if material.summary["door"] == "recipe":
-        natural = measured[headline].pairs[material.leading].tpr if headline and material.leading else None
+        natural = measured[headline].pairs[material.leading].difference if headline and material.leading else None
         gates.append(beside_average(material, planted, headline, natural))
     told, limit = _verdict(material, measured, found, gates)
     summary, groups = material.summary, _group_rows(material, headline) if headline else []

@@ -55,10 +55,13 @@ def threshold_reached(pair: RatePair, fpr: float) -> Gate:
 def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], natural: Estimate | None) -> Gate:
     """P4: whether the average over natural records hides records that are found far more surely.
 
+    Canaries are unlike natural records, so some are called whether a model used them or not. Only how much more often
+    they are called where it did is set beside the TPR - FPR of natural records.
+
     Args:
         rows: of `canaries`; none if none were planted.
-        rates: of each canary the share of the models that trained on it under which it is called.
-        natural: the headline attack's TPR at the leading rate, or None.
+        rates: of each canary how much more often it is called under models that used it than under the others.
+        natural: the headline attack's TPR - FPR at the leading rate, or None.
     """
     name = "Worst case beside the average"
     if not rows:
@@ -68,27 +71,72 @@ def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], nat
             "records that are always found; `[spike]` plants some.",
         )  # fmt: skip
     told = [row for row in rows if row["status"] == "ok"]
-    if not told or natural is None or natural.value is None or natural.high is None:
+    if not told or natural is None or natural.value is None or natural.low is None or natural.high is None:
         return Gate("P4", name, "warn", 0.0, f"Canaries were planted, but not measured: {rows[0]['reason']}.")
-    worst = max(told, key=lambda row: (row["tpr"], row["auc"]))
-    median, high = np.quantile(rates, [0.5, 0.9])
+    found = [row for row in told if found_by_use(row, len(rows))]
+    worst = max(found or told, key=lambda row: (row["excess"], row["auc"]))
     said = (
-        f"Canaries ({worst['kind']}, {worst['copies']} {'copy' if worst['copies'] == 1 else 'copies'}) are found at "
-        f"{worst['tpr']:.1%} ({worst['low']:.1%} to {worst['high']:.1%}), natural records at {natural.value:.1%}; "
-        f"of single canaries, over all models that used them, the most exposed is found {rates.max():.0%} of the time, "
-        f"one in ten at least {high:.0%}, half at least {median:.0%}"
+        f"Canaries ({_grade(worst)}) are found at {worst['tpr']:.1%} where a model used them and at "
+        f"{worst['fpr_reached']:.1%} where it did not, which is {_points(worst['excess'])} "
+        f"({100 * worst['excess_low']:.1f} to {100 * worst['excess_high']:.1f}); natural records at "
+        f"{_points(natural.value)}{_singles(rates)}{_either_way(told, len(rows))}"
     )
-    if all(row["low"] <= row["fpr"] for row in told):
+    if not found:
         return Gate(
-            "P4", name, "warn", worst["tpr"],
-            f"{said}: no planted record is shown to be found more often than an unused one may be, so this audit has "
-            f"not shown that it finds what is there; more copies, canaries or epochs would.",
+            "P4", name, "warn", worst["excess"],
+            f"{said}. No planted record is shown to be found more often where it was used, so this audit has not shown "
+            f"that it finds what is there; more copies, canaries or epochs would.",
         )  # fmt: skip
-    if worst["low"] <= natural.high:
-        return Gate("P4", name, "pass", worst["tpr"], f"{said}.")
-    times = worst["tpr"] / natural.value if natural.value else None
-    beyond = "and the average at none" if times is None else f"{times:,.{int(times < 10)}f} times the average"
-    return Gate("P4", name, "warn", worst["tpr"], f"{said}: {beyond}, which therefore says little of the worst case.")
+    if worst["excess_low"] <= natural.high:
+        return Gate("P4", name, "pass", worst["excess"], f"{said}.")
+    beyond = "far above the average, of which no leak is shown"
+    if natural.low > 0:
+        times = worst["excess"] / natural.value
+        beyond = f"{times:,.{int(times < 10)}f} times the average"
+    return Gate(
+        "P4", name, "warn", worst["excess"],
+        f"{said}. The first is {beyond}: the average says little of the worst case.",
+    )  # fmt: skip
+
+
+def found_by_use(row: Mapping[str, Any], grades: int) -> bool:
+    """Whether a grade is shown to be found more often where it was used, at 5 % over all grades (Bonferroni).
+
+    Args:
+        row: of `canaries`, measured.
+        grades: how many there are.
+    """
+    return bool(row["p"] <= 0.05 / grades)
+
+
+def _either_way(rows: Sequence[Mapping[str, Any]], grades: int) -> str:
+    """Grades that are called more often than natural non-members may be where nobody used them, and no more by use."""
+    odd = [row for row in rows if row["fpr_low"] > row["fpr"] and not found_by_use(row, grades)]
+    if not odd:
+        return ""
+    listed = ", ".join(f"{_grade(row)}: {row['tpr']:.0%} and {row['fpr_reached']:.0%}" for row in odd)
+    return f". Found whether used or not ({listed}), which says nothing about leakage"
+
+
+def _singles(rates: Float[Array, " c"]) -> str:
+    """What single canaries show, if a model used some and another did not."""
+    if not len(rates):
+        return ""
+    median, high = 100 * np.quantile(rates, [0.5, 0.9])
+    return (
+        f"; of single canaries, over all models, the most exposed is found {_points(float(rates.max()), 0)} more often "
+        f"where it was used, one in ten at least {high:.0f}, half at least {median:.0f}"
+    )
+
+
+def _grade(row: Mapping[str, Any]) -> str:
+    """A grade in words."""
+    return f"{row['kind']}, {row['copies']} {'copy' if row['copies'] == 1 else 'copies'}"
+
+
+def _points(share: float, digits: int = 1) -> str:
+    """A difference of rates in percentage points."""
+    return f"{100 * share:.{digits}f} points"
 
 
 def pooling(scores: Float[Array, "t n"], level: Float[Array, "t n"], truth: Truth) -> Gate:

@@ -197,7 +197,11 @@ def caught(h: Headline, tpr: float | None, auc: float | None, power: float, *, p
     alike += "" if auc is None else f"{ceil(1000 * auc) / 1000:.3f} on"
     if tpr is None:
         told = f"No leak of any size that names single {plural(h.noun)} would have been shown with {power:.0%} power"
-        because = "even the planted canaries are hardly found" if planted else "this audit is too small for that"
+        because = (
+            "even planted canaries are not shown to be named more often where they were used"
+            if planted
+            else "this audit is too small for that"
+        )
         return f"{told}: {because}." + (f" It would have caught {alike}." if alike else "")
     told = (
         f"This audit would have caught a leak of TPR >= {ceil(1000 * tpr) / 10:.1f}% at {100 * h.fpr:g}% FPR with "

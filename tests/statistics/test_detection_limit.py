@@ -145,11 +145,12 @@ def _leaking(run, attack, wanted, rng):
     """The same audit when the records' bits change places and a share of them leaks as its own canaries do."""
     planted = planted_leak(run, attack)
     cuts = run.thresholds(attack, 0.01)[:, None]
-    called, named = float((run.scores[attack] > cuts).mean()), float((planted > cuts).mean())
+    called, named = float((run.scores[attack] > cuts).mean()), float((planted.scores > cuts).mean())
+    named = planted.share * named + (1 - planted.share) * called
     n = run.truth.is_member.shape[1]
-    order, canary = rng.permutation(n), rng.integers(planted.shape[1], size=n)
-    leaks = rng.random(n) < (wanted - called) / (named - called)
+    order, canary = rng.permutation(n), rng.integers(planted.scores.shape[1], size=n)
+    leaks = (rng.random(n) < (wanted - called) / (named - called)) & (rng.random(n) < planted.share)
     bits = run.truth.is_member[:, order]
-    values = np.where(bits & leaks, planted[:, canary], run.scores[attack])
+    values = np.where(bits & leaks, planted.scores[:, canary], run.scores[attack])
     truth = Truth(run.truth.ids, bits, run.truth.record)
     return Material(run.summary, truth, {attack: values}, run.calibration, {}, None, None, None, None, ())

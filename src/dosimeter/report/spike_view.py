@@ -16,6 +16,7 @@ class CanaryRow:
     planted: str
     tpr: Measure
     reached: Measure
+    excess: Measure
     auc: Measure
     bar: Bar | None
 
@@ -40,7 +41,7 @@ def section(result: Row) -> Section | None:
     scale = measures.scale_of([natural, *own])
     candidates = words.count(result["data"]["candidates"], "record")
     first = CanaryRow(
-        "natural records", candidates, measures.rate(natural), measures.reached(natural),
+        "natural records", candidates, measures.rate(natural), measures.reached(natural), _natural(natural),
         measures.auc(find(result, attack, "auc")), measures.bar(natural, scale),
     )  # fmt: skip
     gate = next((gate["message"] for gate in result["gates"] if gate["id"] == "P4"), "")
@@ -56,7 +57,30 @@ def _row(row: Row, scale: float) -> CanaryRow:
         name=f"{row['kind']}, {copies}",
         planted=f"{row['n']:,} canaries",
         tpr=measures.rate(row),
-        reached=Measure(words.percent(row["fpr_reached"])) if ok else Measure("", ok=False),
+        reached=_unused(row) if ok else Measure("", ok=False),
+        excess=_excess(row),
         auc=measures.auc(ranked),
         bar=measures.bar(row, scale),
     )
+
+
+def _unused(row: Row) -> Measure:
+    """How often a grade is called where it was not used; older results have no interval of it."""
+    if row.get("fpr_low") is None:
+        return Measure(words.percent(row["fpr_reached"]))
+    return Measure(words.percent(row["fpr_reached"]), words.percent_range(row["fpr_low"], row["fpr_high"]))
+
+
+def _excess(row: Row) -> Measure:
+    """How much more often a grade is called where it was used, in points; older results do not say."""
+    if row.get("excess") is None:
+        return Measure("", ok=False)
+    value, low, high = (f"{100 * row[key]:.1f}" for key in ("excess", "excess_low", "excess_high"))
+    return Measure(f"{value} points", f"{low} to {high}")
+
+
+def _natural(row: Row | None) -> Measure:
+    """The same of natural records, without an interval, which P4 tells."""
+    if row is None or row.get("fpr_reached") is None or row["value"] is None:
+        return Measure("", ok=False)
+    return Measure(f"{100 * (row['value'] - row['fpr_reached']):.1f} points")

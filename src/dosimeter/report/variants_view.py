@@ -164,13 +164,14 @@ def _points(row: Row | None) -> Measure:
 
 
 def _canary(rows: Sequence[Row]) -> Measure:
-    """The canaries that are recognised most."""
+    """The canaries that use makes recognised most; older results do not say how often unused ones are."""
     measured = [row for row in rows if row.get("status", "ok") == "ok" and row.get("tpr") is not None]
-    worst = max(measured, key=lambda row: row["tpr"], default=None)
+    worst = max(measured, key=lambda row: (row.get("excess", 0.0), row["tpr"]), default=None)
     if worst is None:
         return Measure("", ok=False)
     copies = f", {words.number(worst['copies'])} copies" if worst["copies"] != 1 else ""
-    about = f"{worst['kind']}{copies}, n {words.number(worst['n'])}"
+    unused = "" if worst.get("excess") is None else f", {words.percent(worst['fpr_reached'])} where not used"
+    about = f"{worst['kind']}{copies}, n {words.number(worst['n'])}{unused}"
     return Measure(words.percent(worst["tpr"]), words.percent_range(worst["low"], worst["high"]), about)
 
 

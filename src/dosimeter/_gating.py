@@ -140,8 +140,9 @@ def _on_the_split(material: Material, found: Findings) -> list[Gate]:
 
 
 def _on_persons(material: Material) -> list[Gate]:
-    """I9: where membership was stated and persons are named."""
-    gate = None if material.drawn else validity_persons.few_persons(material.truth)
+    """I9: where membership was stated and persons are named, or records have copies."""
+    named = material.summary["data"].get("persons") is not None
+    gate = None if material.drawn else validity_persons.few_persons(material.truth, named=named)
     return [] if gate is None else [gate]
 
 

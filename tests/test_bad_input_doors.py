@@ -363,7 +363,7 @@ CALLS = [
     ({"store": "members.npz"}, "members.npz: cannot be written"),
     ({"model": None}, "must be a torch.nn.Module"),
     ({"model": nn.Linear}, "must be a trained model, got the class Linear"),
-    ({"model": "recipe:model"}, "load it with load_target first"),
+    ({"model": "recipe:model"}, "give the model itself, not its file"),
     ({"model": {"w": torch.zeros(1)}}, "build the network and load it into that"),
 ]
 

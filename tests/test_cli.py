@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dosimeter import _terminal, cli
+from dosimeter import _progress, _terminal, cli
 from dosimeter.cli import main
+from dosimeter.config import Stage, default_attacks
+from dosimeter.run_result import check_lines
 
 SMALL = (("epochs = 40", "epochs = 1"), ("shadows = 16", "shadows = 4"), ("targets = 8", "targets = 2"),
          ('rows = "0:1200"', 'rows = "0:120"'), ("population = 200", "population = 20"))  # fmt: skip
@@ -53,6 +55,10 @@ def test_init_writes_files_that_plan_and_run_take(folder, capsys):
     assert main(["run", "audit.toml", "--workers", "1"]) == 0
     out, err = capsys.readouterr()
     assert "Report: runs/first-audit/report.html" in out
+    told = out.splitlines()
+    lines = check_lines(json.loads(Path("runs/first-audit/result.json").read_text()))
+    assert len(lines) > 1
+    assert told[-len(lines) - 1 : -1] == lines
     assert "models: 6/6 done" in err
     assert main(["plan", "audit.toml"]) == 0
     assert "6 models: 6 cached, 0 to train" in capsys.readouterr().out
@@ -119,13 +125,46 @@ def test_json_for_machines(folder, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_list(capsys):
+def test_list_marks_what_is_used_unless_the_audit_names_others(capsys):
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {"attacks", "data", "defenses", "models", "transfer", "views"} == found.keys()
+    marked = found.pop("defaults")
+    assert {"attacks", "data", "defenses", "models", "transfer", "views"} == found.keys() == marked.keys()
     assert main(["list"]) == 0
-    out = capsys.readouterr().out
-    assert all(f"  {name}" in out for entries in found.values() for name in entries)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "[default]: used where the audit names none of its kind",
+        "[default of a chain]: used instead where stages follow the one at risk",
+    ]
+    for kind, entries in found.items():
+        below = lines[lines.index(kind if marked[kind] else f"{kind} (none by default)") + 1 :]
+        for line, (name, text) in zip(below, entries.items(), strict=False):
+            assert line == f"  {name}" + (f" [{marked[kind][name]}]" if name in marked[kind] else "") + (
+                f": {text}" if text else ""
+            )
+
+
+@pytest.mark.parametrize("transferred", [False, True])
+def test_what_list_marks_is_what_an_audit_without_attacks_runs(transferred):
+    mark = _terminal.CHAIN if transferred else "default"
+    marked = [name for name, said in _terminal.defaults()["attacks"].items() if mark in said.split("; ")]
+    assert set(marked) == {row["name"] for row in default_attacks(transferred=transferred)}
+    assert Stage(name="a").transfer in _terminal.defaults()["transfer"]
+
+
+def test_checks_are_counted_and_those_that_did_not_pass_are_told():
+    def gate(status, number):
+        return {"id": f"P{number}", "name": "Name", "status": status, "value": None, "message": "Said \x1b[31m.\u202e"}
+
+    passed = [gate("pass", number) for number in range(3)]
+    assert check_lines({"gates": passed}) == ["3 checks passed, no warnings"]
+    assert check_lines({}) == ["0 checks passed, no warnings"]
+    assert check_lines({"gates": [gate("warn", 7), *passed[:1], gate("fail", 8), gate("warn", 9)]}) == [
+        "1 check passed, 1 failed, 2 warnings:",
+        "  failed P8 (Name): Said [U+001B][31m.[U+202E]",
+        "  warning P7 (Name): Said [U+001B][31m.[U+202E]",
+        "  warning P9 (Name): Said [U+001B][31m.[U+202E]",
+    ]
 
 
 def test_version_and_no_arguments(capsys):
@@ -152,13 +191,13 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "_parser", lambda: interrupted)
     assert main(["list"]) == 130
-    assert capsys.readouterr().err == "interrupted: run again to continue\n"
+    assert capsys.readouterr().err == "interrupted: to continue, run the same command again\n"
 
 
 def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
     clock = iter(range(0, 1000, 3))
-    monkeypatch.setattr(_terminal.time, "monotonic", lambda: float(next(clock)))
-    with _terminal.showing(quiet=False) as progress:
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: float(next(clock)))
+    with _progress.showing(quiet=False) as progress:
         for done in range(5):
             progress("models", done, 4)
     lines = capsys.readouterr().err.splitlines()
@@ -166,14 +205,14 @@ def test_progress_without_a_terminal_is_plain_lines(capsys, monkeypatch):
     assert lines[-1] == "models: 4/4 done"
     assert any("about " in line and " s left" in line for line in lines)
     assert not any("\x1b" in line or "\r" in line for line in lines)
-    with _terminal.showing(quiet=True) as progress:
+    with _progress.showing(quiet=True) as progress:
         progress("models", 0, 4)
     assert capsys.readouterr() == ("", "")
 
 
 def test_progress_on_a_terminal_is_bars(capsys, monkeypatch):
-    monkeypatch.setattr(_terminal.sys.stderr, "isatty", lambda: True)
-    with _terminal.showing(quiet=False) as progress:
+    monkeypatch.setattr(_progress.sys.stderr, "isatty", lambda: True)
+    with _progress.showing(quiet=False) as progress:
         progress("models", 0, 4)
         progress("models", 4, 4)
     assert "4/4" in capsys.readouterr().err

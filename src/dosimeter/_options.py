@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dosimeter.errors import ConfigError
 
 if TYPE_CHECKING:
     from dosimeter.runners import Workers
@@ -51,3 +54,12 @@ def crew(count: int | None, runner: RunnerChoice, address: str | None, gpus: flo
     from dosimeter.runners import Workers
 
     return Workers(count, runner.value, address, gpus)
+
+
+def spare(written: Sequence[Path | None], others: Sequence[Path | None]) -> None:
+    """Refuse to write over what is read, or twice to one file."""
+    taken = {path.resolve() for path in others if path is not None}
+    for path in written:
+        if path is not None and path.resolve() in taken:
+            raise ConfigError(f"{path}: must be a file of its own, got one that is used already: choose another")
+        taken |= {path.resolve()} if path is not None else set()

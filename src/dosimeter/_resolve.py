@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import inspect
@@ -10,7 +11,7 @@ import re
 import sys
 import tokenize
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,13 @@ from types import ModuleType
 from typing import Any
 
 from dosimeter._check import suggest
-from dosimeter.errors import AuditError, ConfigError
+from dosimeter._own_code import is_own_file
+from dosimeter.errors import AuditError, ConfigError, TrainingError
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 """What a reference to a function looks like: dotted module, colon, name."""
+PROMPTS = ("<stdin>", "<ipython-input", "<python-input")
+"""How Python calls the file of what was typed at a prompt."""
 
 
 def one_line(value: object, limit: int = 300) -> str:
@@ -150,9 +154,9 @@ def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callabl
                 f"{reference}: the module must be importable, got no module {caught.name!r}: put {caught.name}.py "
                 "beside the audit file or install the package that has it"
             ) from None
-        raise error(f"{reference}: importing the module failed, {describe(caught)}: install or correct it") from None
+        raise error(f"{reference}: importing the module failed, {describe(caught)}: install or correct it") from caught
     except (Exception, SystemExit) as caught:  # a module may raise or exit
-        raise error(f"{reference}: importing the module failed, {describe(caught)}: correct it") from None
+        raise error(f"{reference}: importing the module failed, {describe(caught)}: correct it") from caught
     if not hasattr(module, name):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         remedy = suggest(name, known) if known else f"define it in {module_name}"
@@ -173,13 +177,50 @@ def describe(caught: BaseException) -> str:
 
 def _users_line(caught: BaseException) -> str | None:
     """`file:line` of the deepest frame that is neither ours nor an installed package's, if there is one."""
-    own, standard = str(Path(__file__).parent), str(Path(traceback.__file__).parent)
-    found = None
-    for frame in traceback.extract_tb(caught.__traceback__):
-        file = frame.filename
-        if not file.startswith(("<", own, standard)) and "site-packages" not in file:
-            found = f"{file}:{frame.lineno}"
-    return found
+    return next((f"{file}:{line}" for file, line in reversed(_frames(caught)) if _is_users(file)), None)
+
+
+def _frames(caught: BaseException) -> list[tuple[str, int | None]]:
+    """File and line of each frame that an exception passed, the deepest last."""
+    return [(frame.filename, frame.lineno) for frame in traceback.extract_tb(caught.__traceback__)]
+
+
+def _is_users(file: str) -> bool:
+    """Whether a frame's file is the user's; what was typed at a prompt is, other code without a file is not."""
+    return file.startswith(PROMPTS) or (not file.startswith("<") and is_own_file(file))
+
+
+def is_users_fault(caught: BaseException) -> bool:
+    """Whether an exception arose in the user's code, or in what that called, and not in ours below it."""
+    for file, _ in reversed(_frames(caught)):
+        if _is_users(file):
+            return True
+        if Path(file).is_relative_to(Path(__file__).parent):
+            return False
+    return False
+
+
+def relayed(caught: AuditError, place: str) -> AuditError:
+    """One of our errors anew; where it arose in the user's code, with the place before and their line after it."""
+    line = _users_line(caught)
+    return type(caught)(*[f"{place}: raised {problem} ({line})" if line else problem for problem in caught.problems])
+
+
+@contextlib.contextmanager
+def users_errors_told() -> Iterator[None]:
+    """Inside the block, what the user's code raises and nobody has told better becomes one line.
+
+    Raises:
+        TrainingError: from what was raised, with the user's file and line.
+    """
+    try:
+        yield
+    except AuditError:
+        raise
+    except Exception as caught:
+        if not is_users_fault(caught):
+            raise
+        raise TrainingError(f"your code: raised {describe(caught)}: correct it") from caught
 
 
 def source_hash(fn: Callable[..., Any]) -> str:

@@ -1,74 +1,28 @@
-"""What the command line shows: progress with the time left, the plan, the catalogue."""
+"""What the command line shows: the verdict, the plan, the catalogue."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dosimeter._resolve import one_line
 from dosimeter.housekeeping import Collection, Entry, in_words
-from dosimeter.place import Progress, silent
 from dosimeter.planning import Plan
-
-PLAIN_EVERY = 5.0
-"""Seconds between lines of progress where there is no terminal."""
-
-
-@contextlib.contextmanager
-def showing(quiet: bool) -> Iterator[Progress]:
-    """A progress callback: bars with the time left on a terminal, plain lines elsewhere, nothing if quiet."""
-    if quiet:
-        yield silent
-    elif sys.stderr.isatty():
-        with _bars() as progress:
-            yield progress
-    else:
-        yield _plain_lines()
+from dosimeter.report.words import visible
+from dosimeter.run_result import check_lines
 
 
-@contextlib.contextmanager
-def _bars() -> Iterator[Progress]:
-    """Bars by rich on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bars.add_task(phase, total=total, completed=done)
-            bars.update(tasks[phase], completed=done, total=total)
-
-        yield advance
+def plain(text: object) -> str:
+    """Text that may come from a file or the user, as one line in which nothing is hidden."""
+    return one_line(visible(str(text)), limit=2000)
 
 
-def _plain_lines() -> Progress:
-    """One line at the start and the end of a phase and every few seconds between."""
-    started: dict[str, tuple[float, int]] = {}  # the clock starts with the first piece done, after workers have loaded
-    last: dict[str, float] = {}
-
-    def advance(phase: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        known = phase in started
-        if not known or started[phase][1] == 0:
-            started[phase] = (now, done)
-        if known and done < total and now - last[phase] < PLAIN_EVERY:
-            return
-        begin, first = started[phase]
-        left = (now - begin) / (done - first) * (total - done) if done > first else None
-        tail = "done" if done >= total else "" if left is None else f"about {left:.0f} s left"
-        print(f"{phase}: {done}/{total} {tail}".rstrip(), file=sys.stderr, flush=True)
-        last[phase] = now
-
-    return advance
+def verdict_lines(result: Mapping[str, Any], path: Path) -> list[str]:
+    """The first sentences of a result, its checks, and where it was written."""
+    kind = "Report" if path.suffix == ".html" else "Result"
+    return [plain(line) for line in (*result["verdict"]["sentences"], *check_lines(result), f"{kind}: {path}")]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -123,11 +77,40 @@ def catalogue() -> dict[str, dict[str, str]]:
     }
 
 
+CHAIN = "default of a chain"
+"""Mark of what runs where stages follow the one at risk."""
+
+
+def defaults() -> dict[str, dict[str, str]]:
+    """Of each kind in the catalogue, what is used where an audit names none, and when."""
+    from dosimeter.attacks import DEFAULT, DEFAULT_TRANSFERRED
+    from dosimeter.config import Stage
+
+    attacks = dict.fromkeys(DEFAULT_TRANSFERRED, CHAIN)
+    attacks |= {name: f"default; {CHAIN}" if name in attacks else "default" for name in DEFAULT}
+    return {
+        "attacks": attacks,
+        "defenses": {},
+        "data": {},
+        "models": {},
+        "transfer": {str(Stage.model_fields["transfer"].default): "default"},
+        "views": {"identity": "default; further ones if training augments"},
+    }
+
+
 def catalogue_lines(found: dict[str, dict[str, str]]) -> list[str]:
-    """A catalogue as text."""
-    lines = []
+    """A catalogue as text, in which a mark in brackets says what is used where an audit names none."""
+    lines = [
+        "[default]: used where the audit names none of its kind",
+        f"[{CHAIN}]: used instead where stages follow the one at risk",
+    ]
+    marks = defaults()
     for kind, entries in found.items():
-        lines += [kind, *[f"  {name}: {text}" if text else f"  {name}" for name, text in entries.items()]]
+        own = marks[kind]
+        lines.append(kind if own else f"{kind} (none by default)")
+        for name, text in entries.items():
+            mark = f" [{own[name]}]" if name in own else ""
+            lines.append(f"  {name}{mark}: {text}" if text else f"  {name}{mark}")
     return lines
 
 

@@ -29,31 +29,34 @@ def load_audit(path: Path) -> Audit | TargetAudit:
             import_from(base)
             for key, rows in (("data", stage.rows), ("test", stage.test_rows)):
                 options, place = stage.data_options.options, f"stage[{index}].{key}"
-                problems += _load(getattr(stage, key), rows, options, place, found.seed, base)[1]
+                error = _load(getattr(stage, key), rows, options, place, found.seed, base)[1]
+                problems += () if error is None else error.problems
     raise ConfigError(*problems)
 
 
 def _load(
     reference: str | None, rows: str | None, options: Options, key: str, seed: int, base: Path
-) -> tuple[Dataset | None, tuple[str, ...]]:
+) -> tuple[Dataset | None, DataError | None]:
     """One data set, or what is wrong with it."""
     if reference is None:
-        return None, ()
+        return None, None
     try:
-        return doors.load(reference, rows=rows, seed=seed, base=base, options=options), ()
+        return doors.load(reference, rows=rows, seed=seed, base=base, options=options), None
     except AuditError as error:
-        return None, tuple(f"{key}: {line}" for line in error.problems)
+        told = DataError(*[f"{key}: {line}" for line in error.problems])
+        told.__cause__ = error  # it is raised later, together with others
+        return None, told
     except MemoryError:
-        return None, (f"{key}: {quoted(reference)} does not fit into memory: choose fewer `rows`",)
+        return None, DataError(f"{key}: {quoted(reference)} does not fit into memory: choose fewer `rows`")
 
 
 def read_data(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
     """The data of all stages and the test data."""
 
     def load(reference: str | None, rows: str | None, options: Options, key: str) -> Dataset | None:
-        found, problems = _load(reference, rows, options, key, audit.seed, audit.base)
-        if problems:
-            together.errors.append(DataError(*problems))
+        found, error = _load(reference, rows, options, key, audit.seed, audit.base)
+        if error is not None:
+            together.errors.append(error)
         return found
 
     data = tuple(

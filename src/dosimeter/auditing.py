@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from dosimeter._attack_rows import default_attacks, named_attacks
-from dosimeter._resolve import quoted
+from dosimeter._progress import interruptible, shown
+from dosimeter._resolve import quoted, users_errors_told
 from dosimeter._shadow_keys import check_depends, name_in_depends
 from dosimeter._tables import Table
 from dosimeter.brought import Brought, name_of
@@ -18,7 +20,7 @@ from dosimeter.data import Options
 from dosimeter.data.given import given
 from dosimeter.errors import ConfigError
 from dosimeter.pipeline import run_target
-from dosimeter.place import Place, Progress, silent
+from dosimeter.place import Place, Progress
 from dosimeter.run_result import Result, load
 from dosimeter.runners import Workers
 
@@ -49,6 +51,8 @@ class _Call(Table):
         return {**own, "threat": {key: threat[key] for key in OF_TARGETS}}
 
 
+@interruptible((), None)
+@users_errors_told()
 def audit(  # more than seven parameters because this is the one call that a user makes
     model: object,
     *,
@@ -70,7 +74,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     store: Path | str | None = None,
     device: str = "cpu",
     workers: Workers | int | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Result:
     """Audit your own trained classifier: could somebody tell which records it was trained on?
 
@@ -101,20 +105,23 @@ def audit(  # more than seven parameters because this is the one call that a use
         store: the cache, a folder or a URL; `.store` beside `out` unless given.
         device: where the models are queried.
         workers: processes that train shadows, one per core unless given; or `Workers`, such as those of a cluster.
-        progress: called with (phase, done, total).
+        progress: called with (phase, done, total); unless given, bars with the time left on a terminal, else nothing.
 
     Returns:
         The result; its report is in the folder.
 
     Raises:
         AuditError: every problem found, one line each.
+        KeyboardInterrupt: with a note of what is kept and how to continue.
     """
-    folder = Path(out)
+    folder = _path(out, "out")
     if fit is not None and not callable(fit):
         raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quoted(fit)}: pass the function itself")
     if options is not None and not isinstance(options, Options):
         raise ConfigError(f"options: must be a dosimeter.data.Options, got {quoted(options)}: make one of it")
     named = check_depends(depends)
+    if progress is not None and not callable(progress):
+        raise ConfigError(f"progress: must be a function of (phase, done, total), got {quoted(progress)}: pass one")
     call = arguments(
         _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
@@ -151,5 +158,14 @@ def audit(  # more than seven parameters because this is the one call that a use
             "attack": [{"id": row.id, "name": row.name, **row.settings} for row in rows],
         },
     )
-    run_target(brought, Place(folder, store, device, workers, progress))
+    cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
+    with shown(progress, workers=workers, device=device) as told:
+        run_target(brought, Place(folder, cache, device, workers, told))
     return load(folder)
+
+
+def _path(given: object, argument: str) -> Path:
+    """A path that Python code gave."""
+    if not isinstance(given, str | PathLike) or not str(given):
+        raise ConfigError(f"{argument}: must be the path of a folder, got {quoted(given)}: give text or a pathlib.Path")
+    return Path(given)

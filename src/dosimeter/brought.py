@@ -100,6 +100,7 @@ class PreparedTarget:
         probe: some members and non-members.
         answers: what the target said of them when it was first asked.
         noise: by how much that changed when it was asked again, nats.
+        seconds: that it took to answer one of them.
     """
 
     brought: Brought
@@ -113,6 +114,7 @@ class PreparedTarget:
     probe: Held
     answers: Tensor
     noise: float
+    seconds: float = 0.0
 
     @property
     def shadows(self) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dosimeter._checkpoints import read_weights
 from dosimeter._package_code import class_code, package_code
-from dosimeter._resolve import describe, one_line, quoted, resolve, source_hash
+from dosimeter._resolve import describe, one_line, quoted, relayed, resolve, source_hash
 from dosimeter.adapters import LoRA, release
 from dosimeter.errors import AuditError, ConfigError, TrainingError
 from dosimeter.models import ARCHITECTURES
@@ -99,8 +99,8 @@ def call_user(reference: str, *arguments: Any, **options: Any) -> Any:
     function = resolve(reference)
     try:
         return function(*arguments, **options)
-    except AuditError:
-        raise
+    except AuditError as error:
+        raise relayed(error, reference) from error
     except (Exception, SystemExit) as error:
         raise TrainingError(f"{reference}: raised {describe(error)}: correct it") from error
 

@@ -93,6 +93,7 @@ def demo(
 @app.command(epilog="Example: dosimeter init my-audit")
 def init(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path()) -> None:
     """Write a commented audit.toml and a recipe.py that run as they are."""
+    from dosimeter._terminal import plain
     from dosimeter.store import write_text
 
     start = resources.files("dosimeter.demos") / "start"
@@ -103,7 +104,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(
     for name in names:
         write_text(folder / name, (start / name).read_text(encoding="utf-8"))
     audit, recipe = folder / "audit.toml", folder / "recipe.py"
-    typer.echo(_plain(f"Wrote {audit} and {recipe}. Next: dosimeter plan {shlex.quote(str(audit))}"))
+    typer.echo(plain(f"Wrote {audit} and {recipe}. Next: dosimeter plan {shlex.quote(str(audit))}"))
 
 
 @app.command(epilog="Example: dosimeter plan audit.toml --json")
@@ -133,7 +134,7 @@ def plan(
         folder = out or Path("runs") / settings.name
         cache = Place(folder, store).cache
         found = pipeline.plan(settings, store=cache, device=device, workers=crew, trust_pickle=trust_pickle)
-    check_folder(folder, found.key)
+    check_folder(folder, found.key, settings.settings())
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=1, sort_keys=True))
         return
@@ -198,10 +199,11 @@ def measure(
 def report(run_folder: o.RunFolder, quiet: o.Quiet = False) -> None:
     """Write report.html anew from a run's result.json. Computes nothing."""
     from dosimeter import pipeline
+    from dosimeter._terminal import plain
 
     path = pipeline.report(run_folder)
     if not quiet:
-        typer.echo(f"Report: {_plain(path)}")
+        typer.echo(f"Report: {plain(path)}")
 
 
 @app.command(epilog="Example: dosimeter check runs/badge --policy policy.toml --junit check.xml")
@@ -221,7 +223,7 @@ def check(
     from dosimeter.report.reading import read_result
 
     read = [policy, *(path for one in (run, accepted) if one for path in (one, one / "result.json"))]
-    _spare((sarif, junit), read)
+    o.spare((sarif, junit), read)
     limits = policies.load_policy(policy) if policy else None
     result = read_result(run)
     found = policies.check(result, limits, read_result(accepted) if accepted else None)
@@ -248,22 +250,14 @@ def diff(old: o.Finished, new: o.Finished, as_json: o.Json = False) -> None:
     typer.echo(json.dumps(found.as_json(), indent=1, sort_keys=True) if as_json else "\n".join(found.lines()))
 
 
-def _spare(written: Sequence[Path | None], others: Sequence[Path | None]) -> None:
-    """Refuse to write over what is read, or twice to one file."""
-    taken = {path.resolve() for path in others if path is not None}
-    for path in written:
-        if path is not None and path.resolve() in taken:
-            raise ConfigError(f"{path}: must be a file of its own, got one that is used already: choose another")
-        taken |= {path.resolve()} if path is not None else set()
-
-
 @app.command(name="list", epilog="Example: dosimeter list --json")
 def list_(as_json: o.Json = False) -> None:
-    """List attacks, defenses, data sets, models, transfer methods and query views."""
-    from dosimeter._terminal import catalogue, catalogue_lines
+    """List attacks, defenses, data sets, models, transfer methods and query views, and mark the defaults."""
+    from dosimeter._terminal import catalogue, catalogue_lines, defaults
 
     found = catalogue()
-    typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(catalogue_lines(found)))
+    told = json.dumps({**found, "defaults": defaults()}, indent=1) if as_json else "\n".join(catalogue_lines(found))
+    typer.echo(told)
 
 
 @store_verbs.command(name="list", epilog="Example: dosimeter store list --store runs/.store")
@@ -309,32 +303,27 @@ def _own_output() -> contextlib.AbstractContextManager[object]:
 def _run(audit: Audit | TargetAudit, out: Path | None, as_json: bool, quiet: bool, **how: Any) -> None:
     """Run an audit and say what came of it; `how` goes to `pipeline.run`."""
     from dosimeter import pipeline
-    from dosimeter._terminal import showing
+    from dosimeter._progress import showing
 
     folder = out or Path("runs") / audit.name
-    with _own_output(), showing(quiet or as_json) as progress:
-        path = pipeline.run(audit, folder, progress=progress, **how)
+    try:
+        with _own_output(), showing(quiet or as_json, workers=how["workers"], device=how["device"]) as progress:
+            path = pipeline.run(audit, folder, progress=progress, **how)
+    except KeyboardInterrupt as error:
+        raise _StoppedError(*getattr(error, "__notes__", ())[:1]) from error
     _tell(json.loads((folder / "result.json").read_text(encoding="utf-8")), path, as_json, quiet)
 
 
 def _tell(result: dict[str, Any], path: Path, as_json: bool, quiet: bool) -> None:
-    """Print the verdict and where the report is."""
+    """Print the verdict, the warnings, and where the report is."""
     if as_json:
         typer.echo(
             json.dumps({"verdict": result["verdict"], "path": str(path), "audit_key": result["audit_key"]}, indent=1)
         )
     elif not quiet:
-        for sentence in result["verdict"]["sentences"]:
-            typer.echo(_plain(sentence))
-        typer.echo(f"{'Report' if path.suffix == '.html' else 'Result'}: {_plain(path)}")
+        from dosimeter._terminal import verdict_lines
 
-
-def _plain(text: object) -> str:
-    """Text that may come from a file or the user, as one line in which nothing is hidden."""
-    from dosimeter._resolve import one_line
-    from dosimeter.report.words import visible
-
-    return one_line(visible(str(text)), limit=2000)
+        typer.echo("\n".join(verdict_lines(result, path)))
 
 
 @functools.cache
@@ -357,17 +346,29 @@ def main(arguments: list[str] | None = None) -> int:
         return _refused([f"{error.filename or 'a file'}: cannot be used, {error.strerror or error}: check the path"])
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted()
+    except _StoppedError as error:
+        return _interrupted(str(error))
     except Exception as error:
         if isinstance(error, USAGE_ERROR):
             return _usage(error)
+        from dosimeter._resolve import describe, is_users_fault
+
+        if is_users_fault(error):
+            return _refused([f"your code: raised {describe(error)}: correct it"])
         traceback.print_exc()
         print("internal error: this is a bug in dosimeter, please report it with the lines above", file=sys.stderr)
         return 3
 
 
-def _interrupted() -> int:
+class _StoppedError(Exception):
+    """A run was interrupted; its text says what is kept, which the parser would lose of an interruption itself."""
+
+
+def _interrupted(told: str = "") -> int:
     """Say how to go on."""
-    print("interrupted: run again to continue", file=sys.stderr)
+    from dosimeter._resolve import one_line
+
+    print(one_line(told or "interrupted: to continue, run the same command again", limit=2000), file=sys.stderr)
     return 130
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dosimeter._resolve import describe
+from dosimeter._resolve import describe, relayed
 from dosimeter._seeds import generator
 from dosimeter.config import AttackRow
 from dosimeter.design import Design
@@ -110,8 +110,8 @@ def _scores(row: AttackRow, game: MembershipGame, seed: int, purpose: str) -> Fl
     try:
         result: Scores = row.attack.run(game, generator(seed, f"attack {row.id} {purpose}"))
         values = np.asarray(result.values, dtype=np.float64)
-    except AuditError:
-        raise
+    except AuditError as error:
+        raise relayed(error, f"attack {row.id!r}") from error
     except (Exception, SystemExit) as error:
         raise AuditError(f"attack {row.id!r}: raised {describe(error)}: correct it or leave it out") from error
     wanted = (game.n_targets, len(game.ids))

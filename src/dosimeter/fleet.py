@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dosimeter._fit import Records, user_fit
 from dosimeter._package_code import package_code
-from dosimeter._resolve import describe
+from dosimeter._resolve import describe, is_users_fault
 from dosimeter._seeds import seed_for
 from dosimeter.adapters import merged
 from dosimeter.chain import Link, build_chain, load_state, parts_of, rows_hash, torch_version
@@ -62,29 +62,38 @@ def perform(job: Job) -> None:
     """Do a job; a module-level function, so that other processes can be sent it.
 
     Raises:
-        AuditError: what the job raised, with its stage and key; so too what a user's model raised, or want of memory.
+        AuditError: what the job raised, with its place; so too what a user's code raised, or want of memory.
     """
     pack = job if isinstance(job, PackJob) else getattr(job, "pack", None)
     links: tuple[Link, ...] = pack.links if pack else getattr(job, "links", ())
-    place = f"stage {links[-1].name!r}" if links else "the run"
-    if pack:
-        numbers = f"{pack.models[0]}" if len(pack.models) == 1 else f"{pack.models[0]} to {pack.models[-1]}"
-        place += f", model {numbers}"
-    place += f" (key {job.key})"
+    place = _place(job, pack, links)
     try:
         job.perform()
     except StoreError:
         raise
     except AuditError as error:
-        raise type(error)(*[f"{place}: {problem}" for problem in error.problems]) from error
+        told = tuple(one if one.startswith(place) else f"{place}: {one}" for one in error.problems)
+        if told == error.problems:
+            raise
+        raise type(error)(*told) from error
     except (RuntimeError, MemoryError, SystemExit) as error:
         remedy = "try --workers 1 or a smaller batch_size" if "memory" in repr(error).lower() else "correct the model"
         raise TrainingError(f"{place}: raised {describe(error)}: {remedy}") from error
     except Exception as error:
         theirs = [*_of_the_user(links)]
-        if not theirs:
+        if not theirs and not is_users_fault(error):
             raise  # nobody's code but ours
-        raise TrainingError(f"{place}: raised {describe(error)}: correct {' or '.join(theirs)}") from error
+        raise TrainingError(f"{place}: raised {describe(error)}: correct {' or '.join(theirs) or 'it'}") from error
+
+
+def _place(job: Job, pack: PackJob | None, links: tuple[Link, ...]) -> str:
+    """What a job works on, as the user knows it."""
+    if not links:
+        return f"shadow {getattr(job, 'number', '')}".rstrip()
+    place = f"stage {links[-1].name!r}"
+    if pack is None:
+        return place
+    return f"{place}, model {pack.models[0]}" + (f" to {pack.models[-1]}" if len(pack.models) > 1 else "")
 
 
 def _of_the_user(links: Sequence[Link]) -> Iterator[str]:

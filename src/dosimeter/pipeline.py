@@ -18,7 +18,9 @@ from dosimeter import brought as target_door
 from dosimeter import runners, variants
 from dosimeter._carried import carried
 from dosimeter._lone import gates_before, judged_blindly, lone_null
+from dosimeter._progress import Display, interruptible, shown
 from dosimeter._provenance import provenance
+from dosimeter._resolve import users_errors_told
 from dosimeter._summary import recipe_summary, scores_summary, target_summary
 from dosimeter.brought import Brought
 from dosimeter.config import AttackRow, Audit, Report, TargetAudit, arguments
@@ -32,9 +34,9 @@ from dosimeter.games import Array
 from dosimeter.housekeeping import lease, make_room
 from dosimeter.knowledge import recipe_knowledge, target_knowledge
 from dosimeter.observe import Observations
-from dosimeter.place import Place, Progress, silent
-from dosimeter.planning import Plan, make_plan
-from dosimeter.planning_target import plan_target
+from dosimeter.place import Place, Progress
+from dosimeter.planning import Plan, make_plan, seconds_left
+from dosimeter.planning_target import plan_target, target_seconds_left
 from dosimeter.preparation import Prepared, data_key, prepare, save_data
 from dosimeter.refusals import Offer, offer, refusal, require_attack, target_offer
 from dosimeter.remote_store import open_store
@@ -71,6 +73,8 @@ def plan(
     return make_plan(prepared, workers=runners.workers_for(workers, device, cache))
 
 
+@interruptible((), None)
+@users_errors_told()
 def run(
     audit: Audit | TargetAudit,
     out: Path,
@@ -78,7 +82,7 @@ def run(
     store: Path | str | None = None,
     device: str = "cpu",
     workers: Workers | int | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     trust_pickle: bool = False,
     disk_cap: int | None = None,
 ) -> Path:  # eight parameters, because each is an option of the command line
@@ -90,7 +94,7 @@ def run(
         store: the cache, a folder or a URL; `out`'s neighbour `.store` unless given.
         device: where models are trained.
         workers: who does the jobs, or a number of processes; None for one per core.
-        progress: called with (phase, done, total).
+        progress: called with (phase, done, total); unless given, bars with the time left on a terminal, else nothing.
         trust_pickle: whether a brought file that can run code may be loaded.
         disk_cap: bytes that the cache may hold; None for no limit.
 
@@ -99,19 +103,25 @@ def run(
 
     Raises:
         AuditError: with a remedy; what was trained stays in the store.
+        KeyboardInterrupt: with a note of what is kept.
     """
-    place = Place(out, store, device, workers, progress, disk_cap)
-    if isinstance(audit, TargetAudit):
-        return run_target(bring(audit, trust_pickle=trust_pickle), place)
-    cache = place.open()
-    return _recipe(dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache), place)
+    with shown(progress, workers=workers, device=device) as told:
+        place = Place(out, store, device, workers, told, disk_cap)
+        if isinstance(audit, TargetAudit):
+            return run_target(bring(audit, trust_pickle=trust_pickle), place)
+        cache = place.open()
+        return _recipe(dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache), place)
 
 
 def _recipe(prepared: Prepared, place: Place) -> Path:
     """Run a recipe, and then each of its variants in a folder below."""
     started, audit, given = time.time(), prepared.audit, offer(prepared)
     _open(place, prepared.key, audit.settings(), audit.attacks, given)
-    with lease(prepared.store):
+    with lease(prepared.store), interruptible(prepared.jobs.everything, prepared.store):
+        if isinstance(place.progress, Display):
+            place.progress.expect(
+                seconds_left(prepared, workers=runners.workers_for(place.workers, place.device, prepared.store))
+            )
         seconds = _train(prepared, place)
         start = time.perf_counter()
         observations, knowledge = prepared.jobs.gathered(), recipe_knowledge(prepared)
@@ -157,7 +167,9 @@ def run_target(brought: Brought, place: Place) -> Path:
     prepared = dataclasses.replace(prepare_target(brought, store=cache.root, device=place.device), store=cache)
     given = target_offer(prepared)
     _open(place, prepared.key, brought.settings, brought.attacks, given)
-    with lease(prepared.store):
+    with lease(prepared.store), interruptible(prepared.jobs, prepared.store):
+        if isinstance(place.progress, Display):
+            place.progress.expect(target_seconds_left(prepared))
         place.progress("queries", 0, 1)
         asked = target_door.ask(prepared)  # before any training of the user's runs, which might change the model
         place.progress("queries", 1, 1)
@@ -190,7 +202,7 @@ def run_target(brought: Brought, place: Place) -> Path:
 
 def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[AttackRow], given: Offer) -> None:
     """Claim the run's folder for this audit."""
-    check_folder(place.out, key)
+    check_folder(place.out, key, settings)
     require_attack(rows, given)
     write_text(place.out / "audit_key", key + "\n")
     write_text(place.out / "audit.json", json.dumps(rounded(settings), indent=1, sort_keys=True))
@@ -343,7 +355,7 @@ def measure_scores(
     table = read_scores(scores, seed=seed)
     settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
     key = key_of(settings)
-    check_folder(out, key)
+    check_folder(out, key, {**settings, "file": str(scores)})
     summary = scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
     write_text(out / "audit_key", key + "\n")
     write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -117,6 +118,30 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         hashed=hashed,
         notes=tuple(notes),
     )
+
+
+def seconds_left(prepared: Prepared, *, workers: int | None = None) -> float | None:
+    """How long a run that is about to train takes, from a probe as `make_plan` makes it.
+
+    Args:
+        prepared: the audit with its data.
+        workers: processes that the run uses.
+
+    Returns:
+        The seconds, roughly; None if a user's `fit` is the only clock, or if the user's code raises, which the run
+        itself tells better.
+    """
+    with contextlib.suppress(Exception, SystemExit):
+        prefix, total, known = probe_prefix(prepared), 0.0, set[str]()
+        for one in (prepared, *(variant for _, variant in prepared.variants)):
+            # without the hash of every entry, which the run computes
+            todo = [job for job in one.jobs.everything if job.key not in known and not job.store.has(job.key)]
+            seconds = estimate(one, *_by_kind(todo), workers, prefix)
+            if seconds is None:
+                return None
+            total, known = total + seconds - LOADING, known | {job.key for job in todo}
+        return total
+    return None
 
 
 def _by_kind(jobs: Sequence[Job]) -> tuple[list[FeatureJob], list[PackJob], list[ObserveJob]]:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import shutil
 
+from dosimeter._durations import ATTACK_SECONDS, REPORT_SECONDS
 from dosimeter.brought import PreparedTarget
 from dosimeter.fleet import missing
 from dosimeter.planning import AttackPlan, Plan, StagePlan, existing, needs_in_words
 from dosimeter.refusals import refusal, target_offer
+
+
+def target_seconds_left(prepared: PreparedTarget) -> float | None:
+    """How long a run that is about to ask takes, roughly; None if a user's `fit` is the only clock."""
+    if missing(prepared.jobs):
+        return None
+    queries = prepared.seconds * len(prepared.pool) * len(prepared.views)
+    numbers = (1 + prepared.shadows) * len(prepared.pool) * len(prepared.views)
+    return queries + len(prepared.brought.attacks) * numbers * ATTACK_SECONDS + REPORT_SECONDS
 
 
 def plan_target(prepared: PreparedTarget) -> Plan:

@@ -38,10 +38,12 @@ class Together:
 
     def tell(self) -> None:
         """Raise what was collected, as one error."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
         if self.errors:
             kinds = {type(error) for error in self.errors}
             kind = kinds.pop() if len(kinds) == 1 else AuditError
-            raise kind(*dict.fromkeys(line for error in self.errors for line in error.problems))
+            raise kind(*dict.fromkeys(line for error in self.errors for line in error.problems)) from self.errors[0]
 
 
 def check_device(device: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dosimeter._resolve import one_line, quoted
 from dosimeter._seeds import generator
 from dosimeter._version import __version__
 from dosimeter.calibration import Calibration
@@ -24,10 +27,14 @@ from dosimeter.errors import StoreError
 from dosimeter.exposure import individuals
 from dosimeter.games import Array, Truth
 from dosimeter.report.schema import summary_problems
-from dosimeter.results import Material, choose_headline
+from dosimeter.results import Material, choose_headline, rounded
 from dosimeter.store import writing
 from dosimeter.validity import Gate
 
+CHANGES = 3
+"""Settings that are told of an audit that is another one."""
+MOST_TRIED = 1000
+"""Names that are tried for a folder that is free; all are taken where a folder above cannot be read."""
 FORMAT = 2
 """Version of `run.json` and of the arrays beside it; 1 was that of recipes alone."""
 CANARIES = Path("truth") / "canaries.npz"
@@ -36,29 +43,88 @@ BLIND = Path("evidence") / "blind.npz"
 """Where a run keeps the blind baseline's scores; runs of earlier releases have none."""
 
 
-def check_folder(out: Path, key: str) -> None:
-    """Refuse a folder that holds another audit or anything else.
+def check_folder(out: Path, key: str, settings: Mapping[str, Any] | None = None) -> None:
+    """Refuse a folder that holds another audit or anything else, and name one that is free.
+
+    Args:
+        out: the folder.
+        key: of the audit.
+        settings: of the audit, as `audit.json` has them; what differs from those in the folder is told.
 
     Raises:
         StoreError: it does, or it cannot be read.
     """
-    marker = out / "audit_key"
     try:
-        found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
+        found = _key_in(out)
         held = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else [out]
         other = found is None and out.exists() and bool(held)  # drafts of an interrupted run begin with a dot
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{out}: must be a folder that can be read, got {type(error).__name__}: choose another --out"
         ) from error
-    if found is not None:
-        if found != key:
-            raise StoreError(
-                f"{out}: holds another audit (key {found}, this one has {key}): choose another folder (--out, "
-                f"out=), or delete it"
-            )
-    elif other:
-        raise StoreError(f"{out}: must be a new or empty folder or an earlier run of this audit: choose another --out")
+    if found not in (None, key):
+        raise StoreError(f"{out}: holds another audit ({_changes(out, settings)}): {_offer(out, key)}")
+    if other:
+        raise StoreError(f"{out}: must be a new or empty folder or an earlier run of this audit: {_offer(out, key)}")
+
+
+def _key_in(folder: Path) -> str | None:
+    """The key of the audit that a folder holds."""
+    marker = folder / "audit_key"
+    return marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
+
+
+def _offer(out: Path, key: str) -> str:
+    """What to do about a folder that is taken: how to name one that is free, or that holds this very audit."""
+    taken = out if out.name not in ("", "..") else out / "audit"
+    stem, number = taken.name, 2
+    if found := re.fullmatch(r"(.+)-(\d{1,6})", stem):
+        stem, number = found[1], int(found[2]) + 1
+    for new in (taken.with_name(f"{stem}-{one}") for one in range(number, number + MOST_TRIED)):
+        if _takes(new, key):
+            command = f"--out {shlex.quote(str(new))}"
+            return f"add {command} to the command (in Python out={str(new)!r}), which leaves this folder as it is"
+    return "choose another --out"
+
+
+def _takes(folder: Path, key: str) -> bool:
+    """Whether a folder is new, or was begun by this very audit."""
+    try:
+        return not folder.exists() or _key_in(folder) == key
+    except (OSError, ValueError):
+        return False
+
+
+def _changes(out: Path, settings: Mapping[str, Any] | None) -> str:
+    """In which settings the audit in a folder is another one, in words."""
+    try:
+        there = _flat(json.loads((out / "audit.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        there = {}
+    here = _flat(json.loads(json.dumps(rounded(settings)))) if settings is not None else {}
+    if not there or not here or "" in there:
+        return "its settings, data, models or code are not the same"
+    keys = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    if not keys:
+        return "the settings are the same; data, models or code are not"
+    told = [f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} here" for key in keys[:CHANGES]]
+    return one_line("; ".join(told) + (f"; {len(keys) - CHANGES} more" if len(keys) > CHANGES else ""), limit=600)
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested tables and lists as one table, whose keys are what messages call a place, as `stage[0].epochs`."""
+    if isinstance(value, Mapping) and value:
+        pairs = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        pairs = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for name, item in pairs for key, leaf in _flat(item, name).items()}
+
+
+def _short(value: Any) -> str:
+    """A setting in few characters."""
+    return "absent" if value is None else quoted(value, 40)
 
 
 @dataclass(frozen=True)

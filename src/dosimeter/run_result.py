@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,35 @@ class Result:
         return check(self.content, limits, None if accepted is None else accepted.content)
 
     def __str__(self) -> str:
-        return "\n".join(visible(sentence) for sentence in self.sentences)
+        return "\n".join([*map(visible, self.sentences), *check_lines(self.content)])
+
+
+def check_lines(content: Mapping[str, Any]) -> list[str]:
+    """How many of the audit's own checks passed, then one line for each that did not, failures first.
+
+    Args:
+        content: of `result.json`.
+
+    >>> check_lines({"gates": [{"id": "P2", "name": "Enough", "status": "warn", "message": "7 are few."}]})
+    ['0 checks passed, 1 warning:', '  warning P2 (Enough): 7 are few.']
+    """
+    gates = content.get("gates", ())
+    count = Counter(gate["status"] for gate in gates)
+    told = [_counted(count["pass"], "check") + " passed"]
+    told += [f"{count['fail']} failed"] if count["fail"] else []
+    told += [_counted(count["warn"], "warning") if count["warn"] else "no warnings"]
+    lines = [
+        f"  {word} {gate['id']} ({gate['name']}): {gate['message']}"
+        for status, word in (("fail", "failed"), ("warn", "warning"))
+        for gate in gates
+        if gate["status"] == status
+    ]
+    return [visible(one) for one in (", ".join(told) + (":" if lines else ""), *lines)]
+
+
+def _counted(number: int, word: str) -> str:
+    """A number of things, in the plural where it is not one."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _reported(row: Mapping[str, Any]) -> Reported:

@@ -130,7 +130,7 @@ class SerialRunner:
 
 
 class ProcessRunner:
-    """Jobs in fresh processes with one thread each, which stay for all jobs of a run.
+    """Jobs in fresh processes with one thread each, which stay for all jobs of a run, and end if it is interrupted.
 
     A single job runs in this process, where PyTorch is already loaded. Processes are loky's: they do not import the
     user's script again, and a job may hold a function that was typed at a prompt or closes over values.
@@ -168,6 +168,10 @@ class ProcessRunner:
                 "runner: a worker process ended without a word, perhaps for want of memory: run again to continue, "
                 "with --workers 1 if it recurs"
             ) from error
+        except KeyboardInterrupt:  # whoever interrupts does not wait until jobs under way are finished
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+            raise
         finally:
             for future in futures:
                 future.cancel()

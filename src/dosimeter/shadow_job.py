@@ -13,7 +13,7 @@ from torch import Tensor
 from dosimeter._brought_probes import Probing
 from dosimeter._fit import Records, advice
 from dosimeter._package_code import package_code
-from dosimeter._resolve import describe, resolve
+from dosimeter._resolve import describe, relayed, resolve
 from dosimeter.chain import rows_hash, torch_version
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held, stored
@@ -108,12 +108,12 @@ class ShadowJob:
         every, labels = Held(data["inputs"], stored(data), self.tokens), data["labels"]
         records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])
         place = f"shadow {self.number}: fit"
+        fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
         try:
-            fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
             with seeded(self.seed):
                 trained = fit(records, self.seed % 2**31)
-        except AuditError:
-            raise
+        except AuditError as error:
+            raise relayed(error, place) from error
         except (Exception, SystemExit) as error:
             raise TrainingError(f"{place}: raised {describe(error)}: {advice(error, records.labels)}") from error
         if trained is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -154,6 +155,7 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
         probe=asked.probe,
         answers=asked.answers,
         noise=asked.noise,
+        seconds=asked.seconds,
     )
 
 
@@ -167,6 +169,7 @@ class _Asked:
         probe: the first of the records.
         answers: what it said of them.
         noise: by how much that changes from query to query, nats.
+        seconds: that it took to answer one of them.
     """
 
     adapted: Adapted
@@ -174,6 +177,7 @@ class _Asked:
     probe: Held
     answers: Tensor
     noise: float
+    seconds: float
 
 
 def _parts(brought: Brought) -> dict[str, Dataset]:
@@ -182,13 +186,20 @@ def _parts(brought: Brought) -> dict[str, Dataset]:
     return parts if brought.population is None else {**parts, "population": brought.population}
 
 
+def _called(brought: Brought) -> str:
+    """What messages call the model; a thing that is no model at all has no name worth telling."""
+    kind = type(brought.model)
+    plain = not callable(brought.model) and kind.__module__.partition(".")[0] in ("builtins", "pathlib")
+    return "model" if plain else f"model {brought.model_name}"
+
+
 def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
     """Match the classes of the model and of the records, find out how the model is asked, and ask it.
 
     Raises:
         AuditError: it cannot be asked, or its classes are others.
     """
-    name, parts = brought.model_name, _parts(brought)
+    name, parts = _called(brought), _parts(brought)
     first = brought.members
     known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
     names = joined_classes(bearer(brought.model), known, name)
@@ -209,12 +220,14 @@ def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
         )
         _check_classes(adapted, parts, names)
         noise = repeatability(adapted, held_of(probe))
+        start = time.perf_counter()
         answers = adapted.query(held_of(probe))
+        seconds = (time.perf_counter() - start) / len(probe)
         gates = [repeated_answers(noise), _own_records(brought, adapted, parts["members"])]
     notes = [*adapted.notes, *_read_as(adapted, first, names)]
     if adapted.tokens:
         parts = {part: dataclasses.replace(one, tokens=True) for part, one in parts.items()}
-    found = _Asked(adapted, (*gates, *outputs_as_taken(notes)), held_of(probe), answers, noise)
+    found = _Asked(adapted, (*gates, *outputs_as_taken(notes)), held_of(probe), answers, noise, seconds)
     matched = dataclasses.replace(
         brought, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
     )

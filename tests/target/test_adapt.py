@@ -176,7 +176,7 @@ def fails(x):
 REFUSED = {
     "class": (Net, ConfigError, "got the class Net: give an instance"),
     "state dict": ({"w": torch.ones(1)}, ConfigError, "got dict: build the network and load it"),
-    "path": ("model.pt", ConfigError, "got str: load it with load_target"),
+    "path": ("model.pt", ConfigError, "got str: give the model itself, not its file"),
     "number": (3, ConfigError, "got int: give one"),
     "raises": (fails, TrainingError, r"must take inputs of shape \(2, 6\), got ValueError: first"),
     "shape": (nn.Linear(7, 4), TrainingError, r"must take inputs of shape \(2, 6\)"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter._resolve import describe, resolve
+from dosimeter._resolve import describe, relayed, resolve
 from dosimeter.data.arrays import assemble
 from dosimeter.data.dataset import Array, Dataset
 from dosimeter.data.options import Request
@@ -47,10 +47,10 @@ def _call(fn: Callable[..., Any], request: Request) -> Any:
     try:
         return fn(request.seed)
     except DataError as caught:
-        raise DataError(*[f"{request.name}: raised {problem}" for problem in caught.problems]) from None
+        raise relayed(caught, request.name) from caught
     except (Exception, SystemExit) as caught:
         remedy = "correct it, it is called with one argument, the seed"
-        raise DataError(f"{request.name}: the function raised {describe(caught)}: {remedy}") from None
+        raise DataError(f"{request.name}: the function raised {describe(caught)}: {remedy}") from caught
 
 
 def _array(value: Any, column: str, name: str) -> Array:
@@ -58,7 +58,7 @@ def _array(value: Any, column: str, name: str) -> Array:
     try:
         array = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
     except Exception as caught:  # array protocols of any library
-        raise DataError(f"{name}: {column} must be an array, got {describe(caught)}: return NumPy arrays") from None
+        raise DataError(f"{name}: {column} must be an array, got {describe(caught)}: return NumPy arrays") from caught
     if not isinstance(array, np.ndarray) or array.ndim == 0:
         raise DataError(f"{name}: {column} must be an array, got {type(value).__name__}: return NumPy arrays")
     return array

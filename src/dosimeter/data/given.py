@@ -85,15 +85,17 @@ def given(
     (('0', '1'), [1])
     """
     found: dict[str, _Part] = {}
-    problems: list[str] = []
+    errors: list[DataError] = []
     for name, value in parts.items():
         request = Request(one_line(name, 100), options=options, seed=seed, base=base or Path(), part=True)
         try:
             found[name] = _read(value, request)
         except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(*problems)
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise DataError(*[problem for error in errors for problem in error.problems]) from errors[0]
     datasets = same_features({name: part.dataset for name, part in found.items()})
     datasets = same_classes(datasets, [name for name, part in found.items() if part.declared])
     noun = noun or options.noun

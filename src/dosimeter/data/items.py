@@ -77,8 +77,8 @@ def _collected(value: Any, name: str) -> tuple[Array, Array]:
     """All `(x, y)` of a map-style data set, one after the other."""
     try:
         n = len(value)
-    except Exception as caught:  # user's code
-        raise DataError(f"{name}: must have a length, got {describe(caught)}: give a map-style data set") from None
+    except (Exception, SystemExit) as caught:  # user's code
+        raise DataError(f"{name}: must have a length, got {describe(caught)}: give a map-style data set") from caught
     xs: list[Array] = []
     ys: list[object] = []
     for i in range(n):
@@ -105,8 +105,8 @@ def _item(value: Any, i: int, name: str) -> tuple[Array, object]:
     place = f"{name}[{i}]"
     try:
         item = value[i]
-    except Exception as caught:  # user's code
-        raise DataError(f"{place}: must be readable, got {describe(caught)}: correct the data set") from None
+    except (Exception, SystemExit) as caught:  # user's code
+        raise DataError(f"{place}: must be readable, got {describe(caught)}: correct the data set") from caught
     if not isinstance(item, tuple | list) or len(item) != 2:
         got = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
         raise DataError(f"{place}: must be (x, y), got {got}: return the input and the label")
@@ -143,7 +143,7 @@ def as_array(value: Any, place: str) -> Array:
             return value.numpy()  # type: ignore[no-any-return]
         array = np.asarray(value)
     except Exception as caught:  # array protocols of any library
-        raise DataError(f"{place} must be an array, got {describe(caught)}: give numbers of one shape") from None
+        raise DataError(f"{place} must be an array, got {describe(caught)}: give numbers of one shape") from caught
     if array.dtype.kind == "O" and not place.endswith("labels"):
         if array.ndim < 2 and array.size and all(isinstance(one, str) for one in array.ravel().tolist()):
             return array.astype(str)

@@ -258,7 +258,9 @@ def _way_of(model: object, asking: _Asking, device: str) -> Way:
         return asking.settled(way, forms, lambda form: replace(found, form=form))
     if callable(model):
         return _function(model, asking)
-    remedy = "build the network and load it into that" if isinstance(model, dict) else "load it with load_target first"
+    remedy = (
+        "build the network and load it into that" if isinstance(model, dict) else "give the model itself, not its file"
+    )
     raise ConfigError(
         f"{name}: must be a torch.nn.Module, an exported program, a fitted classifier or a function, got "
         f"{type(model).__name__}: {remedy if isinstance(model, dict | str) or hasattr(model, 'suffix') else 'give one'}"

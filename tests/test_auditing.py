@@ -60,7 +60,8 @@ def test_the_report_speaks_of_a_brought_model(shadowed):
     assert "brought" in page
     assert "never ask the model" in page
     assert "membership was stated, not drawn" not in page
-    assert str(shadowed).startswith("Of 300 records used, our strongest attacker, who holds all 600 candidate records")
+    assert str(shadowed).startswith("Of 300 records used, our strongest attacker recognised about ")
+    assert "They hold all 600 candidate records and their labels; with the training function they train" in page
 
 
 def test_again_trains_nothing_and_gives_the_same_bytes(shadowed):

@@ -200,14 +200,48 @@ def test_nothing_is_excluded_of_a_group_that_is_too_small_for_a_rate():
 
 
 def test_the_sentence_claims_no_more_than_the_intervals():
-    part = {"n": 40, "highest": {"low": 0.3979, "high": 0.8021}}
-    rare = {"n": 360, "highest": {"low": 0.0042, "high": 0.0089}}
+    part = {"n": 40, "trainings": 16.0, "highest": {"low": 0.3979, "high": 0.8021}}
+    rare = {"n": 360, "trainings": 16.0, "highest": {"low": 0.0042, "high": 0.0089}}
     content = {"persons": part, "records": rare, "groups": None, "models": 32}
-    told = exposure._sentence(content, "photo")
-    assert "of any person: shown at least 39%, not excluded up to 81% (simultaneous over 40)" in told
-    assert "of any photo: shown at least 0.42%, not excluded up to 0.89% (simultaneous over 360)" in told
-    assert "of a person the mean share of their records" in told
-    assert "of a person" not in exposure._sentence({**content, "persons": None}, "photo")
+    told = sentence(content)
+    assert "of any person: shown at least 39 %, not excluded up to 81 % (all 40 together)" in told
+    assert "of any photo: shown at least 0.42 %, not excluded up to 0.89 % (all 360 together)" in told
+    assert "of a person, the mean of that share over their records" in told
+    assert "of a person" not in sentence({**content, "persons": None})
+
+
+def sentence(content):
+    """What the first page says, with every space alike."""
+    return exposure._sentence(content, "photo").replace("\xa0", " ")
+
+
+def test_ends_that_exclude_nothing_are_left_out():
+    nothing = {"n": 360, "trainings": 2.0, "highest": {"low": 0.0, "high": 1.0}}
+    content = {"persons": None, "records": nothing, "groups": None, "models": 4}
+    assert sentence(content) == ""
+    some = {**nothing, "highest": {"low": 0.0, "high": 0.6}}
+    assert sentence({**content, "records": some}).startswith("Highest exposure of any photo: none shown, not excluded")
+
+
+def test_records_that_are_always_recognised_are_not_called_none():
+    every = {"n": 1200, "trainings": 2.0, "always": 1200, "always_unused": 3, "highest": {"low": 0.0, "high": 1.0}}
+    content = {"persons": None, "records": every, "groups": None, "models": 4}
+    assert sentence(content) == (
+        "1,200 of 1,200 photos were recognised in every training that used them (about 2 each), and 3 in every "
+        "training that did not."
+    )
+    told = sentence({**content, "records": {**every, "highest": {"low": 0.0, "high": 0.9}}})
+    assert "none shown" not in told
+    assert "not excluded up to 90 %" in told
+    by_chance = {**every, "always": 70, "always_unused": 60}
+    assert "every training" not in sentence({**content, "records": by_chance})
+
+
+def test_a_total_leak_counts_its_records():
+    found = result(audit(30.0, targets=2))["exposure"]
+    assert found["records"]["always"] > 350
+    assert found["records"]["always_unused"] < 20
+    assert "none shown" not in found["first"]
 
 
 def test_without_an_attack_that_is_the_reason():

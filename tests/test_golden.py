@@ -35,7 +35,7 @@ def differences(found: Any, stored: Any, path: str = "") -> list[str]:
         return [line for i, (one, other) in pairs for line in differences(one, other, f"{path}[{i}]")]
     if isinstance(stored, float) and isinstance(found, float):
         return [] if found == pytest.approx(stored, abs=TOLERANCE) else [f"{path}: {found} instead of {stored}"]
-    if path.endswith(".message"):
+    if path.endswith((".message", ".answer")):
         found, stored = (re.sub(r"[-+]?\d[\d.]*", "#", text) for text in (found, stored))
     return [] if found == stored else [f"{path}: {found!r} instead of {stored!r}"]
 
@@ -47,6 +47,9 @@ def test_a_tiny_audit_gives_the_stored_result(tmp_path):
         del found[key]
     for key in ("records", "first"):  # shares of a few trainings, which one score across a threshold moves far
         del found["exposure"][key]
+    for one in found["verdict"]["answers"]:
+        if one["id"] in ("worst", "version"):  # what they say hangs on such shares and on the key
+            del one["answer"]
     if os.environ.get("DOSIMETER_GOLDEN") == "write":
         GOLDEN.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     assert differences(found, json.loads(GOLDEN.read_text())) == []

@@ -66,7 +66,7 @@ def test_the_report_says_what_lies_in_between(run):
     folder, _ = run
     page = (folder / "run" / "report.html").read_text("utf-8")
     assert "it is trained further in “finetune”" in page
-    assert "Of that he knows the recipe and where the records come from" in page
+    assert "Of that they know the recipe and where the records come from" in page
 
 
 def test_a_second_run_trains_nothing_and_gives_the_same_bytes(run, tmp_path):

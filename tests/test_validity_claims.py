@@ -46,7 +46,7 @@ def test_p13_fires_where_membership_was_stated(sound):
     fired = no_proof(rare, 0.01, drawn=False)
     assert fired.status == "warn"
     assert fired.value == pytest.approx(0.7)
-    assert "where 1% of candidates were used, 70% of the named are not" in fired.message
+    assert "where 1% of candidates were used, 70% of the accused were not" in fired.message
     stated = dataclasses.replace(sound, summary={**sound.summary, "door": "scores"})
     assert gate(result(stated), "P13")["status"] == "warn"
 

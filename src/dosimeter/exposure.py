@@ -7,15 +7,15 @@ count: their membership was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import ceil, floor, log10
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dosimeter import verdict
 from dosimeter._material import Material
 from dosimeter.calibration import Calibration
 from dosimeter.crossfit import CrossFit
@@ -26,6 +26,7 @@ from dosimeter.metrics._cells import exceeds
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import rate_interval
 from dosimeter.metrics.membership import auc, shadow_threshold, tpr_at_threshold
+from dosimeter.report import words
 
 LEVEL = 0.95
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -213,6 +214,8 @@ def _part(material: Material, one: Exposed) -> dict[str, Any]:
         "shown": int((found.low > 0).sum()),
         "quantiles": [{"share": q, "value": float(np.quantile(named, q))} for q in QUANTILES],
         "distribution": {"edges": EDGES.tolist(), "used": counts[0], "unused": counts[1]},
+        "always": int((found.named[used] == 1).sum()),
+        "always_unused": int((found.unused == 1).sum()),
         "highest": {
             "value": _number(found.named[most]),
             "low": float(found.low[most]),
@@ -363,28 +366,35 @@ def _short(estimate: Estimate) -> dict[str, Any]:
 
 
 def _sentence(content: Mapping[str, Any], noun: str) -> str:
-    """The first page's sentence."""
-    told = []
+    """The first page's sentences; empty where 0 to 100 % is all that can be said."""
+    told, every = [], []
     for key, word in (("persons", "person"), ("records", noun), ("groups", "group")):
         part = content[key]
-        if part is not None:
-            low, high = part["highest"]["low"], part["highest"]["high"]
-            shown = f"shown at least {_end(low, floor)}%, " if low else "none shown, "
-            told.append(
-                f"of any {word}: {shown}not excluded up to {_end(high, ceil)}% (simultaneous over {part['n']:,})"
-            )
-    mean = "" if content["persons"] is None else ", of a person the mean share of their records"
-    return (
-        f"Highest exposure {'; '.join(told)}. Exposure is the share of the trainings with someone's data that name "
-        f"them{mean}; {content['models']} trainings were judged."
+        if part is None:
+            continue
+        low, high = (part["highest"][end] for end in ("low", "high"))
+        always = "" if low else _every_time(part, word)
+        every += [always] if always else []
+        if low == 0 and high >= 1:
+            continue
+        least = f"shown at least {words.percent(low, spread=high - low, away='down')}, "
+        least = least if low else "" if always else "none shown, "
+        upper = words.percent(high, spread=high - low, away="up")
+        told.append(f"of any {word}: {least}not excluded up to {upper} (all {part['n']:,} together)")
+    mean = "" if content["persons"] is None else "; of a person, the mean of that share over their records"
+    highest = (
+        f"Highest exposure {'; '.join(told)}. Exposure: the share of the trainings with a record in which it is "
+        f"recognised{mean} ({content['models']} trainings)."
     )
+    return " ".join([*every, *([highest] if told else [])])
 
 
-def _end(share: float, outwards: Callable[[float], int]) -> str:
-    """An end in percent, rounded away from what is claimed; two digits below 1 %.
-
-    >>> _end(0.396, floor), _end(0.801, ceil), _end(0.0042, floor)
-    ('39', '81', '0.42')
-    """
-    places = 1 - floor(log10(100 * share)) if 0 < share < 0.01 else 0
-    return f"{outwards(100 * share * 10**places + (-1e-9 if outwards is ceil else 1e-9)) / 10**places:.{places}f}"
+def _every_time(part: Mapping[str, Any], word: str) -> str:
+    """How many units were recognised whenever they were used, where that is more than the same of unused ones."""
+    always, unused = part.get("always", 0), part.get("always_unused", 0)
+    if always <= 2 * unused or always < 0.05 * part["n"]:
+        return ""
+    return (
+        f"{always:,} of {part['n']:,} {verdict.plural(word)} were recognised in every training that used them (about "
+        f"{part['trainings']:.0f} each), and {unused:,} in every training that did not."
+    )

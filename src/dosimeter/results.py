@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter import exposure, validity, verdict
+from dosimeter import exposure, first_page, validity, verdict
 from dosimeter._canary_rows import beside_average, canary_rows
 from dosimeter._gating import Findings, all_gates, find, not_asked
 from dosimeter._material import Material as Material  # other modules take these from here
@@ -22,7 +22,7 @@ from dosimeter.detection import POWER, detect
 from dosimeter.games import Scores, Truth
 from dosimeter.metrics.certify import distinct_nonmembers, nonmembers_needed
 from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import RatePair, auc, histogram, roc, tpr_at_threshold
+from dosimeter.metrics.membership import Randomisation, RatePair, auc, histogram, roc, tpr_at_threshold
 from dosimeter.metrics.utility import accuracy
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def result(material: Material) -> dict[str, Any]:
         gates.append(beside_average(material, planted, headline, natural))
     told, limit = _verdict(material, measured, found, gates)
     summary, groups = material.summary, _group_rows(material, headline) if headline else []
-    return {
+    content = {
         "schema": SCHEMA,
         **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "chain", "threat")},
         "data": {**summary["data"], "candidates": len(material.truth.ids)},
@@ -67,16 +67,7 @@ def result(material: Material) -> dict[str, Any]:
         "utility": utility,
         "gates": [dataclasses.asdict(gate) for gate in gates],
         "gates_not_asked": not_asked(gates),
-        "null_audit": [
-            {
-                "attack": null.attack,
-                "auc": null.auc.value,
-                "low": null.auc.low,
-                "high": null.auc.high,
-                "status": "pass" if null.at_chance else "fail",
-            }
-            for null in nulls
-        ],
+        "null_audit": [_null_row(null) for null in nulls],
         "curves": {attack: _curve(material, attack) for attack in real},
         "histograms": {attack: _histogram(material, attack) for attack in real},
         "not_tested": [
@@ -89,6 +80,21 @@ def result(material: Material) -> dict[str, Any]:
             ),
         ],
     }
+    told["answers"] = [
+        dataclasses.asdict(one) for one in first_page.answers(content, members=_members(material), alike=found.unclear)
+    ]
+    return content
+
+
+def _null_row(null: validity.NullResult) -> dict[str, Any]:
+    """An attack of the null audit."""
+    ends = {"auc": null.auc.value, "low": null.auc.low, "high": null.auc.high}
+    return {"attack": null.attack, **ends, "status": "pass" if null.at_chance else "fail"}
+
+
+def _members(material: Material) -> int:
+    """Judged records that each target used, on average."""
+    return round(float(material.truth.is_member.sum(1).mean()))
 
 
 def _row(material: Material, attack: str, metric: str, estimate: Estimate, **more: Any) -> dict[str, Any]:
@@ -166,43 +172,51 @@ def _verdict(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Status and first sentences, and the detection limit if no leak is shown."""
     headline = found.headline
-    base = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
-    noun = str(material.summary["noun"])
+    base: dict[str, Any] = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
     failed = [gate.message for gate in gates if gate.status == "fail"]
     if failed:
         return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}, None
     if headline is None or material.leading is None:
         distinct = distinct_nonmembers(material.truth)
+        noun = str(material.summary["noun"])
         sentences = verdict.not_resolvable(distinct, nonmembers_needed(FPRS[0]), noun, worth=material.worth)
         if headline is None:
             sentences = ["No attack could be run under this threat model; the table below says why."]
         return {**base, "status": "not_resolvable", "sentences": sentences}, None
-    one, lead = measured[headline], material.leading
-    told = verdict.Headline(
+    one, p = measured[headline], found.p_values.get(headline)
+    base |= {} if p is None else {"p_auc": p.p_auc, "p_tpr": p.p_tpr}
+    told = _told(material, one, p)
+    if found.shifted:
+        blind = found.shifted.row
+        large, sentences = verdict.gain_lead(blind), verdict.gained(told, blind)
+        return {**base, "status": "shown", "sentences": sentences, "lead": dataclasses.asdict(large)}, None
+    base["lead"] = dataclasses.asdict(verdict.lead(told, is_shown=found.shown))
+    if found.shown:
+        return {**base, "status": "shown", "sentences": verdict.shown(told)}, None
+    limit = detect(material, one, headline, found.baseline)
+    caught = verdict.caught(told, limit.tpr, limit.auc, POWER, planted=limit.source == "canaries")
+    sentences = verdict.not_shown(told, alike=found.unclear, limit=caught)
+    return {**base, "status": "not_shown", "sentences": sentences}, limit.row(caught)
+
+
+def _told(material: Material, one: Measured, p: Randomisation | None) -> verdict.Headline:
+    """What the first sentences are made of."""
+    lead = material.leading
+    assert lead is not None
+    return verdict.Headline(
         door=str(material.summary["door"]),
-        noun=noun,
+        noun=str(material.summary["noun"]),
         candidates=len(material.truth.ids),
-        members=round(float(material.truth.is_member.sum(1).mean())),
+        members=_members(material),
         shadows=int(material.summary["threat"]["shadows"] or 0),
         targets=len(material.truth.is_member),
         fpr=lead,
         pair=one.pairs[lead],
         rare=one.precisions[PRIORS[-1]],
         auc=one.auc,
+        p_auc=None if p is None else p.p_auc,
+        p_tpr=None if p is None else p.p_tpr,
     )
-    if found.shifted:
-        baseline = found.shifted
-        sentences = verdict.gained(told, baseline.auc, baseline.gain)
-        return {**base, "status": "shown", "sentences": sentences}, None
-    p = found.p_values[headline]
-    base |= {"p_auc": p.p_auc, "p_tpr": p.p_tpr}
-    if found.shown:
-        return {**base, "status": "shown", "sentences": verdict.shown(told)}, None
-    limit = detect(material, one, headline, found.baseline)
-    caught = verdict.caught(told, limit.tpr, limit.auc, POWER, planted=limit.source == "canaries")
-    unlikely = min(p.p_auc, p.p_tpr) <= 0.025
-    sentences = verdict.not_shown(told, unlikely=unlikely, alike=found.unclear, limit=caught)
-    return {**base, "status": "not_shown", "sentences": sentences}, limit.row(caught)
 
 
 def _utility(material: Material) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ def no_proof(rare: Estimate, prior: float, *, drawn: bool) -> Gate:
         drawn: whether membership was drawn here rather than stated.
     """
     name, wrong = "No proof against one record", None if rare.value is None else 1 - rare.value
-    share = "" if wrong is None else f"; where {prior:.0%} of candidates were used, {wrong:.0%} of the named are not"
+    share = "" if wrong is None else f"; where {prior:.0%} of candidates were used, {wrong:.0%} of the accused were not"
     if drawn:
         return Gate(
             "P13", name, "pass", wrong,
@@ -77,7 +77,7 @@ def beyond_the_average(auc: Estimate, pair: RatePair | None, fpr: float | None, 
         return Gate(
             "P17", name, "warn", auc.value,
             f"No false positive rate can be certified, so only the AUC ({_number(auc)}) is left: an average, under "
-            f"which a few records can be named with certainty.",
+            f"which a few records can be recognised with certainty.",
         )  # fmt: skip
     gap = pair.difference
     told = f"At a false positive rate of {fpr:.2%} the TPR exceeds the FPR by {_number(gap)}; the AUC is {_number(auc)}"

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, floor
+from typing import Any, Literal
 
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import RatePair
+from dosimeter.report import words
+
+SMALL = 0.025
+"""A p-value up to this, beside an interval beyond chance, shows a leak."""
+LARGE = 0.1
+"""From this p-value on, chance explains what was seen."""
 
 CANARIES = ", and records that were chosen to be easy to find (canaries)"
 PERSONS = "Membership of a person as a whole: each record is judged on its own."
@@ -58,6 +66,9 @@ class Headline:
         pair: the headline attack's rates at the threshold from shadows.
         rare: its precision where 1 in 100 candidates was used.
         auc: its AUC.
+        p_auc: p-value of the AUC; None where it tests nothing.
+        p_tpr: that of TPR - FPR.
+        scope: what a shown leak is of: "recipe", or "models" where only the measured ones are shown to leak.
     """
 
     door: str
@@ -70,6 +81,69 @@ class Headline:
     pair: RatePair
     rare: Estimate
     auc: Estimate
+    p_auc: float | None = None
+    p_tpr: float | None = None
+    scope: str = "recipe"
+
+    @property
+    def shown_by(self) -> Literal["rate", "ranks"]:
+        """Whether accusations themselves show the leak, or only how records are ranked."""
+        small = self.p_tpr is None or self.p_tpr <= SMALL
+        beyond = self.scope == "models" or (self.pair.difference.low is not None and self.pair.difference.low > 0)
+        return "rate" if small and beyond else "ranks"
+
+    @property
+    def least_p(self) -> float:
+        """The smaller p-value; 1 if there is none."""
+        return min((p for p in (self.p_auc, self.p_tpr) if p is not None), default=1.0)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The number that stands large on the first page.
+
+    Attributes:
+        measure: "tpr"; "difference", TPR - FPR; "auc"; "gain" of AUC, or "rate_gain", over the blind baseline.
+        shown: whether its lower end is shown to be beyond what guessing, or the baseline, gives.
+        value: the estimate.
+        low: lower end.
+        high: upper end.
+        level: of the interval.
+        guess: what guessing gives at most: of a TPR the upper end of the FPR that was reached.
+    """
+
+    measure: Literal["tpr", "difference", "auc", "gain", "rate_gain"]
+    shown: bool
+    value: float
+    low: float
+    high: float
+    level: float
+    guess: float
+
+
+def lead(h: Headline, *, is_shown: bool) -> Lead:
+    """The large number: the statistic that shows the leak, or, if none is shown, the rate that was seen.
+
+    A rate that is shown by its difference to the false accusations, but whose own lower end is no more than they may
+    be, is told by the difference: "at least" never stands beside a guess that is as good.
+    """
+    rate, gap, guess = h.pair.tpr, h.pair.difference, max(h.fpr, h.pair.fpr.high or 0.0)
+    if not is_shown or (h.scope == "models" and h.shown_by == "rate"):
+        return _lead("tpr", rate, guess, shown=False)
+    if h.shown_by == "ranks":
+        return _lead("auc", h.auc, 0.5, shown=h.auc.low is not None and h.auc.low > 0.5)
+    assert rate.low is not None
+    return _lead("tpr", rate, guess, shown=True) if rate.low > guess else _lead("difference", gap, 0.0, shown=True)
+
+
+def _lead(
+    measure: Literal["tpr", "difference", "auc", "gain", "rate_gain"], found: Estimate, guess: float, *, shown: bool
+) -> Lead:
+    """An estimate as the large number."""
+    assert found.value is not None
+    assert found.low is not None
+    assert found.high is not None
+    return Lead(measure, shown, found.value, found.low, found.high, found.level, guess)
 
 
 def plural(noun: str, count: float | int = 2) -> str:
@@ -93,143 +167,198 @@ def about(count: float) -> str:
     """
     if count == 0:
         return "none"
-    return "fewer than 1" if count < 0.5 else f"about {count:.0f}"
+    return "fewer than 1" if count < 0.5 else f"about {count:,.0f}"
+
+
+def ends(share: Estimate, of: int) -> tuple[int, int]:
+    """The ends of a share as counts, rounded outwards: neither "at least" nor "up to" may claim too much.
+
+    Args:
+        share: with its interval.
+        of: how many there are.
+    """
+    assert share.low is not None
+    assert share.high is not None
+    return floor(share.low * of + 1e-9), ceil(share.high * of - 1e-9)
+
+
+def wrong(precision: Estimate) -> str:
+    """How many accusations would be wrong at a precision, with its interval."""
+    assert precision.value is not None
+    assert precision.low is not None
+    assert precision.high is not None
+    span = words.percent_range(1 - precision.high, 1 - precision.low)
+    return f"{words.wrong_of(precision.value)} accusations would be wrong ({span})"
 
 
 def _attacker(h: Headline) -> str:
-    """Who names, with what he holds; of a table of scores only the scores are known."""
-    if h.door == "scores":
-        return "the strongest attack of the table"
-    recipe = ", their labels and the training recipe" if h.shadows else " and their labels"
-    return f"our strongest attacker, who holds all {h.candidates} candidate {plural(h.noun)}{recipe},"
+    """Who recognises; of a table of scores nobody is known."""
+    return "the strongest attack of the table" if h.door == "scores" else "our strongest attacker"
 
 
-def _pronoun(h: Headline) -> str:
-    return "it" if h.door == "scores" else "he"
-
-
-def _counts(h: Headline) -> tuple[float, int, int]:
-    """Members named, and its two ends, rounded outwards: neither "at least" nor "up to" may claim too much."""
-    tpr = h.pair.tpr
-    assert tpr.value is not None
-    assert tpr.low is not None
-    assert tpr.high is not None
-    return tpr.value * h.members, floor(tpr.low * h.members + 1e-9), ceil(tpr.high * h.members - 1e-9)
-
-
-def _wrong(h: Headline) -> str:
-    """How many unused records were named."""
+def _counts(h: Headline, joint: str = "; they also wrongly accused") -> str:
+    """How many used records were recognised, and how many unused ones were accused."""
     unused = h.candidates - h.members
-    return f"{about((h.pair.fpr.value or 0.0) * unused)} of the {unused} unused ones"
+    seen = about((h.pair.tpr.value or 0.0) * h.members)
+    joint = joint.replace("they", "it") if h.door == "scores" else joint
+    return (
+        f"{_attacker(h)} recognised {seen} as training data{joint} {about((h.pair.fpr.value or 0.0) * unused)} of the "
+        f"{unused:,} unused ones"
+    )
 
 
 def _averaged(h: Headline) -> str:
     """Over what the counts are averages."""
     if h.targets == 1:
         return "These counts are of this trained model only."
-    return f"Counts are averages over {h.targets} models that took turns as the target."
+    turns = "were measured" if h.door == "scores" else "took turns as the target"
+    return f"Counts are averages over {h.targets} models that {turns}."
+
+
+def _interval(level: float) -> str:
+    """The level of an interval, after its ends."""
+    return f"({words.percent(level)} interval)"
 
 
 def shown(h: Headline) -> list[str]:
     """The sentences where a leak is shown: by the accusations themselves, or only by how records are ranked."""
-    named, low, high = _counts(h)
-    first = (
-        f"Of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}; {_pronoun(h)} also wrongly named "
-        f"{_wrong(h)}."
-    )
-    ends = f"{low} to {high} of {h.members} ({h.pair.tpr.level:.1%} interval)"
-    if h.pair.difference.low is None or h.pair.difference.low <= 0:
+    low, high = ends(h.pair.tpr, h.members)
+    counts = f"Of {h.members:,} {plural(h.noun)} used, {_counts(h)}."
+    if h.shown_by == "ranks":
+        assert h.auc.value is not None
+        assert h.auc.low is not None
+        assert h.auc.high is not None
         return [
-            first,
-            f"So few accusations could be chance ({ends}); the leak shows in how {_pronoun(h)} ranks: a used {h.noun} "
-            f"stands above an unused one {h.auc.value:.0%} of the time, shown at least {h.auc.low:.0%}, not excluded "
-            f"up to {h.auc.high:.0%}; guessing gives 50%.",
+            f"The leak shows in ranks: {_attacker(h)} ranks a used {h.noun} above an unused one "
+            f"{words.of_time(h.auc.value)} (AUC {words.decimal(h.auc.value)}); guessing gives 50{words.SPACE}%.",
+            f"Shown: an AUC of at least {words.decimal(h.auc.low, 'down')}; not excluded: up to "
+            f"{words.decimal(h.auc.high, 'up')} {_interval(h.auc.level)}.",
+            f"{counts} Such accusations do not show the leak: {low:,} to {high:,} of {h.members:,} "
+            f"{_interval(h.pair.tpr.level)} may be as many as guessing gives.",
             _averaged(h),
         ]
-    sentences = [first]
+    told = [counts]
     if h.rare.value is not None:
-        wrong = 10 * (1 - h.rare.value)
-        share = "nearly all" if wrong >= 9.5 else f"{'fewer than 1' if wrong < 0.5 else about(wrong)} of 10"
-        whose = "the" if h.door == "scores" else "his"
-        sentences.append(f"If 1 in 100 of {whose} candidates had been used, {share} accusations would be wrong.")
-    sentences.append(
-        f"Shown: at least {low} of {h.members}; not excluded: up to {high} of {h.members} "
-        f"({h.pair.tpr.level:.1%} interval). {_averaged(h)}"
-    )
-    return sentences
+        whose = "the" if h.door == "scores" else "their"
+        told.append(f"If 1 in 100 of {whose} candidates had been used, {wrong(h.rare)}.")
+    large = lead(h, is_shown=True)
+    if large.measure == "difference":
+        told.append(
+            f"Shown: the share of used {plural(h.noun)} that are recognised is at least "
+            f"{words.points(large.low, 'down')} points above the share of unused ones that are accused; not excluded: "
+            f"up to {words.points(large.high, 'up')} points {_interval(large.level)}. {_averaged(h)}"
+        )
+    elif large.shown:
+        told.append(
+            f"Shown: at least {low:,} of {h.members:,}; not excluded: up to {high:,} of {h.members:,} "
+            f"{_interval(h.pair.tpr.level)}. {_averaged(h)}"
+        )
+    else:
+        told.append(
+            f"This is shown of the measured {plural('model', h.targets)}. Of the recipe {low:,} to {high:,} of "
+            f"{h.members:,} is not excluded {_interval(h.pair.tpr.level)}, which may be as many as guessing gives."
+        )
+    return told
 
 
-def gained(h: Headline, blind: Estimate, gain: Estimate) -> list[str]:
+def gain_lead(blind: Mapping[str, Any]) -> Lead:
+    """The large number where members and non-members differ without the model.
+
+    Args:
+        blind: the key `blind` of `result.json`; its `exceeded_by` names the gains that are shown, if it is there.
+    """
+    if "auc" not in (blind.get("exceeded_by") or ["auc"]):
+        low, value, high = (float(blind[f"rate_gain{end}"]) for end in ("_low", "", "_high"))
+        return Lead("rate_gain", low > 0, value, low, high, float(blind["level"]), 0.0)
+    low, value, high = (float(blind[f"gain{end}"]) for end in ("_low", "", "_high"))
+    return Lead("gain", low > 0, value, low, high, float(blind["level"]), 0.0)
+
+
+def gained(h: Headline, blind: Mapping[str, Any]) -> list[str]:
     """The sentences where members and non-members differ without the model, and the model is shown to add to it.
+
+    What the attack reaches stands first, then what a stranger to the model reaches, then the gain: a leak that tells
+    all records must not read as a small one because a part of it is no work of the model.
 
     Args:
         h: what they are made of.
-        blind: AUC of classifiers that never ask the model.
-        gain: what the headline attack's AUC adds to it, on the same records.
+        blind: the key `blind` of `result.json`.
     """
-    assert blind.value is not None
-    assert blind.low is not None
-    assert gain.value is not None
-    assert gain.low is not None
-    assert gain.high is not None
+    large, attack, stranger = gain_lead(blind), float(blind["attack_auc"]), float(blind["auc"])
+    least, most = words.points(large.low, "down").lstrip("+"), words.points(large.high, "up").lstrip("+")
+    what = "AUC" if large.measure == "gain" else f"used {plural(h.noun)} recognised at equally many false accusations"
     return [
-        f"The {plural(h.noun)} used differ from the unused ones by themselves: without asking the model, a used "
-        f"{h.noun} is ranked above an unused one {blind.value:.0%} of the time (shown at least {blind.low:.0%}; "
-        f"guessing gives 50%). The model adds {100 * gain.value:.1f} points to that.",
-        f"Shown: at least {100 * gain.low:.1f} points; not excluded: up to {100 * gain.high:.1f} points "
-        f"({gain.level:.0%} interval, both on the same {plural(h.noun)}). Only this gain speaks of the model: all "
-        f"other numbers below hold the difference of the {plural(h.noun)} too.",
+        f"With the model {_attacker(h)} ranks a used {h.noun} above an unused one {words.of_time(attack)} (AUC "
+        f"{words.decimal(attack)}); somebody who never asks the model does so {words.of_time(stranger)} "
+        f"(AUC {words.decimal(stranger)}), because the {plural(h.noun)} differ from the unused ones by themselves.",
+        f"Shown: the model adds at least {least} points of {what}; not excluded: up to {most} points "
+        f"{_interval(large.level)}. Only this gain speaks of the model: all rates below hold the difference of the "
+        f"{plural(h.noun)} too.",
         _averaged(h).replace("counts", "numbers").replace("Counts", "Numbers"),
     ]
 
 
 def caught(h: Headline, tpr: float | None, auc: float | None, power: float, *, planted: bool = False) -> str:
-    """The sentence about the detection limit: the least leak that would have been shown.
+    """The sentence about the detection limit: the least leak that fresh audits of this size would show.
 
     Args:
         h: what it is made of.
-        tpr: of the least leak that names some records; None if no such leak is shown.
+        tpr: of the least leak by which some records are recognised; None if no such leak is shown.
         auc: of the least leak that lifts all members' scores alike; None if none is shown.
         power: chance that they are shown.
         planted: whether leaking records were taken to be found as canaries are.
     """
     alike = "" if auc is None else f"one that lifts the scores of all used {plural(h.noun)} alike, from an AUC of "
-    alike += "" if auc is None else f"{ceil(1000 * auc) / 1000:.3f} on"
+    alike += "" if auc is None else f"{words.decimal(auc, 'up')} on"
+    often = f"with a probability of {words.percent(power)}"
     if tpr is None:
-        told = f"No leak of any size that names single {plural(h.noun)} would have been shown with {power:.0%} power"
+        told = f"A new audit of this size would not show a leak of any size by which single {plural(h.noun)} are "
         because = (
-            "even planted canaries are not shown to be named more often where they were used"
+            "even planted canaries are not shown to be recognised more often where they were used"
             if planted
-            else "this audit is too small for that"
+            else "it is too small for that"
         )
-        return f"{told}: {because}." + (f" It would have caught {alike}." if alike else "")
+        told += f"recognised {often}: {because}."
+        return told + (f" It would show {alike}." if alike else "")
     told = (
-        f"This audit would have caught a leak of TPR >= {ceil(1000 * tpr) / 10:.1f}% at {100 * h.fpr:g}% FPR with "
-        f"{power:.0%} power: one under which the attack names {ceil(tpr * h.members)} of {h.members} or more"
+        f"A new audit of this size would show {often} a leak by which {ceil(tpr * h.members):,} of {h.members:,} or "
+        f"more are recognised (TPR {words.percent(tpr, away='up')} at {words.percent(h.fpr)} FPR)"
     )
-    return f"{told}; or {alike}." if alike else f"{told}."
+    told += f"; or {alike}." if alike else "."
+    return f"{told} That tells how sensitive such audits are; the interval tells what this one found."
 
 
-def not_shown(h: Headline, *, unlikely: bool = False, alike: bool = False, limit: str = "") -> list[str]:
-    """The sentences where no leak is shown: always with what could have been seen.
+def explained(h: Headline, *, alike: bool = False) -> str:
+    """Why what was seen shows no leak, as the end of a sentence.
+
+    Args:
+        h: what it is made of.
+        alike: the attack is above chance, but not above what somebody finds who never asks the model.
+    """
+    if alike:
+        return f"this audit cannot tell from differences that the {plural(h.noun)} have without the model"
+    return "chance explains" if h.least_p > LARGE else "so small an audit cannot tell from chance"
+
+
+def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]:
+    """The sentences where no leak is shown: always with what could have gone unseen.
 
     Args:
         h: what they are made of.
-        unlikely: the test of chance alone found the result unlikely, but the interval holds chance.
         alike: the attack is above chance, but not above what somebody finds who never asks the model.
         limit: the sentence about the detection limit.
     """
-    named, _, high = _counts(h)
-    shadows = "" if h.door == "scores" else f"{h.shadows} shadow models, "
-    explained = "so small an audit cannot tell from chance" if unlikely else "chance explains"
-    if alike:
-        explained = f"this audit cannot tell from differences that the {plural(h.noun)} have without the model"
+    _, high = ends(h.pair.tpr, h.members)
+    shadows = (
+        "" if h.door == "scores" else f"{words.count(h.shadows, 'shadow model') if h.shadows else 'no shadow model'}, "
+    )
     return [
-        f"No leak was shown: of {h.members} {plural(h.noun)} used, {_attacker(h)} named {about(named)}, and "
-        f"wrongly named {_wrong(h)}, which {explained}.",
+        f"No leak was shown: of {h.members:,} {plural(h.noun)} used, {_counts(h, ' and wrongly accused')}, which "
+        f"{explained(h, alike=alike)}.",
         f"This is not proof that nothing leaks: with {shadows}{h.targets} {plural('target model', h.targets)} and "
-        f"{h.candidates} candidates, up to {high} of {h.members} named at about {h.fpr:.2g} false accusations per "
-        f"unused {h.noun} is not excluded ({h.pair.tpr.level:.1%} interval), nor is a stronger attacker.",
+        f"{h.candidates:,} candidates, up to {high:,} of {h.members:,} recognised is not excluded "
+        f"{_interval(h.pair.tpr.level)}, at about {words.percent(h.fpr)} false accusations. Nor is a stronger "
+        "attacker.",
         *([limit] if limit else []),
     ]
 

@@ -1,6 +1,6 @@
 import example
 
-from dosimeter.report import adversary, view, words
+from dosimeter.report import adversary, lead_view, view, words
 
 
 def test_headline_attack_first_controls_and_refused_last():
@@ -33,9 +33,9 @@ def test_rows_of_groups_and_defenses_are_not_mistaken_for_the_headline():
     result = example.shown()
     decoys = [{**row, "group": "old", "value": 0.99} for row in result["estimates"]]
     decoys += [{**row, "variant": "dp", "value": 0.99} for row in result["estimates"]]
-    truth = view.headline(result)
+    truth = lead_view.box(result, "LiRA", "set beforehand")
     result["estimates"] = decoys + result["estimates"]
-    assert view.headline(result) == truth
+    assert lead_view.box(result, "LiRA", "set beforehand") == truth
 
 
 def test_axes_begin_where_rates_are_resolvable():

@@ -116,8 +116,8 @@ def _transferred(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     text = f"The model at risk is not deployed: it is trained further in {names}, and the last model answers."
     knows = result["threat"].get("knows") or ()
     told = [one for key, one in KNOWN.items() if key in knows]
-    own = "Of that he knows the recipe and where the records come from"
-    text += f" {'He knows ' + ' and '.join(told) if told else own}."
+    own = "Of that they know the recipe and where the records come from"
+    text += f" {'They know ' + ' and '.join(told) if told else own}."
     private = [stage["stage"] for stage in later if "privacy" in stage["settings"]]
     if private:
         text += (

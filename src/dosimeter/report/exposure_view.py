@@ -30,7 +30,7 @@ class Highest:
         kind: what the units are, with how many.
         low: shown at least.
         high: not excluded up to.
-        named: how often the most exposed one was named when used.
+        named: how often the most exposed one was recognised when used.
         unused: and when not used.
         shown: how many are shown to be exposed.
     """
@@ -119,12 +119,18 @@ def _highest(noun: str, part: Row) -> Highest:
     shown, spread = part.get("shown"), top["high"] - top["low"]
     return Highest(
         kind=_count(part["n"], noun),
-        low=words.percent(top["low"], spread=spread) if top["low"] else "nothing shown",
-        high=words.percent(top["high"], spread=spread),
+        low=words.percent(top["low"], spread=spread, away="down") if top["low"] else _nothing(part),
+        high=words.percent(top["high"], spread=spread, away="up"),
         named=_share(top["value"]),
         unused=_share(top["unused"]),
         shown="" if shown is None else f"{shown:,} of {part['n']:,}",
     )
+
+
+def _nothing(part: Row) -> str:
+    """That no lower end is above 0, where all were recognised whenever they were used: for want of trainings."""
+    every = part.get("always", 0) == part["n"] and not part.get("always_unused", 0)
+    return "not told by so few trainings" if every else "nothing shown"
 
 
 def _share(value: float | None) -> str:
@@ -163,12 +169,12 @@ def _measure(row: Row, value: str, low: str, high: str) -> Measure:
 
 
 def _once(once: Row | None) -> str:
-    """How often at least one record of a person is named."""
+    """How often at least one record of a person is recognised."""
     if not once:
         return ""
     return (
-        f"At least one of a person's used records was named in {words.percent(once['used'])} of all cases; at least "
-        f"one of the unused ones in {words.percent(once['unused'])}."
+        f"At least one of a person's used records was recognised in {words.percent(once['used'])} of all cases; at "
+        f"least one of the unused ones in {words.percent(once['unused'])}."
     )
 
 
@@ -183,12 +189,12 @@ def _pooled(attack: Row | None) -> Iterator[tuple[str, Measure]]:
 def _figure(part: Row, kind: str) -> Markup:
     """How exposure is distributed over units; of a `kind` of ours, for no word of the user's is drawn.
 
-    A person with several records is named in part: the share is of used records, not of trainings.
+    A person with several records is recognised in part: the share is of used records, not of trainings.
     """
     bars = part["distribution"]
     if not sum(bars["used"]) or not sum(bars["unused"]):
         return Markup("")
     drawn = {"edges": bars["edges"], "members": bars["used"], "nonmembers": bars["unused"]}
-    axis = "mean share of their records that is named" if kind == "person" else "share of trainings that name it"
+    axis = "mean share of their records recognised" if kind == "person" else "share of trainings that recognise it"
     axes = (axis, f"share of {kind}s")
-    return Markup(plots.histogram(drawn, title=f"How often each {kind} is named", labels=axes, shares=True))
+    return Markup(plots.histogram(drawn, title=f"How often each {kind} is recognised", labels=axes, shares=True))

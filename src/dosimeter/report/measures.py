@@ -85,7 +85,7 @@ def rate(row: Row | None) -> Measure:
     if row.get("status", "ok") != "ok":
         return Measure(NO_VALUE[row["status"]], note=row.get("reason", ""), ok=False)
     spread = row["high"] - row["low"]
-    ends = words.percent_range(row["low"], row["high"])
+    ends = words.percent_range(row["low"], row["high"], above=guess(row) if row.get("fpr") else None)
     return Measure(words.percent(row["value"], spread=spread or None), ends, row.get("reason", ""))
 
 
@@ -103,7 +103,12 @@ def auc(row: Row | None) -> Measure:
     """An AUC with three decimals."""
     if row is None or row.get("status", "ok") != "ok":
         return rate(row)
-    return Measure(words.decimal(row["value"]), f"{words.decimal(row['low'])} to {words.decimal(row['high'])}")
+    return Measure(words.decimal(row["value"]), words.decimal_range(row["low"], row["high"]))
+
+
+def guess(row: Row) -> float:
+    """What guessing recognises at most: as many used records as unused ones are accused."""
+    return max(float(rate) for rate in (row["fpr"], row.get("fpr_high")) if rate is not None)
 
 
 def bar(row: Row | None, scale: float) -> Bar | None:

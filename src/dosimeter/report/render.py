@@ -13,7 +13,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dosimeter.errors import StoreError
-from dosimeter.report import adversary, exposure_view, measures, plots, reading, spike_view, variants_view, view, words
+from dosimeter.first_page import dated
+from dosimeter.report import (
+    adversary,
+    exposure_view,
+    lead_view,
+    measures,
+    plots,
+    reading,
+    spike_view,
+    variants_view,
+    view,
+    words,
+)  # fmt: skip
 
 PROVENANCE_LABELS: Mapping[str, str] = {
     "dosimeter": "dosimeter version",
@@ -83,18 +95,20 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     main = measures.find(
         result, result["verdict"]["attack"], "tpr", fpr=measures.leading(result), threshold=measures.CALIBRATED
     )
+    by = words.THRESHOLDS[measures.source(result)]
+    nulls = _null_audit(result, names)
     context: dict[str, object] = {
         "result": result,
-        "badge": view.badge(result),
-        "headline": view.headline(result),
-        "tried": words.tried(result["door"], result["threat"]["shadows"]),
-        "gain": view.gain(result),
+        "badge": lead_view.badge(result),
+        "box": lead_view.box(result, names.get(result["verdict"]["attack"], "no attack"), by),
+        "no_number": lead_view.no_number(result),
+        "answers": dated(result["verdict"].get("answers", ()), provenance),
         "p_values": [
             (name, f"{result['verdict'][key]:.2g}")
             for name, key in (("members recognised", "p_tpr"), ("AUC", "p_auc"))
             if result["verdict"][key] is not None
         ],
-        "by": words.THRESHOLDS[measures.source(result)],
+        "by": by,
         "stages": adversary.chain(result),
         "facts": adversary.facts(result),
         "attacks": table.rows,
@@ -111,8 +125,10 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         "variants": variants_view.table(whole, names),
         "utility": [(words.SPLITS[row["split"]], row, measures.rate(row)) for row in result["utility"]],
         "gates": sorted(result["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
+        "passed": [gate for gate in result["gates"] if gate["status"] == "pass"],
         "not_asked": [f"{one['id']} ({one['reason']})" for one in result.get("gates_not_asked", ())],
-        "null_audit": _null_audit(result, names),
+        "null_audit": nulls,
+        "null_failed": any(status != "pass" for *_, status in nulls),
         "glossary": [*adversary.GLOSSARY, *_methods(result)],
         "provenance": provenance_rows(provenance),
         "definitions": _definitions(provenance),
@@ -173,11 +189,7 @@ def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tup
     for row in result["null_audit"]:
         measure = measures.Measure("not measured", ok=False)
         if row["auc"] is not None:
-            ends = (
-                ""
-                if None in (row["low"], row["high"])
-                else f"{words.decimal(row['low'])} to {words.decimal(row['high'])}"
-            )
+            ends = "" if None in (row["low"], row["high"]) else words.decimal_range(row["low"], row["high"])
             measure = measures.Measure(words.decimal(row["auc"]), ends)
         rows.append(
             (names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"])

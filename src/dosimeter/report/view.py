@@ -14,7 +14,6 @@ from dosimeter.report.measures import (
     Row,
     auc,
     bar,
-    basis,
     find,
     leading,
     rate,
@@ -52,20 +51,6 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The two ends of the verdict, and the words around them."""
-
-    tpr: Measure
-    low: str
-    high: str
-    reached: Measure
-    fpr: str
-    basis: str
-    bar: Bar | None
-    above_guessing: bool = False
-
-
-@dataclass(frozen=True)
 class Wager:
     """What an accusation is worth where a given share of the candidates was used."""
 
@@ -75,70 +60,9 @@ class Wager:
     note: str
 
 
-@dataclass(frozen=True)
-class Gain:
-    """What the headline attack adds to what a stranger to the model could tell, in points of AUC."""
-
-    value: str
-    low: str
-    high: str
-    blind: Measure
-    attack: str
-    basis: str
-
-
-def headline(result: Row) -> Headline:
-    """Shown at least, not excluded up to: the headline attack at the leading rate with the threshold set beforehand."""
-    verdict = result["verdict"]
-    row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold=CALIBRATED)
-    measure = rate(row)
-    if verdict["status"] == "withdrawn":
-        measure = Measure("withdrawn", note=measure.note, ok=False)
-    if row is None or not measure.ok:
-        return Headline(measure, "", "", Measure("", ok=False), words.percent(leading(result)), "", None)
-    spread = row["high"] - row["low"]
-    low, high = (words.percent(row[end], spread=spread) for end in ("low", "high"))
-    strip = bar(row, scale_of([row, {"status": "ok", "high": 4 * row["fpr"]}]))
-    guess = max(rate for rate in (row["fpr"], row.get("fpr_high")) if rate is not None)
-    fpr = words.percent(leading(result))
-    return Headline(measure, low, high, reached(row), fpr, basis(row), strip, above_guessing=row["low"] > guess)
-
-
-def gain(result: Row) -> Gain | None:
-    """The gain over the blind baseline, where that alone speaks of the model and is shown."""
-    blind = result.get("blind")
-    if not blind or not blind["shifted"] or result["verdict"]["status"] != "shown":
-        return None
-    value, low, high = (f"{100 * blind[key]:.1f}" for key in ("gain", "gain_low", "gain_high"))
-    stranger = Measure(words.decimal(blind["auc"]), f"{words.decimal(blind['low'])} to {words.decimal(blind['high'])}")
-    level = f"{words.percent(blind['level'])} intervals, paired"
-    return Gain(
-        value, low, high, stranger, words.decimal(blind["attack_auc"]), f"{level} · {words.count(blind['n'], 'record')}"
-    )
-
-
 def full_name(attack: Row) -> str:
     """An attack's name, with its mode if it has one."""
     return f"{attack['name']} ({attack['mode']})" if attack["mode"] else str(attack["name"])
-
-
-def badge(result: Row) -> str:
-    """The verdict in few words; "not shown" never without what was tried and what it could have missed."""
-    verdict, threat, main = result["verdict"], result["threat"], headline(result)
-    tried = words.tried(result["door"], threat["shadows"])
-    if verdict["status"] == "not_shown":
-        row = find(result, verdict["attack"], "tpr", fpr=leading(result), threshold=CALIBRATED)
-        n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
-        missed = f"up to {main.high} not excluded" if main.high else f"rate at {main.fpr} {main.tpr.value}"
-        limit = (result.get("detection_limit") or {}).get("tpr")
-        caught = f"; from {words.percent(limit)} on it would have been caught" if limit is not None else ""
-        return f"Not shown with {tried}{n}; {missed}{caught}"
-    beyond = " beyond what a stranger to the model could tell" if gain(result) else ""
-    return {
-        "shown": f"Leak shown{beyond} with {tried}",
-        "not_resolvable": "Not resolvable with this much data",
-        "withdrawn": "Withdrawn: a validity check failed",
-    }[verdict["status"]]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 # JSON writes 1.0 as 1, so a rate may arrive as an int.
 Number = float | int
+Away = Literal["down", "up"]
 
 SPACE = "\u00a0"
 LESS = "fewer than 1 of 1,000"
+MOST_DIGITS = 6
+SLIP = 1e-6
+"""Of the last printed digit: `result.json` keeps 12 digits, so an end of exactly 41 % may be read as a little less."""
 
 ACCESS: Mapping[str, str] = {
     "labels": "the predicted class of each query, and no score",
@@ -68,45 +73,111 @@ def _decimals(spread: Number) -> int:
     return 1 if spread <= 0 else min(5, max(0, 1 - math.floor(math.log10(spread))))
 
 
-def percent(share: Number, *, spread: Number | None = None, bare: bool = False) -> str:
+def percent(
+    share: Number, *, spread: Number | None = None, bare: bool = False, away: Away | None = None,
+    above: Number | None = None,
+) -> str:  # fmt: skip
     r"""A share as a percentage.
 
     Args:
         share: in [0, 1].
         spread: width of the interval around it, which decides the digits; without it, two digits of the number itself.
         bare: leave out the percent sign.
+        away: of the end of an interval the side to which it is rounded, so that "at least" and "up to" never claim more
+            than the interval does; without it, to the nearest.
+        above: a smaller share; as many digits are printed as tell it apart.
 
     >>> [percent(x) for x in (0, 0.0001, 0.00123, 0.0456, 0.1234, 0.99996, 1)]
     ['0\xa0%', '0.01\xa0%', '0.12\xa0%', '4.6\xa0%', '12\xa0%', '99.996\xa0%', '100\xa0%']
     >>> percent(0.1344, spread=0.028, bare=True)
     '13.4'
+    >>> percent(0.9367, spread=0.4, away="up"), percent(0.0103, spread=0.3, away="down", above=0.01)
+    ('94\xa0%', '1.03\xa0%')
     """
     scaled = 100 * share
-    if spread is not None and spread > 0:
-        text = f"{scaled:.{_decimals(100 * spread)}f}"
-    else:
-        text = f"{scaled:.{_decimals(min(scaled, 100 - scaled) or 100)}f}"
+    has_spread = spread is not None and spread > 0
+    digits = _decimals(100 * spread if spread is not None and spread > 0 else min(scaled, 100 - scaled) or 100)
+    text = _rounded(scaled, digits, away)
+    while above is not None and above < share and float(text) <= 100 * above and digits < MOST_DIGITS:
+        digits += 1
+        text = _rounded(scaled, digits, away)
+    if not has_spread:
         text = text.rstrip("0").rstrip(".") if "." in text else text
     return text if bare else f"{text}{SPACE}%"
 
 
-def percent_range(low: Number, high: Number) -> str:
-    r"""The two ends of an interval of shares.
+def _rounded(value: Number, digits: int, away: Away | None) -> str:
+    """A number with so many decimals: to the nearest, or down or up if it is more than a slip of floats away."""
+    if away is None:
+        return f"{value:.{digits}f}"
+    scale = 10**digits
+    outer = math.floor(value * scale + SLIP) if away == "down" else math.ceil(value * scale - SLIP)
+    return f"{outer / scale:.{digits}f}"
 
-    >>> percent_range(0.121, 0.149)
+
+def percent_range(low: Number, high: Number, *, above: Number | None = None) -> str:
+    r"""The two ends of an interval of shares, rounded outwards.
+
+    Args:
+        low: lower end.
+        high: upper end.
+        above: what guessing gives; where the lower end is more, its digits tell so.
+
+    >>> percent_range(0.1216, 0.1482)
     '12.1 to 14.9\xa0%'
     """
     spread = high - low
-    return f"{percent(low, spread=spread, bare=True)} to {percent(high, spread=spread)}"
+    first = percent(low, spread=spread, bare=True, away="down", above=above)
+    return f"{first} to {percent(high, spread=spread, away='up')}"
 
 
-def decimal(value: Number) -> str:
-    """An AUC: three decimals.
+def decimal(value: Number, away: Away | None = None) -> str:
+    """An AUC: three decimals; of a lower end above 0.5 as many as tell so.
 
-    >>> decimal(0.71349)
-    '0.713'
+    >>> decimal(0.71349), decimal(0.50043, "down"), decimal(0.71349, "up")
+    ('0.713', '0.5004', '0.714')
     """
-    return f"{value:.3f}"
+    digits = 3
+    text = _rounded(value, digits, away)
+    while away == "down" and value > 0.5 and float(text) <= 0.5 and digits < MOST_DIGITS:
+        digits += 1
+        text = _rounded(value, digits, away)
+    return text
+
+
+def decimal_range(low: Number, high: Number) -> str:
+    """The two ends of an AUC's interval, rounded outwards.
+
+    >>> decimal_range(0.7126, 0.7351)
+    '0.712 to 0.736'
+    """
+    return f"{decimal(low, 'down')} to {decimal(high, 'up')}"
+
+
+def points(difference: Number, away: Away | None = None) -> str:
+    """A difference of two shares or AUCs in points of a hundred, with its sign.
+
+    >>> points(0.3417, "down"), points(-0.02), points(0.0004, "down")
+    ('+34.1', '-2.0', '+0.04')
+    """
+    digits = 1
+    text = _rounded(100 * difference, digits, away)
+    while away == "down" and difference > 0 and float(text) <= 0 and digits < MOST_DIGITS:
+        digits += 1
+        text = _rounded(100 * difference, digits, away)
+    return f"{'' if text.startswith('-') else '+'}{text}"
+
+
+def of_time(auc: Number) -> str:
+    r"""How often a member stands above a non-member, with the digits of the AUC.
+
+    >>> of_time(1), of_time(0.9462), of_time(0.99996)
+    ('always', '94.6\xa0% of the time', '99.996\xa0% of the time')
+    """
+    if auc == 1:
+        return "always"
+    text = decimal(auc)
+    return f"{percent(auc) if text == '1.000' else f'{100 * float(text):.1f}{SPACE}%'} of the time"
 
 
 def number(value: Number) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from sklearn.tree import DecisionTreeClassifier
 
 from dosimeter import blind
 from dosimeter.blind import blind_scores
@@ -125,6 +126,51 @@ def test_a_person_with_most_records_does_not_crowd_out_the_others(monkeypatch, o
     found = blind_scores(table(), LABELS, BITS, persons, seed=0)
     assert (persons[found.rows] > 0).sum() == of_others
     assert (persons[found.rows] == 0).sum() == 10
+
+
+def shuffled(labels, seed=3):
+    return np.random.default_rng(seed).permutation(labels)
+
+
+def test_the_fit_of_labels_is_learned_from_other_records():
+    """A tree that remembers all it learned says nothing of labels that have nothing to do with the records."""
+    labels, inputs = shuffled(LABELS), table()
+    rng, memory = np.random.default_rng(0), DecisionTreeClassifier
+    odds = blind.label_confidence(inputs, memory, labels, np.arange(N), rng)
+    assert (odds > 0).mean() == pytest.approx(0.2, abs=0.08)  # five classes
+    twice, persons = np.repeat(inputs, 2, axis=0), np.repeat(np.arange(N), 2)
+    odds = blind.label_confidence(twice, memory, np.repeat(labels, 2), persons, np.random.default_rng(0))
+    assert (odds > 0).mean() == pytest.approx(0.2, abs=0.08)
+    odds = blind.label_confidence(twice, memory, np.repeat(labels, 2), np.arange(2 * N), np.random.default_rng(0))
+    assert (odds > 0).mean() > 0.6  # copies apart would tell
+
+
+def test_the_fit_of_labels_is_high_where_labels_follow_from_the_records():
+    inputs = table()
+    labels = (inputs[:, 0] > 0).astype(int)
+    rng = np.random.default_rng(0)
+    odds = blind.label_confidence(inputs, DecisionTreeClassifier, labels, np.arange(N), rng)
+    assert (odds > 0).mean() > 0.9
+    assert np.abs(odds).max() == pytest.approx(-np.log(1e-4), abs=0.01)
+    wrong = np.where(np.arange(N) < 20, 1 - labels, labels)
+    odds = blind.label_confidence(inputs, DecisionTreeClassifier, wrong, np.arange(N), np.random.default_rng(0))
+    assert odds[:20].mean() < 0 < odds[20:].mean()
+
+
+def test_one_class_and_rare_classes_have_a_fit_too():
+    rng, every = np.random.default_rng(0), np.arange(N)
+    assert (blind.label_confidence(table(), DecisionTreeClassifier, np.zeros(N, int), every, rng) == 0).all()
+    odds = blind.label_confidence(table(), DecisionTreeClassifier, every, every, rng)  # each its own class
+    assert np.isfinite(odds).all()
+
+
+def test_noisier_labels_outside_are_found():
+    """Members' labels follow from the records, of the others every second is drawn anew."""
+    rng = np.random.default_rng(4)
+    inputs, bits = table(n=600), np.arange(600) % 2 == 0
+    labels = (inputs[:, 0] > 0).astype(int)
+    labels = np.where(bits | (rng.random(600) < 0.5), labels, 1 - labels)
+    assert judged(inputs, labels, bits) > 0.65
 
 
 ODD = {

@@ -4,8 +4,9 @@ Published membership attacks have been beaten by such classifiers (Das, Zhang an
 their members and non-members came from different sources. What a stranger to the model can tell is no leak of it.
 
 Everything that is learned without the bits (components, scales, weights of tokens) is learned on all records; what is
-learned with them is learned on four fifths of the record clusters and read off the rest. Axes: `n` records, `k` of them
-that are judged, `d` features.
+learned with them is learned on four fifths of the record clusters and read off the rest. So is what is learned of the
+labels: how well each record's label fits its inputs, which a model that saw neither half tells too where the labels of
+one half are noisier. Axes: `n` records, `k` of them that are judged, `d` features.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from dosimeter.games import Array
 MOST = 10_000
 """Records that are judged; of more, so many are drawn."""
 FOLDS = 5
+RARE = 1e-4
+"""Least probability of a label that is told from zero."""
+_TREES = 20
+"""Of the forest that learns the labels."""
 _BATCH = 1_000
 
 Matrix = Any
@@ -70,9 +75,11 @@ def blind_scores(
 ) -> Blind:  # fmt: skip
     """Score records by what they are, not by what a model says of them.
 
-    Logistic regression and boosted trees are cross-fitted over five folds of record clusters. Within each fold's
-    training part a held-out fifth chooses between the two and the mean of their ranks; the fold itself plays no part in
-    the choice, so the score is not optimistic. Scores are ranks within a fold, since folds have scales of their own.
+    Logistic regression and boosted trees read the inputs, the label, and how well the label fits
+    (`label_confidence`); a third classifier reads this fit alone. They are cross-fitted over five folds of record
+    clusters. Within each fold's training part a held-out fifth chooses between the three and the mean of their ranks;
+    the fold itself plays no part in the choice, so the score is not optimistic. Scores are ranks within a fold, since
+    folds have scales of their own.
 
     Args:
         inputs: pictures `[n c h w]`, tables `[n d]`, or tokens `[n length]`, which if there are few are read as columns
@@ -86,7 +93,7 @@ def blind_scores(
     rng = generator(seed, "blind")
     rows = _drawn(is_member, cluster, rng)
     bits, cluster = is_member[rows], np.unique(cluster[rows], return_inverse=True)[1]
-    learners = _learners(inputs[rows], labels[rows], seed_for(seed, "blind classifiers") % 2**31, tokens)
+    learners = _learners(inputs[rows], labels[rows], cluster, seed, tokens)
     fold = _folds(bits, cluster, rng)
     scores = np.empty(len(rows))
     for number in range(FOLDS):
@@ -124,9 +131,7 @@ def _folds(bits: Array, cluster: Array, rng: np.random.Generator) -> Array:
 def _held_out(
     learners: Sequence[_Learner], bits: Array, cluster: Array, train: Array, test: Array, rng: np.random.Generator
 ) -> Array:
-    """Ranks of one fold by the learner, or the mean of both, that a held-out fifth of the training part chose."""
-    if len(learners) == 1:
-        return learners[0].judge(bits, train, test)
+    """Ranks of one fold by the learner, or the mean of all, that a held-out fifth of the training part chose."""
     own = np.unique(cluster[train], return_inverse=True)[1]
     inner = _folds(bits[train], own, rng) == 0
     fit, judged = train[~inner], train[inner]
@@ -151,31 +156,75 @@ def _auc(ranks: Array, bits: Array) -> float:
     return float((rankdata(ranks)[bits].sum() - members * (members + 1) / 2) / (members * others))
 
 
-def _learners(inputs: Array, labels: Array, seed: int, tokens: bool) -> list[_Learner]:
-    """Logistic regression on all features, and trees on those that are not sparse."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+def _learners(inputs: Array, labels: Array, cluster: Array, seed: int, tokens: bool) -> list[_Learner]:
+    """Logistic regression on all features, trees on those that are not sparse, and one on the labels' fit alone."""
+    from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
+    rng, seed = generator(seed, "label confidence"), seed_for(seed, "blind classifiers") % 2**31
     dense = _picture(inputs, seed) if inputs.ndim == 4 else _columns(inputs.reshape(len(inputs), -1), seed)
     if tokens and inputs.shape[1] > few.COMPONENTS:
         dense = dense[:, -3:]  # places in a long text are no columns
-    scaled = np.concatenate([few.standard(dense), few.one_hot(labels)], axis=1)
-    linear = sparse.hstack([few.bag_of_tokens(inputs), sparse.csr_matrix(scaled)]).tocsr() if tokens else scaled
-    trees = np.concatenate([dense, labels[:, None]], axis=1)
+    words = few.bag_of_tokens(inputs) if tokens else None
+    strength, scaled = 1.0 if tokens else 0.1, few.standard(dense)
+    read = (
+        (_beside(words, scaled), lambda: LogisticRegression(C=strength, max_iter=100)),
+        (scaled, lambda: ExtraTreesClassifier(_TREES, min_samples_leaf=3, random_state=seed)),
+    )
+    fit = np.stack([label_confidence(known, make, labels, cluster, rng) for known, make in read], axis=1)
+    linear = _beside(words, np.concatenate([scaled, few.one_hot(labels), few.standard(fit)], axis=1))
+    boosted = {"max_iter": 25, "learning_rate": 0.15, "max_leaf_nodes": 8, "max_bins": 63, "early_stopping": False}
     return [
-        _Learner(linear, lambda: LogisticRegression(C=1.0 if tokens else 0.1, max_iter=300)),
+        _Learner(linear, lambda: LogisticRegression(C=strength, max_iter=300)),
         _Learner(
-            trees,
-            lambda: HistGradientBoostingClassifier(
-                max_iter=25,
-                learning_rate=0.15,
-                max_leaf_nodes=8,
-                max_bins=63,
-                early_stopping=False,
-                random_state=seed,
-            ),
+            np.concatenate([dense, labels[:, None], fit], axis=1),
+            lambda: HistGradientBoostingClassifier(random_state=seed, **boosted),
         ),
+        _Learner(few.standard(fit), lambda: LogisticRegression()),
     ]
+
+
+def _beside(words: Matrix | None, columns: Array) -> Matrix:
+    """Columns, beside a bag of words if there is one."""
+    return columns if words is None else sparse.hstack([words, sparse.csr_matrix(columns)]).tocsr()
+
+
+def label_confidence(
+    features: Matrix, make: Callable[[], Any], labels: Int[Array, " n"], cluster: Int[Array, " n"],
+    rng: np.random.Generator,
+) -> Float[Array, " n"]:  # fmt: skip
+    """How well each record's label fits, as a classifier of labels says that was fitted on other records.
+
+    The classifier is cross-fitted over folds of record clusters of the audited records, members and non-members alike:
+    no membership bit enters, and no record's own label, or that of its copy, fits the classifier that judges it.
+
+    Args:
+        features: of the records, without their labels.
+        make: a new classifier of labels.
+        labels: class numbers; all but the most frequent `few_columns.MOST_LABELS` are one class.
+        cluster: of each record, 0 to k - 1; a cluster is in one fold.
+        rng: for the folds.
+
+    Returns:
+        Log-odds of the label, in nats, at most about 9 from zero; of a label that no other fold has, the least.
+    """
+    names, counts = np.unique(labels, return_counts=True)
+    frequent = names[np.argsort(-counts, kind="stable")[: few.MOST_LABELS]]
+    classes = np.where(np.isin(labels, frequent), labels, names.max() + 1)
+    fold = (rng.permutation(cluster.max() + 1) % FOLDS)[cluster]
+    odds = np.zeros(len(labels))
+    for number in range(FOLDS):
+        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if not len(test) or len(np.unique(classes[train])) < 2:
+            continue
+        model = make()
+        with warnings.catch_warnings():  # as in `_Learner.judge`
+            warnings.simplefilter("ignore")
+            model.fit(features[train], classes[train])
+            known = model.predict_proba(features[test])
+        own = np.where(classes[test, None] == model.classes_, known, 0.0).sum(1).clip(RARE, 1 - RARE)
+        odds[test] = np.log(own) - np.log1p(-own)
+    return odds
 
 
 def _columns(flat: Array, seed: int) -> Array:

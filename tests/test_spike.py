@@ -11,6 +11,7 @@ import pytest
 
 from dosimeter import pipeline
 from dosimeter._canary_rows import beside_average, canary_rows, found_more_when_used
+from dosimeter._material import measure_attack
 from dosimeter._tables import Spike
 from dosimeter.canaries import plant, sources_needed
 from dosimeter.config import parse
@@ -21,7 +22,6 @@ from dosimeter.errors import ConfigError
 from dosimeter.metrics.intervals import clopper_pearson
 from dosimeter.preparation import prepare
 from dosimeter.report.schema import problems
-from dosimeter.results import measure_attack
 from dosimeter.run_folder import material_of, read_run
 from dosimeter.validity_runs import worst_case
 

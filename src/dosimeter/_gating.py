@@ -76,11 +76,13 @@ def find(material: Material, measured: Mapping[str, Measured], headline: str | N
     """
     if headline is None:
         return Findings(None, None, {}, False)
-    baseline = None
+    baseline, lead = None, material.leading
     if material.blind is not None:
         scores = material.scores[headline]
-        baseline = validity_blind.baseline(material.blind, scores, material.truth, rng=material.rng("blind"))
-    lead = material.leading
+        calls = None if lead is None else scores > material.thresholds(headline, lead)[:, None]
+        baseline = validity_blind.baseline(
+            material.blind, scores, material.truth, rng=material.rng("blind"), calls=calls, fpr=lead
+        )
     if lead is None:
         return Findings(headline, baseline, {}, False)
     if baseline is not None and baseline.shifted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,15 @@ from dosimeter.games import Array
 from dosimeter.metrics._cells import clusters
 from dosimeter.metrics.detection import (
     Limit,
+    RateFloor,
     World,
     auc_in_closed_form,
     detection_limit,
     moved,
     tpr_in_closed_form,
 )
-from dosimeter.validity_blind import Baseline
+from dosimeter.metrics.paired import point_at
+from dosimeter.validity_blind import TWICE, Baseline
 from dosimeter.validity_persons import few
 
 POWER = 0.9
@@ -86,22 +88,49 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     elif cells > MOST_CELLS:
         assert pair.fpr.value is not None
         limit, source = tpr_in_closed_form(pair.difference, pair.fpr.value, material.truth, power=AIM), "top scores"
-        if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2
-            share = max(limit.share, 2 * baseline.reach * MARGIN)
+        if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2, and the TPR by w
+            gained = 2 * baseline.reach * MARGIN
+            if baseline.rates is not None:
+                at_one_rate = tpr_in_closed_form(baseline.rates.gain, limit.fpr, material.truth, power=AIM)
+                gained = min(gained, at_one_rate.share)
+            share = max(limit.share, gained)
             limit = replace(limit, share=share, tpr=limit.fpr + share)
     else:
         count = WORLDS if cells <= MANY_CELLS else WORLDS // 2
         worlds = worlds_of(material, attack, count=count, planted=planted)
         if baseline is not None:
             rng = material.rng(f"{attack} detection limit, baseline")
-            floors = 0.5 + baseline.reach + baseline.error * rng.normal(size=count)
-            worlds = (replace(world, floor=float(floor)) for world, floor in zip(worlds, floors, strict=True))
+            worlds = _beside(worlds, material, baseline, rng, count=count)
         limit = detection_limit(worlds, power=AIM)
         source = "top scores" if planted is None else "canaries"
     auc = auc_in_closed_form(measured.auc, power=AIM)
     if baseline is not None:
         auc = max(auc, 0.5 + baseline.reach * MARGIN)
     return Detection(lead, _named(limit), auc if auc < 1 else None, limit.worlds, source)
+
+
+def _beside(
+    worlds: Iterator[World], material: Material, baseline: Baseline, rng: np.random.Generator, *, count: int
+) -> Iterator[World]:
+    """Worlds in which a gain over the baseline must be shown too.
+
+    Its AUC is a normal draw about one half. Its point at one rate comes from its own scores when the bits change places.
+    Since cross-fitted scores vary more than fixed ones, a normal draw adds what `TWICE` counts beyond that.
+    """
+    floors, luck = 0.5 + baseline.reach + baseline.error * rng.normal(size=count), rng.normal(size=count)
+    rates, truth = baseline.rates, material.truth
+    assert material.blind is not None
+    kept = np.isfinite(material.blind)
+    scores = np.tile(material.blind[kept], (len(truth.is_member), 1))
+    for world, floor, one in zip(worlds, floors.tolist(), luck.tolist(), strict=True):
+        asked = None
+        if rates is not None:
+            bits = moved(truth.is_member[:, kept], truth.record[kept], rng)
+            point = point_at(scores, bits, max(rates.fpr, float(world.hits[~world.is_member].mean())))
+            error = rates.error * sqrt((1 + point.slope**2) / (1 + rates.slope**2))
+            net = float(point.calls[bits].mean() - point.slope * point.calls[~bits].mean())
+            asked = RateFloor(point.slope, net + one * error * sqrt(1 - 1 / TWICE), error)
+        yield replace(world, floor=floor, rate_floor=asked)
 
 
 def _named(limit: Limit) -> float | None:

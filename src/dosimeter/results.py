@@ -74,7 +74,6 @@ def result(material: Material) -> dict[str, Any]:
             *_too_many_groups(material),
             *verdict.not_tested(
                 str(summary["door"]),
-                blind=found.baseline is not None,
                 planted=bool(planted),
                 persons=summary["threat"].get("unit") == "person",
             ),

@@ -13,6 +13,7 @@ from dosimeter.games import Scores, Truth
 from dosimeter.metrics._margins import placed
 from dosimeter.metrics.detection import (
     Calls,
+    RateFloor,
     World,
     auc_in_closed_form,
     detection_limit,
@@ -22,8 +23,9 @@ from dosimeter.metrics.detection import (
     shown_by_ranks,
     tpr_in_closed_form,
 )
-from dosimeter.metrics.intervals import difference_interval, rate_interval
+from dosimeter.metrics.intervals import clopper_pearson, difference_interval, rate_interval
 from dosimeter.metrics.membership import auc, leak_shown, randomisation_p, tpr_at_threshold
+from dosimeter.metrics.paired import rate_difference
 from dosimeter.metrics.stated import stated_p
 
 
@@ -235,3 +237,23 @@ def test_a_floor_asks_for_that_auc_beside_the_rest(seed):
     wanted = next((share for share in shares(one) if share >= free and area(share) > 0.95), inf)
     assert least_share(floored) == wanted > free
     assert least_share(replace(one, floor=1.1)) == inf
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_calls_may_exceed_a_floor_of_their_own_instead(seed):
+    """By trying all: the rest, and then the AUC above its floor or the paired interval of the calls above theirs."""
+    one = world(1, 400, np.random.default_rng(seed), drawn=False)
+    floor = RateFloor(slope=1.3, value=-0.006, error=0.05)
+    free, asked = least_share(one), replace(one, floor=1.1, rate_floor=floor)
+    nobody = np.zeros_like(one.is_member)
+
+    def exceeds(share):
+        calls = one.with_leak(share) > one.thresholds[:, None]
+        found = rate_difference(calls, nobody, one.is_member, record=one.record, slope=1.3).gain
+        value, half = found.value + 0.006, found.high - found.value
+        unseen = clopper_pearson(0, 200)[1]
+        return value > np.hypot(half, norm.ppf(0.975) * 0.05) and (1 - unseen) * value > unseen
+
+    wanted = next(share for share in shares(one) if share >= free and exceeds(share))
+    assert least_share(asked) == wanted > free
+    assert least_share(replace(one, floor=0.01, rate_floor=floor)) == free

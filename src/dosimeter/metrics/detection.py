@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf, sqrt
+from math import ceil, hypot, inf, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,12 +24,33 @@ from dosimeter.metrics._cells import clusters, exceeds, ranks
 from dosimeter.metrics._margins import Margins, placed, unequal
 from dosimeter.metrics.clustered import Persons, Spread
 from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.intervals import auc_interval, difference_from_margins, rate_from_margins
+from dosimeter.metrics.intervals import (
+    _half_width,
+    auc_interval,
+    clopper_pearson,
+    difference_from_margins,
+    rate_from_margins,
+)
 from dosimeter.metrics.permutation import permutation_p
 from dosimeter.metrics.stated import exchangeable
 
 _UNUSED = np.random.default_rng(0)
 """For intervals in closed form, which draw nothing."""
+
+
+@dataclass(frozen=True)
+class RateFloor:
+    """What `TPR - s FPR` must be shown to exceed, as `rate_difference` does.
+
+    Attributes:
+        slope: `s`.
+        value: `TPR - s FPR` of a stranger to the model in this world.
+        error: standard error of that.
+    """
+
+    slope: float
+    value: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +65,8 @@ class World:
         leak: score of each cell if its record leaks `[t n]`; +inf is a record that is named surely.
         moment: when each cluster begins to leak: a leak of share w reaches the clusters whose number is below w `[k]`.
         drawn: whether membership was drawn by coins in complementary pairs, not stated.
-        floor: AUC that must be exceeded beside, 0 for none.
+        floor: AUC that must be exceeded beside, or `rate_floor`; 0 for none.
+        rate_floor: what the calls must exceed instead, or None.
     """
 
     values: Float[Array, "t n"]
@@ -55,6 +77,7 @@ class World:
     moment: Float[Array, " k"]
     drawn: bool
     floor: float = 0.0
+    rate_floor: RateFloor | None = None
 
     @cached_property
     def when(self) -> Float[Array, " n"]:
@@ -160,7 +183,8 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
     if last >= 0 and shown_by_ranks(world, float(steps[last])):
         first = _first(lambda k: shown_by_ranks(world, float(steps[k])), last, last // 2)
     if world.floor:
-        first = _first(lambda k: k >= first and _auc(world, float(steps[k])) > world.floor, len(steps), first)
+        by_rate = _first(lambda k: k >= first and calls.beyond_floor(k), len(steps), first)
+        first = _first(lambda k: k >= first and _auc(world, float(steps[k])) > world.floor, by_rate, first)
     return inf if first == len(steps) else float(steps[first])
 
 
@@ -233,6 +257,21 @@ class Calls:
         tpr = rate_from_margins(round(called), round(members), margins[0], level=0.975, distinct=self.worth[0])
         fpr = rate_from_margins(round(false), round(others), margins[1], level=0.975, distinct=self.worth[1])
         return difference_from_margins(tpr, fpr, margins, level=0.975).low > 0
+
+    def beyond_floor(self, step: int) -> bool:
+        """Whether the calls are shown to exceed `rate_floor` there, as if they had nothing in common with it."""
+        floor = self.world.rate_floor
+        if floor is None:
+            return False
+        called, members, false, others = self.by_target[..., step].sum(1).tolist()
+        of_tpr = np.array([1 / members, -called / members**2, 0.0, 0.0])
+        of_fpr = np.array([0.0, 0.0, 1 / others, -false / others**2])
+        margins = self._margins(step, of_tpr - floor.slope * of_fpr, self.used[2])
+        own = _half_width(margins, 0.95, None)[0]
+        value = called / members - floor.slope * false / others - floor.value
+        unseen = clopper_pearson(0, margins.distinct, level=0.95)[1]
+        half = hypot(own, float(ndtri(0.975)) * floor.error)
+        return bool(value > half and (1 - unseen) * value > unseen)
 
     def p_value(self, step: int) -> float:
         """The p-value of TPR - FPR there, in closed form."""

@@ -59,7 +59,7 @@ def test_the_report_speaks_of_a_brought_model(shadowed):
     assert "by the training function that came with the model" in page
     assert "brought" in page
     assert "never ask the model" in page
-    assert "membership was stated, not drawn" not in page
+    assert "membership was stated, not drawn" in page  # whatever classifiers that never ask the model found
     assert str(shadowed).startswith("Of 300 records used, our strongest attacker recognised about ")
     assert "They hold all 600 candidate records and their labels; with the training function they train" in page
 

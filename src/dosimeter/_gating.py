@@ -79,7 +79,7 @@ def find(material: Material, measured: Mapping[str, Measured], headline: str | N
     baseline, lead = None, material.leading
     if material.blind is not None:
         scores = material.scores[headline]
-        calls = None if lead is None else scores > material.thresholds(headline, lead)[:, None]
+        calls = None if lead is None else exceeds(scores, material.thresholds(headline, lead))
         baseline = validity_blind.baseline(
             material.blind, scores, material.truth, rng=material.rng("blind"), calls=calls, fpr=lead
         )

@@ -114,8 +114,8 @@ def _beside(
 ) -> Iterator[World]:
     """Worlds in which a gain over the baseline must be shown too.
 
-    Its AUC is a normal draw about one half. Its point at one rate comes from its own scores when the bits change places.
-    Since cross-fitted scores vary more than fixed ones, a normal draw adds what `TWICE` counts beyond that.
+    Its AUC is a normal draw about one half. Its point at one rate is that of its own scores when bits change places;
+    since cross-fitted scores vary more than fixed ones, a normal draw adds what `TWICE` counts beyond that.
     """
     floors, luck = 0.5 + baseline.reach + baseline.error * rng.normal(size=count), rng.normal(size=count)
     rates, truth = baseline.rates, material.truth

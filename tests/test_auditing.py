@@ -194,7 +194,7 @@ WRONG = [
     ({"members": (INPUTS[:300], LABELS[:300] + 0.5)}, DataError, "members: labels .* as of a regression"),
     ({"model": 3}, ConfigError, "must be a torch.nn.Module"),
     ({"model": nn.Linear(20, 3)}, TrainingError, "5"),
-    ({"device": "tpu"}, ConfigError, "--device"),
+    ({"device": "tpu"}, ConfigError, "device: must be cpu"),
 ]
 
 

@@ -16,6 +16,7 @@ import dosimeter
 from dosimeter import _progress, pipeline
 from dosimeter._progress import Clock, in_time
 from dosimeter.cli import main
+from dosimeter.runners import Workers
 
 INPUTS, LABELS = records(240)
 PARTS = {"members": (INPUTS[:120], LABELS[:120]), "nonmembers": (INPUTS[120:], LABELS[120:])}
@@ -77,6 +78,8 @@ def test_a_phase_tells_a_bound_before_its_first_job_and_its_pace_after():
     assert clock.left(99.0) == (0.0, False)
     clock.advance(20, 20, 99.0)
     assert clock.left(99.0) is None
+    loading = Clock(begun=0.0, first=0, at_once=2, done=0, total=16, moved=0.0, loading=5.0)
+    assert [loading.left(one) for one in (3.0, 6.0)] == [None, (7.0, True)]
     unknown = Clock(begun=0.0, first=0, at_once=None, done=0, total=20, moved=0.0)
     assert unknown.left(50.0) is None
     assert [in_time(one) for one in (0.2, 99.4, 101, 5_900, 7_260)] == ["0 s", "99 s", "2 min", "98 min", "2 h 1 min"]
@@ -84,7 +87,7 @@ def test_a_phase_tells_a_bound_before_its_first_job_and_its_pace_after():
 
 def test_a_terminal_shows_the_time_left_within_the_first_tenth(clock, monkeypatch, capsys):
     monkeypatch.setattr(_progress.sys.stderr, "isatty", lambda: True)
-    with _progress.showing(quiet=False, workers=1) as display:
+    with _progress.showing(quiet=False, workers=Workers(1, "serial")) as display:
         display("models", 0, 100)
         clock[0] += 2.0  # of the 100 jobs none is done yet
         assert display.told("models") == "at least about 3 min left"

@@ -157,6 +157,10 @@ def test_what_is_no_model_is_called_by_its_argument(model, got, tmp_path):
     [
         ({"progress": 3}, "progress: must be a function of (phase, done, total), got 3: pass one"),
         ({"store": 3}, "store: must be the path of a folder, got 3: give text or a pathlib.Path"),
+        (
+            {"device": "x"},
+            "device: must be cpu, or an accelerator that PyTorch can use here, got 'x': use cpu",
+        ),
         ({"out": None}, "out: must be the path of a folder, got None: give text or a pathlib.Path"),
     ],
     ids=str,

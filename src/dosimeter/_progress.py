@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from dosimeter._durations import LOADING
 from dosimeter.fleet import Job, PackJob
 from dosimeter.place import Progress, silent
 from dosimeter.runners import Workers, workers_for
@@ -51,7 +52,8 @@ def showing(quiet: bool, *, workers: Workers | int | None = None, device: str = 
     if quiet:
         yield silent
     elif sys.stderr.isatty():
-        with _bars(_at_once(workers, device)) as progress:
+        alone = isinstance(workers, Workers) and workers.runner == "serial"
+        with _bars(_at_once(workers, device), 0.0 if alone else LOADING) as progress:
             yield progress
     else:
         yield _Lines()
@@ -85,6 +87,7 @@ class Clock:
         done: jobs that are done.
         total: of them.
         moved: when the last one was done.
+        loading: seconds that processes need before they begin a job.
     """
 
     begun: float
@@ -93,6 +96,7 @@ class Clock:
     done: int
     total: int
     moved: float
+    loading: float = 0.0
 
     def advance(self, done: int, total: int, now: float) -> None:
         """Take that so many are done."""
@@ -117,10 +121,11 @@ class Clock:
         if made > 0:
             each = (self.moved - self.begun) / made
             return max(0.0, each * (self.total - self.done) - (now - self.moved)), False
-        if self.at_once is None:
+        spent = now - self.begun - self.loading
+        if self.at_once is None or spent <= 0:
             return None
         rounds = -(-(self.total - self.done) // self.at_once) - 1
-        return (rounds * (now - self.begun), True) if rounds else None
+        return (rounds * spent, True) if rounds else None
 
 
 def in_time(seconds: float) -> str:
@@ -142,13 +147,16 @@ class _Shown:
     Attributes:
         bars: of rich.
         at_once: jobs that run at once, None if unknown.
+        loading: seconds that processes need before they begin a job.
         clocks: of the phases so far.
         tasks: of rich, by phase.
+        begun: when the estimate was made.
         end: when the run is expected to end, if that was estimated.
     """
 
     bars: Bars
     at_once: int | None
+    loading: float
     clocks: dict[str, Clock] = field(default_factory=dict)
     tasks: dict[str, Any] = field(default_factory=dict)
     begun: float = 0.0
@@ -157,7 +165,7 @@ class _Shown:
     def __call__(self, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
         if phase not in self.tasks:
-            self.clocks[phase] = Clock(now, done, self.at_once, done, total, now)
+            self.clocks[phase] = Clock(now, done, self.at_once, done, total, now, self.loading)
             self.tasks[phase] = self.bars.add_task(phase, total=total, completed=done)
         self.clocks[phase].advance(done, total, now)
         self.bars.update(self.tasks[phase], completed=done, total=total)
@@ -182,7 +190,7 @@ class _Shown:
 
 
 @contextlib.contextmanager
-def _bars(at_once: int | None) -> Iterator[Display]:
+def _bars(at_once: int | None, loading: float) -> Iterator[Display]:
     """Bars by rich on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
@@ -204,7 +212,7 @@ def _bars(at_once: int | None) -> Iterator[Display]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), Counted(), TimeElapsedColumn(), Left())
     # what the user's code prints stays where they sent it, unless that is the terminal on which the bars stand
     with Bars(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bars:
-        display = _Shown(bars, at_once)
+        display = _Shown(bars, at_once, loading)
         yield display
 
 

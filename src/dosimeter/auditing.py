@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +20,7 @@ from dosimeter.brought import Brought, name_of
 from dosimeter.config import OF_TARGETS, Report, Threat, arguments
 from dosimeter.data import Options
 from dosimeter.data.given import given
-from dosimeter.errors import ConfigError
+from dosimeter.errors import AuditError, ConfigError
 from dosimeter.pipeline import run_target
 from dosimeter.place import Place, Progress
 from dosimeter.run_result import Result, load
@@ -51,7 +53,20 @@ class _Call(Table):
         return {**own, "threat": {key: threat[key] for key in OF_TARGETS}}
 
 
+@contextlib.contextmanager
+def _as_arguments() -> Iterator[None]:
+    """Inside the block, an error about an option of the command line is about the argument of the same name."""
+    try:
+        yield
+    except AuditError as error:
+        told = tuple(re.sub(r"^--(device|store|workers)\b", r"\1", line) for line in error.problems)
+        if told == error.problems:
+            raise
+        raise type(error)(*told) from error.__cause__ or error
+
+
 @interruptible((), None)
+@_as_arguments()
 @users_errors_told()
 def audit(  # more than seven parameters because this is the one call that a user makes
     model: object,

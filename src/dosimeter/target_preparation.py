@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter._resolve import import_from, one_line, resolve
-from dosimeter._seeds import generator
+from dosimeter._resolve import import_from, one_line
 from dosimeter._shadow_keys import sources_of
+from dosimeter._target_checks import check_fit, check_halves, check_sizes
 from dosimeter.audit_design import unfit
 from dosimeter.brought import (
     Brought,
@@ -24,16 +23,13 @@ from dosimeter.brought import (
     clusters_of,
     joined,
     lone_design,
-    name_of,
 )
 from dosimeter.config import Target, TargetAudit
-from dosimeter.crossfit import HALVES, halvings
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.given import Source, given
 from dosimeter.data.spelling import WHOLE
-from dosimeter.design import Design
 from dosimeter.errors import ConfigError, DataError, TrainingError
 from dosimeter.games import Array
 from dosimeter.preflight import Together, check_device
@@ -130,15 +126,15 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
     with together:
         sources, reads = sources_of(brought.fit, brought.depends)
         brought = dataclasses.replace(brought, sources=sources)
-        _check_fit(brought)
+        check_fit(brought)
     with together:
-        _check_sizes(brought)
+        check_sizes(brought)
     if brought.threat.views != "auto":
         with together:
             if problems := unfit("threat.views", brought.threat.views, brought.members):
                 raise ConfigError(*problems)
     together.tell()
-    _check_halves(lone_design(brought, len(brought.members.classes)), brought.seed)
+    check_halves(lone_design(brought, len(brought.members.classes)), brought.seed)
     brought, asked = _asked(brought, device)
     if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
         _, overlapping = _without_overlap(brought)
@@ -358,47 +354,3 @@ def _without_overlap(brought: Brought) -> tuple[Brought, Gate]:
     by_person = members.persons is not None and nonmembers.persons is not None
     content = None if by_person else clusters_of(members, nonmembers)
     return brought, near_duplicates(found.near_count, told, remarkable=found.remarkable, content=content)
-
-
-def _check_sizes(brought: Brought) -> None:
-    """Refuse numbers of records and shadows that make no audit."""
-    for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
-        if len(part) < 2:
-            raise DataError(f"{name}: must have at least 2 records, got {len(part)}: give more")
-    if brought.fit is not None and (brought.threat.shadows % 2 or brought.threat.shadows < 2):
-        raise ConfigError(
-            f"shadows: must be even and at least 2, since they come in complementary pairs, got "
-            f"{brought.threat.shadows}: use {brought.threat.shadows + 1}"
-        )
-
-
-def _check_halves(design: Design, seed: int) -> None:
-    """Refuse records whose halves cannot set thresholds for each other, where no shadow rehearses."""
-    if len(design.rehearsal_rows):
-        return
-    member = design.member[:1]
-    if len(halvings(design.record, member, generator(seed, HALVES))):
-        return
-    persons = [len(np.unique(design.record[bits])) for bits in (member[0], ~member[0])]
-    raise DataError(
-        f"members and nonmembers: halves of the records set thresholds for each other, whole persons together, and "
-        f"both need both kinds, got {persons[0]} persons among members and {persons[1]} among non-members: give "
-        "records of more persons, or a fit, whose shadows set thresholds"
-    )
-
-
-def _check_fit(brought: Brought) -> None:
-    """See that the user's fit takes its arguments."""
-    if brought.fit is None:
-        return
-    function = resolve(brought.fit) if isinstance(brought.fit, str) else brought.fit
-    if not callable(function):
-        raise ConfigError(f"fit: must be a function, got {type(function).__name__}: pass fit(dataset, seed)")
-    try:
-        inspect.signature(function).bind(None, 0)
-    except TypeError as error:
-        raise ConfigError(
-            f"fit: {name_of(function)} must take (dataset, seed), got {one_line(error)}: change it"
-        ) from error
-    except ValueError:  # no signature to read
-        return

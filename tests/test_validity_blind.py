@@ -255,7 +255,7 @@ def test_copies_within_a_part_are_one_record_and_told(tmp_path, monkeypatch):
     message = gate(found, "P9")["message"]
     assert "300 of the 500 records are there more than once (300 are different)" in message
     assert "different records, of which" in gate(found, "I9")["message"]
-    assert gate(found, "P2")["message"].startswith("75 distinct non-members")
+    assert gate(found, "P2")["message"].startswith("150 distinct non-members")
 
 
 def test_persons_are_not_joined_by_copies_that_they_share():

@@ -6,7 +6,8 @@
 targets, `vulnerable` holds for 5 % of persons. Two attacks have noise of their own and the same law, so whichever
 leads, the truth is the same. Truths are those of 10^6 draws of the same law.
 
-The kind "noise heads" is trained: heads on noise of their own, asked about records that none of them saw.
+The kind "noise heads" is trained: heads on noise of their own, asked about records that none of them saw. So are the kinds
+of `SUPPLIED`: models of other records, beside classifiers that never ask them.
 """
 
 from __future__ import annotations
@@ -51,6 +52,14 @@ SIZES = {
     "few on both sides": lambda rng: _fixed([(3, 200), (300, 1)], [(3, 200), (300, 1)]),
 }
 """Records of each person, and who is in, of shapes that once broke the intervals."""
+
+
+SUPPLIED = {
+    "noisier labels": ("noisier_outside", {"share": 0.2}),
+    "copies in a half": ("with_copies", {}),
+    "surely known": ("surely_known", {"share": 0.08}),
+}
+"""Kinds whose records, labels and models are those of `tests/statistics/lone_audits.py`."""
 
 
 def _fixed(inside, outside):
@@ -145,7 +154,8 @@ def designs():
 def nulls():
     """All cases in which nothing leaks."""
     heads = [Case("noise heads", "recipe", n, 4, shadows=shadows) for shadows in (8, 16) for n in (200, 300, 400)]
-    return [replace(case, boost_sd=0.0) for case in designs()] + heads
+    supplied = [Case("noisier labels", "model", 600), Case("copies in a half", "model", 300)]
+    return [replace(case, boost_sd=0.0) for case in designs()] + heads + supplied
 
 
 def graded():
@@ -153,7 +163,7 @@ def graded():
     names, found = tuple(STRENGTHS), []
     for i, case in enumerate(case for case in designs() if case.kind != "constant"):
         found += [replace(case, strength=names[(i + step) % 4]) for step in (0, 2 if i // 4 % 2 else 1)]
-    return found
+    return [*found, Case("surely known", "model", 1200, strength="few")]
 
 
 @dataclass(frozen=True)
@@ -162,11 +172,12 @@ class Drawn:
 
     material: Material
     law: Law | None
+    area: float = 0.5
 
     def auc(self):
         """Expected AUC of these pairs of members and non-members."""
         if self.law is None:
-            return 0.5
+            return self.area
         truth = self.material.truth
         return self.law.auc(truth.is_member, truth.record)
 
@@ -229,6 +240,8 @@ def draw(case, seed, planted=0.0):
     """
     if case.shadows:
         return Drawn(_trained(case, seed), None)
+    if case.kind in SUPPLIED:
+        return _supplied(case, seed)
     rng = np.random.default_rng([seed, 20])
     rows = case.targets + (REHEARSALS if case.door == "recipe" else 0)
     if case.sizes:
@@ -310,9 +323,38 @@ def _recipe(case, seed, bits, owner, scores, groups, stranger, rng):
     return table_material(table, summary)
 
 
+def _supplied(case, seed):
+    """A model of other records, and what somebody can tell of these who never asks it."""
+    _find_tests()
+    import lone_audits
+
+    name, settings = SUPPLIED[case.kind]
+    drawn = getattr(lone_audits, name)(seed, n=case.n, **settings)
+    return Drawn(lone_audits.material(*drawn, seed), None, _area(case))
+
+
+@lru_cache(maxsize=8)
+def _area(case):
+    """AUC of such a model over 20 draws of 5,000 records."""
+    _find_tests()
+    import lone_audits
+
+    name, settings = SUPPLIED[case.kind]
+    found = []
+    for seed in range(20):
+        _, _, bits, scores = getattr(lone_audits, name)(30_000_000 + seed, n=5000, **settings)
+        found.append(_beaten(*np.meshgrid(scores[bits], scores[~bits])))
+    return float(np.mean(found))
+
+
+def _find_tests():
+    """Make the worlds of the tests importable."""
+    sys.path[:0] = [one for one in (str(TESTS), str(TESTS / "statistics")) if one not in sys.path]
+
+
 def _trained(case, seed):
     """A fleet of heads that saw nothing of the candidates, with three attacks."""
-    sys.path[:0] = [one for one in (str(TESTS), str(TESTS / "statistics")) if one not in sys.path]
+    _find_tests()
     import audits
     import test_null_pipeline
 

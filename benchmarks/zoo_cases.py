@@ -6,8 +6,8 @@
 targets, `vulnerable` holds for 5 % of persons. Two attacks have noise of their own and the same law, so whichever
 leads, the truth is the same. Truths are those of 10^6 draws of the same law.
 
-The kind "noise heads" is trained: heads on noise of their own, asked about records that none of them saw. So are the kinds
-of `SUPPLIED`: models of other records, beside classifiers that never ask them.
+The kind "noise heads" is trained: heads on noise of their own, asked about records that none of them saw. So are
+the kinds of `SUPPLIED`: models of other records, beside classifiers that never ask them.
 """
 
 from __future__ import annotations

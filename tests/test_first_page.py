@@ -309,6 +309,34 @@ def test_an_earlier_result_whose_rate_is_no_more_than_guessing_is_told_by_its_au
     assert "by ranks with 16 shadow models" in text
 
 
+def worst(**changed):
+    """The answer about one person, of a result that is changed so."""
+    told = {**content(("recipe", "shown")), **changed}
+    found = first_page.answers(told, members=150)
+    return plain(next(one.answer for one in found if one.id == "worst"))
+
+
+def test_the_worst_case_comes_from_persons_records_and_canaries():
+    unsaid = {"status": "not_measurable", "reason": "one training", "first": "", "persons": None}
+    told = worst(exposure=unsaid)
+    assert told.startswith("The data name no persons. Not known of any single one: one training says nothing about it.")
+    assert "can hide a photo that is recognised every time" in told
+    planted = {"status": "ok", "low": 0.41, "high": 0.9, "tpr": 0.7}
+    told = worst(exposure=unsaid, canaries=[{**planted, "low": 0.1, "tpr": 0.3}, planted, {"status": "refused"}])
+    assert "Of planted canaries, chosen to be easy to find, 70 % are recognised (41 to 90 %)." in told
+    assert "can hide" not in told
+    data = {**content(("recipe", "shown"))["data"], "persons": 30}
+    assert "name no persons" not in worst(exposure=unsaid, data=data)
+
+
+def test_who_is_asked_about_a_stage_that_others_follow():
+    told = content(("recipe", "shown"))
+    chain = [*told["chain"], {**told["chain"][0], "stage": "deployed", "at_risk": False}]
+    found = {one.id: plain(one.answer) for one in first_page.answers({**told, "chain": chain}, members=150)}
+    assert found["deployed"].endswith("The answers came from the last stage, “deployed”.")
+    assert "stages s, deployed" in found["version"]
+
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 FRAMES = """<body style="margin:0"><script>

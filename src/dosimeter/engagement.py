@@ -23,7 +23,7 @@ class Evidence:
 
     Attributes:
         scores: on the targets `[t n]`.
-        rehearsed: on the models that rehearse, once per fold, since each fold's adversary has his own shadows
+        rehearsed: on the models that rehearse, once per fold, since each fold's adversary has their own shadows
             `[f k n]`.
         null: on the targets' outputs with shadow bits from a matrix that no model was trained on `[t n]`.
         apart: on every model that plays target, by an adversary without shadows from the other half of them, as

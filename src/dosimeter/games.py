@@ -122,7 +122,7 @@ class FrozenHead:
 
 @runtime_checkable
 class Retrain(Protocol):
-    """The adversary's own training: shadows of the recipe, with a membership of his choice.
+    """The adversary's own training: shadows of the recipe, with a membership of their choice.
 
     It is told nothing of who was trained on what: candidates follow the given matrix, the rest of the pool is drawn,
     every shadow trains on exactly half of the pool as each model of the fleet does, and its seed is its own.
@@ -269,8 +269,8 @@ class ThreatModel:
         at_risk: the stage whose training records are at risk.
         access: what the deployed model gives away.
         shadows: models that the adversary trained himself.
-        population: records he knows to be outside every model.
-        views: transformed copies of a record that he queries.
+        population: records they know to be outside every model.
+        views: transformed copies of a record that they query.
     """
 
     at_risk: str

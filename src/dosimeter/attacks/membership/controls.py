@@ -44,7 +44,7 @@ class Count:
 
     Paper: a control for the balanced design of Carlini, Chien, Nasr, Song, Terzis, Tramer, "Membership Inference
     Attacks From First Principles", 2022, https://arxiv.org/abs/2112.03570, section V: `s(x) = -#{i : x in D_i}`.
-    Threat model: the adversary knows his shadows' training sets and queries nothing.
+    Threat model: the adversary knows their shadows' training sets and queries nothing.
     What it shows: if each record is in exactly half of all models and a target's complement stays among the shadows,
     or one of a pair is lost, the count gives the target's bit away. In an honest game all counts are equal.
     Deviations: none. Cost: O(s n).

@@ -17,7 +17,7 @@ class IHA:
 
     Paper: Suri, Zhang, Evans, "Do Parameters Reveal More than Loss for Membership Inference?", 2024,
     https://arxiv.org/abs/2406.11544, the inverse Hessian attack; `probes/iha.py` has the formula.
-    Threat model: the informed adversary. He holds the weights, the recipe and *all other training records* of the very
+    Threat model: the informed adversary. They hold the weights, the recipe and *all other training records* of the very
     model, which no one has who steals a model. Read it as a bound on what weights can tell, not as an attack to expect.
     Linear heads on frozen features that SGD trains; the Hessian is exact.
     Deviations: the Hessian is the mean over the pool in place of the training records, and the mean gradient leaves out

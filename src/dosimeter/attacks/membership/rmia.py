@@ -35,7 +35,7 @@ class RMIA:
         offline: p(x) = ((1 + a) mean over out-shadows + 1 - a) / 2
 
     Threat model: confidences of the target; a pair of shadows or more; records known to be outside every model.
-    Offline, p(x) reads out-shadows only; tuning `a` also reads the shadows' own membership bits, which he knows.
+    Offline, p(x) reads out-shadows only; tuning `a` also reads the shadows' own membership bits, which they know.
     Deviations: a tempered softmax instead of the Taylor softmax (whose cubic is negative for low logits); a plain and
     not a trimmed mean; views are averaged into one confidence before the ratio, with no vote per pair; all in log
     space, so that nothing saturates. A score takes z + 1 values: records with equal shares stay tied, those above all

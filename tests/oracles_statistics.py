@@ -41,14 +41,20 @@ def bootstrap_by_loops(hits, eligible, draws, rng):
 
 
 def exchange_by_loops(values, is_member, record, thresholds, coins):
-    """AUC and TPR - FPR after negating the bits of the clusters whose coin is 1, by the definition."""
+    """Sums of members' ranks and hits after negating the bits of the clusters whose coin is 1, by the definition."""
     turned = is_member.copy()
     for cluster, coin in zip(np.unique(record), coins, strict=True):
         if coin:
             turned[:, record == cluster] ^= True
-    a, b = values[turned][:, None], values[~turned][None]
-    hits = values > thresholds[:, None]
-    return ((a > b) + 0.5 * (a == b)).mean(), hits[turned].mean() - hits[~turned].mean()
+    flat = values.ravel()
+    ranks = np.array([(flat < one).sum() + ((flat == one).sum() + 1) / 2 for one in flat]).reshape(values.shape)
+    ranks -= ranks.mean(1, keepdims=True)
+    found = []
+    for cells in (ranks, (values > thresholds[:, None]).astype(float)):
+        if len(values) > 1:
+            cells = cells - np.array([cells[:, record == one].mean() for one in record])
+        found.append(cells[turned].sum())
+    return found
 
 
 def spread_by_matrices(influences, sides, record):

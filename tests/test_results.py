@@ -35,7 +35,7 @@ def test_a_leak_is_shown_with_both_ends(leaking):
     assert row["low"] > row["fpr_high"]
     assert row["low"] <= row["value"] <= row["high"]
     assert row["n_nonmembers"] == 400
-    assert f"{round(row['low'] * 200)} of 200" in found["verdict"]["sentences"][-1]
+    assert f"{round(row['low'] * 200)} of 200" in found["verdict"]["sentences"][-2]
     for control in ("constant", "count"):
         assert estimate(found, attack=control, metric="auc")["value"] == 0.5
 

@@ -60,10 +60,10 @@ def rates(low):
 
 def test_p17_fires_where_only_an_average_is_left():
     auc = Estimate(0.6, 0.55, 0.65, 0.95, "", 100, 100, 1)
-    assert beyond_the_average(auc, rates(0.01), 0.01, shown=True).status == "pass"
-    assert beyond_the_average(auc, rates(-0.01), 0.01, shown=True).status == "warn"
-    assert beyond_the_average(auc, rates(-0.01), 0.01, shown=False).status == "pass"
-    nothing = beyond_the_average(auc, None, None, shown=False)
+    assert beyond_the_average(auc, rates(0.01), 0.01, ranks_only=False).status == "pass"
+    assert beyond_the_average(auc, rates(-0.01), 0.01, ranks_only=True).status == "warn"
+    assert beyond_the_average(auc, rates(-0.01), 0.01, ranks_only=False).status == "pass"
+    nothing = beyond_the_average(auc, None, None, ranks_only=False)
     assert nothing.status == "warn"
     assert nothing.value == 0.6
 

@@ -31,6 +31,7 @@ def headline() -> verdict.Headline:
         pair=pair,
         rare=estimate(0.33, 0.2, 0.5),
         auc=estimate(0.94, 0.93, 0.95),
+        scope="recipe",
     )
 
 
@@ -57,7 +58,34 @@ def test_of_a_table_the_attack_is_no_person(headline):
 
 
 def test_one_target_is_said_to_be_this_model_only(headline):
-    assert "this trained model only" in verdict.shown(dataclasses.replace(headline, targets=1))[-1]
+    told = verdict.shown(dataclasses.replace(headline, targets=1, scope="models"))
+    assert "this trained model only" in told[-2]
+    assert told[-1].startswith("Shown for this trained model; whether training again would leak too was not tested")
+
+
+@pytest.mark.parametrize(("targets", "why"), [(2, "2 trainings are too few"), (8, "8 trainings differ too much")])
+def test_a_leak_of_some_models_is_not_said_to_be_one_of_their_recipe(headline, targets, why):
+    told = verdict.shown(dataclasses.replace(headline, targets=targets, scope="models"))
+    assert f"(97.5% interval, of these {targets} models)" in told[-2]
+    wanted = f"Shown for these {targets} trained models; whether training again would leak too is not shown: {why}."
+    assert told[-1] == wanted
+    stated = dataclasses.replace(headline, targets=targets, scope="models", door="scores")
+    assert "of these" not in " ".join(verdict.shown(stated))
+    assert "again" not in " ".join(verdict.shown(stated))
+
+
+@pytest.mark.parametrize(("low", "least"), [(0.0006, "0.1"), (0.0004, "0.07"), (0.0095, "1")])
+def test_a_lower_end_is_never_told_as_none(headline, low, least):
+    pair = dataclasses.replace(headline.pair, tpr=estimate(0.02, low, 0.03))
+    told = verdict.shown(dataclasses.replace(headline, pair=pair))
+    assert f"Shown: at least {least} of 180;" in told[2]
+
+
+def test_a_leak_that_only_the_test_shows_has_no_least_size(headline):
+    told = verdict.shown(dataclasses.replace(headline, by="test", p=0.018))
+    assert "(p = 0.018)" in told[1]
+    assert "how large it is at least is not known" in told[1]
+    assert "at least 0" not in " ".join(told)
 
 
 RANKS = RatePair(tpr=estimate(0.0, 0.0, 0.02), fpr=estimate(0.001, 0.0, 0.01), difference=estimate(0.0, -0.01, 0.02))

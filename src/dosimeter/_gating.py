@@ -18,7 +18,8 @@ from dosimeter.crossfit import CrossFit
 from dosimeter.games import Array, Scores
 from dosimeter.metrics._cells import exceeds
 from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import Randomisation, auc, leak_shown
+from dosimeter.metrics.membership import Randomisation, RatePair, auc
+from dosimeter.metrics.shown import Scope, Shown, leak_shown, of_these_models
 from dosimeter.validity import Gate, NullResult
 from dosimeter.validity_blind import Baseline
 
@@ -54,6 +55,9 @@ class Findings:
             differ by themselves, so that the hypothesis that is tested is known to be wrong.
         shown: whether the headline shows a leak.
         unclear: whether it is above chance, but not shown to be above the baseline, which is not above chance.
+        evidence: which of the headline's statistics are above chance, and whose leak that shows; None if not asked.
+        given: the headline's AUC and rates with intervals that take several targets as given, if no more than these
+            are shown to leak.
     """
 
     headline: str | None
@@ -61,6 +65,15 @@ class Findings:
     p_values: Mapping[str, Randomisation]
     shown: bool
     unclear: bool = False
+    evidence: Shown | None = None
+    given: tuple[Estimate, RatePair] | None = None
+
+    @property
+    def scope(self) -> Scope | None:
+        """Whose leak is shown."""
+        if not self.shown:
+            return None
+        return "models" if self.evidence is None else self.evidence.scope
 
     @property
     def shifted(self) -> Baseline | None:
@@ -89,9 +102,14 @@ def find(material: Material, measured: Mapping[str, Measured], headline: str | N
         return Findings(headline, baseline, {}, baseline.exceeded)
     p_values = {one: material.p_values(one, lead) for one in measured if one not in material.aside}
     own = measured[headline]
-    shown = leak_shown(own.auc, own.pairs[lead], p_values[headline])
-    unclear = shown and baseline is not None and not baseline.exceeded
-    return Findings(headline, baseline, p_values, shown and not unclear, unclear)
+    evidence = leak_shown(own.auc, own.pairs[lead], p_values[headline], drawn=material.drawn)
+    unclear = evidence.leak and baseline is not None and not baseline.exceeded
+    given = None
+    if material.drawn and len(material.truth.is_member) > 1 and evidence.scope == "models":
+        own_scores = Scores(material.truth.ids, material.scores[headline])
+        cuts = material.thresholds(headline, lead)
+        given = of_these_models(own.auc, own.pairs[lead], own_scores, material.truth, thresholds=cuts)
+    return Findings(headline, baseline, p_values, evidence.leak and not unclear, unclear, evidence, given)
 
 
 def all_gates(
@@ -177,9 +195,19 @@ def _on_claims(material: Material, measured: Mapping[str, Measured], found: Find
     own = measured[headline]
     pair = None if lead is None else own.pairs[lead]
     gates.append(validity_claims.no_proof(own.precisions[PRIORS[-1]], PRIORS[-1], drawn=material.drawn))
-    gates.append(validity_claims.beyond_the_average(own.auc, pair, lead, shown=found.shown))
+    area, pair = found.given or (own.auc, pair)
+    gates.append(validity_claims.beyond_the_average(area, pair, lead, ranks_only=_by_ranks_only(found, pair)))
     listed = validity_claims.discoveries(material.calibration.tails(headline, material.scores[headline]))
     return [*gates, validity_claims.list_of_members(listed, material.truth, rng=material.rng("list of members"))]
+
+
+def _by_ranks_only(found: Findings, pair: RatePair | None) -> bool:
+    """Whether a leak is shown, and not by the rate."""
+    if not found.shown or pair is None:
+        return False
+    if found.evidence is not None:
+        return not found.evidence.by_tpr
+    return pair.difference.low is None or pair.difference.low <= 0
 
 
 def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:

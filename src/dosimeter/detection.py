@@ -16,16 +16,15 @@ from dosimeter._material import Material, Measured
 from dosimeter.calibration import Calibration
 from dosimeter.crossfit import CrossFit
 from dosimeter.games import Array
-from dosimeter.metrics._cells import clusters
+from dosimeter.metrics._cells import centred_ranks, clusters, exceeds
 from dosimeter.metrics.detection import (
     Limit,
     RateFloor,
     World,
-    auc_in_closed_form,
     detection_limit,
     moved,
-    tpr_in_closed_form,
 )
+from dosimeter.metrics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
 from dosimeter.metrics.paired import point_at
 from dosimeter.validity_blind import TWICE, Baseline
 from dosimeter.validity_persons import few
@@ -87,7 +86,11 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         limit, source = Limit(inf, lead, lead, 0), "canaries"
     elif cells > MOST_CELLS:
         assert pair.fpr.value is not None
-        limit, source = tpr_in_closed_form(pair.difference, pair.fpr.value, material.truth, power=AIM), "top scores"
+        gap = pair.difference
+        if material.drawn:
+            hits = exceeds(material.scores[attack], material.thresholds(attack, lead))
+            gap = by_coins(hits, material.truth, gap)
+        limit, source = tpr_in_closed_form(gap, pair.fpr.value, material.truth, power=AIM), "top scores"
         if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2, and the TPR by w
             gained = 2 * baseline.reach * MARGIN
             if baseline.rates is not None:
@@ -103,7 +106,10 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
             worlds = _beside(worlds, material, baseline, rng, count=count)
         limit = detection_limit(worlds, power=AIM)
         source = "top scores" if planted is None else "canaries"
-    auc = auc_in_closed_form(measured.auc, power=AIM)
+    area = measured.auc
+    if material.drawn:
+        area = by_coins(centred_ranks(material.scores[attack]) / cells, material.truth, area)
+    auc = auc_in_closed_form(area, power=AIM)
     if baseline is not None:
         auc = max(auc, 0.5 + baseline.reach * MARGIN)
     return Detection(lead, _named(limit), auc if auc < 1 else None, limit.worlds, source)

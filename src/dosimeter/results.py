@@ -172,6 +172,7 @@ def _verdict(
     """Status and first sentences, and the detection limit if no leak is shown."""
     headline = found.headline
     base: dict[str, Any] = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
+    base |= {"scope": None, "these_models": None}
     failed = [gate.message for gate in gates if gate.status == "fail"]
     if failed:
         return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}, None
@@ -182,9 +183,11 @@ def _verdict(
         if headline is None:
             sentences = ["No attack could be run under this threat model; the table below says why."]
         return {**base, "status": "not_resolvable", "sentences": sentences}, None
-    one, p = measured[headline], found.p_values.get(headline)
+    one, p, lead_rate = measured[headline], found.p_values.get(headline), material.leading
     base |= {} if p is None else {"p_auc": p.p_auc, "p_tpr": p.p_tpr}
-    told = _told(material, one, p)
+    area, pair = found.given or (one.auc, one.pairs[lead_rate])
+    told = dataclasses.replace(_told(material, one, p), auc=area, pair=pair, scope=found.scope)
+    base |= {"scope": found.scope, "these_models": None if found.given is None else _ends(area, pair)}
     if found.shifted:
         blind = found.shifted.row
         large, sentences = verdict.gain_lead(blind), verdict.gained(told, blind)
@@ -216,6 +219,11 @@ def _told(material: Material, one: Measured, p: Randomisation | None) -> verdict
         p_auc=None if p is None else p.p_auc,
         p_tpr=None if p is None else p.p_tpr,
     )
+
+
+def _ends(area: Estimate, pair: RatePair) -> dict[str, float | None]:
+    """Both intervals."""
+    return {"auc_low": area.low, "auc_high": area.high, "tpr_low": pair.tpr.low, "tpr_high": pair.tpr.high}
 
 
 def _utility(material: Material) -> list[dict[str, Any]]:

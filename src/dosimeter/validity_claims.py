@@ -63,14 +63,14 @@ def no_proof(rare: Estimate, prior: float, *, drawn: bool) -> Gate:
     )  # fmt: skip
 
 
-def beyond_the_average(auc: Estimate, pair: RatePair | None, fpr: float | None, *, shown: bool) -> Gate:
+def beyond_the_average(auc: Estimate, pair: RatePair | None, fpr: float | None, *, ranks_only: bool) -> Gate:
     """P17: whether what is shown is more than an average over all records.
 
     Args:
         auc: of the headline attack.
         pair: its rates at the leading rate.
         fpr: that rate, or None if none can be certified.
-        shown: whether the verdict shows a leak.
+        ranks_only: whether the verdict shows a leak, and its rate does not.
     """
     name = "Not only an average"
     if pair is None or fpr is None:
@@ -81,7 +81,7 @@ def beyond_the_average(auc: Estimate, pair: RatePair | None, fpr: float | None, 
         )  # fmt: skip
     gap = pair.difference
     told = f"At a false positive rate of {fpr:.2%} the TPR exceeds the FPR by {_number(gap)}; the AUC is {_number(auc)}"
-    if shown and (gap.low is None or gap.low <= 0):
+    if ranks_only:
         return Gate(
             "P17", name, "warn", gap.value,
             f"{told}: the leak is shown by ranks only, so quote the AUC as an average and no rate of the few.",

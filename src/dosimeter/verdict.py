@@ -8,6 +8,7 @@ from math import ceil, floor
 from typing import Any, Literal
 
 from dosimeter.metrics.estimate import Estimate
+from dosimeter.metrics.intervals import BOOTSTRAP_TARGETS
 from dosimeter.metrics.membership import RatePair
 from dosimeter.report import words
 
@@ -50,6 +51,9 @@ def not_tested(door: str, *, planted: bool = False, persons: bool = False) -> li
     if door == "model":
         return [STATED, *NOT_TESTED]
     return [STATED, "How the scores were made: whether their attacks read the truth cannot be seen here.", *NOT_TESTED]
+
+
+By = Literal["rates", "ranks", "test"]
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,38 @@ def _averaged(h: Headline) -> str:
 def _interval(level: float) -> str:
     """The level of an interval, after its ends."""
     return f"({words.percent(level)} interval)"
+
+
+def _scope(h: Headline) -> str:
+    """Whether training again would leak too."""
+    if h.scope == "recipe":
+        return "Shown for the recipe too: on average, models that are trained again in this way would leak as well."
+    if h.targets == 1:
+        told = "Shown for this trained model; whether training again would leak too was not tested"
+        return f"{told}: that takes more than one target."
+    few = "are too few" if h.targets < BOOTSTRAP_TARGETS else "differ too much"
+    return (
+        f"Shown for these {h.targets} trained models; whether training again would leak too is not shown: "
+        f"{h.targets} trainings {few}."
+    )
+
+
+def _interval(h: Headline) -> str:
+    """Level of the interval of the counts, and what it takes as given."""
+    given = f", of these {h.targets} models" if h.door == "recipe" and h.scope == "models" and h.targets > 1 else ""
+    return f"{h.pair.tpr.level:.1%} interval{given}"
+
+
+def _least(count: float) -> str:
+    """A lower end, rounded down: a positive one is never told as 0.
+
+    >>> _least(66.9), _least(0.0734), _least(0.0)
+    ('66', '0.07', '0')
+    """
+    if count <= 0 or count >= 1:
+        return f"{floor(count + 1e-9)}"
+    digits = ceil(-log10(count))
+    return f"{floor(count * 10**digits + 1e-9) / 10**digits:.{digits}f}"
 
 
 def shown(h: Headline) -> list[str]:

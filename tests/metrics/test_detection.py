@@ -10,22 +10,25 @@ import pytest
 from scipy.stats import binom, norm
 
 from dosimeter.games import Scores, Truth
+from dosimeter.metrics._cells import centred_ranks
 from dosimeter.metrics._margins import placed
 from dosimeter.metrics.detection import (
     Calls,
+    Coins,
     RateFloor,
     World,
-    auc_in_closed_form,
     detection_limit,
     least_share,
     moved,
     p_in_closed_form,
     shown_by_ranks,
-    tpr_in_closed_form,
 )
+from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import clopper_pearson, difference_interval, rate_interval
-from dosimeter.metrics.membership import auc, leak_shown, randomisation_p, tpr_at_threshold
+from dosimeter.metrics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
+from dosimeter.metrics.membership import auc, randomisation_p, tpr_at_threshold
 from dosimeter.metrics.paired import rate_difference
+from dosimeter.metrics.shown import leak_shown
 from dosimeter.metrics.stated import stated_p
 
 
@@ -47,8 +50,10 @@ def shares(one):
 
 
 def by_calls(one, share):
-    """The decision by calls, written out: intervals in closed form of the calls themselves."""
+    """The decision by calls, written out: intervals in closed form of the calls themselves, where they are asked."""
     hits = np.where(one.leaks(share), one.leaky_hits, one.hits)
+    if one.drawn:
+        return True, p_in_closed_form(one, hits)
     rng = np.random.default_rng(0)
     worth = placed(one.values, one.is_member, one.record).worth if one.by_interval else (None, None)
     rates = [
@@ -74,12 +79,12 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_each_step_of_a_growing_leak_is_the_decision_about_its_calls(case):
     one = world(rng=np.random.default_rng(3), fpr=0.05, **case)
-    calls, decisions = Calls(one), []
+    calls, decisions = (Coins if one.drawn else Calls)(one), []
     for step, share in enumerate(shares(one)):
         beyond, p = by_calls(one, share)
-        assert calls.beyond_chance(step) == beyond
         assert calls.p_value(step) == pytest.approx(p, rel=1e-9)
-        decisions.append(beyond)
+        assert calls.shown(step) == (beyond and p <= 0.025)
+        decisions.append(calls.shown(step))
     assert not decisions[0]
     assert decisions[-1]
 
@@ -117,7 +122,7 @@ def full_rule(one, share):
     pair = tpr_at_threshold(scores, truth, thresholds=one.thresholds, fpr=0.2, rng=rng, level=0.975)
     test = randomisation_p if one.drawn else stated_p
     p = test(scores, truth, thresholds=one.thresholds, rng=rng, draws=400)
-    return leak_shown(auc(scores, truth, rng=rng), pair, p)
+    return leak_shown(auc(scores, truth, rng=rng), pair, p, drawn=one.drawn).leak
 
 
 @pytest.mark.parametrize(
@@ -155,7 +160,7 @@ def test_the_share_is_that_of_the_binomial_law():
 
 
 def test_a_few_records_show_no_leak_of_any_size():
-    limit = detection_limit(world(1, 6, np.random.default_rng(i)) for i in range(20))
+    limit = detection_limit(world(1, 4, np.random.default_rng(i)) for i in range(20))
     assert limit.share == inf
 
 
@@ -257,3 +262,37 @@ def test_calls_may_exceed_a_floor_of_their_own_instead(seed):
     wanted = next(share for share in shares(one) if share >= free and exceeds(share))
     assert least_share(asked) == wanted > free
     assert least_share(replace(one, floor=0.01, rate_floor=floor)) == free
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+def test_a_large_audit_of_a_recipe_has_its_limits_from_the_coins(targets):
+    """Against worlds whose records and targets differ, 4,000 records; of the AUC against 200 audits at the limit."""
+    rng = np.random.default_rng(13)
+
+    def drawn():
+        one = world(targets, 4000, rng, fpr=0.02)
+        return replace(one, values=one.values + 0.5 * rng.normal(size=(targets, 1)), thresholds=one.thresholds)
+
+    worlds = [drawn() for _ in range(40)]
+    found = [limits_from_coins(one) for one in worlds[:20]]
+    share = np.mean([one.share for one, _ in found])
+    assert share == pytest.approx(detection_limit(worlds).share, rel=0.25)
+    area = np.mean([area for _, area in found])
+    shift = 2 * area - 1
+    powers = [shown_by_ranks(replace(one, leak=lifted(one, shift, rng)), 1.1) for one in (drawn() for _ in range(200))]
+    assert np.mean(powers) == pytest.approx(0.9, abs=0.08)
+
+
+def lifted(one, share, rng):
+    """Scores of members among which a share stands above all others, which gives an AUC of (1 + share) / 2."""
+    return np.where(rng.random(one.values.shape) < share, 100 + rng.random(one.values.shape), one.values)
+
+
+def limits_from_coins(one):
+    """What `detect` makes of a large audit of a recipe."""
+    truth, hits = one.truth, one.hits
+    value = float(hits[one.is_member].mean() - hits[~one.is_member].mean())
+    gap = Estimate(value, value, value, 0.975, "", 1, 1, len(hits))
+    limit = tpr_in_closed_form(by_coins(hits, truth, gap), float(hits[~one.is_member].mean()), truth)
+    area = replace(gap, value=0.5)
+    return limit, auc_in_closed_form(by_coins(centred_ranks(one.values) / hits.size, truth, area))

@@ -12,11 +12,9 @@ from dosimeter.metrics import membership
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import clopper_pearson
 from dosimeter.metrics.membership import (
-    Randomisation,
     RatePair,
     certifiable_fpr,
     histogram,
-    leak_shown,
     nonmembers_needed,
     precision_at_prior,
     randomisation_p,
@@ -256,15 +254,11 @@ def test_randomisation_is_the_full_enumeration(targets, ties, monkeypatch):
     thresholds = np.linspace(0, 1, targets)
     coins = Coins(7)
     drawn = np.array(
-        [
-            exchange_by_loops(scores.values, truth.is_member, record, thresholds, coin)
-            if 0 < (truth.is_member ^ coin.astype(bool)[record]).sum() < truth.is_member.size
-            else (np.inf, np.inf)
-            for coin in coins.all
-        ]
+        [exchange_by_loops(scores.values, truth.is_member, record, thresholds, coin) for coin in coins.all]
     )
-    seen = drawn[0]
-    expected = (1 + (drawn >= seen - 1e-12).sum(0)) / (1 + len(drawn))
+    seen, mean = drawn[0], drawn.mean(0)
+    wide = np.array([np.sqrt(7 / 6), 1.0])  # of seven clusters exactly half are in; of hits each has a coin
+    expected = (1 + (wide * (drawn - mean) >= seen - mean - 1e-9).sum(0)) / (1 + len(drawn))
     unchecked = getattr(randomisation_p, "__wrapped__", randomisation_p)
     p = unchecked(scores, truth, thresholds=thresholds, rng=coins, draws=len(drawn))
     np.testing.assert_allclose((p.p_auc, p.p_tpr), expected, rtol=1e-12)
@@ -282,20 +276,34 @@ def test_randomisation_finds_leakage_and_is_seeded():
     assert (p.p_auc, p.p_tpr) == (1.0, 1.0)
 
 
-def test_leak_needs_both_the_p_value_and_the_interval():
-    def shown(p_auc, auc_low, p_tpr, difference_low):
-        rate = estimate(0.5, 0.4, 0.6)
-        difference = estimate(0.1, difference_low, 0.3)
-        return leak_shown(
-            estimate(0.6, auc_low, 0.7), RatePair(rate, rate, difference), Randomisation(p_auc, p_tpr, 99)
-        )
+@pytest.mark.parametrize("shift", [0.0, 8.0])
+@pytest.mark.parametrize("targets", [2, 3])
+def test_what_targets_and_records_differ_by_hides_no_leak(targets, shift):
+    """Members score 0.3 higher; records differ by 3, and targets by the shift, which coins must not take for luck."""
+    scores, truth = audit(targets=targets, n=400, gain=0.3)
+    apart = 3 * np.random.default_rng(4).normal(size=400) + shift * np.arange(targets)[:, None]
+    p = randomisation_p(
+        replace(scores, values=scores.values + apart), truth, thresholds=np.full(targets, 1.0), rng=rng()
+    )
+    assert p.p_auc < 0.01
 
-    assert shown(0.02, 0.51, 1.0, -0.1)
-    assert shown(1.0, 0.4, 0.025, 0.01)
-    assert not shown(0.03, 0.51, 1.0, 0.01)
-    assert not shown(0.02, 0.5, 0.02, 0.0)
-    withheld = estimate(None, None, None, status="not_resolvable")
-    assert not leak_shown(withheld, RatePair(withheld, withheld, withheld), Randomisation(0.001, 0.001, 999))
+
+@pytest.mark.parametrize("targets", [1, 2, 4])
+def test_of_whole_pairs_the_sums_order_tables_as_auc_and_rates_do(targets):
+    scores, truth = audit(targets=targets, n=60, ties=True)
+    hits, bits = scores.values > 0.5, truth.is_member
+    pooled = auc_and_difference(scores.values, hits, bits)
+    ranks = exchange_by_loops(scores.values, bits, truth.record, np.full(targets, 0.5), np.zeros(60))
+    sides = bits.sum() * (~bits).sum()
+    assert ranks[0] == pytest.approx((pooled[0] - 0.5) * sides, abs=1e-6)
+    if targets > 1:
+        assert ranks[1] == pytest.approx(pooled[1] * sides / bits.size, abs=1e-9)
+
+
+def auc_and_difference(values, hits, bits):
+    """Both by the definition."""
+    a, b = values[bits][:, None], values[~bits][None]
+    return ((a > b) + 0.5 * (a == b)).mean(), hits[bits].mean() - hits[~bits].mean()
 
 
 NARROW = {

@@ -75,6 +75,22 @@ class World:
         rest = 1 - same_target - same_record
         return same_target * wins(False, True) + same_record * wins(True, False) + rest * wins(True, True)
 
+    def rates_of_these(self, threshold, audit):
+        """True TPR and FPR of these models, whose effects are given: means over them."""
+        sd = np.sqrt(self.record_sd**2 + 1)
+        above = threshold - audit.shift
+        tpr = [
+            self._mix(lambda leak, a=a, b=b: norm.sf((a - b - leak) / sd))
+            for a, b in zip(above, audit.boost, strict=True)
+        ]
+        return float(np.mean(tpr)), float(np.mean(norm.sf(above / sd)))
+
+    def auc_of_these(self, audit):
+        """Expected pooled AUC of these models: over pairs of them, the records of a pair being different."""
+        sd = np.sqrt(2 + 2 * self.record_sd**2)
+        ahead = audit.shift[:, None] + audit.boost[:, None] - audit.shift
+        return float(np.mean(self._mix(lambda leak: norm.cdf((leak + ahead) / sd))))
+
     def _mix(self, rate):
         return (1 - self.share) * rate(self.gain) + self.share * rate(self.gain + self.extra)
 

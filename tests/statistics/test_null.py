@@ -11,7 +11,8 @@ from scipy.stats import binomtest
 from simulated_audits import null_scores
 
 from dosimeter.games import Scores, Truth
-from dosimeter.metrics.membership import auc, leak_shown, randomisation_p, shadow_threshold, tpr_at_threshold
+from dosimeter.metrics.membership import auc, randomisation_p, shadow_threshold, tpr_at_threshold
+from dosimeter.metrics.shown import leak_shown
 
 FPR = 0.02
 
@@ -50,7 +51,7 @@ def claims(targets, *, n, repetitions):
         area = auc(scores, truth, rng=rng)
         pair = tpr_at_threshold(scores, truth, thresholds=thresholds, fpr=FPR, rng=rng)
         p = randomisation_p(scores, truth, thresholds=thresholds, rng=rng, draws=400)
-        claimed += leak_shown(area, pair, p)
+        claimed += leak_shown(area, pair, p, drawn=True).leak
         held += area.low <= 0.5 <= area.high
         widths.append(area.high - area.low)
         p_values.append((p.p_auc, p.p_tpr))

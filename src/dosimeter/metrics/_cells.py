@@ -108,6 +108,39 @@ def ranks(values: Float[Array, "t n"]) -> Float[Array, "t n"]:
     return found.reshape(values.shape)
 
 
+def centred_ranks(values: Float[Array, "t n"]) -> Float[Array, "t n"]:
+    """Ranks over all cells, less the mean rank of their target."""
+    found = ranks(values)
+    return np.asarray(found - found.mean(axis=1, keepdims=True))
+
+
+def exchanged(
+    cells: Float[Array, "t n"] | Bool[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]
+) -> Float[Array, " k"]:
+    """What negating a cluster's bits under all targets adds to the members' sum of cells.
+
+    Of several targets each cluster's mean is taken off its cells first: a target without its complement tells members
+    apart only as far as it differs from what the others say of the same records.
+
+    Args:
+        cells: what is summed.
+        is_member: the truth.
+        record: cluster of each record.
+    """
+    signs, (index, k) = np.where(is_member, -1.0, 1.0), clusters(record)
+    parts = [(signs * cells).sum(0), signs.sum(0), cells.sum(0)]
+    size = np.full(k, float(len(cells)))
+    if index is not None:
+        parts, size = [np.bincount(index, part, k) for part in parts], size * np.bincount(index, minlength=k)
+    turns: Array = parts[0] if len(cells) == 1 else parts[0] - parts[1] * parts[2] / size
+    return turns
+
+
+def by_halves(clusters: int) -> float:
+    """How much more a centred sum varies over exact halves of so many clusters than over a coin for each."""
+    return clusters / max(clusters - 1, 1)
+
+
 def _classes(values: Array, is_member: Array) -> tuple[int, int]:
     """Numbers of members and non-members; refuses NaN and an empty class."""
     if np.isnan(values).any():
@@ -128,3 +161,11 @@ def _below(ordered: Array, bits: Array) -> tuple[Array, Array]:
     sizes = np.diff(np.append(starts, len(ordered)))
     through = upto[starts + sizes - 1]
     return np.repeat(starts + sizes / 2, sizes), np.repeat((upto[starts] - bits[starts] + through) / 2, sizes)
+
+
+def by_cluster(cells: Bool[Array, "t n"], index: Array | None, k: int) -> Float[Array, "t k"]:
+    """Sums over each cluster's records."""
+    if index is None:
+        return cells.astype(np.float64)
+    flat = (np.arange(len(cells))[:, None] * k + index).ravel()
+    return np.bincount(flat, cells.ravel(), len(cells) * k).reshape(len(cells), k)

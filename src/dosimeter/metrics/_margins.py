@@ -45,6 +45,7 @@ class Margins:
         spread: its variance between record clusters, with leverages and degrees of freedom.
         persons: record clusters by size on each side.
         unequal: whether clusters have unequally many records under a target, on one side.
+        given: whether the targets are taken as they are, so that records alone are random.
     """
 
     by_target: Float[Array, " t"]
@@ -55,6 +56,17 @@ class Margins:
     spread: Spread
     persons: Persons
     unequal: bool
+    given: bool = False
+
+    @property
+    def of_models(self) -> bool:
+        """Whether the estimand is these trained models, not their recipe; of one target it is nothing else."""
+        return self.given or self.rows == 1
+
+    @property
+    def whose(self) -> str:
+        """The same in words."""
+        return "this trained model only" if self.rows == 1 else f"these {self.rows} trained models only"
 
     @property
     def distinct(self) -> float:

@@ -1,8 +1,8 @@
 """The detection limit: the least leak that an audit of this size would have shown with a stated power.
 
 A *world* is evidence of an audit in which nothing leaks. Into each world one leak is grown, record by record in a
-random order, until the decision "shown" of `membership.leak_shown` is reached; the share of records that this took is
-the world's own limit. The limit of the audit is the share that suffices in 90 % of the worlds. Axes as in `intervals`.
+random order, until the decision of `shown.leak_shown` is reached; the share of records that this took is the world's
+own limit. The limit of the audit is the share that suffices in 90 % of the worlds. Axes as in `intervals`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from math import ceil, hypot, inf, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import ndtr
 from scipy.stats import binom, rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
-from dosimeter.metrics._cells import clusters, exceeds, ranks
+from dosimeter.metrics._cells import by_cluster, by_halves, clusters, exceeds, exchanged, ranks
 from dosimeter.metrics._margins import Margins, placed, unequal
 from dosimeter.metrics.clustered import Persons, Spread
-from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import (
     _half_width,
     auc_interval,
@@ -32,6 +31,7 @@ from dosimeter.metrics.intervals import (
     rate_from_margins,
 )
 from dosimeter.metrics.permutation import permutation_p
+from dosimeter.metrics.shown import MOST_P
 from dosimeter.metrics.stated import exchangeable
 
 _UNUSED = np.random.default_rng(0)
@@ -102,6 +102,16 @@ class World:
     def with_leak(self, share: float) -> Float[Array, "t n"]:
         """The scores with a leak."""
         return np.where(self.leaks(share), self.leak, self.values)
+
+    def hits_with(self, step: int) -> Bool[Array, "t n"]:
+        """Calls once so many clusters leak."""
+        share = float(np.append(np.sort(self.moment), inf)[step])
+        return np.where(self.leaks(share), self.leaky_hits, self.hits)
+
+    @cached_property
+    def lone(self) -> bool:
+        """Whether there is one target, and each record is a cluster of its own."""
+        return len(self.values) == 1 and clusters(self.record)[0] is None
 
     @cached_property
     def by_interval(self) -> bool:
@@ -174,11 +184,9 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
         world: the evidence.
         guess: where to look first; it changes the time, not the answer.
     """
-    calls = Calls(world)
     steps = np.concatenate([[0.0], np.nextafter(np.sort(world.moment), inf)])
-    first = _first(calls.beyond_chance, len(steps), int(np.searchsorted(steps, guess)))
-    while first < len(steps) and calls.p_value(first) > 0.025:
-        first = _first(lambda k: calls.p_value(k) <= 0.025, len(steps), first)
+    near = int(np.searchsorted(steps, guess))
+    first = _first((Coins if world.drawn else Calls)(world).shown, len(steps), near)
     last = first - 1  # the largest leak that calls do not show
     if last >= 0 and shown_by_ranks(world, float(steps[last])):
         first = _first(lambda k: shown_by_ranks(world, float(steps[k])), last, last // 2)
@@ -205,7 +213,7 @@ def _first(holds: Callable[[int], bool], end: int, guess: int) -> int:
 
 
 class Calls:
-    """What TPR - FPR shows of a world while cluster after cluster begins to leak.
+    """What TPR - FPR shows of a world whose membership was stated, while cluster after cluster begins to leak.
 
     All margins are quadratic in four numbers per cell: calls of members, members, calls of non-members, non-members.
     Their sums of products, cumulated in the order of the leak, give each step in a time that knows no records.
@@ -215,7 +223,7 @@ class Calls:
         index, k = clusters(world.record)
         is_member, rows = world.is_member, len(world.values)
         parts = world.hits & is_member, is_member, world.hits & ~is_member, ~is_member, world.leaky_hits & is_member
-        cells = np.array([_by_cluster(part, index, k) for part in parts])[..., np.argsort(world.moment)]
+        cells = np.array([by_cluster(part, index, k) for part in parts])[..., np.argsort(world.moment)]
         before, after = cells[:4], np.concatenate([cells[4:], cells[1:4]])
         self.world = world
         # Of several targets, and of persons of equal size, persons count as they are, whatever they score.
@@ -231,6 +239,10 @@ class Calls:
         self.by_cell = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (before, after)))
         self.used = [(int(before[i].any(1).sum()), int(before[i].any(0).sum())) for i in (1, 3)]
         self.used.append((rows, k))
+
+    def shown(self, step: int) -> bool:
+        """Whether both the interval and the p-value of TPR - FPR show the leak of so many clusters."""
+        return self.beyond_chance(step) and self.p_value(step) <= MOST_P
 
     def _margins(self, step: int, weights: Float[Array, " 4"], used: tuple[int, int]) -> Margins:
         """Margins of a weighted sum; of the records only a vector of the right length, for squares are all it takes."""
@@ -275,25 +287,31 @@ class Calls:
 
     def p_value(self, step: int) -> float:
         """The p-value of TPR - FPR there, in closed form."""
-        world = self.world
-        if world.by_interval:
+        if self.world.by_interval:
             return 0.0  # the test is the interval at a lower level, which `beyond_chance` has asked already
-        if not world.drawn or len(world.values) == 1:
-            share = float(np.append(np.sort(world.moment), inf)[step])
-            return p_in_closed_form(world, np.where(world.leaks(share), world.leaky_hits, world.hits))
-        totals = self.by_target[..., step].sum(1)
-        mean = (totals[0] + totals[2]) / (totals[1] + totals[3])
-        turns = np.array([-1.0, mean, 1.0, -mean])
-        spread = sqrt(max(float(turns @ self.by_record[..., step] @ turns), 0.0))
-        return float(ndtr(float(turns @ totals) / spread)) if spread > 0 else 1.0
+        return p_in_closed_form(self.world, self.world.hits_with(step))
 
 
-def _by_cluster(cells: Bool[Array, "t n"], index: Array | None, k: int) -> Float[Array, "t k"]:
-    """Sums over each cluster's records."""
-    if index is None:
-        return cells.astype(np.float64)
-    flat = (np.arange(len(cells))[:, None] * k + index).ravel()
-    return np.bincount(flat, cells.ravel(), len(cells) * k).reshape(len(cells), k)
+class Coins:
+    """What the coins of a drawn membership show of TPR - FPR, as `Calls`: their p-value is the whole decision."""
+
+    def __init__(self, world: World) -> None:
+        before, after = (
+            exchanged(hits, world.is_member, world.record)[np.argsort(world.moment)]
+            for hits in (world.hits, np.where(world.is_member, world.leaky_hits, world.hits))
+        )
+        self.world = world
+        self.sums, self.squares = _cumulated(before, after), _cumulated(before**2, after**2)
+
+    def shown(self, step: int) -> bool:
+        """Whether the p-value shows the leak of so many clusters."""
+        return self.p_value(step) <= MOST_P
+
+    def p_value(self, step: int) -> float:
+        """The p-value of TPR - FPR there, in closed form."""
+        if self.world.lone:
+            return p_in_closed_form(self.world, self.world.hits_with(step))
+        return _tail(float(self.sums[step]), float(self.squares[step]), _step(len(self.world.values)))
 
 
 def _cumulated(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Float[Array, "*a s"]:
@@ -305,9 +323,9 @@ def _cumulated(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Flo
 def shown_by_ranks(world: World, share: float) -> bool:
     """Whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
     values = world.with_leak(share)
-    if not world.by_interval and p_in_closed_form(world, ranks(values)) > 0.025:
+    if not world.by_interval and p_in_closed_form(world, ranks(values)) > MOST_P:
         return False
-    return auc_interval(values, world.is_member, record=world.record, rng=_UNUSED, draws=0).low > 0.5
+    return world.drawn or auc_interval(values, world.is_member, record=world.record, rng=_UNUSED, draws=0).low > 0.5
 
 
 def p_in_closed_form(world: World, cells: Float[Array, "t n"] | Bool[Array, "t n"]) -> float:
@@ -325,52 +343,27 @@ def p_in_closed_form(world: World, cells: Float[Array, "t n"] | Bool[Array, "t n
         scores = Scores(world.truth.ids, cells.astype(np.float64))
         found = permutation_p(scores, world.truth, thresholds=np.full(len(cells), 0.5), rng=_UNUSED, draws=0)
         return found.p_tpr if called else found.p_auc
-    index, k = clusters(world.record)
-    if called and len(cells) == 1 and index is None:
+    if called and world.lone:
         return float(binom.sf(cells[world.is_member].sum() - 1, cells.sum(), 0.5))
-    turns = (np.where(world.is_member, -1.0, 1.0) * (cells - cells.mean())).sum(0)
-    turns = turns if index is None else np.bincount(index, turns, k)
-    spread = sqrt(float((turns**2).sum()))
-    return float(ndtr(turns.sum() / spread)) if spread > 0 else 1.0
+    turns = exchanged(cells if called else cells - cells.mean(1, keepdims=True), world.is_member, world.record)
+    total, squares = float(turns.sum()), float((turns**2).sum())
+    return _tail(total, squares, _step(len(cells))) if called else _tail(total, squares * by_halves(len(turns)), 0.0)
 
 
-def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power: float = 0.9) -> Limit:
-    """The limit of a large audit, from the interval that it gave. Right where calls are many.
-
-    TPR - FPR is shown if it lies `q` standard errors above zero, so with the power asked for if it is `s = q +
-    ndtri(power)` of them. The error is that without a leak and the leak's own: a share w of record clusters leaks, so
-    `w = s sqrt(e^2 + w c / m)`, for m decisions about members, c of which a leaking cluster brings at a time.
+def _tail(total: float, squares: float, step: float) -> float:
+    """Chance that coins add at least nothing to a sum, from the sum of what they turn and the sum of its squares.
 
     Args:
-        difference: TPR - FPR at the thresholds, resolvable.
-        fpr: the false positive rate reached.
-        truth: about the records.
-        power: chance that such a leak is shown.
+        total: what all coins together would add.
+        squares: of what each adds.
+        step: least difference of two sums, for the correction of continuity.
     """
-    assert difference.value is not None
-    assert difference.low is not None
-    index, k = clusters(truth.record)
-    cells = _by_cluster(truth.is_member, index, k).sum(0)
-    quantile = float(ndtri((1 + difference.level) / 2))
-    error, wanted = (difference.value - difference.low) / quantile, quantile + float(ndtri(power))
-    own = wanted**2 * float((cells**2).sum() / cells.sum() ** 2) / 2
-    share = own + sqrt(own**2 + (wanted * error) ** 2)
-    return Limit(share, fpr + share, fpr, 0)
+    return float(ndtr((total + step) / sqrt(squares))) if squares > 0 else 1.0
 
 
-def auc_in_closed_form(auc: Estimate, *, power: float = 0.9) -> float:
-    """The AUC of a leak that moves all members' scores alike and is shown with the power asked for.
-
-    The interval of `auc` is symmetric in logits; at a value of 0.5 its reach there is nearly the same.
-
-    Args:
-        auc: of the audit, resolvable.
-        power: chance that such a leak is shown.
-    """
-    assert auc.value is not None
-    assert auc.low is not None
-    reach = logit(auc.value) - logit(auc.low) if 0 < auc.low < auc.value < 1 else inf
-    return float(expit(reach * (1 + float(ndtri(power)) / float(ndtri((1 + auc.level) / 2)))))
+def _step(targets: int) -> float:
+    """Least difference of two sums of hits: an odd number of targets leaves fractions of the cluster's mean."""
+    return 1.0 if targets == 1 or targets % 2 == 0 else 2 / targets
 
 
 def moved(labels: Bool[Array, "r n"], record: Int[Array, " n"], rng: np.random.Generator) -> Bool[Array, "r n"]:

@@ -6,7 +6,8 @@ counts both clusterings. Axes: `t` targets, `n` records, `k` record clusters. Ho
 depends on the number of targets:
 
 * 1: records only, by the jackknife of `clustered` with its degrees of freedom, so that few persons with many records
-  are known for what they are; the estimand is *this trained model*, over records like these.
+  are known for what they are; the estimand is *this trained model*, over records like these. The same of several
+  targets that are taken as given (`Margins.given`).
 * 2 to 7: half width `sqrt((t_{T-1} se_targets)^2 + (z se_records)^2)`; over retraining and records, marked "low n".
 * 8 and more: two-way bootstrap of the ratios, quantile `t_{T-1}`; over retraining and records.
 
@@ -170,17 +171,15 @@ def rate_from_margins(
     count: float | int, pooled: int, margins: Margins, *, level: float, distinct: float | None = None
 ) -> Interval:
     """`rate_interval(draws=0)` of `count` hits among `pooled` decisions, from the margins of that rate."""
-    if margins.rows == 1 and margins.clusters == pooled:
-        return _exact(count, pooled, level)
+    if margins.of_models and margins.clusters == pooled:
+        return _exact(count, pooled, level, margins.whose)
     half, method = _half_width(margins, level, None)
     return _rate_ends(count / pooled, margins, (half, method), pooled, level, distinct)
 
 
-def _exact(count: float | int, pooled: int, level: float) -> Interval:
-    """The interval of one target whose decisions are about records of their own."""
-    return Interval(
-        count / pooled, *clopper_pearson(count, pooled, level=level), "clopper-pearson, this trained model only"
-    )
+def _exact(count: float | int, pooled: int, level: float, whose: str = "this trained model only") -> Interval:
+    """The interval of given targets whose decisions are about records of their own."""
+    return Interval(count / pooled, *clopper_pearson(count, pooled, level=level), f"clopper-pearson, {whose}")
 
 
 def _rate_ends(
@@ -239,7 +238,8 @@ def auc_interval(
 def auc_from_placed(found: Placed, *, level: float) -> Interval:
     """`auc_interval(draws=0)` from placement values."""
     half, method = _half_width(found.margins, level, None)
-    return Interval(found.value, *_auc_ends(found.value, half, min(found.worth), level), method)
+    ends = _auc_ends(found.value, half, min(found.worth), level)
+    return Interval(found.value, *ends, f"{method}, logit delong placements")
 
 
 def _auc_ends(value: float, half: float, distinct: float, level: float) -> tuple[float, float]:
@@ -290,7 +290,7 @@ def rate_margins(
 
 def difference_from_margins(tpr: Interval, fpr: Interval, margins: Sequence[Margins], *, level: float) -> Interval:
     """`difference_interval` from the margins of TPR, of FPR, and of their difference."""
-    if margins[2].rows == 1:  # one side's degrees of freedom are not the other's: variances, not half widths, add up
+    if margins[2].of_models:  # one side's degrees of freedom are not the other's: variances, not half widths, add up
         own, other, both = (one.spread.variance for one in margins)
     else:
         own, other, both = (_half_width(one, level, None)[0] ** 2 for one in margins)
@@ -352,7 +352,7 @@ def _stretch(margins: Margins, level: float) -> tuple[float, float]:
     """
     sums, rows = margins.by_target, margins.rows
     spread = float((sums**2).mean())
-    if rows < BOOTSTRAP_TARGETS or spread == 0:
+    if rows < BOOTSTRAP_TARGETS or spread == 0 or margins.given:
         return 1.0, 1.0
     skew = float((sums**3).mean()) / spread**1.5 * sqrt(rows * (rows - 1)) / (rows - 2)
     share = max(0.0, 1 - margins.cells / _one_way(sums, rows))
@@ -376,9 +376,9 @@ def _drawn(terms: Terms, margins: Margins, draws: int, rng: np.random.Generator)
 def _half_width(margins: Margins, level: float, drawn: float | None) -> tuple[float, str]:
     """Half width of a statistic, and the name of the method by number of targets; `drawn` is a bootstrap's variance."""
     rows, tail = margins.rows, (1 + level) / 2
-    if rows == 1:
+    if margins.of_models:
         variance, freedom, _ = margins.spread
-        return float(stdtrit(freedom, tail)) * sqrt(variance), "clustered records, this trained model only"
+        return float(stdtrit(freedom, tail)) * sqrt(variance), f"clustered records, {margins.whose}"
     by_record, reach = _one_way(margins.by_record, margins.clusters), _normal(level)
     if margins.unequal or margins.spread.freedom < FEW_CLUSTERS:
         by_record, reach = margins.spread.variance, float(stdtrit(margins.spread.freedom, tail))

@@ -8,16 +8,15 @@ at least one target. All functions of scores and truth raise `ValueError` for Na
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import floor, inf
+from math import floor, inf, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata
 
 from dosimeter._check import in_range, same_length
 from dosimeter.games import Array, Scores, Truth
 from dosimeter.metrics._bins import counted
-from dosimeter.metrics._cells import clusters, exceeds
+from dosimeter.metrics._cells import by_halves, centred_ranks, clusters, exceeds, exchanged
 from dosimeter.metrics.certify import EXACT, resolve, worth
 from dosimeter.metrics.certify import certifiable_fpr as certifiable_fpr  # other modules take these from here
 from dosimeter.metrics.certify import nonmembers_needed as nonmembers_needed
@@ -271,7 +270,14 @@ def randomisation_p(
 
     Rows 2i and 2i + 1 are complementary, so negating a record's bits under all targets exchanges the two; the bit of an
     unpaired last row is negated. One coin per cluster for all rows keeps what folds share (each fold's shadows hold the
-    other folds' bits). AUC and TPR - FPR are functions of sums that are linear in the coins: one matrix product.
+    other folds' bits).
+
+    The statistics are sums over the members' cells: of ranks less the mean rank under their target, and of hits. From
+    both, `exchanged` takes off each cluster's mean if there are several targets. Under targets in whole pairs, each
+    trained on half of the records, they order the tables as the pooled AUC and TPR - FPR do. But coins leave no halves,
+    and an unpaired target has no partner that knows its records: without these means, what targets and records differ
+    by would count as luck, and one target more could hide a leak. Hits keep the mean of their target, for sums of whole
+    numbers hold ties that a mean would break in favour of a leak. Sums of ranks are widened by `by_halves`.
 
     Args:
         scores: evidence.
@@ -281,45 +287,21 @@ def randomisation_p(
         draws: number of random exchanges.
 
     Returns:
-        `(1 + #{exchanged >= seen}) / (1 + draws)` for both; a draw that leaves one class empty counts as reaching.
+        `(1 + #{exchanged >= seen}) / (1 + draws)` for both.
     """
     check_evidence(scores, truth)
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
-    ranks = rankdata(scores.values.ravel()).reshape(scores.values.shape)
-    hits = exceeds(scores.values, thresholds)
-    cells = (np.ones_like(ranks), ranks, hits.astype(np.float64))
-    totals = np.array([cell.sum() for cell in cells])
-    seen = np.array([cell[truth.is_member].sum() for cell in cells])
-    _, cluster = np.unique(truth.record, return_inverse=True)
-    signs = np.where(truth.is_member, -1.0, 1.0)
-    # What turning a cluster's bits adds to the members' count, rank sum and hits: whole or half numbers, hence exact.
-    turns = np.stack([np.bincount(cluster, (signs * cell).sum(0)) for cell in cells], axis=1)
-    step = max(1, 4_000_000 // len(turns))
-    drawn = [
-        seen + rng.integers(0, 2, (min(step, draws - first), len(turns))).astype(np.float64) @ turns
-        for first in range(0, draws, step)
-    ]
-    observed = _statistics(seen[None], totals)
-    reached = ~(_statistics(np.concatenate(drawn), totals) < observed)  # NaN (one class empty) counts as reached
-    p_auc, p_tpr = (1 + reached.sum(axis=0)) / (1 + draws)
+    cells = centred_ranks(scores.values), exceeds(scores.values, thresholds).astype(np.float64)
+    turns = np.stack([exchanged(cell, truth.is_member, truth.record) for cell in cells], axis=1)
+    seen, wide = -turns.sum(axis=0) / 2, np.array([sqrt(by_halves(len(turns))), 1.0])
+    slack = 1e-12 * np.abs(turns).sum(axis=0)  # what rounding may take off a sum that reaches what was seen
+    reached, step = np.zeros(2, np.int64), max(1, 4_000_000 // len(turns))
+    for first in range(0, draws, step):
+        coins = rng.integers(0, 2, (min(step, draws - first), len(turns))) - 0.5
+        reached += ((coins @ turns) * wide >= seen - slack).sum(axis=0)
+    p_auc, p_tpr = (1 + reached) / (1 + draws)
     return Randomisation(float(p_auc), float(p_tpr), draws)
-
-
-def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation) -> bool:
-    """Whether leakage is shown: one statistic has a p-value of at most 0.025 and an interval beyond chance.
-
-    The AUC's interval must lie above 0.5 or that of TPR - FPR above 0; 0.025 each is Bonferroni over the two. A
-    statistic that is not resolvable shows nothing.
-
-    Args:
-        auc: from `auc`.
-        pair: from `tpr_at_threshold` at the leading FPR.
-        p: from `randomisation_p` at the same thresholds.
-    """
-    by_auc = p.p_auc <= 0.025 and auc.low is not None and auc.low > 0.5
-    by_tpr = p.p_tpr <= 0.025 and pair.difference.low is not None and pair.difference.low > 0
-    return by_auc or by_tpr
 
 
 def check_no_nan(values: Array) -> None:
@@ -352,12 +334,3 @@ def _estimate(interval: Interval, truth: Truth, level: float) -> Estimate:
     """An interval with its counts."""
     distinct, members = clusters(truth.record[~truth.is_member.all(0)])[1], int(truth.is_member.sum())
     return Estimate(*interval[:3], level, interval.method, members, distinct, len(truth.is_member))
-
-
-def _statistics(members: Float[Array, "b 3"], totals: Float[Array, " 3"]) -> Float[Array, "b 2"]:
-    """AUC and TPR - FPR from the members' count, rank sum and hits; NaN when one class is empty."""
-    count, ranks, hits = members.T
-    others = totals[0] - count
-    with np.errstate(invalid="ignore", divide="ignore"):
-        auc = (ranks - count * (count + 1) / 2) / (count * others)
-        return np.stack([auc, hits / count - (totals[2] - hits) / others], axis=1)

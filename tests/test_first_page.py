@@ -220,7 +220,7 @@ def test_the_exposure_of_the_first_page_is_that_of_the_table():
     assert f"each for itself: {told['exposure']['persons']['shown']} of 30." in count
 
 
-NOTHING = numbers.Outcome("not_shown", "none", None, None, None, (), None, 0.4, False, None)
+NOTHING = numbers.Outcome("not_shown", "none", None, None, None, None, (), None, 0.4, False, None)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +244,17 @@ def test_why_a_result_is_no_leak_depends_on_what_decided(changed, told):
     assert ("Chance explains" in found) == (changed["p"] > 0.1)
 
 
-def test_a_leak_of_the_measured_models_alone_is_told_so():
-    found = dataclasses.replace(NOTHING, status="shown", by="models", p=0.001)
-    assert "Yes, in these 2 models. That every model of the recipe leaks is not shown by so few." in numbers.leak(
-        found, "photo", 2
-    )
-    assert "Yes, in this model." in numbers.leak(found, "photo", 1)
+def test_of_whom_a_leak_is_shown_is_told_where_that_was_asked():
+    found = dataclasses.replace(NOTHING, status="shown", by="rate", p=0.001)
+    again = "training again would leak too"
+    assert again not in numbers.leak(found, "photo", 2)
+    models = dataclasses.replace(found, scope="models")
+    assert f"shown of these 2 models, and not that {again}" in numbers.leak(models, "photo", 2)
+    assert again not in numbers.leak(models, "photo", 1)  # said elsewhere: of this trained model only
+    recipe = numbers.leak(dataclasses.replace(found, scope="recipe"), "photo", 8)
+    assert "Models that are trained again in this way would leak too, on average." in recipe
+    told = numbers.leak(dataclasses.replace(models, by="test"), "photo", 2)
+    assert told.startswith("Yes, but an exact test does not show how much")
 
 
 def gates(**count):

@@ -58,6 +58,8 @@ def test_the_audit_itself_is_that_without_variants(finished):
     assert "variants" not in without
     for key in ("estimates", "utility"):
         assert [row for row in with_[key] if row["variant"] == "none"] == without[key]
+    for one in (with_, without):
+        assert one["verdict"]["answers"].pop(-2)["id"] == "version"  # it has the key
     same = with_.keys() - {"variants", "estimates", "utility", "audit_key"}
     assert {key: with_[key] for key in same} == {key: without[key] for key in same}
 

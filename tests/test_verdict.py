@@ -119,11 +119,12 @@ def test_at_least_never_stands_beside_a_guess_that_is_as_good(headline):
     assert not verdict.lead(close, is_shown=False).shown
 
 
-def test_a_leak_of_the_measured_models_alone_claims_nothing_of_the_recipe(headline):
+def test_a_leak_that_only_the_exact_test_shows_has_no_lower_end(headline):
     pair = RatePair(tpr=estimate(0.2, 0.0, 0.5), fpr=estimate(0.01, 0.0, 0.1), difference=estimate(0.19, -0.1, 0.5))
-    alone = dataclasses.replace(headline, pair=pair, scope="models", p_tpr=0.001, p_auc=0.3)
-    told = verdict.shown(alone)
-    assert "This is shown of the measured models. Of the recipe 0 to 90 of 180 is not excluded" in told[-1]
+    ranked = estimate(0.6, 0.45, 0.75)
+    alone = dataclasses.replace(headline, pair=pair, auc=ranked, scope="models", p_tpr=0.001, p_auc=0.3)
+    told = plain(verdict.shown(alone))
+    assert "An exact test shows that the measured models leak (p at most 0.001), but not how much: 0 to 90" in told[-1]
     assert "Shown: at least" not in " ".join(told)
     assert not verdict.lead(alone, is_shown=True).shown
 

@@ -292,11 +292,12 @@ def upcoming(of: Subject, found: numbers.Outcome, verdict: Row) -> str:
     if found.status == "not_shown":
         more = "" if of.door == "scores" else " or more models of the attacker"
         return f"Report what is not excluded, not “no leak”. If that is too much, audit more {of.nouns}{more}. {again}"
-    if found.by == "models":
-        return f"Treat these models as leaking. Audit more targets to learn whether the recipe does. {again}"
+    more = ""
+    if found.scope == "models" and of.door == "recipe":
+        more = " To learn whether training again leaks too, audit more targets."
     defend = (
         "try a defense ([[defense]] rows), or give away less" if of.door == "recipe" else
         "retrain with a defense, or give away less, and audit that model"
     )  # fmt: skip
     whose = " Members and non-members of one source would show the leak alone." if found.by == "gain" else ""
-    return f"Treat the leak as real in the data protection assessment. Before release, {defend}.{whose} {again}"
+    return f"Treat the leak as real in the data protection assessment. Before release, {defend}.{whose}{more} {again}"

@@ -18,7 +18,8 @@ class Outcome:
 
     Attributes:
         status: of the verdict.
-        by: what shows the leak: "rate", "ranks", "gain"; "models" if it is shown of the measured models alone; "none".
+        by: what shows the leak: "rate", "ranks", "gain"; "test" if an exact test does without an interval; "none".
+        scope: of whom it is shown, "models" or "recipe"; None if nobody asked.
         lead: the large number, see `verdict.Lead`, or None.
         tpr: the estimate of the rate at the leading false positive rate, or None.
         auc: that of the AUC, or None.
@@ -30,7 +31,8 @@ class Outcome:
     """
 
     status: str
-    by: Literal["rate", "ranks", "gain", "models", "none"]
+    by: Literal["rate", "ranks", "gain", "test", "none"]
+    scope: str | None
     lead: Row | None
     tpr: Row | None
     auc: Row | None
@@ -63,6 +65,7 @@ def outcome(content: Row, *, alike: bool = False) -> Outcome:
     return Outcome(
         status=verdict["status"],
         by=_by(verdict, lead),
+        scope=verdict.get("scope"),
         lead=lead,
         tpr=None if tpr is None or tpr["status"] != "ok" else tpr,
         auc=None if auc is None or auc["status"] != "ok" else auc,
@@ -74,12 +77,12 @@ def outcome(content: Row, *, alike: bool = False) -> Outcome:
     )
 
 
-def _by(verdict: Row, lead: Row | None) -> Literal["rate", "ranks", "gain", "models", "none"]:
+def _by(verdict: Row, lead: Row | None) -> Literal["rate", "ranks", "gain", "test", "none"]:
     """What shows the leak."""
     if verdict["status"] != "shown" or lead is None:
         return "none"
-    if verdict.get("scope") == "models":
-        return "models"
+    if not lead["shown"]:
+        return "test"
     if lead["measure"] in ("gain", "rate_gain"):
         return "gain"
     return "ranks" if lead["measure"] == "auc" else "rate"
@@ -106,17 +109,22 @@ def leak(found: Outcome, noun: str, targets: int) -> str:
             f"apart better with the model (AUC {words.decimal(found.blind['attack_auc'])}) than somebody can without "
             f"it (AUC {words.decimal(found.blind['auc'])})."
         )
-    if found.by == "models":
-        return (
-            f"Yes, in {'this model' if targets == 1 else f'these {targets:,} models'}. That every model of the recipe "
-            f"leaks is not shown by so few.{chance(found.p)}"
-        )
+    if found.by == "test":
+        return f"Yes, but an exact test does not show how much: as much may come by guessing.{_whose(found, targets)}"
     if found.by == "ranks":
         return (
             f"Yes, but only in ranks: used {several} tend to stand above unused ones. Accusations of single {several} "
-            f"do not show it.{chance(found.p)}"
+            f"do not show it.{_whose(found, targets)}"
         )
-    return f"Yes: {several} that were used are recognised more often than unused ones.{chance(found.p)}"
+    return f"Yes: {several} that were used are recognised more often than unused ones.{_whose(found, targets)}"
+
+
+def _whose(found: Outcome, targets: int) -> str:
+    """Whether training again is shown to leak too, where that was asked, and the p-value."""
+    told = {"recipe": " Models that are trained again in this way would leak too, on average."}
+    if targets > 1:
+        told["models"] = f" That is shown of these {targets:,} models, and not that training again would leak too."
+    return told.get(found.scope or "", "") + chance(found.p)
 
 
 def _not_shown(found: Outcome, several: str) -> str:
@@ -148,7 +156,8 @@ def recognised(found: Outcome, noun: str, members: int) -> str:
         return f"How many are recognised because of the model cannot be said: the {several} differ by themselves."
     if row is None:
         return "How many are recognised is not known."
-    low, high = floor(row["low"] * members + 1e-9), ceil(row["high"] * members - 1e-9)
+    lead = found.lead if found.lead is not None and found.lead["measure"] == "tpr" else row
+    low, high = floor(lead["low"] * members + 1e-9), ceil(lead["high"] * members - 1e-9)
     seen = f"{about(row['value'] * members)} of {members:,}"
     if found.by == "rate":
         assert found.lead is not None
@@ -156,7 +165,7 @@ def recognised(found: Outcome, noun: str, members: int) -> str:
         return f"Recognised as training data: {seen} ({least}up to {high:,} not excluded).{_persons(found.persons)}"
     tail = {
         "ranks": "which may be as many as guessing gives; the leak is spread over many.",
-        "models": f"seen in these models; up to {high:,} is not excluded of others.",
+        "test": f"which may be as many as guessing gives; up to {high:,} is not excluded.",
         "none": f"which is no more than guessing may give; up to {high:,} is not excluded.",
     }[found.by]
     return f"Recognised as training data: {seen}, {tail}"
@@ -185,7 +194,7 @@ def wrong(found: Outcome, noun: str) -> str:
         value = words.percent(unused, spread=row["fpr_high"] - row["fpr_low"])
         told.append(f"{value} of the unused {several} are accused wrongly ({span}).")
     ends = [found.precisions[0], found.precisions[-1]] if len(found.precisions) > 1 else list(found.precisions)
-    if found.by in ("none", "ranks"):
+    if found.by in ("none", "ranks", "test"):
         told.append(f"No accusation is shown to be better than a guess{_guesses([prior for prior, _ in ends])}.")
     elif ends:
         each = [

@@ -73,7 +73,8 @@ class Headline:
         auc: its AUC.
         p_auc: p-value of the AUC; None where it tests nothing.
         p_tpr: that of TPR - FPR.
-        scope: what a shown leak is of: "recipe", or "models" where only the measured ones are shown to leak.
+        scope: of whom a leak is shown: "models", the measured ones, or "recipe"; None if nobody asked. Where it is
+            "models", `pair` and `auc` have intervals that take these models as given.
     """
 
     door: str
@@ -88,14 +89,15 @@ class Headline:
     auc: Estimate
     p_auc: float | None = None
     p_tpr: float | None = None
-    scope: str = "recipe"
+    scope: str | None = None
 
     @property
-    def shown_by(self) -> Literal["rate", "ranks"]:
-        """Whether accusations themselves show the leak, or only how records are ranked."""
+    def shown_by(self) -> Literal["rate", "ranks", "test"]:
+        """Whether accusations show the leak, or only how records are ranked, or an exact test without an interval."""
         small = self.p_tpr is None or self.p_tpr <= SMALL
-        beyond = self.scope == "models" or (self.pair.difference.low is not None and self.pair.difference.low > 0)
-        return "rate" if small and beyond else "ranks"
+        if small and self.pair.difference.low is not None and self.pair.difference.low > 0:
+            return "rate"
+        return "ranks" if self.auc.low is not None and self.auc.low > 0.5 else "test"
 
     @property
     def least_p(self) -> float:
@@ -133,10 +135,10 @@ def lead(h: Headline, *, is_shown: bool) -> Lead:
     be, is told by the difference: "at least" never stands beside a guess that is as good.
     """
     rate, gap, guess = h.pair.tpr, h.pair.difference, max(h.fpr, h.pair.fpr.high or 0.0)
-    if not is_shown or (h.scope == "models" and h.shown_by == "rate"):
+    if not is_shown or h.shown_by == "test":
         return _lead("tpr", rate, guess, shown=False)
     if h.shown_by == "ranks":
-        return _lead("auc", h.auc, 0.5, shown=h.auc.low is not None and h.auc.low > 0.5)
+        return _lead("auc", h.auc, 0.5, shown=True)
     assert rate.low is not None
     return _lead("tpr", rate, guess, shown=True) if rate.low > guess else _lead("difference", gap, 0.0, shown=True)
 
@@ -292,8 +294,9 @@ def shown(h: Headline) -> list[str]:
         )
     else:
         told.append(
-            f"This is shown of the measured {plural('model', h.targets)}. Of the recipe {low:,} to {high:,} of "
-            f"{h.members:,} is not excluded {_interval(h.pair.tpr.level)}, which may be as many as guessing gives."
+            f"An exact test shows that the measured {plural('model', h.targets)} leak (p at most {h.least_p:.2g}), but "
+            f"not how much: {low:,} to {high:,} of {h.members:,} {_interval(h.pair.tpr.level)} may be as many as "
+            "guessing gives."
         )
     return told
 

@@ -101,11 +101,11 @@ def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
         figures = _two(found, words.percent(found["low"], spread=spread, away="down", above=found["guess"]), high)
         text = f"by the headline attack, {attack}. Best estimate {value}."
     else:
-        models = "Seen in these models" if result["verdict"]["status"] == "shown" else "Seen"
-        figures = Figure(models, value), Figure(UP_TO, high, main=True)
+        figures = Figure("Seen", value), Figure(UP_TO, high, main=True)
         span = words.percent_range(found["low"], found["high"], above=found["guess"])
         text = f"by the headline attack, {attack} ({words.percent(found['level'])} interval {span})."
     text += f" {_guess(result, row)} The threshold was {by}."
+    row = {**row, "low": found["low"], "high": found["high"]}  # those of the recipe may be wider
     strip = measures.bar(row, measures.scale_of([row, {"status": "ok", "high": 4 * row["fpr"]}]))
     return Box(figures, f"of the used {several} recognised as training data", text, "", strip, measures.basis(row))
 

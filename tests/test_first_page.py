@@ -314,6 +314,36 @@ def test_an_earlier_result_whose_rate_is_no_more_than_guessing_is_told_by_its_au
     assert "by ranks with 16 shadow models" in text
 
 
+LARGE = {"shown": True, "value": 0.041, "low": 0.0043, "high": 0.08, "level": 0.95, "guess": 0.0}
+STRANGER = {
+    "auc": 0.63, "low": 0.6, "high": 0.66, "level": 0.95, "p": 0.001, "attack_auc": 1.0, "gain": 0.37,
+    "gain_low": 0.3416, "gain_high": 0.4, "n": 300, "shifted": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lead", "figures", "told"),
+    [
+        ({"measure": "difference"}, ["+0.4", "+8.0"], "the share of used photos recognised, less the share of unused"),
+        ({"measure": "tpr", "shown": False, "low": 0.0}, ["4.1 %", "8.0 %"], "of the used photos recognised"),
+        ({"measure": "gain"}, ["1.000", "0.630", "+0.4"], "points of AUC that the model adds"),
+        (
+            {"measure": "rate_gain"},
+            ["1.000", "0.630", "+0.4"],
+            "points more used photos recognised at equal accusations",
+        ),
+    ],
+)
+def test_every_kind_of_large_number_has_its_words(lead, figures, told):
+    whole = content(("recipe", "shown"))
+    verdict = {**whole["verdict"], "lead": {**LARGE, **lead}}
+    html = render({**whole, "verdict": verdict, "blind": STRANGER}, {})
+    found = re.search(r'<section class="verdict".*?</section>', html, re.DOTALL)[0]
+    assert [plain(one) for one in re.findall(r'class="figure">(.*?)</span>', found)] == figures
+    assert told in plain(found)
+    assert ("Shown: " in plain(found)) == lead.get("shown", True)
+
+
 def worst(**changed):
     """The answer about one person, of a result that is changed so."""
     told = {**content(("recipe", "shown")), **changed}

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Literal
 
+from dosimeter.metrics.shown import MOST_P
 from dosimeter.report import words
 from dosimeter.report.measures import CALIBRATED, Row, find
-from dosimeter.verdict import LARGE, SMALL, about, plural
+from dosimeter.verdict import LARGE, about, plural
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,13 @@ def _not_shown(found: Outcome, several: str) -> str:
         )
     if p is None:
         return ""
-    if p <= SMALL:
+    if p <= MOST_P:
         return (
             f" A small p-value (p = {p:.2g}) alone shows none: the rule also asks for an interval beyond chance, and "
             "the interval holds chance."
         )
     if p <= LARGE:
-        return f" The smaller p-value is {p:.2g}; the rule asks for {SMALL} or less and for an interval beyond chance."
+        return f" The smaller p-value is {p:.2g}; the rule asks for {MOST_P} or less and for an interval beyond chance."
     return f" Chance explains what was seen (p = {p:.2g})."
 
 

@@ -24,6 +24,7 @@ from dosimeter.metrics.certify import distinct_nonmembers, nonmembers_needed
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.membership import Randomisation, RatePair, auc, histogram, roc, tpr_at_threshold
 from dosimeter.metrics.utility import accuracy
+from dosimeter.not_tested import not_tested
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def result(material: Material) -> dict[str, Any]:
         "histograms": {attack: _histogram(material, attack) for attack in real},
         "not_tested": [
             *_too_many_groups(material),
-            *verdict.not_tested(
+            *not_tested(
                 str(summary["door"]),
                 planted=bool(planted),
                 persons=summary["threat"].get("unit") == "person",

@@ -4,56 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, log10
 from typing import Any, Literal
 
 from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.intervals import BOOTSTRAP_TARGETS
 from dosimeter.metrics.membership import RatePair
+from dosimeter.metrics.shown import MOST_P
 from dosimeter.report import words
 
-SMALL = 0.025
-"""A p-value up to this, beside an interval beyond chance, shows a leak."""
 LARGE = 0.1
 """From this p-value on, chance explains what was seen."""
-
-CANARIES = ", and records that were chosen to be easy to find (canaries)"
-PERSONS = "Membership of a person as a whole: each record is judged on its own."
-NOT_TESTED = (
-    "Attributes of training records, properties of the training set, model inversion, gradients: only membership was.",
-    "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
-    f"Records that are not among the candidates{CANARIES}.",
-    PERSONS,
-    "Model extraction and data poisoning.",
-)
-STATED = (
-    "Whether members and non-members differ for other reasons, such as their time or source: membership was stated, "
-    "not drawn, so a part of what is shown here may be that difference."
-)
-
-
-def not_tested(door: str, *, planted: bool = False, persons: bool = False) -> list[str]:
-    """What an audit through this door leaves open.
-
-    Where membership was stated the first line says so, whatever blind classifiers found: they do not see all.
-
-    Args:
-        door: "recipe", "model" or "scores".
-        planted: whether canaries were judged.
-        persons: whether persons were drawn and judged as a whole.
-
-    >>> [len(not_tested(door)) for door in ("recipe", "model", "scores")]
-    [5, 6, 7]
-    """
-    if door == "recipe":
-        left = [one for one in NOT_TESTED if not (persons and one == PERSONS)]
-        return [one.replace(CANARIES, "") if planted else one for one in left]
-    if door == "model":
-        return [STATED, *NOT_TESTED]
-    return [STATED, "How the scores were made: whether their attacks read the truth cannot be seen here.", *NOT_TESTED]
-
-
-By = Literal["rates", "ranks", "test"]
 
 
 @dataclass(frozen=True)
@@ -94,10 +55,11 @@ class Headline:
     @property
     def shown_by(self) -> Literal["rate", "ranks", "test"]:
         """Whether accusations show the leak, or only how records are ranked, or an exact test without an interval."""
-        small = self.p_tpr is None or self.p_tpr <= SMALL
+        small = self.p_tpr is None or self.p_tpr <= MOST_P
         if small and self.pair.difference.low is not None and self.pair.difference.low > 0:
             return "rate"
-        return "ranks" if self.auc.low is not None and self.auc.low > 0.5 else "test"
+        small = self.p_auc is None or self.p_auc <= MOST_P
+        return "ranks" if small and self.auc.low is not None and self.auc.low > 0.5 else "test"
 
     @property
     def least_p(self) -> float:
@@ -222,29 +184,26 @@ def _averaged(h: Headline) -> str:
     return f"Counts are averages over {h.targets} models that {turns}."
 
 
-def _interval(level: float) -> str:
-    """The level of an interval, after its ends."""
-    return f"({words.percent(level)} interval)"
-
-
-def _scope(h: Headline) -> str:
-    """Whether training again would leak too."""
+def _whose(h: Headline) -> list[str]:
+    """Whether training again would leak too, where membership was drawn."""
+    if h.door != "recipe" or h.scope is None:
+        return []
     if h.scope == "recipe":
-        return "Shown for the recipe too: on average, models that are trained again in this way would leak as well."
+        return ["Shown for the recipe too: on average, models that are trained again in this way would leak as well."]
     if h.targets == 1:
         told = "Shown for this trained model; whether training again would leak too was not tested"
-        return f"{told}: that takes more than one target."
+        return [f"{told}: that takes more than one target."]
     few = "are too few" if h.targets < BOOTSTRAP_TARGETS else "differ too much"
-    return (
+    return [
         f"Shown for these {h.targets} trained models; whether training again would leak too is not shown: "
         f"{h.targets} trainings {few}."
-    )
+    ]
 
 
-def _interval(h: Headline) -> str:
-    """Level of the interval of the counts, and what it takes as given."""
+def _interval(h: Headline, level: float) -> str:
+    """The level of an interval, after its ends, and what it takes as given."""
     given = f", of these {h.targets} models" if h.door == "recipe" and h.scope == "models" and h.targets > 1 else ""
-    return f"{h.pair.tpr.level:.1%} interval{given}"
+    return f"({words.percent(level)} interval{given})"
 
 
 def _least(count: float) -> str:
@@ -254,7 +213,7 @@ def _least(count: float) -> str:
     ('66', '0.07', '0')
     """
     if count <= 0 or count >= 1:
-        return f"{floor(count + 1e-9)}"
+        return f"{floor(count + 1e-9):,}"
     digits = ceil(-log10(count))
     return f"{floor(count * 10**digits + 1e-9) / 10**digits:.{digits}f}"
 
@@ -271,10 +230,11 @@ def shown(h: Headline) -> list[str]:
             f"The leak shows in ranks: {_attacker(h)} ranks a used {h.noun} above an unused one "
             f"{words.of_time(h.auc.value)} (AUC {words.decimal(h.auc.value)}); guessing gives 50{words.SPACE}%.",
             f"Shown: an AUC of at least {words.decimal(h.auc.low, 'down')}; not excluded: up to "
-            f"{words.decimal(h.auc.high, 'up')} {_interval(h.auc.level)}.",
+            f"{words.decimal(h.auc.high, 'up')} {_interval(h, h.auc.level)}.",
             f"{counts} Such accusations do not show the leak: {low:,} to {high:,} of {h.members:,} "
-            f"{_interval(h.pair.tpr.level)} may be as many as guessing gives.",
+            f"{_interval(h, h.pair.tpr.level)} may be as many as guessing gives.",
             _averaged(h),
+            *_whose(h),
         ]
     told = [counts]
     if h.rare.value is not None:
@@ -285,20 +245,20 @@ def shown(h: Headline) -> list[str]:
         told.append(
             f"Shown: the share of used {plural(h.noun)} that are recognised is at least "
             f"{words.points(large.low, 'down')} points above the share of unused ones that are accused; not excluded: "
-            f"up to {words.points(large.high, 'up')} points {_interval(large.level)}. {_averaged(h)}"
+            f"up to {words.points(large.high, 'up')} points {_interval(h, large.level)}. {_averaged(h)}"
         )
     elif large.shown:
         told.append(
-            f"Shown: at least {low:,} of {h.members:,}; not excluded: up to {high:,} of {h.members:,} "
-            f"{_interval(h.pair.tpr.level)}. {_averaged(h)}"
+            f"Shown: at least {_least(large.low * h.members)} of {h.members:,}; not excluded: up to {high:,} of "
+            f"{h.members:,} {_interval(h, h.pair.tpr.level)}. {_averaged(h)}"
         )
     else:
         told.append(
             f"An exact test shows that the measured {plural('model', h.targets)} leak (p at most {h.least_p:.2g}), but "
-            f"not how much: {low:,} to {high:,} of {h.members:,} {_interval(h.pair.tpr.level)} may be as many as "
-            "guessing gives."
+            f"not how much: {low:,} to {high:,} of {h.members:,} {_interval(h, h.pair.tpr.level)} may be as many as "
+            f"guessing gives. {_averaged(h)}"
         )
-    return told
+    return [*told, *_whose(h)]
 
 
 def gain_lead(blind: Mapping[str, Any]) -> Lead:
@@ -332,7 +292,7 @@ def gained(h: Headline, blind: Mapping[str, Any]) -> list[str]:
         f"{words.decimal(attack)}); somebody who never asks the model does so {words.of_time(stranger)} "
         f"(AUC {words.decimal(stranger)}), because the {plural(h.noun)} differ from the unused ones by themselves.",
         f"Shown: the model adds at least {least} points of {what}; not excluded: up to {most} points "
-        f"{_interval(large.level)}. Only this gain speaks of the model: all rates below hold the difference of the "
+        f"{_interval(h, large.level)}. Only this gain speaks of the model: all rates below hold the difference of the "
         f"{plural(h.noun)} too.",
         _averaged(h).replace("counts", "numbers").replace("Counts", "Numbers"),
     ]
@@ -397,7 +357,7 @@ def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]
         f"{explained(h, alike=alike)}.",
         f"This is not proof that nothing leaks: with {shadows}{h.targets} {plural('target model', h.targets)} and "
         f"{h.candidates:,} candidates, up to {high:,} of {h.members:,} recognised is not excluded "
-        f"{_interval(h.pair.tpr.level)}, at about {words.percent(h.fpr)} false accusations. Nor is a stronger "
+        f"{_interval(h, h.pair.tpr.level)}, at about {words.percent(h.fpr)} false accusations. Nor is a stronger "
         "attacker.",
         *([limit] if limit else []),
     ]

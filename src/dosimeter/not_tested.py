@@ -1,0 +1,38 @@
+"""What an audit leaves open, in sentences."""
+
+from __future__ import annotations
+
+CANARIES = ", and records that were chosen to be easy to find (canaries)"
+PERSONS = "Membership of a person as a whole: each record is judged on its own."
+NOT_TESTED = (
+    "Attributes of training records, properties of the training set, model inversion, gradients: only membership was.",
+    "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
+    f"Records that are not among the candidates{CANARIES}.",
+    PERSONS,
+    "Model extraction and data poisoning.",
+)
+STATED = (
+    "Whether members and non-members differ for other reasons, such as their time or source: membership was stated, "
+    "not drawn, so a part of what is shown here may be that difference."
+)
+
+
+def not_tested(door: str, *, planted: bool = False, persons: bool = False) -> list[str]:
+    """What an audit through this door leaves open.
+
+    Where membership was stated the first line says so, whatever blind classifiers found: they do not see all.
+
+    Args:
+        door: "recipe", "model" or "scores".
+        planted: whether canaries were judged.
+        persons: whether persons were drawn and judged as a whole.
+
+    >>> [len(not_tested(door)) for door in ("recipe", "model", "scores")]
+    [5, 6, 7]
+    """
+    if door == "recipe":
+        left = [one for one in NOT_TESTED if not (persons and one == PERSONS)]
+        return [one.replace(CANARIES, "") if planted else one for one in left]
+    if door == "model":
+        return [STATED, *NOT_TESTED]
+    return [STATED, "How the scores were made: whether their attacks read the truth cannot be seen here.", *NOT_TESTED]

@@ -17,17 +17,21 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from zoo_cases import draw, graded, nulls
+from zoo_cases import by_targets, draw, graded, nulls
 from zoo_page import PAGE, page, summary
 
 from dosimeter import results
-from dosimeter._material import choose_headline
+from dosimeter._gating import find
+from dosimeter._material import Measured, choose_headline
 from dosimeter.detection import Detection
+from dosimeter.games import Scores
 from dosimeter.metrics._cells import by_cell
+from dosimeter.metrics.membership import auc, tpr_at_threshold
 
 RESULTS = Path(__file__).parent / "results" / "zoo.json"
-REPEATS = {"null": 10, "limits": 2, "planted": 4, "graded": 4}
-"""Audits of a null case; of these, those that print their limit; audits with a leak as large; of a graded case."""
+REPEATS = {"null": 10, "limits": 2, "planted": 4, "graded": 4, "targets": 200}
+"""Audits of a null case; of these, those that print their limit; audits with a leak as large; of a graded case; and of
+a number of targets, of which there are twice as many where nothing leaks."""
 
 
 def audited(drawn, *, limit=False):
@@ -132,10 +136,27 @@ def graded_case(case, index):
     return {"case": dataclasses.asdict(case), "audits": rows, "auc": true.auc()}
 
 
+def targets_case(case, index):
+    """How often a leak is shown, and how often of the recipe, by the verdict's rule alone."""
+    repeats = REPEATS["targets"] * (2 if case.strength == "null" else 1)
+    scopes = [scope(draw(case, 30_000_000 + 1000 * index + repeat).material) for repeat in range(repeats)]
+    counts = {"shown": repeats - scopes.count(None), "recipe": scopes.count("recipe")}
+    return {"law": case.kind, "strength": case.strength, "targets": case.targets, "audits": repeats, **counts}
+
+
+def scope(material):
+    """Of whom the headline shows a leak; only what the verdict reads is measured."""
+    (material, headline), lead, truth = choose_headline(material), material.leading, material.truth
+    scores, cuts, rng = Scores(truth.ids, material.scores[headline]), material.thresholds(headline, lead), material.rng
+    pair = tpr_at_threshold(scores, truth, thresholds=cuts, fpr=lead, rng=rng(f"{headline} tpr {lead}"), level=0.975)
+    own = Measured(auc(scores, truth, rng=rng(f"{headline} auc")), {lead: pair}, {}, {})
+    return find(material, {headline: own}, headline).scope
+
+
 def run(job):
     """One case, in a process of its own."""
     what, case, index = job
-    return {"null": null_case, "graded": graded_case}[what](case, index)
+    return {"null": null_case, "graded": graded_case, "targets": targets_case}[what](case, index)
 
 
 def measured(jobs, processes):
@@ -150,20 +171,27 @@ def main():
     """Run the zoo and write both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="only write the page from the stored figures")
+    parser.add_argument("--targets", action="store_true", help="only the power by number of targets; keeps the rest")
     parser.add_argument("--kind", help="only cases of this kind; prints a summary and writes nothing")
     asked = parser.parse_args()
     if asked.page:
         PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
         return
-    jobs = [
-        (what, case, i) for what, cases in (("null", nulls()), ("graded", graded())) for i, case in enumerate(cases)
-    ]
+    parts = {"null": nulls(), "graded": graded(), "targets": by_targets()}
+    jobs = [(what, case, i) for what, cases in parts.items() for i, case in enumerate(cases)]
+    if asked.targets:
+        jobs = [job for job in jobs if job[0] == "targets"]
     if asked.kind:
         jobs = [job for job in jobs if job[1].kind == asked.kind]
     start = time.perf_counter()
     found = measured(jobs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     print(f"{len(jobs)} cases in {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    stored = summary([one for one in found if "planted" in one], [one for one in found if "planted" not in one])
+    rows = [one for one in found if "law" in one]
+    if asked.targets:
+        stored = json.loads(RESULTS.read_text(encoding="utf-8")) | {"targets": rows}
+    else:
+        nulled, leaking = ([one for one in found if one.keys() >= {"case", key}] for key in ("planted", "auc"))
+        stored = summary(nulled, leaking) | {"targets": rows}
     if asked.kind:
         print(page(stored))
         return

@@ -30,6 +30,8 @@ from dosimeter.scores_table import Counts, ScoresTable
 TESTS = Path(__file__).parents[1] / "tests"
 DRAWS, VULNERABLE, REHEARSALS, FPR = 1_000_000, 0.05, 8, 0.01
 STRENGTHS = {"weak": {"gain": 0.3}, "middle": {"gain": 0.8}, "strong": {"gain": 2.0}, "few": {"extra": 6.0}}
+SLIGHT = {"slight": {"gain": 0.15}, "fewer": {"extra": 4.0}}
+"""Leaks that one model of 700 records shows now and then."""
 NOISE = {
     "normal": lambda rng, shape: rng.normal(size=shape),
     "t2": lambda rng, shape: rng.standard_t(2, shape),
@@ -89,7 +91,7 @@ class Case:
         shift: of stated members, seen by the attack and by the stranger.
         groups: whether records are in groups of 85, 10 and 5 %.
         shadows: of trained heads.
-        strength: a key of `STRENGTHS`, or "null".
+        strength: a key of `STRENGTHS` or `SLIGHT`, or "null".
     """
 
     kind: str
@@ -113,12 +115,12 @@ class Case:
     @property
     def gain(self):
         """Of every member."""
-        return STRENGTHS.get(self.strength, {}).get("gain", 0.0)
+        return (STRENGTHS | SLIGHT).get(self.strength, {}).get("gain", 0.0)
 
     @property
     def extra(self):
         """Of vulnerable members."""
-        return STRENGTHS.get(self.strength, {}).get("extra", 0.0)
+        return (STRENGTHS | SLIGHT).get(self.strength, {}).get("extra", 0.0)
 
     def rounded(self, values):
         """Scores as they are handed over."""
@@ -164,6 +166,22 @@ def graded():
     for i, case in enumerate(case for case in designs() if case.kind != "constant"):
         found += [replace(case, strength=names[(i + step) % 4]) for step in (0, 2 if i // 4 % 2 else 1)]
     return [*found, Case("surely known", "model", 1200, strength="few")]
+
+
+def by_targets():
+    """The same leak per model in audits of more and more models of a recipe, and none."""
+    laws = [
+        ("all records leak a little", {"strength": "slight"}),
+        ("few records leak much", {"strength": "fewer"}),
+        ("all leak a little, models differ much", {"strength": "slight", "target_sd": 1.0, "boost_sd": 0.1}),
+        ("few leak much, models differ much", {"strength": "fewer", "target_sd": 1.0}),
+        ("all leak a little, records differ much", {"strength": "slight", "record_sd": 2.0}),
+        ("few persons of five leak much", {"strength": "fewer", "persons": 5}),
+        ("nothing leaks", {}),
+        ("nothing leaks, models differ much", {"target_sd": 1.0}),
+        ("nothing leaks, persons of five that differ much", {"persons": 5, "record_sd": 2.0}),
+    ]
+    return [Case(law, "recipe", 700, targets, **more) for law, more in laws for targets in (1, 2, 3, 4, 8)]
 
 
 @dataclass(frozen=True)

@@ -191,4 +191,37 @@ def page(found):
             f"{_interval(graded.get('AUC'))} | {_interval(null.get('TPR'))} | {_interval(graded.get('TPR'))} | "
             f"{_power(row['power'])} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_by_targets(found.get("targets"))]) + "\n"
+
+
+def _by_targets(rows):
+    """The section on audits of more and more models; none if none was measured."""
+    if not rows:
+        return []
+    counts = sorted({row["targets"] for row in rows})
+    lines = [
+        "",
+        "## Power by number of targets",
+        "",
+        "Recipes with 700 records, 8 models that rehearse, and the same leak in each model: how often a leak is shown "
+        "of the models that were measured, and in brackets how often of their recipe, so that training again would "
+        "leak too. Bold: shown where nothing leaks in more than 5 % of audits (exact one-sided test, p below 0.05).",
+        "",
+        f"| law | audits each | {' | '.join(f'{n} target' + 's' * (n > 1) for n in counts)} |",
+        f"| --- | --- | {' | '.join('---' for _ in counts)} |",
+    ]
+    for law in dict.fromkeys(row["law"] for row in rows):
+        own = {row["targets"]: row for row in rows if row["law"] == law}
+        audits = next(iter(own.values()))["audits"]
+        lines.append(f"| {law} | {audits} | {' | '.join(_shown(own[n]) for n in counts)} |")
+    return lines
+
+
+def _shown(row):
+    """Share of audits that show a leak, and of those that show it of the recipe."""
+    share = f"{100 * row['shown'] / row['audits']:.1f} %"
+    false = (
+        row["strength"] == "null" and binomtest(row["shown"], row["audits"], 0.05, alternative="greater").pvalue < 0.05
+    )
+    told = f"**{share}**" if false else share
+    return told if row["targets"] == 1 else f"{told} ({100 * row['recipe'] / row['audits']:.1f} %)"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -108,3 +108,35 @@ def test_records_that_differ_a_little_are_not_called_a_leak(zoo, cases, monkeypa
     unclear = [one for one, gate in zip(found, gates, strict=True) if "not shown to be above them" in gate["message"]]
     assert len(unclear) >= 2
     assert all(one["verdict"]["status"] == "not_shown" for one in unclear)
+
+
+def test_two_models_show_a_leak_at_least_as_often_as_one(zoo, cases, monkeypatch):
+    """40 audits each, of which about 16 and 32 are expected to show it."""
+    monkeypatch.setattr(cases, "DRAWS", 1000)
+    shown = {
+        targets: [
+            zoo.scope(cases.draw(cases.Case("x", "recipe", 700, targets, strength="slight"), seed).material)
+            for seed in range(40)
+        ]
+        for targets in (1, 2)
+    }
+    one, two = (40 - shown[targets].count(None) for targets in (1, 2))
+    assert two >= one + 8
+    assert set(shown[1]) == {None, "models"}
+    assert shown[2].count("recipe") < shown[2].count("models")
+
+
+def test_the_stored_power_does_not_fall_when_a_model_is_added(zoo):
+    """Less than 3.5 standard errors of a difference, and no law without a leak is shown in more than 5 %."""
+    rows = json.loads(zoo.RESULTS.read_text(encoding="utf-8"))["targets"]
+    assert [(one["law"], one["targets"]) for one in rows] == [(one.kind, one.targets) for one in zoo.by_targets()]
+    for before, after in zip(rows, rows[1:], strict=False):
+        if before["law"] != after["law"]:
+            continue
+        first, second = (one["shown"] / one["audits"] for one in (before, after))
+        spread = np.sqrt(sum(p * (1 - p) / before["audits"] for p in (first, second)))
+        assert before["strength"] == "null" or second >= first - 3.5 * spread
+    for one in rows:
+        if one["strength"] == "null":
+            assert one["audits"] >= 400
+            assert binomtest(one["shown"], one["audits"], 0.05, alternative="greater").pvalue > 0.001

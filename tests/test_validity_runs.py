@@ -175,7 +175,7 @@ def test_p14_an_attack_that_finds_what_the_headline_misses_is_told():
 def test_the_headline_never_has_an_oracle_threshold(found):
     """P3 by construction: what the verdict rests on is no row whose threshold was read off the targets."""
     own = [one for one in found["estimates"] if one["attack"] == found["verdict"]["attack"] and one["metric"] == "tpr"]
-    told = found["verdict"]["sentences"][-1]
+    told = " ".join(found["verdict"]["sentences"])
     lead = [one for one in own if one["fpr"] == found["verdict"]["fpr"]]
     shadow = next(one for one in lead if one["threshold"] == "shadow")
     members = found["data"]["members_per_target"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import brought_models
 import numpy as np
@@ -18,9 +18,10 @@ from dosimeter.brought import clusters_of
 from dosimeter.data import Dataset
 from dosimeter.games import Truth
 from dosimeter.policy import check, parse_policy
-from dosimeter.report import schema, view
+from dosimeter.report import schema, words
 from dosimeter.report.render import render
 from dosimeter.validity_blind import alike, baseline
+from dosimeter.verdict import gain_lead
 
 N = 400
 INPUTS, LABELS = brought_models.records(2 * N, seed=5)
@@ -101,9 +102,10 @@ def test_a_shift_with_a_leak_shows_the_gain_alone(leaking):
     verdict = leaking.content["verdict"]
     assert verdict["p_auc"] is verdict["p_tpr"] is None
     assert "differ from the unused ones by themselves" in leaking.sentences[0]
-    assert f"at least {100 * blind['gain_low']:.1f} points" in leaking.sentences[1]
+    least = words.points(blind["gain_low"], "down")
+    assert f"at least {least.lstrip('+')} points" in leaking.sentences[1]
     page = (leaking.folder / "report.html").read_text("utf-8")
-    assert f"+{100 * blind['gain_low']:.1f}" in page
+    assert least in page
     assert "beyond what a stranger to the model could tell" in page
     assert "by chance with a probability" not in page
     assert "P14" not in {one["id"] for one in leaking.content["gates"]}
@@ -232,12 +234,12 @@ def test_the_variance_of_the_classifiers_counts_twice_in_rates_too():
 def test_a_page_whose_leak_shows_by_rate_says_so(leaking):
     content = json.loads(json.dumps(dict(leaking.content)))
     content["blind"] |= {"exceeded_by": ["rate"], "rate_gain": 0.081, "rate_gain_low": 0.042, "rate_gain_high": 0.12}
-    shown = view.gain(content)
-    assert (shown.value, shown.low, shown.high) == ("8.1", "4.2", "12.0")
-    assert shown.reached
+    content["verdict"]["lead"] = asdict(gain_lead(content["blind"]))
+    assert content["verdict"]["lead"]["measure"] == "rate_gain"
     page = render(content, {})
-    assert "points more of the members recognised" in page
-    assert "points of AUC that the model adds" not in page
+    assert "+4.2" in page
+    assert "+12.0" in page
+    assert "points more used records recognised at equal accusations" in page
 
 
 def test_copies_within_a_part_are_one_record_and_told(tmp_path, monkeypatch):

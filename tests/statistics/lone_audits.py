@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from dosimeter import results
 from dosimeter._summary import scores_summary
 from dosimeter.blind import blind_scores
-from dosimeter.calibration import Calibration, halve
+from dosimeter.crossfit import CrossFit, halvings
 from dosimeter.data.duplicates import contents
 from dosimeter.detection import Detection
 from dosimeter.games import Truth
@@ -71,17 +71,11 @@ def surely_known(seed, n=1200, share=0.08):
 def material(inputs, labels, bits, scores, seed, *, door="model", blind=True):
     """As a run without shadows leaves it, or a table of the same scores."""
     record = contents(inputs)
-    sets, keeps = halve(record, bits[None], np.random.default_rng([seed, 4]))
-
-    def part(rows):
-        return bits[None, rows], scores[None, rows], np.unique(record[rows], return_inverse=True)[1]
-
-    member, values, own = part(sets)
-    calibration = Calibration("split", np.zeros(1, np.int64), [member], {"loss": [values]}, own)
-    member, values, own = part(keeps)
+    member, values = bits[None], {"loss": scores[None]}
+    halves = CrossFit(member, record, values, halvings(record, member, np.random.default_rng([seed, 4])))
     table = ScoresTable(
-        "lone", ("loss",), ("target",), Truth(np.arange(len(keeps)), member, own), {"loss": values}, calibration, None,
-        None, {"loss": Counts((0, 0), 0, 0, member.shape)}, "0", (),
+        "lone", ("loss",), ("target",), Truth(np.arange(len(bits)), member, record), values, halves, None, None,
+        {"loss": Counts((0, 0), 0, 0, member.shape)}, "0", (),
     )  # fmt: skip
     made = table_material(table, scores_summary(table, key="0", seed=seed, noun="record", leading_fpr=0.01))
     if door == "scores":
@@ -91,7 +85,7 @@ def material(inputs, labels, bits, scores, seed, *, door="model", blind=True):
         found = blind_scores(inputs, labels, bits, record, seed=seed)
         judged[found.rows] = found.scores
     threat = {**made.summary["threat"], "shadows": 0, "access": "probs"}
-    return replace(made, summary={**made.summary, "door": "model", "threat": threat}, blind=judged[keeps])
+    return replace(made, summary={**made.summary, "door": "model", "threat": threat}, blind=judged)
 
 
 def result(one):

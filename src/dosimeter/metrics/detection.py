@@ -15,7 +15,7 @@ from math import ceil, hypot, inf, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from scipy.stats import binom, rankdata
 
 from dosimeter._check import in_range, same_length
@@ -186,12 +186,15 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
     """
     steps = np.concatenate([[0.0], np.nextafter(np.sort(world.moment), inf)])
     near = int(np.searchsorted(steps, guess))
-    first = _first((Coins if world.drawn else Calls)(world).shown, len(steps), near)
+    calls = (Coins if world.drawn else Calls)(world)
+    first = _first(calls.shown, len(steps), near)
     last = first - 1  # the largest leak that calls do not show
     if last >= 0 and shown_by_ranks(world, float(steps[last])):
         first = _first(lambda k: shown_by_ranks(world, float(steps[k])), last, last // 2)
     if world.floor:
-        by_rate = _first(lambda k: k >= first and calls.beyond_floor(k), len(steps), first)
+        by_rate = len(steps)
+        if isinstance(calls, Calls):  # there is no floor where membership was drawn
+            by_rate = _first(lambda k: k >= first and calls.beyond_floor(k), len(steps), first)
         first = _first(lambda k: k >= first and _auc(world, float(steps[k])) > world.floor, by_rate, first)
     return inf if first == len(steps) else float(steps[first])
 

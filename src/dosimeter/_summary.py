@@ -9,6 +9,7 @@ import numpy as np
 from dosimeter._version import __version__
 from dosimeter.brought import Brought, PreparedTarget
 from dosimeter.config import DefenseRow
+from dosimeter.design import Design
 from dosimeter.preparation import Prepared
 from dosimeter.run_folder import FORMAT
 from dosimeter.scores_table import ScoresTable

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,9 @@ from dosimeter.pipeline import run_target
 from dosimeter.place import Place, Progress
 from dosimeter.run_result import Result, load
 from dosimeter.runners import Workers
+
+if TYPE_CHECKING:
+    from dosimeter.shadow_job import Fit
 
 
 class _Call(Table):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from dosimeter._resolve import one_line, quoted
 from dosimeter._score_blocks import Part, agreed, aligned, calibration_rows, part_of

@@ -72,7 +72,7 @@ def test_scores_of_your_own_are_measured(tmp_path, monkeypatch):
     assert table.read_bytes() == shipped
     assert main(measure[1:]) == 0
     result = json.loads((tmp_path / "runs" / "own-scores" / "result.json").read_text("utf-8"))
-    assert (result["door"], result["noun"], result["data"]["candidates"]) == ("scores", "customer", 600)
+    assert (result["door"], result["noun"], result["data"]["candidates"]) == ("scores", "customer", 1200)
     assert result["verdict"]["status"] == "shown"
     assert result["verdict"]["attack"] == "ours"
     assert not {"scores.parquet", "truth"} & {path.name for path in (tmp_path / "runs" / "own-scores").iterdir()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import exp, inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,10 @@ POWER = 0.9
 AIM = 0.925
 """What limits are computed for. A limit is itself uncertain, and power rises less above it than it falls below, so that
 limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
+AIM_BESIDE = (0.96, 0.98)
+"""The same beside blind classifiers, for a difference of the records that they may or may not see; and for a choice of
+other halves, where two attacks must both gain. With `AIM` such limits were shown 88 and 81 times in 100
+where members were shifted by 0.2 standard deviations, which most audits do not see."""
 MOST_CELLS = 60_000
 """Scores up to which worlds are made; beyond, calls are so many that the closed form is right."""
 MARGIN = 1 + float(ndtri(AIM)) / float(ndtri(0.975))
@@ -104,7 +108,8 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         if baseline is not None:
             rng = material.rng(f"{attack} detection limit, baseline")
             worlds = _beside(worlds, material, baseline, rng, count=count)
-        limit = detection_limit(worlds, power=AIM)
+        beside = AIM_BESIDE[attack in material.choice]
+        limit = detection_limit(worlds, power=AIM if baseline is None else beside)
         source = "top scores" if planted is None else "canaries"
     area = measured.auc
     if material.drawn:
@@ -133,10 +138,22 @@ def _beside(
         if rates is not None:
             bits = moved(truth.is_member[:, kept], truth.record[kept], rng)
             point = point_at(scores, bits, max(rates.fpr, float(world.hits[~world.is_member].mean())))
-            error = rates.error * sqrt((1 + point.slope**2) / (1 + rates.slope**2))
-            net = float(point.calls[bits].mean() - point.slope * point.calls[~bits].mean())
-            asked = RateFloor(point.slope, net + one * error * sqrt(1 - 1 / TWICE), error)
+            slope = max(point.slope, _steepest(baseline, rates.fpr))
+            error = rates.error * sqrt((1 + slope**2) / (1 + rates.slope**2))
+            net = float(point.calls[bits].mean() - slope * point.calls[~bits].mean())
+            asked = RateFloor(slope, net + one * error * sqrt(1 - 1 / TWICE), error)
         yield replace(world, floor=floor, rate_floor=asked)
+
+
+def _steepest(baseline: Baseline, fpr: float) -> float:
+    """The slope of the classifiers' curve at a rate, if their AUC is as large as is not excluded.
+
+    The steeper it is, the more false accusations count. Members and non-members may differ more than this audit shows,
+    and a new audit would then see it. The curve is that of two normal laws of equal spread.
+    """
+    assert baseline.auc.high is not None
+    apart = sqrt(2) * max(float(ndtri(min(baseline.auc.high, 1 - 1e-9))), 0.0)
+    return exp(-apart * float(ndtri(fpr)) - apart**2 / 2)
 
 
 def _named(limit: Limit) -> float | None:

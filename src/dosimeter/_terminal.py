@@ -10,13 +10,13 @@ from typing import Any
 from dosimeter._resolve import one_line
 from dosimeter.housekeeping import Collection, Entry, in_words
 from dosimeter.planning import Plan
-from dosimeter.report.words import visible
+from dosimeter.report.words import spoken
 from dosimeter.run_result import check_lines
 
 
 def plain(text: object) -> str:
     """Text that may come from a file or the user, as one line in which nothing is hidden."""
-    return one_line(visible(str(text)), limit=2000)
+    return one_line(spoken(str(text)), limit=2000)
 
 
 def verdict_lines(result: Mapping[str, Any], path: Path) -> list[str]:

@@ -14,7 +14,7 @@ from dosimeter.metrics.estimate import Estimate
 from dosimeter.policy import Check, Policy, check, load_policy
 from dosimeter.report.reading import read_result
 from dosimeter.report.render import render_folder
-from dosimeter.report.words import visible
+from dosimeter.report.words import spoken
 from dosimeter.store import write_text
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Result:
         return check(self.content, limits, None if accepted is None else accepted.content)
 
     def __str__(self) -> str:
-        return "\n".join([*map(visible, self.sentences), *check_lines(self.content)])
+        return "\n".join([*map(spoken, self.sentences), *check_lines(self.content)])
 
 
 def check_lines(content: Mapping[str, Any]) -> list[str]:
@@ -140,7 +140,7 @@ def check_lines(content: Mapping[str, Any]) -> list[str]:
         for gate in gates
         if gate["status"] == status
     ]
-    return [visible(one) for one in (", ".join(told) + (":" if lines else ""), *lines)]
+    return [spoken(one) for one in (", ".join(told) + (":" if lines else ""), *lines)]
 
 
 def _counted(number: int, word: str) -> str:

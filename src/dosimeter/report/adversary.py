@@ -27,8 +27,13 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Threshold set beforehand",
         "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, or without any "
-        "on records that are set apart, as a real adversary would have to. The rate reached on the target can "
-        "therefore differ from the one aimed at.",
+        "on other records than those that are judged, as a real adversary would have to. The rate reached on the "
+        "target can therefore differ from the one aimed at.",
+    ),
+    (
+        "Choice of the other halves",
+        "Without shadow models random halves of the records choose the strongest attack for each other. If they choose "
+        "different ones, a record is judged by those that the halves without it chose.",
     ),
     (
         "Oracle threshold",

@@ -68,6 +68,15 @@ def visible(text: str) -> str:
     return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in hidden else c for c in text)
 
 
+def spoken(text: str) -> str:
+    r"""The same for a terminal: spaces at which a page may not break a line are plain ones.
+
+    >>> spoken("97.5\xa0% of a\x00")
+    '97.5 % of a[U+0000]'
+    """
+    return visible(text).replace(SPACE, " ")
+
+
 def _decimals(spread: Number) -> int:
     """Decimals of a percentage so that a spread in percent keeps two digits, at most five."""
     return 1 if spread <= 0 else min(5, max(0, 1 - math.floor(math.log10(spread))))

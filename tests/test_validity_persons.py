@@ -57,4 +57,7 @@ def test_a_verdict_that_few_persons_silence_says_so():
         "few of its 80 persons with unused photos hold most of them, so that they are worth 9.0 of equal size" in first
     )
     assert "Give it more persons" in second
+    first, second = verdict.not_resolvable(80, 29, "photo", worth=9.0, named=False)
+    assert "few of its 80 different unused photos stand there most often" in first
+    assert "more different photos" in second
     assert "it has 20 distinct unused photos" in verdict.not_resolvable(20, 29, "photo", worth=9.0)[0]

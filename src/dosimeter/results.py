@@ -180,7 +180,10 @@ def _verdict(
     if headline is None or material.leading is None:
         distinct = distinct_nonmembers(material.truth)
         noun = str(material.summary["noun"])
-        sentences = verdict.not_resolvable(distinct, nonmembers_needed(FPRS[0]), noun, worth=material.worth)
+        named = material.summary["data"]["persons"] is not None
+        sentences = verdict.not_resolvable(
+            distinct, nonmembers_needed(FPRS[0]), noun, worth=material.worth, named=named
+        )
         if headline is None:
             sentences = ["No attack could be run under this threat model; the table below says why."]
         return {**base, "status": "not_resolvable", "sentences": sentences}, None

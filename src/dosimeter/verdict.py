@@ -363,7 +363,9 @@ def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]
     ]
 
 
-def not_resolvable(distinct: int, needed: int, noun: str, *, worth: float | None = None) -> list[str]:
+def not_resolvable(
+    distinct: int, needed: int, noun: str, *, worth: float | None = None, named: bool = True
+) -> list[str]:
     """The sentences where even the largest false positive rate cannot be certified.
 
     Args:
@@ -371,13 +373,17 @@ def not_resolvable(distinct: int, needed: int, noun: str, *, worth: float | None
         needed: the fewest.
         noun: what one record is, in the singular.
         worth: persons of equal size that they are worth, where few hold most records.
+        named: whether they are persons; else they are different records with their copies.
     """
     if worth is not None and worth < needed <= distinct:
+        several = plural(noun)
+        who = f"{distinct} persons with unused {several}" if named else f"{distinct} different unused {several}"
+        hold = "hold most of them" if named else "stand there most often"
         return [
-            f"This audit is too small to say anything about leakage: few of its {distinct} persons with unused "
-            f"{plural(noun)} hold most of them, so that they are worth {worth:.1f} of equal size, and {needed} are the "
-            f"least that can certify 1 false accusation in 10.",
-            "Give it more persons; nothing below may be read as the absence of a leak.",
+            f"This audit is too small to say anything about leakage: few of its {who} {hold}, so that they are worth "
+            f"{worth:.1f} of equal size, and {needed} are the least that can certify 1 false accusation in 10.",
+            f"Give it more {'persons' if named else f'different {several}'}; nothing below may be read as the absence "
+            "of a leak.",
         ]
     return [
         f"This audit is too small to say anything about leakage: it has {distinct} distinct unused {plural(noun)}, and "

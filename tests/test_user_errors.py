@@ -107,7 +107,12 @@ DOORS = {
     "item": (MODEL, {"members": Items(KeyError)}, "members[7]: must be readable", DataError),
     "item exit": (MODEL, {"members": Items(SystemExit)}, "members[7]: must be readable", DataError),
     "fit": (MODEL, {"fit": fit}, "shadow 0: fit: raised", TrainingError),
-    "fit in another process": (MODEL, {"fit": fit, "workers": 2}, "shadow", TrainingError),
+    "fit in another process": (
+        MODEL,
+        {"fit": fit, "workers": 2},
+        ("shadow 0: fit: raised", "shadow 1: fit: raised"),
+        TrainingError,
+    ),
     "forward of a shadow": (MODEL, {"fit": fit_of_one_that_raises}, "shadow 0: fit: must answer", TrainingError),
     "attack": (MODEL, {"attacks": [Mine()]}, "attack 'Mine': raised", AuditError),
     "refused": (MODEL, {"fit": fit_refused}, "shadow 0: fit: raised too few records", DataError),

@@ -101,12 +101,12 @@ def test_leaving_out_the_limit_moves_no_verdict(zoo, cases, monkeypatch):
 def test_records_that_differ_a_little_are_not_called_a_leak(zoo, cases, monkeypatch):
     """Twelve audits of a model that adds nothing; 8 of them were claims when the gain was asked for only sometimes."""
     monkeypatch.setattr(cases, "DRAWS", 100_000)
-    case = cases.Case("shift", "model", 1200, shift=0.2)
+    case = cases.Case("shift", "model", 600, shift=0.2)
     found = [zoo.audited(cases.draw(case, seed)) for seed in range(12)]
     assert sum(one["verdict"]["status"] == "shown" for one in found) <= 3
     gates = [next(gate for gate in one["gates"] if gate["id"] == "P1") for one in found]
     unclear = [one for one, gate in zip(found, gates, strict=True) if "not shown to be above them" in gate["message"]]
-    assert len(unclear) >= 2
+    assert len(unclear) >= 3
     assert all(one["verdict"]["status"] == "not_shown" for one in unclear)
 
 

@@ -176,19 +176,28 @@ def halvings(
         record: cluster of each record.
         is_member: the truth.
         rng: for the draws.
-        count: how many are drawn; `HALVINGS`, of a large table `FEW_HALVINGS`, unless given.
+        count: how many are drawn; `usual_count` unless given.
 
     Returns:
         Which records are in the first half of each halving; no row if no draw had both classes in both halves.
     """
     found = []
-    for _ in range(count or (HALVINGS if is_member.size <= LARGE else FEW_HALVINGS)):
+    for _ in range(count or usual_count(is_member.size)):
         half = np.zeros(len(record), bool)
         half[halve(record, is_member, rng)[0]] = True
         bits = [is_member[:, own] for own in (half, ~half)]
         if all(one.any() and not one.all() for one in bits):
             found.append(half)
     return np.array(found, bool).reshape(len(found), len(record))
+
+
+def usual_count(scores: int) -> int:
+    """How many halvings are drawn of so many scores under one attack.
+
+    >>> usual_count(700), usual_count(2_000_000)
+    (21, 5)
+    """
+    return HALVINGS if scores <= LARGE else FEW_HALVINGS
 
 
 def shares(choices: Sequence[tuple[str, str]]) -> dict[str, int]:

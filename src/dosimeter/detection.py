@@ -24,6 +24,7 @@ from dosimeter.metrics.detection import (
     detection_limit,
     moved,
 )
+from dosimeter.metrics.estimate import Estimate
 from dosimeter.metrics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
 from dosimeter.metrics.paired import point_at
 from dosimeter.validity_blind import TWICE, Baseline
@@ -36,8 +37,8 @@ AIM = 0.925
 limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
 AIM_BESIDE = (0.96, 0.98)
 """The same beside blind classifiers, for a difference of the records that they may or may not see; and for a choice of
-other halves, where two attacks must both gain. With `AIM` such limits were shown 88 and 81 times in 100
-where members were shifted by 0.2 standard deviations, which most audits do not see."""
+other halves, where two attacks must both gain. With `AIM`, where members were shifted by 0.2 standard
+deviations, which most audits do not see, a choice was shown in 130 of 160 audits at its limit (81 %, 74 to 87)."""
 MOST_CELLS = 60_000
 """Scores up to which worlds are made; beyond, calls are so many that the closed form is right."""
 MARGIN = 1 + float(ndtri(AIM)) / float(ndtri(0.975))
@@ -85,7 +86,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     pair, cells = measured.pairs[lead], material.truth.is_member.size
     if not material.drawn and few(material.truth):
         return Detection(lead, None, None, 0, "top scores")  # power hangs on who the few persons are: none is promised
-    planted = planted_leak(material, attack)
+    planted, beside = planted_leak(material, attack), AIM_BESIDE[attack in material.choice]
     if planted is None and judged_canaries(material, attack):
         limit, source = Limit(inf, lead, lead, 0), "canaries"
     elif cells > MOST_CELLS:
@@ -98,7 +99,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2, and the TPR by w
             gained = 2 * baseline.reach * MARGIN
             if baseline.rates is not None:
-                at_one_rate = tpr_in_closed_form(baseline.rates.gain, limit.fpr, material.truth, power=AIM)
+                at_one_rate = tpr_in_closed_form(_widened(baseline), limit.fpr, material.truth, power=beside)
                 gained = min(gained, at_one_rate.share)
             share = max(limit.share, gained)
             limit = replace(limit, share=share, tpr=limit.fpr + share)
@@ -108,7 +109,6 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         if baseline is not None:
             rng = material.rng(f"{attack} detection limit, baseline")
             worlds = _beside(worlds, material, baseline, rng, count=count)
-        beside = AIM_BESIDE[attack in material.choice]
         limit = detection_limit(worlds, power=AIM if baseline is None else beside)
         source = "top scores" if planted is None else "canaries"
     area = measured.auc
@@ -154,6 +154,17 @@ def _steepest(baseline: Baseline, fpr: float) -> float:
     assert baseline.auc.high is not None
     apart = sqrt(2) * max(float(ndtri(min(baseline.auc.high, 1 - 1e-9))), 0.0)
     return exp(-apart * float(ndtri(fpr)) - apart**2 / 2)
+
+
+def _widened(baseline: Baseline) -> Estimate:
+    """The gain at one rate with the reach that it has where the classifiers' curve is as steep as is not excluded."""
+    rates = baseline.rates
+    assert rates is not None
+    assert rates.gain.value is not None
+    assert rates.gain.low is not None
+    slope = max(rates.slope, _steepest(baseline, rates.fpr))
+    reach = (rates.gain.value - rates.gain.low) * sqrt((1 + slope**2) / (1 + rates.slope**2))
+    return replace(rates.gain, low=rates.gain.value - reach)
 
 
 def _named(limit: Limit) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter._durations import LOADING, estimate, probe_prefix, uncounted
+from dosimeter._resolve import is_users_fault
 from dosimeter.chain import build_chain, parts_of
 from dosimeter.config import AttackRow, DefenseRow, VariantRow
+from dosimeter.errors import AuditError
 from dosimeter.fleet import FeatureJob, Job, PackJob, missing
 from dosimeter.observe import ObserveJob
 from dosimeter.preparation import Prepared
@@ -131,7 +132,7 @@ def seconds_left(prepared: Prepared, *, workers: int | None = None) -> float | N
         The seconds, roughly; None if a user's `fit` is the only clock, or if the user's code raises, which the run
         itself tells better.
     """
-    with contextlib.suppress(Exception, SystemExit):
+    try:
         prefix, total, known = probe_prefix(prepared), 0.0, set[str]()
         for one in (prepared, *(variant for _, variant in prepared.variants)):
             # without the hash of every entry, which the run computes
@@ -141,7 +142,10 @@ def seconds_left(prepared: Prepared, *, workers: int | None = None) -> float | N
                 return None
             total, known = total + seconds - LOADING, known | {job.key for job in todo}
         return total
-    return None
+    except (Exception, SystemExit) as caught:
+        if isinstance(caught, AuditError) or is_users_fault(caught):
+            return None
+        raise
 
 
 def _by_kind(jobs: Sequence[Job]) -> tuple[list[FeatureJob], list[PackJob], list[ObserveJob]]:

@@ -24,7 +24,7 @@ from dosimeter._score_blocks import Part, agreed, aligned, calibration_rows, par
 from dosimeter._score_columns import Columns, read_columns
 from dosimeter._seeds import generator
 from dosimeter.calibration import Calibration
-from dosimeter.crossfit import HALVES, HALVINGS, CrossFit, halvings
+from dosimeter.crossfit import HALVES, CrossFit, halvings, usual_count
 from dosimeter.errors import DataError
 from dosimeter.games import Array, Truth
 
@@ -200,7 +200,8 @@ def _cross_fitted(table: ScoresTable, columns: Columns, seed: int) -> ScoresTabl
     if not len(halves):
         raise DataError(
             f"{columns.place}: needs halves that both have members and non-members, whole persons together, got none "
-            f"in {HALVINGS} draws: give records of more persons, or say in a column `split` which calibrate"
+            f"in {usual_count(truth.is_member.size)} draws: give records of more persons, or say in a column "
+            "`split` which calibrate"
         )
     return replace(table, calibration=CrossFit(truth.is_member, truth.record, table.scores, halves))
 

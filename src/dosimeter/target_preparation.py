@@ -134,8 +134,7 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
             if problems := unfit("threat.views", brought.threat.views, brought.members):
                 raise ConfigError(*problems)
     together.tell()
-    with _missing_told({"members": brought.members, "nonmembers": brought.nonmembers}):
-        check_halves(lone_design(brought, len(brought.members.classes)), brought.seed)
+    _check_halves(brought)
     brought, asked = _asked(brought, device)
     if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
         _, overlapping = _without_overlap(brought)
@@ -231,24 +230,36 @@ def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
     return matched, found
 
 
+def _check_halves(brought: Brought) -> None:
+    """Refuse records whose halves cannot set thresholds, and say so where missing numbers make all of a part copies."""
+    try:
+        check_halves(lone_design(brought, len(brought.members.classes)), brought.seed)
+    except DataError as error:
+        for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
+            if part.persons is None and len(part.incomplete) == len(part):
+                raise DataError(
+                    f"{name}: inputs must be finite, got NaN or infinity in {len(part)} records, which is all: remove "
+                    f"or impute them ({error.problems[0]})"
+                ) from error
+        raise
+
+
 @contextlib.contextmanager
 def _missing_told(parts: Mapping[str, Dataset]) -> Iterator[None]:
-    """Inside the block what does not go with records is told of numbers that are missing in them, if there are some.
-
-    A model may not take them, and records of nothing but missing numbers are copies of each other.
+    """Inside the block a model that does not take its records is told of numbers that are missing in them.
 
     Raises:
         DataError: it does not, and there are some.
     """
     try:
         yield
-    except (TrainingError, DataError) as error:
+    except TrainingError as error:
         for part, one in parts.items():
             rows = one.incomplete
             if len(rows):
                 raise DataError(
                     f"{part}: inputs must be finite, got NaN or infinity in {len(rows)} records, the first is row "
-                    f"{rows[0]}: remove or impute them, since they do not go with the rest ({error.problems[0]})"
+                    f"{rows[0]}: remove or impute them, since the model does not take them ({error.problems[0]})"
                 ) from error
         raise
 

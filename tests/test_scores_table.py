@@ -228,7 +228,7 @@ def test_the_reader_is_its_slow_twin(rows, spelling, ending, seed, tmp_path):
     path = write(tmp_path / f"table{ending}", spelt)
     table = attempt(path, seed)
     if isinstance(table, str):  # four persons may have all members in one half, in every draw
-        assert "got none in 21 draws" in table
+        assert "got none in 41 draws" in table
         assert not len(twin(rows, seed)[5])
     else:
         check_against_twin(table, rows, seed)
@@ -313,7 +313,7 @@ def test_a_plain_table_and_its_halves(tmp_path):
     assert (table.name, table.attacks, table.targets) == ("my scores", ("score",), ("target",))
     assert table.truth.is_member.shape == (1, 40)
     halves = table.calibration.halves
-    assert halves.shape == (21, 40)
+    assert halves.shape == (41, 40)
     assert (halves[:, table.truth.is_member[0]].sum(1) == 10).all()
     assert (halves.sum(1) == 20).all()
     assert (table.persons, table.groups, table.group_names, table.notes) == (None, None, (), ())
@@ -327,7 +327,7 @@ def test_persons_are_never_in_both_halves(tmp_path):
     table = read(tmp_path, simple(60, person=lambda i: f"p{i // 3}"))
     assert table.persons == 20
     assert (np.bincount(table.truth.record) == 3).all()
-    halves = table.calibration.halves.reshape(21, 20, 3)
+    halves = table.calibration.halves.reshape(41, 20, 3)
     assert (halves == halves[:, :, :1]).all()
 
 

@@ -27,7 +27,7 @@ from dosimeter.games import Array
 from dosimeter.metrics._cells import ranks
 from dosimeter.metrics.certify import EXACT
 
-HALVINGS = 21
+HALVINGS = 41
 """How many are drawn, odd so that a median is one of the thresholds. With more, another seed moves less."""
 FEW_HALVINGS, LARGE = 5, 1_000_000
 """How many of a table with more scores than that under one attack, whose halves hardly differ."""
@@ -195,7 +195,7 @@ def usual_count(scores: int) -> int:
     """How many halvings are drawn of so many scores under one attack.
 
     >>> usual_count(700), usual_count(2_000_000)
-    (21, 5)
+    (41, 5)
     """
     return HALVINGS if scores <= LARGE else FEW_HALVINGS
 

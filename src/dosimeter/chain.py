@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -216,6 +216,21 @@ def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 
 def _head_of(links: tuple[Link, ...], index: int) -> str | None:
     """The name of the last layer that came with the model which stage `index` uses."""
     return next((link.head for link in reversed(links[: index + 1]) if link.model is not None), None)
+
+
+def place_of(links: Sequence[Link], models: Sequence[int] = ()) -> str:
+    """The last stage of a chain and models of its fleet, as an error names them: "stage 'head', model 0 to 63"."""
+    place = f"stage {links[-1].name!r}"
+    if not models:
+        return place
+    return f"{place}, model {models[0]}" + (f" to {models[-1]}" if len(models) > 1 else "")
+
+
+def users_code(links: Sequence[Link]) -> tuple[str, ...]:
+    """What of a chain is the user's own code, in words."""
+    defenses = {type(one) for link in links for one in link.hyperparameters.defenses}
+    own = sorted(f"the defense {one.__name__}" for one in defenses if one.__module__.split(".")[0] != "dosimeter")
+    return (*(["the model"] if any(":" in (link.model or "") for link in links) else []), *own)
 
 
 def check_output(model: nn.Module, link: Link, example: Tensor) -> None:

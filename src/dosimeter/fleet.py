@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +17,7 @@ from dosimeter._package_code import package_code
 from dosimeter._resolve import describe, is_users_fault
 from dosimeter._seeds import seed_for
 from dosimeter.adapters import merged
-from dosimeter.chain import Link, build_chain, load_state, parts_of, rows_hash, torch_version
+from dosimeter.chain import Link, build_chain, load_state, parts_of, place_of, rows_hash, torch_version, users_code
 from dosimeter.errors import AuditError, ConfigError, StoreError, TrainingError
 from dosimeter.models import as_float
 from dosimeter.runners import Runner
@@ -53,6 +53,16 @@ class Job(Protocol):
         """What the key is made of."""
         ...
 
+    @property
+    def place(self) -> str:
+        """What it works on, as the user knows it: "stage 'head', model 0 to 63"."""
+        ...
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """What of it is the user's own code, in words: "the model", "the defense Noise"."""
+        ...
+
     def perform(self) -> None:
         """Make the entry."""
         ...
@@ -64,9 +74,7 @@ def perform(job: Job) -> None:
     Raises:
         AuditError: what the job raised, with its place; so too what a user's code raised, or want of memory.
     """
-    pack = job if isinstance(job, PackJob) else getattr(job, "pack", None)
-    links: tuple[Link, ...] = pack.links if pack else getattr(job, "links", ())
-    place = _place(job, pack, links)
+    place = job.place
     try:
         job.perform()
     except StoreError:
@@ -80,28 +88,11 @@ def perform(job: Job) -> None:
         remedy = "try --workers 1 or a smaller batch_size" if "memory" in repr(error).lower() else "correct the model"
         raise TrainingError(f"{place}: raised {describe(error)}: {remedy}") from error
     except Exception as error:
-        theirs = [*_of_the_user(links)]
-        if not theirs and not is_users_fault(error):
+        if not job.users_code and not is_users_fault(error):
             raise  # nobody's code but ours
-        raise TrainingError(f"{place}: raised {describe(error)}: correct {' or '.join(theirs) or 'it'}") from error
-
-
-def _place(job: Job, pack: PackJob | None, links: tuple[Link, ...]) -> str:
-    """What a job works on, as the user knows it."""
-    if not links:
-        return f"shadow {getattr(job, 'number', '')}".rstrip()
-    place = f"stage {links[-1].name!r}"
-    if pack is None:
-        return place
-    return f"{place}, model {pack.models[0]}" + (f" to {pack.models[-1]}" if len(pack.models) > 1 else "")
-
-
-def _of_the_user(links: Sequence[Link]) -> Iterator[str]:
-    """What of a chain is the user's own code, in words."""
-    if any(":" in (link.model or "") for link in links):
-        yield "the model"
-    defenses = {type(one) for link in links for one in link.hyperparameters.defenses}
-    yield from sorted(f"the defense {one.__name__}" for one in defenses if one.__module__.split(".")[0] != "dosimeter")
+        raise TrainingError(
+            f"{place}: raised {describe(error)}: correct {' or '.join(job.users_code) or 'it'}"
+        ) from error
 
 
 def missing(jobs: Sequence[Job]) -> list[Job]:
@@ -178,6 +169,16 @@ class FeatureJob:
     def key(self) -> str:
         """Key of the entry."""
         return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The stage whose prefix it runs."""
+        return place_of(self.links)
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """What of its chain is the user's own."""
+        return users_code(self.links)
 
     def perform(self) -> None:
         """Compute and store the features."""
@@ -277,6 +278,16 @@ class PackJob:
     def seeds(self) -> list[int]:
         """One seed per model."""
         return [seed_for(self.seed, "model", number) for number in self.models]
+
+    @property
+    def place(self) -> str:
+        """The stage and the models that it trains."""
+        return place_of(self.links, self.models)
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """What of its chain is the user's own."""
+        return users_code(self.links)
 
     def perform(self) -> None:
         """Train and store the pack."""

@@ -84,6 +84,16 @@ class ObserveJob:
         return key_of(self.definition)
 
     @property
+    def place(self) -> str:
+        """The stage and the models that it asks."""
+        return self.pack.place
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """What of the models' chain is the user's own."""
+        return self.pack.users_code
+
+    @property
     def probed(self) -> tuple[str, ...]:
         """Signals that probes compute."""
         return tuple(name for name in self.signals if name in PROBES)

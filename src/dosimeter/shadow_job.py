@@ -102,6 +102,16 @@ class ShadowJob:
         """Key of the entry."""
         return key_of(self.definition)
 
+    @property
+    def place(self) -> str:
+        """The shadow's number."""
+        return f"shadow {self.number}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """Nothing, since `perform` itself tells what `fit` raised."""
+        return ()
+
     def perform(self) -> None:
         """Train, query, store."""
         data = self.store.load(self.data)

@@ -12,8 +12,8 @@ import numpy as np
 from machine import case
 from scipy import stats
 
-from dosimeter.attacks import RMIA, LiRA
-from dosimeter.games import MembershipGame, Population
+from dosimeter.families.membership.attacks import RMIA, LiRA
+from dosimeter.families.membership.game import MembershipGame, Population
 
 RNG = np.random.default_rng(0)  # the attacks draw nothing
 

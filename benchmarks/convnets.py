@@ -24,9 +24,10 @@ from machine import case, cores, flags
 from safetensors.torch import load_file, save_file
 
 from dosimeter.data import load
-from dosimeter.models import as_float, convnet
-from dosimeter.runners import ProcessRunner
-from dosimeter.training import Hyperparameters, seeded, train
+from dosimeter.jobs.runners import ProcessRunner
+from dosimeter.models.architectures import as_float, convnet
+from dosimeter.training.loop import seeded, train
+from dosimeter.training.recipe import Hyperparameters
 
 NETS, TRAINED_ON, TESTED_ON = 8, 3000, 4000
 RECIPE = Hyperparameters(epochs=18, batch_size=64, lr=0.1, momentum=0.9, weight_decay=5e-4, schedule="one-cycle")

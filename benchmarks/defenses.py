@@ -17,8 +17,9 @@ from pathlib import Path
 
 from machine import hardware
 
-from dosimeter import config, pipeline
+from dosimeter.config import audit as config
 from dosimeter.defenses import DEFENSES
+from dosimeter.pipeline import verbs
 
 PATH = Path(__file__).parent / "results" / "defenses.json"
 ATTACKS = [
@@ -92,7 +93,7 @@ def measured(name, folder):
     """All rows of a case."""
     start = time.perf_counter()
     audit = config.parse(settings(name), base=Path(__file__).parent)
-    pipeline.run(audit, folder / name)
+    verbs.run(audit, folder / name)
     result = json.loads((folder / name / "result.json").read_text())
     none = {"attack": result["verdict"]["attack"], "canaries": result.get("canaries")}
     found = [row(result, "none", none)]

@@ -27,9 +27,10 @@ from machine import hardware
 from scipy import stats
 from shadow_free import known, pictures, train
 
-from dosimeter._attack_rows import attack_rows
-from dosimeter.attacks import ATTACKS as REGISTRY
-from dosimeter.attacks import (
+from dosimeter.config.attack_rows import attack_rows
+from dosimeter.data import load
+from dosimeter.families.membership.attacks import ATTACKS as REGISTRY
+from dosimeter.families.membership.attacks import (
     Entropy,
     Gap,
     Influence,
@@ -42,14 +43,15 @@ from dosimeter.attacks import (
     Reference,
     Shokri,
 )
-from dosimeter.calibration import Calibration
-from dosimeter.data import load
-from dosimeter.design import membership_matrix
-from dosimeter.games import Access, MembershipGame, Population
-from dosimeter.models import as_float, convnet
-from dosimeter.signals import signals_of
-from dosimeter.training import Hyperparameters, seeded
-from dosimeter.training import train as train_net
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.observe.signals import signals_of
+from dosimeter.models.access import Access
+from dosimeter.models.architectures import as_float, convnet
+from dosimeter.training.loop import seeded
+from dosimeter.training.loop import train as train_net
+from dosimeter.training.recipe import Hyperparameters
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("quantile", "shokri")  # run on the first draw of shadows only

@@ -19,8 +19,8 @@ import torch
 from machine import case
 from torch import nn
 
-from dosimeter.attacks import ATTACKS
-from dosimeter.probes import PROBES, probe
+from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.observe.probes import PROBES, probe
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from contracts.synthetic import fleet  # noqa: E402  tests are no package that is installed

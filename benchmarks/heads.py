@@ -21,11 +21,11 @@ from machine import case, cores
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dosimeter.design import membership_matrix
-from dosimeter.fleet import HEADS_PER_PACK
-from dosimeter.head_training import train_heads
-from dosimeter.runners import make_runner, one_thread
-from dosimeter.training import Hyperparameters
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.jobs.runners import make_runner, one_thread
+from dosimeter.training.heads import train_heads
+from dosimeter.training.packs import HEADS_PER_PACK
+from dosimeter.training.recipe import Hyperparameters
 
 HEADS, RECORDS, FEATURES, CLASSES = 128, 4000, 384, 10
 RECIPE = Hyperparameters(epochs=20, batch_size=32, lr=0.01, momentum=0.9)

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from dosimeter.design import membership_matrix
-from dosimeter.head_training import train_heads
-from dosimeter.signals import logit_confidence, logit_confidence_t2
-from dosimeter.training import Hyperparameters
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.observe.signals import logit_confidence, logit_confidence_t2
+from dosimeter.training.heads import train_heads
+from dosimeter.training.recipe import Hyperparameters
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "attacks"))
 import miniature  # noqa: E402  tests are no package that is installed

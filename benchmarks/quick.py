@@ -39,18 +39,18 @@ def plan(folder):
     """A plan of 2,002 models of 100,000 epochs, of which nothing is trained."""
     from audits import BASE, table
 
-    from dosimeter import pipeline
-    from dosimeter.config import parse
+    from dosimeter.config.audit import parse
+    from dosimeter.pipeline import verbs
 
     raw = table(shadows=2000) | {"attack": [{"name": "loss"}]}
     raw["stage"][0] |= {"epochs": 100_000}
-    return here(lambda: pipeline.plan(parse(raw, base=BASE), store=folder))
+    return here(lambda: verbs.plan(parse(raw, base=BASE), store=folder))
 
 
 def refusal(folder):
     """An audit file of 10 MB, which is refused by its size."""
-    from dosimeter.config import load
-    from dosimeter.errors import ConfigError
+    from dosimeter.config.audit import load
+    from dosimeter.foundation.errors import ConfigError
 
     path = folder / "audit.toml"
     path.write_text("x = '" + "a" * 10_000_000 + "'", encoding="utf-8")
@@ -80,7 +80,7 @@ def encoded(folder):
 
 def interval():
     """The interval of an AUC of a million decisions."""
-    from dosimeter.metrics.intervals import auc_interval
+    from dosimeter.statistics.intervals.crossed import auc_interval
 
     rng = np.random.default_rng(0)
     values, is_member = rng.normal(size=(10, 100_000)), rng.random((10, 100_000)) < 0.5
@@ -93,7 +93,7 @@ def cases():
         folder = Path(name)
         found = {
             "import": (fresh("import dosimeter"), 1),
-            "help": (fresh("from dosimeter.cli import main; main(['run', '--help'])"), 1),
+            "help": (fresh("from dosimeter.cli.app import main; main(['run', '--help'])"), 1),
             "plan_2k_models": (plan(folder), 15),
             "refusal_10_mb": (refusal(folder), 2),
             "table_50k_rows": (encoded(folder), 4),

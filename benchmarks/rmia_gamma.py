@@ -21,8 +21,8 @@ from few_shadow_power import ROOT, TARGETS, draws, heads, measured, miniature, r
 from machine import hardware
 from shadow_free import pictures
 
-from dosimeter.attacks import RMIA
-from dosimeter.games import MembershipGame, Population
+from dosimeter.families.membership.attacks import RMIA
+from dosimeter.families.membership.game import MembershipGame, Population
 
 GAMMAS, RESULTS = (1.0, 1.25, 1.5, 2.0, "auto"), ROOT / "benchmarks" / "results" / "rmia_gamma.json"
 

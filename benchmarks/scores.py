@@ -36,8 +36,8 @@ def table(attacks):
 
 def measure(path, out):
     """Read, then measure; prints the seconds of both and the peak of memory in MB. Runs in its own process."""
-    from dosimeter.pipeline import measure_scores
-    from dosimeter.scores_table import read_scores
+    from dosimeter.families.membership.table.table import read_scores
+    from dosimeter.pipeline.verbs import measure_scores
 
     start = time.perf_counter()
     read_scores(Path(path), seed=0)

@@ -20,17 +20,19 @@ from machine import hardware
 from scipy import stats
 from sklearn.datasets import load_digits
 
-from dosimeter.attacks import Influence, LiRA, Loss
-from dosimeter.attacks.membership.cavity import closed_form
-from dosimeter.config import parse
-from dosimeter.design import membership_matrix
-from dosimeter.fleet import ensure, load_features
-from dosimeter.games import FrozenHead, MembershipGame
-from dosimeter.head_training import train_heads
-from dosimeter.preparation import prepare, save_data
-from dosimeter.runners import make_runner
-from dosimeter.signals import logit_confidence
-from dosimeter.training import Hyperparameters
+from dosimeter.config.audit import parse
+from dosimeter.data.entries import save_data
+from dosimeter.families.membership.attacks import Influence, LiRA, Loss
+from dosimeter.families.membership.attacks.shadows.closed_form import closed_form
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.game import FrozenHead, MembershipGame
+from dosimeter.families.membership.observe.signals import logit_confidence
+from dosimeter.jobs.job import ensure
+from dosimeter.jobs.runners import make_runner
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.features import load_features
+from dosimeter.training.heads import train_heads
+from dosimeter.training.recipe import Hyperparameters
 
 TARGETS, SHADOWS, PACK = 16, (16, 64, 256), 64
 RNG = np.random.default_rng(0)  # none of the three attacks draws

@@ -21,11 +21,12 @@ from few_shadow_power import measured, with_error
 from machine import case, flags, hardware
 from torch import nn
 
-from dosimeter import data, pipeline
-from dosimeter.attacks import TMI, AdaptedLiRA, Discriminant, PooledDiscriminant
-from dosimeter.attacks.membership.signals import auc
-from dosimeter.config import parse
-from dosimeter.preparation import prepare
+from dosimeter import data
+from dosimeter.config.audit import parse
+from dosimeter.families.membership.attacks import TMI, AdaptedLiRA, Discriminant, PooledDiscriminant
+from dosimeter.families.membership.attacks.reading import auc
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS = (("airplane", "ship"), ("automobile", "truck"), ("bird", "frog"), ("cat", "dog"), ("deer", "horse"))
@@ -188,7 +189,7 @@ def main():
         for task, words in TASKS.items():
             settings = parse(audit(place, task, asked.chains, folder), base=folder)
             began = time.perf_counter()
-            pipeline.run(settings, folder / task, store=store)
+            verbs.run(settings, folder / task, store=store)
             result = json.loads((folder / task / "result.json").read_text(encoding="utf-8"))
             seconds = json.loads((folder / task / "provenance.json").read_text(encoding="utf-8"))["seconds"]
             told = {"task": words, "seconds": {**seconds, "whole": time.perf_counter() - began}, **rows_of(result)}

@@ -19,8 +19,8 @@ from pathlib import Path
 from machine import hardware
 from tmi_cifar10 import rows_of
 
-from dosimeter import pipeline
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
+from dosimeter.pipeline import verbs
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {"data_options": {"vocabulary": 2000, "length": 64}}
@@ -106,7 +106,7 @@ def main():
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pipeline.run(parse(audit(asked.chains), base=folder), folder / "run", store=folder / "store")
+        verbs.run(parse(audit(asked.chains), base=folder), folder / "run", store=folder / "store")
         found = {
             "machine": hardware(), "chains": asked.chains, "articles": [800, 400],
             "cells": told(folder / "run", cells()), "seconds": time.perf_counter() - start,

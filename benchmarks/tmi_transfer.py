@@ -22,8 +22,9 @@ from machine import hardware
 from tmi_cifar10 import GROUPS
 from tmi_text import place, told
 
-from dosimeter import data, pipeline
-from dosimeter.config import parse
+from dosimeter import data
+from dosimeter.config.audit import parse
+from dosimeter.pipeline import verbs
 
 ROOT = Path(__file__).resolve().parents[1]
 POOL, LAST, CANDIDATES = 2_000, 4_500, 500
@@ -101,7 +102,7 @@ def main():
         folder = Path(name)
         pooled(asked.pictures.resolve(), folder)
         settings = parse(audit(asked.chains, asked.epsilons), base=folder)
-        pipeline.run(settings, folder / "run", store=asked.store or folder / "store")
+        verbs.run(settings, folder / "run", store=asked.store or folder / "store")
         found = {
             "machine": hardware(), "chains": asked.chains, "pool": POOL, "candidates": CANDIDATES,
             "cells": told(folder / "run", cells(asked.epsilons)), "seconds": time.perf_counter() - start,

@@ -20,13 +20,13 @@ import numpy as np
 from zoo_cases import by_targets, draw, graded, nulls
 from zoo_page import PAGE, page, summary
 
-from dosimeter import results
-from dosimeter._gating import find
-from dosimeter._material import Measured, choose_headline
-from dosimeter.detection import Detection
-from dosimeter.games import Scores
-from dosimeter.metrics._cells import by_cell
-from dosimeter.metrics.membership import auc, tpr_at_threshold
+from dosimeter.families.membership import measure
+from dosimeter.families.membership.gates.all_gates import find
+from dosimeter.families.membership.measures.detection_limit import Detection
+from dosimeter.families.membership.measures.material import Measured, choose_headline
+from dosimeter.statistics.evidence import Scores
+from dosimeter.statistics.intervals.cells import by_cell
+from dosimeter.statistics.rates import auc, tpr_at_threshold
 
 RESULTS = Path(__file__).parent / "results" / "zoo.json"
 REPEATS = {"null": 10, "limits": 2, "planted": 4, "graded": 4, "targets": 200}
@@ -41,10 +41,10 @@ def audited(drawn, *, limit=False):
     audits leave it out.
     """
     if limit:
-        found = results.result(drawn.material)
+        found = measure.result(drawn.material)
     else:
-        with patch.object(results, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none")):
-            found = results.result(drawn.material)
+        with patch.object(measure, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none")):
+            found = measure.result(drawn.material)
     return found
 
 

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dosimeter._summary import scores_summary
-from dosimeter.calibration import Calibration
-from dosimeter.crossfit import CrossFit, halvings
-from dosimeter.games import Truth
-from dosimeter.pipeline import table_material
-from dosimeter.results import Material
-from dosimeter.scores_table import Counts, ScoresTable
+from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
+from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.membership.table.table import Counts, ScoresTable
+from dosimeter.pipeline.summary import scores_summary
+from dosimeter.pipeline.verbs import table_material
+from dosimeter.statistics.evidence import Truth
 
 TESTS = Path(__file__).parents[1] / "tests"
 DRAWS, VULNERABLE, REHEARSALS, FPR = 1_000_000, 0.05, 8, 0.01

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.calibration import Calibration
-from dosimeter.config import AttackRow, Audit, default_attacks, parse
-from dosimeter.design import Design, membership_matrix
-from dosimeter.engagement import engage
-from dosimeter.games import Access
-from dosimeter.observe import Observations
-from dosimeter.results import Material
-from dosimeter.validity import saturation
+from dosimeter.config.attack_rows import AttackRow, default_attacks
+from dosimeter.config.audit import Audit, parse
+from dosimeter.families.membership.design.design import Design, membership_matrix
+from dosimeter.families.membership.gates.numbers import saturation
+from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.membership.observe.observations import Observations
+from dosimeter.families.membership.play import engage
+from dosimeter.models.access import Access
 
 BASE = Path(__file__).parent
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dosimeter.runners import Workers
+from dosimeter.jobs.runners import Workers
 
 SERIAL = Workers(1, "serial")
 """Shadows in this process, which is quicker for a few small ones than starting another."""

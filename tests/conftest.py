@@ -25,11 +25,11 @@ WORLDS = 40
 @pytest.fixture(scope="session", autouse=True)
 def few_worlds(request):
     """Detection limits from few worlds; slow tests have all."""
-    from dosimeter import detection  # not before jaxtyping's hook is there
+    from dosimeter.families.membership.measures import detection_limit  # not before jaxtyping's hook is there
 
     with pytest.MonkeyPatch.context() as patch:
         if "not slow" in request.config.option.markexpr:
-            patch.setattr(detection, "WORLDS", WORLDS)
+            patch.setattr(detection_limit, "WORLDS", WORLDS)
         yield
 
 
@@ -62,7 +62,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def even_clock(monkeypatch):
     """A clock by which all that a plan measures takes 1 s, so that a comparison of plans does not depend on load."""
-    from dosimeter import _durations  # not before jaxtyping's hook is there
+    from dosimeter.pipeline import durations  # not before jaxtyping's hook is there
 
     ticks = itertools.count()
-    monkeypatch.setattr(_durations, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    monkeypatch.setattr(durations, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))

@@ -15,8 +15,8 @@ from pathlib import Path
 import jsonschema
 import pyarrow.parquet as pq
 
-from dosimeter.cli import main
-from dosimeter.report import schema
+from dosimeter.cli.app import main
+from dosimeter.results import schema
 
 NAMES = (
     "<script>alert(1)</script>",

@@ -243,7 +243,7 @@ def proxy(game, proxies, neighbours=10):
 
 def cascading(game, rounds, references, tolerance, draw, seeds):
     """CMIA by loops over shadows, records and views; `draw` gives a round's memberships from what is known."""
-    from dosimeter.attacks import LiRA
+    from dosimeter.families.membership.attacks import LiRA
 
     rng, name = np.random.default_rng(0), "logit_confidence"
     rehearsals = [game.rehearse(pair) for pair in range(min(4, game.n_shadows // 2))]

@@ -10,15 +10,18 @@ from audits import BASE, table
 from safetensors.torch import load_file
 from torch import nn
 
-from dosimeter import pipeline
-from dosimeter.adapters import LoRA, WithAdapters, adapt, adaptable, merged
-from dosimeter.chain import Link, check_training, load_state, parts_of
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
 from dosimeter.defenses import DPSGD, Dropout
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.models import bag_of_words, convnet, mlp
-from dosimeter.preparation import prepare
-from dosimeter.training import Hyperparameters, seeded, train
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.models.architectures import bag_of_words, convnet, mlp
+from dosimeter.models.lora import LoRA, WithAdapters, adapt, adaptable, merged
+from dosimeter.models.weights import load_state
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.chain import Link, parts_of
+from dosimeter.training.loop import seeded, train
+from dosimeter.training.preflight import check_training
+from dosimeter.training.recipe import Hyperparameters
 
 CPU = torch.device("cpu")
 HP = Hyperparameters(epochs=4, lr=0.1, batch_size=8)
@@ -127,7 +130,7 @@ def test_defenses_work_on_adapters(name, defense):
 
 
 def test_private_gradients_of_adapters_are_those_of_one_record_at_a_time():
-    from dosimeter.private_training import per_record, recorded
+    from dosimeter.training.private.loop import per_record, recorded
 
     model, _, shape, *_ = fresh("convnet")
     model, (x, y) = model.train(), records(shape, 5)
@@ -187,7 +190,7 @@ def bytes_of(folder):
 def test_a_run_stores_adapters_alone_and_continues_to_the_same_bytes(tmp_path):
     settings = parse(chain(), base=BASE)
     for name in ("one", "two"):
-        pipeline.run(settings, tmp_path / name / "run", workers=1)
+        verbs.run(settings, tmp_path / name / "run", workers=1)
     assert bytes_of(tmp_path / "one" / "run") == bytes_of(tmp_path / "two" / "run")
     told = json.loads(bytes_of(tmp_path / "one" / "run"))["chain"][1]
     assert (told["transfer"], told["settings"]["lora_rank"], told["settings"]["lora_alpha"]) == ("lora", 2, 16)
@@ -198,7 +201,7 @@ def test_a_run_stores_adapters_alone_and_continues_to_the_same_bytes(tmp_path):
     for job in (*prepared.jobs.packs[:3], prepared.jobs.observations[0]):  # as after a kill
         for file in (tmp_path / "one" / ".store" / job.key).iterdir():
             file.unlink()
-    pipeline.run(settings, tmp_path / "one" / "run", workers=1)
+    verbs.run(settings, tmp_path / "one" / "run", workers=1)
     assert bytes_of(tmp_path / "one" / "run") == bytes_of(tmp_path / "two" / "run")
 
 
@@ -207,7 +210,7 @@ def test_adapters_at_risk_are_merged_for_the_stage_after_and_adapted_again(tmp_p
     settings = chain(then=then)
     settings["threat"] = {"at_risk": "adapt", "access": "probs", "shadows": 12, "targets": 4, "rehearsals": 2}
     settings["attack"] = [{"name": "tmi"}, {"name": "direct"}]
-    pipeline.run(parse(settings, base=BASE), tmp_path / "run", workers=1)
+    verbs.run(parse(settings, base=BASE), tmp_path / "run", workers=1)
     result = json.loads(bytes_of(tmp_path / "run"))
     assert {one["status"] for one in result["attacks"]} == {"ok"}
     prepared = prepare(parse(settings, base=BASE), store=tmp_path / ".store")
@@ -222,7 +225,7 @@ def test_adapters_at_risk_are_merged_for_the_stage_after_and_adapted_again(tmp_p
 
 def test_it_tells_of_what_it_memorised(tmp_path):
     settings = chain(epochs=60, lora_rank=8, lr=0.05, rows="0:120")
-    pipeline.run(parse(settings, base=BASE), tmp_path / "run", workers=1)
+    verbs.run(parse(settings, base=BASE), tmp_path / "run", workers=1)
     result = json.loads(bytes_of(tmp_path / "run"))
     (found,) = [one for one in result["estimates"] if one["metric"] == "auc" and one["attack"].startswith("lira")]
     assert found["low"] > 0.5

@@ -13,9 +13,9 @@ from brought_models import SERIAL, fit, records, target, untrained
 from torch import nn
 
 import dosimeter
-from dosimeter import pipeline
-from dosimeter.errors import AccessError, AuditError, ConfigError, DataError, StoreError, TrainingError
-from dosimeter.report import schema
+from dosimeter.foundation.errors import AccessError, AuditError, ConfigError, DataError, StoreError, TrainingError
+from dosimeter.pipeline import verbs
+from dosimeter.results import schema
 
 INPUTS, LABELS = records(700)
 PARTS = {
@@ -73,7 +73,7 @@ def test_again_trains_nothing_and_gives_the_same_bytes(shadowed):
     )  # fmt: skip
     assert next(step for step in seen if step[0] == "shadows") == ("shadows", 8, 8)
     assert (shadowed.folder / "result.json").read_bytes() == before
-    pipeline.measure(shadowed.folder)
+    verbs.measure(shadowed.folder)
     assert (shadowed.folder / "result.json").read_bytes() == before
 
 
@@ -114,7 +114,7 @@ def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_pat
 
 def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare", attacks=["loss"])
-    again = pipeline.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores")
+    again = verbs.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores")
     assert again["estimates"] == [{**one, "stage": "unknown"} for one in found.content["estimates"]]
     gate = next(one for one in found.content["gates"] if one["id"] == "P1")
     assert gate["status"] == "warn"  # above chance, but 300 records do not show it above the blind baseline,
@@ -258,18 +258,18 @@ def test_a_result_can_be_loaded_framed_and_reported(shadowed, tmp_path):
 def test_a_run_of_the_first_format_is_read(tmp_path):
     from audits import audit
 
-    pipeline.run(audit(shadows=4, targets=1), tmp_path / "run", workers=1)
+    verbs.run(audit(shadows=4, targets=1), tmp_path / "run", workers=1)
     of_then = tmp_path / "run" / "run.json"
     summary = json.loads(of_then.read_text())
     del summary["data"]["most_frequent_class"], summary["gates"][1:]
     of_then.write_text(json.dumps(summary))
-    pipeline.measure(tmp_path / "run")
+    verbs.measure(tmp_path / "run")
     before = (tmp_path / "run" / "result.json").read_bytes()
     path = tmp_path / "run" / "run.json"
     summary = json.loads(path.read_text())
     old = {key: value for key, value in summary.items() if key not in ("door", "gates", "dosimeter")}
     path.write_text(json.dumps({**old, "schema": 1, "saturation": summary["gates"][0]}))
-    pipeline.measure(tmp_path / "run")
+    verbs.measure(tmp_path / "run")
     assert (tmp_path / "run" / "result.json").read_bytes() == before
     result = json.loads(before)
     del result["door"]
@@ -282,7 +282,7 @@ def test_a_run_of_a_later_format_names_the_version_that_wrote_it(shadowed, tmp_p
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"schema": 9, "dosimeter": "7.1"}))
     with pytest.raises(StoreError, match=r"must be of format 1 or 2, .* got 9, written by dosimeter 7.1: use that"):
-        pipeline.measure(folder)
+        verbs.measure(folder)
 
 
 def test_estimates_are_objects(shadowed):

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dosimeter import store
-from dosimeter.cli import main
+from dosimeter.cli.app import main
+from dosimeter.jobs import store
 
 TOML = """
 seed = 0

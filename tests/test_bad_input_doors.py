@@ -23,9 +23,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import dosimeter
-from dosimeter import pipeline, store
-from dosimeter.cli import main
-from dosimeter.errors import AuditError, DataError, TrainingError
+from dosimeter.cli.app import main
+from dosimeter.foundation.errors import AuditError, DataError, TrainingError
+from dosimeter.jobs import store
+from dosimeter.pipeline import verbs
 
 TOML = """
 name = "mine"
@@ -496,7 +497,7 @@ SPELT = ["0 1", "0.0 1.0", "false true", "FALSE True", "no Yes", "nonmember memb
 
 @pytest.mark.parametrize("bits", SPELT)
 def test_membership_in_every_spelling(bits, capsys, monkeypatch):
-    monkeypatch.setattr(pipeline, "report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(verbs, "report", lambda folder: folder / "report.html")
     assert measure(table(160, bits=tuple(bits.split())), "--json") == 0
     assert json.loads(capsys.readouterr().out)["verdict"]["status"] == "shown"
 

@@ -12,10 +12,10 @@ from brought_models import records
 from nasty import refusal
 
 import dosimeter
-from dosimeter import pipeline
-from dosimeter.cli import main
-from dosimeter.config import load
-from dosimeter.errors import ConfigError
+from dosimeter.cli.app import main
+from dosimeter.config.audit import load
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.pipeline import verbs
 
 TOML = """
 name = "people"
@@ -165,11 +165,11 @@ def test_a_run_that_was_interrupted_between_variants_goes_on_to_the_same_bytes(f
         if phase == "top_k: attacks":
             raise KeyboardInterrupt
 
-    pipeline.run(audit, out=folder / "a" / "people", workers=1)
+    verbs.run(audit, out=folder / "a" / "people", workers=1)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run(audit, out=folder / "b" / "people", workers=1, progress=stop)
+        verbs.run(audit, out=folder / "b" / "people", workers=1, progress=stop)
     assert sorted(hashes(folder / "b")) == ["people/variants/early_stopping/result.json"]
-    pipeline.run(audit, out=folder / "b" / "people", workers=1)
+    verbs.run(audit, out=folder / "b" / "people", workers=1)
     assert hashes(folder / "b") == hashes(folder / "a")
     assert len(hashes(folder / "b")) == 3
 

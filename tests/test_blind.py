@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
-from dosimeter import blind
-from dosimeter.blind import blind_scores
+from dosimeter.families.membership.measures import blind
+from dosimeter.families.membership.measures.blind import blind_scores
 
 N = 200
 BITS = np.arange(N) % 2 == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from oracles import auc
 
-from dosimeter.calibration import Calibration, halve
+from dosimeter.families.membership.measures.calibration import Calibration, halve
 
 
 @pytest.fixture

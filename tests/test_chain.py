@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter._resolve import import_from
-from dosimeter.chain import Link, build, build_chain, call_user, check_training, load_state, module_hash
-from dosimeter.errors import ConfigError, TrainingError
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.foundation.user_code import call_user, import_from
+from dosimeter.models.weights import load_state
+from dosimeter.training.chain import Link, build, build_chain
+from dosimeter.training.keys import module_hash
+from dosimeter.training.preflight import check_training
 
 LINK = Link("s", "mlp", (1, 8, 8), 10, options={"width": 8})
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter import _checkpoints
-from dosimeter._checkpoints import read_weights
-from dosimeter._resolve import import_from
-from dosimeter.chain import Link, build_chain
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.target.loading import load_target
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.foundation.user_code import import_from
+from dosimeter.models import weights
+from dosimeter.models.supplied.loading import load_target
+from dosimeter.models.weights import read_weights
+from dosimeter.training.chain import Link, build_chain
 
 SHAPE, CLASSES = (1, 4, 4), 3
 CODE = """
@@ -204,4 +204,4 @@ def test_names_are_those_of_the_network_whatever_their_order(tmp_path):
     torch.save({"b.a.x": torch.ones(1), "b.y": torch.ones(1)}, tmp_path / "f.pt")
     found = read_weights(tmp_path / "f.pt", {"y", "a.x"}, "target")
     assert sorted(found.state) == ["a.x", "y"]
-    assert _checkpoints.prefixes({"x": torch.ones(1)}, set()) == []
+    assert weights.prefixes({"x": torch.ones(1)}, set()) == []

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dosimeter import _progress, _terminal, cli
-from dosimeter.cli import main
-from dosimeter.config import Stage, default_attacks
-from dosimeter.run_result import check_lines
+from dosimeter.cli import app, screen
+from dosimeter.cli.app import main
+from dosimeter.config.attack_rows import default_attacks
+from dosimeter.config.tables import Stage
+from dosimeter.pipeline import progress as _progress
+from dosimeter.results.result import check_lines
 
 SMALL = (("epochs = 40", "epochs = 1"), ("shadows = 16", "shadows = 4"), ("targets = 8", "targets = 2"),
          ('rows = "0:1200"', 'rows = "0:120"'), ("population = 200", "population = 20"))  # fmt: skip
@@ -146,10 +148,10 @@ def test_list_marks_what_is_used_unless_the_audit_names_others(capsys):
 
 @pytest.mark.parametrize("transferred", [False, True])
 def test_what_list_marks_is_what_an_audit_without_attacks_runs(transferred):
-    mark = _terminal.CHAIN if transferred else "default"
-    marked = [name for name, said in _terminal.defaults()["attacks"].items() if mark in said.split("; ")]
+    mark = screen.CHAIN if transferred else "default"
+    marked = [name for name, said in screen.defaults()["attacks"].items() if mark in said.split("; ")]
     assert set(marked) == {row["name"] for row in default_attacks(transferred=transferred)}
-    assert Stage(name="a").transfer in _terminal.defaults()["transfer"]
+    assert Stage(name="a").transfer in screen.defaults()["transfer"]
 
 
 def test_checks_are_counted_and_those_that_did_not_pass_are_told():
@@ -179,8 +181,8 @@ def test_a_closed_pipe_is_no_traceback(monkeypatch, capsys):
     def closed(**_):
         raise BrokenPipeError
 
-    monkeypatch.setattr(cli, "_parser", lambda: closed)
-    monkeypatch.setattr(cli.sys, "stdout", cli.sys.stdout)  # to be put back
+    monkeypatch.setattr(app, "_parser", lambda: closed)
+    monkeypatch.setattr(app.sys, "stdout", app.sys.stdout)  # to be put back
     assert main(["list"]) == 141
     assert capsys.readouterr().err == ""
 
@@ -189,7 +191,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_parser", lambda: interrupted)
+    monkeypatch.setattr(app, "_parser", lambda: interrupted)
     assert main(["list"]) == 130
     assert capsys.readouterr().err == "interrupted: to continue, run the same command again\n"
 

@@ -30,8 +30,8 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from torch import nn
 
-from dosimeter._code_keys import code_hash, reading
-from dosimeter.errors import ConfigError
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.keys.code_keys import code_hash, reading
 
 LOGGER = logging.getLogger(__name__)
 FOREST = RandomForestClassifier(5)
@@ -338,7 +338,7 @@ def test_what_the_user_names_covers_what_it_defines(package):
 
 def test_another_process_gives_the_same_digests(package):
     code = (
-        "import myfit, functools, numpy; from dosimeter._code_keys import code_hash\n"
+        "import myfit, functools, numpy; from dosimeter.foundation.keys.code_keys import code_hash\n"
         "values = [{'a', 'b', ('c', 1)}, frozenset('xyz'), numpy.arange(3), {'a': [object]}]\n"
         "def closing(value): return lambda: (value, value in {'p', 'q', 'r'})\n"
         "print([code_hash(one) for one in (myfit.fit, myfit.local, *map(closing, values))])\n"

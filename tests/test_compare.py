@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report import example
 
-from dosimeter.cli import main
-from dosimeter.compare import TEST, compare, differences
+from dosimeter.cli.app import main
+from dosimeter.results.compare import TEST, compare, differences
 
 SHOWN, NOT_SHOWN, TINY = example.shown(), example.not_shown(), example.tiny()
 

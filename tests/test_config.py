@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dosimeter.config import Audit, draft, load, parse
-from dosimeter.errors import ConfigError
+from dosimeter.config.audit import Audit, draft, load, parse
+from dosimeter.foundation.errors import ConfigError
 
 GOOD = """
 name = "t"

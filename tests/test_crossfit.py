@@ -5,15 +5,15 @@ import pytest
 from oracles import auc as slow_auc
 from scipy.stats import binomtest
 
-from dosimeter._material import CHOICE
-from dosimeter._seeds import generator
-from dosimeter._summary import scores_summary
-from dosimeter.crossfit import HALVINGS, CrossFit, halvings, shares
-from dosimeter.games import Truth
-from dosimeter.metrics.membership import shadow_threshold
-from dosimeter.pipeline import table_material
-from dosimeter.results import result
-from dosimeter.scores_table import Counts, ScoresTable
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.cross_fitting import HALVINGS, CrossFit, halvings, shares
+from dosimeter.families.membership.measures.material import CHOICE
+from dosimeter.families.membership.table.table import Counts, ScoresTable
+from dosimeter.foundation.seeds import generator
+from dosimeter.pipeline.summary import scores_summary
+from dosimeter.pipeline.verbs import table_material
+from dosimeter.statistics.evidence import Truth
+from dosimeter.statistics.rates import shadow_threshold
 
 
 def made(seed, *, attacks=2, targets=1, n=60, persons=1, decimals=None):
@@ -159,11 +159,11 @@ def simulated(count, **shape):
 @pytest.fixture
 def fast(monkeypatch):
     """Detection limits and curves left out: they move no verdict."""
-    from dosimeter import results
-    from dosimeter.detection import Detection
+    from dosimeter.families.membership import measure
+    from dosimeter.families.membership.measures.detection_limit import Detection
 
-    monkeypatch.setattr(results, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none"))
-    monkeypatch.setattr(results, "_curve", lambda *_: {})
+    monkeypatch.setattr(measure, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none"))
+    monkeypatch.setattr(measure, "_curve", lambda *_: {})
 
 
 @pytest.mark.slow
@@ -208,8 +208,8 @@ def test_another_seed_rarely_changes_the_verdict(fast, attacks, shift, record_fi
 def test_parts_of_a_large_table_are_judged_as_the_whole(monkeypatch):
     one = made(7, targets=2)
     whole = one.thresholds("a0", 0.1), one.tails("a0", one.scores["a0"])
-    monkeypatch.setattr("dosimeter.crossfit._CHUNK", 34)
+    monkeypatch.setattr("dosimeter.families.membership.measures.cross_fitting._CHUNK", 34)
     np.testing.assert_array_equal(one.thresholds("a0", 0.1), whole[0])
     np.testing.assert_array_equal(one.tails("a0", one.scores["a0"]), whole[1])
-    monkeypatch.setattr("dosimeter.crossfit.LARGE", 100)
+    monkeypatch.setattr("dosimeter.families.membership.measures.cross_fitting.LARGE", 100)
     assert len(halvings(one.record, one.is_member, np.random.default_rng(0))) == 5

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from brought_models import SERIAL
 
-from dosimeter import auditing, pipeline
-from dosimeter.cli import main
-from dosimeter.config import load, parse
+from dosimeter.cli.app import main
+from dosimeter.config.audit import load, parse
+from dosimeter.pipeline import call, verbs
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 AUDITS = sorted(EXAMPLES.glob("*/audit.toml"))
@@ -44,7 +44,7 @@ def test_an_example_runs(file, tmp_path, clean_imports):
     table["stage"][0]["rows"] = "0:160"
     table["threat"] |= {"shadows": 6, "targets": 2, "population": 40}
     audit = parse(table, base=file.parent)
-    report = pipeline.run(audit, tmp_path / audit.name, workers=1)
+    report = verbs.run(audit, tmp_path / audit.name, workers=1)
     assert report.stat().st_size > 10_000
     result = json.loads((tmp_path / audit.name / "result.json").read_text("utf-8"))
     assert {attack["name"] for attack in result["attacks"] if attack["status"] != "ok"} <= {"Fused", "Influence"}
@@ -94,7 +94,7 @@ def test_an_example_of_a_brought_model_runs(name, tmp_path, monkeypatch, clean_i
         pytest.importorskip("transformers", reason="transformers is not installed", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(EXAMPLES / "models"))
-    whole = auditing.audit
+    whole = call.audit
     seen = []
 
     def quick(model, **arguments):
@@ -102,7 +102,7 @@ def test_an_example_of_a_brought_model_runs(name, tmp_path, monkeypatch, clean_i
         seen.append(whole(model, **arguments, attacks=["loss", "constant"], workers=SERIAL))
         return seen[-1]
 
-    monkeypatch.setattr(auditing, "audit", quick)
+    monkeypatch.setattr(call, "audit", quick)
     runpy.run_path(str(EXAMPLES / "models" / f"{name}.py"))
     (result,) = seen
     assert result.content["door"] == "model"

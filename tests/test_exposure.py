@@ -8,17 +8,21 @@ import pyarrow.parquet as pq
 import pytest
 from audits import BASE, attacks, gaussian, material, table
 
-from dosimeter import exposure, pipeline
-from dosimeter.config import parse
-from dosimeter.design import membership_matrix
-from dosimeter.engagement import Knowledge, engage
-from dosimeter.errors import ConfigError
-from dosimeter.games import Needs, Truth
-from dosimeter.halves import half_games, players, playing_rows, second_half
-from dosimeter.metrics.membership import shadow_threshold
-from dosimeter.person_halves import person_half
-from dosimeter.report.schema import problems
-from dosimeter.results import result
+from dosimeter.config.audit import parse
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.design.person_split import person_half
+from dosimeter.families.membership.design.target_halves import half_games, players, playing_rows, second_half
+from dosimeter.families.membership.game import Needs
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures import exposure
+from dosimeter.families.membership.observe.holdings import Knowledge
+from dosimeter.families.membership.play import engage
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.pipeline import verbs
+from dosimeter.results import rounding
+from dosimeter.results.schema import problems
+from dosimeter.statistics.evidence import Truth
+from dosimeter.statistics.rates import shadow_threshold
 
 LIRA = [row for row in attacks() if row.id == "lira online"]
 
@@ -141,8 +145,8 @@ def test_without_leakage_nobody_is_shown():
 def test_the_result_names_nobody_and_the_private_table_everybody():
     made = audit(person=np.arange(400) // 10)
     content = result(made)
-    assert problems(json.loads(json.dumps(pipeline.rounded(content)))) == []
-    text = json.dumps(pipeline.rounded(content["exposure"]))
+    assert problems(json.loads(json.dumps(rounding.rounded(content)))) == []
+    text = json.dumps(rounding.rounded(content["exposure"]))
     assert not [one for one in made.truth.ids if f'"{one}"' in text]
     columns = exposure.individuals(made, "lira online", made.leading)
     assert columns["kind"].tolist() == ["record"] * 400 + ["person"] * 40
@@ -283,7 +287,7 @@ def people(folder, persons):
 
 def test_an_audit_by_person_draws_whole_persons_and_judges_them(tmp_path):
     out = tmp_path / "run"
-    pipeline.run(parse(people(tmp_path, True), base=tmp_path), out, workers=1)
+    verbs.run(parse(people(tmp_path, True), base=tmp_path), out, workers=1)
     found = json.loads((out / "result.json").read_text())
     assert problems(found) == []
     with np.load(out / "truth" / "truth.npz") as truth:
@@ -310,11 +314,11 @@ def test_an_audit_by_person_draws_whole_persons_and_judges_them(tmp_path):
 
 def test_persons_are_needed_for_an_audit_by_person(tmp_path):
     with pytest.raises(ConfigError, match=r"threat.unit: 'person' needs to know whose each record is"):
-        pipeline.plan(parse(people(tmp_path, False), base=tmp_path), store=tmp_path / "store")
+        verbs.plan(parse(people(tmp_path, False), base=tmp_path), store=tmp_path / "store")
 
 
 def test_the_key_of_an_audit_by_record_does_not_depend_on_units(tmp_path):
-    from dosimeter.preparation import prepare
+    from dosimeter.pipeline.recipe.prepare import prepare
 
     named = table(unit="record")
     keys = {prepare(parse(one, base=BASE), store=tmp_path).key for one in (named, table())}
@@ -329,7 +333,7 @@ def test_a_table_of_scores_with_several_targets_has_persons_and_lists_as_given(t
         scores = rng.normal(size=360) + 3 * member
         lines += [f"{s},{int(m)},t{target},{i},p{i // 3}" for i, (s, m) in enumerate(zip(scores, member, strict=True))]
     (tmp_path / "scores.csv").write_text("\n".join(lines))
-    found = pipeline.measure_scores(tmp_path / "scores.csv", tmp_path / "run", leading_fpr=0.1)
+    found = verbs.measure_scores(tmp_path / "scores.csv", tmp_path / "run", leading_fpr=0.1)
     assert problems(found) == []
     told = found["exposure"]
     assert (told["models"], told["persons"]["ranking"]) == (4, "as_given")

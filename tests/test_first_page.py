@@ -19,14 +19,17 @@ import pytest
 from audits import QUICK, gaussian, material
 from report import example
 
-from dosimeter import first_page, pipeline
-from dosimeter import first_page_numbers as numbers
-from dosimeter._summary import scores_summary
-from dosimeter.cli import main
-from dosimeter.report.render import render
-from dosimeter.report.schema import problems
-from dosimeter.results import Material, result, rounded
-from dosimeter.scores_table import read_scores
+from dosimeter.cli.app import main
+from dosimeter.families.membership import first_page
+from dosimeter.families.membership import first_page_numbers as numbers
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.membership.table.table import read_scores
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.summary import scores_summary
+from dosimeter.results.page.render import render
+from dosimeter.results.rounding import rounded
+from dosimeter.results.schema import problems
 
 WORDS = tomllib.loads((Path(__file__).parent / "first_page.toml").read_text("utf-8"))
 ROWS = tuple(row for row in QUICK if row.id in ("loss", "constant", "count"))
@@ -70,7 +73,7 @@ def scores(shift: float, n: int = 700, **odd: Any) -> Material:
         path.write_text("\n".join(["id,score,is_member", *lines]), encoding="utf-8")
         table = read_scores(path, seed=0)
     summary = scores_summary(table, key="0" * 24, seed=0, noun="photo", leading_fpr=0.01)
-    return pipeline.table_material(table, summary)
+    return verbs.table_material(table, summary)
 
 
 def cheated(made: Material) -> Material:

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dosimeter.design import membership_matrix, split_records
-from dosimeter.errors import ConfigError
-from dosimeter.fleet import apply_view
-from dosimeter.person_halves import halvable
+from dosimeter.data.views import apply_view
+from dosimeter.families.membership.design.design import membership_matrix, split_records
+from dosimeter.families.membership.design.person_split import halvable
+from dosimeter.foundation.errors import ConfigError
 
 
 @given(half=st.integers(1, 40), pairs=st.integers(1, 12), seed=st.integers(0, 99))

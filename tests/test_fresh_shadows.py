@@ -11,9 +11,10 @@ import torch
 from brought_models import SERIAL, fit, records, target
 
 import dosimeter
-from dosimeter.errors import TrainingError
-from dosimeter.policy import check, parse_policy
-from dosimeter.validity_asked import asked_rightly, fresh_shadows, unlike_target
+from dosimeter.families.membership.gates.asked import asked_rightly, fresh_shadows, unlike_target
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.limits import parse_policy
 
 INPUTS, LABELS = records(400)
 LABELS = np.where(

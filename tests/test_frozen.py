@@ -9,18 +9,26 @@ from audits import BASE, table
 from probes.subjects import clouds
 from test_pipeline import PRETRAIN
 
-from dosimeter import frozen, pipeline
-from dosimeter._seeds import seed_for
-from dosimeter.canaries import Canaries
-from dosimeter.config import parse
-from dosimeter.design import membership_matrix
-from dosimeter.fleet import load_features
-from dosimeter.frozen import HeadRetrain, can_retrain, frozen_head, has_frozen_head, head_retrain
-from dosimeter.games import Access
-from dosimeter.head_training import train_heads
-from dosimeter.preparation import prepare, save_data
-from dosimeter.signals import logit_confidence
-from dosimeter.training import Hyperparameters
+from dosimeter.config.audit import parse
+from dosimeter.data.entries import save_data
+from dosimeter.families.membership.design.canaries import Canaries
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.observe import frozen_head as frozen
+from dosimeter.families.membership.observe.frozen_head import (
+    HeadRetrain,
+    can_retrain,
+    frozen_head,
+    has_frozen_head,
+    head_retrain,
+)
+from dosimeter.families.membership.observe.signals import logit_confidence
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.models.access import Access
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.features import load_features
+from dosimeter.training.heads import train_heads
+from dosimeter.training.recipe import Hyperparameters
 
 FINETUNE = {"name": "finetune", "data": "digits", "rows": "0:400", "transfer": "head", "epochs": 3, "lr": 0.05}
 
@@ -33,7 +41,7 @@ def recipe(*attacks, **stage):
 
 def test_features_reach_the_attack_that_needs_them(tmp_path):
     raw = recipe("influence", "loss", standardise=True, weight_decay=0.01, schedule="cosine")
-    pipeline.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
+    verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {row["name"]: row["status"] for row in found["attacks"]}["Influence"] == "ok"
     prepared = prepare(parse(raw, base=BASE), store=tmp_path / "store")
@@ -50,7 +58,7 @@ def test_features_reach_the_attack_that_needs_them(tmp_path):
 def test_elsewhere_the_plan_refuses_it(stage, tmp_path):
     audit = parse(recipe("influence", "loss", **stage), base=BASE)
     assert not has_frozen_head(prepare(audit, store=tmp_path))
-    refused, other = pipeline.plan(audit, store=tmp_path).attacks
+    refused, other = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("needs the features of a frozen backbone and SGD heads on them")
     assert "or use transfer = 'head' with optimizer = 'sgd'" in refused.refused
     assert not other.refused
@@ -58,10 +66,10 @@ def test_elsewhere_the_plan_refuses_it(stage, tmp_path):
 
 def test_a_head_too_large_for_memory_is_refused_before_training(tmp_path, monkeypatch):
     audit = parse(recipe("influence", "loss"), base=BASE)
-    monkeypatch.setattr("dosimeter.refusals.MOST_CELLS", 360 * 10)
-    assert not pipeline.plan(audit, store=tmp_path).attacks[0].refused
-    monkeypatch.setattr("dosimeter.refusals.MOST_CELLS", 360 * 10 - 1)
-    assert pipeline.plan(audit, store=tmp_path).attacks[0].refused.startswith("needs about 1 kB for each record and")
+    monkeypatch.setattr("dosimeter.families.membership.refusals.MOST_CELLS", 360 * 10)
+    assert not verbs.plan(audit, store=tmp_path).attacks[0].refused
+    monkeypatch.setattr("dosimeter.families.membership.refusals.MOST_CELLS", 360 * 10 - 1)
+    assert verbs.plan(audit, store=tmp_path).attacks[0].refused.startswith("needs about 1 kB for each record and")
 
 
 def test_nobody_asks_nobody_gets(tmp_path):
@@ -205,7 +213,7 @@ def test_an_audit_retrains_for_each_target(tmp_path):
     """The attack runs, its null audit is there, and the handle has what the fleet was trained on."""
     raw = recipe("cascading", "loss", standardise=True)
     raw["attack"][0]["references"] = 8
-    pipeline.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
+    verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {row["name"]: row["status"] for row in found["attacks"]}["Cascading"] == "ok"
     assert [row["status"] for row in found["null_audit"] if row["attack"] == "cascading"] == ["pass"]
@@ -219,6 +227,6 @@ def test_an_audit_retrains_for_each_target(tmp_path):
 def test_where_no_head_can_be_retrained_the_plan_says_so(tmp_path):
     audit = parse(recipe("cascading", "loss", transfer="full"), base=BASE)
     assert not can_retrain(prepare(audit, store=tmp_path))
-    refused, other = pipeline.plan(audit, store=tmp_path).attacks
+    refused, other = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("retrains its shadows for each target, which needs heads on a frozen backbone")
     assert not other.refused

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from audits import BASE, table
 
-from dosimeter import pipeline
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
+from dosimeter.pipeline import verbs
 
 GOLDEN = Path(__file__).parent / "golden" / "linear.json"
 TOLERANCE = 0.02
@@ -41,7 +41,7 @@ def differences(found: Any, stored: Any, path: str = "") -> list[str]:
 
 
 def test_a_tiny_audit_gives_the_stored_result(tmp_path):
-    pipeline.run(parse(table(), base=BASE), tmp_path / "run", workers=1)
+    verbs.run(parse(table(), base=BASE), tmp_path / "run", workers=1)
     found = json.loads((tmp_path / "run" / "result.json").read_text())
     for key in ("audit_key", "curves", "histograms"):  # keys name the PyTorch release; curves follow from the rest
         del found[key]

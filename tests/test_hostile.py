@@ -15,13 +15,14 @@ from nasty import NAMES, Page, joined, lines_are_plain, outputs_are_sound, page_
 from report import example
 
 import dosimeter
-from dosimeter import pipeline
-from dosimeter.audit_data import load_audit
-from dosimeter.cli import main
-from dosimeter.config import draft
-from dosimeter.errors import AuditError, ConfigError
-from dosimeter.policy import check, parse_policy
-from dosimeter.scores_table import read_scores
+from dosimeter.cli.app import main
+from dosimeter.config.audit import draft
+from dosimeter.families.membership.table.table import read_scores
+from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.data import load_audit
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.limits import parse_policy
 
 TEXTS = [name for name in NAMES if "\x00" not in name and "\ud800" not in name and len(name) < 80]
 SHORT = tuple(name for name in NAMES if len(name) <= 80)
@@ -138,7 +139,7 @@ def test_names_of_tables_and_folders(name, folder, capsys, monkeypatch):
     before = tree(folder)
     for out in ([], ["--out", f"./{name}.out"]):
         with monkeypatch.context() as patched:
-            patched.setattr(pipeline, "report", lambda where: where / "report.html")
+            patched.setattr(verbs, "report", lambda where: where / "report.html")
             code = main(["measure", "--scores", f"./{name}.csv", *out])
         if "\udcff" in name and code:  # not every reader opens a name that is no UTF-8
             refusal(capsys, code)
@@ -219,7 +220,7 @@ def test_a_recipe_with_names_that_are_allowed(folder, capsys):
     write(Path("<b>&{{7*7}}.csv"), rows)
     before = tree(folder)
     place = folder / "<img src=x> {{7*7}}"
-    pipeline.run(found.audit, place, workers=1)
+    verbs.run(found.audit, place, workers=1)
     assert {Path(one).parts[0] for one in tree(folder) - before} == {place.name, ".store"}
     page = outputs_are_sound(place, capsys, policy(folder / "p.toml", *LIMITS))
     assert "{{7*7}}" in page.text

@@ -8,11 +8,11 @@ import time
 import pytest
 import torch
 
-from dosimeter import pipeline
-from dosimeter.cli import main
-from dosimeter.errors import ConfigError, StoreError
-from dosimeter.housekeeping import DAY, collect, entries, lease, make_room, parse_size
-from dosimeter.store import Store, key_of
+from dosimeter.cli.app import main
+from dosimeter.foundation.errors import ConfigError, StoreError
+from dosimeter.jobs.housekeeping import DAY, collect, entries, lease, make_room, parse_size
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.pipeline import verbs
 
 
 def fill(store, n, *, size=1000, first=0):
@@ -132,12 +132,12 @@ def test_two_runs_share_a_store_and_give_what_each_alone_gives(tmp_path):
     settings = [audit(shadows=4, targets=2), audit(shadows=6, targets=2)]
     alone = []
     for number, one in enumerate(settings):
-        pipeline.run(one, tmp_path / f"alone{number}", store=tmp_path / f"store{number}", workers=1)
+        verbs.run(one, tmp_path / f"alone{number}", store=tmp_path / f"store{number}", workers=1)
         alone.append((tmp_path / f"alone{number}" / "result.json").read_bytes())
     context = multiprocessing.get_context("fork")
     processes = [
         context.Process(
-            target=pipeline.run, args=(one, tmp_path / f"both{number}"), kwargs={"store": tmp_path / "s", "workers": 1}
+            target=verbs.run, args=(one, tmp_path / f"both{number}"), kwargs={"store": tmp_path / "s", "workers": 1}
         )
         for number, one in enumerate(settings)
     ]

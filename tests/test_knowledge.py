@@ -9,14 +9,15 @@ from brought_models import fit, records, target
 from test_frozen import recipe
 
 import dosimeter
-from dosimeter import pipeline
-from dosimeter.config import parse
-from dosimeter.engagement import Knowledge
-from dosimeter.few_columns import WIDE, few_columns
-from dosimeter.fleet import load_features
-from dosimeter.games import Access, Needs
-from dosimeter.knowledge import recipe_knowledge
-from dosimeter.preparation import prepare
+from dosimeter.config.audit import parse
+from dosimeter.data.record_features import WIDE, few_columns
+from dosimeter.families.membership.game import Needs
+from dosimeter.families.membership.observe.holdings import Knowledge
+from dosimeter.families.membership.observe.knowledge import recipe_knowledge
+from dosimeter.models.access import Access
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.features import load_features
 
 
 def test_inputs_of_a_recipe_are_those_of_its_candidates_and_population(tmp_path):
@@ -35,7 +36,7 @@ def test_inputs_of_a_recipe_are_those_of_its_candidates_and_population(tmp_path)
 def test_with_a_frozen_backbone_they_are_its_features(tmp_path):
     raw = recipe("proxy", "loss")
     raw["attack"][0]["proxies"] = "nearest"
-    pipeline.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
+    verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {row["name"]: row["status"] for row in found["attacks"]}["Proxy"] == "ok"
     prepared = prepare(parse(raw, base=BASE), store=tmp_path / "store")
@@ -105,7 +106,7 @@ def test_components_of_many_records_are_learned_on_some(monkeypatch):
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 300)) + 0.01 * rng.normal(size=(400, 300))
     whole = few_columns(wide, 0)[:, :3]
-    monkeypatch.setattr("dosimeter.few_columns.MOST", 200)
+    monkeypatch.setattr("dosimeter.data.record_features.MOST", 200)
     some = few_columns(wide, 0)[:, :3]
     left = whole - some @ np.linalg.lstsq(some, whole, rcond=None)[0]
     assert (left**2).sum() < 0.01 * (whole**2).sum()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.models import ARCHITECTURES, as_float, convnet, cut, efficientnet_lite0, mlp
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.models.architectures import ARCHITECTURES, as_float, convnet, cut, efficientnet_lite0, mlp
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))

@@ -8,8 +8,7 @@ import torch
 from audits import gaussian
 from scipy.special import logsumexp
 
-from dosimeter.games import Access
-from dosimeter.signals import (
+from dosimeter.families.membership.observe.signals import (
     LEAST,
     SATURATED,
     SIGNALS,
@@ -19,6 +18,7 @@ from dosimeter.signals import (
     released,
     signals_of,
 )
+from dosimeter.models.access import Access
 
 
 def confidence(z: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import dosimeter
-from dosimeter import _package_code
-from dosimeter._package_code import class_code, package_code
 from dosimeter.defenses import DEFENSES
+from dosimeter.foundation.keys import package_code as _package_code
+from dosimeter.foundation.keys.package_code import class_code, package_code
 
 
 @pytest.fixture
@@ -35,19 +35,23 @@ def change(path, old, new):
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-JOBS = ("dosimeter.fleet", "dosimeter.observe", "dosimeter.shadow_job")
+JOBS = (
+    "dosimeter.training.packs",
+    "dosimeter.families.membership.observe.observe",
+    "dosimeter.families.membership.observe.shadow_job",
+)
 
 
 @pytest.mark.parametrize("module", JOBS)
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("_seeds.py", "import hashlib", "import hashlib\n\nCHANGED = 1"),
-        ("views.py", "def apply_view", "CHANGED = 1\n\n\ndef apply_view"),
-        ("models.py", "import torch", "import torch\n\nCHANGED = 1"),
-        ("training.py", "import torch", "import torch\n\nCHANGED = 1"),
-        ("target/outputs.py", "import numpy", "import math\nimport numpy"),
-        ("_fit.py", "import", "import math\nimport"),
+        ("foundation/seeds.py", "import hashlib", "import hashlib\n\nCHANGED = 1"),
+        ("data/views.py", "def apply_view", "CHANGED = 1\n\n\ndef apply_view"),
+        ("models/architectures.py", "import torch", "import torch\n\nCHANGED = 1"),
+        ("training/loop.py", "import torch", "import torch\n\nCHANGED = 1"),
+        ("models/outputs.py", "import numpy", "import math\nimport numpy"),
+        ("training/user_fit.py", "import", "import math\nimport"),
     ],
 )
 def test_a_change_deep_in_what_is_imported_is_another_key(copy, module, file, old, new):
@@ -62,7 +66,7 @@ def test_a_change_deep_in_what_is_imported_is_another_key(copy, module, file, ol
 def test_words_and_positions_are_not_the_key(copy):
     root, digest = copy
     before = {module: digest(module) for module in JOBS}
-    for file in ("_seeds.py", "training.py", "fleet.py"):
+    for file in ("foundation/seeds.py", "training/loop.py", "training/packs.py"):
         text = (root / file).read_text(encoding="utf-8")
         first = text.index('"""')
         end = text.index('"""', first + 3)
@@ -74,37 +78,40 @@ def test_words_and_positions_are_not_the_key(copy):
 
 def test_a_moved_file_keeps_the_key(copy):
     root, digest = copy
-    before = digest("dosimeter.fleet")
+    before = digest("dosimeter.training.packs")
     (root / "rooms").mkdir()
     (root / "rooms" / "__init__.py").write_text("", encoding="utf-8")
-    (root / "_seeds.py").rename(root / "rooms" / "seeds.py")
+    (root / "foundation" / "seeds.py").rename(root / "rooms" / "seeds.py")
     for file in root.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         file.write_text(
-            text.replace("from dosimeter._seeds import", "from dosimeter.rooms.seeds import"), encoding="utf-8"
+            text.replace("from dosimeter.foundation.seeds import", "from dosimeter.rooms.seeds import"),
+            encoding="utf-8",
         )
-    assert digest("dosimeter.fleet") == before
-    assert "dosimeter.rooms.seeds" in _package_code._read(root / "training.py", "dosimeter.training")[1]
+    assert digest("dosimeter.training.packs") == before
+    assert "dosimeter.rooms.seeds" in _package_code._read(root / "training" / "loop.py", "dosimeter.training.loop")[1]
     (root / "rooms" / "seeds.py").write_text("changed = 1\n", encoding="utf-8")
-    assert digest("dosimeter.fleet") != before
+    assert digest("dosimeter.training.packs") != before
 
 
 def test_what_only_type_checkers_import_is_left_out(copy):
     root, digest = copy
-    before = digest("dosimeter._seeds")
-    change(root / "_seeds.py", "import hashlib", "import hashlib\nfrom typing import TYPE_CHECKING")
-    with_name = digest("dosimeter._seeds")
+    before = digest("dosimeter.foundation.seeds")
+    change(root / "foundation" / "seeds.py", "import hashlib", "import hashlib\nfrom typing import TYPE_CHECKING")
+    with_name = digest("dosimeter.foundation.seeds")
     assert with_name != before
-    text = (root / "_seeds.py").read_text(encoding="utf-8")
-    (root / "_seeds.py").write_text(text + "\nif TYPE_CHECKING:\n    from dosimeter import config\n", encoding="utf-8")
-    assert digest("dosimeter._seeds") == with_name
+    text = (root / "foundation" / "seeds.py").read_text(encoding="utf-8")
+    (root / "foundation" / "seeds.py").write_text(
+        text + "\nif TYPE_CHECKING:\n    from dosimeter import config\n", encoding="utf-8"
+    )
+    assert digest("dosimeter.foundation.seeds") == with_name
 
 
 def test_another_release_alone_is_no_other_key(copy):
     root, digest = copy
-    before = digest("dosimeter.fleet")
-    (root / "_version.py").write_text('__version__ = "99"\n', encoding="utf-8")
-    assert digest("dosimeter.fleet") == before
+    before = digest("dosimeter.training.packs")
+    (root / "foundation" / "version.py").write_text('__version__ = "99"\n', encoding="utf-8")
+    assert digest("dosimeter.training.packs") == before
 
 
 def test_plug_ins_of_this_package_and_of_users_have_digests():

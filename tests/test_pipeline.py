@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from audits import BASE, audit, table
 
-from dosimeter import pipeline
-from dosimeter.config import parse
-from dosimeter.errors import StoreError
-from dosimeter.report.schema import problems
-from dosimeter.runners import ProcessRunner
+from dosimeter.config.audit import parse
+from dosimeter.foundation.errors import StoreError
+from dosimeter.jobs.runners import ProcessRunner
+from dosimeter.pipeline import verbs
+from dosimeter.results.schema import problems
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "800:1200", "model": "mlp", "epochs": 3, "lr": 0.05}
 
@@ -36,7 +36,7 @@ def chain(transfer: str = "head", **stage: object) -> dict[str, object]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of a finetuned head."""
     out = tmp_path_factory.mktemp("runs") / "head"
-    pipeline.run(parse(chain(standardise=True), base=BASE), out, workers=1)
+    verbs.run(parse(chain(standardise=True), base=BASE), out, workers=1)
     return out
 
 
@@ -65,15 +65,15 @@ def test_a_run_leaves_what_its_page_says(finished):
 
 def test_measure_and_report_give_the_same_bytes_again(finished):
     before = [(finished / name).read_bytes() for name in ("result.json", "report.html", "scores.parquet")]
-    pipeline.measure(finished)
-    pipeline.report(finished)
+    verbs.measure(finished)
+    verbs.report(finished)
     assert [(finished / name).read_bytes() for name in ("result.json", "report.html", "scores.parquet")] == before
 
 
 def test_running_again_trains_nothing(finished):
     phases: dict[str, list[int]] = {}
     before = (finished / "result.json").read_bytes()
-    pipeline.run(
+    verbs.run(
         parse(chain(standardise=True), base=BASE),
         finished,
         workers=1,
@@ -95,8 +95,8 @@ def test_running_again_trains_nothing(finished):
 )
 def test_serial_and_process_runners_give_the_same_bytes(stage, tmp_path):
     settings = parse(chain(**stage) | FEW, base=BASE)
-    pipeline.run(settings, tmp_path / "serial" / "run", workers=1)
-    pipeline.run(settings, tmp_path / "processes" / "run", workers=2)
+    verbs.run(settings, tmp_path / "serial" / "run", workers=1)
+    verbs.run(settings, tmp_path / "processes" / "run", workers=2)
     for name in ("result.json", "scores.parquet", "run.json"):
         one, other = (tmp_path / kind / "run" / name for kind in ("serial", "processes"))
         assert one.read_bytes() == other.read_bytes(), name
@@ -130,10 +130,10 @@ def test_workers_compute_with_one_thread_in_every_library(tmp_path, monkeypatch)
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from dosimeter import pipeline
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
+from dosimeter.pipeline import verbs
 table, base, out, workers = json.loads(sys.argv[1])
-pipeline.run(parse(table, base=Path(base)), Path(out), workers=workers)
+verbs.run(parse(table, base=Path(base)), Path(out), workers=workers)
 """
 
 
@@ -156,12 +156,12 @@ def killed_after(entries: int, settings: dict, out: Path, workers: int) -> None:
 @pytest.mark.parametrize("entries", [4, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 9))])
 def test_a_killed_run_continues_to_the_same_bytes(entries, tmp_path):
     settings = chain("full") | FEW
-    pipeline.run(parse(settings, base=BASE), tmp_path / "whole" / "run", workers=1)
+    verbs.run(parse(settings, base=BASE), tmp_path / "whole" / "run", workers=1)
     out = tmp_path / "killed" / "run"
     killed_after(entries, settings, out, workers=1)
     done = len(list(out.parent.glob(".store/*/manifest.json")))
     assert done >= entries
-    pipeline.run(parse(settings, base=BASE), out, workers=1)
+    verbs.run(parse(settings, base=BASE), out, workers=1)
     assert (out / "result.json").read_bytes() == (tmp_path / "whole" / "run" / "result.json").read_bytes()
     assert not list(out.parent.glob(".store/.draft-*"))
 
@@ -191,24 +191,24 @@ def _command_lines() -> list[str]:
 def test_a_damaged_entry_is_found_by_its_hash_and_made_again(tmp_path, caplog):
     settings = parse(chain() | FEW, base=BASE)
     out = tmp_path / "run"
-    pipeline.run(settings, out, workers=1)
+    verbs.run(settings, out, workers=1)
     before = (out / "result.json").read_bytes()
     for path in (tmp_path / ".store").glob("*/tensors.safetensors"):
         damaged = bytearray(path.read_bytes())
         damaged[-1] ^= 0xFF
         path.write_bytes(damaged)
-    pipeline.run(settings, out, workers=1)
+    verbs.run(settings, out, workers=1)
     assert "damaged" in caplog.text
     assert (out / "result.json").read_bytes() == before
 
 
 def test_a_folder_of_another_audit_is_refused(finished):
     with pytest.raises(StoreError, match="holds another audit"):
-        pipeline.run(audit(), finished, workers=1)
+        verbs.run(audit(), finished, workers=1)
 
 
 def test_an_attack_that_needs_more_is_refused_and_listed(tmp_path):
-    pipeline.run(audit(population=0, access="probs", shadows=4, targets=2), tmp_path / "run", workers=1)
+    verbs.run(audit(population=0, access="probs", shadows=4, targets=2), tmp_path / "run", workers=1)
     listed = {row["id"]: row for row in content(tmp_path / "run")["attacks"]}
     assert listed["influence"]["status"] == "refused"
     assert "features" in listed["influence"]["reason"]
@@ -218,7 +218,7 @@ def test_an_attack_that_needs_more_is_refused_and_listed(tmp_path):
 
 
 def test_one_target_is_measured_as_this_model_only(tmp_path):
-    pipeline.run(audit(targets=1), tmp_path / "run", workers=1)
+    verbs.run(audit(targets=1), tmp_path / "run", workers=1)
     found = content(tmp_path / "run")
     row = next(row for row in found["estimates"] if row["metric"] == "auc")
     assert "this trained model only" in row["method"]
@@ -229,7 +229,7 @@ def test_adding_an_attack_moves_no_other_number(tmp_path):
     few = table() | {"attack": [{"name": "loss"}, {"name": "lira"}]}
     many = table() | {"attack": [{"name": "count"}, {"name": "loss"}, {"name": "lira"}]}
     for name, settings in (("few", few), ("many", many)):
-        pipeline.run(parse(settings, base=BASE), tmp_path / name, store=tmp_path / "store", workers=1)
+        verbs.run(parse(settings, base=BASE), tmp_path / name, store=tmp_path / "store", workers=1)
     one, other = (
         [row for row in content(tmp_path / name)["estimates"] if row["attack"] != "count"] for name in ("few", "many")
     )

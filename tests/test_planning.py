@@ -8,14 +8,14 @@ import pytest
 from audits import BASE, audit, table
 from test_frozen import recipe
 
-from dosimeter import _durations, pipeline
-from dosimeter._terminal import plan_lines
-from dosimeter.config import parse
-from dosimeter.preparation import prepare
+from dosimeter.cli.screen import plan_lines
+from dosimeter.config.audit import parse
+from dosimeter.pipeline import durations, verbs
+from dosimeter.pipeline.recipe.prepare import prepare
 
 
 def test_a_plan_counts_and_writes_nothing(tmp_path):
-    found = pipeline.plan(audit(), store=tmp_path / "store")
+    found = verbs.plan(audit(), store=tmp_path / "store")
     (stage,) = found.stages
     assert (stage.models, stage.cached, stage.reason) == (10, 0, "")
     assert found.key == prepare(audit(), store=tmp_path).key
@@ -30,14 +30,14 @@ def test_a_plan_after_a_run_says_what_is_cached_and_what_differs(tmp_path):
     raw["stage"][0] |= {"rows": "0:200", "epochs": 1}
     raw["attack"] = [{"name": "loss"}]
     store = tmp_path / ".store"
-    pipeline.run(parse(raw, base=BASE), tmp_path / "run", workers=1)
-    done = pipeline.plan(parse(raw, base=BASE), store=store)
+    verbs.run(parse(raw, base=BASE), tmp_path / "run", workers=1)
+    done = verbs.plan(parse(raw, base=BASE), store=store)
     assert [(stage.models, stage.cached, stage.reason) for stage in done.stages] == [(6, 6, "")]
     raw["threat"]["shadows"] = 6
-    more = pipeline.plan(parse(raw, base=BASE), store=store)
+    more = verbs.plan(parse(raw, base=BASE), store=store)
     assert (more.stages[0].models, more.stages[0].cached) == (8, 6)
     raw["stage"][0]["momentum"] = 0.5
-    other = pipeline.plan(parse(raw, base=BASE), store=store)
+    other = verbs.plan(parse(raw, base=BASE), store=store)
     assert other.stages[0].cached == 0
     assert "stage.hyperparameters.momentum: 0.9 there, 0.5 here" in other.stages[0].reason
     assert other.seconds > done.seconds
@@ -55,7 +55,7 @@ def test_a_plan_after_a_run_says_what_is_cached_and_what_differs(tmp_path):
 )
 def test_refusals_say_why_and_what_to_do(threat, attack, reason, tmp_path):
     raw = table(**threat) | {"attack": [attack]}
-    found = pipeline.plan(parse(raw, base=BASE), store=tmp_path)
+    found = verbs.plan(parse(raw, base=BASE), store=tmp_path)
     assert reason in found.attacks[0].refused
     assert any("REFUSED" in line and reason in line for line in plan_lines(found))
 
@@ -65,7 +65,7 @@ def test_a_huge_plan_trains_nothing(tmp_path, even_clock):
     raw = table(shadows=2000)
     raw["stage"][0] |= {"epochs": 100_000}
     raw["attack"] = [{"name": "loss"}]
-    found = pipeline.plan(parse(raw, base=BASE), store=tmp_path, workers=1)
+    found = verbs.plan(parse(raw, base=BASE), store=tmp_path, workers=1)
     assert found.stages[0].models == 2002
     assert found.seconds > 10_000
 
@@ -74,30 +74,32 @@ def test_the_estimate_grows_with_the_work(tmp_path, even_clock):
     def seconds(**stage):
         raw = table()
         raw["stage"][0] |= {"model": "mlp", **stage}
-        return pipeline.plan(parse(raw, base=BASE), store=tmp_path, workers=1).seconds
+        return verbs.plan(parse(raw, base=BASE), store=tmp_path, workers=1).seconds
 
     short, long = seconds(epochs=10), seconds(epochs=1000)
     assert long > 3 * short
-    both = pipeline.plan(audit(), store=tmp_path, workers=1).seconds
+    both = verbs.plan(audit(), store=tmp_path, workers=1).seconds
     assert both is not None
     assert both > 0
 
 
 def test_too_little_space_is_noted(tmp_path, monkeypatch):
-    monkeypatch.setattr("dosimeter.planning.shutil.disk_usage", lambda _: type("U", (), {"free": 10})())
-    found = pipeline.plan(audit(), store=tmp_path)
+    monkeypatch.setattr("dosimeter.pipeline.plan.shutil.disk_usage", lambda _: type("U", (), {"free": 10})())
+    found = verbs.plan(audit(), store=tmp_path)
     assert any("free space or choose --store" in note for note in found.notes)
 
 
 @pytest.fixture
 def by_the_book(monkeypatch):
     """A machine that takes 1 ms for a record and an epoch of a pack, 1 ns for a multiplication, and else nothing."""
-    monkeypatch.setattr(_durations, "_pace", lambda *_: 1e-3)
-    monkeypatch.setattr(_durations, "_products_per_second", lambda _: 1e9)
-    monkeypatch.setattr(_durations, "_probe_query", lambda *_: 0.0)
-    monkeypatch.setattr(_durations, "_attack_seconds", lambda _: 0.0)
-    real = _durations.probe_prefix
-    monkeypatch.setattr("dosimeter.planning.probe_prefix", lambda one: (p := real(one)) and replace(p, seconds=0.0))
+    monkeypatch.setattr(durations, "_pace", lambda *_: 1e-3)
+    monkeypatch.setattr(durations, "_products_per_second", lambda _: 1e9)
+    monkeypatch.setattr(durations, "_probe_query", lambda *_: 0.0)
+    monkeypatch.setattr(durations, "_attack_seconds", lambda _: 0.0)
+    real = durations.probe_prefix
+    monkeypatch.setattr(
+        "dosimeter.pipeline.plan.probe_prefix", lambda one: (p := real(one)) and replace(p, seconds=0.0)
+    )
 
 
 def seconds_of(tmp_path, *attacks, options=None, **stage):
@@ -105,7 +107,7 @@ def seconds_of(tmp_path, *attacks, options=None, **stage):
     raw = recipe(*attacks, **stage)
     raw["threat"] |= {"population": 60, "access": "weights"}
     raw["attack"][-1] |= options or {}
-    return pipeline.plan(parse(raw, base=BASE), store=tmp_path, workers=1).seconds
+    return verbs.plan(parse(raw, base=BASE), store=tmp_path, workers=1).seconds
 
 
 def test_shadows_that_an_attack_trains_anew_are_in_the_estimate(tmp_path, by_the_book):
@@ -123,8 +125,8 @@ def test_students_and_hessians_are_in_the_estimate(tmp_path, by_the_book):
     without = seconds_of(tmp_path, "loss")
     assert seconds_of(tmp_path, "trajectory") - without == pytest.approx(10 * 60 * 1e-3)  # epochs, population
     prepared = prepare(parse(recipe("iha"), base=BASE), store=tmp_path)
-    width = _durations.probe_prefix(prepared).one.numel()
-    each = _durations.hessian_seconds(400, 340, width=width, classes=10)
+    width = durations.probe_prefix(prepared).one.numel()
+    each = durations.hessian_seconds(400, 340, width=width, classes=10)
     assert seconds_of(tmp_path, "iha") - without == pytest.approx(10 * each)
 
 
@@ -132,23 +134,23 @@ def test_students_and_hessians_are_in_the_estimate(tmp_path, by_the_book):
 def test_the_work_of_a_hessian(width, classes, by_the_book):
     side = min(width + 1, 400)
     unknowns = classes * side
-    found = _durations.hessian_seconds(400, 300, width=width, classes=classes)
+    found = durations.hessian_seconds(400, 300, width=width, classes=classes)
     if width == 20:  # one matrix: its products, its factor, and two triangles for each record
         expected = 300 * unknowns**2 + unknowns**3 / 6 + 400 * unknowns**2 + 300 * classes * side**2
     else:
         step = 400 * (2 * 300 * unknowns + classes * side**2)
-        expected = _durations.GRADIENT_STEPS * step + 300 * classes * side**2
+        expected = durations.GRADIENT_STEPS * step + 300 * classes * side**2
     assert found == pytest.approx(expected / 1e9)
 
 
 def test_training_by_a_plug_in_is_said_not_to_be_in_the_estimate(tmp_path, monkeypatch):
-    monkeypatch.setattr(_durations, "Cascading", type("Other", (), {}))
-    found = pipeline.plan(parse(recipe("loss", "cascading"), base=BASE), store=tmp_path)
+    monkeypatch.setattr(durations, "Cascading", type("Other", (), {}))
+    found = verbs.plan(parse(recipe("loss", "cascading"), base=BASE), store=tmp_path)
     assert "time: the estimate leaves out the shadows that cascading trains" in found.notes
 
 
 def test_needs_are_told_in_words(tmp_path):
-    found = pipeline.plan(parse(recipe("influence", "cascading", "proxy"), base=BASE), store=tmp_path).attacks
+    found = verbs.plan(parse(recipe("influence", "cascading", "proxy"), base=BASE), store=tmp_path).attacks
     told = {one.id: one.needs for one in found}
     assert "features of a frozen backbone" in told["influence"]
     assert "shadows trained anew" in told["cascading"]

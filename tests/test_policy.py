@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report import example
 
-from dosimeter import policy as policies
-from dosimeter._decisions import decide
-from dosimeter._limits import Limit
-from dosimeter.cli import main
-from dosimeter.errors import ConfigError
-from dosimeter.metrics.membership import nonmembers_needed
-from dosimeter.policy import check, load_policy, parse_policy
-from dosimeter.report.rows import Key, Row, rows
+from dosimeter.cli.app import main
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.results.policy import limits as limits_module
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.decisions import decide
+from dosimeter.results.policy.limits import Limit, load_policy, parse_policy
+from dosimeter.results.rows import Key, Row, rows
+from dosimeter.statistics.certify import nonmembers_needed
 
 SHOWN, NOT_SHOWN, TINY = example.shown(), example.not_shown(), example.tiny()
 share = st.floats(0, 1)
@@ -482,11 +482,14 @@ def test_the_policy_of_the_page_is_valid_and_every_key_is_documented():
         default = field.get_default()
         told = "required" if field.is_required() else "" if default is None else f'`"{default}"`'
         assert told in row
-    assert all(f"| `{name}` |" in page for name in policies.Gates.model_fields)
+    assert all(f"| `{name}` |" in page for name in limits_module.Gates.model_fields)
 
 
 def test_checking_loads_no_models():
-    code = "import sys, dosimeter.policy, dosimeter.compare, dosimeter.report.sarif, dosimeter.report.junit; "
+    modules = ", ".join(
+        f"dosimeter.results.{one}" for one in ("compare", "policy.check", "policy.sarif", "policy.junit")
+    )
+    code = f"import sys, {modules}; "
     code += "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=600).returncode == 0
 

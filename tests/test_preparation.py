@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 from audits import BASE, audit, table
 
-from dosimeter._tables import DataOptions
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
+from dosimeter.config.tables import DataOptions
 from dosimeter.data import Options
-from dosimeter.errors import AuditError, ConfigError, DataError
-from dosimeter.preparation import prepare
+from dosimeter.foundation.errors import AuditError, ConfigError, DataError
+from dosimeter.pipeline.recipe.prepare import prepare
 
 
 def key(tmp_path, **changes):

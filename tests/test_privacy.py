@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare, norm
 
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.metrics.audits import epsilon_of
-from dosimeter.privacy import check_sampling, noise_for, poisson, spent
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.statistics.privacy_bounds import epsilon_of
+from dosimeter.training.private.accounting import check_sampling, noise_for, poisson, spent
 
 
 def epsilon_twin(noise, rate, steps, delta, *, add):

@@ -10,13 +10,14 @@ from defenses.twins import CPU, C, D, K, data
 from scipy.stats import kstest
 from torch import nn
 
-from dosimeter._seeds import generator, seed_for
 from dosimeter.defenses import DPSGD, Dropout
-from dosimeter.errors import TrainingError
-from dosimeter.head_training import initial_heads
-from dosimeter.privacy import Privacy, poisson
-from dosimeter.private_heads import _add_noise, _padded, clipped_sums, train_private_heads
-from dosimeter.training import Hyperparameters, settled, train
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.training.heads import initial_heads
+from dosimeter.training.loop import train
+from dosimeter.training.private.accounting import Privacy, poisson
+from dosimeter.training.private.heads import _add_noise, _padded, clipped_sums, train_private_heads
+from dosimeter.training.recipe import Hyperparameters, settled
 
 HP = Hyperparameters(
     epochs=5, batch_size=6, lr=0.3, momentum=0.5, weight_decay=0.01, schedule="cosine",

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from dosimeter.defenses import DPSGD, Dropout
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.privacy import Privacy
-from dosimeter.private_training import PrivateGradients, check_private, clipped, per_record, privately, recorded
-from dosimeter.training import Hyperparameters, train
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.training.loop import train
+from dosimeter.training.private.accounting import Privacy
+from dosimeter.training.private.loop import PrivateGradients, check_private, clipped, per_record, privately, recorded
+from dosimeter.training.recipe import Hyperparameters
 
 CPU = torch.device("cpu")
 PRIVACY = Privacy(1.0, 1e-3, noise_multiplier=0.0, clip=0.3, rate=0.5, steps=100, accountant="prv")
@@ -295,7 +296,7 @@ def test_activations_in_place_get_the_gradients_of_others_and_stay_as_they_were(
 
 
 def test_our_convnet_with_group_normalisation_can_be_private():
-    from dosimeter.models import convnet
+    from dosimeter.models.architectures import convnet
 
     check_private(convnet((3, 8, 8), 2, widths=(8, 8), norm="group"), torch.rand(2, 3, 8, 8))
 

@@ -13,10 +13,10 @@ from brought_models import SERIAL, records
 from brought_models import fit as whole_fit
 
 import dosimeter
-from dosimeter import _progress, pipeline
-from dosimeter._progress import Clock, in_time
-from dosimeter.cli import main
-from dosimeter.runners import Workers
+from dosimeter.cli.app import main
+from dosimeter.jobs.runners import Workers
+from dosimeter.pipeline import progress, verbs
+from dosimeter.pipeline.progress import Clock, in_time
 
 INPUTS, LABELS = records(240)
 PARTS = {"members": (INPUTS[:120], LABELS[:120]), "nonmembers": (INPUTS[120:], LABELS[120:])}
@@ -64,7 +64,7 @@ def fit(dataset, seed):
 def clock(monkeypatch):
     """The clock of the display, which a test sets."""
     now = [100.0]
-    monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -86,8 +86,8 @@ def test_a_phase_tells_a_bound_before_its_first_job_and_its_pace_after():
 
 
 def test_a_terminal_shows_the_time_left_within_the_first_tenth(clock, monkeypatch, capsys):
-    monkeypatch.setattr(_progress.sys.stderr, "isatty", lambda: True)
-    with _progress.showing(quiet=False, workers=Workers(1, "serial")) as display:
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
+    with progress.showing(quiet=False, workers=Workers(1, "serial")) as display:
         display("models", 0, 100)
         clock[0] += 2.0  # of the 100 jobs none is done yet
         assert display.told("models") == "at least about 3 min left"
@@ -95,18 +95,18 @@ def test_a_terminal_shows_the_time_left_within_the_first_tenth(clock, monkeypatc
         display("models", 1, 100)
         assert display.told("models") == "about 7 min left"
         display.expect(60.0)  # an estimate that the pace shows to be too low is not believed
-        assert display.told(_progress.WHOLE) == "about 7 min left"
+        assert display.told(progress.WHOLE) == "about 7 min left"
         display("models", 100, 100)
         assert display.told("models") == ""
-        assert display.told(_progress.WHOLE) == "about 60 s left"
+        assert display.told(progress.WHOLE) == "about 60 s left"
     shown = capsys.readouterr().err
     assert "whole run" in shown
     assert "100/100" in shown
 
 
 def test_names_in_brackets_are_no_markup_on_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(_progress.sys.stderr, "isatty", lambda: True)
-    with _progress.showing(quiet=False) as display:
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
+    with progress.showing(quiet=False) as display:
         display("stage [red]", 1, 2)
     assert "stage [red]" in capsys.readouterr().err
 
@@ -115,7 +115,7 @@ def test_python_shows_bars_on_a_terminal_and_nothing_elsewhere(tmp_path, monkeyp
     wanted = {**PARTS, "fit": fit, "shadows": 4, "attacks": ["loss"], "workers": SERIAL}
     dosimeter.audit(MODEL, **wanted, out=tmp_path / "plain")
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(_progress.sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
     seen = []
     dosimeter.audit(MODEL, **wanted, out=tmp_path / "own", progress=lambda *step: seen.append(step))
     assert ("shadows", 4, 4) in seen
@@ -144,12 +144,12 @@ def test_a_recipe_is_estimated_before_its_first_job_for_a_display_alone(folder, 
     Path("audit.toml").write_text(TOML.format(model="mlp"))
     settings = dosimeter.load_config(Path("audit.toml"))
     seen = Seen()
-    pipeline.run(settings, Path("runs/a"), workers=1, progress=seen)
+    verbs.run(settings, Path("runs/a"), workers=1, progress=seen)
     assert seen.steps[0] > 0
     assert seen.steps[1][:2] == ("models", 0)
     plain = []
-    monkeypatch.setattr(pipeline, "seconds_left", None)  # which nobody may call
-    pipeline.run(settings, Path("runs/b"), store=Path("other"), workers=1, progress=lambda *step: plain.append(step))
+    monkeypatch.setattr(verbs, "seconds_left", None)  # which nobody may call
+    verbs.run(settings, Path("runs/b"), store=Path("other"), workers=1, progress=lambda *step: plain.append(step))
     assert plain == seen.steps[1:]
     assert Path("runs/a/result.json").read_bytes() == Path("runs/b/result.json").read_bytes()
 

@@ -23,15 +23,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report import example
 
-from dosimeter import pipeline
-from dosimeter.compare import compare
-from dosimeter.config import Audit, TargetAudit, draft
-from dosimeter.errors import AuditError
-from dosimeter.policy import check, parse_policy
-from dosimeter.report import schema
-from dosimeter.report.junit import junit
-from dosimeter.report.render import render
-from dosimeter.report.sarif import sarif
+from dosimeter.config.audit import Audit, TargetAudit, draft
+from dosimeter.foundation.errors import AuditError
+from dosimeter.pipeline import verbs
+from dosimeter.results import schema
+from dosimeter.results.compare import compare
+from dosimeter.results.page.render import render
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.junit import junit
+from dosimeter.results.policy.limits import parse_policy
+from dosimeter.results.policy.sarif import sarif
 
 MANY = settings(
     derandomize=True,
@@ -271,7 +272,7 @@ CELLS = st.sampled_from(
 @pytest.fixture
 def dry(monkeypatch, quick):
     """Write nothing either."""
-    monkeypatch.setattr(pipeline, "write_text", lambda path, text: None)
+    monkeypatch.setattr(verbs, "write_text", lambda path, text: None)
 
 
 @pytest.fixture
@@ -282,10 +283,10 @@ def quick(monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    monkeypatch.setattr(pipeline, "write_text", write_text)
-    monkeypatch.setattr(pipeline, "one_thread", nullcontext)
-    monkeypatch.setattr(pipeline, "report", lambda folder: folder / "report.html")
-    monkeypatch.setattr(pipeline, "provenance", lambda **_: {})
+    monkeypatch.setattr(verbs, "write_text", write_text)
+    monkeypatch.setattr(verbs, "one_thread", nullcontext)
+    monkeypatch.setattr(verbs, "report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(verbs, "provenance", lambda **_: {})
 
 
 @settings(MANY, max_examples=60)
@@ -299,7 +300,7 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     path = write(tmp_path / "t.csv", rows)
     more = {"leading_fpr": data.draw(st.sampled_from([0.1, 0.01, 0.001])), "seed": data.draw(st.integers(0, 2**63))}
-    found, problems = attempt(lambda: pipeline.measure_scores(path, tmp_path / "out", **more))
+    found, problems = attempt(lambda: verbs.measure_scores(path, tmp_path / "out", **more))
     if found is None:
         assert len(problems) == 1
         assert told(problems)
@@ -314,7 +315,7 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
 
 def numbers(tmp_path, rows, *, seed=0):
     """The estimates of a table, and its gates; nothing is written but the table."""
-    content = pipeline.measure_scores(write(tmp_path / "t.csv", rows), tmp_path / "out", seed=seed)
+    content = verbs.measure_scores(write(tmp_path / "t.csv", rows), tmp_path / "out", seed=seed)
     # I5 says how the table was read, such as columns that were not
     return content["estimates"], {gate["id"]: gate["status"] for gate in content["gates"] if gate["id"] != "I5"}
 

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import pytest
 
-from dosimeter import _ray_address
-from dosimeter._ray_address import KNOCK_SECONDS, knock
-from dosimeter.cli import main
-from dosimeter.errors import ConfigError
-from dosimeter.runners import ProcessRunner, SerialRunner, Workers, make_runner, workers_for
-from dosimeter.store import Store
+from dosimeter.cli.app import main
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.jobs import ray_address
+from dosimeter.jobs.ray_address import KNOCK_SECONDS, knock
+from dosimeter.jobs.runners import ProcessRunner, SerialRunner, Workers, make_runner, workers_for
+from dosimeter.jobs.store import Store
 
 ENVIRONMENT = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 HANGS = 600
@@ -70,7 +70,7 @@ def test_the_named_runner_is_made():
 
 def test_without_ray_the_remedy_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "dosimeter.ray_runner", raising=False)
+    monkeypatch.delitem(sys.modules, "dosimeter.jobs.ray_runner", raising=False)
     with pytest.raises(
         ConfigError, match=r"--runner ray: needs Ray, got no such package: pip install 'dosimeter\[ray\]'"
     ):
@@ -147,7 +147,7 @@ def test_an_address_of_the_environment_is_named_so(recipe, capsys, monkeypatch):
 
 def dosimeter(folder, *arguments):
     """A verb in a process of its own."""
-    words = [sys.executable, "-m", "dosimeter.cli", *arguments]
+    words = [sys.executable, "-m", "dosimeter.cli.app", *arguments]
     return subprocess.run(
         words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=HANGS, check=False
     )
@@ -168,7 +168,7 @@ def test_a_port_that_is_silent_is_one_line(recipe):
     [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "it answers, but not as Ray does"), (b"", "it hung up")],
 )
 def test_a_port_of_something_else_is_told(answer, told, monkeypatch):
-    monkeypatch.setattr(_ray_address, "KNOCK_SECONDS", HANGS)  # the other side answers, however late
+    monkeypatch.setattr(ray_address, "KNOCK_SECONDS", HANGS)  # the other side answers, however late
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -300,8 +300,8 @@ def drive(cluster, folder, code):
     import json, os, sys, time
     from pathlib import Path
     from dosimeter.errors import AuditError, DataError, TrainingError
-    from dosimeter.remote_store import open_store
-    from dosimeter.ray_runner import RayRunner
+    from dosimeter.jobs.remote_store import open_store
+    from dosimeter.jobs.ray_runner import RayRunner
     folder, told, seen = Path.cwd(), {{}}, []
     def runner(store=folder / "store", **how):
         return RayRunner(open_store(store), address={cluster!r}, **how)
@@ -365,7 +365,7 @@ def test_the_window_the_setting_of_workers_and_what_a_gpu_is_shared_by(cluster, 
         tmp_path,
         """
         import ray, torch
-        from dosimeter import ray_runner
+        from dosimeter.jobs import ray_runner
         sys.path.insert(0, "/a place of the user")
         def note(job):
             import numpy
@@ -451,10 +451,10 @@ def test_a_node_with_other_code_is_refused(cluster, tmp_path):
         cluster,
         tmp_path,
         """
-        from dosimeter import ray_runner
+        from dosimeter.jobs import ray_runner
         code, ray_runner._code = ray_runner._code, lambda: "other"
         told["other"] = problems(runner(), print, [1, 2])
-        from dosimeter._resolve import import_from, resolve
+        from dosimeter.foundation.user_code import import_from, resolve
         Path("recipe.py").write_text("def build(): pass")
         import_from(folder)
         resolve("recipe:build")

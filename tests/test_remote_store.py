@@ -11,12 +11,12 @@ import torch
 from audits import audit
 from fsspec.implementations.memory import MemoryFileSystem
 
-from dosimeter import pipeline
-from dosimeter.cli import main
-from dosimeter.errors import ConfigError, StoreError
-from dosimeter.housekeeping import check_cleanable, entries
-from dosimeter.remote_store import RemoteStore, _opened, open_store, shown
-from dosimeter.store import FORMAT, Store, canonical, key_of, own_name
+from dosimeter.cli.app import main
+from dosimeter.foundation.errors import ConfigError, StoreError
+from dosimeter.jobs.housekeeping import check_cleanable, entries
+from dosimeter.jobs.remote_store import RemoteStore, _opened, open_store, shown
+from dosimeter.jobs.store import FORMAT, Store, canonical, key_of, own_name
+from dosimeter.pipeline import verbs
 
 DEFINITION = {"kind": "models", "stage": {"name": "train"}, "models": [1]}
 KEY = key_of(DEFINITION)
@@ -314,7 +314,7 @@ def test_cleaning_is_refused_where_no_use_is_noted(capsys, tmp_path):
     with pytest.raises(ConfigError, match=r"--disk-cap: must be used with a store in a folder, got memory://bucket"):
         check_cleanable(store, "--disk-cap")
     with pytest.raises(ConfigError, match="--disk-cap: "):
-        pipeline.run(audit(), tmp_path / "x", store="memory://bucket/there", workers=1, disk_cap=10**9)
+        verbs.run(audit(), tmp_path / "x", store="memory://bucket/there", workers=1, disk_cap=10**9)
     assert not (tmp_path / "x").exists()
     assert main(["store", "gc", "--store", "memory://bucket/there", "--keep-days", "1"]) == 2
     assert capsys.readouterr().err.startswith("error: store gc: must be used with a store in a folder")
@@ -323,8 +323,8 @@ def test_cleaning_is_refused_where_no_use_is_noted(capsys, tmp_path):
 def test_a_run_behind_a_url_gives_what_a_run_in_a_folder_gives(tmp_path, elsewhere, capsys):
     url = f"file://{tmp_path}/there"
     settings = audit(shadows=4, targets=2)
-    pipeline.run(settings, tmp_path / "a" / "run", workers=1)
-    pipeline.run(settings, tmp_path / "b" / "run", workers=1, store=url)
+    verbs.run(settings, tmp_path / "a" / "run", workers=1)
+    verbs.run(settings, tmp_path / "b" / "run", workers=1, store=url)
     assert (tmp_path / "a/run/result.json").read_bytes() == (tmp_path / "b/run/result.json").read_bytes()
     keys = sorted(path.name for path in (tmp_path / "a" / ".store").iterdir())
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == keys
@@ -333,14 +333,14 @@ def test_a_run_behind_a_url_gives_what_a_run_in_a_folder_gives(tmp_path, elsewhe
         assert (tmp_path / "there" / key / name).read_bytes() == (tmp_path / "a/.store" / key / name).read_bytes()
     shutil.rmtree(open_store(url).root)
     assert isinstance(elsewhere(url), RemoteStore)
-    plan = pipeline.plan(settings, store=url, workers=1)
+    plan = verbs.plan(settings, store=url, workers=1)
     assert plan.stages[0].cached == plan.stages[0].models == 6
     assert main(["store", "list", "--store", url, "--json"]) == 0
     assert sorted(row["key"] for row in json.loads(capsys.readouterr().out)) == keys
 
 
 def test_no_secret_of_a_url_is_written_in_the_runs_folder(tmp_path):
-    pipeline.run(audit(shadows=4, targets=2), tmp_path / "run", workers=1, store=SECRET)
+    verbs.run(audit(shadows=4, targets=2), tmp_path / "run", workers=1, store=SECRET)
     written = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*.json"))
     assert b"hunter2" not in written
     assert b"s3cret" not in written

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from audits import gaussian, material
 
-from dosimeter.config import default_attacks
-from dosimeter.report.schema import problems
-from dosimeter.results import choose_headline, result, rounded
+from dosimeter.config.attack_rows import default_attacks
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.material import choose_headline
+from dosimeter.results.rounding import rounded
+from dosimeter.results.schema import problems
 
 
 @pytest.fixture(scope="module")

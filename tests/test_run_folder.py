@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dosimeter.cli import main
-from dosimeter.errors import StoreError
-from dosimeter.run_folder import check_folder
+from dosimeter.cli.app import main
+from dosimeter.foundation.errors import StoreError
+from dosimeter.pipeline.run_folder import check_folder
 
 SETTINGS = {"seed": 0, "name": "a", "stage": [{"epochs": 30, "lr": 0.1}], "attack": [], "threat": {"views": ["a", "b"]}}
 

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv as csv_file
 
-from dosimeter._score_columns import read_columns
-from dosimeter._seeds import generator
-from dosimeter.crossfit import CrossFit, halvings
-from dosimeter.errors import DataError
-from dosimeter.metrics.membership import shadow_threshold
-from dosimeter.scores_table import Counts, read_scores
+from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
+from dosimeter.families.membership.table.columns import read_columns
+from dosimeter.families.membership.table.table import Counts, read_scores
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.seeds import generator
+from dosimeter.statistics.rates import shadow_threshold
 
 MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 SPELT = [

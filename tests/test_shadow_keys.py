@@ -11,11 +11,10 @@ from brought_models import SERIAL, fit, records, target
 from torch import nn
 
 import dosimeter
-from dosimeter._resolve import import_from
-from dosimeter._shadow_keys import sources_of
-from dosimeter.cli import main
-from dosimeter.errors import ConfigError
-from dosimeter.validity import keys_of_shadows
+from dosimeter.cli.app import main
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.user_code import import_from
+from dosimeter.pipeline.supplied.shadow_keys import keys_of_shadows, sources_of
 
 INPUTS, LABELS = records(240)
 PARTS = {"members": (INPUTS[:120], LABELS[:120]), "nonmembers": (INPUTS[120:], LABELS[120:])}

@@ -9,21 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dosimeter import pipeline
-from dosimeter._canary_rows import beside_average, canary_rows, found_more_when_used
-from dosimeter._material import measure_attack
-from dosimeter._tables import Spike
-from dosimeter.canaries import plant, sources_needed
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
-from dosimeter.design import split_records
-from dosimeter.detection import detect, planted_leak, worlds_of
-from dosimeter.errors import ConfigError
-from dosimeter.metrics.intervals import clopper_pearson
-from dosimeter.preparation import prepare
-from dosimeter.report.schema import problems
-from dosimeter.run_folder import material_of, read_run
-from dosimeter.validity_runs import worst_case
+from dosimeter.families.membership.design.canaries import plant, sources_needed
+from dosimeter.families.membership.design.design import split_records
+from dosimeter.families.membership.gates.canaries import beside_average
+from dosimeter.families.membership.gates.runs import worst_case
+from dosimeter.families.membership.measures.canaries import canary_rows, found_more_when_used
+from dosimeter.families.membership.measures.detection_limit import detect, planted_leak, worlds_of
+from dosimeter.families.membership.measures.material import measure_attack
+from dosimeter.families.membership.stored import material_of
+from dosimeter.families.membership.threat import Spike
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.pipeline.run_folder import read_run
+from dosimeter.results.schema import problems
+from dosimeter.statistics.intervals.crossed import clopper_pearson
 
 
 def audit(**more):
@@ -44,7 +46,7 @@ def runs(tmp_path_factory):
     """The same audit without and with canaries."""
     folder = tmp_path_factory.mktemp("spike")
     for name, more in {"without": {}, "with": {"spike": SPIKE}}.items():
-        pipeline.run(parse(audit(**more), base=Path()), folder / name, workers=1)
+        verbs.run(parse(audit(**more), base=Path()), folder / name, workers=1)
     return folder
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dosimeter import store as module
-from dosimeter.errors import StoreError
-from dosimeter.store import Store, key_of, write_text
+from dosimeter.foundation.errors import StoreError
+from dosimeter.jobs import store as module
+from dosimeter.jobs.store import Store, key_of, write_text
 
 DEFINITION = {"kind": "test", "n": 1}
 KEY = key_of(DEFINITION)
@@ -125,7 +125,7 @@ def test_a_file_size_limit_is_one_line(tmp_path):
 import resource, sys, torch
 from pathlib import Path
 from dosimeter.errors import StoreError
-from dosimeter.store import Store
+from dosimeter.jobs.store import Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
     Store(Path({str(tmp_path)!r})).save("k", {{"x": torch.zeros(100_000)}}, {{}})

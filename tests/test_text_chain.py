@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from dosimeter import pipeline
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
+from dosimeter.pipeline import verbs
 
 WORDS, LENGTH, TOPICS, TEXTS, LATER = 3000, 14, 3, 160, 240
 
@@ -41,7 +41,7 @@ def audit_of(folder, rate=0.05, epochs=30, **changes):
 
 
 def aucs(folder, settings):
-    pipeline.run(parse(settings, base=folder), folder / "run", workers=1)
+    verbs.run(parse(settings, base=folder), folder / "run", workers=1)
     result = json.loads((folder / "run" / "result.json").read_text())
     return {one["attack"]: one for one in result["estimates"] if one["metric"] == "auc" and one["group"] is None}
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter._seeds import generator, seed_for
-from dosimeter.errors import TrainingError
-from dosimeter.head_training import VARIANCE_FLOOR, train_heads
-from dosimeter.models import convnet, mlp
-from dosimeter.training import SHIFT, Hyperparameters, augment, seeded, train
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.models.architectures import convnet, mlp
+from dosimeter.training.heads import VARIANCE_FLOOR, train_heads
+from dosimeter.training.loop import SHIFT, augment, seeded, train
+from dosimeter.training.recipe import Hyperparameters
 
 CPU = torch.device("cpu")
 N, D, C, M, K = 60, 12, 4, 5, 30

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter.adapters import LoRA
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.models import convnet, mlp
-from dosimeter.preflight import _check_bias
-from dosimeter.transfer import divide, with_new_head
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.models.architectures import convnet, mlp
+from dosimeter.models.lora import LoRA
+from dosimeter.models.transfer import divide, with_new_head
+from dosimeter.training.preflight import _check_bias
 
 ROWS = [
     ("scratch", 1, 4 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3),

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from dosimeter import pipeline
-from dosimeter.config import parse
-from dosimeter.errors import AuditError, ConfigError
-from dosimeter.games import BEFORE_TRANSFER
-from dosimeter.preparation import prepare
-from dosimeter.refusals import offer, refusal
+from dosimeter.config.audit import parse
+from dosimeter.families.membership.game import BEFORE_TRANSFER
+from dosimeter.families.membership.refusals import offer, refusal
+from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
 
 STAGE = {"data": "digits", "batch_size": 64}
 TABLE = {
@@ -43,7 +43,7 @@ def prepared(tmp_path, stages=None, **threat):
 def run(tmp_path_factory):
     """One finished run: folder and result."""
     folder = tmp_path_factory.mktemp("transferred")
-    pipeline.run(audit(folder), folder / "run", store=folder / "store", workers=1)
+    verbs.run(audit(folder), folder / "run", store=folder / "store", workers=1)
     return folder, json.loads((folder / "run" / "result.json").read_text("utf-8"))
 
 
@@ -73,7 +73,7 @@ def test_a_second_run_trains_nothing_and_gives_the_same_bytes(run, tmp_path):
     folder, _ = run
     made = []
     again = audit(folder)
-    pipeline.run(again, tmp_path / "again", store=folder / "store", workers=1, progress=lambda *one: made.append(one))
+    verbs.run(again, tmp_path / "again", store=folder / "store", workers=1, progress=lambda *one: made.append(one))
     phases = [name for name, done, total in made if done < total]
     assert not any(name.startswith(("models", "stage", "features")) for name in phases)
     assert (tmp_path / "again" / "result.json").read_bytes() == (folder / "run" / "result.json").read_bytes()
@@ -96,8 +96,8 @@ def test_every_chain_draws_its_own_records_unless_they_are_known(tmp_path):
 
 
 def test_known_initialisation_is_that_of_all_chains_and_makes_another_audit(tmp_path):
-    from dosimeter._seeds import seed_for
-    from dosimeter.chain import build_chain
+    from dosimeter.foundation.seeds import seed_for
+    from dosimeter.training.chain import build_chain
 
     plain, alike = prepared(tmp_path), prepared(tmp_path, knows=("initialisation",))
     assert plain.key != alike.key
@@ -132,7 +132,7 @@ def test_the_plan_says_that_two_classes_have_no_direction(tmp_path):
     np.savez(tmp_path / "two.npz", inputs=values, labels=np.array(["even", "odd"] * 100))
     table = copy.deepcopy(TABLE)
     table["stage"][1] = {"name": "finetune", "data": str(tmp_path / "two.npz"), "transfer": "head"}
-    found = pipeline.plan(parse(table, base=tmp_path, name="chain"), store=tmp_path / "store")
+    found = verbs.plan(parse(table, base=tmp_path, name="chain"), store=tmp_path / "store")
     assert "attack tmi: two classes leave a direction only its sign, so `unit` is switched off" in found.notes
     assert [(stage.models, stage.data.rpartition(", ")[2]) for stage in found.stages] == [
         (14, "200 per model"), (14, "170 per model"),
@@ -190,7 +190,7 @@ VARIANTS = [
 def varied(run):
     """A finished run with two variants, which shares the cache of `run`: folder and result."""
     folder = run[0] / "varied"
-    pipeline.run(audit(folder, variants=VARIANTS), folder / "run", store=run[0] / "store", workers=1)
+    verbs.run(audit(folder, variants=VARIANTS), folder / "run", store=run[0] / "store", workers=1)
     return folder, json.loads((folder / "run" / "result.json").read_text("utf-8"))
 
 
@@ -200,7 +200,7 @@ def test_a_variant_is_the_audit_file_that_it_stands_for(varied, tmp_path):
         ("known", audit(tmp_path, knows=("finetuning-data",))),
         ("whole", audit(tmp_path, {1: VARIANTS[1]["stage"]["finetune"]})),
     ):
-        pipeline.run(alone, tmp_path / name, store=folder.parent / "store", workers=1)
+        verbs.run(alone, tmp_path / name, store=folder.parent / "store", workers=1)
         own = json.loads((folder / "run" / "variants" / name / "result.json").read_text("utf-8"))
         wanted = json.loads((tmp_path / name / "result.json").read_text("utf-8"))
         assert own["estimates"] == wanted["estimates"]
@@ -216,8 +216,9 @@ def test_variants_share_what_they_do_not_change(varied, tmp_path):
 
 
 def test_what_more_knowledge_and_other_settings_change_is_paired_and_reported(varied):
-    from dosimeter.metrics.paired import auc_difference
-    from dosimeter.run_folder import material_of, read_run
+    from dosimeter.families.membership.stored import material_of
+    from dosimeter.pipeline.run_folder import read_run
+    from dosimeter.statistics.paired import auc_difference
 
     folder, result = varied
     before = material_of(read_run(folder / "run"))
@@ -236,7 +237,7 @@ def test_what_more_knowledge_and_other_settings_change_is_paired_and_reported(va
 
 
 def test_privacy_of_another_stage_is_told_to_guarantee_nothing_here():
-    from dosimeter.variants import _guarantees
+    from dosimeter.pipeline.variants import _guarantees
 
     spent = "epsilon 3.97 at delta 0.001 for each record of this stage"
     chain = [{"stage": "pretrain", "settings": {}}, {"stage": "finetune", "settings": {"privacy": spent}}]
@@ -248,10 +249,10 @@ def test_privacy_of_another_stage_is_told_to_guarantee_nothing_here():
 
 def test_the_plan_counts_all_stages_of_a_variant(varied, tmp_path, even_clock):
     folder, _ = varied
-    fresh = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store", workers=1)
+    fresh = verbs.plan(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store", workers=1)
     assert [(one.models, one.cached) for one in fresh.stages[2:]] == [(28, 15), (28, 14)]
-    assert fresh.seconds > pipeline.plan(audit(tmp_path), store=tmp_path / "store", workers=1).seconds
-    again = pipeline.plan(audit(tmp_path, variants=VARIANTS), store=folder.parent / "store", workers=1)
+    assert fresh.seconds > verbs.plan(audit(tmp_path), store=tmp_path / "store", workers=1).seconds
+    again = verbs.plan(audit(tmp_path, variants=VARIANTS), store=folder.parent / "store", workers=1)
     assert all(one.models == one.cached for one in again.stages)
 
 

@@ -14,12 +14,13 @@ from brought_models import SERIAL, records
 from torch import nn
 
 import dosimeter
-from dosimeter import cli
-from dosimeter._resolve import describe, is_users_fault, users_errors_told
-from dosimeter.attacks import ATTACKS
-from dosimeter.cli import main
-from dosimeter.errors import AuditError, ConfigError, DataError, TrainingError
-from dosimeter.store import key_of
+from dosimeter.cli import app
+from dosimeter.cli.app import main
+from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.foundation.errors import AuditError, ConfigError, DataError, TrainingError
+from dosimeter.foundation.user_code import is_users_fault, users_errors_told
+from dosimeter.foundation.wording import describe
+from dosimeter.jobs.store import key_of
 
 INPUTS, LABELS = records(240)
 PARTS = {"members": (INPUTS[:120], LABELS[:120]), "nonmembers": (INPUTS[120:], LABELS[120:])}
@@ -271,6 +272,6 @@ def test_what_nobody_told_better_is_one_line_of_the_command(monkeypatch, capsys)
     def raising(**_):
         raise KeyError("gone")  # command
 
-    monkeypatch.setattr(cli, "_parser", lambda: raising)
+    monkeypatch.setattr(app, "_parser", lambda: raising)
     assert main(["list"]) == 2
     assert capsys.readouterr().err == f"error: your code: raised KeyError: 'gone' ({place('command')}): correct it\n"

@@ -12,16 +12,19 @@ import pytest
 import torch
 
 import dosimeter
-from dosimeter import pipeline, validity_blind
-from dosimeter.blind import blind_scores
-from dosimeter.brought import clusters_of
 from dosimeter.data import Dataset
-from dosimeter.games import Truth
-from dosimeter.policy import check, parse_policy
-from dosimeter.report import schema, words
-from dosimeter.report.render import render
-from dosimeter.validity_blind import alike, baseline
-from dosimeter.verdict import gain_lead
+from dosimeter.families.membership.design.supplied import clusters_of
+from dosimeter.families.membership.gates import blind as validity_blind
+from dosimeter.families.membership.gates.blind import alike
+from dosimeter.families.membership.measures.baseline import baseline
+from dosimeter.families.membership.measures.blind import blind_scores
+from dosimeter.families.membership.verdict import gain_lead
+from dosimeter.pipeline import verbs
+from dosimeter.results import schema, words
+from dosimeter.results.page.render import render
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.limits import parse_policy
+from dosimeter.statistics.evidence import Truth
 
 N = 400
 INPUTS, LABELS = brought_models.records(2 * N, seed=5)
@@ -147,14 +150,14 @@ def test_a_run_of_an_earlier_release_warns_that_it_was_not_run(alike_run):
     kept = path.read_bytes()
     path.unlink()
     try:
-        found = pipeline.measure(alike_run.folder)
+        found = verbs.measure(alike_run.folder)
     finally:
         path.write_bytes(kept)
     assert found["blind"] is None
     assert next(one for one in found["gates"] if one["id"] == "P1")["status"] == "warn"
     assert "differ for other reasons" in found["not_tested"][0]
     assert found["verdict"]["status"] == "shown"
-    assert pipeline.measure(alike_run.folder) == json.loads(json.dumps(dict(alike_run.content)))
+    assert verbs.measure(alike_run.folder) == json.loads(json.dumps(dict(alike_run.content)))
 
 
 def truth(bits, record=None):
@@ -244,7 +247,7 @@ def test_a_page_whose_leak_shows_by_rate_says_so(leaking):
 
 def test_copies_within_a_part_are_one_record_and_told(tmp_path, monkeypatch):
     """A model that was never shown any of them: copies in two folds would give it away, as if it leaked."""
-    monkeypatch.setattr("dosimeter.detection.WORLDS", 5)
+    monkeypatch.setattr("dosimeter.families.membership.measures.detection_limit.WORLDS", 5)
     other = brought_models.records(N, seed=77)
     often = np.repeat(np.arange(150), np.where(np.arange(150) < 50, 3, 1))
     given = {

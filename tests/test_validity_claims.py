@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 from audits import attacks, gaussian, material
 
-from dosimeter.calibration import tail
-from dosimeter.games import Truth
-from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import RatePair
-from dosimeter.results import result
-from dosimeter.validity_claims import beyond_the_average, discoveries, kind_of_audit, list_of_members, no_proof
+from dosimeter.families.membership.gates.claims import (
+    beyond_the_average,
+    discoveries,
+    kind_of_audit,
+    list_of_members,
+    no_proof,
+)
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.calibration import tail
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Truth
+from dosimeter.statistics.rates import RatePair
 
 LIRA = tuple(row for row in attacks() if row.id == "lira online")
 

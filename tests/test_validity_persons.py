@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dosimeter import validity, verdict
-from dosimeter.detection import detect
-from dosimeter.games import Truth
-from dosimeter.validity_persons import few_persons
+from dosimeter.families.membership import verdict
+from dosimeter.families.membership.gates import numbers
+from dosimeter.families.membership.gates.persons import few_persons
+from dosimeter.families.membership.measures.detection_limit import detect
+from dosimeter.statistics.evidence import Truth
 
 
 def truth(inside, outside):
@@ -43,7 +44,7 @@ def test_no_limit_is_promised_where_few_persons_carry_a_class():
 
 
 def test_p2_counts_persons_of_equal_size():
-    short, enough = (validity.too_few_nonmembers(FEW, 0.1, have) for have in (9.0, 80.0))
+    short, enough = (numbers.too_few_nonmembers(FEW, 0.1, have) for have in (9.0, 80.0))
     assert short.status == "warn"
     assert "80 distinct non-members, worth 9 of equal size, cannot certify" in short.message
     assert "they certify at best 28.31%" in short.message

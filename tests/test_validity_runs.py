@@ -8,24 +8,12 @@ import numpy as np
 import pytest
 from audits import attacks, gaussian, material
 
-from dosimeter.attacks import ATTACKS
-from dosimeter.games import Access, Truth
-from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import Randomisation, RatePair
-from dosimeter.report.adversary import facts
-from dosimeter.results import result
-from dosimeter.signals import SATURATED
-from dosimeter.validity import (
-    control_gate,
-    copies,
-    missing_scores,
-    near_duplicates,
-    null_gate,
-    saturation,
-    ties,
-)
-from dosimeter.validity_asked import sign, unlike_target
-from dosimeter.validity_runs import (
+from dosimeter.data.gates import copies, near_duplicates
+from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.gates.asked import sign, unlike_target
+from dosimeter.families.membership.gates.null import control_gate, null_gate
+from dosimeter.families.membership.gates.numbers import saturation, ties
+from dosimeter.families.membership.gates.runs import (
     between_targets,
     learned,
     many_attacks,
@@ -34,6 +22,14 @@ from dosimeter.validity_runs import (
     threshold_reached,
     worst_case,
 )
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.observe.signals import SATURATED
+from dosimeter.families.membership.section.adversary import facts
+from dosimeter.families.membership.table.gates import missing_scores
+from dosimeter.models.access import Access
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Truth
+from dosimeter.statistics.rates import Randomisation, RatePair
 
 LOSS = tuple(row for row in attacks() if row.id == "loss")
 LIRA = tuple(row for row in attacks() if row.id == "lira online")

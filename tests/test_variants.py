@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from audits import BASE, table
 
-from dosimeter import _defense_rows, head_training, load, pipeline, variants
-from dosimeter.config import parse
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.metrics.paired import accuracy_difference
-from dosimeter.policy import check, parse_policy
-from dosimeter.preparation import prepare
-from dosimeter.report.schema import problems
-from dosimeter.store import Store
+from dosimeter import defenses, load
+from dosimeter.config.audit import parse
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.jobs.store import Store
+from dosimeter.pipeline import variants, verbs
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.limits import parse_policy
+from dosimeter.results.schema import problems
+from dosimeter.statistics.paired import accuracy_difference
+from dosimeter.training import defending, heads
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "900:1100", "model": "mlp", "epochs": 2, "lr": 0.05}
 FINETUNE = {"name": "finetune", "data": "digits", "rows": "0:700", "transfer": "head", "epochs": 8, "lr": 0.5}
@@ -43,8 +46,8 @@ def audit(**changes):
 def finished(tmp_path_factory):
     """A run with three variants, and a run without any that shares its cache."""
     home = tmp_path_factory.mktemp("variants")
-    pipeline.run(audit(), home / "with", workers=1)
-    pipeline.run(audit(defense=[]), home / "without", workers=1)
+    verbs.run(audit(), home / "with", workers=1)
+    verbs.run(audit(defense=[]), home / "without", workers=1)
     return home
 
 
@@ -131,7 +134,7 @@ def test_measuring_anew_gives_the_same_bytes_from_the_folders_alone(finished, tm
     before = (copy / "result.json").read_bytes()
     (copy / "result.json").unlink()
     (copy / "variants" / "masking" / "result.json").unlink()
-    pipeline.measure(copy)
+    verbs.measure(copy)
     assert (copy / "result.json").read_bytes() == before
 
 
@@ -150,13 +153,15 @@ def test_an_interrupted_run_continues_and_gives_the_same_bytes(finished, tmp_pat
 
     monkeypatch.setattr(variants, "tried", stops)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run(audit(), out, workers=1)
+        verbs.run(audit(), out, workers=1)
     assert not (out / "run.json").exists()
     monkeypatch.setattr(variants, "tried", real)
     trained = []
-    train = head_training.train_heads
-    monkeypatch.setattr("dosimeter.teaching.train_heads", lambda *a, **k: trained.append(1) or train(*a, **k))
-    pipeline.run(audit(), out, workers=1)
+    train = heads.train_heads
+    monkeypatch.setattr(
+        "dosimeter.training.distillation.train_heads", lambda *a, **k: trained.append(1) or train(*a, **k)
+    )
+    verbs.run(audit(), out, workers=1)
     assert len(trained) == 1  # the stopped variant; the undefended heads and the first variant's are in the cache
     assert (out / "result.json").read_bytes() == (finished / "with" / "result.json").read_bytes()
 
@@ -168,7 +173,7 @@ def test_a_variant_that_cannot_be_trained_is_told_and_the_others_run(tmp_path, m
         raise TrainingError("loss must be finite")
 
     monkeypatch.setattr(LabelSmoothing, "loss", fails)
-    pipeline.run(audit(), tmp_path / "run", workers=1)
+    verbs.run(audit(), tmp_path / "run", workers=1)
     found = result(tmp_path / "run")
     assert problems(found) == []
     status = {one["id"]: one["status"] for one in found["variants"]}
@@ -208,14 +213,14 @@ def test_python_tells_the_variant_of_a_row(finished):
 
 
 def test_the_plan_counts_variants_and_finds_what_is_cached(finished, tmp_path, even_clock):
-    fresh = pipeline.plan(audit(), store=tmp_path / "store", workers=1)
+    fresh = verbs.plan(audit(), store=tmp_path / "store", workers=1)
     stages = {stage.how.split(":")[0]: (stage.models, stage.cached) for stage in fresh.stages[2:]}
     assert stages == {
         "variant label_smoothing-0.5": (10, 0), "variant masking": (10, 10), "variant stopped": (10, 0),
     }  # fmt: skip
-    cached = pipeline.plan(audit(), store=finished / ".store", workers=1)
+    cached = verbs.plan(audit(), store=finished / ".store", workers=1)
     assert all(stage.models == stage.cached for stage in cached.stages)
-    alone = pipeline.plan(audit(defense=[]), store=tmp_path / "store", workers=1)
+    alone = verbs.plan(audit(defense=[]), store=tmp_path / "store", workers=1)
     assert fresh.seconds > alone.seconds
     assert fresh.key != alone.key
 
@@ -314,7 +319,7 @@ def test_a_defense_of_the_users_is_configured_like_ours_and_its_source_is_hashed
     (tmp_path / "own_defense.py").write_text(OWN + "\n# changed\n")
     second = prepare(parse(given, base=tmp_path), store=tmp_path / "store").variants[0][1]
     assert first.jobs.packs[0].key != second.jobs.packs[0].key
-    pipeline.run(parse(given, base=tmp_path), tmp_path / "run", workers=1)
+    verbs.run(parse(given, base=tmp_path), tmp_path / "run", workers=1)
     assert result(tmp_path / "run")["variants"][0]["status"] == "ok"
 
 
@@ -323,7 +328,7 @@ def test_a_defense_of_the_users_that_raises_is_told_in_one_line(tmp_path):
     stage = {**FINETUNE, "defenses": [{"name": "own_defense:Halved"}]}
     given = settings(stage=[PRETRAIN, stage], defense=[])
     with pytest.raises(TrainingError, match=r"raised KeyError: 'gamma'.*: correct the defense Halved") as caught:
-        pipeline.run(parse(given, base=tmp_path), tmp_path / "run", workers=1)
+        verbs.run(parse(given, base=tmp_path), tmp_path / "run", workers=1)
     assert len(caught.value.problems) == 1
 
 
@@ -384,7 +389,7 @@ def test_changes_of_accuracy_are_those_of_whole_persons_where_persons_are_member
 def test_a_network_under_every_kind_of_training_defense(tmp_path):
     stage = {"name": "train", "data": "digits", "rows": "0:400", "model": "mlp", "options": {"width": 8}, "epochs": 2}
     rows = [{"name": "dropout"}, {"name": "selena", "submodels": 3, "out": 1}, {"name": "hamp"}]
-    pipeline.run(audit(stage=[stage], defense=rows), tmp_path / "run", workers=1)
+    verbs.run(audit(stage=[stage], defense=rows), tmp_path / "run", workers=1)
     found = result(tmp_path / "run")
     assert {one["id"]: one["status"] for one in found["variants"]} == {
         "dropout": "ok",
@@ -396,5 +401,5 @@ def test_a_network_under_every_kind_of_training_defense(tmp_path):
 
 
 def test_the_methods_of_a_defense_are_those_of_the_protocols():
-    assert all(any(hasattr(kind, name) for name in _defense_rows.METHODS) for kind in _defense_rows.DEFENSES.values())
+    assert all(any(hasattr(kind, name) for name in defending.METHODS) for kind in defenses.DEFENSES.values())
     assert Path(variants.folder(Path("a"), "b")) == Path("a/variants/b")

@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from dosimeter import verdict
-from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import RatePair
+from dosimeter.families.membership import verdict
+from dosimeter.results import words
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.rates import RatePair
 
 
 def estimate(value: float, low: float, high: float, level: float = 0.975) -> Estimate:
@@ -182,5 +183,5 @@ def test_the_detection_limit_is_of_new_audits(headline):
     ("noun", "several"), [("photo", "photos"), ("entry", "entries"), ("box", "boxes"), ("day", "days")]
 )
 def test_plurals(noun, several):
-    assert verdict.plural(noun) == several
-    assert verdict.plural(noun, 1) == noun
+    assert words.plural(noun) == several
+    assert words.plural(noun, 1) == noun

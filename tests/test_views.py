@@ -9,14 +9,16 @@ import torch
 from audits import BASE, table
 from test_text_chain import texts
 
-from dosimeter import pipeline
-from dosimeter.audit_design import unfit
-from dosimeter.config import VIEWS, parse
+from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
-from dosimeter.errors import AuditError, ConfigError
-from dosimeter.preparation import prepare
-from dosimeter.training import Hyperparameters, augmented, train
-from dosimeter.views import WORD_VIEWS, apply_view, drop_words, word_order
+from dosimeter.data.views import WORD_VIEWS, apply_view, drop_words, word_order
+from dosimeter.families.membership.threat import VIEWS
+from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.chain import unfit
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.loop import augmented, train
+from dosimeter.training.recipe import Hyperparameters
 
 
 def words(n=300, length=40, seed=1):
@@ -108,7 +110,7 @@ def test_auto_asks_for_the_copies_that_training_augmented_with(tmp_path):
     audit = parse(raw, base=tmp_path)
     assert audit.views == ("identity", *WORD_VIEWS)
     assert set(audit.views) <= set(VIEWS)
-    pipeline.run(audit, tmp_path / "run", workers=1)
+    verbs.run(audit, tmp_path / "run", workers=1)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["threat"]["views"] == list(audit.views)
     prepared = prepare(audit, store=tmp_path / ".store")
@@ -161,7 +163,7 @@ def test_so_are_copies_that_a_brought_model_cannot_be_asked_for(tmp_path):
     target = {"model": "own:model", "members": "in.npz", "nonmembers": "out.npz"}
     audit = parse({"target": target, "threat": {"views": ["identity", "flip", "drop1"]}}, base=tmp_path)
     with pytest.raises(AuditError) as caught:
-        pipeline.run(audit, tmp_path / "run", workers=1)
+        verbs.run(audit, tmp_path / "run", workers=1)
     lines = [line for line in caught.value.problems if line.startswith("threat.views: ")]
     assert len(lines) == 2
 

@@ -89,7 +89,7 @@ def test_a_few_audits_of_the_zoo(zoo, cases, monkeypatch, door):
 
 def test_leaving_out_the_limit_moves_no_verdict(zoo, cases, monkeypatch):
     monkeypatch.setattr(cases, "DRAWS", 100_000)
-    monkeypatch.setattr("dosimeter.detection.WORLDS", 20)
+    monkeypatch.setattr("dosimeter.families.membership.measures.detection_limit.WORLDS", 20)
     drawn = cases.draw(cases.Case("plain", "recipe", 100), 0)
     (quick, none), (whole, limit) = zoo.told(drawn), zoo.told(drawn, limit=True)
     assert quick == whole

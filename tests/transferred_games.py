@@ -3,7 +3,7 @@
 import numpy as np
 from contracts.synthetic import fleet
 
-from dosimeter.games import MembershipGame
+from dosimeter.families.membership.game import MembershipGame
 
 
 def run(attack, game, seed=0):

@@ -14,12 +14,14 @@ import torch  # noqa: E402
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 import audits  # noqa: E402
 
-from dosimeter.attacks import RMIA, Difficulty, LiRA, Loss, Shokri  # noqa: E402
-from dosimeter.design import Design  # noqa: E402
-from dosimeter.observe import Observations  # noqa: E402
-from dosimeter.report.render import write_report  # noqa: E402
-from dosimeter.results import choose_headline, result, rounded  # noqa: E402
-from dosimeter.signals import SIGNALS  # noqa: E402
+from dosimeter.families.membership.attacks import RMIA, Difficulty, LiRA, Loss, Shokri  # noqa: E402
+from dosimeter.families.membership.design.design import Design  # noqa: E402
+from dosimeter.families.membership.measure import result  # noqa: E402
+from dosimeter.families.membership.measures.material import choose_headline  # noqa: E402
+from dosimeter.families.membership.observe.observations import Observations  # noqa: E402
+from dosimeter.families.membership.observe.signals import SIGNALS  # noqa: E402
+from dosimeter.results.page.render import write_report  # noqa: E402
+from dosimeter.results.rounding import rounded  # noqa: E402
 
 DEFAULTS = ("loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count")
 LADDER = {

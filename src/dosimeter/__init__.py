@@ -8,21 +8,25 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dosimeter._version import __version__
+from dosimeter.foundation.version import __version__
 
 if TYPE_CHECKING:
-    from dosimeter import errors
-    from dosimeter.auditing import audit
-    from dosimeter.config import Audit
-    from dosimeter.config import load as load_config
+    from dosimeter.config.audit import Audit
+    from dosimeter.config.audit import load as load_config
     from dosimeter.data import Dataset
-    from dosimeter.games import Access, Attack, MembershipGame, Needs, Scores, Truth
-    from dosimeter.metrics.estimate import Estimate
-    from dosimeter.pipeline import measure, measure_scores, plan, run
-    from dosimeter.policy import Check, Policy, load_policy
-    from dosimeter.report.render import write_report
-    from dosimeter.run_result import Reported, Result, load
-    from dosimeter.runners import Workers
+    from dosimeter.families.attack import Attack
+    from dosimeter.families.membership.game import MembershipGame, Needs
+    from dosimeter.foundation import errors
+    from dosimeter.jobs.runners import Workers
+    from dosimeter.models.access import Access
+    from dosimeter.pipeline.call import audit
+    from dosimeter.pipeline.verbs import measure, measure_scores, plan, run
+    from dosimeter.results.page.render import write_report
+    from dosimeter.results.policy.check import Check
+    from dosimeter.results.policy.limits import Policy, load_policy
+    from dosimeter.results.result import Reported, Result, load
+    from dosimeter.statistics.estimate import Estimate
+    from dosimeter.statistics.evidence import Scores, Truth
 
 __all__ = [
     "Access",
@@ -53,29 +57,29 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Access": "games",
-    "Attack": "games",
-    "Audit": "config",
-    "Check": "policy",
+    "Access": "models.access",
+    "Attack": "families.attack",
+    "Audit": "config.audit",
+    "Check": "results.policy.check",
     "Dataset": "data",
-    "Estimate": "metrics.estimate",
-    "MembershipGame": "games",
-    "Needs": "games",
-    "Policy": "policy",
-    "Reported": "run_result",
-    "Result": "run_result",
-    "Scores": "games",
-    "Truth": "games",
-    "Workers": "runners",
-    "audit": "auditing",
-    "load": "run_result",
-    "load_config": "config:load",
-    "load_policy": "policy",
-    "measure": "pipeline",
-    "measure_scores": "pipeline",
-    "plan": "pipeline",
-    "run": "pipeline",
-    "write_report": "report.render",
+    "Estimate": "statistics.estimate",
+    "MembershipGame": "families.membership.game",
+    "Needs": "families.membership.game",
+    "Policy": "results.policy.limits",
+    "Reported": "results.result",
+    "Result": "results.result",
+    "Scores": "statistics.evidence",
+    "Truth": "statistics.evidence",
+    "Workers": "jobs.runners",
+    "audit": "pipeline.call",
+    "load": "results.result",
+    "load_config": "config.audit:load",
+    "load_policy": "results.policy.limits",
+    "measure": "pipeline.verbs",
+    "measure_scores": "pipeline.verbs",
+    "plan": "pipeline.verbs",
+    "run": "pipeline.verbs",
+    "write_report": "results.page.render",
 }
 """The module of each public name, after a colon its name there."""
 

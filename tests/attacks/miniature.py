@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dosimeter.games import MembershipGame, Population
+from dosimeter.families.membership.game import MembershipGame, Population
 
 CANDIDATES, OUTSIDE, MODELS, TARGETS, VIEWS = 2000, 1000, 72, 8, 5
 
@@ -73,7 +73,7 @@ def observed(name, logits, labels):
     """One model's signal, as `observe` computes it `[n]`."""
     import torch
 
-    from dosimeter.signals import SIGNALS
+    from dosimeter.families.membership.observe.signals import SIGNALS
 
     return SIGNALS[name].compute(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
 

@@ -3,7 +3,7 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import augmentation, unchecked
 
-from dosimeter.attacks import Augmentation, Gap
+from dosimeter.families.membership.attacks import Augmentation, Gap
 
 
 def run(attack, game):

@@ -3,8 +3,8 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import auc, base, base_offline, unchecked
 
-from dosimeter.attacks import BASE, RMIA
-from dosimeter.attacks.membership.base import _DEFAULT_ALPHA, _GRID, _tune
+from dosimeter.families.membership.attacks import BASE, RMIA
+from dosimeter.families.membership.attacks.shadows.base import _DEFAULT_ALPHA, _GRID, _tune
 
 SIGNALS = {1.0: "logit_confidence", 2.0: "logit_confidence_t2"}
 

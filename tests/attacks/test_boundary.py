@@ -5,9 +5,9 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import unchecked
 
-from dosimeter.attacks import Boundary
-from dosimeter.attacks.membership.boundary import Queries
-from dosimeter.probes import PROBES, boundary
+from dosimeter.families.membership.attacks import Boundary
+from dosimeter.families.membership.attacks.alone.boundary import Queries
+from dosimeter.families.membership.observe.probes import PROBES, boundary
 
 
 def test_its_score_is_the_distance_that_the_budget_finds():

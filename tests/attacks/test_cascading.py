@@ -5,11 +5,11 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import auc, cascading, unchecked
 
-from dosimeter._seeds import generator, seed_for
-from dosimeter.attacks import Cascading, LiRA
-from dosimeter.attacks.membership.cascading import members_given
-from dosimeter.design import membership_matrix
-from dosimeter.games import MembershipGame
+from dosimeter.families.membership.attacks import Cascading, LiRA
+from dosimeter.families.membership.attacks.shadows.cascading import members_given
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.game import MembershipGame
+from dosimeter.foundation.seeds import generator, seed_for
 
 
 def run(attack, game, seed=0):

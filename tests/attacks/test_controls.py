@@ -1,7 +1,7 @@
 import numpy as np
 from contracts.synthetic import fleet
 
-from dosimeter.attacks import Constant, Count
+from dosimeter.families.membership.attacks import Constant, Count
 
 
 def test_count_is_half_the_shadows_for_every_record():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dosimeter.attacks import DEFAULT
+from dosimeter.families.membership.attacks import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "attacks.md").read_text("utf-8").splitlines()

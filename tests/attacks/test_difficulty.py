@@ -5,7 +5,7 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import difficulty, unchecked, watson
 
-from dosimeter.attacks import Difficulty
+from dosimeter.families.membership.attacks import Difficulty
 
 
 def run(attack, game):

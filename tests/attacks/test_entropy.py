@@ -1,7 +1,7 @@
 import numpy as np
 from contracts.synthetic import fleet
 
-from dosimeter.attacks import Entropy
+from dosimeter.families.membership.attacks import Entropy
 
 
 def test_the_score_is_minus_the_entropy_of_the_record_itself():

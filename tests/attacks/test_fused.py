@@ -3,7 +3,7 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import auc, fused, unchecked
 
-from dosimeter.attacks import Fused, LiRA, Loss
+from dosimeter.families.membership.attacks import Fused, LiRA, Loss
 
 
 def run(attack, game):

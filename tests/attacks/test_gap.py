@@ -2,7 +2,7 @@ import numpy as np
 from contracts.synthetic import fleet
 from oracles import auc
 
-from dosimeter.attacks import Gap
+from dosimeter.families.membership.attacks import Gap
 
 
 def test_the_gap_is_correctness_and_its_auc_that_of_two_accuracies():

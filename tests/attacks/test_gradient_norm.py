@@ -1,7 +1,7 @@
 import numpy as np
 from contracts.synthetic import fleet
 
-from dosimeter.attacks import GradientNorm
+from dosimeter.families.membership.attacks import GradientNorm
 
 
 def test_plain_is_minus_the_norm_and_calibrated_is_against_those_who_never_saw_the_record():

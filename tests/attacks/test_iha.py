@@ -1,7 +1,7 @@
 import numpy as np
 from contracts.synthetic import fleet
 
-from dosimeter.attacks import ATTACKS, IHA
+from dosimeter.families.membership.attacks import ATTACKS, IHA
 
 
 def test_its_score_is_the_probe_and_its_adversary_the_informed_one():

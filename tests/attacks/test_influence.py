@@ -5,13 +5,13 @@ import pytest
 import torch
 from oracles import auc
 
-from dosimeter.attacks import ATTACKS, DEFAULT, Influence, Loss
-from dosimeter.attacks.membership import cavity
-from dosimeter.design import membership_matrix
-from dosimeter.games import FrozenHead, MembershipGame
-from dosimeter.head_training import train_heads
-from dosimeter.signals import logit_confidence
-from dosimeter.training import Hyperparameters
+from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, Influence, Loss
+from dosimeter.families.membership.attacks.shadows import closed_form
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.game import FrozenHead, MembershipGame
+from dosimeter.families.membership.observe.signals import logit_confidence
+from dosimeter.training.heads import train_heads
+from dosimeter.training.recipe import Hyperparameters
 
 
 def head_of(seed, *, p=40, d=10, c=3, updates=60, rate=0.05, standardise=False):
@@ -44,11 +44,11 @@ def confidence(logits, labels):
 def test_leaving_one_out_agrees_with_exact_retraining(updates, likeness):
     """Without halves: the reference less a record, and with it at double weight. Within 25 % of the typical effect."""
     head = head_of(1, updates=updates)
-    x, onehot = cavity._inputs(head), np.eye(3, dtype=np.float32)[head.labels]
-    path, p = cavity._descend(x, onehot, head), len(x)
+    x, onehot = closed_form._inputs(head), np.eye(3, dtype=np.float32)[head.labels]
+    path, p = closed_form._descend(x, onehot, head), len(x)
     none = np.zeros((1, p), np.float32), np.zeros((1, x.shape[1], 3), np.float32)
-    _, own, field, _ = cavity._respond(x, path.curvature, none, path.action[-1], 0 * path.action[-1])
-    action, _ = cavity._own(path, x, own, field)
+    _, own, field, _ = closed_form._respond(x, path.curvature, none, path.action[-1], 0 * path.action[-1])
+    action, _ = closed_form._own(path, x, own, field)
     out = path.logits[-1] + own * path.action[-1] / p
     inside = out - 2 / p * own * action[0]
     exact = []
@@ -67,8 +67,8 @@ def test_leaving_one_out_agrees_with_exact_retraining(updates, likeness):
 
 def test_the_reference_is_exact_descent():
     head = dataclasses.replace(head_of(2), weight_decay=0.01)
-    x, onehot = cavity._inputs(head), np.eye(3, dtype=np.float32)[head.labels]
-    path = cavity._descend(x, onehot, head)
+    x, onehot = closed_form._inputs(head), np.eye(3, dtype=np.float32)[head.labels]
+    path = closed_form._descend(x, onehot, head)
     np.testing.assert_allclose(path.logits[-1], retrained(head, np.full(40, 1 / 40)), atol=1e-4)
     np.testing.assert_allclose(path.logits, -x @ (x.T @ path.action) / 40, atol=1e-4)
 
@@ -79,8 +79,8 @@ def test_own_response_lacks_the_own_curvature():
     x, curvature = rng.normal(size=(12, 7)).astype(np.float32), rng.uniform(0.0, 5.0, (12, 2)).astype(np.float32)
     action, start = rng.normal(size=(12, 2)).astype(np.float32), np.zeros((1, 7, 2), np.float32)
     drawn = (np.zeros((1, 12), np.float32), start)
-    diagonal, own, field, reaction = cavity._respond(x, curvature, drawn, action, action)
-    again = cavity._respond(x, curvature, drawn, action, action, diagonal)
+    diagonal, own, field, reaction = closed_form._respond(x, curvature, drawn, action, action)
+    again = closed_form._respond(x, curvature, drawn, action, action, diagonal)
     for one, other in zip((diagonal, own, field, reaction), again, strict=True):
         np.testing.assert_array_equal(one, other)
     for c in range(2):
@@ -98,7 +98,7 @@ def test_dual_and_primal_agree():
     rng = np.random.default_rng(4)
     x, curvature = rng.normal(size=(20, 9)).astype(np.float32), rng.uniform(0, 3, 20).astype(np.float32)
     action, start = rng.normal(size=(20, 5)).astype(np.float32), rng.normal(size=(9, 5)).astype(np.float32)
-    both = cavity._dual(x)(curvature, action, start), cavity._primal(x)(curvature, action, start)
+    both = closed_form._dual(x)(curvature, action, start), closed_form._primal(x)(curvature, action, start)
     for one, other in zip(*both, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
@@ -122,7 +122,7 @@ def heads():
 def test_laws_agree_with_a_fleet(heads):
     """A small pool of many features, the weakest case: correlation 0.95, effect within half, scales within 2."""
     head, member, phi = heads
-    laws = cavity.closed_form(head)
+    laws = closed_form.closed_form(head)
     inside, outside = np.where(member, phi, np.nan), np.where(member, np.nan, phi)
     for found, truth in ((laws.mean_in, inside), (laws.mean_out, outside)):
         assert np.corrcoef(found, np.nanmean(truth, axis=0))[0, 1] > 0.95

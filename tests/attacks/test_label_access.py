@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from audits import BASE, table
 
-from dosimeter import pipeline
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
+from dosimeter.pipeline import verbs
 
 NAMES = ("gap", "augmentation", "shokri", "entropy", "loss", "constant", "count")
 
@@ -15,7 +15,7 @@ NAMES = ("gap", "augmentation", "shokri", "entropy", "loss", "constant", "count"
 @pytest.mark.parametrize(("access", "runs"), [("labels", 2), ("topk", 3)])
 def test_attacks_that_need_no_more_run_and_the_others_are_refused(access, runs, tmp_path):
     raw = table(access=access, shadows=6, targets=2) | {"attack": [{"name": name} for name in NAMES]}
-    pipeline.run(parse(raw, base=BASE), out=tmp_path / "run", store=tmp_path / "store", workers=1)
+    verbs.run(parse(raw, base=BASE), out=tmp_path / "run", store=tmp_path / "store", workers=1)
     out = tmp_path / "run"
     result = json.loads((out / "result.json").read_text("utf-8"))
     status = {row["id"]: row["status"] for row in result["attacks"]}

@@ -6,8 +6,8 @@ from contracts.synthetic import fleet
 from oracles import auc, lira, lira_bayesian, lira_density, unchecked, watson
 from scipy import stats
 
-from dosimeter.attacks import LiRA
-from dosimeter.attacks.membership.laws import Law, log_survival
+from dosimeter.families.membership.attacks import LiRA
+from dosimeter.families.membership.attacks.shadows.laws import Law, log_survival
 
 
 def run(attack, game):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from oracles import logistic as slow
 
-from dosimeter.attacks.membership import logistic
+from dosimeter.families.membership.attacks.shadows import logistic
 
 
 @pytest.fixture

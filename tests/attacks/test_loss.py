@@ -1,7 +1,7 @@
 import numpy as np
 from contracts.synthetic import fleet
 
-from dosimeter.attacks import Loss
+from dosimeter.families.membership.attacks import Loss
 
 
 def test_the_loss_is_cross_entropy_of_the_record_itself():

@@ -43,7 +43,7 @@ import pytest
 from oracles import auc, base, lira_density, watson
 
 from attacks.miniature import fleet
-from dosimeter.attacks import (
+from dosimeter.families.membership.attacks import (
     BASE,
     RMIA,
     Augmentation,

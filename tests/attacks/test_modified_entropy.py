@@ -4,7 +4,7 @@ import numpy as np
 from contracts.synthetic import fleet
 from oracles import modified_entropy
 
-from dosimeter.attacks import ModifiedEntropy
+from dosimeter.families.membership.attacks import ModifiedEntropy
 
 
 def run(attack, game):

@@ -7,7 +7,7 @@ import pytest
 from oracles import auc
 from transferred_games import answers, run
 
-from dosimeter.attacks import Discriminant, PooledDiscriminant
+from dosimeter.families.membership.attacks import Discriminant, PooledDiscriminant
 
 
 def by_record(game, shrink=0.3, strength=4.0):

@@ -5,7 +5,7 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import population
 
-from dosimeter.attacks import Loss, PopulationTest
+from dosimeter.families.membership.attacks import Loss, PopulationTest
 
 
 def run(attack, game):

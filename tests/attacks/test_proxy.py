@@ -5,7 +5,7 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import auc, proxy, unchecked
 
-from dosimeter.attacks import Proxy
+from dosimeter.families.membership.attacks import Proxy
 
 
 def run(attack, game):

@@ -6,8 +6,8 @@ from contracts.synthetic import fleet
 from oracles import auc, quantile, unchecked
 from scipy import stats
 
-from dosimeter.attacks import Quantile
-from dosimeter.games import MembershipGame, Population
+from dosimeter.families.membership.attacks import Quantile
+from dosimeter.families.membership.game import MembershipGame, Population
 
 
 def run(attack, game, seed=0):

@@ -5,7 +5,7 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import reference, unchecked
 
-from dosimeter.attacks import Reference
+from dosimeter.families.membership.attacks import Reference
 
 
 def run(attack, game):

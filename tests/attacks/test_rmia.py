@@ -7,8 +7,8 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import auc, base, rmia, unchecked
 
-from dosimeter.attacks import RMIA
-from dosimeter.attacks.membership.rmia import _DEFAULT_A, _GRID, _tune
+from dosimeter.families.membership.attacks import RMIA
+from dosimeter.families.membership.attacks.shadows.rmia import _DEFAULT_A, _GRID, _tune
 
 
 def run(attack, game):

@@ -5,7 +5,7 @@ import pytest
 from contracts.synthetic import fleet
 from oracles import shokri
 
-from dosimeter.attacks import Shokri
+from dosimeter.families.membership.attacks import Shokri
 
 
 def run(attack, game):

@@ -7,9 +7,9 @@ from oracles import auc
 from torch import nn
 from transferred_games import answers, run
 
-from dosimeter._attack_rows import AttackRow
-from dosimeter.attacks import TMI, AdaptedLiRA, Discriminant
-from dosimeter.attacks.membership.metaclassifiers import Recipe, _Draws, member_odds
+from dosimeter.config.attack_rows import AttackRow
+from dosimeter.families.membership.attacks import TMI, AdaptedLiRA, Discriminant
+from dosimeter.families.membership.attacks.transfer.metaclassifiers import Recipe, _Draws, member_odds
 
 
 def one_by_one(known, member, asked, recipe, seed):

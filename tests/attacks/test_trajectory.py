@@ -5,9 +5,9 @@ from contracts.synthetic import fleet
 from oracles import auc
 from sklearn.linear_model import LogisticRegression
 
-from dosimeter.attacks import Loss, Trajectory
-from dosimeter.attacks.membership import trajectory as attack
-from dosimeter.probes import trajectory as probe
+from dosimeter.families.membership.attacks import Loss, Trajectory
+from dosimeter.families.membership.attacks.shadows import trajectory as attack
+from dosimeter.families.membership.observe.probes import trajectory as probe
 
 
 def planted(seed, *, leakage, n=600):

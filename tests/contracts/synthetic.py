@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dosimeter.games import BEFORE_TRANSFER, FrozenHead, MembershipGame, Population, Truth
+from dosimeter.families.membership.game import BEFORE_TRANSFER, FrozenHead, MembershipGame, Population
+from dosimeter.statistics.evidence import Truth
 
 
 def signals_of(phi):

@@ -10,9 +10,10 @@ import pytest
 from oracles import auc
 
 from contracts.synthetic import fleet, signals_of
-from dosimeter import games
-from dosimeter.attacks import ATTACKS
-from dosimeter.games import Access, Needs
+from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.game import Needs
+from dosimeter.models.access import Access
+from dosimeter.statistics import evidence
 
 SETTINGS = {
     "gap": [{}],
@@ -126,7 +127,7 @@ def test_is_blind_to_the_truth(name, settings):
     """It takes a game and a generator, its module holds no Truth, and the game holds no row of the targets' bits."""
     kind = ATTACKS[name]
     assert list(inspect.signature(kind.run).parameters) == ["self", "game", "rng"]
-    assert not [key for key, value in vars(inspect.getmodule(kind)).items() if value is games.Truth]
+    assert not [key for key, value in vars(inspect.getmodule(kind)).items() if value is evidence.Truth]
     game, truth = fleet(2, leakage=1.0)
     for bits in truth.is_member:
         assert not (game.shadow_in == bits).all(axis=1).any()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dosimeter.errors import DataError
+from dosimeter.foundation.errors import DataError
 
 
 @pytest.fixture

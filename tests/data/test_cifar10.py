@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dosimeter.data import load
-from dosimeter.data.cifar10 import BATCHES, CLASSES
+from dosimeter.data.named.cifar10 import BATCHES, CLASSES
 
 SIZES = (4, 3, 3, 3, 3, 10)
 

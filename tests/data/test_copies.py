@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dosimeter.data import DATASETS, Options, census, idx, load, named
-from dosimeter.errors import DataError
+from dosimeter.data import DATASETS, Options, load
+from dosimeter.data.named import census, idx, in_packages
+from dosimeter.foundation.errors import DataError
 
 
 def real(name):
@@ -182,7 +183,7 @@ def test_addresses_by_speaker(tmp_path):
 def package(tmp_path, monkeypatch):
     """A package whose folder is made here."""
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
-    monkeypatch.setattr(named.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(in_packages.importlib.util, "find_spec", lambda name: spec)
 
     def write(inside, text):
         (tmp_path / inside).parent.mkdir(parents=True, exist_ok=True)

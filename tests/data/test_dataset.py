@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dosimeter.data import Dataset, content_ids
-from dosimeter.errors import DataError
+from dosimeter.foundation.errors import DataError
 
 
 def make(**changes):

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from dosimeter._resolve import one_line, resolve, source_hash
 from dosimeter.data import Options, load
-from dosimeter.errors import ConfigError
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.user_code import resolve, source_hash
+from dosimeter.foundation.wording import one_line
 
 SOURCE = """
 import numpy as np

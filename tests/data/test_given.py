@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from dosimeter.data import Dataset, Options, load
-from dosimeter.data.given import given
+from dosimeter.data.supplied import given
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(6, 3)).astype(np.float32), np.array([0, 1, 2, 0, 1, 2])

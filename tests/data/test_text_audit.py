@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dosimeter import config
+from dosimeter.config import audit as config
 from dosimeter.data import load
-from dosimeter.errors import ConfigError
-from dosimeter.models import bag_of_words, cut
-from dosimeter.training import Hyperparameters, train
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.models.architectures import bag_of_words, cut
+from dosimeter.training.loop import train
+from dosimeter.training.recipe import Hyperparameters
 
 
 def posts(path, n=160):
@@ -21,7 +22,7 @@ def posts(path, n=160):
 
 
 def test_a_text_audit_finds_the_leak_of_a_bag_of_words(tmp_path):
-    from dosimeter.pipeline import run
+    from dosimeter.pipeline.verbs import run
 
     posts(tmp_path)
     stage = {

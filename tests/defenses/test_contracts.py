@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from defenses.twins import CPU, C, data
-from dosimeter._defense_rows import METHODS, answering, defense_rows, trained_with
+from dosimeter.config.defense_rows import defense_rows
 from dosimeter.defenses import DEFENSES
-from dosimeter.guarding import guarded
-from dosimeter.models import mlp
-from dosimeter.teaching import pupil, taught, teach_heads, teacher
-from dosimeter.training import Defense, Hyperparameters, train
+from dosimeter.defenses.query import guarded
+from dosimeter.models.architectures import mlp
+from dosimeter.training.defending import METHODS, answering, trained_with
+from dosimeter.training.distillation import pupil, taught, teach_heads, teacher
+from dosimeter.training.loop import train
+from dosimeter.training.recipe import Defense, Hyperparameters
 
 every = pytest.mark.parametrize("name", DEFENSES)
 every_setting = pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from audits import BASE, table
 
-from dosimeter import pipeline
-from dosimeter.config import parse
+from dosimeter.config.audit import parse
 from dosimeter.defenses import DPSGD
-from dosimeter.errors import AuditError, ConfigError, TrainingError
-from dosimeter.preparation import prepare
-from dosimeter.report.schema import problems
-from dosimeter.training import Hyperparameters, settled
+from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.results.schema import problems
+from dosimeter.training.recipe import Hyperparameters, settled
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "900:1100", "model": "mlp", "epochs": 2, "lr": 0.05}
 HEAD = {"name": "finetune", "data": "digits", "rows": "0:300", "transfer": "head", "epochs": 3, "batch_size": 60}
@@ -38,9 +38,9 @@ def lines(*stages, **changes):
 def finished(tmp_path_factory):
     """A private head as a variant, and a private perceptron whose only stage is at risk."""
     home = tmp_path_factory.mktemp("private")
-    pipeline.run(parse(settings(defense=[DP]), base=BASE), home / "variant", workers=1)
+    verbs.run(parse(settings(defense=[DP]), base=BASE), home / "variant", workers=1)
     alone = {**PRETRAIN, "rows": "0:200", "batch_size": 40, "defenses": [{**DP, "delta": 1e-4}]}
-    pipeline.run(parse(settings(alone), base=BASE), home / "network", workers=1)
+    verbs.run(parse(settings(alone), base=BASE), home / "network", workers=1)
     return {name: json.loads((home / name / "result.json").read_text("utf-8")) for name in ("variant", "network")}
 
 
@@ -61,7 +61,7 @@ def test_the_result_says_what_was_spent(finished):
 def test_persons_are_told_that_epsilon_is_of_a_record():
     from types import SimpleNamespace
 
-    from dosimeter._summary import _privacy
+    from dosimeter.pipeline.summary import _privacy
 
     privacy = settled(Hyperparameters(defenses=(DPSGD(noise_multiplier=2.0),)), 100).privacy
     pack = SimpleNamespace(links=[None], recipe=SimpleNamespace(privacy=privacy))

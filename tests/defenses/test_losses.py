@@ -7,9 +7,10 @@ import torch
 from defenses import twins
 from defenses.twins import CPU, C, D, K, data, one_head
 from dosimeter.defenses import HAMP, L2, Dropout, EarlyStopping, LabelSmoothing, RelaxLoss
-from dosimeter.head_training import train_heads
-from dosimeter.models import mlp
-from dosimeter.training import Hyperparameters, train
+from dosimeter.models.architectures import mlp
+from dosimeter.training.heads import train_heads
+from dosimeter.training.loop import train
+from dosimeter.training.recipe import Hyperparameters
 
 LOSSES = {
     "label_smoothing": (LabelSmoothing(0.3), lambda rows, y, _: twins.label_smoothing(rows, y, 0.3)),

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from dosimeter.defenses import HAMP, Masking, Rounding, TopK
-from dosimeter.errors import TrainingError
-from dosimeter.games import Access
-from dosimeter.guarding import guarded, random_inputs
-from dosimeter.signals import SIGNALS, readable, signals_of
+from dosimeter.defenses.query import guarded, random_inputs
+from dosimeter.families.membership.observe.signals import SIGNALS, readable, signals_of
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.access import Access
 
 P = torch.tensor([[0.62, 0.21, 0.11, 0.06], [0.25, 0.25, 0.249, 0.251]], dtype=torch.float64)
 

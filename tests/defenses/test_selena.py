@@ -6,10 +6,10 @@ import torch
 
 from defenses.twins import CPU, C, data
 from dosimeter.defenses import SELENA
-from dosimeter.errors import TrainingError
-from dosimeter.head_training import train_heads
-from dosimeter.teaching import mean_answer, parts, pupil, taught, teach_heads, trainings
-from dosimeter.training import Hyperparameters
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.training.distillation import mean_answer, parts, pupil, taught, teach_heads, trainings
+from dosimeter.training.heads import train_heads
+from dosimeter.training.recipe import Hyperparameters
 
 
 @pytest.mark.parametrize("n", [7, 25, 26, 100, 241])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dosimeter._seeds import generator, seed_for
+from dosimeter.foundation.seeds import generator, seed_for
 
 M, K, N, D, C = 4, 30, 60, 7, 4
 CPU = torch.device("cpu")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from dosimeter.metrics.intervals import clopper_pearson
-from dosimeter.metrics.paired import accuracy_difference
+from dosimeter.statistics.intervals.crossed import clopper_pearson
+from dosimeter.statistics.paired import accuracy_difference
 
 
 def both(rng, targets, n, *, spread=0.0):

@@ -5,8 +5,8 @@ import pytest
 from scipy import integrate
 from scipy.stats import beta, binom, binomtest, norm
 
-from dosimeter.metrics import audits
-from dosimeter.metrics.audits import (
+from dosimeter.statistics import privacy_bounds
+from dosimeter.statistics.privacy_bounds import (
     best_threshold,
     delta_of,
     epsilon_bound,
@@ -77,7 +77,7 @@ def test_a_perfect_attack_is_limited_by_its_number_of_decisions():
 
 def test_ties_count_on_neither_side():
     scores = np.array([0.0, 1.0, 1.0, 2.0])
-    counted = audits._above(scores, "member", np.array([-1.0, 0.0, 1.0, 2.0]))
+    counted = privacy_bounds._above(scores, "member", np.array([-1.0, 0.0, 1.0, 2.0]))
     assert counted.tolist() == [4, 3, 1, 0]
     assert lower_bound_of_scores(np.ones(500), np.ones(500), np.array([1.0]), epsilon_bound(0.0)) == 0
     assert best_threshold(np.ones(5) * 2, np.ones(5), mu_bound) == 1.0

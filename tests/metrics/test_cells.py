@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from dosimeter.metrics._cells import clusters, placements, placements_sorted, ranks
-from dosimeter.metrics.intervals import rate_band, rate_interval
+from dosimeter.statistics.intervals.cells import clusters, placements, placements_sorted, ranks
+from dosimeter.statistics.intervals.crossed import rate_band, rate_interval
 
 
 def rng():

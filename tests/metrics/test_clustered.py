@@ -5,10 +5,10 @@ import pytest
 from oracles_statistics import spread_by_matrices
 from scipy.stats import t as student
 
-from dosimeter.metrics._cells import placements
-from dosimeter.metrics._margins import margins_of, placed, ratio_of
-from dosimeter.metrics.clustered import Persons, same_size
-from dosimeter.metrics.intervals import auc_interval, clopper_pearson, difference_interval, rate_interval
+from dosimeter.statistics.intervals.cells import placements
+from dosimeter.statistics.intervals.clustered import Persons, same_size
+from dosimeter.statistics.intervals.crossed import auc_interval, clopper_pearson, difference_interval, rate_interval
+from dosimeter.statistics.intervals.margins import margins_of, placed, ratio_of
 
 SHAPES = {
     "one record each": (np.ones(9, int), np.ones(14, int)),

@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from dosimeter.games import Scores, Truth
-from dosimeter.metrics._cells import centred_ranks
-from dosimeter.metrics._margins import placed
-from dosimeter.metrics.detection import (
+from dosimeter.statistics.detection_limit import (
     Calls,
     Coins,
     RateFloor,
@@ -23,13 +20,16 @@ from dosimeter.metrics.detection import (
     p_in_closed_form,
     shown_by_ranks,
 )
-from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.intervals import clopper_pearson, difference_interval, rate_interval
-from dosimeter.metrics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
-from dosimeter.metrics.membership import auc, randomisation_p, tpr_at_threshold
-from dosimeter.metrics.paired import rate_difference
-from dosimeter.metrics.shown import leak_shown
-from dosimeter.metrics.stated import stated_p
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.intervals.cells import centred_ranks
+from dosimeter.statistics.intervals.crossed import clopper_pearson, difference_interval, rate_interval
+from dosimeter.statistics.intervals.margins import placed
+from dosimeter.statistics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
+from dosimeter.statistics.paired import rate_difference
+from dosimeter.statistics.rates import auc, randomisation_p, tpr_at_threshold
+from dosimeter.statistics.shown import leak_shown
+from dosimeter.statistics.stated import stated_p
 
 
 def world(targets, n, rng, *, persons=1, drawn=True, fpr=0.02, members=0.5):

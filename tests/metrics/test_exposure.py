@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact, spearmanr
 
-from dosimeter.design import membership_matrix
-from dosimeter.metrics.exposure import Ranks, agreement, mean_bounds, overlap, persons, pooled, rank, records
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.statistics.exposure import Ranks, agreement, mean_bounds, overlap, persons, pooled, rank, records
 
 
 def world(seed=0, *, pairs=8, n=30, right=0.7, wrong=0.05):

@@ -8,13 +8,8 @@ from scipy.stats import binomtest, norm
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
-from dosimeter.metrics._cells import placements
-from dosimeter.metrics.intervals import (
-    auc_interval,
-    clopper_pearson,
-    difference_interval,
-    rate_interval,
-)
+from dosimeter.statistics.intervals.cells import placements
+from dosimeter.statistics.intervals.crossed import auc_interval, clopper_pearson, difference_interval, rate_interval
 
 
 def rng():

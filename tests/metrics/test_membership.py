@@ -7,15 +7,14 @@ import pytest
 from oracles_statistics import exchange_by_loops
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from dosimeter.games import Scores, Truth
-from dosimeter.metrics import membership
-from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.intervals import clopper_pearson
-from dosimeter.metrics.membership import (
+from dosimeter.statistics import rates
+from dosimeter.statistics.certify import certifiable_fpr, nonmembers_needed
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.intervals.crossed import clopper_pearson
+from dosimeter.statistics.rates import (
     RatePair,
-    certifiable_fpr,
     histogram,
-    nonmembers_needed,
     precision_at_prior,
     randomisation_p,
     roc,
@@ -82,7 +81,7 @@ def test_shadow_threshold_never_exceeds_its_rate_on_exchangeable_scores():
 @pytest.mark.parametrize("ties", [False, True])
 def test_auc_is_sklearns_and_carries_its_counts(ties):
     scores, truth = audit(targets=3, ties=ties)
-    estimate = membership.auc(scores, truth, rng=rng())
+    estimate = rates.auc(scores, truth, rng=rng())
     assert estimate.value == pytest.approx(roc_auc_score(truth.is_member.ravel(), scores.values.ravel()), abs=1e-12)
     assert (estimate.n_members, estimate.n_nonmembers, estimate.n_targets) == (600, 400, 3)
     assert estimate.status == "ok"
@@ -95,7 +94,7 @@ def test_infinite_scores_rank_at_the_ends():
     values[0, :20], values[0, 20:30] = -np.inf, np.inf
     finite = np.clip(values, -99, 99)
     expected = roc_auc_score(truth.is_member[0], finite[0])
-    assert membership.auc(replace(scores, values=values), truth, rng=rng()).value == pytest.approx(expected)
+    assert rates.auc(replace(scores, values=values), truth, rng=rng()).value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -219,17 +218,17 @@ def test_histogram_counts_everything():
 def test_inputs_are_refused():
     scores, truth = audit()
     with pytest.raises(ValueError, match="no NaN"):
-        membership.auc(replace(scores, values=scores.values * np.nan), truth, rng=rng())
+        rates.auc(replace(scores, values=scores.values * np.nan), truth, rng=rng())
     with pytest.raises(ValueError, match="same targets and records"):
         roc(replace(scores, ids=scores.ids[::-1]), truth)
     with pytest.raises(ValueError, match="same targets and records"):
-        membership.auc(replace(scores, values=scores.values[:1]), truth, rng=rng())
+        rates.auc(replace(scores, values=scores.values[:1]), truth, rng=rng())
     with pytest.raises(ValueError, match="both classes, got 800 members, 0 non-members"):
         tpr_oracle(scores, replace(truth, is_member=np.ones((2, 400), bool)), fpr=0.1, rng=rng())
     with pytest.raises(ValueError, match="equal lengths"):
         tpr_at_threshold(scores, truth, thresholds=np.zeros(3), fpr=0.1, rng=rng())
     with pytest.raises(ValueError, match="both classes, got 0 members"):
-        membership.auc(
+        rates.auc(
             Scores(np.arange(0), np.zeros((1, 0))), Truth(np.arange(0), np.zeros((1, 0), bool), np.arange(0)), rng=rng()
         )
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from dosimeter.metrics.intervals import clopper_pearson
-from dosimeter.metrics.membership import shadow_threshold
-from dosimeter.metrics.paired import auc_difference, point_at, rate_difference
+from dosimeter.statistics.intervals.crossed import clopper_pearson
+from dosimeter.statistics.paired import auc_difference, point_at, rate_difference
+from dosimeter.statistics.rates import shadow_threshold
 
 RNG = np.random.default_rng(0)
 BITS = np.arange(240)[None] % 3 > 0

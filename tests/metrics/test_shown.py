@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dosimeter.games import Scores, Truth
-from dosimeter.metrics.estimate import Estimate
-from dosimeter.metrics.membership import Randomisation, RatePair, auc, tpr_at_threshold
-from dosimeter.metrics.shown import leak_shown, of_these_models
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.rates import Randomisation, RatePair, auc, tpr_at_threshold
+from dosimeter.statistics.shown import leak_shown, of_these_models
 
 
 def estimate(value, low, high, targets):

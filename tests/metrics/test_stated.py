@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dosimeter.games import Scores, Truth
-from dosimeter.metrics._margins import placed
-from dosimeter.metrics.intervals import auc_interval, difference_interval, rate_interval
-from dosimeter.metrics.permutation import permutation_p
-from dosimeter.metrics.stated import exchangeable, stated_p
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.intervals.crossed import auc_interval, difference_interval, rate_interval
+from dosimeter.statistics.intervals.margins import placed
+from dosimeter.statistics.permutation import permutation_p
+from dosimeter.statistics.stated import exchangeable, stated_p
 
 
 def rng(seed=5):

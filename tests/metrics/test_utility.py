@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dosimeter.metrics.intervals import clopper_pearson
-from dosimeter.metrics.utility import accuracy
+from dosimeter.statistics.intervals.crossed import clopper_pearson
+from dosimeter.statistics.utility import accuracy
 
 
 def test_accuracy_counts_its_split_only():

@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from dosimeter.design import membership_matrix
-from dosimeter.head_training import train_heads
-from dosimeter.probes import Model, Subject, Training
-from dosimeter.training import Hyperparameters, seeded
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.observe.probes import Model, Subject, Training
+from dosimeter.training.heads import train_heads
+from dosimeter.training.loop import seeded
+from dosimeter.training.recipe import Hyperparameters
 
 
 def linear(weight, bias):

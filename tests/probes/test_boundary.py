@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter.probes import boundary
+from dosimeter.families.membership.observe.probes import boundary
 from probes.subjects import clouds, linear, subject_of
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter.models import ARCHITECTURES
-from dosimeter.probes import gradient_norm
-from dosimeter.training import seeded
+from dosimeter.families.membership.observe.probes import gradient_norm
+from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.training.loop import seeded
 from probes.subjects import clouds, subject_of
 
 

@@ -9,9 +9,9 @@ from oracles import auc
 from scipy import stats
 from torch import nn
 
-from dosimeter.design import membership_matrix
-from dosimeter.probes import iha
-from dosimeter.training import Hyperparameters
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.observe.probes import iha
+from dosimeter.training.recipe import Hyperparameters
 from probes.subjects import heads, linear, subject_of
 
 

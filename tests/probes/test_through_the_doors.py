@@ -9,17 +9,18 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import dosimeter
-from dosimeter import pipeline
-from dosimeter._brought_probes import probing
-from dosimeter.config import parse
-from dosimeter.errors import TrainingError
-from dosimeter.games import Access
-from dosimeter.observe import gather
-from dosimeter.preparation import prepare, save_data
-from dosimeter.probes import PROBES, Situation, boundary, lacking, probe
-from dosimeter.report import adversary
-from dosimeter.signals import ACCESS, SIGNALS, readable
-from dosimeter.target.adapt import adapt
+from dosimeter.config.audit import parse
+from dosimeter.data.entries import save_data
+from dosimeter.families.membership.observe.observations import gather
+from dosimeter.families.membership.observe.probes import PROBES, Situation, boundary, lacking, probe
+from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS, readable
+from dosimeter.families.membership.observe.supplied_probes import probing
+from dosimeter.families.membership.section import adversary
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.access import Access
+from dosimeter.models.supplied.adapt import adapt
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
 from probes.subjects import clouds, subject_of
 from probes.test_gradient_norm import one_by_one
 
@@ -158,18 +159,18 @@ def test_what_a_situation_lacks(change, name, reason):
 def test_a_plan_refuses_what_models_cannot_give_and_counts_what_probes_cost(tmp_path, even_clock):
     rows = [*ASKED, {"name": "iha"}]
     here = prepared(tmp_path, rows)
-    found = pipeline.plan(here.audit, store=tmp_path)
+    found = verbs.plan(here.audit, store=tmp_path)
     assert [bool(attack.refused) for attack in found.attacks] == [False] * 4 + [True]
     assert "needs linear heads on frozen features" in found.attacks[4].refused
     assert found.attacks[4].needs == "weights, all other training records"
     assert "iha" not in here.jobs.observations[0].signals
-    dear = pipeline.plan(prepared(tmp_path, [{"name": "boundary", "queries": 4000}]).audit, store=tmp_path)
-    assert dear.seconds > pipeline.plan(prepared(tmp_path, ASKED[:1]).audit, store=tmp_path).seconds
+    dear = verbs.plan(prepared(tmp_path, [{"name": "boundary", "queries": 4000}]).audit, store=tmp_path)
+    assert dear.seconds > verbs.plan(prepared(tmp_path, ASKED[:1]).audit, store=tmp_path).seconds
 
 
 def test_weights_must_be_granted(tmp_path):
     raw = table(access="logits", shadows=4, targets=2) | {"attack": [{"name": "gradient_norm"}, {"name": "loss"}]}
-    found = pipeline.plan(parse(raw, base=BASE), store=tmp_path)
+    found = verbs.plan(parse(raw, base=BASE), store=tmp_path)
     assert "needs weights, but threat.access grants logits: grant it or leave" in found.attacks[0].refused
 
 
@@ -185,8 +186,16 @@ def brought(tmp_path, model, attacks, **more):
 def test_a_brought_network_gives_gradients_and_distances(tmp_path):
     x, y = records(240)
     model = fit(Data(x[:60], y[:60]), seed=1)
-    attacks = [dosimeter.attacks.GradientNorm(), dosimeter.attacks.Boundary(queries=250)]
-    rows = [*attacks, dosimeter.attacks.Loss(), dosimeter.attacks.IHA(), dosimeter.attacks.Trajectory()]
+    attacks = [
+        dosimeter.families.membership.attacks.GradientNorm(),
+        dosimeter.families.membership.attacks.Boundary(queries=250),
+    ]
+    rows = [
+        *attacks,
+        dosimeter.families.membership.attacks.Loss(),
+        dosimeter.families.membership.attacks.IHA(),
+        dosimeter.families.membership.attacks.Trajectory(),
+    ]
     shown = brought(tmp_path, model, rows, access="weights")
     reasons = {row["name"]: row["reason"] for row in shown.content["attacks"]}
     assert reasons["GradientNorm"] == reasons["Boundary"] == reasons["Loss"] == ""

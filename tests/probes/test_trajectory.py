@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter._seeds import generator, seed_for
-from dosimeter.head_training import VARIANCE_FLOOR
-from dosimeter.probes import trajectory
-from dosimeter.training import Hyperparameters
+from dosimeter.families.membership.observe.probes import trajectory
+from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.training.heads import VARIANCE_FLOOR
+from dosimeter.training.recipe import Hyperparameters
 from probes.subjects import heads
 
 

@@ -6,9 +6,9 @@ import re
 import pytest
 from example import not_shown, provenance, shown, tiny
 
-from dosimeter.report.exposure_view import section
-from dosimeter.report.render import render
-from dosimeter.report.schema import problems
+from dosimeter.families.membership.section.exposure import section
+from dosimeter.results.page.render import render
+from dosimeter.results.schema import problems
 
 
 def part(n, *, low=0.4, ranking="apart", attack=None, once=None):

@@ -11,8 +11,9 @@ import pytest
 from report import test_sarif
 from report.test_sarif import HOSTILE, POLICY
 
-from dosimeter.policy import check, parse_policy
-from dosimeter.report.junit import junit
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.junit import junit
+from dosimeter.results.policy.limits import parse_policy
 
 SCHEMA = Path(sys.prefix) / "share" / "junit-10.xsd"
 """Brought by `make install` from pytest's source distribution."""

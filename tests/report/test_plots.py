@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib
 import pytest
 
-from dosimeter.report import plots
+from dosimeter.results.page import plots
 
 CURVE = {
     "fpr": [0.0, 0.01, 0.1, 1.0],

@@ -9,8 +9,8 @@ from typing import Any
 import example
 import pytest
 
-from dosimeter.errors import StoreError
-from dosimeter.report.render import render, write_report
+from dosimeter.foundation.errors import StoreError
+from dosimeter.results.page.render import render, write_report
 
 VARIANTS = {"shown": example.shown, "not_shown": example.not_shown, "tiny": example.tiny}
 HEADINGS = [

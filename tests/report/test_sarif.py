@@ -10,8 +10,9 @@ import example
 import jsonschema
 import pytest
 
-from dosimeter.policy import check, parse_policy
-from dosimeter.report.sarif import sarif
+from dosimeter.results.policy.check import check
+from dosimeter.results.policy.limits import parse_policy
+from dosimeter.results.policy.sarif import sarif
 
 HOSTILE = "</a>]]>&\x00\x1b[31m\u202e\ufffe\ud800{0}[x](javascript:1)=cmd()/é"
 LIMITS = (

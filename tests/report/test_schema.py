@@ -5,7 +5,7 @@ import example
 import jsonschema
 import pytest
 
-from dosimeter.report.schema import problems, result_schema
+from dosimeter.results.schema import problems, result_schema
 
 
 def short() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dosimeter.report import variants_view
+from dosimeter.results.page import variants
 
 NAMES = {"lira online": "LiRA (online)"}
 
@@ -52,16 +52,16 @@ STOPPED = model("stopped", 0.9, (0.0, -0.01, 0.01), (0.1, 0.08, 0.13), defense="
     ],
 )
 def test_a_defense_is_compared_with_the_least_leaking_undefended_model_of_its_accuracy(change, tpr, said):
-    found = variants_view.table(result(STOPPED, model("d", 0.9, change, tpr)), NAMES)
+    found = variants.table(result(STOPPED, model("d", 0.9, change, tpr)), NAMES)
     assert [row.matched for row in found.rows] == ["", "", said]
-    alone = variants_view.table(result(model("d", 0.9, change, tpr)), NAMES)
+    alone = variants.table(result(model("d", 0.9, change, tpr)), NAMES)
     expected = said.replace("stopped", "the undefended model").replace("leaks more than", "leaks more than")
     assert alone.rows[1].matched == ("not shown to leak less than the undefended model" if tpr[0] == 0.12 else expected)
 
 
 def test_accuracies_are_compared_by_their_paired_change():
     """The change is 2 points with little noise; the intervals of the accuracies themselves overlap."""
-    found = variants_view.table(result(model("d", 0.88, (-0.02, -0.03, -0.01), (0.02, 0.01, 0.05))), NAMES)
+    found = variants.table(result(model("d", 0.88, (-0.02, -0.03, -0.01), (0.02, 0.01, 0.05))), NAMES)
     assert found.rows[1].matched == "no undefended model of its accuracy to compare with"
     assert (found.rows[1].change.value, found.rows[1].change.ends) == ("-2.0 points", "-3.0 to -1.0")
 
@@ -72,19 +72,19 @@ def test_the_worst_canaries_are_shown_where_there_are_any():
         {"kind": "mislabelled", "copies": 4, "n": 40, "tpr": 0.7, "low": 0.6, "high": 0.8, "status": "ok"},
         {"kind": "random", "copies": 1, "n": 40, "tpr": None, "low": None, "high": None, "status": "refused"},
     ]
-    found = variants_view.table(result(STOPPED, model("d", 0.9, (0, 0, 0), (0.1, 0.0, 0.2), canaries=canaries)), NAMES)
+    found = variants.table(result(STOPPED, model("d", 0.9, (0, 0, 0), (0.1, 0.0, 0.2), canaries=canaries)), NAMES)
     assert found.canaries
     assert not found.rows[1].canary.ok
     assert found.rows[2].canary.note == "mislabelled, 4 copies, n 40"
-    assert not variants_view.table(result(STOPPED), NAMES).canaries
+    assert not variants.table(result(STOPPED), NAMES).canaries
 
 
 def test_failed_variants_have_a_reason_and_no_point():
     failed = {**STOPPED[2], "id": "f", "status": "failed", "reason": "loss must be finite", "attack": None}
     whole = result(STOPPED)
     whole["variants"].append(failed)
-    found = variants_view.table(whole, NAMES)
+    found = variants.table(whole, NAMES)
     assert found.rows[2].failed == "loss must be finite"
     assert found.figure.count("<svg") == 1
-    assert variants_view.table({**whole, "variants": []}, NAMES) is None
-    assert {row["variant"] for row in variants_view.undefended(whole)["estimates"]} == {"none"}
+    assert variants.table({**whole, "variants": []}, NAMES) is None
+    assert {row["variant"] for row in variants.undefended(whole)["estimates"]} == {"none"}

@@ -1,6 +1,7 @@
 import example
 
-from dosimeter.report import adversary, lead_view, view, words
+from dosimeter.families.membership.section import adversary, lead, view
+from dosimeter.results import words
 
 
 def test_headline_attack_first_controls_and_refused_last():
@@ -33,9 +34,9 @@ def test_rows_of_groups_and_defenses_are_not_mistaken_for_the_headline():
     result = example.shown()
     decoys = [{**row, "group": "old", "value": 0.99} for row in result["estimates"]]
     decoys += [{**row, "variant": "dp", "value": 0.99} for row in result["estimates"]]
-    truth = lead_view.box(result, "LiRA", "set beforehand")
+    truth = lead.box(result, "LiRA", "set beforehand")
     result["estimates"] = decoys + result["estimates"]
-    assert lead_view.box(result, "LiRA", "set beforehand") == truth
+    assert lead.box(result, "LiRA", "set beforehand") == truth
 
 
 def test_axes_begin_where_rates_are_resolvable():

@@ -1,6 +1,6 @@
 import pytest
 
-from dosimeter.report import words
+from dosimeter.results import words
 
 
 @pytest.mark.parametrize("share", [1e-5, 3.2e-4, 0.0123, 0.5, 0.97, 0.9999])

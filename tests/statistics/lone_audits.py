@@ -8,15 +8,15 @@ from unittest.mock import patch
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from dosimeter import results
-from dosimeter._summary import scores_summary
-from dosimeter.blind import blind_scores
-from dosimeter.crossfit import CrossFit, halvings
 from dosimeter.data.duplicates import contents
-from dosimeter.detection import Detection
-from dosimeter.games import Truth
-from dosimeter.pipeline import table_material
-from dosimeter.scores_table import Counts, ScoresTable
+from dosimeter.families.membership import measure
+from dosimeter.families.membership.measures.blind import blind_scores
+from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
+from dosimeter.families.membership.measures.detection_limit import Detection
+from dosimeter.families.membership.table.table import Counts, ScoresTable
+from dosimeter.pipeline.summary import scores_summary
+from dosimeter.pipeline.verbs import table_material
+from dosimeter.statistics.evidence import Truth
 
 CLASSES, FEATURES = 5, 20
 CENTRES = np.random.default_rng(99).normal(size=(CLASSES, FEATURES))
@@ -90,8 +90,8 @@ def material(inputs, labels, bits, scores, seed, *, door="model", blind=True):
 
 def result(one):
     """The result without its detection limit, which takes most of the time and moves no verdict."""
-    with patch.object(results, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none")):
-        return results.result(one)
+    with patch.object(measure, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none")):
+        return measure.result(one)
 
 
 def statuses(make, seeds, **more):

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dosimeter import pipeline
-from dosimeter._gating import find
-from dosimeter._material import measure_attack
-from dosimeter.blind import blind_scores
-from dosimeter.calibration import Calibration
-from dosimeter.config import parse
-from dosimeter.crossfit import CrossFit, halvings
-from dosimeter.detection import detect, planted_leak
-from dosimeter.games import Truth
-from dosimeter.metrics._cells import by_cell
-from dosimeter.results import Material
-from dosimeter.run_folder import material_of, read_run
+from dosimeter.config.audit import parse
+from dosimeter.families.membership.gates.all_gates import find
+from dosimeter.families.membership.measures.blind import blind_scores
+from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
+from dosimeter.families.membership.measures.detection_limit import detect, planted_leak
+from dosimeter.families.membership.measures.material import Material, measure_attack
+from dosimeter.families.membership.stored import material_of
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.run_folder import read_run
+from dosimeter.statistics.evidence import Truth
+from dosimeter.statistics.intervals.cells import by_cell
 
 SURE = 1e3
 """A score above all that do not leak."""
@@ -110,7 +110,7 @@ def shown_at_the_limit(make, *, limits, audits):
 
 def test_a_leak_at_the_limit_is_shown_9_times_in_10_in_small(monkeypatch):
     """80 audits: a rate of 90 % has a standard error of 3.4 points."""
-    monkeypatch.setattr("dosimeter.detection.WORLDS", 300)
+    monkeypatch.setattr("dosimeter.families.membership.measures.detection_limit.WORLDS", 300)
     rate, tpr = shown_at_the_limit(DESIGNS["one target"], limits=2, audits=40)
     assert 0.79 <= rate <= 0.98
     assert 0.04 <= tpr <= 0.09
@@ -170,7 +170,7 @@ def _digits(seed, folder):
         "spike": {"kinds": ["mislabelled"], "copies": [8], "count": 60},
         "attack": [{"name": "lira", "mode": "online"}],
     }
-    pipeline.run(parse(rows, base=Path()), folder / str(seed), store=folder / "store", workers=1)
+    verbs.run(parse(rows, base=Path()), folder / str(seed), store=folder / "store", workers=1)
     return material_of(read_run(folder / str(seed)))
 
 

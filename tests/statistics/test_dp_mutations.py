@@ -14,12 +14,12 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from dosimeter import private_heads
-from dosimeter._seeds import seed_for
 from dosimeter.defenses import DPSGD
-from dosimeter.head_training import initial_heads, moments
-from dosimeter.metrics.audits import epsilon_bound, epsilon_of, lower_bound_of_scores, mu_bound
-from dosimeter.training import Hyperparameters, settled
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.statistics.privacy_bounds import epsilon_bound, epsilon_of, lower_bound_of_scores, mu_bound
+from dosimeter.training.heads import initial_heads, moments
+from dosimeter.training.private import heads as private_heads
+from dosimeter.training.recipe import Hyperparameters, settled
 
 CPU = torch.device("cpu")
 DELTA, ALPHA, CLASSES, OTHERS, HEADS, PILOTS = 1e-5, 0.05, 2, 8, 200, 5

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dosimeter.design import membership_matrix
-from dosimeter.metrics.exposure import persons, rank, records
-from dosimeter.metrics.intervals import rate_interval
-from dosimeter.metrics.membership import shadow_threshold
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.statistics.exposure import persons, rank, records
+from dosimeter.statistics.intervals.crossed import rate_interval
+from dosimeter.statistics.rates import shadow_threshold
 
 
 def trainings(rng, *, pairs, n, size, kind, whole):

@@ -8,7 +8,7 @@ from lone_audits import confidences, noisier_outside, records, statuses, surely_
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from dosimeter.blind import blind_scores
+from dosimeter.families.membership.measures.blind import blind_scores
 
 LEVEL = 0.001
 """Of the test of a rate of false claims above 5 %."""

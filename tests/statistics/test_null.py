@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import binomtest
 from simulated_audits import null_scores
 
-from dosimeter.games import Scores, Truth
-from dosimeter.metrics.membership import auc, randomisation_p, shadow_threshold, tpr_at_threshold
-from dosimeter.metrics.shown import leak_shown
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.rates import auc, randomisation_p, shadow_threshold, tpr_at_threshold
+from dosimeter.statistics.shown import leak_shown
 
 FPR = 0.02
 

@@ -14,13 +14,13 @@ import torch
 from audits import attacks, gaussian, material
 from scipy.stats import binomtest
 
-from dosimeter._material import choose_headline, measure_attack
-from dosimeter.design import Design
-from dosimeter.head_training import train_heads
-from dosimeter.observe import Observations
-from dosimeter.results import result
-from dosimeter.signals import logit_confidence, logit_confidence_t2
-from dosimeter.training import Hyperparameters
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.material import choose_headline, measure_attack
+from dosimeter.families.membership.observe.observations import Observations
+from dosimeter.families.membership.observe.signals import logit_confidence, logit_confidence_t2
+from dosimeter.training.heads import train_heads
+from dosimeter.training.recipe import Hyperparameters
 
 
 def null_audits(

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from dosimeter._summary import scores_summary
-from dosimeter.calibration import Calibration, halve
-from dosimeter.games import Truth
-from dosimeter.pipeline import table_material
-from dosimeter.results import result
-from dosimeter.scores_table import Counts, ScoresTable
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.calibration import Calibration, halve
+from dosimeter.families.membership.table.table import Counts, ScoresTable
+from dosimeter.pipeline.summary import scores_summary
+from dosimeter.pipeline.verbs import table_material
+from dosimeter.statistics.evidence import Truth
 
 CASES = {
     "half of 600 records": {},

@@ -12,10 +12,10 @@ import pytest
 import tmi_world
 from oracles import auc
 
-from dosimeter import pipeline
-from dosimeter.attacks import ATTACKS, TMI, AdaptedLiRA, Discriminant, PooledDiscriminant
-from dosimeter.config import parse
-from dosimeter.preparation import prepare
+from dosimeter.config.audit import parse
+from dosimeter.families.membership.attacks import ATTACKS, TMI, AdaptedLiRA, Discriminant, PooledDiscriminant
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe.prepare import prepare
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tmi_world")]
 PAIRS = 6
@@ -38,7 +38,7 @@ class World:
         """`result.json` of an audit; each is run once."""
         name = "-".join([task, *map(str, changes)])
         if name not in self.done:
-            pipeline.run(self.audit(task, **changes), self.folder / name, store=self.folder / "store", workers=1)
+            verbs.run(self.audit(task, **changes), self.folder / name, store=self.folder / "store", workers=1)
             self.done[name] = json.loads((self.folder / name / "result.json").read_text("utf-8"))
         return self.done[name]
 

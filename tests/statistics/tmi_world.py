@@ -9,7 +9,7 @@ from collections import OrderedDict
 import numpy as np
 from torch import nn
 
-from dosimeter.models import Classifier
+from dosimeter.models.architectures import Classifier
 
 DIMENSIONS, COARSE, FINE = 64, 10, 5
 POOL, OTHERS = 2000, 1000

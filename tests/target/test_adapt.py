@@ -12,8 +12,8 @@ from foreign import CLASSES, NETWORKS, Net, X, numbers, warmed
 from sklearn import linear_model
 from torch import nn
 
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.target.adapt import adapt, repeatability
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.models.supplied.adapt import adapt, repeatability
 
 
 def by_hand(model, x):

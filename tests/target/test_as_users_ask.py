@@ -18,12 +18,12 @@ from target.foreign import Tokens
 from torch import nn
 
 from dosimeter.data import Dataset, Options
-from dosimeter.data.given import given
-from dosimeter.errors import DataError, TrainingError
-from dosimeter.shadow_job import held_of
-from dosimeter.target.adapt import Examples, adapt
-from dosimeter.target.classes import Classes, joined
-from dosimeter.target.estimators import bearer, own_predictions
+from dosimeter.data.supplied import given
+from dosimeter.families.membership.observe.shadow_job import held_of
+from dosimeter.foundation.errors import DataError, TrainingError
+from dosimeter.models.supplied.adapt import Examples, adapt
+from dosimeter.models.supplied.classes import Classes, joined
+from dosimeter.models.supplied.estimators import bearer, own_predictions
 
 N = 120
 RNG = np.random.default_rng(0)

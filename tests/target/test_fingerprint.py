@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dosimeter.target.fingerprint import of_callable
+from dosimeter.models.supplied.fingerprint import of_callable
 
 ANSWERS = torch.eye(3)
 

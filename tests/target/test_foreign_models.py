@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
-from dosimeter.errors import TrainingError
-from dosimeter.target.adapt import adapt, repeatability
-from dosimeter.target.classes import Classes
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.supplied.adapt import adapt, repeatability
+from dosimeter.models.supplied.classes import Classes
 
 PIXELS, LABELS = (array[:200] for array in load_digits(return_X_y=True))
 PIXELS = (PIXELS / 16).astype("float32")

@@ -7,11 +7,11 @@ import torch
 from foreign import NETWORKS, Net
 from torch import nn
 
-from dosimeter.chain import Link, build_chain, parts_of
-from dosimeter.errors import TrainingError
-from dosimeter.models import cut, locate
-from dosimeter.target.heads import example_of, find_head, without
-from dosimeter.transfer import divide, with_new_head
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.architectures import cut, locate
+from dosimeter.models.last_layer import example_of, find_head, without
+from dosimeter.models.transfer import divide, with_new_head
+from dosimeter.training.chain import Link, build_chain, parts_of
 
 X = example_of((1, 8, 8))
 
@@ -163,7 +163,7 @@ def test_last_k_needs_the_order_of_the_blocks():
 
 
 def test_a_chain_transfers_a_network_that_does_not_say_where_it_ends(tmp_path):
-    from dosimeter._resolve import import_from
+    from dosimeter.foundation.user_code import import_from
 
     (tmp_path / "mynet.py").write_text(
         "from torch import nn\n"

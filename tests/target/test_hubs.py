@@ -7,11 +7,11 @@ import json
 import pytest
 import torch
 
-from dosimeter.errors import ConfigError
-from dosimeter.models import cut
-from dosimeter.target.adapt import adapt
-from dosimeter.target.hubs import Preprocess
-from dosimeter.target.loading import load_target
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.models.architectures import cut
+from dosimeter.models.supplied.adapt import adapt
+from dosimeter.models.supplied.hubs import Preprocess
+from dosimeter.models.supplied.loading import load_target
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 try:

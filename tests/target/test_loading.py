@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from dosimeter._resolve import import_from
-from dosimeter.errors import ConfigError, TrainingError
-from dosimeter.models import mlp
-from dosimeter.target.adapt import adapt
-from dosimeter.target.loading import load_target
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.foundation.user_code import import_from
+from dosimeter.models.architectures import mlp
+from dosimeter.models.supplied.adapt import adapt
+from dosimeter.models.supplied.loading import load_target
 
 SHAPE, CLASSES = (1, 8, 8), 10
 CODE = """

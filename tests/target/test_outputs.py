@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from dosimeter.errors import TrainingError
-from dosimeter.target.outputs import log_values, meaning, pick
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.outputs import log_values, meaning, pick
 
 LOGITS = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
 PROBS = torch.softmax(LOGITS, 1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dosimeter.data.census import load_adult, load_census_kdd
-from dosimeter.data.cifar10 import load_cifar10
-from dosimeter.data.corpora import load_20news, load_reuters_r8, load_sotu, load_spam
 from dosimeter.data.dataset import Dataset, content_ids
-from dosimeter.data.idx import load_fashion_mnist, load_mnist
-from dosimeter.data.named import NamedData, load_digits, load_lfw_patches, load_mnist_5k, load_orl_faces
-from dosimeter.data.omniglot import load_omniglot
+from dosimeter.data.named.census import load_adult, load_census_kdd
+from dosimeter.data.named.cifar10 import load_cifar10
+from dosimeter.data.named.corpora import load_20news, load_reuters_r8, load_sotu, load_spam
+from dosimeter.data.named.idx import load_fashion_mnist, load_mnist
+from dosimeter.data.named.in_packages import NamedData, load_digits, load_lfw_patches, load_mnist_5k, load_orl_faces
+from dosimeter.data.named.omniglot import load_omniglot
 from dosimeter.data.options import Options
 from dosimeter.data.reference import load
 

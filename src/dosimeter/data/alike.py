@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter._resolve import one_line, quoted
 from dosimeter.data.cells import Cells
-from dosimeter.data.columns import blocks
 from dosimeter.data.dataset import Dataset
-from dosimeter.data.spelling import WHOLE
-from dosimeter.errors import DataError
+from dosimeter.data.files.columns import blocks
+from dosimeter.data.files.spelling import WHOLE
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import one_line, quoted
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter.errors import ConfigError
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Kind = Literal["array", "frame", "texts"]
 TEXT = "text"
 """The one column of texts."""

@@ -7,15 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from dosimeter.data.cells import Cells
-from dosimeter.errors import DataError
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import DataError
 
 
 @dataclass(frozen=True)

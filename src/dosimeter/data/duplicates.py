@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from dosimeter._resolve import quoted
-from dosimeter.data.columns import blocks
-from dosimeter.data.dataset import Array, Dataset
+from dosimeter.data.dataset import Dataset
+from dosimeter.data.files.columns import blocks
 from dosimeter.data.near_rows import Rows
-from dosimeter.errors import DataError
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import quoted
 
 Kind = Literal["images", "tokens", "table"]
 SIDE = 16

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter._resolve import describe
-from dosimeter.data.dataset import Array
-from dosimeter.errors import DataError
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import describe
 
 FORMS = "a Dataset, (inputs, labels), a torch Dataset of (x, y), a pandas DataFrame, or a reference such as 'data.csv'"
 TWICE = 64

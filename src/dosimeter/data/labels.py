@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dosimeter._resolve import one_line, quoted
-from dosimeter.data.dataset import Array
-from dosimeter.errors import DataError
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import one_line, quoted
 
 FEW, NEARLY = 20, 0.9
 """From so many records on, labels with decimals are no classes if this share of them differs from all others."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dosimeter.data.columns import Block
-from dosimeter.data.dataset import Array
+from dosimeter.data.files.columns import Block
+from dosimeter.foundation.arrays import Array
 
 CHUNK = 1_000_000
 """Pairs that are looked at together."""

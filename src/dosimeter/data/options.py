@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dosimeter._check import suggest
-from dosimeter._resolve import one_line
 from dosimeter.data.dataset import Dataset
-from dosimeter.errors import DataError
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import one_line
 
 
 @dataclass(frozen=True)

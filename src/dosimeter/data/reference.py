@@ -8,16 +8,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dosimeter._check import suggest
-from dosimeter._resolve import REFERENCE, one_line
-from dosimeter.data.arrays import load_npz
 from dosimeter.data.dataset import Dataset
-from dosimeter.data.functions import load_function
-from dosimeter.data.huggingface import load_huggingface
-from dosimeter.data.images import load_images
+from dosimeter.data.files.arrays import load_npz
+from dosimeter.data.files.functions import load_function
+from dosimeter.data.files.huggingface import load_huggingface
+from dosimeter.data.files.images import load_images
+from dosimeter.data.files.tables import load_table
 from dosimeter.data.options import Options, Request, parse_rows, shown
-from dosimeter.data.tables import load_table
-from dosimeter.errors import DataError
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.user_code import REFERENCE
+from dosimeter.foundation.wording import one_line
 
 logger = logging.getLogger(__name__)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dosimeter.defenses.dp_sgd import DPSGD
-from dosimeter.defenses.dropout import Dropout
-from dosimeter.defenses.early_stopping import EarlyStopping
-from dosimeter.defenses.hamp import HAMP
-from dosimeter.defenses.l2 import L2
-from dosimeter.defenses.label_smoothing import LabelSmoothing
-from dosimeter.defenses.masking import Masking
-from dosimeter.defenses.relax_loss import RelaxLoss
-from dosimeter.defenses.rounding import Rounding
-from dosimeter.defenses.selena import SELENA
-from dosimeter.defenses.top_k import TopK
+from dosimeter.defenses.answers.masking import Masking
+from dosimeter.defenses.answers.rounding import Rounding
+from dosimeter.defenses.answers.top_k import TopK
+from dosimeter.defenses.training.dp_sgd import DPSGD
+from dosimeter.defenses.training.dropout import Dropout
+from dosimeter.defenses.training.early_stopping import EarlyStopping
+from dosimeter.defenses.training.hamp import HAMP
+from dosimeter.defenses.training.l2 import L2
+from dosimeter.defenses.training.label_smoothing import LabelSmoothing
+from dosimeter.defenses.training.relax_loss import RelaxLoss
+from dosimeter.defenses.training.selena import SELENA
 
 __all__ = [
     "DEFENSES", "DPSGD", "HAMP", "L2", "SELENA", "Dropout", "EarlyStopping", "LabelSmoothing", "Masking", "RelaxLoss",

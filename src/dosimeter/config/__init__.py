@@ -1,0 +1,1 @@
+"""audit.toml to settings."""

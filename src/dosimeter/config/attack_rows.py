@@ -1,0 +1,124 @@
+"""The `[[attack]]` rows: from names and hyperparameters to attacks, ours or the user's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from dosimeter.config.plugin_rows import Kind, build, check, label
+from dosimeter.families.attack import Attack
+from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, DEFAULT_TRANSFERRED, TMI
+from dosimeter.families.membership.game import MembershipGame, Needs
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.statistics.evidence import Scores
+
+MembershipAttack = Attack[MembershipGame, Scores]
+KIND = Kind(
+    word="attack",
+    known=ATTACKS,
+    wanted="a frozen dataclass with a method `run`",
+    fits=lambda found: callable(getattr(found, "run", None)),
+    needs={"needs": Needs, "signals": tuple, "paper": str, "control": bool},
+    protocol="dosimeter.Attack",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackRow:
+    """One `[[attack]]` row.
+
+    Attributes:
+        id: name in results; the attack's name and mode unless given.
+        name: key of the registry, or `package.module:Class`.
+        attack: the attack with its hyperparameters.
+    """
+
+    id: str
+    name: str
+    attack: MembershipAttack
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The hyperparameters."""
+        return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
+
+    def settings_for(self, classes: int) -> dict[str, Any]:
+        """The hyperparameters as they are used where the deployed model has so many classes."""
+        off = isinstance(self.attack, TMI) and self.attack.unit and not self.attack.compat and classes == 2
+        return {**self.settings, "unit": "off, two classes"} if off else self.settings
+
+
+def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
+    """The rows that stand for an audit file without `[[attack]]`: those of `DEFAULT`, in every mode.
+
+    Args:
+        transferred: whether stages follow the one at risk, for which there is another list.
+    """
+    if transferred:
+        return [{"name": name} for name in DEFAULT_TRANSFERRED]
+    rows: list[dict[str, Any]] = []
+    for name in DEFAULT:
+        modes = next((field for field in dataclasses.fields(ATTACKS[name]) if field.name == "mode"), None)
+        rows += [{"name": name, "mode": mode} for mode in ("online", "offline")] if modes else [{"name": name}]
+    return rows
+
+
+def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tuple[AttackRow, ...], list[str]]:
+    """Build the attacks of all rows and list what is wrong; `transferred` as in `default_attacks`."""
+    rows = raw if isinstance(raw, tuple) else ()
+    if len(rows) > 1000:
+        return (), []
+    built: list[AttackRow] = []
+    problems: list[str] = []
+    for index, row in enumerate(rows or default_attacks(transferred=transferred)):
+        if not isinstance(row, Mapping):
+            continue  # the file's own validation tells
+        try:
+            built.append(_attack(row, base))
+        except ConfigError as error:
+            problems += [one_line(f"attack[{index}]{problem}", limit=600) for problem in error.problems]
+    return tuple(built), problems + _repeated(built)
+
+
+def named_attacks(attacks: Sequence[object], base: Path) -> tuple[AttackRow, ...]:
+    """The attacks that Python code lists: names, tables as in an audit file, or attacks themselves.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    if isinstance(attacks, str | Mapping) or not isinstance(attacks, Iterable):
+        raise ConfigError(f"attacks: must be a list, got {quoted(attacks)}: write [{quoted(attacks)}]")
+    tables = [{"name": one} if isinstance(one, str) else one for one in attacks]
+    rows, problems = attack_rows(tuple(tables), base) if tables else ((), ["attack: name at least one, got none"])
+    built = list(rows)
+    for index, one in enumerate(tables):
+        if not isinstance(one, Mapping):
+            try:
+                check(one, KIND)
+            except ConfigError as error:
+                problems += [f"attack[{index}]{problem}" for problem in error.problems]
+                continue
+            mode, name = getattr(one, "mode", None), one_line(type(one).__name__, 60)
+            built.insert(index, AttackRow(f"{name} {mode}" if mode else name, name, cast(MembershipAttack, one)))
+    problems += [line for line in _repeated(built) if line not in problems]
+    if problems:
+        raise ConfigError(*problems)
+    return tuple(built)
+
+
+def _repeated(rows: Iterable[AttackRow]) -> list[str]:
+    """Ids that occur twice."""
+    ids, problems = [row.id for row in rows], []
+    for twice in sorted({one for one in ids if ids.count(one) > 1}):
+        problems.append(f"attack: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`")
+    return problems
+
+
+def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
+    """Build one attack; problems are given as the tail of `attack[i]`."""
+    name, own_id, attack = build(row, base, KIND)
+    mode = getattr(attack, "mode", None)
+    return AttackRow(label(f"{name} {mode}" if mode else name) if own_id is None else own_id, name, attack)

@@ -1,0 +1,383 @@
+"""The audit file: TOML to validated, frozen settings. Errors name the key's path, rule, value and remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import ValidationError
+
+from dosimeter.config.attack_rows import AttackRow, attack_rows, default_attacks
+from dosimeter.config.combinations import chain_problems, spike_problems, target_problems, threat_problems
+from dosimeter.config.defense_rows import defense_problems, defense_rows
+from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
+from dosimeter.config.variant_rows import flat, merged, problems_of
+from dosimeter.data.views import WORD_VIEWS
+from dosimeter.families.membership.threat import VIEWS, Spike, Threat
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.findings import findings, lines, scan
+from dosimeter.foundation.table import Table
+from dosimeter.foundation.toml import read
+from dosimeter.foundation.wording import quoted
+from dosimeter.training.defending import DefenseRow
+
+__all__ = [
+    "VIEWS", "AttackRow", "Audit", "DefenseRow", "Draft", "Report", "Spike", "Stage", "Target",
+    "TargetAudit", "Threat", "VariantRow", "arguments", "default_attacks", "draft", "load", "parse", "read",
+    "with_variant",
+]  # fmt: skip
+OF_TARGETS = ("access", "shadows", "views", "rehearsals")
+"""Keys of `[threat]` that a brought model has."""
+T = TypeVar("T", bound=Table)
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """A validated audit file.
+
+    Attributes:
+        name: of the run's folder.
+        seed: root of all randomness.
+        stages: the chain.
+        threat: the adversary.
+        attacks: what is run, in order.
+        report: how the report speaks.
+        base: folder of the audit file; relative paths and user modules are found from here.
+        defenses: of each stage.
+        variants: what is audited too, each alone: a defense beside those of the stage at risk, or other settings.
+        spike: canaries that are planted in the stage at risk, or None.
+    """
+
+    name: str
+    seed: int
+    stages: tuple[Stage, ...]
+    threat: Threat
+    attacks: tuple[AttackRow, ...]
+    report: Report
+    base: Path
+    defenses: tuple[tuple[DefenseRow, ...], ...]
+    variants: tuple[DefenseRow | VariantRow, ...] = ()
+    spike: Spike | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
+        return {
+            **_common_settings(self),
+            "stage": [stage.model_dump(mode="json") for stage in self.stages],
+            "threat": self.threat.model_dump(mode="json"),
+            "defense": [
+                {"id": row.id, "name": row.name, **row.settings} for row in self.variants if isinstance(row, DefenseRow)
+            ],
+            "variant": [
+                row.table.model_dump(mode="json", exclude_none=True)
+                for row in self.variants
+                if isinstance(row, VariantRow)
+            ],
+            **({} if self.spike is None else {"spike": self.spike.model_dump(mode="json")}),
+        }
+
+    @property
+    def at_risk(self) -> int:
+        """Index of the stage at risk."""
+        names = [stage.name for stage in self.stages]
+        return names.index(self.threat.at_risk) if self.threat.at_risk else len(names) - 1
+
+    @property
+    def models(self) -> int:
+        """Models of the stage at risk: the shadows of a fold, and its targets with their complements."""
+        return self.threat.shadows + 2 * self.threat.fold_pairs
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The query views, at most eight unless listed: the identity, and what training augmented with."""
+        if self.threat.views != "auto":
+            return self.threat.views
+        augment = self.stages[self.at_risk].augment
+        if "drop" in augment:
+            return ("identity", *WORD_VIEWS)
+        if "shift" in augment:
+            return VIEWS[:8] if "flip" in augment else ("identity", "left", "right", "up", "down")
+        return ("identity", "flip") if "flip" in augment else ("identity",)
+
+
+@dataclasses.dataclass(frozen=True)
+class VariantRow:
+    """One `[[variant]]` row.
+
+    Attributes:
+        name: of a defense, which this is not.
+        paper: of one.
+        table: as it stands in the file.
+        audit: the whole audit that it stands for.
+    """
+
+    name: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+
+    table: Variant
+    audit: Audit
+
+    @property
+    def id(self) -> str:
+        """Of the variant, and of its folder."""
+        return self.table.id
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it changes."""
+        return flat(self.table)
+
+    @property
+    def place(self) -> str:
+        """Whom it changes."""
+        return "chain" if self.table.stage else "adversary"
+
+
+def with_variant(audit: Audit, row: DefenseRow | VariantRow) -> Audit:
+    """The audit that a variant is, without variants of its own."""
+    name = f"{audit.name}: {row.id}"
+    if isinstance(row, VariantRow):
+        return dataclasses.replace(row.audit, name=name)
+    defenses = list(audit.defenses)
+    defenses[audit.at_risk] += (row,)
+    return dataclasses.replace(audit, name=name, defenses=tuple(defenses), variants=())
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetAudit:
+    """A validated audit file about a model that the user brings.
+
+    Attributes:
+        name: of the run's folder.
+        seed: root of all randomness.
+        target: the model and its records.
+        threat: the adversary.
+        attacks: what is run, in order.
+        report: how the report speaks.
+        base: folder of the audit file; relative paths and user modules are found from here.
+    """
+
+    name: str
+    seed: int
+    target: Target
+    threat: Threat
+    attacks: tuple[AttackRow, ...]
+    report: Report
+    base: Path
+
+    def settings(self) -> dict[str, Any]:
+        """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
+        return {
+            **_common_settings(self),
+            "target": self.target.model_dump(mode="json"),
+            "threat": {key: value for key, value in self.threat.model_dump(mode="json").items() if key in OF_TARGETS},
+        }
+
+
+def _common_settings(audit: Audit | TargetAudit) -> dict[str, Any]:
+    """The keys that both kinds of audit file have."""
+    return {
+        "name": audit.name,
+        "seed": audit.seed,
+        "attack": [{"id": row.id, "name": row.name, **row.settings} for row in audit.attacks],
+        "report": audit.report.model_dump(mode="json"),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """An audit file that may be wrong, so that problems of its data can be told together with its own.
+
+    Attributes:
+        audit: None if there are problems.
+        stages: those that are right by themselves, None for the others.
+        seed: of the audit, 0 if it is wrong.
+        problems: one line each.
+    """
+
+    audit: Audit | TargetAudit | None
+    stages: tuple[Stage | None, ...]
+    seed: int
+    problems: tuple[str, ...]
+
+
+def load(path: Path) -> Audit | TargetAudit:
+    """Read an audit file.
+
+    Args:
+        path: a TOML file.
+
+    Raises:
+        ConfigError: every problem that can be seen without data, one line each.
+    """
+    return parse(read(path), base=path.resolve().parent, name=path.stem)
+
+
+def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit | TargetAudit:
+    """Validate the tables of an audit.
+
+    Args:
+        table: as TOML gives it.
+        base: folder from which relative paths and user modules are found.
+        name: used where the table gives no name.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    found = draft(table, base=base, name=name)
+    if found.audit is None:
+        raise ConfigError(*found.problems)
+    return found.audit
+
+
+def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft:
+    """Validate the tables of an audit and list every problem; arguments as in `parse`.
+
+    Each table is validated by itself, so that a wrong key hides no problem elsewhere.
+    """
+    odd = scan(table)
+    found = list(odd)
+    if any("nested deeper" in text for _, text in found):
+        return Draft(None, (), 0, tuple(lines(found)))
+    default_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "audit"
+    whole = {"name": default_name[:64], **_tuples(table)}
+    kind = TargetTop if "target" in whole else Top
+    try:
+        top: Top | TargetTop | None = kind.model_validate(whole)
+    except ValidationError as error:
+        top = None
+        found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
+    parts: list[Stage | None] = []
+    raw = whole.get("stage")
+    for index, part in enumerate(raw if isinstance(raw, tuple) else ()):
+        stage, wrong = _table(Stage, part, f"stage[{index}]")
+        parts.append(stage)
+        found += wrong
+    target: Target | None = None
+    if "target" in whole:
+        target, wrong = _table(Target, whole["target"], "target")
+        found += wrong
+    threat, wrong = _table(Threat, whole.get("threat", {}), "threat")
+    report, more = _table(Report, whole.get("report", {}), "report")
+    spike, of_spike = _spike(whole)
+    transferred = threat is not None and parts != [] and threat.at_risk not in (None, getattr(parts[-1], "name", None))
+    attacks, problems = attack_rows(whole.get("attack"), base, transferred=transferred)
+    variants, own, of_defenses = _defended(whole, parts, base)
+    problems += of_defenses
+    if threat is not None:
+        problems = threat_problems(threat) + problems
+    stages = tuple(stage for stage in parts if stage)
+    if parts and None not in parts:
+        problems = chain_problems(stages, threat, base) + problems
+        problems += defense_problems(stages, own, variants, threat)
+    problems += of_spike
+    if target is not None:
+        problems = target_problems(target, threat) + problems
+    if "target" in whole and "stage" in whole:
+        problems.append("target: a brought model is not trained here, got [[stage]] beside it: remove one of them")
+    told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
+    problems = [line for line in problems if not line.startswith(tuple(told))]
+    problems = lines([*found, *wrong, *more]) + problems
+    seed = whole.get("seed", 0)
+    if problems or top is None or threat is None or report is None:
+        return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
+    if target is not None:
+        return Draft(TargetAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
+    audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
+    return _varied(whole, audit)
+
+
+def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
+    """An audit that is right without its `[[variant]]` rows, with them, or what is wrong with them."""
+    rows: list[VariantRow] = []
+    problems: list[str] = []
+    for index, raw in enumerate(whole.get("variant", ())):
+        place = f"variant[{index}]"
+        table, found = _table(Variant, raw, place)
+        problems += lines(found)
+        if table is None:
+            continue
+        wrong = problems_of(table, [stage.name for stage in audit.stages])
+        problems += [f"{place}{text}" for text in wrong]
+        if wrong:
+            continue
+        meant = draft(merged(whole, table), base=audit.base, name=audit.name)
+        problems += [f"{place}: {text}" for text in meant.problems]
+        if isinstance(meant.audit, Audit):
+            rows.append(VariantRow(table, meant.audit))
+    ids = [row.id.lower() for row in (*audit.variants, *rows)]
+    for twice in sorted({one for one in ids if ids.count(one) > 1}):
+        problems.append(f"variant: ids must be distinct, got {twice!r} {ids.count(twice)} times: rename one")
+    if problems:
+        return Draft(None, audit.stages, audit.seed, tuple(problems))
+    return Draft(dataclasses.replace(audit, variants=(*audit.variants, *rows)), audit.stages, audit.seed, ())
+
+
+def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
+    """The canaries, if any, and what is wrong with them."""
+    if whole.get("spike") is None:
+        return None, []
+    if "target" in whole:
+        return None, ["spike: a brought model is trained already, got [spike] beside [target]: remove [spike]"]
+    spike, found = _table(Spike, whole["spike"], "spike")
+    return spike, lines(found) + ([] if spike is None else spike_problems(spike))
+
+
+def _defended(
+    whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path
+) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
+    """The variants, the defenses of each stage, and what is wrong with both."""
+    variants, problems = defense_rows(whole.get("defense"), base, "defense")
+    for kind in ("defense", "variant"):
+        if "target" in whole and whole.get(kind):
+            problems.append(f"{kind}: a brought model is not trained here, got [[{kind}]] beside [target]: remove one")
+    own = []
+    for index, stage in enumerate(stages):
+        rows, wrong = defense_rows(() if stage is None else stage.defenses, base, f"stage[{index}].defenses")
+        own.append(rows)
+        problems += wrong
+    return variants, tuple(own), problems
+
+
+def arguments(model: type[T], names: Mapping[str, str] | None = None, /, **given: Any) -> T:
+    """A table that Python code or the command line gives key by key.
+
+    Args:
+        model: the table.
+        names: what messages call a key, where that is not its own name.
+        given: its keys; None stands for the default.
+
+    Raises:
+        ConfigError: every key that is wrong, one line each.
+    """
+    given = {key: value for key, value in given.items() if value is not None}
+    found, table = scan(given), None
+    try:
+        table = model.model_validate(given)
+    except ValidationError as error:
+        found += findings(error, "", model.model_fields)
+    if found or table is None:
+        raise ConfigError(*lines(((names or {}).get(place, place), text) for place, text in found))
+    return table
+
+
+def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[str, str]]]:
+    """One validated table, or what is wrong with it."""
+    if not isinstance(raw, Mapping):
+        # the file's own validation tells of [threat] and [report], but takes anything in the list of stages
+        remedy = {Stage: "write it below [[stage]]", Target: "write the table's head once, as [target]"}.get(model)
+        return None, [(place, f": must be a table, got {quoted(raw, 80)}: {remedy}")] if remedy else []
+    try:
+        return model.model_validate(raw), []
+    except ValidationError as error:
+        return None, findings(error, place, model.model_fields)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, so that strict validation accepts TOML arrays."""
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(item) for item in value)
+    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, Mapping) else value

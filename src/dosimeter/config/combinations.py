@@ -1,0 +1,308 @@
+"""Keys that are right one by one and impossible together, and what can be seen of a stage's references without data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from dosimeter.config.tables import Stage, Target
+from dosimeter.data.options import parse_rows
+from dosimeter.families.membership.threat import VIEWS, Spike, Threat
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.findings import Finding, findings, lines
+from dosimeter.foundation.user_code import REFERENCE, is_file
+from dosimeter.foundation.wording import quoted
+from dosimeter.models.architectures import ARCHITECTURES
+
+
+def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -> list[str]:
+    """Impossible combinations in the chain, one line each.
+
+    Args:
+        stages: all stages.
+        threat: None if that table is wrong itself.
+        base: folder of the audit file.
+    """
+    names = [stage.name for stage in stages]
+    problems = [
+        f"stage: names must be distinct, got {twice!r} {names.count(twice)} times: rename one"
+        for twice in sorted({one for one in names if names.count(one) > 1})
+    ]
+    at_risk = threat.at_risk if threat else None
+    last = len(names) - 1
+    if at_risk is not None and at_risk not in names:
+        problems.append(f"threat.at_risk: no such stage, got {quoted(at_risk)}, {suggest(at_risk, names)}")
+    risky = names.index(at_risk) if at_risk in names else last
+    problems += _transferred(stages, threat, risky)
+    for index, stage in enumerate(stages):
+        found = [
+            *_start(stage, index),
+            *_roles(stage, at_risk=index == risky, last=index == last),
+            *_training(stage),
+            *_references(stage),
+            *_model(stage, base),
+        ]
+        problems += [f"stage[{index}].{problem}" for problem in found]
+    return problems
+
+
+def threat_problems(threat: Threat) -> list[str]:
+    """Impossible numbers in `[threat]`."""
+    problems: list[str] = []
+    if threat.shadows % 2:
+        problems.append(
+            f"threat.shadows: must be even, since shadows come in complementary pairs, got {threat.shadows}: "
+            f"use {threat.shadows + 1}"
+        )
+    elif threat.targets > max(most := threat.shadows + 2 * threat.fold_pairs - 4, 1):
+        wider = "" if threat.fold_pairs == 1 else f" + {2 * (threat.fold_pairs - 1)}"
+        problems.append(
+            f"threat.targets: must be at most shadows - 2{wider} = {most}, since two pairs of models beyond the "
+            f"targets set the thresholds, got {threat.targets}: lower it or raise shadows"
+        )
+    elif threat.fold_pairs > 1 and 2 * threat.fold_pairs * -(-threat.targets // (2 * threat.fold_pairs)) > most:
+        problems.append(
+            f"threat.targets: whole folds of {2 * threat.fold_pairs} models must leave two pairs that set the "
+            f"thresholds, got {threat.targets} targets of {most + 4} models: lower targets or fold_pairs"
+        )
+    if threat.views == "auto":
+        return problems
+    wrong = [view for view in threat.views if view not in VIEWS]
+    problems += [f"threat.views: unknown view {quoted(view)}, {suggest(view, VIEWS)}" for view in wrong]
+    if not wrong and (threat.views[:1] != ("identity",) or len(set(threat.views)) < len(threat.views)):
+        problems.append(
+            f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
+        )
+    return problems
+
+
+def spike_problems(spike: Spike) -> list[str]:
+    """Impossible numbers in `[spike]`."""
+    problems = []
+    if spike.count % 2:
+        problems.append(
+            f"spike.count: must be even, since each model trains on half of the canaries, got {spike.count}: use "
+            f"{spike.count + 1}"
+        )
+    for name in ("kinds", "copies"):
+        values = list(getattr(spike, name))
+        if len(set(values)) < len(values):
+            problems.append(f"spike.{name}: must be distinct, got {values}: name each once")
+    return problems
+
+
+def target_problems(target: Target, threat: Threat | None) -> list[str]:
+    """Impossible combinations around a brought model, one line each."""
+    given = set() if threat is None else threat.model_fields_set
+    problems = [
+        f"threat.{key}: belongs to a recipe, got {quoted(getattr(threat, key))} beside [target]: {remedy}"
+        for key, remedy in RECIPE_ONLY.items()
+        if key in given
+    ]
+    if "shadows" in given and target.fit is None:
+        problems.append(
+            "threat.shadows: shadows are trained by `target.fit`, which is absent: add it, or remove threat.shadows"
+        )
+    for key in ("members_rows", "nonmembers_rows", "population_rows"):
+        try:
+            parse_rows(getattr(target, key), key)
+        except DataError as error:
+            problems += [f"target.{line.replace(f'{key}: rows', f'{key}:', 1)}" for line in error.problems]
+    if target.population_rows is not None and target.population is None:
+        problems.append("target.population_rows: choose from `population`, which is absent: add it")
+    return problems + [f"target.{line}" for line in _functions(target.fit, target.depends)]
+
+
+RECIPE_ONLY = {
+    "at_risk": "remove it",
+    "targets": "remove it, the one target is the model that you brought",
+    "candidates": "remove it, all members and nonmembers are judged",
+    "population": "remove it and name records in target.population",
+    "stratify": "remove it",
+    "unit": "remove it, membership was not drawn here and each record is judged on its own",
+}
+"""Keys of `[threat]` that draw records or name stages, and what to do about them beside a brought model."""
+
+
+def _start(stage: Stage, index: int) -> list[str]:
+    """How a stage starts: its model, its parent."""
+    problems = []
+    if index == 0 and stage.model is None:
+        problems.append("model: the first stage needs one, got none: name an architecture or package.module:function")
+    elif stage.given and stage.model is None:
+        problems.append("model: a given stage needs the model that its weights belong to, got none: name one")
+    elif stage.transfer == "scratch" and stage.model is None:
+        problems.append(
+            "model: transfer 'scratch' needs a model of its own, got none: name one, or use 'head', 'last-k', "
+            "'lora' or 'full'"
+        )
+    if index == 0 and stage.transfer != "scratch":
+        problems.append(f"transfer: the first stage has no parent, got {stage.transfer!r}: use 'scratch'")
+    elif stage.given and stage.transfer != "scratch":
+        problems.append(f"transfer: a given stage is not trained, got {stage.transfer!r}: remove it")
+    elif stage.transfer != "scratch" and stage.model is not None:
+        problems.append(f"model: transfer {stage.transfer!r} takes the parent's model, got {stage.model!r}: remove it")
+    if stage.head is not None and stage.model is None:
+        problems.append(f"head: names a layer of `model`, which this stage has not, got {quoted(stage.head)}")
+    if stage.options and stage.model is None:
+        problems.append(f"options: belong to `model`, which this stage has not, got {_keys(stage)}: remove them")
+    return problems
+
+
+def _keys(stage: Stage) -> str:
+    return quoted(", ".join(stage.options))
+
+
+def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -> list[str]:
+    """What a stage after the one at risk cannot be, and what only a threat with such a stage can say."""
+    problems, last = [], len(stages) - 1
+    for index, stage in enumerate(stages):
+        place, later = f"stage[{index}]", index > at_risk
+        if later and (stage.given or stage.transfer == "scratch"):
+            problems.append(
+                f"{place}: stands after the stage at risk, so it must start from it and be trained here, got "
+                f"{'given weights' if stage.given else 'a model from scratch'}: use transfer 'head', 'last-k', "
+                "'lora' or 'full', or end the chain before it"
+            )
+        if "sample" in stage.model_fields_set and not later:
+            problems.append(
+                f"{place}.sample: only a stage after the one at risk draws a share of its records for each model, got "
+                f"{stage.sample}: remove it"
+            )
+    if threat is not None and threat.knows and at_risk == last:
+        problems.append(
+            f"threat.knows: tells what is known of a transfer after the stage at risk, which is the last one, got "
+            f"{list(threat.knows)}: remove it, or set threat.at_risk to an earlier stage"
+        )
+    return problems
+
+
+def _roles(stage: Stage, *, at_risk: bool, last: bool) -> list[str]:
+    """What a given stage, a trained one, the one at risk and the last one may have."""
+    problems = []
+    if stage.given and (stage.data or stage.fit):
+        problems.append("weights: a given stage is not trained, so it takes neither `data` nor `fit`: remove them")
+    if stage.classes is not None and not stage.given:
+        problems.append(
+            f"classes: only a given stage says how many classes its head has, others take it from data, got "
+            f"{stage.classes}: remove it"
+        )
+    if not stage.given and stage.data is None:
+        problems.append("data: a stage that is trained needs data, got none: name a data set or a file")
+    if stage.given and at_risk:
+        problems.append(f"weights: stage {stage.name!r} is at risk and must be trained here: give `data` instead")
+    if stage.test is not None and not last:
+        problems.append(f"test: only the last stage is tested, which is deployed, got {quoted(stage.test)}: remove it")
+    if stage.test_rows is not None and stage.test is None:
+        problems.append(f"test_rows: choose from `test`, which is absent, got {quoted(stage.test_rows)}: add `test`")
+    if stage.rows is not None and stage.data is None:
+        problems.append(f"rows: choose from `data`, which is absent, got {quoted(stage.rows)}: remove them")
+    return problems
+
+
+def _training(stage: Stage) -> list[str]:
+    """Settings of training that do not go together."""
+    problems = []
+    if stage.augment and stage.transfer in ("head", "last-k"):
+        problems.append(
+            f"augment: transfer {stage.transfer!r} computes frozen features once, so records cannot be augmented, got "
+            f"{list(stage.augment)}: remove it or use transfer 'full'"
+        )
+    problems += _adapters(stage)
+    if "last_k" in stage.model_fields_set and stage.transfer != "last-k":
+        problems.append(
+            f"last_k: only transfer 'last-k' has it, got {stage.last_k} with {stage.transfer!r}: remove it or set "
+            f"transfer = 'last-k'"
+        )
+    if stage.standardise and (stage.transfer != "head" or stage.fit):
+        problems.append("standardise: only the built-in training of transfer 'head' has it, got true: remove it")
+    if stage.precision == "bfloat16" and stage.transfer == "head" and not stage.fit:
+        problems.append("precision: heads are trained in float32, got 'bfloat16': remove it")
+    return problems
+
+
+def _adapters(stage: Stage) -> list[str]:
+    """What belongs to adapters alone, and what does not go with them."""
+    problems = []
+    if stage.transfer == "lora" and stage.fit:
+        problems.append(
+            f"fit: transfer 'lora' trains adapters itself, got {quoted(stage.fit)}: remove it, or use transfer 'full' "
+            "and put adapters into the model there"
+        )
+    return problems + [
+        f"{key}: only transfer 'lora' has it, got {getattr(stage, key)} with {stage.transfer!r}: remove it or set "
+        "transfer = 'lora'"
+        for key in ("lora_rank", "lora_alpha")
+        if key in stage.model_fields_set and stage.transfer != "lora"
+    ]
+
+
+def _references(stage: Stage) -> list[str]:
+    """Ranges of rows and references to functions that have another form."""
+    problems = []
+    for key in ("rows", "test_rows"):
+        try:
+            parse_rows(getattr(stage, key), key)
+        except DataError as error:
+            problems += [problem.replace(f"{key}: rows", f"{key}:", 1) for problem in error.problems]
+    return problems + _functions(stage.fit, stage.depends)
+
+
+def _functions(fit: str | None, depends: Sequence[str]) -> list[str]:
+    """References to the user's functions that have another form."""
+    problems = []
+    if fit is not None and not REFERENCE.fullmatch(fit):
+        problems.append(f"fit: must be package.module:function, got {quoted(fit)}: write for example 'recipe:fit'")
+    for one in depends:
+        if not REFERENCE.fullmatch(one if ":" in one else f"{one}:any"):
+            problems.append(
+                f"depends: must be package.module or package.module:function, got {quoted(one)}: correct it"
+            )
+    return problems
+
+
+def _model(stage: Stage, base: Path) -> list[str]:
+    """An architecture that does not exist, options that it has not, weights that are nowhere."""
+    if stage.model is None:
+        return []
+    brought = stage.weights is not None and is_file(base / stage.weights)
+    if ":" in stage.model:
+        wrong = not REFERENCE.fullmatch(stage.model)
+        return [f"model: must be package.module:function, got {quoted(stage.model)}: correct it"] if wrong else []
+    if stage.model not in ARCHITECTURES:
+        remedy = suggest(stage.model, ARCHITECTURES)
+        return [f"model: unknown architecture {quoted(stage.model)}, {remedy} (or write package.module:function)"]
+    builder = ARCHITECTURES[stage.model]
+    known = list(inspect.signature(builder).parameters)[2:]
+    hints = get_type_hints(builder, include_extras=True)
+    found: list[Finding] = []
+    if stage.weights is not None and not brought:
+        found += _weights(stage.weights, hints.get("weights"), base)
+    for key, value in stage.options.items():
+        if key not in known:
+            found.append((f"options.{key}", f": unknown option, {suggest(key, known) if known else 'remove it'}"))
+        else:
+            found += _typed(value, hints[key], f"options.{key}")
+    return lines(found)
+
+
+def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
+    """What is wrong with weights that are no file."""
+    absent: Finding = ("weights", f": no such file, got {quoted(str(base / weights), 300)}: correct the path")
+    if hint is None or Path(weights).suffix:
+        return [absent]
+    return _typed(weights, hint, "weights")
+
+
+def _typed(value: Any, hint: Any, place: str) -> list[Finding]:
+    """What is wrong with an option, by the annotation of the builder's parameter."""
+    try:
+        TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        return findings(error, place, [])
+    return []

@@ -1,0 +1,131 @@
+"""The defenses of a stage and the `[[defense]]` rows: from names and settings to defenses, ours or the user's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dosimeter.config.plugin_rows import Kind, build
+from dosimeter.config.tables import Stage
+from dosimeter.defenses import DEFENSES
+from dosimeter.families.membership.threat import Threat
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.models.access import Access
+from dosimeter.training.defending import ACTING, METHODS, DefenseRow
+from dosimeter.training.recipe import (
+    BoundsRecords,
+    ChangesAnswers,
+    ChangesLoss,
+    ChangesRecipe,
+    Teaches,
+)
+
+FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
+"""What an id of a variant looks like, since it names a folder."""
+KIND = Kind(
+    word="defense",
+    known=DEFENSES,
+    wanted="a frozen dataclass with a method " + ", ".join(f"`{name}`" for name in METHODS[:-1]) + " or `release`",
+    fits=lambda found: any(callable(getattr(found, name, None)) for name in METHODS),
+    needs={"paper": str, "place": str, "ladder": tuple},
+    protocol="docs/defenses.md",
+)
+
+
+def defense_rows(raw: Any, base: Path, place: str) -> tuple[tuple[DefenseRow, ...], list[str]]:
+    """Build the defenses of all rows and list what is wrong.
+
+    Args:
+        raw: the rows.
+        base: folder from which the user's modules are found.
+        place: how the rows are called, as in `defense` or `stage[0].defenses`.
+    """
+    built: list[DefenseRow] = []
+    problems: list[str] = []
+    for index, row in enumerate(raw if isinstance(raw, tuple) and len(raw) <= 1000 else ()):
+        if not isinstance(row, Mapping):
+            continue  # the file's own validation tells
+        try:
+            built.append(_defense(row, base))
+        except ConfigError as error:
+            problems += [one_line(f"{place}[{index}]{problem}", limit=600) for problem in error.problems]
+    return tuple(built), problems
+
+
+def _defense(row: Mapping[str, Any], base: Path) -> DefenseRow:
+    """Build one defense; problems are given as the tail of the row's place."""
+    name, own_id, defense = build(row, base, KIND)
+    if own_id is None:
+        given = [f"{value}" for key, value in row.items() if key != "name"]
+        own_id = re.sub(r"[^A-Za-z0-9._=-]+", "-", "-".join([name.rpartition(":")[2], *given]))[:64]
+    if own_id in ("none", "*") or not FOLDER.fullmatch(own_id):
+        raise ConfigError(
+            f".id: must be 1 to 64 letters, digits, '.', '_', '=' or '-', and not 'none', got {quoted(own_id)}: rename "
+            "it, since it names a folder"
+        )
+    return DefenseRow(own_id, name, defense)
+
+
+def defense_problems(
+    stages: Sequence[Stage], own: Sequence[Sequence[DefenseRow]], variants: Sequence[DefenseRow], threat: Threat | None
+) -> list[str]:
+    """Defenses that are right by themselves and impossible together or where they stand, one line each.
+
+    Args:
+        stages: the chain.
+        own: the defenses of each stage.
+        variants: the `[[defense]]` rows.
+        threat: None if that table is wrong itself.
+    """
+    ids, problems = [row.id.lower() for row in variants], []  # some file systems take a and A for one folder
+    for twice in sorted({one for one in ids if ids.count(one) > 1}):
+        problems.append(f"defense: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`")
+    last, names = len(stages) - 1, [stage.name for stage in stages]
+    risky = names.index(threat.at_risk) if threat is not None and threat.at_risk in names else last
+    for index, (stage, rows) in enumerate(zip(stages, own, strict=True)):
+        place = f"stage[{index}].defenses"
+        problems += [f"{place}: {text}" for text in _together(stage, rows, threat, answers=index in (risky, last))]
+    for index, row in enumerate(variants if stages else ()):
+        alone = [f"defense[{index}]: {text}" for text in _together(stages[risky], [row], threat, answers=True)]
+        problems += alone
+        if not alone and not _together(stages[risky], own[risky], threat, answers=True):
+            rows = [*own[risky], row]
+            problems += [f"defense[{index}]: {text}" for text in _together(stages[risky], rows, threat, answers=True)]
+    return problems
+
+
+def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *, answers: bool) -> list[str]:
+    """What is wrong with these defenses of one stage, as the tail of their place."""
+    problems = []
+    losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | BoundsRecords | Teaches)]
+    if len(losses) > 1:
+        problems.append(f"one of them decides the loss, the step or the labels, got {' and '.join(losses)}: keep one")
+    bounding = [row.name for row in rows if isinstance(row.defense, BoundsRecords)]
+    if bounding and stage.standardise:
+        problems.append(
+            f"{bounding[0]} bounds what a record does, got standardise = true, which gives away means over records "
+            "without noise: set standardise = false, and choose lr for features as they are"
+        )
+    if bounding and stage.precision == "bfloat16":
+        problems.append(f"{bounding[0]} clips and adds noise in float32, got precision = 'bfloat16': remove it")
+    if rows and stage.given:
+        problems.append(f"a given stage is not trained, got {rows[0].name}: remove them")
+    training = [row.name for row in rows if isinstance(row.defense, ChangesRecipe | ACTING)]
+    if training and stage.fit:
+        problems.append(
+            f"{training[0]} changes the built-in training, got a stage with `fit`: write it into `fit`, or use "
+            "defenses of the outputs"
+        )
+    changing = [row.name for row in rows if isinstance(row.defense, ChangesAnswers)]
+    if changing and not answers:
+        text = "changes answers, which only the deployed model gives: move it to the last stage"
+        problems.append(f"{changing[0]} {text}")
+    if changing and threat is not None and threat.granted.includes & (Access.FEATURES | Access.WEIGHTS):
+        problems.append(
+            f"{changing[0]} changes answers, but threat.access = {threat.access!r} gives the model itself: grant "
+            "'probs' or 'logits', or remove it"
+        )
+    return problems

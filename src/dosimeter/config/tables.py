@@ -1,0 +1,142 @@
+"""The tables of an audit file with the type and range of every key."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dosimeter.data.options import Options
+from dosimeter.families.membership.threat import Knowledge
+from dosimeter.foundation.table import NAME, Reference, Table
+from dosimeter.models.transfer import Method
+from dosimeter.training.recipe import Hyperparameters
+
+
+class DataOptions(Table):
+    """How to read a stage's data; the keys of `dosimeter.data.Options`, which documents them."""
+
+    classes: tuple[str, ...] | None = Field(default=None, min_length=2)
+    label: Reference = "label"
+    id: Reference | None = None
+    person: Reference | None = None
+    group: Reference | None = None
+    inputs: Reference | None = None
+    split: Reference | None = None
+    size: tuple[int, int] | None = None
+    noun: str | None = Field(default=None, min_length=1, max_length=40)
+    categorical: tuple[Reference, ...] = ()
+    categories: dict[str, tuple[str, ...]] | None = None
+    text: Reference | None = None
+    length: int = Field(default=128, ge=1, le=100_000)
+    vocabulary: int = Field(default=20_000, ge=2, le=10_000_000)
+    tokenizer: Reference | None = None
+
+    @property
+    def options(self) -> Options:
+        """What a data source takes."""
+        return Options(**self.model_dump())
+
+
+class Stage(Table):
+    """One stage of the chain: data, model, how it starts from its parent, how it is trained.
+
+    A stage with `weights` is given: nothing is trained.
+    """
+
+    name: str = Field(pattern=NAME)
+    data: Reference | None = None
+    rows: str | None = None
+    data_options: DataOptions = DataOptions()
+    test: Reference | None = None
+    test_rows: str | None = None
+    model: Reference | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    weights: Reference | None = None
+    classes: int | None = Field(default=None, ge=2, le=100_000)
+    transfer: Method = "scratch"
+    last_k: int = Field(default=1, ge=1, le=10_000)
+    lora_rank: int = Field(default=8, ge=1, le=10_000)
+    lora_alpha: int = Field(default=16, ge=1, le=1_000_000)
+    head: Reference | None = None
+    fit: Reference | None = None
+    depends: tuple[Reference, ...] = ()
+    epochs: int = Field(default=20, ge=1, le=100_000)
+    batch_size: int = Field(default=32, ge=1, le=10_000_000)
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    lr: float = Field(default=0.01, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    augment: tuple[Literal["flip", "shift", "drop"], ...] = ()
+    standardise: bool = False
+    defenses: tuple[dict[str, Any], ...] = Field(default=(), max_length=20)
+    sample: float = Field(default=0.85, gt=0, le=1)
+
+    @property
+    def given(self) -> bool:
+        """Whether the stage's weights are brought rather than trained."""
+        return self.weights is not None
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What the training loop needs, without defenses."""
+        names = {field.name for field in dataclasses.fields(Hyperparameters)} - {"share", "defenses", "privacy"}
+        return Hyperparameters(**{name: getattr(self, name) for name in names})
+
+
+class Target(Table):
+    """A trained model that the user brings, with records that it was trained on and records that it was not."""
+
+    model: Reference
+    weights: Reference | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    output: Literal["auto", "logits", "probs"] = "auto"
+    members: Reference
+    members_rows: str | None = None
+    nonmembers: Reference
+    nonmembers_rows: str | None = None
+    population: Reference | None = None
+    population_rows: str | None = None
+    data_options: DataOptions = DataOptions()
+    duplicates: Literal["refuse", "exclude"] = "refuse"
+    fit: Reference | None = None
+    depends: tuple[Reference, ...] = ()
+
+
+class Report(Table):
+    """How the report speaks."""
+
+    noun: str | None = Field(default=None, min_length=1, max_length=40)
+    leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01
+
+
+class Variant(Table):
+    """The same audit with other settings of training, or an adversary who knows more."""
+
+    id: str = Field(pattern=NAME)
+    knows: tuple[Knowledge, ...] | None = None
+    stage: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Top(Table):
+    """The keys outside tables; the tables are validated one by one, so that one wrong key hides no other."""
+
+    name: str = Field(default="audit", pattern=NAME)
+    seed: int = Field(default=0, ge=0)
+    stage: tuple[Any, ...] = Field(min_length=1, max_length=100)
+    target: Any = None
+    threat: dict[str, Any] = Field(default_factory=dict)
+    attack: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
+    defense: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
+    variant: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
+    report: dict[str, Any] = Field(default_factory=dict)
+    spike: dict[str, Any] | None = None
+
+
+class TargetTop(Top):
+    """The same for a brought model, which has no stages."""
+
+    stage: tuple[Any, ...] = Field(default=(), max_length=100)

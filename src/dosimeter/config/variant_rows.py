@@ -1,0 +1,72 @@
+"""The `[[variant]]` rows: each as the whole audit file that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dosimeter.config.tables import Stage, Variant
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.wording import quoted
+
+OF_DATA = ("name", "data", "data_options", "rows", "test", "test_rows", "weights", "classes")
+"""Keys of a stage that say what is judged and what is given; they are the same in every variant."""
+OF_TRANSFER = ("last_k", "lora_rank", "lora_alpha")
+"""Keys that belong to one way of transferring, and go with it."""
+
+
+def problems_of(variant: Variant, names: list[str]) -> list[str]:
+    """What is wrong with a row by itself, as the tail of its place.
+
+    Args:
+        variant: the row.
+        names: of the stages.
+    """
+    found = []
+    if variant.id == "none":
+        found.append(".id: 'none' is the audit itself, got 'none': rename it, since it names a folder")
+    if variant.knows is None and not any(variant.stage.values()):
+        found.append(f": must change something, got {quoted(variant.id)} alone: give `stage` or `knows`")
+    for name, changes in variant.stage.items():
+        if name not in names:
+            found.append(f".stage: no such stage, got {quoted(name)}, {suggest(name, names)}")
+            continue
+        found += [
+            f".stage.{name}.{key}: is the same in every variant, got {quoted(changes[key])}: remove it, or write an "
+            "audit file of its own"
+            for key in OF_DATA
+            if key in changes
+        ]
+    return found
+
+
+def merged(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
+    """The tables of the audit file that a row stands for, without any variants."""
+    table = {key: value for key, value in whole.items() if key not in ("defense", "variant")}
+    table["stage"] = tuple(_changed(stage, variant.stage.get(stage["name"], {})) for stage in whole["stage"])
+    if variant.knows is not None:
+        table["threat"] = {**whole.get("threat", {}), "knows": variant.knows}
+    return table
+
+
+def _changed(stage: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A stage with other settings; another way of transferring does not take those of the former."""
+    other = changes.get("transfer", stage.get("transfer")) != stage.get("transfer")
+    return {key: value for key, value in stage.items() if not (other and key in OF_TRANSFER)} | dict(changes)
+
+
+def flat(variant: Variant) -> dict[str, Any]:
+    """What a row changes, one setting each: `finetune.transfer`, `knows`."""
+    found: dict[str, Any] = {} if variant.knows is None else {"knows": " and ".join(variant.knows) or "nothing more"}
+    for name, changes in variant.stage.items():
+        found |= {f"{name}.{key}": _plain(value) for key, value in changes.items() if key in Stage.model_fields}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A setting as a table shows it: tables and lists as words."""
+    if isinstance(value, Mapping):
+        return " ".join(str(_plain(item)) if key == "name" else f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " and ".join(str(_plain(item)) for item in value) or "none"
+    return value

@@ -1,0 +1,66 @@
+"""Data made by a function of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dosimeter.data.dataset import Dataset
+from dosimeter.data.files.arrays import assemble
+from dosimeter.data.options import Request
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.user_code import relayed, resolve
+from dosimeter.foundation.wording import describe
+
+
+def load_function(reference: str, request: Request) -> Dataset:
+    """What the user's `function(seed)` returns.
+
+    Args:
+        reference: `package.module:function`. The function returns a `Dataset`, which is used as it is, or
+            `(inputs, labels)`, arrays or tensors that are treated like those of an `.npz`.
+        request: the seed, rows, `noun`, and `classes` where the function returns a tuple.
+
+    Raises:
+        DataError: the function is not found, raises, or returns something else.
+    """
+    request.only("classes", "noun")
+    result = _call(resolve(reference, error=DataError), request)
+    if isinstance(result, Dataset):
+        if request.options.classes is not None:
+            raise DataError(f"{request.name}: the Dataset names its classes itself: remove the option 'classes'")
+        noun = request.options.noun or result.noun
+        return request.asked(replace(result, name=request.name, noun=noun, part=request.part))
+    if not isinstance(result, tuple) or len(result) != 2:
+        kind = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        raise DataError(f"{request.name}: must return a Dataset or (inputs, labels), got {kind}: change the function")
+    inputs, labels = (
+        _array(part, column, request.name) for part, column in zip(result, ("inputs", "labels"), strict=True)
+    )
+    return assemble({"inputs": inputs, "labels": labels}, request)
+
+
+def _call(fn: Callable[..., Any], request: Request) -> Any:
+    """The function's result; whatever it raises becomes lines that name it."""
+    try:
+        return fn(request.seed)
+    except DataError as caught:
+        raise relayed(caught, request.name) from caught
+    except (Exception, SystemExit) as caught:
+        remedy = "correct it, it is called with one argument, the seed"
+        raise DataError(f"{request.name}: the function raised {describe(caught)}: {remedy}") from caught
+
+
+def _array(value: Any, column: str, name: str) -> Array:
+    """A returned part as an array."""
+    try:
+        array = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    except Exception as caught:  # array protocols of any library
+        raise DataError(f"{name}: {column} must be an array, got {describe(caught)}: return NumPy arrays") from caught
+    if not isinstance(array, np.ndarray) or array.ndim == 0:
+        raise DataError(f"{name}: {column} must be an array, got {type(value).__name__}: return NumPy arrays")
+    return array

@@ -1,0 +1,318 @@
+"""Tables: `.csv`, `.parquet` and what else comes as an Arrow table, with a label column."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dosimeter.data.cells import TEXT as TEXT_COLUMN
+from dosimeter.data.cells import Cells, frame_cells
+from dosimeter.data.dataset import Dataset, content_ids
+from dosimeter.data.files.arrays import as_text
+from dosimeter.data.files.columns import content, one_hot, plain, read_features
+from dosimeter.data.files.spelling import is_name, separator
+from dosimeter.data.files.tokens import tokens
+from dosimeter.data.labels import encode_labels
+from dosimeter.data.options import Request, told
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import one_line, quoted
+
+SPECIAL = {"id": "ids", "person": "persons", "group": "groups"}
+"""Option (and default name) of a column that is not a feature, to what it becomes."""
+TEXT = ("length", "vocabulary", "tokenizer")
+"""Options of all text."""
+LONGEST_HEADER = 100_000
+"""Characters of a header that are looked at."""
+OPTIONS = ("classes", "noun", "label", *SPECIAL, "categorical", "categories", "text", *TEXT)
+"""What may be asked of a table."""
+
+
+def load_table(path: Path, request: Request) -> Dataset:
+    """A table with a `label` column, perhaps `id`, `person`, `group`; all other columns are features.
+
+    Rows are counted from 0 and without the header, in messages as in `rows`.
+
+    Args:
+        path: `.csv` (commas, UTF-8, one header line) or `.parquet`.
+        request: see `from_table`.
+
+    Returns:
+        See `from_table`.
+
+    Raises:
+        DataError: not a table, a column missing, repeated or nameless, a cell that fits none of the rules.
+    """
+    request.only(*OPTIONS)
+    special = special_columns(request)
+    if path.suffix.lower() == ".csv":
+        return from_table(_read_csv(path, request, special), request, csv=True)
+    return from_table(_read_parquet(path, request), request)
+
+
+def from_table(
+    table: Any, request: Request, noun: str = "record", *, primary: bool = False, csv: bool = False
+) -> Dataset:
+    """An Arrow table as a data set.
+
+    Classes, categories and ids come from the whole table, so they do not depend on the rows asked for. Without a
+    column of ids they are made of each record's content.
+
+    Args:
+        table: `pyarrow.Table`.
+        request: rows, `classes`, `noun`, the names of the four columns; `categorical`, `categories`; or `text`,
+            `length`, `vocabulary`, `tokenizer`, and then the columns that are not named are not read.
+        noun: what a record is called unless the request says.
+        primary: it was handed over as a data frame.
+        csv: it was read from a file of text.
+
+    Returns:
+        Features `[n d]` float32 in the table's order of columns, text one-hot; or tokens `[n length]` int64.
+
+    Raises:
+        DataError: a column missing, repeated or nameless, a cell that fits none of the rules.
+    """
+    name, options, special = request.name, request.options, special_columns(request)
+    names = _column_names(table, name)
+    if not table.num_rows:
+        raise DataError(f"{name}: needs at least one record, got a header and no rows: check the file")
+    kept = _present(names, special, request)
+    rest = [c for c in names if c not in kept.values()]
+    if not rest:
+        raise DataError(
+            f"{name}: needs at least one column of features beside {sorted(kept.values())}, got none: add one"
+        )
+    found = {as_: _values(table.column(column), column, name) for as_, column in kept.items()}
+    rows = request.rows.within(table.num_rows, name)
+    inputs, keys, columns, categories = _inputs(table, rest, rows, request)
+    labels, classes = encode_labels(found["labels"], name, options.classes)
+    texts_of = {c: as_text(found[c], c, name) for c in ("ids", "persons", "groups") if c in found}
+    ids = texts_of.get("ids")
+    ids = content_ids(keys, np.array(classes)[labels]) if ids is None else ids
+    _distinct(ids, name)
+    chosen = slice(rows.start, rows.stop)
+    return Dataset(
+        inputs=inputs,
+        labels=labels[chosen],
+        classes=classes,
+        ids=ids[chosen],
+        persons=texts_of["persons"][chosen] if "persons" in texts_of else None,
+        groups=texts_of["groups"][chosen] if "groups" in texts_of else None,
+        noun=options.noun or noun,
+        name=name,
+        columns=columns or None,
+        categories=categories or None,
+        part=request.part,
+        cells=_cells(table.slice(rows.start, len(rows)), kept, request, (primary, csv)) if request.part else None,
+        tokens=options.text is not None,
+        ordered=options.classes is not None or found["labels"].dtype.kind in "iufb",
+    )
+
+
+def _inputs(
+    table: Any, rest: list[str], rows: range, request: Request
+) -> tuple[Array, Array | list[str], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Inputs of the asked rows, what ids of all rows are made of, names of the features, and the categories."""
+    if request.options.text is not None:
+        texts = _texts(table, request.options.text, rest, request)
+        return tokens(texts[rows.start : rows.stop], request), texts, (), {}
+    features = read_features(table, rest, request)
+    names = tuple(column for feature in features for column in feature.columns)
+    categories = {one.title: one.categories for one in features if one.categories is not None}
+    return one_hot(features, rows), content(features), names, categories
+
+
+def _cells(table: Any, kept: Mapping[str, str], request: Request, source: tuple[bool, bool]) -> Cells:
+    """The records of a table as their user holds them: its text, or all columns but the labels."""
+    primary, csv = source
+    if request.options.text is not None:
+        return Cells("texts", texts_table(table.column(request.options.text).to_pylist()), primary=False)
+    aside = {column for as_, column in kept.items() if as_ != "labels"}
+    return frame_cells(table.drop_columns([kept["labels"]]), aside, primary=primary, text=csv)
+
+
+def texts_table(texts: Sequence[str | None]) -> Any:
+    """Texts as the one column of an Arrow table."""
+    import pyarrow as pa
+
+    return pa.table({TEXT_COLUMN: pa.array(texts, pa.string())})
+
+
+def _distinct(ids: Array, name: str) -> None:
+    """Refuse an id that occurs twice in the whole table."""
+    values, counts = np.unique(ids, return_counts=True)
+    if len(values) < len(ids):
+        raise DataError(
+            f"{name}: ids must be distinct, got {quoted(values[np.argmax(counts)].item())} {int(counts.max())} times: "
+            "give each record its own id"
+        )
+
+
+def _texts(table: Any, column: str, rest: list[str], request: Request) -> list[str]:
+    """The column of text; an empty cell is an empty text."""
+    import pyarrow as pa
+
+    if request.options.categorical or request.options.categories:
+        raise DataError(f"{request.name}: text is the only input, got categorical or categories too: remove one")
+    if column not in rest:
+        raise DataError(f"{request.name}: needs a column {column!r} for the text, got none: {_suggested(column, rest)}")
+    values = table.column(column)
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        raise DataError(
+            f"{request.name}: column {quoted(column)} must be UTF-8 text, got {one_line(kind, 60)}: name another column"
+        )
+    return [text or "" for text in values.to_pylist()]
+
+
+def _suggested(column: str, names: list[str]) -> str:
+    """The tail of a message about a column that is not there."""
+    return one_line(suggest(column, names))
+
+
+def special_columns(request: Request) -> dict[str, str]:
+    """Option name to the column it means."""
+    options = request.options
+    columns = {"label": options.label} | {key: getattr(options, key) or key for key in SPECIAL}
+    if len(set(columns.values())) < len(columns):
+        listed = ", ".join(f"{key} = {column!r}" for key, column in columns.items())
+        raise DataError(f"{request.name}: one column cannot serve twice, got {listed}: name another column")
+    return columns
+
+
+def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
+    """The table; ids, persons, groups, text and known categories as text, other types read off the whole column."""
+    import pyarrow as pa
+
+    options = request.options
+    typed = {*(special[key] for key in SPECIAL), *((set(options.categories or {})) - set(options.categorical))}
+    text = {column: pa.string() for column in (*typed, *([options.text] if options.text else []))}
+    with told(request.name, "write it as comma-separated UTF-8 text with one header line"):
+        with path.open("rb") as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise DataError(f"{request.name}: must be UTF-8 text, got UTF-16: save it as CSV in UTF-8")
+        refuse_separator(path, [special["label"]], request.name)
+        try:
+            table = _parsed(path, text)
+            return _as_spelt(table, [special["label"], *options.categorical], path, request.name)
+        except pa.ArrowInvalid as caught:
+            raise ragged(str(caught), request.name) or caught from None
+
+
+def refuse_separator(path: Path, needed: Sequence[str], place: str) -> None:
+    """Refuse a CSV file whose columns are separated by something else than commas; other mistakes are told later."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        line = next((line for line in iter(lambda: file.readline(LONGEST_HEADER), "") if line.strip()), "").strip(
+            "\r\n"
+        )
+    mark = separator(line, needed)
+    if mark is not None:
+        raise DataError(
+            f"{place}: columns must be separated by ',', got {mark}: separate the columns by commas, and write numbers "
+            "as in 1234.5"
+        )
+
+
+def _parsed(path: Path, types: Mapping[str, Any], only: Sequence[str] = ()) -> Any:
+    """The table, or some of its columns, in one block, so that a type is that of a whole column."""
+    from pyarrow import csv
+
+    whole = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
+    return csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=False, block_size=whole),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types=types, include_columns=list(only)),
+    )
+
+
+def _as_spelt(table: Any, columns: Sequence[str], path: Path, name: str) -> Any:
+    """The table with those columns as text that were read as numbers and hold names, such as `01` beside `1`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names, kinds = _column_names(table, name), pa.types
+    read = [c for c in columns if c in names]
+    read = [c for c in read if kinds.is_integer(table[c].type) or kinds.is_floating(table[c].type)]
+    if not read:
+        return table
+    again = _parsed(path, dict.fromkeys(read, pa.string()), read)
+    for column in read:
+        text = pc.utf8_trim_whitespace(again[column])
+        text = pc.if_else(pc.is_valid(table[column]), text, pa.scalar(None, pa.string()))
+        if is_name(text):
+            table = table.set_column(names.index(column), column, text)
+    return table
+
+
+def ragged(message: str, place: str) -> DataError | None:
+    """What pyarrow says of a row of another length, without the row, which may be private; None for other mistakes."""
+    found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
+    if not found:
+        return None
+    line, expected, got = found.groups()
+    return DataError(
+        f"{place}: every row must have {expected} cells like the header, got {got} in line {line}: correct the line, "
+        "quote cells that contain commas, and write numbers as in 1234.5"
+    )
+
+
+def _read_parquet(path: Path, request: Request) -> Any:
+    """The table."""
+    import pyarrow.parquet as pq
+
+    with told(request.name, "write it again as Parquet"):
+        return pq.ParquetFile(path).read()
+
+
+def _column_names(table: Any, name: str) -> list[str]:
+    """The header, each name once and not empty."""
+    with told(name, "write the header as UTF-8", (UnicodeDecodeError,)):
+        names: list[str] = list(table.column_names)
+    for i, column in enumerate(names):
+        if column in names[:i]:
+            raise DataError(f"{name}: column names must be distinct, got {column!r} twice: rename one of them")
+        if not column.strip() or column.startswith(("Unnamed: ", "__index_level_")):
+            raise DataError(
+                f"{name}: every column needs a name, got {column!r} at position {i}, which looks like a pandas index: "
+                "write the file with index=False, or name the column id"
+            )
+    return names
+
+
+def _present(names: list[str], special: dict[str, str], request: Request) -> dict[str, str]:
+    """Data-set column to table column, for those that are there; the label and what was asked by name must be."""
+    kept = {}
+    for key, column in special.items():
+        if column in names:
+            kept[SPECIAL.get(key, "labels")] = column
+        elif key == "label" or getattr(request.options, key) is not None:
+            remedy = _suggested(column, names)
+            raise DataError(f"{request.name}: needs a column {column!r} for the {key}, got none: {remedy}")
+    return kept
+
+
+def _values(column: Any, title: str, name: str) -> Array:
+    """A label, id, person or group column `[n]`: numbers as they are, all else as text; no cell empty."""
+    import pyarrow as pa
+
+    if column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy()))
+        raise DataError(
+            f"{name}: column {quoted(title)} must not be empty, got a missing value in row {row} "
+            f"({column.null_count} such rows): fill them in or remove the rows"
+        )
+    column = plain(column)
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        values: Array = column.to_numpy(zero_copy_only=False)
+        return values
+    if pa.types.is_binary(kind):
+        raise DataError(f"{name}: column {quoted(title)} must be UTF-8 text, got other bytes: convert the file")
+    return np.array([str(value) for value in column.to_pylist()], dtype=str)

@@ -1,0 +1,1 @@
+"""Defenses that act on a deployed model's answers."""

@@ -1,0 +1,1 @@
+"""Defenses that act while a stage is trained."""

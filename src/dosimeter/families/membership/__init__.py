@@ -1,0 +1,1 @@
+"""Membership: was this record used to train the model?"""

@@ -1,0 +1,74 @@
+"""The attacks, one file per method; the dictionary is the registry."""
+
+from __future__ import annotations
+
+from dosimeter.families.membership.attacks.alone.augmentation import Augmentation
+from dosimeter.families.membership.attacks.alone.boundary import Boundary
+from dosimeter.families.membership.attacks.alone.entropy import Entropy
+from dosimeter.families.membership.attacks.alone.gap import Gap
+from dosimeter.families.membership.attacks.alone.gradient_norm import GradientNorm
+from dosimeter.families.membership.attacks.alone.iha import IHA
+from dosimeter.families.membership.attacks.alone.loss import Loss
+from dosimeter.families.membership.attacks.alone.modified_entropy import ModifiedEntropy
+from dosimeter.families.membership.attacks.alone.population import PopulationTest
+from dosimeter.families.membership.attacks.alone.quantile import Quantile
+from dosimeter.families.membership.attacks.controls import Constant, Count
+from dosimeter.families.membership.attacks.shadows.base import BASE
+from dosimeter.families.membership.attacks.shadows.cascading import Cascading
+from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
+from dosimeter.families.membership.attacks.shadows.fused import Fused
+from dosimeter.families.membership.attacks.shadows.influence import Influence
+from dosimeter.families.membership.attacks.shadows.lira import LiRA
+from dosimeter.families.membership.attacks.shadows.proxy import Proxy
+from dosimeter.families.membership.attacks.shadows.reference import Reference
+from dosimeter.families.membership.attacks.shadows.rmia import RMIA
+from dosimeter.families.membership.attacks.shadows.shokri import Shokri
+from dosimeter.families.membership.attacks.shadows.trajectory import Trajectory
+from dosimeter.families.membership.attacks.transfer.adapted_lira import AdaptedLiRA
+from dosimeter.families.membership.attacks.transfer.direct import Direct
+from dosimeter.families.membership.attacks.transfer.discriminant import Discriminant
+from dosimeter.families.membership.attacks.transfer.pooled_discriminant import PooledDiscriminant
+from dosimeter.families.membership.attacks.transfer.tmi import TMI
+
+__all__ = [
+    "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
+    "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
+    "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
+    "Quantile", "Reference", "Shokri", "Trajectory",
+]  # fmt: skip
+
+ATTACKS = {
+    "gap": Gap,
+    "augmentation": Augmentation,
+    "boundary": Boundary,
+    "loss": Loss,
+    "entropy": Entropy,
+    "modified_entropy": ModifiedEntropy,
+    "population": PopulationTest,
+    "shokri": Shokri,
+    "trajectory": Trajectory,
+    "quantile": Quantile,
+    "difficulty": Difficulty,
+    "reference": Reference,
+    "proxy": Proxy,
+    "lira": LiRA,
+    "cascading": Cascading,
+    "rmia": RMIA,
+    "base": BASE,
+    "fused": Fused,
+    "influence": Influence,
+    "gradient_norm": GradientNorm,
+    "iha": IHA,
+    "tmi": TMI,
+    "adapted_lira": AdaptedLiRA,
+    "discriminant": Discriminant,
+    "pooled_discriminant": PooledDiscriminant,
+    "direct": Direct,
+    "constant": Constant,
+    "count": Count,
+}
+"""Membership attacks, those that see least first."""
+DEFAULT = ("loss", "lira", "base", "fused", "influence", "constant", "count")
+"""What runs, in every mode, where no attack is named: `benchmarks/few_shadow_power.py` says why these."""
+DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "pooled_discriminant", "direct", "constant", "count")
+"""The same where the stage at risk is followed by others, so that a record's class may be none of the answer's."""

@@ -1,0 +1,1 @@
+"""Attacks that ask the target only."""

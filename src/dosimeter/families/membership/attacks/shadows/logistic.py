@@ -1,0 +1,88 @@
+"""Logistic regression for attacks that learn from shadows what members look like: few features, exact, no chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dosimeter.foundation.arrays import Array
+
+_STEPS = 100
+_ENOUGH = 1e-12
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Log-odds of membership, linear in standardised features.
+
+    Attributes:
+        low: least value of each feature in training `[d]`; queries below are raised to it.
+        high: greatest value; queries above are lowered to it.
+        centre: mean of each feature in training.
+        scale: standard deviation of each feature in training, 1 if it is 0.
+        coefficients: of the standardised features, then the intercept `[d + 1]`.
+    """
+
+    low: Float[Array, " d"]
+    high: Float[Array, " d"]
+    centre: Float[Array, " d"]
+    scale: Float[Array, " d"]
+    coefficients: Float[Array, " e"]
+
+    def decide(self, features: Float[Array, "*shape d"]) -> Float[Array, "*shape"]:
+        """Log-odds of membership."""
+        standard = (np.clip(features, self.low, self.high) - self.centre) / self.scale
+        result: Array = (standard * self.coefficients[:-1]).sum(axis=-1) + self.coefficients[-1]
+        return result
+
+
+def fit(
+    features: Float[Array, "r d"],
+    is_member: Bool[Array, " r"],
+    weight: Float[Array, " r"] | None = None,
+    *,
+    clip: bool = True,
+) -> Classifier:
+    """Minimise the log-loss plus half the squared length of the standardised coefficients, without the intercept.
+
+    Args:
+        features: one row per example.
+        is_member: what is to be told.
+        weight: how often each row occurs; once unless given.
+        clip: whether queries are kept within the range of training; without, they are extrapolated.
+    """
+    weight = np.ones(len(features)) if weight is None else weight
+    centre = np.average(features, axis=0, weights=weight)
+    scale = np.sqrt(np.average((features - centre) ** 2, axis=0, weights=weight))
+    scale = np.where(scale > 0, scale, 1.0)
+    design = np.column_stack([(features - centre) / scale, np.ones(len(features))])
+    bounds = np.full((2, features.shape[1]), [[-np.inf], [np.inf]])
+    if clip:
+        bounds = np.stack([features.min(axis=0), features.max(axis=0)])
+    return Classifier(bounds[0], bounds[1], centre, scale, _newton(design, is_member.astype(np.float64), weight))
+
+
+def _newton(design: Float[Array, "r e"], y: Float[Array, " r"], weight: Float[Array, " r"]) -> Float[Array, " e"]:
+    """Newton's method with halved steps where a full one would climb."""
+    penalty = np.append(np.ones(design.shape[1] - 1), 0.0)
+    beta = np.zeros(design.shape[1])
+
+    def cost(at: Array) -> float:
+        odds = design @ at
+        return float(weight @ (np.logaddexp(0.0, odds) - y * odds) + penalty @ at**2 / 2)
+
+    for _ in range(_STEPS):
+        chance = 0.5 * (1 + np.tanh(design @ beta / 2))
+        slope = design.T @ (weight * (chance - y)) + penalty * beta
+        curvature = (design * (weight * chance * (1 - chance))[:, None]).T @ design + np.diag(penalty)
+        # A class that is always or never met leaves no curvature in the intercept; the least length decides then.
+        step = np.linalg.lstsq(curvature, slope, rcond=None)[0]
+        before = cost(beta)
+        while cost(beta - step) > before * (1 + _ENOUGH) and np.abs(step).max() > _ENOUGH:
+            step /= 2
+        beta = beta - step
+        if np.abs(step).max() <= _ENOUGH * (1 + np.abs(beta).max()):
+            break
+    return beta

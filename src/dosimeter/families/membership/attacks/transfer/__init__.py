@@ -1,0 +1,1 @@
+"""Attacks through the stages after the one at risk."""

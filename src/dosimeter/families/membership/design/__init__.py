@@ -1,0 +1,1 @@
+"""Who is trained on what: split, matrix, persons, canaries."""

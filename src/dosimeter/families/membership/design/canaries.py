@@ -1,0 +1,186 @@
+"""Canaries: records planted in the user's own pipeline that leak by degrees, apart from the records that are audited.
+
+A canary is a record that stands outside every model by the split, then is trained on by half of the models, as a
+complementary pair of rows says, as often as its grade tells. Nobody else's number holds one: natural candidates, their
+bits and how many of them each model trains on are those of the same audit without canaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dosimeter.data import Dataset
+from dosimeter.families.membership.design.design import Design, Split, membership_matrix
+from dosimeter.families.membership.threat import Spike
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.seeds import generator
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """Planted records `[c]`.
+
+    Attributes:
+        rows: of the data set that holds them.
+        kind: "plain", "mislabelled" or "noise".
+        copies: how often a model trains on each in every epoch.
+        member: which model trains on which `[m c]`, in complementary pairs, half of each grade in each model.
+    """
+
+    rows: Int[Array, " c"]
+    kind: Array
+    copies: Int[Array, " c"]
+    member: Bool[Array, "m c"]
+
+    def training_rows(self, model: int) -> Int[Array, " k"]:
+        """Rows that a model trains on beside its natural ones, copies repeated; equally many for every model."""
+        inside = self.member[model]
+        return np.asarray(np.repeat(self.rows[inside], self.copies[inside]))
+
+    def drawn_anew(self, models: int, seed: int) -> Canaries:
+        """The same records under a membership of other models, drawn by the same rule.
+
+        Args:
+            models: how many, any number.
+            seed: of the draw.
+        """
+        member = _membership(self.kind, self.copies, models + models % 2, seed)
+        return replace(self, member=member[:models])
+
+
+@dataclass(frozen=True)
+class CanaryScores:
+    """What attacks said of the canaries; their clusters are the canaries themselves.
+
+    Attributes:
+        kind: `[c]`.
+        copies: `[c]`.
+        member: of the targets `[t c]`.
+        rehearsal_in: of the models that rehearsed `[k c]`.
+        scores: per attack on the targets `[t c]`; attacks that were not run on canaries are absent.
+        rehearsed: per attack on the models that rehearsed, once per fold `[f k c]`.
+    """
+
+    kind: Array
+    copies: Int[Array, " c"]
+    member: Bool[Array, "t c"]
+    rehearsal_in: Bool[Array, "k c"]
+    scores: Mapping[str, Float[Array, "t c"]]
+    rehearsed: Mapping[str, Float[Array, "f k c"]]
+
+    @property
+    def grades(self) -> Sequence[tuple[str, int]]:
+        """Kinds with their numbers of copies, in the order in which they were planted."""
+        return _grades(self.kind, self.copies)
+
+    def of(self, kind: str, copies: int) -> Bool[Array, " c"]:
+        """Which canaries are of a grade."""
+        found: Array = (self.kind == kind) & (self.copies == copies)
+        return found
+
+
+def sources_needed(spike: Spike) -> int:
+    """Records outside every model that the canaries are made of; noise needs none."""
+    return spike.count * len(spike.copies) * sum(kind != "noise" for kind in spike.kinds)
+
+
+def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: int) -> tuple[Dataset, Split, Canaries]:
+    """Make the canaries from records of the population and append them to the data set.
+
+    Plain ones keep their label, mislabelled ones get another class, and noise draws each value on its own from what
+    all records have in its place, with any class.
+
+    Args:
+        dataset: the records of the stage at risk.
+        split: how they are divided; the canaries' sources leave the population.
+        spike: what to plant.
+        models: in the fleet, even.
+        seed: of the audit.
+
+    Raises:
+        ConfigError: the population is too small.
+    """
+    needed, outside = sources_needed(spike), len(split.population)
+    if needed > outside:
+        raise ConfigError(
+            f"spike: its canaries are made of {needed} records outside every model, got {outside} of them: set "
+            f"threat.population to {needed} or more, or plant fewer (count, copies, kinds)"
+        )
+    rng, n, classes = generator(seed, "canaries"), len(dataset), len(dataset.classes)
+    grades = [(kind, copies) for kind in spike.kinds for copies in spike.copies]
+    kind = np.repeat([one for one, _ in grades], spike.count)
+    copies = np.repeat([one for _, one in grades], spike.count)
+    own = kind != "noise"
+    sources = rng.integers(n, size=len(kind))
+    sources[own] = rng.permutation(split.population)[:needed]
+    inputs, labels = dataset.inputs[sources].copy(), dataset.labels[sources].copy()
+    inputs[~own] = _noise(dataset.inputs, int((~own).sum()), rng)
+    labels[~own] = rng.integers(classes, size=int((~own).sum()))
+    wrong = kind == "mislabelled"
+    labels[wrong] = (labels[wrong] + rng.integers(1, classes, size=int(wrong.sum()))) % classes
+    ids = np.array([f"canary {i}: {one} x {times}" for i, (one, times) in enumerate(zip(kind, copies, strict=True))])
+    return (
+        _appended(dataset, sources, inputs, labels, ids),
+        replace(split, population=np.setdiff1d(split.population, sources[own])),
+        Canaries(np.arange(n, n + len(kind)), kind, copies, _membership(kind, copies, models, seed)),
+    )
+
+
+def _membership(kind: Array, copies: Int[Array, " c"], models: int, seed: int) -> Bool[Array, "m c"]:
+    """Which of so many models, an even number, trains on which canary: half of each grade in each model."""
+    grades = _grades(kind, copies)
+    counts = [int(((kind == one) & (copies == times)).sum()) for one, times in grades]
+    named = zip(grades, counts, strict=True)
+    parts = [membership_matrix(n, models, seed, f"canaries {one} x {times}") for (one, times), n in named]
+    return np.concatenate(parts, axis=1)
+
+
+def _grades(kind: Array, copies: Int[Array, " c"]) -> list[tuple[str, int]]:
+    """Kinds with their numbers of copies, in the order in which they were planted."""
+    return list(dict.fromkeys(zip(kind.tolist(), copies.tolist(), strict=True)))
+
+
+def _noise(inputs: Array, count: int, rng: np.random.Generator) -> Array:
+    """Records each of whose values is another record's value in the same place."""
+    flat = inputs.reshape(len(inputs), -1)
+    rows = rng.integers(len(flat), size=(count, flat.shape[1]))
+    return flat[rows, np.arange(flat.shape[1])].reshape(count, *inputs.shape[1:])
+
+
+def _appended(dataset: Dataset, sources: Array, inputs: Array, labels: Array, ids: Array) -> Dataset:
+    """The data set with further records; persons and groups, which nobody reads of canaries, are their sources'."""
+    owners = dataset.persons, dataset.groups
+    persons, groups = (None if own is None else np.concatenate([own, own[sources]]) for own in owners)
+    return replace(
+        dataset,
+        inputs=np.concatenate([dataset.inputs, inputs]),
+        labels=np.concatenate([dataset.labels, labels]),
+        ids=np.concatenate([dataset.ids.astype(str), ids]),
+        persons=persons,
+        groups=groups,
+    )
+
+
+def with_canaries(design: Design, dataset: Dataset, canaries: Canaries) -> Design:
+    """A design whose candidates are the natural ones and then the canaries, so that scores are on one scale.
+
+    Args:
+        design: of the natural records.
+        dataset: that holds the canaries.
+        canaries: the planted records.
+    """
+    rows = canaries.rows
+    return replace(
+        design,
+        ids=np.concatenate([np.asarray(design.ids).astype(str), dataset.ids[rows]]),
+        labels=np.concatenate([design.labels, dataset.labels[rows]]),
+        member=np.concatenate([design.member, canaries.member], axis=1),
+        record=np.concatenate([design.record, np.arange(len(rows)) + design.record.max() + 1]),
+        groups=None,
+        persons=None,
+    )

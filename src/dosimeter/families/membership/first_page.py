@@ -1,0 +1,303 @@
+"""The twelve questions of a privacy officer, answered in words from the content of `result.json`."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dosimeter.families.membership import first_page_numbers as numbers
+from dosimeter.results import words
+from dosimeter.results.figures import Row
+from dosimeter.results.words import plural
+
+NOT_BELIEVED = "Not known: a check on the audit itself failed, so no number of it may be believed."
+TOO_SMALL = "Not known: this audit cannot tell."
+MOST_CHECKS = 3
+"""Checks that are named in an answer; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        id: which question.
+        question: in words.
+        answer: in words, one to four sentences.
+    """
+
+    id: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was audited.
+
+    Attributes:
+        door: "recipe", "model" or "scores".
+        noun: what one record is, in the singular.
+        name: of the audit.
+        key: of the audit.
+        stages: names of the stages, in order of training.
+        at_risk: the stage whose records are at risk.
+        model: the reference of a brought model, or None.
+        source: name of the data.
+        targets: models measured.
+        candidates: records judged.
+        members: of them, used by each target.
+        persons: in the data, None where they name none.
+    """
+
+    door: str
+    noun: str
+    name: str
+    key: str
+    stages: tuple[str, ...]
+    at_risk: str
+    model: str | None
+    source: str
+    targets: int
+    candidates: int
+    members: int
+    persons: int | None
+
+    @property
+    def nouns(self) -> str:
+        """What several records are."""
+        return plural(self.noun)
+
+    @property
+    def brought(self) -> bool:
+        """Whether membership was stated and not drawn."""
+        return self.door != "recipe"
+
+
+def subject(content: Row, members: int) -> Subject:
+    """What was audited, from a result."""
+    data, chain, threat = content["data"], content["chain"], content["threat"]
+    return Subject(
+        door=content["door"],
+        noun=content["noun"],
+        name=content["name"],
+        key=content["audit_key"],
+        stages=tuple(stage["stage"] for stage in chain),
+        at_risk=threat["at_risk"],
+        model=chain[0]["model"] if content["door"] == "model" and chain else None,
+        source=data["name"],
+        targets=threat["targets"],
+        candidates=data["candidates"],
+        members=members,
+        persons=data["persons"],
+    )
+
+
+def answers(content: Row, *, members: int, alike: bool = False) -> list[Answer]:
+    """All answers, in the order of the page.
+
+    Args:
+        content: of `result.json`; its verdict has no answers yet.
+        members: judged records that each target used.
+        alike: the attack is above chance, but not above what somebody finds who never asks the model.
+    """
+    of, verdict = subject(content, members), content["verdict"]
+    found = numbers.outcome(content, alike=alike)
+    return [
+        Answer("tested", "What was tested?", tested(of)),
+        Answer("leak", "Is there a leak?", numbers.leak(found, of.noun, of.targets)),
+        Answer("count", f"How many {of.nouns} and persons?", _count(of, found)),
+        Answer("wrong", "How often is an accusation wrong?", _unless_void(found, numbers.wrong(found, of.noun))),
+        Answer("attacker", "What does the attacker hold and see?", attacker(of, content["threat"])),
+        Answer("see", f"Can anybody see a {of.noun}?", see(of)),
+        Answer("sure", "How sure is this?", _unless_void(found, _sure(of, found, content))),
+        Answer("checks", "Did the audit pass its own checks?", checks(content["gates"])),
+        Answer("deployed", "Is this the deployed model?", deployed(of)),
+        Answer("worst", "What is the worst case for one person?", _unless_void(found, _worst(of, content))),
+        Answer("version", "Which model, and when?", version(of)),
+        Answer("next", "What is to be done next?", upcoming(of, found, verdict)),
+    ]
+
+
+def _unless_void(found: numbers.Outcome, told: str) -> str:
+    """An answer with numbers, where there are numbers that may be believed."""
+    return {"withdrawn": NOT_BELIEVED, "not_resolvable": TOO_SMALL}.get(found.status, told)
+
+
+def tested(of: Subject) -> str:
+    """What membership means, and in whose training data."""
+    where = {
+        "recipe": f"the training data of the stage “{of.at_risk}”",
+        "model": "the training data of the model that was brought",
+        "scores": "the training data of the model behind these scores",
+    }[of.door]
+    return (
+        f"Membership: whether somebody can tell that a {of.noun} was in {where}. A member is a {of.noun} that was used "
+        "in training. Nothing else was tested."
+    )
+
+
+def _count(of: Subject, found: numbers.Outcome) -> str:
+    """What was judged, and how much of it is recognised."""
+    owners = "" if of.persons is None else f", of {of.persons:,} {plural('person', of.persons)} in the data"
+    each = "the model" if of.targets == 1 else "each model"
+    told = (
+        f"Judged: {of.candidates:,} {plural(of.noun, of.candidates)}{owners}; {each} had used {of.members:,} of them. "
+    )
+    if of.persons is None:
+        told += f"The data name no persons, so only {of.nouns} are counted. "
+    if found.status in ("withdrawn", "not_resolvable"):
+        return f"{told}How many are recognised is not known."
+    return told + numbers.recognised(found, of.noun, of.members)
+
+
+def attacker(of: Subject, threat: Row) -> str:
+    """What the attacker holds, trains and sees."""
+    if of.door == "scores":
+        return "Not known: only scores were given, not how they were made."
+    shadows = threat["shadows"] or 0
+    by = "the training recipe" if of.door == "recipe" else "the training function"
+    own = f"; with {by} they train {words.count(shadows, 'model')} of their own" if shadows else "; they train no model"
+    seen = "; ".join(words.access(threat["access"] or "")) or "nothing"
+    return (
+        f"They hold all {of.candidates:,} candidate {of.nouns} and their labels{own}. They see {seen}. They do not "
+        f"know which {of.nouns} were used."
+    )
+
+
+def see(of: Subject) -> str:
+    """Nobody sees a record by membership inference."""
+    return (
+        f"Not by this attack. Somebody who already holds a {of.noun} learns whether it was used: it is recognised as "
+        f"training data. Whether the model gives away a {of.noun} itself was not tested."
+    )
+
+
+def _sure(of: Subject, found: numbers.Outcome, content: Row) -> str:
+    """The interval, and of what it speaks."""
+    told = [numbers.sure(found, of.noun)]
+    if of.door == "recipe" and of.targets == 1:
+        told.append("It speaks of this trained model only, not of another training run.")
+    elif of.brought:
+        told.append("Membership was stated, not drawn: how the two sides were chosen is not in the interval.")
+    limit = content.get("detection_limit")
+    return " ".join([*told, *([limit["sentence"]] if limit else [])])
+
+
+def checks(gates: Sequence[Row]) -> str:
+    """How many checks passed, and which did not."""
+    if not gates:
+        return "No check was run."
+    failed, warned = ([gate for gate in gates if gate["status"] == status] for status in ("fail", "warn"))
+    counts = [f"{len(gates) - len(failed) - len(warned)} passed"]
+    counts += [words.count(len(warned), "warning")] * bool(warned) + [words.count(len(failed), "failure")] * bool(
+        failed
+    )
+    whole = "No" if failed else "Yes, but read the warnings" if warned else "Yes"
+    told = [f"{whole}: {', '.join(counts)}."]
+    told += [f"Failed: {_listed(failed)}."] * bool(failed) + [f"Warned: {_listed(warned)}."] * bool(warned)
+    return " ".join(told)
+
+
+def _listed(gates: Sequence[Row]) -> str:
+    """The first few checks by name."""
+    named = "; ".join(f"{gate['name']} ({gate['id']})" for gate in gates[:MOST_CHECKS])
+    return f"{named}; and {len(gates) - MOST_CHECKS} more" if len(gates) > MOST_CHECKS else named
+
+
+def deployed(of: Subject) -> str:
+    """Whether the numbers are about the deployed model or about models trained like it."""
+    if of.door == "scores":
+        models = "one model" if of.targets == 1 else f"{of.targets:,} models"
+        return f"Not known: the table holds scores of {models}, and does not say which."
+    if of.door == "model":
+        told = "Yes, if the deployed model is the one that was brought: it was asked itself."
+        return f"{told} Nothing is known of another training run."
+    models = f"{words.count(of.targets, 'model')} trained like it, by the same recipe"
+    last = ""
+    if of.stages and of.at_risk != of.stages[-1]:
+        last = f" The answers came from the last stage, “{of.stages[-1]}”."
+    each = "" if of.targets == 1 else "each "
+    return f"No: {models}, {each}on a random half of the {of.nouns}. The deployed model itself was not asked.{last}"
+
+
+def _worst(of: Subject, content: Row) -> str:
+    """The most exposed person or record, and planted canaries."""
+    told = [] if of.persons is not None else ["The data name no persons."]
+    exposure = content.get("exposure") or {}
+    first = str(exposure.get("first", ""))
+    if first:
+        told.append(first)
+    elif exposure.get("status") == "ok":
+        told.append("Nothing can be said of any single one: each was in too few trainings.")
+    else:
+        told.append("Not known of any single one: one training says nothing about it.")
+    planted = [row for row in content.get("canaries") or () if row["status"] == "ok"]
+    if planted:
+        worst = max(planted, key=lambda row: row["low"])
+        span = words.percent_range(worst["low"], worst["high"])
+        told.append(
+            f"Of planted canaries, chosen to be easy to find, {words.percent(worst['tpr'])} are recognised ({span})."
+        )
+    elif not first:
+        told.append(f"The averages above can hide a {of.noun} that is recognised every time.")
+    return " ".join(told)
+
+
+def version(of: Subject) -> str:
+    """Which model; the date is in `provenance.json` alone, see `dated`."""
+    key = f"audit key {of.key[:12]}"
+    if of.door == "scores":
+        return f"Not known: the table “{of.name}” names no model or version ({key}, a hash of the table)."
+    if of.door == "model":
+        which = f"The brought model {of.model or of.name} ({key}, a hash of model, data and code)."
+        return f"{which} When it was trained is not known."
+    stages = f"{plural('stage', len(of.stages))} {', '.join(of.stages)}"
+    return f"The recipe “{of.name}”, {stages} ({key}, a hash of data, code and settings)."
+
+
+def dated(told: Sequence[Row], provenance: Mapping[str, Any]) -> list[Answer]:
+    """The stored answers, with the date and the version of dosimeter that `provenance.json` has.
+
+    Args:
+        told: `verdict.answers` of `result.json`.
+        provenance: the content of `provenance.json`; any key may be absent.
+    """
+    found = [Answer(one.get("id", ""), one["question"], one["answer"]) for one in told]
+    versions = provenance.get("versions")
+    tool = provenance.get("dosimeter") or (versions.get("dosimeter") if isinstance(versions, Mapping) else None)
+    day, whose = _day(provenance.get("started")), "" if tool is None else f" with dosimeter {tool}"
+    when = f"Audited{whose}; on which day is not known." if day is None else f"Audited on {day}{whose}."
+    return [replace(one, answer=f"{one.answer} {when}") if one.id == "version" else one for one in found]
+
+
+def _day(started: object) -> str | None:
+    """A day in words, or None."""
+    try:
+        day = datetime.datetime.fromisoformat(str(started))
+    except ValueError:
+        return None
+    return f"{day.day} {day:%B %Y}"
+
+
+def upcoming(of: Subject, found: numbers.Outcome, verdict: Row) -> str:
+    """What to do next, by verdict."""
+    again = "Audit again when the model, its data or its training change."
+    if found.status == "withdrawn":
+        return "Quote no number. Correct what the failed check says, then audit again."
+    if found.status == "not_resolvable":
+        return f"Decide nothing from this audit. Audit again with more {of.nouns}, used and unused."
+    if found.status == "not_shown":
+        more = "" if of.door == "scores" else " or more models of the attacker"
+        return f"Report what is not excluded, not “no leak”. If that is too much, audit more {of.nouns}{more}. {again}"
+    more = ""
+    if found.scope == "models" and of.door == "recipe":
+        more = " To learn whether training again leaks too, audit more targets."
+    defend = (
+        "try a defense ([[defense]] rows), or give away less" if of.door == "recipe" else
+        "retrain with a defense, or give away less, and audit that model"
+    )  # fmt: skip
+    whose = " Members and non-members of one source would show the leak alone." if found.by == "gain" else ""
+    return f"Treat the leak as real in the data protection assessment. Before release, {defend}.{whose}{more} {again}"

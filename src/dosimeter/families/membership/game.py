@@ -1,0 +1,204 @@
+"""What an adversary may see, as data: access, needs, the membership game, and, apart from it, the truth.
+
+An attack receives a game and returns evidence; it never receives a `Truth`. Metrics receive evidence and truth and no
+model. Axes: `t` targets, `s` shadows, `q` query views, `n` candidates, `z` population records, `c` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.models.access import Access
+
+BEFORE_TRANSFER = "logit_confidence_before_transfer"
+"""The signal that no adversary of a transferred model sees: the logit-scaled confidence of the model at risk itself."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an attack must be given, so that `plan` can refuse it before anything is trained.
+
+    Attributes:
+        access: the least access to the target's outputs.
+        in_shadows: fewest shadows per record that trained on it.
+        out_shadows: fewest shadows per record that did not.
+        population: fewest records outside every model.
+        features: whether the features of a frozen backbone and the recipe of the head on them.
+        inputs: whether the records themselves, as a few columns of numbers.
+        informed: whether the adversary holds all other training records of the target, as no one has in life.
+        retrain: whether further shadows that train on a membership of the attack's own choice.
+        per_view: further shadows a side for each view beyond the first.
+    """
+
+    access: Access
+    in_shadows: int = 0
+    out_shadows: int = 0
+    population: int = 0
+    features: bool = False
+    inputs: bool = False
+    retrain: bool = False
+    informed: bool = False
+    per_view: int = 0
+
+
+@dataclass(frozen=True)
+class Population:
+    """Records that are outside the training set of every model, and what the models say about them.
+
+    Attributes:
+        ids: record ids `[z]`.
+        labels: true classes `[z]`.
+        outputs: for each signal the targets' values `[t q z]`.
+        shadow_outputs: for each signal the shadows' values `[s q z]`.
+        inputs: the records themselves, in the columns of the candidates' `inputs`, or None.
+    """
+
+    ids: Array
+    labels: Int[Array, " z"]
+    outputs: Mapping[str, Float[Array, "t q z *c"]]
+    shadow_outputs: Mapping[str, Float[Array, "s q z *c"]]
+    inputs: Float[Array, "z d"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenHead:
+    """What an adversary knows who has the frozen backbone and the recipe: equal for target and shadows, no weights.
+
+    Attributes:
+        features: of all records of the pool, of which every head trains on one half `[p d]`.
+        labels: their classes `[p]`.
+        classes: number of classes.
+        candidates: the judged records, as positions in the pool `[n]`.
+        rates: learning rate of each update of SGD `[k]`.
+        momentum: of SGD.
+        weight_decay: L2 penalty.
+        standardise: features are scaled over a head's own training rows.
+    """
+
+    features: Float[Array, "p d"]
+    labels: Int[Array, " p"]
+    classes: int
+    candidates: Int[Array, " n"]
+    rates: Float[Array, " k"]
+    momentum: float
+    weight_decay: float
+    standardise: bool
+
+
+@runtime_checkable
+class Retrain(Protocol):
+    """The adversary's own training: shadows of the recipe, with a membership of their choice.
+
+    It is told nothing of who was trained on what: candidates follow the given matrix, the rest of the pool is drawn,
+    every shadow trains on exactly half of the pool as each model of the fleet does, and its seed is its own.
+    """
+
+    def __call__(self, member: Bool[Array, "k n"], seed: int) -> Mapping[str, Float[Array, "k q n"]]:
+        """Train one shadow for each row.
+
+        Args:
+            member: which shadow trains on which candidate, half of the candidates in each row.
+            seed: of initialisation, order, and the rest of the pool.
+
+        Returns:
+            Every signal of the game on the candidates, float64.
+
+        Raises:
+            ValueError: a row leaves no way to train on exactly half of the pool.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class MembershipGame:
+    """Everything an adversary gets who asks "was this record trained on?", for one fold of targets.
+
+    The shadows of a fold leave out its targets' rows *and their complements* in the membership matrix; they come in
+    whole complementary pairs (row 2i+1 is the negation of row 2i), so that every record has equally many in- and
+    out-shadows whatever the targets' bits are.
+
+    Attributes:
+        ids: record ids `[n]`.
+        labels: true classes `[n]`.
+        classes: number of classes.
+        outputs: for each declared signal the targets' values `[t q n]`, float64; `[t q n c]` of a signal of all classes
+            of the deployed model.
+        shadow_outputs: for each declared signal the shadows' values `[s q n]` or `[s q n c]`, float64.
+        shadow_in: which shadow trained on which candidate `[s n]`.
+        population: outputs on records outside every model, or None.
+        head: frozen features and recipe, where the models are heads on them, or None.
+        inputs: the records themselves, as a few columns of numbers, float64, or None.
+        retrain: trains further shadows, or None.
+
+    Raises:
+        ValueError: a shape does not fit, or shadow rows are not complementary pairs.
+    """
+
+    ids: Array
+    labels: Int[Array, " n"]
+    classes: int
+    outputs: Mapping[str, Float[Array, "t q n *c"]]
+    shadow_outputs: Mapping[str, Float[Array, "s q n *c"]]
+    shadow_in: Bool[Array, "s n"]
+    population: Population | None = None
+    head: FrozenHead | None = None
+    inputs: Float[Array, "n d"] | None = None
+    retrain: Retrain | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.shadow_in) % 2 or not (self.shadow_in[0::2] ^ self.shadow_in[1::2]).all():
+            raise ValueError("shadow_in must consist of complementary pairs of rows, got rows that are not")
+        for name, values in self.shadow_outputs.items():
+            if len(values) != len(self.shadow_in):
+                raise ValueError(f"shadow_outputs[{name!r}] must have {len(self.shadow_in)} shadows, got {len(values)}")
+        for name, values in self.outputs.items():
+            if values.shape[2] != len(self.ids):
+                raise ValueError(f"outputs[{name!r}] must have {len(self.ids)} records, got {values.shape[2]}")
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets in this fold."""
+        return len(next(iter(self.outputs.values())))
+
+    @property
+    def n_shadows(self) -> int:
+        """Number of shadow models."""
+        return len(self.shadow_in)
+
+    def rehearse(self, pair: int) -> tuple[MembershipGame, Bool[Array, "2 n"]]:
+        """Let one pair of shadows play the targets before the remaining shadows, as an adversary would in training.
+
+        Args:
+            pair: which pair, 0 to `n_shadows / 2 - 1`.
+
+        Returns:
+            The game with two targets and two shadows fewer, and the membership bits `[2 n]`, which the adversary
+            knows because they are of their own models.
+        """
+        rows = np.arange(2 * pair, 2 * pair + 2)
+        rest = np.delete(np.arange(self.n_shadows), rows)
+
+        def pick(values: Mapping[str, Array], which: Array) -> dict[str, Array]:
+            return {name: array[which] for name, array in values.items()}
+
+        population = self.population
+        if population is not None:
+            population = replace(
+                population,
+                outputs=pick(population.shadow_outputs, rows),
+                shadow_outputs=pick(population.shadow_outputs, rest),
+            )
+        game = replace(
+            self,
+            outputs=pick(self.shadow_outputs, rows),
+            shadow_outputs=pick(self.shadow_outputs, rest),
+            shadow_in=self.shadow_in[rest],
+            population=population,
+        )
+        return game, self.shadow_in[rows]

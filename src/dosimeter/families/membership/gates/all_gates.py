@@ -1,0 +1,279 @@
+"""Which checks a finished measurement is put to, and what they decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.gates import asked as validity_asked
+from dosimeter.families.membership.gates import blind, claims, null, numbers, persons, runs
+from dosimeter.families.membership.gates.null import NullResult
+from dosimeter.families.membership.measures import baseline as baseline_module
+from dosimeter.families.membership.measures.baseline import Baseline
+from dosimeter.families.membership.measures.cross_fitting import CrossFit
+from dosimeter.families.membership.measures.material import Material, Measured
+from dosimeter.families.membership.rates import FPRS, PRIORS
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.gate import Gate
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Scores
+from dosimeter.statistics.intervals.cells import exceeds
+from dosimeter.statistics.rates import Randomisation, RatePair, auc
+from dosimeter.statistics.shown import Scope, Shown, leak_shown, of_these_models
+
+WITHOUT = {
+    "P1": "the records are not known, or no attack was run",
+    "P3": "no attack was run, or no rate can be certified",
+    "P4": "canaries are planted in a recipe only",
+    "P5": "no shadow rehearsed as the target, so records have no level of their own, or no rate can be certified",
+    "P6": "one target, or no rate can be certified",
+    "P7": "the attacks were not run here",
+    "P8": "no attack was run",
+    "P9": "the records are not known",
+    "P10": "no accuracy is known",
+    "P11": "the shadows come from the recipe that made the targets, or there are none",
+    "P13": "no attack was run",
+    "P14": "no rate can be certified, or members and non-members differ by themselves",
+    "P15": "no model was asked",
+    "P16": "no attack was run",
+    "P17": "no attack was run",
+    "P18": "no attack was run",
+}
+"""Why a check may have nothing to look at; P2 and P12 always have."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all attacks, and the blind baseline, found at the leading rate.
+
+    Attributes:
+        headline: the attack that was chosen in calibration, or None.
+        baseline: of a brought model what a stranger to it could tell; None where nobody tried.
+        p_values: of each attack that is no control; empty if nothing is resolvable, or if members and non-members
+            differ by themselves, so that the hypothesis that is tested is known to be wrong.
+        shown: whether the headline shows a leak.
+        unclear: whether it is above chance, but not shown to be above the baseline, which is not above chance.
+        evidence: which of the headline's statistics are above chance, and whose leak that shows; None if not asked.
+        given: the headline's AUC and rates with intervals that take several targets as given, if no more than these
+            are shown to leak.
+    """
+
+    headline: str | None
+    baseline: Baseline | None
+    p_values: Mapping[str, Randomisation]
+    shown: bool
+    unclear: bool = False
+    evidence: Shown | None = None
+    given: tuple[Estimate, RatePair] | None = None
+
+    @property
+    def scope(self) -> Scope | None:
+        """Whose leak is shown."""
+        if not self.shown:
+            return None
+        return "models" if self.evidence is None else self.evidence.scope
+
+    @property
+    def shifted(self) -> Baseline | None:
+        """The baseline, if members and non-members differ without the model."""
+        return self.baseline if self.baseline is not None and self.baseline.shifted else None
+
+
+def find(material: Material, measured: Mapping[str, Measured], headline: str | None) -> Findings:
+    """Hold the headline against chance, and where there is a blind baseline against that.
+
+    Records that differ a little without the model can be told apart by an attack sooner than by the classifiers, so an
+    attack above chance beside classifiers that are not is no leak yet: the gain must be shown in any case.
+    """
+    if headline is None:
+        return Findings(None, None, {}, False)
+    baseline, lead = _baseline(material, headline), material.leading
+    if lead is None:
+        return Findings(headline, baseline, {}, False)
+    if baseline is not None and baseline.shifted:
+        return Findings(headline, baseline, {}, baseline.exceeded)
+    p_values = {one: material.p_values(one, lead) for one in measured if one not in material.aside}
+    own = measured[headline]
+    evidence = leak_shown(own.auc, own.pairs[lead], p_values[headline], drawn=material.drawn)
+    unclear = evidence.leak and baseline is not None and not baseline.exceeded
+    given = None
+    if material.drawn and len(material.truth.is_member) > 1 and evidence.scope == "models":
+        own_scores = Scores(material.truth.ids, material.scores[headline])
+        cuts = material.thresholds(headline, lead)
+        given = of_these_models(own.auc, own.pairs[lead], own_scores, material.truth, thresholds=cuts)
+    return Findings(headline, baseline, p_values, evidence.leak and not unclear, unclear, evidence, given)
+
+
+def _baseline(material: Material, headline: str) -> Baseline | None:
+    """The headline beside the blind classifiers, where there are any.
+
+    Attacks that are averaged read a difference of the records better than each of them, and better than the blind
+    classifiers, which is no leak. So a choice of other halves, and the attack most often chosen, must both gain: the
+    one that gains less counts.
+    """
+    if material.blind is None:
+        return None
+    among, lead = material.choice.get(headline, {}), material.leading
+    found = []
+    for attack in (headline, *sorted(among, key=lambda one: -among[one])[:1]):
+        scores = material.scores[attack]
+        calls = None if lead is None else exceeds(scores, material.thresholds(attack, lead))
+        found.append(
+            baseline_module.baseline(
+                material.blind, scores, material.truth, rng=material.rng("blind"), calls=calls, fpr=lead
+            )
+        )
+    known = [one for one in found if one is not None]
+    return min(known, key=lambda one: (one.exceeded, one.gain.low or 0.0), default=None)
+
+
+def all_gates(
+    material: Material, measured: Mapping[str, Measured], found: Findings, utility: Sequence[Mapping[str, Any]]
+) -> tuple[list[Gate], list[NullResult]]:
+    """All gates, and the null audit behind one of them."""
+    gates = [
+        *_on_the_split(material, found),
+        numbers.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"]), material.worth),
+        *_on_persons(material),
+        *_on_the_headline(material, measured, found),
+        *_on_all_attacks(material, measured, found),
+    ]
+    gates += _on_claims(material, measured, found)
+    data = material.summary["data"]
+    if utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
+        gates.append(runs.learned(utility, data.get("most_frequent_class") or 1 / data["classes"]))
+    if material.summary["door"] != "scores":
+        kinds = {kind.__name__: kind for kind in ATTACKS.values()}
+        gates.append(runs.settings_chosen(material.summary["attacks"], kinds))
+    gates += material.gates
+    if material.null_truth is None:
+        return gates, []
+    nulls = null.null_audit(
+        material.null_scores,
+        material.null_truth,
+        rngs={attack: material.rng(f"{attack} null") for attack in material.null_scores},
+    )
+    gates.append(null.null_gate(nulls))
+    gates.append(null.control_gate({name: measured[name].auc for name in measured if name in material.controls}))
+    return gates, nulls
+
+
+def not_asked(gates: Sequence[Gate]) -> list[dict[str, str]]:
+    """Of the list of pitfalls the checks that had nothing to look at, and why."""
+    asked = {gate.id for gate in gates}
+    return [{"id": one, "reason": reason} for one, reason in WITHOUT.items() if one not in asked]
+
+
+def _on_the_split(material: Material, found: Findings) -> list[Gate]:
+    """P1; of a table of scores the records are not known."""
+    door = material.summary["door"]
+    if door == "recipe":
+        return [blind.alike_by_design()]
+    return [blind.alike(found.baseline, above_chance=found.unclear)] if door == "model" and found.headline else []
+
+
+def _on_persons(material: Material) -> list[Gate]:
+    """I9: where membership was stated and persons are named, or records have copies."""
+    named = material.summary["data"].get("persons") is not None
+    gate = None if material.drawn else persons.few_persons(material.truth, named=named)
+    return [] if gate is None else [gate]
+
+
+def _on_the_headline(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+    """P3, P5, P6, P14: what the verdict rests on."""
+    headline, lead = found.headline, material.leading
+    if headline is None or lead is None:
+        return []
+    gates = [runs.threshold_reached(measured[headline].pairs[lead], lead)]
+    scores, levels = material.scores[headline], _levels(material, headline)
+    if levels is not None:
+        gates.append(runs.pooling(*levels, material.truth))
+    if material.drawn or len(scores) > 1:
+        hits = exceeds(scores, material.thresholds(headline, lead))
+        gates.append(runs.between_targets(hits, material.truth))
+    if found.p_values:
+        cross = isinstance(material.calibration, CrossFit)
+        chosen = "for each record by others" if cross else "before the targets were measured"
+        shown = found.shown or found.unclear
+        gates.append(runs.many_attacks(found.p_values, headline, shown=shown, rates=len(FPRS), chosen=chosen))
+    return gates
+
+
+def _on_claims(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+    """P12, P13, P17, P18: what may be said of the numbers."""
+    headline, lead = found.headline, material.leading
+    gates = [claims.kind_of_audit(str(material.summary["door"]), len(material.truth.is_member))]
+    if headline is None:
+        return gates
+    own = measured[headline]
+    pair = None if lead is None else own.pairs[lead]
+    gates.append(claims.no_proof(own.precisions[PRIORS[-1]], PRIORS[-1], drawn=material.drawn))
+    area, pair = found.given or (own.auc, pair)
+    gates.append(claims.beyond_the_average(area, pair, lead, ranks_only=_by_ranks_only(found, pair)))
+    listed = claims.discoveries(material.calibration.tails(headline, material.scores[headline]))
+    return [*gates, claims.list_of_members(listed, material.truth, rng=material.rng("list of members"))]
+
+
+def _by_ranks_only(found: Findings, pair: RatePair | None) -> bool:
+    """Whether a leak is shown, and not by the rate."""
+    if not found.shown or pair is None:
+        return False
+    if found.evidence is not None:
+        return not found.evidence.by_tpr
+    return pair.difference.low is None or pair.difference.low <= 0
+
+
+def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
+    """Scores, and the mean score of each record where rehearsing shadows had not trained on it, both `[t n]`.
+
+    As normal scores, so that a long tail, or an infinite score, does not decide a mean. None without rehearsal.
+    """
+    calibration, own = material.calibration, material.scores[attack]
+    if isinstance(calibration, CrossFit) or calibration.source != "shadow":
+        return None
+    blocks = list(zip(calibration.scores[attack], calibration.is_member, strict=True))
+    if any(bits.shape[1:] != own.shape[1:] or bits.all(0).any() for _, bits in blocks):
+        return None
+    every = np.concatenate([own.ravel(), *(values.ravel() for values, _ in blocks)])
+    normal = ndtri(rankdata(every) / (len(every) + 1))
+    scores, *rest = np.split(normal, np.cumsum([own.size, *(values.size for values, _ in blocks)])[:-1])
+    levels = [
+        np.where(bits, 0.0, flat.reshape(bits.shape)).sum(0) / (~bits).sum(0)
+        for flat, (_, bits) in zip(rest, blocks, strict=True)
+    ]
+    return scores.reshape(own.shape), np.stack(levels)[calibration.block]
+
+
+def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+    """P8 and P16."""
+    real = [attack for attack in measured if attack not in material.aside]
+    if not real:
+        return []
+    lead, single = material.leading or FPRS[0], [attack for attack in real if attack not in material.choice]
+    return [
+        numbers.ties(
+            {attack: material.scores[attack] for attack in real},
+            {attack: material.thresholds(attack, lead) for attack in real},
+            found.headline,
+        ),
+        validity_asked.sign(
+            {attack: measured[attack].auc for attack in single},
+            {attack: _strict(material, attack, len(single)) for attack in single},
+            found.headline,
+            shown=found.shown,
+            door=str(material.summary["door"]),
+        ),
+    ]
+
+
+def _strict(material: Material, attack: str, count: int) -> Estimate:
+    """The AUC of an attack with an interval that the chance of one false alarm over all attacks leaves below."""
+    scores = Scores(material.truth.ids, material.scores[attack])
+    level = 1 - 2 * validity_asked.RARE / count
+    return auc(scores, material.truth, rng=material.rng(f"{attack} auc"), level=level)

@@ -1,0 +1,281 @@
+"""Checks that a supplied model and its shadows were asked in the right way: I7, I8, P11 and the sign, P16.
+
+A model that is asked in the wrong way (classes or columns in another order, inputs at another scale, halves swapped)
+seems to remember nothing. So what its own training records say of it comes before any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import ndtri, stdtrit
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.gate import Gate
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.rates import auc
+
+RARE = 0.001
+"""One-sided chance that a check withdraws a sound audit."""
+SURE = float(-ndtri(RARE))
+"""The same in standard errors."""
+USUAL = float(ndtri(0.95))
+"""Standard errors by which a model must be better than guessing to have learned something."""
+SPREAD = 0.01
+"""Two-sided chance that P11 warns of shadows that are like the target."""
+APART = 0.1
+"""Difference of accuracies on own training records from which shadows are no models of a target."""
+AUC_SPREAD = 0.58
+"""Standard deviation of an AUC at chance of n records, halves of two kinds, times the root of n (1 / sqrt(3))."""
+FEW_VALUES = 10
+"""Different numbers of a model from which two models that agree in all of them are one."""
+OTHERWISE = 0.05
+"""Difference of accuracies from which two ways of asking a model are not the same."""
+CAUSES = "labels or columns in another order than the model's, inputs at another scale, members and non-members swapped"
+
+
+def asked_rightly(
+    predicted: Int[Array, " n"], labels: Int[Array, " n"], own: Int[Array, " n"] | None, classes: int, *,
+    assumed: bool = False,
+) -> Gate:  # fmt: skip
+    """I7: whether a model is no worse than guessing on its own training records, and right as often as by itself.
+
+    Guessing is what its predictions reach under labels in a drawn order. A model that is no better than that learned
+    nothing, or is asked in the wrong way: it is withdrawn if it is worse, or if an order had to be assumed.
+
+    Args:
+        predicted: class numbers of members, by what the audit reads.
+        labels: their class numbers.
+        own: what the model's own `predict` says of them, -1 for a class that the audit does not know; None without one.
+        classes: number of classes.
+        assumed: the order of its columns or classes was assumed, because neither it nor the records name them.
+    """
+    name, n = "Asked as its user asks it", len(labels)
+    right = predicted == labels
+    share = float(right.mean())
+    if own is not None:
+        by_itself = own == labels
+        gained, lost = int((by_itself & ~right).sum()), int((right & ~by_itself).sum())
+        if abs(gained - lost) > max(SURE * sqrt(gained + lost), OTHERWISE * n):
+            return Gate(
+                "I7", name, "fail", share,
+                f"Of {n} members the model names the class of {share:.1%} by the numbers that are read, and of "
+                f"{by_itself.mean():.1%} by its own `predict`: it is not asked as you ask it. Bring a function from "
+                f"records to one number for each class.",
+            )  # fmt: skip
+    said, there = (np.bincount(one, minlength=classes) / n for one in (predicted, labels))
+    guessed = float(said @ there)
+    table = np.eye(classes) - there[None] - said[:, None] + guessed
+    error = sqrt(float(said @ table**2 @ there) / max(n - 1, 1))
+    if share < guessed - SURE * error or (assumed and share < guessed + USUAL * error):
+        less = "less than" if share < guessed - SURE * error else "no more than"
+        return Gate(
+            "I7", name, "fail", share,
+            f"The model names the class of {share:.1%} of {n} of its own training records, which is {less} guessing "
+            f"would ({guessed:.1%}): it is asked in the wrong way. Look for {CAUSES}.",
+        )  # fmt: skip
+    if share < guessed + USUAL * error:
+        return Gate(
+            "I7", name, "warn", share,
+            f"The model names the class of {share:.1%} of {n} of its own training records, which is not shown to be "
+            f"more than guessing would ({guessed:.1%}): either it learned nothing, or it is asked in the wrong way "
+            f"({CAUSES}). Compare its accuracy with the one you know.",
+        )  # fmt: skip
+    told = f"The model names the class of {share:.1%} of {n} of its own training records (guessing: {guessed:.1%})"
+    return Gate("I7", name, "pass", share, f"{told}{'' if own is None else ', as its own `predict` does'}.")
+
+
+def fresh_shadows(
+    signal: Float[Array, "m n"], member: Bool[Array, "m n"], seen: Bool[Array, "s n"], record: Int[Array, " n"], *,
+    shifted: bool, rng: np.random.Generator,
+) -> Gate:  # fmt: skip
+    """I8: whether shadows know nothing of the target's members but what they were trained on.
+
+    The mean signal of each record over the shadows that did not see it tells the target's members apart if `fit` starts
+    from weights that saw them, or returns the target. Fresh shadows are at chance, unless members are easier records.
+
+    Args:
+        signal: of target and shadows, higher for a record that is known.
+        member: who was trained on what.
+        seen: of each shadow, the records that it was trained on, and copies of these.
+        record: cluster of each record.
+        shifted: members and non-members are known to differ without any model.
+        rng: for the interval.
+    """
+    name, shadows = "Fresh shadows", signal[1:]
+    telling = np.array([len(np.unique(row)) > FEW_VALUES for row in shadows])  # others may well agree on every record
+    same = int((shadows == signal[:1]).all(1)[telling].sum())
+    alike = int(telling.sum()) - len(np.unique(shadows[telling], axis=0))
+    if alike and not same:
+        return Gate(
+            "I8", name, "fail", float(alike),
+            f"{alike} of {len(shadows)} shadows answer as another one does on every record, though each has other "
+            f"training records: they are one model. See that `fit` trains on its `dataset`.",
+        )  # fmt: skip
+    if same:
+        return Gate(
+            "I8", name, "fail", float(same),
+            f"{same} of {len(shadows)} shadows answer as the audited model does on every record: `fit` must train a "
+            f"model of its own, and not return that one.",
+        )  # fmt: skip
+    outside = ~seen
+    less = _remember_less(signal, member, outside, record, rng)
+    if less:
+        return Gate("I8", name, "fail", less[1], _less_told(*less))
+    kept = outside.any(0)
+    bits = member[:1, kept]
+    if bits.all() or not bits.any():
+        return Gate("I8", name, "pass", None, "Every record was seen by every shadow, or none, so nothing is compared.")
+    level = np.where(outside, shadows, 0.0).sum(0)[kept] / outside.sum(0)[kept]
+    ids = np.arange(int(kept.sum()))
+    found = auc(Scores(ids, level[None]), Truth(ids, bits, record[kept]), rng=rng, level=1 - 2 * RARE)
+    assert found.value is not None
+    told = (
+        f"Shadows tell the target's members from non-members with an AUC of {found.value:.3f} ({found.low:.3f} to "
+        f"{found.high:.3f}, {1 - 2 * RARE:.1%}) on records that they were not trained on"
+    )
+    if found.low is None or found.low <= 0.5:
+        return Gate("I8", name, "pass", found.value, f"{told}, which chance explains.")
+    if shifted:
+        return Gate(
+            "I8", name, "warn", found.value,
+            f"{told}. Members and non-members differ without any model (P1), which may explain it; or `fit` starts "
+            f"from weights that saw the members.",
+        )  # fmt: skip
+    return Gate(
+        "I8", name, "fail", found.value,
+        f"{told}: they have seen members that they should not know, or members are easier than non-members. See that "
+        f"`fit` builds a fresh model each time, from weights that saw no member, and take members and non-members from "
+        f"one source.",
+    )  # fmt: skip
+
+
+def _remember_less(
+    signal: Float[Array, "m n"], member: Bool[Array, "m n"], outside: Bool[Array, "s n"], record: Int[Array, " n"],
+    rng: np.random.Generator,
+) -> tuple[float, float] | None:  # fmt: skip
+    """AUCs of target and shadows on their own members, if the shadows are shown to know not half as much of theirs.
+
+    Such shadows were trained on something else than their `dataset`, all candidates for instance: then they know
+    members and non-members of the target alike, and hide what it knows. The target's AUC is the smaller of two: of its
+    signal as it is, like the shadows', and with each record's level among them taken off, so that harder non-members
+    are no memory.
+    """
+    level = np.where(outside, signal[1:], 0.0).sum(0) / np.maximum(outside.sum(0), 1)
+    ids = np.arange(signal.shape[1])
+
+    def found_by(values: Array, bits: Array) -> Estimate:
+        return auc(Scores(ids, values[None]), Truth(ids, bits[None], record), rng=rng, level=1 - 2 * RARE)
+
+    own = [found_by(values, member[0]) for values in (signal[0] - level, signal[0])]
+    if any(one.low is None or one.low <= 0.5 for one in own):
+        return None
+    target = min(one.value or 0.5 for one in own)
+    each = [found_by(one, bits).value for one, bits in zip(signal[1:], member[1:], strict=True)]
+    found = np.array([one for one in each if one is not None])
+    spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
+    error = max(spread, AUC_SPREAD / sqrt(signal.shape[1])) / sqrt(max(len(found), 1))
+    mean = float(found.mean())
+    return (target, mean) if mean + SURE * error < 0.5 + (target - 0.5) / 2 else None
+
+
+def _less_told(target: float, shadows: float) -> str:
+    """What I8 says of shadows that were trained on something else."""
+    return (
+        f"The target tells its members from other records with an AUC of {target:.3f} beside its shadows, and these "
+        f"tell their own with {shadows:.3f}: they know far less of what they were given than the target does, and hide "
+        f"what it knows. See that `fit` trains on its `dataset` and on nothing else, as the target was trained."
+    )
+
+
+def unlike_target(members: int, shadow_size: int, correct: Sequence[float]) -> Gate:
+    """P11: whether the target lies where its shadows do, by accuracy on own training records.
+
+    Args:
+        members: records that the target was trained on.
+        shadow_size: records that each shadow was trained on.
+        correct: accuracy on own training records of the target, then of each shadow.
+    """
+    name, target, shadows = "Shadows like the target", float(correct[0]), np.array(correct[1:])
+    mean, count, ratio = float(shadows.mean()), len(shadows), shadow_size / members
+    told = (
+        f"Accuracy on own training records: target {target:.1%}, shadows {mean:.1%} ({shadows.min():.1%} to "
+        f"{shadows.max():.1%}); training records: target {members}, shadows {shadow_size}."
+    )
+    spread = float(shadows.std(ddof=1)) * sqrt(1 + 1 / count) if count > 1 else 0.0
+    every = members + count * shadow_size
+    pooled = (target * members + mean * count * shadow_size + 0.5) / (every + 1)
+    chance = sqrt(pooled * (1 - pooled) * (1 / members + 1 / (count * shadow_size)))
+    apart = abs(target - mean)
+
+    def beyond(level: float) -> bool:
+        by_spread = float(stdtrit(count - 1, 1 - level / 2)) * spread if spread else 0.0
+        return apart > float(ndtri(1 - level / 2)) * chance + by_spread
+
+    if apart > APART and (beyond(SPREAD) or count == 1):
+        return Gate(
+            "P11", name, "fail", apart,
+            f"{told} Shadows that differ by more than 10 points, and by more than they differ among themselves, are no "
+            f"models of this target: what is learned from them, thresholds above all, does not hold for it. Mend "
+            f"`fit`, or leave it out.",
+        )  # fmt: skip
+    if apart > APART or beyond(SPREAD):
+        return Gate(
+            "P11", name, "warn", apart,
+            f"{told} The target is unlike them by more than they differ among themselves: see that `fit` is the "
+            f"training of the target."
+            if beyond(SPREAD)
+            else f"{told} They differ by more than 10 points, which so few may do by chance: see that `fit` is the "
+            f"training of the target.",
+        )  # fmt: skip
+    if not 0.9 <= ratio <= 1.1:
+        return Gate(
+            "P11", name, "warn", apart,
+            f"{told} Training sets that differ by more than 10 % make attacks weaker and thresholds less sure; as many "
+            f"non-members as members mend it.",
+        )  # fmt: skip
+    return Gate("P11", name, "pass", apart, told)
+
+
+def sign(
+    aucs: Mapping[str, Estimate], strict: Mapping[str, Estimate], headline: str | None, *, shown: bool, door: str
+) -> Gate:
+    """P16: attacks whose AUC lies below one half beyond chance; the sign is never turned.
+
+    Beside an attack that is shown to find members it is a warning. Where none is, members and non-members were told
+    apart all the same, and the other way round, so that "no leak" may not be said.
+
+    Args:
+        aucs: with their usual intervals.
+        strict: with intervals that `RARE` leaves below, over all attacks together.
+        headline: the attack that the verdict rests on.
+        shown: whether it shows a leak.
+        door: "recipe", "model" or "scores".
+    """
+    name = "Sign of the scores"
+    sure = [attack for attack, one in strict.items() if one.high is not None and one.high < 0.5]
+    if sure and (headline in sure or not shown):
+        causes = {
+            "recipe": "an attack with the wrong sign, or a defense that turns the signal round",
+            "model": CAUSES,
+            "scores": "a wrong sign (losses, where a higher score must mean a member), members and non-members swapped",
+        }[door]
+        worst = min(sure, key=lambda attack: aucs[attack].value or 0.0)
+        return Gate(
+            "P16", name, "fail", float(len(sure)),
+            f"The AUC of {', '.join(sure)} lies below 0.5 beyond chance (1 in {1 / RARE:,.0f}; {worst} "
+            f"{aucs[worst].value:.3f}): members are told from non-members, and the wrong way round. The sign is not "
+            f"turned; look for {causes}.",
+        )  # fmt: skip
+    turned = [attack for attack, one in aucs.items() if one.high is not None and one.high < 0.5]
+    if turned:
+        return Gate(
+            "P16", name, "warn", float(len(turned)),
+            f"The AUC of {', '.join(turned)} lies below 0.5 beyond chance: members score lower than non-members. "
+            f"The sign is not turned; look for an error in the data or the attack.",
+        )  # fmt: skip
+    return Gate("P16", name, "pass", 0.0, "No attack's AUC lies below 0.5 beyond chance.")

@@ -1,0 +1,160 @@
+"""From evidence and truth to `result.json`: every number of the report, computed once, without any model."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dosimeter.families.membership import first_page, verdict
+from dosimeter.families.membership.gates import null as null_module
+from dosimeter.families.membership.gates.all_gates import Findings, all_gates, find, not_asked
+from dosimeter.families.membership.gates.canaries import beside_average
+from dosimeter.families.membership.measures import exposure
+from dosimeter.families.membership.measures.canaries import canary_rows
+from dosimeter.families.membership.measures.detection_limit import POWER, detect
+from dosimeter.families.membership.measures.groups import group_rows, too_many_groups
+from dosimeter.families.membership.measures.material import (
+    Material,  # other modules take these from here
+    Measured,
+    choose_headline,
+    measure_attacks,
+)
+from dosimeter.families.membership.measures.rows import curve_of, histogram_of, rows_of, utility_rows
+from dosimeter.families.membership.not_tested import not_tested
+from dosimeter.families.membership.rates import FPRS, PRIORS
+from dosimeter.foundation import gate as gate_module
+from dosimeter.statistics.certify import distinct_nonmembers, nonmembers_needed
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.rates import Randomisation, RatePair
+
+logger = logging.getLogger(__name__)
+SCHEMA = 2
+"""Version of `result.json`."""
+
+
+def result(material: Material) -> dict[str, Any]:
+    """The content of `result.json`.
+
+    Args:
+        material: of a finished run.
+    """
+    material, headline = choose_headline(material)
+    measured = measure_attacks(material)
+    real = [attack for attack in measured if attack not in material.aside]
+    found, utility = find(material, measured, headline), utility_rows(material)
+    planted = canary_rows(material, headline) if headline else []
+    gates, nulls = all_gates(material, measured, found, utility)
+    if material.summary["door"] == "recipe":
+        natural = measured[headline].pairs[material.leading].difference if headline and material.leading else None
+        gates.append(beside_average(material, planted, headline, natural))
+    told, limit = _verdict(material, measured, found, gates)
+    summary, groups = material.summary, group_rows(material, headline) if headline else []
+    content = {
+        "schema": SCHEMA,
+        **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "chain", "threat")},
+        "data": {**summary["data"], "candidates": len(material.truth.ids)},
+        "attacks": [{**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]],
+        "verdict": told,
+        **({} if limit is None else {"detection_limit": limit}),
+        **({"canaries": planted} if planted else {}),
+        "blind": None if found.baseline is None else found.baseline.row,
+        "estimates": [
+            *(row for attack in measured for row in rows_of(material, attack, measured[attack])),
+            *groups,
+        ],
+        "exposure": exposure.row(material, headline, groups),
+        "utility": utility,
+        "gates": [dataclasses.asdict(gate) for gate in gates],
+        "gates_not_asked": not_asked(gates),
+        "null_audit": [_null_row(null) for null in nulls],
+        "curves": {attack: curve_of(material, attack) for attack in real},
+        "histograms": {attack: histogram_of(material, attack) for attack in real},
+        "not_tested": [
+            *too_many_groups(material),
+            *not_tested(
+                str(summary["door"]),
+                planted=bool(planted),
+                persons=summary["threat"].get("unit") == "person",
+            ),
+        ],
+    }
+    told["answers"] = [
+        dataclasses.asdict(one) for one in first_page.answers(content, members=_members(material), alike=found.unclear)
+    ]
+    return content
+
+
+def _null_row(null: null_module.NullResult) -> dict[str, Any]:
+    """An attack of the null audit."""
+    ends = {"auc": null.auc.value, "low": null.auc.low, "high": null.auc.high}
+    return {"attack": null.attack, **ends, "status": "pass" if null.at_chance else "fail"}
+
+
+def _members(material: Material) -> int:
+    """Judged records that each target used, on average."""
+    return round(float(material.truth.is_member.sum(1).mean()))
+
+
+def _verdict(
+    material: Material, measured: Mapping[str, Measured], found: Findings, gates: Sequence[gate_module.Gate]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Status and first sentences, and the detection limit if no leak is shown."""
+    headline = found.headline
+    base: dict[str, Any] = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
+    base |= {"scope": None, "these_models": None}
+    failed = [gate.message for gate in gates if gate.status == "fail"]
+    if failed:
+        return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}, None
+    if headline is None or material.leading is None:
+        distinct = distinct_nonmembers(material.truth)
+        noun = str(material.summary["noun"])
+        named = material.summary["data"]["persons"] is not None
+        sentences = verdict.not_resolvable(
+            distinct, nonmembers_needed(FPRS[0]), noun, worth=material.worth, named=named
+        )
+        if headline is None:
+            sentences = ["No attack could be run under this threat model; the table below says why."]
+        return {**base, "status": "not_resolvable", "sentences": sentences}, None
+    one, p, lead_rate = measured[headline], found.p_values.get(headline), material.leading
+    base |= {} if p is None else {"p_auc": p.p_auc, "p_tpr": p.p_tpr}
+    area, pair = found.given or (one.auc, one.pairs[lead_rate])
+    told = dataclasses.replace(_told(material, one, p), auc=area, pair=pair, scope=found.scope)
+    base |= {"scope": found.scope, "these_models": None if found.given is None else _ends(area, pair)}
+    if found.shifted:
+        blind = found.shifted.row
+        large, sentences = verdict.gain_lead(blind), verdict.gained(told, blind)
+        return {**base, "status": "shown", "sentences": sentences, "lead": dataclasses.asdict(large)}, None
+    base["lead"] = dataclasses.asdict(verdict.lead(told, is_shown=found.shown))
+    if found.shown:
+        return {**base, "status": "shown", "sentences": verdict.shown(told)}, None
+    limit = detect(material, one, headline, found.baseline)
+    caught = verdict.caught(told, limit.tpr, limit.auc, POWER, planted=limit.source == "canaries")
+    sentences = verdict.not_shown(told, alike=found.unclear, limit=caught)
+    return {**base, "status": "not_shown", "sentences": sentences}, limit.row(caught)
+
+
+def _told(material: Material, one: Measured, p: Randomisation | None) -> verdict.Headline:
+    """What the first sentences are made of."""
+    lead = material.leading
+    assert lead is not None
+    return verdict.Headline(
+        door=str(material.summary["door"]),
+        noun=str(material.summary["noun"]),
+        candidates=len(material.truth.ids),
+        members=_members(material),
+        shadows=int(material.summary["threat"]["shadows"] or 0),
+        targets=len(material.truth.is_member),
+        fpr=lead,
+        pair=one.pairs[lead],
+        rare=one.precisions[PRIORS[-1]],
+        auc=one.auc,
+        p_auc=None if p is None else p.p_auc,
+        p_tpr=None if p is None else p.p_tpr,
+    )
+
+
+def _ends(area: Estimate, pair: RatePair) -> dict[str, float | None]:
+    """Both intervals."""
+    return {"auc_low": area.low, "auc_high": area.high, "tpr_low": pair.tpr.low, "tpr_high": pair.tpr.high}

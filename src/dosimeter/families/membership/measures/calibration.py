@@ -1,0 +1,100 @@
+"""Scores whose bits are known before the targets are measured: they set thresholds and choose the headline attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.statistics.rates import shadow_threshold
+
+Source = Literal["shadow", "split"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Blocks of scores with known bits.
+
+    Attributes:
+        source: "shadow" if the adversary's own models played target, "split" if these records are set apart.
+        block: which block sets the threshold of each target `[t]`.
+        is_member: per block the bits, of any shape.
+        scores: per attack and block the scores, of the shape of the bits.
+    """
+
+    source: Source
+    block: Int[Array, " t"]
+    is_member: Sequence[Bool[Array, " ..."]]
+    scores: Mapping[str, Sequence[Float[Array, " ..."]]]
+
+    def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
+        """One threshold per target: what at most a share `fpr` of its block's non-members exceed."""
+        blocks = zip(self.scores[attack], self.is_member, strict=True)
+        return np.array([shadow_threshold(values, bits, fpr) for values, bits in blocks])[self.block]
+
+    def tails(self, attack: str, values: Float[Array, "t n"]) -> Float[Array, "t n"]:
+        """P-value of each score among the non-members of its target's block, see `tail`."""
+        blocks = [np.sort(own[~bits]) for own, bits in zip(self.scores[attack], self.is_member, strict=True)]
+        return np.stack([tail(row, blocks[block]) for row, block in zip(values, self.block, strict=True)])
+
+    def strength(self, attack: str, fpr: float) -> tuple[float, float]:
+        """Mean over blocks of the true positive rate at that threshold, and of the AUC."""
+        tprs, aucs = [], []
+        for values, bits in zip(self.scores[attack], self.is_member, strict=True):
+            tprs.append(float((values > shadow_threshold(values, bits, fpr))[bits].mean()))
+            aucs.append(_rank_auc(values, bits))
+        return float(np.mean(tprs)), float(np.mean(aucs))
+
+
+def tail(values: Float[Array, " *a"], known: Float[Array, " q"]) -> Float[Array, " *a"]:
+    """P-value of each score among scores of non-members: (1 + those that reach it) / (1 + all).
+
+    It is at most `fpr` if and only if the score is above their `shadow_threshold`.
+
+    Args:
+        values: scores.
+        known: scores of non-members, in order.
+
+    >>> tail(np.array([0.5, 3.0]), np.array([1.0, 2.0, 3.0])).tolist()
+    [1.0, 0.5]
+    """
+    reached = len(known) - np.searchsorted(known, values, side="left")
+    return np.asarray((1 + reached) / (1 + len(known)))
+
+
+def _rank_auc(values: Array, is_member: Array) -> float:
+    """AUC from ranks, ties half."""
+    ranks = rankdata(values, axis=None).reshape(values.shape)
+    members = int(is_member.sum())
+    return float((ranks[is_member].sum() - members * (members + 1) / 2) / (members * (is_member.size - members)))
+
+
+def halve(
+    cluster: Int[Array, " n"], is_member: Bool[Array, "t n"], rng: np.random.Generator
+) -> tuple[Int[Array, " k"], Int[Array, " r"]]:
+    """Records that calibrate and records that are measured: half of the clusters each, so that none is in both.
+
+    Clusters that are members of more than half of the targets, and the others, are halved apart, so that both halves
+    have members and non-members in the same proportion.
+
+    Args:
+        cluster: of each record.
+        is_member: the truth.
+        rng: for the draw.
+
+    Returns:
+        Positions of the two parts, each in order.
+    """
+    names, index = np.unique(cluster, return_inverse=True)
+    inside = np.bincount(index, is_member.mean(0)) / np.bincount(index) > 0.5
+    chosen = np.zeros(len(names), bool)
+    for kind in (True, False):
+        of_kind = np.flatnonzero(inside == kind)
+        chosen[rng.permutation(of_kind)[: len(of_kind) // 2]] = True
+    calibrates = chosen[index]
+    return np.flatnonzero(calibrates), np.flatnonzero(~calibrates)

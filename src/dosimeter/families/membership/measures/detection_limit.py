@@ -1,0 +1,280 @@
+"""How small a leak this audit would have shown: worlds without a leak, made from its own evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import exp, inf, sqrt
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtri
+
+from dosimeter.families.membership.gates.persons import few
+from dosimeter.families.membership.measures.baseline import TWICE, Baseline
+from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.canaries import p_of_use
+from dosimeter.families.membership.measures.cross_fitting import CrossFit
+from dosimeter.families.membership.measures.material import Material, Measured
+from dosimeter.foundation.arrays import Array
+from dosimeter.statistics.detection_limit import Limit, RateFloor, World, detection_limit, moved
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.intervals.cells import centred_ranks, clusters, exceeds
+from dosimeter.statistics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
+from dosimeter.statistics.paired import point_at
+
+POWER = 0.9
+"""Chance that a leak of the printed size is shown."""
+AIM = 0.925
+"""What limits are computed for. A limit is itself uncertain, and power rises less above it than it falls below, so that
+limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
+AIM_BESIDE = (0.96, 0.98)
+"""The same beside blind classifiers, for a difference of the records that they may or may not see; and for a choice of
+other halves, where two attacks must both gain. With `AIM`, where members were shifted by 0.2 standard
+deviations, which most audits do not see, a choice was shown in 130 of 160 audits at its limit (81 %, 74 to 87)."""
+MOST_CELLS = 60_000
+"""Scores up to which worlds are made; beyond, calls are so many that the closed form is right."""
+MARGIN = 1 + float(ndtri(AIM)) / float(ndtri(0.975))
+"""How many half widths of a 95 % interval a statistic must lie above what it must exceed, to be so with that power."""
+WORLDS = 300
+"""Worlds of an audit of up to `MANY_CELLS` scores, and half of them for a larger one."""
+MANY_CELLS = 20_000
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What would have been shown with the power `POWER`.
+
+    Attributes:
+        fpr: the leading false positive rate.
+        tpr: of the least leak in which some records are named; None if none is shown, or none can be named, or if
+            canaries were planted and are not shown to be named more often where they were used.
+        auc: of the least leak that moves all members' scores alike; None if none is shown.
+        worlds: in which `tpr` was found; 0 for the closed form.
+        source: where the scores of leaking members come from, "canaries" or "top scores".
+    """
+
+    fpr: float
+    tpr: float | None
+    auc: float | None
+    worlds: int
+    source: str
+
+    def row(self, sentence: str) -> dict[str, Any]:
+        """As it stands in `result.json`."""
+        return {**vars(self), "power": POWER, "sentence": sentence}
+
+
+def detect(material: Material, measured: Measured, attack: str, baseline: Baseline | None = None) -> Detection:
+    """The detection limit of an audit that shows no leak.
+
+    Args:
+        material: of the audit.
+        measured: the headline attack's estimates.
+        attack: the headline attack.
+        baseline: of a brought model what the attack must be shown to exceed.
+    """
+    lead = material.leading
+    assert lead is not None
+    pair, cells = measured.pairs[lead], material.truth.is_member.size
+    if not material.drawn and few(material.truth):
+        return Detection(lead, None, None, 0, "top scores")  # power hangs on who the few persons are: none is promised
+    planted, beside = planted_leak(material, attack), AIM_BESIDE[attack in material.choice]
+    if planted is None and judged_canaries(material, attack):
+        limit, source = Limit(inf, lead, lead, 0), "canaries"
+    elif cells > MOST_CELLS:
+        assert pair.fpr.value is not None
+        gap = pair.difference
+        if material.drawn:
+            hits = exceeds(material.scores[attack], material.thresholds(attack, lead))
+            gap = by_coins(hits, material.truth, gap)
+        limit, source = tpr_in_closed_form(gap, pair.fpr.value, material.truth, power=AIM), "top scores"
+        if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2, and the TPR by w
+            gained = 2 * baseline.reach * MARGIN
+            if baseline.rates is not None:
+                at_one_rate = tpr_in_closed_form(_widened(baseline), limit.fpr, material.truth, power=beside)
+                gained = min(gained, at_one_rate.share)
+            share = max(limit.share, gained)
+            limit = replace(limit, share=share, tpr=limit.fpr + share)
+    else:
+        count = WORLDS if cells <= MANY_CELLS else WORLDS // 2
+        worlds = worlds_of(material, attack, count=count, planted=planted)
+        if baseline is not None:
+            rng = material.rng(f"{attack} detection limit, baseline")
+            worlds = _beside(worlds, material, baseline, rng, count=count)
+        limit = detection_limit(worlds, power=AIM if baseline is None else beside)
+        source = "top scores" if planted is None else "canaries"
+    area = measured.auc
+    if material.drawn:
+        area = by_coins(centred_ranks(material.scores[attack]) / cells, material.truth, area)
+    auc = auc_in_closed_form(area, power=AIM)
+    if baseline is not None:
+        auc = max(auc, 0.5 + baseline.reach * MARGIN)
+    return Detection(lead, _named(limit), auc if auc < 1 else None, limit.worlds, source)
+
+
+def _beside(
+    worlds: Iterator[World], material: Material, baseline: Baseline, rng: np.random.Generator, *, count: int
+) -> Iterator[World]:
+    """Worlds in which a gain over the baseline must be shown too.
+
+    Its AUC is a normal draw about one half. Its point at one rate is that of its own scores when bits change places;
+    since cross-fitted scores vary more than fixed ones, a normal draw adds what `TWICE` counts beyond that.
+    """
+    floors, luck = 0.5 + baseline.reach + baseline.error * rng.normal(size=count), rng.normal(size=count)
+    rates, truth = baseline.rates, material.truth
+    assert material.blind is not None
+    kept = np.isfinite(material.blind)
+    scores = np.tile(material.blind[kept], (len(truth.is_member), 1))
+    for world, floor, one in zip(worlds, floors.tolist(), luck.tolist(), strict=True):
+        asked = None
+        if rates is not None:
+            bits = moved(truth.is_member[:, kept], truth.record[kept], rng)
+            point = point_at(scores, bits, max(rates.fpr, float(world.hits[~world.is_member].mean())))
+            slope = max(point.slope, _steepest(baseline, rates.fpr))
+            error = rates.error * sqrt((1 + slope**2) / (1 + rates.slope**2))
+            net = float(point.calls[bits].mean() - slope * point.calls[~bits].mean())
+            asked = RateFloor(slope, net + one * error * sqrt(1 - 1 / TWICE), error)
+        yield replace(world, floor=floor, rate_floor=asked)
+
+
+def _steepest(baseline: Baseline, fpr: float) -> float:
+    """The slope of the classifiers' curve at a rate, if their AUC is as large as is not excluded.
+
+    The steeper it is, the more false accusations count. Members and non-members may differ more than this audit shows,
+    and a new audit would then see it. The curve is that of two normal laws of equal spread.
+    """
+    assert baseline.auc.high is not None
+    apart = sqrt(2) * max(float(ndtri(min(baseline.auc.high, 1 - 1e-9))), 0.0)
+    return exp(-apart * float(ndtri(fpr)) - apart**2 / 2)
+
+
+def _widened(baseline: Baseline) -> Estimate:
+    """The gain at one rate with the reach that it has where the classifiers' curve is as steep as is not excluded."""
+    rates = baseline.rates
+    assert rates is not None
+    assert rates.gain.value is not None
+    assert rates.gain.low is not None
+    slope = max(rates.slope, _steepest(baseline, rates.fpr))
+    reach = (rates.gain.value - rates.gain.low) * sqrt((1 + slope**2) / (1 + rates.slope**2))
+    return replace(rates.gain, low=rates.gain.value - reach)
+
+
+def _named(limit: Limit) -> float | None:
+    """The rate of the least leak, if it is one of at most all records, of which some are named."""
+    return limit.tpr if limit.share <= 1 and limit.tpr > limit.fpr else None
+
+
+def worlds_of(material: Material, attack: str, *, count: int, planted: Planted | None = None) -> Iterator[World]:
+    """Worlds without a leak: labels change places between records, so that scores have nothing to do with them.
+
+    What targets and persons share stays: all scores of a record cluster move together. The luck of this audit's
+    thresholds is drawn anew as far as the evidence allows: where halves of the records set them for each other, they do
+    so with the new labels; where shadows rehearsed and membership was drawn, they take turns as the targets.
+
+    Args:
+        material: of the audit.
+        attack: whose scores.
+        count: how many worlds.
+        planted: what leaking members look like, from `planted_leak`; without, they stand above all others.
+    """
+    assert material.leading is not None
+    given, record = material.calibration, material.truth.record
+    rng, thresholds = material.rng(f"{attack} detection limit"), material.thresholds(attack, material.leading)
+    index, k = clusters(record)
+    for _ in range(count):
+        values, bits = _again(material, attack, rng)
+        if isinstance(given, CrossFit):
+            thresholds = given.thresholds_of(values, material.leading, bits)
+        leak = np.full(values.shape, inf)
+        if planted is not None:
+            place = np.arange(k) if index is None else index
+            chosen, moves = rng.integers(planted.scores.shape[1], size=k), rng.random(k) < planted.share
+            leak = np.where(moves[place], planted.scores[:, chosen[place]], values)
+        yield World(values, bits, record, thresholds, leak, rng.random(k), material.drawn)
+
+
+def judged_canaries(material: Material, attack: str) -> bool:
+    """Whether there are canaries of which this attack said something."""
+    return material.canaries is not None and attack in material.canaries.scores
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What a leaking record looks like, as the canaries of the most exposed grade show it.
+
+    Attributes:
+        scores: of canaries where models trained on them, per target `[t c]`.
+        share: of leaking records that get such a score; the others keep their own.
+    """
+
+    scores: Float[Array, "t c"]
+    share: float
+
+
+def planted_leak(material: Material, attack: str) -> Planted | None:
+    """What the canaries tell of a leak: those of the grade whose calls use raises most.
+
+    A used canary's score is not all leak: canaries are odd, and some are called where nobody used them. A leaking
+    natural record that always got such a score would be called as often as a used canary, v, although use adds v - u
+    only, u being the rate of unused ones. So it gets one in (v - u) / (v - f) of all cases, f being the rate at which
+    natural non-members are called: it is then called at f + (v - u), and the limit speaks of what use adds. Where
+    unused canaries are called as natural non-members are, every leaking record gets one.
+
+    Where a target did not train on a canary, the score is that of the next target that did.
+
+    Args:
+        material: of the audit.
+        attack: whose scores.
+
+    Returns:
+        None if no canary was judged, or if no grade is shown to be called more often where it was used.
+    """
+    canaries, lead = material.canaries, material.leading
+    if canaries is None or lead is None or not judged_canaries(material, attack):
+        return None
+    cuts, grades = material.thresholds(attack, lead)[:, None], canaries.grades
+    shown = [grade for grade in grades if p_of_use(material, attack, grade) <= 0.05 / len(grades)]
+    rates = {}
+    for grade in shown:
+        own = canaries.of(*grade)
+        hits, member = canaries.scores[attack][:, own] > cuts, canaries.member[:, own]
+        rates[grade] = float(hits[member].mean()), float(hits[~member].mean())
+    if not rates:
+        return None
+    worst = max(rates, key=lambda grade: rates[grade][0] - rates[grade][1])
+    used, unused = rates[worst]
+    natural = float((material.scores[attack] > cuts)[~material.truth.is_member].mean())
+    own = canaries.of(*worst)
+    scores, member = canaries.scores[attack][:, own], canaries.member[:, own]
+    scores, member = scores[:, member.any(0)], member[:, member.any(0)]
+    rows = np.arange(len(scores))
+    ahead = (rows[:, None] + rows) % len(rows)  # [t t]: for each target all targets, itself first
+    chosen = ahead[rows[:, None], member[ahead].argmax(1)]
+    share = (used - unused) / (used - natural) if used > natural else 0.0
+    return Planted(np.asarray(np.take_along_axis(scores, chosen, axis=0)), min(share, 1.0))
+
+
+def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Scores and bits when the bits changed places."""
+    truth, given = material.truth, material.calibration
+    values = material.scores[attack]
+    if material.drawn and isinstance(given, Calibration) and given.source == "shadow":
+        values = _by_turns(values, given, attack, rng)
+    return values, moved(truth.is_member, truth.record, rng)
+
+
+def _by_turns(
+    own: Float[Array, "t n"], given: Calibration, attack: str, rng: np.random.Generator
+) -> Float[Array, "t n"]:
+    """Scores when a pair of models plays each pair of targets: its own, or one that rehearsed for the same fold."""
+    values, rehearsed = own.copy(), given.scores[attack]
+    pairs = len(rehearsed[0]) // 2
+    order = rng.permutation(pairs)
+    for pair in range(min(-(-len(own) // 2), pairs)):
+        if rng.random() * (pairs + 1) < pairs:
+            place, turn = slice(2 * pair, 2 * pair + 2), slice(2 * order[pair], 2 * order[pair] + 2)
+            playing = rehearsed[int(given.block[2 * pair])][turn]
+            values[place] = playing[rng.permutation(2)][: len(values[place])]
+    return values

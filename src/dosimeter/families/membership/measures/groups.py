@@ -1,0 +1,59 @@
+"""The rows of groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dosimeter.families.membership.measures.material import (
+    Material,  # other modules take these from here
+)
+from dosimeter.families.membership.measures.rows import row_of, with_rate_reached
+from dosimeter.families.membership.rates import FPRS
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.rates import auc, tpr_at_threshold
+
+MOST_GROUPS = 50
+"""Groups that get numbers of their own."""
+
+
+def group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
+    """The headline attack on each group's records, at the thresholds of all; intervals hold for all groups together.
+
+    Groups of one class, and all groups if there are more than `MOST_GROUPS`, have no rows.
+    """
+    names = _groups(material)
+    if not 1 < len(names) <= MOST_GROUPS:
+        return []
+    lead, rows = material.leading or FPRS[0], []
+    thresholds, truth = material.thresholds(attack, lead), material.truth
+    for name in names:
+        mask = material.groups == name
+        part = Truth(truth.ids[mask], truth.is_member[:, mask], truth.record[mask])
+        if part.is_member.all() or not part.is_member.any():
+            continue
+        scores = Scores(part.ids, material.scores[attack][:, mask])
+        share = 0.05 / len(names)  # Bonferroni over the groups
+        found = auc(scores, part, rng=material.rng(f"{attack} auc group {name}"), level=1 - share)
+        own = thresholds[:, mask] if thresholds.ndim == 2 else thresholds
+        rng = material.rng(f"{attack} tpr group {name}")
+        pair = tpr_at_threshold(scores, part, thresholds=own, fpr=lead, rng=rng, level=1 - share / 2)
+        rows.append(row_of(material, attack, "auc", found, group=str(name)))
+        more = {"fpr": lead, "threshold": material.calibration.source, "group": str(name)}
+        rows.append(row_of(material, attack, "tpr", pair.tpr, **more, **with_rate_reached(pair)))
+    return rows
+
+
+def too_many_groups(material: Material) -> list[str]:
+    """The sentence about groups that have no numbers."""
+    count = len(_groups(material))
+    if count <= MOST_GROUPS:
+        return []
+    told = (
+        f"Single groups: there are {count:,}, and numbers that hold for all together are given for up to {MOST_GROUPS}"
+    )
+    return [f"{told}; merge groups to have them."]
+
+
+def _groups(material: Material) -> list[str]:
+    """The different groups."""
+    return [] if material.groups is None else sorted(set(material.groups.tolist()))

@@ -1,0 +1,234 @@
+"""What is measured, and the estimates of one attack: the part of `results` that its checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dosimeter.families.membership.design.canaries import CanaryScores
+from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.cross_fitting import CrossFit, shares
+from dosimeter.families.membership.rates import FPRS, PRIORS
+from dosimeter.foundation import gate
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.seeds import generator
+from dosimeter.statistics.certify import distinct_nonmembers, nonmembers_needed, worth
+from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.rates import (
+    Randomisation,
+    RatePair,
+    auc,
+    precision_at_prior,
+    randomisation_p,
+    tpr_at_threshold,
+    tpr_oracle,
+)
+from dosimeter.statistics.stated import stated_p
+
+CHOICE = "choice of the other halves"
+"""Name of the headline where halves choose different attacks."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a finished run, or a table of scores, left for measuring.
+
+    Attributes:
+        summary: what `run.json` says of the audit.
+        truth: about the targets.
+        scores: per attack id, on the targets `[t n]`.
+        calibration: scores with known bits, for thresholds and the choice of the headline.
+        null_scores: per attack id, under a membership that no model was trained on `[t n]`; empty if no attack was run
+            here.
+        null_truth: that membership, or None.
+        correct: whether each target's answer is right, candidates then population `[t n+z]`; None without a model.
+        test_correct: the same on test records, or None.
+        groups: of each record, for numbers of their own `[n]`, or None.
+        gates: those that were decided before measuring.
+        blind: of a brought model what somebody would score who never asks it `[n]`, NaN where a record was not judged;
+            None if nobody did.
+        apart: per attack id, scores of the models that play target, by an adversary without shadows from the other half
+            of them `[p n]`; attacks that gave none are left out.
+        persons: whose record each is, by name `[n]`, or None; where membership was stated, `truth.record` says so.
+        canaries: what the attacks said of planted records, or None if there are none.
+    """
+
+    summary: Mapping[str, Any]
+    truth: Truth
+    scores: Mapping[str, Array]
+    calibration: Calibration | CrossFit
+    null_scores: Mapping[str, Array]
+    null_truth: Truth | None
+    correct: Bool[Array, "t r"] | None
+    test_correct: Bool[Array, "t e"] | None
+    groups: Array | None
+    gates: tuple[gate.Gate, ...]
+    blind: Float[Array, " n"] | None = None
+    apart: Mapping[str, Float[Array, "p n"]] = field(default_factory=dict)
+    persons: Array | None = None
+    canaries: CanaryScores | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether membership was drawn by us, by a fair coin for each record, rather than stated by the user."""
+        return bool(self.summary["door"] == "recipe")
+
+    @cached_property
+    def controls(self) -> set[str]:
+        """Ids of the attacks that must be at chance."""
+        return {str(attack["id"]) for attack in self.summary["attacks"] if attack["control"]}
+
+    @cached_property
+    def choice(self) -> Mapping[str, Mapping[str, int]]:
+        """The choice of other halves, if it is an attack of its own: the attacks that were chosen, and how often."""
+        return {str(one["id"]): one["chosen"] for one in self.summary["attacks"] if "chosen" in one}
+
+    @cached_property
+    def aside(self) -> set[str]:
+        """Ids of the attacks of which no finding is made: controls, and references that nobody could run."""
+        return {str(one["id"]) for one in self.summary["attacks"] if one["control"] or one.get("reference")}
+
+    @cached_property
+    def worth(self) -> float:
+        """Distinct non-members as persons of equal size, by the attack whose scores make the fewest of them."""
+        each = [
+            worth(Scores(self.truth.ids, own), self.truth)[1]
+            for one, own in self.scores.items()
+            if one not in self.aside
+        ]
+        known = [one for one in each if one is not None]
+        return min(known, default=float(distinct_nonmembers(self.truth)))
+
+    @cached_property
+    def leading(self) -> float | None:
+        """The false positive rate of the headline: the one asked for, or the next larger that can be certified."""
+        distinct = self.worth
+        wanted = float(self.summary["leading_fpr"])
+        usable = [fpr for fpr in FPRS if fpr >= wanted and nonmembers_needed(fpr) <= distinct]
+        return min(usable) if usable else None
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator for one estimate."""
+        return generator(int(self.summary["seed"]), f"measure {purpose}")
+
+    def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"] | Float[Array, "t n"]:
+        """One threshold per target, or where halves judge each other per cell."""
+        return self.calibration.thresholds(attack, fpr)
+
+    def p_values(self, attack: str, fpr: float) -> Randomisation:
+        """How likely so strong a result is if nothing leaks, by exchanging bits as they could have been."""
+        test = randomisation_p if self.drawn else stated_p
+        # Where membership was stated the seed draws nothing but halves, so no seed can be sought that moves a p-value.
+        rng = self.rng("randomisation") if self.drawn else generator(0, "measure randomisation")
+        scores = Scores(self.truth.ids, self.scores[attack])
+        return test(scores, self.truth, thresholds=self.thresholds(attack, fpr), rng=rng)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The estimates of one attack."""
+
+    auc: Estimate
+    pairs: Mapping[float, RatePair]
+    oracles: Mapping[float, Estimate]
+    precisions: Mapping[float, Estimate]
+
+
+def measure_attack(material: Material, attack: str) -> Measured:
+    """All estimates of one attack on the targets."""
+    scores = Scores(material.truth.ids, material.scores[attack])
+    truth = material.truth
+    pairs = {
+        fpr: tpr_at_threshold(
+            scores,
+            truth,
+            thresholds=material.thresholds(attack, fpr),
+            fpr=fpr,
+            rng=material.rng(f"{attack} tpr {fpr}"),
+            level=0.975,
+        )
+        for fpr in FPRS
+    }
+    oracles = {fpr: tpr_oracle(scores, truth, fpr=fpr, rng=material.rng(f"{attack} oracle {fpr}")) for fpr in FPRS}
+    lead = pairs[material.leading or FPRS[0]]
+    return Measured(
+        auc(scores, truth, rng=material.rng(f"{attack} auc")),
+        pairs,
+        oracles,
+        {prior: precision_at_prior(lead, prior) for prior in PRIORS},
+    )
+
+
+def measure_attacks(material: Material) -> dict[str, Measured]:
+    """All estimates of all attacks.
+
+    Of the choice of other halves the upper ends are at least those of the attacks that it is made of. It cannot do
+    better than the strongest of them; and where nothing leaks, an attack that luck favours in one half is weaker in the
+    other, so that the choice itself looks worse than guessing too often.
+    """
+    measured = {attack: measure_attack(material, attack) for attack in material.scores}
+    for name, among in material.choice.items():
+        own, parts = measured[name], [measured[attack] for attack in among]
+        pairs = {
+            fpr: replace(pair, tpr=_raised(pair.tpr, [one.pairs[fpr].tpr for one in parts]))
+            for fpr, pair in own.pairs.items()
+        }
+        lead = pairs[material.leading or FPRS[0]]
+        measured[name] = Measured(
+            _raised(own.auc, [one.auc for one in parts]),
+            pairs,
+            own.oracles,
+            {prior: precision_at_prior(lead, prior) for prior in PRIORS},
+        )
+    return measured
+
+
+def _raised(own: Estimate, parts: Sequence[Estimate]) -> Estimate:
+    """An estimate whose upper end is no less than the others'."""
+    if own.high is None:
+        return own
+    return replace(own, high=max([own.high, *(one.high for one in parts if one.high is not None)]))
+
+
+def choose_headline(material: Material) -> tuple[Material, str | None]:
+    """The strongest attack in calibration, without the records that are measured; controls and references left out.
+
+    Where shadows rehearsed, or records were set apart, that is the attack with the highest TPR at the leading rate
+    there, then the highest AUC. Where halves judge each other, see `crossfit`: if they differ, the choice becomes an
+    attack of its own.
+
+    Returns:
+        The material, with the choice as an attack if it became one; and the id of the headline, None without attacks.
+    """
+    candidates = [attack for attack in material.scores if attack not in material.aside]
+    if not candidates:
+        return material, None
+    given, fpr = material.calibration, material.leading or FPRS[0]
+    if not isinstance(given, CrossFit):
+        return material, max(candidates, key=lambda attack: given.strength(attack, fpr))
+    choices = given.choices(candidates, fpr)
+    counted = shares(choices)
+    if len(counted) == 1:
+        return material, next(iter(counted))
+    name, values = _unused(CHOICE, material.scores), given.chosen(choices)
+    listed = {
+        "id": name, "name": CHOICE, "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok",
+        "reason": "", "chosen": counted,
+    }  # fmt: skip
+    return replace(
+        material,
+        summary={**material.summary, "attacks": [*material.summary["attacks"], listed]},
+        scores={**material.scores, name: values},
+        calibration=given.with_scores(name, values),
+    ), name
+
+
+def _unused(name: str, taken: Mapping[str, Any]) -> str:
+    """A name that no attack has."""
+    return name if name not in taken else _unused(f"{name} again", taken)

@@ -1,0 +1,1 @@
+"""From models to what an adversary sees and holds."""

@@ -1,0 +1,193 @@
+"""The inverse-Hessian score of a linear head: an adversary who holds the weights and all other training records.
+
+Axes: `N` records that are needed (the pool and the observed), `e` coordinates of their features, `c` classes, `q`
+right-hand sides. A record's gradient is its residual times its features, r ⊗ x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dosimeter.families.membership.observe.probes.subject import Probe, Situation, Subject, Training
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.seeds import generator
+from dosimeter.models.access import Access
+from dosimeter.training.heads import moments
+
+DAMPING = 0.2
+"""Added to the curvature, as the authors do."""
+DENSE = 4096
+"""Parameters up to which the curvature is one matrix; beyond, conjugate gradients."""
+TOLERANCE, STEPS = 1e-5, 200
+"""Of conjugate gradients: largest relative residual, and most steps."""
+NUMBERS = 2**23
+"""Of an intermediate array that are held at once."""
+Solve = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def compute(subject: Subject) -> dict[str, Tensor]:
+    """The score of Suri, Zhang, Evans 2024 (arXiv:2406.11544) for every model and record `[m r]`.
+
+    With η the learning rate, β the momentum, ω the weight decay, n the number of training records, A the damped mean
+    Hessian, g the record's gradient, G the mean gradient of the other training records, u = A⁻¹g and v = A⁻¹G,
+
+        s = ℓ / (1 + β) − (|u|² / n + 2 u·v) (1 − ηω / (1 + β)) / η − (u·A⁻¹u / n + 2 v·A⁻¹u) ω / η.
+
+    A record's own membership is never read but through the weights. A is the mean over the pool, from which every
+    model draws its half, so it is the same for members and non-members. G is the mean over n − 1 training records in
+    both cases: all but the record itself if it is one, all but one drawn at random if it is not. Given the weights, G
+    then has the same law for both, if records are drawn one by one. Standardisation is that of the pool. So what tells
+    members apart is how the weights answer to the record.
+    """
+    training = subject.training
+    assert training is not None
+    pool = np.unique(training.rows)  # packs hold whole complementary pairs
+    needed = np.union1d(pool, training.observed)
+    coordinates = _coordinates(training, needed, pool)
+    places = [torch.from_numpy(np.searchsorted(needed, rows)) for rows in (pool, training.observed)]
+    raw, labels = training.inputs[torch.from_numpy(needed)].double(), training.labels[torch.from_numpy(needed)]
+    found = []
+    for model, rows, seed in zip(subject.models, training.rows, training.seeds, strict=True):
+        assert isinstance(model.trained, nn.Linear)
+        logits = raw @ model.trained.weight.double().T + model.trained.bias.double()
+        left_out = torch.from_numpy(np.searchsorted(needed, _left_out(rows, training.observed, seed)))
+        members = torch.from_numpy(np.searchsorted(needed, rows))
+        found.append(_scores(coordinates, logits, labels, places, members, left_out, training))
+    return {"iha": torch.stack(found)}
+
+
+def _left_out(rows: Int[np.ndarray, " k"], observed: Int[np.ndarray, " r"], seed: int) -> Int[np.ndarray, " r"]:
+    """Which training record G leaves out: the observed one if it is one, else any."""
+    drawn = generator(seed, "left out").choice(rows, len(observed))
+    return np.where(np.isin(observed, rows), observed, drawn)
+
+
+def _coordinates(training: Training, needed: Int[np.ndarray, " N"], pool: Int[np.ndarray, " p"]) -> Tensor:
+    """Features with a constant for the bias, in an orthonormal basis of what they span `[N e]`.
+
+    All gradients and the curvature live in that span, where the damped Hessian acts as in the whole space.
+    """
+    x = training.inputs[torch.from_numpy(needed)].double()
+    if training.hp.standardise:
+        mean, inverse = moments(training.inputs[torch.from_numpy(pool)])
+        x = (x - mean) * inverse
+    x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], 1)
+    if x.shape[1] <= len(x):
+        return x
+    values, vectors = torch.linalg.eigh(x @ x.T)
+    kept = values > values[-1] * 1e-12
+    within: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return within
+
+
+def _scores(
+    x: Float[Tensor, "N e"], logits: Float[Tensor, "N c"], labels: Int[Tensor, " N"], places: list[Tensor],
+    members: Int[Tensor, " k"], left_out: Int[Tensor, " r"], training: Training,
+) -> Float[Tensor, " r"]:  # fmt: skip
+    """One model's scores of the observed records."""
+    pool, observed = places
+    hp, n, e = training.hp, len(members), x.shape[1]
+    logs = torch.log_softmax(logits, 1)
+    p = logs.exp()
+    residual = p - nn.functional.one_hot(labels, p.shape[1])
+    solve = solver(x[pool], p[pool])
+    mean = solve((residual[members].T @ x[members] / n)[None]).flatten()
+    scale = (1 - hp.lr * hp.weight_decay / (1 + hp.momentum)) / hp.lr
+    size, changes = max(1, NUMBERS // (p.shape[1] * e)), []
+    for own, other in zip(torch.split(observed, size), torch.split(left_out, size), strict=True):
+        rows, place = torch.unique(torch.cat([own, other]), return_inverse=True)
+        solved = solve(residual[rows][:, :, None] * x[rows][:, None]).flatten(1)
+        u, left = solved[place[: len(own)]], solved[place[len(own) :]]
+        v = (n * mean - left) / (n - 1)
+        changes.append(((u * u).sum(1) / n + 2 * (u * v).sum(1)) * scale)
+        if hp.weight_decay:
+            twice = solve(u.view(len(u), -1, e)).flatten(1)
+            changes[-1] += ((u * twice).sum(1) / n + 2 * (v * twice).sum(1)) * hp.weight_decay / hp.lr
+    return -logs[observed, labels[observed]] / (1 + hp.momentum) - torch.cat(changes)
+
+
+def solver(x: Float[Tensor, "p e"], p: Float[Tensor, "p c"]) -> Solve:
+    """Solves A u = g for many g `[q c e]`, with A the mean of (diag(p) − p pᵀ) ⊗ x xᵀ plus `DAMPING`."""
+    if x.shape[1] * p.shape[1] <= DENSE:
+        return _dense(x, p)
+    return _conjugate(x, p)
+
+
+def _blocks(x: Tensor, weight: Tensor) -> Float[Tensor, "c e e"]:
+    """For each class the mean of weight · x xᵀ."""
+    return torch.stack([(x * one[:, None]).T @ x / len(x) for one in weight.T])
+
+
+def _dense(x: Tensor, p: Tensor) -> Solve:
+    """By one Cholesky factor."""
+    c, e = p.shape[1], x.shape[1]
+    matrix: Tensor = torch.block_diag(*_blocks(x, p))  # type: ignore[no-untyped-call]
+    for part in torch.split(torch.arange(len(x)), max(1, NUMBERS // (c * e))):
+        product = (p[part][:, :, None] * x[part][:, None]).flatten(1)
+        matrix.addmm_(product.T, product, alpha=-1 / len(x))
+    factor = torch.linalg.cholesky(matrix + DAMPING * torch.eye(c * e, dtype=matrix.dtype))
+    return lambda g: torch.cholesky_solve(g.flatten(1).T, factor).T.reshape(-1, c, e)
+
+
+def _conjugate(x: Tensor, p: Tensor) -> Solve:
+    """By conjugate gradients in float32, with the diagonal blocks of classes as preconditioner."""
+    x, p = x.float(), p.float()
+    inverse = torch.linalg.inv(_blocks(x, p * (1 - p)) + DAMPING * torch.eye(x.shape[1]))
+    size = max(1, NUMBERS // (p.shape[1] * max(x.shape)))
+    weight = p.T.contiguous()
+    return lambda g: torch.cat([_iterated(x, weight, inverse, part) for part in torch.split(g, size)])
+
+
+def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c e"]) -> Float[Tensor, "q c e"]:
+    """As many steps as some right-hand sides need; `weight` are the probabilities `[c p]`."""
+    c, e = len(weight), x.shape[1]
+
+    def curvature(v: Tensor) -> Tensor:
+        inner = (v.reshape(-1, e) @ x.T).view(-1, c, len(x)) * weight
+        inner -= weight * inner.sum(1, keepdim=True)
+        return (inner.view(-1, len(x)) @ x).view(-1, c, e).div_(len(x)).add_(v, alpha=DAMPING)
+
+    def eased(v: Tensor) -> Tensor:
+        return torch.bmm(v.transpose(0, 1), inverse).transpose(0, 1)
+
+    residual = g.float()
+    size = residual.flatten(1).norm(dim=1).clamp(min=1e-30)
+    residual = residual / size[:, None, None]
+    solution, along = torch.zeros_like(residual), eased(residual)
+    height = (residual * along).sum((1, 2))
+    for _ in range(STEPS):
+        bent = curvature(along)
+        step = (height / (along * bent).sum((1, 2)).clamp(min=1e-30))[:, None, None]
+        solution += step * along
+        residual -= step * bent
+        left = float(residual.flatten(1).norm(dim=1).max())
+        if left < TOLERANCE:
+            result: Tensor = solution.double() * size.double()[:, None, None]
+            return result
+        fresh = eased(residual)
+        before, height = height, (residual * fresh).sum((1, 2))
+        along = fresh + (height / before.clamp(min=1e-30))[:, None, None] * along
+    raise TrainingError(f"iha: conjugate gradients must reach {TOLERANCE} in {STEPS} steps, got {left}: standardise")
+
+
+def lacks(situation: Situation) -> str:
+    """The Hessian is that of a head."""
+    if situation.heads and not situation.single:
+        return (
+            "needs records that are drawn one by one, got persons, or canaries with copies, of whom the other records "
+            "that this adversary holds give one away: use threat.unit = 'record' and no [spike]"
+        )
+    if situation.heads:
+        return ""
+    other = ", or use transfer = 'head' with optimizer = 'sgd', no fit and no defense"
+    remedy = "leave the attack out" + ("" if situation.brought else other)
+    return f"needs linear heads on frozen features that SGD trains, whose Hessian is known, got other models: {remedy}"
+
+
+PROBE = Probe(("iha",), Access.WEIGHTS, compute, lacks, passes=0.0, source="iha")

@@ -1,0 +1,137 @@
+"""What a probe gets to see, and what is known before any model is trained, by which a probe says what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from dosimeter.models.access import Access
+from dosimeter.training.recipe import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Model:
+    """One trained model.
+
+    Attributes:
+        answer: from records to logits `[n c]`, through the whole chain.
+        trained: the part that was trained, from a subject's `inputs` to logits; a `Linear` if it is a head. None if it
+            is no network.
+        given: from a subject's `inputs` to what the model gives away, log-values `[n c]`.
+    """
+
+    answer: Callable[[Tensor], Tensor]
+    trained: nn.Module | None
+    given: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a pack of models was trained by the built-in loops.
+
+    Attributes:
+        hp: the recipe.
+        inputs: what the trained part takes, for all records of the stage `[a ...]`.
+        rows: of them, what each model was trained on `[m k]`.
+        labels: classes of all records `[a]`.
+        observed: which of them a subject's records are `[r]`.
+        seeds: one per model.
+        fresh: an untrained part from a seed.
+    """
+
+    hp: Hyperparameters
+    inputs: Tensor
+    rows: Int[np.ndarray, "m k"]
+    labels: Tensor
+    observed: Int[np.ndarray, " r"]
+    seeds: Sequence[int]
+    fresh: Callable[[int], nn.Module]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A pack of models and the records on which it is probed.
+
+    Attributes:
+        models: of the pack, in order.
+        records: as they are stored; bytes are images `[r ...]`.
+        inputs: what the trained part takes for them `[r ...]`: frozen features, or the records as floats.
+        labels: true classes `[r]`.
+        population: how many of the records, the last ones, are outside every model.
+        device: where networks are asked.
+        training: how the models came about, or None if a user's function trained them.
+    """
+
+    models: tuple[Model, ...]
+    records: Tensor
+    inputs: Tensor
+    labels: Tensor
+    population: int
+    device: torch.device
+    training: Training | None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known of the models before one is trained.
+
+    Attributes:
+        brought: the target is the user's own.
+        network: the models are PyTorch modules whose gradients can be taken.
+        heads: they are linear heads on frozen features that the built-in SGD trains.
+        recipe: a built-in loop trains them, so that it can train a model on other labels too.
+        continuous: a record is an image or a row of real numbers, so that it can be moved by a little.
+        population: records outside every model.
+        single: records are drawn one by one, so that no other record of a training set tells that one is in it.
+    """
+
+    brought: bool
+    network: bool
+    heads: bool
+    recipe: bool
+    continuous: bool
+    population: int
+    single: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Signals that are computed from the models themselves and not from their logits on the records.
+
+    Attributes:
+        signals: names of what `compute` gives.
+        access: the least access from which an adversary can compute them.
+        compute: from a subject to each signal `[m r]`, float64, finite.
+        lacks: why a situation cannot give them and what to do, or an empty string.
+        passes: what it costs per model and record, in forward passes of a network, roughly, for `plan`.
+        source: its file in this package.
+        from_records: whether models are asked with records, so that what is frozen runs each time.
+    """
+
+    signals: tuple[str, ...]
+    access: Access
+    compute: Callable[[Subject], Mapping[str, Tensor]]
+    lacks: Callable[[Situation], str]
+    passes: float
+    source: str
+    from_records: bool = False
+
+
+@contextmanager
+def evaluating(net: nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside the block a network is on a device in evaluation mode; afterwards modes and device are as they were."""
+    modes = {part: part.training for part in net.modules()}
+    home = next(net.parameters()).device
+    try:
+        net.to(device).eval()
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+        net.to(home)

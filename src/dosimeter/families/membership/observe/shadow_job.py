@@ -1,0 +1,168 @@
+"""One shadow beside a brought model: trained by the user's `fit` on half of the records, asked about all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from dosimeter.data import Dataset
+from dosimeter.data.cells import Held, stored
+from dosimeter.data.views import apply_view
+from dosimeter.families.membership.observe.signals import SIGNALS, readable, signals_of
+from dosimeter.families.membership.observe.supplied_probes import Probing
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import AuditError, TrainingError
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.user_code import relayed, resolve
+from dosimeter.foundation.wording import describe
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.models.access import Access
+from dosimeter.models.architectures import as_float
+from dosimeter.models.supplied.adapt import Adapted, Examples, adapt
+from dosimeter.models.supplied.classes import Classes
+from dosimeter.models.supplied.forms import Form
+from dosimeter.training.keys import rows_hash, torch_version
+from dosimeter.training.loop import seeded
+from dosimeter.training.user_fit import Fit, Records, advice
+
+PROBED = 64
+"""Records that are asked before anything is trained, and that settle how a shadow is read."""
+
+
+@dataclass(frozen=True)
+class ShadowJob:
+    """One shadow: trained by the user's `fit`, queried at once; the store keeps its signals.
+
+    Attributes:
+        store: where to write.
+        data: key of all records.
+        number: of the shadow.
+        rows: that it trains on.
+        views: query views.
+        access: what is observed.
+        fit: the user's function, or its reference.
+        sources: names and hashes of the code that it depends on.
+        seed: of its training.
+        classes: number of classes.
+        output: what its model returns, as the target's does.
+        device: where it is queried.
+        form: how the target is given its records, and so what `fit` gets.
+        names: of the classes.
+        tokens: the inputs are tokens.
+        probing: what is asked of the model itself.
+    """
+
+    store: Store
+    data: str
+    number: int
+    rows: Array
+    views: tuple[str, ...]
+    access: Access
+    fit: Fit | str
+    sources: tuple[tuple[str, str], ...]
+    seed: int
+    classes: int
+    output: Literal["logits", "probs"]
+    device: str
+    form: Form
+    names: tuple[str, ...]
+    tokens: bool
+    probing: Probing
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """What the key is made of."""
+        return {
+            "kind": "shadow",
+            "data": self.data,
+            "number": self.number,
+            "rows": rows_hash(self.rows),
+            "views": list(self.views),
+            "access": str(self.access.name),
+            "sources": dict(self.sources),
+            "seed": self.seed,
+            "classes": self.classes,
+            "output": self.output,
+            "form": repr(self.form),
+            "names": list(self.names),
+            **self.probing.definition,
+            "device": self.device.split(":")[0],
+            "threads": 1,
+            "torch": torch_version(),
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The shadow's number."""
+        return f"shadow {self.number}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """Nothing, since `perform` itself tells what `fit` raised."""
+        return ()
+
+    def perform(self) -> None:
+        """Train, query, store."""
+        data = self.store.load(self.data)
+        every, labels = Held(data["inputs"], stored(data), self.tokens), data["labels"]
+        records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])
+        place = f"shadow {self.number}: fit"
+        fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
+        try:
+            with seeded(self.seed):
+                trained = fit(records, self.seed % 2**31)
+        except AuditError as error:
+            raise relayed(error, place) from error
+        except (Exception, SystemExit) as error:
+            raise TrainingError(f"{place}: raised {describe(error)}: {advice(error, records.labels)}") from error
+        if trained is None:
+            raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
+        adapted = adapt(
+            trained,
+            classes=Classes(self.names, ours=True),
+            example=Examples(as_given(self.form, every[:PROBED]), form=self.form),
+            output=self.output,
+            device=self.device,
+            name=place,
+        )
+        found = observe(adapted, as_given(self.form, every), labels, self.views, self.access)
+        found |= self.probing.of(adapted, data["inputs"], labels, len(self.views))
+        self.store.save(self.key, found, self.definition)
+
+
+def as_given(form: Form, records: Held) -> Held:
+    """Records as `fit` got them, from which a shadow takes the columns that it names: those of the target's frame."""
+    if form.kind != "frame" or form.names is None or records.cells is None:
+        return records
+    return replace(records, cells=records.cells.only(form.names))
+
+
+def observe(
+    adapted: Adapted, records: Held, labels: Tensor, views: tuple[str, ...], access: Access
+) -> dict[str, Tensor]:
+    """Signals `[q r]` of one model on all records, and which answers are correct `[r]`.
+
+    Raises:
+        TrainingError: the model raised, or its answers are no class scores.
+    """
+    answers = [
+        adapted.query(records if view == "identity" else apply_view(as_float(records.inputs), view)) for view in views
+    ]
+    found = signals_of(answers, labels, readable(SIGNALS, access), access, probabilities=adapted.output == "probs")
+    found["correct"] = (answers[0].argmax(1) == labels).to(torch.uint8)
+    return found
+
+
+def held_of(dataset: Dataset) -> Held:
+    """The records of a data set as a model is asked about them."""
+    return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)

@@ -1,0 +1,205 @@
+"""The numbers that are kept of a model's answer: each with the least access from which an adversary can compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dosimeter.families.membership.observe.probes import PROBES
+from dosimeter.models.access import Access
+
+
+def logit_confidence(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """φ = z_y − logsumexp over the other classes, nats, float64: log p_y − log(1 − p_y) without saturation.
+
+    Carlini et al. 2022 (arXiv:2112.03570), section IV-C.
+
+    Args:
+        logits: any precision; log-probabilities do as well.
+        labels: true classes.
+    """
+    z = logits.double()
+    own = z.gather(1, labels[:, None])
+    others = z.scatter(1, labels[:, None], -torch.inf)
+    return (own[:, 0] - torch.logsumexp(others, 1)).contiguous()
+
+
+def logit_confidence_t2(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """The same at temperature 2, which RMIA reads (Zarifzadeh et al. 2024, arXiv:2312.03262)."""
+    return logit_confidence(logits.double() / 2, labels)
+
+
+LEAST = -104.0
+"""Below the logarithm of every float32 probability that is not 0, nats; stands for that of 0."""
+SATURATED = 24 * float(np.log(2.0))
+"""φ of a float32 probability that rounds to 1, nats: what is left of 1 − p is below 2⁻²⁴."""
+TOP = 3
+"""How many classes a model with access `topk` gives probabilities of."""
+
+
+def correctness(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """1 where the highest class is the true one, else 0."""
+    return (logits.argmax(1) == labels).double()
+
+
+def entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """−Σ p_c log p_c, nats; 0 log 0 is 0. `labels` are not read."""
+    logs = _log_probabilities(logits)[0]
+    return -_weighted(logs.exp(), logs).sum(1)
+
+
+def modified_entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """−(1 − p_y) log p_y − Σ_{c≠y} p_c log(1 − p_c), nats: Song and Mittal 2021 (arXiv:2003.10595), equation 8."""
+    logs, highest, left = _log_probabilities(logits)
+    rest = torch.log1p(-logs.scatter(1, highest, -torch.inf).exp()).scatter(1, highest, left)
+    own = labels[:, None]
+    terms = _weighted(logs.exp(), rest).scatter(1, own, _weighted(rest.gather(1, own).exp(), logs.gather(1, own)))
+    return -terms.sum(1)
+
+
+def hinge(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """z_y − max over the other classes, nats, which quantile regression reads (Bertran et al. 2023)."""
+    z = logits.double()
+    return z.gather(1, labels[:, None])[:, 0] - z.scatter(1, labels[:, None], -torch.inf).amax(1)
+
+
+def scaled_confidences(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
+    """Logit of the probability of every class c, log p_c − log(1 − p_c), nats; `labels` are not read.
+
+    Abascal et al. 2024 (arXiv:2306.01181), as their code scales predictions, here without its floor of 1e-15.
+    """
+    logs, highest, left = _log_probabilities(logits)
+    rest = torch.log1p(-logs.scatter(1, highest, -torch.inf).exp()).scatter(1, highest, left)
+    return (logs - rest).clamp(LEAST, -LEAST)
+
+
+def scaled_top(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
+    """The same of the `TOP` highest probabilities, in which the other classes share what is left."""
+    return scaled_confidences(released(logits, Access.TOPK), labels)
+
+
+def predicted_class(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
+    """1 for the class of the highest logit, 0 for the others; `labels` are not read."""
+    return torch.zeros_like(logits, dtype=torch.float64).scatter(1, logits.argmax(1, keepdim=True), 1.0)
+
+
+def top(rank: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The signal: logarithm of the probability of rank 1, 2, ...; `LEAST` where there are fewer classes."""
+
+    def logarithm(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        logs = _log_probabilities(logits)[0]
+        if rank > logs.shape[1]:
+            return torch.full((len(logs),), LEAST, dtype=torch.float64)
+        return logs.topk(rank, 1).values[:, -1].contiguous()
+
+    return logarithm
+
+
+def _log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities, the highest class, and the logarithm of what is left beside it; both exact near 1."""
+    logs = torch.log_softmax(logits.double(), 1)
+    highest = logs.argmax(1, keepdim=True)
+    left = torch.logsumexp(logs.scatter(1, highest, -torch.inf), 1, keepdim=True)
+    return logs.scatter(1, highest, torch.log1p(-left.exp())), highest, left
+
+
+def _weighted(weight: Tensor, value: Tensor) -> Tensor:
+    """Their product, 0 where the weight is 0, also for infinite values."""
+    return torch.where(weight == 0, 0.0, weight * value)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One number that `observe` can keep of a model's output on a record.
+
+    Attributes:
+        compute: from logits or log-probabilities, of which some may be −inf, and labels; never NaN.
+        access: the least access from which it can be computed.
+        low: the least value that float32 probabilities can show, nats; lower ones are cut.
+        high: the same, of the greatest value.
+        labels: whether the record's true class is read, which must be one of the deployed model's.
+    """
+
+    compute: Callable[[Tensor, Tensor], Tensor]
+    access: Access = Access.PROBS
+    low: float = LEAST
+    high: float = SATURATED
+    labels: bool = True
+
+
+SIGNALS: dict[str, Signal] = {
+    "logit_confidence": Signal(logit_confidence),
+    "logit_confidence_t2": Signal(logit_confidence_t2),
+    "correctness": Signal(correctness, Access.LABELS),
+    "entropy": Signal(entropy, labels=False),
+    "modified_entropy": Signal(modified_entropy, low=0.0, high=-2 * LEAST),
+    "top1": Signal(top(1), Access.TOPK, high=0.0, labels=False),
+    "top2": Signal(top(2), Access.TOPK, high=0.0, labels=False),
+    "top3": Signal(top(3), Access.TOPK, high=0.0, labels=False),
+    "hinge": Signal(hinge, high=-LEAST),
+    "scaled_confidences": Signal(scaled_confidences, labels=False),
+    "scaled_top": Signal(scaled_top, Access.TOPK, labels=False),
+    "predicted_class": Signal(predicted_class, Access.LABELS, low=0.0, high=1.0, labels=False),
+}
+"""What `observe` can keep of a model's outputs; the last three have a number for each class."""
+ACCESS: dict[str, Access] = {name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}
+"""The least access of every signal, be it of a model's outputs or of a probe."""
+
+
+def readable(names: Iterable[str], access: Access) -> tuple[str, ...]:
+    """Those of the names that are signals which this access gives; never none, for the controls need a game's shape."""
+    granted = access.includes
+    found = tuple(name for name in names if name in ACCESS and ACCESS[name] in granted)
+    return found or ("logit_confidence" if Access.PROBS in granted else "correctness",)
+
+
+def released(logits: Tensor, access: Access) -> Tensor:
+    """What a model with this access gives away, as log-values `[r c]`.
+
+    Logits; or the logs of float32 probabilities, of which `topk` shows the highest and lets the other classes share
+    what is left; or 0 for the predicted class and −inf for the others. Rounding to float32 is part of the release: a
+    probability of exactly 1 hides how confident the model is.
+    """
+    granted = access.includes
+    if Access.LOGITS in granted:
+        return logits
+    if Access.TOPK not in granted:
+        return torch.full_like(logits, -torch.inf, dtype=torch.float64).scatter(1, logits.argmax(1, keepdim=True), 0.0)
+    shown = torch.softmax(logits.float(), 1).double()
+    hidden = shown.shape[1] - TOP
+    if Access.PROBS not in granted and hidden > 0:
+        highest, classes = shown.topk(TOP, 1)
+        left = ((1 - highest.sum(1, keepdim=True)).clamp(min=0) / hidden).minimum(highest[:, -1:])
+        shown = left.expand_as(shown).scatter(1, classes, highest)
+    return shown.log()
+
+
+def signals_of(
+    answers: Sequence[Tensor], labels: Tensor, names: Sequence[str], access: Access, *, probabilities: bool = False
+) -> dict[str, Tensor]:
+    """Signals `[q r]` of one model under each view, as an adversary with this access can compute them.
+
+    Args:
+        answers: per view logits, or logs of probabilities `[r c]`.
+        labels: true classes `[r]`.
+        names: from `SIGNALS`, such as `readable` allows.
+        access: what the model gives away.
+        probabilities: the answers are logs of probabilities as the model rounded them.
+
+    Raises:
+        ValueError: a signal needs more access.
+    """
+    hidden = [name for name in names if SIGNALS[name].access not in access.includes]
+    if hidden:
+        raise ValueError(f"signals must be readable with access {access.name}, got {', '.join(hidden)}")
+    as_given = probabilities and Access.PROBS in access.includes
+    shown = answers if as_given else [released(one, access) for one in answers]
+    found = {name: torch.stack([SIGNALS[name].compute(one, labels) for one in shown]) for name in names}
+    if Access.LOGITS in access.includes and not probabilities:  # −∞ is a class that the model does not know
+        return {name: torch.where(values == -torch.inf, SIGNALS[name].low, values) for name, values in found.items()}
+    return {name: values.clamp(SIGNALS[name].low, SIGNALS[name].high) for name, values in found.items()}

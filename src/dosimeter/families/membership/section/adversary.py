@@ -1,0 +1,216 @@
+"""The threat model in plain words: who the adversary is, the chain of models, and the words of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dosimeter.results import words
+
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    ("Target", "The model that is audited, or one of several trained by the same recipe that stand for it."),
+    (
+        "Shadow model",
+        "A model that the adversary trains by the same recipe on random halves of the records, to learn what a model "
+        "looks like when a record was used and when it was not.",
+    ),
+    ("Member, non-member", "A record that was used to train the target; one that was not (an unused record)."),
+    (
+        "Members recognised (TPR)",
+        "Of all members, the share that the attack calls members. The true positive rate.",
+    ),
+    (
+        "False accusations (FPR)",
+        "Of all unused records, the share that the attack wrongly calls members. The false positive rate.",
+    ),
+    (
+        "Threshold set beforehand",
+        "The adversary has to decide above which score to accuse. Here that is fixed on shadow models, or without any "
+        "on other records than those that are judged, as a real adversary would have to. The rate reached on the "
+        "target can therefore differ from the one aimed at.",
+    ),
+    (
+        "Choice of the other halves",
+        "Without shadow models random halves of the records choose the strongest attack for each other. If they choose "
+        "different ones, a record is judged by those that the halves without it chose.",
+    ),
+    (
+        "Oracle threshold",
+        "The same decision made with the true answers in hand. No adversary has them: it bounds what luck with the "
+        "threshold could add.",
+    ),
+    (
+        "Shown at least, not excluded up to",
+        "The two ends of the interval. The audit has shown the lower end; it cannot rule out anything below the upper "
+        "end.",
+    ),
+    (
+        "Not resolvable",
+        "There are too few unused records to tell so small a rate from luck. It does not mean zero.",
+    ),
+    (
+        "AUC",
+        "The probability that a random member gets a higher score than a random unused record; 0.5 is guessing. It "
+        "averages over all records, so it can look harmless while a few records are fully exposed.",
+    ),
+    (
+        "Control",
+        "An attack that cannot know anything, such as a constant score. If it beats chance, the audit is wrong.",
+    ),
+    (
+        "Blind baseline",
+        "Classifiers that see the records and never ask the model. What they can tell is no leak of the model: members "
+        "and non-members differ by themselves.",
+    ),
+    (
+        "Null audit",
+        "All attacks run again under a made-up membership that no model was trained on. If one beats chance, the audit "
+        "is wrong.",
+    ),
+    (
+        "This trained model only",
+        "With one target, the interval covers the luck of drawing records. Training again could give a different "
+        "number.",
+    ),
+    (
+        "What a score is not",
+        "A high score for one record is no proof that this record was used. The rates describe many records together. "
+        "They are measured with particular attacks, so a stronger adversary could reach more, and they are no "
+        "differential-privacy guarantee.",
+    ),
+)
+
+
+KNOWN = {
+    "finetuning-data": "the very records of the transfer",
+    "initialisation": "the weights that the pretraining starts from",
+}
+"""What `threat.knows` says, in words."""
+
+
+@dataclass(frozen=True)
+class StageBox:
+    """One box of the chain."""
+
+    name: str
+    lines: tuple[tuple[str, str], ...]
+    given: bool
+    at_risk: bool
+
+
+def chain(result: Mapping[str, Any]) -> list[StageBox]:
+    """The stages in order of training."""
+    boxes = []
+    for stage in result["chain"]:
+        lines = [(key, stage[key]) for key in ("data", "model", "transfer") if stage[key]]
+        lines += [
+            (key, words.setting(value)) for key, value in sorted(stage["settings"].items()) if value not in ([], {})
+        ]
+        boxes.append(StageBox(stage["stage"], tuple(lines), stage["given"], stage["at_risk"]))
+    return boxes
+
+
+def _transferred(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What lies between the stage at risk and the model that is asked, if anything does."""
+    at_risk = next((index for index, stage in enumerate(result["chain"]) if stage["at_risk"]), len(result["chain"]))
+    later = result["chain"][at_risk + 1 :]
+    if not later:
+        return []
+    names = ", ".join(f"“{stage['stage']}”" for stage in later)
+    text = f"The model at risk is not deployed: it is trained further in {names}, and the last model answers."
+    knows = result["threat"].get("knows") or ()
+    told = [one for key, one in KNOWN.items() if key in knows]
+    own = "Of that they know the recipe and where the records come from"
+    text += f" {'They know ' + ' and '.join(told) if told else own}."
+    private = [stage["stage"] for stage in later if "privacy" in stage["settings"]]
+    if private:
+        text += (
+            f" Differential privacy in “{private[0]}” bounds what is told of that stage's own records; it promises "
+            "nothing for the records at risk."
+        )
+    return [("In between", text)]
+
+
+def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the adversary wants, sees, holds and does, as label and sentence."""
+    threat, data, noun = result["threat"], result["data"], result["noun"]
+    persons = "" if data["persons"] is None else f", of {words.count(data['persons'], 'person')}"
+    judged = (
+        f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
+        f"({words.count(data['records'], 'record')}{persons})."
+    )
+    if result["door"] == "scores":
+        return [
+            ("Wants to know", f"Was this {noun} among the training data?"),
+            ("Sees, holds, trained", "Not known: only scores were given, not how they were made."),
+            ("Judged by", f"{judged} {_targets(threat['targets'])}"),
+            ("Kind of audit", _kind(result)),
+        ]
+    views = ", ".join("as it is" if view == "identity" else view for view in threat["views"]) or "as it is"
+    queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
+    holds = f"Every candidate {noun} with its true class (1 of {data['classes'] or 0:,})."
+    if threat["population"]:
+        holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
+    asked = "the stage" if result["door"] == "recipe" else "the brought model"
+    at_risk = f" “{threat['at_risk']}”" if result["door"] == "recipe" else ""
+    return [
+        ("Wants to know", f"Was this {noun} among the training data of {asked}{at_risk}?"),
+        ("Sees", _sentence("; ".join(words.access(threat["access"] or "")))),
+        ("Asks the model", f"{queries} for each {noun}: {views}.{_moved(result)}"),
+        ("Holds", holds + _informed(result)),
+        ("Trained", _trained(result)),
+        *_transferred(result),
+        (
+            "Judged by",
+            f"{judged} Each target was trained on {data['members_per_target']:,} records. "
+            f"{_targets(threat['targets'])}",
+        ),
+        ("Kind of audit", _kind(result)),
+    ]
+
+
+def _moved(result: Mapping[str, Any]) -> str:
+    """What an attack that asks for copies of its own adds to the queries."""
+    ran = [one["settings"]["queries"] for one in result["attacks"] if _runs(one) and one["name"] == "Boundary"]
+    return f" The boundary attack asks for up to {max(ran):,} moved copies besides." if ran else ""
+
+
+def _informed(result: Mapping[str, Any]) -> str:
+    """What only the adversary of rows marked so holds."""
+    if not any(_runs(one) and one["mode"] == "informed" for one in result["attacks"]):
+        return ""
+    return " The adversary of rows marked informed, and no other, also holds all other training records of the target."
+
+
+def _runs(attack: Mapping[str, Any]) -> bool:
+    """Whether an attack was run and not refused."""
+    return bool(attack["status"] == "ok")
+
+
+def _kind(result: Mapping[str, Any]) -> str:
+    """Whether membership was an experiment: drawn in many runs, in one, or stated (P12)."""
+    if result["door"] != "recipe":
+        return "No experiment (zero-run): membership was stated by the user, and no run drew it."
+    if result["threat"]["targets"] == 1:
+        return "One-run: membership of all candidates was drawn together, and one model was trained on it."
+    return f"Multi-run: membership was drawn anew for each of {result['threat']['targets']:,} targets, in pairs."
+
+
+def _trained(result: Mapping[str, Any]) -> str:
+    """The adversary's own models."""
+    shadows = result["threat"]["shadows"]
+    if not shadows:
+        return "None."
+    how = "by the same recipe" if result["door"] == "recipe" else "by the training function that came with the model"
+    return f"{words.count(shadows, 'shadow model')}, {how}, each on a random half of the records."
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return text[:1].upper() + text[1:] + "." if text else "Nothing."
+
+
+def _targets(n: int) -> str:
+    """How many models were measured."""
+    return "1 target was measured: this trained model only." if n == 1 else f"{n:,} targets were measured."

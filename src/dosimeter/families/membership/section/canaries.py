@@ -1,0 +1,86 @@
+"""Planted canaries, as the page says it: one row per grade beside the natural records. Measures nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dosimeter.results import figures, words
+from dosimeter.results.figures import CALIBRATED, Bar, Measure, Row, find, leading
+
+
+@dataclass(frozen=True)
+class CanaryRow:
+    """One grade of canaries, or the natural records."""
+
+    name: str
+    planted: str
+    tpr: Measure
+    reached: Measure
+    excess: Measure
+    auc: Measure
+    bar: Bar | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rows, natural records first, their intervals' level, and what P4 says of them."""
+
+    rows: list[CanaryRow]
+    level: str
+    told: str
+
+
+def section(result: Row) -> Section | None:
+    """The section, or None if nothing was planted."""
+    planted = result.get("canaries")
+    if not planted:
+        return None
+    attack = result["verdict"]["attack"]
+    natural = find(result, attack, "tpr", fpr=leading(result), threshold=CALIBRATED)
+    own = [{**row, "value": row["tpr"]} for row in planted]
+    scale = figures.scale_of([natural, *own])
+    candidates = words.count(result["data"]["candidates"], "record")
+    first = CanaryRow(
+        "natural records", candidates, figures.rate(natural), figures.reached(natural), _natural(natural),
+        figures.auc(find(result, attack, "auc")), figures.bar(natural, scale),
+    )  # fmt: skip
+    gate = next((gate["message"] for gate in result["gates"] if gate["id"] == "P4"), "")
+    return Section([first, *(_row(row, scale) for row in own)], words.percent(planted[0]["level"]), gate)
+
+
+def _row(row: Row, scale: float) -> CanaryRow:
+    """One grade."""
+    copies = "once" if row["copies"] == 1 else f"{row['copies']} times"
+    ok = row["status"] == "ok"
+    ranked = {**row, "value": row["auc"], "low": row["auc_low"], "high": row["auc_high"]}
+    return CanaryRow(
+        name=f"{row['kind']}, {copies}",
+        planted=f"{row['n']:,} canaries",
+        tpr=figures.rate(row),
+        reached=_unused(row) if ok else Measure("", ok=False),
+        excess=_excess(row),
+        auc=figures.auc(ranked),
+        bar=figures.bar(row, scale),
+    )
+
+
+def _unused(row: Row) -> Measure:
+    """How often a grade is called where it was not used; older results have no interval of it."""
+    if row.get("fpr_low") is None:
+        return Measure(words.percent(row["fpr_reached"]))
+    return Measure(words.percent(row["fpr_reached"]), words.percent_range(row["fpr_low"], row["fpr_high"]))
+
+
+def _excess(row: Row) -> Measure:
+    """How much more often a grade is called where it was used, in points; older results do not say."""
+    if row.get("excess") is None:
+        return Measure("", ok=False)
+    value, low, high = (f"{100 * row[key]:.1f}" for key in ("excess", "excess_low", "excess_high"))
+    return Measure(f"{value} points", f"{low} to {high}")
+
+
+def _natural(row: Row | None) -> Measure:
+    """The same of natural records, without an interval, which P4 tells."""
+    if row is None or row.get("fpr_reached") is None or row["value"] is None:
+        return Measure("", ok=False)
+    return Measure(f"{100 * (row['value'] - row['fpr_reached']):.1f} points")

@@ -1,0 +1,207 @@
+"""The large numbers of the first card, and the verdict in few words. Measures nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dosimeter.results import figures as measures
+from dosimeter.results import words
+from dosimeter.results.figures import CALIBRATED, Bar, Measure, Row
+from dosimeter.results.words import plural
+
+SHOWN, UP_TO = "Shown: at least", "Not excluded: up to"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number in large print, with its label above; the main ones are coloured."""
+
+    label: str
+    value: str
+    main: bool = False
+
+
+@dataclass(frozen=True)
+class Box:
+    """The large numbers and what they are.
+
+    Attributes:
+        figures: two or three; none if no number is stated.
+        title: what they count.
+        text: by whom, and what guessing gives.
+        small: what else was seen, in small print.
+        bar: the strip of a rate, or None.
+        basis: what the number rests on.
+    """
+
+    figures: tuple[Figure, ...]
+    title: str
+    text: str
+    small: str
+    bar: Bar | None
+    basis: str
+
+
+def lead(result: Row) -> Row | None:
+    """The number that stands large; of results of earlier versions chosen as `verdict.lead` does."""
+    verdict = result["verdict"]
+    stored: Row | None = verdict.get("lead")
+    if stored is not None or verdict["status"] not in ("shown", "not_shown"):
+        return stored
+    blind, is_shown = result.get("blind"), verdict["status"] == "shown"
+    if is_shown and blind and blind["shifted"]:
+        ends = {"value": blind["gain"], "low": blind["gain_low"], "high": blind["gain_high"]}
+        return {"measure": "gain", "shown": True, **ends, "level": blind["level"], "guess": 0.0}
+    row, ranked = rate(result), measures.find(result, verdict["attack"], "auc")
+    if row is None or row["status"] != "ok":
+        return None
+    if is_shown and row["low"] <= measures.guess(row) and ranked is not None and (ranked["low"] or 0.0) > 0.5:
+        return {"measure": "auc", "shown": True, **_ends(ranked), "guess": 0.5}
+    guess = measures.guess(row)
+    return {"measure": "tpr", "shown": is_shown and row["low"] > guess, **_ends(row), "guess": guess}
+
+
+def _ends(row: Row) -> dict[str, float]:
+    """A value with its interval."""
+    return {key: row[key] for key in ("value", "low", "high", "level")}
+
+
+def rate(result: Row) -> Row | None:
+    """The headline attack's rate at the leading false positive rate, with the threshold that was set beforehand."""
+    return measures.find(result, result["verdict"]["attack"], "tpr", fpr=measures.leading(result), threshold=CALIBRATED)
+
+
+def box(result: Row, attack: str, by: str) -> Box | None:
+    """The large numbers; None where none is stated.
+
+    Args:
+        result: the content of `result.json`.
+        attack: full name of the headline attack.
+        by: how its threshold was set.
+    """
+    found = lead(result)
+    if found is None:
+        return None
+    kind = {"tpr": _rate_box, "auc": _auc_box}.get(found["measure"], _points_box)
+    return kind(result, found, attack, by)
+
+
+def _two(found: Row, low: str, high: str) -> tuple[Figure, ...]:
+    """Both ends of what is shown."""
+    return Figure(SHOWN, low, main=True), Figure(UP_TO, high)
+
+
+def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
+    """A rate: its two ends if it is shown, else what was seen and what is not excluded."""
+    row, several = rate(result), plural(result["noun"])
+    assert row is not None
+    spread = found["high"] - found["low"]
+    value = words.percent(found["value"], spread=spread or None)
+    high = words.percent(found["high"], spread=spread, away="up")
+    if found["shown"]:
+        figures = _two(found, words.percent(found["low"], spread=spread, away="down", above=found["guess"]), high)
+        text = f"by the headline attack, {attack}. Best estimate {value}."
+    else:
+        figures = Figure("Seen", value), Figure(UP_TO, high, main=True)
+        span = words.percent_range(found["low"], found["high"], above=found["guess"])
+        text = f"by the headline attack, {attack} ({words.percent(found['level'])} interval {span})."
+    text += f" {_guess(result, row)} The threshold was {by}."
+    row = {**row, "low": found["low"], "high": found["high"]}  # those of the recipe may be wider
+    strip = measures.bar(row, measures.scale_of([row, {"status": "ok", "high": 4 * row["fpr"]}]))
+    return Box(figures, f"of the used {several} recognised as training data", text, "", strip, measures.basis(row))
+
+
+def _guess(result: Row, row: Row) -> str:
+    """What guessing gives: as many of the used records as of the unused ones."""
+    reached = measures.reached(row)
+    if not reached.ok:
+        return f"Guessing would recognise {words.percent(row['fpr'])}."
+    ends = f" ({reached.ends})" if reached.ends else ""
+    return (
+        f"The attack aims at {words.percent(row['fpr'])} false accusations and reached {reached.value}{ends} of the "
+        "unused; guessing recognises as many of the used."
+    )
+
+
+def _auc_box(result: Row, found: Row, attack: str, by: str) -> Box:
+    """An AUC, where only the ranks show the leak; the rate stands in small print."""
+    noun, row = result["noun"], rate(result)
+    seen, reached = measures.rate(row), measures.reached(row)
+    small = ""
+    if seen.ok:
+        wrongly = f", and {reached.value} ({reached.ends}) of the unused ones are accused" if reached.ok else ""
+        small = (
+            f"As accusations of single {plural(noun)}: {seen.value} ({seen.ends}) of the used ones are recognised"
+            f"{wrongly}. That alone shows no leak. The threshold was {by}."
+        )
+    ranked = measures.find(result, result["verdict"]["attack"], "auc")
+    low, high = words.decimal(found["low"], "down"), words.decimal(found["high"], "up")
+    return Box(
+        _two(found, low, high),
+        f"AUC: how often a used {noun} stands above an unused one",
+        f"when the headline attack, {attack}, ranks them. Best estimate {words.decimal(found['value'])}; guessing "
+        "gives 0.500. Only the ranks show the leak.",
+        small,
+        None,
+        "" if ranked is None else measures.basis(ranked),
+    )
+
+
+def _points_box(result: Row, found: Row, attack: str, by: str) -> Box:
+    """A difference: to the false accusations, or to what somebody reaches who never asks the model."""
+    low, high = words.points(found["low"], "down"), words.points(found["high"], "up")
+    best, several = words.points(found["value"]), plural(result["noun"])
+    row, blind = rate(result), result.get("blind")
+    if found["measure"] == "difference":
+        assert row is not None
+        title = f"points: the share of used {several} recognised, less the share of unused ones accused"
+        text = (
+            f"by the headline attack, {attack}. Best estimate {best} points; guessing gives 0. The threshold was {by}."
+        )
+        return Box(_two(found, low, high), title, text, "", None, measures.basis(row))
+    assert blind is not None
+    stranger, own = words.decimal(blind["auc"]), words.decimal(blind["attack_auc"])
+    figures = (
+        Figure("With the model: AUC", own), Figure("Without it: AUC", stranger),
+        Figure("Shown: it adds at least", low, main=True),
+    )  # fmt: skip
+    what = (
+        "points of AUC" if found["measure"] == "gain" else f"points more used {several} recognised at equal accusations"
+    )
+    text = (
+        f"Best estimate {best}, not excluded up to {high}. The headline attack, {attack}, "
+        f"reaches AUC {own}; classifiers that never ask the model reach {stranger} "
+        f"({words.decimal_range(blind['low'], blind['high'])}); 1.000 is always right, 0.500 is guessing. The "
+        f"{several} differ by themselves, so no rate of the attack stands here."
+    )
+    level = f"{words.percent(blind['level'])} intervals, paired · {words.count(blind['n'], 'record')}"
+    return Box(figures, f"{what} that the model adds.", text, "", None, level)
+
+
+def no_number(result: Row) -> Measure:
+    """Why no number stands there: the headline's rate as a remark."""
+    measure = measures.rate(rate(result))
+    if result["verdict"]["status"] == "withdrawn":
+        return Measure("withdrawn", note=measure.note, ok=False)
+    return measure
+
+
+def badge(result: Row) -> str:
+    """The verdict in few words; "not shown" never without what was tried and what it could have missed."""
+    verdict, found = result["verdict"], lead(result)
+    tried = words.tried(result["door"], result["threat"]["shadows"])
+    if verdict["status"] == "not_shown":
+        row = rate(result)
+        n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
+        fpr = words.percent(measures.leading(result))
+        if found is None:
+            return f"Not shown with {tried}{n}; rate at {fpr} {no_number(result).value}"
+        high = words.percent(found["high"], spread=found["high"] - found["low"], away="up")
+        return f"Not shown with {tried}{n}; up to {high} recognised is not excluded"
+    more = {"gain": " beyond what a stranger to the model could tell", "auc": " by ranks"}
+    measure = "" if found is None else found["measure"].removeprefix("rate_")
+    return {
+        "shown": f"Leak shown{more.get(measure, '')} with {tried}",
+        "not_resolvable": "Not resolvable with this much data",
+        "withdrawn": "Withdrawn: a validity check failed",
+    }[verdict["status"]]

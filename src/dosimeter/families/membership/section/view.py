@@ -1,0 +1,221 @@
+"""From result.json to what the page says, row by row. Picks, orders and words; measures nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dosimeter.results import words
+from dosimeter.results.figures import (  # fmt: skip
+    CALIBRATED,
+    LADDER,
+    NO_VALUE,
+    Bar,
+    Measure,
+    Row,
+    auc,
+    bar,
+    find,
+    leading,
+    rate,
+    reached,
+    same,
+    scale_of,
+)
+
+
+@dataclass(frozen=True)
+class AttackRow:
+    """One attack: its rate at the leading false positive rate, the rate reached, its AUC."""
+
+    name: str
+    mode: str
+    paper: str
+    settings: str
+    control: bool
+    headline: bool
+    refused: str
+    tpr: Measure
+    reached: Measure
+    auc: Measure
+    bar: Bar | None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One false positive rate of the ladder."""
+
+    fpr: str
+    tpr: Measure
+    reached: Measure
+    oracle: Measure
+
+
+@dataclass(frozen=True)
+class Wager:
+    """What an accusation is worth where a given share of the candidates was used."""
+
+    prior: str
+    wrong: str
+    ends: str
+    note: str
+
+
+def full_name(attack: Row) -> str:
+    """An attack's name, with its mode if it has one."""
+    return f"{attack['name']} ({attack['mode']})" if attack["mode"] else str(attack["name"])
+
+
+@dataclass(frozen=True)
+class AttackTable:
+    """The rows, the end of the strips' axis, and the remark that would otherwise stand in every row."""
+
+    rows: list[AttackRow]
+    scale: float
+    note: str
+
+
+def _settings(attack: Row) -> str:
+    """The settings of an attack that are set and not already in its name; its id first, if that says more.
+
+    Of a choice of other halves, which attacks were chosen how often.
+    """
+    if "chosen" in attack:
+        halves = sum(attack["chosen"].values())
+        return ", ".join(f"{words.visible(k)} in {v} of {halves} halves" for k, v in attack["chosen"].items())
+    usual = words.letters(f"{attack['name']}{attack['mode'] or ''}")
+    items = [("id", attack["id"])] * (words.letters(attack["id"]) != usual) + sorted(attack["settings"].items())
+    return ", ".join(f"{k} {words.setting(v)}" for k, v in items if v is not None and k != "mode")
+
+
+def attacks(result: Row) -> AttackTable:
+    """The table of attacks: headline first, controls and refused ones last."""
+    fpr = leading(result)
+    order = sorted(result["attacks"], key=lambda a: (a["status"] == "refused", a["control"], not a["headline"]))
+    tprs = {a["id"]: find(result, a["id"], "tpr", fpr=fpr, threshold=CALIBRATED) for a in order}
+    scale = scale_of(tprs.values())
+    rows = []
+    for attack in order:
+        refused = attack["status"] != "ok"
+        reason = attack["reason"] or "no reason was given"
+        tpr = tprs[attack["id"]]
+        rows.append(
+            AttackRow(
+                name=attack["name"],
+                mode=attack["mode"] or "",
+                paper=words.citation(attack["paper"]),
+                settings=_settings(attack),
+                control=attack["control"],
+                headline=attack["headline"],
+                refused=f"{NO_VALUE.get(attack['status'], attack['status'])}: {reason}" if refused else "",
+                tpr=rate(tpr),
+                reached=reached(tpr),
+                auc=auc(find(result, attack["id"], "auc")),
+                bar=bar(tpr, scale),
+            )
+        )
+    notes = {row.tpr.note for row in rows if not row.refused}
+    if len(notes) != 1 or len(rows) < 2:
+        return AttackTable(rows, scale, "")
+    return AttackTable([replace(row, tpr=replace(row.tpr, note="")) for row in rows], scale, notes.pop())
+
+
+def ladder(result: Row) -> list[Rung]:
+    """The headline attack at falling false positive rates."""
+    attack = result["verdict"]["attack"]
+    extra = {row["fpr"] for row in result["estimates"] if row["attack"] == attack and row["metric"] == "tpr"}
+    rates = [*LADDER, *(f for f in extra if f is not None and not any(same(f, known) for known in LADDER))]
+    rungs = []
+    for fpr in sorted(rates, reverse=True):
+        row = find(result, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
+        oracle = rate(find(result, attack, "tpr", fpr=fpr, threshold="oracle"))
+        if row is not None and oracle.note == row["reason"]:
+            oracle = replace(oracle, note="")
+        if row is not None and row["status"] == "not_resolvable":
+            least = words.percent(words.certifiable(row["n_nonmembers"]))
+            note = row["reason"] or (
+                f"{words.count(row['n_nonmembers'], 'distinct unused record')} can certify {least} at the smallest"
+            )
+            rungs.append(Rung(words.percent(fpr), Measure("not resolvable", note=note, ok=False), reached(row), oracle))
+        else:
+            rungs.append(Rung(words.percent(fpr), rate(row), reached(row), oracle))
+    return rungs
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One group of records under the headline attack."""
+
+    name: str
+    records: str
+    tpr: Measure
+    reached: Measure
+    auc: Measure
+    bar: Bar | None
+
+
+def groups(result: Row) -> list[GroupRow]:
+    """The groups, the most exposed by AUC first; empty if none were declared."""
+    attack = result["verdict"]["attack"]
+    own: dict[str, dict[str, Row]] = {}
+    for row in result["estimates"]:
+        if row["group"] is not None and row["attack"] == attack:
+            own.setdefault(row["group"], {})[row["metric"]] = row
+    own = {name: one for name, one in own.items() if {"auc", "tpr"} <= one.keys()}
+    scale = scale_of(one["tpr"] for one in own.values())
+    ranked = sorted(own, key=lambda name: (-(own[name]["auc"]["value"] or 0.0), name))
+    return [
+        GroupRow(
+            name,
+            words.count(own[name]["auc"]["n_nonmembers"], "unused record"),
+            rate(own[name]["tpr"]),
+            reached(own[name]["tpr"]),
+            auc(own[name]["auc"]),
+            bar(own[name]["tpr"], scale),
+        )
+        for name in ranked
+    ]
+
+
+def wagers(result: Row) -> list[Wager]:
+    """Precision of the headline attack at the leading rate, as wrong accusations, the commonest prior first."""
+    attack, fpr = result["verdict"]["attack"], leading(result)
+    priors = {
+        row["prior"]
+        for row in result["estimates"]
+        if row["attack"] == attack and row["metric"] == "precision" and row["prior"] is not None
+    }
+    found = []
+    for prior in sorted(priors, reverse=True):
+        row = find(result, attack, "precision", prior=prior, fpr=fpr) or find(result, attack, "precision", prior=prior)
+        if row is None or row["status"] != "ok":
+            status = "not_resolvable" if row is None else row["status"]
+            found.append(Wager(words.one_in(prior), "", "", f"{NO_VALUE[status]}. {row['reason'] if row else ''}"))
+            continue
+        ends = words.percent_range(1 - row["high"], 1 - row["low"])
+        found.append(Wager(words.one_in(prior), words.wrong_of(row["value"]), ends, row["reason"]))
+    return found
+
+
+def drawn(result: Row) -> list[Row]:
+    """Attacks whose curves are drawn: the headline, the two next by AUC, one control last; empty without a headline."""
+    curves = result["curves"]
+
+    def by_auc(attack: Row) -> float:
+        row = find(result, attack["id"], "auc")
+        return -1.0 if row is None or row["value"] is None else float(row["value"])
+
+    have = [a for a in result["attacks"] if a["id"] in curves and len(curves[a["id"]]["fpr"])]
+    first = [a for a in have if a["id"] == result["verdict"]["attack"]]
+    others = [a for a in sorted(have, key=by_auc, reverse=True) if not a["control"] and a not in first]
+    return [*first, *others[:2], *[a for a in have if a["control"] and a not in first][:1]] if first else []
+
+
+def smallest_fpr(result: Row) -> float | None:
+    """The least rung of the ladder that is resolvable for the headline attack: there the plot's axes begin."""
+    attack = result["verdict"]["attack"]
+    rates = [
+        row["fpr"]
+        for row in result["estimates"]
+        if row["attack"] == attack and row["metric"] == "tpr" and row["status"] == "ok" and row["fpr"]
+    ]
+    return max(LADDER[-1], min(rates)) if rates and min(rates) < 1 else None

@@ -1,0 +1,165 @@
+"""The arrays that a run leaves for measuring, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dosimeter.families.membership.design.canaries import CanaryScores
+from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFit, halvings
+from dosimeter.families.membership.measures.exposure import individuals
+from dosimeter.families.membership.measures.material import Material, choose_headline
+from dosimeter.families.membership.play import Evidence
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.gate import Gate
+from dosimeter.foundation.seeds import generator
+from dosimeter.jobs.arrays import read_arrays
+from dosimeter.jobs.store import writing
+from dosimeter.statistics.evidence import Truth
+
+CANARIES = Path("truth") / "canaries.npz"
+"""Where a run keeps the truth about planted records; runs without `[spike]` have none."""
+BLIND = Path("evidence") / "blind.npz"
+"""Where a run keeps the blind baseline's scores; runs of earlier releases have none."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a finished run left: arrays as stored.
+
+    Attributes:
+        summary: `run.json`.
+        arrays: the truth.
+        evidence: per attack id.
+        blind: of each record the score of classifiers that never asked a model, NaN where there is none; None if the
+            run made none.
+        canaries: what the attacks said of planted records; None if there are none.
+    """
+
+    summary: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+    evidence: Mapping[str, Evidence]
+    blind: Array | None = None
+    canaries: CanaryScores | None = None
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether shadows played target."""
+        return len(self.arrays["rehearsal_in"]) > 0
+
+
+def material_of(left: Left) -> Material:
+    """The material of a run: thresholds from rehearsals, or where no shadow rehearsed from halves of the records."""
+    arrays, scores = left.arrays, {name: one.scores for name, one in left.evidence.items()}
+    member, record = arrays["member"], arrays["record"]
+    targets = len(member)
+    calibration: Calibration | CrossFit
+    if left.rehearsed:
+        width = 2 * int(left.summary["threat"].get("fold_pairs", 1))
+        folds = -(-targets // width)
+        calibration = Calibration(
+            source="shadow",
+            block=np.arange(targets) // width,
+            is_member=[arrays["rehearsal_in"]] * folds,
+            scores={name: list(one.rehearsed) for name, one in left.evidence.items()},
+        )
+    else:
+        halves = halvings(record, member, generator(int(left.summary["seed"]), HALVES))
+        calibration = CrossFit(member, record, scores, halves)
+    return Material(
+        summary=left.summary,
+        truth=Truth(arrays["ids"], member, record),
+        scores=scores,
+        calibration=calibration,
+        null_scores={name: one.null for name, one in left.evidence.items()},
+        null_truth=Truth(arrays["ids"], arrays["null_member"], record),
+        correct=arrays["correct"],
+        test_correct=arrays.get("test_correct"),
+        groups=arrays.get("groups"),
+        gates=tuple(Gate(**gate) for gate in left.summary["gates"]),
+        blind=left.blind,
+        apart={name: one.apart for name, one in left.evidence.items() if len(one.apart)},
+        persons=arrays.get("persons"),
+        canaries=left.canaries,
+    )
+
+
+def read_blind(path: Path, n: int) -> Array | None:
+    """The blind scores of all records."""
+    if not path.is_file():
+        return None
+    found, scores = read_arrays(path), np.full(n, np.nan)
+    scores[found["rows"]] = found["scores"]
+    return scores
+
+
+def read_canaries(folder: Path, listed: Sequence[Mapping[str, Any]]) -> CanaryScores | None:
+    """What the attacks said of planted records, or None if there are none."""
+    if not (folder / CANARIES).is_file():
+        return None
+    places = {str(one["id"]): canary_evidence(folder, index) for index, one in enumerate(listed)}
+    found = {name: read_arrays(path) for name, path in places.items() if path.is_file()}
+    return CanaryScores(
+        **read_arrays(folder / CANARIES),
+        scores={name: one["scores"] for name, one in found.items()},
+        rehearsed={name: one["rehearsed"] for name, one in found.items()},
+    )
+
+
+def canary_evidence(folder: Path, index: int) -> Path:
+    """Where a run keeps what one attack said of planted records."""
+    return folder / "evidence" / f"canaries-{index:02d}.npz"
+
+
+def write_exposure(path: Path, material: Material) -> None:
+    """One row per record, then per person, under the headline attack; no file where nothing is measurable."""
+    material, headline = choose_headline(material)
+    columns = individuals(material, headline, material.leading) if headline and material.leading else {}
+    with writing(path):
+        if not columns:
+            path.unlink(missing_ok=True)
+            return
+        texts = {name: [_writable(one) for one in columns[name]] for name in ("kind", "id", "group")}
+        draft = path.with_name(f".{path.name}")
+        pq.write_table(pa.table({**columns, **texts}), draft)
+        draft.replace(path)
+
+
+def _writable(text: str) -> str:
+    """Lone surrogates spelled out."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
+def write_scores(path: Path, left: Left) -> None:
+    """One row per attack, target and record."""
+    member, ids = left.arrays["member"], left.arrays["ids"].astype(object)
+    ids = np.array([_writable(one) for one in ids], object)
+    targets, n = member.shape
+    columns = {
+        "target": np.repeat(np.arange(targets, dtype=np.int32), n),
+        "id": np.tile(ids, targets),
+    }
+    last = {"is_member": member.ravel()}
+    tables = [
+        pa.table(
+            {
+                "attack": pa.array([name] * (targets * n)).dictionary_encode(),
+                **columns,
+                "score": one.scores.ravel(),
+                **last,
+            }
+        )
+        for name, one in left.evidence.items()
+    ]
+    if tables:
+        with writing(path):
+            draft = path.with_name(f".{path.name}")
+            pq.write_table(pa.concat_tables(tables).unify_dictionaries(), draft)
+            draft.replace(path)

@@ -1,0 +1,49 @@
+"""The tables `[threat]` and `[spike]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dosimeter.data.views import WORD_VIEWS
+from dosimeter.foundation.table import Table
+from dosimeter.models.access import Access
+
+Knowledge = Literal["finetuning-data", "initialisation"]
+"""What else the adversary may know of a transfer after the stage at risk."""
+VIEWS = (
+    "identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down", *WORD_VIEWS,
+)  # fmt: skip
+
+
+class Threat(Table):
+    """What the adversary knows and holds, and which records are judged."""
+
+    at_risk: str | None = None
+    access: Literal["labels", "topk", "probs", "logits", "features", "weights"] = "logits"
+    shadows: int = Field(default=16, ge=2, le=10_000)
+    targets: int = Field(default=1, ge=1)
+    candidates: int | None = Field(default=None, ge=2)
+    population: int = Field(default=0, ge=0)
+    stratify: bool = False
+    views: tuple[str, ...] | Literal["auto"] = "auto"
+    rehearsals: int = Field(default=8, ge=2)
+    unit: Literal["record", "person"] = "record"
+    knows: tuple[Knowledge, ...] = ()
+    fold_pairs: int = Field(default=1, ge=1, le=1000)
+
+    @property
+    def granted(self) -> Access:
+        """The access as a flag."""
+        return Access[self.access.upper()]
+
+
+class Spike(Table):
+    """Canaries that are planted in the stage at risk: graded leaks that an audit must find."""
+
+    kinds: tuple[Literal["plain", "mislabelled", "noise"], ...] = Field(
+        default=("plain", "mislabelled", "noise"), min_length=1
+    )
+    count: int = Field(default=20, ge=2, le=100_000)
+    copies: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(default=(1, 4), min_length=1, max_length=20)

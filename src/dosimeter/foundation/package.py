@@ -1,0 +1,9 @@
+"""Where this package stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = "dosimeter"
+ROOT = Path(__file__).parents[1]
+"""The folder of the package."""

@@ -1,0 +1,95 @@
+"""How a stage starts from its parent: from scratch, a new head, the last k blocks, adapters, or every weight.
+
+A method answers one question: which modules are frozen (their outputs are computed once and cached) and which are
+trained. Batch normalisation in the frozen prefix stays in evaluation mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.architectures import cut, locate
+from dosimeter.models.last_layer import Backbone, replace_head
+from dosimeter.models.lora import LORA, LoRA, adapt
+
+Method = Literal["scratch", "head", "last-k", "lora", "full"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model divided at the freeze line.
+
+    Attributes:
+        frozen: modules that are never trained, or None.
+        trained: the modules after them, ending in the head.
+    """
+
+    frozen: nn.Sequential | None
+    trained: nn.Module
+
+
+def divide(
+    model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None, head: str | None = None,
+    lora: LoRA = LORA,
+) -> Parts:  # fmt: skip
+    """Divide a model at the freeze line of a transfer method.
+
+    Args:
+        model: the whole model, with the head for the new task.
+        method: "scratch" and "full" train everything, "head" the last layer, "last-k" also k blocks before it, "lora"
+            also adapters, which are put into the model and drawn from PyTorch's default generator.
+        last_k: blocks with parameters to train before the head, for "last-k".
+        example: two records, by which the head of a model without `backbone` and `head` is found.
+        head: dotted name of the head, where it is not to be found.
+        lora: rank and scale of the adapters, for "lora".
+
+    Raises:
+        ConfigError: the package of the adapters is absent.
+        TrainingError: the model has no known cut, or no known order of blocks, or fewer than `last_k`
+            blocks with parameters, or no layer that takes an adapter.
+    """
+    if method in ("scratch", "full"):
+        return Parts(None, model)
+    if method == "lora":
+        return Parts(None, adapt(model, locate(model, example, head).name, lora, example))
+    backbone, last = cut(model, example, head)
+    blocks = list(backbone.children())
+    if method == "last-k" and isinstance(blocks[0] if blocks else None, Backbone):
+        raise TrainingError(
+            f"model {type(model).__name__}: transfer 'last-k' needs the order of the blocks, got a model of which only "
+            "the last layer was found: give attributes `backbone` (a Sequential) and `head` (a Linear), or use 'head'"
+        )
+    line = len(blocks)
+    if method == "last-k":
+        with_weights = [i for i, block in enumerate(blocks) if any(True for _ in block.parameters())]
+        if len(with_weights) < last_k:
+            remedy = f"use up to {len(with_weights)}" if with_weights else "use transfer 'head'"
+            raise TrainingError(
+                f"model {type(model).__name__}: last_k must be at most the number of blocks with parameters before the "
+                f"head, {len(with_weights)}, got {last_k}: {remedy}"
+            )
+        line = with_weights[-last_k]
+    frozen = nn.Sequential(*blocks[:line]).eval().requires_grad_(False)
+    return Parts(frozen, last if line == len(blocks) else nn.Sequential(*blocks[line:], last))
+
+
+def with_new_head(model: nn.Module, classes: int, example: Tensor | None = None, head: str | None = None) -> nn.Module:
+    """Replace the head in place by a freshly initialised one for `classes` classes.
+
+    Args:
+        model: a model whose cut is known.
+        classes: classes of the new task.
+        example: two records, by which the head of a model without `backbone` and `head` is found.
+        head: dotted name of the head, where it is not to be found.
+
+    Returns:
+        The same module.
+    """
+    found = locate(model, example, head)
+    fresh = nn.Linear(found.head.in_features, classes, bias=found.head.bias is not None)
+    replace_head(model, found.name, fresh.to(found.head.weight.dtype))
+    return model

@@ -1,0 +1,192 @@
+"""`dosimeter.audit`: a brought model in one call."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from dosimeter.config.attack_rows import default_attacks, named_attacks
+from dosimeter.config.audit import OF_TARGETS, arguments
+from dosimeter.config.tables import Report
+from dosimeter.data import Options
+from dosimeter.data.supplied import given
+from dosimeter.families.membership.threat import Threat
+from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.foundation.table import Table
+from dosimeter.foundation.user_code import users_errors_told
+from dosimeter.foundation.wording import quoted
+from dosimeter.jobs.runners import Workers
+from dosimeter.pipeline.execution import Place, Progress
+from dosimeter.pipeline.progress import interruptible, shown
+from dosimeter.pipeline.supplied.prepared import Brought, name_of
+from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
+from dosimeter.pipeline.verbs import run_target
+from dosimeter.results.result import Result, load
+
+if TYPE_CHECKING:
+    from dosimeter.training.user_fit import Fit
+
+
+class _Call(Table):
+    """What `audit` takes beside model, records and attacks."""
+
+    seed: int = Field(ge=0)
+    shadows: int = Field(ge=2, le=10_000)
+    output: Literal["auto", "logits", "probs"]
+    duplicates: Literal["refuse", "exclude"]
+    access: Literal["labels", "topk", "probs", "logits", "weights"] | None = None
+    leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001]
+    device: str
+    workers: int | None = Field(default=None, ge=1)
+    noun: str | None = Field(default=None, min_length=1, max_length=40)
+
+    @property
+    def threat(self) -> Threat:
+        """The adversary; an odd number of shadows is told together with what else is wrong."""
+        own = {"shadows": self.shadows} | ({} if self.access is None else {"access": self.access})
+        return Threat.model_construct(**{**Threat().model_dump(), **own})
+
+    def settings(self) -> dict[str, Any]:
+        """What can change a result, for the run's folder."""
+        threat = self.threat.model_dump(mode="json")
+        own = self.model_dump(mode="json", exclude={"device", "workers", "access", "shadows"})
+        return {**own, "threat": {key: threat[key] for key in OF_TARGETS}}
+
+
+@contextlib.contextmanager
+def _as_arguments() -> Iterator[None]:
+    """Inside the block, an error about an option of the command line is about the argument of the same name."""
+    try:
+        yield
+    except AuditError as error:
+        told = tuple(re.sub(r"^--(device|store|workers)\b", r"\1", line) for line in error.problems)
+        if told == error.problems:
+            raise
+        raise type(error)(*told) from error.__cause__ or error
+
+
+@interruptible((), None)
+@_as_arguments()
+@users_errors_told()
+def audit(  # more than seven parameters because this is the one call that a user makes
+    model: object,
+    *,
+    members: object,
+    nonmembers: object,
+    fit: Fit | None = None,
+    population: object = None,
+    shadows: int = 16,
+    attacks: Sequence[object] | None = None,
+    seed: int = 0,
+    out: Path | str,
+    output: Literal["auto", "logits", "probs"] = "auto",
+    duplicates: Literal["refuse", "exclude"] = "refuse",
+    access: Literal["labels", "topk", "probs", "logits", "weights"] | None = None,
+    leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01,
+    noun: str | None = None,
+    options: Options | None = None,
+    depends: Sequence[object] = (),
+    store: Path | str | None = None,
+    device: str = "cpu",
+    workers: Workers | int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Audit your own trained classifier: could somebody tell which records it was trained on?
+
+    Without `fit`, attacks that need no shadow models run at once. With it, shadow models are trained on halves of all
+    records, and every attack runs. What was trained is kept, so a second call trains nothing.
+
+    Args:
+        model: a `torch.nn.Module`, an exported program, a scikit-learn classifier, a transformers model, or a function
+            from inputs to one score per class.
+        members: records that it was trained on: `(inputs, labels)`, a PyTorch data set, a `dosimeter.Dataset`, a data
+            frame, or what an audit file takes as `data`.
+        nonmembers: records of the same kind that it was not trained on.
+        fit: `fit(dataset, seed)` trains a fresh model on `dataset.inputs`, `dataset.labels` (also a PyTorch data set)
+            and returns it. It must never start from weights that saw the members.
+        population: further records of the same kind, in no training set; some attacks need them.
+        shadows: how many models `fit` trains, even.
+        attacks: names, tables as in an audit file, or attacks themselves; the default list unless given.
+        seed: of all randomness; the same seed gives the same result.
+        out: folder of the run, new or of an earlier run of the same audit.
+        output: what the model returns, if it cannot be seen.
+        duplicates: what to do with records that are both members and non-members.
+        access: what the deployed model gives away; all that it returns unless given.
+        leading_fpr: false positive rate of the verdict.
+        noun: what one record is called in the report, in the singular.
+        options: how to read tables and other sources.
+        depends: modules and functions that `fit` uses and that its key would not see, themselves or by name, such as
+            `"package.module"` or `"package.module:function"`; shadows are trained anew when their source changes.
+        store: the cache, a folder or a URL; `.store` beside `out` unless given.
+        device: where the models are queried.
+        workers: processes that train shadows, one per core unless given; or `Workers`, such as those of a cluster.
+        progress: called with (phase, done, total); unless given, bars with the time left on a terminal, else nothing.
+
+    Returns:
+        The result; its report is in the folder.
+
+    Raises:
+        AuditError: every problem found, one line each.
+        KeyboardInterrupt: with a note of what is kept and how to continue.
+    """
+    folder = _path(out, "out")
+    if fit is not None and not callable(fit):
+        raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quoted(fit)}: pass the function itself")
+    if options is not None and not isinstance(options, Options):
+        raise ConfigError(f"options: must be a dosimeter.data.Options, got {quoted(options)}: make one of it")
+    named = check_depends(depends)
+    if progress is not None and not callable(progress):
+        raise ConfigError(f"progress: must be a function of (phase, done, total), got {quoted(progress)}: pass one")
+    call = arguments(
+        _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
+        leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
+    )  # fmt: skip
+    parts: dict[str, object] = {"members": members, "nonmembers": nonmembers}
+    if population is not None:
+        parts["population"] = population
+    base = Path.cwd()
+    read = given(parts, seed=seed, base=base, options=options or Options())
+    rows = named_attacks(default_attacks() if attacks is None else attacks, base)
+    brought = Brought(
+        name=folder.name or "audit",
+        seed=seed,
+        model=model,
+        model_name=name_of(model),
+        members=read["members"],
+        nonmembers=read["nonmembers"],
+        population=read.get("population"),
+        fit=fit,
+        fit_name="" if fit is None else name_of(fit),
+        depends=named,
+        threat=call.threat,
+        access_given=access is not None,
+        attacks=rows,
+        report=Report.model_construct(noun=noun, leading_fpr=leading_fpr),
+        output=output,
+        duplicates=duplicates,
+        base=base,
+        settings={
+            **call.settings(),
+            "model": name_of(model),
+            "fit": None if fit is None else name_of(fit),
+            **({"depends": [name_in_depends(one) for one in named]} if named else {}),
+            "attack": [{"id": row.id, "name": row.name, **row.settings} for row in rows],
+        },
+    )
+    cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
+    with shown(progress, workers=workers, device=device) as told:
+        run_target(brought, Place(folder, cache, device, workers, told))
+    return load(folder)
+
+
+def _path(given: object, argument: str) -> Path:
+    """A path that Python code gave."""
+    if not isinstance(given, str | PathLike) or not str(given):
+        raise ConfigError(f"{argument}: must be the path of a folder, got {quoted(given)}: give text or a pathlib.Path")
+    return Path(given)

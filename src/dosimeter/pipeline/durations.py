@@ -1,0 +1,227 @@
+"""How long a run would take: a probe of each kind of job, and the work of attacks in units of what was probed."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dosimeter.families.membership.attacks.shadows.cascading import Cascading
+from dosimeter.families.membership.design.target_halves import playing_rows
+from dosimeter.families.membership.observe.observe import ObserveJob
+from dosimeter.families.membership.observe.probes import PROBES, iha, trajectory
+from dosimeter.families.membership.refusals import offer, refusal
+from dosimeter.jobs.runners import one_thread, workers_for
+from dosimeter.models.architectures import as_float
+from dosimeter.pipeline.recipe.prepare import Prepared
+from dosimeter.training.chain import build_chain, parts_of
+from dosimeter.training.distillation import pupil, teach_heads, trainings
+from dosimeter.training.features import RECORDS_PER_CHUNK, FeatureJob, forward
+from dosimeter.training.loop import train
+from dosimeter.training.packs import PackJob
+
+PROBE_STEPS = 6
+LOADING = min(time.process_time(), 15.0)
+"""Seconds that this process took to import PyTorch and the rest, which a run and its workers will take again."""
+JOB_SECONDS = 0.01
+"""To send a job to a worker and to write its entry."""
+ATTACK_SECONDS = 3e-8
+"""Per number that an attack reads, measured with the built-in attacks on one core of 2024."""
+REPORT_SECONDS = 2.0
+"""To measure, draw and write."""
+GRADIENT_STEPS = 30
+"""Products that conjugate gradients are counted as, with their passes over memory: about 11 steps in `iha`."""
+SIDE = 512
+"""Of the matrices whose product tells how fast this machine multiplies."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The frozen prefix of the deployed stage: its outputs for one record, and the seconds of a chunk of records."""
+
+    one: Tensor
+    seconds: float
+
+
+def probe_prefix(prepared: Prepared) -> Prefix | None:
+    """Run the frozen prefix on a few records, if there is one."""
+    index, probe = len(prepared.links) - 1, 8
+    if not prepared.links[index].frozen_prefix:
+        return None
+    frozen = parts_of(prepared.links, index, build_chain(prepared.links, index, 0, None)).frozen
+    assert frozen is not None
+    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:probe].copy()))
+    with one_thread():
+        one = forward(frozen, inputs[:1], torch.device(prepared.device))
+        start = time.perf_counter()
+        forward(frozen, inputs, torch.device(prepared.device))
+    return Prefix(one, (time.perf_counter() - start) * RECORDS_PER_CHUNK / len(inputs))
+
+
+def estimate(
+    prepared: Prepared,
+    features: Sequence[FeatureJob],
+    packs: Sequence[PackJob],
+    queries: Sequence[ObserveJob],
+    workers: int | None,
+    prefix: Prefix | None,
+) -> float | None:
+    """Seconds of a run, from a probe of each kind of job on one thread; a rough figure.
+
+    Args:
+        prepared: the audit with its data.
+        features: jobs that are missing.
+        packs: the same.
+        queries: the same.
+        workers: processes that the run would use; None for one per core.
+        prefix: the frozen prefix of the stage at risk, or None.
+
+    Returns:
+        The seconds; None if a user's `fit` is the clock.
+    """
+    if any(job.links[-1].fit for job in packs):
+        return None
+    cores, parts = workers_for(workers, prepared.device), []
+    with one_thread():
+        if features and prefix is not None:
+            own = [job for job in features if len(job.links) == len(prepared.links)]
+            each = prefix.seconds * sum(job.size for job in own) / RECORDS_PER_CHUNK / max(1, len(own))
+            parts.append((each, len(own)))
+        for job in {id(job.links): job for job in packs}.values():
+            same = [other for other in packs if other.links is job.links]
+            parts.append((_training(job) * _pace(prepared, job, prefix), len(same)))
+        if queries:
+            each = _probe_query(prepared, queries[0], prefix) + _work_of_probes(prepared, queries[0], prefix)
+            parts.append((each, len(queries)))
+        retraining = _retraining(prepared, prefix)
+    total = sum((seconds + JOB_SECONDS) * -(-count // min(cores, count)) for seconds, count in parts if count)
+    spawned = cores > 1 and any(count > 1 for _, count in parts)
+    return LOADING * (2 if spawned else 1) + total + _attack_seconds(prepared) + retraining + REPORT_SECONDS
+
+
+def _attack_seconds(prepared: Prepared) -> float:
+    """Seconds of all attacks: each reads every signal of the shadows for each fold, rehearsal and the null audit."""
+    design = prepared.design
+    games = len(design.folds) * (2 + len(design.rehearsal_rows) // 2)
+    numbers = len(design.member) * len(prepared.audit.views) * (len(design.ids) + len(design.population_ids))
+    return len(prepared.audit.attacks) * games * (numbers * ATTACK_SECONDS + 1e-3)
+
+
+def _retraining(prepared: Prepared, prefix: Prefix | None) -> float:
+    """Seconds of the shadows that attacks train themselves, one game after another, at the most."""
+    given, design, job = offer(prepared), prepared.design, prepared.jobs.packs[0]
+    rows = [row for row in prepared.audit.attacks if not refusal(row, given)]
+    trained = sum(row.attack.rounds * row.attack.references for row in rows if isinstance(row.attack, Cascading))
+    if not trained:
+        return 0.0
+    judged = 2 * design.targets + len(design.folds) * len(design.rehearsal_rows) + len(playing_rows(design))
+    return trained * judged * _training(job) * _pace(prepared, job, prefix) / len(job.models)
+
+
+def uncounted(prepared: Prepared) -> list[str]:
+    """Attacks whose own training is not in the estimate, for only they know how much it is."""
+    given = offer(prepared)
+    trains = [row for row in prepared.audit.attacks if row.attack.needs.retrain and not refusal(row, given)]
+    return [row.id for row in trains if not isinstance(row.attack, Cascading)]
+
+
+def _work_of_probes(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:
+    """Seconds of what probes train and solve for one pack, beside their forward passes."""
+    seconds, sources = 0.0, {PROBES[name].source for name in job.probed}
+    if trajectory.PROBE.source in sources:
+        seconds += trajectory.EPOCHS * job.population * _pace(prepared, job.pack, prefix)
+    if iha.PROBE.source in sources and prefix is not None:
+        pool = len(prepared.split.pool)
+        needed = pool + job.population
+        seconds += len(job.pack.models) * hessian_seconds(
+            needed, pool, width=prefix.one.numel(), classes=job.pack.links[-1].classes
+        )
+    return seconds
+
+
+def hessian_seconds(needed: int, pool: int, *, width: int, classes: int) -> float:
+    """Seconds of the inverse Hessian of one head, from the multiplications that `probes/iha.py` makes.
+
+    Args:
+        needed: records whose gradients are solved for.
+        pool: of them, those that the Hessian is the mean over.
+        width: features of a record.
+        classes: number of classes.
+    """
+    side = min(width + 1, needed)
+    unknowns, blocks = classes * side, pool * classes * side**2
+    if unknowns <= iha.DENSE:
+        work = pool * unknowns**2 + unknowns**3 / 6 + needed * unknowns**2 + blocks
+        return work / _products_per_second(torch.float64)
+    step = needed * (2 * pool * unknowns + classes * side**2)
+    return (GRADIENT_STEPS * step + blocks) / _products_per_second(torch.float32)
+
+
+def _products_per_second(kind: torch.dtype) -> float:
+    """How many multiplications and additions one thread makes in a product of matrices."""
+    matrix, seconds = torch.ones(SIDE, SIDE, dtype=kind), []
+    with one_thread():
+        for _ in range(3):
+            start = time.perf_counter()
+            matrix @ matrix
+            seconds.append(time.perf_counter() - start)
+    return float(SIDE**3 / min(seconds))
+
+
+def _probe_query(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:
+    """Seconds of querying one pack, and of probing it."""
+    probes = {id(PROBES[name]): PROBES[name] for name in job.probed}.values()
+    if job.pack.heads and job.features:
+        whole = sum(one.passes for one in probes if one.from_records)
+        each = whole * prefix.seconds / RECORDS_PER_CHUNK if prefix is not None else 0.0
+        each += 1e-8 * len(job.views) * job.pack.links[-1].classes
+        return each * len(job.rows) * len(job.pack.models)
+    model = build_chain(job.pack.links, len(job.pack.links) - 1, 0, None)
+    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:32].copy()))
+    passes = []
+    for _ in range(2):
+        start = time.perf_counter()
+        forward(model, inputs, torch.device(prepared.device))
+        passes.append(time.perf_counter() - start)
+    return min(passes) / len(inputs) * len(job.rows) * (len(job.views) + sum(one.passes for one in probes))
+
+
+def _training(job: PackJob) -> float:
+    """Records that one model of a pack is trained on, counted once in each epoch."""
+    hp = job.links[-1].hyperparameters
+    return float(job.rows.shape[1] * hp.epochs * trainings(hp))
+
+
+def _pace(prepared: Prepared, job: PackJob, prefix: Prefix | None) -> float:
+    """Seconds that a pack takes to train on one record in one epoch, from a few updates."""
+    link = job.links[-1]
+    hp = dataclasses.replace(job.recipe, epochs=1)
+    dataset = prepared.data[len(job.links) - 1]
+    assert dataset is not None
+    inputs = torch.from_numpy(dataset.inputs[: PROBE_STEPS * hp.batch_size].copy())
+    labels = torch.from_numpy(dataset.labels[: len(inputs)])
+    if hp.privacy is not None:
+        alike = dataclasses.replace(hp.privacy, rate=min(1.0, hp.batch_size / len(inputs)), steps=PROBE_STEPS)
+        hp = dataclasses.replace(hp, privacy=alike)
+    parts = None
+    if not job.heads:
+        parts = parts_of(job.links, len(job.links) - 1, build_chain(job.links, len(job.links) - 1, 0, None))
+    if link.frozen_prefix and job.links is prepared.links and prefix is not None:
+        inputs = prefix.one.repeat(len(labels), *[1] * (prefix.one.ndim - 1))
+    elif parts is not None and parts.frozen is not None:
+        inputs = forward(parts.frozen, as_float(inputs[:1]), torch.device("cpu")).repeat_interleave(len(labels), 0)
+    device, passes = torch.device(prepared.device), []
+    for _ in range(3):  # the first pass pays for what PyTorch sets up once
+        start = time.perf_counter()
+        if parts is None:
+            rows, seeds = np.tile(np.arange(len(inputs)), (len(job.models), 1)), [0] * len(job.models)
+            teach_heads(inputs, labels, rows, pupil(hp), classes=link.classes, seeds=seeds, device=device)
+        else:
+            train(parts.trained, inputs, labels, pupil(hp), seed=0, device=device)
+        passes.append(time.perf_counter() - start)
+    return float(min(passes)) / len(inputs)

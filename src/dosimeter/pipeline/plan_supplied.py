@@ -1,0 +1,56 @@
+"""What a run would do with a brought model."""
+
+from __future__ import annotations
+
+import shutil
+
+from dosimeter.families.membership.refusals import refusal, target_offer
+from dosimeter.jobs.job import missing
+from dosimeter.pipeline.durations import ATTACK_SECONDS, REPORT_SECONDS
+from dosimeter.pipeline.plan import AttackPlan, Plan, StagePlan, existing, needs_in_words
+from dosimeter.pipeline.supplied.prepared import PreparedTarget
+
+
+def target_seconds_left(prepared: PreparedTarget) -> float | None:
+    """How long a run that is about to ask takes, roughly; None if a user's `fit` is the only clock."""
+    if missing(prepared.jobs):
+        return None
+    queries = prepared.seconds * len(prepared.pool) * len(prepared.views)
+    numbers = (1 + prepared.shadows) * len(prepared.pool) * len(prepared.views)
+    return queries + len(prepared.brought.attacks) * numbers * ATTACK_SECONDS + REPORT_SECONDS
+
+
+def plan_target(prepared: PreparedTarget) -> Plan:
+    """Plan a run; trains nothing.
+
+    Args:
+        prepared: the model with its records, already tried on a few of them.
+    """
+    brought, jobs, given = prepared.brought, prepared.jobs, target_offer(prepared)
+    absent = missing(jobs)
+    population = len(prepared.design.population_ids)
+    records = f"{len(brought.members)} members, {len(brought.nonmembers)} non-members, {population} population"
+    stages = [
+        StagePlan("target", f"brought, {prepared.adapted.kind}, read as {prepared.adapted.output}", records, 0, 0, "")
+    ]
+    notes = [f"{gate.name}: {gate.message}" for gate in prepared.gates if gate.status != "pass"]
+    if jobs:
+        each = f"{len(jobs[0].rows)} records per model"
+        stages.append(StagePlan("shadows", f"fit {brought.fit_name}", each, len(jobs), len(jobs) - len(absent), ""))
+    else:
+        notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
+    if absent:
+        notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
+    signals = (1 + prepared.shadows) * len(prepared.pool) * len(prepared.views) * 16
+    size = prepared.pool.inputs.nbytes
+    return Plan(
+        key=prepared.key,
+        stages=tuple(stages),
+        attacks=tuple(AttackPlan(row.id, needs_in_words(row), refusal(row, given)) for row in brought.attacks),
+        seconds=None,
+        memory=int(3e8 + 2 * size + 3 * signals),
+        disk=int(size + 2 * signals),
+        free=shutil.disk_usage(existing(prepared.store.root)).free,
+        hashed={"stage": {"sources": dict(brought.sources)}, "data": prepared.pool.fingerprint},
+        notes=tuple(notes),
+    )

@@ -1,0 +1,1 @@
+"""A chain of stages that dosimeter trains."""

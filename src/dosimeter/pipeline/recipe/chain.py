@@ -1,0 +1,110 @@
+"""What an audit's settings and data decide before any job is known: the chain as links, the split, the design."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dosimeter.config.audit import Audit, VariantRow
+from dosimeter.config.tables import Stage
+from dosimeter.data import Dataset
+from dosimeter.families.membership.design.design import Split
+from dosimeter.families.membership.design.draw import trained_on
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.user_code import is_file
+from dosimeter.training.chain import Link
+from dosimeter.training.defending import trained_with
+from dosimeter.training.preflight import Together, about, check_sources, try_models
+
+
+def check_rows(audit: Audit, data: Sequence[Dataset | None]) -> None:
+    """Refuse views and augmentation of images for other records, and those of texts for what is no text.
+
+    Args:
+        audit: the settings.
+        data: of each stage, None for one without.
+    """
+    problems = []
+    for index, (stage, dataset) in enumerate(zip(audit.stages, data, strict=True)):
+        at_risk = index == audit.at_risk
+        place = f"threat.views and stage[{index}].augment" if at_risk else f"stage[{index}].augment"
+        if dataset is not None:
+            problems += unfit(place, (*stage.augment, *(audit.views if at_risk else ())), dataset)
+    if problems:
+        raise ConfigError(*problems)
+
+
+def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
+    """What is wrong with views or kinds of augmentation for these records, one line at most for each kind.
+
+    Args:
+        place: how messages begin.
+        names: of views and kinds of augmentation.
+        records: that they are made of.
+    """
+    inputs = records.inputs
+    got = f"got inputs of shape {inputs.shape} and type {inputs.dtype}"
+    words = [name for name in names if name.startswith("drop")]
+    problems = []
+    if set(names) - {"identity", *words} and inputs.ndim != 4:
+        problems.append(
+            f"{place}: flips and shifts need images [n, channels, height, width], {got}: use views = ['identity'] and "
+            "no augment"
+        )
+    if words and not records.tokens:
+        problems.append(
+            f"{place}: words can be dropped from texts, rows of tokens [n, length], {got}: use views = "
+            "['identity'] and no augment"
+        )
+    return problems
+
+
+def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
+    """The chain with the shapes and classes of its data; a given first stage takes those of the next."""
+    links = []
+    for index, stage in enumerate(audit.stages):
+        own = next(one for one in data[index:] if one is not None)
+        link = _link(stage, own, audit.base)
+        links.append(replace(link, hyperparameters=trained_with(stage.hyperparameters, audit.defenses[index])))
+    return tuple(links)
+
+
+def try_chains(
+    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], split: Split, together: Together
+) -> None:
+    """Try the models of an audit, and those of its variants that have other settings of training.
+
+    Args:
+        audit: the settings.
+        links: its chain.
+        data: of each stage, None for one without.
+        split: of the records at risk.
+        together: collects what is wrong; of a variant with its id in front.
+    """
+    try_models(links, data, records=trained_on(audit, data, split), together=together)
+    for row in audit.variants:
+        if not isinstance(row, VariantRow) or not row.table.stage:
+            continue
+        own, its = Together(), links_of(row.audit, data)
+        for link in its:
+            with own:
+                check_sources(link)
+        with own:
+            check_rows(row.audit, data)
+        if not own.errors:
+            try_models(its, data, records=trained_on(row.audit, data, split), together=own)
+        for error in own.errors:
+            with together, about(f"variant {row.id!r}"):
+                raise error
+
+
+def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
+    """One stage as a link, without its defenses."""
+    names = ("name", "model", "transfer", "last_k", "lora_rank", "lora_alpha", "head", "options", "fit", "depends")
+    weights = stage.weights
+    if weights and is_file(base / weights):
+        weights = str(base / weights)
+    shape = tuple(int(side) for side in dataset.inputs.shape[1:])
+    classes = stage.classes or len(dataset.classes)
+    return Link(shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names})

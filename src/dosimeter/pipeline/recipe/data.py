@@ -1,0 +1,86 @@
+"""An audit file with its data: what is wrong with either is told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dosimeter import data as doors
+from dosimeter.config.audit import Audit, TargetAudit, draft
+from dosimeter.data import Dataset, Options
+from dosimeter.foundation.errors import AuditError, ConfigError, DataError
+from dosimeter.foundation.toml import read
+from dosimeter.foundation.user_code import import_from
+from dosimeter.foundation.wording import quoted
+from dosimeter.training.preflight import Together
+
+
+def load_audit(path: Path) -> Audit | TargetAudit:
+    """Read an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    base = path.resolve().parent
+    found = draft(read(path), base=base, name=path.stem)
+    if found.audit is not None:
+        return found.audit
+    problems = list(found.problems)
+    for index, stage in enumerate(found.stages):
+        told = tuple(f"stage[{index}].{key}" for key in ("data", "rows", "test", "test_rows"))
+        if stage is not None and not any(problem.startswith(told) for problem in problems):
+            import_from(base)
+            for key, rows in (("data", stage.rows), ("test", stage.test_rows)):
+                options, place = stage.data_options.options, f"stage[{index}].{key}"
+                error = _load(getattr(stage, key), rows, options, place, found.seed, base)[1]
+                problems += () if error is None else error.problems
+    raise ConfigError(*problems)
+
+
+def _load(
+    reference: str | None, rows: str | None, options: Options, key: str, seed: int, base: Path
+) -> tuple[Dataset | None, DataError | None]:
+    """One data set, or what is wrong with it."""
+    if reference is None:
+        return None, None
+    try:
+        return doors.load(reference, rows=rows, seed=seed, base=base, options=options), None
+    except AuditError as error:
+        told = DataError(*[f"{key}: {line}" for line in error.problems])
+        told.__cause__ = error  # it is raised later, together with others
+        return None, told
+    except MemoryError:
+        return None, DataError(f"{key}: {quoted(reference)} does not fit into memory: choose fewer `rows`")
+
+
+def read_data(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
+    """The data of all stages and the test data."""
+
+    def load(reference: str | None, rows: str | None, options: Options, key: str) -> Dataset | None:
+        found, error = _load(reference, rows, options, key, audit.seed, audit.base)
+        if error is not None:
+            together.errors.append(error)
+        return found
+
+    data = tuple(
+        load(stage.data, stage.rows, stage.data_options.options, f"stage[{i}].data")
+        for i, stage in enumerate(audit.stages)
+    )
+    last = len(audit.stages) - 1
+    stage, own = audit.stages[last], data[last]
+    options = stage.data_options.options
+    if own is not None and own.categories:
+        options = options.like(own)  # so that text columns become the same features
+    test = load(stage.test, stage.test_rows, options, f"stage[{last}].test")
+    if (
+        test is not None
+        and own is not None
+        and (test.classes, test.inputs.shape[1:]) != (own.classes, own.inputs.shape[1:])
+    ):
+        together.errors.append(
+            DataError(
+                f"stage[{last}].test: must have the classes and the input shape of the stage's data, "
+                f"got {len(test.classes)} classes of shape {test.inputs.shape[1:]} instead of {len(own.classes)} of "
+                f"{own.inputs.shape[1:]}: use records of the same kind"
+            )
+        )
+    return data, test

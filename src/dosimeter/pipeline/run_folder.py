@@ -1,0 +1,161 @@
+"""A run's folder: who may write into it, its arrays, and what a finished run left for measuring."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dosimeter.families.membership.play import Evidence
+from dosimeter.families.membership.stored import BLIND, Left, read_blind, read_canaries
+from dosimeter.foundation.errors import StoreError
+from dosimeter.foundation.version import __version__
+from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.jobs.arrays import read_arrays
+from dosimeter.results.rounding import rounded
+from dosimeter.results.schema import summary_problems
+
+CHANGES = 3
+"""Settings that are told of an audit that is another one."""
+MOST_TRIED = 1000
+"""Names that are tried for a folder that is free; all are taken where a folder above cannot be read."""
+FORMAT = 2
+"""Version of `run.json` and of the arrays beside it; 1 was that of recipes alone."""
+
+
+def check_folder(out: Path, key: str, settings: Mapping[str, Any] | None = None) -> None:
+    """Refuse a folder that holds another audit or anything else, and name one that is free.
+
+    Args:
+        out: the folder.
+        key: of the audit.
+        settings: of the audit, as `audit.json` has them; what differs from those in the folder is told.
+
+    Raises:
+        StoreError: it does, or it cannot be read.
+    """
+    try:
+        found = _key_in(out)
+        held = [path for path in out.iterdir() if not path.name.startswith(".")] if out.is_dir() else [out]
+        other = found is None and out.exists() and bool(held)  # drafts of an interrupted run begin with a dot
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{out}: must be a folder that can be read, got {type(error).__name__}: choose another --out"
+        ) from error
+    if found not in (None, key):
+        raise StoreError(f"{out}: holds another audit ({_changes(out, settings)}): {_offer(out, key)}")
+    if other:
+        raise StoreError(f"{out}: must be a new or empty folder or an earlier run of this audit: {_offer(out, key)}")
+
+
+def _key_in(folder: Path) -> str | None:
+    """The key of the audit that a folder holds."""
+    marker = folder / "audit_key"
+    return marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
+
+
+def _offer(out: Path, key: str) -> str:
+    """What to do about a folder that is taken: how to name one that is free, or that holds this very audit."""
+    taken = out if out.name not in ("", "..") else out / "audit"
+    stem, number = taken.name, 2
+    if found := re.fullmatch(r"(.+)-(\d{1,6})", stem):
+        stem, number = found[1], int(found[2]) + 1
+    for new in (taken.with_name(f"{stem}-{one}") for one in range(number, number + MOST_TRIED)):
+        if _takes(new, key):
+            command = f"--out {shlex.quote(str(new))}"
+            return f"add {command} to the command (in Python out={str(new)!r}), which leaves this folder as it is"
+    return "choose another --out"
+
+
+def _takes(folder: Path, key: str) -> bool:
+    """Whether a folder is new, or was begun by this very audit."""
+    try:
+        return not folder.exists() or _key_in(folder) == key
+    except (OSError, ValueError):
+        return False
+
+
+def _changes(out: Path, settings: Mapping[str, Any] | None) -> str:
+    """In which settings the audit in a folder is another one, in words."""
+    try:
+        there = _flat(json.loads((out / "audit.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        there = {}
+    here = _flat(json.loads(json.dumps(rounded(settings)))) if settings is not None else {}
+    if not there or not here or "" in there:
+        return "its settings, data, models or code are not the same"
+    keys = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    if not keys:
+        return "the settings are the same; data, models or code are not"
+    told = [f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} here" for key in keys[:CHANGES]]
+    return one_line("; ".join(told) + (f"; {len(keys) - CHANGES} more" if len(keys) > CHANGES else ""), limit=600)
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested tables and lists as one table, whose keys are what messages call a place, as `stage[0].epochs`."""
+    if isinstance(value, Mapping) and value:
+        pairs = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        pairs = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for name, item in pairs for key, leaf in _flat(item, name).items()}
+
+
+def _short(value: Any) -> str:
+    """A setting in few characters."""
+    return "absent" if value is None else quoted(value, 40)
+
+
+def read_run(folder: Path) -> Left:
+    """Read what a finished run left.
+
+    Raises:
+        StoreError: the run is not finished, was made from a table, is of a newer format, or is damaged.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise StoreError(f"{folder}: holds no finished run (no run.json): `dosimeter run` makes or finishes one")
+    try:
+        summary = _upgraded(json.loads(path.read_text(encoding="utf-8")), folder)
+        arrays = read_arrays(folder / "truth" / "truth.npz")
+        evidence = {
+            str(listed["id"]): Evidence(**read_arrays(folder / "evidence" / f"{index:02d}.npz"))
+            for index, listed in enumerate(summary["attacks"])
+            if listed["status"] == "ok"
+        }
+        blind = read_blind(folder / BLIND, len(arrays["record"]))
+        return Left(summary, arrays, evidence, blind, read_canaries(folder, summary["attacks"]))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
+
+
+def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
+    """A summary in today's format.
+
+    Raises:
+        StoreError: it is newer than this version, or it is of a table.
+    """
+    written = summary["schema"]
+    if written not in (1, FORMAT):
+        by = summary.get("dosimeter", "another version")
+        raise StoreError(
+            f"{folder}: must be of format 1 or {FORMAT}, which dosimeter {__version__} reads, got {written!r}, written "
+            f"by dosimeter {by}: use that version, or run the audit again"
+        )
+    if summary.get("door") == "scores":
+        raise StoreError(
+            f"{folder}: was measured from a table of scores, got no evidence beside it: run `dosimeter measure "
+            "--scores` on the table again"
+        )
+    if written == 1:
+        summary = {**summary, "schema": FORMAT, "door": "recipe", "gates": [summary["saturation"]]}
+    broken = summary_problems(summary)
+    if broken or type(summary["seed"]) is not int or not 0 < float(summary["leading_fpr"]) < 1:
+        raise ValueError(broken[0] if broken else "seed and leading_fpr must be numbers")
+    return dict(summary)

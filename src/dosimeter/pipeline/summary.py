@@ -1,0 +1,207 @@
+"""What `run.json` says of an audit: everything that measuring and reporting need to know beside arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.table.table import ScoresTable
+from dosimeter.foundation.version import __version__
+from dosimeter.pipeline.recipe.prepare import Prepared
+from dosimeter.pipeline.run_folder import FORMAT
+from dosimeter.pipeline.supplied.prepared import Brought, PreparedTarget
+from dosimeter.training.defending import DefenseRow
+
+
+def recipe_summary(prepared: Prepared) -> dict[str, Any]:
+    """What measuring and reporting need to know of the audit, beside arrays."""
+    audit, dataset, design = prepared.audit, prepared.at_risk, prepared.design
+    owners = {"persons": dataset.persons, "groups": dataset.groups}
+    count = {name: None if values is None else len(np.unique(values)) for name, values in owners.items()}
+    return {
+        "schema": FORMAT,
+        "dosimeter": __version__,
+        "door": "recipe",
+        "audit_key": prepared.key,
+        "name": audit.name,
+        "seed": audit.seed,
+        "noun": audit.report.noun or dataset.noun,
+        "leading_fpr": audit.report.leading_fpr,
+        "data": {
+            "name": audit.stages[audit.at_risk].data,
+            "records": len(dataset) - (0 if prepared.canaries is None else len(prepared.canaries.rows)),
+            "candidates": len(design.ids),
+            "population": len(prepared.split.population),
+            "classes": len(dataset.classes),
+            "members_per_target": len(prepared.split.pool) // 2,
+            "most_frequent_class": _most_frequent(design),
+            **count,
+        },
+        "chain": _chain(prepared),
+        "threat": {
+            "at_risk": audit.stages[audit.at_risk].name,
+            "access": audit.threat.access,
+            "shadows": audit.threat.shadows,
+            "targets": audit.threat.targets,
+            "population": len(prepared.split.population),
+            "views": list(audit.views),
+            **({"unit": "person"} if audit.threat.unit == "person" else {}),
+            **({"knows": list(audit.threat.knows)} if audit.threat.knows else {}),
+            **({"fold_pairs": audit.threat.fold_pairs} if audit.threat.fold_pairs > 1 else {}),
+        },
+    }
+
+
+def _most_frequent(design: Design) -> float:
+    """Share of the judged records that are of the most frequent class."""
+    return float(np.bincount(design.labels).max() / len(design.labels))
+
+
+def _chain(prepared: Prepared) -> list[dict[str, Any]]:
+    """The stages of a recipe."""
+    audit, bounds = prepared.audit, _privacy(prepared)
+    chain = []
+    for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
+        settings = {**link.hyperparameters.settings, "options": dict(link.options)}
+        if stage.given:
+            settings = {"weights": stage.weights, "options": dict(link.options)}
+        elif stage.fit:
+            settings = {"fit": stage.fit, "options": dict(link.options)}
+        of_method = {"last-k": ("last_k",), "lora": ("lora_rank", "lora_alpha")}.get(stage.transfer, ())
+        settings |= {name: getattr(stage, name) for name in of_method}
+        if audit.defenses[index]:
+            settings["defenses"] = [in_words(row) for row in audit.defenses[index]]
+        if index in bounds:
+            settings["privacy"] = bounds[index]
+        chain.append(
+            {
+                "stage": stage.name,
+                "data": stage.data,
+                "model": stage.model,
+                "transfer": "given" if stage.given else stage.transfer,
+                "given": stage.given,
+                "at_risk": index == audit.at_risk,
+                "settings": settings,
+            }
+        )
+    return chain
+
+
+def _privacy(prepared: Prepared) -> dict[int, str]:
+    """What bounds the records of a stage, in words, by the stage's number."""
+    jobs = prepared.jobs
+    packs = [*jobs.common, *jobs.packs[:1], *(pack for one in jobs.later for pack in one.packs[:1])]
+    found = {len(pack.links) - 1: pack.recipe.privacy for pack in packs}
+    more = "; somebody with k records has k times epsilon" if prepared.audit.threat.unit == "person" else ""
+    return {index: f"{privacy}{more}" for index, privacy in found.items() if privacy is not None}
+
+
+def in_words(row: DefenseRow) -> str:
+    """A defense with its settings."""
+    return f"{row.name} ({', '.join(f'{key} {value}' for key, value in row.settings.items())})"
+
+
+def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
+    """Of a brought model."""
+    brought, design = prepared.brought, prepared.design
+    members = brought.members
+    settings = {"kind": prepared.adapted.kind, "output": prepared.adapted.output}
+    if brought.fit is not None:
+        settings["fit of shadows"] = brought.fit_name
+    given = {
+        "stage": "target",
+        "data": _parts(brought),
+        "model": brought.model_name,
+        "transfer": "given",
+        "given": True,
+        "at_risk": True,
+        "settings": settings,
+    }
+    population = len(design.population_ids)
+    owners = {"persons": members.persons, "groups": members.groups}
+    others = {"persons": brought.nonmembers.persons, "groups": brought.nonmembers.groups}
+    count = {
+        name: None if own is None or others[name] is None else len(np.unique(np.concatenate([own, others[name]])))
+        for name, own in owners.items()
+    }
+    return {
+        "schema": FORMAT,
+        "dosimeter": __version__,
+        "door": "model",
+        "audit_key": prepared.key,
+        "name": brought.name,
+        "seed": brought.seed,
+        "noun": brought.report.noun or members.noun,
+        "leading_fpr": brought.report.leading_fpr,
+        "data": {
+            "name": brought.named.get("members", "members and non-members"),
+            "records": len(prepared.pool),
+            "candidates": len(design.ids),
+            "population": population,
+            "classes": design.classes,
+            "members_per_target": int(design.member[0].sum()),
+            "most_frequent_class": _most_frequent(design),
+            **count,
+        },
+        "chain": [given],
+        "threat": {
+            "at_risk": "target",
+            "access": str(prepared.access.name).lower(),
+            "shadows": prepared.shadows,
+            "targets": 1,
+            "population": population,
+            "views": list(prepared.views),
+        },
+    }
+
+
+def _parts(brought: Brought) -> str:
+    """The records of each part, with their name where they have one."""
+    parts = {"members": brought.members, "nonmembers": brought.nonmembers, "population": brought.population}
+    said = []
+    for part, data in parts.items():
+        if data is not None:
+            named = brought.named.get(part)
+            word = "non-members" if part == "nonmembers" else part
+            said.append(f"{len(data):,} {word}" + (f" ({named})" if named else ""))
+    return ", ".join(said)
+
+
+def scores_summary(table: ScoresTable, *, key: str, seed: int, noun: str, leading_fpr: float) -> dict[str, Any]:
+    """Of a table of scores, of whose making nothing is known."""
+    truth = table.truth
+    attack: dict[str, Any] = {
+        "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok", "reason": "",
+    }  # fmt: skip
+    return {
+        "schema": FORMAT,
+        "dosimeter": __version__,
+        "door": "scores",
+        "audit_key": key,
+        "name": table.name,
+        "seed": seed,
+        "noun": noun,
+        "leading_fpr": leading_fpr,
+        "data": {
+            "name": table.name,
+            "records": truth.is_member.shape[1],
+            "candidates": truth.is_member.shape[1],
+            "population": 0,
+            "classes": None,
+            "members_per_target": round(float(truth.is_member.sum(1).mean())),
+            "persons": table.persons,
+            "groups": None if table.groups is None else len(table.group_names),
+        },
+        "chain": [],
+        "attacks": [{"id": name, "name": name, **attack} for name in table.attacks],
+        "threat": {
+            "at_risk": "unknown",
+            "access": None,
+            "shadows": None,
+            "targets": len(truth.is_member),
+            "population": 0,
+            "views": [],
+        },
+    }

@@ -1,0 +1,59 @@
+"""What must hold of a brought model's records and its `fit` before anything is asked."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.measures.cross_fitting import HALVES, halvings
+from dosimeter.foundation.errors import ConfigError, DataError
+from dosimeter.foundation.seeds import generator
+from dosimeter.foundation.user_code import resolve
+from dosimeter.foundation.wording import one_line
+from dosimeter.pipeline.supplied.prepared import Brought, name_of
+
+
+def check_sizes(brought: Brought) -> None:
+    """Refuse numbers of records and shadows that make no audit."""
+    for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
+        if len(part) < 2:
+            raise DataError(f"{name}: must have at least 2 records, got {len(part)}: give more")
+    if brought.fit is not None and (brought.threat.shadows % 2 or brought.threat.shadows < 2):
+        raise ConfigError(
+            f"shadows: must be even and at least 2, since they come in complementary pairs, got "
+            f"{brought.threat.shadows}: use {brought.threat.shadows + 1}"
+        )
+
+
+def check_halves(design: Design, seed: int) -> None:
+    """Refuse records whose halves cannot set thresholds for each other, where no shadow rehearses."""
+    if len(design.rehearsal_rows):
+        return
+    member = design.member[:1]
+    if len(halvings(design.record, member, generator(seed, HALVES))):
+        return
+    persons = [len(np.unique(design.record[bits])) for bits in (member[0], ~member[0])]
+    raise DataError(
+        f"members and nonmembers: halves of the records set thresholds for each other, whole persons together, and "
+        f"both need both kinds, got {persons[0]} persons among members and {persons[1]} among non-members: give "
+        "records of more persons, or a fit, whose shadows set thresholds"
+    )
+
+
+def check_fit(brought: Brought) -> None:
+    """See that the user's fit takes its arguments."""
+    if brought.fit is None:
+        return
+    function = resolve(brought.fit) if isinstance(brought.fit, str) else brought.fit
+    if not callable(function):
+        raise ConfigError(f"fit: must be a function, got {type(function).__name__}: pass fit(dataset, seed)")
+    try:
+        inspect.signature(function).bind(None, 0)
+    except TypeError as error:
+        raise ConfigError(
+            f"fit: {name_of(function)} must take (dataset, seed), got {one_line(error)}: change it"
+        ) from error
+    except ValueError:  # no signature to read
+        return

@@ -1,0 +1,368 @@
+"""From a brought model to everything that can be known before its shadows are trained."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dosimeter.config.audit import TargetAudit
+from dosimeter.config.tables import Target
+from dosimeter.data import Dataset
+from dosimeter.data.cells import Held
+from dosimeter.data.duplicates import overlap
+from dosimeter.data.files.spelling import WHOLE
+from dosimeter.data.gates import near_duplicates
+from dosimeter.data.supplied import Source, given
+from dosimeter.families.membership.design.supplied import clusters_of, lone_design
+from dosimeter.families.membership.gates.asked import asked_rightly
+from dosimeter.families.membership.observe.shadow_job import PROBED, held_of
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError, DataError, TrainingError
+from dosimeter.foundation.gate import Gate
+from dosimeter.foundation.user_code import import_from
+from dosimeter.foundation.wording import one_line
+from dosimeter.jobs.runners import one_thread
+from dosimeter.jobs.store import Store
+from dosimeter.models.supplied.adapt import Adapted, Examples, adapt, repeatability
+from dosimeter.models.supplied.classes import Classes, named
+from dosimeter.models.supplied.classes import joined as joined_classes
+from dosimeter.models.supplied.estimators import bearer, own_predictions
+from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers, trusted_pickle
+from dosimeter.models.supplied.loading import load_target
+from dosimeter.pipeline.recipe.chain import unfit
+from dosimeter.pipeline.supplied.checks import check_fit, check_halves, check_sizes
+from dosimeter.pipeline.supplied.prepared import Brought, PreparedTarget, access_of, joined
+from dosimeter.pipeline.supplied.shadow_keys import sources_of
+from dosimeter.training.preflight import Together, check_device
+
+LABELLED = 256
+"""Records of a part that show how the model is asked, and what it says of its own training records."""
+TRIED_ON = ("members", "nonmembers")
+"""The parts whose records the model is tried on."""
+
+
+def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
+    """Load the model and the records that an audit file names.
+
+    Args:
+        audit: the settings.
+        trust_pickle: whether a file that can run code may be loaded.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    import_from(audit.base)
+    target = audit.target
+    parts = given(_sources(target), seed=audit.seed, base=audit.base, options=target.data_options.options)
+    members = parts["members"]
+    loaded = load_target(
+        target.model,
+        weights=target.weights,
+        options=target.options,
+        shape=tuple(members.inputs.shape[1:]),
+        classes=len(members.classes),
+        base=audit.base,
+        trust_pickle=trust_pickle,
+    )
+    return Brought(
+        name=audit.name,
+        seed=audit.seed,
+        model=loaded.model,
+        model_name=target.model,
+        members=parts["members"],
+        nonmembers=parts["nonmembers"],
+        population=parts.get("population"),
+        fit=target.fit,
+        fit_name=target.fit or "",
+        depends=target.depends,
+        threat=audit.threat,
+        access_given="access" in audit.threat.model_fields_set,
+        attacks=audit.attacks,
+        report=audit.report,
+        output=target.output,
+        duplicates=target.duplicates,
+        gates=(*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes)),
+        base=audit.base,
+        named={part: one.shown for part, one in _sources(target).items()},
+        settings=audit.settings(),
+    )
+
+
+def _sources(target: Target) -> dict[str, Source]:
+    """Where the records of each part come from."""
+    parts = ("members", "nonmembers", "population")
+    return {
+        part: Source(getattr(target, part), getattr(target, f"{part}_rows")) for part in parts if getattr(target, part)
+    }
+
+
+def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> PreparedTarget:
+    """Adapt the model, try it on a few records, look for records in both parts, and lay out the shadows.
+
+    Args:
+        brought: the model and its records.
+        store: folder of the cache.
+        device: where models are queried.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    import_from(brought.base)
+    together, overlapping = Together(), None
+    reads: list[Gate] = []
+    with together:
+        check_device(device)
+    with together:
+        brought, overlapping = _without_overlap(brought)
+    with together:
+        sources, reads = sources_of(brought.fit, brought.depends)
+        brought = dataclasses.replace(brought, sources=sources)
+        check_fit(brought)
+    with together:
+        check_sizes(brought)
+    if brought.threat.views != "auto":
+        with together:
+            if problems := unfit("threat.views", brought.threat.views, brought.members):
+                raise ConfigError(*problems)
+    together.tell()
+    _check_halves(brought)
+    brought, asked = _asked(brought, device)
+    if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
+        _, overlapping = _without_overlap(brought)
+    assert overlapping is not None
+    return PreparedTarget(
+        brought=brought,
+        adapted=asked.adapted,
+        pool=joined(_parts(brought)),
+        design=lone_design(brought, len(brought.members.classes)),
+        access=access_of(brought, asked.adapted),
+        store=Store(store),
+        device=device,
+        gates=(*brought.gates, overlapping, *reads, *asked.gates),
+        probe=asked.probe,
+        answers=asked.answers,
+        noise=asked.noise,
+        seconds=asked.seconds,
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Asked:
+    """A model that was tried on some of its records.
+
+    Attributes:
+        adapted: the model as one query.
+        gates: how it was asked.
+        probe: the first of the records.
+        answers: what it said of them.
+        noise: by how much that changes from query to query, nats.
+        seconds: that it took to answer one of them.
+    """
+
+    adapted: Adapted
+    gates: tuple[Gate, ...]
+    probe: Held
+    answers: Tensor
+    noise: float
+    seconds: float
+
+
+def _parts(brought: Brought) -> dict[str, Dataset]:
+    """The records by part."""
+    parts = {"members": brought.members, "nonmembers": brought.nonmembers}
+    return parts if brought.population is None else {**parts, "population": brought.population}
+
+
+def _called(brought: Brought) -> str:
+    """What messages call the model; a thing that is no model at all has no name worth telling."""
+    kind = type(brought.model)
+    plain = not callable(brought.model) and kind.__module__.partition(".")[0] in ("builtins", "pathlib")
+    return "model" if plain else f"model {brought.model_name}"
+
+
+def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
+    """Match the classes of the model and of the records, find out how the model is asked, and ask it.
+
+    Raises:
+        AuditError: it cannot be asked, or its classes are others.
+    """
+    name, parts = _called(brought), _parts(brought)
+    first = brought.members
+    known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
+    names = joined_classes(bearer(brought.model), known, name)
+    if not known.numbered and named(bearer(brought.model)) is None:
+        _check_order(names)
+    parts = {part: dataclasses.replace(one, classes=names) for part, one in parts.items()}
+    known = dataclasses.replace(known, names=names)
+    probe = joined({part: parts[part].take(np.arange(len(parts[part]))[: PROBED // 2]) for part in TRIED_ON})
+    labelled = joined({part: parts[part].take(_spread(len(parts[part]))) for part in TRIED_ON})
+    with one_thread(), _missing_told(parts):
+        adapted = adapt(
+            brought.model,
+            classes=known,
+            example=Examples(held_of(labelled), torch.from_numpy(labelled.labels), first.columns),
+            output=brought.output,
+            device=device,
+            name=name,
+        )
+        _check_classes(adapted, parts, names)
+        noise = repeatability(adapted, held_of(probe))
+        start = time.perf_counter()
+        answers = adapted.query(held_of(probe))
+        seconds = (time.perf_counter() - start) / len(probe)
+        gates = [repeated_answers(noise), _own_records(brought, adapted, parts["members"])]
+    notes = [*adapted.notes, *_read_as(adapted, first, names)]
+    if adapted.tokens:
+        parts = {part: dataclasses.replace(one, tokens=True) for part, one in parts.items()}
+    found = _Asked(adapted, (*gates, *outputs_as_taken(notes)), held_of(probe), answers, noise, seconds)
+    matched = dataclasses.replace(
+        brought, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
+    )
+    return matched, found
+
+
+def _check_halves(brought: Brought) -> None:
+    """Refuse records whose halves cannot set thresholds, and say so where missing numbers make all of a part copies."""
+    try:
+        check_halves(lone_design(brought, len(brought.members.classes)), brought.seed)
+    except DataError as error:
+        for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
+            if part.persons is None and len(part.incomplete) == len(part):
+                raise DataError(
+                    f"{name}: inputs must be finite, got NaN or infinity in {len(part)} records, which is all: remove "
+                    f"or impute them ({error.problems[0]})"
+                ) from error
+        raise
+
+
+@contextlib.contextmanager
+def _missing_told(parts: Mapping[str, Dataset]) -> Iterator[None]:
+    """Inside the block a model that does not take its records is told of numbers that are missing in them.
+
+    Raises:
+        DataError: it does not, and there are some.
+    """
+    try:
+        yield
+    except TrainingError as error:
+        for part, one in parts.items():
+            rows = one.incomplete
+            if len(rows):
+                raise DataError(
+                    f"{part}: inputs must be finite, got NaN or infinity in {len(rows)} records, the first is row "
+                    f"{rows[0]}: remove or impute them, since the model does not take them ({error.problems[0]})"
+                ) from error
+        raise
+
+
+def _spread(n: int) -> Array:
+    """Positions of at most `LABELLED` of n records, evenly spread."""
+    found: Array = np.unique(np.linspace(0, n - 1, min(n, LABELLED)).astype(np.int64))
+    return found
+
+
+def _check_order(names: Sequence[str]) -> None:
+    """Refuse texts of whole numbers for a model whose columns they do not name: texts and numbers sort otherwise.
+
+    Raises:
+        DataError: with what to do.
+    """
+    if all(WHOLE.fullmatch(name) for name in names) and sorted(names) != list(names):
+        raise DataError(
+            f"members: labels must be whole numbers, or texts with an order, got texts of whole numbers such as "
+            f"{sorted(names)[1]!r}, whose order could be that of texts or of numbers: give numbers, or name the "
+            "classes in the order of the model's columns (the option classes)"
+        )
+
+
+def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequence[str]) -> None:
+    """Refuse records of classes that the model does not answer for.
+
+    Raises:
+        DataError: with the part and the class.
+    """
+    known = np.array(adapted.known)
+    for part, one in parts.items():
+        odd = np.flatnonzero(~np.isin(one.labels, known))
+        if len(odd):
+            raise DataError(
+                f"{part}: labels must be among the classes that the model answers for, "
+                f"{one_line(', '.join(names[i] for i in adapted.known), 200)}, got {names[one.labels[odd[0]]]!r} in "
+                f"row {odd[0]} ({len(odd)} such records): remove these records or correct their labels"
+            )
+
+
+def _own_records(brought: Brought, adapted: Adapted, members: Dataset) -> Gate:
+    """I7: what the model says of its own training records."""
+    some = members.take(_spread(len(members)))
+    answers = adapted.query(held_of(some))
+    own = None
+    if adapted.estimator:
+        own = own_predictions(bearer(brought.model), adapted.form, held_of(some), adapted.known)
+    if own is not None and _by_threshold(answers[:, list(adapted.known)], np.isin(own, adapted.known[1:])):
+        own = None
+    assumed = _assumed(adapted, brought, members)
+    return asked_rightly(answers.argmax(1).numpy(), some.labels, own, len(members.classes), assumed=assumed)
+
+
+def _by_threshold(answers: Tensor, second: Array) -> bool:
+    """Whether a classifier of two classes names them by another threshold than one half; it is asked rightly then."""
+    if answers.shape[1] != 2 or second.all() or not second.any():
+        return False
+    margin = torch.nan_to_num(answers[:, 1] - answers[:, 0], posinf=1e9, neginf=-1e9).numpy()
+    return bool(margin[second].min() >= margin[~second].max())
+
+
+def _assumed(adapted: Adapted, brought: Brought, members: Dataset) -> bool:
+    """Whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
+    columns = getattr(bearer(brought.model), "feature_names_in_", None) is not None and members.columns is None
+    classes = not members.ordered and not adapted.estimator and named(brought.model) is None
+    scale = members.inputs.dtype == np.uint8 or (members.inputs.dtype.kind == "i" and adapted.form.kind == "fractions")
+    return bool(columns or classes or scale)
+
+
+def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[str]:
+    """What to say of how the records and the classes were read, where it could be another way."""
+    notes = []
+    inputs = members.inputs
+    if inputs.ndim == 2 and inputs.dtype.kind in "iu" and not members.tokens:
+        said = "tokens, since the model looks them up in an embedding" if adapted.tokens else "numbers, not as tokens"
+        notes.append(f"records of whole numbers are read as {said}")
+    if not adapted.estimator and not adapted.named and not all(WHOLE.fullmatch(name) for name in names):
+        listed = one_line(", ".join(map(repr, names)), 120)
+        order = "that you gave" if members.ordered else "of their names"
+        notes.append(f"its outputs are read as the classes in the order {order}: {listed}")
+    return notes
+
+
+def _without_overlap(brought: Brought) -> tuple[Brought, Gate]:
+    """Refuse or leave out records that are in both parts, and count near duplicates.
+
+    Raises:
+        DataError: exact duplicates that are not to be left out, or nothing is left.
+    """
+    members, nonmembers = brought.members, brought.nonmembers
+    found = overlap(members, nonmembers)
+    told = "; ".join(found.lines())
+    if len(found.exact) and brought.duplicates == "refuse":
+        raise DataError(
+            f"members and nonmembers: no record may be in both, got {len(found.exact)} exact duplicates ({told}): "
+            "remove them, or leave them out with duplicates = 'exclude'"
+        )
+    if len(found.exact):
+        pairs = zip((members, nonmembers), found.exact.T, strict=True)
+        kept = [np.setdiff1d(np.arange(len(part)), rows) for part, rows in pairs]
+        if min(map(len, kept)) < 1:
+            raise DataError("members and nonmembers: must differ, got the same records in both: give other non-members")
+        members, nonmembers = members.take(kept[0]), nonmembers.take(kept[1])
+        brought = dataclasses.replace(brought, members=members, nonmembers=nonmembers)
+    by_person = members.persons is not None and nonmembers.persons is not None
+    content = None if by_person else clusters_of(members, nonmembers)
+    return brought, near_duplicates(found.near_count, told, remarkable=found.remarkable, content=content)

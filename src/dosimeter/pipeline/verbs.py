@@ -1,0 +1,411 @@
+"""The verbs in order: plan, run, measure, report. Each reads what stands to its left and writes to its right."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dosimeter.config.attack_rows import AttackRow
+from dosimeter.config.audit import Audit, TargetAudit, arguments
+from dosimeter.config.tables import Report
+from dosimeter.data import Dataset
+from dosimeter.data.duplicates import contents
+from dosimeter.data.entries import data_key, save_data
+from dosimeter.data.gates import copies
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.gates.numbers import saturation
+from dosimeter.families.membership.gates.supplied import gates_before, judged_blindly, lone_null
+from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.membership.observe.holdings import Knowledge
+from dosimeter.families.membership.observe.knowledge import recipe_knowledge, target_knowledge
+from dosimeter.families.membership.observe.observations import Observations
+from dosimeter.families.membership.play import engage
+from dosimeter.families.membership.play_canaries import judge_canaries
+from dosimeter.families.membership.refusals import Offer, offer, refusal, require_attack, target_offer
+from dosimeter.families.membership.stored import BLIND, material_of, write_exposure, write_scores
+from dosimeter.families.membership.table.gates import missing_scores, table_as_read
+from dosimeter.families.membership.table.table import ScoresTable, read_scores
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import StoreError
+from dosimeter.foundation.gate import Gate
+from dosimeter.foundation.provenance import provenance
+from dosimeter.foundation.user_code import users_errors_told
+from dosimeter.jobs import runners
+from dosimeter.jobs.arrays import save_arrays
+from dosimeter.jobs.carried import carried
+from dosimeter.jobs.housekeeping import lease, make_room
+from dosimeter.jobs.job import Job, ensure
+from dosimeter.jobs.remote_store import open_store
+from dosimeter.jobs.runners import Workers, make_runner, one_thread
+from dosimeter.jobs.store import Store, canonical, key_of, write_text
+from dosimeter.pipeline import variants
+from dosimeter.pipeline.execution import Place, Progress
+from dosimeter.pipeline.plan import Plan, make_plan, seconds_left
+from dosimeter.pipeline.plan_supplied import plan_target, target_seconds_left
+from dosimeter.pipeline.progress import Display, interruptible, shown
+from dosimeter.pipeline.recipe.prepare import Prepared, prepare
+from dosimeter.pipeline.run_folder import check_folder, read_run
+from dosimeter.pipeline.summary import recipe_summary, scores_summary, target_summary
+from dosimeter.pipeline.supplied import prepared as target_door
+from dosimeter.pipeline.supplied.prepare import bring, prepare_target
+from dosimeter.pipeline.supplied.prepared import Brought
+from dosimeter.results.rounding import rounded
+
+logger = logging.getLogger(__name__)
+
+
+def plan(
+    audit: Audit | TargetAudit,
+    *,
+    store: Path | str,
+    device: str = "cpu",
+    workers: Workers | int | None = None,
+    trust_pickle: bool = False,
+) -> Plan:
+    """What `run` would do; trains nothing.
+
+    Raises:
+        AuditError: all that can be found without training.
+    """
+    cache = open_store(store)
+    if isinstance(audit, TargetAudit):
+        target = prepare_target(bring(audit, trust_pickle=trust_pickle), store=cache.root, device=device)
+        return plan_target(dataclasses.replace(target, store=cache))
+    prepared = dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache)
+    return make_plan(prepared, workers=runners.workers_for(workers, device, cache))
+
+
+@interruptible((), None)
+@users_errors_told()
+def run(
+    audit: Audit | TargetAudit,
+    out: Path,
+    *,
+    store: Path | str | None = None,
+    device: str = "cpu",
+    workers: Workers | int | None = None,
+    progress: Progress | None = None,
+    trust_pickle: bool = False,
+    disk_cap: int | None = None,
+) -> Path:  # eight parameters, because each is an option of the command line
+    """Train, observe, attack, measure and write the report; continues where an interrupted run stopped.
+
+    Args:
+        audit: the settings.
+        out: the run's folder.
+        store: the cache, a folder or a URL; `out`'s neighbour `.store` unless given.
+        device: where models are trained.
+        workers: who does the jobs, or a number of processes; None for one per core.
+        progress: called with (phase, done, total); unless given, bars with the time left on a terminal, else nothing.
+        trust_pickle: whether a brought file that can run code may be loaded.
+        disk_cap: bytes that the cache may hold; None for no limit.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        AuditError: with a remedy; what was trained stays in the store.
+        KeyboardInterrupt: with a note of what is kept.
+    """
+    with shown(progress, workers=workers, device=device) as told:
+        place = Place(out, store, device, workers, told, disk_cap)
+        if isinstance(audit, TargetAudit):
+            return run_target(bring(audit, trust_pickle=trust_pickle), place)
+        cache = place.open()
+        return _recipe(dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache), place)
+
+
+def _recipe(prepared: Prepared, place: Place) -> Path:
+    """Run a recipe, and then each of its variants in a folder below."""
+    started, audit, given = time.time(), prepared.audit, offer(prepared)
+    _open(place, prepared.key, audit.settings(), audit.attacks, given)
+    with lease(prepared.store), interruptible(prepared.jobs.everything, prepared.store):
+        if isinstance(place.progress, Display):
+            place.progress.expect(
+                seconds_left(prepared, workers=runners.workers_for(place.workers, place.device, prepared.store))
+            )
+        seconds = _train(prepared, place)
+        start = time.perf_counter()
+        observations, knowledge = prepared.jobs.gathered(), recipe_knowledge(prepared)
+        design, null = prepared.design, prepared.null_matrix
+        listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, knowledge)
+        for row, one in zip(audit.attacks, listed, strict=True):
+            one["settings"] = row.settings_for(prepared.links[-1].classes)
+        judge_canaries(prepared, listed, place.out)
+    seconds["attacks"] = round(time.perf_counter() - start, 2)
+    tried = variants.tried(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
+    gates = [saturation(observations.signals, audit.threat.granted), _copies(prepared)]
+    _finish(recipe_summary(prepared) | tried, listed, gates, place)
+    more = {
+        "seed": audit.seed,
+        "audit_key": prepared.key,
+        "data_sha256": prepared.at_risk.fingerprint,
+        "hashed": prepared.jobs.packs[-1].definition,
+        "sources": {link.name: link.sources for link in prepared.links if link.sources},
+    }
+    return _close(place, audit.base, started, seconds, more)
+
+
+def _copies(prepared: Prepared) -> Gate:
+    """P9: judged records that are there more than once, or also among those of another stage."""
+    judged = prepared.at_risk.inputs[prepared.split.pool[prepared.split.candidates]]
+    others = {f"stage {stage.name}": own for stage, own in zip(prepared.audit.stages, prepared.data, strict=True)}
+    del others[f"stage {prepared.audit.stages[prepared.audit.at_risk].name}"]
+    found = {}
+    for place, own in others.items():
+        if own is not None:
+            content = contents(judged, own.inputs)
+            found[place] = int(np.isin(content[: len(judged)], content[len(judged) :]).sum())
+    return copies(contents(judged), found)
+
+
+def run_target(brought: Brought, place: Place) -> Path:
+    """The same for a brought model: train its shadows with the user's `fit`, query, attack, measure, report.
+
+    Raises:
+        AuditError: with a remedy; what was trained stays in the store.
+    """
+    started, cache = time.time(), place.open()
+    prepared = dataclasses.replace(prepare_target(brought, store=cache.root, device=place.device), store=cache)
+    given = target_offer(prepared)
+    _open(place, prepared.key, brought.settings, brought.attacks, given)
+    with lease(prepared.store), interruptible(prepared.jobs, prepared.store):
+        if isinstance(place.progress, Display):
+            place.progress.expect(target_seconds_left(prepared))
+        place.progress("queries", 0, 1)
+        asked = target_door.ask(prepared)  # before any training of the user's runs, which might change the model
+        place.progress("queries", 1, 1)
+        with carried(brought.fit):
+            seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place, apart=True)
+        target_door.check_unchanged(prepared)
+        start = time.perf_counter()
+        answers = target_door.answers_of(prepared, asked)
+        observations = target_door.gather(prepared, answers)
+    null = lone_null(prepared)
+    knowledge = target_knowledge(prepared)
+    listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place, knowledge)
+    place.progress("blind baseline", 0, 1)
+    blind = judged_blindly(prepared)
+    save_arrays(place.out / BLIND, dataclasses.asdict(blind))
+    place.progress("blind baseline", 1, 1)
+    gates = gates_before(prepared, observations, answers, blind)
+    _finish(target_summary(prepared), listed, gates, place)
+    seconds["attacks"] = round(time.perf_counter() - start, 2)
+    more = {
+        "seed": brought.seed,
+        "audit_key": prepared.key,
+        "data_sha256": prepared.pool.fingerprint,
+        "target_sha256": prepared.adapted.fingerprint,
+        "sources": {"fit": dict(prepared.brought.sources)} if prepared.brought.sources else {},
+        **({"hashed": prepared.jobs[-1].definition} if prepared.jobs else {}),
+    }
+    return _close(place, brought.base, started, seconds, more)
+
+
+def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[AttackRow], given: Offer) -> None:
+    """Claim the run's folder for this audit."""
+    check_folder(place.out, key, settings)
+    require_attack(rows, given)
+    write_text(place.out / "audit_key", key + "\n")
+    write_text(place.out / "audit.json", json.dumps(rounded(settings), indent=1, sort_keys=True))
+
+
+def _train(prepared: Prepared, place: Place) -> dict[str, float]:
+    """Make every cached thing of a recipe that is missing; returns the seconds of each phase."""
+    data = [dataset for dataset in (*prepared.data, prepared.test) if dataset is not None]
+    return _phases(prepared.jobs.phases, data, prepared.store, place)
+
+
+def _phases(
+    phases: Sequence[tuple[str, Sequence[Job]]], data: Sequence[Dataset], store: Store, place: Place, *,
+    apart: bool = False,
+) -> dict[str, float]:  # fmt: skip
+    """Save the data and do the missing jobs of each phase, one phase after another; apart, as `make_runner` says."""
+    seconds: dict[str, float] = {}
+    keys = [*(data_key(dataset) for dataset in data), *(job.key for _, todo in phases for job in todo)]
+    store.sweep()
+    with contextlib.closing(make_runner(place.workers, place.device, store, apart=apart)) as runner:
+        for key in keys:
+            store.touch(key)
+        for dataset in data:
+            save_data(dataset, store)
+        for phase, todo in phases:
+            if todo:
+                start = time.perf_counter()
+                made = ensure(todo, runner, functools.partial(place.progress, phase))
+                seconds[phase] = round(time.perf_counter() - start, 2)
+                logger.info("%s: %d of %d made, %.1f s", phase, made, len(todo), seconds[phase])
+            if place.disk_cap is not None:
+                make_room(store, place.disk_cap, keys)
+    return seconds
+
+
+# Eight parameters: each is made by another step, and two doors call it.
+def _attack(
+    rows: Sequence[AttackRow], given: Offer, design: Design, observations: Observations, null_member: Array, seed: int,
+    place: Place, knowledge: Knowledge,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Write the games, the truth, and the evidence of every attack that is not refused; lists all attacks."""
+    out, targets = place.out, design.targets
+    save_arrays(out / "games" / "outputs.npz", dict(observations.signals))
+    arrays = {
+        "ids": np.asarray(design.ids).astype(str),
+        "member": design.member[:targets],
+        "null_member": null_member[:targets],
+        "record": design.record,
+        "rehearsal_in": design.member[design.rehearsal_rows],
+        "correct": observations.correct[:targets],
+    }
+    if design.groups is not None:
+        arrays["groups"] = design.groups.astype(str)
+    if design.persons is not None:
+        arrays["persons"] = design.persons.astype(str)
+    if observations.test_correct is not None:
+        arrays["test_correct"] = observations.test_correct[:targets]
+    save_arrays(out / "truth" / "truth.npz", arrays)
+    listed: list[dict[str, Any]] = []
+    for index, row in enumerate(rows):
+        place.progress("attacks", index, len(rows))
+        refused = refusal(row, given)
+        if not refused:
+            with one_thread():
+                evidence = engage(row, design, observations, null_member=null_member, seed=seed, knowledge=knowledge)
+            save_arrays(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
+        listed.append(
+            {
+                "id": row.id,
+                "name": type(row.attack).__name__,
+                "mode": getattr(row.attack, "mode", None),
+                "paper": row.attack.paper,
+                "control": row.attack.control,
+                **({"reference": True} if getattr(row.attack, "reference", False) else {}),
+                "settings": row.settings,
+                "status": "refused" if refused else "ok",
+                "reason": refused,
+            }
+        )
+    place.progress("attacks", len(rows), len(rows))
+    return listed
+
+
+def _finish(
+    summary: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], gates: Sequence[Gate], place: Place
+) -> None:
+    """Write `run.json`, which says that evidence is complete, and measure."""
+    content = {**summary, "attacks": list(listed), "gates": [dataclasses.asdict(gate) for gate in gates]}
+    write_text(place.out / "run.json", json.dumps(rounded(content), indent=1, sort_keys=True))
+    measure(place.out, anew=False)
+
+
+def _close(place: Place, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]) -> Path:
+    """Write where the numbers come from, and the report."""
+    device = None if place.device == "none" else place.device
+    content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
+    write_text(place.out / "provenance.json", json.dumps(content, indent=1, sort_keys=True))
+    place.progress("report", 0, 1)
+    path = report(place.out)
+    place.progress("report", 1, 1)
+    return path
+
+
+def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
+    """Compute `result.json` and `scores.parquet` anew from evidence and truth; trains nothing.
+
+    Args:
+        folder: of a finished run.
+        anew: also those of its variants.
+
+    Returns:
+        The content of `result.json`.
+    """
+    left = read_run(folder)
+    for place in variants.folders(folder, left.summary) if anew else ():
+        measure(place)
+    write_scores(folder / "scores.parquet", left)
+    write_exposure(folder / "exposure.parquet", material := material_of(left))
+    return _measured(material, folder)
+
+
+def _measured(material: Material, folder: Path) -> dict[str, Any]:
+    """Compute and write `result.json`, with the figures of the variants that were measured before."""
+    with one_thread():  # so that sums do not depend on the number of cores
+        content: dict[str, Any] = rounded(variants.joined(result(material), material, folder))
+    write_text(folder / "result.json", canonical(content) + "\n")
+    return content
+
+
+def measure_scores(
+    scores: Path, out: Path, *, seed: int = 0, noun: str = "record", leading_fpr: float = 0.01
+) -> dict[str, Any]:
+    """Measure a table of scores and membership bits, and write the report; no model is needed.
+
+    Args:
+        scores: `.csv` or `.parquet`, see `scores_table.read_scores`.
+        out: the run's folder.
+        seed: of the split into calibration and test records, and of the bootstrap.
+        noun: what one record is called, in the singular.
+        leading_fpr: false positive rate of the verdict.
+
+    Returns:
+        The content of `result.json`.
+
+    Raises:
+        AuditError: the table or an argument is wrong, or the folder holds another audit.
+    """
+    started = time.time()
+    arguments(Report, {"noun": "--noun", "leading_fpr": "--fpr"}, noun=noun, leading_fpr=leading_fpr)
+    table = read_scores(scores, seed=seed)
+    settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
+    key = key_of(settings)
+    check_folder(out, key, {**settings, "file": str(scores)})
+    summary = scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
+    write_text(out / "audit_key", key + "\n")
+    write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
+    content = _measured(table_material(table, summary), out)
+    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
+    more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
+    _close(Place(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
+    return content
+
+
+def table_material(table: ScoresTable, summary: Mapping[str, Any]) -> Material:
+    """What there is to measure in a table of scores."""
+    return Material(
+        summary=summary,
+        truth=table.truth,
+        scores=table.scores,
+        calibration=table.calibration,
+        null_scores={},
+        null_truth=None,
+        correct=None,
+        test_correct=None,
+        groups=table.groups,
+        gates=(_counted(table), *table_as_read(table.notes)),
+    )
+
+
+def _counted(table: ScoresTable) -> Gate:
+    """I3 over all attacks."""
+    counts = table.counts.values()
+    missing, rows = (np.array([getattr(one, what) for one in counts]) for what in ("missing", "rows"))
+    return missing_scores(missing, sum(one.lowest for one in counts), sum(one.highest for one in counts), rows)
+
+
+def report(folder: Path) -> Path:
+    """Write `report.html` anew from `result.json`; computes nothing."""
+    from dosimeter.results.page.render import write_report  # Matplotlib takes a second to load
+
+    try:
+        return write_report(folder)
+    except StoreError as error:
+        raise StoreError(*[f"{folder}: {problem}" for problem in error.problems]) from error

@@ -1,0 +1,1 @@
+"""result.json and its readers."""

@@ -1,0 +1,219 @@
+"""What stopping the leak costs or changes: the audit itself and each variant as rows of a table, points of a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from dosimeter.results import words
+from dosimeter.results.figures import CALIBRATED, NOTHING, Bar, Measure, Row, auc, bar, find, leading, rate, scale_of
+from dosimeter.results.page import plots
+
+PLACES = {"chain": "trained otherwise", "adversary": "the adversary knows this too"}
+"""What a change of settings is about."""
+STOPPED = "early_stopping"
+"""The defense that is no more than less training, which others must beat at equal accuracy."""
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """One model: its defense, what it does for the task, what its strongest attack gets out of it.
+
+    Attributes:
+        number: of its point in the figure.
+        name: of the defense; empty without any.
+        about: its settings, place and paper.
+        failed: why it has no figures, or empty.
+        accuracy: on the split of the table.
+        change: of the accuracy, in points.
+        attack: the strongest, chosen in its own calibration.
+        tpr: at the leading rate.
+        bar: of it.
+        auc: of the same attack.
+        gap: its difference to that of the audit itself.
+        canary: rate of the worst canaries, and which they are.
+        matched: what holds at equal accuracy.
+    """
+
+    number: int
+    name: str
+    about: str = ""
+    failed: str = ""
+    accuracy: Measure = NOTHING
+    change: Measure = NOTHING
+    attack: str = ""
+    tpr: Measure = NOTHING
+    bar: Bar | None = None
+    auc: Measure = NOTHING
+    gap: Measure = NOTHING
+    canary: Measure = NOTHING
+    matched: str = ""
+
+
+@dataclass(frozen=True)
+class VariantTable:
+    """The rows, and the words and the figure around them; `settings`: some variant is no defense."""
+
+    rows: list[VariantRow]
+    split: str
+    scale: str
+    canaries: bool
+    figure: Markup
+    settings: bool
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The rows of one model in a result."""
+
+    entry: Row
+    accuracy: Row | None
+    tpr: Row | None
+    auc: Row | None
+    names: Mapping[str, str]
+
+
+def undefended(result: Row) -> Row:
+    """The result without the rows of its variants."""
+    if not result.get("variants"):
+        return result
+    kept = {key: [row for row in result[key] if row["variant"] == "none"] for key in ("estimates", "utility")}
+    return {**result, **kept}
+
+
+def table(result: Row, names: Mapping[str, str]) -> VariantTable | None:
+    """The table; None where no variant was asked for.
+
+    Args:
+        result: the content of a valid result.json.
+        names: of the attacks by id.
+    """
+    listed = result.get("variants")
+    if not listed:
+        return None
+    split = "test" if any(row["split"] == "test" for row in result["utility"]) else "nonmember"
+    none = {"id": "none", "status": "ok", "attack": result["verdict"]["attack"], "canaries": result.get("canaries")}
+    models = [_model(result, entry, split, names) for entry in [none, *listed]]
+    scale = scale_of(one.tpr for one in models)
+    baselines = [models[0], *(one for one in models if one.entry.get("defense") == STOPPED)]
+    rows = [_row(number, one, baselines, scale) for number, one in enumerate(models)]
+    canaries = any(one.canary.ok for one in rows)
+    figure = _figure(models, split, leading(result))
+    settings = any(not entry["defense"] for entry in listed)
+    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings)
+
+
+def _model(result: Row, entry: Row, split: str, names: Mapping[str, str]) -> _Model:
+    """The rows of a variant, or of the undefended model."""
+    own = {
+        **result,
+        "estimates": [{**r, "variant": "none"} for r in result["estimates"] if r["variant"] == entry["id"]],
+    }
+    fits = [row for row in result["utility"] if row["variant"] == entry["id"] and row["split"] == split]
+    attack, fpr = entry.get("attack"), leading(result)
+    tpr = find(own, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
+    return _Model(entry, fits[0] if fits else None, tpr, find(own, attack, "auc"), names)
+
+
+def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) -> VariantRow:
+    """One row of the table."""
+    entry = model.entry
+    if entry["status"] != "ok":
+        return VariantRow(number, entry["id"], _about(entry), failed=entry["reason"] or "no reason was given")
+    return VariantRow(
+        number=number,
+        name="" if entry["id"] == "none" else entry["id"],
+        about=_about(entry),
+        accuracy=rate(model.accuracy),
+        change=_points(model.accuracy),
+        attack=model.names.get(str(entry["attack"]), "no attack"),
+        tpr=rate(model.tpr),
+        bar=bar(model.tpr, scale),
+        auc=auc(model.auc),
+        gap=_gap(entry),
+        canary=_canary(entry.get("canaries") or ()),
+        matched="" if model in baselines or entry.get("place") == "adversary" else _matched(model, baselines),
+    )
+
+
+def _about(entry: Row) -> str:
+    """Settings, place and paper of a defense, or what else is changed."""
+    if entry["id"] == "none":
+        return "as the audit file has it"
+    settings = ", ".join(f"{key} {words.setting(value)}" for key, value in sorted(entry["settings"].items()))
+    place = f"acts on the {entry['place']}" if entry["defense"] else PLACES.get(entry["place"], "")
+    return " · ".join(part for part in (settings, place, words.citation(entry["paper"])) if part)
+
+
+def _gap(entry: Row) -> Measure:
+    """How much more the strongest attack tells than that on the audit itself."""
+    if entry.get("auc_change") is None:
+        return Measure("", ok=False)
+    value, low, high = (f"{entry[key]:+.3f}" for key in ("auc_change", "auc_change_low", "auc_change_high"))
+    return Measure(value, f"{low} to {high}")
+
+
+def _points(row: Row | None) -> Measure:
+    """The change of an accuracy in points."""
+    if row is None or row.get("change") is None:
+        return Measure("", ok=False)
+    value, low, high = (f"{100 * row[key]:+.1f}" for key in ("change", "change_low", "change_high"))
+    return Measure(f"{value} points", f"{low} to {high}")
+
+
+def _canary(rows: Sequence[Row]) -> Measure:
+    """The canaries that use makes recognised most; older results do not say how often unused ones are."""
+    measured = [row for row in rows if row.get("status", "ok") == "ok" and row.get("tpr") is not None]
+    worst = max(measured, key=lambda row: (row.get("excess", 0.0), row["tpr"]), default=None)
+    if worst is None:
+        return Measure("", ok=False)
+    copies = f", {words.number(worst['copies'])} copies" if worst["copies"] != 1 else ""
+    unused = "" if worst.get("excess") is None else f", {words.percent(worst['fpr_reached'])} where not used"
+    about = f"{worst['kind']}{copies}, n {words.number(worst['n'])}{unused}"
+    return Measure(words.percent(worst["tpr"]), words.percent_range(worst["low"], worst["high"]), about)
+
+
+def _matched(model: _Model, baselines: Sequence[_Model]) -> str:
+    """Whether a defense is shown to leak less than less training does at an accuracy within noise of its own."""
+    equal = [one for one in baselines if one is not model and _overlap(model.accuracy, one.accuracy)]
+    known = [(one.tpr["value"], one) for one in equal if one.tpr is not None and one.tpr["status"] == "ok"]
+    if model.tpr is None or model.tpr["status"] != "ok" or not known:
+        return "no undefended model of its accuracy to compare with" if not equal else "no rate to compare"
+    best = min(known, key=lambda pair: pair[0])[1]
+    name = "the undefended model" if best.entry["id"] == "none" else str(best.entry["id"])
+    assert best.tpr is not None
+    if model.tpr["high"] < best.tpr["low"]:
+        return f"leaks less than {name}"
+    if model.tpr["low"] > best.tpr["high"]:
+        return f"leaks more than {name}"
+    return f"not shown to leak less than {name}"
+
+
+def _overlap(first: Row | None, second: Row | None) -> bool:
+    """Whether two accuracies are within noise of each other: their paired changes, that of the undefended being 0."""
+    if first is None or second is None:
+        return False
+    ends = [(row.get("change_low", 0.0), row.get("change_high", 0.0)) for row in (first, second)]
+    return bool(ends[0][0] <= ends[1][1] and ends[1][0] <= ends[0][1])
+
+
+def _figure(models: Sequence[_Model], split: str, fpr: float) -> Markup:
+    """Utility against leak; empty with fewer than two points."""
+    points = [(number, *ends) for number, one in enumerate(models) for ends in _ends(one)]
+    if len(points) < 2:
+        return Markup("")
+    labels = (
+        f"accuracy (share of {'test records' if split == 'test' else 'unused records'})",
+        f"members recognised at {words.percent(fpr)} false accusations",
+    )
+    return Markup(plots.scatter(points, labels=labels, title="Leak against accuracy of every variant"))
+
+
+def _ends(model: _Model) -> Iterator[tuple[Any, ...]]:
+    """Accuracy and rate of a model with their ends, if it has both."""
+    rows = (model.accuracy, model.tpr)
+    if all(row is not None and row.get("status", "ok") == "ok" for row in rows):
+        yield tuple(row[key] for row in rows if row is not None for key in ("value", "low", "high"))

@@ -1,0 +1,1 @@
+"""Limits, decisions, the ratchet, SARIF and JUnit."""

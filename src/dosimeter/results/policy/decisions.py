@@ -1,0 +1,162 @@
+"""One limit, one number: met, exceeded or undecided, in words that say what would decide it.
+
+A limit holds the end of the interval that could still be wrong: `max` the upper end, `min` the lower one. So little
+data cannot pass a limit, and what exceeds it is proven.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from dosimeter.results.policy.limits import Limit, Undecided
+from dosimeter.results.rows import EXPOSURE, UTILITY, Row, clean, exact, figure
+
+Status = Literal["met", "exceeded", "undecided", "not_applicable", "withdrawn", "refused"]
+FEW_TARGETS = 8
+"""From so many targets on, intervals are a bootstrap over targets and records."""
+HOPELESS = 1000.0
+"""Times the data, beyond which no number is named."""
+
+SLACK = 1e-6
+"""Below which a number of records is taken as whole."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One limit, or the accepted result, held against one number.
+
+    Attributes:
+        name: of the limit.
+        row: the number; with a status other than "ok" where there is none.
+        status: what came of it.
+        message: one sentence.
+        undecided: what "undecided" means here.
+        limit: None where the accepted result is the limit.
+    """
+
+    name: str
+    row: Row
+    status: Status
+    message: str
+    undecided: Undecided = "fail"
+    limit: Limit | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the check fails by it."""
+        return self.status in ("exceeded", "withdrawn") or (self.status == "undecided" and self.undecided == "fail")
+
+    @property
+    def line(self) -> str:
+        """As text."""
+        meaning = {"fail": " (fails)", "warn": " (warning)", "pass": ""}[self.undecided]
+        mark = self.status.replace("_", " ") + (meaning if self.status == "undecided" else "")
+        number = f" is {self.row.said}" if self.row.ok else ""
+        return f"{mark}: {self.name}: {self.row.who}{number}; {self.message}"
+
+
+def decide(limit: Limit, row: Row) -> tuple[Status, str]:
+    """Hold one number against one limit.
+
+    Args:
+        limit: with `max`, `min` or both.
+        row: what was measured; if it is not ok, its status and reason decide.
+
+    Returns:
+        The status, and one sentence.
+    """
+    if not row.ok:
+        return _without_number(row)
+    sides = []
+    if limit.max is not None:
+        sides.append(_side(row, limit.max, upper=True))
+    if limit.min is not None:
+        sides.append(_side(row, limit.min, upper=False))
+    for status in ("exceeded", "undecided"):
+        found = [side for side in sides if side[0] == status]
+        if found:
+            return found[0][0], "; ".join(text for _, text in found)
+    return "met", "; ".join(text for _, text in sides) + _understated(row)
+
+
+def _side(row: Row, bound: float, *, upper: bool) -> tuple[Status, str]:
+    """One end of the interval against one bound."""
+    value, low, high = row.ends
+    metric, (far, near) = row.key.metric, (high, low) if upper else (low, high)
+    sign = 1 if upper else -1
+    word, relation = ("most", "above") if upper else ("least", "below")
+
+    def say(end: float) -> str:
+        apart = [gap for gap in (high - low, abs(end - bound)) if gap]
+        return figure(metric, end, min(apart, default=None))
+
+    if sign * (far - bound) <= 0:
+        return "met", f"at {word} {say(far)} is compatible with the data, the limit is {exact(metric, bound)}"
+    if sign * (near - bound) > 0:
+        shown = "least" if upper else "most"
+        return "exceeded", f"at {shown} {say(near)} is shown, which is {relation} the limit of {exact(metric, bound)}"
+    between = f"the interval from {say(low)} to {say(high)} holds the limit of {exact(metric, bound)}"
+    return "undecided", f"{between}; {_what_decides(row, bound, upper=upper)}"
+
+
+def _what_decides(row: Row, bound: float, *, upper: bool) -> str:
+    """How much more data would bring the binding end to the limit, since intervals shrink about as 1 / sqrt(n)."""
+    if row.key.metric == EXPOSURE:  # its value belongs to one unit, its upper end to another
+        return f"more than {row.n_targets:,} trainings (targets, and shadows that rehearse) narrow it"
+    value, low, high = row.ends
+    room = bound - value if upper else value - bound
+    if room <= 0:
+        shown = "above" if upper else "below"
+        place = f"lies {shown} the limit" if room < 0 else "lies on the limit"
+        worse = "excess" if upper else "shortfall"
+        return f"the estimate itself {place}: more data would more likely prove the {worse} than the limit"
+    ratio = (high - value if upper else value - low) / room
+    times = ratio * ratio  # a power of so large a float would raise
+    if times > HOPELESS:
+        return "the estimate lies so near the limit that more data may never decide it"
+    records, targets = (math.ceil(times * n - SLACK) for n in (row.n, row.n_targets))
+    noun = "records" if row.key.family == UTILITY else "distinct non-members"
+    enough = f"about {records:,} {noun} instead of {row.n:,}"
+    if row.n_targets == 1:
+        return (
+            f"{enough} would decide it for this trained model only; what another training would give takes more "
+            f"targets, {FEW_TARGETS} or more"
+        )
+    if row.n_targets < FEW_TARGETS:
+        wanted = max(FEW_TARGETS, targets)
+        return (
+            f"few targets make the interval wide: about {wanted:,} targets instead of {row.n_targets} would decide it"
+        )
+    return f"{enough} would decide it, or about {targets:,} targets instead of {row.n_targets:,} where trainings differ"
+
+
+def _without_number(row: Row) -> tuple[Status, str]:
+    """A row that holds no number."""
+    reason = clean(row.reason) or "no reason was given"
+    if row.status == "refused":
+        return "refused", f"not run: {reason}"
+    if row.status == "withdrawn":
+        return "withdrawn", reason
+    return "undecided", f"not resolvable: {reason.removesuffix('.')}{_what_resolves(row)}"
+
+
+def _what_resolves(row: Row) -> str:
+    """How many non-members a false positive rate needs, if they are what is missing."""
+    from dosimeter.statistics.certify import nonmembers_needed  # loads SciPy, which takes a second
+
+    if row.key.fpr is None or row.key.family == UTILITY or row.key.metric == EXPOSURE:
+        return ""
+    needed = nonmembers_needed(row.key.fpr)
+    if row.n >= needed:
+        return ""
+    times = "; with one target, half of the candidates are its non-members" if row.n_targets == 1 else ""
+    return f"; {needed:,} distinct non-members instead of {row.n:,} resolve it{times}"
+
+
+def _understated(row: Row) -> str:
+    """A remark where the threshold was stricter than it was meant to be."""
+    if row.key.metric != "tpr" or row.key.fpr is None or row.fpr_high is None or row.fpr_high >= row.key.fpr:
+        return ""
+    return f" (the threshold reached at most {figure('tpr', row.fpr_high)} false accusations)"

@@ -1,0 +1,191 @@
+"""A check as SARIF 2.1.0: one rule for each attack and metric, one result for each outcome and number.
+
+No times, no hosts, sorted keys: the same check gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from dosimeter.foundation.version import __version__
+from dosimeter.results.policy.check import Check, FailedGate
+from dosimeter.results.policy.decisions import Outcome
+from dosimeter.results.rows import Key, Row, clean, rows
+from dosimeter.results.standards import Entry, entries
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+KINDS: Mapping[str, tuple[str, str]] = {
+    "met": ("pass", "none"),
+    "exceeded": ("fail", "error"),
+    "undecided": ("open", "none"),
+    "not_applicable": ("notApplicable", "none"),
+    "refused": ("notApplicable", "none"),
+    "withdrawn": ("fail", "error"),
+}
+"""Kind and level of a status; a level other than "none" is for failures only."""
+
+FINDINGS = ("fail", "open", "pass")
+"""Kinds of results that say which list entries they belong to; of the others, the rule does."""
+
+
+def sarif(check: Check, result: Mapping[str, Any]) -> str:
+    """A check as the text of a SARIF file.
+
+    Args:
+        check: of `dosimeter.results.policy.check.check`.
+        result: the result.json that was checked; numbers without a limit are listed for information.
+    """
+    limited = {outcome.row.key for outcome in check.outcomes if outcome.row.ok or outcome.row.n}
+    found = [
+        *(_of_gate(gate) for gate in check.gates),
+        *(_of_outcome(outcome) for outcome in check.outcomes),
+        *(_of_row(row) for row in rows(result) if row.key not in limited),
+    ]
+    rules = {rule: key for rule, key, _ in found}
+    order = {rule: index for index, rule in enumerate(sorted(rules))}
+    run = {
+        "columnKind": "unicodeCodePoints",
+        "properties": {
+            "audit": clean(result["name"]),
+            "auditKey": clean(result["audit_key"]),
+            "passed": check.passed,
+            "verdict": result["verdict"]["status"],
+        },
+        "results": [{**one, "ruleIndex": order[rule]} for rule, _, one in found],
+        "taxonomies": [_taxonomy(source) for source in _sources()],
+        "tool": {
+            "driver": {
+                "name": "dosimeter",
+                "rules": [_rule(rule, rules[rule]) for rule in order],
+                "supportedTaxonomies": [_component(source) for source in _sources()],
+                "version": __version__,
+            }
+        },
+    }
+    document = {"$schema": SCHEMA, "runs": [run], "version": "2.1.0"}
+    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+Found = tuple[str, Key | None, dict[str, Any]]
+"""Id of the rule, the row that it is about (None for checks of the audit), the result without its rule's index."""
+
+
+def _of_outcome(outcome: Outcome) -> Found:
+    """A limit held against a number."""
+    kind, level = KINDS[outcome.status]
+    if outcome.status == "undecided" and outcome.fails:
+        kind, level = "fail", "warning"
+    limit = outcome.limit
+    more = {
+        "limit": outcome.name,
+        "max": None if limit is None else limit.max,
+        "min": None if limit is None else limit.min,
+        "status": outcome.status,
+        "undecided": outcome.undecided,
+    }
+    rule = _rule_id(outcome.row.key)
+    return rule, outcome.row.key, _result(rule, kind, level, outcome.line, outcome.row, more)
+
+
+def _of_row(row: Row) -> Found:
+    """A number without a limit."""
+    rule, text = _rule_id(row.key), f"no limit: {row.who}, {row.key.what}: {row.said}"
+    return rule, row.key, _result(rule, "informational", "none", text, row, {"control": row.control})
+
+
+def _of_gate(gate: FailedGate) -> Found:
+    """A check of the audit itself that failed."""
+    rule = f"audit/{_segment(gate.id)}"
+    return rule, None, _plain(rule, "fail", "error", gate.line, {"status": gate.status})
+
+
+def _result(rule: str, kind: str, level: str, text: str, row: Row, more: Mapping[str, Any]) -> dict[str, Any]:
+    """A result about a number."""
+    numbers = {name: getattr(row, name) for name in ("value", "low", "high", "n")}
+    key = {name: clean(value) if isinstance(value, str) else value for name, value in asdict(row.key).items()}
+    properties = {**key, **numbers, "nTargets": row.n_targets, "rowStatus": row.status, **more}
+    found = _plain(rule, kind, level, text, properties)
+    taxa = [_reference(entry) for entry in entries(row.key.family) if kind in FINDINGS]
+    return found | ({"taxa": taxa} if taxa else {})
+
+
+def _plain(rule: str, kind: str, level: str, text: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What every result has."""
+    known = {name: value for name, value in properties.items() if value is not None}
+    names = ("family", "stage", "variant", "attack", "metric", "fpr", "prior", "group", "threshold", "split", "limit")
+    unit = [known["unit"]] if "unit" in known else []
+    same = json.dumps([rule, *(known.get(name) for name in names), *unit])
+    return {
+        "kind": kind,
+        "level": level,
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": "result.json"}, "region": {"startLine": 1}}}],
+        "message": {"text": _message(text)},
+        "partialFingerprints": {"question/v1": hashlib.sha256(same.encode()).hexdigest()[:32]},
+        "properties": known,
+        "ruleId": rule,
+    }
+
+
+def _message(text: str) -> str:
+    """Text in which nothing is a placeholder or a link: SARIF reads `{0}` and `[words](place)`."""
+    return clean(text).replace("{", "{{").replace("}", "}}").replace("](", "] (")
+
+
+def _rule_id(key: Key) -> str:
+    """One stable rule for each attack and metric."""
+    parts = (key.family, key.attack, key.metric) if key.attack is not None else (key.family, key.metric)
+    return "/".join(_segment(part) for part in parts)
+
+
+def _segment(text: str) -> str:
+    """A part of a rule's id; slashes stand between parts."""
+    return clean(text).replace("/", "|")
+
+
+def _rule(rule: str, key: Key | None) -> dict[str, Any]:
+    """The description of a rule."""
+    if key is None:
+        return {"id": rule, "shortDescription": {"text": "A check of the audit itself."}}
+    about = "A utility of the model" if key.attack is None else f"What the attack {clean(key.attack)} finds"
+    related = [{"kinds": [entry.fit], "target": _reference(entry)} for entry in entries(key.family)]
+    described = {"id": rule, "shortDescription": {"text": _message(f"{about}: {key.metric}.")}}
+    return {**described, "relationships": related} if related else described
+
+
+def _sources() -> list[str]:
+    """The lists that findings map to, in a fixed order."""
+    return sorted({entry.source for entry in entries("membership")})
+
+
+def _of(source: str) -> list[Entry]:
+    return [entry for entry in entries("membership") if entry.source == source]
+
+
+def _component(source: str) -> dict[str, Any]:
+    return {"index": _sources().index(source), "name": source}
+
+
+def _reference(entry: Entry) -> dict[str, Any]:
+    """An entry, as rules and results point to it."""
+    return {"id": entry.id, "index": _of(entry.source).index(entry), "toolComponent": _component(entry.source)}
+
+
+def _taxonomy(source: str) -> dict[str, Any]:
+    """One list, with the entries that are pointed to."""
+    listed = _of(source)
+    return {
+        "isComprehensive": False,
+        "name": source,
+        "organization": listed[0].publisher,
+        "shortDescription": {"text": "Entries that findings of dosimeter map to. A mapping certifies nothing."},
+        "taxa": [_taxon(entry) for entry in listed],
+        "version": listed[0].version,
+    }
+
+
+def _taxon(entry: Entry) -> dict[str, Any]:
+    return {"id": entry.id, "shortDescription": {"text": entry.name}}

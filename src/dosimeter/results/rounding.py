@@ -1,0 +1,28 @@
+"""Numbers of result.json, rounded so that two runs are equal byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def rounded(value: Any) -> Any:
+    """Floats to 12 significant digits, so that files compare byte by byte; anything not finite becomes a string."""
+    if isinstance(value, Mapping):
+        return {str(key): _edges(item) if key == "edges" else rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if isinstance(value, (np.floating, float)):
+        number = float(value)
+        return float(f"{number:.12g}") if np.isfinite(number) else str(number)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _edges(values: list[float]) -> list[float]:
+    """Edges of bins to 12 digits, or to all of them where 12 would move an edge visibly within its bin."""
+    short: list[float] = rounded(values)
+    with np.errstate(over="ignore"):
+        narrowest = np.diff(values).min() if len(values) > 1 else np.inf
+    return short if np.abs(np.subtract(short, values)).max() <= narrowest / 1000 else [float(one) for one in values]

@@ -1,0 +1,209 @@
+"""What closed forms need of pooled ratios over cells (target, record cluster): influences, summed along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.statistics.intervals.cells import clusters, placements
+from dosimeter.statistics.intervals.clustered import Persons, Spread
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A pooled ratio `sum(num) / sum(den)` over cells `[t k]`."""
+
+    num: Float[Array, "t k"]
+    den: Float[Array, "t k"]
+
+    @property
+    def value(self) -> float:
+        """The pooled ratio."""
+        return float(self.num.sum() / self.den.sum())
+
+    @property
+    def influence(self) -> Float[Array, "t k"]:
+        """What each cell adds to the ratio to first order; sums to zero."""
+        influence: Array = (self.num - self.value * self.den) / self.den.sum()
+        return influence
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What the closed form needs of a statistic's influence.
+
+    Attributes:
+        by_target: its sums over record clusters `[t]`.
+        by_record: its sums over targets `[k]`.
+        cells: sum of its squares.
+        rows: targets that have decisions.
+        clusters: record clusters that have decisions.
+        spread: its variance between record clusters, with leverages and degrees of freedom.
+        persons: record clusters by size on each side.
+        unequal: whether clusters have unequally many records under a target, on one side.
+        given: whether the targets are taken as they are, so that records alone are random.
+    """
+
+    by_target: Float[Array, " t"]
+    by_record: Float[Array, " k"]
+    cells: float
+    rows: int
+    clusters: int
+    spread: Spread
+    persons: Persons
+    unequal: bool
+    given: bool = False
+
+    @property
+    def of_models(self) -> bool:
+        """Whether the estimand is these trained models, not their recipe; of one target it is nothing else."""
+        return self.given or self.rows == 1
+
+    @property
+    def whose(self) -> str:
+        """The same in words."""
+        return "this trained model only" if self.rows == 1 else f"these {self.rows} trained models only"
+
+    @property
+    def distinct(self) -> float:
+        """Record clusters that the side with the fewest is worth if all of a cluster's records move together."""
+        if not self.unequal:
+            return float((self.persons.counts > 0).sum(1).min())
+        return float(self.persons.effective().min())
+
+
+def unequal(den: Float[Array, "t k"] | Int[Array, "t k"]) -> bool:
+    """Whether a side's clusters have unequally many records, under the target where they have most."""
+    sizes = den.max(0)
+    return len(np.unique(sizes[sizes > 0])) > 1
+
+
+Terms = Sequence[tuple[float, Ratio]]
+
+
+def ratio_of(num: Array, den: Array, record: Array) -> Ratio:
+    """Sum numerators and denominators within record clusters."""
+    index, k = clusters(record)
+    if index is None:
+        return Ratio(num.astype(np.float64), den.astype(np.float64))
+    rows = len(num)
+    flat = (np.arange(rows)[:, None] * k + index).ravel()
+    return Ratio(*(np.bincount(flat, cells.ravel(), rows * k).reshape(rows, k) for cells in (num, den)))
+
+
+def margins_of(terms: Terms) -> Margins:
+    """Of a signed sum of ratios; ratios over the same decisions are one side."""
+    influence, den = np.zeros_like(terms[0][1].num), np.zeros_like(terms[0][1].den)
+    counts: list[Array] = []
+    totals: list[Array] = []
+    for sign, ratio in terms:
+        own = sign * ratio.influence
+        influence += own
+        den += ratio.den
+        count = ratio.den.sum(0)
+        same = [i for i, other in enumerate(counts) if np.array_equal(count, other)]
+        if same:
+            totals[same[0]] += own.sum(0)
+        else:
+            counts.append(count)
+            totals.append(own.sum(0))
+    rows, used = (int((den.sum(axis) > 0).sum()) for axis in (1, 0))
+    persons = Persons(np.array(counts))
+    spread = persons.spread(np.array(totals))
+    differ, cells = any(unequal(ratio.den) for _, ratio in terms), float((influence**2).sum())
+    return Margins(influence.sum(1), influence.sum(0), cells, rows, used, spread, persons, differ)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A pooled AUC as the mean placement of members, to first order plus that of non-members.
+
+    Attributes:
+        value: the AUC.
+        terms: both means.
+        margins: of their sum.
+        worth: record clusters of equal size that the members, and the non-members, are worth by how ranks move together
+            within clusters; where clusters are of equal size those that there are.
+    """
+
+    value: float
+    terms: Terms
+    margins: Margins
+    worth: tuple[float, float]
+
+
+def placed(values: Float[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]) -> Placed:
+    """Place members among non-members, and the reverse."""
+    return placed_at(*placements(values, is_member), is_member, record)
+
+
+def placed_at(
+    above: Float[Array, "t n"],
+    below: Float[Array, "t n"],
+    is_member: Bool[Array, "t n"],
+    record: Int[Array, " n"],
+) -> Placed:
+    """The same from placement values, with 0 in the cells of the other class."""
+    terms = [(1.0, ratio_of(above, is_member, record)), (1.0, ratio_of(below, ~is_member, record))]
+    margins, persons = margins_of(terms), Persons(np.stack([ratio.den.sum(0) for _, ratio in terms]))
+    if not margins.unequal:
+        members, others = (persons.counts > 0).sum(1).tolist()
+    else:
+        own = persons.spread(np.stack([ratio.influence.sum(0) for _, ratio in terms]))
+        single = [_between_records(*side) for side in ((above, is_member), (below, ~is_member))]
+        members, others = persons.effective(np.array(single), own).tolist()
+    return Placed(terms[0][1].value, terms, margins, (float(members), float(others)))
+
+
+def _between_records(cells: Float[Array, "t n"], side: Bool[Array, "t n"]) -> float:
+    """Variance between single records of the mean over the targets on whose side they are."""
+    count = side.sum(0)
+    means = np.where(side, cells, 0.0).sum(0)[count > 0] / count[count > 0]
+    return float(means.var())
+
+
+class Sweep:
+    """Hits per target, record cluster and cell while more and more cells are called."""
+
+    def __init__(self, cells: Int[Array, " e"], rows: int, k: int) -> None:
+        self.cells, self.shape, self.done = cells, (rows, k), 0
+        self.den = np.bincount(cells, minlength=rows * k).reshape(rows, k)
+        self.num = np.zeros(rows * k, np.int64)
+        self.by_target, self.by_record = np.zeros(rows, np.int64), np.zeros(k, np.int64)
+        self.den_target, self.den_record = self.den.sum(1), self.den.sum(0)
+        self.squares, self.products, self.den_squares = 0, 0, int((self.den**2).sum())
+        self.persons, self.unequal = Persons(self.den_record[None]), unequal(self.den)
+
+    def call(self, count: int) -> None:
+        """Call cells until there are so many."""
+        new = self.cells[self.done : count]
+        self.done = count
+        self.by_target += np.bincount(new // self.shape[1], minlength=self.shape[0])
+        self.by_record += np.bincount(new % self.shape[1], minlength=self.shape[1])
+        touched, more = np.unique(new, return_counts=True)
+        before = self.num[touched]
+        self.squares += int((2 * before * more + more**2).sum())
+        self.products += int((more * self.den.ravel()[touched]).sum())
+        self.num[touched] = before + more
+
+    def margins(self) -> Margins:
+        """Of the rate so far; squares of cells by hits and misses, which loses no digits near 0 and 1."""
+        pooled = len(self.cells)
+        rate = self.done / pooled
+        mixed, misses = self.products - self.squares, self.den_squares - 2 * self.products + self.squares
+        cells = (1 - rate) ** 2 * self.squares - 2 * rate * (1 - rate) * mixed + rate**2 * misses
+        by_record = (self.by_record - rate * self.den_record) / pooled
+        return Margins(
+            (self.by_target - rate * self.den_target) / pooled,
+            by_record,
+            cells / pooled**2,
+            int((self.den_target > 0).sum()),
+            int((self.den_record > 0).sum()),
+            self.persons.spread(by_record[None]),
+            self.persons,
+            self.unequal,
+        )

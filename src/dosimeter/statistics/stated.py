@@ -1,0 +1,126 @@
+"""The test of a stated membership: exact where persons can change places, else by what the intervals say.
+
+Bits that change places between persons with 1 and with 150 records make tables of other sizes than the one that was
+stated, so no permutation is exact where size goes with membership. The interval, which knows how few persons carry a
+class, is then turned around: the p-value is the least error probability, of one side, at which it excludes chance. It
+is 1 where the statistic is not beyond chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, log
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import brentq
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.checks import same_length
+from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.intervals.cells import exceeds
+from dosimeter.statistics.intervals.clustered import same_size
+from dosimeter.statistics.intervals.crossed import (
+    Interval,
+    auc_from_placed,
+    difference_from_margins,
+    rate_from_margins,
+    rate_margins,
+)
+from dosimeter.statistics.intervals.margins import Placed, placed
+from dosimeter.statistics.permutation import permutation_p
+from dosimeter.statistics.rates import Randomisation, check_evidence, check_no_nan
+
+_LEAST = 1e-12
+"""Least p-value; below, levels are no longer told from 1."""
+
+
+def exchangeable(truth: Truth) -> bool:
+    """Whether bits may change places between all persons: if they have equally many records."""
+    return same_size(truth.record)
+
+
+def stated_p(
+    scores: Scores,
+    truth: Truth,
+    *,
+    thresholds: Float[Array, " t"] | Float[Array, "t n"],
+    rng: np.random.Generator,
+    draws: int = 1000,
+) -> Randomisation:
+    """P-values of AUC and TPR - FPR where membership was stated, one-sided.
+
+    Args:
+        scores: evidence.
+        truth: for the same records, with membership as stated.
+        thresholds: one per target or per cell; a score strictly above is a hit.
+        rng: for permutations.
+        draws: as in `permutation_p`; 0 in the answer where there were none.
+
+    Raises:
+        ValueError: as `permutation_p`.
+    """
+    if exchangeable(truth):
+        return permutation_p(scores, truth, thresholds=thresholds, rng=rng, draws=draws)
+    check_evidence(scores, truth)
+    check_no_nan(thresholds)
+    same_length(scores=scores.values, thresholds=thresholds)
+    found = placed(scores.values, truth.is_member, truth.record)
+    hits = exceeds(scores.values, thresholds)
+    return Randomisation(auc_p(found), difference_p(hits.astype(np.float64), truth, found.worth), 0)
+
+
+def auc_p(found: Placed) -> float:
+    """P-value of an AUC.
+
+    Args:
+        found: where members stand among non-members.
+    """
+    if found.value <= 0.5:
+        return 1.0
+    return _turned(lambda level: auc_from_placed(found, level=level).low - 0.5)
+
+
+def difference_p(calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | None, float | None]) -> float:
+    """P-value of TPR - FPR.
+
+    Args:
+        calls: decisions "member", 0 or 1, or shares of decisions.
+        truth: for the same records.
+        worth: persons of equal size that members, and non-members, are worth; None for as many as there are.
+    """
+    if calls[truth.is_member].mean() <= calls[~truth.is_member].mean():
+        return 1.0
+    rates = called(calls, truth, worth)
+    return _turned(lambda level: rates(level)[2].low)
+
+
+def called(
+    calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | None, float | None]
+) -> Callable[[float], tuple[Interval, Interval, Interval]]:
+    """Intervals of TPR, FPR and TPR - FPR, in closed form, as a function of their level; arguments as above."""
+    sides = truth.is_member, ~truth.is_member
+    counts = [(float(calls[side].sum()), int(side.sum())) for side in sides]
+    margins = rate_margins(calls, truth.is_member, truth.record)
+
+    def at(level: float) -> tuple[Interval, Interval, Interval]:
+        tpr, fpr = (
+            rate_from_margins(*count, own, level=level, distinct=distinct)
+            for count, own, distinct in zip(counts, margins[:2], worth, strict=True)
+        )
+        return tpr, fpr, difference_from_margins(tpr, fpr, margins, level=level)
+
+    return at
+
+
+def _turned(beyond: Callable[[float], float]) -> float:
+    """Half of the error probability at which a lower end reaches chance.
+
+    Args:
+        beyond: how far the lower end of the interval of a level is beyond chance; it falls with the level.
+    """
+    ends = log(_LEAST), log(0.5) - 1e-6
+    first, last = (beyond(1 - 2 * exp(tail)) for tail in ends)
+    if first > 0:
+        return _LEAST
+    return exp(brentq(lambda tail: beyond(1 - 2 * exp(tail)), *ends)) if last > 0 else 0.5

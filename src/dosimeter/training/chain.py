@@ -1,0 +1,208 @@
+"""A chain of stages: what each is made of, what its key says, and how its model is built in any process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
+from dosimeter.foundation.keys.package_code import class_code, package_code
+from dosimeter.foundation.package import PACKAGE
+from dosimeter.foundation.user_code import call_user, resolve, source_hash
+from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.jobs.store import file_hash, key_of
+from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.last_layer import example_of
+from dosimeter.models.lora import LoRA, release
+from dosimeter.models.transfer import Method, Parts, divide, with_new_head
+from dosimeter.models.weights import load_state, read_weights
+from dosimeter.training.keys import module_hash, torch_version
+from dosimeter.training.loop import seeded
+from dosimeter.training.recipe import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Link:
+    """One stage of a chain, with what is known of its data.
+
+    Attributes:
+        name: of the stage.
+        model: architecture or `package.module:function`; None for a stage that takes its parent's model.
+        shape: shape of one input.
+        classes: number of classes of its task.
+        transfer: how it starts from its parent.
+        last_k: blocks trained before the head, for "last-k".
+        lora_rank, lora_alpha: of the adapters, for "lora".
+        head: dotted name of the model's last layer, where it is not to be found by itself.
+        options: keyword arguments of the model builder.
+        weights: of a given stage: a name that the builder knows, or a file.
+        fit: the user's training function, `package.module:function`.
+        hyperparameters: of the built-in training.
+        depends: further modules whose source belongs to the key.
+    """
+
+    name: str
+    model: str | None
+    shape: tuple[int, ...]
+    classes: int
+    transfer: Method = "scratch"
+    last_k: int = 1
+    lora_rank: int = 8
+    lora_alpha: int = 16
+    head: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    fit: str | None = None
+    hyperparameters: Hyperparameters = Hyperparameters()
+    depends: tuple[str, ...] = ()
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """SHA-256 of everything the key depends on beside the settings: user code and weight files."""
+        found = {}
+        for reference in (self.model, self.fit, *self.depends):
+            if reference and ":" in reference:
+                found[reference] = source_hash(resolve(reference))
+            elif reference in self.depends:
+                found[str(reference)] = module_hash(str(reference))
+        for kind in map(type, self.hyperparameters.defenses):
+            if kind.__module__.split(".")[0] != PACKAGE:
+                found[f"{kind.__module__}:{kind.__qualname__}"] = source_hash(kind)
+        if self.weights and Path(self.weights).is_file():
+            found["weights"] = file_hash(Path(self.weights))
+        return found
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """The part of a key that this stage contributes."""
+        settings = {**asdict(self), "hyperparameters": self.hyperparameters.settings}
+        if self.hyperparameters.defenses:
+            settings["code of defenses"] = [class_code(type(one)) for one in self.hyperparameters.defenses]
+        if self.weights and Path(self.weights).is_file():
+            settings["weights"] = "file"
+        if self.transfer == "lora":
+            settings["peft"] = release()
+        return {**settings, "sources": self.sources}
+
+    @property
+    def frozen_prefix(self) -> bool:
+        """Whether a part of the model is never trained, so that its outputs are computed once."""
+        return self.transfer in ("head", "last-k") and self.fit is None
+
+
+def build(link: Link) -> nn.Module:
+    """A model of a link's architecture with fresh (or named) weights; draws from PyTorch's default generator.
+
+    Raises:
+        ConfigError: the options give no model.
+        TrainingError: the user's function raised or gave no module.
+    """
+    assert link.model is not None
+    options = dict(link.options)
+    if link.weights and not Path(link.weights).is_file():
+        options["weights"] = link.weights
+    if ":" in link.model:
+        try:
+            model = call_user(link.model, link.shape, link.classes, **options)
+        except AuditError as error:
+            raise type(error)(*[f"stage {link.name!r}, model: {problem}" for problem in error.problems]) from error
+        if not isinstance(model, nn.Module):
+            raise TrainingError(
+                f"stage {link.name!r}, model: {link.model} must return a torch.nn.Module, got {type(model).__name__}: "
+                "end it with `return` and the module"
+            )
+        return model
+    try:
+        return ARCHITECTURES[link.model](link.shape, link.classes, **options)
+    except AuditError as error:
+        raise type(error)(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise ConfigError(
+            f"stage {link.name!r}, options: model {link.model!r} with {quoted(options)} cannot be built, got "
+            f"{one_line(str(error).splitlines()[0] if str(error) else error)}: correct `options`"
+        ) from error
+
+
+def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[str, Tensor] | None) -> nn.Module:
+    """The untrained model of stage `index`: fresh, or its parent's with a fresh head.
+
+    Args:
+        links: the chain.
+        index: which stage.
+        seed: of the fresh weights.
+        parent: trained weights of stage `index - 1`; None for a first, a scratch or a given parent.
+
+    Raises:
+        AuditError: a builder failed or weights do not fit.
+    """
+    link = links[index]
+    with seeded(seed):
+        if link.transfer == "scratch" or index == 0:
+            model = build(link)
+            if link.weights and Path(link.weights).is_file():
+                place = f"stage {link.name!r}"
+                found = read_weights(Path(str(link.weights)), model.state_dict().keys(), f"{place}, weights")
+                load_state(model, found.state, place)
+                if found.left_out:  # a recipe has no note that says so in its report
+                    raise TrainingError(
+                        f"{place}, weights: must hold the model's tensors alone, got also {found.told}: save the "
+                        "model's own as .safetensors"
+                    )
+            return model
+        # what a builder draws beside given weights is frozen under adapters, so it is the same for all models
+        model = build_chain(links, index - 1, 0 if link.transfer == "lora" else seed, None)
+        if parent is not None:
+            load_state(model, parent, f"stage {links[index - 1].name!r}")
+        return with_new_head(model, link.classes, example_of(link.shape), _head_of(links, index))
+
+
+def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 0) -> Parts:
+    """The model of stage `index`, divided at its freeze line; adapters are put into it, drawn by `seed`."""
+    link = links[index]
+    method = link.transfer if link.frozen_prefix or link.transfer == "lora" else "full"
+    lora = LoRA(link.lora_rank, link.lora_alpha)
+    with seeded(seed):
+        return divide(model, method, link.last_k, example_of(link.shape), _head_of(links, index), lora)
+
+
+def _head_of(links: tuple[Link, ...], index: int) -> str | None:
+    """The name of the last layer that came with the model which stage `index` uses."""
+    return next((link.head for link in reversed(links[: index + 1]) if link.model is not None), None)
+
+
+def place_of(links: Sequence[Link], models: Sequence[int] = ()) -> str:
+    """The last stage of a chain and models of its fleet, as an error names them: "stage 'head', model 0 to 63"."""
+    place = f"stage {links[-1].name!r}"
+    if not models:
+        return place
+    return f"{place}, model {models[0]}" + (f" to {models[-1]}" if len(models) > 1 else "")
+
+
+def users_code(links: Sequence[Link]) -> tuple[str, ...]:
+    """What of a chain is the user's own code, in words."""
+    defenses = {type(one) for link in links for one in link.hyperparameters.defenses}
+    own = sorted(f"the defense {one.__name__}" for one in defenses if one.__module__.split(".")[0] != "dosimeter")
+    return (*(["the model"] if any(":" in (link.model or "") for link in links) else []), *own)
+
+
+def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: str) -> str:
+    """The key of everything that decides the frozen prefix of stage `index`: its parent chain and the cut."""
+    link = links[index]
+    given = [replace(one, hyperparameters=Hyperparameters()).definition for one in links[:index]]
+    return key_of(
+        {
+            "kind": "prefix",
+            "parents": given if trained is None else trained,
+            "shape": link.shape,
+            "transfer": link.transfer,
+            "last_k": link.last_k,
+            "device": device,
+            "torch": torch_version(),
+            "code": package_code(__name__),
+        }
+    )

@@ -1,0 +1,97 @@
+"""The stages after the one at risk: each model of the fleet is transferred by itself, to records drawn for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.training.chain import Link, chain_key
+from dosimeter.training.features import FeatureJob, feature_jobs
+from dosimeter.training.packs import PackJob
+
+
+@dataclass(frozen=True)
+class Later:
+    """One stage after the one at risk, of the whole fleet.
+
+    Attributes:
+        name: of the stage.
+        features: what the frozen part of each model says of the stage's records, a job for each model; or empty.
+        packs: one for each model.
+    """
+
+    name: str
+    features: tuple[FeatureJob, ...]
+    packs: tuple[PackJob, ...]
+
+
+@dataclass(frozen=True)
+class Further:
+    """A stage after the one at risk, before its jobs are known.
+
+    Attributes:
+        link: with those before it, the last of them.
+        data: key of its records, and what their inputs are.
+        records: how many there are.
+        sample: share of them that each model draws.
+        known: all models draw the same ones, as an adversary's would who knows the target's.
+    """
+
+    links: tuple[Link, ...]
+    data: tuple[str, str]
+    records: int
+    sample: float
+    known: bool
+
+
+def drawn(further: Further, model: int, seed: int) -> Int[Array, " k"]:
+    """The records that a model is finetuned on: a share of all, drawn for each model, at least one."""
+    count = max(1, round(further.sample * further.records))
+    rng = generator(seed, "finetuning records", len(further.links), 0 if further.known else model)
+    return np.sort(rng.permutation(further.records)[:count])
+
+
+def transfer(packs: Sequence[PackJob], stages: Sequence[Further], seed: int) -> tuple[Later, ...]:
+    """The jobs that take each model of the stage at risk through the stages after it.
+
+    Args:
+        packs: the stage at risk, one whole model each.
+        stages: in order.
+        seed: of the audit.
+    """
+    found: list[Later] = []
+    for number, further in enumerate(stages):
+        link, last = further.links[-1], number == len(stages) - 1
+        cached = link.transfer == "head" and link.fit is None
+        features: list[FeatureJob] = []
+        later: list[PackJob] = []
+        for before in found[-1].packs if found else packs:
+            (model,) = before.models
+            prefix = chain_key(further.links, len(further.links) - 1, before.key, before.device)
+            own = feature_jobs(
+                before.store, further.links, data=further.data, records=further.records, prefix=prefix,
+                parent=before.key, device=before.device, views=("identity",) if cached else (), size=further.records,
+            )  # fmt: skip
+            features += own
+            later.append(
+                PackJob(
+                    store=before.store,
+                    links=further.links,
+                    data=further.data[0],
+                    features=tuple(own),
+                    parent=before.key,
+                    prefix=prefix,
+                    models=(model,),
+                    rows=drawn(further, model, seed)[None],
+                    seed=seed_for(seed, "stage", len(further.links) - 1),
+                    device=before.device,
+                    whole=not last,
+                )
+            )
+        found.append(Later(link.name, tuple(features), tuple(later)))
+    return tuple(found)

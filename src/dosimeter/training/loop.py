@@ -1,0 +1,219 @@
+"""The training loop for one model.
+
+Data is a tensor, minibatches are index gathers, every model has its own initialisation and its own order of the data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dosimeter.data.views import drop_words
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.models.architectures import as_float, locate
+from dosimeter.training.private.loop import privately
+from dosimeter.training.recipe import Augmentation, ChangesLoss, Defense, HidesFeatures, Hyperparameters, settled
+
+SHIFT = 4
+"""Largest shift of the training augmentation, pixels; borders are replicated."""
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+"""Of Adam: decay of the gradient's mean and of its square's, and what keeps the division finite."""
+
+
+class Optimizer:
+    """SGD with momentum, or Adam, as `torch.optim` defines them.
+
+    Both act element by element, so stacked models do not touch each other. Written out because the first use of
+    `torch.optim` loads the compiler: two seconds in every worker process, and a third of the time of a head's update.
+
+    Args:
+        parameters: updated in place; those without a gradient are left alone.
+        hp: kind, momentum and weight decay.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], hp: Hyperparameters) -> None:
+        self.parameters, self.hp, self.updates = parameters, hp, 0
+        self.means = [torch.zeros_like(p) for p in parameters]
+        self.squares = [torch.zeros_like(p) for p in parameters] if hp.optimizer == "adam" else []
+
+    @torch.no_grad()
+    def update(self, lr: float) -> None:
+        """One update; uses up the gradients."""
+        self.updates += 1
+        for i, p in enumerate(self.parameters):
+            if p.grad is None:
+                continue
+            gradient, p.grad = p.grad, None
+            if self.hp.weight_decay:
+                gradient.add_(p, alpha=self.hp.weight_decay)
+            if self.hp.optimizer == "adam":
+                mean = self.means[i].lerp_(gradient, 1 - BETA1)
+                square = self.squares[i].mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+                deviation = square.sqrt().div_(math.sqrt(1 - BETA2**self.updates)).add_(EPSILON)
+                p.addcdiv_(mean, deviation, value=-lr / (1 - BETA1**self.updates))
+            else:
+                p.add_(self.means[i].mul_(self.hp.momentum).add_(gradient), alpha=-lr)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """PyTorch's default generator holds `seed` inside the block and is restored after it (initialisation, dropout)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def augment(images: Float[Tensor, "b k h w"], kinds: tuple[Augmentation, ...], rng: Tensor) -> Float[Tensor, "b k h w"]:
+    """Random flips and shifts of a batch by indexing.
+
+    Args:
+        images: the batch.
+        kinds: which transformations.
+        rng: uniform numbers `[b, 3]` that decide flip, vertical and horizontal shift of each image.
+    """
+    if "flip" in kinds:
+        images = torch.where((rng[:, 0] < 0.5)[:, None, None, None], images.flip(-1), images)
+    if "shift" in kinds:
+        h, w = images.shape[-2:]
+        padded = nn.functional.pad(images, (SHIFT,) * 4, mode="replicate")
+        offsets = (rng[:, 1:] * (2 * SHIFT + 1)).long()
+        rows = (torch.arange(h, device=images.device) + offsets[:, :1])[:, None, :, None]
+        columns = (torch.arange(w, device=images.device) + offsets[:, 1:])[:, None, None, :]
+        batch = torch.arange(len(images), device=images.device)[:, None, None, None]
+        channels = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+        images = padded[batch, channels, rows, columns]
+    return images
+
+
+def augmented(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Generator) -> Tensor:
+    """A batch as one update sees it: images `[b k h w]` moved, or texts `[b length]` without some words."""
+    if batch.ndim == 4:
+        return augment(batch, kinds, torch.rand(len(batch), 3, generator=rng).to(batch.device))
+    if "drop" in kinds and not batch.is_floating_point():
+        return drop_words(batch, torch.rand(batch.shape, generator=rng).to(batch.device))
+    return batch
+
+
+def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
+    """Put a model on a device, channels last if it takes images."""
+    layout = torch.channels_last if images else torch.contiguous_format
+    return model.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+
+
+def batch_loss(logits: Tensor, labels: Tensor, defenses: Sequence[Defense], epoch: int) -> Tensor:
+    """Mean loss of a batch: cross-entropy, unless a defense has another one. Labels are classes or probabilities."""
+    own = next((one for one in defenses if isinstance(one, ChangesLoss)), None)
+    return nn.functional.cross_entropy(logits, labels) if own is None else own.loss(logits, labels, epoch)
+
+
+@contextlib.contextmanager
+def hidden(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[None]:
+    """Inside the block the last layer of a training model reads what the defenses leave of its features.
+
+    Random numbers are those of PyTorch's default generator.
+
+    Args:
+        model: whose last layer is found as `transfer = "head"` finds it.
+        hp: its defenses.
+        example: two records, by which the last layer of a model of the user's is found.
+
+    Raises:
+        TrainingError: there is no last layer.
+    """
+    hiding = [one for one in hp.defenses if isinstance(one, HidesFeatures)]
+    if not hiding:
+        yield
+        return
+    head = model if isinstance(model, nn.Linear) else locate(model, example).head
+
+    def hook(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        features = given[0]
+        for one in hiding:
+            features = one.hide(features, torch.rand_like(features))
+        return features, *given[1:]
+
+    handle = head.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def train(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Int[Tensor, " n"] | Float[Tensor, "n c"],
+    hp: Hyperparameters,
+    *,
+    seed: int,
+    device: torch.device,
+) -> float:
+    """Train one model in place.
+
+    Args:
+        model: on any device; moved to `device`; parameters that do not require gradients are left alone.
+        inputs: the stage's rows of this model, `[n ...]`, uint8 images or floats.
+        labels: classes, or probabilities of all classes.
+        hp: the recipe.
+        seed: decides the order of the data, augmentation and dropout.
+        device: where to train.
+
+    Returns:
+        Mean loss of the last epoch, nats.
+
+    Raises:
+        TrainingError: the loss is not finite, or the model cannot be private where a defense makes it so.
+    """
+    images = inputs.ndim == 4
+    move(model, device, images=images).train()
+    inputs, labels = inputs.to(device), labels.to(device)
+    n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
+    hp = settled(hp, n)
+    optimizer = Optimizer([p for p in model.parameters() if p.requires_grad], hp)
+    order_rng, augment_rng = generator(seed, "order"), torch.Generator().manual_seed(seed_for(seed, "augmentation"))
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
+    loss_mean = math.nan
+    with (
+        hidden(model, hp, as_float(inputs[:2])),
+        seeded(seed_for(seed, "dropout")),
+        privately(model, hp.privacy, n, seed) as private,
+    ):
+        for epoch in range(hp.epochs):
+            total = torch.zeros((), device=device)
+            if private is None:
+                drawn = iter(torch.split(torch.from_numpy(order_rng.permutation(n)).to(device), hp.batch_size))
+            else:
+                drawn = private.batches(batches)
+            for step, rows in enumerate(drawn):
+                batch = as_float(inputs[rows])
+                if hp.augment:
+                    batch = augmented(batch, hp.augment, augment_rng)
+                if images:
+                    batch = batch.contiguous(memory_format=torch.channels_last)
+                if private is None:
+                    with autocast:
+                        loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    total += loss.detach() * len(rows)
+                else:
+                    total += private.set(batch, labels[rows])
+                optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
+            loss_mean = float(total) / n
+            if not math.isfinite(loss_mean):
+                raise TrainingError(diverged(loss_mean, epoch, seed, hp))
+    model.eval()
+    return loss_mean
+
+
+def diverged(loss: float, epoch: int, seed: int, hp: Hyperparameters) -> str:
+    """The message for a loss that is not finite."""
+    return (
+        f"training loss must be finite, got {loss} in epoch {epoch + 1} of {hp.epochs} with seed {seed}: lower lr "
+        f"({hp.lr}) or check the inputs' scale"
+    )

@@ -1,0 +1,173 @@
+"""The fleet: the jobs that train it in packs, each cached by what made it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.models.architectures import as_float
+from dosimeter.models.lora import merged
+from dosimeter.models.weights import load_state
+from dosimeter.training.chain import Link, build_chain, parts_of, place_of, users_code
+from dosimeter.training.distillation import pupil, taught, teach_heads, teacher
+from dosimeter.training.features import FeatureJob, forward, load_features
+from dosimeter.training.keys import rows_hash, torch_version
+from dosimeter.training.loop import train
+from dosimeter.training.recipe import Hyperparameters, settled
+from dosimeter.training.user_fit import Records, user_fit
+
+HEADS_PER_PACK = 64
+"""Linear heads that train as one batched program."""
+
+
+@dataclass(frozen=True)
+class PackJob:
+    """The training of a pack of models: many linear heads as one program, or one model of any other kind.
+
+    Attributes:
+        store: where to write.
+        links: the chain up to this stage.
+        data: key of the stage's records.
+        features: jobs whose features replace the inputs, empty if nothing is frozen.
+        parent: key of the parent's trained weights, or None.
+        prefix: key of the frozen prefix, or None.
+        models: numbers of the models in the fleet.
+        rows: training rows of each model `[m k]`.
+        seed: of the audit.
+        device: where to train.
+        whole: store the whole model, not only the trained part (a stage that others start from).
+        alike: all models of the fleet start from the same fresh weights.
+    """
+
+    store: Store
+    links: tuple[Link, ...]
+    data: str
+    features: tuple[FeatureJob, ...]
+    parent: str | None
+    prefix: str | None
+    models: tuple[int, ...]
+    rows: Array
+    seed: int
+    device: str
+    whole: bool = False
+    alike: bool = False
+
+    @cached_property
+    def recipe(self) -> Hyperparameters:
+        """The hyperparameters of its stage, with what bounds each record where a defense does that."""
+        try:
+            return settled(self.links[-1].hyperparameters, self.rows.shape[1])
+        except ConfigError as error:
+            raise ConfigError(*[f"stage {self.links[-1].name!r}: {one}" for one in error.problems]) from error
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """What the key is made of."""
+        privacy = self.recipe.privacy
+        private = None if privacy is None else asdict(privacy)
+        return {
+            "kind": "models",
+            "stage": self.links[-1].definition,
+            "data": self.data,
+            "parent": self.prefix or self.parent,
+            "models": list(self.models),
+            "rows": rows_hash(self.rows),
+            "seed": self.seed,
+            "device": self.device.split(":")[0],
+            "threads": 1,
+            **({"alike": True} if self.alike else {}),
+            **({} if private is None else {"private": private}),
+            "torch": torch_version(),
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    def seeds(self) -> list[int]:
+        """One seed per model."""
+        return [seed_for(self.seed, "model", number) for number in self.models]
+
+    @property
+    def place(self) -> str:
+        """The stage and the models that it trains."""
+        return place_of(self.links, self.models)
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """What of its chain is the user's own."""
+        return users_code(self.links)
+
+    def perform(self) -> None:
+        """Train and store the pack."""
+        data = self.store.load(self.data)
+        if self.heads:
+            features = load_features(self.store, self.features)
+            link = self.links[-1]
+            heads = teach_heads(
+                features, data["labels"], self.rows, self.recipe, classes=link.classes, seeds=self.seeds(),
+                device=torch.device(self.device),
+            )  # fmt: skip
+            tensors = {"weight": heads.weight, "bias": heads.bias, "loss": heads.loss}
+        else:
+            assert len(self.models) == 1
+            tensors = self._one_model(data)
+        self.store.save(self.key, tensors, self.definition)
+
+    @property
+    def heads(self) -> bool:
+        """Whether the pack consists of linear heads."""
+        return self.links[-1].transfer == "head" and self.links[-1].fit is None and not self.whole
+
+    def _one_model(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Train one model, by the built-in loop or by the user's `fit`; gives the trained part's weights."""
+        link, seed, rows = self.links[-1], self.seeds()[0], torch.from_numpy(self.rows[0])
+        device = torch.device(self.device)
+        parent = self.store.load(self.parent) if self.parent else None
+        start = self.seed if self.alike else seed
+        model = build_chain(self.links, len(self.links) - 1, seed_for(start, "initialisation"), parent)
+        labels = data["labels"][rows]
+        if link.fit:
+            trained = user_fit(link, model, Records(as_float(data["inputs"][rows]), labels), seed % 2**31)
+            load_state(model, trained.state_dict(), f"stage {link.name!r}, fit {link.fit!r}")
+            return _state(model)
+        parts = parts_of(self.links, len(self.links) - 1, model, seed_for(start, "adapters"))
+        inputs = load_features(self.store, self.features)[rows] if self.features else data["inputs"][rows]
+        if parts.frozen is not None and not self.features:
+            inputs = forward(parts.frozen, as_float(inputs), device)
+        found, hp = teacher(self.recipe), pupil(self.recipe)
+        if found is not None:
+            labels = taught(found, len(rows), seed, functools.partial(self._answers, inputs, labels, parent))
+        train(parts.trained, inputs, labels, hp, seed=seed, device=device)
+        if not self.whole:
+            return _state(parts.trained)
+        merged(parts.trained)  # in place: adapters stand in the model itself
+        return _state(model.cpu())
+
+    def _answers(
+        self, inputs: Tensor, labels: Tensor, parent: dict[str, Tensor] | None, seed: int, own: Array
+    ) -> Tensor:
+        """Probabilities `[k c]` of a fresh sub-model on all of a model's records, once trained on some of them."""
+        model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
+        drawn, rows = seed_for(seed, "adapters"), torch.from_numpy(own)
+        trained = parts_of(self.links, len(self.links) - 1, model, drawn).trained
+        device = torch.device(self.device)
+        train(trained, inputs[rows], labels[rows], pupil(self.links[-1].hyperparameters), seed=seed, device=device)
+        return torch.softmax(forward(trained, as_float(inputs), device), 1)
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """A model's tensors on the CPU, none of which share memory."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,199 @@
+"""What can be tried without training: the device, the user's code, each stage's model on two records."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dosimeter.data import Dataset
+from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
+from dosimeter.foundation.user_code import is_file, resolve
+from dosimeter.foundation.wording import describe, one_line, quoted
+from dosimeter.models.architectures import as_float
+from dosimeter.training.chain import Link, build_chain, parts_of
+from dosimeter.training.loop import hidden, seeded
+from dosimeter.training.private.loop import check_private
+
+logger = logging.getLogger(__name__)
+
+
+class Together:
+    """Collects the problems of several checks; each check is one `with` block, ended by its first error."""
+
+    def __init__(self) -> None:
+        self.errors: list[AuditError] = []
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, AuditError):
+            self.errors.append(error)
+            return True
+        return False
+
+    def tell(self) -> None:
+        """Raise what was collected, as one error."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            kinds = {type(error) for error in self.errors}
+            kind = kinds.pop() if len(kinds) == 1 else AuditError
+            raise kind(*dict.fromkeys(line for error in self.errors for line in error.problems)) from self.errors[0]
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there, or that computes nothing ("meta")."""
+    problem = f"--device: must be cpu, or an accelerator that PyTorch can use here, got {quoted(device)}: use cpu"
+    if device.startswith("cpu") and device != "cpu":
+        raise ConfigError(problem)
+    try:
+        float(torch.zeros(1, device=torch.device(device)))
+    except Exception as error:  # PyTorch raises many kinds, by device
+        raise ConfigError(problem) from error
+
+
+def check_sources(link: Link) -> None:
+    """Find the user's code now, so that its errors come before training, and see that `fit` takes its arguments."""
+    try:
+        _ = link.sources
+    except AuditError as error:
+        raise ConfigError(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
+    if link.fit is not None:
+        try:
+            inspect.signature(resolve(link.fit)).bind(None, None, 0)
+        except TypeError as error:
+            raise ConfigError(
+                f"stage {link.name!r}, fit: {link.fit} must take (model, dataset, seed), got {one_line(error)}: "
+                "change it"
+            ) from error
+        except ValueError:
+            logger.debug("%s: has no signature to check", link.fit)
+
+
+@contextlib.contextmanager
+def about(place: str) -> Iterator[None]:
+    """What is wrong inside is told with the place in front, unless it says so itself."""
+    try:
+        yield
+    except AuditError as error:
+        told = [one if one.startswith(place) else f"{place}: {one}" for one in error.problems]
+        raise type(error)(*told) from error
+
+
+def try_models(
+    links: Sequence[Link], data: Sequence[Dataset | None], *, records: Sequence[int], together: Together
+) -> None:
+    """Build each stage's model and run it on two records in evaluation and in training, so that errors come now.
+
+    Args:
+        links: the chain.
+        data: of each stage, None for a given one.
+        records: that one model of each stage trains on.
+        together: collects what is wrong.
+    """
+    chain = tuple(links)
+    for index, link in enumerate(chain):
+        own = next(one for one in data[index:] if one is not None)
+        example = as_float(torch.from_numpy(own.inputs[:2].copy()))
+        with together, about(f"stage {link.name!r}"):
+            if link.weights and ":" in str(link.model) and not is_file(Path(link.weights)):
+                _check_weights(link)
+            model = build_chain(chain, index, 0, None)
+            parts = parts_of(chain, index, model)
+            check_output(model, link, example)
+            if data[index] is not None and link.fit is None:
+                size = link.hyperparameters.batch_size
+                smallest = min(records[index] % size or size, 2)
+                with torch.no_grad():
+                    inner = example if parts.frozen is None else parts.frozen.eval()(example)
+                if link.transfer == "head":
+                    _check_bias(parts.trained)
+                elif link.hyperparameters.bounded:
+                    check_private(parts.trained, inner)
+                check_training(parts.trained, link, inner[:smallest])
+            continue
+        break  # later stages start from this one
+
+
+def _check_bias(head: nn.Module) -> None:
+    """Refuse a head that would be trained as another one: heads of a fleet are one program, and have a bias."""
+    if isinstance(head, nn.Linear) and head.bias is None:
+        raise ConfigError(
+            f"transfer: 'head' trains a linear layer with a bias, got {one_line(repr(head))}: give it one, or use "
+            "transfer 'last-k' or 'full'"
+        )
+
+
+def _check_weights(link: Link) -> None:
+    """Refuse weights that are neither a file nor anything that the user's builder takes."""
+    try:
+        parameters = inspect.signature(resolve(str(link.model))).parameters.values()
+    except ValueError:
+        return
+    if not any(one.name == "weights" or one.kind is one.VAR_KEYWORD for one in parameters):
+        raise ConfigError(
+            f"stage {link.name!r}, weights: no such file, and {link.model} takes no `weights`, got "
+            f"{quoted(link.weights)}: correct the path"
+        )
+
+
+def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
+    """Run a model on two records and refuse what is not logits `[2, classes]`.
+
+    Raises:
+        TrainingError: the model raised, or its output is of another shape or not finite.
+    """
+    place = f"stage {link.name!r}, model {link.model or 'of its parent'!r}"
+    try:
+        with torch.no_grad():
+            out = model.eval()(example)
+    except AuditError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise TrainingError(
+            f"{place}: must take inputs of shape {tuple(example.shape)}, got {describe(error)}: correct it"
+        ) from error
+    wanted = (len(example), link.classes)
+    if not isinstance(out, Tensor) or tuple(out.shape) != wanted:
+        got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
+        raise TrainingError(
+            f"{place}: must return logits of shape {wanted} for {wanted[0]} records of {wanted[1]} classes, got {got}: "
+            f"return one column per class"
+        )
+    if not out.is_floating_point() or not bool(torch.isfinite(out).all()):
+        got = "NaN or infinity" if out.is_floating_point() else str(out.dtype)
+        raise TrainingError(f"{place}: logits must be finite floating-point numbers, got {got}: correct it")
+
+
+def check_training(trained: nn.Module, link: Link, example: Tensor) -> None:
+    """Compute one gradient and throw it away, so that a model that cannot be trained is found before the fleet is.
+
+    Args:
+        trained: the part that is trained.
+        link: the stage.
+        example: inputs of that part, as many as the smallest batch has, at most two.
+
+    Raises:
+        TrainingError: no parameters, no gradient, or the model raised.
+    """
+    place = f"stage {link.name!r}, model {link.model or 'of its parent'!r}"
+    weights = [one for one in trained.parameters() if one.requires_grad]
+    if not weights:
+        raise TrainingError(
+            f"{place}: must have parameters to train, got none: add a layer, or correct `requires_grad`"
+        )
+    try:
+        with hidden(trained, link.hyperparameters, example), seeded(0):
+            loss = nn.functional.cross_entropy(trained.train()(example).float(), torch.arange(len(example)))
+        torch.autograd.grad(loss, weights, allow_unused=True)
+    except (Exception, SystemExit) as error:
+        raise TrainingError(
+            f"{place}: must be trainable with a batch of {len(example)}, the smallest that batch_size gives, got "
+            f"{describe(error)}: correct it or change batch_size"
+        ) from error

@@ -1,0 +1,1 @@
+"""DP-SGD: accounting, heads, networks."""

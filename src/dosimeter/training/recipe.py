@@ -1,0 +1,174 @@
+"""How a stage is trained: hyperparameters, and what defenses may change of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dosimeter.training.private.accounting import Privacy
+
+Augmentation = Literal["flip", "shift", "drop"]
+
+
+@runtime_checkable
+class Defense(Protocol):
+    """What every defense has; what it does is one or more of the methods of the protocols below.
+
+    Attributes:
+        paper: authors, year, link.
+        place: where it acts: "recipe", "model", "loss", "step", "training" or "outputs".
+        ladder: at least three settings, the weakest first.
+    """
+
+    paper: ClassVar[str]
+    place: ClassVar[str]
+    ladder: ClassVar[tuple[Mapping[str, Any], ...]]
+
+
+@runtime_checkable
+class ChangesRecipe(Protocol):
+    """A defense that is another choice of hyperparameters."""
+
+    def recipe(self, hp: Hyperparameters) -> Hyperparameters:
+        """The hyperparameters to train with instead."""
+        ...
+
+
+@runtime_checkable
+class ChangesLoss(Protocol):
+    """A defense that trains with another loss than cross-entropy."""
+
+    def loss(
+        self, logits: Float[Tensor, "*m b c"], labels: Int[Tensor, "*m b"], epoch: int
+    ) -> Float[Tensor, " *m"] | Float[Tensor, ""]:
+        """Mean loss of a batch, of each of `m` models or of one; differentiable, `epoch` counts from 0."""
+        ...
+
+
+@runtime_checkable
+class HidesFeatures(Protocol):
+    """A defense that changes what the last layer reads while training."""
+
+    def hide(self, features: Float[Tensor, "*b d"], uniform: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """The features to train on, given as many uniform random numbers."""
+        ...
+
+
+@runtime_checkable
+class Teaches(Protocol):
+    """A defense in which models trained on parts of the records label all of them for the one that is released."""
+
+    @property
+    def parts(self) -> int:
+        """How many sub-models."""
+        ...
+
+    @property
+    def cost(self) -> float:
+        """Records that are trained on, as a multiple of one training."""
+        ...
+
+    def divide(self, n: int, rng: np.random.Generator) -> Bool[np.ndarray, "k n"]:
+        """Which of the sub-models trains on which record."""
+        ...
+
+
+@runtime_checkable
+class BoundsRecords(Protocol):
+    """A defense that bounds what any one record does to the model: DP-SGD with another noise, clip or accountant."""
+
+    def bound(self, n: int, hp: Hyperparameters) -> Privacy:
+        """What training with this recipe on `n` records is bound by."""
+        ...
+
+
+@runtime_checkable
+class ChangesAnswers(Protocol):
+    """A defense that changes what the trained model answers."""
+
+    def release(
+        self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
+    ) -> Float[Tensor, "r c"]:
+        """The probabilities to give away; `noise` gives the model's own on as many random inputs."""
+        ...
+
+
+def settings_of(defense: Defense) -> dict[str, Any]:
+    """The settings of a defense by name."""
+    return asdict(defense)  # type: ignore[call-overload,no-any-return]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """How a stage is trained. All of it is part of the stage's key and equal for target and shadows.
+
+    Attributes:
+        epochs: passes over the stage's rows.
+        batch_size: records per update.
+        optimizer: "sgd" or "adam".
+        lr: learning rate at its highest.
+        momentum: of SGD.
+        weight_decay: L2 penalty, as `torch.optim` defines it.
+        schedule: "constant", "cosine" (to 0), or "one-cycle" (linear up over a quarter, linear down to 0), per update.
+        precision: "float32", or "bfloat16" autocast with float32 weights.
+        augment: random flips and shifts of images, or texts without some of their words.
+        standardise: heads only: features are scaled by mean and deviation over the model's own training rows.
+        share: of the schedule, which ends before its learning rate does where training is stopped early.
+        defenses: what changes the loss, the features, the labels or the steps while training.
+        privacy: what bounds each record, by one of the defenses and the number of records; see `settled`.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    augment: tuple[Augmentation, ...] = ()
+    standardise: bool = False
+    share: float = 1.0
+    defenses: tuple[Defense, ...] = ()
+    privacy: Privacy | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All of it by name but what follows from it; without `share` and `defenses` where they change nothing."""
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "privacy"}
+        found["defenses"] = [{"defense": type(one).__name__, **settings_of(one)} for one in self.defenses]
+        return {key: value for key, value in found.items() if (key, value) not in (("share", 1.0), ("defenses", []))}
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a defense bounds what any one record does."""
+        return any(isinstance(one, BoundsRecords) for one in self.defenses)
+
+    def lr_at(self, step: int, steps: int) -> float:
+        """Learning rate of update `step` of `steps`.
+
+        >>> Hyperparameters(lr=1.0, schedule="cosine").lr_at(50, 100)
+        0.5
+        """
+        done = step / steps * self.share
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+        if self.schedule == "one-cycle":
+            return self.lr * min((step + 1) * self.share / (0.25 * steps), (1 - done) / 0.75, 1.0)
+        return self.lr
+
+
+def settled(hp: Hyperparameters, n: int) -> Hyperparameters:
+    """The recipe for `n` records: with `privacy`, where a defense bounds records and it is not set.
+
+    Raises:
+        ConfigError: the defense cannot give it.
+    """
+    found = next((one for one in hp.defenses if isinstance(one, BoundsRecords)), None)
+    return hp if found is None or hp.privacy is not None else replace(hp, privacy=found.bound(n, hp))

@@ -1,0 +1,79 @@
+"""The user's own training: what `fit(model, dataset, seed)` is given, and what it must give back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.user_code import call_user
+from dosimeter.training.chain import Link
+from dosimeter.training.loop import seeded
+
+
+class Records(torch.utils.data.Dataset[tuple[Any, Tensor]]):
+    """Training records as a user's `fit` gets them: a PyTorch data set, and its parts as attributes.
+
+    Attributes:
+        inputs: `[n ...]`, a tensor; of a model that is asked with a data frame or with texts, such a frame or list.
+        labels: `[n]`, int64.
+    """
+
+    def __init__(self, inputs: Any, labels: Tensor) -> None:
+        self.inputs, self.labels = inputs, labels
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: Any) -> tuple[Any, Tensor]:
+        rows = getattr(self.inputs, "iloc", self.inputs)  # a data frame is indexed by names otherwise
+        return rows[index], self.labels[index]
+
+
+FLOAT_WANTED = re.compile(
+    r"result type \w+ can't be cast to the desired output type Long"
+    r"|[Ff]ound (dtype )?Long but expected (Float|Double|Half|BFloat16)"
+    r"|[Ee]xpected (scalar type|dtype) (Float|Double|Half|BFloat16) but (found|got) (dtype )?Long"
+)
+"""How PyTorch says that a loss wants floats where it was given whole numbers."""
+
+
+def advice(error: BaseException, labels: Tensor) -> str:
+    """What to do about an exception that a user's `fit` raised.
+
+    Args:
+        error: what it raised.
+        labels: that it was given.
+
+    >>> advice(RuntimeError("Found dtype Long but expected Float"), torch.tensor([1]))
+    'give the loss dataset.labels.float(), since labels are whole numbers (int64) and this loss wants floats'
+    """
+    if labels.dtype == torch.int64 and FLOAT_WANTED.search(str(error)):
+        return "give the loss dataset.labels.float(), since labels are whole numbers (int64) and this loss wants floats"
+    return "correct it"
+
+
+def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:
+    """Call the user's `fit` and check what it gives."""
+    with seeded(seed):
+        trained = call_user(str(link.fit), model, records, seed)
+    if not isinstance(trained, nn.Module):
+        raise TrainingError(
+            f"fit {link.fit!r}: must return the trained torch.nn.Module, got {type(trained).__name__}: end it with "
+            f"`return model`"
+        )
+    bad = [name for name, tensor in trained.state_dict().items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        raise TrainingError(
+            f"fit {link.fit!r}: weights must be finite, got NaN or infinity in {bad[0]!r} with seed {seed}: lower the "
+            f"learning rate"
+        )
+    return trained
+
+
+Fit = Callable[[Records, int], object]
+"""The user's training: records and a seed in, a fresh trained model of any kind that `adapt` takes out."""

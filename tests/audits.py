@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.config.attack_rows import AttackRow, default_attacks
+from dosimeter.config.attack_rows import default_attacks
 from dosimeter.config.audit import Audit, parse
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import Design, membership_matrix
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.measures.calibration import Calibration
@@ -31,7 +32,7 @@ def audit(**threat: Any) -> Audit:
     return parse(table(**threat), base=BASE)
 
 
-def attacks() -> tuple[AttackRow, ...]:
+def attacks() -> tuple[NamedAttack, ...]:
     """Every default attack in every mode that needs no features, of which these fleets have none."""
     settings = {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": default_attacks()}
     return tuple(row for row in parse(settings, base=BASE).attacks if not row.attack.needs.features)

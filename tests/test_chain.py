@@ -11,7 +11,7 @@ from torch import nn
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.foundation.user_code import call_user, import_from
 from dosimeter.models.weights import load_state
-from dosimeter.training.chain import Link, build, build_chain
+from dosimeter.training.chain import Link, build_chain
 from dosimeter.training.keys import module_hash
 from dosimeter.training.preflight import check_training
 
@@ -82,7 +82,7 @@ def test_options_that_give_no_model():
         Link("s", "convnet", (1, 8, 8), 10, options={"widths": (4,), "norm": "group"}),
     ):
         with pytest.raises(ConfigError, match=r"stage 's': model 'convnet': .*: .+"):
-            build(link)
+            build_chain((link,), 0, 0, None)
 
 
 def test_a_model_that_cannot_be_trained():

@@ -44,7 +44,7 @@ LARGE = {
     ("training.features", "feature_jobs: 9 parameters"),
 }
 """Functions beyond the limits, with the reason."""
-PREPARED = {"pipeline.recipe.prepare", "pipeline.supplied.prepared", "config.attack_rows"}
+PREPARED = {"pipeline.recipe.prepare", "pipeline.supplied.prepared"}
 UPWARD: dict[str, set[str]] = {
     # membership asks the two doors for what they prepared, until both build a case
     "families.membership.design.draw": {"config.audit"},
@@ -52,11 +52,8 @@ UPWARD: dict[str, set[str]] = {
     "families.membership.gates.supplied": {"pipeline.supplied.prepared"},
     "families.membership.observe.frozen_head": {"pipeline.recipe.prepare"},
     "families.membership.observe.knowledge": PREPARED,
-    "families.membership.play": {"config.attack_rows"},
-    "families.membership.play_canaries": {"config.attack_rows", "pipeline.recipe.prepare"},
+    "families.membership.play_canaries": {"pipeline.recipe.prepare"},
     "families.membership.refusals": PREPARED,
-    # a model is built from a link of a chain
-    "models.supplied.loading": {"training.chain"},
     # the page asks membership for its parts
     "results.page.render": {
         "families.membership.first_page",

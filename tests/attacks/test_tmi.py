@@ -7,7 +7,7 @@ from oracles import auc
 from torch import nn
 from transferred_games import answers, run
 
-from dosimeter.config.attack_rows import AttackRow
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.attacks import TMI, AdaptedLiRA, Discriminant
 from dosimeter.families.membership.attacks.transfer.metaclassifiers import Recipe, _Draws, member_odds
 
@@ -138,7 +138,7 @@ def test_the_discriminant_is_fishers_where_nothing_is_shrunk():
 
 
 def test_settings_say_what_two_classes_switch_off():
-    row, public = AttackRow("tmi", "tmi", TMI()), AttackRow("tmi", "tmi", TMI(compat=True))
+    row, public = NamedAttack("tmi", "tmi", TMI()), NamedAttack("tmi", "tmi", TMI(compat=True))
     assert row.settings_for(3) == row.settings
     assert row.settings_for(2) == {**row.settings, "unit": "off, two classes"}
     assert public.settings_for(2) == public.settings

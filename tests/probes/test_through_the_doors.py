@@ -153,7 +153,7 @@ def test_what_a_situation_lacks(change, name, reason):
     assert lacking(Situation(**BASIC), PROBES) == {}
     found = lacking(Situation(**BASIC | change), PROBES)
     assert reason in found[name]
-    assert {PROBES[one].source for one in found} == {PROBES[name].source}
+    assert {PROBES[one].lacks for one in found} == {PROBES[name].lacks}
 
 
 def test_a_plan_refuses_what_models_cannot_give_and_counts_what_probes_cost(tmp_path, even_clock):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from dosimeter.config.plugin_rows import Kind, build, check, label
-from dosimeter.families.attack import Attack
-from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, DEFAULT_TRANSFERRED, TMI
+from dosimeter.families.attack import Attack, NamedAttack
+from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, DEFAULT_TRANSFERRED
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quoted
@@ -24,31 +24,6 @@ KIND = Kind(
     needs={"needs": Needs, "signals": tuple, "paper": str, "control": bool},
     protocol="dosimeter.Attack",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class AttackRow:
-    """One `[[attack]]` row.
-
-    Attributes:
-        id: name in results; the attack's name and mode unless given.
-        name: key of the registry, or `package.module:Class`.
-        attack: the attack with its hyperparameters.
-    """
-
-    id: str
-    name: str
-    attack: MembershipAttack
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The hyperparameters."""
-        return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
-
-    def settings_for(self, classes: int) -> dict[str, Any]:
-        """The hyperparameters as they are used where the deployed model has so many classes."""
-        off = isinstance(self.attack, TMI) and self.attack.unit and not self.attack.compat and classes == 2
-        return {**self.settings, "unit": "off, two classes"} if off else self.settings
 
 
 def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
@@ -66,12 +41,12 @@ def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
     return rows
 
 
-def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tuple[AttackRow, ...], list[str]]:
+def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tuple[NamedAttack, ...], list[str]]:
     """Build the attacks of all rows and list what is wrong; `transferred` as in `default_attacks`."""
     rows = raw if isinstance(raw, tuple) else ()
     if len(rows) > 1000:
         return (), []
-    built: list[AttackRow] = []
+    built: list[NamedAttack] = []
     problems: list[str] = []
     for index, row in enumerate(rows or default_attacks(transferred=transferred)):
         if not isinstance(row, Mapping):
@@ -83,7 +58,7 @@ def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tup
     return tuple(built), problems + _repeated(built)
 
 
-def named_attacks(attacks: Sequence[object], base: Path) -> tuple[AttackRow, ...]:
+def named_attacks(attacks: Sequence[object], base: Path) -> tuple[NamedAttack, ...]:
     """The attacks that Python code lists: names, tables as in an audit file, or attacks themselves.
 
     Raises:
@@ -102,14 +77,14 @@ def named_attacks(attacks: Sequence[object], base: Path) -> tuple[AttackRow, ...
                 problems += [f"attack[{index}]{problem}" for problem in error.problems]
                 continue
             mode, name = getattr(one, "mode", None), one_line(type(one).__name__, 60)
-            built.insert(index, AttackRow(f"{name} {mode}" if mode else name, name, cast(MembershipAttack, one)))
+            built.insert(index, NamedAttack(f"{name} {mode}" if mode else name, name, cast(MembershipAttack, one)))
     problems += [line for line in _repeated(built) if line not in problems]
     if problems:
         raise ConfigError(*problems)
     return tuple(built)
 
 
-def _repeated(rows: Iterable[AttackRow]) -> list[str]:
+def _repeated(rows: Iterable[NamedAttack]) -> list[str]:
     """Ids that occur twice."""
     ids, problems = [row.id for row in rows], []
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
@@ -117,8 +92,8 @@ def _repeated(rows: Iterable[AttackRow]) -> list[str]:
     return problems
 
 
-def _attack(row: Mapping[str, Any], base: Path) -> AttackRow:
+def _attack(row: Mapping[str, Any], base: Path) -> NamedAttack:
     """Build one attack; problems are given as the tail of `attack[i]`."""
     name, own_id, attack = build(row, base, KIND)
     mode = getattr(attack, "mode", None)
-    return AttackRow(label(f"{name} {mode}" if mode else name) if own_id is None else own_id, name, attack)
+    return NamedAttack(label(f"{name} {mode}" if mode else name) if own_id is None else own_id, name, attack)

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 
-from dosimeter.config.attack_rows import AttackRow, attack_rows, default_attacks
+from dosimeter.config.attack_rows import attack_rows
 from dosimeter.config.combinations import chain_problems, spike_problems, target_problems, threat_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows
 from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.variant_rows import flat, merged, problems_of
 from dosimeter.data.views import WORD_VIEWS
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.threat import VIEWS, Spike, Threat
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import findings, lines, scan
@@ -24,11 +25,6 @@ from dosimeter.foundation.toml import read
 from dosimeter.foundation.wording import quoted
 from dosimeter.training.defending import DefenseRow
 
-__all__ = [
-    "VIEWS", "AttackRow", "Audit", "DefenseRow", "Draft", "Report", "Spike", "Stage", "Target",
-    "TargetAudit", "Threat", "VariantRow", "arguments", "default_attacks", "draft", "load", "parse", "read",
-    "with_variant",
-]  # fmt: skip
 OF_TARGETS = ("access", "shadows", "views", "rehearsals")
 """Keys of `[threat]` that a brought model has."""
 T = TypeVar("T", bound=Table)
@@ -55,7 +51,7 @@ class Audit:
     seed: int
     stages: tuple[Stage, ...]
     threat: Threat
-    attacks: tuple[AttackRow, ...]
+    attacks: tuple[NamedAttack, ...]
     report: Report
     base: Path
     defenses: tuple[tuple[DefenseRow, ...], ...]
@@ -164,7 +160,7 @@ class TargetAudit:
     seed: int
     target: Target
     threat: Threat
-    attacks: tuple[AttackRow, ...]
+    attacks: tuple[NamedAttack, ...]
     report: Report
     base: Path
 

@@ -15,13 +15,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quoted
 from dosimeter.models.access import Access
 from dosimeter.training.defending import ACTING, METHODS, DefenseRow
-from dosimeter.training.recipe import (
-    BoundsRecords,
-    ChangesAnswers,
-    ChangesLoss,
-    ChangesRecipe,
-    Teaches,
-)
+from dosimeter.training.recipe import BoundsRecords, ChangesAnswers, ChangesLoss, ChangesRecipe, Teaches
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 """What an id of a variant looks like, since it names a folder."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+import dataclasses
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-
-from dosimeter.families.membership.game import Needs
 
 G = TypeVar("G", contravariant=True)
 E = TypeVar("E", covariant=True)
@@ -19,6 +18,8 @@ class Attack(Protocol[G, E]):
     Class attributes say what `plan`, `observe` and the report need: `paper` (authors, year, link), `control` (True for
     the constant and the count attack, which must stay at chance), and `reference` where it is True: an attack that no
     adversary could run, of which no finding is made. `needs` and `signals` may depend on hyperparameters.
+    Two more are optional: `effective(classes)` gives the hyperparameters that amount to others where the deployed model
+    has so many classes, and `trainings` how many models the attack trains itself for each target that it judges.
     Every target of a fold is judged by itself: leaving one target out must not change another's scores.
     """
 
@@ -26,8 +27,8 @@ class Attack(Protocol[G, E]):
     control: ClassVar[bool]
 
     @property
-    def needs(self) -> Needs:
-        """What it must be given."""
+    def needs(self) -> Any:
+        """What it must be given, as its family says it."""
         ...
 
     @property
@@ -38,3 +39,33 @@ class Attack(Protocol[G, E]):
     def run(self, game: G, rng: np.random.Generator) -> E:
         """Attack one game; all randomness comes from `rng`."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedAttack:
+    """One `[[attack]]` row.
+
+    Attributes:
+        id: name in results; the attack's name and mode unless given.
+        name: key of the registry, or `package.module:Class`.
+        attack: the attack with its hyperparameters.
+    """
+
+    id: str
+    name: str
+    attack: Attack[Any, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The hyperparameters."""
+        return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
+
+    def settings_for(self, classes: int) -> dict[str, Any]:
+        """The hyperparameters as they are used where the deployed model has so many classes."""
+        effective = getattr(self.attack, "effective", None)
+        return self.settings if effective is None else {**self.settings, **effective(classes)}
+
+    @property
+    def trainings(self) -> int | None:
+        """Models that the attack trains itself for each target that it judges; None if only it knows how many."""
+        return getattr(self.attack, "trainings", None if self.attack.needs.retrain else 0)

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter.families.membership.attacks.shadows.cascading import Cascading
 from dosimeter.families.membership.design.target_halves import playing_rows
 from dosimeter.families.membership.observe.observe import ObserveJob
-from dosimeter.families.membership.observe.probes import PROBES, iha, trajectory
+from dosimeter.families.membership.observe.probes import PROBES
+from dosimeter.families.membership.observe.probes.subject import Load, Probe
 from dosimeter.families.membership.refusals import offer, refusal
 from dosimeter.jobs.runners import one_thread, workers_for
 from dosimeter.models.architectures import as_float
@@ -34,10 +34,6 @@ ATTACK_SECONDS = 3e-8
 """Per number that an attack reads, measured with the built-in attacks on one core of 2024."""
 REPORT_SECONDS = 2.0
 """To measure, draw and write."""
-GRADIENT_STEPS = 30
-"""Products that conjugate gradients are counted as, with their passes over memory: about 11 steps in `iha`."""
-SIDE = 512
-"""Of the matrices whose product tells how fast this machine multiplies."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ def _retraining(prepared: Prepared, prefix: Prefix | None) -> float:
     """Seconds of the shadows that attacks train themselves, one game after another, at the most."""
     given, design, job = offer(prepared), prepared.design, prepared.jobs.packs[0]
     rows = [row for row in prepared.audit.attacks if not refusal(row, given)]
-    trained = sum(row.attack.rounds * row.attack.references for row in rows if isinstance(row.attack, Cascading))
+    trained = sum(row.trainings or 0 for row in rows)
     if not trained:
         return 0.0
     judged = 2 * design.targets + len(design.folds) * len(design.rehearsal_rows) + len(playing_rows(design))
@@ -126,56 +122,30 @@ def _retraining(prepared: Prepared, prefix: Prefix | None) -> float:
 def uncounted(prepared: Prepared) -> list[str]:
     """Attacks whose own training is not in the estimate, for only they know how much it is."""
     given = offer(prepared)
-    trains = [row for row in prepared.audit.attacks if row.attack.needs.retrain and not refusal(row, given)]
-    return [row.id for row in trains if not isinstance(row.attack, Cascading)]
+    return [row.id for row in prepared.audit.attacks if row.trainings is None and not refusal(row, given)]
 
 
 def _work_of_probes(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:
     """Seconds of what probes train and solve for one pack, beside their forward passes."""
-    seconds, sources = 0.0, {PROBES[name].source for name in job.probed}
-    if trajectory.PROBE.source in sources:
-        seconds += trajectory.EPOCHS * job.population * _pace(prepared, job.pack, prefix)
-    if iha.PROBE.source in sources and prefix is not None:
-        pool = len(prepared.split.pool)
-        needed = pool + job.population
-        seconds += len(job.pack.models) * hessian_seconds(
-            needed, pool, width=prefix.one.numel(), classes=job.pack.links[-1].classes
-        )
-    return seconds
+    load = Load(
+        models=len(job.pack.models),
+        pool=len(prepared.split.pool),
+        population=job.population,
+        classes=job.pack.links[-1].classes,
+        width=None if prefix is None else prefix.one.numel(),
+        pace=lambda: _pace(prepared, job.pack, prefix),
+    )
+    return sum(one.seconds(load) for one in _probes_of(job))
 
 
-def hessian_seconds(needed: int, pool: int, *, width: int, classes: int) -> float:
-    """Seconds of the inverse Hessian of one head, from the multiplications that `probes/iha.py` makes.
-
-    Args:
-        needed: records whose gradients are solved for.
-        pool: of them, those that the Hessian is the mean over.
-        width: features of a record.
-        classes: number of classes.
-    """
-    side = min(width + 1, needed)
-    unknowns, blocks = classes * side, pool * classes * side**2
-    if unknowns <= iha.DENSE:
-        work = pool * unknowns**2 + unknowns**3 / 6 + needed * unknowns**2 + blocks
-        return work / _products_per_second(torch.float64)
-    step = needed * (2 * pool * unknowns + classes * side**2)
-    return (GRADIENT_STEPS * step + blocks) / _products_per_second(torch.float32)
-
-
-def _products_per_second(kind: torch.dtype) -> float:
-    """How many multiplications and additions one thread makes in a product of matrices."""
-    matrix, seconds = torch.ones(SIDE, SIDE, dtype=kind), []
-    with one_thread():
-        for _ in range(3):
-            start = time.perf_counter()
-            matrix @ matrix
-            seconds.append(time.perf_counter() - start)
-    return float(SIDE**3 / min(seconds))
+def _probes_of(job: ObserveJob) -> list[Probe]:
+    """The probes that a job runs, each once, whatever number of its signals is asked for."""
+    return list({id(PROBES[name]): PROBES[name] for name in job.probed}.values())
 
 
 def _probe_query(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:
     """Seconds of querying one pack, and of probing it."""
-    probes = {id(PROBES[name]): PROBES[name] for name in job.probed}.values()
+    probes = _probes_of(job)
     if job.pack.heads and job.features:
         whole = sum(one.passes for one in probes if one.from_records)
         each = whole * prefix.seconds / RECORDS_PER_CHUNK if prefix is not None else 0.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dosimeter.config.attack_rows import AttackRow
 from dosimeter.config.audit import VariantRow
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.observe.observe import ObserveJob
 from dosimeter.families.membership.refusals import offer, refusal
 from dosimeter.foundation.errors import AuditError
@@ -181,7 +181,7 @@ def _notes(prepared: Prepared, *, estimated: bool) -> list[str]:
     return notes
 
 
-def needs_in_words(row: AttackRow) -> str:
+def needs_in_words(row: NamedAttack) -> str:
     """An attack's needs in words."""
     needs = row.attack.needs
     parts = [str(needs.access.name).lower()]

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.config.attack_rows import AttackRow
 from dosimeter.config.audit import Audit, TargetAudit, arguments
 from dosimeter.config.tables import Report
 from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.data.gates import copies
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.gates.supplied import gates_before, judged_blindly, lone_null
@@ -212,7 +212,7 @@ def run_target(brought: Brought, place: Place) -> Path:
     return _close(place, brought.base, started, seconds, more)
 
 
-def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[AttackRow], given: Offer) -> None:
+def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[NamedAttack], given: Offer) -> None:
     """Claim the run's folder for this audit."""
     check_folder(place.out, key, settings)
     require_attack(rows, given)
@@ -252,8 +252,8 @@ def _phases(
 
 # Eight parameters: each is made by another step, and two doors call it.
 def _attack(
-    rows: Sequence[AttackRow], given: Offer, design: Design, observations: Observations, null_member: Array, seed: int,
-    place: Place, knowledge: Knowledge,
+    rows: Sequence[NamedAttack], given: Offer, design: Design, observations: Observations, null_member: Array,
+    seed: int, place: Place, knowledge: Knowledge,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Write the games, the truth, and the evidence of every attack that is not refused; lists all attacks."""
     out, targets = place.out, design.targets

@@ -16,11 +16,7 @@ from jaxtyping import Bool, Float, Int
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
 from dosimeter.statistics.bins import counted
-from dosimeter.statistics.certify import (
-    EXACT,
-    resolve,
-    worth,
-)
+from dosimeter.statistics.certify import EXACT, resolve, worth
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.intervals.cells import by_halves, centred_ranks, clusters, exceeds, exchanged

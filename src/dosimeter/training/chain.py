@@ -10,13 +10,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
+from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import class_code, package_code
 from dosimeter.foundation.package import PACKAGE
-from dosimeter.foundation.user_code import call_user, resolve, source_hash
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.user_code import resolve, source_hash
 from dosimeter.jobs.store import file_hash, key_of
-from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.build import build
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.lora import LoRA, release
 from dosimeter.models.transfer import Method, Parts, divide, with_new_head
@@ -95,37 +94,12 @@ class Link:
         return self.transfer in ("head", "last-k") and self.fit is None
 
 
-def build(link: Link) -> nn.Module:
-    """A model of a link's architecture with fresh (or named) weights; draws from PyTorch's default generator.
-
-    Raises:
-        ConfigError: the options give no model.
-        TrainingError: the user's function raised or gave no module.
-    """
+def _build(link: Link) -> nn.Module:
+    """A model of a link's architecture with fresh (or named) weights."""
     assert link.model is not None
-    options = dict(link.options)
-    if link.weights and not Path(link.weights).is_file():
-        options["weights"] = link.weights
-    if ":" in link.model:
-        try:
-            model = call_user(link.model, link.shape, link.classes, **options)
-        except AuditError as error:
-            raise type(error)(*[f"stage {link.name!r}, model: {problem}" for problem in error.problems]) from error
-        if not isinstance(model, nn.Module):
-            raise TrainingError(
-                f"stage {link.name!r}, model: {link.model} must return a torch.nn.Module, got {type(model).__name__}: "
-                "end it with `return` and the module"
-            )
-        return model
-    try:
-        return ARCHITECTURES[link.model](link.shape, link.classes, **options)
-    except AuditError as error:
-        raise type(error)(*[f"stage {link.name!r}: {problem}" for problem in error.problems]) from error
-    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
-        raise ConfigError(
-            f"stage {link.name!r}, options: model {link.model!r} with {quoted(options)} cannot be built, got "
-            f"{one_line(str(error).splitlines()[0] if str(error) else error)}: correct `options`"
-        ) from error
+    named = link.weights and not Path(link.weights).is_file()
+    options = {**link.options, "weights": link.weights} if named else link.options
+    return build(link.model, link.shape, link.classes, options, place=f"stage {link.name!r}")
 
 
 def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[str, Tensor] | None) -> nn.Module:
@@ -143,7 +117,7 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
     link = links[index]
     with seeded(seed):
         if link.transfer == "scratch" or index == 0:
-            model = build(link)
+            model = _build(link)
             if link.weights and Path(link.weights).is_file():
                 place = f"stage {link.name!r}"
                 found = read_weights(Path(str(link.weights)), model.state_dict().keys(), f"{place}, weights")

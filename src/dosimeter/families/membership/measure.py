@@ -15,12 +15,7 @@ from dosimeter.families.membership.measures import exposure
 from dosimeter.families.membership.measures.canaries import canary_rows
 from dosimeter.families.membership.measures.detection_limit import POWER, detect
 from dosimeter.families.membership.measures.groups import group_rows, too_many_groups
-from dosimeter.families.membership.measures.material import (
-    Material,  # other modules take these from here
-    Measured,
-    choose_headline,
-    measure_attacks,
-)
+from dosimeter.families.membership.measures.material import Material, Measured, choose_headline, measure_attacks
 from dosimeter.families.membership.measures.rows import curve_of, histogram_of, rows_of, utility_rows
 from dosimeter.families.membership.not_tested import not_tested
 from dosimeter.families.membership.rates import FPRS, PRIORS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dosimeter.config.attack_rows import AttackRow
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.target_halves import half_games, playing_rows
 from dosimeter.families.membership.game import MembershipGame
@@ -41,7 +41,7 @@ class Evidence:
 
 
 def engage(
-    row: AttackRow, design: Design, observations: Observations, *, null_member: Bool[Array, "m n"], seed: int,
+    row: NamedAttack, design: Design, observations: Observations, *, null_member: Bool[Array, "m n"], seed: int,
     knowledge: Knowledge | None = None,
 ) -> Evidence:  # fmt: skip
     """Run an attack.
@@ -82,7 +82,7 @@ def engage(
     return Evidence(np.concatenate(scores), np.stack(rehearsed), np.concatenate(null), apart)
 
 
-def _scores(row: AttackRow, game: MembershipGame, seed: int, purpose: str) -> Float[Array, "t n"]:
+def _scores(row: NamedAttack, game: MembershipGame, seed: int, purpose: str) -> Float[Array, "t n"]:
     """One run of an attack on one game, checked."""
     try:
         result: Scores = row.attack.run(game, generator(seed, f"attack {row.id} {purpose}"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dosimeter.config.attack_rows import AttackRow
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.canaries import with_canaries
 from dosimeter.families.membership.play import engage
 from dosimeter.families.membership.stored import CANARIES, canary_evidence
@@ -51,7 +51,7 @@ def judge_canaries(prepared: Prepared, listed: Sequence[Mapping[str, Any]], out:
     save_arrays(out / CANARIES, truth)
 
 
-def _holds_more(row: AttackRow) -> bool:
+def _holds_more(row: NamedAttack) -> bool:
     """Whether an attack needs what is known of natural records only."""
     needs = row.attack.needs
-    return needs.features or needs.inputs or needs.retrain
+    return bool(needs.features or needs.inputs or needs.retrain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dosimeter.config.attack_rows import AttackRow
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
 from dosimeter.families.membership.observe.frozen_head import can_retrain, has_frozen_head
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
@@ -78,7 +78,7 @@ def target_offer(prepared: PreparedTarget) -> Offer:
     )
 
 
-def refusal(row: AttackRow, given: Offer) -> str:
+def refusal(row: NamedAttack, given: Offer) -> str:
     """Why an attack cannot run under this threat model, or an empty string."""
     needs = row.attack.needs
     if BEFORE_TRANSFER in row.attack.signals and not given.transferred:
@@ -99,7 +99,7 @@ def refusal(row: AttackRow, given: Offer) -> str:
     return ""
 
 
-def _signals(row: AttackRow, given: Offer) -> str:
+def _signals(row: NamedAttack, given: Offer) -> str:
     """Which signal of an attack this model does not give, or an empty string."""
     lacking = [name for name in row.attack.signals if name not in (*ACCESS, BEFORE_TRANSFER)]
     if lacking:
@@ -145,7 +145,7 @@ def _holds(needs: Needs, given: Offer) -> str:
     return ""
 
 
-def require_attack(rows: Sequence[AttackRow], given: Offer) -> None:
+def require_attack(rows: Sequence[NamedAttack], given: Offer) -> None:
     """Refuse a run in which nothing but controls could be run.
 
     Raises:

@@ -23,11 +23,11 @@ from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.user_code import REFERENCE, call_user, resolve
 from dosimeter.foundation.wording import describe, quoted
 from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.build import build
 from dosimeter.models.supplied.estimators import is_estimator
 from dosimeter.models.supplied.hubs import Preprocessed, from_huggingface, from_timm
 from dosimeter.models.supplied.networks import is_exported
 from dosimeter.models.weights import load_state, read_weights
-from dosimeter.training.chain import Link, build
 
 TENSORS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Files of weights; all but the first may hold pickles."""
@@ -106,7 +106,7 @@ def load_target(
     if reference in ARCHITECTURES:
         if file is None:
             raise ConfigError("target, weights: must name the file of the network's tensors, got none: add weights")
-        model = build(Link("target", reference, shape, classes, options=given))
+        model = build(reference, shape, classes, given, place="target")
         return Loaded(model, _with_weights(model, file))
     raise ConfigError(
         "target, model: must be package.module:name, an architecture, hf:FOLDER, timm:NAME or a file, got "

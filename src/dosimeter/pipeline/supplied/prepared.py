@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter.config.attack_rows import AttackRow
 from dosimeter.config.tables import Report
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held, together
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.observe.shadow_job import ShadowJob, held_of, observe
@@ -75,7 +75,7 @@ class Brought:
     depends: tuple[object, ...]
     threat: Threat
     access_given: bool
-    attacks: tuple[AttackRow, ...]
+    attacks: tuple[NamedAttack, ...]
     report: Report
     output: Literal["auto", "logits", "probs"] = "auto"
     duplicates: Literal["refuse", "exclude"] = "refuse"

@@ -13,15 +13,9 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quoted
 from dosimeter.results.compare import differences, leads
 from dosimeter.results.policy.decisions import Outcome, Status, decide
-from dosimeter.results.policy.limits import Gates, Limit, Policy, Undecided, load_policy, parse_policy
+from dosimeter.results.policy.limits import Gates, Limit, Policy
 from dosimeter.results.policy.ratchet import ratchet
 from dosimeter.results.rows import EXPOSURE, HEADLINE, ORACLE, UTILITY, Key, Row, clean, exact, rows
-
-__all__ = [
-    "Check", "FailedGate", "Gates", "Limit", "Outcome", "Policy", "Status", "Undecided", "check", "load_policy",
-    "parse_policy",
-]  # fmt: skip
-
 
 MEANING = ("P10", "P16", "I7", "I8")
 """Checks whose warning says that the numbers may be about something else than meant: no limit is met by them."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dosimeter.families.membership.measures.material import (
-    Material,  # other modules take these from here
-)
+from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.measures.rows import row_of, with_rate_reached
 from dosimeter.families.membership.rates import FPRS
 from dosimeter.statistics.evidence import Scores, Truth

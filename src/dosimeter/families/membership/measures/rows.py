@@ -8,10 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.families.membership.measures.material import (
-    Material,  # other modules take these from here
-    Measured,
-)
+from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.families.membership.rates import FPRS
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dosimeter.config.attack_rows import AttackRow
 from dosimeter.data.record_features import few_columns
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.observe.frozen_head import frozen_head, head_retrain
 from dosimeter.families.membership.observe.holdings import Knowledge
 from dosimeter.foundation.arrays import Array
@@ -43,6 +43,6 @@ def _recipe_inputs(prepared: Prepared) -> Array | None:
     return columns[prepared.jobs.observations[0].rows]
 
 
-def _asked(rows: Iterable[AttackRow]) -> bool:
+def _asked(rows: Iterable[NamedAttack]) -> bool:
     """Whether some attack reads records."""
     return any(row.attack.needs.inputs for row in rows)

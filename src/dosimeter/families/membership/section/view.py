@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dosimeter.results import words
-from dosimeter.results.figures import (  # fmt: skip
+from dosimeter.results.figures import (
     CALIBRATED,
     LADDER,
     NO_VALUE,

@@ -76,6 +76,11 @@ class Cascading:
         """The logit-scaled confidence at temperature 1."""
         return ("logit_confidence",)
 
+    @property
+    def trainings(self) -> int:
+        """All rounds of one target."""
+        return self.rounds * self.references
+
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Score all records of a game.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -71,6 +71,10 @@ class TMI:
     def signals(self) -> tuple[str, ...]:
         """One signal of all classes."""
         return (SIGNAL[self.outputs],)
+
+    def effective(self, classes: int) -> dict[str, Any]:
+        """Returns what `unit` amounts to: rows of two classes are not divided by their length."""
+        return {"unit": "off, two classes"} if self.unit and not self.compat and classes == 2 else {}
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Score all records of a game.

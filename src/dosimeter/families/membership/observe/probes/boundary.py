@@ -197,7 +197,7 @@ def lacks(situation: Situation) -> str:
 PROBES = tuple(
     Probe(
         (f"boundary_distance_{queries}",), Access.LABELS, partial(compute, queries=queries), lacks,
-        passes=float(queries), source="boundary", from_records=True,
+        passes=float(queries), from_records=True,
     )
     for queries in QUERIES
 )  # fmt: skip

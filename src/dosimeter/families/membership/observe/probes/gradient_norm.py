@@ -98,4 +98,4 @@ def lacks(situation: Situation) -> str:
     )
 
 
-PROBE = Probe(("gradient_norm",), Access.WEIGHTS, compute, lacks, passes=4.0, source="gradient_norm")
+PROBE = Probe(("gradient_norm",), Access.WEIGHTS, compute, lacks, passes=4.0)

@@ -6,6 +6,7 @@ right-hand sides. A record's gradient is its residual times its features, r ⊗ 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -13,12 +14,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dosimeter.families.membership.observe.probes.subject import Probe, Situation, Subject, Training
+from dosimeter.families.membership.observe.probes.subject import Load, Probe, Situation, Subject, Training
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator
+from dosimeter.jobs.runners import one_thread
 from dosimeter.models.access import Access
 from dosimeter.training.heads import moments
 
+GRADIENT_STEPS = 30
+"""Products that conjugate gradients are counted as, with their passes over memory: about 11 steps."""
+SIDE = 512
+"""Of the matrices whose product tells how fast this machine multiplies."""
 DAMPING = 0.2
 """Added to the curvature, as the authors do."""
 DENSE = 4096
@@ -190,4 +196,41 @@ def lacks(situation: Situation) -> str:
     return f"needs linear heads on frozen features that SGD trains, whose Hessian is known, got other models: {remedy}"
 
 
-PROBE = Probe(("iha",), Access.WEIGHTS, compute, lacks, passes=0.0, source="iha")
+def hessian_seconds(needed: int, pool: int, *, width: int, classes: int) -> float:
+    """Seconds of the inverse Hessian of one head, from the multiplications that `compute` makes.
+
+    Args:
+        needed: records whose gradients are solved for.
+        pool: of them, those that the Hessian is the mean over.
+        width: features of a record.
+        classes: number of classes.
+    """
+    side = min(width + 1, needed)
+    unknowns, blocks = classes * side, pool * classes * side**2
+    if unknowns <= DENSE:
+        work = pool * unknowns**2 + unknowns**3 / 6 + needed * unknowns**2 + blocks
+        return work / _products_per_second(torch.float64)
+    step = needed * (2 * pool * unknowns + classes * side**2)
+    return (GRADIENT_STEPS * step + blocks) / _products_per_second(torch.float32)
+
+
+def _products_per_second(kind: torch.dtype) -> float:
+    """How many multiplications and additions one thread makes in a product of matrices."""
+    matrix, seconds = torch.ones(SIDE, SIDE, dtype=kind), []
+    with one_thread():
+        for _ in range(3):
+            start = time.perf_counter()
+            matrix @ matrix
+            seconds.append(time.perf_counter() - start)
+    return float(SIDE**3 / min(seconds))
+
+
+def seconds(load: Load) -> float:
+    """The inverse Hessian of each head."""
+    if load.width is None:
+        return 0.0
+    each = hessian_seconds(load.pool + load.population, load.pool, width=load.width, classes=load.classes)
+    return load.models * each
+
+
+PROBE = Probe(("iha",), Access.WEIGHTS, compute, lacks, passes=0.0, seconds=seconds)

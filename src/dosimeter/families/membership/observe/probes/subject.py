@@ -101,6 +101,32 @@ class Situation:
 
 
 @dataclass(frozen=True)
+class Load:
+    """What is known of one pack before anything is trained, from which a probe tells how long it works.
+
+    Attributes:
+        models: of the pack.
+        pool: records of the pool.
+        population: records outside every model.
+        classes: of the deployed model.
+        width: features of a record, or None if nothing is frozen.
+        pace: gives the seconds of training on one record for one epoch.
+    """
+
+    models: int
+    pool: int
+    population: int
+    classes: int
+    width: int | None
+    pace: Callable[[], float]
+
+
+def no_work(load: Load) -> float:
+    """Seconds of a probe that only asks."""
+    return 0.0
+
+
+@dataclass(frozen=True)
 class Probe:
     """Signals that are computed from the models themselves and not from their logits on the records.
 
@@ -110,7 +136,7 @@ class Probe:
         compute: from a subject to each signal `[m r]`, float64, finite.
         lacks: why a situation cannot give them and what to do, or an empty string.
         passes: what it costs per model and record, in forward passes of a network, roughly, for `plan`.
-        source: its file in this package.
+        seconds: what it trains and solves for one pack, beside its forward passes.
         from_records: whether models are asked with records, so that what is frozen runs each time.
     """
 
@@ -119,7 +145,7 @@ class Probe:
     compute: Callable[[Subject], Mapping[str, Tensor]]
     lacks: Callable[[Situation], str]
     passes: float
-    source: str
+    seconds: Callable[[Load], float] = no_work
     from_records: bool = False
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dosimeter.families.membership.observe.probes.subject import Probe, Situation, Subject, Training
+from dosimeter.families.membership.observe.probes.subject import Load, Probe, Situation, Subject, Training
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.access import Access
 from dosimeter.training.heads import moments
@@ -127,4 +127,9 @@ def lacks(situation: Situation) -> str:
     return "needs students that learn probabilities, which a stage's `fit` cannot train: leave `fit` or the attack out"
 
 
-PROBE = Probe(SIGNALS, Access.PROBS, compute, lacks, passes=2.0 * EPOCHS, source="trajectory")
+def seconds(load: Load) -> float:
+    """The student of all models of a pack, which are distilled together."""
+    return EPOCHS * load.population * load.pace()
+
+
+PROBE = Probe(SIGNALS, Access.PROBS, compute, lacks, passes=2.0 * EPOCHS, seconds=seconds)

@@ -29,6 +29,7 @@ from dosimeter.families.membership.game import FrozenHead, MembershipGame
 from dosimeter.families.membership.observe.signals import logit_confidence
 from dosimeter.jobs.job import ensure
 from dosimeter.jobs.runners import make_runner
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.training.features import load_features
 from dosimeter.training.heads import train_heads
@@ -79,13 +80,13 @@ def pictures(data, size, rows=None, population=40):
     }
     audit = parse(content, base=Path.cwd(), name="features")
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(audit, store=Path(folder))
-        save_data(prepared.at_risk, prepared.store)
+        prepared = prepare(audit, store=Store(Path(folder)))
+        save_data(prepared.system.at_risk, prepared.system.store)
         runner = make_runner(1, "cpu")
-        ensure(prepared.jobs.features, runner, lambda done, total: None)
+        ensure(prepared.case.jobs.features, runner, lambda done, total: None)
         runner.close()
-        features = load_features(prepared.store, prepared.jobs.features).numpy()
-    labels, pool, outside = prepared.at_risk.labels, prepared.split.pool, prepared.split.population
+        features = load_features(prepared.system.store, prepared.case.jobs.features).numpy()
+    labels, pool, outside = prepared.system.at_risk.labels, prepared.case.split.pool, prepared.case.split.population
     recipe = Hyperparameters(epochs=30, lr=0.005, standardise=True)
     return Frozen(features[pool], labels[pool], recipe, features[outside], labels[outside])
 

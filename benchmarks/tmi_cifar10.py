@@ -25,6 +25,7 @@ from dosimeter import data
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.attacks import TMI, AdaptedLiRA, Discriminant, PooledDiscriminant
 from dosimeter.families.membership.attacks.reading import auc
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 
@@ -110,7 +111,7 @@ def rows_of(result):
 
 def few(prepared, shadows):
     """AUC and TPR at 1 % FPR with some of the shadows: 8 targets, a pair at a time, mean and error over targets."""
-    observations, design, found = prepared.jobs.gathered(), prepared.design, {}
+    observations, design, found = prepared.case.jobs.gathered(), prepared.case.design, {}
     attacks = {
         "tmi": TMI(), "adapted_lira mean": AdaptedLiRA(), "discriminant": Discriminant(),
         "pooled_discriminant": PooledDiscriminant(),
@@ -147,8 +148,8 @@ def one_by_one(known, member, asked, updates):
 
 def speed(prepared, records=100):
     """All classifiers of a fold as one program, beside one after the other for each record and target."""
-    design, attack = prepared.design, TMI()
-    signals = {one: prepared.jobs.gathered().signals[one] for one in attack.signals}
+    design, attack = prepared.case.design, TMI()
+    signals = {one: prepared.case.jobs.gathered().signals[one] for one in attack.signals}
     own = np.arange(2)
     game = design.before(own, np.arange(2, len(design.member)), signals)
     torch.set_num_threads(1)
@@ -199,7 +200,7 @@ def main():
             print(json.dumps({task: told}, indent=1), flush=True)
         found["seconds"] = time.perf_counter() - start
         for task in TASKS:
-            prepared = prepare(parse(audit(place, task, asked.chains, folder), base=folder), store=store)
+            prepared = prepare(parse(audit(place, task, asked.chains, folder), base=folder), store=Store(store))
             most = asked.chains - 2
             found["tasks"][task]["few"] = {str(k): few(prepared, k) for k in (8, 16, most)}
             if task == "a":

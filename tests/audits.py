@@ -15,7 +15,7 @@ from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.play import engage
+from dosimeter.families.membership.play import play_attack
 from dosimeter.models.access import Access
 
 BASE = Path(__file__).parent
@@ -82,7 +82,7 @@ def material(
     """What a run would leave, from a design and its outputs."""
     rows = QUICK if rows is None else rows
     null = membership_matrix(design.member.shape[1], len(design.member), seed, purpose="null membership")
-    evidence = {row.id: engage(row, design, observations, null_member=null, seed=seed) for row in rows}
+    evidence = {row.id: play_attack(row, design, observations, null_member=null, seed=seed) for row in rows}
     summary = {
         "door": "recipe",
         "audit_key": "0" * 24,

@@ -13,6 +13,7 @@ from torch import nn
 from dosimeter.config.audit import parse
 from dosimeter.defenses import DPSGD, Dropout
 from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import bag_of_words, convnet, mlp
 from dosimeter.models.lora import LoRA, WithAdapters, adapt, adaptable, merged
 from dosimeter.models.weights import load_state
@@ -194,11 +195,11 @@ def test_a_run_stores_adapters_alone_and_continues_to_the_same_bytes(tmp_path):
     assert bytes_of(tmp_path / "one" / "run") == bytes_of(tmp_path / "two" / "run")
     told = json.loads(bytes_of(tmp_path / "one" / "run"))["chain"][1]
     assert (told["transfer"], told["settings"]["lora_rank"], told["settings"]["lora_alpha"]) == ("lora", 2, 16)
-    prepared = prepare(settings, store=tmp_path / "one" / ".store")
-    for pack in prepared.jobs.packs:
+    prepared = prepare(settings, store=Store(tmp_path / "one" / ".store"))
+    for pack in prepared.case.jobs.packs:
         state = load_file(tmp_path / "one" / ".store" / pack.key / "tensors.safetensors")
         assert sum(one.numel() for one in state.values()) == 2 * (64 + 16) + 16 * 10 + 10
-    for job in (*prepared.jobs.packs[:3], prepared.jobs.observations[0]):  # as after a kill
+    for job in (*prepared.case.jobs.packs[:3], prepared.case.jobs.observations[0]):  # as after a kill
         for file in (tmp_path / "one" / ".store" / job.key).iterdir():
             file.unlink()
     verbs.run(settings, tmp_path / "one" / "run", workers=1)
@@ -213,9 +214,9 @@ def test_adapters_at_risk_are_merged_for_the_stage_after_and_adapted_again(tmp_p
     verbs.run(parse(settings, base=BASE), tmp_path / "run", workers=1)
     result = json.loads(bytes_of(tmp_path / "run"))
     assert {one["status"] for one in result["attacks"]} == {"ok"}
-    prepared = prepare(parse(settings, base=BASE), store=tmp_path / ".store")
-    pack = prepared.jobs.packs[0]
-    (common,) = prepared.jobs.common
+    prepared = prepare(parse(settings, base=BASE), store=Store(tmp_path / ".store"))
+    pack = prepared.case.jobs.packs[0]
+    (common,) = prepared.case.jobs.common
     whole, parent = (load_file(tmp_path / ".store" / one.key / "tensors.safetensors") for one in (pack, common))
     assert whole.keys() == parent.keys()
     change = np.linalg.svd((whole["backbone.1.0.weight"] - parent["backbone.1.0.weight"]).numpy(), compute_uv=False)
@@ -251,4 +252,4 @@ def test_without_the_package_it_says_what_to_install(monkeypatch, tmp_path):
     with pytest.raises(
         ConfigError, match=r'transfer \'lora\': needs the package peft, .*pip install "dosimeter\[lora\]"'
     ):
-        prepare(parse(chain(), base=BASE), store=tmp_path)
+        prepare(parse(chain(), base=BASE), store=Store(tmp_path))

@@ -12,12 +12,12 @@ from dosimeter.config.audit import parse
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.design.person_split import person_half
 from dosimeter.families.membership.design.target_halves import half_games, players, playing_rows, second_half
-from dosimeter.families.membership.game import Needs
+from dosimeter.families.membership.game import Holdings, Needs
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures import exposure
-from dosimeter.families.membership.observe.holdings import Knowledge
-from dosimeter.families.membership.play import engage
+from dosimeter.families.membership.play import play_attack
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.results import rounding
 from dosimeter.results.schema import problems
@@ -32,7 +32,7 @@ def audit(leakage=3.0, *, person=None, **more):
     design, observations = gaussian(1, leakage=leakage, **more)
     made = material(design, observations, rows=LIRA)
     null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
-    evidence = {row.id: engage(row, design, observations, null_member=null, seed=0) for row in LIRA}
+    evidence = {row.id: play_attack(row, design, observations, null_member=null, seed=0) for row in LIRA}
     return replace(made, apart={name: one.apart for name, one in evidence.items()}, persons=person)
 
 
@@ -87,7 +87,7 @@ def test_attacks_that_read_records_or_train_are_made_on_halves_too(extra):
     observations.signals["hinge"] = observations.signals["logit_confidence"]
     columns = np.random.default_rng(0).normal(size=(500, 3))
     null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
-    apart = engage(row, design, observations, null_member=null, seed=0, knowledge=Knowledge(inputs=columns)).apart
+    apart = play_attack(row, design, observations, null_member=null, seed=0, knowledge=Holdings(inputs=columns)).apart
     assert apart.shape == (len(playing_rows(design)), 400)
 
 
@@ -101,7 +101,7 @@ def test_a_list_of_an_attack_that_trains_is_at_chance_where_nothing_leaks():
 
     (row,) = parse(table() | {"attack": [{"name": "cascading", "references": 8}]}, base=BASE).attacks
     null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")
-    found = engage(row, design, observations, null_member=null, seed=0, knowledge=Knowledge(retrain=retrain))
+    found = play_attack(row, design, observations, null_member=null, seed=0, knowledge=Holdings(retrain=retrain))
     made = replace(material(design, observations, rows=LIRA), apart={"lira online": found.apart})
     told = exposure.row(made, "lira online", [])["records"]
     assert told["ranking"] == "apart"
@@ -321,7 +321,7 @@ def test_the_key_of_an_audit_by_record_does_not_depend_on_units(tmp_path):
     from dosimeter.pipeline.recipe.prepare import prepare
 
     named = table(unit="record")
-    keys = {prepare(parse(one, base=BASE), store=tmp_path).key for one in (named, table())}
+    keys = {prepare(parse(one, base=BASE), store=Store(tmp_path)).key for one in (named, table())}
     assert len(keys) == 1
 
 

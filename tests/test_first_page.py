@@ -20,10 +20,10 @@ from audits import QUICK, gaussian, material
 from report import example
 
 from dosimeter.cli.app import main
-from dosimeter.families.membership import first_page
-from dosimeter.families.membership import first_page_numbers as numbers
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.membership.sentences import first_page
+from dosimeter.families.membership.sentences import first_page_numbers as numbers
 from dosimeter.families.membership.table.table import read_scores
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.summary import scores_summary

@@ -11,10 +11,10 @@ from test_pipeline import PRETRAIN
 
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
+from dosimeter.families.membership import frozen_head as frozen
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.design.design import membership_matrix
-from dosimeter.families.membership.observe import frozen_head as frozen
-from dosimeter.families.membership.observe.frozen_head import (
+from dosimeter.families.membership.frozen_head import (
     HeadRetrain,
     can_retrain,
     frozen_head,
@@ -23,6 +23,7 @@ from dosimeter.families.membership.observe.frozen_head import (
 )
 from dosimeter.families.membership.observe.signals import logit_confidence
 from dosimeter.foundation.seeds import seed_for
+from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -44,11 +45,11 @@ def test_features_reach_the_attack_that_needs_them(tmp_path):
     verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {row["name"]: row["status"] for row in found["attacks"]}["Influence"] == "ok"
-    prepared = prepare(parse(raw, base=BASE), store=tmp_path / "store")
-    head = frozen_head(prepared)
-    features = load_features(prepared.store, prepared.jobs.features).numpy()
-    np.testing.assert_array_equal(head.features, features[prepared.split.pool])
-    np.testing.assert_array_equal(head.labels[head.candidates], prepared.design.labels)
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
+    head = frozen_head(prepared.case)
+    features = load_features(prepared.system.store, prepared.case.jobs.features).numpy()
+    np.testing.assert_array_equal(head.features, features[prepared.case.split.pool])
+    np.testing.assert_array_equal(head.labels[head.candidates], prepared.case.design.labels)
     assert len(head.rates) == 3 * 6  # 180 records in batches of 32
     assert head.rates[0] == 0.05 > head.rates[-1]
     assert (head.momentum, head.weight_decay, head.standardise) == (0.9, 0.01, True)
@@ -57,7 +58,7 @@ def test_features_reach_the_attack_that_needs_them(tmp_path):
 @pytest.mark.parametrize("stage", [{"optimizer": "adam"}, {"transfer": "full"}, {"transfer": "last-k"}])
 def test_elsewhere_the_plan_refuses_it(stage, tmp_path):
     audit = parse(recipe("influence", "loss", **stage), base=BASE)
-    assert not has_frozen_head(prepare(audit, store=tmp_path))
+    assert not has_frozen_head(prepare(audit, store=Store(tmp_path)).case)
     refused, other = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("needs the features of a frozen backbone and SGD heads on them")
     assert "or use transfer = 'head' with optimizer = 'sgd'" in refused.refused
@@ -73,7 +74,7 @@ def test_a_head_too_large_for_memory_is_refused_before_training(tmp_path, monkey
 
 
 def test_nobody_asks_nobody_gets(tmp_path):
-    assert frozen_head(prepare(parse(recipe("loss"), base=BASE), store=tmp_path)) is None
+    assert frozen_head(prepare(parse(recipe("loss"), base=BASE), store=Store(tmp_path)).case) is None
 
 
 def handle(*, candidates, pool=40, views=1, canaries=None):
@@ -185,22 +186,22 @@ def test_retrained_heads_say_of_records_what_the_fleet_says_whose_training_held_
 def test_the_handle_has_the_canaries_of_the_fleet_and_not_who_trained_on_them(tmp_path):
     raw = recipe("cascading", "loss") | {"spike": {"count": 4, "copies": [1, 8], "kinds": ["plain", "mislabelled"]}}
     raw["threat"]["population"] = 60
-    prepared = prepare(parse(raw, base=BASE), store=tmp_path / "store")
-    for data in prepared.data:
-        save_data(data, prepared.store)
-    for job in (*prepared.jobs.common, *prepared.jobs.features):
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
+    for data in prepared.system.data:
+        save_data(data, prepared.system.store)
+    for job in (*prepared.case.jobs.common, *prepared.case.jobs.features):
         job.perform()
-    retrain, planted = head_retrain(prepared), prepared.canaries
-    pool = len(prepared.split.pool)
+    retrain, planted = head_retrain(prepared.case), prepared.case.canaries
+    pool = len(prepared.case.split.pool)
     own = retrain.canaries.rows
     assert len(retrain.canaries.member) == 0
     np.testing.assert_array_equal(own, pool + np.arange(16))
-    np.testing.assert_array_equal(retrain.labels[own], prepared.at_risk.labels[planted.rows])
-    features = load_features(prepared.store, prepared.jobs.features).numpy()
+    np.testing.assert_array_equal(retrain.labels[own], prepared.system.at_risk.labels[planted.rows])
+    features = load_features(prepared.system.store, prepared.case.jobs.features).numpy()
     np.testing.assert_array_equal(retrain.features[0, own], features[planted.rows])
-    np.testing.assert_array_equal(retrain.features[0, :pool], features[prepared.split.pool])
-    member = prepared.design.member[:6]
-    rows, fleet = retrain._rows(member, 0), prepared.jobs.packs[0].rows
+    np.testing.assert_array_equal(retrain.features[0, :pool], features[prepared.case.split.pool])
+    member = prepared.case.design.member[:6]
+    rows, fleet = retrain._rows(member, 0), prepared.case.jobs.packs[0].rows
     assert rows.shape[1] == fleet.shape[1]
     for kind in ("plain", "mislabelled"):
         for copies in (1, 8):
@@ -217,16 +218,19 @@ def test_an_audit_retrains_for_each_target(tmp_path):
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {row["name"]: row["status"] for row in found["attacks"]}["Cascading"] == "ok"
     assert [row["status"] for row in found["null_audit"] if row["attack"] == "cascading"] == ["pass"]
-    prepared = prepare(parse(raw, base=BASE), store=tmp_path / "store")
-    retrain, features = head_retrain(prepared), load_features(prepared.store, prepared.jobs.features).numpy()
-    np.testing.assert_array_equal(retrain.features[0].numpy(), features[prepared.split.pool])
-    np.testing.assert_array_equal(retrain.labels[retrain.candidates], prepared.design.labels)
-    assert head_retrain(prepare(parse(recipe("loss"), base=BASE), store=tmp_path)) is None
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
+    retrain, features = (
+        head_retrain(prepared.case),
+        load_features(prepared.system.store, prepared.case.jobs.features).numpy(),
+    )
+    np.testing.assert_array_equal(retrain.features[0].numpy(), features[prepared.case.split.pool])
+    np.testing.assert_array_equal(retrain.labels[retrain.candidates], prepared.case.design.labels)
+    assert head_retrain(prepare(parse(recipe("loss"), base=BASE), store=Store(tmp_path)).case) is None
 
 
 def test_where_no_head_can_be_retrained_the_plan_says_so(tmp_path):
     audit = parse(recipe("cascading", "loss", transfer="full"), base=BASE)
-    assert not can_retrain(prepare(audit, store=tmp_path))
+    assert not can_retrain(prepare(audit, store=Store(tmp_path)).case)
     refused, other = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("retrains its shadows for each target, which needs heads on a frozen backbone")
     assert not other.refused

@@ -11,9 +11,9 @@ from test_frozen import recipe
 import dosimeter
 from dosimeter.config.audit import parse
 from dosimeter.data.record_features import WIDE, few_columns
-from dosimeter.families.membership.game import Needs
-from dosimeter.families.membership.observe.holdings import Knowledge
-from dosimeter.families.membership.observe.knowledge import recipe_knowledge
+from dosimeter.families.membership.game import Holdings, Needs
+from dosimeter.families.membership.holdings import recipe_holdings
+from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -23,10 +23,10 @@ from dosimeter.training.features import load_features
 def test_inputs_of_a_recipe_are_those_of_its_candidates_and_population(tmp_path):
     """Digits have 64 pixels, which pictures give in components; near in them means near in pixels."""
     raw = table(candidates=100, population=50) | {"attack": [{"name": "quantile", "mode": "inputs"}]}
-    prepared = prepare(parse(raw, base=BASE), store=tmp_path)
-    inputs = recipe_knowledge(prepared).inputs
-    rows = np.concatenate([prepared.split.pool[prepared.split.candidates], prepared.split.population])
-    pixels = prepared.at_risk.inputs[rows].reshape(len(rows), -1).astype(float)
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path))
+    inputs = recipe_holdings(prepared.case).inputs
+    rows = np.concatenate([prepared.case.split.pool[prepared.case.split.candidates], prepared.case.split.population])
+    pixels = prepared.system.at_risk.inputs[rows].reshape(len(rows), -1).astype(float)
     assert inputs.shape[0] == 150
     assert inputs.shape[1] <= WIDE
     one, other = ((x[:, None] - x[None]) ** 2 for x in (inputs, pixels))
@@ -39,20 +39,22 @@ def test_with_a_frozen_backbone_they_are_its_features(tmp_path):
     verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {row["name"]: row["status"] for row in found["attacks"]}["Proxy"] == "ok"
-    prepared = prepare(parse(raw, base=BASE), store=tmp_path / "store")
-    features = load_features(prepared.store, prepared.jobs.features).numpy().astype(float)
-    rows = prepared.jobs.observations[0].rows
-    inputs = recipe_knowledge(prepared).inputs
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
+    features = load_features(prepared.system.store, prepared.case.jobs.features).numpy().astype(float)
+    rows = prepared.case.jobs.observations[0].rows
+    inputs = recipe_holdings(prepared.case).inputs
     spread = features.std(axis=0)
     scaled = np.clip((features - features.mean(axis=0)) / np.where(spread > 0, spread, 1), -10, 10)
     np.testing.assert_allclose(inputs, scaled[rows], atol=1e-5)
 
 
 def test_who_does_not_ask_gets_nothing(tmp_path):
-    prepared = prepare(parse(table() | {"attack": [{"name": "loss"}]}, base=BASE), store=tmp_path)
-    assert recipe_knowledge(prepared) == Knowledge()
-    game = prepared.design.game(0, {"logit_confidence": np.zeros((10, 1, len(prepared.split.candidates) + 40))})
-    told = Knowledge(inputs=np.zeros((len(game.ids) + 40, 2))).tell(game, Needs(Access.PROBS))
+    prepared = prepare(parse(table() | {"attack": [{"name": "loss"}]}, base=BASE), store=Store(tmp_path))
+    assert recipe_holdings(prepared.case) == Holdings()
+    game = prepared.case.design.game(
+        0, {"logit_confidence": np.zeros((10, 1, len(prepared.case.split.candidates) + 40))}
+    )
+    told = Holdings(inputs=np.zeros((len(game.ids) + 40, 2))).tell(game, Needs(Access.PROBS))
     assert told.inputs is None
     assert told.population.inputs is None
 

@@ -12,6 +12,7 @@ from dosimeter.cli.screen import plan_lines
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.attacks import Cascading
 from dosimeter.families.membership.observe.probes import iha
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import durations, verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 
@@ -20,7 +21,7 @@ def test_a_plan_counts_and_writes_nothing(tmp_path):
     found = verbs.plan(audit(), store=tmp_path / "store")
     (stage,) = found.stages
     assert (stage.models, stage.cached, stage.reason) == (10, 0, "")
-    assert found.key == prepare(audit(), store=tmp_path).key
+    assert found.key == prepare(audit(), store=Store(tmp_path)).key
     assert not (tmp_path / "store").exists()
     assert found.free > found.disk > 0
     assert found.memory > 1e8
@@ -126,7 +127,7 @@ def test_shadows_that_an_attack_trains_anew_are_in_the_estimate(tmp_path, by_the
 def test_students_and_hessians_are_in_the_estimate(tmp_path, by_the_book):
     without = seconds_of(tmp_path, "loss")
     assert seconds_of(tmp_path, "trajectory") - without == pytest.approx(10 * 60 * 1e-3)  # epochs, population
-    prepared = prepare(parse(recipe("iha"), base=BASE), store=tmp_path)
+    prepared = prepare(parse(recipe("iha"), base=BASE), store=Store(tmp_path))
     width = durations.probe_prefix(prepared).one.numel()
     each = iha.hessian_seconds(400, 340, width=width, classes=10)
     assert seconds_of(tmp_path, "iha") - without == pytest.approx(10 * each)

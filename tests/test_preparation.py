@@ -11,12 +11,13 @@ from dosimeter.config.audit import parse
 from dosimeter.config.tables import DataOptions
 from dosimeter.data import Options
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline.recipe.prepare import prepare
 
 
 def key(tmp_path, **changes):
     raw = table() | changes
-    return prepare(parse(raw, base=BASE), store=tmp_path).key
+    return prepare(parse(raw, base=BASE), store=Store(tmp_path)).key
 
 
 def test_the_key_moves_with_what_can_change_a_result(tmp_path):
@@ -41,7 +42,7 @@ def test_data_options_say_how_a_table_is_read(tmp_path):
     stage = {**table()["stage"][0], "data": "customers.csv", "data_options": {"label": "segment", "id": "number"}}
     del stage["rows"]
     raw = table(population=4) | {"stage": [stage]}
-    found = prepare(parse(raw, base=tmp_path), store=tmp_path / "store").at_risk
+    found = prepare(parse(raw, base=tmp_path), store=Store(tmp_path / "store")).system.at_risk
     assert found.inputs.shape == (40, 2)
     assert found.classes == ("a", "b")
     assert found.ids[3] == "c3"
@@ -55,8 +56,8 @@ def test_the_keys_of_data_options_are_those_of_the_data_doors():
 
 
 def test_a_model_is_shared_when_only_the_attack_changes(tmp_path):
-    first, second = prepare(audit(), store=tmp_path), prepare(audit(access="probs"), store=tmp_path)
-    assert [job.key for job in first.jobs.packs] == [job.key for job in second.jobs.packs]
+    first, second = prepare(audit(), store=Store(tmp_path)), prepare(audit(access="probs"), store=Store(tmp_path))
+    assert [job.key for job in first.case.jobs.packs] == [job.key for job in second.case.jobs.packs]
     assert first.key != second.key
 
 
@@ -77,7 +78,7 @@ def test_problems_name_the_key(threat, stage, kind, message, tmp_path):
     raw = table(**threat)
     raw["stage"][0] |= stage
     with pytest.raises(kind, match=message):
-        prepare(parse(raw, base=BASE), store=tmp_path)
+        prepare(parse(raw, base=BASE), store=Store(tmp_path))
 
 
 def test_views_need_images(tmp_path):
@@ -86,6 +87,6 @@ def test_views_need_images(tmp_path):
     raw = table(population=4, views=["identity", "flip"])
     raw["stage"][0] |= {"data": "t.csv", "rows": "0:60"}
     with pytest.raises(AuditError, match="flips and shifts need images"):
-        prepare(parse(raw, base=tmp_path), store=tmp_path)
+        prepare(parse(raw, base=tmp_path), store=Store(tmp_path))
     raw["threat"]["views"] = "auto"
-    prepare(parse(raw, base=tmp_path), store=tmp_path)
+    prepare(parse(raw, base=tmp_path), store=Store(tmp_path))

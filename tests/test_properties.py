@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report import example
 
-from dosimeter.config.audit import Audit, TargetAudit, draft
+from dosimeter.config.audit import Audit, SuppliedAudit, draft
 from dosimeter.foundation.errors import AuditError
 from dosimeter.pipeline import verbs
 from dosimeter.results import schema
@@ -152,7 +152,7 @@ def told(problems):
 @given(data=st.data())
 def test_any_change_of_a_recipe_is_taken_or_told(data, tmp_path):
     found = draft(changed(data, tomllib.loads(RECIPE), ["target", "fit", "weights", "targets"]), base=tmp_path)
-    assert isinstance(found.audit, Audit | TargetAudit) or told(found.problems)
+    assert isinstance(found.audit, Audit | SuppliedAudit) or told(found.problems)
     assert (found.audit is None) == bool(found.problems)
 
 
@@ -173,7 +173,7 @@ def test_unknown_keys_that_look_like_types_are_told(key, tmp_path):
 def test_any_change_of_a_target_is_taken_or_told(data, tmp_path):
     more = ["stage", "targets", "population", "population_rows", "candidates", "views", "rehearsals", "classes", "size"]
     found = draft(changed(data, tomllib.loads(TARGET), more), base=tmp_path)
-    assert isinstance(found.audit, Audit | TargetAudit) or told(found.problems)
+    assert isinstance(found.audit, Audit | SuppliedAudit) or told(found.problems)
     assert (found.audit is None) == bool(found.problems)
 
 

@@ -21,6 +21,7 @@ from dosimeter.families.membership.measures.material import measure_attack
 from dosimeter.families.membership.stored import material_of
 from dosimeter.families.membership.threat import Spike
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.pipeline.run_folder import read_run
@@ -138,18 +139,18 @@ def test_a_brought_model_takes_no_canaries():
 
 
 def test_the_natural_audit_stays_what_it_was(tmp_path):
-    one, other = (prepare(parse(audit(**more), base=Path()), store=tmp_path) for more in ({}, {"spike": SPIKE}))
+    one, other = (prepare(parse(audit(**more), base=Path()), store=Store(tmp_path)) for more in ({}, {"spike": SPIKE}))
     for name in ("ids", "labels", "member", "record"):
-        assert (getattr(one.design, name) == getattr(other.design, name)).all(), name
-    canaries = other.canaries
+        assert (getattr(one.case.design, name) == getattr(other.case.design, name)).all(), name
+    canaries = other.case.canaries
     assert canaries is not None
     more = int((canaries.copies * canaries.member[0]).sum())
-    for plain, with_canaries in zip(one.jobs.packs, other.jobs.packs, strict=True):
+    for plain, with_canaries in zip(one.case.jobs.packs, other.case.jobs.packs, strict=True):
         kept = with_canaries.rows[:, : plain.rows.shape[1]]
         assert (kept == plain.rows).all()
         assert with_canaries.rows.shape[1] == plain.rows.shape[1] + more
         assert not np.isin(plain.rows, canaries.rows).any()
-    assert len(other.design.population_ids) == len(one.design.population_ids) - 32
+    assert len(other.case.design.population_ids) == len(one.case.design.population_ids) - 32
 
 
 def test_no_number_of_natural_records_holds_a_canary(runs):

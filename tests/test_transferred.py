@@ -10,6 +10,7 @@ from dosimeter.config.audit import parse
 from dosimeter.families.membership.game import BEFORE_TRANSFER
 from dosimeter.families.membership.refusals import offer, refusal
 from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 
@@ -36,7 +37,7 @@ def audit(tmp_path, stages=None, variants=(), **threat):
 
 
 def prepared(tmp_path, stages=None, **threat):
-    return prepare(audit(tmp_path, stages, **threat), store=tmp_path / "store")
+    return prepare(audit(tmp_path, stages, **threat), store=Store(tmp_path / "store"))
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +81,18 @@ def test_a_second_run_trains_nothing_and_gives_the_same_bytes(run, tmp_path):
 
 
 def test_another_task_on_the_same_records_shares_pretraining_and_features(tmp_path):
-    one = prepared(tmp_path).jobs
-    other = prepared(tmp_path, {1: {"epochs": 6}}).jobs
+    one = prepared(tmp_path).case.jobs
+    other = prepared(tmp_path, {1: {"epochs": 6}}).case.jobs
     assert [job.key for job in one.packs] == [job.key for job in other.packs]
     assert [job.key for job in one.later[0].features] == [job.key for job in other.later[0].features]
     assert not {job.key for job in one.later[0].packs} & {job.key for job in other.later[0].packs}
 
 
 def test_every_chain_draws_its_own_records_unless_they_are_known(tmp_path):
-    own = [tuple(job.rows[0]) for job in prepared(tmp_path, {1: {"sample": 0.5}}).jobs.later[0].packs]
+    own = [tuple(job.rows[0]) for job in prepared(tmp_path, {1: {"sample": 0.5}}).case.jobs.later[0].packs]
     assert len(set(own)) == len(own)
     assert {len(one) for one in own} == {250}
-    known = [tuple(job.rows[0]) for job in prepared(tmp_path, knows=("finetuning-data",)).jobs.later[0].packs]
+    known = [tuple(job.rows[0]) for job in prepared(tmp_path, knows=("finetuning-data",)).case.jobs.later[0].packs]
     assert len(set(known)) == 1
 
 
@@ -101,10 +102,10 @@ def test_known_initialisation_is_that_of_all_chains_and_makes_another_audit(tmp_
 
     plain, alike = prepared(tmp_path), prepared(tmp_path, knows=("initialisation",))
     assert plain.key != alike.key
-    assert all(job.alike for job in alike.jobs.packs)
-    job = alike.jobs.packs[0]
+    assert all(job.alike for job in alike.case.jobs.packs)
+    job = alike.case.jobs.packs[0]
     fresh = build_chain(job.links, 0, seed_for(job.seed, "initialisation"), None).state_dict()
-    for pack in alike.jobs.packs[:2]:
+    for pack in alike.case.jobs.packs[:2]:
         start = build_chain(pack.links, 0, seed_for(pack.seed, "initialisation"), None).state_dict()
         assert all(bool((fresh[name] == start[name]).all()) for name in fresh)
 
@@ -119,8 +120,8 @@ def test_attacks_that_read_a_class_are_refused_where_the_deployed_model_has_othe
     table["attack"] = [{"name": "lira"}, {"name": "tmi"}, {"name": "iha"}, {"name": "influence"}, {"name": "entropy"}]
     table["threat"]["access"] = "weights"
     table["stage"][0]["data_options"] = {}
-    found = prepare(parse(table, base=tmp_path, name="chain"), store=tmp_path / "store")
-    reasons = {row.id: refusal(row, offer(found)) for row in found.audit.attacks}
+    found = prepare(parse(table, base=tmp_path, name="chain"), store=Store(tmp_path / "store"))
+    reasons = {row.id: refusal(row, offer(found.case)) for row in found.audit.attacks}
     assert "none of the deployed model's" in reasons["lira online"]
     assert "transferred before anyone sees them" in reasons["iha informed"]
     assert reasons["influence"]
@@ -143,20 +144,20 @@ def test_the_reference_needs_a_transfer(tmp_path):
     table = copy.deepcopy(TABLE)
     del table["stage"][1]
     del table["threat"]["at_risk"]
-    found = prepare(parse(table, base=tmp_path, name="chain"), store=tmp_path / "store")
+    found = prepare(parse(table, base=tmp_path, name="chain"), store=Store(tmp_path / "store"))
     direct = next(row for row in found.audit.attacks if row.id == "direct")
     assert BEFORE_TRANSFER in direct.attack.signals
-    assert "here that is the deployed model" in refusal(direct, offer(found))
+    assert "here that is the deployed model" in refusal(direct, offer(found.case))
 
 
 def test_folds_of_several_pairs_use_the_same_shadows(tmp_path):
     found = prepared(tmp_path, fold_pairs=2, targets=6, shadows=10)
-    assert len(found.design.member) == 14
-    assert [list(fold) for fold in found.design.folds] == [[0, 1, 2, 3], [4, 5]]
-    signals = {"x": np.zeros((14, 1, len(found.design.ids)))}
-    assert [found.design.game(fold, signals).n_shadows for fold in range(2)] == [10, 10]
-    assert list(found.design.rehearsal_rows) == [8, 9, 10, 11]
-    assert list(found.design.rehearsal_pairs) == [2, 3]
+    assert len(found.case.design.member) == 14
+    assert [list(fold) for fold in found.case.design.folds] == [[0, 1, 2, 3], [4, 5]]
+    signals = {"x": np.zeros((14, 1, len(found.case.design.ids)))}
+    assert [found.case.design.game(fold, signals).n_shadows for fold in range(2)] == [10, 10]
+    assert list(found.case.design.rehearsal_rows) == [8, 9, 10, 11]
+    assert list(found.case.design.rehearsal_pairs) == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -208,11 +209,11 @@ def test_a_variant_is_the_audit_file_that_it_stands_for(varied, tmp_path):
 
 
 def test_variants_share_what_they_do_not_change(varied, tmp_path):
-    found = prepare(audit(tmp_path, variants=VARIANTS), store=tmp_path / "store")
+    found = prepare(audit(tmp_path, variants=VARIANTS), store=Store(tmp_path / "store"))
     known, whole = (one for _, one in found.variants)
-    pretrained = [job.key for job in found.jobs.packs]
-    assert [job.key for job in known.jobs.packs] == [job.key for job in whole.jobs.packs] == pretrained
-    assert np.array_equal(known.matrix, found.matrix)
+    pretrained = [job.key for job in found.case.jobs.packs]
+    assert [job.key for job in known.case.jobs.packs] == [job.key for job in whole.case.jobs.packs] == pretrained
+    assert np.array_equal(known.case.matrix, found.case.matrix)
 
 
 def test_what_more_knowledge_and_other_settings_change_is_paired_and_reported(varied):

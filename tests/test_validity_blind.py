@@ -18,7 +18,7 @@ from dosimeter.families.membership.gates import blind as validity_blind
 from dosimeter.families.membership.gates.blind import alike
 from dosimeter.families.membership.measures.baseline import baseline
 from dosimeter.families.membership.measures.blind import blind_scores
-from dosimeter.families.membership.verdict import gain_lead
+from dosimeter.families.membership.sentences.verdict import gain_lead
 from dosimeter.pipeline import verbs
 from dosimeter.results import schema, words
 from dosimeter.results.page.render import render

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dosimeter.families.membership import verdict
 from dosimeter.families.membership.gates import numbers
 from dosimeter.families.membership.gates.persons import few_persons
 from dosimeter.families.membership.measures.detection_limit import detect
+from dosimeter.families.membership.sentences import verdict
 from dosimeter.statistics.evidence import Truth
 
 

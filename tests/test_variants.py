@@ -109,21 +109,23 @@ def test_the_change_of_accuracy_is_paired(finished):
 
 
 def test_defenses_of_outputs_reuse_the_models_and_training_defenses_do_not():
-    prepared = prepare(audit(), store=BASE / "nowhere")
-    keys = {row.id: [job.key for job in one.jobs.packs] for row, one in prepared.variants}
-    own = [job.key for job in prepared.jobs.packs]
+    prepared = prepare(audit(), store=Store(BASE / "nowhere"))
+    keys = {row.id: [job.key for job in one.case.jobs.packs] for row, one in prepared.variants}
+    own = [job.key for job in prepared.case.jobs.packs]
     assert keys["masking"] == own
     assert keys["label_smoothing-0.5"] != own
     assert keys["stopped"] != own
-    observed = {job.key for one in (prepared, *(one for _, one in prepared.variants)) for job in one.jobs.observations}
+    observed = {
+        job.key for one in (prepared, *(one for _, one in prepared.variants)) for job in one.case.jobs.observations
+    }
     assert len(observed) == 4
 
 
 def test_stopping_early_by_a_defense_is_training_with_fewer_epochs():
     """With a constant learning rate; the variant then finds its models in the cache."""
     short = audit(stage=[PRETRAIN, {**FINETUNE, "epochs": 2}], defense=[])
-    stage = dict(prepare(audit(), store=BASE / "nowhere").variants[2][1].links[-1].definition)
-    wanted = dict(prepare(short, store=BASE / "nowhere").links[-1].definition)
+    stage = dict(prepare(audit(), store=Store(BASE / "nowhere")).variants[2][1].system.links[-1].definition)
+    wanted = dict(prepare(short, store=Store(BASE / "nowhere")).system.links[-1].definition)
     assert stage["hyperparameters"].pop("share") == 0.25
     assert stage == wanted
 
@@ -227,15 +229,15 @@ def test_the_plan_counts_variants_and_finds_what_is_cached(finished, tmp_path, e
 
 def test_defenses_of_the_stage_itself_are_under_every_variant():
     stage = {**FINETUNE, "defenses": [{"name": "dropout", "rate": 0.5}]}
-    prepared = prepare(audit(stage=[PRETRAIN, stage]), store=BASE / "nowhere")
-    kinds = [type(one).__name__ for one in prepared.links[-1].hyperparameters.defenses]
+    prepared = prepare(audit(stage=[PRETRAIN, stage]), store=Store(BASE / "nowhere"))
+    kinds = [type(one).__name__ for one in prepared.system.links[-1].hyperparameters.defenses]
     assert kinds == ["Dropout"]
-    inner = prepared.variants[0][1].links[-1].hyperparameters.defenses
+    inner = prepared.variants[0][1].system.links[-1].hyperparameters.defenses
     assert [type(one).__name__ for one in inner] == ["Dropout", "LabelSmoothing"]
 
 
 def test_keys_without_defenses_say_nothing_of_them():
-    link = prepare(audit(defense=[]), store=BASE / "nowhere").links[-1]
+    link = prepare(audit(defense=[]), store=Store(BASE / "nowhere")).system.links[-1]
     assert not {"defenses", "share"} & link.definition["hyperparameters"].keys()
     assert "code of defenses" not in link.definition
 
@@ -314,11 +316,11 @@ def test_a_defense_of_the_users_is_configured_like_ours_and_its_source_is_hashed
     given = settings(defense=[{"name": "own_defense:Halved", "factor": 0.25}])
     (row,) = parse(given, base=tmp_path).variants
     assert (row.id, row.settings) == ("Halved-0.25", {"factor": 0.25})
-    first = prepare(parse(given, base=tmp_path), store=tmp_path / "store").variants[0][1]
-    assert "own_defense:Halved" in first.links[-1].sources
+    first = prepare(parse(given, base=tmp_path), store=Store(tmp_path / "store")).variants[0][1]
+    assert "own_defense:Halved" in first.system.links[-1].sources
     (tmp_path / "own_defense.py").write_text(OWN + "\n# changed\n")
-    second = prepare(parse(given, base=tmp_path), store=tmp_path / "store").variants[0][1]
-    assert first.jobs.packs[0].key != second.jobs.packs[0].key
+    second = prepare(parse(given, base=tmp_path), store=Store(tmp_path / "store")).variants[0][1]
+    assert first.case.jobs.packs[0].key != second.case.jobs.packs[0].key
     verbs.run(parse(given, base=tmp_path), tmp_path / "run", workers=1)
     assert result(tmp_path / "run")["variants"][0]["status"] == "ok"
 
@@ -363,7 +365,9 @@ class Mine:
 def test_a_recipe_of_the_users_is_checked_before_training(body, line, tmp_path):
     name = "own_recipe_" + re.sub(r"\W", "", body)
     (tmp_path / f"{name}.py").write_text(RECIPE.replace("BODY", body))
-    prepared = prepare(parse(settings(defense=[{"name": f"{name}:Mine"}]), base=tmp_path), store=tmp_path / "store")
+    prepared = prepare(
+        parse(settings(defense=[{"name": f"{name}:Mine"}]), base=tmp_path), store=Store(tmp_path / "store")
+    )
     with pytest.raises(ConfigError) as caught:
         _ = prepared.variants
     (problem,) = caught.value.problems

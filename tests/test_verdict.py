@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from dosimeter.families.membership import verdict
+from dosimeter.families.membership.sentences import verdict
 from dosimeter.results import words
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.rates import RatePair

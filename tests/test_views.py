@@ -14,6 +14,7 @@ from dosimeter.data import Dataset
 from dosimeter.data.views import WORD_VIEWS, apply_view, drop_words, word_order
 from dosimeter.families.membership.threat import VIEWS
 from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.chain import unfit
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -113,8 +114,8 @@ def test_auto_asks_for_the_copies_that_training_augmented_with(tmp_path):
     verbs.run(audit, tmp_path / "run", workers=1)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["threat"]["views"] == list(audit.views)
-    prepared = prepare(audit, store=tmp_path / ".store")
-    values = prepared.jobs.gathered().signals["logit_confidence"]
+    prepared = prepare(audit, store=Store(tmp_path / ".store"))
+    values = prepared.case.jobs.gathered().signals["logit_confidence"]
     assert values.shape[1] == 8
     assert (np.std(values, axis=1) > 0).mean() > 0.99
 
@@ -128,9 +129,9 @@ def test_views_of_pictures_are_refused_for_texts_and_those_of_texts_for_others(k
         else:
             raw["stage"][0]["augment"] = [name]
     with pytest.raises(AuditError, match=r"threat.views and stage\[0\].augment: flips and shifts need images"):
-        prepare(parse(text, base=tmp_path), store=tmp_path)
+        prepare(parse(text, base=tmp_path), store=Store(tmp_path))
     with pytest.raises(AuditError, match=r"stage\[0\].augment: words can be dropped from texts, .*type float32"):
-        prepare(parse(picture, base=BASE), store=tmp_path)
+        prepare(parse(picture, base=BASE), store=Store(tmp_path))
 
 
 def test_so_is_augmentation_of_a_stage_that_is_not_at_risk(tmp_path):
@@ -140,7 +141,7 @@ def test_so_is_augmentation_of_a_stage_that_is_not_at_risk(tmp_path):
     del raw["stage"][1]["model"], raw["stage"][1]["options"]
     raw["threat"] |= {"at_risk": "train"}
     with pytest.raises(AuditError, match=r"^stage\[1\].augment: flips and shifts need images"):
-        prepare(parse(raw, base=tmp_path), store=tmp_path)
+        prepare(parse(raw, base=tmp_path), store=Store(tmp_path))
 
 
 def test_tables_take_neither():

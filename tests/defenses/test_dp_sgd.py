@@ -12,6 +12,7 @@ from audits import BASE, table
 from dosimeter.config.audit import parse
 from dosimeter.defenses import DPSGD
 from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.results.schema import problems
@@ -68,7 +69,7 @@ def test_persons_are_told_that_epsilon_is_of_a_record():
     jobs = SimpleNamespace(common=(), packs=(pack,), later=())
     for unit, wanted in (("record", False), ("person", True)):
         audit = SimpleNamespace(threat=SimpleNamespace(unit=unit))
-        said = _privacy(SimpleNamespace(jobs=jobs, audit=audit))[0]
+        said = _privacy(SimpleNamespace(case=SimpleNamespace(jobs=jobs), audit=audit))[0]
         assert said.endswith("; somebody with k records has k times epsilon") == wanted
 
 
@@ -121,7 +122,7 @@ def test_a_network_that_cannot_be_private_is_refused_before_training(tmp_path):
         with pytest.raises(
             TrainingError, match=r"stage 'pretrain': defense dp_sgd: layer '2' \(BatchNorm1d\)"
         ) as caught:
-            prepare(parse(settings(stage), base=tmp_path), store=tmp_path / "store")
+            prepare(parse(settings(stage), base=tmp_path), store=Store(tmp_path / "store"))
     finally:
         sys.path[:] = [one for one in sys.path if one != str(tmp_path)]
         sys.modules.pop("private_models", None)
@@ -132,13 +133,13 @@ def test_without_opacus_an_audit_is_refused_before_training(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "opacus", None)
     row = {**DP, "noise_multiplier": 1.7777}  # that no other test has counted
     with pytest.raises(AuditError, match=r'run pip install "dosimeter\[dp\]"$'):
-        _ = prepare(parse(settings(defense=[row]), base=BASE), store=tmp_path).key
+        _ = prepare(parse(settings(defense=[row]), base=BASE), store=Store(tmp_path)).key
 
 
 def test_noise_clip_and_accountant_belong_to_the_key(tmp_path):
     rows = [DP, {**DP, "noise_multiplier": 1.6}, {**DP, "clip": 2.0}, {**DP, "accountant": "rdp"}]
     keys = [
-        prepare(parse(settings(defense=[row]), base=BASE), store=tmp_path).variants[0][1].jobs.packs[0].key
+        prepare(parse(settings(defense=[row]), base=BASE), store=Store(tmp_path)).variants[0][1].case.jobs.packs[0].key
         for row in rows
     ]
     assert len(np.unique(keys)) == len(rows)

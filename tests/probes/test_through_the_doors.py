@@ -17,6 +17,7 @@ from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS, reada
 from dosimeter.families.membership.observe.supplied_probes import probing
 from dosimeter.families.membership.section import adversary
 from dosimeter.foundation.errors import TrainingError
+from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.models.supplied.adapt import adapt
 from dosimeter.pipeline import verbs
@@ -31,7 +32,7 @@ def prepared(tmp_path, attacks, **threat):
     """A small audit of perceptrons, ready to train."""
     raw = table(access="weights", shadows=4, targets=2, population=60, **threat)
     raw["stage"][0] |= {"rows": "0:140", "model": "mlp", "options": {"width": 8}}
-    return prepare(parse(raw | {"attack": attacks}, base=BASE), store=tmp_path)
+    return prepare(parse(raw | {"attack": attacks}, base=BASE), store=Store(tmp_path))
 
 
 def test_signals_and_probes_have_names_of_their_own_and_one_table_of_access():
@@ -44,22 +45,22 @@ def test_signals_and_probes_have_names_of_their_own_and_one_table_of_access():
 
 
 def test_only_what_attacks_ask_for_is_probed(tmp_path):
-    plain, asked = (prepared(tmp_path, rows).jobs.observations[0] for rows in (ASKED[:1], ASKED))
+    plain, asked = (prepared(tmp_path, rows).case.jobs.observations[0] for rows in (ASKED[:1], ASKED))
     assert plain.probed == ()
     assert "probes" not in plain.definition
     assert set(asked.probed) == {"gradient_norm", "boundary_distance_250", *(f"trajectory_{e}" for e in range(1, 11))}
-    keys = {prepared(tmp_path, ASKED[:count]).jobs.observations[0].key for count in (1, 2, 3, 4)}
+    keys = {prepared(tmp_path, ASKED[:count]).case.jobs.observations[0].key for count in (1, 2, 3, 4)}
     assert len(keys) == 4
 
 
 def work(here):
     """Do all jobs of an audit, one after another."""
-    save_data(here.at_risk, here.store)
-    for data in (one for one in here.data if one is not None):
-        save_data(data, here.store)
-    for job in (*here.jobs.common, *here.jobs.features, *here.jobs.packs, *here.jobs.observations):
+    save_data(here.system.at_risk, here.system.store)
+    for data in (one for one in here.system.data if one is not None):
+        save_data(data, here.system.store)
+    for job in (*here.case.jobs.common, *here.case.jobs.features, *here.case.jobs.packs, *here.case.jobs.observations):
         job.perform()
-    return gather(here.jobs.observations)
+    return gather(here.case.jobs.observations)
 
 
 def test_the_store_keeps_what_probes_give(tmp_path):
@@ -67,10 +68,13 @@ def test_the_store_keeps_what_probes_give(tmp_path):
     here = prepared(tmp_path, ASKED)
     found = work(here)
     assert {values.shape for values in found.signals.values()} == {(6, 1, 140)}
-    job = here.jobs.observations[3]
+    job = here.case.jobs.observations[3]
     (model,) = job._models()
     rows = torch.from_numpy(job.rows)
-    inputs, labels = torch.from_numpy(here.at_risk.inputs)[rows], torch.from_numpy(here.at_risk.labels)[rows]
+    inputs, labels = (
+        torch.from_numpy(here.system.at_risk.inputs)[rows],
+        torch.from_numpy(here.system.at_risk.labels)[rows],
+    )
     np.testing.assert_allclose(found.signals["gradient_norm"][3, 0], one_by_one(model, inputs, labels), atol=1e-4)
     distance = found.signals["boundary_distance_250"][:, 0]
     assert ((distance == 0) == ~found.correct).all()
@@ -86,12 +90,12 @@ def test_heads_are_probed_on_frozen_features(tmp_path):
         "threat": {"access": "weights", "shadows": 4, "targets": 2, "population": 60},
         "attack": [*ASKED, {"name": "iha"}],
     }
-    here = prepare(parse(raw, base=BASE), store=tmp_path)
+    here = prepare(parse(raw, base=BASE), store=Store(tmp_path))
     found = work(here)
     assert {values.shape for values in found.signals.values()} == {(6, 1, 140)}
     assert ((found.signals["boundary_distance_250"][:, 0] == 0) == ~found.correct).all()
-    job = here.jobs.observations[0]
-    data = here.store.load(job.pack.data)
+    job = here.case.jobs.observations[0]
+    data = here.system.store.load(job.pack.data)
     subject = job._subject(data, job._inputs(data, "identity"), job._models())
     for model in subject.models:
         whole = model.answer(subject.records)
@@ -163,7 +167,7 @@ def test_a_plan_refuses_what_models_cannot_give_and_counts_what_probes_cost(tmp_
     assert [bool(attack.refused) for attack in found.attacks] == [False] * 4 + [True]
     assert "needs linear heads on frozen features" in found.attacks[4].refused
     assert found.attacks[4].needs == "weights, all other training records"
-    assert "iha" not in here.jobs.observations[0].signals
+    assert "iha" not in here.case.jobs.observations[0].signals
     dear = verbs.plan(prepared(tmp_path, [{"name": "boundary", "queries": 4000}]).audit, store=tmp_path)
     assert dear.seconds > verbs.plan(prepared(tmp_path, ASKED[:1]).audit, store=tmp_path).seconds
 

@@ -14,6 +14,7 @@ from oracles import auc
 
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.attacks import ATTACKS, TMI, AdaptedLiRA, Discriminant, PooledDiscriminant
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 
@@ -117,9 +118,9 @@ def test_a_model_that_remembers_nothing_tells_nothing(world, record_figure):
 @pytest.fixture(scope="module", params=["coarse", "other"])
 def curves(world, request):
     """By attack and number of shadows, the mean AUC of the first targets, a pair at a time; and the task."""
-    prepared = prepare(world.audit(request.param), store=world.folder / "store")
+    prepared = prepare(world.audit(request.param), store=Store(world.folder / "store"))
     world.result(request.param)
-    observed, design, found = prepared.jobs.gathered().signals, prepared.design, {}
+    observed, design, found = prepared.case.jobs.gathered().signals, prepared.case.design, {}
     for attack in (TMI(), AdaptedLiRA(), Discriminant(), PooledDiscriminant()):
         signals = {name: observed[name] for name in attack.signals}
         for shadows in (8, 16, 32, 64):

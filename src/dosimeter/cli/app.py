@@ -21,7 +21,7 @@ from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
 from dosimeter.foundation.version import __version__
 
 if TYPE_CHECKING:
-    from dosimeter.config.audit import Audit, TargetAudit
+    from dosimeter.config.audit import Audit, SuppliedAudit
 
 USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What the command line's parser raises; where its class lives depends on typer's version."""
@@ -124,7 +124,7 @@ def plan(
     import dataclasses
 
     from dosimeter.pipeline import verbs
-    from dosimeter.pipeline.execution import Place
+    from dosimeter.pipeline.execution import Execution
     from dosimeter.pipeline.recipe.data import load_audit
     from dosimeter.pipeline.run_folder import check_folder
 
@@ -132,7 +132,7 @@ def plan(
     with _own_output():
         settings = load_audit(audit)
         folder = out or Path("runs") / settings.name
-        cache = Place(folder, store).cache
+        cache = Execution(folder, store).cache
         found = verbs.plan(settings, store=cache, device=device, workers=crew, trust_pickle=trust_pickle)
     check_folder(folder, found.key, settings.settings())
     if as_json:
@@ -301,7 +301,7 @@ def _own_output() -> contextlib.AbstractContextManager[object]:
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def _run(audit: Audit | TargetAudit, out: Path | None, as_json: bool, quiet: bool, **how: Any) -> None:
+def _run(audit: Audit | SuppliedAudit, out: Path | None, as_json: bool, quiet: bool, **how: Any) -> None:
     """Run an audit and say what came of it; `how` goes to `pipeline.run`."""
     from dosimeter.pipeline import verbs
     from dosimeter.pipeline.progress import showing

@@ -19,7 +19,7 @@ from dosimeter.data.views import WORD_VIEWS
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.threat import VIEWS, Spike, Threat
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.findings import findings, lines, scan
+from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.table import Table
 from dosimeter.foundation.toml import read
 from dosimeter.foundation.wording import quoted
@@ -82,11 +82,6 @@ class Audit:
         return names.index(self.threat.at_risk) if self.threat.at_risk else len(names) - 1
 
     @property
-    def models(self) -> int:
-        """Models of the stage at risk: the shadows of a fold, and its targets with their complements."""
-        return self.threat.shadows + 2 * self.threat.fold_pairs
-
-    @property
     def views(self) -> tuple[str, ...]:
         """The query views, at most eight unless listed: the identity, and what training augmented with."""
         if self.threat.views != "auto":
@@ -143,7 +138,7 @@ def with_variant(audit: Audit, row: DefenseRow | VariantRow) -> Audit:
 
 
 @dataclasses.dataclass(frozen=True)
-class TargetAudit:
+class SuppliedAudit:
     """A validated audit file about a model that the user brings.
 
     Attributes:
@@ -173,7 +168,7 @@ class TargetAudit:
         }
 
 
-def _common_settings(audit: Audit | TargetAudit) -> dict[str, Any]:
+def _common_settings(audit: Audit | SuppliedAudit) -> dict[str, Any]:
     """The keys that both kinds of audit file have."""
     return {
         "name": audit.name,
@@ -194,13 +189,13 @@ class Draft:
         problems: one line each.
     """
 
-    audit: Audit | TargetAudit | None
+    audit: Audit | SuppliedAudit | None
     stages: tuple[Stage | None, ...]
     seed: int
     problems: tuple[str, ...]
 
 
-def load(path: Path) -> Audit | TargetAudit:
+def load(path: Path) -> Audit | SuppliedAudit:
     """Read an audit file.
 
     Args:
@@ -212,7 +207,7 @@ def load(path: Path) -> Audit | TargetAudit:
     return parse(read(path), base=path.resolve().parent, name=path.stem)
 
 
-def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit | TargetAudit:
+def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit | SuppliedAudit:
     """Validate the tables of an audit.
 
     Args:
@@ -246,16 +241,9 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     except ValidationError as error:
         top = None
         found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
-    parts: list[Stage | None] = []
-    raw = whole.get("stage")
-    for index, part in enumerate(raw if isinstance(raw, tuple) else ()):
-        stage, wrong = _table(Stage, part, f"stage[{index}]")
-        parts.append(stage)
-        found += wrong
-    target: Target | None = None
-    if "target" in whole:
-        target, wrong = _table(Target, whole["target"], "target")
-        found += wrong
+    parts, of_stages = _stages(whole)
+    target, of_target = _table(Target, whole["target"], "target") if "target" in whole else (None, [])
+    found += [*of_stages, *of_target]
     threat, wrong = _table(Threat, whole.get("threat", {}), "threat")
     report, more = _table(Report, whole.get("report", {}), "report")
     spike, of_spike = _spike(whole)
@@ -281,9 +269,21 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if problems or top is None or threat is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
     if target is not None:
-        return Draft(TargetAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
+        return Draft(SuppliedAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
     return _varied(whole, audit)
+
+
+def _stages(whole: Mapping[str, Any]) -> tuple[list[Stage | None], list[Finding]]:
+    """Each stage, None where it is wrong, and what is wrong."""
+    parts: list[Stage | None] = []
+    found: list[Finding] = []
+    raw = whole.get("stage")
+    for index, part in enumerate(raw if isinstance(raw, tuple) else ()):
+        stage, wrong = _table(Stage, part, f"stage[{index}]")
+        parts.append(stage)
+        found += wrong
+    return parts, found
 
 
 def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:

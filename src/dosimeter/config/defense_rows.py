@@ -15,7 +15,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quoted
 from dosimeter.models.access import Access
 from dosimeter.training.defending import ACTING, METHODS, DefenseRow
-from dosimeter.training.recipe import BoundsRecords, ChangesAnswers, ChangesLoss, ChangesRecipe, Teaches
+from dosimeter.training.recipe import BoundsRecords, ChangesAnswers, ChangesLoss, ChangesRecipe, SubModels
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 """What an id of a variant looks like, since it names a folder."""
@@ -94,7 +94,7 @@ def defense_problems(
 def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *, answers: bool) -> list[str]:
     """What is wrong with these defenses of one stage, as the tail of their place."""
     problems = []
-    losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | BoundsRecords | Teaches)]
+    losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | BoundsRecords | SubModels)]
     if len(losses) > 1:
         problems.append(f"one of them decides the loss, the step or the labels, got {' and '.join(losses)}: keep one")
     bounding = [row.name for row in rows if isinstance(row.defense, BoundsRecords)]

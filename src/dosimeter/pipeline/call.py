@@ -22,11 +22,11 @@ from dosimeter.foundation.table import Table
 from dosimeter.foundation.user_code import users_errors_told
 from dosimeter.foundation.wording import quoted
 from dosimeter.jobs.runners import Workers
-from dosimeter.pipeline.execution import Place, Progress
+from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.progress import interruptible, shown
-from dosimeter.pipeline.supplied.prepared import Brought, name_of
+from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
-from dosimeter.pipeline.verbs import run_target
+from dosimeter.pipeline.verbs import run_supplied
 from dosimeter.results.result import Result, load
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     base = Path.cwd()
     read = given(parts, seed=seed, base=base, options=options or Options())
     rows = named_attacks(default_attacks() if attacks is None else attacks, base)
-    brought = Brought(
+    brought = Supplied(
         name=folder.name or "audit",
         seed=seed,
         model=model,
@@ -181,7 +181,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     )
     cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
     with shown(progress, workers=workers, device=device) as told:
-        run_target(brought, Place(folder, cache, device, workers, told))
+        run_supplied(brought, Execution(folder, cache, device, workers, told))
     return load(folder)
 
 

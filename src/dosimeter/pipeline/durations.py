@@ -46,16 +46,16 @@ class Prefix:
 
 def probe_prefix(prepared: Prepared) -> Prefix | None:
     """Run the frozen prefix on a few records, if there is one."""
-    index, probe = len(prepared.links) - 1, 8
-    if not prepared.links[index].frozen_prefix:
+    index, probe = len(prepared.system.links) - 1, 8
+    if not prepared.system.links[index].frozen_prefix:
         return None
-    frozen = parts_of(prepared.links, index, build_chain(prepared.links, index, 0, None)).frozen
+    frozen = parts_of(prepared.system.links, index, build_chain(prepared.system.links, index, 0, None)).frozen
     assert frozen is not None
-    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:probe].copy()))
+    inputs = as_float(torch.from_numpy(prepared.system.at_risk.inputs[:probe].copy()))
     with one_thread():
-        one = forward(frozen, inputs[:1], torch.device(prepared.device))
+        one = forward(frozen, inputs[:1], torch.device(prepared.system.device))
         start = time.perf_counter()
-        forward(frozen, inputs, torch.device(prepared.device))
+        forward(frozen, inputs, torch.device(prepared.system.device))
     return Prefix(one, (time.perf_counter() - start) * RECORDS_PER_CHUNK / len(inputs))
 
 
@@ -82,10 +82,10 @@ def estimate(
     """
     if any(job.links[-1].fit for job in packs):
         return None
-    cores, parts = workers_for(workers, prepared.device), []
+    cores, parts = workers_for(workers, prepared.system.device), []
     with one_thread():
         if features and prefix is not None:
-            own = [job for job in features if len(job.links) == len(prepared.links)]
+            own = [job for job in features if len(job.links) == len(prepared.system.links)]
             each = prefix.seconds * sum(job.size for job in own) / RECORDS_PER_CHUNK / max(1, len(own))
             parts.append((each, len(own)))
         for job in {id(job.links): job for job in packs}.values():
@@ -102,7 +102,7 @@ def estimate(
 
 def _attack_seconds(prepared: Prepared) -> float:
     """Seconds of all attacks: each reads every signal of the shadows for each fold, rehearsal and the null audit."""
-    design = prepared.design
+    design = prepared.case.design
     games = len(design.folds) * (2 + len(design.rehearsal_rows) // 2)
     numbers = len(design.member) * len(prepared.audit.views) * (len(design.ids) + len(design.population_ids))
     return len(prepared.audit.attacks) * games * (numbers * ATTACK_SECONDS + 1e-3)
@@ -110,7 +110,7 @@ def _attack_seconds(prepared: Prepared) -> float:
 
 def _retraining(prepared: Prepared, prefix: Prefix | None) -> float:
     """Seconds of the shadows that attacks train themselves, one game after another, at the most."""
-    given, design, job = offer(prepared), prepared.design, prepared.jobs.packs[0]
+    given, design, job = offer(prepared.case), prepared.case.design, prepared.case.jobs.packs[0]
     rows = [row for row in prepared.audit.attacks if not refusal(row, given)]
     trained = sum(row.trainings or 0 for row in rows)
     if not trained:
@@ -121,7 +121,7 @@ def _retraining(prepared: Prepared, prefix: Prefix | None) -> float:
 
 def uncounted(prepared: Prepared) -> list[str]:
     """Attacks whose own training is not in the estimate, for only they know how much it is."""
-    given = offer(prepared)
+    given = offer(prepared.case)
     return [row.id for row in prepared.audit.attacks if row.trainings is None and not refusal(row, given)]
 
 
@@ -129,7 +129,7 @@ def _work_of_probes(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) 
     """Seconds of what probes train and solve for one pack, beside their forward passes."""
     load = Load(
         models=len(job.pack.models),
-        pool=len(prepared.split.pool),
+        pool=len(prepared.case.split.pool),
         population=job.population,
         classes=job.pack.links[-1].classes,
         width=None if prefix is None else prefix.one.numel(),
@@ -152,11 +152,11 @@ def _probe_query(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> 
         each += 1e-8 * len(job.views) * job.pack.links[-1].classes
         return each * len(job.rows) * len(job.pack.models)
     model = build_chain(job.pack.links, len(job.pack.links) - 1, 0, None)
-    inputs = as_float(torch.from_numpy(prepared.at_risk.inputs[:32].copy()))
+    inputs = as_float(torch.from_numpy(prepared.system.at_risk.inputs[:32].copy()))
     passes = []
     for _ in range(2):
         start = time.perf_counter()
-        forward(model, inputs, torch.device(prepared.device))
+        forward(model, inputs, torch.device(prepared.system.device))
         passes.append(time.perf_counter() - start)
     return min(passes) / len(inputs) * len(job.rows) * (len(job.views) + sum(one.passes for one in probes))
 
@@ -171,7 +171,7 @@ def _pace(prepared: Prepared, job: PackJob, prefix: Prefix | None) -> float:
     """Seconds that a pack takes to train on one record in one epoch, from a few updates."""
     link = job.links[-1]
     hp = dataclasses.replace(job.recipe, epochs=1)
-    dataset = prepared.data[len(job.links) - 1]
+    dataset = prepared.system.data[len(job.links) - 1]
     assert dataset is not None
     inputs = torch.from_numpy(dataset.inputs[: PROBE_STEPS * hp.batch_size].copy())
     labels = torch.from_numpy(dataset.labels[: len(inputs)])
@@ -181,11 +181,11 @@ def _pace(prepared: Prepared, job: PackJob, prefix: Prefix | None) -> float:
     parts = None
     if not job.heads:
         parts = parts_of(job.links, len(job.links) - 1, build_chain(job.links, len(job.links) - 1, 0, None))
-    if link.frozen_prefix and job.links is prepared.links and prefix is not None:
+    if link.frozen_prefix and job.links is prepared.system.links and prefix is not None:
         inputs = prefix.one.repeat(len(labels), *[1] * (prefix.one.ndim - 1))
     elif parts is not None and parts.frozen is not None:
         inputs = forward(parts.frozen, as_float(inputs[:1]), torch.device("cpu")).repeat_interleave(len(labels), 0)
-    device, passes = torch.device(prepared.device), []
+    device, passes = torch.device(prepared.system.device), []
     for _ in range(3):  # the first pass pays for what PyTorch sets up once
         start = time.perf_counter()
         if parts is None:

@@ -22,7 +22,7 @@ def silent(phase: str, done: int, total: int) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Execution:
     """Where and how a run works; none of it can change a result.
 
     Attributes:
@@ -59,7 +59,7 @@ class Place:
             check_cleanable(store, "--disk-cap")
         return store
 
-    def below(self, variant: str) -> Place:
+    def below(self, variant: str) -> Execution:
         """The place of a variant."""
 
         def progress(phase: str, done: int, total: int) -> None:

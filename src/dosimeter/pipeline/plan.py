@@ -89,7 +89,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         prepared: the audit with its data.
         workers: processes that the run would use.
     """
-    jobs = prepared.jobs
+    jobs = prepared.case.jobs
     features, packs, queries = _by_kind(missing(jobs.everything))
     prefix = probe_prefix(prepared)
     width = 0 if prefix is None else prefix.one.numel() * 4
@@ -104,20 +104,21 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
         features, packs = [*features, *own.features], [*packs, *own.packs]
     notes = _notes(prepared, estimated=seconds is not None)
     disk = _disk(prepared, width * sum(job.size for job in features), packs, parameters)
-    root = existing(prepared.store.root)
+    root = existing(prepared.system.store.root)
     free = shutil.disk_usage(root).free
     if disk > free:
         notes.append(f"disk: needs {disk / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: free space or choose --store")
     last = jobs.packs[-1].definition
-    hashed = {"stage": last["stage"], "data": prepared.at_risk.fingerprint, "torch": last["torch"], "threads": 1}
+    hashed = {"stage": last["stage"], "data": prepared.system.at_risk.fingerprint, "torch": last["torch"], "threads": 1}
     return Plan(
         key=prepared.key,
         stages=tuple(stages),
         attacks=tuple(
-            AttackPlan(row.id, needs_in_words(row), refusal(row, offer(prepared))) for row in prepared.audit.attacks
+            AttackPlan(row.id, needs_in_words(row), refusal(row, offer(prepared.case)))
+            for row in prepared.audit.attacks
         ),
         seconds=seconds,
-        memory=_memory(prepared, width * len(prepared.at_risk) * len(prepared.audit.views), parameters),
+        memory=_memory(prepared, width * len(prepared.system.at_risk) * len(prepared.audit.views), parameters),
         disk=disk,
         free=free,
         hashed=hashed,
@@ -140,7 +141,7 @@ def seconds_left(prepared: Prepared, *, workers: int | None = None) -> float | N
         prefix, total, known = probe_prefix(prepared), 0.0, set[str]()
         for one in (prepared, *(variant for _, variant in prepared.variants)):
             # without the hash of every entry, which the run computes
-            todo = [job for job in one.jobs.everything if job.key not in known and not job.store.has(job.key)]
+            todo = [job for job in one.case.jobs.everything if job.key not in known and not job.store.has(job.key)]
             seconds = estimate(one, *_by_kind(todo), workers, prefix)
             if seconds is None:
                 return None
@@ -169,11 +170,11 @@ def _notes(prepared: Prepared, *, estimated: bool) -> list[str]:
         notes.append(f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more")
     if not estimated:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
-    natural, planted = len(prepared.split.pool) // 2, prepared.canaries
+    natural, planted = len(prepared.case.split.pool) // 2, prepared.case.canaries
     many = 0 if planted is None else len(planted.training_rows(0))
     if 10 * many > natural:
         notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
-    classes = prepared.links[-1].classes
+    classes = prepared.system.links[-1].classes
     signs = [row.id for row in prepared.audit.attacks if row.settings_for(classes) != row.settings]
     if signs:
         notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
@@ -205,15 +206,15 @@ def _stages(prepared: Prepared, todo: Sequence[PackJob]) -> list[StagePlan]:
     """The chain with what is cached."""
     plans = []
     waiting = {job.key for job in todo}
-    for index, (stage, link) in enumerate(zip(prepared.audit.stages, prepared.links, strict=False)):
-        own = prepared.data[index]
+    for index, (stage, link) in enumerate(zip(prepared.audit.stages, prepared.system.links, strict=False)):
+        own = prepared.system.data[index]
         if own is None:
             plans.append(StagePlan(stage.name, f"given: {stage.model}, weights {stage.weights}", "", 0, 0, ""))
             continue
         at_risk = index == prepared.audit.at_risk
-        later = [pack for one in prepared.jobs.later for pack in one.packs]
-        others = [job for job in (*prepared.jobs.common, *later) if job.links[-1] == link]
-        jobs = prepared.jobs.packs if at_risk else others
+        later = [pack for one in prepared.case.jobs.later for pack in one.packs]
+        others = [job for job in (*prepared.case.jobs.common, *later) if job.links[-1] == link]
+        jobs = prepared.case.jobs.packs if at_risk else others
         models = sum(len(job.models) for job in jobs)
         absent = [job for job in jobs if job.key in waiting]
         cached = models - sum(len(job.models) for job in absent)
@@ -222,8 +223,8 @@ def _stages(prepared: Prepared, todo: Sequence[PackJob]) -> list[StagePlan]:
         if index >= prepared.audit.at_risk:
             data += f", {jobs[0].rows.shape[1]} per model"
         if at_risk:
-            data += "" if prepared.canaries is None else f", with {len(prepared.canaries.rows)} canaries"
-        reason = _why_not_cached(prepared.store, absent[0].definition) if absent else ""
+            data += "" if prepared.case.canaries is None else f", with {len(prepared.case.canaries.rows)} canaries"
+        reason = _why_not_cached(prepared.system.store, absent[0].definition) if absent else ""
         plans.append(StagePlan(stage.name, how, data, models, cached, reason))
     return plans
 
@@ -240,11 +241,11 @@ class _Variant:
 
 def _variant(row: DefenseRow | VariantRow, prepared: Prepared, known: Set[str]) -> _Variant:
     """What a variant trains and queries beside jobs that are known; a defense of answers alone trains nothing."""
-    jobs = prepared.jobs
+    jobs = prepared.case.jobs
     features, packs, queries = _by_kind([job for job in missing(jobs.everything) if job.key not in known])
     fleet = [job for kind in (jobs.packs, *(one.packs for one in jobs.later)) for job in kind]
     models, absent = (sum(len(job.models) for job in some) for some in (fleet, packs))
-    work = trainings(prepared.links[prepared.audit.at_risk].hyperparameters)
+    work = trainings(prepared.system.links[prepared.audit.at_risk].hyperparameters)
     times = f", each the work of {work:g}" if work != 1 else ""
     settings = ", ".join(f"{key} {value}" for key, value in row.settings.items())
     how = f"variant {row.id}: {f'{row.name} ({settings})' if row.name else settings}"
@@ -291,20 +292,20 @@ def _parameters(job: PackJob) -> int:
 
 def _signal_bytes(prepared: Prepared) -> int:
     """Bytes of the fleet's signals."""
-    job = prepared.jobs.observations[0]
-    return len(prepared.design.member) * len(job.rows) * len(job.views) * len(job.signals) * 8
+    job = prepared.case.jobs.observations[0]
+    return len(prepared.case.design.member) * len(job.rows) * len(job.views) * len(job.signals) * 8
 
 
 def _disk(prepared: Prepared, features: int, packs: Sequence[PackJob], parameters: int) -> int:
     """Bytes that the missing jobs would write, given the bytes of the missing features and of one model's weights."""
     weights = parameters * sum(len(job.models) for job in packs)
-    return int(prepared.at_risk.inputs.nbytes + weights + features + 2 * _signal_bytes(prepared))
+    return int(prepared.system.at_risk.inputs.nbytes + weights + features + 2 * _signal_bytes(prepared))
 
 
 def _memory(prepared: Prepared, features: int, parameters: int) -> int:
     """A rough peak of one process: PyTorch itself, the data, the pack with gradients and momentum, the signals."""
-    models = parameters * len(prepared.jobs.packs[0].models) * 4
-    return int(3e8 + prepared.at_risk.inputs.nbytes * 2 + models + features + 3 * _signal_bytes(prepared))
+    models = parameters * len(prepared.case.jobs.packs[0].models) * 4
+    return int(3e8 + prepared.system.at_risk.inputs.nbytes * 2 + models + features + 3 * _signal_bytes(prepared))
 
 
 def existing(path: Path) -> Path:

@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import shutil
 
-from dosimeter.families.membership.refusals import refusal, target_offer
+from dosimeter.families.membership.refusals import refusal, supplied_offer
 from dosimeter.jobs.job import missing
 from dosimeter.pipeline.durations import ATTACK_SECONDS, REPORT_SECONDS
 from dosimeter.pipeline.plan import AttackPlan, Plan, StagePlan, existing, needs_in_words
-from dosimeter.pipeline.supplied.prepared import PreparedTarget
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied
 
 
-def target_seconds_left(prepared: PreparedTarget) -> float | None:
+def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
     """How long a run that is about to ask takes, roughly; None if a user's `fit` is the only clock."""
-    if missing(prepared.jobs):
+    if missing(prepared.case.jobs):
         return None
-    queries = prepared.seconds * len(prepared.pool) * len(prepared.views)
-    numbers = (1 + prepared.shadows) * len(prepared.pool) * len(prepared.views)
+    queries = prepared.system.seconds * len(prepared.system.pool) * len(prepared.case.views)
+    numbers = (1 + prepared.case.shadows) * len(prepared.system.pool) * len(prepared.case.views)
     return queries + len(prepared.brought.attacks) * numbers * ATTACK_SECONDS + REPORT_SECONDS
 
 
-def plan_target(prepared: PreparedTarget) -> Plan:
+def plan_supplied(prepared: PreparedSupplied) -> Plan:
     """Plan a run; trains nothing.
 
     Args:
         prepared: the model with its records, already tried on a few of them.
     """
-    brought, jobs, given = prepared.brought, prepared.jobs, target_offer(prepared)
+    brought, jobs, given = prepared.brought, prepared.case.jobs, supplied_offer(prepared.case)
     absent = missing(jobs)
-    population = len(prepared.design.population_ids)
+    population = len(prepared.case.design.population_ids)
     records = f"{len(brought.members)} members, {len(brought.nonmembers)} non-members, {population} population"
     stages = [
-        StagePlan("target", f"brought, {prepared.adapted.kind}, read as {prepared.adapted.output}", records, 0, 0, "")
+        StagePlan(
+            "target",
+            f"brought, {prepared.system.adapted.kind}, read as {prepared.system.adapted.output}",
+            records,
+            0,
+            0,
+            "",
+        )
     ]
-    notes = [f"{gate.name}: {gate.message}" for gate in prepared.gates if gate.status != "pass"]
+    notes = [f"{gate.name}: {gate.message}" for gate in prepared.case.gates if gate.status != "pass"]
     if jobs:
         each = f"{len(jobs[0].rows)} records per model"
         stages.append(StagePlan("shadows", f"fit {brought.fit_name}", each, len(jobs), len(jobs) - len(absent), ""))
@@ -41,8 +48,8 @@ def plan_target(prepared: PreparedTarget) -> Plan:
         notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
     if absent:
         notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
-    signals = (1 + prepared.shadows) * len(prepared.pool) * len(prepared.views) * 16
-    size = prepared.pool.inputs.nbytes
+    signals = (1 + prepared.case.shadows) * len(prepared.system.pool) * len(prepared.case.views) * 16
+    size = prepared.system.pool.inputs.nbytes
     return Plan(
         key=prepared.key,
         stages=tuple(stages),
@@ -50,7 +57,7 @@ def plan_target(prepared: PreparedTarget) -> Plan:
         seconds=None,
         memory=int(3e8 + 2 * size + 3 * signals),
         disk=int(size + 2 * signals),
-        free=shutil.disk_usage(existing(prepared.store.root)).free,
-        hashed={"stage": {"sources": dict(brought.sources)}, "data": prepared.pool.fingerprint},
+        free=shutil.disk_usage(existing(prepared.system.store.root)).free,
+        hashed={"stage": {"sources": dict(brought.sources)}, "data": prepared.system.pool.fingerprint},
         notes=tuple(notes),
     )

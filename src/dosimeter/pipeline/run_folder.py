@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dosimeter.families.membership.play import Evidence
+from dosimeter.families.membership.play import Played
 from dosimeter.families.membership.stored import BLIND, Left, read_blind, read_canaries
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.version import __version__
@@ -125,7 +125,7 @@ def read_run(folder: Path) -> Left:
         summary = _upgraded(json.loads(path.read_text(encoding="utf-8")), folder)
         arrays = read_arrays(folder / "truth" / "truth.npz")
         evidence = {
-            str(listed["id"]): Evidence(**read_arrays(folder / "evidence" / f"{index:02d}.npz"))
+            str(listed["id"]): Played(**read_arrays(folder / "evidence" / f"{index:02d}.npz"))
             for index, listed in enumerate(summary["attacks"])
             if listed["status"] == "ok"
         }

@@ -8,16 +8,17 @@ import numpy as np
 
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.table.table import ScoresTable
+from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.version import __version__
 from dosimeter.pipeline.recipe.prepare import Prepared
 from dosimeter.pipeline.run_folder import FORMAT
-from dosimeter.pipeline.supplied.prepared import Brought, PreparedTarget
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
 from dosimeter.training.defending import DefenseRow
 
 
 def recipe_summary(prepared: Prepared) -> dict[str, Any]:
     """What measuring and reporting need to know of the audit, beside arrays."""
-    audit, dataset, design = prepared.audit, prepared.at_risk, prepared.design
+    audit, dataset, design = prepared.audit, prepared.system.at_risk, prepared.case.design
     owners = {"persons": dataset.persons, "groups": dataset.groups}
     count = {name: None if values is None else len(np.unique(values)) for name, values in owners.items()}
     return {
@@ -31,11 +32,11 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
         "leading_fpr": audit.report.leading_fpr,
         "data": {
             "name": audit.stages[audit.at_risk].data,
-            "records": len(dataset) - (0 if prepared.canaries is None else len(prepared.canaries.rows)),
+            "records": len(dataset) - (0 if prepared.case.canaries is None else len(prepared.case.canaries.rows)),
             "candidates": len(design.ids),
-            "population": len(prepared.split.population),
+            "population": len(prepared.case.split.population),
             "classes": len(dataset.classes),
-            "members_per_target": len(prepared.split.pool) // 2,
+            "members_per_target": len(prepared.case.split.pool) // 2,
             "most_frequent_class": _most_frequent(design),
             **count,
         },
@@ -45,7 +46,7 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
             "access": audit.threat.access,
             "shadows": audit.threat.shadows,
             "targets": audit.threat.targets,
-            "population": len(prepared.split.population),
+            "population": len(prepared.case.split.population),
             "views": list(audit.views),
             **({"unit": "person"} if audit.threat.unit == "person" else {}),
             **({"knows": list(audit.threat.knows)} if audit.threat.knows else {}),
@@ -63,7 +64,7 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
     """The stages of a recipe."""
     audit, bounds = prepared.audit, _privacy(prepared)
     chain = []
-    for index, (stage, link) in enumerate(zip(audit.stages, prepared.links, strict=False)):
+    for index, (stage, link) in enumerate(zip(audit.stages, prepared.system.links, strict=False)):
         settings = {**link.hyperparameters.settings, "options": dict(link.options)}
         if stage.given:
             settings = {"weights": stage.weights, "options": dict(link.options)}
@@ -91,7 +92,7 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
 
 def _privacy(prepared: Prepared) -> dict[int, str]:
     """What bounds the records of a stage, in words, by the stage's number."""
-    jobs = prepared.jobs
+    jobs = prepared.case.jobs
     packs = [*jobs.common, *jobs.packs[:1], *(pack for one in jobs.later for pack in one.packs[:1])]
     found = {len(pack.links) - 1: pack.recipe.privacy for pack in packs}
     more = "; somebody with k records has k times epsilon" if prepared.audit.threat.unit == "person" else ""
@@ -103,29 +104,11 @@ def in_words(row: DefenseRow) -> str:
     return f"{row.name} ({', '.join(f'{key} {value}' for key, value in row.settings.items())})"
 
 
-def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
+def supplied_summary(prepared: PreparedSupplied) -> dict[str, Any]:
     """Of a brought model."""
-    brought, design = prepared.brought, prepared.design
+    brought, design = prepared.brought, prepared.case.design
     members = brought.members
-    settings = {"kind": prepared.adapted.kind, "output": prepared.adapted.output}
-    if brought.fit is not None:
-        settings["fit of shadows"] = brought.fit_name
-    given = {
-        "stage": "target",
-        "data": _parts(brought),
-        "model": brought.model_name,
-        "transfer": "given",
-        "given": True,
-        "at_risk": True,
-        "settings": settings,
-    }
     population = len(design.population_ids)
-    owners = {"persons": members.persons, "groups": members.groups}
-    others = {"persons": brought.nonmembers.persons, "groups": brought.nonmembers.groups}
-    count = {
-        name: None if own is None or others[name] is None else len(np.unique(np.concatenate([own, others[name]])))
-        for name, own in owners.items()
-    }
     return {
         "schema": FORMAT,
         "dosimeter": __version__,
@@ -137,27 +120,50 @@ def target_summary(prepared: PreparedTarget) -> dict[str, Any]:
         "leading_fpr": brought.report.leading_fpr,
         "data": {
             "name": brought.named.get("members", "members and non-members"),
-            "records": len(prepared.pool),
+            "records": len(prepared.system.pool),
             "candidates": len(design.ids),
             "population": population,
             "classes": design.classes,
             "members_per_target": int(design.member[0].sum()),
             "most_frequent_class": _most_frequent(design),
-            **count,
+            "persons": _distinct(members.persons, brought.nonmembers.persons),
+            "groups": _distinct(members.groups, brought.nonmembers.groups),
         },
-        "chain": [given],
+        "chain": [_given(prepared)],
         "threat": {
             "at_risk": "target",
-            "access": str(prepared.access.name).lower(),
-            "shadows": prepared.shadows,
+            "access": str(prepared.case.access.name).lower(),
+            "shadows": prepared.case.shadows,
             "targets": 1,
             "population": population,
-            "views": list(prepared.views),
+            "views": list(prepared.case.views),
         },
     }
 
 
-def _parts(brought: Brought) -> str:
+def _given(prepared: PreparedSupplied) -> dict[str, Any]:
+    """The supplied model as the one stage of its chain."""
+    brought, adapted = prepared.brought, prepared.system.adapted
+    trained = {} if brought.fit is None else {"fit of shadows": brought.fit_name}
+    return {
+        "stage": "target",
+        "data": _parts(brought),
+        "model": brought.model_name,
+        "transfer": "given",
+        "given": True,
+        "at_risk": True,
+        "settings": {"kind": adapted.kind, "output": adapted.output, **trained},
+    }
+
+
+def _distinct(members: Array | None, nonmembers: Array | None) -> int | None:
+    """How many persons or groups there are; None where one part does not name them."""
+    if members is None or nonmembers is None:
+        return None
+    return len(np.unique(np.concatenate([members, nonmembers])))
+
+
+def _parts(brought: Supplied) -> str:
     """The records of each part, with their name where they have one."""
     parts = {"members": brought.members, "nonmembers": brought.nonmembers, "population": brought.population}
     said = []

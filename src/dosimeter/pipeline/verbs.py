@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.config.audit import Audit, TargetAudit, arguments
+from dosimeter.config.audit import Audit, SuppliedAudit, arguments
 from dosimeter.config.tables import Report
 from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
@@ -22,16 +22,16 @@ from dosimeter.data.entries import data_key, save_data
 from dosimeter.data.gates import copies
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.game import Holdings
 from dosimeter.families.membership.gates.numbers import saturation
-from dosimeter.families.membership.gates.supplied import gates_before, judged_blindly, lone_null
+from dosimeter.families.membership.gates.supplied import gates_before, judged_blindly, supplied_null
+from dosimeter.families.membership.holdings import recipe_holdings, supplied_holdings
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import Material
-from dosimeter.families.membership.observe.holdings import Knowledge
-from dosimeter.families.membership.observe.knowledge import recipe_knowledge, target_knowledge
 from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.play import engage
+from dosimeter.families.membership.play import play_attack
 from dosimeter.families.membership.play_canaries import judge_canaries
-from dosimeter.families.membership.refusals import Offer, offer, refusal, require_attack, target_offer
+from dosimeter.families.membership.refusals import Offer, offer, refusal, require_attack, supplied_offer
 from dosimeter.families.membership.stored import BLIND, material_of, write_exposure, write_scores
 from dosimeter.families.membership.table.gates import missing_scores, table_as_read
 from dosimeter.families.membership.table.table import ScoresTable, read_scores
@@ -49,23 +49,22 @@ from dosimeter.jobs.remote_store import open_store
 from dosimeter.jobs.runners import Workers, make_runner, one_thread
 from dosimeter.jobs.store import Store, canonical, key_of, write_text
 from dosimeter.pipeline import variants
-from dosimeter.pipeline.execution import Place, Progress
+from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.plan import Plan, make_plan, seconds_left
-from dosimeter.pipeline.plan_supplied import plan_target, target_seconds_left
+from dosimeter.pipeline.plan_supplied import plan_supplied, supplied_seconds_left
 from dosimeter.pipeline.progress import Display, interruptible, shown
 from dosimeter.pipeline.recipe.prepare import Prepared, prepare
 from dosimeter.pipeline.run_folder import check_folder, read_run
-from dosimeter.pipeline.summary import recipe_summary, scores_summary, target_summary
-from dosimeter.pipeline.supplied import prepared as target_door
-from dosimeter.pipeline.supplied.prepare import bring, prepare_target
-from dosimeter.pipeline.supplied.prepared import Brought
+from dosimeter.pipeline.summary import recipe_summary, scores_summary, supplied_summary
+from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
+from dosimeter.pipeline.supplied.prepared import Supplied
 from dosimeter.results.rounding import rounded
 
 logger = logging.getLogger(__name__)
 
 
 def plan(
-    audit: Audit | TargetAudit,
+    audit: Audit | SuppliedAudit,
     *,
     store: Path | str,
     device: str = "cpu",
@@ -78,17 +77,17 @@ def plan(
         AuditError: all that can be found without training.
     """
     cache = open_store(store)
-    if isinstance(audit, TargetAudit):
-        target = prepare_target(bring(audit, trust_pickle=trust_pickle), store=cache.root, device=device)
-        return plan_target(dataclasses.replace(target, store=cache))
-    prepared = dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache)
+    if isinstance(audit, SuppliedAudit):
+        brought = read_supplied(audit, trust_pickle=trust_pickle)
+        return plan_supplied(prepare_supplied(brought, store=cache, device=device))
+    prepared = prepare(audit, store=cache, device=device)
     return make_plan(prepared, workers=runners.workers_for(workers, device, cache))
 
 
 @interruptible((), None)
 @users_errors_told()
 def run(
-    audit: Audit | TargetAudit,
+    audit: Audit | SuppliedAudit,
     out: Path,
     *,
     store: Path | str | None = None,
@@ -118,30 +117,29 @@ def run(
         KeyboardInterrupt: with a note of what is kept.
     """
     with shown(progress, workers=workers, device=device) as told:
-        place = Place(out, store, device, workers, told, disk_cap)
-        if isinstance(audit, TargetAudit):
-            return run_target(bring(audit, trust_pickle=trust_pickle), place)
-        cache = place.open()
-        return _recipe(dataclasses.replace(prepare(audit, store=cache.root, device=device), store=cache), place)
+        place = Execution(out, store, device, workers, told, disk_cap)
+        if isinstance(audit, SuppliedAudit):
+            return run_supplied(read_supplied(audit, trust_pickle=trust_pickle), place)
+        return _recipe(prepare(audit, store=place.open(), device=device), place)
 
 
-def _recipe(prepared: Prepared, place: Place) -> Path:
+def _recipe(prepared: Prepared, place: Execution) -> Path:
     """Run a recipe, and then each of its variants in a folder below."""
-    started, audit, given = time.time(), prepared.audit, offer(prepared)
+    started, audit, given = time.time(), prepared.audit, offer(prepared.case)
     _open(place, prepared.key, audit.settings(), audit.attacks, given)
-    with lease(prepared.store), interruptible(prepared.jobs.everything, prepared.store):
+    with lease(prepared.system.store), interruptible(prepared.case.jobs.everything, prepared.system.store):
         if isinstance(place.progress, Display):
             place.progress.expect(
-                seconds_left(prepared, workers=runners.workers_for(place.workers, place.device, prepared.store))
+                seconds_left(prepared, workers=runners.workers_for(place.workers, place.device, prepared.system.store))
             )
         seconds = _train(prepared, place)
         start = time.perf_counter()
-        observations, knowledge = prepared.jobs.gathered(), recipe_knowledge(prepared)
-        design, null = prepared.design, prepared.null_matrix
+        observations, knowledge = prepared.case.jobs.gathered(), recipe_holdings(prepared.case)
+        design, null = prepared.case.design, prepared.case.null_matrix
         listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, knowledge)
         for row, one in zip(audit.attacks, listed, strict=True):
-            one["settings"] = row.settings_for(prepared.links[-1].classes)
-        judge_canaries(prepared, listed, place.out)
+            one["settings"] = row.settings_for(prepared.system.links[-1].classes)
+        judge_canaries(prepared.case, listed, place.out)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     tried = variants.tried(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
     gates = [saturation(observations.signals, audit.threat.granted), _copies(prepared)]
@@ -149,17 +147,19 @@ def _recipe(prepared: Prepared, place: Place) -> Path:
     more = {
         "seed": audit.seed,
         "audit_key": prepared.key,
-        "data_sha256": prepared.at_risk.fingerprint,
-        "hashed": prepared.jobs.packs[-1].definition,
-        "sources": {link.name: link.sources for link in prepared.links if link.sources},
+        "data_sha256": prepared.system.at_risk.fingerprint,
+        "hashed": prepared.case.jobs.packs[-1].definition,
+        "sources": {link.name: link.sources for link in prepared.system.links if link.sources},
     }
     return _close(place, audit.base, started, seconds, more)
 
 
 def _copies(prepared: Prepared) -> Gate:
     """P9: judged records that are there more than once, or also among those of another stage."""
-    judged = prepared.at_risk.inputs[prepared.split.pool[prepared.split.candidates]]
-    others = {f"stage {stage.name}": own for stage, own in zip(prepared.audit.stages, prepared.data, strict=True)}
+    judged = prepared.system.at_risk.inputs[prepared.case.split.pool[prepared.case.split.candidates]]
+    others = {
+        f"stage {stage.name}": own for stage, own in zip(prepared.audit.stages, prepared.system.data, strict=True)
+    }
     del others[f"stage {prepared.audit.stages[prepared.audit.at_risk].name}"]
     found = {}
     for place, own in others.items():
@@ -169,50 +169,52 @@ def _copies(prepared: Prepared) -> Gate:
     return copies(contents(judged), found)
 
 
-def run_target(brought: Brought, place: Place) -> Path:
+def run_supplied(brought: Supplied, place: Execution) -> Path:
     """The same for a brought model: train its shadows with the user's `fit`, query, attack, measure, report.
 
     Raises:
         AuditError: with a remedy; what was trained stays in the store.
     """
-    started, cache = time.time(), place.open()
-    prepared = dataclasses.replace(prepare_target(brought, store=cache.root, device=place.device), store=cache)
-    given = target_offer(prepared)
+    started = time.time()
+    prepared = prepare_supplied(brought, store=place.open(), device=place.device)
+    given = supplied_offer(prepared.case)
     _open(place, prepared.key, brought.settings, brought.attacks, given)
-    with lease(prepared.store), interruptible(prepared.jobs, prepared.store):
+    with lease(prepared.system.store), interruptible(prepared.case.jobs, prepared.system.store):
         if isinstance(place.progress, Display):
-            place.progress.expect(target_seconds_left(prepared))
+            place.progress.expect(supplied_seconds_left(prepared))
         place.progress("queries", 0, 1)
-        asked = target_door.ask(prepared)  # before any training of the user's runs, which might change the model
+        asked = prepared.case.ask()  # before any training of the user's runs, which might change the model
         place.progress("queries", 1, 1)
         with carried(brought.fit):
-            seconds = _phases([("shadows", prepared.jobs)], [prepared.pool], prepared.store, place, apart=True)
-        target_door.check_unchanged(prepared)
+            seconds = _phases(
+                [("shadows", prepared.case.jobs)], [prepared.system.pool], prepared.system.store, place, apart=True
+            )
+        prepared.system.check_unchanged()
         start = time.perf_counter()
-        answers = target_door.answers_of(prepared, asked)
-        observations = target_door.gather(prepared, answers)
-    null = lone_null(prepared)
-    knowledge = target_knowledge(prepared)
-    listed = _attack(brought.attacks, given, prepared.design, observations, null, brought.seed, place, knowledge)
+        answers = prepared.case.answers(asked)
+        observations = prepared.case.observations(answers)
+    null = supplied_null(prepared.case)
+    knowledge = supplied_holdings(prepared.case)
+    listed = _attack(brought.attacks, given, prepared.case.design, observations, null, brought.seed, place, knowledge)
     place.progress("blind baseline", 0, 1)
-    blind = judged_blindly(prepared)
+    blind = judged_blindly(prepared.case)
     save_arrays(place.out / BLIND, dataclasses.asdict(blind))
     place.progress("blind baseline", 1, 1)
-    gates = gates_before(prepared, observations, answers, blind)
-    _finish(target_summary(prepared), listed, gates, place)
+    gates = gates_before(prepared.case, observations, answers, blind)
+    _finish(supplied_summary(prepared), listed, gates, place)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     more = {
         "seed": brought.seed,
         "audit_key": prepared.key,
-        "data_sha256": prepared.pool.fingerprint,
-        "target_sha256": prepared.adapted.fingerprint,
+        "data_sha256": prepared.system.pool.fingerprint,
+        "target_sha256": prepared.system.adapted.fingerprint,
         "sources": {"fit": dict(prepared.brought.sources)} if prepared.brought.sources else {},
-        **({"hashed": prepared.jobs[-1].definition} if prepared.jobs else {}),
+        **({"hashed": prepared.case.jobs[-1].definition} if prepared.case.jobs else {}),
     }
     return _close(place, brought.base, started, seconds, more)
 
 
-def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[NamedAttack], given: Offer) -> None:
+def _open(place: Execution, key: str, settings: Mapping[str, Any], rows: Sequence[NamedAttack], given: Offer) -> None:
     """Claim the run's folder for this audit."""
     check_folder(place.out, key, settings)
     require_attack(rows, given)
@@ -220,14 +222,14 @@ def _open(place: Place, key: str, settings: Mapping[str, Any], rows: Sequence[Na
     write_text(place.out / "audit.json", json.dumps(rounded(settings), indent=1, sort_keys=True))
 
 
-def _train(prepared: Prepared, place: Place) -> dict[str, float]:
+def _train(prepared: Prepared, place: Execution) -> dict[str, float]:
     """Make every cached thing of a recipe that is missing; returns the seconds of each phase."""
-    data = [dataset for dataset in (*prepared.data, prepared.test) if dataset is not None]
-    return _phases(prepared.jobs.phases, data, prepared.store, place)
+    data = [dataset for dataset in (*prepared.system.data, prepared.system.test) if dataset is not None]
+    return _phases(prepared.case.jobs.phases, data, prepared.system.store, place)
 
 
 def _phases(
-    phases: Sequence[tuple[str, Sequence[Job]]], data: Sequence[Dataset], store: Store, place: Place, *,
+    phases: Sequence[tuple[str, Sequence[Job]]], data: Sequence[Dataset], store: Store, place: Execution, *,
     apart: bool = False,
 ) -> dict[str, float]:  # fmt: skip
     """Save the data and do the missing jobs of each phase, one phase after another; apart, as `make_runner` says."""
@@ -253,7 +255,7 @@ def _phases(
 # Eight parameters: each is made by another step, and two doors call it.
 def _attack(
     rows: Sequence[NamedAttack], given: Offer, design: Design, observations: Observations, null_member: Array,
-    seed: int, place: Place, knowledge: Knowledge,
+    seed: int, place: Execution, knowledge: Holdings,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Write the games, the truth, and the evidence of every attack that is not refused; lists all attacks."""
     out, targets = place.out, design.targets
@@ -279,7 +281,9 @@ def _attack(
         refused = refusal(row, given)
         if not refused:
             with one_thread():
-                evidence = engage(row, design, observations, null_member=null_member, seed=seed, knowledge=knowledge)
+                evidence = play_attack(
+                    row, design, observations, null_member=null_member, seed=seed, knowledge=knowledge
+                )
             save_arrays(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
         listed.append(
             {
@@ -299,7 +303,7 @@ def _attack(
 
 
 def _finish(
-    summary: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], gates: Sequence[Gate], place: Place
+    summary: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], gates: Sequence[Gate], place: Execution
 ) -> None:
     """Write `run.json`, which says that evidence is complete, and measure."""
     content = {**summary, "attacks": list(listed), "gates": [dataclasses.asdict(gate) for gate in gates]}
@@ -307,7 +311,7 @@ def _finish(
     measure(place.out, anew=False)
 
 
-def _close(place: Place, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]) -> Path:
+def _close(place: Execution, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]) -> Path:
     """Write where the numbers come from, and the report."""
     device = None if place.device == "none" else place.device
     content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
@@ -374,7 +378,7 @@ def measure_scores(
     content = _measured(table_material(table, summary), out)
     write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
     more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
-    _close(Place(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
+    _close(Execution(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
     return content
 
 

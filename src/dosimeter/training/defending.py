@@ -18,13 +18,13 @@ from dosimeter.training.recipe import (
     Defense,
     HidesFeatures,
     Hyperparameters,
-    Teaches,
+    SubModels,
     settings_of,
 )
 
 METHODS = ("recipe", "hide", "loss", "bound", "divide", "release")
 """What a defense can do; each has one of them at least."""
-ACTING = ChangesLoss | HidesFeatures | BoundsRecords | Teaches
+ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels
 """Defenses that act while training."""
 
 

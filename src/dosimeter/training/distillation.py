@@ -15,15 +15,15 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.training.heads import Heads, train_heads
 from dosimeter.training.private.heads import train_private_heads
-from dosimeter.training.recipe import Hyperparameters, Teaches
+from dosimeter.training.recipe import Hyperparameters, SubModels
 
 HEADS_AT_ONCE = 128
 """Sub-models that train as one batched program."""
 
 
-def teacher(hp: Hyperparameters) -> Teaches | None:
+def teacher(hp: Hyperparameters) -> SubModels | None:
     """The defense that trains in two rounds, if there is one."""
-    return next((one for one in hp.defenses if isinstance(one, Teaches)), None)
+    return next((one for one in hp.defenses if isinstance(one, SubModels)), None)
 
 
 def trainings(hp: Hyperparameters) -> float:
@@ -34,10 +34,10 @@ def trainings(hp: Hyperparameters) -> float:
 
 def pupil(hp: Hyperparameters) -> Hyperparameters:
     """The recipe of one round."""
-    return replace(hp, defenses=tuple(one for one in hp.defenses if not isinstance(one, Teaches)))
+    return replace(hp, defenses=tuple(one for one in hp.defenses if not isinstance(one, SubModels)))
 
 
-def parts(found: Teaches, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[Array, "k s"]]:
+def parts(found: SubModels, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[Array, "k s"]]:
     """Which sub-model trains on which of a model's records, and the records of each, equally many.
 
     Args:
@@ -77,7 +77,7 @@ def mean_answer(answers: Float[Tensor, "k n c"], trains: Bool[Array, "k n"]) -> 
 
 
 def taught(
-    found: Teaches, n: int, seed: int, train_one: Callable[[int, Int[Array, " s"]], Float[Tensor, "n c"]]
+    found: SubModels, n: int, seed: int, train_one: Callable[[int, Int[Array, " s"]], Float[Tensor, "n c"]]
 ) -> Float[Tensor, "n c"]:
     """Soft labels of one model's records.
 

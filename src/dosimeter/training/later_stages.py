@@ -16,7 +16,7 @@ from dosimeter.training.packs import PackJob
 
 
 @dataclass(frozen=True)
-class Later:
+class StageJobs:
     """One stage after the one at risk, of the whole fleet.
 
     Attributes:
@@ -31,7 +31,7 @@ class Later:
 
 
 @dataclass(frozen=True)
-class Further:
+class StageSpec:
     """A stage after the one at risk, before its jobs are known.
 
     Attributes:
@@ -49,14 +49,14 @@ class Further:
     known: bool
 
 
-def drawn(further: Further, model: int, seed: int) -> Int[Array, " k"]:
+def drawn(further: StageSpec, model: int, seed: int) -> Int[Array, " k"]:
     """The records that a model is finetuned on: a share of all, drawn for each model, at least one."""
     count = max(1, round(further.sample * further.records))
     rng = generator(seed, "finetuning records", len(further.links), 0 if further.known else model)
     return np.sort(rng.permutation(further.records)[:count])
 
 
-def transfer(packs: Sequence[PackJob], stages: Sequence[Further], seed: int) -> tuple[Later, ...]:
+def transfer(packs: Sequence[PackJob], stages: Sequence[StageSpec], seed: int) -> tuple[StageJobs, ...]:
     """The jobs that take each model of the stage at risk through the stages after it.
 
     Args:
@@ -64,7 +64,7 @@ def transfer(packs: Sequence[PackJob], stages: Sequence[Further], seed: int) -> 
         stages: in order.
         seed: of the audit.
     """
-    found: list[Later] = []
+    found: list[StageJobs] = []
     for number, further in enumerate(stages):
         link, last = further.links[-1], number == len(stages) - 1
         cached = link.transfer == "head" and link.fit is None
@@ -93,5 +93,5 @@ def transfer(packs: Sequence[PackJob], stages: Sequence[Further], seed: int) -> 
                     whole=not last,
                 )
             )
-        found.append(Later(link.name, tuple(features), tuple(later)))
+        found.append(StageJobs(link.name, tuple(features), tuple(later)))
     return tuple(found)

@@ -61,7 +61,7 @@ class HidesFeatures(Protocol):
 
 
 @runtime_checkable
-class Teaches(Protocol):
+class SubModels(Protocol):
     """A defense in which models trained on parts of the records label all of them for the one that is released."""
 
     @property

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dosimeter.families.membership import first_page, verdict
 from dosimeter.families.membership.gates import null as null_module
 from dosimeter.families.membership.gates.all_gates import Findings, all_gates, find, not_asked
 from dosimeter.families.membership.gates.canaries import beside_average
@@ -17,8 +16,9 @@ from dosimeter.families.membership.measures.detection_limit import POWER, detect
 from dosimeter.families.membership.measures.groups import group_rows, too_many_groups
 from dosimeter.families.membership.measures.material import Material, Measured, choose_headline, measure_attacks
 from dosimeter.families.membership.measures.rows import curve_of, histogram_of, rows_of, utility_rows
-from dosimeter.families.membership.not_tested import not_tested
 from dosimeter.families.membership.rates import FPRS, PRIORS
+from dosimeter.families.membership.sentences import first_page, verdict
+from dosimeter.families.membership.sentences.not_tested import not_tested
 from dosimeter.foundation import gate as gate_module
 from dosimeter.statistics.certify import distinct_nonmembers, nonmembers_needed
 from dosimeter.statistics.estimate import Estimate

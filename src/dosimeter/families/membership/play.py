@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.target_halves import half_games, playing_rows
-from dosimeter.families.membership.game import MembershipGame
-from dosimeter.families.membership.observe.holdings import Knowledge
+from dosimeter.families.membership.game import Holdings, MembershipGame
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
@@ -22,7 +21,7 @@ from dosimeter.statistics.evidence import Scores
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Played:
     """What one attack gave.
 
     Attributes:
@@ -40,10 +39,10 @@ class Evidence:
     apart: Float[Array, "p n"] = field(default_factory=lambda: np.empty((0, 0)))
 
 
-def engage(
+def play_attack(
     row: NamedAttack, design: Design, observations: Observations, *, null_member: Bool[Array, "m n"], seed: int,
-    knowledge: Knowledge | None = None,
-) -> Evidence:  # fmt: skip
+    knowledge: Holdings | None = None,
+) -> Played:  # fmt: skip
     """Run an attack.
 
     Args:
@@ -61,7 +60,7 @@ def engage(
     if not signals:  # a control reads no signal, but a game has outputs, whose shape says how many targets there are
         name = next(iter(observations.signals))
         signals = {name: observations.signals[name]}
-    knowledge, needs = knowledge or Knowledge(), row.attack.needs
+    knowledge, needs = knowledge or Holdings(), row.attack.needs
     scores, rehearsed, null = [], [], []
     for fold in range(len(design.folds)):
         game = knowledge.tell(design.game(fold, signals), needs)
@@ -79,7 +78,7 @@ def engage(
         if not len(apart):
             apart = np.empty((len(playing_rows(design)), len(design.ids)))
         apart[judged] = _scores(row, knowledge.tell(game, needs), seed, f"half game {number}")
-    return Evidence(np.concatenate(scores), np.stack(rehearsed), np.concatenate(null), apart)
+    return Played(np.concatenate(scores), np.stack(rehearsed), np.concatenate(null), apart)
 
 
 def _scores(row: NamedAttack, game: MembershipGame, seed: int, purpose: str) -> Float[Array, "t n"]:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.case import Case
 from dosimeter.families.membership.design.canaries import with_canaries
-from dosimeter.families.membership.play import engage
+from dosimeter.families.membership.play import play_attack
 from dosimeter.families.membership.stored import CANARIES, canary_evidence
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.runners import one_thread
-from dosimeter.pipeline.recipe.prepare import Prepared
 
 
-def judge_canaries(prepared: Prepared, listed: Sequence[Mapping[str, Any]], out: Path) -> None:
+def judge_canaries(case: Case, listed: Sequence[Mapping[str, Any]], out: Path) -> None:
     """Run every attack that was run once more, with the canaries among its candidates, and keep what it says of them.
 
     So an attack that pools over its candidates has nearly the pool that it had for the natural records, whose
@@ -23,23 +23,23 @@ def judge_canaries(prepared: Prepared, listed: Sequence[Mapping[str, Any]], out:
     than answers (features, the records, a way to train) are left out.
 
     Args:
-        prepared: the audit, its models queried; nothing happens if no canary was planted.
+        case: its models queried; nothing happens if no canary was planted.
         listed: the attacks as `run.json` lists them.
         out: the run's folder.
 
     Raises:
         AuditError: an attack raised.
     """
-    canaries, natural = prepared.canaries, prepared.design
+    canaries, natural = case.canaries, case.design
     if canaries is None:
         return
-    design = with_canaries(natural, prepared.at_risk, canaries)
-    observations, n = prepared.jobs.gathered(canaries=True), len(natural.ids)
-    for index, (row, one) in enumerate(zip(prepared.audit.attacks, listed, strict=True)):
+    design = with_canaries(natural, case.system.at_risk, canaries)
+    observations, n = case.jobs.gathered(canaries=True), len(natural.ids)
+    for index, (row, one) in enumerate(zip(case.attacks, listed, strict=True)):
         if one["status"] != "ok" or _holds_more(row):
             continue
         with one_thread():
-            found = engage(row, design, observations, null_member=design.member, seed=prepared.audit.seed)
+            found = play_attack(row, design, observations, null_member=design.member, seed=case.system.seed)
         judged = {"scores": found.scores[:, n:], "rehearsed": found.rehearsed[..., n:]}
         save_arrays(canary_evidence(out, index), judged)
     truth = {

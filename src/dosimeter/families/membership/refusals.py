@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.case import Case
+from dosimeter.families.membership.frozen_head import can_retrain, has_frozen_head
 from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
-from dosimeter.families.membership.observe.frozen_head import can_retrain, has_frozen_head
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
+from dosimeter.families.membership.supplied_case import SuppliedCase
 from dosimeter.foundation.errors import AccessError
 from dosimeter.models.access import Access
-from dosimeter.pipeline.recipe.prepare import Prepared, knows_classes, withheld
-from dosimeter.pipeline.supplied.prepared import PreparedTarget
 
 MOST_CELLS = 4_000_000
 """Records of the pool times classes up to which closed forms of heads are computed: about 1 kB each, so 4 GB."""
@@ -49,32 +49,32 @@ class Offer:
     views: int = 1
 
 
-def offer(prepared: Prepared) -> Offer:
+def offer(case: Case) -> Offer:
     """What a recipe's threat model gives."""
-    threat = prepared.audit.threat
+    threat, transferred = case.threat, case.system.transferred
     return Offer(
         threat.granted,
-        len(prepared.split.population),
+        len(case.split.population),
         threat.shadows,
-        features=has_frozen_head(prepared) and not prepared.jobs.later,
-        cells=len(prepared.split.pool) * prepared.design.classes,
-        retrain=can_retrain(prepared) and not prepared.jobs.later,
-        withheld=withheld(prepared),
-        classes=knows_classes(prepared),
-        transferred=bool(prepared.jobs.later),
-        views=len(prepared.audit.views),
+        features=has_frozen_head(case) and not transferred,
+        cells=len(case.split.pool) * case.design.classes,
+        retrain=can_retrain(case) and not transferred,
+        withheld=case.withheld,
+        classes=case.knows_classes,
+        transferred=transferred,
+        views=len(case.views),
     )
 
 
-def target_offer(prepared: PreparedTarget) -> Offer:
-    """What is there beside a brought model."""
+def supplied_offer(case: SuppliedCase) -> Offer:
+    """What is there beside a supplied model."""
     return Offer(
-        prepared.access,
-        len(prepared.design.population_ids),
-        prepared.shadows,
+        case.access,
+        len(case.design.population_ids),
+        case.shadows,
         brought=True,
-        withheld=prepared.probing.withheld,
-        views=len(prepared.views),
+        withheld=case.probing.withheld,
+        views=len(case.views),
     )
 
 

@@ -16,7 +16,7 @@ from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFit, halvings
 from dosimeter.families.membership.measures.exposure import individuals
 from dosimeter.families.membership.measures.material import Material, choose_headline
-from dosimeter.families.membership.play import Evidence
+from dosimeter.families.membership.play import Played
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
@@ -45,7 +45,7 @@ class Left:
 
     summary: Mapping[str, Any]
     arrays: Mapping[str, Array]
-    evidence: Mapping[str, Evidence]
+    evidence: Mapping[str, Played]
     blind: Array | None = None
     canaries: CanaryScores | None = None
 

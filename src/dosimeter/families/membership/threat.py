@@ -38,6 +38,11 @@ class Threat(Table):
         """The access as a flag."""
         return Access[self.access.upper()]
 
+    @property
+    def models(self) -> int:
+        """Models of the stage at risk: the shadows of a fold, and its targets with their complements."""
+        return self.shadows + 2 * self.fold_pairs
+
 
 class Spike(Table):
     """Canaries that are planted in the stage at risk: graded leaks that an audit must find."""

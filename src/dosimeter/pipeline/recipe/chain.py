@@ -10,7 +10,6 @@ from dosimeter.config.audit import Audit, VariantRow
 from dosimeter.config.tables import Stage
 from dosimeter.data import Dataset
 from dosimeter.families.membership.design.design import Split
-from dosimeter.families.membership.design.draw import trained_on
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.user_code import is_file
 from dosimeter.training.chain import Link
@@ -82,7 +81,7 @@ def try_chains(
         split: of the records at risk.
         together: collects what is wrong; of a variant with its id in front.
     """
-    try_models(links, data, records=trained_on(audit, data, split), together=together)
+    try_models(links, data, records=_trained_on(audit, data, split), together=together)
     for row in audit.variants:
         if not isinstance(row, VariantRow) or not row.table.stage:
             continue
@@ -93,7 +92,7 @@ def try_chains(
         with own:
             check_rows(row.audit, data)
         if not own.errors:
-            try_models(its, data, records=trained_on(row.audit, data, split), together=own)
+            try_models(its, data, records=_trained_on(row.audit, data, split), together=own)
         for error in own.errors:
             with together, about(f"variant {row.id!r}"):
                 raise error
@@ -108,3 +107,10 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
     shape = tuple(int(side) for side in dataset.inputs.shape[1:])
     classes = stage.classes or len(dataset.classes)
     return Link(shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names})
+
+
+def _trained_on(audit: Audit, data: Sequence[Dataset | None], split: Split) -> list[int]:
+    """How many records one model of each stage trains on; 0 of a given one."""
+    sizes = [0 if own is None else len(own) for own in data]
+    later = [max(1, round(stage.sample * size)) for stage, size in zip(audit.stages, sizes, strict=True)]
+    return [*sizes[: audit.at_risk], len(split.pool) // 2, *later[audit.at_risk + 1 :]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dosimeter import data as doors
-from dosimeter.config.audit import Audit, TargetAudit, draft
+from dosimeter.config.audit import Audit, SuppliedAudit, draft
 from dosimeter.data import Dataset, Options
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.toml import read
@@ -14,7 +14,7 @@ from dosimeter.foundation.wording import quoted
 from dosimeter.training.preflight import Together
 
 
-def load_audit(path: Path) -> Audit | TargetAudit:
+def load_audit(path: Path) -> Audit | SuppliedAudit:
     """Read an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
 
     Raises:

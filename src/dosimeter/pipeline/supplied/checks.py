@@ -12,10 +12,10 @@ from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.seeds import generator
 from dosimeter.foundation.user_code import resolve
 from dosimeter.foundation.wording import one_line
-from dosimeter.pipeline.supplied.prepared import Brought, name_of
+from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 
 
-def check_sizes(brought: Brought) -> None:
+def check_sizes(brought: Supplied) -> None:
     """Refuse numbers of records and shadows that make no audit."""
     for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
         if len(part) < 2:
@@ -42,7 +42,7 @@ def check_halves(design: Design, seed: int) -> None:
     )
 
 
-def check_fit(brought: Brought) -> None:
+def check_fit(brought: Supplied) -> None:
     """See that the user's fit takes its arguments."""
     if brought.fit is None:
         return

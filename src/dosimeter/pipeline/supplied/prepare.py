@@ -6,13 +6,12 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter.config.audit import TargetAudit
+from dosimeter.config.audit import SuppliedAudit
 from dosimeter.config.tables import Target
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held
@@ -20,9 +19,11 @@ from dosimeter.data.duplicates import overlap
 from dosimeter.data.files.spelling import WHOLE
 from dosimeter.data.gates import near_duplicates
 from dosimeter.data.supplied import Source, given
-from dosimeter.families.membership.design.supplied import clusters_of, lone_design
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.design.supplied import clusters_of, stated_design
 from dosimeter.families.membership.gates.asked import asked_rightly
 from dosimeter.families.membership.observe.shadow_job import PROBED, held_of
+from dosimeter.families.membership.supplied_case import SuppliedCase
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError, DataError, TrainingError
 from dosimeter.foundation.gate import Gate
@@ -38,9 +39,10 @@ from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers, 
 from dosimeter.models.supplied.loading import load_target
 from dosimeter.pipeline.recipe.chain import unfit
 from dosimeter.pipeline.supplied.checks import check_fit, check_halves, check_sizes
-from dosimeter.pipeline.supplied.prepared import Brought, PreparedTarget, access_of, joined
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied, access_of, joined
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
 from dosimeter.training.preflight import Together, check_device
+from dosimeter.training.system import SuppliedSystem
 
 LABELLED = 256
 """Records of a part that show how the model is asked, and what it says of its own training records."""
@@ -48,7 +50,7 @@ TRIED_ON = ("members", "nonmembers")
 """The parts whose records the model is tried on."""
 
 
-def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
+def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Supplied:
     """Load the model and the records that an audit file names.
 
     Args:
@@ -71,7 +73,7 @@ def bring(audit: TargetAudit, *, trust_pickle: bool = False) -> Brought:
         base=audit.base,
         trust_pickle=trust_pickle,
     )
-    return Brought(
+    return Supplied(
         name=audit.name,
         seed=audit.seed,
         model=loaded.model,
@@ -103,12 +105,12 @@ def _sources(target: Target) -> dict[str, Source]:
     }
 
 
-def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> PreparedTarget:
+def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") -> PreparedSupplied:
     """Adapt the model, try it on a few records, look for records in both parts, and lay out the shadows.
 
     Args:
         brought: the model and its records.
-        store: folder of the cache.
+        store: the cache.
         device: where models are queried.
 
     Raises:
@@ -137,19 +139,35 @@ def prepare_target(brought: Brought, *, store: Path, device: str = "cpu") -> Pre
     if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
         _, overlapping = _without_overlap(brought)
     assert overlapping is not None
-    return PreparedTarget(
-        brought=brought,
+    system = SuppliedSystem(
+        store=store,
+        device=device,
+        seed=brought.seed,
         adapted=asked.adapted,
         pool=joined(_parts(brought)),
-        design=lone_design(brought, len(brought.members.classes)),
-        access=access_of(brought, asked.adapted),
-        store=Store(store),
-        device=device,
-        gates=(*brought.gates, overlapping, *reads, *asked.gates),
+        fit=brought.fit,
         probe=asked.probe,
         answers=asked.answers,
         noise=asked.noise,
+        sources=brought.sources,
         seconds=asked.seconds,
+    )
+    gates = (*brought.gates, overlapping, *reads, *asked.gates)
+    access = access_of(brought, asked.adapted)
+    return PreparedSupplied(
+        brought, SuppliedCase(system, brought.threat, brought.attacks, access, _design(brought), gates)
+    )
+
+
+def _design(brought: Supplied) -> Design:
+    """Who is trained on what."""
+    return stated_design(
+        brought.members,
+        brought.nonmembers,
+        brought.population,
+        shadows=brought.threat.shadows if brought.fit is not None else 0,
+        rehearsals=brought.threat.rehearsals,
+        seed=brought.seed,
     )
 
 
@@ -174,20 +192,20 @@ class _Asked:
     seconds: float
 
 
-def _parts(brought: Brought) -> dict[str, Dataset]:
+def _parts(brought: Supplied) -> dict[str, Dataset]:
     """The records by part."""
     parts = {"members": brought.members, "nonmembers": brought.nonmembers}
     return parts if brought.population is None else {**parts, "population": brought.population}
 
 
-def _called(brought: Brought) -> str:
+def _called(brought: Supplied) -> str:
     """What messages call the model; a thing that is no model at all has no name worth telling."""
     kind = type(brought.model)
     plain = not callable(brought.model) and kind.__module__.partition(".")[0] in ("builtins", "pathlib")
     return "model" if plain else f"model {brought.model_name}"
 
 
-def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
+def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
     """Match the classes of the model and of the records, find out how the model is asked, and ask it.
 
     Raises:
@@ -228,10 +246,10 @@ def _asked(brought: Brought, device: str) -> tuple[Brought, _Asked]:
     return matched, found
 
 
-def _check_halves(brought: Brought) -> None:
+def _check_halves(brought: Supplied) -> None:
     """Refuse records whose halves cannot set thresholds, and say so where missing numbers make all of a part copies."""
     try:
-        check_halves(lone_design(brought, len(brought.members.classes)), brought.seed)
+        check_halves(_design(brought), brought.seed)
     except DataError as error:
         for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
             if part.persons is None and len(part.incomplete) == len(part):
@@ -299,7 +317,7 @@ def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequen
             )
 
 
-def _own_records(brought: Brought, adapted: Adapted, members: Dataset) -> Gate:
+def _own_records(brought: Supplied, adapted: Adapted, members: Dataset) -> Gate:
     """I7: what the model says of its own training records."""
     some = members.take(_spread(len(members)))
     answers = adapted.query(held_of(some))
@@ -320,7 +338,7 @@ def _by_threshold(answers: Tensor, second: Array) -> bool:
     return bool(margin[second].min() >= margin[~second].max())
 
 
-def _assumed(adapted: Adapted, brought: Brought, members: Dataset) -> bool:
+def _assumed(adapted: Adapted, brought: Supplied, members: Dataset) -> bool:
     """Whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
     columns = getattr(bearer(brought.model), "feature_names_in_", None) is not None and members.columns is None
     classes = not members.ordered and not adapted.estimator and named(brought.model) is None
@@ -342,7 +360,7 @@ def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[s
     return notes
 
 
-def _without_overlap(brought: Brought) -> tuple[Brought, Gate]:
+def _without_overlap(brought: Supplied) -> tuple[Supplied, Gate]:
     """Refuse or leave out records that are in both parts, and count near duplicates.
 
     Raises:

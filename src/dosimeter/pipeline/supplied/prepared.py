@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dosimeter.config.tables import Report
 from dosimeter.data import Dataset
-from dosimeter.data.cells import Held, together
+from dosimeter.data.cells import together
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.design.design import Design
-from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.observe.shadow_job import ShadowJob, held_of, observe
-from dosimeter.families.membership.observe.signals import readable
-from dosimeter.families.membership.observe.supplied_probes import Probing, probing
+from dosimeter.families.membership.supplied_case import SuppliedCase
 from dosimeter.families.membership.threat import Threat
-from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.gate import Gate
-from dosimeter.foundation.seeds import seed_for
 from dosimeter.foundation.wording import one_line
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.store import key_of
 from dosimeter.models.access import Access
-from dosimeter.models.supplied.adapt import Adapted, difference
+from dosimeter.models.supplied.adapt import Adapted
+from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
-
-CHANGED = 1e-3
-"""Nats by which a model that was left alone may answer differently, as float32 sums do in another order."""
 
 
 @dataclass(frozen=True)
-class Brought:
+class Supplied:
     """A model with the records that its user knows to be members and non-members.
 
     Attributes:
@@ -87,146 +78,45 @@ class Brought:
 
 
 @dataclass(frozen=True)
-class PreparedTarget:
-    """A brought model with its work laid out; nothing is trained yet.
+class PreparedSupplied:
+    """A supplied model with its work laid out; nothing is trained yet.
 
     Attributes:
-        brought: the model and its records.
-        adapted: the model as one query.
-        pool: members, non-members, population, in this order.
-        design: who is trained on what; the target stands before the shadows.
-        access: what the model gives away.
-        store: the cache.
-        device: where models are queried.
-        gates: what was found before measuring.
-        probe: some members and non-members.
-        answers: what the target said of them when it was first asked.
-        noise: by how much that changed when it was asked again, nats.
-        seconds: that it took to answer one of them.
+        brought: the model and its records, as the user named them.
+        case: its threat.
     """
 
-    brought: Brought
-    adapted: Adapted
-    pool: Dataset
-    design: Design
-    access: Access
-    store: Store
-    device: str
-    gates: tuple[Gate, ...]
-    probe: Held
-    answers: Tensor
-    noise: float
-    seconds: float = 0.0
+    brought: Supplied
+    case: SuppliedCase
 
     @property
-    def shadows(self) -> int:
-        """Number of shadow models."""
-        return len(self.design.member) - 1
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """Query views."""
-        views = self.brought.threat.views
-        return ("identity",) if isinstance(views, str) else views
-
-    @cached_property
-    def probing(self) -> Probing:
-        """What attacks ask of the models themselves."""
-        wanted = {name for row in self.brought.attacks for name in row.attack.signals}
-        return probing(self.adapted, torch.from_numpy(self.pool.inputs), wanted, self.access, self.device)
-
-    @cached_property
-    def jobs(self) -> tuple[ShadowJob, ...]:
-        """One job per shadow."""
-        brought = self.brought
-        if brought.fit is None or not self.shadows:
-            return ()
-        return tuple(
-            ShadowJob(
-                store=self.store,
-                data=key_of({"kind": "data", "fingerprint": self.pool.fingerprint}),
-                number=number,
-                rows=np.flatnonzero(self.design.member[1 + number]),
-                views=self.views,
-                access=self.access,
-                fit=brought.fit,
-                sources=tuple(sorted(brought.sources.items())),
-                seed=seed_for(brought.seed, "shadow", number),
-                classes=self.design.classes,
-                output=self.adapted.output,
-                device=self.device,
-                form=self.adapted.form,
-                names=self.pool.classes,
-                tokens=self.pool.tokens,
-                probing=self.probing,
-            )
-            for number in range(self.shadows)
-        )
+    def system(self) -> SuppliedSystem:
+        """The model as it can be asked."""
+        return self.case.system
 
     @cached_property
     def key(self) -> str:
         """The audit's key: equal for runs whose results must be equal."""
-        brought = self.brought
+        brought, case, system = self.brought, self.case, self.system
         return key_of(
             {
                 "door": "model",
                 "seed": brought.seed,
                 "name": brought.name,
-                "target": self.adapted.fingerprint,
-                "output": self.adapted.output,
-                "data": self.pool.fingerprint,
+                "target": system.adapted.fingerprint,
+                "output": system.adapted.output,
+                "data": system.pool.fingerprint,
                 "members": len(brought.members),
-                "candidates": len(self.design.ids),
-                "threat": [str(self.access.name), self.shadows, list(self.views), brought.threat.rehearsals],
+                "candidates": len(case.design.ids),
+                "threat": [str(case.access.name), case.shadows, list(case.views), brought.threat.rehearsals],
                 "attacks": [[row.id, row.name, row.settings] for row in brought.attacks],
                 "report": brought.report.model_dump(mode="json"),
-                "shadows": [job.key for job in self.jobs],
+                "shadows": [job.key for job in case.jobs],
             }
         )
 
 
-def ask(prepared: PreparedTarget) -> dict[str, Tensor]:
-    """What the target answers, as a shadow's entry holds it."""
-    inputs, labels = torch.from_numpy(prepared.pool.inputs), torch.from_numpy(prepared.pool.labels)
-    own = observe(prepared.adapted, held_of(prepared.pool), labels, prepared.views, prepared.access)
-    return own | prepared.probing.of(prepared.adapted, inputs, labels, len(prepared.views))
-
-
-def check_unchanged(prepared: PreparedTarget) -> None:
-    """See that the target still answers as it did before the user's `fit` was called.
-
-    Raises:
-        TrainingError: it does not, by more than it changes from one query to the next.
-    """
-    change = difference(prepared.adapted.query(prepared.probe), prepared.answers)
-    if change > max(CHANGED, 10 * prepared.noise):
-        raise TrainingError(
-            f"fit: must leave the audited model as it is, got log-confidences that changed by up to {change:.2g} nats "
-            "while the shadows were trained: build a fresh model inside fit, since shadows that start from the audited "
-            "one have seen its members"
-        )
-
-
-def answers_of(prepared: PreparedTarget, own: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
-    """What target and shadows answer, target first.
-
-    Args:
-        prepared: the model and its shadows, which are trained.
-        own: what `ask` gave before they were.
-    """
-    return [own, *(prepared.store.load(job.key) for job in prepared.jobs)]
-
-
-def gather(prepared: PreparedTarget, answers: Sequence[Mapping[str, Tensor]]) -> Observations:
-    """What the attacks read of all that target and shadows answered, target first."""
-    wanted = {name for row in prepared.brought.attacks for name in row.attack.signals}
-    names = readable(sorted(wanted - prepared.probing.withheld.keys()), prepared.access)
-    joined = {name: torch.stack([one[name] for one in answers]).numpy() for name in (*names, "correct")}
-    correct = joined.pop("correct").astype(bool)
-    return Observations(joined, correct, None)
-
-
-def access_of(brought: Brought, adapted: Adapted) -> Access:
+def access_of(brought: Supplied, adapted: Adapted) -> Access:
     """What the adversary sees: what the user granted, if the model gives as much, else all that it gives.
 
     Raises:

@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dosimeter.families.membership.first_page import dated
 from dosimeter.families.membership.section import adversary, canaries, exposure, lead, view
+from dosimeter.families.membership.sentences.first_page import dated
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.package import ROOT
 from dosimeter.results import figures, reading, words

@@ -8,34 +8,41 @@ from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.families.membership.design.design import Design, membership_matrix
 from dosimeter.foundation.arrays import Array
-from dosimeter.pipeline.supplied.prepared import Brought
 
 
-def lone_design(brought: Brought, classes: int) -> Design:
-    """The target's stated membership, and complementary pairs of shadows over the same records."""
-    members, nonmembers = brought.members, brought.nonmembers
-    shadows = brought.threat.shadows if brought.fit is not None else 0
+def stated_design(
+    members: Dataset, nonmembers: Dataset, population: Dataset | None, *, shadows: int, rehearsals: int, seed: int
+) -> Design:
+    """The target's stated membership, and complementary pairs of shadows over the same records.
+
+    Args:
+        members: records that the target was trained on.
+        nonmembers: records that it was not.
+        population: further records that it was not trained on, known to the adversary; or None.
+        shadows: how many are trained, even; 0 without `fit`.
+        rehearsals: pairs of them that rehearse, at most.
+        seed: root of all randomness.
+    """
     n = len(members) + len(nonmembers)
     own = np.arange(n) < len(members)
-    matrix = membership_matrix(n, shadows, brought.seed)
+    matrix = membership_matrix(n, shadows, seed)
     ids = np.concatenate([members.ids, nonmembers.ids])
-    population = brought.population
     return Design(
         ids=ids,
         labels=np.concatenate([members.labels, nonmembers.labels]),
-        classes=classes,
+        classes=len(members.classes),
         member=np.concatenate([own[None], matrix]),
         targets=1,
-        rehearsals=brought.threat.rehearsals,
+        rehearsals=rehearsals,
         record=clusters_of(members, nonmembers),
         population_ids=population.ids if population is not None else np.empty(0, dtype=str),
         population_labels=population.labels if population is not None else np.empty(0, dtype=np.int64),
         lone=True,
-        groups=_both(members.groups, nonmembers.groups),
+        groups=joined_column(members.groups, nonmembers.groups),
     )
 
 
-def _both(members: Array | None, nonmembers: Array | None) -> Array | None:
+def joined_column(members: Array | None, nonmembers: Array | None) -> Array | None:
     """A column of members, then non-members, where both parts have it."""
     if members is None or nonmembers is None:
         return None
@@ -44,7 +51,7 @@ def _both(members: Array | None, nonmembers: Array | None) -> Array | None:
 
 def clusters_of(members: Dataset, nonmembers: Dataset) -> Array:
     """Persons where both parts name them, else different records: copies are one, as one piece of evidence."""
-    persons = _both(members.persons, nonmembers.persons)
+    persons = joined_column(members.persons, nonmembers.persons)
     if persons is None:
         return contents(members.inputs, nonmembers.inputs)
     return np.unique(persons, return_inverse=True)[1]

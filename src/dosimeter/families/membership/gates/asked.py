@@ -19,6 +19,8 @@ from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
 
+FRESH = "Fresh shadows"
+"""Name of I8."""
 RARE = 0.001
 """One-sided chance that a check withdraws a sound audit."""
 SURE = float(-ndtri(RARE))
@@ -106,22 +108,10 @@ def fresh_shadows(
         shifted: members and non-members are known to differ without any model.
         rng: for the interval.
     """
-    name, shadows = "Fresh shadows", signal[1:]
-    telling = np.array([len(np.unique(row)) > FEW_VALUES for row in shadows])  # others may well agree on every record
-    same = int((shadows == signal[:1]).all(1)[telling].sum())
-    alike = int(telling.sum()) - len(np.unique(shadows[telling], axis=0))
-    if alike and not same:
-        return Gate(
-            "I8", name, "fail", float(alike),
-            f"{alike} of {len(shadows)} shadows answer as another one does on every record, though each has other "
-            f"training records: they are one model. See that `fit` trains on its `dataset`.",
-        )  # fmt: skip
-    if same:
-        return Gate(
-            "I8", name, "fail", float(same),
-            f"{same} of {len(shadows)} shadows answer as the audited model does on every record: `fit` must train a "
-            f"model of its own, and not return that one.",
-        )  # fmt: skip
+    name, shadows = FRESH, signal[1:]
+    copies = _copies(signal)
+    if copies is not None:
+        return copies
     outside = ~seen
     less = _remember_less(signal, member, outside, record, rng)
     if less:
@@ -152,6 +142,27 @@ def fresh_shadows(
         f"`fit` builds a fresh model each time, from weights that saw no member, and take members and non-members from "
         f"one source.",
     )  # fmt: skip
+
+
+def _copies(signal: Float[Array, "m n"]) -> Gate | None:
+    """I8 where shadows are one model, or the target; else None."""
+    shadows = signal[1:]
+    telling = np.array([len(np.unique(row)) > FEW_VALUES for row in shadows])  # others may well agree on every record
+    same = int((shadows == signal[:1]).all(1)[telling].sum())
+    alike = int(telling.sum()) - len(np.unique(shadows[telling], axis=0))
+    if alike and not same:
+        return Gate(
+            "I8", FRESH, "fail", float(alike),
+            f"{alike} of {len(shadows)} shadows answer as another one does on every record, though each has other "
+            f"training records: they are one model. See that `fit` trains on its `dataset`.",
+        )  # fmt: skip
+    if same:
+        return Gate(
+            "I8", FRESH, "fail", float(same),
+            f"{same} of {len(shadows)} shadows answer as the audited model does on every record: `fit` must train a "
+            f"model of its own, and not return that one.",
+        )  # fmt: skip
+    return None
 
 
 def _remember_less(

@@ -14,27 +14,25 @@ from dosimeter.families.membership.gates.asked import fresh_shadows, unlike_targ
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.measures.blind import Blind, blind_scores
 from dosimeter.families.membership.observe.observations import Observations
+from dosimeter.families.membership.supplied_case import SuppliedCase
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.runners import one_thread
-from dosimeter.pipeline.supplied.prepared import PreparedTarget
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
 
 
-def lone_null(prepared: PreparedTarget) -> Array:
+def supplied_null(case: SuppliedCase) -> Array:
     """A membership that nobody trained on, for a lone target and its pairs of shadows."""
-    matrix = membership_matrix(
-        len(prepared.design.ids), prepared.shadows + 2, prepared.brought.seed, purpose="null membership"
-    )
+    matrix = membership_matrix(len(case.design.ids), case.shadows + 2, case.system.seed, purpose="null membership")
     return np.delete(matrix, 1, axis=0)
 
 
-def judged_blindly(prepared: PreparedTarget) -> Blind:
+def judged_blindly(case: SuppliedCase) -> Blind:
     """What classifiers that never ask the model say of the candidates."""
-    design, pool = prepared.design, prepared.pool
-    n, seed = len(design.ids), prepared.brought.seed
+    design, pool = case.design, case.system.pool
+    n, seed = len(design.ids), case.system.seed
     with one_thread():  # so that sums do not depend on the number of cores
         return blind_scores(
             pool.inputs[:n], pool.labels[:n], design.member[0], design.record, seed=seed, tokens=pool.tokens
@@ -42,36 +40,34 @@ def judged_blindly(prepared: PreparedTarget) -> Blind:
 
 
 def gates_before(
-    prepared: PreparedTarget, observations: Observations, answers: Sequence[Mapping[str, Tensor]], blind: Blind
+    case: SuppliedCase, observations: Observations, answers: Sequence[Mapping[str, Tensor]], blind: Blind
 ) -> list[Gate]:
     """The checks that need no measurement.
 
     Args:
-        prepared: the model and its shadows.
+        case: the model and its shadows.
         observations: what the attacks read of their answers.
         answers: all that they answered, target first.
         blind: what classifiers say that never ask them.
     """
     return [
-        saturation(observations.signals, prepared.access),
-        *prepared.gates,
-        *_likeness(prepared, observations.correct, answers, blind),
+        saturation(observations.signals, case.access),
+        *case.gates,
+        *_likeness(case, observations.correct, answers, blind),
     ]
 
 
-def _likeness(
-    prepared: PreparedTarget, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind
-) -> list[Gate]:
+def _likeness(case: SuppliedCase, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind) -> list[Gate]:
     """P11 and I8, where there are shadows."""
-    member = prepared.design.member
-    if not prepared.shadows:
+    member = case.design.member
+    if not case.shadows:
         return []
     correct = correct[:, : member.shape[1]]
     accuracies = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
-    rng = generator(prepared.brought.seed, "fresh shadows")
+    rng = generator(case.system.seed, "fresh shadows")
     fresh = fresh_shadows(
-        _confidence(answers)[:, : member.shape[1]], member, _seen(prepared), prepared.design.record,
-        shifted=_shifted(prepared, blind, rng), rng=rng,
+        _confidence(answers)[:, : member.shape[1]], member, _seen(case), case.design.record,
+        shifted=_shifted(case, blind, rng), rng=rng,
     )  # fmt: skip
     return [unlike_target(int(member[0].sum()), int(member[1].sum()), accuracies), fresh]
 
@@ -83,18 +79,18 @@ def _confidence(answers: Sequence[Mapping[str, Tensor]]) -> Array:
     return values if values.ndim == 2 else values[:, 0]
 
 
-def _seen(prepared: PreparedTarget) -> Array:
+def _seen(case: SuppliedCase) -> Array:
     """Of each shadow the candidates that it was trained on, and their exact copies."""
-    shadows = prepared.design.member[1:]
-    code = contents(prepared.pool.inputs[: shadows.shape[1]])
+    shadows = case.design.member[1:]
+    code = contents(case.system.pool.inputs[: shadows.shape[1]])
     if len(np.unique(code)) == len(code):
         return shadows
     return np.stack([np.bincount(code, row)[code] > 0 for row in shadows])
 
 
-def _shifted(prepared: PreparedTarget, blind: Blind, rng: np.random.Generator) -> bool:
+def _shifted(case: SuppliedCase, blind: Blind, rng: np.random.Generator) -> bool:
     """Whether classifiers that never ask a model tell members from non-members."""
-    member, record = prepared.design.member[:1, blind.rows], prepared.design.record[blind.rows]
+    member, record = case.design.member[:1, blind.rows], case.design.record[blind.rows]
     if member.all() or not member.any():
         return False
     found = auc(Scores(blind.rows, blind.scores[None]), Truth(blind.rows, member, record), rng=rng)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Literal
 
-from dosimeter.families.membership.verdict import LARGE
+from dosimeter.families.membership.sentences.verdict import LARGE
 from dosimeter.results import words
 from dosimeter.results.figures import CALIBRATED, Row, find
 from dosimeter.results.words import about, plural

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dosimeter.families.membership import first_page_numbers as numbers
+from dosimeter.families.membership.sentences import first_page_numbers as numbers
 from dosimeter.results import words
 from dosimeter.results.figures import Row
 from dosimeter.results.words import plural

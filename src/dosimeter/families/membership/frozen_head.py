@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dosimeter.families.membership.case import Case
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.game import FrozenHead
 from dosimeter.families.membership.observe.signals import SIGNALS, signals_of
@@ -17,31 +18,30 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.jobs.runners import one_thread
 from dosimeter.models.access import Access
-from dosimeter.pipeline.recipe.prepare import Prepared
 from dosimeter.training.features import load_features
 from dosimeter.training.heads import train_heads
 from dosimeter.training.packs import HEADS_PER_PACK
 from dosimeter.training.recipe import Hyperparameters
 
 
-def has_frozen_head(prepared: Prepared) -> bool:
+def has_frozen_head(case: Case) -> bool:
     """Whether the models at risk are linear heads on frozen features that SGD trains, by the built-in loop."""
-    link = prepared.links[prepared.audit.at_risk]
+    link = case.system.link
     hp = link.hyperparameters
     return link.transfer == "head" and link.fit is None and hp.optimizer == "sgd" and not hp.defenses
 
 
-def frozen_head(prepared: Prepared) -> FrozenHead | None:
+def frozen_head(case: Case) -> FrozenHead | None:
     """Features and recipe, once the features are in the store; None if there is no frozen backbone or nobody asks."""
-    if not has_frozen_head(prepared) or not any(row.attack.needs.features for row in prepared.audit.attacks):
+    if not has_frozen_head(case) or not any(row.attack.needs.features for row in case.attacks):
         return None
-    hp, split, data = prepared.links[prepared.audit.at_risk].hyperparameters, prepared.split, prepared.at_risk
-    features = load_features(prepared.store, prepared.jobs.packs[0].features).numpy()
-    updates = hp.epochs * -(-prepared.jobs.packs[0].rows.shape[1] // hp.batch_size)
+    hp, split, data = case.system.link.hyperparameters, case.split, case.system.at_risk
+    features = load_features(case.system.store, case.jobs.packs[0].features).numpy()
+    updates = hp.epochs * -(-case.jobs.packs[0].rows.shape[1] // hp.batch_size)
     return FrozenHead(
         features=features[split.pool],
         labels=np.asarray(data.labels[split.pool], dtype=np.int64),
-        classes=prepared.links[prepared.audit.at_risk].classes,
+        classes=case.system.link.classes,
         candidates=split.candidates,
         rates=np.array([hp.lr_at(step, updates) for step in range(updates)]),
         momentum=hp.momentum,
@@ -50,10 +50,10 @@ def frozen_head(prepared: Prepared) -> FrozenHead | None:
     )
 
 
-def can_retrain(prepared: Prepared) -> bool:
+def can_retrain(case: Case) -> bool:
     """Whether an adversary can train the models at risk anew by the hundred: heads on frozen features, undefended."""
-    link = prepared.links[prepared.audit.at_risk]
-    return link.transfer == "head" and link.fit is None and not prepared.audit.defenses[prepared.audit.at_risk]
+    link = case.system.link
+    return link.transfer == "head" and link.fit is None and not case.defended
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,25 +123,25 @@ class HeadRetrain:
         return np.stack(rows)
 
 
-def head_retrain(prepared: Prepared) -> HeadRetrain | None:
+def head_retrain(case: Case) -> HeadRetrain | None:
     """The handle, once the features are in the store; None where it is not to be had or nobody asks."""
-    if not can_retrain(prepared) or not any(row.attack.needs.retrain for row in prepared.audit.attacks):
+    if not can_retrain(case) or not any(row.attack.needs.retrain for row in case.attacks):
         return None
-    link, pool, jobs = prepared.links[prepared.audit.at_risk], prepared.split.pool, prepared.jobs
-    rows, canaries = pool, prepared.canaries
+    link, pool, jobs = case.system.link, case.split.pool, case.jobs
+    rows, canaries = pool, case.canaries
     if canaries is not None:
         rows = np.concatenate([pool, canaries.rows])
         canaries = replace(canaries, rows=np.arange(len(pool), len(rows)), member=canaries.member[:0])
     own = [job for job in jobs.features if job.data == jobs.packs[0].data]
-    views = [load_features(prepared.store, [job for job in own if job.view == view]) for view in prepared.audit.views]
+    views = [load_features(case.system.store, [job for job in own if job.view == view]) for view in case.views]
     return HeadRetrain(
         features=torch.stack([view[rows] for view in views]),
-        labels=torch.from_numpy(np.asarray(prepared.at_risk.labels[rows], dtype=np.int64)),
-        candidates=prepared.split.candidates,
+        labels=torch.from_numpy(np.asarray(case.system.at_risk.labels[rows], dtype=np.int64)),
+        candidates=case.split.candidates,
         classes=link.classes,
         recipe=link.hyperparameters,
         signals=tuple(name for name in jobs.observations[0].signals if name in SIGNALS),
-        access=prepared.audit.threat.granted,
-        device=prepared.device,
+        access=case.threat.granted,
+        device=case.system.device,
         canaries=canaries,
     )

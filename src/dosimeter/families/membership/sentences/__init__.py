@@ -1,0 +1,1 @@
+"""What is said of a finished measurement: the verdict, the first page, what was not tested."""

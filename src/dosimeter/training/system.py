@@ -1,0 +1,216 @@
+"""A deployed model and how it came to be, as families of attack need it: trained here, or there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int
+from torch import Tensor
+
+from dosimeter.data import Dataset
+from dosimeter.data.cells import Held
+from dosimeter.data.entries import data_key
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.jobs.store import Store
+from dosimeter.models.supplied.adapt import Adapted, difference
+from dosimeter.training.chain import Link, chain_key
+from dosimeter.training.features import FeatureJob, feature_jobs
+from dosimeter.training.later_stages import StageSpec
+from dosimeter.training.packs import HEADS_PER_PACK, PackJob
+from dosimeter.training.user_fit import Fit
+
+CHANGED = 1e-3
+"""Nats by which a model that was left alone may answer differently, as float32 sums do in another order."""
+
+
+@dataclass(frozen=True)
+class TrainedSystem:
+    """A chain of stages that dosimeter trains; nothing is trained yet.
+
+    Attributes:
+        store: the cache.
+        device: where models are trained.
+        seed: root of all randomness.
+        links: the chain.
+        data: of each stage, None for a given one.
+        test: test records of the last stage, or None.
+        index: of the stage at risk.
+        samples: of each stage the share of its records that a model draws, where it follows the one at risk.
+    """
+
+    store: Store
+    device: str
+    seed: int
+    links: tuple[Link, ...]
+    data: tuple[Dataset | None, ...]
+    test: Dataset | None
+    index: int
+    samples: tuple[float, ...]
+
+    @property
+    def at_risk(self) -> Dataset:
+        """The data of the stage at risk."""
+        data = self.data[self.index]
+        assert data is not None
+        return data
+
+    @property
+    def link(self) -> Link:
+        """The stage at risk."""
+        return self.links[self.index]
+
+    @property
+    def transferred(self) -> bool:
+        """Whether stages follow the one at risk."""
+        return len(self.links) > self.index + 1
+
+    @property
+    def before(self) -> tuple[PackJob, ...]:
+        """The jobs of the stages before the one at risk, one model each, in order."""
+        return self._before[0]
+
+    @property
+    def parent(self) -> str | None:
+        """Key of the weights that the stage at risk starts from; None if they are given."""
+        return self._before[1]
+
+    @cached_property
+    def _before(self) -> tuple[tuple[PackJob, ...], str | None]:
+        """Their jobs, and the key of the last one's weights."""
+        jobs: list[PackJob] = []
+        parent: str | None = None
+        for index in range(self.index):
+            dataset = self.data[index]
+            if dataset is None:
+                parent = None
+                continue
+            above = chain_key(self.links, index, parent, self.device) if index else None
+            jobs.append(
+                PackJob(
+                    store=self.store,
+                    links=self.links[: index + 1],
+                    data=data_key(dataset),
+                    features=(),
+                    parent=parent,
+                    prefix=above,
+                    models=(0,),
+                    rows=np.arange(len(dataset))[None],
+                    seed=seed_for(self.seed, "stage", index),
+                    device=self.device,
+                    whole=True,
+                )
+            )
+            parent = jobs[-1].key
+        return tuple(jobs), parent
+
+    def features(self, of: Dataset | None, views: Sequence[str]) -> tuple[FeatureJob, ...]:
+        """The jobs of the frozen features of records under each view; none where nothing frozen can be shared."""
+        links = self.links[: self.index + 1]
+        if of is None or self.transferred or not self.link.frozen_prefix:
+            return ()
+        parent = self.parent
+        return tuple(
+            feature_jobs(
+                self.store,
+                links,
+                data=(data_key(of), of.inputs_fingerprint),
+                records=len(of),
+                prefix=chain_key(links, self.index, parent, self.device),
+                parent=parent,
+                device=self.device,
+                views=views,
+            )
+        )
+
+    def fleet(
+        self, rows: Int[Array, "m k"], features: Sequence[FeatureJob], *, alike: bool = False
+    ) -> tuple[PackJob, ...]:
+        """The jobs that train the stage at risk; whole models one by one where stages follow.
+
+        Args:
+            rows: training rows of each model.
+            features: of all records at risk as they are, or none.
+            alike: whether all models start from the same fresh weights.
+        """
+        links, parent = self.links[: self.index + 1], self.parent
+        heads = self.link.transfer == "head" and self.link.fit is None and not self.transferred
+        size = HEADS_PER_PACK if heads else 1
+        prefixed = self.index or self.link.frozen_prefix
+        prefix = chain_key(links, self.index, parent, self.device) if prefixed else None
+        return tuple(
+            PackJob(
+                store=self.store,
+                links=links,
+                data=data_key(self.at_risk),
+                features=tuple(features),
+                parent=parent,
+                prefix=prefix,
+                models=tuple(range(start, min(start + size, len(rows)))),
+                rows=rows[start : start + size],
+                seed=self.seed,
+                device=self.device,
+                whole=self.transferred,
+                alike=alike,
+            )
+            for start in range(0, len(rows), size)
+        )
+
+    def stages_after(self, *, known: bool) -> list[StageSpec]:
+        """The stages after the one at risk; known, if all models draw the same records of them."""
+        found = []
+        for index in range(self.index + 1, len(self.links)):
+            own = self.data[index]
+            assert own is not None
+            data = (data_key(own), own.inputs_fingerprint)
+            found.append(StageSpec(self.links[: index + 1], data, len(own), self.samples[index], known))
+        return found
+
+
+@dataclass(frozen=True)
+class SuppliedSystem:
+    """A model that is there already, the records that its user named, and how its shadows are trained.
+
+    Attributes:
+        store: the cache.
+        device: where models are queried.
+        seed: root of all randomness.
+        adapted: the model as one query.
+        pool: members, non-members, population, in this order.
+        fit: trains a shadow; None if there is no recipe.
+        sources: hashes of the code that shadows depend on.
+        probe: some members and non-members.
+        answers: what the model said of them when it was first asked.
+        noise: by how much that changed when it was asked again, nats.
+        seconds: that it took to answer one of them.
+    """
+
+    store: Store
+    device: str
+    seed: int
+    adapted: Adapted
+    pool: Dataset
+    fit: Fit | str | None
+    probe: Held
+    answers: Tensor
+    noise: float
+    sources: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def check_unchanged(self) -> None:
+        """See that the model still answers as it did before the user's `fit` was called.
+
+        Raises:
+            TrainingError: it does not, by more than it changes from one query to the next.
+        """
+        change = difference(self.adapted.query(self.probe), self.answers)
+        if change > max(CHANGED, 10 * self.noise):
+            raise TrainingError(
+                f"fit: must leave the audited model as it is, got log-confidences that changed by up to {change:.2g} "
+                "nats while the shadows were trained: build a fresh model inside fit, since shadows that start from "
+                "the audited one have seen its members"
+            )

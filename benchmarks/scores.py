@@ -37,7 +37,7 @@ def table(attacks):
 def measure(path, out):
     """Read, then measure; prints the seconds of both and the peak of memory in MB. Runs in its own process."""
     from dosimeter.families.membership.table.table import read_scores
-    from dosimeter.pipeline.verbs import measure_scores
+    from dosimeter.pipeline.table import measure_scores
 
     start = time.perf_counter()
     read_scores(Path(path), seed=0)

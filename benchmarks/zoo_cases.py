@@ -24,7 +24,7 @@ from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvi
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.pipeline.summary import scores_summary
-from dosimeter.pipeline.verbs import table_material
+from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth
 
 TESTS = Path(__file__).parents[1] / "tests"

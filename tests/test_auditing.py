@@ -14,6 +14,7 @@ from torch import nn
 
 import dosimeter
 from dosimeter.foundation.errors import AccessError, AuditError, ConfigError, DataError, StoreError, TrainingError
+from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline import verbs
 from dosimeter.results import schema
 
@@ -114,7 +115,7 @@ def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_pat
 
 def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare", attacks=["loss"])
-    again = verbs.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores")
+    again = table_module.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores")
     assert again["estimates"] == [{**one, "stage": "unknown"} for one in found.content["estimates"]]
     gate = next(one for one in found.content["gates"] if one["id"] == "P1")
     assert gate["status"] == "warn"  # above chance, but 300 records do not show it above the blind baseline,

@@ -12,7 +12,7 @@ from dosimeter.cli.app import main
 from dosimeter.config.attack_rows import default_attacks
 from dosimeter.config.tables import Stage
 from dosimeter.pipeline import progress as _progress
-from dosimeter.results.result import check_lines
+from dosimeter.pipeline.result import check_lines
 
 SMALL = (("epochs = 40", "epochs = 1"), ("shadows = 16", "shadows = 4"), ("targets = 8", "targets = 2"),
          ('rows = "0:1200"', 'rows = "0:120"'), ("population = 200", "population = 20"))  # fmt: skip

@@ -11,7 +11,7 @@ from dosimeter.families.membership.measures.material import CHOICE
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.foundation.seeds import generator
 from dosimeter.pipeline.summary import scores_summary
-from dosimeter.pipeline.verbs import table_material
+from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.rates import shadow_threshold
 

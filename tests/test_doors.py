@@ -32,35 +32,13 @@ LARGE = {
     ("cli.app", "measure: 8 parameters"),
     ("pipeline.call", "audit: 20 parameters"),
     ("pipeline.call", "audit: 48 lines"),
-    # not mended yet
-    ("config.audit", "draft: 50 lines"),
-    ("data.named.corpora", "_corpus: 8 parameters"),
-    ("families.membership.gates.asked", "fresh_shadows: 46 lines"),
-    ("families.membership.measure", "result: 44 lines"),
-    ("pipeline.summary", "target_summary: 50 lines"),
-    ("pipeline.verbs", "_attack: 8 parameters"),
     ("pipeline.verbs", "run: 8 parameters"),
-    ("results.page.render", "render: 46 lines"),
+    # makes jobs, which have as many parts
     ("training.features", "feature_jobs: 9 parameters"),
+    # a data set has as many
+    ("data.named.corpora", "_corpus: 8 parameters"),
 }
 """Functions beyond the limits, with the reason."""
-PREPARED = {"pipeline.recipe.prepare", "pipeline.supplied.prepared"}
-UPWARD: dict[str, set[str]] = {
-    # membership asks the two doors for what they prepared, until both build a case
-    "families.membership.design.draw": {"config.audit"},
-    "families.membership.design.supplied": {"pipeline.supplied.prepared"},
-    "families.membership.gates.supplied": {"pipeline.supplied.prepared"},
-    "families.membership.observe.frozen_head": {"pipeline.recipe.prepare"},
-    "families.membership.observe.knowledge": PREPARED,
-    "families.membership.play_canaries": {"pipeline.recipe.prepare"},
-    "families.membership.refusals": PREPARED,
-    # the page asks membership for its parts
-    "results.page.render": {
-        "families.membership.first_page",
-        *(f"families.membership.section.{one}" for one in ("adversary", "canaries", "exposure", "lead", "view")),
-    },
-}
-"""Imports against the order, file by file, each with its reason."""
 
 
 def module_of(path: Path) -> str:
@@ -94,7 +72,7 @@ def test_a_file_imports_from_its_own_room_or_those_above(path):
     rooms = {one: one.split(".")[0] for one in imports(path)}
     wrong = {one for one, room in rooms.items() if room in ROOMS and ROOMS.index(room) > own}
     wrong |= {one for one, room in rooms.items() if room in TOP - {"__init__"}}
-    assert wrong == UPWARD.get(module_of(path), set())
+    assert wrong == set()
 
 
 def test_no_two_modules_import_each_other():
@@ -155,7 +133,7 @@ def too_large(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_files_and_functions_are_short_or_say_why(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 415
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
     assert [one for one in too_large(path) if (module_of(path), one) not in LARGE] == []
 
 

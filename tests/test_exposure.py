@@ -18,6 +18,7 @@ from dosimeter.families.membership.measures import exposure
 from dosimeter.families.membership.play import play_attack
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.store import Store
+from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline import verbs
 from dosimeter.results import rounding
 from dosimeter.results.schema import problems
@@ -333,7 +334,7 @@ def test_a_table_of_scores_with_several_targets_has_persons_and_lists_as_given(t
         scores = rng.normal(size=360) + 3 * member
         lines += [f"{s},{int(m)},t{target},{i},p{i // 3}" for i, (s, m) in enumerate(zip(scores, member, strict=True))]
     (tmp_path / "scores.csv").write_text("\n".join(lines))
-    found = verbs.measure_scores(tmp_path / "scores.csv", tmp_path / "run", leading_fpr=0.1)
+    found = table_module.measure_scores(tmp_path / "scores.csv", tmp_path / "run", leading_fpr=0.1)
     assert problems(found) == []
     told = found["exposure"]
     assert (told["models"], told["persons"]["ranking"]) == (4, "as_given")

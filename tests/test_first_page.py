@@ -25,9 +25,9 @@ from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.sentences import first_page
 from dosimeter.families.membership.sentences import first_page_numbers as numbers
 from dosimeter.families.membership.table.table import read_scores
-from dosimeter.pipeline import verbs
+from dosimeter.pipeline import table as table_module
+from dosimeter.pipeline.page import render
 from dosimeter.pipeline.summary import scores_summary
-from dosimeter.results.page.render import render
 from dosimeter.results.rounding import rounded
 from dosimeter.results.schema import problems
 
@@ -73,7 +73,7 @@ def scores(shift: float, n: int = 700, **odd: Any) -> Material:
         path.write_text("\n".join(["id,score,is_member", *lines]), encoding="utf-8")
         table = read_scores(path, seed=0)
     summary = scores_summary(table, key="0" * 24, seed=0, noun="photo", leading_fpr=0.01)
-    return verbs.table_material(table, summary)
+    return table_module.table_material(table, summary)
 
 
 def cheated(made: Material) -> Material:

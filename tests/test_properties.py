@@ -25,10 +25,11 @@ from report import example
 
 from dosimeter.config.audit import Audit, SuppliedAudit, draft
 from dosimeter.foundation.errors import AuditError
+from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline import verbs
+from dosimeter.pipeline.page import render
 from dosimeter.results import schema
 from dosimeter.results.compare import compare
-from dosimeter.results.page.render import render
 from dosimeter.results.policy.check import check
 from dosimeter.results.policy.junit import junit
 from dosimeter.results.policy.limits import parse_policy
@@ -272,7 +273,8 @@ CELLS = st.sampled_from(
 @pytest.fixture
 def dry(monkeypatch, quick):
     """Write nothing either."""
-    monkeypatch.setattr(verbs, "write_text", lambda path, text: None)
+    for module in (verbs, table_module):
+        monkeypatch.setattr(module, "write_text", lambda path, text: None)
 
 
 @pytest.fixture
@@ -283,7 +285,8 @@ def quick(monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    monkeypatch.setattr(verbs, "write_text", write_text)
+    for module in (verbs, table_module):
+        monkeypatch.setattr(module, "write_text", write_text)
     monkeypatch.setattr(verbs, "one_thread", nullcontext)
     monkeypatch.setattr(verbs, "report", lambda folder: folder / "report.html")
     monkeypatch.setattr(verbs, "provenance", lambda **_: {})
@@ -300,7 +303,7 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     path = write(tmp_path / "t.csv", rows)
     more = {"leading_fpr": data.draw(st.sampled_from([0.1, 0.01, 0.001])), "seed": data.draw(st.integers(0, 2**63))}
-    found, problems = attempt(lambda: verbs.measure_scores(path, tmp_path / "out", **more))
+    found, problems = attempt(lambda: table_module.measure_scores(path, tmp_path / "out", **more))
     if found is None:
         assert len(problems) == 1
         assert told(problems)
@@ -315,7 +318,7 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
 
 def numbers(tmp_path, rows, *, seed=0):
     """The estimates of a table, and its gates; nothing is written but the table."""
-    content = verbs.measure_scores(write(tmp_path / "t.csv", rows), tmp_path / "out", seed=seed)
+    content = table_module.measure_scores(write(tmp_path / "t.csv", rows), tmp_path / "out", seed=seed)
     # I5 says how the table was read, such as columns that were not
     return content["estimates"], {gate["id"]: gate["status"] for gate in content["gates"] if gate["id"] != "I5"}
 

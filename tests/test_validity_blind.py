@@ -20,8 +20,8 @@ from dosimeter.families.membership.measures.baseline import baseline
 from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.sentences.verdict import gain_lead
 from dosimeter.pipeline import verbs
+from dosimeter.pipeline.page import render
 from dosimeter.results import schema, words
-from dosimeter.results.page.render import render
 from dosimeter.results.policy.check import check
 from dosimeter.results.policy.limits import parse_policy
 from dosimeter.statistics.evidence import Truth

@@ -20,7 +20,7 @@ from dosimeter.families.membership.measure import result  # noqa: E402
 from dosimeter.families.membership.measures.material import choose_headline  # noqa: E402
 from dosimeter.families.membership.observe.observations import Observations  # noqa: E402
 from dosimeter.families.membership.observe.signals import SIGNALS  # noqa: E402
-from dosimeter.results.page.render import write_report  # noqa: E402
+from dosimeter.pipeline.page import write_report  # noqa: E402
 from dosimeter.results.rounding import rounded  # noqa: E402
 
 DEFAULTS = ("loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count")

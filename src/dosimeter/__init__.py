@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from dosimeter.jobs.runners import Workers
     from dosimeter.models.access import Access
     from dosimeter.pipeline.call import audit
-    from dosimeter.pipeline.verbs import measure, measure_scores, plan, run
-    from dosimeter.results.page.render import write_report
+    from dosimeter.pipeline.page import write_report
+    from dosimeter.pipeline.result import Reported, Result, load
+    from dosimeter.pipeline.table import measure_scores
+    from dosimeter.pipeline.verbs import measure, plan, run
     from dosimeter.results.policy.check import Check
     from dosimeter.results.policy.limits import Policy, load_policy
-    from dosimeter.results.result import Reported, Result, load
     from dosimeter.statistics.estimate import Estimate
     from dosimeter.statistics.evidence import Scores, Truth
 
@@ -66,20 +67,20 @@ _HOMES = {
     "MembershipGame": "families.membership.game",
     "Needs": "families.membership.game",
     "Policy": "results.policy.limits",
-    "Reported": "results.result",
-    "Result": "results.result",
+    "Reported": "pipeline.result",
+    "Result": "pipeline.result",
     "Scores": "statistics.evidence",
     "Truth": "statistics.evidence",
     "Workers": "jobs.runners",
     "audit": "pipeline.call",
-    "load": "results.result",
+    "load": "pipeline.result",
     "load_config": "config.audit:load",
     "load_policy": "results.policy.limits",
     "measure": "pipeline.verbs",
-    "measure_scores": "pipeline.verbs",
+    "measure_scores": "pipeline.table",
     "plan": "pipeline.verbs",
     "run": "pipeline.verbs",
-    "write_report": "results.page.render",
+    "write_report": "pipeline.page",
 }
 """The module of each public name, after a colon its name there."""
 

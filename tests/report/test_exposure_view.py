@@ -7,7 +7,7 @@ import pytest
 from example import not_shown, provenance, shown, tiny
 
 from dosimeter.families.membership.section.exposure import section
-from dosimeter.results.page.render import render
+from dosimeter.pipeline.page import render
 from dosimeter.results.schema import problems
 
 

@@ -10,7 +10,7 @@ import example
 import pytest
 
 from dosimeter.foundation.errors import StoreError
-from dosimeter.results.page.render import render, write_report
+from dosimeter.pipeline.page import render, write_report
 
 VARIANTS = {"shown": example.shown, "not_shown": example.not_shown, "tiny": example.tiny}
 HEADINGS = [

@@ -15,7 +15,7 @@ from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvi
 from dosimeter.families.membership.measures.detection_limit import Detection
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.pipeline.summary import scores_summary
-from dosimeter.pipeline.verbs import table_material
+from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth
 
 CLASSES, FEATURES = 5, 20

@@ -10,7 +10,7 @@ from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.calibration import Calibration, halve
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.pipeline.summary import scores_summary
-from dosimeter.pipeline.verbs import table_material
+from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth
 
 CASES = {

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dosimeter.cli import options as o
+from dosimeter.cli.store import store_verbs
 from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
 from dosimeter.foundation.version import __version__
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What the command line's parser raises; where its class lives depends on typer's version."""
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -33,13 +33,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure who could learn what about whose data from a trained model.",
     epilog="Example: dosimeter init && dosimeter run audit.toml",
-)
-
-store_verbs = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="See and clean the cache of trained models.",
-    epilog="Example: dosimeter store list",
 )
 app.add_typer(store_verbs, name="store")
 
@@ -182,6 +175,7 @@ def measure(
     quiet: o.Quiet = False,
 ) -> None:
     """Compute result.json anew from a finished run's evidence, or from a table of scores. Trains nothing."""
+    from dosimeter.pipeline import table as table_module
     from dosimeter.pipeline import verbs
 
     if (run_folder is None) == (scores is None):
@@ -191,7 +185,7 @@ def measure(
         _tell(verbs.measure(run_folder), run_folder / "result.json", as_json, quiet)
         return
     folder = out or Path("runs") / scores.stem
-    found = verbs.measure_scores(scores, folder, seed=seed, noun=noun, leading_fpr=fpr)
+    found = table_module.measure_scores(scores, folder, seed=seed, noun=noun, leading_fpr=fpr)
     _tell(found, folder / "report.html", as_json, quiet)
 
 
@@ -259,41 +253,6 @@ def list_(as_json: o.Json = False) -> None:
     found = catalogue()
     told = json.dumps({**found, "defaults": defaults()}, indent=1) if as_json else "\n".join(catalogue_lines(found))
     typer.echo(told)
-
-
-@store_verbs.command(name="list", epilog="Example: dosimeter store list --store runs/.store")
-def store_list(store: o.TheStore = "runs/.store", as_json: o.Json = False) -> None:
-    """List what a cache holds, least recently used first."""
-    import dataclasses
-
-    from dosimeter.cli.screen import entry_lines
-    from dosimeter.jobs import housekeeping
-
-    found = housekeeping.entries(housekeeping.existing(store))
-    rows = [dataclasses.asdict(entry) for entry in found]
-    typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(entry_lines(found)))
-
-
-@store_verbs.command(name="gc", epilog="Example: dosimeter store gc --keep-days 30 --max-size 20GB")
-def store_gc(
-    store: o.TheStore = "runs/.store",
-    keep_days: Annotated[float | None, typer.Option(min=0, help="Remove what was not used for so many days.")] = None,
-    max_size: Annotated[str | None, typer.Option(help="Then the least recently used, until so much is left.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    as_json: o.Json = False,
-) -> None:
-    """Remove cached models and data that no living run uses. They are trained again when needed."""
-    import dataclasses
-
-    from dosimeter.cli.screen import collection_line
-    from dosimeter.jobs import housekeeping
-
-    if keep_days is None and max_size is None:
-        raise ConfigError("store gc: must be told what may go, got no limit: give --keep-days or --max-size or both")
-    size = None if max_size is None else housekeeping.parse_size(max_size, "--max-size")
-    folder = housekeeping.existing(store)
-    found = housekeeping.collect(folder, keep_days=keep_days, max_size=size, dry_run=dry_run)
-    typer.echo(json.dumps(dataclasses.asdict(found), indent=1) if as_json else collection_line(found, dry_run))
 
 
 def _own_output() -> contextlib.AbstractContextManager[object]:

@@ -10,7 +10,7 @@ from typing import Any
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.housekeeping import Collection, Entry, in_words
 from dosimeter.pipeline.plan import Plan
-from dosimeter.results.result import check_lines
+from dosimeter.pipeline.result import check_lines
 from dosimeter.results.words import spoken
 
 

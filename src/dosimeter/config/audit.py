@@ -258,13 +258,10 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         problems = chain_problems(stages, threat, base) + problems
         problems += defense_problems(stages, own, variants, threat)
     problems += of_spike
-    if target is not None:
-        problems = target_problems(target, threat) + problems
+    problems = (target_problems(target, threat) if target is not None else []) + problems
     if "target" in whole and "stage" in whole:
         problems.append("target: a brought model is not trained here, got [[stage]] beside it: remove one of them")
-    told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
-    problems = [line for line in problems if not line.startswith(tuple(told))]
-    problems = lines([*found, *wrong, *more]) + problems
+    problems = lines([*found, *wrong, *more]) + _not_told(problems, odd)
     seed = whole.get("seed", 0)
     if problems or top is None or threat is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
@@ -272,6 +269,12 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         return Draft(SuppliedAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
     return _varied(whole, audit)
+
+
+def _not_told(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
+    """Of further problems those at other places than what is odd already."""
+    told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
+    return [line for line in problems if not line.startswith(tuple(told))]
 
 
 def _stages(whole: Mapping[str, Any]) -> tuple[list[Stage | None], list[Finding]]:

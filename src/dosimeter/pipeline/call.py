@@ -24,10 +24,10 @@ from dosimeter.foundation.wording import quoted
 from dosimeter.jobs.runners import Workers
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.progress import interruptible, shown
+from dosimeter.pipeline.result import Result, load
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
 from dosimeter.pipeline.verbs import run_supplied
-from dosimeter.results.result import Result, load
 
 if TYPE_CHECKING:
     from dosimeter.training.user_fit import Fit

@@ -8,34 +8,27 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dosimeter.config.audit import Audit, SuppliedAudit, arguments
-from dosimeter.config.tables import Report
+from dosimeter.config.audit import Audit, SuppliedAudit
 from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.data.gates import copies
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.design.design import Design
-from dosimeter.families.membership.game import Holdings
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.gates.supplied import gates_before, judged_blindly, supplied_null
 from dosimeter.families.membership.holdings import recipe_holdings, supplied_holdings
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import Material
-from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.play import play_attack
+from dosimeter.families.membership.play import Played, play_attack
 from dosimeter.families.membership.play_canaries import judge_canaries
 from dosimeter.families.membership.refusals import Offer, offer, refusal, require_attack, supplied_offer
-from dosimeter.families.membership.stored import BLIND, material_of, write_exposure, write_scores
-from dosimeter.families.membership.table.gates import missing_scores, table_as_read
-from dosimeter.families.membership.table.table import ScoresTable, read_scores
-from dosimeter.foundation.arrays import Array
+from dosimeter.families.membership.stored import BLIND, material_of, save_game, write_exposure, write_scores
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.provenance import provenance
@@ -47,7 +40,7 @@ from dosimeter.jobs.housekeeping import lease, make_room
 from dosimeter.jobs.job import Job, ensure
 from dosimeter.jobs.remote_store import open_store
 from dosimeter.jobs.runners import Workers, make_runner, one_thread
-from dosimeter.jobs.store import Store, canonical, key_of, write_text
+from dosimeter.jobs.store import Store, canonical, write_text
 from dosimeter.pipeline import variants
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.plan import Plan, make_plan, seconds_left
@@ -55,7 +48,7 @@ from dosimeter.pipeline.plan_supplied import plan_supplied, supplied_seconds_lef
 from dosimeter.pipeline.progress import Display, interruptible, shown
 from dosimeter.pipeline.recipe.prepare import Prepared, prepare
 from dosimeter.pipeline.run_folder import check_folder, read_run
-from dosimeter.pipeline.summary import recipe_summary, scores_summary, supplied_summary
+from dosimeter.pipeline.summary import recipe_summary, supplied_summary
 from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied
 from dosimeter.results.rounding import rounded
@@ -136,7 +129,8 @@ def _recipe(prepared: Prepared, place: Execution) -> Path:
         start = time.perf_counter()
         observations, knowledge = prepared.case.jobs.gathered(), recipe_holdings(prepared.case)
         design, null = prepared.case.design, prepared.case.null_matrix
-        listed = _attack(audit.attacks, given, design, observations, null, audit.seed, place, knowledge)
+        play = _plays(place, design, observations, null, audit.seed, knowledge)
+        listed = _attack(audit.attacks, given, play, place)
         for row, one in zip(audit.attacks, listed, strict=True):
             one["settings"] = row.settings_for(prepared.system.links[-1].classes)
         judge_canaries(prepared.case, listed, place.out)
@@ -151,7 +145,7 @@ def _recipe(prepared: Prepared, place: Execution) -> Path:
         "hashed": prepared.case.jobs.packs[-1].definition,
         "sources": {link.name: link.sources for link in prepared.system.links if link.sources},
     }
-    return _close(place, audit.base, started, seconds, more)
+    return close_run(place, audit.base, started, seconds, more)
 
 
 def _copies(prepared: Prepared) -> Gate:
@@ -195,7 +189,9 @@ def run_supplied(brought: Supplied, place: Execution) -> Path:
         observations = prepared.case.observations(answers)
     null = supplied_null(prepared.case)
     knowledge = supplied_holdings(prepared.case)
-    listed = _attack(brought.attacks, given, prepared.case.design, observations, null, brought.seed, place, knowledge)
+    design = prepared.case.design
+    play = _plays(place, design, observations, null, brought.seed, knowledge)
+    listed = _attack(brought.attacks, given, play, place)
     place.progress("blind baseline", 0, 1)
     blind = judged_blindly(prepared.case)
     save_arrays(place.out / BLIND, dataclasses.asdict(blind))
@@ -211,7 +207,7 @@ def run_supplied(brought: Supplied, place: Execution) -> Path:
         "sources": {"fit": dict(prepared.brought.sources)} if prepared.brought.sources else {},
         **({"hashed": prepared.case.jobs[-1].definition} if prepared.case.jobs else {}),
     }
-    return _close(place, brought.base, started, seconds, more)
+    return close_run(place, brought.base, started, seconds, more)
 
 
 def _open(place: Execution, key: str, settings: Mapping[str, Any], rows: Sequence[NamedAttack], given: Offer) -> None:
@@ -252,39 +248,28 @@ def _phases(
     return seconds
 
 
-# Eight parameters: each is made by another step, and two doors call it.
+def _plays(
+    place: Execution, design: Design, observations: Observations, null: Array, seed: int, knowledge: Holdings
+) -> Callable[[NamedAttack], Played]:
+    """Writes what attacks read, and the truth; returns what plays one of them."""
+    save_game(place.out, design, observations, null)
+    return functools.partial(
+        play_attack, design=design, observations=observations, null_member=null, seed=seed, knowledge=knowledge
+    )
+
+
 def _attack(
-    rows: Sequence[NamedAttack], given: Offer, design: Design, observations: Observations, null_member: Array,
-    seed: int, place: Execution, knowledge: Holdings,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Write the games, the truth, and the evidence of every attack that is not refused; lists all attacks."""
-    out, targets = place.out, design.targets
-    save_arrays(out / "games" / "outputs.npz", dict(observations.signals))
-    arrays = {
-        "ids": np.asarray(design.ids).astype(str),
-        "member": design.member[:targets],
-        "null_member": null_member[:targets],
-        "record": design.record,
-        "rehearsal_in": design.member[design.rehearsal_rows],
-        "correct": observations.correct[:targets],
-    }
-    if design.groups is not None:
-        arrays["groups"] = design.groups.astype(str)
-    if design.persons is not None:
-        arrays["persons"] = design.persons.astype(str)
-    if observations.test_correct is not None:
-        arrays["test_correct"] = observations.test_correct[:targets]
-    save_arrays(out / "truth" / "truth.npz", arrays)
+    rows: Sequence[NamedAttack], given: Offer, play: Callable[[NamedAttack], Played], place: Execution
+) -> list[dict[str, Any]]:
+    """Keep the evidence of every attack that is not refused; lists all attacks."""
     listed: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
         place.progress("attacks", index, len(rows))
         refused = refusal(row, given)
         if not refused:
             with one_thread():
-                evidence = play_attack(
-                    row, design, observations, null_member=null_member, seed=seed, knowledge=knowledge
-                )
-            save_arrays(out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(evidence))
+                played = play(row)
+            save_arrays(place.out / "evidence" / f"{len(listed):02d}.npz", dataclasses.asdict(played))
         listed.append(
             {
                 "id": row.id,
@@ -311,7 +296,9 @@ def _finish(
     measure(place.out, anew=False)
 
 
-def _close(place: Execution, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]) -> Path:
+def close_run(
+    place: Execution, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]
+) -> Path:
     """Write where the numbers come from, and the report."""
     device = None if place.device == "none" else place.device
     content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
@@ -337,10 +324,10 @@ def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
         measure(place)
     write_scores(folder / "scores.parquet", left)
     write_exposure(folder / "exposure.parquet", material := material_of(left))
-    return _measured(material, folder)
+    return write_result(material, folder)
 
 
-def _measured(material: Material, folder: Path) -> dict[str, Any]:
+def write_result(material: Material, folder: Path) -> dict[str, Any]:
     """Compute and write `result.json`, with the figures of the variants that were measured before."""
     with one_thread():  # so that sums do not depend on the number of cores
         content: dict[str, Any] = rounded(variants.joined(result(material), material, folder))
@@ -348,66 +335,9 @@ def _measured(material: Material, folder: Path) -> dict[str, Any]:
     return content
 
 
-def measure_scores(
-    scores: Path, out: Path, *, seed: int = 0, noun: str = "record", leading_fpr: float = 0.01
-) -> dict[str, Any]:
-    """Measure a table of scores and membership bits, and write the report; no model is needed.
-
-    Args:
-        scores: `.csv` or `.parquet`, see `scores_table.read_scores`.
-        out: the run's folder.
-        seed: of the split into calibration and test records, and of the bootstrap.
-        noun: what one record is called, in the singular.
-        leading_fpr: false positive rate of the verdict.
-
-    Returns:
-        The content of `result.json`.
-
-    Raises:
-        AuditError: the table or an argument is wrong, or the folder holds another audit.
-    """
-    started = time.time()
-    arguments(Report, {"noun": "--noun", "leading_fpr": "--fpr"}, noun=noun, leading_fpr=leading_fpr)
-    table = read_scores(scores, seed=seed)
-    settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
-    key = key_of(settings)
-    check_folder(out, key, {**settings, "file": str(scores)})
-    summary = scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
-    write_text(out / "audit_key", key + "\n")
-    write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
-    content = _measured(table_material(table, summary), out)
-    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
-    more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
-    _close(Execution(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
-    return content
-
-
-def table_material(table: ScoresTable, summary: Mapping[str, Any]) -> Material:
-    """What there is to measure in a table of scores."""
-    return Material(
-        summary=summary,
-        truth=table.truth,
-        scores=table.scores,
-        calibration=table.calibration,
-        null_scores={},
-        null_truth=None,
-        correct=None,
-        test_correct=None,
-        groups=table.groups,
-        gates=(_counted(table), *table_as_read(table.notes)),
-    )
-
-
-def _counted(table: ScoresTable) -> Gate:
-    """I3 over all attacks."""
-    counts = table.counts.values()
-    missing, rows = (np.array([getattr(one, what) for one in counts]) for what in ("missing", "rows"))
-    return missing_scores(missing, sum(one.lowest for one in counts), sum(one.highest for one in counts), rows)
-
-
 def report(folder: Path) -> Path:
     """Write `report.html` anew from `result.json`; computes nothing."""
-    from dosimeter.results.page.render import write_report  # Matplotlib takes a second to load
+    from dosimeter.pipeline.page import write_report  # Matplotlib takes a second to load
 
     try:
         return write_report(folder)

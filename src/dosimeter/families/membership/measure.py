@@ -66,14 +66,7 @@ def result(material: Material) -> dict[str, Any]:
         "null_audit": [_null_row(null) for null in nulls],
         "curves": {attack: curve_of(material, attack) for attack in real},
         "histograms": {attack: histogram_of(material, attack) for attack in real},
-        "not_tested": [
-            *too_many_groups(material),
-            *not_tested(
-                str(summary["door"]),
-                planted=bool(planted),
-                persons=summary["threat"].get("unit") == "person",
-            ),
-        ],
+        "not_tested": [*too_many_groups(material), *not_tested(summary, planted=bool(planted))],
     }
     told["answers"] = [
         dataclasses.asdict(one) for one in first_page.answers(content, members=_members(material), alike=found.unclear)

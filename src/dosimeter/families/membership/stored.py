@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Bool
 
 from dosimeter.families.membership.design.canaries import CanaryScores
+from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFit, halvings
 from dosimeter.families.membership.measures.exposure import individuals
 from dosimeter.families.membership.measures.material import Material, choose_headline
+from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.play import Played
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
-from dosimeter.jobs.arrays import read_arrays
+from dosimeter.jobs.arrays import read_arrays, save_arrays
 from dosimeter.jobs.store import writing
 from dosimeter.statistics.evidence import Truth
 
@@ -163,3 +166,31 @@ def write_scores(path: Path, left: Left) -> None:
             draft = path.with_name(f".{path.name}")
             pq.write_table(pa.concat_tables(tables).unify_dictionaries(), draft)
             draft.replace(path)
+
+
+def save_game(out: Path, design: Design, observations: Observations, null_member: Bool[Array, "m n"]) -> None:
+    """Write what the attacks read, and the truth, which none of them does.
+
+    Args:
+        out: the run's folder.
+        design: who is trained on what.
+        observations: signals of the fleet.
+        null_member: the null audit's matrix.
+    """
+    targets = design.targets
+    save_arrays(out / "games" / "outputs.npz", dict(observations.signals))
+    arrays = {
+        "ids": np.asarray(design.ids).astype(str),
+        "member": design.member[:targets],
+        "null_member": null_member[:targets],
+        "record": design.record,
+        "rehearsal_in": design.member[design.rehearsal_rows],
+        "correct": observations.correct[:targets],
+    }
+    if design.groups is not None:
+        arrays["groups"] = design.groups.astype(str)
+    if design.persons is not None:
+        arrays["persons"] = design.persons.astype(str)
+    if observations.test_correct is not None:
+        arrays["test_correct"] = observations.test_correct[:targets]
+    save_arrays(out / "truth" / "truth.npz", arrays)

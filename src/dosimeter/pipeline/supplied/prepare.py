@@ -129,10 +129,8 @@ def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") ->
         check_fit(brought)
     with together:
         check_sizes(brought)
-    if brought.threat.views != "auto":
-        with together:
-            if problems := unfit("threat.views", brought.threat.views, brought.members):
-                raise ConfigError(*problems)
+    with together:
+        _check_views(brought)
     together.tell()
     _check_halves(brought)
     brought, asked = _asked(brought, device)
@@ -157,6 +155,14 @@ def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") ->
     return PreparedSupplied(
         brought, SuppliedCase(system, brought.threat, brought.attacks, access, _design(brought), gates)
     )
+
+
+def _check_views(brought: Supplied) -> None:
+    """Refuse views of other records than these."""
+    views = brought.threat.views
+    problems = [] if views == "auto" else unfit("threat.views", views, brought.members)
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _design(brought: Supplied) -> Design:

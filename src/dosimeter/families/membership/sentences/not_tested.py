@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 CANARIES = ", and records that were chosen to be easy to find (canaries)"
 PERSONS = "Membership of a person as a whole: each record is judged on its own."
 NOT_TESTED = (
@@ -17,19 +20,19 @@ STATED = (
 )
 
 
-def not_tested(door: str, *, planted: bool = False, persons: bool = False) -> list[str]:
+def not_tested(summary: Mapping[str, Any], *, planted: bool = False) -> list[str]:
     """What an audit through this door leaves open.
 
     Where membership was stated the first line says so, whatever blind classifiers found: they do not see all.
 
     Args:
-        door: "recipe", "model" or "scores".
+        summary: the content of `run.json`: its door, and whether whole persons were drawn.
         planted: whether canaries were judged.
-        persons: whether persons were drawn and judged as a whole.
 
-    >>> [len(not_tested(door)) for door in ("recipe", "model", "scores")]
+    >>> [len(not_tested({"door": door, "threat": {}})) for door in ("recipe", "model", "scores")]
     [5, 6, 7]
     """
+    door, persons = summary["door"], summary["threat"].get("unit") == "person"
     if door == "recipe":
         left = [one for one in NOT_TESTED if not (persons and one == PERSONS)]
         return [one.replace(CANARIES, "") if planted else one for one in left]

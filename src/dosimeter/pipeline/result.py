@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.jobs.store import write_text
-from dosimeter.results.page.render import render_folder
+from dosimeter.pipeline.page import render_folder
 from dosimeter.results.policy.check import Check, check
 from dosimeter.results.policy.limits import Policy, load_policy
 from dosimeter.results.reading import read_result

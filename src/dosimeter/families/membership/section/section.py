@@ -1,0 +1,107 @@
+"""Membership's part of the page, from the content of `result.json`. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from dosimeter.families.membership.section import adversary, canaries, exposure, lead, view
+from dosimeter.families.membership.sentences.first_page import dated
+from dosimeter.results import figures, words
+from dosimeter.results.page import plots
+from dosimeter.results.page.environment import environment
+from dosimeter.results.page.section import Section
+
+
+def section(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+    """What the page says of membership.
+
+    Args:
+        result: the content of a valid result.json, without its variants.
+        provenance: the content of provenance.json; every key is optional.
+    """
+    names = {attack["id"]: view.full_name(attack) for attack in result["attacks"]}
+    context = {
+        "result": result,
+        "badge": lead.badge(result),
+        **_first(result, provenance, names),
+        **_body(result, names),
+        **_figures(result, names),
+    }
+    templates = environment(Path(__file__).with_name("templates"))
+    first, body, rest = (
+        Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body", "rest")
+    )
+    optional = [(name, name.capitalize()) for name in ("groups", "exposure", "canaries") if context[name]]
+    return Section(
+        what="Membership audit",
+        badge=lead.badge(result),
+        first=first,
+        body=body,
+        rest=rest,
+        contents=(("adversary", "Adversary"), ("attacks", "Attacks"), ("ladder", "Rates"), *optional),
+        more_contents=(("precision", "Accusations"), ("curves", "Curves")),
+        glossary=adversary.GLOSSARY,
+        names=names,
+    )
+
+
+def _first(result: Mapping[str, Any], provenance: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
+    """What the first card shows."""
+    verdict, by = result["verdict"], words.THRESHOLDS[figures.source(result)]
+    return {
+        "box": lead.box(result, names.get(verdict["attack"], "no attack"), by),
+        "no_number": lead.no_number(result),
+        "answers": dated(verdict.get("answers", ()), provenance),
+        "p_values": [
+            (name, f"{verdict[key]:.2g}")
+            for name, key in (("members recognised", "p_tpr"), ("AUC", "p_auc"))
+            if verdict[key] is not None
+        ],
+        "by": by,
+    }
+
+
+def _body(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
+    """What the parts after the first card show."""
+    table, attack = view.attacks(result), result["verdict"]["attack"]
+    main = figures.find(result, attack, "tpr", fpr=figures.leading(result), threshold=figures.CALIBRATED)
+    return {
+        "stages": adversary.chain(result),
+        "facts": adversary.facts(result),
+        "attacks": table.rows,
+        "attacks_note": table.note,
+        "scale": words.percent(table.scale),
+        "fpr": words.percent(figures.leading(result)),
+        "attack_name": names.get(attack, "no attack"),
+        "basis": figures.basis(main) if main is not None else "",
+        "ladder": view.ladder(result),
+        "groups": view.groups(result),
+        "exposure": exposure.section(result),
+        "canaries": canaries.section(result),
+        "wagers": view.wagers(result),
+    }
+
+
+def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
+    """ROC with its legend, and histograms; empty where there is nothing to draw."""
+    attacks, smallest, main = view.drawn(result), view.smallest_fpr(result), result["verdict"]["attack"]
+    roc, legend = Markup(""), []
+    if attacks and smallest is not None:
+        control = bool(attacks[-1]["control"]) and len(attacks) > 1
+        curves = [result["curves"][attack["id"]] for attack in attacks]
+        title = "ROC: members recognised against false accusations"
+        roc = Markup(plots.roc(curves, smallest=smallest, control=control, title=title))
+        for index, attack in enumerate(attacks):
+            series = 0 if attack["control"] and index else index + 1
+            auc = figures.auc(figures.find(result, attack["id"], "auc"))
+            legend.append((series, names[attack["id"]], f"AUC {auc.value}" if auc.ok else ""))
+    bars = result["histograms"].get(main)
+    histogram = Markup("")
+    if bars and sum(bars["members"]) and sum(bars["nonmembers"]):
+        histogram = Markup(plots.histogram(bars, title="Scores of members and non-members"))
+    begin = words.percent(smallest) if smallest is not None else ""
+    return {"roc": roc, "legend": legend, "histogram": histogram, "axes_begin": begin}

@@ -1,0 +1,61 @@
+"""The report of a run's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dosimeter.families.membership.section.section import section
+from dosimeter.foundation.errors import StoreError
+from dosimeter.results import reading
+from dosimeter.results.page.render import render_page
+from dosimeter.results.page.variants import undefended
+
+
+def write_report(folder: Path) -> Path:
+    """Render a run folder's result.json, with its provenance.json if there is one, to report.html.
+
+    Args:
+        folder: run folder; the file is replaced in one step, so that a reader never meets half a report.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        StoreError: result.json is missing, of an unknown version or broken; or a file cannot be read or written.
+    """
+    result = reading.read_result(folder / "result.json", name="result.json", absent="run `dosimeter measure` first")
+    page = render_folder(folder, result)
+    report, partial = folder / "report.html", folder / f".report.html.{os.getpid()}"
+    try:
+        partial.write_text(page, encoding="utf-8", newline="\n")
+        partial.replace(report)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"report.html: could not be written: {error.strerror}") from error
+    return report
+
+
+def render_folder(folder: Path, result: Mapping[str, Any]) -> str:
+    """The page of a run's result, with its provenance.json if there is one.
+
+    Raises:
+        StoreError: provenance.json is broken.
+    """
+    path = folder / "provenance.json"
+    provenance = reading.read_json(path, "remove the file") if path.exists() else {}
+    if not isinstance(provenance, Mapping):
+        raise StoreError("provenance.json: must be object, got something else: remove the file or run again")
+    return render(result, provenance)
+
+
+def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """The report as one HTML page, the same bytes for the same input.
+
+    Args:
+        result: the content of a valid result.json.
+        provenance: the content of provenance.json; every key is optional.
+    """
+    return render_page(result, provenance, section(undefended(result), provenance))

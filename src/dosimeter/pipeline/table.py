@@ -1,0 +1,81 @@
+"""The third door: a table of scores, measured without a model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dosimeter.config.audit import arguments
+from dosimeter.config.tables import Report
+from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.membership.table.gates import missing_scores, table_as_read
+from dosimeter.families.membership.table.table import ScoresTable, read_scores
+from dosimeter.foundation.gate import Gate
+from dosimeter.jobs.store import key_of, write_text
+from dosimeter.pipeline.execution import Execution
+from dosimeter.pipeline.run_folder import check_folder
+from dosimeter.pipeline.summary import scores_summary
+from dosimeter.pipeline.verbs import close_run, write_result
+from dosimeter.results.rounding import rounded
+
+
+def measure_scores(
+    scores: Path, out: Path, *, seed: int = 0, noun: str = "record", leading_fpr: float = 0.01
+) -> dict[str, Any]:
+    """Measure a table of scores and membership bits, and write the report; no model is needed.
+
+    Args:
+        scores: `.csv` or `.parquet`, see `scores_table.read_scores`.
+        out: the run's folder.
+        seed: of the split into calibration and test records, and of the bootstrap.
+        noun: what one record is called, in the singular.
+        leading_fpr: false positive rate of the verdict.
+
+    Returns:
+        The content of `result.json`.
+
+    Raises:
+        AuditError: the table or an argument is wrong, or the folder holds another audit.
+    """
+    started = time.time()
+    arguments(Report, {"noun": "--noun", "leading_fpr": "--fpr"}, noun=noun, leading_fpr=leading_fpr)
+    table = read_scores(scores, seed=seed)
+    settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
+    key = key_of(settings)
+    check_folder(out, key, {**settings, "file": str(scores)})
+    summary = scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
+    write_text(out / "audit_key", key + "\n")
+    write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
+    content = write_result(table_material(table, summary), out)
+    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
+    more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
+    close_run(Execution(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
+    return content
+
+
+def table_material(table: ScoresTable, summary: Mapping[str, Any]) -> Material:
+    """What there is to measure in a table of scores."""
+    return Material(
+        summary=summary,
+        truth=table.truth,
+        scores=table.scores,
+        calibration=table.calibration,
+        null_scores={},
+        null_truth=None,
+        correct=None,
+        test_correct=None,
+        groups=table.groups,
+        gates=(_counted(table), *table_as_read(table.notes)),
+    )
+
+
+def _counted(table: ScoresTable) -> Gate:
+    """I3 over all attacks."""
+    counts = table.counts.values()
+    missing, rows = (np.array([getattr(one, what) for one in counts]) for what in ("missing", "rows"))
+    return missing_scores(missing, sum(one.lowest for one in counts), sum(one.highest for one in counts), rows)

@@ -1,0 +1,35 @@
+"""A family's part of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a family puts on the page; the frame has what all families share.
+
+    Attributes:
+        what: the audit in two words, such as "Membership audit".
+        badge: the verdict in few words.
+        first: the first card.
+        body: what follows it.
+        rest: what follows the costs of defenses.
+        contents: anchor and label of the parts of `body`.
+        more_contents: of those of `rest`.
+        glossary: term and meaning.
+        names: of each attack's id what it is called.
+    """
+
+    what: str
+    badge: str
+    first: Markup
+    body: Markup
+    rest: Markup
+    contents: tuple[tuple[str, str], ...]
+    more_contents: tuple[tuple[str, str], ...]
+    glossary: tuple[tuple[str, str], ...]
+    names: Mapping[str, str]

@@ -15,7 +15,7 @@ from dosimeter.defenses import DPSGD, Dropout
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import bag_of_words, convnet, mlp
-from dosimeter.models.lora import LoRA, WithAdapters, adapt, adaptable, merged
+from dosimeter.models.lora import LoRA, WithAdapters, adaptable, merged, with_adapters
 from dosimeter.models.weights import load_state
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -54,7 +54,7 @@ def fresh(name, rank=3):
     model = build().eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with seeded(2):
-        return adapt(model, head, LoRA(rank, 6), torch.rand(2, *shape)), before, shape, head, layers
+        return with_adapters(model, head, LoRA(rank, 6), torch.rand(2, *shape)), before, shape, head, layers
 
 
 def records(shape, n=24):
@@ -163,7 +163,7 @@ def test_which_convolutions_take_one(layer, takes):
     assert bool(adaptable(model, "3", torch.rand(2, 2, 8, 8))) == takes
     if takes:
         x, y = torch.rand(6, 2, 8, 8), torch.arange(6) % 3
-        model = adapt(model, "3", LoRA(2, 4), x[:2])
+        model = with_adapters(model, "3", LoRA(2, 4), x[:2])
         train(model, x, y, HP, seed=1, device=CPU)
         answers = model(x)
         torch.testing.assert_close(merged(model)(x), answers, rtol=1e-4, atol=1e-5)
@@ -171,9 +171,9 @@ def test_which_convolutions_take_one(layer, takes):
 
 def test_a_model_without_a_layer_for_them_says_what_stays_frozen():
     with pytest.raises(TrainingError, match=r"before the head, got none, with EmbeddingBag: use 'head' or 'full'"):
-        adapt(bag_of_words((9,), 3, vocabulary=50), "head", LoRA(), torch.zeros(2, 9))
+        with_adapters(bag_of_words((9,), 3, vocabulary=50), "head", LoRA(), torch.zeros(2, 9))
     words = nn.Sequential(bag_of_words((9,), 3, vocabulary=50).backbone, nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 2))
-    assert adapt(words, "3", LoRA(), torch.zeros(2, 9)).layers == ("1",)
+    assert with_adapters(words, "3", LoRA(), torch.zeros(2, 9)).layers == ("1",)
 
 
 def chain(*, last="lora", then=None, **changes):

@@ -111,7 +111,7 @@ def test_folds_have_members_and_nonmembers_alike():
 
 
 def test_of_many_records_whole_clusters_are_drawn(monkeypatch):
-    monkeypatch.setattr(blind, "MOST", 100)
+    monkeypatch.setattr(blind, "MOST_RECORDS", 100)
     persons = np.repeat(np.arange(40), 5)
     found = blind_scores(table(), LABELS, np.repeat(np.arange(40) % 2 == 0, 5), persons, seed=0)
     assert len(found.rows) == len(found.scores) == 100
@@ -121,7 +121,7 @@ def test_of_many_records_whole_clusters_are_drawn(monkeypatch):
 
 @pytest.mark.parametrize("of_others", [2, 60])
 def test_a_person_with_most_records_does_not_crowd_out_the_others(monkeypatch, of_others):
-    monkeypatch.setattr(blind, "MOST", 100)
+    monkeypatch.setattr(blind, "MOST_RECORDS", 100)
     persons = np.concatenate([np.zeros(N - of_others, int), np.arange(1, of_others + 1)])
     found = blind_scores(table(), LABELS, BITS, persons, seed=0)
     assert (persons[found.rows] > 0).sum() == of_others

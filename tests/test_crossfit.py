@@ -211,5 +211,5 @@ def test_parts_of_a_large_table_are_judged_as_the_whole(monkeypatch):
     monkeypatch.setattr("dosimeter.families.membership.measures.cross_fitting._CHUNK", 34)
     np.testing.assert_array_equal(one.thresholds("a0", 0.1), whole[0])
     np.testing.assert_array_equal(one.tails("a0", one.scores["a0"]), whole[1])
-    monkeypatch.setattr("dosimeter.families.membership.measures.cross_fitting.LARGE", 100)
+    monkeypatch.setattr("dosimeter.families.membership.measures.cross_fitting.MANY_SCORES", 100)
     assert len(halvings(one.record, one.is_member, np.random.default_rng(0))) == 5

@@ -108,7 +108,7 @@ def test_components_of_many_records_are_learned_on_some(monkeypatch):
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 300)) + 0.01 * rng.normal(size=(400, 300))
     whole = few_columns(wide, 0)[:, :3]
-    monkeypatch.setattr("dosimeter.data.record_features.MOST", 200)
+    monkeypatch.setattr("dosimeter.data.record_features.MOST_RECORDS", 200)
     some = few_columns(wide, 0)[:, :3]
     left = whole - some @ np.linalg.lstsq(some, whole, rcond=None)[0]
     assert (left**2).sum() < 0.01 * (whole**2).sum()

@@ -13,7 +13,7 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import describe
 
 FORMS = "a Dataset, (inputs, labels), a torch Dataset of (x, y), a pandas DataFrame, or a reference such as 'data.csv'"
-TWICE = 64
+READ_TWICE = 64
 """Items that are read a second time, spread over a data set, to see that they stay the same."""
 
 
@@ -90,7 +90,7 @@ def _collected(value: Any, name: str) -> tuple[Array, Array]:
         ys.append(y)
     if not xs:
         raise DataError(f"{name}: needs at least one record, got none: check the data set")
-    for i in np.unique(np.linspace(0, n - 1, min(n, TWICE)).astype(int)).tolist():
+    for i in np.unique(np.linspace(0, n - 1, min(n, READ_TWICE)).astype(int)).tolist():
         again, label = _item(value, i, name)
         if label != ys[i] or not _same(again, xs[i]):
             raise DataError(

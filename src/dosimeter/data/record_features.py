@@ -15,7 +15,7 @@ from dosimeter.foundation.arrays import Array
 
 Sparse = Any
 """A SciPy matrix, which has no types."""
-MOST = 10_000
+MOST_RECORDS = 10_000
 """Records that components are learned on, evenly spaced; of fewer, all."""
 COMPONENTS = 50
 """Principal components of pixels, of texts, and of tables that are wider than `WIDE`."""
@@ -79,12 +79,15 @@ def components(flat: Array, seed: int) -> Float[Array, "n d"]:
     """Principal components of standardised columns, learned on at most `MOST` records, float32."""
     from sklearn.decomposition import PCA
 
-    sample = flat[:: -(-len(flat) // MOST)]
+    sample = flat[:: -(-len(flat) // MOST_RECORDS)]
     count = min(COMPONENTS, len(sample) - 1, flat.shape[1])
     model = PCA(count, svd_solver="randomized", random_state=seed)
     found: Array = model.fit_transform(standard(sample).astype(np.float32))
     if len(sample) < len(flat):
-        parts = [standard(flat[at : at + MOST], sample).astype(np.float32) for at in range(0, len(flat), MOST)]
+        parts = [
+            standard(flat[at : at + MOST_RECORDS], sample).astype(np.float32)
+            for at in range(0, len(flat), MOST_RECORDS)
+        ]
         found = np.concatenate([model.transform(part) for part in parts])
     return found
 

@@ -93,7 +93,7 @@ def release() -> str:
         return ""
 
 
-def adapt(model: nn.Module, head: str, lora: LoRA, example: Tensor | None = None) -> WithAdapters:
+def with_adapters(model: nn.Module, head: str, lora: LoRA, example: Tensor | None = None) -> WithAdapters:
     """Put adapters into every layer that takes one, in place, and freeze everything but them and the head.
 
     An adapter adds nothing before it is trained. Its first weights come from PyTorch's default generator.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.models.architectures import cut, locate
 from dosimeter.models.last_layer import Backbone, replace_head
-from dosimeter.models.lora import LORA, LoRA, adapt
+from dosimeter.models.lora import LORA, LoRA, with_adapters
 
 Method = Literal["scratch", "head", "last-k", "lora", "full"]
 
@@ -55,7 +55,7 @@ def divide(
     if method in ("scratch", "full"):
         return Parts(None, model)
     if method == "lora":
-        return Parts(None, adapt(model, locate(model, example, head).name, lora, example))
+        return Parts(None, with_adapters(model, locate(model, example, head).name, lora, example))
     backbone, last = cut(model, example, head)
     blocks = list(backbone.children())
     if method == "last-k" and isinstance(blocks[0] if blocks else None, Backbone):

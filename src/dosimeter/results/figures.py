@@ -21,7 +21,7 @@ CALIBRATED = "calibrated"
 
 
 @dataclass(frozen=True)
-class Measure:
+class Figure:
     """One number as text: value, the ends of its interval, a remark; `ok` is False if there is no number."""
 
     value: str
@@ -40,7 +40,7 @@ class Bar:
     guess: str
 
 
-NOTHING = Measure("not measured", ok=False)
+NOTHING = Figure("not measured", ok=False)
 
 
 def same(a: float | None, b: float | None) -> bool:
@@ -78,32 +78,32 @@ def source(result: Row) -> str:
     return min(found, default="shadow")
 
 
-def rate(row: Row | None) -> Measure:
+def rate(row: Row | None) -> Figure:
     """A share in percent."""
     if row is None:
         return NOTHING
     if row.get("status", "ok") != "ok":
-        return Measure(NO_VALUE[row["status"]], note=row.get("reason", ""), ok=False)
+        return Figure(NO_VALUE[row["status"]], note=row.get("reason", ""), ok=False)
     spread = row["high"] - row["low"]
     ends = words.percent_range(row["low"], row["high"], above=guess(row) if row.get("fpr") else None)
-    return Measure(words.percent(row["value"], spread=spread or None), ends, row.get("reason", ""))
+    return Figure(words.percent(row["value"], spread=spread or None), ends, row.get("reason", ""))
 
 
-def reached(row: Row | None) -> Measure:
+def reached(row: Row | None) -> Figure:
     """The false positive rate that a threshold set beforehand reached on the audited model."""
     if row is None or row.get("status") != "ok" or row.get("fpr_reached") is None:
-        return Measure("", ok=False)
+        return Figure("", ok=False)
     low, high = row.get("fpr_low"), row.get("fpr_high")
     if low is None or high is None:
-        return Measure(words.percent(row["fpr_reached"]))
-    return Measure(words.percent(row["fpr_reached"], spread=(high - low) or None), words.percent_range(low, high))
+        return Figure(words.percent(row["fpr_reached"]))
+    return Figure(words.percent(row["fpr_reached"], spread=(high - low) or None), words.percent_range(low, high))
 
 
-def auc(row: Row | None) -> Measure:
+def auc(row: Row | None) -> Figure:
     """An AUC with three decimals."""
     if row is None or row.get("status", "ok") != "ok":
         return rate(row)
-    return Measure(words.decimal(row["value"]), words.decimal_range(row["low"], row["high"]))
+    return Figure(words.decimal(row["value"]), words.decimal_range(row["low"], row["high"]))
 
 
 def guess(row: Row) -> float:

@@ -126,7 +126,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Limit:
+class DetectionLimit:
     """The least leak that is shown with the power asked for.
 
     Attributes:
@@ -142,7 +142,7 @@ class Limit:
     worlds: int
 
 
-def detection_limit(worlds: Iterable[World], *, power: float = 0.9) -> Limit:
+def detection_limit(worlds: Iterable[World], *, power: float = 0.9) -> DetectionLimit:
     """The share of records that must leak for a leak to be shown with the power asked for.
 
     Args:
@@ -166,7 +166,7 @@ def detection_limit(worlds: Iterable[World], *, power: float = 0.9) -> Limit:
     share = sorted(found)[place - 1]
     reached = min(share, 1.0)
     tpr = reached * float(np.mean(named)) + (1 - reached) * float(np.mean(called))
-    return Limit(share, tpr, float(np.mean(rates)), len(found))
+    return DetectionLimit(share, tpr, float(np.mean(rates)), len(found))
 
 
 def _middle(found: list[float]) -> float:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from scipy.special import expit, logit, ndtri
 
 from dosimeter.foundation.arrays import Array
-from dosimeter.statistics.detection_limit import Limit
+from dosimeter.statistics.detection_limit import DetectionLimit
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters, exchanged
@@ -35,7 +35,7 @@ def by_coins(cells: Float[Array, "t n"] | Bool[Array, "t n"], truth: Truth, foun
     return replace(found, low=found.value - reach, high=found.value + reach, level=1 - 2 * MOST_P)
 
 
-def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power: float = 0.9) -> Limit:
+def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power: float = 0.9) -> DetectionLimit:
     """The limit of a large audit, from the interval that it gave. Right where calls are many.
 
     TPR - FPR is shown if it lies `q` standard errors above zero, so with the power asked for if it is `s = q +
@@ -56,7 +56,7 @@ def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power:
     error, wanted = (difference.value - difference.low) / quantile, quantile + float(ndtri(power))
     own = wanted**2 * float((cells**2).sum() / cells.sum() ** 2) / 2
     share = own + sqrt(own**2 + (wanted * error) ** 2)
-    return Limit(share, fpr + share, fpr, 0)
+    return DetectionLimit(share, fpr + share, fpr, 0)
 
 
 def auc_in_closed_form(auc: Estimate, *, power: float = 0.9) -> float:

@@ -28,7 +28,7 @@ PROVENANCE_LABELS: Mapping[str, str] = {
     "sources": "SHA-256 of user code",
 }
 # Shown elsewhere: what was hashed in a part of its own, the audit key at the head.
-APART = ("definitions", "hashed", "audit_key")
+SHOWN_ELSEWHERE = ("definitions", "hashed", "audit_key")
 
 
 def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], section: Section) -> str:
@@ -66,7 +66,7 @@ def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple
     [('Git revision', [('revision', 'abc')]), ('z', [('', '1')])]
     """
     known = [key for key in PROVENANCE_LABELS if key in provenance]
-    others = sorted(key for key in provenance if key not in PROVENANCE_LABELS and key not in APART)
+    others = sorted(key for key in provenance if key not in PROVENANCE_LABELS and key not in SHOWN_ELSEWHERE)
     rows = []
     for key in [*known, *others]:
         value = provenance[key]
@@ -105,14 +105,14 @@ def _methods(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, figures.Measure, str]]:
+def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, figures.Figure, str]]:
     """Attack, AUC at a made-up membership, status."""
     rows = []
     for row in result["null_audit"]:
-        measure = figures.Measure("not measured", ok=False)
+        measure = figures.Figure("not measured", ok=False)
         if row["auc"] is not None:
             ends = "" if None in (row["low"], row["high"]) else words.decimal_range(row["low"], row["high"])
-            measure = figures.Measure(words.decimal(row["auc"]), ends)
+            measure = figures.Figure(words.decimal(row["auc"]), ends)
         rows.append(
             (names.get(row["attack"], row["attack"]), measure, "pass" if row["status"] == "ok" else row["status"])
         )

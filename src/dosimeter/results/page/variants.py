@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dosimeter.results import words
-from dosimeter.results.figures import CALIBRATED, NOTHING, Bar, Measure, Row, auc, bar, find, leading, rate, scale_of
+from dosimeter.results.figures import CALIBRATED, NOTHING, Bar, Figure, Row, auc, bar, find, leading, rate, scale_of
 from dosimeter.results.page import plots
 
 PLACES = {"chain": "trained otherwise", "adversary": "the adversary knows this too"}
@@ -19,7 +19,7 @@ STOPPED = "early_stopping"
 
 
 @dataclass(frozen=True)
-class VariantRow:
+class VariantLine:
     """One model: its defense, what it does for the task, what its strongest attack gets out of it.
 
     Attributes:
@@ -42,14 +42,14 @@ class VariantRow:
     name: str
     about: str = ""
     failed: str = ""
-    accuracy: Measure = NOTHING
-    change: Measure = NOTHING
+    accuracy: Figure = NOTHING
+    change: Figure = NOTHING
     attack: str = ""
-    tpr: Measure = NOTHING
+    tpr: Figure = NOTHING
     bar: Bar | None = None
-    auc: Measure = NOTHING
-    gap: Measure = NOTHING
-    canary: Measure = NOTHING
+    auc: Figure = NOTHING
+    gap: Figure = NOTHING
+    canary: Figure = NOTHING
     matched: str = ""
 
 
@@ -57,7 +57,7 @@ class VariantRow:
 class VariantTable:
     """The rows, and the words and the figure around them; `settings`: some variant is no defense."""
 
-    rows: list[VariantRow]
+    rows: list[VariantLine]
     split: str
     scale: str
     canaries: bool
@@ -118,12 +118,12 @@ def _model(result: Row, entry: Row, split: str, names: Mapping[str, str]) -> _Mo
     return _Model(entry, fits[0] if fits else None, tpr, find(own, attack, "auc"), names)
 
 
-def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) -> VariantRow:
+def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) -> VariantLine:
     """One row of the table."""
     entry = model.entry
     if entry["status"] != "ok":
-        return VariantRow(number, entry["id"], _about(entry), failed=entry["reason"] or "no reason was given")
-    return VariantRow(
+        return VariantLine(number, entry["id"], _about(entry), failed=entry["reason"] or "no reason was given")
+    return VariantLine(
         number=number,
         name="" if entry["id"] == "none" else entry["id"],
         about=_about(entry),
@@ -148,32 +148,32 @@ def _about(entry: Row) -> str:
     return " · ".join(part for part in (settings, place, words.citation(entry["paper"])) if part)
 
 
-def _gap(entry: Row) -> Measure:
+def _gap(entry: Row) -> Figure:
     """How much more the strongest attack tells than that on the audit itself."""
     if entry.get("auc_change") is None:
-        return Measure("", ok=False)
+        return Figure("", ok=False)
     value, low, high = (f"{entry[key]:+.3f}" for key in ("auc_change", "auc_change_low", "auc_change_high"))
-    return Measure(value, f"{low} to {high}")
+    return Figure(value, f"{low} to {high}")
 
 
-def _points(row: Row | None) -> Measure:
+def _points(row: Row | None) -> Figure:
     """The change of an accuracy in points."""
     if row is None or row.get("change") is None:
-        return Measure("", ok=False)
+        return Figure("", ok=False)
     value, low, high = (f"{100 * row[key]:+.1f}" for key in ("change", "change_low", "change_high"))
-    return Measure(f"{value} points", f"{low} to {high}")
+    return Figure(f"{value} points", f"{low} to {high}")
 
 
-def _canary(rows: Sequence[Row]) -> Measure:
+def _canary(rows: Sequence[Row]) -> Figure:
     """The canaries that use makes recognised most; older results do not say how often unused ones are."""
     measured = [row for row in rows if row.get("status", "ok") == "ok" and row.get("tpr") is not None]
     worst = max(measured, key=lambda row: (row.get("excess", 0.0), row["tpr"]), default=None)
     if worst is None:
-        return Measure("", ok=False)
+        return Figure("", ok=False)
     copies = f", {words.number(worst['copies'])} copies" if worst["copies"] != 1 else ""
     unused = "" if worst.get("excess") is None else f", {words.percent(worst['fpr_reached'])} where not used"
     about = f"{worst['kind']}{copies}, n {words.number(worst['n'])}{unused}"
-    return Measure(words.percent(worst["tpr"]), words.percent_range(worst["low"], worst["high"]), about)
+    return Figure(words.percent(worst["tpr"]), words.percent_range(worst["low"], worst["high"]), about)
 
 
 def _matched(model: _Model, baselines: Sequence[_Model]) -> str:

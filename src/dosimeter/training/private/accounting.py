@@ -25,7 +25,7 @@ from dosimeter.statistics.privacy_bounds import epsilon_of
 
 ACCOUNTANTS = ("prv", "rdp")
 """Of Opacus' accountants those that bound epsilon from above; "gdp" is an approximation by a limit theorem."""
-MOST = 100.0
+MOST_EPSILON = 100.0
 """Largest epsilon that "prv" counts, since its work grows with epsilon; "rdp" counts any."""
 
 
@@ -96,9 +96,9 @@ def spent(noise_multiplier: float, *, delta: float, rate: float, steps: int, acc
     rough = _count("rdp", noise_multiplier, delta, rate, steps)
     if accountant == "rdp":
         return rough
-    if not rough <= 2 * MOST:
+    if not rough <= 2 * MOST_EPSILON:
         raise ConfigError(
-            f"defense dp_sgd: accountant 'prv' counts epsilon up to {MOST:g}, got about {rough:.4g} for noise "
+            f"defense dp_sgd: accountant 'prv' counts epsilon up to {MOST_EPSILON:g}, got about {rough:.4g} for noise "
             f"multiplier {noise_multiplier:g}: use accountant = 'rdp' or more noise"
         )
     return _count(accountant, noise_multiplier, delta, rate, steps, eps_error=min(max(rough / 200, 0.002), 0.1))

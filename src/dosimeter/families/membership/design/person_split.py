@@ -10,7 +10,7 @@ from dosimeter.foundation.errors import ConfigError
 
 TRIES = 200
 """Draws of which one must come out even."""
-SOME = 500
+EXCHANGED = 500
 """Persons of each half among whom an exchange is sought."""
 
 
@@ -75,7 +75,7 @@ def _levelled(chosen: Array, size: Array, rng: np.random.Generator) -> int:
         if len(moved):
             chosen[moved[0]] ^= True
             continue
-        here, there = (rng.permutation(np.flatnonzero(side))[:SOME] for side in (more, ~more))
+        here, there = (rng.permutation(np.flatnonzero(side))[:EXCHANGED] for side in (more, ~more))
         gain = size[here][:, None] - size[there]
         fitting = np.argwhere((gain > 0) & (gain <= left))
         if not len(fitting):

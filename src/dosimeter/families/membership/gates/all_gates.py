@@ -27,7 +27,7 @@ from dosimeter.statistics.intervals.cells import exceeds
 from dosimeter.statistics.rates import Randomisation, RatePair, auc
 from dosimeter.statistics.shown import Scope, Shown, leak_shown, of_these_models
 
-WITHOUT = {
+NOT_ASKED_BECAUSE = {
     "P1": "the records are not known, or no attack was run",
     "P3": "no attack was run, or no rate can be certified",
     "P4": "canaries are planted in a recipe only",
@@ -167,7 +167,7 @@ def all_gates(
 def not_asked(gates: Sequence[Gate]) -> list[dict[str, str]]:
     """Of the list of pitfalls the checks that had nothing to look at, and why."""
     asked = {gate.id for gate in gates}
-    return [{"id": one, "reason": reason} for one, reason in WITHOUT.items() if one not in asked]
+    return [{"id": one, "reason": reason} for one, reason in NOT_ASKED_BECAUSE.items() if one not in asked]
 
 
 def _on_the_split(material: Material, found: Findings) -> list[Gate]:

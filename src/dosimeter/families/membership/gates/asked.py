@@ -23,19 +23,19 @@ FRESH = "Fresh shadows"
 """Name of I8."""
 RARE = 0.001
 """One-sided chance that a check withdraws a sound audit."""
-SURE = float(-ndtri(RARE))
+RARE_Z = float(-ndtri(RARE))
 """The same in standard errors."""
-USUAL = float(ndtri(0.95))
+LEARNED_Z = float(ndtri(0.95))
 """Standard errors by which a model must be better than guessing to have learned something."""
 SPREAD = 0.01
 """Two-sided chance that P11 warns of shadows that are like the target."""
-APART = 0.1
+ACCURACY_GAP = 0.1
 """Difference of accuracies on own training records from which shadows are no models of a target."""
 AUC_SPREAD = 0.58
 """Standard deviation of an AUC at chance of n records, halves of two kinds, times the root of n (1 / sqrt(3))."""
 FEW_VALUES = 10
 """Different numbers of a model from which two models that agree in all of them are one."""
-OTHERWISE = 0.05
+LEAST_DIFFERENCE = 0.05
 """Difference of accuracies from which two ways of asking a model are not the same."""
 CAUSES = "labels or columns in another order than the model's, inputs at another scale, members and non-members swapped"
 
@@ -62,7 +62,7 @@ def asked_rightly(
     if own is not None:
         by_itself = own == labels
         gained, lost = int((by_itself & ~right).sum()), int((right & ~by_itself).sum())
-        if abs(gained - lost) > max(SURE * sqrt(gained + lost), OTHERWISE * n):
+        if abs(gained - lost) > max(RARE_Z * sqrt(gained + lost), LEAST_DIFFERENCE * n):
             return Gate(
                 "I7", name, "fail", share,
                 f"Of {n} members the model names the class of {share:.1%} by the numbers that are read, and of "
@@ -73,14 +73,14 @@ def asked_rightly(
     guessed = float(said @ there)
     table = np.eye(classes) - there[None] - said[:, None] + guessed
     error = sqrt(float(said @ table**2 @ there) / max(n - 1, 1))
-    if share < guessed - SURE * error or (assumed and share < guessed + USUAL * error):
-        less = "less than" if share < guessed - SURE * error else "no more than"
+    if share < guessed - RARE_Z * error or (assumed and share < guessed + LEARNED_Z * error):
+        less = "less than" if share < guessed - RARE_Z * error else "no more than"
         return Gate(
             "I7", name, "fail", share,
             f"The model names the class of {share:.1%} of {n} of its own training records, which is {less} guessing "
             f"would ({guessed:.1%}): it is asked in the wrong way. Look for {CAUSES}.",
         )  # fmt: skip
-    if share < guessed + USUAL * error:
+    if share < guessed + LEARNED_Z * error:
         return Gate(
             "I7", name, "warn", share,
             f"The model names the class of {share:.1%} of {n} of its own training records, which is not shown to be "
@@ -191,7 +191,7 @@ def _remember_less(
     spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
     error = max(spread, AUC_SPREAD / sqrt(signal.shape[1])) / sqrt(max(len(found), 1))
     mean = float(found.mean())
-    return (target, mean) if mean + SURE * error < 0.5 + (target - 0.5) / 2 else None
+    return (target, mean) if mean + RARE_Z * error < 0.5 + (target - 0.5) / 2 else None
 
 
 def _less_told(target: float, shadows: float) -> str:
@@ -227,14 +227,14 @@ def unlike_target(members: int, shadow_size: int, correct: Sequence[float]) -> G
         by_spread = float(stdtrit(count - 1, 1 - level / 2)) * spread if spread else 0.0
         return apart > float(ndtri(1 - level / 2)) * chance + by_spread
 
-    if apart > APART and (beyond(SPREAD) or count == 1):
+    if apart > ACCURACY_GAP and (beyond(SPREAD) or count == 1):
         return Gate(
             "P11", name, "fail", apart,
             f"{told} Shadows that differ by more than 10 points, and by more than they differ among themselves, are no "
             f"models of this target: what is learned from them, thresholds above all, does not hold for it. Mend "
             f"`fit`, or leave it out.",
         )  # fmt: skip
-    if apart > APART or beyond(SPREAD):
+    if apart > ACCURACY_GAP or beyond(SPREAD):
         return Gate(
             "P11", name, "warn", apart,
             f"{told} The target is unlike them by more than they differ among themselves: see that `fit` is the "

@@ -19,7 +19,7 @@ from dosimeter.statistics.stated import stated_p
 
 LEAST_P = 0.025
 """One-sided, as the upper side of a 95 % interval."""
-TWICE = 2.0
+CROSS_FIT_VARIANCE = 2.0
 """How often cross-fitting counts the variance of an AUC where there is nothing to find.
 
 Each pair of records in different folds is used in both directions: one helps to judge the other. For a linear
@@ -184,8 +184,8 @@ def baseline(
     scores = Scores(part.ids, values)
     never = np.full(len(own), np.inf)
     p = stated_p(scores, part, thresholds=never, rng=rng, draws=_CLOSED).p_auc
-    p = float(ndtr(ndtri(p) / sqrt(TWICE)))
-    level = 2 * float(ndtr(sqrt(TWICE) * ndtri(0.975))) - 1
+    p = float(ndtr(ndtri(p) / sqrt(CROSS_FIT_VARIANCE)))
+    level = 2 * float(ndtr(sqrt(CROSS_FIT_VARIANCE) * ndtri(0.975))) - 1
     once, found = auc(scores, part, rng=rng), auc(scores, part, rng=rng, level=level)
     found = replace(found, level=0.95, method=f"{found.method}, variance counted twice for cross-fitting")
     assert once.value is not None
@@ -212,8 +212,8 @@ def _rates(
     point = point_at(blind, member, max(fpr, attack[1]))
     found = rate_difference(calls, point.calls, member, record=truth.record, slope=point.slope)
     value, low, high, method = found.gain
-    more = (TWICE - 1) * found.own**2
+    more = (CROSS_FIT_VARIANCE - 1) * found.own**2
     low, high = value - sqrt((value - low) ** 2 + more), value + sqrt((high - value) ** 2 + more)
     gain = replace(like, value=value, low=low, high=high, method=f"{method}, variance counted twice for cross-fitting")
     reached = float(point.calls[member].mean()), float(point.calls[~member].mean())
-    return Rates(fpr, attack, reached, point.slope, gain, sqrt(TWICE) * found.own / float(ndtri(0.975)))
+    return Rates(fpr, attack, reached, point.slope, gain, sqrt(CROSS_FIT_VARIANCE) * found.own / float(ndtri(0.975)))

@@ -25,7 +25,7 @@ from dosimeter.data import record_features as few
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator, seed_for
 
-MOST = 10_000
+MOST_RECORDS = 10_000
 """Records that are judged; of more, so many are drawn."""
 FOLDS = 5
 RARE = 1e-4
@@ -105,16 +105,16 @@ def blind_scores(
 
 def _drawn(is_member: Array, cluster: Array, rng: np.random.Generator) -> Array:
     """All rows, or clusters in a drawn order until there are `MOST` records; no cluster gives more than a tenth."""
-    if len(cluster) <= MOST:
+    if len(cluster) <= MOST_RECORDS:
         return np.arange(len(cluster))
     _, index = np.unique(cluster, return_inverse=True)
     shuffled = rng.permutation(len(index))
     by_cluster = shuffled[np.argsort(index[shuffled], kind="stable")]
     sizes = np.bincount(index)
     place = np.arange(len(index)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # within its cluster, in a drawn order
-    kept = by_cluster[place < MOST // 10]
+    kept = by_cluster[place < MOST_RECORDS // 10]
     turn = rng.permutation(len(sizes))[index[kept]]
-    return np.sort(kept[np.argsort(turn, kind="stable")][:MOST])
+    return np.sort(kept[np.argsort(turn, kind="stable")][:MOST_RECORDS])
 
 
 def _folds(bits: Array, cluster: Array, rng: np.random.Generator) -> Array:

@@ -29,7 +29,7 @@ from dosimeter.statistics.intervals.cells import ranks
 
 HALVINGS = 41
 """How many are drawn, odd so that a median is one of the thresholds. With more, another seed moves less."""
-FEW_HALVINGS, LARGE = 5, 1_000_000
+FEW_HALVINGS, MANY_SCORES = 5, 1_000_000
 """How many of a table with more scores than that under one attack, whose halves hardly differ."""
 _CHUNK = 500_000
 """Scores whose values under all halvings are held at one time."""
@@ -197,7 +197,7 @@ def usual_count(scores: int) -> int:
     >>> usual_count(700), usual_count(2_000_000)
     (41, 5)
     """
-    return HALVINGS if scores <= LARGE else FEW_HALVINGS
+    return HALVINGS if scores <= MANY_SCORES else FEW_HALVINGS
 
 
 def shares(choices: Sequence[tuple[str, str]]) -> dict[str, int]:

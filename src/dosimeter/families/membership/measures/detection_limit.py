@@ -12,13 +12,13 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from dosimeter.families.membership.gates.persons import few
-from dosimeter.families.membership.measures.baseline import TWICE, Baseline
+from dosimeter.families.membership.measures.baseline import CROSS_FIT_VARIANCE, Baseline
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.canaries import p_of_use
 from dosimeter.families.membership.measures.cross_fitting import CrossFit
 from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.foundation.arrays import Array
-from dosimeter.statistics.detection_limit import Limit, RateFloor, World, detection_limit, moved
+from dosimeter.statistics.detection_limit import DetectionLimit, RateFloor, World, detection_limit, moved
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.intervals.cells import centred_ranks, clusters, exceeds
 from dosimeter.statistics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
@@ -82,7 +82,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         return Detection(lead, None, None, 0, "top scores")  # power hangs on who the few persons are: none is promised
     planted, beside = planted_leak(material, attack), AIM_BESIDE[attack in material.choice]
     if planted is None and judged_canaries(material, attack):
-        limit, source = Limit(inf, lead, lead, 0), "canaries"
+        limit, source = DetectionLimit(inf, lead, lead, 0), "canaries"
     elif cells > MOST_CELLS:
         assert pair.fpr.value is not None
         gap = pair.difference
@@ -135,7 +135,7 @@ def _beside(
             slope = max(point.slope, _steepest(baseline, rates.fpr))
             error = rates.error * sqrt((1 + slope**2) / (1 + rates.slope**2))
             net = float(point.calls[bits].mean() - slope * point.calls[~bits].mean())
-            asked = RateFloor(slope, net + one * error * sqrt(1 - 1 / TWICE), error)
+            asked = RateFloor(slope, net + one * error * sqrt(1 - 1 / CROSS_FIT_VARIANCE), error)
         yield replace(world, floor=floor, rate_floor=asked)
 
 
@@ -161,7 +161,7 @@ def _widened(baseline: Baseline) -> Estimate:
     return replace(rates.gain, low=rates.gain.value - reach)
 
 
-def _named(limit: Limit) -> float | None:
+def _named(limit: DetectionLimit) -> float | None:
     """The rate of the least leak, if it is one of at most all records, of which some are named."""
     return limit.tpr if limit.share <= 1 and limit.tpr > limit.fpr else None
 

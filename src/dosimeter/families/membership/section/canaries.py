@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dosimeter.results import figures, words
-from dosimeter.results.figures import CALIBRATED, Bar, Measure, Row, find, leading
+from dosimeter.results.figures import CALIBRATED, Bar, Figure, Row, find, leading
 
 
 @dataclass(frozen=True)
@@ -14,15 +14,15 @@ class CanaryRow:
 
     name: str
     planted: str
-    tpr: Measure
-    reached: Measure
-    excess: Measure
-    auc: Measure
+    tpr: Figure
+    reached: Figure
+    excess: Figure
+    auc: Figure
     bar: Bar | None
 
 
 @dataclass(frozen=True)
-class Section:
+class CanaryPart:
     """The rows, natural records first, their intervals' level, and what P4 says of them."""
 
     rows: list[CanaryRow]
@@ -30,7 +30,7 @@ class Section:
     told: str
 
 
-def section(result: Row) -> Section | None:
+def section(result: Row) -> CanaryPart | None:
     """The section, or None if nothing was planted."""
     planted = result.get("canaries")
     if not planted:
@@ -45,7 +45,7 @@ def section(result: Row) -> Section | None:
         figures.auc(find(result, attack, "auc")), figures.bar(natural, scale),
     )  # fmt: skip
     gate = next((gate["message"] for gate in result["gates"] if gate["id"] == "P4"), "")
-    return Section([first, *(_row(row, scale) for row in own)], words.percent(planted[0]["level"]), gate)
+    return CanaryPart([first, *(_row(row, scale) for row in own)], words.percent(planted[0]["level"]), gate)
 
 
 def _row(row: Row, scale: float) -> CanaryRow:
@@ -57,30 +57,30 @@ def _row(row: Row, scale: float) -> CanaryRow:
         name=f"{row['kind']}, {copies}",
         planted=f"{row['n']:,} canaries",
         tpr=figures.rate(row),
-        reached=_unused(row) if ok else Measure("", ok=False),
+        reached=_unused(row) if ok else Figure("", ok=False),
         excess=_excess(row),
         auc=figures.auc(ranked),
         bar=figures.bar(row, scale),
     )
 
 
-def _unused(row: Row) -> Measure:
+def _unused(row: Row) -> Figure:
     """How often a grade is called where it was not used; older results have no interval of it."""
     if row.get("fpr_low") is None:
-        return Measure(words.percent(row["fpr_reached"]))
-    return Measure(words.percent(row["fpr_reached"]), words.percent_range(row["fpr_low"], row["fpr_high"]))
+        return Figure(words.percent(row["fpr_reached"]))
+    return Figure(words.percent(row["fpr_reached"]), words.percent_range(row["fpr_low"], row["fpr_high"]))
 
 
-def _excess(row: Row) -> Measure:
+def _excess(row: Row) -> Figure:
     """How much more often a grade is called where it was used, in points; older results do not say."""
     if row.get("excess") is None:
-        return Measure("", ok=False)
+        return Figure("", ok=False)
     value, low, high = (f"{100 * row[key]:.1f}" for key in ("excess", "excess_low", "excess_high"))
-    return Measure(f"{value} points", f"{low} to {high}")
+    return Figure(f"{value} points", f"{low} to {high}")
 
 
-def _natural(row: Row | None) -> Measure:
+def _natural(row: Row | None) -> Figure:
     """The same of natural records, without an interval, which P4 tells."""
     if row is None or row.get("fpr_reached") is None or row["value"] is None:
-        return Measure("", ok=False)
-    return Measure(f"{100 * (row['value'] - row['fpr_reached']):.1f} points")
+        return Figure("", ok=False)
+    return Figure(f"{100 * (row['value'] - row['fpr_reached']):.1f} points")

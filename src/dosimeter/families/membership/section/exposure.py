@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from dosimeter.results import figures as measures
 from dosimeter.results import words
-from dosimeter.results.figures import Measure, Row
+from dosimeter.results.figures import Figure, Row
 from dosimeter.results.page import plots
 from dosimeter.results.words import plural
 
 ORDER = ("persons", "records", "groups")
-ABSENT = Measure("not measured", ok=False)
+ABSENT = Figure("not measured", ok=False)
 RANKED = {
     "apart": "One half of the trainings ranks; its adversary had no shadow from the other half, which measures. Both "
     "ways are averaged.",
@@ -50,8 +50,8 @@ class Listed:
     """A list of the most exposed, ranked by one half of the trainings."""
 
     name: str
-    used: Measure
-    unused: Measure
+    used: Figure
+    unused: Figure
     in_half: str
     average: str
 
@@ -67,7 +67,7 @@ class Lists:
 
 
 @dataclass(frozen=True)
-class Section:
+class ExposurePart:
     """What the page shows; `reason` alone where nothing is measurable."""
 
     first: str
@@ -78,21 +78,21 @@ class Section:
     lists: list[Lists]
     figures: list[tuple[str, Markup]]
     once: str
-    persons: list[tuple[str, Measure]]
+    persons: list[tuple[str, Figure]]
 
 
-def section(result: Row) -> Section | None:
+def section(result: Row) -> ExposurePart | None:
     """The section, or None for a result of an earlier release."""
     found = result.get("exposure")
     if not found:
         return None
     level = words.percent(found["level"])
     if found["status"] != "ok":
-        return Section("", found["reason"], "", level, [], [], [], "", [])
+        return ExposurePart("", found["reason"], "", level, [], [], [], "", [])
     noun = str(result["noun"])
     kinds = [(name, found[name]) for name in ORDER if found[name] is not None]
     units = [(_noun(name, noun), part) for name, part in kinds if name != "groups"]
-    return Section(
+    return ExposurePart(
         first=found["first"] if result["verdict"]["status"] in ("shown", "not_shown") else "",
         reason="",
         models=words.count(found["models"], "training"),
@@ -163,11 +163,11 @@ def _lists(noun: str, part: Row) -> Lists:
     return Lists(plural(noun), rows, RANKED[part["ranking"]], told)
 
 
-def _measure(row: Row, value: str, low: str, high: str) -> Measure:
+def _measure(row: Row, value: str, low: str, high: str) -> Figure:
     """A share with its interval."""
     if row[value] is None:
         return ABSENT
-    return Measure(words.percent(row[value], spread=row[high] - row[low]), words.percent_range(row[low], row[high]))
+    return Figure(words.percent(row[value], spread=row[high] - row[low]), words.percent_range(row[low], row[high]))
 
 
 def _once(once: Row | None) -> str:
@@ -180,7 +180,7 @@ def _once(once: Row | None) -> str:
     )
 
 
-def _pooled(attack: Row | None) -> Iterator[tuple[str, Measure]]:
+def _pooled(attack: Row | None) -> Iterator[tuple[str, Figure]]:
     """The attack on persons as a whole."""
     if attack:
         yield "AUC", measures.auc(attack["auc"])

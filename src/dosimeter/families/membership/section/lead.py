@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from dosimeter.results import figures as measures
 from dosimeter.results import words
-from dosimeter.results.figures import CALIBRATED, Bar, Measure, Row
+from dosimeter.results.figures import CALIBRATED, Bar, Figure, Row
 from dosimeter.results.words import plural
 
 SHOWN, UP_TO = "Shown: at least", "Not excluded: up to"
 
 
 @dataclass(frozen=True)
-class Figure:
+class LargeNumber:
     """A number in large print, with its label above; the main ones are coloured."""
 
     label: str
@@ -34,7 +34,7 @@ class Box:
         basis: what the number rests on.
     """
 
-    figures: tuple[Figure, ...]
+    figures: tuple[LargeNumber, ...]
     title: str
     text: str
     small: str
@@ -86,9 +86,9 @@ def box(result: Row, attack: str, by: str) -> Box | None:
     return kind(result, found, attack, by)
 
 
-def _two(found: Row, low: str, high: str) -> tuple[Figure, ...]:
+def _two(found: Row, low: str, high: str) -> tuple[LargeNumber, ...]:
     """Both ends of what is shown."""
-    return Figure(SHOWN, low, main=True), Figure(UP_TO, high)
+    return LargeNumber(SHOWN, low, main=True), LargeNumber(UP_TO, high)
 
 
 def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
@@ -102,7 +102,7 @@ def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
         figures = _two(found, words.percent(found["low"], spread=spread, away="down", above=found["guess"]), high)
         text = f"by the headline attack, {attack}. Best estimate {value}."
     else:
-        figures = Figure("Seen", value), Figure(UP_TO, high, main=True)
+        figures = LargeNumber("Seen", value), LargeNumber(UP_TO, high, main=True)
         span = words.percent_range(found["low"], found["high"], above=found["guess"])
         text = f"by the headline attack, {attack} ({words.percent(found['level'])} interval {span})."
     text += f" {_guess(result, row)} The threshold was {by}."
@@ -162,8 +162,8 @@ def _points_box(result: Row, found: Row, attack: str, by: str) -> Box:
     assert blind is not None
     stranger, own = words.decimal(blind["auc"]), words.decimal(blind["attack_auc"])
     figures = (
-        Figure("With the model: AUC", own), Figure("Without it: AUC", stranger),
-        Figure("Shown: it adds at least", low, main=True),
+        LargeNumber("With the model: AUC", own), LargeNumber("Without it: AUC", stranger),
+        LargeNumber("Shown: it adds at least", low, main=True),
     )  # fmt: skip
     what = (
         "points of AUC" if found["measure"] == "gain" else f"points more used {several} recognised at equal accusations"
@@ -178,11 +178,11 @@ def _points_box(result: Row, found: Row, attack: str, by: str) -> Box:
     return Box(figures, f"{what} that the model adds.", text, "", None, level)
 
 
-def no_number(result: Row) -> Measure:
+def no_number(result: Row) -> Figure:
     """Why no number stands there: the headline's rate as a remark."""
     measure = measures.rate(rate(result))
     if result["verdict"]["status"] == "withdrawn":
-        return Measure("withdrawn", note=measure.note, ok=False)
+        return Figure("withdrawn", note=measure.note, ok=False)
     return measure
 
 

@@ -10,7 +10,7 @@ from dosimeter.results.figures import (
     LADDER,
     NO_VALUE,
     Bar,
-    Measure,
+    Figure,
     Row,
     auc,
     bar,
@@ -24,7 +24,7 @@ from dosimeter.results.figures import (
 
 
 @dataclass(frozen=True)
-class AttackRow:
+class AttackLine:
     """One attack: its rate at the leading false positive rate, the rate reached, its AUC."""
 
     name: str
@@ -34,9 +34,9 @@ class AttackRow:
     control: bool
     headline: bool
     refused: str
-    tpr: Measure
-    reached: Measure
-    auc: Measure
+    tpr: Figure
+    reached: Figure
+    auc: Figure
     bar: Bar | None
 
 
@@ -45,9 +45,9 @@ class Rung:
     """One false positive rate of the ladder."""
 
     fpr: str
-    tpr: Measure
-    reached: Measure
-    oracle: Measure
+    tpr: Figure
+    reached: Figure
+    oracle: Figure
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def full_name(attack: Row) -> str:
 class AttackTable:
     """The rows, the end of the strips' axis, and the remark that would otherwise stand in every row."""
 
-    rows: list[AttackRow]
+    rows: list[AttackLine]
     scale: float
     note: str
 
@@ -99,7 +99,7 @@ def attacks(result: Row) -> AttackTable:
         reason = attack["reason"] or "no reason was given"
         tpr = tprs[attack["id"]]
         rows.append(
-            AttackRow(
+            AttackLine(
                 name=attack["name"],
                 mode=attack["mode"] or "",
                 paper=words.citation(attack["paper"]),
@@ -135,7 +135,7 @@ def ladder(result: Row) -> list[Rung]:
             note = row["reason"] or (
                 f"{words.count(row['n_nonmembers'], 'distinct unused record')} can certify {least} at the smallest"
             )
-            rungs.append(Rung(words.percent(fpr), Measure("not resolvable", note=note, ok=False), reached(row), oracle))
+            rungs.append(Rung(words.percent(fpr), Figure("not resolvable", note=note, ok=False), reached(row), oracle))
         else:
             rungs.append(Rung(words.percent(fpr), rate(row), reached(row), oracle))
     return rungs
@@ -147,9 +147,9 @@ class GroupRow:
 
     name: str
     records: str
-    tpr: Measure
-    reached: Measure
-    auc: Measure
+    tpr: Figure
+    reached: Figure
+    auc: Figure
     bar: Bar | None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Literal
 
-from dosimeter.families.membership.sentences.verdict import LARGE
+from dosimeter.families.membership.sentences.verdict import CHANCE_P
 from dosimeter.results import words
 from dosimeter.results.figures import CALIBRATED, Row, find
 from dosimeter.results.words import about, plural
@@ -146,7 +146,7 @@ def _not_shown(found: Outcome, several: str) -> str:
             f" A small p-value (p = {p:.2g}) alone shows none: the rule also asks for an interval beyond chance, and "
             "the interval holds chance."
         )
-    if p <= LARGE:
+    if p <= CHANCE_P:
         return f" The smaller p-value is {p:.2g}; the rule asks for {MOST_P} or less and for an interval beyond chance."
     return f" Chance explains what was seen (p = {p:.2g})."
 

@@ -14,7 +14,7 @@ from dosimeter.statistics.intervals.crossed import BOOTSTRAP_TARGETS
 from dosimeter.statistics.rates import RatePair
 from dosimeter.statistics.shown import MOST_P
 
-LARGE = 0.1
+CHANCE_P = 0.1
 """From this p-value on, chance explains what was seen."""
 
 
@@ -314,7 +314,7 @@ def explained(h: Headline, *, alike: bool = False) -> str:
     """
     if alike:
         return f"this audit cannot tell from differences that the {plural(h.noun)} have without the model"
-    return "chance explains" if h.least_p > LARGE else "so small an audit cannot tell from chance"
+    return "chance explains" if h.least_p > CHANCE_P else "so small an audit cannot tell from chance"
 
 
 def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]:

@@ -29,7 +29,7 @@ GROUP = 128
 """Fewest records in an update of the reference, if there are as many."""
 BLOCK = 128
 """Records whose paths are followed at once."""
-MOST = 0.9
+LARGEST_RESPONSE = 0.9
 """Largest share of its own response that a record is allowed; beyond it the correction would have no meaning."""
 VARIANCE_FLOOR = 0.1
 """Of standardisation, as in training."""
@@ -116,7 +116,7 @@ def closed_form(head: FrozenHead) -> Laws:
         source = action - path.action[-1] - reaction
         if turn == 0:  # the curvature of heads that hold the record, as one that acts at half weight
             bent = bent / (1 + 2 / n * own * bent)
-            curvature, diagonal = bent / (1 - np.minimum(own * bent / n, MOST)), None
+            curvature, diagonal = bent / (1 - np.minimum(own * bent / n, LARGEST_RESPONSE)), None
     moments = np.empty((4, len(x)))
     for part in _blocks(len(x)):
         without = path.logits[-1, part] + own[part] * path.action[-1, part] / n + field[:, part]
@@ -211,7 +211,7 @@ def _respond(
         halves = np.concatenate([signs * action[:, c], source[None, :, c]]).T
         first = np.concatenate([start[:, :, c].T, np.zeros((x.shape[1], 1), np.float32)], axis=1)
         found[:, c], moved = solve(curvature[:, c] / n, halves / n, first, None if diagonal is None else found[:, c])
-        free = 1 / (1 - np.minimum(curvature[:, c] * found[:, c] / n, MOST))
+        free = 1 / (1 - np.minimum(curvature[:, c] * found[:, c] / n, LARGEST_RESPONSE))
         own[:, c], reaction[:, c] = found[:, c] * free, curvature[:, c] * moved[:, -1]
         moved = (moved + found[:, c, None] * halves / n) * free[:, None]
         field[:, :, c] = (moved[:, :-1] + moved[:, -1:]).T

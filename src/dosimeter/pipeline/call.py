@@ -16,7 +16,7 @@ from dosimeter.config.audit import OF_TARGETS, arguments
 from dosimeter.config.tables import Report
 from dosimeter.data import Options
 from dosimeter.data.supplied import given
-from dosimeter.families.membership.threat import Threat
+from dosimeter.families.membership.threat import AccessName, Threat
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.table import Table
 from dosimeter.foundation.user_code import users_errors_told
@@ -40,7 +40,7 @@ class _Call(Table):
     shadows: int = Field(ge=2, le=10_000)
     output: Literal["auto", "logits", "probs"]
     duplicates: Literal["refuse", "exclude"]
-    access: Literal["labels", "topk", "probs", "logits", "weights"] | None = None
+    access: AccessName | None = None
     leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001]
     device: str
     workers: int | None = Field(default=None, ge=1)
@@ -87,7 +87,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     out: Path | str,
     output: Literal["auto", "logits", "probs"] = "auto",
     duplicates: Literal["refuse", "exclude"] = "refuse",
-    access: Literal["labels", "topk", "probs", "logits", "weights"] | None = None,
+    access: AccessName | None = None,
     leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01,
     noun: str | None = None,
     options: Options | None = None,

@@ -31,7 +31,8 @@ class Needs:
         population: fewest records outside every model.
         features: whether the features of a frozen backbone and the recipe of the head on them.
         inputs: whether the records themselves, as a few columns of numbers.
-        informed: whether the adversary holds all other training records of the target, as no one has in life.
+        informed: whether the adversary holds all other training records of the target, as no one has in life. A recipe
+            has them, so nothing is refused for it: plan and report say it beside the attack.
         retrain: whether further shadows that train on a membership of the attack's own choice.
         per_view: further shadows a side for each view beyond the first.
     """

@@ -10,6 +10,8 @@ from dosimeter.data.views import WORD_VIEWS
 from dosimeter.foundation.table import Table
 from dosimeter.models.access import Access
 
+AccessName = Literal["labels", "topk", "probs", "logits", "features", "weights"]
+"""What a deployed model may give away, as users write it."""
 Knowledge = Literal["finetuning-data", "initialisation"]
 """What else the adversary may know of a transfer after the stage at risk."""
 VIEWS = (
@@ -21,7 +23,7 @@ class Threat(Table):
     """What the adversary knows and holds, and which records are judged."""
 
     at_risk: str | None = None
-    access: Literal["labels", "topk", "probs", "logits", "features", "weights"] = "logits"
+    access: AccessName = "logits"
     shadows: int = Field(default=16, ge=2, le=10_000)
     targets: int = Field(default=1, ge=1)
     candidates: int | None = Field(default=None, ge=2)

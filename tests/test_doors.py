@@ -15,6 +15,7 @@ import pytest
 
 import dosimeter
 from dosimeter.cli.app import main
+from dosimeter.families.membership.attacks import ATTACKS
 from dosimeter.foundation.keys.own_code import nested
 
 ROOT = Path(dosimeter.__file__).parent
@@ -135,6 +136,25 @@ def too_large(path: Path) -> list[str]:
 def test_files_and_functions_are_short_or_say_why(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
     assert [one for one in too_large(path) if (module_of(path), one) not in LARGE] == []
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if module_of(p).split(".")[0] not in {"families", "attacks"}], ids=module_of
+)
+def test_shared_code_names_no_attack(path):
+    """No class of an attack, and no comparison with an attack's id, stands outside the families."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    classes = {kind.__name__ for kind in ATTACKS.values()}
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "attacks" in (node.module or "")]
+    named = {alias.name for node in taken for alias in node.names} & classes
+    compared = {
+        one.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for one in ast.walk(node)
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    }
+    assert (named, compared & set(ATTACKS)) == (set(), set())
 
 
 def test_exported_names_are_there():

@@ -85,7 +85,9 @@ def page(found):
         f"{one['package']} {one['version']} (PyTorch {one['torch']})" for one in found["versions"].values()
     )
     machine, times, rows = found["machine"], found["times"], found["power"]
-    worse = sum(not row["compared"][metric]["ok"] for row in rows for metric in ("auc", "tpr"))
+    compared = [row["compared"][metric] for row in rows for metric in ("auc", "tpr")]
+    worse = sum(not one["ok"] for one in compared)
+    better = sum(one["gain"][0] > 2 * one["gain"][1] for one in compared)
     fleets = next(iter(next(iter(found["nulls"].values())).values()))["fleets"]
     repetitions = next((row["repetitions"] for row in times["peers"].values() if "repetitions" in row), 0)
     failures = [f"- {row['fleet']}: {NAMES[row['peer']]} did not run: {row['reason']}" for row in found["failures"]]
@@ -101,8 +103,9 @@ def page(found):
             "",
             "Mean and standard error over targets (their number in brackets); TPR at 1 % FPR, by one function for all "
             "scores. The difference is ours less theirs on the same targets; **worse** marks one below zero by more "
-            f"than two standard errors. Of {2 * len(rows)} comparisons with the same attack {worse} are worse. The "
-            "headline is the attack that our rehearsals choose without a look at the targets.",
+            f"than two standard errors. Of {len(compared)} comparisons with the same attack {better} are better by as "
+            f"much, and {worse} are worse. The headline is the attack that our rehearsals choose without a look at the "
+            "targets.",
             "",
             *_power(rows),
             "",

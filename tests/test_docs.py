@@ -227,7 +227,7 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     assert second.audit.threat.knows == ("finetuning-data",)
     assert len(targets) == 1
     for block in (target, *targets):
-        assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.TargetAudit)
+        assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.SuppliedAudit)
 
 
 def test_the_audit_file_about_pretraining_data_is_valid(tmp_path):

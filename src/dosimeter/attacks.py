@@ -2,43 +2,5 @@
 
 from __future__ import annotations
 
-from dosimeter.families.membership.attacks import (
-    ATTACKS,
-    BASE,
-    DEFAULT,
-    DEFAULT_TRANSFERRED,
-    IHA,
-    RMIA,
-    TMI,
-    AdaptedLiRA,
-    Augmentation,
-    Boundary,
-    Cascading,
-    Constant,
-    Count,
-    Difficulty,
-    Direct,
-    Discriminant,
-    Entropy,
-    Fused,
-    Gap,
-    GradientNorm,
-    Influence,
-    LiRA,
-    Loss,
-    ModifiedEntropy,
-    PooledDiscriminant,
-    PopulationTest,
-    Proxy,
-    Quantile,
-    Reference,
-    Shokri,
-    Trajectory,
-)
-
-__all__ = [
-    "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
-    "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
-    "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
-    "Quantile", "Reference", "Shokri", "Trajectory",
-]  # fmt: skip
+from dosimeter.families.membership.attacks import *  # noqa: F403
+from dosimeter.families.membership.attacks import __all__ as __all__

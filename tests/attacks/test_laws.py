@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dosimeter.families.membership.attacks.shadows import laws
+from dosimeter.families.membership.attacks import laws
 
 
 def test_log_ratio_is_that_of_whole_densities():

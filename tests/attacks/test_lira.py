@@ -7,7 +7,7 @@ from oracles import auc, lira, lira_bayesian, lira_density, unchecked, watson
 from scipy import stats
 
 from dosimeter.families.membership.attacks import LiRA
-from dosimeter.families.membership.attacks.shadows.laws import Law, log_survival
+from dosimeter.families.membership.attacks.laws import Law, log_survival
 
 
 def run(attack, game):

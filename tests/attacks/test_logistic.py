@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from oracles import logistic as slow
 
-from dosimeter.families.membership.attacks.shadows import logistic
+from dosimeter.families.membership.attacks import logistic
 
 
 @pytest.fixture

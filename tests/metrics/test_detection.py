@@ -22,14 +22,14 @@ from dosimeter.statistics.detection_limit import (
 )
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.shown import leak_shown
+from dosimeter.statistics.hypotheses.stated import stated_p
 from dosimeter.statistics.intervals.cells import centred_ranks
 from dosimeter.statistics.intervals.crossed import clopper_pearson, difference_interval, rate_interval
 from dosimeter.statistics.intervals.margins import placed
 from dosimeter.statistics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
 from dosimeter.statistics.paired import rate_difference
 from dosimeter.statistics.rates import auc, randomisation_p, tpr_at_threshold
-from dosimeter.statistics.shown import leak_shown
-from dosimeter.statistics.stated import stated_p
 
 
 def world(targets, n, rng, *, persons=1, drawn=True, fpr=0.02, members=0.5):

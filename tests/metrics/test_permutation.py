@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, hypergeom, kstest, rankdata
 
-from dosimeter.statistics import permutation
 from dosimeter.statistics.evidence import Scores, Truth
-from dosimeter.statistics.permutation import permutation_p
+from dosimeter.statistics.hypotheses import permutation
+from dosimeter.statistics.hypotheses.permutation import permutation_p
 
 fast = getattr(permutation_p, "__wrapped__", permutation_p)  # annotations need no check in every one of thousands
 

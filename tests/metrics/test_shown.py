@@ -7,8 +7,8 @@ import pytest
 
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.shown import leak_shown, of_these_models
 from dosimeter.statistics.rates import Randomisation, RatePair, auc, tpr_at_threshold
-from dosimeter.statistics.shown import leak_shown, of_these_models
 
 
 def estimate(value, low, high, targets):

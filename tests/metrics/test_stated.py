@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.permutation import permutation_p
+from dosimeter.statistics.hypotheses.stated import exchangeable, stated_p
 from dosimeter.statistics.intervals.crossed import auc_interval, difference_interval, rate_interval
 from dosimeter.statistics.intervals.margins import placed
-from dosimeter.statistics.permutation import permutation_p
-from dosimeter.statistics.stated import exchangeable, stated_p
 
 
 def rng(seed=5):

@@ -10,9 +10,9 @@ import pytest
 from simulated_audits import World
 
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.shown import of_these_models
 from dosimeter.statistics.intervals.crossed import auc_interval, difference_interval, rate_interval
 from dosimeter.statistics.rates import auc, shadow_threshold, tpr_at_threshold
-from dosimeter.statistics.shown import of_these_models
 
 WORLDS = {
     "none": World(gain=0.0, extra=0.0, boost_sd=0.0),

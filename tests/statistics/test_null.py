@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 from simulated_audits import null_scores
 
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.shown import leak_shown
 from dosimeter.statistics.rates import auc, randomisation_p, shadow_threshold, tpr_at_threshold
-from dosimeter.statistics.shown import leak_shown
 
 FPR = 0.02
 

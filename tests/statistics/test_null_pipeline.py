@@ -16,7 +16,6 @@ from scipy.stats import binomtest
 
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.measure import result
-from dosimeter.families.membership.measures.material import choose_headline, measure_attack
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.observe.signals import logit_confidence, logit_confidence_t2
 from dosimeter.training.heads import train_heads
@@ -46,46 +45,12 @@ def null_audits(
     return claims, withdrawn, covered, widths
 
 
-def headline_intervals(repeats: int, *, shadows: int, targets: int, first: int, rows: Any) -> list[bool]:
-    """Whether the headline's AUC interval holds 0.5, of as many audits, without the rest of their results."""
-    found = []
-    for seed in range(first, first + repeats):
-        one = material(*gaussian(seed, leakage=0.0, shadows=shadows, targets=targets), seed=seed, rows=rows)
-        chosen = choose_headline(one)[1]
-        estimate = measure_attack(one, chosen).auc
-        found.append(estimate.low <= 0.5 <= estimate.high)
-    return found
-
-
 def test_a_few_null_audits_claim_nothing():
     claims, withdrawn, covered, widths = null_audits(3, shadows=8, targets=4)
     assert claims == 0
     assert withdrawn == 0
     assert covered >= 2
     assert max(widths) < 0.3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("shadows", "targets", "more"), [(8, 1, 400), (16, 8, 0), (32, 16, 0)])
-def test_two_hundred_null_audits(shadows, targets, more, record_figure):
-    """With one target 200 audits are too few to judge coverage, so the headline of `more` is measured."""
-    repeats = 200
-    claims, withdrawn, covered, widths = null_audits(
-        repeats, shadows=shadows, targets=targets, first=1000, rows=attacks()
-    )
-    covered += sum(headline_intervals(more, shadows=shadows, targets=targets, first=1000 + repeats, rows=attacks()))
-    record_figure(
-        f"null audits, {shadows} shadows, {targets} targets",
-        n=repeats,
-        false_claims=claims,
-        withdrawn=withdrawn,
-        auc_intervals_with_half=covered,
-        auc_intervals=repeats + more,
-        mean_auc_width=float(np.mean(widths)),
-    )
-    assert binomtest(claims, repeats, 0.05, alternative="greater").pvalue > 0.05
-    assert binomtest(withdrawn, repeats, 0.02, alternative="greater").pvalue > 0.05
-    assert covered >= 0.93 * (repeats + more)
 
 
 def noise_fleet(seed: int, shadows: int, n: int = 300, z: int = 60) -> tuple[Design, Observations]:

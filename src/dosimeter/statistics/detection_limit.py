@@ -21,6 +21,9 @@ from scipy.stats import binom, rankdata
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.permutation import permutation_p
+from dosimeter.statistics.hypotheses.shown import MOST_P
+from dosimeter.statistics.hypotheses.stated import exchangeable
 from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters, exceeds, exchanged, ranks
 from dosimeter.statistics.intervals.clustered import Persons, Spread
 from dosimeter.statistics.intervals.crossed import (
@@ -31,9 +34,6 @@ from dosimeter.statistics.intervals.crossed import (
     rate_from_margins,
 )
 from dosimeter.statistics.intervals.margins import Margins, placed, unequal
-from dosimeter.statistics.permutation import permutation_p
-from dosimeter.statistics.shown import MOST_P
-from dosimeter.statistics.stated import exchangeable
 
 _UNUSED = np.random.default_rng(0)
 """For intervals in closed form, which draw nothing."""

@@ -12,8 +12,8 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.statistics.detection_limit import DetectionLimit
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Truth
+from dosimeter.statistics.hypotheses.shown import MOST_P
 from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters, exchanged
-from dosimeter.statistics.shown import MOST_P
 
 
 def by_coins(cells: Float[Array, "t n"] | Bool[Array, "t n"], truth: Truth, found: Estimate) -> Estimate:

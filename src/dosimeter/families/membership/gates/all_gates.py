@@ -23,9 +23,9 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores
+from dosimeter.statistics.hypotheses.shown import Scope, Shown, leak_shown, of_these_models
 from dosimeter.statistics.intervals.cells import exceeds
 from dosimeter.statistics.rates import Randomisation, RatePair, auc
-from dosimeter.statistics.shown import Scope, Shown, leak_shown, of_these_models
 
 NOT_ASKED_BECAUSE = {
     "P1": "the records are not known, or no attack was run",

@@ -13,9 +13,9 @@ from scipy.special import ndtr, ndtri
 from dosimeter.foundation.arrays import Array
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.stated import stated_p
 from dosimeter.statistics.paired import auc_difference, point_at, rate_difference
 from dosimeter.statistics.rates import auc
-from dosimeter.statistics.stated import stated_p
 
 LEAST_P = 0.025
 """One-sided, as the upper side of a 95 % interval."""

@@ -20,6 +20,7 @@ from dosimeter.foundation.seeds import generator
 from dosimeter.statistics.certify import distinct_nonmembers, nonmembers_needed, worth
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.stated import stated_p
 from dosimeter.statistics.rates import (
     Randomisation,
     RatePair,
@@ -29,7 +30,6 @@ from dosimeter.statistics.rates import (
     tpr_at_threshold,
     tpr_oracle,
 )
-from dosimeter.statistics.stated import stated_p
 
 CHOICE = "choice of the other halves"
 """Name of the headline where halves choose different attacks."""

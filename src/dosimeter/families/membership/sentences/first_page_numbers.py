@@ -11,7 +11,7 @@ from dosimeter.families.membership.sentences.verdict import CHANCE_P
 from dosimeter.results import words
 from dosimeter.results.figures import CALIBRATED, Row, find
 from dosimeter.results.words import about, plural
-from dosimeter.statistics.shown import MOST_P
+from dosimeter.statistics.hypotheses.shown import MOST_P
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from dosimeter.results import words
 from dosimeter.results.words import about, plural
 from dosimeter.statistics.estimate import Estimate
+from dosimeter.statistics.hypotheses.shown import MOST_P
 from dosimeter.statistics.intervals.crossed import BOOTSTRAP_TARGETS
 from dosimeter.statistics.rates import RatePair
-from dosimeter.statistics.shown import MOST_P
 
 CHANCE_P = 0.1
 """From this p-value on, chance explains what was seen."""

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from dosimeter.families.membership.attacks import reading
-from dosimeter.families.membership.attacks.shadows import logistic
+from dosimeter.families.membership.attacks import logistic, reading
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array

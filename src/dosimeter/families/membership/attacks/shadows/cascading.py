@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dosimeter.families.membership.attacks import reading
-from dosimeter.families.membership.attacks.shadows import laws
+from dosimeter.families.membership.attacks import laws, reading
 from dosimeter.families.membership.attacks.shadows.lira import LiRA
 from dosimeter.families.membership.game import MembershipGame, Needs, Retrain
 from dosimeter.foundation import checks

@@ -8,9 +8,8 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from dosimeter.families.membership.attacks import reading
+from dosimeter.families.membership.attacks import logistic, reading
 from dosimeter.families.membership.attacks.alone.loss import Loss
-from dosimeter.families.membership.attacks.shadows import logistic
 from dosimeter.families.membership.attacks.shadows.base import BASE
 from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
 from dosimeter.families.membership.attacks.shadows.lira import LiRA

@@ -8,8 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float
 
-from dosimeter.families.membership.attacks import reading
-from dosimeter.families.membership.attacks.shadows import laws
+from dosimeter.families.membership.attacks import laws, reading
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access

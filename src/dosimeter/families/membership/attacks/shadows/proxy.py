@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import sparse
 
-from dosimeter.families.membership.attacks import reading
-from dosimeter.families.membership.attacks.shadows import laws
+from dosimeter.families.membership.attacks import laws, reading
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from dosimeter.families.membership.attacks import reading
-from dosimeter.families.membership.attacks.shadows import laws
+from dosimeter.families.membership.attacks import laws, reading
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access

@@ -9,8 +9,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from dosimeter.families.membership.attacks import reading
-from dosimeter.families.membership.attacks.shadows import logistic
+from dosimeter.families.membership.attacks import logistic, reading
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access

@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import same_length
 from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.hypotheses.permutation import permutation_p
 from dosimeter.statistics.intervals.cells import exceeds
 from dosimeter.statistics.intervals.clustered import same_size
 from dosimeter.statistics.intervals.crossed import (
@@ -28,7 +29,6 @@ from dosimeter.statistics.intervals.crossed import (
     rate_margins,
 )
 from dosimeter.statistics.intervals.margins import Placed, placed
-from dosimeter.statistics.permutation import permutation_p
 from dosimeter.statistics.rates import Randomisation, check_evidence, check_no_nan
 
 _LEAST = 1e-12

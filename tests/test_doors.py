@@ -9,6 +9,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,17 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file, parsed once for all tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Our modules that a file imports anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dosimeter":
             inner = str(node.module).partition(".")[2]
             for alias in node.names:
@@ -58,7 +66,7 @@ def imports(path: Path) -> set[str]:
                 found.add(whole if file.is_dir() or file.with_suffix(".py").is_file() else inner)
         elif isinstance(node, ast.Import):
             found |= {a.name.partition(".")[2] for a in node.names if a.name.startswith("dosimeter.")}
-    return found - {""}
+    return frozenset(found - {""})
 
 
 def test_there_are_twelve_rooms_and_nothing_beside_them():
@@ -86,7 +94,7 @@ def test_no_two_modules_import_each_other():
 def test_private_names_stay_in_their_file(path):
     taken = [
         alias.name
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dosimeter"
         for alias in node.names
         if re.match(r"_[^_]", alias.name)
@@ -104,7 +112,7 @@ def test_only_the_ray_runner_imports_ray():
     for path in FILES:
         roots = {
             name.split(".")[0]
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(tree(path))
             for name in (
                 [a.name for a in node.names]
                 if isinstance(node, ast.Import)
@@ -119,7 +127,7 @@ def test_only_the_ray_runner_imports_ray():
 def too_large(path: Path) -> list[str]:
     """Functions of a file with more than 40 lines, or with more than 7 parameters beside `self`."""
     lines, found = path.read_text(encoding="utf-8").splitlines(), []
-    for node in ast.walk(ast.parse("\n".join(lines))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
@@ -143,13 +151,14 @@ def test_files_and_functions_are_short_or_say_why(path):
 )
 def test_shared_code_names_no_attack(path):
     """No class of an attack, and no comparison with an attack's id, stands outside the families."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     classes = {kind.__name__ for kind in ATTACKS.values()}
-    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "attacks" in (node.module or "")]
+    taken = [
+        node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and "attacks" in (node.module or "")
+    ]
     named = {alias.name for node in taken for alias in node.names} & classes
     compared = {
         one.value
-        for node in ast.walk(tree)
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Compare)
         for one in ast.walk(node)
         if isinstance(one, ast.Constant) and isinstance(one.value, str)

@@ -42,7 +42,7 @@ def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
 
 
 def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tuple[NamedAttack, ...], list[str]]:
-    """Build the attacks of all rows and list what is wrong; `transferred` as in `default_attacks`."""
+    """Builds the attacks of all rows and lists what is wrong; `transferred` as in `default_attacks`."""
     rows = raw if isinstance(raw, tuple) else ()
     if len(rows) > 1000:
         return (), []
@@ -93,7 +93,7 @@ def _repeated(rows: Iterable[NamedAttack]) -> list[str]:
 
 
 def _attack(row: Mapping[str, Any], base: Path) -> NamedAttack:
-    """Build one attack; problems are given as the tail of `attack[i]`."""
+    """Builds one attack; problems are given as the tail of `attack[i]`."""
     name, own_id, attack = build(row, base, KIND)
     mode = getattr(attack, "mode", None)
     return NamedAttack(label(f"{name} {mode}" if mode else name) if own_id is None else own_id, name, attack)

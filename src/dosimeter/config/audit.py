@@ -26,7 +26,7 @@ from dosimeter.foundation.wording import quoted
 from dosimeter.training.defending import DefenseRow
 
 OF_TARGETS = ("access", "shadows", "views", "rehearsals")
-"""Keys of `[threat]` that a brought model has."""
+"""Keys of `[threat]` that a supplied model has."""
 T = TypeVar("T", bound=Table)
 
 
@@ -196,7 +196,7 @@ class Draft:
 
 
 def load(path: Path) -> Audit | SuppliedAudit:
-    """Read an audit file.
+    """Reads an audit file.
 
     Args:
         path: a TOML file.
@@ -208,7 +208,7 @@ def load(path: Path) -> Audit | SuppliedAudit:
 
 
 def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit | SuppliedAudit:
-    """Validate the tables of an audit.
+    """Validates the tables of an audit.
 
     Args:
         table: as TOML gives it.
@@ -225,7 +225,7 @@ def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit
 
 
 def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft:
-    """Validate the tables of an audit and list every problem; arguments as in `parse`.
+    """Validates the tables of an audit and lists every problem; arguments as in `parse`.
 
     Each table is validated by itself, so that a wrong key hides no problem elsewhere.
     """

@@ -97,7 +97,7 @@ def spike_problems(spike: Spike) -> list[str]:
 
 
 def target_problems(target: Target, threat: Threat | None) -> list[str]:
-    """Impossible combinations around a brought model, one line each."""
+    """Impossible combinations around a supplied model, one line each."""
     given = set() if threat is None else threat.model_fields_set
     problems = [
         f"threat.{key}: belongs to a recipe, got {quoted(getattr(threat, key))} beside [target]: {remedy}"
@@ -126,7 +126,7 @@ RECIPE_ONLY = {
     "stratify": "remove it",
     "unit": "remove it, membership was not drawn here and each record is judged on its own",
 }
-"""Keys of `[threat]` that draw records or name stages, and what to do about them beside a brought model."""
+"""Keys of `[threat]` that draw records or name stages, and what to do about them beside a supplied model."""
 
 
 def _start(stage: Stage, index: int) -> list[str]:

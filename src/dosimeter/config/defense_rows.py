@@ -30,7 +30,7 @@ KIND = Kind(
 
 
 def defense_rows(raw: Any, base: Path, place: str) -> tuple[tuple[DefenseRow, ...], list[str]]:
-    """Build the defenses of all rows and list what is wrong.
+    """Builds the defenses of all rows and lists what is wrong.
 
     Args:
         raw: the rows.
@@ -50,7 +50,7 @@ def defense_rows(raw: Any, base: Path, place: str) -> tuple[tuple[DefenseRow, ..
 
 
 def _defense(row: Mapping[str, Any], base: Path) -> DefenseRow:
-    """Build one defense; problems are given as the tail of the row's place."""
+    """Builds one defense; problems are given as the tail of the row's place."""
     name, own_id, defense = build(row, base, KIND)
     if own_id is None:
         given = [f"{value}" for key, value in row.items() if key != "name"]

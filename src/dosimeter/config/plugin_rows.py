@@ -87,7 +87,7 @@ def label(text: Any) -> str:
 
 
 def check(plugin: Any, kind: Kind) -> None:
-    """Refuse a plug-in that lacks what the rest reads, or whose settings cannot be written down.
+    """Refuses a plug-in that lacks what the rest reads, or whose settings cannot be written down.
 
     Raises:
         ConfigError: what is wrong, as the tail of the row's place.

@@ -77,7 +77,7 @@ class Stage(Table):
 
     @property
     def given(self) -> bool:
-        """Whether the stage's weights are brought rather than trained."""
+        """Returns whether the stage's weights are supplied rather than trained."""
         return self.weights is not None
 
     @property
@@ -137,6 +137,6 @@ class Top(Table):
 
 
 class TargetTop(Top):
-    """The same for a brought model, which has no stages."""
+    """The same for a supplied model, which has no stages."""
 
     stage: tuple[Any, ...] = Field(default=(), max_length=100)

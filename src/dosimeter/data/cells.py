@@ -168,7 +168,7 @@ def stored(tensors: Mapping[str, Tensor]) -> Cells | None:
 
 
 def loses(values: Array) -> bool:
-    """Whether rounding to float32 changes numbers by what can matter, or hides that some are missing.
+    """Returns whether rounding to float32 changes numbers by what can matter, or hides that some are missing.
 
     >>> loses(np.array([[1.7e9], [1.7e9 + 30.0], [1.7e9 + 60.0]])), loses(np.array([[0.1], [0.2]]))
     (True, False)

@@ -64,7 +64,7 @@ class Overlap:
 
     @property
     def remarkable(self) -> bool:
-        """Whether there are clearly more near pairs than records of b have among themselves (four deviations)."""
+        """Returns whether there are clearly more near pairs than expected from b alone (four standard deviations)."""
         return self.near_count > self.expected + 4 * max(self.expected, 1.0) ** 0.5 or (
             self.within == 0 and self.near_count > 0
         )
@@ -93,7 +93,7 @@ def _records(pairs: Array) -> str:
 
 
 def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
-    """Find the records that stand in both data sets, and those that nearly do.
+    """Finds the records that stand in both data sets, and those that nearly do.
 
     Near duplicates are, of images (four axes): grey thumbnails of at most 16 x 16 correlate by 0.99 and the pixels
     differ by less than 0.03 in the mean, so noise and recompression are found, a shifted or cut copy is not; of tables:
@@ -177,7 +177,7 @@ def _exact(a: Array, b: Array) -> tuple[Pairs, Array, Array]:
 
 
 def _both_ways(find: Callable[[bool], Iterator[Array]], codes_a: Array, codes_b: Array) -> tuple[Pairs, int, int]:
-    """Collect the pairs between a and b, and count those within b; exact copies are no near ones.
+    """Collects the pairs between a and b, and counts those within b; exact copies are no near ones.
 
     Args:
         find: gives blocks of pairs, between a and b, or (True) within b.

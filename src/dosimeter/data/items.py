@@ -121,7 +121,7 @@ def _item(value: Any, i: int, name: str) -> tuple[Array, object]:
 
 
 def _same(one: Array, other: Array) -> bool:
-    """Whether two inputs are equal, missing numbers included."""
+    """Returns whether two inputs are equal, missing numbers included."""
     return one.shape == other.shape and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 

@@ -34,7 +34,7 @@ class Rows:
 
     @staticmethod
     def of(flat: Array, parts: Sequence[Block]) -> Rows:
-        """Prepare features `[n d]` whose columns are known."""
+        """Prepares features `[n d]` whose columns are known."""
         hashes = np.empty((len(flat), len(parts)), np.uint64)
         numeric = []
         for i, part in enumerate(parts):

@@ -123,7 +123,7 @@ class Request:
     part: bool = False
 
     def only(self, *names: str) -> None:
-        """Refuse options that are set but not read by this source.
+        """Refuses options that are set but not read by this source.
 
         Raises:
             DataError: an option other than `names` is set.
@@ -145,7 +145,7 @@ class Request:
 
 @contextmanager
 def told(place: str, remedy: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
-    """Turn exceptions of a reader into one DataError that names the place; a DataError passes."""
+    """Turns exceptions of a reader into one DataError that names the place; a DataError passes."""
     try:
         yield
     except DataError:

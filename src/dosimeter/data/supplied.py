@@ -1,4 +1,4 @@
-"""What a user hands over in Python for a brought model: parts such as members and nonmembers, made comparable."""
+"""What a user hands over in Python for a supplied model: parts such as members and nonmembers, made comparable."""
 
 from __future__ import annotations
 

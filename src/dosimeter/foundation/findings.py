@@ -100,7 +100,7 @@ def _keys(keys: Iterable[str], tables: Sequence[str | int]) -> Iterable[str]:
 
 
 def _branch(part: str | int) -> bool:
-    """Whether a part of a location names a branch of a union, which is no key."""
+    """Returns whether a part of a location names a branch of a union, which is no key."""
     return isinstance(part, str) and part.startswith(
         ("tuple[", "literal[", "constrained-", "function-", "str", "dict[")
     )

@@ -40,7 +40,7 @@ _home = _Home()
 
 
 def import_from(folder: Path) -> None:
-    """Let user modules be found in the folder of an audit file, first of all.
+    """Lets user modules be found in the folder of an audit file, first of all.
 
     Modules from another audit's folder are forgotten, since two audits may each have their `recipe.py`, and so are
     modules whose source has changed, since keys are made of the source.
@@ -82,7 +82,7 @@ def user_sources() -> dict[str, str]:
 
 
 def _forget_namesake(top: str) -> None:
-    """Forget a loaded module of this name that is not the one in the audit file's folder."""
+    """Forgets a loaded module of this name that is not the one in the audit file's folder."""
     files = (Path(_home.folder, f"{top}.py"), Path(_home.folder, top, "__init__.py"))
     own = bool(_home.folder) and any(file.is_file() for file in files)
     if own and top in sys.modules and top not in sys.stdlib_module_names:
@@ -147,7 +147,7 @@ def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callabl
 
 
 def is_users_fault(caught: BaseException) -> bool:
-    """Whether an exception arose in the user's code, or in what that called, and not in ours below it."""
+    """Returns whether an exception arose in the user's code, or in what that called, and not in ours below it."""
     for file, _ in reversed(frames_of(caught)):
         if is_users_frame(file):
             return True
@@ -214,7 +214,7 @@ def source_hash(fn: Callable[..., Any]) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file, no where the system cannot even say."""
+    """Returns whether there is a file, no where the system cannot even say."""
     try:
         return path.is_file()
     except (OSError, ValueError):

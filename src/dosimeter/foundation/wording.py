@@ -49,7 +49,7 @@ def frames_of(caught: BaseException) -> list[tuple[str, int | None]]:
 
 
 def is_users_frame(file: str) -> bool:
-    """Whether a frame's file is the user's; what was typed at a prompt is, other code without a file is not."""
+    """Returns whether a frame's file is the user's; what was typed at a prompt is, other code without a file is not."""
     return file.startswith(PROMPTS) or (not file.startswith("<") and is_own_file(file))
 
 

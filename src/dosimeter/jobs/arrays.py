@@ -13,7 +13,7 @@ from dosimeter.jobs.store import writing
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays without pickle under a temporary name and rename."""
+    """Writes arrays without pickle under a temporary name and rename."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}")

@@ -36,7 +36,7 @@ def carried(function: Any) -> Iterator[None]:
 
 
 def _importable(module: ModuleType) -> bool:
-    """Whether another process with the same path would import this very module by its name."""
+    """Returns whether another process with the same path would import this very module by its name."""
     file = getattr(module, "__file__", None)
     if file is None:
         return module.__name__ in sys.builtin_module_names

@@ -126,7 +126,7 @@ def collect(
     store: Store, *, keep_days: float | None = None, max_size: int | None = None, keep: Iterable[str] = (),
     dry_run: bool = False,
 ) -> Collection:  # fmt: skip
-    """Remove what was not used for some days, then the least recently used until the store is small enough.
+    """Removes what was not used for some days, then the least recently used until the store is small enough.
 
     Args:
         store: the cache.
@@ -164,7 +164,7 @@ def collect(
 
 @contextlib.contextmanager
 def lease(store: Store) -> Iterator[None]:
-    """Mark that a run uses the store, so that nothing it uses is removed meanwhile."""
+    """Marks that a run uses the store, so that nothing it uses is removed meanwhile."""
     with writing(store.root):
         store.root.mkdir(parents=True, exist_ok=True)
         path = store.root / f".lease-{os.getpid()}-{this_machine()}-{time.time_ns()}"
@@ -185,7 +185,7 @@ def oldest_lease(store: Store) -> float:
 
 
 def make_room(store: Store, cap: int, keep: Iterable[str]) -> None:
-    """Hold a store below a cap by removing what no run uses, least recently used first.
+    """Holds a store below a cap by removing what no run uses, least recently used first.
 
     Args:
         store: the cache.
@@ -204,7 +204,7 @@ def make_room(store: Store, cap: int, keep: Iterable[str]) -> None:
 
 
 def check_cleanable(store: Store, place: str) -> None:
-    """Refuse to clean a store behind a URL, which keeps no times of use.
+    """Refuses to clean a store behind a URL, which keeps no times of use.
 
     Raises:
         ConfigError: it is one.

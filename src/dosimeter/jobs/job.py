@@ -42,12 +42,12 @@ class Job(Protocol):
         ...
 
     def perform(self) -> None:
-        """Make the entry."""
+        """Makes the entry."""
         ...
 
 
 def perform(job: Job) -> None:
-    """Do a job; a module-level function, so that other processes can be sent it.
+    """Does a job; a module-level function, so that other processes can be sent it.
 
     Raises:
         AuditError: what the job raised, with its place; so too what a user's code raised, or want of memory.
@@ -79,7 +79,7 @@ def missing(jobs: Sequence[Job]) -> list[Job]:
 
 
 def ensure(jobs: Sequence[Job], runner: Runner, advance: Callable[[int, int], None]) -> int:
-    """Do the jobs that are not cached.
+    """Does the jobs that are not cached.
 
     Args:
         jobs: all jobs of one kind; they do not depend on each other.

@@ -49,7 +49,7 @@ def knock(address: str | None) -> str:
 
 
 def _greet(line: socket.socket) -> None:
-    """Begin HTTP/2, which gRPC and so Ray speaks: both sides first send a frame of settings.
+    """Begins HTTP/2, which gRPC and so Ray speaks: both sides first send a frame of settings.
 
     Raises:
         OSError: the other side does not answer so.

@@ -95,7 +95,7 @@ class RayRunner:
         self._task: Any = None
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Callable[[int], None]) -> None:
-        """See `runners.Runner.run`."""
+        """Implements `runners.Runner.run`."""
         self._start()
         left, under_way = iter(enumerate(jobs)), dict[Any, int]()
         active = time.monotonic()
@@ -137,18 +137,18 @@ class RayRunner:
         return sum(min(own, int(one.get("GPU", 0) / self.gpus)) for own, one in zip(cpus, each, strict=True))
 
     def close(self) -> None:
-        """Leave the cluster, which ends this run's workers."""
+        """Leaves the cluster, which ends this run's workers."""
         self._closing.close()
         self._setting = None
 
     def _connect(self) -> None:
-        """Join the cluster, unless this process has."""
+        """Joins the cluster, unless this process has."""
         if not ray.is_initialized():
             _join(self.address)
             self._closing.callback(ray.shutdown)
 
     def _start(self) -> None:
-        """Join the cluster and see that each node has the same code and reaches the store."""
+        """Joins the cluster and sees that each node has the same code and reaches the store."""
         if self._setting is not None:
             return
         if not self.slots():
@@ -180,7 +180,7 @@ class RayRunner:
 
 
 def _outcome(reference: Any, what: str) -> None:
-    """Raise what a finished job raised, as it was, or in one line what Ray tells of its loss."""
+    """Raises what a finished job raised, as it was, or in one line what Ray tells of its loss."""
     try:
         problem = ray.get(reference)
     except RayTaskError as error:
@@ -200,7 +200,7 @@ def _outcome(reference: Any, what: str) -> None:
 
 
 def _work(setting: _Setting, payload: bytes) -> AuditError | None:
-    """Do a job on a node; what is wrong with it comes back as a value."""
+    """Does a job on a node; what is wrong with it comes back as a value."""
     try:
         _settle(setting)
         function, job = cloudpickle.loads(payload)
@@ -211,7 +211,7 @@ def _work(setting: _Setting, payload: bytes) -> AuditError | None:
 
 
 def _answer(setting: _Setting) -> AuditError | None:
-    """Whether jobs can be done on this node."""
+    """Returns whether jobs can be done on this node."""
     try:
         _settle(setting)
     except AuditError as error:
@@ -224,7 +224,7 @@ _settled: set[str] = set()
 
 
 def _settle(setting: _Setting) -> None:
-    """Set up this worker, once."""
+    """Sets up this worker, once."""
     torch.set_num_threads(1)
     if setting.mark in _settled:
         return
@@ -277,7 +277,7 @@ def _code() -> str:
 
 
 def _join(address: str | None) -> None:
-    """Connect this process to a cluster, in less than 20 seconds or not at all."""
+    """Connects this process to a cluster, in less than 20 seconds or not at all."""
     given = knock(address)
     problems: list[str] = []
 

@@ -94,7 +94,7 @@ class Runner(Protocol):
     """Runs a function over jobs; closed when the run is over."""
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
-        """Run all jobs; `done(index)` after each, in any order. The first error stops the rest and is raised."""
+        """Runs all jobs; `done(index)` after each, in any order. The first error stops the rest and is raised."""
         ...
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class SerialRunner:
     """One job after another in this process."""
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
-        """See `Runner.run`."""
+        """Implements `Runner.run`."""
         with one_thread():
             for index, job in enumerate(jobs):
                 function(job)
@@ -145,7 +145,7 @@ class ProcessRunner:
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
-        """See `Runner.run`."""
+        """Implements `Runner.run`."""
         if len(jobs) == 1 and not self.apart:
             SerialRunner().run(function, jobs, done)
             return
@@ -183,7 +183,7 @@ class ProcessRunner:
 
 
 def _start_worker(path: list[str], parent: int) -> None:
-    """Set up a worker: the parent's import path, one thread, and an end when the parent ends, even by SIGKILL."""
+    """Sets up a worker: the parent's import path, one thread, and an end when the parent ends, even by SIGKILL."""
     sys.path[:] = path
     sys.stdout = sys.stderr  # standard output belongs to the verb's own words, perhaps JSON; users' code may print
     torch.set_num_threads(1)

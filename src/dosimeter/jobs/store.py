@@ -66,7 +66,7 @@ def file_hash(path: Path) -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one line with a remedy."""
+    """Turns the operating system's refusals into one line with a remedy."""
     try:
         yield
     except (OSError, safetensors.SafetensorError) as error:
@@ -77,7 +77,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name in the same folder and rename it."""
+    """Writes a text file under a temporary name in the same folder and rename it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -108,7 +108,7 @@ class Store:
         return str(self.root)
 
     def has(self, key: str) -> bool:
-        """Whether there is a complete entry, without reading its tensors."""
+        """Returns whether there is a complete entry, without reading its tensors."""
         return (self.root / key / "manifest.json").is_file()
 
     def definition(self, key: str) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Store:
                 yield manifest.parent.name, size, manifest.stat().st_mtime
 
     def verify(self, key: str) -> bool:
-        """Whether there is a complete and undamaged entry.
+        """Returns whether there is a complete and undamaged entry.
 
         A damaged entry (its hash differs, or it cannot be read) is removed and logged, so that it is made again.
 
@@ -156,7 +156,7 @@ class Store:
             os.utime(self.root / key / "manifest.json")
 
     def remove(self, key: str) -> None:
-        """Remove an entry; under another name first, so that nobody meets half of it."""
+        """Removes an entry; under another name first, so that nobody meets half of it."""
         draft = self.root / f".draft-{os.getpid()}-{_HOST}-removed-{key}"
         with contextlib.suppress(OSError):
             (self.root / key).rename(draft)
@@ -184,7 +184,7 @@ class Store:
             raise StoreError(f"{path}: cannot be read ({error}): run again to make it anew") from error
 
     def save(self, key: str, tensors: Mapping[str, Tensor], definition: Mapping[str, Any]) -> None:
-        """Write an entry as a whole. If another writer was first, that entry stays: both hold the same.
+        """Writes an entry as a whole. If another writer was first, that entry stays: both hold the same.
 
         Args:
             key: `key_of(definition)`.
@@ -208,7 +208,7 @@ class Store:
                 shutil.rmtree(draft, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove drafts and leases that interrupted processes of this machine left behind."""
+        """Removes drafts and leases that interrupted processes of this machine left behind."""
         for left in (*self.root.glob(".draft-*"), *self.root.glob(".lease-*"), *self.root.glob(".mark-*")):
             if left_behind(left.name):
                 _remove(left)
@@ -228,7 +228,7 @@ class Store:
             self._drop(mark)
 
     def meet(self, mark: str) -> None:
-        """Read another machine's mark, and write and read one of this machine.
+        """Reads another machine's mark, and writes and reads one of this machine.
 
         Raises:
             OSError: it cannot be done, or this is another store.
@@ -250,18 +250,18 @@ class Store:
         return (self.root / name).read_bytes()
 
     def _put(self, name: str, text: str) -> None:
-        """Write a small file."""
+        """Writes a small file."""
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text(text, encoding="utf-8")
 
     def _drop(self, name: str) -> None:
-        """Remove a small file."""
+        """Removes a small file."""
         with contextlib.suppress(OSError):
             (self.root / name).unlink()
 
     def _rename(self, draft: Path, key: str) -> None:
-        """Give a draft its name. If a sound entry has it, another writer was first; a damaged one is replaced."""
+        """Gives a draft its name. If a sound entry has it, another writer was first; a damaged one is replaced."""
         final = self.root / key
         for _ in range(3):  # another writer may do the same between two steps
             try:
@@ -316,13 +316,13 @@ def own_name(kind: str) -> str:
 
 
 def left_behind(name: str) -> bool:
-    """Whether a draft, lease or mark is that of a dead process of this machine."""
+    """Returns whether a draft, lease or mark is that of a dead process of this machine."""
     _, pid, host, *_ = [*name[1:].split("-"), "", ""]
     return host == _HOST and pid.isdigit() and not _alive(int(pid))
 
 
 def _remove(entry: Path) -> None:
-    """Remove an entry, be it a folder or something that has no place there."""
+    """Removes an entry, be it a folder or something that has no place there."""
     if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry, ignore_errors=True)
     else:
@@ -330,7 +330,7 @@ def _remove(entry: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process of this number exists on this machine."""
+    """Returns whether a process of this number exists on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

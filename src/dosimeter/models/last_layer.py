@@ -90,7 +90,7 @@ def without(model: nn.Module, name: str) -> nn.Module:
 
 
 def find_head(model: nn.Module, example: Tensor, name: str | None = None) -> Cut:
-    """Find a network's head by running two records.
+    """Finds a network's head by running two records.
 
     The linear layers that ran are tried from the last one; the first that passes the check is the head. No random
     number is drawn and the network is left as it was.
@@ -165,7 +165,7 @@ def _cut_at(model: nn.Module, name: str, head: nn.Linear, inputs: Tensor, answer
 
 
 def _tied(model: nn.Module, head: nn.Linear) -> bool:
-    """Whether a layer's weights serve elsewhere too, so that it cannot be trained alone."""
+    """Returns whether a layer's weights serve elsewhere too, so that it cannot be trained alone."""
     own = {id(weight) for weight in head.parameters()}
     return any(id(one) in own for part in model.modules() if part is not head for one in part._parameters.values())
 
@@ -179,7 +179,7 @@ def attempts(model: nn.Module, example: Tensor) -> list[Tensor]:
 
 
 def is_cut(model: nn.Module, backbone: nn.Module, head: nn.Linear, example: Tensor) -> bool:
-    """Whether `head(backbone(x))` is what the model answers; true if neither runs, which is told where models run."""
+    """Returns whether `head(backbone(x))` equals the model's answer; true if neither runs, refused elsewhere."""
     with at_rest(model):
         for inputs in attempts(model, example):
             try:
@@ -245,6 +245,6 @@ def at_rest(model: nn.Module) -> Iterator[None]:
 
 
 def replace_head(model: nn.Module, name: str, layer: nn.Module) -> None:
-    """Put another layer in the place of one, by its dotted name."""
+    """Puts another layer in the place of one, by its dotted name."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, layer)

@@ -57,7 +57,7 @@ class WithAdapters(nn.Module):
         return answer
 
     def train(self, mode: bool = True) -> WithAdapters:
-        """Set the mode of what is not kept in evaluation mode."""
+        """Sets the mode of what is not kept in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if next(module.buffers(recurse=False), None) is not None:
@@ -70,7 +70,7 @@ class WithAdapters(nn.Module):
         return {name: one for name, one in super().state_dict(*arguments, **options).items() if name in kept}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load what is trained."""
+        """Loads what is trained."""
         return super().load_state_dict({**super().state_dict(), **state_dict}, strict, assign)
 
 
@@ -94,7 +94,7 @@ def release() -> str:
 
 
 def with_adapters(model: nn.Module, head: str, lora: LoRA, example: Tensor | None = None) -> WithAdapters:
-    """Put adapters into every layer that takes one, in place, and freeze everything but them and the head.
+    """Puts adapters into every layer that takes one, in place, and freeze everything but them and the head.
 
     An adapter adds nothing before it is trained. Its first weights come from PyTorch's default generator.
 
@@ -165,7 +165,7 @@ def adaptable(model: nn.Module, head: str, example: Tensor | None = None) -> tup
 
 
 def _takes_one(module: nn.Module) -> bool:
-    """Whether peft's adapter of a layer is what the layer does, so that it can be added into its weights."""
+    """Returns whether peft's adapter of a layer is what the layer does, so that it can be added into its weights."""
     if type(module) is nn.Conv2d:
         return module.groups == 1 and set(module.dilation) == {1} and module.padding_mode == "zeros"
     return type(module) is nn.Linear

@@ -147,7 +147,7 @@ def _by_position(parts: Sequence[Any], rows: int, columns: int | None, place: st
 
 
 def _fits(tensor: Tensor, rows: int, columns: int | None) -> bool:
-    """Whether a tensor has the shape and type of an answer."""
+    """Returns whether a tensor has the shape and type of an answer."""
     if not tensor.is_floating_point() or tensor.ndim != 2 or len(tensor) != rows:
         return False
     return columns is None or tensor.shape[1] == columns or (columns == 2 and tensor.shape[1] == 1)
@@ -212,7 +212,7 @@ def as_table(tensor: Tensor, *, rows: int, classes: int, place: str) -> Float[Te
 
 
 def meaning(table: Float[Tensor, "n k"], output: Output, place: str) -> Meaning:
-    """Whether answers are logits or probabilities.
+    """Returns whether answers are logits or probabilities.
 
     With "auto", rows without a negative number that sum to 1 (`SUM_TOLERANCE`) are probabilities, one column within
     [0, 1] is the probability of class 1, and all else is logits, log-probabilities among them. Two kinds of numbers
@@ -304,6 +304,6 @@ def finish(table: Float[Tensor, "n k"], output: Output, place: str) -> tuple[Ten
 
 
 def _are_logs(table: Tensor) -> bool:
-    """Whether rows are logarithms of probabilities."""
+    """Returns whether rows are logarithms of probabilities."""
     sums = table.exp().sum(1)
     return table.shape[1] > 1 and bool((table < 1e-6).all()) and bool(((sums - 1).abs() <= SUM_TOLERANCE).all())

@@ -36,7 +36,7 @@ def divide(
     model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None, head: str | None = None,
     lora: LoRA = LORA,
 ) -> Parts:  # fmt: skip
-    """Divide a model at the freeze line of a transfer method.
+    """Divides a model at the freeze line of a transfer method.
 
     Args:
         model: the whole model, with the head for the new task.
@@ -78,7 +78,7 @@ def divide(
 
 
 def with_new_head(model: nn.Module, classes: int, example: Tensor | None = None, head: str | None = None) -> nn.Module:
-    """Replace the head in place by a freshly initialised one for `classes` classes.
+    """Replaces the head in place by a freshly initialised one for `classes` classes.
 
     Args:
         model: a model whose cut is known.

@@ -124,7 +124,7 @@ def _objects(path: Path) -> str:
 
 
 def _entries(loaded: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """State dicts in what was loaded, by the dotted names of their entries; the whole has no name."""
+    """States dicts in what was loaded, by the dotted names of their entries; the whole has no name."""
     if not isinstance(loaded, dict) or not loaded or not all(isinstance(name, str) for name in loaded):
         return
     if all(isinstance(value, Tensor) for value in loaded.values()):
@@ -136,7 +136,7 @@ def _entries(loaded: object, path: str = "", depth: int = 0) -> Iterator[tuple[s
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:
-    """Load weights into a model, or say which tensors do not fit.
+    """Loads weights into a model, or says which tensors do not fit.
 
     Raises:
         TrainingError: names or shapes differ.

@@ -1,4 +1,4 @@
-"""`dosimeter.audit`: a brought model in one call."""
+"""`dosimeter.audit`: a supplied model in one call."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Prefix:
 
 
 def probe_prefix(prepared: Prepared) -> Prefix | None:
-    """Run the frozen prefix on a few records, if there is one."""
+    """Runs the frozen prefix on a few records, if there is one."""
     index, probe = len(prepared.system.links) - 1, 8
     if not prepared.system.links[index].frozen_prefix:
         return None

@@ -1,4 +1,4 @@
-"""What a run would do with a brought model."""
+"""What a run would do with a supplied model."""
 
 from __future__ import annotations
 

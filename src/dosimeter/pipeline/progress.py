@@ -33,11 +33,11 @@ class Display(Protocol):
     """A progress that also takes an estimate; a run estimates nothing for other callbacks, since that takes time."""
 
     def __call__(self, phase: str, done: int, total: int) -> None:
-        """Show that so many of a phase's jobs are done."""
+        """Shows that so many of a phase's jobs are done."""
         ...
 
     def expect(self, seconds: float | None) -> None:
-        """Take how long the rest of the run is estimated to take; None if nobody knows."""
+        """Takes how long the rest of the run is estimated to take; None if nobody knows."""
         ...
 
 
@@ -100,7 +100,7 @@ class Clock:
     loading: float = 0.0
 
     def advance(self, done: int, total: int, now: float) -> None:
-        """Take that so many are done."""
+        """Takes that so many are done."""
         self.done, self.total, self.moved = done, total, now
 
     def left(self, now: float) -> tuple[float, bool] | None:
@@ -174,7 +174,7 @@ class _Shown:
             self.bars.update(self.tasks[WHOLE], completed=min(now, self.end) - self.begun)
 
     def expect(self, seconds: float | None) -> None:
-        """See `Display`."""
+        """Implements `Display`."""
         if seconds is not None and self.end is None:
             self.begun = time.monotonic()
             self.end = self.begun + seconds
@@ -238,7 +238,7 @@ class _Lines:
         self.last[phase] = now
 
     def expect(self, seconds: float | None) -> None:
-        """See `Display`."""
+        """Implements `Display`."""
         if seconds is not None:
             print(f"{WHOLE}: about {in_time(seconds)} left", file=sys.stderr, flush=True)
 
@@ -269,5 +269,5 @@ def _kept(jobs: Sequence[Job], store: Store) -> str:
 
 
 def _trains(job: Job) -> bool:
-    """Whether a job ends in trained models."""
+    """Returns whether a job ends in trained models."""
     return isinstance(job, PackJob | ShadowJob)

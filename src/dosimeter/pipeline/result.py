@@ -89,7 +89,7 @@ class Result:
         return pd.DataFrame(list(self.content["estimates"]))
 
     def report(self, path: Path | str | None = None) -> Path:
-        """Write the HTML report.
+        """Writes the HTML report.
 
         Args:
             path: where to; `report.html` in the run's folder unless given.
@@ -105,7 +105,7 @@ class Result:
         return wanted
 
     def check(self, policy: Policy | Path | str, *, accepted: Result | None = None) -> Check:
-        """Compare with limits.
+        """Compares with limits.
 
         Args:
             policy: limits, or the file that has them.

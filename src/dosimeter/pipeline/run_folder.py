@@ -29,7 +29,7 @@ FORMAT = 2
 
 
 def check_folder(out: Path, key: str, settings: Mapping[str, Any] | None = None) -> None:
-    """Refuse a folder that holds another audit or anything else, and name one that is free.
+    """Refuses a folder that holds another audit or anything else, and names one that is free.
 
     Args:
         out: the folder.
@@ -73,7 +73,7 @@ def _offer(out: Path, key: str) -> str:
 
 
 def _takes(folder: Path, key: str) -> bool:
-    """Whether a folder is new, or was begun by this very audit."""
+    """Returns whether a folder is new, or was begun by this very audit."""
     try:
         return not folder.exists() or _key_in(folder) == key
     except (OSError, ValueError):
@@ -113,7 +113,7 @@ def _short(value: Any) -> str:
 
 
 def read_run(folder: Path) -> Left:
-    """Read what a finished run left.
+    """Reads what a finished run left.
 
     Raises:
         StoreError: the run is not finished, was made from a table, is of a newer format, or is damaged.

@@ -105,7 +105,7 @@ def in_words(row: DefenseRow) -> str:
 
 
 def supplied_summary(prepared: PreparedSupplied) -> dict[str, Any]:
-    """Of a brought model."""
+    """Of a supplied model."""
     brought, design = prepared.brought, prepared.case.design
     members = brought.members
     population = len(design.population_ids)

@@ -27,7 +27,7 @@ from dosimeter.results.rounding import rounded
 def measure_scores(
     scores: Path, out: Path, *, seed: int = 0, noun: str = "record", leading_fpr: float = 0.01
 ) -> dict[str, Any]:
-    """Measure a table of scores and membership bits, and write the report; no model is needed.
+    """Measures a table of scores and membership bits, and writes the report; no model is needed.
 
     Args:
         scores: `.csv` or `.parquet`, see `scores_table.read_scores`.

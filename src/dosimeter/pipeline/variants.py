@@ -52,7 +52,7 @@ def folders(run: Path, summary: Mapping[str, Any]) -> list[Path]:
 def tried(
     variants: Sequence[tuple[DefenseRow | VariantRow, T]], run: Callable[[str, T], object]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Run variants and say what came of each, for `run.json`; one that cannot be trained does not stop the others."""
+    """Runs variants and says what came of each, for `run.json`; one that cannot be trained does not stop the others."""
     found = []
     for row, one in variants:
         reason = ""
@@ -115,7 +115,7 @@ def _guarantees(result: Mapping[str, Any]) -> list[str]:
 
 
 def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether a row is AUC, or TPR at the leading rate and a threshold set beforehand, of an attack on all records."""
+    """Returns whether a row is the AUC, or the TPR at the leading rate with a preset threshold, over all records."""
     aside = {attack["id"] for attack in result["attacks"] if attack["control"] or attack.get("reference")}
     if row["attack"] in aside or row["group"] is not None:
         return False

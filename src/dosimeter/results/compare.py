@@ -123,7 +123,7 @@ class Comparison:
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
-    """Match the rows of two results and say what moved.
+    """Matches the rows of two results and says what moved.
 
     Args:
         old: the content of a valid result.json.
@@ -143,7 +143,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
 
 
 def leads(row: Row | None, leading: float | None) -> bool:
-    """Whether a row is a headline figure: TPR at the leading rate, or AUC, of an attack that is no control."""
+    """Returns whether a row is a headline figure: TPR at the leading rate, or AUC, of an attack that is no control."""
     if row is None or row.control or row.key.attack is None or row.key.group is not None:
         return False
     rate = row.key.fpr is not None and leading is not None and math.isclose(row.key.fpr, leading, rel_tol=1e-6)

@@ -66,7 +66,7 @@ def find(result: Row, attack: str | None, metric: str, **wanted: Any) -> Row | N
 
 
 def _fits(row: Row, key: str, value: Any) -> bool:
-    """Whether a row has a wanted value."""
+    """Returns whether a row has a wanted value."""
     if key == "threshold" and value == CALIBRATED:
         return row[key] in words.THRESHOLDS
     return same(row[key], value) if key in ("fpr", "prior") else bool(row[key] == value)

@@ -103,7 +103,7 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether there is a number."""
+        """Returns whether there is a number."""
         return self.status == "ok" and None not in (self.value, self.low, self.high)
 
     @property

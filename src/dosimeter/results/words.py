@@ -52,7 +52,7 @@ SPLITS: Mapping[str, str] = {
 
 
 def visible(text: str) -> str:
-    r"""Spell out characters that hide or reorder text: controls, bidi marks, zero-width, surrogates, private use.
+    r"""Spells out characters that hide or reorder text: controls, bidi marks, zero-width, surrogates, private use.
 
     >>> visible("cat\u202egpj.exe\x00")
     'cat[U+202E]gpj.exe[U+0000]'

@@ -59,7 +59,7 @@ def worth(scores: Scores, truth: Truth) -> tuple[float | None, float | None]:
 
 
 def resolve(estimate: Estimate, truth: Truth, fpr: float, others: float | None) -> Estimate:
-    """Withhold a number whose FPR the distinct non-members do not back, or mark it "low n".
+    """Withholds a number whose FPR the distinct non-members do not back, or mark it "low n".
 
     Args:
         estimate: of the rate at a threshold that aims at the FPR.

@@ -111,12 +111,12 @@ class World:
 
     @cached_property
     def lone(self) -> bool:
-        """Whether there is one target, and each record is a cluster of its own."""
+        """Returns whether there is one target, and each record is a cluster of its own."""
         return len(self.values) == 1 and clusters(self.record)[0] is None
 
     @cached_property
     def by_interval(self) -> bool:
-        """Whether the interval is the whole test, as `stated_p` says."""
+        """Returns whether the interval is the whole test, as `stated_p` says."""
         return not self.drawn and not exchangeable(self.truth)
 
     @cached_property
@@ -245,7 +245,7 @@ class Calls:
         self.used.append((rows, k))
 
     def shown(self, step: int) -> bool:
-        """Whether both the interval and the p-value of TPR - FPR show the leak of so many clusters."""
+        """Returns whether both the interval and the p-value of TPR - FPR show the leak of so many clusters."""
         return self.beyond_chance(step) and self.p_value(step) <= MOST_P
 
     def _margins(self, step: int, weights: Float[Array, " 4"], used: tuple[int, int]) -> Margins:
@@ -264,7 +264,7 @@ class Calls:
         )
 
     def beyond_chance(self, step: int) -> bool:
-        """Whether the interval of TPR - FPR lies above zero once so many clusters leak."""
+        """Returns whether the interval of TPR - FPR lies above zero once so many clusters leak."""
         called, members, false, others = self.by_target[..., step].sum(1).tolist()
         of_tpr = np.array([1 / members, -called / members**2, 0.0, 0.0])
         of_fpr = np.array([0.0, 0.0, 1 / others, -false / others**2])
@@ -275,7 +275,7 @@ class Calls:
         return difference_from_margins(tpr, fpr, margins, level=0.975).low > 0
 
     def beyond_floor(self, step: int) -> bool:
-        """Whether the calls are shown to exceed `rate_floor` there, as if they had nothing in common with it."""
+        """Returns whether the calls are shown to exceed `rate_floor`, as if both were independent."""
         floor = self.world.rate_floor
         if floor is None:
             return False
@@ -308,7 +308,7 @@ class Coins:
         self.sums, self.squares = _cumulated(before, after), _cumulated(before**2, after**2)
 
     def shown(self, step: int) -> bool:
-        """Whether the p-value shows the leak of so many clusters."""
+        """Returns whether the p-value shows the leak of so many clusters."""
         return self.p_value(step) <= MOST_P
 
     def p_value(self, step: int) -> float:
@@ -325,7 +325,7 @@ def _cumulated(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Flo
 
 
 def shown_by_ranks(world: World, share: float) -> bool:
-    """Whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
+    """Returns whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
     values = world.with_leak(share)
     if not world.by_interval and p_in_closed_form(world, ranks(values)) > MOST_P:
         return False

@@ -51,7 +51,7 @@ def permutation_p(
     rng: np.random.Generator,
     draws: int = 1000,
 ) -> Randomisation:
-    """Exchange the bits of record clusters, on stored evidence, and rank what was seen among what results.
+    """Exchanges the bits of record clusters, on stored evidence, and ranks what was seen among what results.
 
     The null hypothesis is "which of these records were members has nothing to do with their scores". The coin per
     record of `randomisation_p` tests the same only where the design tossed that coin: it turns a record's bits into

@@ -265,7 +265,7 @@ def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins
 def randomisation_p(
     scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"], rng: np.random.Generator, draws: int = 1000
 ) -> Randomisation:
-    """Exchange truth with its complement by a fair coin per record cluster, on stored evidence, and rank what was seen.
+    """Exchanges truth with its complement by a fair coin for each record cluster, and ranks the observed statistic.
 
     Rows 2i and 2i + 1 are complementary, so negating a record's bits under all targets exchanges the two; the bit of an
     unpaired last row is negated. One coin per cluster for all rows keeps what folds share (each fold's shadows hold the
@@ -304,13 +304,13 @@ def randomisation_p(
 
 
 def check_no_nan(values: Array) -> None:
-    """Refuse NaN; infinite scores have a rank."""
+    """Refuses NaN; infinite scores have a rank."""
     if np.isnan(values).any():
         raise ValueError(f"scores must have no NaN, got {int(np.isnan(values).sum())}; let missing evidence be -inf")
 
 
 def check_evidence(scores: Scores, truth: Truth) -> None:
-    """Refuse NaN, other records, and a class that is empty."""
+    """Refuses NaN, other records, and a class that is empty."""
     check_no_nan(scores.values)
     if not np.array_equal(scores.ids, truth.ids) or scores.values.shape != truth.is_member.shape:
         raise ValueError(

@@ -42,12 +42,12 @@ class Shown:
 
     @property
     def leak(self) -> bool:
-        """Whether one of them does."""
+        """Returns whether one of them does."""
         return self.by_auc or self.by_tpr
 
 
 def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation, *, drawn: bool = False) -> Shown:
-    """Whether a leak is shown: where membership was drawn by the p-value, where it was stated by the interval too.
+    """Returns whether a leak is shown: by the p-value for drawn membership, with the interval too for stated.
 
     A p-value of at most `MOST_P` shows that *these models* leak: chance is the coins that drew the membership, and no
     target is random. An interval of the AUC above 0.5, or of TPR - FPR above 0, shows of several targets that *the

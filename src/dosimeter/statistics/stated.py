@@ -36,7 +36,7 @@ _LEAST = 1e-12
 
 
 def exchangeable(truth: Truth) -> bool:
-    """Whether bits may change places between all persons: if they have equally many records."""
+    """Returns whether bits may change places between all persons: if they have equally many records."""
     return same_size(truth.record)
 
 

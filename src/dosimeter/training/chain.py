@@ -90,7 +90,7 @@ class Link:
 
     @property
     def frozen_prefix(self) -> bool:
-        """Whether a part of the model is never trained, so that its outputs are computed once."""
+        """Returns whether a part of the model is never trained, so that its outputs are computed once."""
         return self.transfer in ("head", "last-k") and self.fit is None
 
 

@@ -78,7 +78,7 @@ class FeatureJob:
         return users_code(self.links)
 
     def perform(self) -> None:
-        """Compute and store the features."""
+        """Computes and stores the features."""
         parent = self.store.load(self.parent) if self.parent else None
         model = build_chain(self.links, len(self.links) - 1, 0, parent)
         frozen = parts_of(self.links, len(self.links) - 1, model).frozen

@@ -46,7 +46,7 @@ def train_heads(
     seeds: list[int],
     device: torch.device,
 ) -> Heads:
-    """Train the linear heads of `m` models as one batched program, each with its own rows, initialisation and order.
+    """Trains the linear heads of `m` models as one batched program, each with its own rows, initialisation and order.
 
     The gradient of softmax regression is written out, G = (p − y) / b and dW = Gᵀ X, so a step is two batched products
     and one element-wise update whatever m is. Standardisation is folded into the products: with s = 1/σ the logits are
@@ -185,7 +185,7 @@ def _head_step(
     x: Tensor, gradient: Callable[[Tensor], tuple[Tensor, Tensor]], weight: Tensor, bias: Tensor,
     moments: tuple[Tensor, Tensor] | None,
 ) -> Float[Tensor, " m"]:  # fmt: skip
-    """Set the gradients of one update and return each model's summed loss over its batch.
+    """Sets the gradients of one update and returns each model's summed loss over its batch.
 
     Logits are laid out `[m c b]`: the products then run along the rows of `x` `[m b d]`, and the softmax along its
     outer axis, an order of magnitude faster for few classes.

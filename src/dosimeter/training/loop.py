@@ -101,7 +101,7 @@ def augmented(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Generat
 
 
 def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
-    """Put a model on a device, channels last if it takes images."""
+    """Puts a model on a device, channels last if it takes images."""
     layout = torch.channels_last if images else torch.contiguous_format
     return model.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
@@ -154,7 +154,7 @@ def train(
     seed: int,
     device: torch.device,
 ) -> float:
-    """Train one model in place.
+    """Trains one model in place.
 
     Args:
         model: on any device; moved to `device`; parameters that do not require gradients are left alone.

@@ -111,7 +111,7 @@ class PackJob:
         return users_code(self.links)
 
     def perform(self) -> None:
-        """Train and store the pack."""
+        """Trains and stores the pack."""
         data = self.store.load(self.data)
         if self.heads:
             features = load_features(self.store, self.features)
@@ -128,11 +128,11 @@ class PackJob:
 
     @property
     def heads(self) -> bool:
-        """Whether the pack consists of linear heads."""
+        """Returns whether the pack consists of linear heads."""
         return self.links[-1].transfer == "head" and self.links[-1].fit is None and not self.whole
 
     def _one_model(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Train one model, by the built-in loop or by the user's `fit`; gives the trained part's weights."""
+        """Trains one model, by the built-in loop or by the user's `fit`; gives the trained part's weights."""
         link, seed, rows = self.links[-1], self.seeds()[0], torch.from_numpy(self.rows[0])
         device = torch.device(self.device)
         parent = self.store.load(self.parent) if self.parent else None

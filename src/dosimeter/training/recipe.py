@@ -147,7 +147,7 @@ class Hyperparameters:
 
     @property
     def bounded(self) -> bool:
-        """Whether a defense bounds what any one record does."""
+        """Returns whether a defense bounds what any one record does."""
         return any(isinstance(one, BoundsRecords) for one in self.defenses)
 
     def lr_at(self, step: int, steps: int) -> float:

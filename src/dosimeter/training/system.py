@@ -66,7 +66,7 @@ class TrainedSystem:
 
     @property
     def transferred(self) -> bool:
-        """Whether stages follow the one at risk."""
+        """Returns whether stages follow the one at risk."""
         return len(self.links) > self.index + 1
 
     @property
@@ -202,7 +202,7 @@ class SuppliedSystem:
     seconds: float = 0.0
 
     def check_unchanged(self) -> None:
-        """See that the model still answers as it did before the user's `fit` was called.
+        """Sees that the model still answers as it did before the user's `fit` was called.
 
         Raises:
             TrainingError: it does not, by more than it changes from one query to the next.

@@ -192,7 +192,7 @@ def _order(category: str) -> tuple[bool, float, str]:
 
 
 def _refuse_odd(odd: str | None, codes: Array, texts: Sequence[str], place: str) -> None:
-    """Refuse a column of numbers that we would take for names: each would become a feature of its own."""
+    """Refuses a column of numbers that we would take for names: each would become a feature of its own."""
     if odd is not None:
         row = int(np.argmax(codes == texts.index(odd)))
         raise DataError(
@@ -202,7 +202,7 @@ def _refuse_odd(odd: str | None, codes: Array, texts: Sequence[str], place: str)
 
 
 def _refuse_mixed(codes: Array, texts: Sequence[str], place: str) -> None:
-    """Refuse a column of numbers in which some cells are text: a mistake, or numbers with missing ones."""
+    """Refuses a column of numbers in which some cells are text: a mistake, or numbers with missing ones."""
     numbers = np.array([USUAL.fullmatch(text) is not None for text in texts], bool)
     others = ~numbers
     missing = np.array([text == MISSING for text in texts], bool)

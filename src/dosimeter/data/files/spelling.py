@@ -32,7 +32,7 @@ def whole(column: Any) -> Any | None:
 
 
 def is_name(column: Any) -> bool:
-    """Whether some cell of a column that was read as numbers is spelt as a name is, such as `01` or 2^64.
+    """Returns whether some cell of a column that was read as numbers is spelt as a name is, such as `01` or 2^64.
 
     Args:
         column: the cells as text, empty ones null.
@@ -99,7 +99,7 @@ _FOLDED = _Folded()
 
 
 def number_like(text: str) -> bool:
-    """Whether a text is surely a number, in our spelling or in another.
+    """Returns whether a text is surely a number, in our spelling or in another.
 
     >>> [number_like(text) for text in ("1234.5", "1.234,50 €", "(1,234)", "12 %", "\u22125", "A-12", "10-19", "1.2.3")]
     [True, True, True, True, True, False, False, False]

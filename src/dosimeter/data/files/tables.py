@@ -145,7 +145,7 @@ def texts_table(texts: Sequence[str | None]) -> Any:
 
 
 def _distinct(ids: Array, name: str) -> None:
-    """Refuse an id that occurs twice in the whole table."""
+    """Refuses an id that occurs twice in the whole table."""
     values, counts = np.unique(ids, return_counts=True)
     if len(values) < len(ids):
         raise DataError(
@@ -206,7 +206,7 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
 
 
 def refuse_separator(path: Path, needed: Sequence[str], place: str) -> None:
-    """Refuse a CSV file whose columns are separated by something else than commas; other mistakes are told later."""
+    """Refuses a CSV file whose columns are separated by something else than commas; other mistakes are told later."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         line = next((line for line in iter(lambda: file.readline(LONGEST_HEADER), "") if line.strip()), "").strip(
             "\r\n"

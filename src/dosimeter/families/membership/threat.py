@@ -11,7 +11,7 @@ from dosimeter.foundation.table import Table
 from dosimeter.models.access import Access
 
 Knowledge = Literal["finetuning-data", "initialisation"]
-"""What else the adversary may know of a transfer after the stage at risk."""
+"""What the adversary may know in addition about a transfer after the stage at risk."""
 VIEWS = (
     "identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down", *WORD_VIEWS,
 )  # fmt: skip

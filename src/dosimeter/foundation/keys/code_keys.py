@@ -48,7 +48,7 @@ class Reading:
 
 
 def reading(fn: Callable[..., Any], depends: Sequence[object] = ()) -> Reading:
-    """Read a function's code and all that it reads: globals, closure, defaults, bound arguments, attributes of `self`.
+    """Reads a function's code and all that it reads: globals, closure, defaults, bound arguments, attributes of `self`.
 
     Content counts: numbers, texts, containers, data classes, arrays, tensors and such. Of functions and classes of the
     user's own the source and the bytecode count, and what they read in turn; of installed ones the name. The same
@@ -159,18 +159,18 @@ class _Walk:
         return self.thing(value, name, home)
 
     def spend(self, size: int) -> None:
-        """Take the bytes of a large value from what may still be read."""
+        """Takes the bytes of a large value from what may still be read."""
         self.bytes -= size
         if self.bytes < 0:
             raise _TooLargeError
 
     def expect(self, parts: int) -> None:
-        """Give up before a container of more parts than may still be read."""
+        """Gives up before a container of more parts than may still be read."""
         if parts > self.values:
             raise _TooLargeError
 
     def hide(self, value: Any, name: str, home: str, why: str = "") -> bytes:
-        """Remember a value whose content no digest holds, unless the user has named what covers it."""
+        """Remembers a value whose content no digest holds, unless the user has named what covers it."""
         kind = type(value)
         covered = id(value) in self.covered or {id(kind), home, kind.__module__} & (self.covered | self.covering)
         if not covered:

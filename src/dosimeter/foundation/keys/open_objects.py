@@ -25,7 +25,7 @@ BARE = ("abc", "collections.abc", "typing", *OPEN_MODULES)
 
 
 def is_open(value: Any) -> bool:
-    """Whether an object is no more than its attributes.
+    """Returns whether an object is no more than its attributes.
 
     A network with parameters is not: training may change them, and where they came from is not seen in them.
 

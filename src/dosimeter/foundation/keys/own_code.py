@@ -30,7 +30,7 @@ def _foreign() -> tuple[str, ...]:
 
 
 def is_own_file(file: str) -> bool:
-    """Whether a file is neither the standard library's, nor an installed package's, nor ours."""
+    """Returns whether a file is neither the standard library's, nor an installed package's, nor ours."""
     parts = Path(file).parts
     if "site-packages" in parts or "dist-packages" in parts or file.startswith("<frozen"):
         return False
@@ -38,7 +38,7 @@ def is_own_file(file: str) -> bool:
 
 
 def is_own(name: str | None) -> bool:
-    """Whether the user wrote a module, as far as its place tells; what was typed at a prompt is the user's.
+    """Returns whether the user wrote a module, as far as its place tells; what was typed at a prompt is the user's.
 
     >>> is_own("json"), is_own("torch"), is_own("numpy.random"), is_own("builtins"), is_own("dosimeter.audits")
     (False, False, False, False, False)

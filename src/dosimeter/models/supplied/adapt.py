@@ -1,4 +1,4 @@
-"""One thing from any kind of brought model: a query from inputs to log-values `[n c]`, and what is known about it.
+"""One thing from any kind of supplied model: a query from inputs to log-values `[n c]`, and what is known about it.
 
 How a model is called and read is settled once, on a few of the user's records, and kept for every later query.
 """
@@ -85,7 +85,7 @@ class Way:
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """A brought model that can be queried.
+    """A supplied model that can be queried.
 
     Attributes:
         output: what its answers are.
@@ -113,17 +113,17 @@ class Adapted:
 
     @property
     def tokens(self) -> bool:
-        """Whether it looks its inputs up, so that they are tokens."""
+        """Returns whether it looks its inputs up, so that they are tokens."""
         return self._way.tokens
 
     @property
     def estimator(self) -> bool:
-        """Whether it was asked as a classifier with scikit-learn's methods."""
+        """Returns whether it was asked as a classifier with scikit-learn's methods."""
         return self.kind.startswith("scikit-learn ")
 
     @property
     def named(self) -> bool:
-        """Whether it names its classes itself."""
+        """Returns whether it names its classes itself."""
         return self.module is not None and named(self.module) is not None
 
     @property
@@ -159,7 +159,7 @@ def adapt(
     batch_size: int = 64,
     name: str = "model",
 ) -> Adapted:
-    """Make a brought model one thing that can be queried.
+    """Makes a supplied model one thing that can be queried.
 
     Networks (PyTorch modules, TorchScript, exported programs) are asked in evaluation mode without gradients and get
     back the mode and device they had. Classifiers with scikit-learn's methods are asked for `predict_proba`, else

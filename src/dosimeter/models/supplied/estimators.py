@@ -21,7 +21,7 @@ from dosimeter.models.supplied.forms import Form
 
 
 def is_estimator(model: object) -> bool:
-    """Whether a thing has the methods of a scikit-learn estimator."""
+    """Returns whether a thing has the methods of a scikit-learn estimator."""
     return hasattr(model, "fit") and hasattr(model, "predict") and not isinstance(model, type)
 
 
@@ -67,7 +67,7 @@ def _flat(records: Any) -> Any:
 
 
 def estimator(model: Any, records: Held, *, classes: Classes, place: str, names: Sequence[str] | None) -> Estimator:
-    """Read a fitted classifier.
+    """Reads a fitted classifier.
 
     `predict_proba` is used if it is there, else `decision_function`, whose values are taken as logits. Columns are
     matched to the data's classes by the names in `classes_`, and a frame's columns by those in `feature_names_in_`.
@@ -222,7 +222,7 @@ def _attribute(model: Any, name: str) -> Any:
 
 
 def _is_regressor(model: object) -> bool:
-    """Whether scikit-learn calls it a regressor."""
+    """Returns whether scikit-learn calls it a regressor."""
     from sklearn.base import is_regressor  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""What a brought model is told apart by: SHA-256 over its tensors, its fitted state, or its source and its answers."""
+"""What a supplied model is told apart by: SHA-256 over its tensors, its fitted state, or its source and its answers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _closed_over(function: Callable[..., Any]) -> list[Any]:
 
 
 def _filled(cell: Any) -> bool:
-    """Whether a closure's cell has a value yet."""
+    """Returns whether a closure's cell has a value yet."""
     try:
         return cell.cell_contents is not cell
     except ValueError:
@@ -117,7 +117,7 @@ def _filled(cell: Any) -> bool:
 
 
 def _add(digest: Any, value: object) -> None:
-    """Add a tensor, an array or a simple value to a digest; of anything else, the name of its type."""
+    """Adds a tensor, an array or a simple value to a digest; of anything else, the name of its type."""
     if isinstance(value, Tensor):
         plain = value.detach().cpu()
         digest.update(f"{plain.dtype}{tuple(plain.shape)}".encode())

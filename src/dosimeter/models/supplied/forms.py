@@ -201,7 +201,7 @@ def settle(
 
 
 def _surer(one: Trial, other: Trial) -> bool:
-    """Whether one form is right more often, of the records in which the two differ."""
+    """Returns whether one form is right more often, of the records in which the two differ."""
     if one.right is None or other.right is None:
         return False
     gained, lost = int((one.right & ~other.right).sum()), int((other.right & ~one.right).sum())

@@ -59,7 +59,7 @@ def load_target(
     options: Mapping[str, Any] | None = None,
     trust_pickle: bool = False,
 ) -> Loaded:
-    """Load a brought model.
+    """Loads a supplied model.
 
     | reference | gives |
     | --- | --- |
@@ -122,13 +122,13 @@ def _file(weights: str, base: Path) -> Path:
 
 
 def _none_of(key: str, value: object, why: str) -> None:
-    """Refuse a key that has no meaning beside this kind of model."""
+    """Refuses a key that has no meaning beside this kind of model."""
     if value is not None:
         raise ConfigError(f"target, {key}: must not be given for this kind of model, {why}, got {value!r}: remove it")
 
 
 def _with_weights(model: nn.Module, file: Path) -> tuple[str, ...]:
-    """Load the tensors of a file into a network; returns what the report should say of them."""
+    """Loads the tensors of a file into a network; returns what the report should say of them."""
     net = model.net if isinstance(model, Preprocessed) else model
     found = read_weights(file, net.state_dict().keys(), "target, weights")
     load_state(net, found.state, "target")
@@ -138,7 +138,7 @@ def _with_weights(model: nn.Module, file: Path) -> tuple[str, ...]:
 
 
 def _is_model(thing: object) -> bool:
-    """Whether a thing is a model and not a function that builds one."""
+    """Returns whether a thing is a model and not a function that builds one."""
     return isinstance(thing, nn.Module) or is_exported(thing) or (is_estimator(thing) and not inspect.isfunction(thing))
 
 
@@ -205,7 +205,7 @@ def _built(
 
 
 def _takes(signature: inspect.Signature, *arguments: object) -> bool:
-    """Whether a function can be called with these arguments."""
+    """Returns whether a function can be called with these arguments."""
     try:
         signature.bind(*arguments)
     except TypeError:
@@ -258,7 +258,7 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
 
 
 def _trusted(path: Path, suffix: str) -> object:
-    """Read a file that may run code."""
+    """Reads a file that may run code."""
     if suffix == ".pt2":
         from torch.export import load  # noqa: PLC0415
 

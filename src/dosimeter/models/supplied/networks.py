@@ -38,12 +38,12 @@ class Network:
 
 
 def is_exported(model: object) -> bool:
-    """Whether a thing is a program of `torch.export`, without loading that part of PyTorch."""
+    """Returns whether a thing is a program of `torch.export`, without loading that part of PyTorch."""
     return type(model).__name__ == "ExportedProgram" and type(model).__module__.startswith("torch.export")
 
 
 def network(model: Any, *, device: str) -> Network:
-    """Find out how a network is called.
+    """Finds out how a network is called.
 
     Args:
         model: a module, a TorchScript module, or an exported program.
@@ -68,7 +68,7 @@ def network(model: Any, *, device: str) -> Network:
 
 
 def looks_up(module: nn.Module, call: Callable[[Tensor], object], batch: Tensor) -> bool:
-    """Whether a network looks its inputs up in an embedding, so that they are tokens; inside `open`.
+    """Returns whether a network looks its inputs up in an embedding, so that they are tokens; inside `open`.
 
     Args:
         module: the network.

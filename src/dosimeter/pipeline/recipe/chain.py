@@ -18,7 +18,7 @@ from dosimeter.training.preflight import Together, about, check_sources, try_mod
 
 
 def check_rows(audit: Audit, data: Sequence[Dataset | None]) -> None:
-    """Refuse views and augmentation of images for other records, and those of texts for what is no text.
+    """Refuses views and augmentation of images for other records, and those of texts for what is no text.
 
     Args:
         audit: the settings.
@@ -72,7 +72,7 @@ def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
 def try_chains(
     audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], split: Split, together: Together
 ) -> None:
-    """Try the models of an audit, and those of its variants that have other settings of training.
+    """Tries the models of an audit, and those of its variants that have other settings of training.
 
     Args:
         audit: the settings.

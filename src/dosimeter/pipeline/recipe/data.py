@@ -15,7 +15,7 @@ from dosimeter.training.preflight import Together
 
 
 def load_audit(path: Path) -> Audit | SuppliedAudit:
-    """Read an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
+    """Reads an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
 
     Raises:
         AuditError: every problem found, one line each.

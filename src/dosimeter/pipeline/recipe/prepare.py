@@ -69,7 +69,7 @@ class Prepared:
 
 
 def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> Prepared:
-    """Read the data, draw the split, build one model of each stage, and find all that is wrong.
+    """Reads the data, draws the split, builds one model of each stage, and finds all that is wrong.
 
     Args:
         audit: the settings.

@@ -1,4 +1,4 @@
-"""From a brought model to everything that can be known before its shadows are trained."""
+"""From a supplied model to everything that can be known before its shadows are trained."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TRIED_ON = ("members", "nonmembers")
 
 
 def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Supplied:
-    """Load the model and the records that an audit file names.
+    """Loads the model and the records that an audit file names.
 
     Args:
         audit: the settings.
@@ -106,7 +106,7 @@ def _sources(target: Target) -> dict[str, Source]:
 
 
 def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") -> PreparedSupplied:
-    """Adapt the model, try it on a few records, look for records in both parts, and lay out the shadows.
+    """Adapts the model, try it on a few records, look for records in both parts, and lay out the shadows.
 
     Args:
         brought: the model and its records.
@@ -158,7 +158,7 @@ def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") ->
 
 
 def _check_views(brought: Supplied) -> None:
-    """Refuse views of other records than these."""
+    """Refuses views of other records than these."""
     views = brought.threat.views
     problems = [] if views == "auto" else unfit("threat.views", views, brought.members)
     if problems:
@@ -212,7 +212,7 @@ def _called(brought: Supplied) -> str:
 
 
 def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
-    """Match the classes of the model and of the records, find out how the model is asked, and ask it.
+    """Matches the classes of the model and of the records, finds out how the model is asked, and asks it.
 
     Raises:
         AuditError: it cannot be asked, or its classes are others.
@@ -253,7 +253,7 @@ def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
 
 
 def _check_halves(brought: Supplied) -> None:
-    """Refuse records whose halves cannot set thresholds, and say so where missing numbers make all of a part copies."""
+    """Refuses records whose halves cannot set thresholds; says so if missing numbers make a part all copies."""
     try:
         check_halves(_design(brought), brought.seed)
     except DataError as error:
@@ -293,7 +293,7 @@ def _spread(n: int) -> Array:
 
 
 def _check_order(names: Sequence[str]) -> None:
-    """Refuse texts of whole numbers for a model whose columns they do not name: texts and numbers sort otherwise.
+    """Refuses texts of whole numbers for a model whose columns they do not name: texts and numbers sort otherwise.
 
     Raises:
         DataError: with what to do.
@@ -307,7 +307,7 @@ def _check_order(names: Sequence[str]) -> None:
 
 
 def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequence[str]) -> None:
-    """Refuse records of classes that the model does not answer for.
+    """Refuses records of classes that the model does not answer for.
 
     Raises:
         DataError: with the part and the class.
@@ -337,7 +337,7 @@ def _own_records(brought: Supplied, adapted: Adapted, members: Dataset) -> Gate:
 
 
 def _by_threshold(answers: Tensor, second: Array) -> bool:
-    """Whether a classifier of two classes names them by another threshold than one half; it is asked rightly then."""
+    """Returns whether a classifier of two classes decides by another threshold than 1/2; then it is asked rightly."""
     if answers.shape[1] != 2 or second.all() or not second.any():
         return False
     margin = torch.nan_to_num(answers[:, 1] - answers[:, 0], posinf=1e9, neginf=-1e9).numpy()
@@ -345,7 +345,7 @@ def _by_threshold(answers: Tensor, second: Array) -> bool:
 
 
 def _assumed(adapted: Adapted, brought: Supplied, members: Dataset) -> bool:
-    """Whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
+    """Returns whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
     columns = getattr(bearer(brought.model), "feature_names_in_", None) is not None and members.columns is None
     classes = not members.ordered and not adapted.estimator and named(brought.model) is None
     scale = members.inputs.dtype == np.uint8 or (members.inputs.dtype.kind == "i" and adapted.form.kind == "fractions")
@@ -367,7 +367,7 @@ def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[s
 
 
 def _without_overlap(brought: Supplied) -> tuple[Supplied, Gate]:
-    """Refuse or leave out records that are in both parts, and count near duplicates.
+    """Refuses or leaves out records that are in both parts, and counts near duplicates.
 
     Raises:
         DataError: exact duplicates that are not to be left out, or nothing is left.

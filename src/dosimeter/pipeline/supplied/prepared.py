@@ -135,7 +135,7 @@ def access_of(brought: Supplied, adapted: Adapted) -> Access:
 
 
 def joined(parts: Mapping[str, Dataset]) -> Dataset:
-    """All records of a brought model as one data set, in the order of the parts."""
+    """All records of a supplied model as one data set, in the order of the parts."""
     sets = list(parts.values())
     first = sets[0]
     return Dataset(

@@ -1,4 +1,4 @@
-"""What the keys of a brought model's shadows are made of, and what the user's `fit` reads beside that."""
+"""What the keys of a supplied model's shadows are made of, and what the user's `fit` reads beside that."""
 
 from __future__ import annotations
 

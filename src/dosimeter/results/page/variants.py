@@ -177,7 +177,7 @@ def _canary(rows: Sequence[Row]) -> Figure:
 
 
 def _matched(model: _Model, baselines: Sequence[_Model]) -> str:
-    """Whether a defense is shown to leak less than less training does at an accuracy within noise of its own."""
+    """Text that says whether a defense leaks less than less training does, at an accuracy within noise of its own."""
     equal = [one for one in baselines if one is not model and _overlap(model.accuracy, one.accuracy)]
     known = [(one.tpr["value"], one) for one in equal if one.tpr is not None and one.tpr["status"] == "ok"]
     if model.tpr is None or model.tpr["status"] != "ok" or not known:
@@ -193,7 +193,7 @@ def _matched(model: _Model, baselines: Sequence[_Model]) -> str:
 
 
 def _overlap(first: Row | None, second: Row | None) -> bool:
-    """Whether two accuracies are within noise of each other: their paired changes, that of the undefended being 0."""
+    """Returns whether two accuracies are within noise: their paired changes, 0 for the undefended model."""
     if first is None or second is None:
         return False
     ends = [(row.get("change_low", 0.0), row.get("change_high", 0.0)) for row in (first, second)]

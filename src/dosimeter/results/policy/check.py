@@ -59,7 +59,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether no outcome and no gate fails."""
+        """Returns whether no outcome and no gate fails."""
         return not self.gates and not any(outcome.fails for outcome in self.outcomes)
 
     def lines(self) -> list[str]:
@@ -100,7 +100,7 @@ class Check:
 
 
 def check(result: Mapping[str, Any], policy: Policy | None, accepted: Mapping[str, Any] | None = None) -> Check:
-    """Hold a result against a policy, an accepted result, or both.
+    """Holds a result against a policy, an accepted result, or both.
 
     Args:
         result: the content of a valid result.json.
@@ -228,7 +228,7 @@ def _tests(limit: Limit, result: Mapping[str, Any]) -> dict[str, Callable[[Row],
 
 
 def _named(attack: str | None, control: bool, pattern: str, headline: str | None) -> bool:
-    """Whether an attack is meant: a control only by its own id."""
+    """Returns whether an attack is meant: a control only by its own id."""
     if pattern == HEADLINE:
         return attack is not None and attack == headline
     return attack is not None and (attack == pattern or (not control and fnmatchcase(attack, pattern)))
@@ -242,7 +242,7 @@ def _headline(result: Mapping[str, Any], variant: str) -> str | None:
 
 
 def _names(limit: Limit, attack: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether a limit is about an attack."""
+    """Returns whether a limit is about an attack."""
     aside = bool(attack["control"] or attack.get("reference"))
     return _named(attack["id"], aside, limit.attack, result["verdict"]["attack"])
 

@@ -45,7 +45,7 @@ class Outcome:
 
     @property
     def fails(self) -> bool:
-        """Whether the check fails by it."""
+        """Returns whether the check fails by it."""
         return self.status in ("exceeded", "withdrawn") or (self.status == "undecided" and self.undecided == "fail")
 
     @property
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def decide(limit: Limit, row: Row) -> tuple[Status, str]:
-    """Hold one number against one limit.
+    """Holds one number against one limit.
 
     Args:
         limit: with `max`, `min` or both.

@@ -101,7 +101,7 @@ class Policy(_Strict):
 
 
 def load_policy(path: Path) -> Policy:
-    """Read a policy file.
+    """Reads a policy file.
 
     Args:
         path: a TOML file.
@@ -113,7 +113,7 @@ def load_policy(path: Path) -> Policy:
 
 
 def parse_policy(table: Mapping[str, Any]) -> Policy:
-    """Validate the tables of a policy.
+    """Validates the tables of a policy.
 
     Args:
         table: as TOML gives it.

@@ -16,7 +16,7 @@ Chosen = Callable[[Mapping[str, Any]], list[Row]]
 
 
 def ratchet(result: Mapping[str, Any], accepted: Mapping[str, Any], chosen: Chosen) -> list[Outcome]:
-    """Compare each chosen number with the accepted one.
+    """Compares each chosen number with the accepted one.
 
     Args:
         result: the content of a valid result.json.

@@ -66,7 +66,7 @@ class Persons:
 
     @cached_property
     def alone(self) -> bool:
-        """Whether a side has one person only, so that nothing is known of how persons differ."""
+        """Returns whether a side has one person only, so that nothing is known of how persons differ."""
         return bool((self.share == 1).any())
 
     def effective(self, records: Float[Array, " s"] | None = None, spread: Spread | None = None) -> Float[Array, " s"]:
@@ -130,7 +130,7 @@ def _trace(h: Array, g: Array, weight: Array, c: float, e: float) -> float:
 
 
 def same_size(record: Int[Array, " n"]) -> bool:
-    """Whether all persons have equally many records.
+    """Returns whether all persons have equally many records.
 
     >>> same_size(np.array([4, 4, 2, 2])), same_size(np.array([4, 4, 2]))
     (True, False)

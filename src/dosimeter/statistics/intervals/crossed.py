@@ -308,14 +308,14 @@ def _recovered(tpr: Interval, fpr: Interval, shared: float) -> Interval:
 
 
 def _check_shapes(cells: Array, record: Array) -> None:
-    """Refuse a record axis that does not fit the clusters."""
+    """Refuses a record axis that does not fit the clusters."""
     if cells.ndim != 2 or not cells.size:
         raise ValueError(f"decisions must have shape [t n] and not be empty, got {cells.shape}")
     same_length(records=cells[0], record=record)
 
 
 def _lone(cells: Array, record: Array) -> bool:
-    """Whether there is one target and each record is its own cluster, so that counts say all."""
+    """Returns whether there is one target and each record is its own cluster, so that counts say all."""
     return len(cells) == 1 and clusters(record)[0] is None
 
 

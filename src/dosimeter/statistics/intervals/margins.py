@@ -60,7 +60,7 @@ class Margins:
 
     @property
     def of_models(self) -> bool:
-        """Whether the estimand is these trained models, not their recipe; of one target it is nothing else."""
+        """Returns whether the estimand is these trained models, not their recipe; of one target it is nothing else."""
         return self.given or self.rows == 1
 
     @property
@@ -77,7 +77,7 @@ class Margins:
 
 
 def unequal(den: Float[Array, "t k"] | Int[Array, "t k"]) -> bool:
-    """Whether a side's clusters have unequally many records, under the target where they have most."""
+    """Returns whether a side's clusters have unequally many records, under the target where they have most."""
     sizes = den.max(0)
     return len(np.unique(sizes[sizes > 0])) > 1
 

@@ -185,7 +185,7 @@ def poisson(rng: np.random.Generator, n: int, rate: float) -> Int[Array, " b"]:
 
 
 def check_sampling(sizes: list[int], n: int, rate: float) -> None:
-    """Refuse batches whose sizes vary less, or more, than coins make them: epsilon would not hold.
+    """Refuses batches whose sizes vary less, or more, than coins make them: epsilon would not hold.
 
     Sizes of Poisson batches are binomial. The squares of their distances from the mean are summed, and Chernoff's bound
     says how rarely coins give so small, or so large, a sum.

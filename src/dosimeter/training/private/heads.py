@@ -25,7 +25,7 @@ def train_private_heads(
     seeds: list[int],
     device: torch.device,
 ) -> Heads:
-    """Train the linear heads of `m` models with DP-SGD; arguments as of `train_heads`.
+    """Trains the linear heads of `m` models with DP-SGD; arguments as of `train_heads`.
 
     Every head draws its own Poisson batches, padded to the largest of an update, and its own noise; a head does not
     depend on its pack. `loss` is the sum over the last epoch's batches, divided by the records they have on average.
@@ -111,7 +111,7 @@ def _add_noise(
     slope: Float[Tensor, "m c d"], total: Float[Tensor, "m c"], noises: list[torch.Generator], privacy: Privacy,
     expected: float,
 ) -> None:  # fmt: skip
-    """Add noise to the sums, in place, and divide them by the records that a batch has on average."""
+    """Adds noise to the sums, in place, and divide them by the records that a batch has on average."""
     c, d = slope.shape[1:]
     noise = torch.stack([torch.randn(c, d + 1, generator=rng) for rng in noises]).to(slope.device)
     deviation = privacy.noise_multiplier * privacy.clip

@@ -46,7 +46,7 @@ class PrivateGradients:
             yield torch.from_numpy(rows).to(device)
 
     def set(self, batch: Tensor, labels: Int[Tensor, " b"]) -> Tensor:
-        """Give every trained tensor its private gradient of the cross-entropy, and return the loss summed."""
+        """Gives every trained tensor its private gradient of the cross-entropy, and returns the loss summed."""
         sums, total = [torch.zeros_like(p) for p in self.trained], torch.zeros((), device=batch.device)
         for start in range(0, len(batch), AT_ONCE):
             some = slice(start, start + AT_ONCE)
@@ -61,7 +61,7 @@ class PrivateGradients:
         return total
 
     def check(self) -> None:
-        """Refuse what was not sampled as epsilon was counted.
+        """Refuses what was not sampled as epsilon was counted.
 
         Raises:
             TrainingError: more updates than counted, or batches that coins do not give.
@@ -196,7 +196,7 @@ def recorded(model: nn.Module) -> Iterator[None]:
 
 
 def _refuse_mixing(model: nn.Module) -> None:
-    """Refuse layers in which a record's output depends on others of its batch, or that Opacus cannot follow."""
+    """Refuses layers in which a record's output depends on others of its batch, or that Opacus cannot follow."""
     from opacus.validators.module_validator import ModuleValidator
 
     problems = []
@@ -219,7 +219,7 @@ def _refuse_mixing(model: nn.Module) -> None:
 
 
 def check_private(model: nn.Module, example: Tensor) -> None:
-    """Refuse a model that cannot be trained with DP-SGD, by one gradient that is thrown away.
+    """Refuses a model that cannot be trained with DP-SGD, by one gradient that is thrown away.
 
     Args:
         model: the part that is trained.
@@ -252,7 +252,7 @@ def check_private(model: nn.Module, example: Tensor) -> None:
 
 
 def _touch(model: nn.Module, example: Tensor) -> bool:
-    """Whether the first record's output depends on the second: by a gradient, or with another second record."""
+    """Returns whether the first record's output depends on the second: by a gradient, or with another second record."""
     if example.is_floating_point():
         leaf = example.clone().requires_grad_()
         (slope,) = torch.autograd.grad(model(leaf)[0].float().sum(), leaf, allow_unused=True)

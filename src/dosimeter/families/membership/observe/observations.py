@@ -29,7 +29,7 @@ class Observations:
 
 
 def gather(jobs: Sequence[ObserveJob]) -> Observations:
-    """Put the outputs of all packs together, in the order of the models."""
+    """Puts the outputs of all packs together, in the order of the models."""
     loaded = [job.store.load(job.key) for job in jobs]
     names = jobs[0].signals
     joined = {name: torch.cat([one[name] for one in loaded]).numpy() for name in (*names, "correct")}

@@ -103,7 +103,7 @@ class ObserveJob:
         return tuple(name for name in self.signals if name in PROBES)
 
     def perform(self) -> None:
-        """Query the models and store their signals and which answers are correct."""
+        """Queries the models and stores their signals and which answers are correct."""
         data = self.store.load(self.data or self.pack.data)
         labels = data["labels"][torch.from_numpy(self.rows)]
         views = [self._inputs(data, view) for view in self.views]

@@ -1,4 +1,4 @@
-"""One shadow beside a brought model: trained by the user's `fit` on half of the records, asked about all of them."""
+"""One shadow beside a supplied model: trained by the user's `fit` on half of the records, asked about all of them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class ShadowJob:
         return ()
 
     def perform(self) -> None:
-        """Train, query, store."""
+        """Trains the shadow, queries it and stores its signals."""
         data = self.store.load(self.data)
         every, labels = Held(data["inputs"], stored(data), self.tokens), data["labels"]
         records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])

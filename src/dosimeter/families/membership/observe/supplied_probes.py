@@ -1,4 +1,4 @@
-"""Probes of a brought model: what it can be asked for beside its answers, and the signals that come of it."""
+"""Probes of a supplied model: what it can be asked for beside its answers, and the signals that come of it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def probing(adapted: Adapted, inputs: Tensor, wanted: Iterable[str], access: Acc
 
 
 def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
-    """What a brought model can give."""
+    """What a supplied model can give."""
     images = inputs.ndim == 4 and not adapted.kind.startswith("scikit-learn")  # which takes bytes as they are
     return Situation(
         brought=True,
@@ -89,7 +89,7 @@ def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
 
 
 def _gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
-    """Whether the model is a plain module from records, as floats, to the logits that it is asked for."""
+    """Returns whether the model is a plain module from records, as floats, to the logits that it is asked for."""
     module = adapted.module
     if module is None or adapted.output != "logits" or is_exported(module):
         return False
@@ -101,7 +101,7 @@ def _gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
 
 
 def _agrees(module: nn.Module, adapted: Adapted, inputs: Tensor) -> bool:
-    """Whether a module, called by itself, answers as it does through its adapter."""
+    """Returns whether a module, called by itself, answers as it does through its adapter."""
     where = next(module.parameters()).device
     try:
         with evaluating(module, where), torch.no_grad():

@@ -184,12 +184,12 @@ def _informed(result: Mapping[str, Any]) -> str:
 
 
 def _runs(attack: Mapping[str, Any]) -> bool:
-    """Whether an attack was run and not refused."""
+    """Returns whether an attack was run and not refused."""
     return bool(attack["status"] == "ok")
 
 
 def _kind(result: Mapping[str, Any]) -> str:
-    """Whether membership was an experiment: drawn in many runs, in one, or stated (P12)."""
+    """Returns whether membership was an experiment: drawn in many runs, in one, or stated (P12)."""
     if result["door"] != "recipe":
         return "No experiment (zero-run): membership was stated by the user, and no run drew it."
     if result["threat"]["targets"] == 1:

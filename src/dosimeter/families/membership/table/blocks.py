@@ -130,7 +130,7 @@ def _id_problem(part: Part, key: Int[Array, " r"], ids: Int[Array, " r"]) -> Dat
 
 
 def agreed(values: Array, part: Part, rows: Int[Array, "b n"], name: str) -> None:
-    """Refuse blocks that contradict the first of them about a record."""
+    """Refuses blocks that contradict the first of them about a record."""
     wrong = values != values[0]
     if wrong.any():
         block, at = np.argwhere(wrong)[0].tolist()

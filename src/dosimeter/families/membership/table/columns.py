@@ -111,7 +111,7 @@ class Columns:
 
 
 def read_columns(path: Path) -> Columns:
-    """Read and check the columns of a table of scores.
+    """Reads and checks the columns of a table of scores.
 
     Args:
         path: `.csv` (commas, UTF-8, one header line) or `.parquet`.
@@ -228,7 +228,7 @@ def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> di
 
 
 def _long_scores(path: Path, place: str, column: int) -> bool:
-    """Whether some of the first scores of a CSV file have more digits than float64 writes."""
+    """Returns whether some of the first scores of a CSV file have more digits than float64 writes."""
     with told(place, AS_CSV), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         cells = [row[column] for row in islice(text.reader(file), 1000) if len(row) > column]
     return any(len(re.sub(r"[eE].*|[^0-9]", "", cell).lstrip("0")) > DIGITS for cell in cells)
@@ -369,7 +369,7 @@ def _coded(column: Any, name: str, place: str) -> Coded:
 
 
 def _check_names(coded: Coded, name: str, place: str) -> None:
-    """Refuse too many names, long ones, and such as cannot be shown in one line of text."""
+    """Refuses too many names, long ones, and such as cannot be shown in one line of text."""
     if len(coded.names) > NAMES[name]:
         raise DataError(
             f"{place}: column {name!r} must have at most {NAMES[name]} different names, got {len(coded.names)}: "

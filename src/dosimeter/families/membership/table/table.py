@@ -85,7 +85,7 @@ class ScoresTable:
 
 
 def read_scores(path: Path, *, seed: int) -> ScoresTable:
-    """Read a table of scores.
+    """Reads a table of scores.
 
     Args:
         path: `.csv` (commas, UTF-8, one header line) or `.parquet` with the columns `score` and `is_member`, and any of
@@ -177,7 +177,7 @@ def _ignored(columns: Columns) -> tuple[str, ...]:
 
 
 def _check_classes(is_member: Bool[Array, ...], what: str, place: str) -> None:
-    """Refuse rows of one class."""
+    """Refuses rows of one class."""
     members = int(is_member.sum())
     if members in (0, is_member.size):
         raise DataError(
@@ -238,7 +238,7 @@ def _calibration(part: Part, attacks: tuple[str, ...], targets: tuple[str, ...])
 
 
 def _check_overlap(given: Part, tested: Part) -> tuple[str, ...]:
-    """Refuse thresholds that were fitted to the scores that they are to judge; a note about persons on both sides."""
+    """Refuses thresholds that were fitted to the scores that they are to judge; a note about persons on both sides."""
     number = {name: i for i, name in enumerate(tested.targets)}
     target = np.array([number.get(name, -1) for name in given.targets])[given.target]
     fitted = target >= 0

@@ -148,7 +148,7 @@ class _Search:
         return (point - self.x).flatten(1).square().sum(1).sqrt()
 
     def _beyond(self, points: Float[Tensor, "b n ..."]) -> Bool[Tensor, "b n"]:
-        """Whether points are classified otherwise than their records."""
+        """Returns whether points are classified otherwise than their records."""
         predicted: Tensor = self.ask(points.flatten(0, 1)).view(points.shape[:2])
         return predicted != self.labels
 

@@ -201,7 +201,7 @@ def between_targets(hits: Bool[Array, "t n"], truth: Truth) -> Gate:
 
 
 def _agreement(called: Array, member: Array) -> str:
-    """Of the members of two targets that either call names, the share that both name (Jaccard), over all pairs."""
+    """Text: of two targets' members called under either, the share called under both (Jaccard), over all pairs."""
     named, inside = called.astype(np.float64), member.astype(np.float64)
     upper = np.triu_indices(len(named), 1)
     both = float((named @ named.T)[upper].sum())

@@ -1,1 +1,1 @@
-"""From models to what an adversary sees and holds."""
+"""From models to what an adversary sees and holds: signals, games, probes."""

@@ -1,4 +1,4 @@
-"""What an attack returns, and the truth that no attack receives."""
+"""Evidence, which an attack returns, and the truth, which no attack receives."""
 
 from __future__ import annotations
 

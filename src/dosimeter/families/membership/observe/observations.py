@@ -41,7 +41,8 @@ def gather(jobs: Sequence[ObserveJob]) -> Observations:
 def with_reference(deployed: Observations, before: Observations) -> Observations:
     """Signals of the deployed models, with the confidence of the models at risk beside them.
 
-    `correct` is about the models at risk, since the records have their classes; `test_correct` is about the deployed ones.
+    `correct` is about the models at risk, since the records have their classes; `test_correct` is about the
+    deployed ones.
     """
     reference = {BEFORE_TRANSFER: before.signals["logit_confidence"]}
     return Observations({**deployed.signals, **reference}, before.correct, deployed.test_correct)

@@ -2,12 +2,12 @@
 
 One row is one decision: `score`, `is_member`, and, as far as there are several, the `attack`, the `target` (the audited
 model), the record's `id`, its `person` and `group`. A higher score always means "more likely member"; a missing score
-and -inf rank lowest, +inf highest, tied, and all are counted.
+and -inf rank lowest, +inf highest, tied; all of them are counted.
 
 Rows whose `split` is `calibration` set thresholds, rows `test` are measured. A calibration row names in `target` the
 audited model whose threshold it sets; if the score comes from another model, which was trained to rehearse, `model`
-says so. If no calibration row names an audited target, all of them set one threshold for all targets. Without `split`, all records are
-measured, and random halves of them set thresholds for each other, see `crossfit`.
+says so. If no calibration row names an audited target, all of them set one threshold for all targets. Without `split`,
+all records are measured, and random halves of them set thresholds for each other, see `crossfit`.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def _conjugate(x: Tensor, p: Tensor) -> Solve:
 
 
 def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c e"]) -> Float[Tensor, "q c e"]:
-    """As many steps as some right-hand sides need; `weight` are the probabilities `[c p]`."""
+    """The solution by conjugate gradients, until all right-hand sides converge; `weight`: probabilities `[c p]`."""
     c, e = len(weight), x.shape[1]
 
     def curvature(v: Tensor) -> Tensor:

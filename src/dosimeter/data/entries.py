@@ -1,4 +1,4 @@
-"""The store's entries of data sets."""
+"""Entries of data sets in the store."""
 
 from __future__ import annotations
 

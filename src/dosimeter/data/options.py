@@ -1,4 +1,4 @@
-"""What may be asked of a data source: options, the range of rows, and one object that carries both to a loader."""
+"""Requests to a data source: options, range of rows, and one object that carries both to a loader."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Options:
     tokenizer: str | None = None
 
     def like(self, dataset: Dataset) -> Options:
-        """These options for a further source that is encoded as `dataset` was: the same classes and categories."""
+        """These options for a further source with the encoding of `dataset`: the same classes and categories."""
         return replace(self, classes=self.classes or dataset.classes, categories=self.categories or dataset.categories)
 
 
@@ -104,7 +104,7 @@ def parse_rows(text: str | None, name: str) -> Rows:
 
 @dataclass(frozen=True)
 class Request:
-    """What a loader is told.
+    """Request to a loader.
 
     Attributes:
         name: what messages and the report call the source.
@@ -134,7 +134,7 @@ class Request:
                 raise DataError(f"{self.name}: this source has no option {option.name!r}: {remedy}")
 
     def asked(self, whole: Dataset) -> Dataset:
-        """The asked rows of a data set that is in memory.
+        """The requested rows of a data set that is in memory.
 
         Raises:
             DataError: the range ends beyond the last record, or has one class only.

@@ -33,7 +33,7 @@ def in_range(
 
 
 def finite(name: str, array: np.ndarray[Any, np.dtype[Any]]) -> None:
-    """Refuses an array with NaN or infinite entries, and says how many and where the first is."""
+    """Refuses an array with NaN or infinite entries; the error says how many and where the first is."""
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -49,7 +49,7 @@ def same_length(**arrays: np.ndarray[Any, np.dtype[Any]]) -> None:
 
 
 def suggest(wrong: str, allowed: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the nearest allowed one, or all of them.
+    """End of a message about an unknown name: the nearest allowed name, or all of them.
 
     >>> suggest("epoch", ["epochs", "lr"])
     "did you mean 'epochs'?"

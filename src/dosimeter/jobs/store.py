@@ -32,7 +32,7 @@ from dosimeter.foundation.version import __version__
 logger = logging.getLogger(__name__)
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-"""This machine, in the names of drafts: a store may be shared."""
+"""Short hash of this machine's name, for the names of drafts: a store may be shared between machines."""
 
 
 def this_machine() -> str:
@@ -66,7 +66,7 @@ def file_hash(path: Path) -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals into one line with a remedy."""
+    """Turns errors of the operating system inside the block into one line with a remedy."""
     try:
         yield
     except (OSError, safetensors.SafetensorError) as error:
@@ -77,7 +77,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name in the same folder and rename it."""
+    """Writes a text file under a temporary name in the same folder, then renames it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -104,7 +104,7 @@ class Store:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name of the store in messages."""
         return str(self.root)
 
     def has(self, key: str) -> bool:
@@ -112,7 +112,7 @@ class Store:
         return (self.root / key / "manifest.json").is_file()
 
     def definition(self, key: str) -> dict[str, Any]:
-        """What was hashed to make the key."""
+        """The definition that was hashed to make the key."""
         manifest: dict[str, Any] = json.loads((self.root / key / "manifest.json").read_text(encoding="utf-8"))
         return dict(manifest["definition"])
 
@@ -151,19 +151,19 @@ class Store:
         return not problem
 
     def touch(self, key: str) -> None:
-        """Note that an entry is used, if there is one; a store that may only be read takes no note."""
+        """Notes that an entry is used, if there is one; a read-only store takes no note."""
         with contextlib.suppress(OSError):
             os.utime(self.root / key / "manifest.json")
 
     def remove(self, key: str) -> None:
-        """Removes an entry; under another name first, so that nobody meets half of it."""
+        """Removes an entry, after renaming it, so that nobody reads a part of it."""
         draft = self.root / f".draft-{os.getpid()}-{_HOST}-removed-{key}"
         with contextlib.suppress(OSError):
             (self.root / key).rename(draft)
         shutil.rmtree(draft, ignore_errors=True)
 
     def _damage(self, key: str) -> str:
-        """What is wrong with an entry, or an empty string."""
+        """The problem with an entry, or an empty string."""
         folder = self.root / key
         try:
             text = (folder / "manifest.json").read_bytes()
@@ -189,7 +189,7 @@ class Store:
         Args:
             key: `key_of(definition)`.
             tensors: at least one.
-            definition: what the key was made of.
+            definition: the definition that the key was made of.
 
         Raises:
             StoreError: the disk is full or not writable; nothing is left behind.
@@ -215,7 +215,7 @@ class Store:
 
     @contextlib.contextmanager
     def marked(self) -> Iterator[str]:
-        """A mark by which another machine can tell that it reaches this very store; gives its name.
+        """Writes a mark by which another machine can check that it reaches this very store; gives its name.
 
         Raises:
             StoreError: the store cannot be written.
@@ -277,7 +277,7 @@ class Store:
 
 
 def damage_of(manifest: bytes, place: Path | str) -> str:
-    """What is wrong with the manifest of an entry, or an empty string.
+    """The problem with the manifest of an entry, or an empty string.
 
     Args:
         manifest: the file's content.
@@ -302,7 +302,7 @@ def damage_of(manifest: bytes, place: Path | str) -> str:
 
 
 def damage_of_tensors(manifest: bytes, path: Path) -> str:
-    """What is wrong with the tensors of an entry, given its sound manifest, or an empty string."""
+    """The problem with the tensors of an entry, given its sound manifest, or an empty string."""
     try:
         same = file_hash(path) == json.loads(manifest)["sha256"]
     except (KeyError, OSError) as error:
@@ -311,18 +311,18 @@ def damage_of_tensors(manifest: bytes, path: Path) -> str:
 
 
 def own_name(kind: str) -> str:
-    """A fresh name for something that this process leaves in a store only while it lives."""
+    """A fresh name for something that stays in a store only while this process lives."""
     return f".{kind}-{os.getpid()}-{_HOST}-{secrets.token_hex(8)}"
 
 
 def left_behind(name: str) -> bool:
-    """Returns whether a draft, lease or mark is that of a dead process of this machine."""
+    """Returns whether a draft, lease or mark belongs to a dead process of this machine."""
     _, pid, host, *_ = [*name[1:].split("-"), "", ""]
     return host == _HOST and pid.isdigit() and not _alive(int(pid))
 
 
 def _remove(entry: Path) -> None:
-    """Removes an entry, be it a folder or something that has no place there."""
+    """Removes an entry, also if it is no folder."""
     if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry, ignore_errors=True)
     else:
@@ -330,7 +330,7 @@ def _remove(entry: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
-    """Returns whether a process of this number exists on this machine."""
+    """Returns whether a process with this number exists on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

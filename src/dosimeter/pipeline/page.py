@@ -1,4 +1,4 @@
-"""The report of a run's folder."""
+"""Renders the report of a run's folder."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def measure_scores(
 
 
 def table_material(table: ScoresTable, summary: Mapping[str, Any]) -> Material:
-    """What there is to measure in a table of scores."""
+    """Material for measuring a table of scores."""
     return Material(
         summary=summary,
         truth=table.truth,

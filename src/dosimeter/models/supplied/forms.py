@@ -57,7 +57,7 @@ class Form:
     of_bytes: bool = False
 
     def give(self, records: Held) -> Any:
-        """Records as the model takes them; those that are held as tensors alone, such as views, as near as may be."""
+        """Records in the form that the model takes; records that exist as tensors only come as close as possible."""
         x, cells = records.inputs, records.cells
         if self.features is not None:
             return _frame(x, self.features, self.names)

@@ -15,7 +15,7 @@ from dosimeter.training.recipe import Hyperparameters
 
 
 class DataOptions(Table):
-    """How to read a stage's data; the keys of `dosimeter.data.Options`, which documents them."""
+    """Options of a stage's data; the keys of `dosimeter.data.Options`, which documents them."""
 
     classes: tuple[str, ...] | None = Field(default=None, min_length=2)
     label: Reference = "label"

@@ -95,7 +95,7 @@ class Dataset:
         return problems
 
     def _known(self, values: Array) -> Array:
-        """Which numbers are allowed; a part that keeps its cells may lack numbers until all parts are read."""
+        """Mask of the allowed numbers; a part that keeps its cells may lack numbers until all parts are read."""
         finite: Array = np.isfinite(values)
         return finite | np.isnan(values) if self.part and self.cells is not None else finite
 

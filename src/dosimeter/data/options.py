@@ -18,7 +18,7 @@ from dosimeter.foundation.wording import one_line
 
 @dataclass(frozen=True)
 class Options:
-    """How to read a data source. Every option has its natural value; a source refuses options it does not read.
+    """Options for reading a data source. Each has its natural default; a source refuses options it does not read.
 
     Attributes:
         classes: names of all classes in order, if the file need not contain each of them.

@@ -1,4 +1,4 @@
-"""Views: transformed copies of records. Models are queried with them; training draws them anew for each batch."""
+"""Views: transformed copies of records. Models are queried with them; training draws new ones for each batch."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Job(Protocol):
 
     @property
     def place(self) -> str:
-        """What it works on, in the user's words: "stage 'head', model 0 to 63"."""
+        """Subject of the job, in the user's words: "stage 'head', model 0 to 63"."""
         ...
 
     @property

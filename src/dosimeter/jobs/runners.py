@@ -1,4 +1,4 @@
-"""Where jobs run: in this process, in several, or on a cluster. Results are the same bytes, whatever the runner.
+"""Runners of jobs: this process, several, or a cluster. Results have the same bytes with every runner.
 
 A job is a picklable function of one picklable argument that writes its result to the store. Every job computes with one
 thread, in every runner: parallelism is across jobs.

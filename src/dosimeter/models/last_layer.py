@@ -22,7 +22,7 @@ from dosimeter.models.outputs import named_parts, pick
 TRIES = 4
 """Number of linear layers, counted from the last that ran, that are tried as the head."""
 RELATIVE, ABSOLUTE = {4: 1e-4, 8: 1e-4, 2: 2e-2}, {4: 1e-5, 8: 1e-5, 2: 2e-2}
-"""How far `head(backbone(x))` may be from `model(x)`, by bytes of a number."""
+"""Largest difference between `head(backbone(x))` and `model(x)`, by bytes of a number: relative, then absolute."""
 
 
 class Backbone(nn.Module):

@@ -1,4 +1,4 @@
-"""From any model output to log-values `[n c]`: which part is the answer, its meaning (logits, probabilities), its form.
+"""Log-values `[n c]` from any model output: which part is the answer, its meaning (logits, probabilities), its form.
 
 The part is chosen by one rule, `pick`; the meaning by another, `meaning`; `log_values` applies both and checks numbers.
 Nothing is guessed beyond these rules: an output that fits two readings is refused with the names of both.

@@ -1,4 +1,4 @@
-"""How a stage starts from its parent: from scratch, with a new head, the last k blocks, adapters, or every weight.
+"""Transfer: a stage starts from scratch, or from its parent with a new head, the last k blocks, adapters, or all.
 
 A method decides which modules are frozen (their outputs are computed once and cached) and which are trained. Batch
 normalisation in the frozen prefix stays in evaluation mode.

@@ -133,7 +133,7 @@ def _leak(after: Material, before: Material, attacks: tuple[str | None, str | No
 
 
 def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:
-    """For each split the difference of accuracy to the models without the defense, with its interval."""
+    """Difference of accuracy to the models without the defense, with its interval, for each split."""
     found = {}
     for split, (right, wrong, counted, record) in _splits(after, before).items():
         change = accuracy_difference(right, wrong, counted, record=record)
@@ -142,7 +142,7 @@ def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:
 
 
 def _splits(after: Material, before: Material) -> dict[str, tuple[Array, Array, Array, Array]]:
-    """For each split the correct answers with and without the defense, the counted answers, and the clusters."""
+    """Correct answers with and without the defense, counted answers, and clusters, for each split."""
     if after.correct is None or before.correct is None:
         return {}
     member, record = after.truth.is_member, after.truth.record

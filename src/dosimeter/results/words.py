@@ -232,7 +232,7 @@ def one_in(prior: Number) -> str:
 
 
 def wrong_of(precision: Number) -> str:
-    """How many accusations would be wrong, in whole accusations.
+    """Text: how many accusations would be wrong, in whole accusations.
 
     >>> [wrong_of(p) for p in (0.61, 0.985, 0.01, 0.9999)]
     ['about 4 of 10', 'about 2 of 100', 'about 99 of 100', 'fewer than 1 of 1,000']

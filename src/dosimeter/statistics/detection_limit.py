@@ -41,7 +41,7 @@ _UNUSED = np.random.default_rng(0)
 
 @dataclass(frozen=True)
 class RateFloor:
-    """What `TPR - s FPR` must be shown to exceed, as `rate_difference` does.
+    """The value that `TPR - s FPR` must exceed, as in `rate_difference`.
 
     Attributes:
         slope: `s`.

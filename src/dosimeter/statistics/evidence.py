@@ -24,7 +24,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Truth:
-    """Who was trained on what. No attack ever receives one.
+    """The truth: who was trained on what. No attack ever receives it.
 
     Attributes:
         ids: record ids `[n]`.

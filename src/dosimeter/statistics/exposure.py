@@ -70,6 +70,7 @@ def records(hits: Bool[Array, "m n"], member: Bool[Array, "m n"], *, level: floa
     used, others = member.sum(0), (~member).sum(0)
     called, wrong = (hits & member).sum(0), (hits & ~member).sum(0)
     low, high = _binomial_ends(called, used, tail)
+    # Intersection-union: an exposure above 0 is shown only if use is also shown to raise the calls.
     low[_fisher(called, used, wrong, others) > tail] = 0.0
     return Exposure(_share(called, used), _share(wrong, others), low, high, used, level)
 
@@ -144,12 +145,14 @@ def mean_bounds(shares: Float[Array, "b u"], *, tail: float) -> tuple[Float[Arra
 
 def _least_mean(shares: Array, stakes: Array, tail: float) -> Array:
     """The least means that are not rejected, by bisection: the wealth falls as the mean grows."""
+    # The order of shares does not matter and many units have equal ones: each distinct column is solved once.
     distinct, back = np.unique(np.sort(np.nan_to_num(shares, nan=-1.0), axis=0), axis=1, return_inverse=True)
     known = distinct >= 0
     low, high = np.zeros(distinct.shape[1]), np.ones(distinct.shape[1])
     for _ in range(_STEPS):
         mean = (low + high) / 2
         gain = np.where(known, distinct / mean - 1, 0.0)
+        # In logarithms, because the product over many draws overflows.
         wealth = np.logaddexp.reduce(np.log1p(stakes[:, None, None] * gain).sum(1), axis=0) - log(len(stakes))
         rejected = wealth >= -log(tail)
         low, high = np.where(rejected, mean, low), np.where(rejected, high, mean)
@@ -272,6 +275,7 @@ def _tail(hits: Array, member: Array, level: float, units: int) -> float:
     in_range("level", level, 0, 1, open_low=True, open_high=True)
     if hits.shape != member.shape or not member.size:
         raise ValueError(f"hits and member must have equal shapes with cells, got {hits.shape} and {member.shape}")
+    # Bonferroni over the units and both ends.
     return (1 - level) / (2 * max(1, units))
 
 

@@ -54,6 +54,7 @@ def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power:
     cells = by_cluster(truth.is_member, index, k).sum(0)
     quantile = float(ndtri((1 + difference.level) / 2))
     error, wanted = (difference.value - difference.low) / quantile, quantile + float(ndtri(power))
+    # The solution of w = s sqrt(e^2 + w c / m), a quadratic equation in w.
     own = wanted**2 * float((cells**2).sum() / cells.sum() ** 2) / 2
     share = own + sqrt(own**2 + (wanted * error) ** 2)
     return DetectionLimit(share, fpr + share, fpr, 0)

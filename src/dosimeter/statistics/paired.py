@@ -105,7 +105,7 @@ def point_at(scores: Float[Array, "t n"], is_member: Bool[Array, "t n"], fpr: fl
 
 @dataclass(frozen=True)
 class RateDifference:
-    """How many more members one attack calls than another, at equally many false calls.
+    """Difference of the shares of members that two attacks call, at equally many false calls.
 
     Attributes:
         gain: `TPR - s FPR` of the first minus that of the second, with slope `s`; paired.

@@ -94,6 +94,7 @@ def permutation_p(
         some = min(step, draws - first)
         drawn = sum(_sums(one, rng.permuted(np.tile(np.arange(len(one.bits)), (some, 1)), axis=1)) for one in strata)
         reached += (drawn >= seen - slack).sum(axis=0)
+    # The observed table counts as one draw: the test stays exact, and no p-value is 0 (Phipson and Smyth 2010).
     p_auc, p_tpr = (1 + reached) / (1 + draws)
     return Randomisation(float(p_auc), float(p_tpr), draws)
 
@@ -111,6 +112,7 @@ def _strata(scores: Scores, truth: Truth, thresholds: Array) -> list[_Stratum]:
     first = np.cumsum(sizes) - sizes
     bits = is_member[:, order[first]]
     if (bits[:, index] == is_member).all():
+        # Each cluster is wholly in or wholly out, so its cells move together and can be summed.
         summed = [[np.bincount(index, row) for row in statistic] for statistic in cells]
         return [_Stratum(bits.T, np.array(summed).transpose(0, 2, 1))]
     strata = []
@@ -150,8 +152,11 @@ def _normal_p(strata: Sequence[_Stratum], statistic: int) -> float:
         scale += float(np.abs(cells).sum())
         if k > 1:
             bits, spread = stratum.bits - share, cells - centre
+            # The variance is |bits · spreadᵀ|² / (k - 1); either form gives it, and the one with the smaller matrix is
+            # taken.
             grams = (bits.T @ bits, spread.T @ spread) if bits.shape[1] <= k else (bits @ spread.T,) * 2
             variance += float((grams[0] * grams[1]).sum()) / (k - 1)
+    # All permutations give the same sum up to rounding, so there is no evidence.
     if variance <= (_SLACK * scale) ** 2:
         return 1.0
     return float(ndtr(-(seen - mean) / sqrt(variance)))

@@ -110,6 +110,8 @@ def shadow_threshold(values: Float[Array, " ..."], is_member: Bool[Array, " ..."
     scores = values[~is_member]
     if not len(scores):
         raise ValueError("is_member must have non-members, got none")
+    # N + 1: the score of a new non-member takes each of N + 1 ranks with equal probability (split conformal
+    # prediction).
     above = floor(fpr * (len(scores) + 1) + EXACT)
     return _smallest(scores, len(scores) - above) if above else inf
 
@@ -297,8 +299,10 @@ def randomisation_p(
     slack = 1e-12 * np.abs(turns).sum(axis=0)  # what rounding may take off a sum that reaches what was seen
     reached, step = np.zeros(2, np.int64), max(1, 4_000_000 // len(turns))
     for first in range(0, draws, step):
+        # Coins of ±1/2: a turned cluster moves the sum by `turns`, counted from the middle of both tables.
         coins = rng.integers(0, 2, (min(step, draws - first), len(turns))) - 0.5
         reached += ((coins @ turns) * wide >= seen - slack).sum(axis=0)
+    # The observed table counts as one draw: the test stays exact, and no p-value is 0 (Phipson and Smyth 2010).
     p_auc, p_tpr = (1 + reached) / (1 + draws)
     return Randomisation(float(p_auc), float(p_tpr), draws)
 

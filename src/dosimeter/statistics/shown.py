@@ -28,7 +28,7 @@ Scope = Literal["models", "recipe"]
 
 @dataclass(frozen=True)
 class Shown:
-    """Which statistics show a leak, and what the leak is shown of.
+    """Statistics that show a leak, and the scope of the leak.
 
     Attributes:
         by_auc: whether the AUC shows one.

@@ -123,4 +123,5 @@ def _turned(beyond: Callable[[float], float]) -> float:
     first, last = (beyond(1 - 2 * exp(tail)) for tail in ends)
     if first > 0:
         return _LEAST
+    # The search runs over log p, because p-values span twelve orders of magnitude.
     return exp(brentq(lambda tail: beyond(1 - 2 * exp(tail)), *ends)) if last > 0 else 0.5

@@ -38,7 +38,7 @@ def pupil(hp: Hyperparameters) -> Hyperparameters:
 
 
 def parts(found: SubModels, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[Array, "k s"]]:
-    """Which sub-model trains on which of a model's records, and these records, equally many for each.
+    """Mask of the sub-models that train on each of a model's records, and these records, equally many for each.
 
     Args:
         found: the defense.
@@ -67,7 +67,7 @@ def parts(found: SubModels, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[
 
 
 def mean_answer(answers: Float[Tensor, "k n c"], trains: Bool[Array, "k n"]) -> Float[Tensor, "n c"]:
-    """For each record the mean probabilities of the sub-models that did not train on it.
+    """Mean probabilities of the sub-models that did not train on a record, for each record.
 
     >>> mean_answer(torch.tensor([[[1.0, 0.0]], [[0.5, 0.5]]]), np.array([[True], [False]]))
     tensor([[0.5000, 0.5000]])

@@ -1,4 +1,4 @@
-"""How a stage is trained: hyperparameters, and what defenses may change in them."""
+"""The recipe of a stage: hyperparameters, and what defenses may change in them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class SubModels(Protocol):
         ...
 
     def divide(self, n: int, rng: np.random.Generator) -> Bool[np.ndarray, "k n"]:
-        """Which of the sub-models trains on which record."""
+        """Mask of the sub-models that train on each record."""
         ...
 
 
@@ -106,7 +106,7 @@ def settings_of(defense: Defense) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How a stage is trained. All of it is part of the stage's key and equal for target and shadows.
+    """Settings of a stage's training. All are part of the stage's key and equal for target and shadows.
 
     Attributes:
         epochs: passes over the stage's rows.

@@ -55,7 +55,7 @@ def load_npz(path: Path, request: Request) -> Dataset:
 
 
 def _choose(files: list[str], name: str) -> dict[str, str]:
-    """Which array serves as which part."""
+    """Choice of the array for each part of a data set."""
     if {"blob", "off", "label"} <= set(files):
         raise DataError(f"{name}: this is CIFAR-10 packed as JPEG, got it as plain arrays: write cifar10:{name}")
     chosen, known = {}, [key for keys in NAMES.values() for key in keys]

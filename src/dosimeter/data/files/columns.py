@@ -88,7 +88,7 @@ def one_hot(features: Sequence[Feature], rows: range) -> Array:
 
 
 def content(features: Sequence[Feature]) -> Array:
-    """The content from which ids are made `[n ...]`: equal for equal records, whatever else the table holds."""
+    """The content from which ids are made `[n ...]`: equal for equal records, independent of the rest of the table."""
     return np.stack([feature.keys for feature in features], 1)
 
 

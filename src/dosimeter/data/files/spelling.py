@@ -1,4 +1,4 @@
-"""How a table is written: which texts are whole numbers, which are numbers in other notations, what separates."""
+"""Notations of a table: texts that are whole numbers, texts that are numbers in other notations, the separator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HAMP: labels of high entropy in training, and scores of random inputs in the order of the true ones in answers."""
+"""HAMP: labels of high entropy in training; in answers, scores of random inputs in the order of the true ones."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class SELENA:
         return 1.0 + self.submodels - self.out
 
     def divide(self, n: int, rng: np.random.Generator) -> Bool[np.ndarray, "k n"]:
-        """Which of the `k` sub-models trains on which record; `out` of them leave each record out."""
+        """Mask `[k n]` of the sub-models that train on each record; `out` of them leave each record out."""
         k = self.submodels
         trains = np.ones((k, n), dtype=bool)
         records = rng.permutation(n)

@@ -114,7 +114,7 @@ class Case:
 
     @cached_property
     def matrix(self) -> Bool[Array, "m p"]:
-        """Which model trains on which record of the pool."""
+        """Membership matrix: which model trains on which record of the pool."""
         return matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split)
 
     @property
@@ -207,7 +207,7 @@ class Case:
         )
 
     def _readable(self, wanted: set[str]) -> tuple[str, ...]:
-        """Of the wanted signals, those that this access and the deployed model's classes allow."""
+        """Signals among the wanted ones that this access and the deployed model's classes allow."""
         found = readable(sorted(wanted), self.threat.granted)
         if self.knows_classes:
             return found

@@ -1,4 +1,4 @@
-"""What an adversary may see, as data: access, needs, the membership game, and separately the truth.
+"""The adversary's view as data: access, needs, the membership game; and separately the truth.
 
 An attack receives a game and returns evidence; it never receives a `Truth`. Metrics receive evidence and truth and no
 model. Axes: `t` targets, `s` shadows, `q` query views, `n` candidates, `z` population records, `c` classes.
@@ -117,7 +117,7 @@ class Retrain(Protocol):
 
 @dataclass(frozen=True)
 class MembershipGame:
-    """What an adversary gets who asks "was this record trained on?", for one fold of targets.
+    """The view of an adversary who asks "was this record trained on?", for one fold of targets.
 
     The shadows of a fold leave out its targets' rows *and their complements* in the membership matrix; they come in
     whole complementary pairs (row 2i+1 is the negation of row 2i), so that every record has equally many in- and
@@ -206,7 +206,7 @@ class MembershipGame:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What an adversary may hold beside signals, equal for all targets; an attack gets the part that it needs.
+    """Holdings of an adversary beside signals, equal for all targets; an attack gets the part that it needs.
 
     Attributes:
         head: frozen features and recipe, or None.

@@ -54,7 +54,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Way:
-    """How one kind of model is queried.
+    """The way in which one kind of model is queried.
 
     Attributes:
         ask: function from a batch of records to the model's return value.
@@ -209,7 +209,7 @@ def adapt(
 
 @dataclass(frozen=True, eq=False)
 class _Asking:
-    """What is known while the way to query a model is determined."""
+    """Knowledge about a model while the way to query it is determined."""
 
     classes: Classes
     examples: Examples
@@ -365,7 +365,7 @@ def _type(batch: Held) -> str:
 
 
 def repeatability(adapted: Adapted, inputs: Array | Tensor | Held) -> float:
-    """How much answers change when the same records are asked again, together and one by one.
+    """Change of answers when the same records are queried again, together and one by one.
 
     Args:
         adapted: the model.

@@ -97,7 +97,7 @@ def looks_up(module: nn.Module, call: Callable[[Tensor], object], batch: Tensor)
 
 
 def _call_of(module: nn.Module) -> tuple[Callable[[Tensor], object], tuple[str, ...]]:
-    """How a network's `forward` is called: by position, or by the names that transformers' models declare."""
+    """The call of a network's `forward`: by position, or by the names that transformers' models declare."""
     config = getattr(module, "config", None)
     main = getattr(module, "main_input_name", None) if config is not None else None
     try:

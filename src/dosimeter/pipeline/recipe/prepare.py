@@ -1,4 +1,4 @@
-"""From a validated audit to everything that is known before training: data, split, design, and all jobs by key."""
+"""Prepares a validated audit: data, split, design, and all jobs by key, which are known before training."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> Prepared:
 
 
 def _samples(audit: Audit) -> tuple[float, ...]:
-    """For each stage the share of its records that a model draws."""
+    """Share of its records that a model draws, for each stage."""
     return tuple(stage.sample for stage in audit.stages)
 
 

@@ -1,4 +1,4 @@
-"""From a supplied model to everything that is known before its shadows are trained."""
+"""Prepares a supplied model: everything that is known before its shadows are trained."""
 
 from __future__ import annotations
 

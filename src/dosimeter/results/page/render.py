@@ -1,4 +1,4 @@
-"""From result.json and provenance.json to one self-contained HTML file, without scripts, downloads or computations."""
+"""Renders result.json and provenance.json to one self-contained HTML file: no scripts, downloads or computations."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def clusters(record: Int[Array, " n"]) -> tuple[Int[Array, " n"] | None, int]:
 
 
 def exceeds(values: Float[Array, "t n"], thresholds: Float[Array, " t"] | Float[Array, "t n"]) -> Bool[Array, "t n"]:
-    """Which scores lie strictly above the threshold of their target, or of their cell.
+    """Mask of the scores strictly above the threshold of their target, or of their cell.
 
     >>> exceeds(np.array([[1.0, 2.0]]), np.array([1.0])), exceeds(np.array([[1.0, 2.0]]), np.array([[0.5, 2.0]]))
     (array([[False,  True]]), array([[ True, False]]))
@@ -153,7 +153,7 @@ def _classes(values: Array, is_member: Array) -> tuple[int, int]:
 
 
 def _below(ordered: Array, bits: Array) -> tuple[Array, Array]:
-    """For each sorted score the number of all scores, and of members' scores, below it; ties count half."""
+    """Number of all scores, and of members' scores, below each sorted score; ties count half."""
     upto = np.cumsum(bits)
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     if len(starts) == len(ordered):

@@ -327,6 +327,7 @@ def _lone_half_width(sides: tuple[Float[Array, " p"], Float[Array, " q"]], level
     variance = sum(part for part, _ in parts)
     if not variance:
         return 0.0
+    # Satterthwaite's degrees of freedom for the sum of two variances.
     freedom = max(1.0, variance**2 / sum(part**2 / free for part, free in parts))
     return float(stdtrit(freedom, (1 + level) / 2)) * sqrt(variance)
 
@@ -355,6 +356,7 @@ def _stretch(margins: Margins, level: float) -> tuple[float, float]:
     if rows < BOOTSTRAP_TARGETS or spread == 0 or margins.given:
         return 1.0, 1.0
     skew = float((sums**3).mean()) / spread**1.5 * sqrt(rows * (rows - 1)) / (rows - 2)
+    # Targets cause only the part of the variance that single cells do not explain, so only this part is skewed.
     share = max(0.0, 1 - margins.cells / _one_way(sums, rows))
     quantile = float(stdtrit(rows - 1, (1 + level) / 2))
     by = skew * share * (1 + 2 * quantile**2) / (6 * sqrt(rows) * quantile)
@@ -363,6 +365,7 @@ def _stretch(margins: Margins, level: float) -> tuple[float, float]:
 
 def _recover(mine: float, theirs: float, shared: float) -> float:
     """Distance of the difference's end, from the distances of the two rates' ends and their correlation."""
+    # Rounding can make a sum near 0 negative.
     return sqrt(max(0.0, mine**2 + theirs**2 - 2 * shared * mine * theirs))
 
 
@@ -390,6 +393,7 @@ def half_width(margins: Margins, level: float, drawn: float | None) -> tuple[flo
     # Two-way resampling counts the variance of single cells three times (Owen, Annals of Applied Statistics 2007,
     # theorem 3.1): twice is taken off. Neither margin alone may be undercut.
     both = by_record + by_target - margins.cells if drawn is None else drawn - 2 * margins.cells
+    # Resampling T targets with replacement gives a variance that is too small by (T - 1) / T.
     scale = 1.0 if drawn is None else rows / (rows - 1)
     name = "two-way variance (targets x records)" if drawn is None else "two-way bootstrap (targets x records)"
     return max(quantile * sqrt(max(scale * both, by_target)), max(quantile, reach) * sqrt(by_record)), name

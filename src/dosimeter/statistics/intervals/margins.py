@@ -105,6 +105,7 @@ def margins_of(terms: Terms) -> Margins:
         influence += own
         den += ratio.den
         count = ratio.den.sum(0)
+        # Ratios over the same decisions rest on the same persons: their influences add up before they are squared.
         same = [i for i, other in enumerate(counts) if np.array_equal(count, other)]
         if same:
             totals[same[0]] += own.sum(0)

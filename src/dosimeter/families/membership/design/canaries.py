@@ -79,7 +79,7 @@ class CanaryScores:
         return _grades(self.kind, self.copies)
 
     def of(self, kind: str, copies: int) -> Bool[Array, " c"]:
-        """Which canaries belong to a grade."""
+        """Mask of the canaries of a grade."""
         found: Array = (self.kind == kind) & (self.copies == copies)
         return found
 

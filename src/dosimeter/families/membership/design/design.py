@@ -1,4 +1,4 @@
-"""Who is trained on what: the split of the records at risk, the membership matrix, and the games they make."""
+"""The design: split of the records at risk, membership matrix, and the games that they make."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _persons(person: Int[Array, " r"], population: int, rng: np.random.Generator
 def membership_matrix(
     pool: int, models: int, seed: int, purpose: str = "membership", *, person: Int[Array, " p"] | None = None
 ) -> Bool[Array, "m p"]:
-    """Which model trains on which record of the pool: complementary pairs of rows, each with half of the pool.
+    """Draws which model trains on which record of the pool: complementary pairs of rows, each with half of it.
 
     Args:
         pool: number of records, even.
@@ -140,7 +140,7 @@ def membership_matrix(
 
 @dataclass(frozen=True)
 class Design:
-    """Who was trained on what, and the part of each model. The auditor holds it; attacks get games.
+    """The design of an audit: who was trained on what, and each model's part. Attacks get games, not this.
 
     Attributes:
         ids: of the candidates `[n]`.

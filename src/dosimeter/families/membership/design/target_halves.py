@@ -35,7 +35,7 @@ def players(targets: int, rehearsals: int) -> Int[Array, " k"]:
 
 
 def second_half(block: Int[Array, " k"]) -> Bool[Array, " k"]:
-    """Which models are in the second half: every other block, so that targets and rehearsals are in both.
+    """Mask of the models in the second half: every other block, so that targets and rehearsals are in both.
 
     >>> second_half(np.array([0, 0, 1, 1, 2])).tolist()
     [False, False, True, True, False]

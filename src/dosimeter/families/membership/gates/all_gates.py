@@ -74,7 +74,7 @@ class Findings:
 
     @property
     def scope(self) -> Scope | None:
-        """What the leak is shown of: "models", "recipe", or None."""
+        """Scope of the leak that is shown: "models", "recipe", or None."""
         if not self.shown:
             return None
         return "models" if self.evidence is None else self.evidence.scope

@@ -20,7 +20,7 @@ from dosimeter.statistics.intervals.cells import by_cell
 CONFIDENCES = ("logit_confidence", "logit_confidence_t2", "scaled_confidences", "scaled_top")
 """Signals that show how close a confidence is to 1."""
 OF_ALL_CLASSES = ("scaled_confidences", "scaled_top")
-"""Those of `CONFIDENCES` that have one value for each class, on the last axis."""
+"""Signals among `CONFIDENCES` that have one value for each class, on the last axis."""
 
 
 def too_few_nonmembers(truth: Truth, fpr: float, have: float) -> Gate:

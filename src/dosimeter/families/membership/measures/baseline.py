@@ -20,7 +20,7 @@ from dosimeter.statistics.stated import stated_p
 LEAST_P = 0.025
 """One-sided significance level, as of one end of a 95 % interval."""
 CROSS_FIT_VARIANCE = 2.0
-"""How often cross-fitting counts the variance of an AUC where there is nothing to find.
+"""Factor of the variance of an AUC that accounts for cross-fitting, for classifiers that find nothing.
 
 Each pair of records in different folds is used in both directions: one helps to judge the other. For a linear
 classifier the statistic is then a sum of symmetric terms, each twice in it, and its variance is twice what it is with

@@ -193,7 +193,7 @@ def label_confidence(
     features: Matrix, make: Callable[[], Any], labels: Int[Array, " n"], cluster: Int[Array, " n"],
     rng: np.random.Generator,
 ) -> Float[Array, " n"]:  # fmt: skip
-    """How well each record's label fits, by a classifier of labels that was fitted on other records.
+    """Fit of each record's label, by a classifier of labels that was trained on other records.
 
     The classifier is cross-fitted over folds of record clusters of the audited records, members and non-members alike:
     no membership bit enters, and no record's own label, or that of its copy, fits the classifier that judges it.
@@ -239,7 +239,7 @@ def _columns(flat: Array, seed: int) -> Array:
 
 
 def _picture(images: Array, seed: int) -> Array:
-    """For each channel level, spread, ends and sharpness; with principal components of the reduced picture."""
+    """Level, spread, ends and sharpness of each channel, with principal components of the reduced picture."""
     found = [_read(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
     statistics, small = (np.concatenate(part) for part in zip(*found, strict=True))
     return np.concatenate([statistics, few.components(small, seed)], axis=1)

@@ -56,7 +56,7 @@ class CrossFit:
     source: ClassVar[Source] = "split"
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, "t n"]:
-        """For each record the median threshold of the halves without it, from the non-members of all targets."""
+        """Thresholds: for each record the median over the halves without it, from all targets' non-members."""
         return self.thresholds_of(self.scores[attack], fpr, self.is_member)
 
     def thresholds_of(
@@ -88,7 +88,7 @@ class CrossFit:
         return found
 
     def choices(self, attacks: Sequence[str], fpr: float) -> list[tuple[str, str]]:
-        """For each halving the attacks that its two halves choose: those that separate members best.
+        """Attacks that the two halves of each halving choose: those that separate members best.
 
         That is the one with the largest z-value, of a rank test or of TPR - FPR at the half's own threshold; of equals
         that with the larger one of the rank test.
@@ -137,7 +137,7 @@ class CrossFit:
         return found
 
     def _strengths(self, attack: str, fpr: float) -> Float[Array, "r 2 2"]:
-        """For each half the larger z-value of two statistics of its members, and that of the rank test.
+        """Larger z-value of two statistics of each half's members, and the z-value of the rank test.
 
         Values are rounded, so that equal strengths stay equal whatever the order of summation.
         """

@@ -58,7 +58,7 @@ class Decisions:
 
     @property
     def halves(self) -> tuple[Bool[Array, " m"], Bool[Array, " m"]]:
-        """Which models are in each half."""
+        """Masks of the models in each half."""
         second = second_half(self.block)
         return ~second, second
 
@@ -237,7 +237,7 @@ def _number(value: float) -> float | None:
 
 
 def _once(one: Exposed) -> dict[str, float]:
-    """How often at least one of a person's used records is called, and at least one of the unused ones."""
+    """Frequency with which at least one of a person's used records is called, and at least one unused one."""
     told = {}
     member, hits, person = one.made_of.member, one.made_of.hits, one.unit
     for name, cells in (("used", member), ("unused", ~member)):

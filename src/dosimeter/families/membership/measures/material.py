@@ -37,7 +37,7 @@ CHOICE = "choice of the other halves"
 
 @dataclass(frozen=True)
 class Material:
-    """What a finished run, or a table of scores, gives to the measurement.
+    """Data of a finished run, or of a table of scores, for the measurement.
 
     Attributes:
         summary: what `run.json` says of the audit.

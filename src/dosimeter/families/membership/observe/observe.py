@@ -1,4 +1,4 @@
-"""From trained models to what an adversary sees: signals of all models on all judged records, games, truth."""
+"""Queries trained models: signals of all models on all judged records, games, truth."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def chain(result: Mapping[str, Any]) -> list[StageBox]:
 
 
 def _transferred(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What lies between the stage at risk and the queried model, as facts; empty if there is nothing."""
+    """Facts about the stages between the one at risk and the queried model; empty if there are none."""
     at_risk = next((index for index, stage in enumerate(result["chain"]) if stage["at_risk"]), len(result["chain"]))
     later = result["chain"][at_risk + 1 :]
     if not later:

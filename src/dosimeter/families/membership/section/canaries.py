@@ -65,14 +65,14 @@ def _row(row: Row, scale: float) -> CanaryRow:
 
 
 def _unused(row: Row) -> Figure:
-    """How often a grade is called where it was not used; results of older releases have no interval for it."""
+    """Rate at which a grade is called where it was not used; results of older releases have no interval for it."""
     if row.get("fpr_low") is None:
         return Figure(words.percent(row["fpr_reached"]))
     return Figure(words.percent(row["fpr_reached"]), words.percent_range(row["fpr_low"], row["fpr_high"]))
 
 
 def _excess(row: Row) -> Figure:
-    """How much more often a grade is called where it was used, in percentage points; older results lack it."""
+    """Difference that use makes to the calls of a grade, in percentage points; older results lack it."""
     if row.get("excess") is None:
         return Figure("", ok=False)
     value, low, high = (f"{100 * row[key]:.1f}" for key in ("excess", "excess_low", "excess_high"))

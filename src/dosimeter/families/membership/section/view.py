@@ -1,4 +1,4 @@
-"""From `result.json` to the rows of the page: selects, orders and words them. Measures nothing."""
+"""The rows of the page, selected, ordered and worded from `result.json`. Measures nothing."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Subject:
-    """What was audited: data, models and adversary in words.
+    """The audited subject: data, models and adversary in words.
 
     Attributes:
         door: "recipe", "model" or "scores".

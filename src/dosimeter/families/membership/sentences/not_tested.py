@@ -21,7 +21,7 @@ STATED = (
 
 
 def not_tested(summary: Mapping[str, Any], *, planted: bool = False) -> list[str]:
-    """What an audit through this door leaves open, one sentence each.
+    """Sentences about what an audit through this door leaves open.
 
     Where membership was stated the first line says so, whatever blind classifiers found: they do not see all.
 

@@ -55,7 +55,7 @@ class Headline:
 
     @property
     def shown_by(self) -> Literal["rate", "ranks", "test"]:
-        """What shows the leak: "rate" (accusations), "ranks" of records, or a "test" that has no interval."""
+        """Evidence that shows the leak: "rate" (accusations), "ranks" of records, or a "test" without interval."""
         small = self.p_tpr is None or self.p_tpr <= MOST_P
         if small and self.pair.difference.low is not None and self.pair.difference.low > 0:
             return "rate"

@@ -324,7 +324,7 @@ def _bits(column: Any, place: str) -> Bool[Array, " r"]:
 
 
 def _calibrates(column: Any, place: str) -> Bool[Array, " r"]:
-    """Which rows set thresholds."""
+    """Mask of the rows that set thresholds."""
     coded = _numbered(column, "split", place)
     words = [one.strip().lower() for one in coded.text()]
     for code, word in enumerate(words):

@@ -119,7 +119,7 @@ class Quantile:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of candidates and non-members without the target, and the confidence that follows from it."""
+    """Knowledge about candidates and non-members without the target, and the confidence that it predicts."""
 
     ours: Float[Array, "n d"]
     theirs: Float[Array, "z d"]

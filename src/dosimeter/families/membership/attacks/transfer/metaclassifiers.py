@@ -22,7 +22,7 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # of Adam
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every classifier is trained: Adam on cross-entropy, equal for all records.
+    """Training of every classifier: Adam on cross-entropy, equal for all records.
 
     Attributes:
         updates: how many.

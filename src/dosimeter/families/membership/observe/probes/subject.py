@@ -33,7 +33,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Training:
-    """How a pack of models was trained by the built-in loops.
+    """Training of a pack of models by the built-in loops.
 
     Attributes:
         hp: the recipe.
@@ -79,7 +79,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known about the models before one is trained.
+    """Properties of the models that are known before one is trained.
 
     Attributes:
         brought: the target is the user's own.

@@ -1,4 +1,4 @@
-"""The membership attacks, to be used or combined in Python."""
+"""The membership attacks, for use and combination in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a membership attack of your own is written with: what it receives, what it needs, what it returns."""
+"""Types for a membership attack of your own: what it receives, what it needs, what it returns."""
 
 from __future__ import annotations
 

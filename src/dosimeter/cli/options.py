@@ -57,7 +57,7 @@ def crew(count: int | None, runner: RunnerChoice, address: str | None, gpus: flo
 
 
 def spare(written: Sequence[Path | None], others: Sequence[Path | None]) -> None:
-    """Refuse to write over what is read, or twice to one file."""
+    """Refuses to overwrite an input file, or to write two outputs to one file."""
     taken = {path.resolve() for path in others if path is not None}
     for path in written:
         if path is not None and path.resolve() in taken:

@@ -1,4 +1,4 @@
-"""What the command line shows: the verdict, the plan, the catalogue."""
+"""Output of the command line: the verdict, the plan, the catalogue."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dosimeter.results.words import spoken
 
 
 def plain(text: object) -> str:
-    """Text that may come from a file or the user, as one line in which nothing is hidden."""
+    """Text from a file or the user, as one line without hidden characters."""
     return one_line(spoken(str(text)), limit=2000)
 
 
 def verdict_lines(result: Mapping[str, Any], path: Path) -> list[str]:
-    """The first sentences of a result, its checks, and where it was written."""
+    """The first sentences of a result, its checks, and the place where it was written."""
     kind = "Report" if path.suffix == ".html" else "Result"
     return [plain(line) for line in (*result["verdict"]["sentences"], *check_lines(result), f"{kind}: {path}")]
 
@@ -54,7 +54,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """What can be named in an audit file: per kind a table from name to one line."""
+    """Names that an audit file may use: for each kind a table from name to one line."""
     from typing import get_args
 
     from dosimeter.data import DATASETS
@@ -78,11 +78,11 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 
 CHAIN = "default of a chain"
-"""Mark of what runs where stages follow the one at risk."""
+"""Mark of defaults for an audit in which stages follow the one at risk."""
 
 
 def defaults() -> dict[str, dict[str, str]]:
-    """Of each kind in the catalogue, what is used where an audit names none, and when."""
+    """Defaults for each kind in the catalogue, with the case in which they apply."""
     from dosimeter.config.tables import Stage
     from dosimeter.families.membership.attacks import DEFAULT, DEFAULT_TRANSFERRED
 
@@ -99,7 +99,7 @@ def defaults() -> dict[str, dict[str, str]]:
 
 
 def catalogue_lines(found: dict[str, dict[str, str]]) -> list[str]:
-    """A catalogue as text, in which a mark in brackets says what is used where an audit names none."""
+    """A catalogue as text; a mark in brackets shows the defaults."""
     lines = [
         "[default]: used where the audit names none of its kind",
         f"[{CHAIN}]: used instead where stages follow the one at risk",
@@ -126,7 +126,7 @@ def entry_lines(entries: Sequence[Entry]) -> list[str]:
 
 
 def collection_line(found: Collection, dry_run: bool) -> str:
-    """What a cleaning did, in one line."""
+    """Result of a cleaning, in one line."""
     did = "Would remove" if dry_run else "Removed"
     kept = f"; {found.in_use} stay because a run uses them" if found.in_use else ""
     removed = "1 entry" if len(found.removed) == 1 else f"{len(found.removed)} entries"

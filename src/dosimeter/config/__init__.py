@@ -1,1 +1,1 @@
-"""audit.toml to settings."""
+"""Configuration: from audit.toml to settings."""

@@ -27,7 +27,7 @@ KIND = Kind(
 
 
 def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
-    """The rows that stand for an audit file without `[[attack]]`: those of `DEFAULT`, in every mode.
+    """Rows for an audit file without `[[attack]]`: the attacks of `DEFAULT`, in every mode.
 
     Args:
         transferred: whether stages follow the one at risk, for which there is another list.
@@ -42,7 +42,7 @@ def default_attacks(*, transferred: bool = False) -> list[dict[str, Any]]:
 
 
 def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tuple[NamedAttack, ...], list[str]]:
-    """Build the attacks of all rows and list what is wrong; `transferred` as in `default_attacks`."""
+    """Builds the attacks of all rows and lists the problems; `transferred` as in `default_attacks`."""
     rows = raw if isinstance(raw, tuple) else ()
     if len(rows) > 1000:
         return (), []
@@ -85,7 +85,7 @@ def named_attacks(attacks: Sequence[object], base: Path) -> tuple[NamedAttack, .
 
 
 def _repeated(rows: Iterable[NamedAttack]) -> list[str]:
-    """Ids that occur twice."""
+    """Problems with ids that occur twice."""
     ids, problems = [row.id for row in rows], []
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         problems.append(f"attack: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`")
@@ -93,7 +93,7 @@ def _repeated(rows: Iterable[NamedAttack]) -> list[str]:
 
 
 def _attack(row: Mapping[str, Any], base: Path) -> NamedAttack:
-    """Build one attack; problems are given as the tail of `attack[i]`."""
+    """Builds one attack; problems are given as the tail of `attack[i]`."""
     name, own_id, attack = build(row, base, KIND)
     mode = getattr(attack, "mode", None)
     return NamedAttack(label(f"{name} {mode}" if mode else name) if own_id is None else own_id, name, attack)

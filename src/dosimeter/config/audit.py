@@ -1,4 +1,4 @@
-"""The audit file: TOML to validated, frozen settings. Errors name the key's path, rule, value and remedy."""
+"""The audit file: from TOML to validated, frozen settings. Errors name the key's path, rule, value and remedy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dosimeter.foundation.wording import quoted
 from dosimeter.training.defending import DefenseRow
 
 OF_TARGETS = ("access", "shadows", "views", "rehearsals")
-"""Keys of `[threat]` that a brought model has."""
+"""Keys of `[threat]` that a supplied model has."""
 T = TypeVar("T", bound=Table)
 
 
@@ -39,11 +39,11 @@ class Audit:
         seed: root of all randomness.
         stages: the chain.
         threat: the adversary.
-        attacks: what is run, in order.
-        report: how the report speaks.
+        attacks: attacks to run, in order.
+        report: wording of the report.
         base: folder of the audit file; relative paths and user modules are found from here.
-        defenses: of each stage.
-        variants: what is audited too, each alone: a defense beside those of the stage at risk, or other settings.
+        defenses: defenses of each stage.
+        variants: further audits, each alone: a defense beside those of the stage at risk, or other settings.
         spike: canaries that are planted in the stage at risk, or None.
     """
 
@@ -59,7 +59,7 @@ class Audit:
     spike: Spike | None = None
 
     def settings(self) -> dict[str, Any]:
-        """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
+        """All keys with defaults filled in, as JSON values; stored in a run's folder."""
         return {
             **_common_settings(self),
             "stage": [stage.model_dump(mode="json") for stage in self.stages],
@@ -83,7 +83,7 @@ class Audit:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """The query views, at most eight unless listed: the identity, and what training augmented with."""
+        """Query views, at most eight unless listed: the identity, and the augmentations of training."""
         if self.threat.views != "auto":
             return self.threat.views
         augment = self.stages[self.at_risk].augment
@@ -99,10 +99,10 @@ class VariantRow:
     """One `[[variant]]` row.
 
     Attributes:
-        name: of a defense, which this is not.
-        paper: of one.
-        table: as it stands in the file.
-        audit: the whole audit that it stands for.
+        name: empty, since this is no defense.
+        paper: empty, since this is no defense.
+        table: the row in the file.
+        audit: the whole audit that the row stands for.
     """
 
     name: ClassVar[str] = ""
@@ -113,22 +113,22 @@ class VariantRow:
 
     @property
     def id(self) -> str:
-        """Of the variant, and of its folder."""
+        """Id of the variant, and name of its folder."""
         return self.table.id
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it changes."""
+        """Settings that the variant changes."""
         return flat(self.table)
 
     @property
     def place(self) -> str:
-        """Whom it changes."""
+        """Part of the audit that it changes: "chain" or "adversary"."""
         return "chain" if self.table.stage else "adversary"
 
 
 def with_variant(audit: Audit, row: DefenseRow | VariantRow) -> Audit:
-    """The audit that a variant is, without variants of its own."""
+    """The audit that a variant stands for, without variants of its own."""
     name = f"{audit.name}: {row.id}"
     if isinstance(row, VariantRow):
         return dataclasses.replace(row.audit, name=name)
@@ -139,7 +139,7 @@ def with_variant(audit: Audit, row: DefenseRow | VariantRow) -> Audit:
 
 @dataclasses.dataclass(frozen=True)
 class SuppliedAudit:
-    """A validated audit file about a model that the user brings.
+    """A validated audit file about a supplied model.
 
     Attributes:
         name: of the run's folder.
@@ -160,7 +160,7 @@ class SuppliedAudit:
     base: Path
 
     def settings(self) -> dict[str, Any]:
-        """Every key with its default filled in, as JSON takes it; what a run's folder keeps."""
+        """All keys with defaults filled in, as JSON values; stored in a run's folder."""
         return {
             **_common_settings(self),
             "target": self.target.model_dump(mode="json"),
@@ -169,7 +169,7 @@ class SuppliedAudit:
 
 
 def _common_settings(audit: Audit | SuppliedAudit) -> dict[str, Any]:
-    """The keys that both kinds of audit file have."""
+    """Settings that both kinds of audit file have."""
     return {
         "name": audit.name,
         "seed": audit.seed,
@@ -180,13 +180,13 @@ def _common_settings(audit: Audit | SuppliedAudit) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """An audit file that may be wrong, so that problems of its data can be told together with its own.
+    """An audit file that may be wrong, so that problems of its data can be reported together with its own.
 
     Attributes:
         audit: None if there are problems.
-        stages: those that are right by themselves, None for the others.
-        seed: of the audit, 0 if it is wrong.
-        problems: one line each.
+        stages: the valid stages, None for the others.
+        seed: seed of the audit, 0 if it is wrong.
+        problems: problems, one line each.
     """
 
     audit: Audit | SuppliedAudit | None
@@ -196,7 +196,7 @@ class Draft:
 
 
 def load(path: Path) -> Audit | SuppliedAudit:
-    """Read an audit file.
+    """Reads an audit file.
 
     Args:
         path: a TOML file.
@@ -208,7 +208,7 @@ def load(path: Path) -> Audit | SuppliedAudit:
 
 
 def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit | SuppliedAudit:
-    """Validate the tables of an audit.
+    """Validates the tables of an audit.
 
     Args:
         table: as TOML gives it.
@@ -225,7 +225,7 @@ def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit
 
 
 def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft:
-    """Validate the tables of an audit and list every problem; arguments as in `parse`.
+    """Validates the tables of an audit and lists every problem; arguments as in `parse`.
 
     Each table is validated by itself, so that a wrong key hides no problem elsewhere.
     """
@@ -272,13 +272,13 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
 
 
 def _not_told(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
-    """Of further problems those at other places than what is odd already."""
+    """Further problems at places that have no problem yet."""
     told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
     return [line for line in problems if not line.startswith(tuple(told))]
 
 
 def _stages(whole: Mapping[str, Any]) -> tuple[list[Stage | None], list[Finding]]:
-    """Each stage, None where it is wrong, and what is wrong."""
+    """Each stage (None if it is wrong), and the problems."""
     parts: list[Stage | None] = []
     found: list[Finding] = []
     raw = whole.get("stage")
@@ -290,7 +290,7 @@ def _stages(whole: Mapping[str, Any]) -> tuple[list[Stage | None], list[Finding]
 
 
 def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
-    """An audit that is right without its `[[variant]]` rows, with them, or what is wrong with them."""
+    """A valid audit with its `[[variant]]` rows, or the problems with them."""
     rows: list[VariantRow] = []
     problems: list[str] = []
     for index, raw in enumerate(whole.get("variant", ())):
@@ -316,7 +316,7 @@ def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
 
 
 def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
-    """The canaries, if any, and what is wrong with them."""
+    """The canaries, if any, and the problems with them."""
     if whole.get("spike") is None:
         return None, []
     if "target" in whole:
@@ -328,7 +328,7 @@ def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
 def _defended(
     whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path
 ) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
-    """The variants, the defenses of each stage, and what is wrong with both."""
+    """The variants, the defenses of each stage, and the problems with both."""
     variants, problems = defense_rows(whole.get("defense"), base, "defense")
     for kind in ("defense", "variant"):
         if "target" in whole and whole.get(kind):
@@ -364,7 +364,7 @@ def arguments(model: type[T], names: Mapping[str, str] | None = None, /, **given
 
 
 def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[str, str]]]:
-    """One validated table, or what is wrong with it."""
+    """One validated table, or the problems with it."""
     if not isinstance(raw, Mapping):
         # the file's own validation tells of [threat] and [report], but takes anything in the list of stages
         remedy = {Stage: "write it below [[stage]]", Target: "write the table's head once, as [target]"}.get(model)

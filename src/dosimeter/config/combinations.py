@@ -1,4 +1,4 @@
-"""Keys that are right one by one and impossible together, and what can be seen of a stage's references without data."""
+"""Keys that are valid alone but impossible together, and checks of a stage's references without its data."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def spike_problems(spike: Spike) -> list[str]:
 
 
 def target_problems(target: Target, threat: Threat | None) -> list[str]:
-    """Impossible combinations around a brought model, one line each."""
+    """Impossible combinations around a supplied model, one line each."""
     given = set() if threat is None else threat.model_fields_set
     problems = [
         f"threat.{key}: belongs to a recipe, got {quoted(getattr(threat, key))} beside [target]: {remedy}"
@@ -126,11 +126,11 @@ RECIPE_ONLY = {
     "stratify": "remove it",
     "unit": "remove it, membership was not drawn here and each record is judged on its own",
 }
-"""Keys of `[threat]` that draw records or name stages, and what to do about them beside a brought model."""
+"""Keys of `[threat]` that draw records or name stages, with the remedy if one is given for a supplied model."""
 
 
 def _start(stage: Stage, index: int) -> list[str]:
-    """How a stage starts: its model, its parent."""
+    """Problems with the start of a stage: its model, its parent."""
     problems = []
     if index == 0 and stage.model is None:
         problems.append("model: the first stage needs one, got none: name an architecture or package.module:function")
@@ -159,7 +159,7 @@ def _keys(stage: Stage) -> str:
 
 
 def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -> list[str]:
-    """What a stage after the one at risk cannot be, and what only a threat with such a stage can say."""
+    """Problems with stages after the one at risk, and with settings that need such a stage."""
     problems, last = [], len(stages) - 1
     for index, stage in enumerate(stages):
         place, later = f"stage[{index}]", index > at_risk
@@ -183,7 +183,7 @@ def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -
 
 
 def _roles(stage: Stage, *, at_risk: bool, last: bool) -> list[str]:
-    """What a given stage, a trained one, the one at risk and the last one may have."""
+    """Problems with the role of a stage: given, trained, at risk, last."""
     problems = []
     if stage.given and (stage.data or stage.fit):
         problems.append("weights: a given stage is not trained, so it takes neither `data` nor `fit`: remove them")
@@ -206,7 +206,7 @@ def _roles(stage: Stage, *, at_risk: bool, last: bool) -> list[str]:
 
 
 def _training(stage: Stage) -> list[str]:
-    """Settings of training that do not go together."""
+    """Problems with settings of training that exclude each other."""
     problems = []
     if stage.augment and stage.transfer in ("head", "last-k"):
         problems.append(
@@ -227,7 +227,7 @@ def _training(stage: Stage) -> list[str]:
 
 
 def _adapters(stage: Stage) -> list[str]:
-    """What belongs to adapters alone, and what does not go with them."""
+    """Problems with settings that only adapters have, or that exclude adapters."""
     problems = []
     if stage.transfer == "lora" and stage.fit:
         problems.append(
@@ -243,7 +243,7 @@ def _adapters(stage: Stage) -> list[str]:
 
 
 def _references(stage: Stage) -> list[str]:
-    """Ranges of rows and references to functions that have another form."""
+    """Problems with the form of row ranges and function references."""
     problems = []
     for key in ("rows", "test_rows"):
         try:
@@ -254,7 +254,7 @@ def _references(stage: Stage) -> list[str]:
 
 
 def _functions(fit: str | None, depends: Sequence[str]) -> list[str]:
-    """References to the user's functions that have another form."""
+    """Problems with the form of references to the user's functions."""
     problems = []
     if fit is not None and not REFERENCE.fullmatch(fit):
         problems.append(f"fit: must be package.module:function, got {quoted(fit)}: write for example 'recipe:fit'")
@@ -267,7 +267,7 @@ def _functions(fit: str | None, depends: Sequence[str]) -> list[str]:
 
 
 def _model(stage: Stage, base: Path) -> list[str]:
-    """An architecture that does not exist, options that it has not, weights that are nowhere."""
+    """Problems with an unknown architecture, unknown options, or missing weights."""
     if stage.model is None:
         return []
     brought = stage.weights is not None and is_file(base / stage.weights)
@@ -292,7 +292,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
 
 
 def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
-    """What is wrong with weights that are no file."""
+    """Problems with weights that are no file."""
     absent: Finding = ("weights", f": no such file, got {quoted(str(base / weights), 300)}: correct the path")
     if hint is None or Path(weights).suffix:
         return [absent]
@@ -300,7 +300,7 @@ def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
 
 
 def _typed(value: Any, hint: Any, place: str) -> list[Finding]:
-    """What is wrong with an option, by the annotation of the builder's parameter."""
+    """Problems with an option, by the annotation of the builder's parameter."""
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:

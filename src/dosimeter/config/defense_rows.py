@@ -18,7 +18,7 @@ from dosimeter.training.defending import ACTING, METHODS, DefenseRow
 from dosimeter.training.recipe import BoundsRecords, ChangesAnswers, ChangesLoss, ChangesRecipe, SubModels
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
-"""What an id of a variant looks like, since it names a folder."""
+"""Pattern of a variant's id, which names a folder."""
 KIND = Kind(
     word="defense",
     known=DEFENSES,
@@ -30,12 +30,12 @@ KIND = Kind(
 
 
 def defense_rows(raw: Any, base: Path, place: str) -> tuple[tuple[DefenseRow, ...], list[str]]:
-    """Build the defenses of all rows and list what is wrong.
+    """Builds the defenses of all rows and lists the problems.
 
     Args:
         raw: the rows.
         base: folder from which the user's modules are found.
-        place: how the rows are called, as in `defense` or `stage[0].defenses`.
+        place: name of the rows in messages, such as `defense` or `stage[0].defenses`.
     """
     built: list[DefenseRow] = []
     problems: list[str] = []
@@ -50,7 +50,7 @@ def defense_rows(raw: Any, base: Path, place: str) -> tuple[tuple[DefenseRow, ..
 
 
 def _defense(row: Mapping[str, Any], base: Path) -> DefenseRow:
-    """Build one defense; problems are given as the tail of the row's place."""
+    """Builds one defense; problems are given as the tail of the row's place."""
     name, own_id, defense = build(row, base, KIND)
     if own_id is None:
         given = [f"{value}" for key, value in row.items() if key != "name"]
@@ -66,7 +66,7 @@ def _defense(row: Mapping[str, Any], base: Path) -> DefenseRow:
 def defense_problems(
     stages: Sequence[Stage], own: Sequence[Sequence[DefenseRow]], variants: Sequence[DefenseRow], threat: Threat | None
 ) -> list[str]:
-    """Defenses that are right by themselves and impossible together or where they stand, one line each.
+    """Defenses that are valid alone but impossible together or at their place, one line each.
 
     Args:
         stages: the chain.
@@ -92,7 +92,7 @@ def defense_problems(
 
 
 def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *, answers: bool) -> list[str]:
-    """What is wrong with these defenses of one stage, as the tail of their place."""
+    """Problems with the defenses of one stage, as the tail of their place."""
     problems = []
     losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | BoundsRecords | SubModels)]
     if len(losses) > 1:

@@ -19,7 +19,7 @@ from dosimeter.jobs.store import canonical
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What rows of one table name.
+    """The kind of plug-in that rows of one table name.
 
     Attributes:
         word: what one is called, in the singular.
@@ -39,7 +39,7 @@ class Kind:
 
 
 def build(row: Mapping[str, Any], base: Path, kind: Kind) -> tuple[str, str | None, Any]:
-    """The name, the `id` if there is one, and the plug-in of a row.
+    """Builds a row's plug-in; returns name, `id` (if there is one) and plug-in.
 
     Args:
         row: as TOML gives it.
@@ -74,7 +74,7 @@ def build(row: Mapping[str, Any], base: Path, kind: Kind) -> tuple[str, str | No
 
 
 def label(text: Any) -> str:
-    """An id that can be shown.
+    """An id that can be displayed.
 
     Raises:
         ConfigError: it cannot.
@@ -87,7 +87,7 @@ def label(text: Any) -> str:
 
 
 def check(plugin: Any, kind: Kind) -> None:
-    """Refuse a plug-in that lacks what the rest reads, or whose settings cannot be written down.
+    """Refuses a plug-in that lacks required attributes, or whose settings cannot be written down.
 
     Raises:
         ConfigError: what is wrong, as the tail of the row's place.
@@ -108,7 +108,7 @@ def check(plugin: Any, kind: Kind) -> None:
 
 
 def _settings(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyperparameters as a plug-in's annotations want them."""
+    """Hyperparameters, converted to the types that a plug-in's annotations name."""
     hints, found, problems = get_type_hints(kind, include_extras=True), {}, []
     for key, value in given.items():
         try:

@@ -15,7 +15,7 @@ from dosimeter.training.recipe import Hyperparameters
 
 
 class DataOptions(Table):
-    """How to read a stage's data; the keys of `dosimeter.data.Options`, which documents them."""
+    """Options of a stage's data; the keys of `dosimeter.data.Options`, which documents them."""
 
     classes: tuple[str, ...] | None = Field(default=None, min_length=2)
     label: Reference = "label"
@@ -35,7 +35,7 @@ class DataOptions(Table):
 
     @property
     def options(self) -> Options:
-        """What a data source takes."""
+        """The options as a data source takes them."""
         return Options(**self.model_dump())
 
 
@@ -77,18 +77,18 @@ class Stage(Table):
 
     @property
     def given(self) -> bool:
-        """Whether the stage's weights are brought rather than trained."""
+        """Returns whether the stage's weights are supplied rather than trained."""
         return self.weights is not None
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """What the training loop needs, without defenses."""
+        """Settings of the training loop, without defenses."""
         names = {field.name for field in dataclasses.fields(Hyperparameters)} - {"share", "defenses", "privacy"}
         return Hyperparameters(**{name: getattr(self, name) for name in names})
 
 
 class Target(Table):
-    """A trained model that the user brings, with records that it was trained on and records that it was not."""
+    """A trained model of the user's, with records that it was trained on and records that it was not."""
 
     model: Reference
     weights: Reference | None = None
@@ -107,7 +107,7 @@ class Target(Table):
 
 
 class Report(Table):
-    """How the report speaks."""
+    """Wording and leading rate of the report."""
 
     noun: str | None = Field(default=None, min_length=1, max_length=40)
     leading_fpr: Literal[0.1, 0.01, 0.001, 0.0001] = 0.01
@@ -122,7 +122,7 @@ class Variant(Table):
 
 
 class Top(Table):
-    """The keys outside tables; the tables are validated one by one, so that one wrong key hides no other."""
+    """Keys outside tables; the tables are validated one by one, so that one wrong key hides no other."""
 
     name: str = Field(default="audit", pattern=NAME)
     seed: int = Field(default=0, ge=0)
@@ -137,6 +137,6 @@ class Top(Table):
 
 
 class TargetTop(Top):
-    """The same for a brought model, which has no stages."""
+    """Keys outside tables of an audit file about a supplied model, which has no stages."""
 
     stage: tuple[Any, ...] = Field(default=(), max_length=100)

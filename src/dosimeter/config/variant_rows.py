@@ -1,4 +1,4 @@
-"""The `[[variant]]` rows: each as the whole audit file that it stands for."""
+"""The `[[variant]]` rows, each as the whole audit file that it stands for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.wording import quoted
 
 OF_DATA = ("name", "data", "data_options", "rows", "test", "test_rows", "weights", "classes")
-"""Keys of a stage that say what is judged and what is given; they are the same in every variant."""
+"""Keys of a stage that determine the judged records and given parts; they are the same in every variant."""
 OF_TRANSFER = ("last_k", "lora_rank", "lora_alpha")
-"""Keys that belong to one way of transferring, and go with it."""
+"""Keys that belong to one method of transfer only."""
 
 
 def problems_of(variant: Variant, names: list[str]) -> list[str]:
-    """What is wrong with a row by itself, as the tail of its place.
+    """Problems with a row alone, as the tail of its place.
 
     Args:
         variant: the row.
@@ -50,13 +50,13 @@ def merged(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
 
 
 def _changed(stage: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A stage with other settings; another way of transferring does not take those of the former."""
+    """A stage with other settings; another method of transfer drops the settings of the former one."""
     other = changes.get("transfer", stage.get("transfer")) != stage.get("transfer")
     return {key: value for key, value in stage.items() if not (other and key in OF_TRANSFER)} | dict(changes)
 
 
 def flat(variant: Variant) -> dict[str, Any]:
-    """What a row changes, one setting each: `finetune.transfer`, `knows`."""
+    """Changes of a row, one setting each: `finetune.transfer`, `knows`."""
     found: dict[str, Any] = {} if variant.knows is None else {"knows": " and ".join(variant.knows) or "nothing more"}
     for name, changes in variant.stage.items():
         found |= {f"{name}.{key}": _plain(value) for key, value in changes.items() if key in Stage.model_fields}
@@ -64,7 +64,7 @@ def flat(variant: Variant) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as a table shows it: tables and lists as words."""
+    """A setting in the form that a table shows: tables and lists as words."""
     if isinstance(value, Mapping):
         return " ".join(str(_plain(item)) if key == "name" else f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):

@@ -134,4 +134,4 @@ DATASETS: dict[str, NamedData] = {
         own=True,
     ),
 }
-"""Built-in name to what it is."""
+"""Built-in data sets by name."""

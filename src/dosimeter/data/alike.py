@@ -1,4 +1,4 @@
-"""Parts that were read one by one, made comparable: the same features, classes and categories, ids that differ."""
+"""Makes parts that were read separately comparable: the same features, classes and categories, distinct ids."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 MOST_CLASSES = 100_000
 MADE = re.compile(r"[0-9a-f]{12}(-\d+)?")
-"""What ids look like that are made of content."""
+"""Pattern of ids that were made from content."""
 
 
 def same_features(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
-    """The same shape and type of inputs, and the same columns, in every part."""
+    """Parts with the same shape and type of inputs, and the same columns."""
     (first, pattern), *others = datasets.items()
     datasets = _same_cells(datasets)
     tables = [name for name, one in datasets.items() if one.columns is not None]
@@ -41,7 +41,7 @@ def same_features(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
 
 
 def _same_cells(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
-    """Every part as its user holds it in one form; numbers that are float32 already are their own cells."""
+    """Parts whose cells have one form; inputs that are float32 already serve as cells."""
     kinds = {name: None if one.cells is None else one.cells.kind for name, one in datasets.items()}
     if len(set(kinds.values())) == 1:
         return dict(datasets)
@@ -65,7 +65,7 @@ def _same_cells(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
 
 
 def _without_gaps(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
-    """Missing numbers as the mean of their column over all parts, with a further column that says where they were."""
+    """Parts with missing numbers replaced by the column mean over all parts, and a further column that marks them."""
     gaps = {name: one.inputs.dtype.kind == "f" and bool(np.isnan(one.inputs).any()) for name, one in datasets.items()}
     if not any(gaps.values()):
         return dict(datasets)
@@ -88,7 +88,7 @@ def _without_gaps(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
 
 
 def _same_columns(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
-    """Tables with the columns in the order of the first, and the categories of all."""
+    """Tables with columns in the order of the first part, and the categories of all parts."""
     listed = {name: {b.title: b for b in blocks(one.columns or (), one.categories)} for name, one in datasets.items()}
     first = next(iter(listed))
     union: dict[str, tuple[str, ...] | None] = {}
@@ -114,7 +114,7 @@ def _same_columns(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
 
 
 def _encoded(dataset: Dataset, own: Mapping[str, Any], union: Mapping[str, tuple[str, ...] | None]) -> Dataset:
-    """The features of a table moved to the columns that all parts share."""
+    """The features of a table, moved to the columns that all parts share."""
     columns = [f"{t}={c}" if cats is not None else t for t, cats in union.items() for c in (cats or (t,))]
     if tuple(columns) == dataset.columns:
         return dataset
@@ -151,7 +151,7 @@ def same_classes(datasets: Mapping[str, Dataset], declared: Sequence[str]) -> di
 
 
 def _union(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
-    """The classes of parts that only know those that occur."""
+    """The classes that occur in any of the parts."""
     all_classes = {one.classes for one in datasets.values()}
     names = {name for classes in all_classes for name in classes}
     holder = next((classes for classes in all_classes if set(classes) == names), None)
@@ -190,7 +190,7 @@ def _renumbered(dataset: Dataset, classes: tuple[str, ...], name: str) -> Datase
 
 
 def own_ids(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
-    """Ids that occur once over all parts.
+    """Parts whose ids occur once over all parts.
 
     Ids made of content collide where two parts hold the same record: only those of the later part are prefixed. Other
     ids that collide are numbers of rows, and all are prefixed.

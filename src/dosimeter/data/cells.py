@@ -1,7 +1,7 @@
-"""Records as their user holds them: the cells of a data frame, texts, numbers of another type than `Dataset.inputs`.
+"""Records in the user's own form: cells of a data frame, texts, numbers of another type than `Dataset.inputs`.
 
-`Dataset.inputs` are what networks take and what records are compared by: float32, one-hot, tokens. A pipeline of
-scikit-learn was fitted on something else, by the names of its columns and in its own types, and is asked with that.
+`Dataset.inputs` serve networks and comparisons of records: float32, one-hot, tokens. A pipeline of scikit-learn was
+fitted on another form, with named columns and their own types, and is queried in that form.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from dosimeter.foundation.errors import ConfigError
 
 Kind = Literal["array", "frame", "texts"]
 TEXT = "text"
-"""The one column of texts."""
+"""Name of the one column of texts."""
 NO_CELL = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
            "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
-"""Texts that `pandas.read_csv` takes for a missing cell, as its documentation lists them."""
+"""Texts that `pandas.read_csv` reads as a missing cell, as its documentation lists them."""
 ROUNDED = 1e-4
-"""Share of a column's spread by which float32 may change a number, before it can matter."""
+"""Change by float32 rounding, as a share of a column's spread, above which it can matter."""
 _NONE = b"dosimeter.none"
-"""Where a table says which of its columns have None, and not NaN, for a missing cell."""
+"""Key of a table's metadata: columns whose missing cells are None and not NaN."""
 _ASIDE = b"dosimeter.aside"
-"""Where a table says which of its columns are no features."""
+"""Key of a table's metadata: columns that are no features."""
 _STORED = "cells."
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Records as their user holds them.
+    """Records in the user's own form.
 
     Attributes:
         kind: "array" of numbers, "frame" of columns with names, or "texts".
@@ -65,12 +65,12 @@ class Cells:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Those of them that are no id, person or group."""
+        """Names of the columns that are no id, person or group."""
         aside = self._told(_ASIDE)
         return tuple(name for name in self.names if name not in aside)
 
     def _told(self, key: bytes) -> list[str]:
-        """A list of columns that the table itself holds."""
+        """Column names that the table's metadata lists under a key."""
         found: list[str] = json.loads((self.values.schema.metadata or {}).get(key, b"[]"))
         return found
 
@@ -79,7 +79,7 @@ class Cells:
         return Cells(self.kind, self.values.select(list(names)), self.primary)
 
     def handed(self) -> Any:
-        """What a model takes: an array, a pandas DataFrame, or a list of texts.
+        """The records in the form that a model takes: an array, a pandas DataFrame, or a list of texts.
 
         Raises:
             ConfigError: a frame, and pandas is not installed.
@@ -102,7 +102,7 @@ class Cells:
         return frame
 
     def content(self) -> Array:
-        """Bytes `[n k]` that differ where records differ beyond what `Dataset.inputs` tells."""
+        """Bytes `[n k]` that differ if records differ in more than `Dataset.inputs` shows."""
         if self.kind == "array":
             rows = np.ascontiguousarray(self.values)
             return rows.reshape(len(rows), -1).view(np.uint8)
@@ -124,7 +124,7 @@ class Cells:
         return np.flatnonzero(np.any(missing, axis=0)) if missing else np.zeros(0, np.int64)
 
     def _numbers(self) -> list[Any]:
-        """The columns of numbers of a frame, as float64."""
+        """The numeric columns of a frame, as float64."""
         import pyarrow as pa
 
         kinds = (pa.types.is_integer, pa.types.is_floating)
@@ -143,7 +143,7 @@ class Cells:
         return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
-        """As the store keeps them: an array as it is, a table as the bytes of an Arrow file."""
+        """The cells as the store keeps them: an array unchanged, a table as the bytes of an Arrow file."""
         if self.kind == "array":
             return {_STORED + self.kind: torch.from_numpy(np.ascontiguousarray(self.values))}
         import pyarrow as pa
@@ -168,7 +168,7 @@ def stored(tensors: Mapping[str, Tensor]) -> Cells | None:
 
 
 def loses(values: Array) -> bool:
-    """Whether rounding to float32 changes numbers by what can matter, or hides that some are missing.
+    """Returns whether float32 rounding changes numbers by an amount that matters, or hides that some are missing.
 
     >>> loses(np.array([[1.7e9], [1.7e9 + 30.0], [1.7e9 + 60.0]])), loses(np.array([[0.1], [0.2]]))
     (True, False)
@@ -208,7 +208,7 @@ def frame_cells(table: Any, aside: Collection[str], *, primary: bool, text: bool
 
 
 def from_pandas(frame: Any) -> Any:
-    """A DataFrame as an Arrow table without its index, which knows where None stands for a missing cell."""
+    """A DataFrame as an Arrow table without its index; the table records where None marks a missing cell."""
     import pyarrow as pa
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
@@ -217,12 +217,12 @@ def from_pandas(frame: Any) -> Any:
 
 
 def _marked(table: Any, key: bytes, columns: list[str]) -> Any:
-    """A table that holds a list of columns beside its cells."""
+    """A table whose metadata holds a list of columns."""
     return table.replace_schema_metadata({**(table.schema.metadata or {}), key: json.dumps(columns).encode()})
 
 
 def together(cells: Sequence[Cells | None]) -> Cells | None:
-    """The cells of several parts in one, in their order; None where there are none."""
+    """The cells of several parts as one, in their order; None if there are none."""
     own = [one for one in cells if one is not None]
     if not own:
         return None
@@ -239,7 +239,7 @@ def together(cells: Sequence[Cells | None]) -> Cells | None:
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """Records that a model is asked about, in both forms.
+    """Records for queries, in both forms.
 
     Attributes:
         inputs: `[n ...]`, as in `Dataset`.
@@ -261,7 +261,7 @@ class Held:
 
 
 def held(records: Array | Tensor | Held) -> Held:
-    """Records in any form as `Held`."""
+    """Records of any form as `Held`."""
     if isinstance(records, Held):
         return records
     if isinstance(records, Tensor):

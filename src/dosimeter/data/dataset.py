@@ -1,4 +1,4 @@
-"""A data set in memory, with ids that name a record for good."""
+"""A data set in memory, with permanent record ids."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Dataset:
             raise DataError(*problems)
 
     def _problems(self) -> list[str]:
-        """Every rule this data set breaks, one line each."""
+        """Every rule that this data set breaks, one line each."""
         problems = self._problems_of_form()
         if problems:
             return problems
@@ -95,12 +95,12 @@ class Dataset:
         return problems
 
     def _known(self, values: Array) -> Array:
-        """Which numbers may stand; one may be missing in a part that keeps its cells, until all parts are read."""
+        """Mask of the allowed numbers; a part that keeps its cells may lack numbers until all parts are read."""
         finite: Array = np.isfinite(values)
         return finite | np.isnan(values) if self.part and self.cells is not None else finite
 
     def _problems_of_form(self) -> list[str]:
-        """Arrays that are none, of the wrong type or length."""
+        """Problems with the type or length of arrays, one line each."""
         columns = ("inputs", "labels", "ids", "persons", "groups")
         arrays = {c: getattr(self, c) for c in columns if c in columns[:3] or getattr(self, c) is not None}
         problems = [
@@ -145,7 +145,7 @@ class Dataset:
 
     @property
     def incomplete(self) -> Int[Array, " k"]:
-        """Rows in which a number is missing, which only `cells` show."""
+        """Rows with a missing number, which only `cells` show."""
         return np.zeros(0, np.int64) if self.cells is None else self.cells.incomplete()
 
     def take(self, rows: Array) -> Dataset:
@@ -162,7 +162,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all records and the class names: what a cache key says about the data.
+        """SHA-256 over all records and the class names; it represents the data in cache keys.
 
         Names of features are left out: they change no model.
         """
@@ -188,7 +188,7 @@ def _hash_of(array: Array) -> str:
 
 
 def content_ids(inputs: Array | Sequence[str | bytes], labels: Array) -> Array:
-    """Ids made of each record's content, with a counter for exact duplicates, so that reordering keeps them.
+    """Ids from each record's content, with a counter for exact duplicates, so that they survive reordering.
 
     Args:
         inputs: `[n ...]`, or a text or bytes for each record.

@@ -19,7 +19,7 @@ from dosimeter.foundation.wording import quoted
 
 Kind = Literal["images", "tokens", "table"]
 SIDE = 16
-"""Of the grey thumbnails that images are compared by, pixels."""
+"""Side of the grey thumbnails by which images are compared, pixels."""
 CORRELATION = 0.99
 """Least correlation of two thumbnails."""
 DIFFERENCE = 0.03
@@ -37,7 +37,7 @@ Pairs = Int[Array, "k 2"]
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two data sets share.
+    """Records that two data sets share.
 
     Attributes:
         kind: how the records were compared.
@@ -64,13 +64,13 @@ class Overlap:
 
     @property
     def remarkable(self) -> bool:
-        """Whether there are clearly more near pairs than records of b have among themselves (four deviations)."""
+        """Returns whether there are clearly more near pairs than expected from b alone (four standard deviations)."""
         return self.near_count > self.expected + 4 * max(self.expected, 1.0) ** 0.5 or (
             self.within == 0 and self.near_count > 0
         )
 
     def lines(self, limit: int = 3) -> list[str]:
-        """What was found in words, with the ids of the first pairs; empty if nothing was."""
+        """Findings in words, with the ids of the first pairs; empty if there are none."""
         said = []
         names = f"{self.a.name} and {self.b.name}"
         if len(self.exact):
@@ -93,7 +93,7 @@ def _records(pairs: Array) -> str:
 
 
 def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
-    """Find the records that stand in both data sets, and those that nearly do.
+    """Finds the records that stand in both data sets, and those that nearly do.
 
     Near duplicates are, of images (four axes): grey thumbnails of at most 16 x 16 correlate by 0.99 and the pixels
     differ by less than 0.03 in the mean, so noise and recompression are found, a shifted or cut copy is not; of tables:
@@ -132,14 +132,14 @@ def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
 
 
 def _kind(a: Dataset, b: Dataset) -> Kind:
-    """How to compare."""
+    """The method of comparison."""
     if a.tokens and b.tokens:
         return "tokens"
     return "images" if a.inputs.ndim == 4 else "table"
 
 
 def _alike(a: Array, b: Array) -> tuple[Array, Array]:
-    """Inputs of one type, so that equal records have equal bytes: bytes among floats as models see them."""
+    """Inputs of one type, so that equal records have equal bytes: next to floats, bytes become fractions."""
     if a.dtype == b.dtype and a.dtype.kind in "iub":
         return a, b
 
@@ -151,7 +151,7 @@ def _alike(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def _whole(dataset: Dataset, rows: Array) -> Array:
-    """Bytes of each record: of its inputs, and of what its user holds beyond them."""
+    """Bytes of each record: its inputs, and what the user's own form holds beyond them."""
     own = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
     return own if dataset.cells is None else np.concatenate([own, dataset.cells.content()], 1)
 
@@ -177,7 +177,7 @@ def _exact(a: Array, b: Array) -> tuple[Pairs, Array, Array]:
 
 
 def _both_ways(find: Callable[[bool], Iterator[Array]], codes_a: Array, codes_b: Array) -> tuple[Pairs, int, int]:
-    """Collect the pairs between a and b, and count those within b; exact copies are no near ones.
+    """Collects the pairs between a and b, and counts those within b; exact copies are no near ones.
 
     Args:
         find: gives blocks of pairs, between a and b, or (True) within b.
@@ -195,7 +195,7 @@ def _both_ways(find: Callable[[bool], Iterator[Array]], codes_a: Array, codes_b:
 
 
 def _similar(a: Array, b: Array, least: float) -> Iterator[Array]:
-    """Pairs whose inner product is at least so much, block by block."""
+    """Blocks of pairs whose inner product is at least `least`."""
     for start in range(0, len(a), BLOCK):
         products = a[start : start + BLOCK] @ b.T
         rows, columns = np.divmod(np.flatnonzero(products >= least), len(b))
@@ -205,7 +205,7 @@ def _similar(a: Array, b: Array, least: float) -> Iterator[Array]:
 def _near_images(
     a: Dataset, b: Dataset, rows_a: Array, rows_b: Array, codes_a: Array, codes_b: Array
 ) -> tuple[Pairs, int, int]:
-    """Images by their thumbnails, then by their pixels."""
+    """Pairs of images that are close by thumbnails and then by pixels."""
     small_a, small_b = _thumbnails(rows_a), _thumbnails(rows_b)
     scale = 255.0 if rows_a.dtype == np.uint8 else 1.0
 
@@ -218,7 +218,7 @@ def _near_images(
 
 
 def _by_pixels(pairs: Array, a: Array, b: Array, scale: float) -> Array:
-    """The pairs whose pixels differ little."""
+    """Pairs whose pixels differ little."""
     kept = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(pairs), 4096):
         some = pairs[start : start + 4096]
@@ -228,7 +228,7 @@ def _by_pixels(pairs: Array, a: Array, b: Array, scale: float) -> Array:
 
 
 def _thumbnails(images: Array) -> Array:
-    """Grey pictures of at most 16 x 16, centred and of length one `[n d]` float32; of one colour: zeros."""
+    """Grey images of at most 16 x 16, centred and of norm one `[n d]` float32; zeros for a uniform image."""
     import torch
 
     found = []
@@ -245,7 +245,7 @@ def _thumbnails(images: Array) -> Array:
 def _near_tokens(
     a: Dataset, b: Dataset, rows_a: Array, rows_b: Array, codes_a: Array, codes_b: Array
 ) -> tuple[Pairs, int, int]:
-    """Texts whose sets of tokens agree.
+    """Pairs of texts whose sets of tokens agree.
 
     If |x ∩ y| >= t |x ∪ y|, the rarest |x| - ceil(t |x|) + 1 tokens of x and those of y have one in common (Bayardo et
     al. 2007), so only texts that share a rare token are compared.
@@ -285,7 +285,7 @@ def _sets(rows: Array, width: int) -> Any:
 
 
 def _rarest(sets: Any, rank: Array) -> Any:
-    """The same with the rarest tokens of each record only."""
+    """The sparse matrix with only the rarest tokens of each record."""
     from scipy import sparse
 
     sizes = np.diff(sets.indptr)
@@ -300,7 +300,7 @@ def _rarest(sets: Any, rank: Array) -> Any:
 def _near_rows(
     a: Dataset, b: Dataset, rows_a: Array, rows_b: Array, codes_a: Array, codes_b: Array
 ) -> tuple[Pairs, int, int]:
-    """Rows of tables that differ in one column, or by little in numbers only."""
+    """Pairs of table rows that differ in one column, or only slightly in numbers."""
     n = len(rows_a)
     flat = np.concatenate([rows_a.reshape(n, -1), rows_b.reshape(len(rows_b), -1)])
     columns = a.columns or tuple(str(i) for i in range(flat.shape[1]))

@@ -1,4 +1,4 @@
-"""The store's entries of data sets."""
+"""Entries of data sets in the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def data_key(dataset: Dataset) -> str:
 
 
 def save_data(dataset: Dataset, store: Store) -> None:
-    """Put a data set's tensors where every worker can read them."""
+    """Puts a data set's tensors where every worker can read them."""
     key = data_key(dataset)
     if not store.verify(key):
         tensors = {"inputs": torch.from_numpy(dataset.inputs), "labels": torch.from_numpy(dataset.labels)}

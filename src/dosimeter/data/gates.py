@@ -1,4 +1,4 @@
-"""Checks of records: those that two parts share, and copies."""
+"""Checks of records: duplicates between parts, and copies within a part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 
 COPIES = 0.01
-"""Share of judged records that may be there more than once."""
+"""Largest share of judged records with a copy, before the check warns."""
 
 
 def near_duplicates(pairs: int, told: str, *, remarkable: bool, content: Int[Array, " n"] | None = None) -> Gate:
@@ -41,7 +41,7 @@ def near_duplicates(pairs: int, told: str, *, remarkable: bool, content: Int[Arr
 
 
 def repeated(content: Int[Array, " n"]) -> int:
-    """How many records are there more than once.
+    """Number of records that occur more than once.
 
     Args:
         content: a number for what each record is, 0 to k - 1.
@@ -51,7 +51,7 @@ def repeated(content: Int[Array, " n"]) -> int:
 
 
 def copies(content: Int[Array, " n"], elsewhere: Mapping[str, int]) -> Gate:
-    """P9 of a recipe: judged records that are there more than once, or also where other stages learn.
+    """P9 of a recipe: judged records that occur more than once, or also in other stages' data.
 
     Args:
         content: a number for what each judged record is.

@@ -1,4 +1,4 @@
-"""Arrays, and PyTorch data sets read item by item, as the inputs and labels that their user means by them."""
+"""Inputs and labels from arrays, and from PyTorch data sets that are read item by item."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dosimeter.foundation.wording import describe
 
 FORMS = "a Dataset, (inputs, labels), a torch Dataset of (x, y), a pandas DataFrame, or a reference such as 'data.csv'"
 READ_TWICE = 64
-"""Items that are read a second time, spread over a data set, to see that they stay the same."""
+"""Number of items, spread over a data set, that are read twice to check that they stay the same."""
 
 
 def pair(value: object, name: str) -> tuple[Array, Array]:
-    """Inputs and labels of arrays or of a PyTorch data set.
+    """Inputs and labels from arrays or a PyTorch data set.
 
     A data set is what its `__getitem__` gives: its attributes are not read, since a transform stands between the two.
 
@@ -46,7 +46,7 @@ def pair(value: object, name: str) -> tuple[Array, Array]:
 
 
 def frame_pair(value: object) -> tuple[Any, Any] | None:
-    """A data frame and its labels, where they were handed over side by side; None for anything else."""
+    """A data frame and its labels, if the user gave them side by side; None for anything else."""
     pandas = sys.modules.get("pandas")
     if pandas is None or not (isinstance(value, tuple | list) and len(value) == 2):
         return None
@@ -54,7 +54,7 @@ def frame_pair(value: object) -> tuple[Any, Any] | None:
 
 
 def _whole_tensors(value: Any) -> tuple[Any, Any] | None:
-    """The tensors of a data set whose `__getitem__` is known to give them as they are; None for any other.
+    """Tensors of a data set whose `__getitem__` returns them unchanged; None for any other.
 
     A subclass may do something else, so only PyTorch's own classes are known.
     """
@@ -74,7 +74,7 @@ def _whole_tensors(value: Any) -> tuple[Any, Any] | None:
 
 
 def _collected(value: Any, name: str) -> tuple[Array, Array]:
-    """All `(x, y)` of a map-style data set, one after the other."""
+    """All items `(x, y)` of a map-style data set, in order."""
     try:
         n = len(value)
     except (Exception, SystemExit) as caught:  # user's code
@@ -101,7 +101,7 @@ def _collected(value: Any, name: str) -> tuple[Array, Array]:
 
 
 def _item(value: Any, i: int, name: str) -> tuple[Array, object]:
-    """One `(x, y)`."""
+    """One item `(x, y)`."""
     place = f"{name}[{i}]"
     try:
         item = value[i]
@@ -121,7 +121,7 @@ def _item(value: Any, i: int, name: str) -> tuple[Array, object]:
 
 
 def _same(one: Array, other: Array) -> bool:
-    """Whether two inputs are equal, missing numbers included."""
+    """Returns whether two inputs are equal, missing numbers included."""
     return one.shape == other.shape and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
@@ -153,5 +153,5 @@ def as_array(value: Any, place: str) -> Array:
 
 
 def texts_of(values: Array) -> Sequence[str] | None:
-    """Texts, one for each record; None where the inputs are something else."""
+    """Texts, one for each record; None if the inputs are something else."""
     return values.tolist() if values.ndim == 1 and values.dtype.kind == "U" else None

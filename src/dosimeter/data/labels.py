@@ -1,4 +1,4 @@
-"""Labels of any type become class numbers and names."""
+"""Labels of any type as class numbers and names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line, quoted
 
 FEW, NEARLY = 20, 0.9
-"""From so many records on, labels with decimals are no classes if this share of them differs from all others."""
+"""Number of records, and share of distinct labels, from which labels with decimals are refused as no classes."""
 
 
 def encode_labels(values: Array, name: str, classes: Sequence[str] | None = None) -> tuple[Array, tuple[str, ...]]:
-    """Number the classes.
+    """Numbers the classes.
 
     Whole numbers and truth values are sorted by value, all else as text; the names keep the originals. With `classes`
     given, whole numbers are positions in it and text is looked up in it.
@@ -53,7 +53,7 @@ def encode_labels(values: Array, name: str, classes: Sequence[str] | None = None
 
 
 def _whole(values: Array, name: str) -> Array:
-    """Labels as integers, truth values or text, none missing."""
+    """Labels as integers, truth values or text; refuses missing ones."""
     if values.dtype.kind == "f":
         _refuse_missing(np.isnan(values), name)
         broken = np.flatnonzero(~np.isfinite(values) | (values != np.floor(values)) | (abs(values) > 2**53))
@@ -73,7 +73,7 @@ def _whole(values: Array, name: str) -> Array:
 
 
 def _refuse_missing(missing: Array, name: str) -> None:
-    """Name the first record without a label."""
+    """Refuses labels with a missing one; names the first record."""
     if missing.any():
         raise DataError(
             f"{name}: every record needs a label, got none in row {int(np.argmax(missing))} "

@@ -1,4 +1,4 @@
-"""Rows of tables that nearly agree: all columns but one, or all numbers up to little."""
+"""Table rows that nearly agree: in all columns but one, or in all numbers up to a small difference."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dosimeter.data.files.columns import Block
 from dosimeter.foundation.arrays import Array
 
 CHUNK = 1_000_000
-"""Pairs that are looked at together."""
+"""Most pairs that are examined at once."""
 MOST_PER_COLUMN = 20_000_000
-"""More pairs than these that agree in all columns but one say only that the table has few distinct values."""
+"""Most pairs that agree in all columns but one; more only show that the table has few distinct values."""
 PROJECTIONS = 8
-"""Random directions along which rows that are close must be close."""
+"""Number of random directions; rows that are close are close along each of them."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rows:
 
     @staticmethod
     def of(flat: Array, parts: Sequence[Block]) -> Rows:
-        """Prepare features `[n d]` whose columns are known."""
+        """Prepares features `[n d]` whose columns are known."""
         hashes = np.empty((len(flat), len(parts)), np.uint64)
         numeric = []
         for i, part in enumerate(parts):
@@ -86,7 +86,7 @@ class Rows:
 
 
 def _mixed(values: Array) -> Array:
-    """Numbers scattered over 64 bits, so that their sums rarely agree by chance (the finaliser of SplitMix64)."""
+    """Numbers hashed to 64 bits, so that their sums rarely agree by chance (the finaliser of SplitMix64)."""
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -95,21 +95,21 @@ def _mixed(values: Array) -> Array:
 
 
 def _equal(left: Array, right: Array) -> tuple[Array, Array, Array]:
-    """Order of right, and for each of left where its equals start and stop in it."""
+    """Sort order of right, and for each of left the range of its equals in that order."""
     order = np.argsort(right, kind="stable")
     ordered = right[order]
     return order, np.searchsorted(ordered, left, "left"), np.searchsorted(ordered, left, "right")
 
 
 def _within_reach(left: Array, right: Array, reach: float) -> tuple[Array, Array, Array]:
-    """The same for those that are at most so far."""
+    """Sort order of right, and for each of left the range of values within `reach`."""
     order = np.argsort(right, kind="stable")
     ordered = right[order]
     return order, np.searchsorted(ordered, left - reach, "left"), np.searchsorted(ordered, left + reach, "right")
 
 
 def _pairs(order: Array, start: Array, stop: Array) -> Iterator[Array]:
-    """All pairs of such ranges, about a million at a time."""
+    """All pairs of such ranges, in chunks of about a million."""
     counts = stop - start
     ends = np.cumsum(counts)
     first = 0

@@ -1,4 +1,4 @@
-"""What may be asked of a data source: options, the range of rows, and one object that carries both to a loader."""
+"""Requests to a data source: options, range of rows, and one object that carries both to a loader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dosimeter.foundation.wording import one_line
 
 @dataclass(frozen=True)
 class Options:
-    """How to read a data source. Every option has its natural value; a source refuses options it does not read.
+    """Options for reading a data source. Each has its natural default; a source refuses options it does not read.
 
     Attributes:
         classes: names of all classes in order, if the file need not contain each of them.
@@ -56,7 +56,7 @@ class Options:
     tokenizer: str | None = None
 
     def like(self, dataset: Dataset) -> Options:
-        """These options for a further source that is encoded as `dataset` was: the same classes and categories."""
+        """These options for a further source with the encoding of `dataset`: the same classes and categories."""
         return replace(self, classes=self.classes or dataset.classes, categories=self.categories or dataset.categories)
 
 
@@ -104,7 +104,7 @@ def parse_rows(text: str | None, name: str) -> Rows:
 
 @dataclass(frozen=True)
 class Request:
-    """What a loader is told.
+    """Request to a loader.
 
     Attributes:
         name: what messages and the report call the source.
@@ -123,7 +123,7 @@ class Request:
     part: bool = False
 
     def only(self, *names: str) -> None:
-        """Refuse options that are set but not read by this source.
+        """Refuses options that are set but not read by this source.
 
         Raises:
             DataError: an option other than `names` is set.
@@ -134,7 +134,7 @@ class Request:
                 raise DataError(f"{self.name}: this source has no option {option.name!r}: {remedy}")
 
     def asked(self, whole: Dataset) -> Dataset:
-        """The asked rows of a data set that is in memory.
+        """The requested rows of a data set that is in memory.
 
         Raises:
             DataError: the range ends beyond the last record, or has one class only.
@@ -145,7 +145,7 @@ class Request:
 
 @contextmanager
 def told(place: str, remedy: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
-    """Turn exceptions of a reader into one DataError that names the place; a DataError passes."""
+    """Turns exceptions of a reader into one DataError that names the place; a DataError passes."""
     try:
         yield
     except DataError:

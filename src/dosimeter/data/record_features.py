@@ -1,4 +1,4 @@
-"""Records as a few columns of numbers, found by a fixed rule that no membership bit enters.
+"""Records as a few columns of numbers, by a fixed rule that reads no membership bit.
 
 The blind baseline and the attacks that read records share it. Axes: `n` records, `d` columns.
 """
@@ -14,25 +14,25 @@ from scipy import sparse
 from dosimeter.foundation.arrays import Array
 
 Sparse = Any
-"""A SciPy matrix, which has no types."""
+"""A SciPy matrix, which has no type annotations."""
 MOST_RECORDS = 10_000
-"""Records that components are learned on, evenly spaced; of fewer, all."""
+"""Most records from which components are learned, evenly spaced."""
 COMPONENTS = 50
-"""Principal components of pixels, of texts, and of tables that are wider than `WIDE`."""
+"""Number of principal components of pixels, of texts, and of tables that are wider than `WIDE`."""
 WIDE = 200
 BUCKETS = 2**13
-"""Where tokens are hashed to."""
+"""Number of buckets for hashed tokens."""
 LONGEST = 2_000
-"""Tokens of a record that are read."""
+"""Most tokens of a record that are read."""
 MOST_LABELS = 100
-"""Classes that have a column of their own, the frequent ones first."""
+"""Most classes that have a column of their own, the most frequent first."""
 SIDE = 16
-"""Height and width that pictures are averaged down to before their components are taken."""
+"""Height and width to which images are averaged before their components are computed, pixels."""
 _BATCH = 1_000
 
 
 def few_columns(inputs: Array, seed: int, *, tokens: bool = False) -> Float[Array, "n d"]:
-    """What an attack reads of records: at most `WIDE` columns, in which near records are alike.
+    """Records as an attack reads them: at most `WIDE` columns, in which similar records are close.
 
     Narrow tables keep their columns, with mean 0 and spread 1. Of wide ones, of pictures, which are averaged down
     first, and of hashed tokens the first components are kept. All records enter, whoever was trained on them.
@@ -61,13 +61,13 @@ def few_columns(inputs: Array, seed: int, *, tokens: bool = False) -> Float[Arra
 
 
 def as_fractions(images: Array) -> Float[Array, "n c h w"]:
-    """Pictures in float32, bytes divided by 255."""
+    """Images in float32, with bytes divided by 255."""
     fractions: Array = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
     return fractions
 
 
 def averaged_down(x: Float[Array, "n c h w"]) -> Float[Array, "n d"]:
-    """Pictures averaged down to `SIDE` by `SIDE` and laid flat."""
+    """Images averaged to `SIDE` by `SIDE`, as flat rows."""
     for axis in (2, 3):
         starts = np.unique(np.linspace(0, x.shape[axis], SIDE + 1).astype(int)[:-1])
         sizes = np.diff([*starts, x.shape[axis]]).astype(np.float32)
@@ -93,7 +93,7 @@ def components(flat: Array, seed: int) -> Float[Array, "n d"]:
 
 
 def standard(columns: Array, sample: Array | None = None) -> Float[Array, "n d"]:
-    """Columns with mean 0 and spread 1 over a sample, what lies far out drawn in; constant columns become 0."""
+    """Columns with mean 0 and spread 1 over a sample, with outliers clipped; constant columns become 0."""
     with np.errstate(all="ignore"):
         values = columns.astype(np.float64)
         known = values if sample is None else sample.astype(np.float64)
@@ -104,7 +104,7 @@ def standard(columns: Array, sample: Array | None = None) -> Float[Array, "n d"]
 
 
 def one_hot(labels: Int[Array, " n"]) -> Float[Array, "n d"]:
-    """A column for each of the most frequent classes."""
+    """One column for each of the most frequent classes."""
     names, counts = np.unique(labels, return_counts=True)
     kept = names[np.argsort(-counts, kind="stable")[:MOST_LABELS]]
     found: Array = (labels[:, None] == kept).astype(np.float64)

@@ -1,4 +1,4 @@
-"""From a data reference in an audit file to a data set."""
+"""Finds the data set for a data reference in an audit file."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def load(
 
 
 def read(reference: str, request: Request) -> Dataset:
-    """The data set that a reference names, as `load` gives it, for a request that is ready.
+    """The data set that a reference names, as `load` gives it, for a prepared request.
 
     Raises:
         DataError: nothing there by this name, or a broken rule of the source, one line each.
@@ -112,7 +112,7 @@ def _load_path(reference: str, base: Path, request: Request) -> Dataset:
 
 
 def _not_there(reference: str, path: Path, name: str) -> str:
-    """The message about a reference that names nothing."""
+    """The error about a reference that names nothing."""
     from dosimeter.data import DATASETS
 
     if re.fullmatch(r"[\w-]+", reference):

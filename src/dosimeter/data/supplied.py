@@ -1,4 +1,4 @@
-"""What a user hands over in Python for a brought model: parts such as members and nonmembers, made comparable."""
+"""Data that a user gives in Python with a supplied model: parts such as members and nonmembers, made comparable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dosimeter.foundation.wording import one_line, quoted
 
 @dataclass(frozen=True)
 class Source:
-    """A reference of which only some rows are taken, as an audit file names it.
+    """A reference with a range of rows, as an audit file names it.
 
     Attributes:
         reference: what `load` reads.
@@ -38,7 +38,7 @@ class Source:
 
     @property
     def shown(self) -> str:
-        """What a report calls it."""
+        """The name of the source in a report."""
         return self.reference if self.rows is None else f"{self.reference}[{self.rows}]"
 
 
@@ -58,7 +58,7 @@ class _Part:
 def given(
     parts: Mapping[str, object], *, seed: int, base: Path | None, options: Options, noun: str | None = None
 ) -> dict[str, Dataset]:
-    """The parts as data sets with the same classes, the same features, and ids that differ.
+    """The parts as data sets with the same classes, the same features, and distinct ids.
 
     Whole, non-negative labels are positions of the model's outputs and stay as they are; other labels are numbered by
     value or as text. Of tables the categories of all parts together are one-hot. An id that occurs in two parts gets
@@ -160,7 +160,7 @@ def _arrays(inputs: Array, labels: Array, request: Request) -> _Part:
 
 
 def _frame_beside_labels(frame: Any, labels: Any, request: Request) -> _Part:
-    """A part of a data frame whose labels stand beside it."""
+    """A part from a data frame and its labels, given side by side."""
     name = "label"
     while name in frame.columns:
         name = f"_{name}"
@@ -194,14 +194,14 @@ def _arrow(frame: Any, name: str) -> Any:
 
 
 def _cells_of(values: Array) -> Cells | None:
-    """The numbers in their own type, where the inputs will have another or lack those that are missing."""
+    """The numbers in their own type, if the inputs get another type or lose missing ones."""
     if values.dtype.kind not in "fb" or (values.dtype == np.float32 and not np.isnan(values).any()):
         return None
     return Cells("array", values.astype(np.float64) if values.dtype.itemsize > 8 else values)
 
 
 def _inputs(values: Array, name: str) -> Array:
-    """Inputs as a network takes them: bytes and integers stay, all else becomes float32."""
+    """Inputs in the form that a network takes: bytes and integers stay, all else becomes float32."""
     if values.ndim < 2 or 0 in values.shape[1:]:
         raise DataError(f"{name}: inputs must have shape (n, features...), got {values.shape}: give one row per record")
     if values.dtype.kind not in "fiub":

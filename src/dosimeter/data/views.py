@@ -1,4 +1,4 @@
-"""Views: transformed copies of records, with which models are queried and, drawn anew for each batch, trained."""
+"""Views: transformed copies of records. Models are queried with them; training draws new ones for each batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 DROPPED = 0.15
 """Share of a text's words that a copy lacks."""
 WORD_VIEWS = tuple(f"drop{number}" for number in range(1, 8))
-"""Copies of a text; each lacks other words."""
+"""Names of the copies of a text; each lacks other words."""
 
 
 def apply_view(inputs: Tensor, view: str) -> Tensor:
@@ -34,7 +34,7 @@ def apply_view(inputs: Tensor, view: str) -> Tensor:
 
 
 def drop_words(words: Int[Tensor, "n k"], order: Shaped[Tensor, "n k"]) -> Int[Tensor, "n k"]:
-    """Texts without 15 % of their words, rounded, one at least; a text of one word stays.
+    """Texts without 15 % of their words, rounded, but at least one; a text of one word stays.
 
     Args:
         words: tokens, 0 for no word.
@@ -52,7 +52,7 @@ def drop_words(words: Int[Tensor, "n k"], order: Shaped[Tensor, "n k"]) -> Int[T
 
 
 def word_order(words: Int[Tensor, "n k"], view: int) -> Int[Tensor, "n k"]:
-    """A number below 2^32 for each word, of the text, its place and the view alone: the same for every model."""
+    """A number below 2^32 for each word, from text, position and view alone, so that it is equal for every model."""
     places = torch.arange(words.shape[1], device=words.device)
     text = _mixed(_mixed(words.long() & _ALL) + places).sum(1, keepdim=True)
     return _mixed(_mixed((text + view + 1) & _ALL) + places)
@@ -62,7 +62,7 @@ _ALL = 2**32 - 1
 
 
 def _mixed(numbers: Tensor) -> Tensor:
-    """Whole numbers below 2^32 from such numbers, every bit of which depends on all (a multiplicative hash)."""
+    """Hashed whole numbers below 2^32; every bit depends on all bits of the input (a multiplicative hash)."""
     for _ in range(2):
         numbers = (((numbers & _ALL) >> 16 ^ numbers) & _ALL) * 0x45D9F3B & _ALL
     return numbers >> 16 ^ numbers

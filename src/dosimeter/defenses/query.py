@@ -1,4 +1,4 @@
-"""Answers of a trained model behind the defenses of its outputs: nobody asks the model but through this."""
+"""Answers of a trained model behind the defenses of its outputs; every query of the model goes through here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = Callable[[Tensor], Tensor]
 
 
 def guarded(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> Answer:
-    """The logarithms of the probabilities that the defenses release, float64; the answer itself without any.
+    """Logarithms of the probabilities that the defenses release, float64; the plain answer if there are none.
 
     Args:
         answer: from inputs to logits `[r c]`.
@@ -38,7 +38,7 @@ def guarded(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> An
 
 
 def _release(defense: ChangesAnswers, given: Tensor, noise: Callable[[], Tensor]) -> Tensor:
-    """What a defense shows of probabilities, checked."""
+    """The probabilities that a defense releases, checked."""
     name = type(defense).__name__
     try:
         shown = defense.release(given, noise)
@@ -58,18 +58,18 @@ def _release(defense: ChangesAnswers, given: Tensor, noise: Callable[[], Tensor]
 
 
 def described(defense: ChangesAnswers) -> dict[str, Any]:
-    """What a key says of a defense of the outputs: its settings and its code."""
+    """Part of a key about a defense of the outputs: its settings and its code."""
     code = [class_code(type(defense)), package_code(__name__)]
     return {"defense": type(defense).__name__, "code": code, **asdict(defense)}  # type: ignore[call-overload]
 
 
 def _probabilities(logits: Tensor) -> Tensor:
-    """As a model with this access rounds them, in float64."""
+    """Probabilities, rounded to float32 as a model releases them, in float64."""
     return torch.softmax(logits.float(), 1).double()
 
 
 def random_inputs(inputs: Tensor, seed: int) -> Tensor:
-    """As many inputs, every number drawn uniformly between the least and the largest that it has in `inputs`."""
+    """Equally many random inputs; each number is uniform between its least and largest value in `inputs`."""
     low, high = inputs.amin(0), inputs.amax(0)
     uniform = torch.rand(inputs.shape, generator=torch.Generator().manual_seed(seed_for(seed, "random inputs")))
     if inputs.is_floating_point():

@@ -18,8 +18,8 @@ class Attack(Protocol[G, E]):
     Class attributes say what `plan`, `observe` and the report need: `paper` (authors, year, link), `control` (True for
     the constant and the count attack, which must stay at chance), and `reference` where it is True: an attack that no
     adversary could run, of which no finding is made. `needs` and `signals` may depend on hyperparameters.
-    Two more are optional: `effective(classes)` gives the hyperparameters that amount to others where the deployed model
-    has so many classes, and `trainings` how many models the attack trains itself for each target that it judges.
+    Two more are optional. `effective(classes)` gives the hyperparameters whose effective value differs for so many
+    classes of the deployed model. `trainings` is the number of models that the attack trains for each target.
     Every target of a fold is judged by itself: leaving one target out must not change another's scores.
     """
 
@@ -28,7 +28,7 @@ class Attack(Protocol[G, E]):
 
     @property
     def needs(self) -> Any:
-        """What it must be given, as its family says it."""
+        """Requirements of the attack, in the form that its family defines."""
         ...
 
     @property
@@ -37,7 +37,7 @@ class Attack(Protocol[G, E]):
         ...
 
     def run(self, game: G, rng: np.random.Generator) -> E:
-        """Attack one game; all randomness comes from `rng`."""
+        """Attacks one game; all randomness comes from `rng`."""
         ...
 
 
@@ -61,11 +61,11 @@ class NamedAttack:
         return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
 
     def settings_for(self, classes: int) -> dict[str, Any]:
-        """The hyperparameters as they are used where the deployed model has so many classes."""
+        """Hyperparameters with their effective values for so many classes of the deployed model."""
         effective = getattr(self.attack, "effective", None)
         return self.settings if effective is None else {**self.settings, **effective(classes)}
 
     @property
     def trainings(self) -> int | None:
-        """Models that the attack trains itself for each target that it judges; None if only it knows how many."""
+        """Number of models that the attack trains for each target; None if only the attack knows it."""
         return getattr(self.attack, "trainings", None if self.attack.needs.retrain else 0)

@@ -14,7 +14,7 @@ class ThreatModel:
     Attributes:
         at_risk: the stage whose training records are at risk.
         access: what the deployed model gives away.
-        shadows: models that the adversary trained himself.
+        shadows: models that the adversary trained themselves.
         population: records they know to be outside every model.
         views: transformed copies of a record that they query.
     """

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, checks, random numbers, wording, the user's own code, TOML, provenance."""
+"""Basics for every room: errors, checks, random numbers, wording, the user's own code, TOML, provenance."""

@@ -1,4 +1,4 @@
-"""The type of arrays whose axes annotations name."""
+"""The type of arrays in annotations that name axes."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def in_range(
     open_low: bool = False,
     open_high: bool = False,
 ) -> None:
-    """Refuse a number outside an interval, NaN included.
+    """Refuses a number outside an interval, NaN included.
 
     >>> in_range("fpr", 1.5, 0, 1, open_low=True)
     Traceback (most recent call last):
@@ -33,7 +33,7 @@ def in_range(
 
 
 def finite(name: str, array: np.ndarray[Any, np.dtype[Any]]) -> None:
-    """Refuse an array with NaN or infinite entries, and say how many and where the first is."""
+    """Refuses an array with NaN or infinite entries; the error says how many and where the first is."""
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -41,7 +41,7 @@ def finite(name: str, array: np.ndarray[Any, np.dtype[Any]]) -> None:
 
 
 def same_length(**arrays: np.ndarray[Any, np.dtype[Any]]) -> None:
-    """Refuse arrays whose first axes differ in length."""
+    """Refuses arrays whose first axes differ in length."""
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -49,7 +49,7 @@ def same_length(**arrays: np.ndarray[Any, np.dtype[Any]]) -> None:
 
 
 def suggest(wrong: str, allowed: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the nearest allowed one, or all of them.
+    """End of a message about an unknown name: the nearest allowed name, or all of them.
 
     >>> suggest("epoch", ["epochs", "lr"])
     "did you mean 'epochs'?"

@@ -1,4 +1,4 @@
-"""Every error that a user can cause, drawn before the code.
+"""All errors that a user can cause; the tree comes before the code.
 
     AuditError
     ├── ConfigError      the audit file or an argument
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 
 class AuditError(Exception):
-    """A problem that the user can mend; base of all others.
+    """A problem that the user can correct; base class of all others.
 
     Args:
         problems: one line each.

@@ -1,4 +1,4 @@
-"""What is wrong with a table, one line for each key: path, rule, value, remedy."""
+"""Problems of a table, one line for each key: path, rule, value, remedy."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.wording import one_line, quoted
 
 DEEPEST = 12
-"""Tables within tables."""
+"""Largest depth of nested tables."""
 LARGEST = 2**63 - 1
-"""Of whole numbers: what TOML promises and every library takes."""
+"""Largest whole number: TOML promises it and every library takes it."""
 Finding = tuple[str, str]
 """Path of a key, and the rest of the line."""
 
 
 def lines(found: Iterable[Finding]) -> list[str]:
-    """Findings as lines; of several at one place the first counts."""
+    """Findings as lines; of several at one place only the first is kept."""
     return [one_line(f"{place}{text}", limit=600) for place, text in dict(reversed(list(found))).items()][::-1]
 
 
@@ -59,13 +59,13 @@ def _digits(value: int) -> str:
 
 
 def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables: Sequence[str] = ()) -> list[Finding]:
-    """What pydantic found in one table.
+    """The findings of pydantic in one table.
 
     Args:
-        error: as raised.
+        error: the error that pydantic raised.
         place: path of the table, empty for the file itself.
-        keys: that the table may have.
-        tables: of them, those written as `[[key]]`.
+        keys: keys that the table may have.
+        tables: those of the keys that are written as `[[key]]`.
     """
     found = []
     items = error.errors(include_url=False)
@@ -92,7 +92,7 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
 
 
 def _keys(keys: Iterable[str], tables: Sequence[str | int]) -> Iterable[str]:
-    """The keys of a table within a table, given the fields of the outer one."""
+    """Keys of a table within a table, from the fields of the outer table."""
     for name in tables:
         inner = keys[name].annotation if isinstance(keys, Mapping) and name in keys else None
         keys = getattr(inner, "model_fields", keys)
@@ -100,7 +100,7 @@ def _keys(keys: Iterable[str], tables: Sequence[str | int]) -> Iterable[str]:
 
 
 def _branch(part: str | int) -> bool:
-    """Whether a part of a location names a branch of a union, which is no key."""
+    """Returns whether a part of a location names a branch of a union, which is no key."""
     return isinstance(part, str) and part.startswith(
         ("tuple[", "literal[", "constrained-", "function-", "str", "dict[")
     )
@@ -135,11 +135,11 @@ RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than_equal": lambda rule: f"at most {rule['le']}",
     "literal_error": lambda rule: f"one of {rule['expected'].replace(' or ', ', ')}",
 }
-"""pydantic's kinds of findings as what a value must be."""
+"""Kinds of findings of pydantic, with the rule in words."""
 
 
 def _line(item: Any, *, double: bool) -> str:
-    """The rest of the line for one finding about a value."""
+    """Rest of the line for one finding about a value."""
     kind, value = item["type"], item["input"]
     if item["loc"] and item["loc"][-1] == "tuple[str, ...]":  # of `views`
         return f": must be 'auto' or a list of names, got {_shown(value)}: write for example ['identity', 'flip']"
@@ -149,7 +149,7 @@ def _line(item: Any, *, double: bool) -> str:
 
 
 def _remedy(kind: str, value: Any, item: Any, double: bool) -> str:
-    """What to do about a value."""
+    """Remedy for a value, in words."""
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         return f"write {int(value)}"
     if kind in ("int_type", "float_type") and isinstance(value, str) and value.strip().isdecimal():
@@ -172,7 +172,7 @@ def _remedy(kind: str, value: Any, item: Any, double: bool) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as TOML would write it, shortened."""
+    """A value as TOML writes it, shortened."""
     if isinstance(value, bool):
         return str(value).lower()
     return quoted(list(value) if isinstance(value, tuple) else value, 80)

@@ -1,4 +1,4 @@
-"""A check of an audit and what it found."""
+"""A check of an audit, with its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where this package stands."""
+"""Place of this package."""
 
 from __future__ import annotations
 

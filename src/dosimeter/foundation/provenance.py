@@ -1,4 +1,4 @@
-"""What may differ between two runs that give the same result: times, hosts, versions; and what was hashed."""
+"""Facts that may differ between two runs with the same result (times, hosts, versions), and the hashed content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def provenance(
         device: where models were trained or queried; None if there was no model.
         started: seconds since the epoch.
         seconds: of each phase.
-        more: seed, keys and hashes, of each door its own.
+        more: seed, keys and hashes, as each door has them.
     """
     versions = {name: metadata.version(name) for name in PACKAGES}
     hardware = {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}

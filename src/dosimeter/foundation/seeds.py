@@ -1,4 +1,4 @@
-"""Random numbers: each draw has a generator made from (root seed, purpose, index), so adding one moves no other."""
+"""Random numbers: each draw has a generator from (root seed, purpose, index), so a further draw changes no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of all tables of an audit file, and the names that they may hold."""
+"""Base class of all tables of an audit file, and the names that they may hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""What names a stage, a run's folder."""
+"""Pattern of the name of a stage or of a run's folder."""
 Reference = Annotated[str, Field(min_length=1, max_length=500)]
 
 

@@ -1,4 +1,4 @@
-"""Reading a file of settings: size, encoding and syntax are checked before any key is."""
+"""Reads a file of settings: size, encoding and syntax are checked before any key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line
 
 MOST_BYTES = 1_000_000
-"""Of an audit file or a policy file."""
+"""Largest size of an audit file or a policy file, bytes."""
 
 
 def read(path: Path, *, absent: str = "correct the path, or run `dosimeter init` to make one") -> dict[str, Any]:
@@ -18,7 +18,7 @@ def read(path: Path, *, absent: str = "correct the path, or run `dosimeter init`
 
     Args:
         path: of the file.
-        absent: what to do if it cannot be read.
+        absent: remedy if it cannot be read.
 
     Raises:
         ConfigError: no file, too large, not UTF-8, not TOML.

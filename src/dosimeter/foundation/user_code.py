@@ -1,4 +1,4 @@
-"""The user's own code: finding a `package.module:function`, hashing its source, and telling its errors in one line."""
+"""The user's own code: finds a `package.module:function`, hashes its source, reports its errors in one line."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from dosimeter.foundation.package import ROOT
 from dosimeter.foundation.wording import describe, frames_of, is_users_frame, one_line, users_line
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-"""What a reference to a function looks like: dotted module, colon, name."""
+"""Pattern of a reference to a function: dotted module, colon, name."""
 
 
 @dataclass
 class _Home:
-    """The folder of the audit file that user modules come from in this process, and which came from there."""
+    """Folder of the audit file from which user modules come in this process, and the modules that came from it."""
 
     folder: str = ""
     added: bool = False
@@ -40,7 +40,7 @@ _home = _Home()
 
 
 def import_from(folder: Path) -> None:
-    """Let user modules be found in the folder of an audit file, first of all.
+    """Makes Python search the folder of an audit file first for user modules.
 
     Modules from another audit's folder are forgotten, since two audits may each have their `recipe.py`, and so are
     modules whose source has changed, since keys are made of the source.
@@ -63,7 +63,7 @@ def import_from(folder: Path) -> None:
 
 
 def _import(name: str) -> ModuleType:
-    """Import a module and remember what came from the audit file's folder."""
+    """Imports a module and records what came from the audit file's folder."""
     _forget_namesake(name.partition(".")[0])
     before, quiet = set(sys.modules), sys.dont_write_bytecode
     sys.dont_write_bytecode = True  # bytecode is trusted by size and second; a file may change twice within one
@@ -77,12 +77,12 @@ def _import(name: str) -> ModuleType:
 
 
 def user_sources() -> dict[str, str]:
-    """The files that were imported from the folder of the audit file, to the SHA-256 of what was imported."""
+    """Files that were imported from the folder of the audit file, with the SHA-256 of the imported content."""
     return {_file_of(name): digest for name, digest in _home.modules.items() if _file_of(name)}
 
 
 def _forget_namesake(top: str) -> None:
-    """Forget a loaded module of this name that is not the one in the audit file's folder."""
+    """Forgets a loaded module of this name that is not the one in the audit file's folder."""
     files = (Path(_home.folder, f"{top}.py"), Path(_home.folder, top, "__init__.py"))
     own = bool(_home.folder) and any(file.is_file() for file in files)
     if own and top in sys.modules and top not in sys.stdlib_module_names:
@@ -111,7 +111,7 @@ def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callabl
 
     Args:
         reference: dotted module, colon, the name of a callable in it.
-        error: what to raise, so that each part of an audit file gets its own kind of error.
+        error: class of error to raise, so that each part of an audit file gets its own kind.
 
     Returns:
         The callable.
@@ -147,7 +147,7 @@ def resolve(reference: str, *, error: type[AuditError] = ConfigError) -> Callabl
 
 
 def is_users_fault(caught: BaseException) -> bool:
-    """Whether an exception arose in the user's code, or in what that called, and not in ours below it."""
+    """Returns whether an exception arose in the user's code, or in what that called, and not in our code below it."""
     for file, _ in reversed(frames_of(caught)):
         if is_users_frame(file):
             return True
@@ -157,14 +157,14 @@ def is_users_fault(caught: BaseException) -> bool:
 
 
 def relayed(caught: AuditError, place: str) -> AuditError:
-    """One of our errors anew; where it arose in the user's code, with the place before and their line after it."""
+    """A copy of one of our errors; if it arose in the user's code, with the place before it and their line after."""
     line = users_line(caught)
     return type(caught)(*[f"{place}: raised {problem} ({line})" if line else problem for problem in caught.problems])
 
 
 @contextlib.contextmanager
 def users_errors_told() -> Iterator[None]:
-    """Inside the block, what the user's code raises and nobody has told better becomes one line.
+    """Turns exceptions of the user's code inside the block into one line, unless they are ours already.
 
     Raises:
         TrainingError: from what was raised, with the user's file and line.
@@ -180,7 +180,7 @@ def users_errors_told() -> Iterator[None]:
 
 
 def source_hash(fn: Callable[..., Any]) -> str:
-    """SHA-256 of the source of the module that defines a function, for keys of what it made.
+    """SHA-256 of the source of the module that defines a function, for keys of its results.
 
     Args:
         fn: a function, a class, a `functools.partial` of one, or a callable object.
@@ -214,7 +214,7 @@ def source_hash(fn: Callable[..., Any]) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file, no where the system cannot even say."""
+    """Returns whether a file exists; false if the system cannot tell."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -222,7 +222,7 @@ def is_file(path: Path) -> bool:
 
 
 def call_user(reference: str, *arguments: Any, **options: Any) -> Any:
-    """Call a user's function; what it raises becomes one line."""
+    """Calls a user's function; an exception becomes one line."""
     function = resolve(reference)
     try:
         return function(*arguments, **options)

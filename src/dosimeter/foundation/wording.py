@@ -1,4 +1,4 @@
-"""Text of others in our messages: on one line, quoted, with the line of the user's code that raised it."""
+"""Foreign text in our messages: on one line, quoted, with the line of the user's code that raised an error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import traceback
 from dosimeter.foundation.keys.own_code import is_own_file
 
 PROMPTS = ("<stdin>", "<ipython-input", "<python-input")
-"""How Python calls the file of what was typed at a prompt."""
+"""Names that Python gives to the file of code that was typed at a prompt."""
 
 
 def one_line(value: object, limit: int = 300) -> str:
@@ -49,10 +49,10 @@ def frames_of(caught: BaseException) -> list[tuple[str, int | None]]:
 
 
 def is_users_frame(file: str) -> bool:
-    """Whether a frame's file is the user's; what was typed at a prompt is, other code without a file is not."""
+    """Returns whether a frame's file is the user's; code from a prompt is, other code without a file is not."""
     return file.startswith(PROMPTS) or (not file.startswith("<") and is_own_file(file))
 
 
 def sentence(note: str) -> str:
-    """A note with a capital and a full stop."""
+    """A note with a capital letter and a full stop."""
     return note[:1].upper() + note[1:] + ("" if note.endswith(".") else ".")

@@ -1,1 +1,1 @@
-"""Pieces of work that end in one stored entry each, the store, and where the work is done."""
+"""Jobs: pieces of work that each end in one stored entry; the store; and the runners that do them."""

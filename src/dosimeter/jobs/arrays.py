@@ -1,4 +1,4 @@
-"""Named arrays of a run's folder, written and read."""
+"""Named arrays of a run's folder: writing and reading."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dosimeter.jobs.store import writing
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays without pickle under a temporary name and rename."""
+    """Writes arrays without pickle, under a temporary name that is then renamed."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}")

@@ -1,4 +1,4 @@
-"""The user's functions on their way to another process, which may not be able to import their module."""
+"""Transport of the user's functions to another process, which may be unable to import their module."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 @contextlib.contextmanager
 def carried(function: Any) -> Iterator[None]:
-    """Inside the block a function of a module that cannot be imported anew travels by its code, as of a script.
+    """Sends a function of a module that cannot be imported again by its code, inside the block, as for a script.
 
     Such are modules of `runpy`, of a notebook's cells, and those that were loaded from a path by hand.
 
     Args:
-        function: what a job holds; its reference, or None, changes nothing.
+        function: the function that a job holds; a reference or None changes nothing.
     """
     import cloudpickle
 
@@ -36,7 +36,7 @@ def carried(function: Any) -> Iterator[None]:
 
 
 def _importable(module: ModuleType) -> bool:
-    """Whether another process with the same path would import this very module by its name."""
+    """Returns whether another process with the same path would import this very module by its name."""
     file = getattr(module, "__file__", None)
     if file is None:
         return module.__name__ in sys.builtin_module_names

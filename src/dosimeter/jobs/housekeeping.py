@@ -1,4 +1,4 @@
-"""Keeping a store small: what is in it, what was used when, what may go, and a cap on its size.
+"""Limits the size of a store: list of entries with their last use, removal, and a cap.
 
 An entry's time of use is the time stamp of its manifest. A run leaves a lease in the store while it lives; what was
 used since the oldest live lease began is never removed, so a store may serve several runs while it is cleaned.
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a cleaning removed (or would remove) and left.
+    """Result of a cleaning: what was removed (or would be) and what is left.
 
     Attributes:
         removed: entries.
@@ -77,7 +77,7 @@ def parse_size(text: str, place: str) -> int:
 
 
 def in_words(count: float | int) -> str:
-    """Bytes as they are spoken of.
+    """A size in bytes as text.
 
     >>> in_words(950), in_words(1_500_000), in_words(2.25e12)
     ('950 B', '2 MB', '2250.0 GB')
@@ -126,14 +126,14 @@ def collect(
     store: Store, *, keep_days: float | None = None, max_size: int | None = None, keep: Iterable[str] = (),
     dry_run: bool = False,
 ) -> Collection:  # fmt: skip
-    """Remove what was not used for some days, then the least recently used until the store is small enough.
+    """Removes entries unused for some days, then the least recently used ones until the store is small enough.
 
     Args:
         store: the cache.
         keep_days: entries used within so many days stay; None sets no limit.
         max_size: bytes that may be left; None sets no limit.
         keep: keys that stay in any case.
-        dry_run: only say what would be removed.
+        dry_run: report only, remove nothing.
 
     Raises:
         StoreError: the folder cannot be read.
@@ -164,7 +164,7 @@ def collect(
 
 @contextlib.contextmanager
 def lease(store: Store) -> Iterator[None]:
-    """Mark that a run uses the store, so that nothing it uses is removed meanwhile."""
+    """Marks that a run uses the store, so that nothing it uses is removed meanwhile."""
     with writing(store.root):
         store.root.mkdir(parents=True, exist_ok=True)
         path = store.root / f".lease-{os.getpid()}-{this_machine()}-{time.time_ns()}"
@@ -176,7 +176,7 @@ def lease(store: Store) -> Iterator[None]:
 
 
 def oldest_lease(store: Store) -> float:
-    """When the oldest run began that still uses the store; infinity if there is none."""
+    """Time at which the oldest run began that still uses the store; infinity if there is none."""
     times = []
     for path in store.root.glob(".lease-*"):
         with contextlib.suppress(FileNotFoundError):
@@ -185,7 +185,7 @@ def oldest_lease(store: Store) -> float:
 
 
 def make_room(store: Store, cap: int, keep: Iterable[str]) -> None:
-    """Hold a store below a cap by removing what no run uses, least recently used first.
+    """Keeps a store below a cap: removes entries that no run uses, the least recently used first.
 
     Args:
         store: the cache.
@@ -204,7 +204,7 @@ def make_room(store: Store, cap: int, keep: Iterable[str]) -> None:
 
 
 def check_cleanable(store: Store, place: str) -> None:
-    """Refuse to clean a store behind a URL, which keeps no times of use.
+    """Refuses to clean a store behind a URL, which does not record times of use.
 
     Raises:
         ConfigError: it is one.

@@ -1,4 +1,4 @@
-"""A piece of work that ends in one entry of the store, and how a list of them is done."""
+"""A piece of work that ends in one entry of the store, and the execution of a list of such jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Job(Protocol):
 
     @property
     def store(self) -> Store:
-        """Where its entry is."""
+        """The store of its entry."""
         ...
 
     @property
@@ -28,26 +28,26 @@ class Job(Protocol):
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What the key is made of."""
+        """Everything that the key depends on."""
         ...
 
     @property
     def place(self) -> str:
-        """What it works on, as the user knows it: "stage 'head', model 0 to 63"."""
+        """Subject of the job, in the user's words: "stage 'head', model 0 to 63"."""
         ...
 
     @property
     def users_code(self) -> tuple[str, ...]:
-        """What of it is the user's own code, in words: "the model", "the defense Noise"."""
+        """The user's own code in it, in words: "the model", "the defense Noise"."""
         ...
 
     def perform(self) -> None:
-        """Make the entry."""
+        """Makes the entry."""
         ...
 
 
 def perform(job: Job) -> None:
-    """Do a job; a module-level function, so that other processes can be sent it.
+    """Does a job; a module-level function, so that it can be sent to other processes.
 
     Raises:
         AuditError: what the job raised, with its place; so too what a user's code raised, or want of memory.
@@ -79,15 +79,15 @@ def missing(jobs: Sequence[Job]) -> list[Job]:
 
 
 def ensure(jobs: Sequence[Job], runner: Runner, advance: Callable[[int, int], None]) -> int:
-    """Do the jobs that are not cached.
+    """Does the jobs that are not cached.
 
     Args:
         jobs: all jobs of one kind; they do not depend on each other.
-        runner: where they are done.
+        runner: runner that does them.
         advance: called with (done, total), cached jobs counted as done.
 
     Returns:
-        How many were done now.
+        Number of jobs that were done now.
     """
     todo = missing(jobs)
     done = len(jobs) - len(todo)

@@ -1,4 +1,4 @@
-"""Where a Ray cluster is, and whether its port answers as Ray does; asked before Ray is loaded.
+"""Address of a Ray cluster, and a test whether its port answers as Ray does; it runs before Ray is loaded.
 
 Ray itself waits long for a port that is open and silent, in a thread of C++ that cannot be stopped and may end the
 whole process.
@@ -14,9 +14,9 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quoted
 
 KNOCK_SECONDS = 4.0
-"""For the port of an address to open, and to answer."""
+"""Longest wait, in seconds, for the port of an address to open and to answer."""
 PREFACE, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 4
-"""How a client begins HTTP/2, and the type of the first frame (RFC 9113, sections 3.4 and 6.5)."""
+"""Bytes with which a client begins HTTP/2, and the type of the first frame (RFC 9113, sections 3.4 and 6.5)."""
 
 
 def knock(address: str | None) -> str:
@@ -49,7 +49,7 @@ def knock(address: str | None) -> str:
 
 
 def _greet(line: socket.socket) -> None:
-    """Begin HTTP/2, which gRPC and so Ray speaks: both sides first send a frame of settings.
+    """Begins HTTP/2, which gRPC and so Ray uses: both sides first send a frame of settings.
 
     Raises:
         OSError: the other side does not answer so.
@@ -66,7 +66,7 @@ def _greet(line: socket.socket) -> None:
 
 
 def unanswered(address: str | None, reason: str) -> ConfigError:
-    """The error that nobody answers at an address."""
+    """The error about an address at which nothing answers."""
     given = address or os.environ.get("RAY_ADDRESS") or "this machine"
     return ConfigError(
         f"{_place(address)}: must be a Ray cluster that answers, got {given} ({reason}): start one with `ray start "
@@ -75,5 +75,5 @@ def unanswered(address: str | None, reason: str) -> ConfigError:
 
 
 def _place(address: str | None) -> str:
-    """Who gave the address."""
+    """Origin of the address: the environment variable or the option."""
     return "RAY_ADDRESS" if address is None and os.environ.get("RAY_ADDRESS") else "--address"

@@ -40,27 +40,27 @@ logger = logging.getLogger(__name__)
 J = TypeVar("J")
 
 CONNECT_SECONDS = 9.0
-"""For a cluster whose port is open to answer."""
+"""Longest wait, in seconds, for a cluster with an open port to answer."""
 NODE_SECONDS = 120.0
-"""For every node to load PyTorch and answer at the start."""
+"""Longest wait, in seconds, for every node to load PyTorch and answer at the start."""
 POLL_SECONDS = 5.0
 STRANDED_SECONDS = 60.0
-"""So long a run waits for a node when the cluster has lost all that could do its jobs."""
+"""Longest wait, in seconds, for a node after the cluster lost all nodes that could do its jobs."""
 RETRIES = 3
-"""Times that a job is done again after its worker or node was lost."""
+"""Number of times that a job is repeated after its worker or node was lost."""
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """What a worker needs before its first job.
+    """Data that a worker needs before its first job.
 
     Attributes:
         path: the driver's import path.
         folder: the driver's working folder.
         store: the cache.
         mark: the driver's mark in it.
-        versions: what `_versions` gives for the driver.
-        code: what `_code` gives for it.
+        versions: result of `_versions` for the driver.
+        code: result of `_code` for the driver.
         sources: the user's files beside the audit file that it imported, to their SHA-256.
     """
 
@@ -95,7 +95,7 @@ class RayRunner:
         self._task: Any = None
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Callable[[int], None]) -> None:
-        """See `runners.Runner.run`."""
+        """Implements `runners.Runner.run`."""
         self._start()
         left, under_way = iter(enumerate(jobs)), dict[Any, int]()
         active = time.monotonic()
@@ -124,7 +124,7 @@ class RayRunner:
                 ray.cancel(reference)
 
     def slots(self) -> int:
-        """How many jobs the cluster does at once; connects if need be.
+        """Number of jobs that the cluster does at once; connects if necessary.
 
         Raises:
             ConfigError: the cluster does not answer.
@@ -137,18 +137,18 @@ class RayRunner:
         return sum(min(own, int(one.get("GPU", 0) / self.gpus)) for own, one in zip(cpus, each, strict=True))
 
     def close(self) -> None:
-        """Leave the cluster, which ends this run's workers."""
+        """Leaves the cluster, which ends this run's workers."""
         self._closing.close()
         self._setting = None
 
     def _connect(self) -> None:
-        """Join the cluster, unless this process has."""
+        """Joins the cluster, unless this process has joined it."""
         if not ray.is_initialized():
             _join(self.address)
             self._closing.callback(ray.shutdown)
 
     def _start(self) -> None:
-        """Join the cluster and see that each node has the same code and reaches the store."""
+        """Joins the cluster and checks that each node has the same code and reaches the store."""
         if self._setting is not None:
             return
         if not self.slots():
@@ -180,7 +180,7 @@ class RayRunner:
 
 
 def _outcome(reference: Any, what: str) -> None:
-    """Raise what a finished job raised, as it was, or in one line what Ray tells of its loss."""
+    """Raises the error of a finished job unchanged, or Ray's message about its loss in one line."""
     try:
         problem = ray.get(reference)
     except RayTaskError as error:
@@ -200,7 +200,7 @@ def _outcome(reference: Any, what: str) -> None:
 
 
 def _work(setting: _Setting, payload: bytes) -> AuditError | None:
-    """Do a job on a node; what is wrong with it comes back as a value."""
+    """Does a job on a node; an error comes back as a value."""
     try:
         _settle(setting)
         function, job = cloudpickle.loads(payload)
@@ -211,7 +211,7 @@ def _work(setting: _Setting, payload: bytes) -> AuditError | None:
 
 
 def _answer(setting: _Setting) -> AuditError | None:
-    """Whether jobs can be done on this node."""
+    """Returns whether jobs can be done on this node."""
     try:
         _settle(setting)
     except AuditError as error:
@@ -220,11 +220,11 @@ def _answer(setting: _Setting) -> AuditError | None:
 
 
 _settled: set[str] = set()
-"""Marks of the runs that this worker is set up for."""
+"""Marks of the runs for which this worker is set up."""
 
 
 def _settle(setting: _Setting) -> None:
-    """Set up this worker, once."""
+    """Sets up this worker, once."""
     torch.set_num_threads(1)
     if setting.mark in _settled:
         return
@@ -263,7 +263,7 @@ def _settle(setting: _Setting) -> None:
 
 
 def _versions() -> str:
-    """What decides a job's bytes beside its definition."""
+    """Versions that determine a job's bytes beside its definition."""
     return f"Python {platform.python_version()}, PyTorch {torch.__version__}, dosimeter {__version__}"
 
 
@@ -277,7 +277,7 @@ def _code() -> str:
 
 
 def _join(address: str | None) -> None:
-    """Connect this process to a cluster, in less than 20 seconds or not at all."""
+    """Connects this process to a cluster, in less than 20 seconds or not at all."""
     given = knock(address)
     problems: list[str] = []
 

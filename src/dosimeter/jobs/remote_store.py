@@ -1,4 +1,4 @@
-"""A cache behind a URL that fsspec can open, such as a bucket, with a local copy; keys are those of a folder.
+"""A cache behind a URL that fsspec can open, such as a bucket, with a local copy; keys are those of a folder store.
 
 `URL/KEY/` holds what an entry's folder holds. An entry is uploaded under a draft's name, then its tensors and last its
 manifest get their names, so an entry with a manifest is complete. What is read is copied, and checked by hash, into a
@@ -32,11 +32,11 @@ logger = logging.getLogger(__name__)
 
 TENSORS, MANIFEST = "tensors.safetensors", "manifest.json"
 WITH_FOLDERS = ("file", "local", "sftp", "ssh", "smb", "hdfs")
-"""Protocols whose folders must be made; a bucket has none, and would itself be made."""
+"""Protocols whose folders must be created; a bucket has none, and creating one would create a bucket."""
 
 
 def is_url(place: Path | str) -> bool:
-    """Whether a place is a URL, not a path."""
+    """Returns whether a place is a URL, not a path."""
     return "://" in str(place)
 
 
@@ -50,7 +50,7 @@ def shown(url: str) -> str:
 
 
 def open_store(place: Path | str) -> Store:
-    """The store in a folder or behind a URL.
+    """Opens the store in a folder or behind a URL.
 
     Args:
         place: a path, or a URL such as `s3://bucket/folder`.
@@ -85,7 +85,7 @@ def _opened(url: str) -> tuple[Any, str]:
 
 
 def _without_secrets(text: str, url: str) -> str:
-    """A message in which neither the URL's user and password nor its query stand."""
+    """A message without the URL's user, password and query."""
     secrets = re.findall(r"://([^/?#]*)@", url) + re.findall(r"[?#](.+)", url)
     parts = {part for secret in secrets for part in (secret, *re.split(r"[:&=]", secret)) if part}
     for part in sorted(parts, key=len, reverse=True):
@@ -95,7 +95,7 @@ def _without_secrets(text: str, url: str) -> str:
 
 @dataclass(frozen=True)
 class RemoteStore(Store):
-    """The cache behind a URL.
+    """The cache behind a URL, with a local copy.
 
     Attributes:
         root: folder of the local copy, itself a store.
@@ -106,22 +106,22 @@ class RemoteStore(Store):
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name of the store in messages."""
         return shown(self.url)
 
     def has(self, key: str) -> bool:
-        """See `Store.has`."""
+        """Implements `Store.has`."""
         system, path = self._at(key, MANIFEST)
         with self._reaching("read"):
             system.invalidate_cache()
             return bool(system.exists(path))
 
     def definition(self, key: str) -> dict[str, Any]:
-        """See `Store.definition`."""
+        """Implements `Store.definition`."""
         return dict(json.loads(self._get(f"{key}/{MANIFEST}"))["definition"])
 
     def definitions(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """See `Store.definitions`."""
+        """Implements `Store.definitions`."""
         for key, _, _ in self.listing():
             try:
                 yield key, self.definition(key)
@@ -146,7 +146,7 @@ class RemoteStore(Store):
                 yield key, sum(int(one.get("size") or 0) for one in own.values()), _written(own[MANIFEST])
 
     def verify(self, key: str) -> bool:
-        """Whether there is a complete and undamaged entry; it is copied here. See `Store.verify`."""
+        """Returns whether there is a complete and undamaged entry; it is copied here. See `Store.verify`."""
         try:
             problem = self._bring(key)
         except FileNotFoundError:
@@ -159,7 +159,7 @@ class RemoteStore(Store):
         return not problem
 
     def load(self, key: str) -> dict[str, Tensor]:
-        """See `Store.load`; copied here first, unless it is here."""
+        """Implements `Store.load`; copied here first, unless it is here."""
         if not super().has(key):
             try:
                 problem = self._bring(key)
@@ -170,7 +170,7 @@ class RemoteStore(Store):
         return super().load(key)
 
     def save(self, key: str, tensors: Mapping[str, Tensor], definition: Mapping[str, Any]) -> None:
-        """See `Store.save`; the entry is written here and uploaded."""
+        """Implements `Store.save`; the entry is written here and uploaded."""
         self._own_folder()
         super().save(key, tensors, definition)
         with contextlib.suppress(FileNotFoundError):
@@ -181,7 +181,7 @@ class RemoteStore(Store):
         self._upload(key)
 
     def remove(self, key: str) -> None:
-        """See `Store.remove`; the manifest goes first. Where nothing may be removed, only the local copy goes."""
+        """Implements `Store.remove`; the manifest goes first. If nothing may be removed, only the local copy goes."""
         super().remove(key)
         system, folder = self._at(key)
         with contextlib.suppress(StoreError, FileNotFoundError), self._reaching("written"):
@@ -191,7 +191,7 @@ class RemoteStore(Store):
             system.rm(folder, recursive=True)
 
     def sweep(self) -> None:
-        """See `Store.sweep`."""
+        """Implements `Store.sweep`."""
         super().sweep()
         system, base = self._at()
         with contextlib.suppress(StoreError, FileNotFoundError), self._reaching("written"):
@@ -201,7 +201,7 @@ class RemoteStore(Store):
                     system.rm(path, recursive=True)
 
     def _bring(self, key: str) -> str:
-        """Make the local copy equal to the entry; what is wrong with the entry, or an empty string.
+        """Makes the local copy equal to the entry; returns the problem with the entry, or an empty string.
 
         Raises:
             FileNotFoundError: there is no entry.
@@ -233,7 +233,7 @@ class RemoteStore(Store):
         return problem
 
     def _upload(self, key: str) -> None:
-        """Copy a local entry to its place: a draft first, then the tensors, then the manifest."""
+        """Copies a local entry to its place: a draft first, then the tensors, then the manifest."""
         draft = own_name("draft")
         with self._reaching("written"):
             try:
@@ -262,32 +262,32 @@ class RemoteStore(Store):
             return bytes(system.cat_file(path))
 
     def _put(self, name: str, text: str) -> None:
-        """Write a small file."""
+        """Writes a small file."""
         system, path = self._at(name)
         with self._reaching("written"):
             self._make_folder("")
             system.pipe_file(path, text.encode())
 
     def _drop(self, name: str) -> None:
-        """Remove a small file."""
+        """Removes a small file."""
         system, path = self._at(name)
         with contextlib.suppress(StoreError, FileNotFoundError), self._reaching("written"):
             system.rm_file(path)
 
     def _make_folder(self, name: str) -> None:
-        """Make a folder, where there are folders."""
+        """Makes a folder, if the protocol has folders."""
         if self.url.split("://")[0] in WITH_FOLDERS:
             system, path = self._at(name)
             system.makedirs(path, exist_ok=True)
 
     def _own_folder(self) -> None:
-        """Make the folder of the local copy, which nobody else may read: it holds data."""
+        """Makes the folder of the local copy, readable by its owner only, because it holds data."""
         with writing(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def _reaching(self, how: str) -> Iterator[None]:
-        """Turn what a file system raises into one line without secrets; a missing file only where it is written."""
+        """Turns errors of a file system into one line without secrets; a missing file only where one is written."""
         try:
             yield
         except AuditError:
@@ -303,7 +303,7 @@ class RemoteStore(Store):
 
 
 def _written(about: Mapping[str, Any]) -> float:
-    """When a file was written, seconds since the epoch, as file systems tell it; 0 if they do not."""
+    """Time at which a file was written, seconds since the epoch, as the file system reports it; 0 if it does not."""
     for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
         found = about.get(name)
         if isinstance(found, datetime):

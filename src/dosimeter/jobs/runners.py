@@ -1,4 +1,4 @@
-"""Where jobs run: in this process, in several, or on a cluster. Results are the same bytes, whatever the runner.
+"""Runners of jobs: this process, several, or a cluster. Results have the same bytes with every runner.
 
 A job is a picklable function of one picklable argument that writes its result to the store. Every job computes with one
 thread, in every runner: parallelism is across jobs.
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 J = TypeVar("J")
 Done = Callable[[int], None]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Environment of a worker: libraries that a job loads read it, while `torch.set_num_threads` reaches PyTorch only."""
+"""Environment of a worker: libraries that a job loads read it; `torch.set_num_threads` reaches PyTorch only."""
 RunnerName = Literal["auto", "serial", "processes", "ray"]
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Who does the jobs of a run; none of it can change a result.
+    """Workers that do the jobs of a run; none of the settings can change a result.
 
     Attributes:
         count: processes, or jobs in flight on a cluster; None for one per core, or what the cluster can do.
@@ -94,17 +94,17 @@ class Runner(Protocol):
     """Runs a function over jobs; closed when the run is over."""
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
-        """Run all jobs; `done(index)` after each, in any order. The first error stops the rest and is raised."""
+        """Runs all jobs; `done(index)` after each, in any order. The first error stops the rest and is raised."""
         ...
 
     def close(self) -> None:
-        """Release processes."""
+        """Releases processes."""
         ...
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch, with the libraries inside it, and NumPy's compute with one thread inside the block."""
+    """Limits PyTorch, with the libraries inside it, and NumPy's compute to one thread inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -116,21 +116,21 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class SerialRunner:
-    """One job after another in this process."""
+    """Runs one job after another in this process."""
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
-        """See `Runner.run`."""
+        """Implements `Runner.run`."""
         with one_thread():
             for index, job in enumerate(jobs):
                 function(job)
                 done(index)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Does nothing, since there is nothing to release."""
 
 
 class ProcessRunner:
-    """Jobs in fresh processes with one thread each, which stay for all jobs of a run, and end if it is interrupted.
+    """Runs jobs in fresh processes with one thread each, which serve all jobs of a run and end if it is interrupted.
 
     A single job runs in this process, where PyTorch is already loaded. Processes are loky's: they do not import the
     user's script again, and a job may hold a function that was typed at a prompt or closes over values.
@@ -145,7 +145,7 @@ class ProcessRunner:
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
-        """See `Runner.run`."""
+        """Implements `Runner.run`."""
         if len(jobs) == 1 and not self.apart:
             SerialRunner().run(function, jobs, done)
             return
@@ -177,13 +177,13 @@ class ProcessRunner:
                 future.cancel()
 
     def close(self) -> None:
-        """End the processes; jobs under way are finished first."""
+        """Ends the processes, after the jobs that are running."""
         if self._pool is not None:
             self._pool.shutdown(wait=True)
 
 
 def _start_worker(path: list[str], parent: int) -> None:
-    """Set up a worker: the parent's import path, one thread, and an end when the parent ends, even by SIGKILL."""
+    """Sets up a worker: import path of the parent, one thread, and an end when the parent ends, even by SIGKILL."""
     sys.path[:] = path
     sys.stdout = sys.stderr  # standard output belongs to the verb's own words, perhaps JSON; users' code may print
     torch.set_num_threads(1)
@@ -202,7 +202,7 @@ def make_runner(
     """The runner of a run.
 
     Args:
-        workers: who does the jobs, or processes wanted; None means one per core, or one on an accelerator.
+        workers: workers, or a number of processes; None means one per core, or one on an accelerator.
         device: "cpu" or an accelerator's name.
         store: the cache; a cluster's nodes are asked whether they reach it.
         apart: whether jobs run the user's training beside a model of theirs, which it must not touch: then they run in
@@ -218,7 +218,7 @@ def make_runner(
 
 
 def workers_for(workers: Workers | int | None, device: str, store: Store | None = None) -> int:
-    """How many jobs `make_runner`'s runner does at once; arguments as there."""
+    """Number of jobs that the runner of `make_runner` does at once; arguments as there."""
     wanted = workers if isinstance(workers, Workers) else Workers(workers)
     if wanted.runner == "ray" and store is not None:
         with contextlib.closing(_on_ray(wanted, device, store)) as runner:
@@ -231,7 +231,7 @@ def workers_for(workers: Workers | int | None, device: str, store: Store | None 
 
 
 def _on_ray(workers: Workers, device: str, store: Store) -> RayRunner:
-    """The runner of a cluster, which is not asked yet."""
+    """The runner of a cluster, before any connection."""
     try:
         from dosimeter.jobs.ray_runner import RayRunner  # Ray takes a second to load
     except ModuleNotFoundError as error:

@@ -32,7 +32,7 @@ from dosimeter.foundation.version import __version__
 logger = logging.getLogger(__name__)
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-"""This machine, in the names of drafts: a store may be shared."""
+"""Short hash of this machine's name, for the names of drafts: a store may be shared between machines."""
 
 
 def this_machine() -> str:
@@ -66,7 +66,7 @@ def file_hash(path: Path) -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one line with a remedy."""
+    """Turns errors of the operating system inside the block into one line with a remedy."""
     try:
         yield
     except (OSError, safetensors.SafetensorError) as error:
@@ -77,7 +77,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name in the same folder and rename it."""
+    """Writes a text file under a temporary name in the same folder, then renames it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -104,15 +104,15 @@ class Store:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Name of the store in messages."""
         return str(self.root)
 
     def has(self, key: str) -> bool:
-        """Whether there is a complete entry, without reading its tensors."""
+        """Returns whether there is a complete entry, without reading its tensors."""
         return (self.root / key / "manifest.json").is_file()
 
     def definition(self, key: str) -> dict[str, Any]:
-        """What was hashed to make the key."""
+        """The definition that was hashed to make the key."""
         manifest: dict[str, Any] = json.loads((self.root / key / "manifest.json").read_text(encoding="utf-8"))
         return dict(manifest["definition"])
 
@@ -132,7 +132,7 @@ class Store:
                 yield manifest.parent.name, size, manifest.stat().st_mtime
 
     def verify(self, key: str) -> bool:
-        """Whether there is a complete and undamaged entry.
+        """Returns whether there is a complete and undamaged entry.
 
         A damaged entry (its hash differs, or it cannot be read) is removed and logged, so that it is made again.
 
@@ -151,19 +151,19 @@ class Store:
         return not problem
 
     def touch(self, key: str) -> None:
-        """Note that an entry is used, if there is one; a store that may only be read takes no note."""
+        """Notes that an entry is used, if there is one; a read-only store takes no note."""
         with contextlib.suppress(OSError):
             os.utime(self.root / key / "manifest.json")
 
     def remove(self, key: str) -> None:
-        """Remove an entry; under another name first, so that nobody meets half of it."""
+        """Removes an entry, after renaming it, so that nobody reads a part of it."""
         draft = self.root / f".draft-{os.getpid()}-{_HOST}-removed-{key}"
         with contextlib.suppress(OSError):
             (self.root / key).rename(draft)
         shutil.rmtree(draft, ignore_errors=True)
 
     def _damage(self, key: str) -> str:
-        """What is wrong with an entry, or an empty string."""
+        """The problem with an entry, or an empty string."""
         folder = self.root / key
         try:
             text = (folder / "manifest.json").read_bytes()
@@ -184,12 +184,12 @@ class Store:
             raise StoreError(f"{path}: cannot be read ({error}): run again to make it anew") from error
 
     def save(self, key: str, tensors: Mapping[str, Tensor], definition: Mapping[str, Any]) -> None:
-        """Write an entry as a whole. If another writer was first, that entry stays: both hold the same.
+        """Writes an entry as a whole. If another writer was first, that entry stays: both hold the same.
 
         Args:
             key: `key_of(definition)`.
             tensors: at least one.
-            definition: what the key was made of.
+            definition: the definition that the key was made of.
 
         Raises:
             StoreError: the disk is full or not writable; nothing is left behind.
@@ -208,14 +208,14 @@ class Store:
                 shutil.rmtree(draft, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove drafts and leases that interrupted processes of this machine left behind."""
+        """Removes drafts and leases that interrupted processes of this machine left behind."""
         for left in (*self.root.glob(".draft-*"), *self.root.glob(".lease-*"), *self.root.glob(".mark-*")):
             if left_behind(left.name):
                 _remove(left)
 
     @contextlib.contextmanager
     def marked(self) -> Iterator[str]:
-        """A mark by which another machine can tell that it reaches this very store; gives its name.
+        """Writes a mark by which another machine can check that it reaches this very store; gives its name.
 
         Raises:
             StoreError: the store cannot be written.
@@ -228,7 +228,7 @@ class Store:
             self._drop(mark)
 
     def meet(self, mark: str) -> None:
-        """Read another machine's mark, and write and read one of this machine.
+        """Reads another machine's mark, and writes and reads one of this machine.
 
         Raises:
             OSError: it cannot be done, or this is another store.
@@ -250,18 +250,18 @@ class Store:
         return (self.root / name).read_bytes()
 
     def _put(self, name: str, text: str) -> None:
-        """Write a small file."""
+        """Writes a small file."""
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text(text, encoding="utf-8")
 
     def _drop(self, name: str) -> None:
-        """Remove a small file."""
+        """Removes a small file."""
         with contextlib.suppress(OSError):
             (self.root / name).unlink()
 
     def _rename(self, draft: Path, key: str) -> None:
-        """Give a draft its name. If a sound entry has it, another writer was first; a damaged one is replaced."""
+        """Gives a draft its name. If a sound entry has it, another writer was first; a damaged one is replaced."""
         final = self.root / key
         for _ in range(3):  # another writer may do the same between two steps
             try:
@@ -277,7 +277,7 @@ class Store:
 
 
 def damage_of(manifest: bytes, place: Path | str) -> str:
-    """What is wrong with the manifest of an entry, or an empty string.
+    """The problem with the manifest of an entry, or an empty string.
 
     Args:
         manifest: the file's content.
@@ -302,7 +302,7 @@ def damage_of(manifest: bytes, place: Path | str) -> str:
 
 
 def damage_of_tensors(manifest: bytes, path: Path) -> str:
-    """What is wrong with the tensors of an entry, given its sound manifest, or an empty string."""
+    """The problem with the tensors of an entry, given its sound manifest, or an empty string."""
     try:
         same = file_hash(path) == json.loads(manifest)["sha256"]
     except (KeyError, OSError) as error:
@@ -311,18 +311,18 @@ def damage_of_tensors(manifest: bytes, path: Path) -> str:
 
 
 def own_name(kind: str) -> str:
-    """A fresh name for something that this process leaves in a store only while it lives."""
+    """A fresh name for something that stays in a store only while this process lives."""
     return f".{kind}-{os.getpid()}-{_HOST}-{secrets.token_hex(8)}"
 
 
 def left_behind(name: str) -> bool:
-    """Whether a draft, lease or mark is that of a dead process of this machine."""
+    """Returns whether a draft, lease or mark belongs to a dead process of this machine."""
     _, pid, host, *_ = [*name[1:].split("-"), "", ""]
     return host == _HOST and pid.isdigit() and not _alive(int(pid))
 
 
 def _remove(entry: Path) -> None:
-    """Remove an entry, be it a folder or something that has no place there."""
+    """Removes an entry, also if it is no folder."""
     if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry, ignore_errors=True)
     else:
@@ -330,7 +330,7 @@ def _remove(entry: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process of this number exists on this machine."""
+    """Returns whether a process with this number exists on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

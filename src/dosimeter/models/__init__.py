@@ -1,1 +1,1 @@
-"""Networks and what is done to them."""
+"""Networks: architectures, last layer, transfer, adapters, weights, access."""

@@ -1,4 +1,4 @@
-"""What an adversary may see of a deployed model."""
+"""Levels of access that an adversary can have to a deployed model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Access(enum.Flag):
-    """What the deployed model gives away. `includes` says what follows from what."""
+    """Access to a deployed model. `includes` gives the levels that follow from it."""
 
     LABELS = enum.auto()
     TOPK = enum.auto()
@@ -18,7 +18,7 @@ class Access(enum.Flag):
 
     @property
     def includes(self) -> Access:
-        """All access that follows from this one: each level gives those below it, and weights give everything.
+        """All access that follows from this one: each level includes those below it, and weights include everything.
 
         >>> Access.PROBS in Access.LOGITS.includes, Access.LOGITS in Access.PROBS.includes
         (True, False)

@@ -19,11 +19,11 @@ from dosimeter.models.last_layer import Cut, find_head, is_cut
 
 Builder = Callable[..., nn.Module]
 Width = Annotated[int, Field(ge=1, le=16_384)]
-"""Of a layer. Annotations of a builder's options are what an audit file's `options` are checked by."""
+"""Width of a layer, in units. An audit file's `options` are checked by the annotations of a builder's options."""
 
 
 class Classifier(nn.Module):
-    """A backbone and a linear head: `head(backbone(x))`. Our builders return this, so that a cut is always known.
+    """A backbone and a linear head: `head(backbone(x))`. Our builders return this, so that the cut is always known.
 
     Args:
         backbone: a sequence of blocks; `last-k` counts them from the end.
@@ -36,7 +36,7 @@ class Classifier(nn.Module):
         self.head = head
 
     def forward(self, x: Shaped[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
-        """Logits."""
+        """Logits `[b c]`."""
         logits: Tensor = self.head(self.backbone(x))
         return logits
 
@@ -117,7 +117,7 @@ def convnet(
 
 
 class _MeanOfWords(nn.Module):
-    """The mean embedding of the tokens that are not 0; zeros where all are."""
+    """The mean embedding of the tokens that are not 0; zeros for a text without any."""
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class _EfficientNetFeatures(nn.Module):
         self.net, self.size = net, size
 
     def forward(self, x: Float[Tensor, "b k h w"]) -> Float[Tensor, "b 1280"]:
-        """Resize so that the longer side has `size` pixels, scale as in pretraining, run, average over positions."""
+        """Resizes the longer side to `size` pixels, scales as in pretraining, runs the net, averages over positions."""
         scale = self.size / max(x.shape[-2:])
         target = [round(side * scale) for side in x.shape[-2:]]
         if target != list(x.shape[-2:]):
@@ -221,7 +221,7 @@ def cut(model: nn.Module, example: Tensor | None = None, head: str | None = None
 
 
 def locate(model: nn.Module, example: Tensor | None = None, head: str | None = None) -> Cut:
-    """Where a model is cut before its last layer.
+    """Finds the last layer of a model and the blocks before it.
 
     Args:
         model: a `Classifier`, any module with `backbone` (a Sequential) and `head` (a Linear), a Sequential that ends

@@ -1,4 +1,4 @@
-"""A network from its reference: one of ours by name, or what a function of the user's returns."""
+"""Builds a network from its reference: one of ours by name, or a function of the user's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dosimeter.models.architectures import ARCHITECTURES
 
 
 def build(reference: str, shape: tuple[int, ...], classes: int, options: Mapping[str, Any], *, place: str) -> nn.Module:
-    """A network with fresh weights; draws from PyTorch's default generator.
+    """Builds a network with fresh weights, which are drawn from PyTorch's default generator.
 
     Args:
         reference: name in `ARCHITECTURES`, or `package.module:function`.

@@ -20,13 +20,13 @@ from dosimeter.foundation.wording import describe
 from dosimeter.models.outputs import named_parts, pick
 
 TRIES = 4
-"""Linear layers, from the last that ran, that are tried as the head."""
+"""Number of linear layers, counted from the last that ran, that are tried as the head."""
 RELATIVE, ABSOLUTE = {4: 1e-4, 8: 1e-4, 2: 2e-2}, {4: 1e-5, 8: 1e-5, 2: 2e-2}
-"""How far `head(backbone(x))` may be from `model(x)`, by bytes of a number."""
+"""Largest difference between `head(backbone(x))` and `model(x)`, by bytes of a number: relative, then absolute."""
 
 
 class Backbone(nn.Module):
-    """A network without its head: gives the features `[b d]` that the head takes. It shares all weights with `whole`.
+    """A network without its head: returns the features `[b d]` that the head takes. It shares all weights with `whole`.
 
     Args:
         whole: the network.
@@ -40,14 +40,14 @@ class Backbone(nn.Module):
         self.part = part
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features."""
+        """Features `[b d]`."""
         answer = self.net(x)
         features: Tensor = answer if self.part is None else _parts(answer)[self.part]
         return features.flatten(1)
 
 
 def _parts(answer: object) -> dict[str | int, Any]:
-    """The parts of what a network returned, by name or position."""
+    """Parts of a network's return value, by name or position."""
     named = named_parts(answer)
     if named is None:
         return dict(enumerate(answer)) if isinstance(answer, list | tuple) else {}
@@ -56,7 +56,7 @@ def _parts(answer: object) -> dict[str | int, Any]:
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a network is cut.
+    """The place where a network is divided.
 
     Attributes:
         name: dotted name of the head.
@@ -90,7 +90,7 @@ def without(model: nn.Module, name: str) -> nn.Module:
 
 
 def find_head(model: nn.Module, example: Tensor, name: str | None = None) -> Cut:
-    """Find a network's head by running two records.
+    """Finds a network's head by running two records.
 
     The linear layers that ran are tried from the last one; the first that passes the check is the head. No random
     number is drawn and the network is left as it was.
@@ -126,19 +126,19 @@ def find_head(model: nn.Module, example: Tensor, name: str | None = None) -> Cut
 
 
 def _all_names(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Every dotted name of every part; a part that is registered twice has two."""
+    """Every dotted name of every part; a part that is registered twice has two names."""
     return [(one, module) for one, module in model.named_modules(remove_duplicate=False) if one]
 
 
 def _candidates(calls: list[nn.Linear], answer: object) -> list[nn.Linear]:
-    """The layers to try, the last that ran first; a layer that ran twice is none."""
+    """Layers to try, the last that ran first; a layer that ran twice is left out."""
     once = [one for one in calls if sum(one is other for other in calls) == 1]
     columns = answer.shape[-1] if isinstance(answer, Tensor) else None
     return [one for one in reversed(once) if columns in (None, one.out_features)][:TRIES]
 
 
 def _named(model: nn.Module, name: str) -> nn.Linear:
-    """The layer of a name that the user gave."""
+    """The layer with the name that the user gave."""
     module = dict(_all_names(model)).get(name)
     if not isinstance(module, nn.Linear):
         there = [one for one, module in _all_names(model) if isinstance(module, nn.Linear)][-5:]
@@ -165,7 +165,7 @@ def _cut_at(model: nn.Module, name: str, head: nn.Linear, inputs: Tensor, answer
 
 
 def _tied(model: nn.Module, head: nn.Linear) -> bool:
-    """Whether a layer's weights serve elsewhere too, so that it cannot be trained alone."""
+    """Returns whether a layer's weights serve elsewhere too, so that it cannot be trained alone."""
     own = {id(weight) for weight in head.parameters()}
     return any(id(one) in own for part in model.modules() if part is not head for one in part._parameters.values())
 
@@ -179,7 +179,7 @@ def attempts(model: nn.Module, example: Tensor) -> list[Tensor]:
 
 
 def is_cut(model: nn.Module, backbone: nn.Module, head: nn.Linear, example: Tensor) -> bool:
-    """Whether `head(backbone(x))` is what the model answers; true if neither runs, which is told where models run."""
+    """Returns whether `head(backbone(x))` equals the model's answer; true if neither runs, refused elsewhere."""
     with at_rest(model):
         for inputs in attempts(model, example):
             try:
@@ -190,7 +190,7 @@ def is_cut(model: nn.Module, backbone: nn.Module, head: nn.Linear, example: Tens
 
 
 def _close(again: Tensor, logits: Tensor) -> bool:
-    """Equal up to the rounding of their precision."""
+    """Returns whether two results are equal up to the rounding of their precision."""
     size = again.element_size()
     return again.shape == logits.shape and torch.allclose(
         again.double(), logits.double(), rtol=RELATIVE[size], atol=ABSOLUTE[size]
@@ -198,7 +198,7 @@ def _close(again: Tensor, logits: Tensor) -> bool:
 
 
 def _run(model: nn.Module, example: Tensor) -> tuple[list[nn.Linear], Tensor, object]:
-    """The linear layers in the order they ran, the records as the network took them, and what it returned."""
+    """The linear layers in the order in which they ran, the records as the network took them, and its result."""
     calls: list[nn.Linear] = []
     hooks = [
         module.register_forward_hook(lambda layer, *_: calls.append(layer))
@@ -233,7 +233,7 @@ def _run(model: nn.Module, example: Tensor) -> tuple[list[nn.Linear], Tensor, ob
 
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients inside the block; after it every module has its own mode again."""
+    """Puts all modules in evaluation mode without gradients inside the block; restores each mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():
@@ -245,6 +245,6 @@ def at_rest(model: nn.Module) -> Iterator[None]:
 
 
 def replace_head(model: nn.Module, name: str, layer: nn.Module) -> None:
-    """Put another layer in the place of one, by its dotted name."""
+    """Replaces a layer, which is given by its dotted name."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, layer)

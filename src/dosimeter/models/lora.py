@@ -1,4 +1,4 @@
-"""Low-rank adapters: a network whose weights stay, with trained products of two thin matrices added to its layers."""
+"""Low-rank adapters (LoRA): a frozen network with trained products of two thin matrices added to its layers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LORA = LoRA()
 
 
 class WithAdapters(nn.Module):
-    """A network of which adapters and head are trained. Its state dict holds these and nothing else.
+    """A network whose adapters and head are trained. Its state dict holds only these.
 
     Modules with buffers, such as batch normalisation, stay in evaluation mode, so that their statistics stay.
 
@@ -51,13 +51,13 @@ class WithAdapters(nn.Module):
         self.layers = layers
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the network answers."""
+        """The network's output."""
         with by_layers():
             answer: Tensor = self.net(x)
         return answer
 
     def train(self, mode: bool = True) -> WithAdapters:
-        """Set the mode of what is not kept in evaluation mode."""
+        """Sets the mode of all modules that are not kept in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if next(module.buffers(recurse=False), None) is not None:
@@ -65,18 +65,18 @@ class WithAdapters(nn.Module):
         return self
 
     def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Tensor]:  # type: ignore[override]
-        """What is trained."""
+        """The trained tensors."""
         kept = {name for name, one in self.named_parameters() if one.requires_grad}
         return {name: one for name, one in super().state_dict(*arguments, **options).items() if name in kept}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load what is trained."""
+        """Loads the trained tensors."""
         return super().load_state_dict({**super().state_dict(), **state_dict}, strict, assign)
 
 
 @contextlib.contextmanager
 def by_layers() -> Iterator[None]:
-    """Inside the block attention calls its layers, instead of one kernel that reads their weights past any adapter."""
+    """Makes attention call its layers inside the block; its fused kernel reads their weights and skips adapters."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -86,7 +86,7 @@ def by_layers() -> Iterator[None]:
 
 
 def release() -> str:
-    """The release of peft, part of the keys of what it makes; empty where it is absent."""
+    """The release of peft, which is part of keys; empty if it is not installed."""
     try:
         return metadata.version("peft")
     except metadata.PackageNotFoundError:
@@ -94,7 +94,7 @@ def release() -> str:
 
 
 def with_adapters(model: nn.Module, head: str, lora: LoRA, example: Tensor | None = None) -> WithAdapters:
-    """Put adapters into every layer that takes one, in place, and freeze everything but them and the head.
+    """Puts adapters into every layer that can have one, in place, and freezes everything but them and the head.
 
     An adapter adds nothing before it is trained. Its first weights come from PyTorch's default generator.
 
@@ -135,7 +135,7 @@ def with_adapters(model: nn.Module, head: str, lora: LoRA, example: Tensor | Non
 
 
 def adaptable(model: nn.Module, head: str, example: Tensor | None = None) -> tuple[str, ...]:
-    """Dotted names of the layers that get an adapter; arguments as in `adapt`.
+    """Dotted names of the layers that get an adapter; arguments as for `with_adapters`.
 
     These are the Linear and Conv2d layers before the head that run as layers, are of no class of their own, and share
     their weights with no other. Of convolutions only those with one group, no dilation and zeros around.
@@ -165,7 +165,7 @@ def adaptable(model: nn.Module, head: str, example: Tensor | None = None) -> tup
 
 
 def _takes_one(module: nn.Module) -> bool:
-    """Whether peft's adapter of a layer is what the layer does, so that it can be added into its weights."""
+    """Returns whether peft's adapter fits the layer exactly, so that it can be added into its weights."""
     if type(module) is nn.Conv2d:
         return module.groups == 1 and set(module.dilation) == {1} and module.padding_mode == "zeros"
     return type(module) is nn.Linear

@@ -1,7 +1,7 @@
-"""From whatever a model answers to log-values `[n c]`: which part is the answer, logits or probabilities, and its form.
+"""Log-values `[n c]` from any model output: which part is the answer, its meaning (logits, probabilities), its form.
 
 The part is chosen by one rule, `pick`; the meaning by another, `meaning`; `log_values` applies both and checks numbers.
-Nothing is guessed beyond what the rules say: what fits two readings is refused with the names of both.
+Nothing is guessed beyond these rules: an output that fits two readings is refused with the names of both.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ NAMES: tuple[tuple[str, ...], ...] = (
     ("probs", "probabilities", "prob", "proba", "probability"),
     ("scores", "pred", "preds", "predictions", "out", "output", "outputs"),
 )
-"""Names of the answer in a dict or an object, most exact first; names in one row are rivals."""
+"""Names of the answer in a dict or an object, the most specific first; names in one row are alternatives."""
 BOXES = frozenset({"boxes", "pred_boxes", "bboxes"})
 SUM_TOLERANCE = 0.01
-"""How far from 1 the sum of a row of probabilities may be: float16, bfloat16, and three decimals in 10 classes."""
+"""Largest deviation from 1 of a sum of probabilities: allows float16, bfloat16, and three decimals in 10 classes."""
 
 
 def pick(answer: object, *, rows: int, columns: int | None, place: str) -> Tensor:
-    """The tensor, among what a model returned, that is its answer.
+    """Finds the tensor that is the answer, among everything that a model returned.
 
     A tensor, an array or a list of numbers is the answer. In a dict, a dataclass or another object with named parts it
     is the first of `NAMES` that is there, else the only part of the right shape. In a tuple or list it is the first
@@ -67,7 +67,7 @@ def pick(answer: object, *, rows: int, columns: int | None, place: str) -> Tenso
 
 
 def as_tensor(value: object) -> Tensor | None:
-    """A value that is numbers and nothing else as a tensor; None for any other."""
+    """A purely numeric value as a tensor; None for any other."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, tuple | Mapping | str | bytes | type(None)):
@@ -147,7 +147,7 @@ def _by_position(parts: Sequence[Any], rows: int, columns: int | None, place: st
 
 
 def _fits(tensor: Tensor, rows: int, columns: int | None) -> bool:
-    """Whether a tensor has the shape and type of an answer."""
+    """Returns whether a tensor has the shape and type of an answer."""
     if not tensor.is_floating_point() or tensor.ndim != 2 or len(tensor) != rows:
         return False
     return columns is None or tensor.shape[1] == columns or (columns == 2 and tensor.shape[1] == 1)
@@ -168,7 +168,7 @@ def _detection(place: str) -> TrainingError:
 
 
 def as_table(tensor: Tensor, *, rows: int, classes: int, place: str) -> Float[Tensor, "n k"]:
-    """An answer as `[n k]` float64, k = classes, or 1 with two classes; any other form is refused by its name.
+    """An answer as `[n k]` float64, k = classes, or k = 1 with two classes; refuses any other form by its name.
 
     Args:
         tensor: the answer.
@@ -212,7 +212,7 @@ def as_table(tensor: Tensor, *, rows: int, classes: int, place: str) -> Float[Te
 
 
 def meaning(table: Float[Tensor, "n k"], output: Output, place: str) -> Meaning:
-    """Whether answers are logits or probabilities.
+    """Decides whether answers are logits or probabilities.
 
     With "auto", rows without a negative number that sum to 1 (`SUM_TOLERANCE`) are probabilities, one column within
     [0, 1] is the probability of class 1, and all else is logits, log-probabilities among them. Two kinds of numbers
@@ -257,7 +257,7 @@ def meaning(table: Float[Tensor, "n k"], output: Output, place: str) -> Meaning:
 
 
 def log_values(answer: object, *, rows: int, classes: int, output: Output, place: str) -> tuple[Tensor, Meaning]:
-    """An answer as log-values and what they are: `pick`, `as_table`, then `finish`.
+    """An answer as log-values, and its meaning: `pick`, `as_table`, then `finish`.
 
     Returns:
         `[n c]` float64 on the CPU, and "logits" or "probs".
@@ -270,7 +270,7 @@ def log_values(answer: object, *, rows: int, classes: int, output: Output, place
 
 
 def finish(table: Float[Tensor, "n k"], output: Output, place: str) -> tuple[Tensor, Meaning]:
-    """Answers as log-values and what they are.
+    """Answers as log-values, and their meaning.
 
     Logits stay as they are. Probabilities are rounded to float32, the precision of a release, and their logarithm is
     taken: a probability of exactly 0 becomes −∞ and one of exactly 1 hides how sure the model is. One column becomes
@@ -304,6 +304,6 @@ def finish(table: Float[Tensor, "n k"], output: Output, place: str) -> tuple[Ten
 
 
 def _are_logs(table: Tensor) -> bool:
-    """Whether rows are logarithms of probabilities."""
+    """Returns whether rows are logarithms of probabilities."""
     sums = table.exp().sum(1)
     return table.shape[1] > 1 and bool((table < 1e-6).all()) and bool(((sums - 1).abs() <= SUM_TOLERANCE).all())

@@ -1,7 +1,7 @@
-"""How a stage starts from its parent: from scratch, a new head, the last k blocks, adapters, or every weight.
+"""Transfer: a stage starts from scratch, or from its parent with a new head, the last k blocks, adapters, or all.
 
-A method answers one question: which modules are frozen (their outputs are computed once and cached) and which are
-trained. Batch normalisation in the frozen prefix stays in evaluation mode.
+A method decides which modules are frozen (their outputs are computed once and cached) and which are trained. Batch
+normalisation in the frozen prefix stays in evaluation mode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Method = Literal["scratch", "head", "last-k", "lora", "full"]
 
 @dataclass(frozen=True)
 class Parts:
-    """A model divided at the freeze line.
+    """A model divided into a frozen and a trained part.
 
     Attributes:
         frozen: modules that are never trained, or None.
@@ -36,7 +36,7 @@ def divide(
     model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None, head: str | None = None,
     lora: LoRA = LORA,
 ) -> Parts:  # fmt: skip
-    """Divide a model at the freeze line of a transfer method.
+    """Divides a model into frozen and trained part, by a transfer method.
 
     Args:
         model: the whole model, with the head for the new task.
@@ -78,7 +78,7 @@ def divide(
 
 
 def with_new_head(model: nn.Module, classes: int, example: Tensor | None = None, head: str | None = None) -> nn.Module:
-    """Replace the head in place by a freshly initialised one for `classes` classes.
+    """Replaces the head, in place, by a freshly initialised one for `classes` classes.
 
     Args:
         model: a model whose cut is known.

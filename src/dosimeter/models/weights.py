@@ -1,4 +1,4 @@
-"""Which tensors in a file of weights are a network's: entries of checkpoints, and prefixes that wrappers add."""
+"""Finds a network's tensors in a file of weights: entries of checkpoints, and prefixes that wrappers add."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.foundation.wording import describe, one_line, quoted
 
 USUAL = ("state_dict", "model_state_dict", "module_state_dict", "model", "net")
-"""Entries under which training scripts keep weights; of these messages speak where nothing fits."""
+"""Entries under which training scripts keep weights; messages name these if nothing fits."""
 DEEPEST = 3
-"""How deep in a checkpoint's entries weights are looked for."""
+"""Largest depth of entries in a checkpoint at which weights are searched."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Weights:
 
     @property
     def told(self) -> str:
-        """What was left out, in words; empty if nothing was."""
+        """Names that were left out, in words; empty if there are none."""
         if not self.left_out:
             return ""
         more = f" and {len(self.left_out) - 3} more" if len(self.left_out) > 3 else ""
@@ -43,7 +43,7 @@ class Weights:
 
 
 def read_weights(path: Path, own: Set[str], place: str) -> Weights:
-    """The tensors of a network from a file; code in a pickle is never run.
+    """Reads the tensors of a network from a file; code in a pickle is never run.
 
     The network's names must all stand in one entry under one prefix, and nothing else under that prefix. What stands
     beside it, such as the weights of a loss, is left out. If no entry has all names, the likeliest is given as it is.
@@ -78,7 +78,7 @@ def read_weights(path: Path, own: Set[str], place: str) -> Weights:
 
 
 def prefixes(state: Mapping[str, Tensor], own: Set[str]) -> list[str]:
-    """Prefixes under which a state dict has all names of a network; only the empty one if it has these names alone.
+    """Prefixes under which a state dict has all names of a network; only the empty one if it has no other names.
 
     >>> prefixes({"module._orig_mod.weight": torch.ones(1), "criterion.scale": torch.ones(1)}, {"weight"})
     ['module._orig_mod.']
@@ -92,7 +92,7 @@ def prefixes(state: Mapping[str, Tensor], own: Set[str]) -> list[str]:
 
 
 def _read(path: Path, place: str) -> object:
-    """What a file holds, read without running code."""
+    """Content of a file, read without running code."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -124,7 +124,7 @@ def _objects(path: Path) -> str:
 
 
 def _entries(loaded: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """State dicts in what was loaded, by the dotted names of their entries; the whole has no name."""
+    """State dicts in a loaded file, by the dotted names of their entries; the whole file has an empty name."""
     if not isinstance(loaded, dict) or not loaded or not all(isinstance(name, str) for name in loaded):
         return
     if all(isinstance(value, Tensor) for value in loaded.values()):
@@ -136,7 +136,7 @@ def _entries(loaded: object, path: str = "", depth: int = 0) -> Iterator[tuple[s
 
 
 def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.Module:
-    """Load weights into a model, or say which tensors do not fit.
+    """Loads weights into a model, or says which tensors do not fit.
 
     Raises:
         TrainingError: names or shapes differ.
@@ -163,6 +163,6 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> nn.M
 
 
 def _some(word: str, names: Set[str]) -> str:
-    """Up to three names of tensors and how many there are."""
+    """Text with up to three names of tensors and their number."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{word} {', '.join(sorted(names)[:3])}{more}" if names else ""

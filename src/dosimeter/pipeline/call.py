@@ -1,4 +1,4 @@
-"""`dosimeter.audit`: a brought model in one call."""
+"""`dosimeter.audit`: audits a supplied model in one call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class _Call(Table):
-    """What `audit` takes beside model, records and attacks."""
+    """Arguments of `audit` other than model, records and attacks."""
 
     seed: int = Field(ge=0)
     shadows: int = Field(ge=2, le=10_000)
@@ -48,12 +48,12 @@ class _Call(Table):
 
     @property
     def threat(self) -> Threat:
-        """The adversary; an odd number of shadows is told together with what else is wrong."""
+        """The adversary; an odd number of shadows is reported together with other mistakes."""
         own = {"shadows": self.shadows} | ({} if self.access is None else {"access": self.access})
         return Threat.model_construct(**{**Threat().model_dump(), **own})
 
     def settings(self) -> dict[str, Any]:
-        """What can change a result, for the run's folder."""
+        """Settings that can change a result, for the run's folder."""
         threat = self.threat.model_dump(mode="json")
         own = self.model_dump(mode="json", exclude={"device", "workers", "access", "shadows"})
         return {**own, "threat": {key: threat[key] for key in OF_TARGETS}}
@@ -61,7 +61,7 @@ class _Call(Table):
 
 @contextlib.contextmanager
 def _as_arguments() -> Iterator[None]:
-    """Inside the block, an error about an option of the command line is about the argument of the same name."""
+    """Makes errors about an option of the command line, inside the block, name the argument of the same name."""
     try:
         yield
     except AuditError as error:
@@ -186,7 +186,7 @@ def audit(  # more than seven parameters because this is the one call that a use
 
 
 def _path(given: object, argument: str) -> Path:
-    """A path that Python code gave."""
+    """A path that was given in Python."""
     if not isinstance(given, str | PathLike) or not str(given):
         raise ConfigError(f"{argument}: must be the path of a folder, got {quoted(given)}: give text or a pathlib.Path")
     return Path(given)

@@ -1,4 +1,4 @@
-"""How long a run would take: a probe of each kind of job, and the work of attacks in units of what was probed."""
+"""Duration of a run: a probe of each kind of job, and the work of attacks in units of the probed work."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from dosimeter.training.packs import PackJob
 
 PROBE_STEPS = 6
 LOADING = min(time.process_time(), 15.0)
-"""Seconds that this process took to import PyTorch and the rest, which a run and its workers will take again."""
+"""Seconds that this process took to import PyTorch and the rest; a run and its workers will need them again."""
 JOB_SECONDS = 0.01
-"""To send a job to a worker and to write its entry."""
+"""Seconds to send a job to a worker and to write its entry."""
 ATTACK_SECONDS = 3e-8
-"""Per number that an attack reads, measured with the built-in attacks on one core of 2024."""
+"""Seconds for each number that an attack reads, measured with the built-in attacks on one core of 2024."""
 REPORT_SECONDS = 2.0
-"""To measure, draw and write."""
+"""Seconds to measure, draw and write."""
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """The frozen prefix of the deployed stage: its outputs for one record, and the seconds of a chunk of records."""
+    """The frozen prefix of the deployed stage: its outputs for one record, and the seconds for a chunk of records."""
 
     one: Tensor
     seconds: float
 
 
 def probe_prefix(prepared: Prepared) -> Prefix | None:
-    """Run the frozen prefix on a few records, if there is one."""
+    """Runs the frozen prefix on a few records, if there is one."""
     index, probe = len(prepared.system.links) - 1, 8
     if not prepared.system.links[index].frozen_prefix:
         return None
@@ -72,8 +72,8 @@ def estimate(
     Args:
         prepared: the audit with its data.
         features: jobs that are missing.
-        packs: the same.
-        queries: the same.
+        packs: training jobs that are missing.
+        queries: query jobs that are missing.
         workers: processes that the run would use; None for one per core.
         prefix: the frozen prefix of the stage at risk, or None.
 
@@ -109,7 +109,7 @@ def _attack_seconds(prepared: Prepared) -> float:
 
 
 def _retraining(prepared: Prepared, prefix: Prefix | None) -> float:
-    """Seconds of the shadows that attacks train themselves, one game after another, at the most."""
+    """Seconds for the shadows that attacks train themselves, one game after another; an upper limit."""
     given, design, job = offer(prepared.case), prepared.case.design, prepared.case.jobs.packs[0]
     rows = [row for row in prepared.audit.attacks if not refusal(row, given)]
     trained = sum(row.trainings or 0 for row in rows)
@@ -120,13 +120,13 @@ def _retraining(prepared: Prepared, prefix: Prefix | None) -> float:
 
 
 def uncounted(prepared: Prepared) -> list[str]:
-    """Attacks whose own training is not in the estimate, for only they know how much it is."""
+    """Attacks whose own training is not in the estimate, since only they know its amount."""
     given = offer(prepared.case)
     return [row.id for row in prepared.audit.attacks if row.trainings is None and not refusal(row, given)]
 
 
 def _work_of_probes(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:
-    """Seconds of what probes train and solve for one pack, beside their forward passes."""
+    """Seconds for the training and solving that probes do for one pack, beside their forward passes."""
     load = Load(
         models=len(job.pack.models),
         pool=len(prepared.case.split.pool),
@@ -139,12 +139,12 @@ def _work_of_probes(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) 
 
 
 def _probes_of(job: ObserveJob) -> list[Probe]:
-    """The probes that a job runs, each once, whatever number of its signals is asked for."""
+    """The probes that a job runs, each once, however many of its signals are requested."""
     return list({id(PROBES[name]): PROBES[name] for name in job.probed}.values())
 
 
 def _probe_query(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:
-    """Seconds of querying one pack, and of probing it."""
+    """Seconds to query and to probe one pack."""
     probes = _probes_of(job)
     if job.pack.heads and job.features:
         whole = sum(one.passes for one in probes if one.from_records)
@@ -162,13 +162,13 @@ def _probe_query(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> 
 
 
 def _training(job: PackJob) -> float:
-    """Records that one model of a pack is trained on, counted once in each epoch."""
+    """Number of record visits in the training of one model of a pack: records times epochs."""
     hp = job.links[-1].hyperparameters
     return float(job.rows.shape[1] * hp.epochs * trainings(hp))
 
 
 def _pace(prepared: Prepared, job: PackJob, prefix: Prefix | None) -> float:
-    """Seconds that a pack takes to train on one record in one epoch, from a few updates."""
+    """Seconds in which a pack trains on one record in one epoch, from a few updates."""
     link = job.links[-1]
     hp = dataclasses.replace(job.recipe, epochs=1)
     dataset = prepared.system.data[len(job.links) - 1]

@@ -1,4 +1,4 @@
-"""Where and how a run works; none of it can change a result."""
+"""Place and means of a run; none of them can change a result."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ STORE = ".store"
 
 
 def silent(phase: str, done: int, total: int) -> None:
-    """The progress that shows nothing."""
+    """Shows no progress."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """Where and how a run works; none of it can change a result.
+    """Place and means of a run; none of them can change a result.
 
     Attributes:
         out: the run's folder.
         store: the cache, a folder or a URL; `out`'s neighbour `.store` unless given.
         device: where models are trained and queried; of a table of scores, which has none, "none".
-        workers: who does the jobs, or a number of processes; None for one per core.
+        workers: workers that do the jobs, or a number of processes; None for one per core.
         progress: called with (phase, done, total).
         disk_cap: bytes that the cache may hold; None for no limit.
     """
@@ -47,7 +47,7 @@ class Execution:
         return self.store or self.out.parent / STORE
 
     def open(self) -> Store:
-        """The cache.
+        """Opens the cache.
 
         Raises:
             ConfigError: it cannot be opened, is to be held below a cap and cannot be cleaned, or no cluster answers.
@@ -60,7 +60,7 @@ class Execution:
         return store
 
     def below(self, variant: str) -> Execution:
-        """The place of a variant."""
+        """The execution of a variant, in a folder below this one."""
 
         def progress(phase: str, done: int, total: int) -> None:
             self.progress(f"{variant}: {phase}", done, total)

@@ -1,4 +1,4 @@
-"""The report of a run's folder."""
+"""Renders the report of a run's folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dosimeter.results.page.variants import undefended
 
 
 def write_report(folder: Path) -> Path:
-    """Render a run folder's result.json, with its provenance.json if there is one, to report.html.
+    """Renders a run folder's result.json, with its provenance.json if there is one, to report.html.
 
     Args:
         folder: run folder; the file is replaced in one step, so that a reader never meets half a report.

@@ -1,4 +1,4 @@
-"""What a run would do: models to train, what is cached and why the rest is not, refusals, and a probed estimate."""
+"""The plan of a run: models to train, what is cached and why other entries are not, refusals, and a time estimate."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class StagePlan:
     Attributes:
         name: of the stage.
         how: "given", or transfer method and model.
-        data: what it is trained on.
-        models: models of this stage.
-        cached: of them, already in the store.
-        reason: why others that are cached cannot be used, or empty.
+        data: name of its training data.
+        models: number of models of this stage.
+        cached: number of them that are in the store already.
+        reason: why other cached models cannot be used, or empty.
     """
 
     name: str
@@ -48,7 +48,7 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class AttackPlan:
-    """One attack in the plan; `refused` is empty or says why it cannot run."""
+    """One attack in the plan; `refused` says why it cannot run, or is empty."""
 
     id: str
     needs: str
@@ -57,7 +57,7 @@ class AttackPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `run` would do.
+    """The plan of `run`.
 
     Attributes:
         key: the audit's key.
@@ -67,8 +67,8 @@ class Plan:
         memory: estimated peak of one process, bytes.
         disk: estimated new files, bytes.
         free: free space where the store is, bytes.
-        hashed: what the keys of the stage at risk were made of.
-        notes: what the reader should know.
+        hashed: content of the keys of the stage at risk.
+        notes: remarks for the reader.
     """
 
     key: str
@@ -83,7 +83,7 @@ class Plan:
 
 
 def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
-    """Plan a run; trains nothing beyond a probe of a few updates whose result is thrown away.
+    """Plans a run; trains nothing beyond a probe of a few updates, whose result is discarded.
 
     Args:
         prepared: the audit with its data.
@@ -127,7 +127,7 @@ def make_plan(prepared: Prepared, *, workers: int | None = None) -> Plan:
 
 
 def seconds_left(prepared: Prepared, *, workers: int | None = None) -> float | None:
-    """How long a run that is about to train takes, from a probe as `make_plan` makes it.
+    """Duration of a run that is about to train, from a probe as in `make_plan`.
 
     Args:
         prepared: the audit with its data.
@@ -154,7 +154,7 @@ def seconds_left(prepared: Prepared, *, workers: int | None = None) -> float | N
 
 
 def _by_kind(jobs: Sequence[Job]) -> tuple[list[FeatureJob], list[PackJob], list[ObserveJob]]:
-    """Jobs that compute features, train, and query."""
+    """Jobs in three groups: computation of features, training, queries."""
     return (
         [job for job in jobs if isinstance(job, FeatureJob)],
         [job for job in jobs if isinstance(job, PackJob)],
@@ -163,7 +163,7 @@ def _by_kind(jobs: Sequence[Job]) -> tuple[list[FeatureJob], list[PackJob], list
 
 
 def _notes(prepared: Prepared, *, estimated: bool) -> list[str]:
-    """What the reader should know; `estimated` says whether there is an estimate of the time."""
+    """Remarks for the reader; `estimated` says whether there is a time estimate."""
     notes = []
     targets = prepared.audit.threat.targets
     if 2 <= targets < 4:
@@ -203,7 +203,7 @@ def needs_in_words(row: NamedAttack) -> str:
 
 
 def _stages(prepared: Prepared, todo: Sequence[PackJob]) -> list[StagePlan]:
-    """The chain with what is cached."""
+    """The stages of the chain, with the number of cached models."""
     plans = []
     waiting = {job.key for job in todo}
     for index, (stage, link) in enumerate(zip(prepared.audit.stages, prepared.system.links, strict=False)):
@@ -231,7 +231,7 @@ def _stages(prepared: Prepared, todo: Sequence[PackJob]) -> list[StagePlan]:
 
 @dataclass(frozen=True)
 class _Variant:
-    """A variant in the plan, and its jobs that are missing."""
+    """A variant in the plan, and those of its jobs that are missing."""
 
     plan: StagePlan
     features: list[FeatureJob]
@@ -240,7 +240,7 @@ class _Variant:
 
 
 def _variant(row: DefenseRow | VariantRow, prepared: Prepared, known: Set[str]) -> _Variant:
-    """What a variant trains and queries beside jobs that are known; a defense of answers alone trains nothing."""
+    """Training and queries of a variant, without known jobs; a defense of answers alone trains nothing."""
     jobs = prepared.case.jobs
     features, packs, queries = _by_kind([job for job in missing(jobs.everything) if job.key not in known])
     fleet = [job for kind in (jobs.packs, *(one.packs for one in jobs.later)) for job in kind]
@@ -255,7 +255,7 @@ def _variant(row: DefenseRow | VariantRow, prepared: Prepared, known: Set[str]) 
 
 
 def _why_not_cached(store: Store, wanted: Mapping[str, Any]) -> str:
-    """The nearest cached entry for the same stage and what differs in it."""
+    """The nearest cached entry for the same stage, and the difference."""
     flat = _flat(wanted)
     nearest: list[str] | None = None
     for _, definition in store.definitions():
@@ -272,7 +272,7 @@ def _why_not_cached(store: Store, wanted: Mapping[str, Any]) -> str:
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested tables as one, keys joined by dots."""
+    """Nested tables as one table, with keys joined by dots."""
     if isinstance(value, Mapping) and value:
         return {key: leaf for name, item in value.items() for key, leaf in _flat(item, f"{path}.{name}").items()}
     return {path.strip("."): list(value) if isinstance(value, tuple) else value}
@@ -284,20 +284,20 @@ def _short(value: Any) -> str:
 
 
 def _parameters(job: PackJob) -> int:
-    """Bytes of one trained model's stored part."""
+    """Size of the stored part of one trained model, bytes."""
     model = build_chain(job.links, len(job.links) - 1, 0, None)
     part = model if job.whole else parts_of(job.links, len(job.links) - 1, model).trained
     return sum(tensor.numel() * tensor.element_size() for tensor in part.state_dict().values())
 
 
 def _signal_bytes(prepared: Prepared) -> int:
-    """Bytes of the fleet's signals."""
+    """Size of the fleet's signals, bytes."""
     job = prepared.case.jobs.observations[0]
     return len(prepared.case.design.member) * len(job.rows) * len(job.views) * len(job.signals) * 8
 
 
 def _disk(prepared: Prepared, features: int, packs: Sequence[PackJob], parameters: int) -> int:
-    """Bytes that the missing jobs would write, given the bytes of the missing features and of one model's weights."""
+    """Bytes that the missing jobs would write, from the bytes of missing features and of one model's weights."""
     weights = parameters * sum(len(job.models) for job in packs)
     return int(prepared.system.at_risk.inputs.nbytes + weights + features + 2 * _signal_bytes(prepared))
 

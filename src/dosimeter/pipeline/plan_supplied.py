@@ -1,4 +1,4 @@
-"""What a run would do with a brought model."""
+"""The plan of a run with a supplied model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dosimeter.pipeline.supplied.prepared import PreparedSupplied
 
 
 def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
-    """How long a run that is about to ask takes, roughly; None if a user's `fit` is the only clock."""
+    """Duration of a run that is about to query, approximate; None if a user's `fit` is the only clock."""
     if missing(prepared.case.jobs):
         return None
     queries = prepared.system.seconds * len(prepared.system.pool) * len(prepared.case.views)
@@ -21,7 +21,7 @@ def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
 
 
 def plan_supplied(prepared: PreparedSupplied) -> Plan:
-    """Plan a run; trains nothing.
+    """Plans a run; trains nothing.
 
     Args:
         prepared: the model with its records, already tried on a few of them.

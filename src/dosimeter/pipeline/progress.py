@@ -1,4 +1,4 @@
-"""What a run tells while it works, with the time left, and what it tells when it is interrupted."""
+"""Messages of a run about its progress, with the time left, and about an interruption."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 PLAIN_EVERY = 5.0
-"""Seconds between lines of progress where there is no terminal."""
+"""Seconds between lines of progress if there is no terminal."""
 SOON = 1.0
-"""Seconds before anything is said of the time that is left."""
+"""Seconds before the time left is shown."""
 WHOLE = "whole run"
-"""Name of the line that shows what was estimated before the first job."""
+"""Name of the line with the estimate that was made before the first job."""
 
 
 @runtime_checkable
 class Display(Protocol):
-    """A progress that also takes an estimate; a run estimates nothing for other callbacks, since that takes time."""
+    """A progress callback that also takes an estimate; for other callbacks a run saves the time of estimating."""
 
     def __call__(self, phase: str, done: int, total: int) -> None:
-        """Show that so many of a phase's jobs are done."""
+        """Shows that `done` of a phase's jobs are done."""
         ...
 
     def expect(self, seconds: float | None) -> None:
-        """Take how long the rest of the run is estimated to take; None if nobody knows."""
+        """Takes the estimated duration of the rest of the run; None if it is unknown."""
         ...
 
 
@@ -47,8 +47,8 @@ def showing(quiet: bool, *, workers: Workers | int | None = None, device: str = 
 
     Args:
         quiet: show nothing.
-        workers: of the run, which say how many jobs run at once.
-        device: of the run, for the same.
+        workers: workers of the run, which give the number of jobs at once.
+        device: device of the run, for the same purpose.
     """
     if quiet:
         yield silent
@@ -62,7 +62,7 @@ def showing(quiet: bool, *, workers: Workers | int | None = None, device: str = 
 
 @contextlib.contextmanager
 def shown(given: Progress | None, *, workers: Workers | int | None, device: str) -> Iterator[Progress]:
-    """The progress that Python code gave; unless given, bars on a terminal and nothing elsewhere."""
+    """The progress that was given in Python; by default bars on a terminal and nothing elsewhere."""
     if given is not None:
         yield given
     else:
@@ -71,7 +71,7 @@ def shown(given: Progress | None, *, workers: Workers | int | None, device: str)
 
 
 def _at_once(workers: Workers | int | None, device: str) -> int | None:
-    """How many jobs run at once; None where only a cluster knows."""
+    """Number of jobs that run at once; None if only a cluster knows."""
     if isinstance(workers, Workers) and workers.runner == "ray":
         return None
     return workers_for(workers, device)
@@ -79,15 +79,15 @@ def _at_once(workers: Workers | int | None, device: str) -> int | None:
 
 @dataclass
 class Clock:
-    """The time that a phase has left, from what it has done.
+    """Time that a phase has left, from its progress so far.
 
     Attributes:
-        begun: when it began, seconds.
-        first: jobs that were done then.
-        at_once: jobs that run at once, None if unknown.
-        done: jobs that are done.
-        total: of them.
-        moved: when the last one was done.
+        begun: time at which it began, seconds.
+        first: number of jobs that were done then.
+        at_once: number of jobs that run at once, None if unknown.
+        done: number of jobs that are done.
+        total: number of all jobs.
+        moved: time at which the last job ended, seconds.
         loading: seconds that processes need before they begin a job.
     """
 
@@ -100,11 +100,11 @@ class Clock:
     loading: float = 0.0
 
     def advance(self, done: int, total: int, now: float) -> None:
-        """Take that so many are done."""
+        """Records that `done` jobs are done."""
         self.done, self.total, self.moved = done, total, now
 
     def left(self, now: float) -> tuple[float, bool] | None:
-        """Seconds left, and whether that is only what it takes at least; None if there is nothing to say yet.
+        """Seconds left, and whether they are only a lower limit; None if nothing can be said yet.
 
         Jobs of a phase are alike. So a job that has not ended after t seconds makes every later round of jobs take
         at least about t.
@@ -130,7 +130,7 @@ class Clock:
 
 
 def in_time(seconds: float) -> str:
-    """A length of time in words.
+    """A duration in words.
 
     >>> in_time(41.6), in_time(400), in_time(11_000)
     ('42 s', '7 min', '3 h 3 min')
@@ -146,7 +146,7 @@ class _Shown:
     """Bars on a terminal.
 
     Attributes:
-        bars: of rich.
+        bars: bars of rich.
         at_once: jobs that run at once, None if unknown.
         loading: seconds that processes need before they begin a job.
         clocks: of the phases so far.
@@ -174,14 +174,14 @@ class _Shown:
             self.bars.update(self.tasks[WHOLE], completed=min(now, self.end) - self.begun)
 
     def expect(self, seconds: float | None) -> None:
-        """See `Display`."""
+        """Implements `Display`."""
         if seconds is not None and self.end is None:
             self.begun = time.monotonic()
             self.end = self.begun + seconds
             self.tasks[WHOLE] = self.bars.add_task(WHOLE, total=max(seconds, 1e-9))
 
     def told(self, phase: str) -> str:
-        """The time that a phase, or the whole run, has left."""
+        """Text: the time that a phase, or the whole run, has left."""
         now = time.monotonic()
         if phase != WHOLE:
             found = self.clocks[phase].left(now)
@@ -199,13 +199,13 @@ def _bars(at_once: int | None, loading: float) -> Iterator[Display]:
     from rich.text import Text
 
     class Counted(ProgressColumn):
-        """How many jobs are done, of how many."""
+        """Column with the number of finished jobs and of all jobs."""
 
         def render(self, task: Task) -> Text:
             return Text("" if task.description == WHOLE else f"{task.completed:.0f}/{task.total:.0f}")
 
     class Left(ProgressColumn):
-        """The time left."""
+        """Column with the time left."""
 
         def render(self, task: Task) -> Text:
             return Text(display.told(task.description))
@@ -219,7 +219,7 @@ def _bars(at_once: int | None, loading: float) -> Iterator[Display]:
 
 @dataclass
 class _Lines:
-    """One line at the start and the end of a phase and every few seconds between."""
+    """Lines at the start and the end of a phase, and every few seconds between."""
 
     started: dict[str, tuple[float, int]] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
@@ -238,14 +238,14 @@ class _Lines:
         self.last[phase] = now
 
     def expect(self, seconds: float | None) -> None:
-        """See `Display`."""
+        """Implements `Display`."""
         if seconds is not None:
             print(f"{WHOLE}: about {in_time(seconds)} left", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def interruptible(jobs: Sequence[Job], store: Store | None) -> Iterator[None]:
-    """Inside the block, an interruption is given a note of what is kept and how to continue, unless it has one.
+    """Adds a note to an interruption inside the block: what is kept, and how to continue.
 
     Args:
         jobs: of the run.
@@ -261,7 +261,7 @@ def interruptible(jobs: Sequence[Job], store: Store | None) -> Iterator[None]:
 
 
 def _kept(jobs: Sequence[Job], store: Store) -> str:
-    """How many trainings are in the store."""
+    """Text: number of trainings that are in the store."""
     models = {job.key: len(job.models) if isinstance(job, PackJob) else 1 for job in jobs if _trains(job)}
     done = sum(count for key, count in models.items() if store.has(key))
     total = sum(models.values())
@@ -269,5 +269,5 @@ def _kept(jobs: Sequence[Job], store: Store) -> str:
 
 
 def _trains(job: Job) -> bool:
-    """Whether a job ends in trained models."""
+    """Returns whether a job ends in trained models."""
     return isinstance(job, PackJob | ShadowJob)

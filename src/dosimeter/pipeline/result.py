@@ -1,4 +1,4 @@
-"""A finished run as an object: its estimates, its report, a check against a policy."""
+"""A finished run as an object: its estimates, its report, its comparison with a policy."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reported:
-    """One row of a result: what was measured, and the estimate.
+    """One row of a result: the quantity, and its estimate.
 
     Attributes:
         attack: id of the attack.
         metric: "tpr", "auc" or "precision".
         fpr: false positive rate aimed at, or None.
-        prior: share of members assumed, of a precision, or None.
-        group: of records, None for all.
+        prior: assumed share of members, for a precision; else None.
+        group: group of records, None for all records.
         variant: id of the defense that was tried, "none" for the audit itself.
         threshold: "shadow", "split", "oracle", or None.
         estimate: value, both ends, n, and the reason if there is none.
@@ -51,10 +51,10 @@ class Reported:
 
 @dataclass(frozen=True)
 class Result:
-    """What an audit found.
+    """Findings of an audit.
 
     Attributes:
-        folder: of the run; a lone `result.json` has its own.
+        folder: folder of the run, or of a single `result.json`.
         content: of `result.json`, as `docs/results.md` describes it.
     """
 
@@ -73,7 +73,7 @@ class Result:
 
     @property
     def estimates(self) -> tuple[Reported, ...]:
-        """Every number about leakage."""
+        """All numbers about leakage."""
         return tuple(_reported(row) for row in self.content["estimates"])
 
     def to_frame(self) -> pandas.DataFrame:
@@ -89,7 +89,7 @@ class Result:
         return pd.DataFrame(list(self.content["estimates"]))
 
     def report(self, path: Path | str | None = None) -> Path:
-        """Write the HTML report.
+        """Writes the HTML report.
 
         Args:
             path: where to; `report.html` in the run's folder unless given.
@@ -105,7 +105,7 @@ class Result:
         return wanted
 
     def check(self, policy: Policy | Path | str, *, accepted: Result | None = None) -> Check:
-        """Compare with limits.
+        """Compares the result with limits.
 
         Args:
             policy: limits, or the file that has them.
@@ -122,7 +122,7 @@ class Result:
 
 
 def check_lines(content: Mapping[str, Any]) -> list[str]:
-    """How many of the audit's own checks passed, then one line for each that did not, failures first.
+    """Number of the audit's own checks that passed, then one line for each other check, failures first.
 
     Args:
         content: of `result.json`.
@@ -145,19 +145,19 @@ def check_lines(content: Mapping[str, Any]) -> list[str]:
 
 
 def _counted(number: int, word: str) -> str:
-    """A number of things, in the plural where it is not one."""
+    """A number with its noun, in the plural unless it is one."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _reported(row: Mapping[str, Any]) -> Reported:
-    """One row of `estimates`."""
+    """One row of `estimates` as an object."""
     estimate = Estimate(**{field.name: row[field.name] for field in dataclasses.fields(Estimate)})
     names = [field.name for field in dataclasses.fields(Reported) if field.name != "estimate"]
     return Reported(**{name: row[name] for name in names}, estimate=estimate)
 
 
 def load(path: Path | str) -> Result:
-    """An earlier run.
+    """Reads an earlier run.
 
     Args:
         path: of a run's folder, or of a `result.json`.

@@ -1,4 +1,4 @@
-"""A run's folder: who may write into it, its arrays, and what a finished run left for measuring."""
+"""A run's folder: right to write into it, its arrays, and the data of a finished run for measuring."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from dosimeter.results.rounding import rounded
 from dosimeter.results.schema import summary_problems
 
 CHANGES = 3
-"""Settings that are told of an audit that is another one."""
+"""Most settings that a message names if the folder holds another audit."""
 MOST_TRIED = 1000
-"""Names that are tried for a folder that is free; all are taken where a folder above cannot be read."""
+"""Most names that are tried to find a free folder; if a parent cannot be read, all look taken."""
 FORMAT = 2
-"""Version of `run.json` and of the arrays beside it; 1 was that of recipes alone."""
+"""Version of `run.json` and of the arrays beside it; version 1 held recipes only."""
 
 
 def check_folder(out: Path, key: str, settings: Mapping[str, Any] | None = None) -> None:
-    """Refuse a folder that holds another audit or anything else, and name one that is free.
+    """Refuses a folder that holds another audit or anything else, and names one that is free.
 
     Args:
         out: the folder.
         key: of the audit.
-        settings: of the audit, as `audit.json` has them; what differs from those in the folder is told.
+        settings: settings of the audit, as in `audit.json`; the message names those that differ from the folder's.
 
     Raises:
         StoreError: it does, or it cannot be read.
@@ -54,13 +54,13 @@ def check_folder(out: Path, key: str, settings: Mapping[str, Any] | None = None)
 
 
 def _key_in(folder: Path) -> str | None:
-    """The key of the audit that a folder holds."""
+    """Key of the audit in a folder; None without one."""
     marker = folder / "audit_key"
     return marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
 
 
 def _offer(out: Path, key: str) -> str:
-    """What to do about a folder that is taken: how to name one that is free, or that holds this very audit."""
+    """Remedy for a folder that is taken: an option that names a free folder, or one with this very audit."""
     taken = out if out.name not in ("", "..") else out / "audit"
     stem, number = taken.name, 2
     if found := re.fullmatch(r"(.+)-(\d{1,6})", stem):
@@ -73,7 +73,7 @@ def _offer(out: Path, key: str) -> str:
 
 
 def _takes(folder: Path, key: str) -> bool:
-    """Whether a folder is new, or was begun by this very audit."""
+    """Returns whether a folder is new, or was begun by this very audit."""
     try:
         return not folder.exists() or _key_in(folder) == key
     except (OSError, ValueError):
@@ -81,7 +81,7 @@ def _takes(folder: Path, key: str) -> bool:
 
 
 def _changes(out: Path, settings: Mapping[str, Any] | None) -> str:
-    """In which settings the audit in a folder is another one, in words."""
+    """Settings in which the audit in a folder differs, in words."""
     try:
         there = _flat(json.loads((out / "audit.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
@@ -97,7 +97,7 @@ def _changes(out: Path, settings: Mapping[str, Any] | None) -> str:
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested tables and lists as one table, whose keys are what messages call a place, as `stage[0].epochs`."""
+    """Nested tables and lists as one table, with keys as messages write places, such as `stage[0].epochs`."""
     if isinstance(value, Mapping) and value:
         pairs = [(f"{path}.{name}" if path else str(name), item) for name, item in value.items()]
     elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
@@ -108,12 +108,12 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    """A setting in few characters."""
+    """A setting, shortened."""
     return "absent" if value is None else quoted(value, 40)
 
 
 def read_run(folder: Path) -> Left:
-    """Read what a finished run left.
+    """Reads the data of a finished run.
 
     Raises:
         StoreError: the run is not finished, was made from a table, is of a newer format, or is damaged.
@@ -136,7 +136,7 @@ def read_run(folder: Path) -> Left:
 
 
 def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
-    """A summary in today's format.
+    """A summary in the current format.
 
     Raises:
         StoreError: it is newer than this version, or it is of a table.

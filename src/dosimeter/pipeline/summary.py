@@ -1,4 +1,4 @@
-"""What `run.json` says of an audit: everything that measuring and reporting need to know beside arrays."""
+"""The content of `run.json`: everything that measuring and reporting need beside arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dosimeter.training.defending import DefenseRow
 
 
 def recipe_summary(prepared: Prepared) -> dict[str, Any]:
-    """What measuring and reporting need to know of the audit, beside arrays."""
+    """Summary of a recipe's audit, for measuring and reporting."""
     audit, dataset, design = prepared.audit, prepared.system.at_risk, prepared.case.design
     owners = {"persons": dataset.persons, "groups": dataset.groups}
     count = {name: None if values is None else len(np.unique(values)) for name, values in owners.items()}
@@ -56,12 +56,12 @@ def recipe_summary(prepared: Prepared) -> dict[str, Any]:
 
 
 def _most_frequent(design: Design) -> float:
-    """Share of the judged records that are of the most frequent class."""
+    """Share of the most frequent class among the judged records."""
     return float(np.bincount(design.labels).max() / len(design.labels))
 
 
 def _chain(prepared: Prepared) -> list[dict[str, Any]]:
-    """The stages of a recipe."""
+    """Stages of a recipe."""
     audit, bounds = prepared.audit, _privacy(prepared)
     chain = []
     for index, (stage, link) in enumerate(zip(audit.stages, prepared.system.links, strict=False)):
@@ -91,7 +91,7 @@ def _chain(prepared: Prepared) -> list[dict[str, Any]]:
 
 
 def _privacy(prepared: Prepared) -> dict[int, str]:
-    """What bounds the records of a stage, in words, by the stage's number."""
+    """Guarantees for the records of stages, in words, by the stage's number."""
     jobs = prepared.case.jobs
     packs = [*jobs.common, *jobs.packs[:1], *(pack for one in jobs.later for pack in one.packs[:1])]
     found = {len(pack.links) - 1: pack.recipe.privacy for pack in packs}
@@ -100,12 +100,12 @@ def _privacy(prepared: Prepared) -> dict[int, str]:
 
 
 def in_words(row: DefenseRow) -> str:
-    """A defense with its settings."""
+    """A defense with its settings, in words."""
     return f"{row.name} ({', '.join(f'{key} {value}' for key, value in row.settings.items())})"
 
 
 def supplied_summary(prepared: PreparedSupplied) -> dict[str, Any]:
-    """Of a brought model."""
+    """Summary of a supplied model's audit."""
     brought, design = prepared.brought, prepared.case.design
     members = brought.members
     population = len(design.population_ids)
@@ -142,7 +142,7 @@ def supplied_summary(prepared: PreparedSupplied) -> dict[str, Any]:
 
 
 def _given(prepared: PreparedSupplied) -> dict[str, Any]:
-    """The supplied model as the one stage of its chain."""
+    """The supplied model as the only stage of its chain."""
     brought, adapted = prepared.brought, prepared.system.adapted
     trained = {} if brought.fit is None else {"fit of shadows": brought.fit_name}
     return {
@@ -157,14 +157,14 @@ def _given(prepared: PreparedSupplied) -> dict[str, Any]:
 
 
 def _distinct(members: Array | None, nonmembers: Array | None) -> int | None:
-    """How many persons or groups there are; None where one part does not name them."""
+    """Number of persons or groups; None if one part does not name them."""
     if members is None or nonmembers is None:
         return None
     return len(np.unique(np.concatenate([members, nonmembers])))
 
 
 def _parts(brought: Supplied) -> str:
-    """The records of each part, with their name where they have one."""
+    """Number of records in each part, with the part's name if it has one."""
     parts = {"members": brought.members, "nonmembers": brought.nonmembers, "population": brought.population}
     said = []
     for part, data in parts.items():
@@ -176,7 +176,7 @@ def _parts(brought: Supplied) -> str:
 
 
 def scores_summary(table: ScoresTable, *, key: str, seed: int, noun: str, leading_fpr: float) -> dict[str, Any]:
-    """Of a table of scores, of whose making nothing is known."""
+    """Summary of a table of scores, whose origin is unknown."""
     truth = table.truth
     attack: dict[str, Any] = {
         "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok", "reason": "",

@@ -27,7 +27,7 @@ from dosimeter.results.rounding import rounded
 def measure_scores(
     scores: Path, out: Path, *, seed: int = 0, noun: str = "record", leading_fpr: float = 0.01
 ) -> dict[str, Any]:
-    """Measure a table of scores and membership bits, and write the report; no model is needed.
+    """Measures a table of scores and membership bits, and writes the report; no model is needed.
 
     Args:
         scores: `.csv` or `.parquet`, see `scores_table.read_scores`.
@@ -59,7 +59,7 @@ def measure_scores(
 
 
 def table_material(table: ScoresTable, summary: Mapping[str, Any]) -> Material:
-    """What there is to measure in a table of scores."""
+    """Material for measuring a table of scores."""
     return Material(
         summary=summary,
         truth=table.truth,

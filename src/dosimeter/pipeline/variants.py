@@ -1,4 +1,4 @@
-"""The same audit with another defense or other settings: a run of its own for each, whose figures join the result."""
+"""The same audit with another defense or other settings: each is a run of its own, whose figures join the result."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FOLDER = "variants"
-"""Below a run's folder; each variant has a complete run in a folder of its id."""
+"""Folder below a run's folder; it holds a complete run for each variant, in a folder with the variant's id."""
 
 
 def listed(row: DefenseRow | VariantRow, reason: str = "") -> dict[str, Any]:
-    """What `run.json` says of a variant; a reason stands for one whose models could not be trained."""
+    """Entry of `run.json` about a variant; `reason` is set if its models could not be trained."""
     return {
         "id": row.id,
         "defense": row.name,
@@ -45,14 +45,14 @@ def folder(run: Path, variant: str) -> Path:
 
 
 def folders(run: Path, summary: Mapping[str, Any]) -> list[Path]:
-    """The folders of the variants that were run."""
+    """Folders of the variants that were run."""
     return [folder(run, str(one["id"])) for one in summary.get("variants") or () if one["status"] == "ok"]
 
 
 def tried(
     variants: Sequence[tuple[DefenseRow | VariantRow, T]], run: Callable[[str, T], object]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Run variants and say what came of each, for `run.json`; one that cannot be trained does not stop the others."""
+    """Runs variants and returns their entries for `run.json`; one that cannot be trained does not stop the others."""
     found = []
     for row, one in variants:
         reason = ""
@@ -105,7 +105,7 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
 
 
 def _guarantees(result: Mapping[str, Any]) -> list[str]:
-    """What differential privacy promises, and to whom not."""
+    """Guarantees of differential privacy, and the stages without one."""
     stages = [stage for stage in result["chain"] if "privacy" in stage["settings"]]
     at_risk = result["threat"]["at_risk"]
     found = [stage["settings"]["privacy"].replace("this stage", f"stage {stage['stage']}") for stage in stages]
@@ -115,7 +115,7 @@ def _guarantees(result: Mapping[str, Any]) -> list[str]:
 
 
 def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether a row is AUC, or TPR at the leading rate and a threshold set beforehand, of an attack on all records."""
+    """Returns whether a row is the AUC, or the TPR at the leading rate with a preset threshold, over all records."""
     aside = {attack["id"] for attack in result["attacks"] if attack["control"] or attack.get("reference")}
     if row["attack"] in aside or row["group"] is not None:
         return False
@@ -124,7 +124,7 @@ def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
 
 
 def _leak(after: Material, before: Material, attacks: tuple[str | None, str | None]) -> dict[str, float]:
-    """The AUC of the strongest attack on a variant less that of the one on the audit itself, on the same records."""
+    """AUC of the strongest attack on a variant minus that on the audit itself, on the same records."""
     first, second = after.scores.get(str(attacks[0])), before.scores.get(str(attacks[1]))
     if first is None or second is None:
         return {}
@@ -133,7 +133,7 @@ def _leak(after: Material, before: Material, attacks: tuple[str | None, str | No
 
 
 def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:
-    """By split, the difference of accuracy to the models without the defense, with its interval."""
+    """Difference of accuracy to the models without the defense, with its interval, for each split."""
     found = {}
     for split, (right, wrong, counted, record) in _splits(after, before).items():
         change = accuracy_difference(right, wrong, counted, record=record)
@@ -142,7 +142,7 @@ def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:
 
 
 def _splits(after: Material, before: Material) -> dict[str, tuple[Array, Array, Array, Array]]:
-    """By split, whether each target is right with the defense and without, which answers count, and the clusters."""
+    """Correct answers with and without the defense, counted answers, and clusters, for each split."""
     if after.correct is None or before.correct is None:
         return {}
     member, record = after.truth.is_member, after.truth.record

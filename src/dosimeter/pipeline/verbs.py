@@ -1,4 +1,4 @@
-"""The verbs in order: plan, run, measure, report. Each reads what stands to its left and writes to its right."""
+"""The verbs in order: plan, run, measure, report. Each reads the output of the ones before it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def plan(
     workers: Workers | int | None = None,
     trust_pickle: bool = False,
 ) -> Plan:
-    """What `run` would do; trains nothing.
+    """The plan of `run`; trains nothing.
 
     Raises:
         AuditError: all that can be found without training.
@@ -90,7 +90,7 @@ def run(
     trust_pickle: bool = False,
     disk_cap: int | None = None,
 ) -> Path:  # eight parameters, because each is an option of the command line
-    """Train, observe, attack, measure and write the report; continues where an interrupted run stopped.
+    """Trains, observes, attacks, measures and writes the report; continues where an interrupted run stopped.
 
     Args:
         audit: the settings.
@@ -99,7 +99,7 @@ def run(
         device: where models are trained.
         workers: who does the jobs, or a number of processes; None for one per core.
         progress: called with (phase, done, total); unless given, bars with the time left on a terminal, else nothing.
-        trust_pickle: whether a brought file that can run code may be loaded.
+        trust_pickle: whether a supplied file that can run code may be loaded.
         disk_cap: bytes that the cache may hold; None for no limit.
 
     Returns:
@@ -117,7 +117,7 @@ def run(
 
 
 def _recipe(prepared: Prepared, place: Execution) -> Path:
-    """Run a recipe, and then each of its variants in a folder below."""
+    """Runs a recipe, and then each of its variants in a folder below."""
     started, audit, given = time.time(), prepared.audit, offer(prepared.case)
     _open(place, prepared.key, audit.settings(), audit.attacks, given)
     with lease(prepared.system.store), interruptible(prepared.case.jobs.everything, prepared.system.store):
@@ -149,7 +149,7 @@ def _recipe(prepared: Prepared, place: Execution) -> Path:
 
 
 def _copies(prepared: Prepared) -> Gate:
-    """P9: judged records that are there more than once, or also among those of another stage."""
+    """P9: judged records that occur more than once, or also in another stage's data."""
     judged = prepared.system.at_risk.inputs[prepared.case.split.pool[prepared.case.split.candidates]]
     others = {
         f"stage {stage.name}": own for stage, own in zip(prepared.audit.stages, prepared.system.data, strict=True)
@@ -164,7 +164,7 @@ def _copies(prepared: Prepared) -> Gate:
 
 
 def run_supplied(brought: Supplied, place: Execution) -> Path:
-    """The same for a brought model: train its shadows with the user's `fit`, query, attack, measure, report.
+    """Audits a supplied model: trains shadows with the user's `fit`, queries, attacks, measures, reports.
 
     Raises:
         AuditError: with a remedy; what was trained stays in the store.
@@ -211,7 +211,7 @@ def run_supplied(brought: Supplied, place: Execution) -> Path:
 
 
 def _open(place: Execution, key: str, settings: Mapping[str, Any], rows: Sequence[NamedAttack], given: Offer) -> None:
-    """Claim the run's folder for this audit."""
+    """Claims the run's folder for this audit."""
     check_folder(place.out, key, settings)
     require_attack(rows, given)
     write_text(place.out / "audit_key", key + "\n")
@@ -219,7 +219,7 @@ def _open(place: Execution, key: str, settings: Mapping[str, Any], rows: Sequenc
 
 
 def _train(prepared: Prepared, place: Execution) -> dict[str, float]:
-    """Make every cached thing of a recipe that is missing; returns the seconds of each phase."""
+    """Makes all missing entries of a recipe; returns the seconds of each phase."""
     data = [dataset for dataset in (*prepared.system.data, prepared.system.test) if dataset is not None]
     return _phases(prepared.case.jobs.phases, data, prepared.system.store, place)
 
@@ -228,7 +228,7 @@ def _phases(
     phases: Sequence[tuple[str, Sequence[Job]]], data: Sequence[Dataset], store: Store, place: Execution, *,
     apart: bool = False,
 ) -> dict[str, float]:  # fmt: skip
-    """Save the data and do the missing jobs of each phase, one phase after another; apart, as `make_runner` says."""
+    """Saves the data and does the missing jobs of each phase in order; `apart` as in `make_runner`."""
     seconds: dict[str, float] = {}
     keys = [*(data_key(dataset) for dataset in data), *(job.key for _, todo in phases for job in todo)]
     store.sweep()
@@ -251,7 +251,7 @@ def _phases(
 def _plays(
     place: Execution, design: Design, observations: Observations, null: Array, seed: int, knowledge: Holdings
 ) -> Callable[[NamedAttack], Played]:
-    """Writes what attacks read, and the truth; returns what plays one of them."""
+    """Writes what attacks read, and the truth; returns the function that plays one attack."""
     save_game(place.out, design, observations, null)
     return functools.partial(
         play_attack, design=design, observations=observations, null_member=null, seed=seed, knowledge=knowledge
@@ -261,7 +261,7 @@ def _plays(
 def _attack(
     rows: Sequence[NamedAttack], given: Offer, play: Callable[[NamedAttack], Played], place: Execution
 ) -> list[dict[str, Any]]:
-    """Keep the evidence of every attack that is not refused; lists all attacks."""
+    """Stores the evidence of every attack that is not refused; lists all attacks."""
     listed: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
         place.progress("attacks", index, len(rows))
@@ -290,7 +290,7 @@ def _attack(
 def _finish(
     summary: Mapping[str, Any], listed: Sequence[Mapping[str, Any]], gates: Sequence[Gate], place: Execution
 ) -> None:
-    """Write `run.json`, which says that evidence is complete, and measure."""
+    """Writes `run.json`, which marks the evidence as complete, and measures."""
     content = {**summary, "attacks": list(listed), "gates": [dataclasses.asdict(gate) for gate in gates]}
     write_text(place.out / "run.json", json.dumps(rounded(content), indent=1, sort_keys=True))
     measure(place.out, anew=False)
@@ -299,7 +299,7 @@ def _finish(
 def close_run(
     place: Execution, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]
 ) -> Path:
-    """Write where the numbers come from, and the report."""
+    """Writes the origin of the numbers (provenance), and the report."""
     device = None if place.device == "none" else place.device
     content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
     write_text(place.out / "provenance.json", json.dumps(content, indent=1, sort_keys=True))
@@ -310,11 +310,11 @@ def close_run(
 
 
 def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
-    """Compute `result.json` and `scores.parquet` anew from evidence and truth; trains nothing.
+    """Computes `result.json` and `scores.parquet` again from evidence and truth; trains nothing.
 
     Args:
-        folder: of a finished run.
-        anew: also those of its variants.
+        folder: folder of a finished run.
+        anew: whether the variants are measured again too.
 
     Returns:
         The content of `result.json`.
@@ -328,7 +328,7 @@ def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
 
 
 def write_result(material: Material, folder: Path) -> dict[str, Any]:
-    """Compute and write `result.json`, with the figures of the variants that were measured before."""
+    """Computes and writes `result.json`, with the figures of the variants that were measured before."""
     with one_thread():  # so that sums do not depend on the number of cores
         content: dict[str, Any] = rounded(variants.joined(result(material), material, folder))
     write_text(folder / "result.json", canonical(content) + "\n")
@@ -336,7 +336,7 @@ def write_result(material: Material, folder: Path) -> dict[str, Any]:
 
 
 def report(folder: Path) -> Path:
-    """Write `report.html` anew from `result.json`; computes nothing."""
+    """Writes `report.html` again from `result.json`; computes nothing."""
     from dosimeter.pipeline.page import write_report  # Matplotlib takes a second to load
 
     try:

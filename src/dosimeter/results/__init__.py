@@ -1,1 +1,1 @@
-"""result.json and its readers."""
+"""The file `result.json` and its readers."""

@@ -1,4 +1,4 @@
-"""Two results beside each other: what was asked differently, which numbers moved, and whether the intervals say so."""
+"""Compares two results: differences of the audits, numbers that moved, and whether the intervals show a move."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Move:
     """One row in both results.
 
     Attributes:
-        key: what was asked.
+        key: the quantity of the row.
         old: the row before, None if it is new.
         new: the row after, None if it is gone.
-        change: what the intervals say.
+        change: the move that the intervals show.
     """
 
     key: Key
@@ -64,10 +64,10 @@ class Move:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two results say about each other.
+    """Differences between two results.
 
     Attributes:
-        differences: of the audits: adversary, data, chain, attacks.
+        differences: differences of the audits: adversary, data, chain, attacks.
         verdicts: status before and after.
         gates: checks whose status changed, as text.
         moves: of every row of either result.
@@ -81,11 +81,11 @@ class Comparison:
     leading: tuple[float | None, float | None]
 
     def of(self, *changes: Change) -> list[Move]:
-        """The moves of these kinds."""
+        """The moves of the given kinds."""
         return [move for move in self.moves if move.change in changes]
 
     def lines(self) -> list[str]:
-        """For a terminal: what differs, what moved, and of the rest only what leads."""
+        """Lines for a terminal: differences, moves, and of the other rows only the leading ones."""
         found = [
             "The audits differ:" if self.differences else "The audits do not differ in anything that results hold."
         ]
@@ -103,7 +103,7 @@ class Comparison:
         return [*found, TEST]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for machines."""
+        """The whole comparison in a form for machines."""
         return {
             "differences": list(self.differences),
             "verdict": {"old": self.verdicts[0], "new": self.verdicts[1]},
@@ -123,7 +123,7 @@ class Comparison:
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
-    """Match the rows of two results and say what moved.
+    """Matches the rows of two results and says what moved.
 
     Args:
         old: the content of a valid result.json.
@@ -143,7 +143,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
 
 
 def leads(row: Row | None, leading: float | None) -> bool:
-    """Whether a row is a headline figure: TPR at the leading rate, or AUC, of an attack that is no control."""
+    """Returns whether a row is a headline figure: TPR at the leading rate, or AUC, of an attack that is no control."""
     if row is None or row.control or row.key.attack is None or row.key.group is not None:
         return False
     rate = row.key.fpr is not None and leading is not None and math.isclose(row.key.fpr, leading, rel_tol=1e-6)
@@ -151,7 +151,7 @@ def leads(row: Row | None, leading: float | None) -> bool:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """What was asked differently, one line each; equal audits give none.
+    """Differences between the audits, one line each; none for equal audits.
 
     Args:
         old: the content of a valid result.json.
@@ -173,7 +173,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
 
 
 def _attack(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Iterator[str]:
-    """How one attack differs."""
+    """Differences of one attack."""
     if old is None or new is None:
         yield "new" if old is None else "gone"
         return
@@ -215,7 +215,7 @@ def _gates(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _change(old: Row | None, new: Row | None) -> Change:
-    """What the intervals of a row say."""
+    """The move that the intervals of a row show."""
     if old is None or new is None:
         return "new" if old is None else "gone"
     if not (old.ok and new.ok):
@@ -226,13 +226,13 @@ def _change(old: Row | None, new: Row | None) -> Change:
 
 
 def _signed(metric: str, delta: float) -> str:
-    """A difference with its sign; of shares, in points."""
+    """A difference with its sign; shares are in points."""
     size = figure(metric, abs(delta)).replace(" %", " points")
     return f"{'+' if delta > 0 else '-' if delta < 0 else ''}{size}"
 
 
 def _numbers(row: Row | None) -> dict[str, Any] | None:
-    """A row's numbers for machines."""
+    """A row's numbers in a form for machines."""
     if row is None:
         return None
     names: Sequence[str] = ("value", "low", "high", "status", "reason", "n", "n_targets")

@@ -1,4 +1,4 @@
-"""Numbers of a result as text: the row that holds one, its value, its interval, its strip. Measures nothing."""
+"""Numbers of a result as text: lookup of a row, its value, its interval, its strip. Measures nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_VALUE: Mapping[str, str] = {
 }
 Row = Mapping[str, Any]
 CALIBRATED = "calibrated"
-"""Stands for the threshold of a result that was set before the targets were measured."""
+"""Stands for any threshold that was set before the targets were measured."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Bar:
-    """An interval as percent of the width of a strip, and where guessing stands."""
+    """An interval as percent of the width of a strip, with the position of guessing."""
 
     left: str
     width: str
@@ -44,12 +44,12 @@ NOTHING = Figure("not measured", ok=False)
 
 
 def same(a: float | None, b: float | None) -> bool:
-    """Two nominal rates are the same, or both are absent."""
+    """Returns whether two nominal rates are equal, or both absent."""
     return a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-9)
 
 
 def leading(result: Row) -> float:
-    """The leading false positive rate; where none is resolvable, the largest of the ladder, so that rows say why."""
+    """The leading false positive rate; if none can be resolved, the largest of the ladder, so that rows say why."""
     fpr = result["verdict"]["fpr"]
     return LADDER[0] if fpr is None else float(fpr)
 
@@ -66,20 +66,20 @@ def find(result: Row, attack: str | None, metric: str, **wanted: Any) -> Row | N
 
 
 def _fits(row: Row, key: str, value: Any) -> bool:
-    """Whether a row has a wanted value."""
+    """Returns whether a row has a wanted value."""
     if key == "threshold" and value == CALIBRATED:
         return row[key] in words.THRESHOLDS
     return same(row[key], value) if key in ("fpr", "prior") else bool(row[key] == value)
 
 
 def source(result: Row) -> str:
-    """What thresholds were set on: "shadow" models, or for each record other records than that ("split")."""
+    """Origin of the thresholds: "shadow" models, or for each record other records ("split")."""
     found = {row["threshold"] for row in result["estimates"]} & set(words.THRESHOLDS)
     return min(found, default="shadow")
 
 
 def rate(row: Row | None) -> Figure:
-    """A share in percent."""
+    """A share in percent, as a figure."""
     if row is None:
         return NOTHING
     if row.get("status", "ok") != "ok":
@@ -90,7 +90,7 @@ def rate(row: Row | None) -> Figure:
 
 
 def reached(row: Row | None) -> Figure:
-    """The false positive rate that a threshold set beforehand reached on the audited model."""
+    """The false positive rate that a preset threshold reached on the audited model."""
     if row is None or row.get("status") != "ok" or row.get("fpr_reached") is None:
         return Figure("", ok=False)
     low, high = row.get("fpr_low"), row.get("fpr_high")
@@ -100,19 +100,19 @@ def reached(row: Row | None) -> Figure:
 
 
 def auc(row: Row | None) -> Figure:
-    """An AUC with three decimals."""
+    """An AUC with three decimals, as a figure."""
     if row is None or row.get("status", "ok") != "ok":
         return rate(row)
     return Figure(words.decimal(row["value"]), words.decimal_range(row["low"], row["high"]))
 
 
 def guess(row: Row) -> float:
-    """What guessing recognises at most: as many used records as unused ones are accused."""
+    """The largest rate that guessing reaches: as many used records as unused ones are accused."""
     return max(float(rate) for rate in (row["fpr"], row.get("fpr_high")) if rate is not None)
 
 
 def bar(row: Row | None, scale: float) -> Bar | None:
-    """The strip of an interval; None where there is no number."""
+    """The strip of an interval; None if there is no number."""
     if row is None or row["status"] != "ok":
         return None
 
@@ -123,14 +123,14 @@ def bar(row: Row | None, scale: float) -> Bar | None:
 
 
 def scale_of(rows: Iterable[Row | None]) -> float:
-    """The end of the strips' common axis: the least round share that holds every interval."""
+    """End of the strips' common axis: the smallest round share that holds every interval."""
     top = max((row["high"] for row in rows if row is not None and row["status"] == "ok"), default=1.0)
     rounds = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
     return next((end for end in rounds if end >= top), 1.0)
 
 
 def basis(row: Row) -> str:
-    """What an estimate rests on: level, method, decisions, records, targets."""
+    """Text about an estimate: level, method, decisions, records, targets."""
     parts = [
         f"{words.percent(row['level'])} interval ({row['method']})",
         words.count(row["n_members"], "member decision"),

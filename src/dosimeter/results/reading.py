@@ -1,4 +1,4 @@
-"""Reading result.json: the one reader that `report`, `check` and `diff` share."""
+"""Reads result.json; `report`, `check` and `diff` share this reader."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_result(
 
 
 def read_json(path: Path, remedy: str, *, name: str = "") -> Any:
-    """JSON from a file; NaN and infinity, which JSON does not know, are refused.
+    """JSON from a file; refuses NaN and infinity, which JSON does not have.
 
     Args:
         path: of the file.

@@ -1,4 +1,4 @@
-"""Numbers of result.json, rounded so that two runs are equal byte for byte."""
+"""Rounds numbers of result.json, so that two runs are equal byte for byte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rounded(value: Any) -> Any:
 
 
 def _edges(values: list[float]) -> list[float]:
-    """Edges of bins to 12 digits, or to all of them where 12 would move an edge visibly within its bin."""
+    """Bin edges with 12 digits, or with all digits if 12 would move an edge visibly within its bin."""
     short: list[float] = rounded(values)
     with np.errstate(over="ignore"):
         narrowest = np.diff(values).min() if len(values) > 1 else np.inf

@@ -1,4 +1,4 @@
-"""The numbers of a result.json as one kind of row: estimates, exposures and utilities, and how each is said."""
+"""The numbers of a result.json as one kind of row: estimates, exposures and utilities, each with its words."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dosimeter.foundation.wording import one_line
 from dosimeter.results import words
 
 UTILITY = "utility"
-"""Family of the rows that are better when higher."""
+"""Family of rows for which higher is better."""
 EXPOSURE = "exposure"
 """Metric of the highest exposure of any record, person or group."""
 HEADLINE = "headline"
 """Stands for the attack that was chosen in rehearsal."""
 ORACLE = "oracle"
-"""The threshold that no adversary has."""
+"""Name of the threshold that no adversary has."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What makes two rows of two results the same question.
+    """Identity of a row: two rows of two results with equal keys answer the same question.
 
     Attributes:
         family: "membership", or "utility".
@@ -103,7 +103,7 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether there is a number."""
+        """Returns whether there is a number."""
         return self.status == "ok" and None not in (self.value, self.low, self.high)
 
     @property
@@ -116,7 +116,7 @@ class Row:
 
     @property
     def said(self) -> str:
-        """The number with its interval, or why there is none."""
+        """Text: the number with its interval, or the reason why there is none."""
         if not self.ok:
             return self.status.replace("_", " ") + (f": {clean(self.reason)}" if self.reason else "")
         value, low, high = (figure(self.key.metric, end, (self.ends[2] - self.ends[1]) or None) for end in self.ends)
@@ -149,7 +149,7 @@ def rows(result: Mapping[str, Any]) -> list[Row]:
 
 
 def _exposures(result: Mapping[str, Any], at_risk: str) -> Iterator[Row]:
-    """One row for each kind of unit that the data name, measurable or not; a single group is no kind."""
+    """One row for each kind of unit in the data, measurable or not; a single group is not a kind."""
     told = result.get("exposure")
     if not told:
         return
@@ -171,18 +171,18 @@ def _exposures(result: Mapping[str, Any], at_risk: str) -> Iterator[Row]:
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What estimates and utilities share."""
+    """Fields that estimates and utilities share."""
     numbers = {name: row[name] for name in ("value", "low", "high", "n_targets")}
     return {**numbers, "status": row.get("status", "ok"), "reason": row.get("reason", "")}
 
 
 def _rounded(rate: float | int | None) -> float | None:
-    """A nominal rate, so that equal ones are equal."""
+    """A nominal rate, rounded so that equal rates compare equal."""
     return None if rate is None else float(f"{rate:.9g}")
 
 
 def _who(key: Key, at_risk: str) -> str:
-    """The attack, and what else sets the row apart from others of its metric."""
+    """The attack, and what else distinguishes the row from others of its metric."""
     text = "the model" if key.attack is None else key.attack
     text += f", variant {key.variant}" if key.variant != "none" else ""
     text += f", group {key.group}" if key.group is not None else ""
@@ -191,7 +191,7 @@ def _who(key: Key, at_risk: str) -> str:
 
 
 def clean(text: object) -> str:
-    r"""Names and reasons as one line in which nothing is hidden.
+    r"""A name or reason on one line, without hidden characters.
 
     >>> clean("a\u202eb\n")
     'a[U+202E]b[U+000A]'
@@ -217,7 +217,7 @@ def figure(metric: str, value: float, apart: float | None = None) -> str:
 
 
 def exact(metric: str, value: float) -> str:
-    """A number that someone wrote, such as a limit, in the same unit.
+    """A number that a person wrote, such as a limit, in the same unit.
 
     >>> exact("tpr", 0.145), exact("auc", 0.6)
     ('14.5 %', '0.6')

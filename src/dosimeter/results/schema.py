@@ -1,6 +1,6 @@
-"""Is this a result.json we can read? `result.schema.json` is the published format; this file checks against it.
+"""Checks whether this version can read a result.json, against the published format `result.schema.json`.
 
-Only the words of JSON Schema that the file uses are understood, so that reading a result needs no further package.
+It understands only the keywords of JSON Schema that this file uses, so that reading a result needs no further package.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def result_schema() -> Mapping[str, Any]:
 
 
 def problems(result: object) -> list[str]:
-    """Every place where a result breaks the published schema or contradicts itself, one line each.
+    """Places where a result breaks the published schema or contradicts itself, one line each.
 
     Args:
         result: what `json.loads` made of a result.json.
@@ -53,7 +53,7 @@ def problems(result: object) -> list[str]:
 
 
 def summary_problems(summary: Mapping[str, Any]) -> list[str]:
-    """Every place where what a run says of itself would break the result that is made of it, one line each.
+    """Places where a run's summary would break the result that is made from it, one line each.
 
     >>> summary_problems({"door": "recipe"})[:2]
     ['audit_key: is missing', 'name: is missing']
@@ -71,7 +71,7 @@ def summary_problems(summary: Mapping[str, Any]) -> list[str]:
 
 
 def upgraded(result: object) -> object:
-    """A result of an older version in today's form; anything else as it is.
+    """A result of an older version in the current form; anything else unchanged.
 
     Version 1 knew recipes only.
 
@@ -84,7 +84,7 @@ def upgraded(result: object) -> object:
 
 
 def _breaks(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
-    """Rules of one schema node that a value breaks."""
+    """Yields the rules of one schema node that a value breaks."""
     if "$ref" in schema:
         schema = result_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
     here = place or "result"
@@ -108,7 +108,7 @@ def _breaks(value: Any, schema: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def _object_breaks(value: Mapping[str, Any], schema: Mapping[str, Any], place: str) -> Iterator[str]:
-    """Keys that are missing from an object, and breaks inside the ones it has."""
+    """Yields keys that are missing from an object, and breaks inside its values."""
     dot = f"{place}." if place else ""
     for key in schema.get("required", []):
         if key not in value:
@@ -141,7 +141,7 @@ def _type_name(value: object) -> str:
 
 
 def _contradictions(result: Mapping[str, Any]) -> Iterator[str]:
-    """What a schema cannot say: an "ok" row has its numbers in order, and columns of one plot are equally long."""
+    """Yields rules that a schema cannot state: "ok" rows have ordered numbers, columns of one plot equal lengths."""
     for kind in ("estimates", "utility"):
         for index, row in enumerate(result[kind]):
             if row.get("status", "ok") != "ok":

@@ -8,7 +8,7 @@ from typing import Literal
 
 Fit = Literal["equal", "superset", "relevant"]
 FITS: Mapping[Fit, str] = {"equal": "same thing", "superset": "ours is one case of it", "relevant": "related entry"}
-"""How an entry fits, in the words of SARIF and in plain ones."""
+"""Kinds of fit of an entry, in the words of SARIF and in plain words."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """As text."""
+        """The entry as text."""
         return f"{self.source} {self.version}: {self.id} {self.name} ({FITS[self.fit]})"
 
 
@@ -51,9 +51,9 @@ MEMBERSHIP: tuple[Entry, ...] = (
           "Privacy risk of the AI system – as identified in the MAP function – is examined and documented.",
           "relevant"),
 )  # fmt: skip
-"""Only what was read in the source's own text, or in unrelated verbatim copies that agree."""
+"""Entries that were read in the source's own text, or in independent verbatim copies that agree."""
 
 
 def entries(family: str) -> tuple[Entry, ...]:
-    """What findings of a family map to; a utility maps to nothing."""
+    """Entries that findings of a family map to; a utility maps to nothing."""
     return MEMBERSHIP if family == "membership" else ()

@@ -1,4 +1,4 @@
-"""Numbers and names as text: percentages with sensible digits, plain words, names that cannot disguise themselves."""
+"""Numbers and names as text: percentages with sensible digits, plain words, names without hidden characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPACE = "\u00a0"
 LESS = "fewer than 1 of 1,000"
 MOST_DIGITS = 6
 SLIP = 1e-6
-"""Of the last printed digit: `result.json` keeps 12 digits, so an end of exactly 41 % may be read as a little less."""
+"""Tolerance, in units of the last printed digit: `result.json` keeps 12 digits, so an end of 41 % may read as less."""
 ACCESS: Mapping[str, str] = {
     "labels": "the predicted class of each query, and no score",
     "topk": "the highest few scores of each query",
@@ -29,7 +29,7 @@ THRESHOLDS: Mapping[str, str] = {
     "shadow": "set on shadow models, before the target was measured",
     "split": "set on other records than those that it judges",
 }
-"""How thresholds were set that do not come from the measured records."""
+"""Words for the origin of thresholds that do not come from the measured records."""
 METHODS: Mapping[str, tuple[str, str]] = {
     "clopper": ("Clopper–Pearson", "exact interval for a rate of one trained model"),
     "wilson": ("Wilson", "interval for a rate of one trained model"),
@@ -52,7 +52,7 @@ SPLITS: Mapping[str, str] = {
 
 
 def visible(text: str) -> str:
-    r"""Spell out characters that hide or reorder text: controls, bidi marks, zero-width, surrogates, private use.
+    r"""Spells out characters that hide or reorder text: controls, bidi marks, zero-width, surrogates, private use.
 
     >>> visible("cat\u202egpj.exe\x00")
     'cat[U+202E]gpj.exe[U+0000]'
@@ -64,7 +64,7 @@ def visible(text: str) -> str:
 
 
 def spoken(text: str) -> str:
-    r"""The same for a terminal: spaces at which a page may not break a line are plain ones.
+    r"""Text as `visible`, for a terminal: non-breaking spaces become plain ones.
 
     >>> spoken("97.5\xa0% of a\x00")
     '97.5 % of a[U+0000]'
@@ -173,7 +173,7 @@ def points(difference: Number, away: Away | None = None) -> str:
 
 
 def of_time(auc: Number) -> str:
-    r"""How often a member stands above a non-member, with the digits of the AUC.
+    r"""Text: how often a member ranks above a non-member, with the digits of the AUC.
 
     >>> of_time(1), of_time(0.9462), of_time(0.99996)
     ('always', '94.6\xa0% of the time', '99.996\xa0% of the time')
@@ -185,7 +185,7 @@ def of_time(auc: Number) -> str:
 
 
 def number(value: Number) -> str:
-    """A count or a free number, with thousands apart and no trailing digits.
+    """A count or another number, with thousands separators and no trailing digits.
 
     >>> number(12500), number(0.000123456), number(2.50)
     ('12,500', '0.0001235', '2.5')
@@ -194,7 +194,7 @@ def number(value: Number) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    r"""A number of things.
+    r"""A number with its noun.
 
     >>> count(1, "target"), count(1200, "record")
     ('1\xa0target', '1,200\xa0records')
@@ -222,7 +222,7 @@ def setting(value: object) -> str:
 
 
 def one_in(prior: Number) -> str:
-    """A prior as "1 in so many".
+    """A prior as "1 in n".
 
     >>> one_in(0.01), one_in(0.3)
     ('1 in 100', '30 in 100')
@@ -232,7 +232,7 @@ def one_in(prior: Number) -> str:
 
 
 def wrong_of(precision: Number) -> str:
-    """How many accusations would be wrong, in whole accusations.
+    """Text: how many accusations would be wrong, in whole accusations.
 
     >>> [wrong_of(p) for p in (0.61, 0.985, 0.01, 0.9999)]
     ['about 4 of 10', 'about 2 of 100', 'about 99 of 100', 'fewer than 1 of 1,000']
@@ -245,7 +245,7 @@ def wrong_of(precision: Number) -> str:
 
 
 def access(granted: str) -> list[str]:
-    """What a granted access lets the adversary see, one phrase for each part.
+    """Phrases for what an access lets the adversary see, one for each part.
 
     >>> access("LOGITS")
     ['the raw score (logit) of every class, for each query']
@@ -258,7 +258,7 @@ def access(granted: str) -> list[str]:
 
 
 def methods(names: Iterable[str]) -> list[tuple[str, str]]:
-    """The parts of interval methods that occur, each explained; a name with no known part is listed as it is.
+    """Parts of interval methods that occur, each with its explanation; an unknown name is listed as it is.
 
     >>> [part for part, _ in methods(["clopper-pearson", "two-way bootstrap, korn-graubard", "mine"])]
     ['Clopper–Pearson', 'Korn–Graubard', 'two-way', 'bootstrap', 'mine']
@@ -270,7 +270,7 @@ def methods(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def citation(paper: str) -> str:
-    """A paper without its link: the report fetches nothing and points nowhere.
+    """A paper without its link, since the report points nowhere.
 
     >>> citation("Yeom et al., 2018, https://arxiv.org/abs/1709.01604")
     'Yeom et al., 2018, arXiv:1709.01604'
@@ -288,7 +288,7 @@ def certifiable(n_nonmembers: int) -> float:
 
 
 def tried(door: str, shadows: int | None) -> str:
-    """What the adversary worked with, for the badge.
+    """Text for the badge: what the adversary worked with.
 
     >>> tried("scores", None), tried("model", 0)
     ('the scores of this table', 'no shadow model')
@@ -308,7 +308,7 @@ def letters(text: str) -> str:
 
 
 def plural(noun: str, count: float | int = 2) -> str:
-    """A noun after a count.
+    """A noun in the form that follows a count.
 
     >>> plural("photo"), plural("entry"), plural("photo", 1), plural("address")
     ('photos', 'entries', 'photo', 'addresses')
@@ -321,7 +321,7 @@ def plural(noun: str, count: float | int = 2) -> str:
 
 
 def about(count: float) -> str:
-    """A count as it is spoken of: whole, and small ones not as zero.
+    """A count in words: whole, and never 0 for a small positive one.
 
     >>> about(74.3), about(0.4), about(0.0)
     ('about 74', 'fewer than 1', 'none')

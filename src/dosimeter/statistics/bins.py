@@ -1,4 +1,4 @@
-"""Bins that stand apart for every finite range: of 1 and the number next to it, and of the largest numbers."""
+"""Histogram bins with distinct edges for every finite range: also for two neighbouring floats or the largest ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dosimeter.foundation.arrays import Array
 def counted(
     values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins: int
 ) -> tuple[Float[Array, " e"], Int[Array, " b"], Int[Array, " b"]]:
-    """Edges of equal bins over the finite range, and in each the members and the non-members.
+    """Edges of equal bins over the finite range, and the counts of members and non-members in each bin.
 
-    Values that are not finite count in the outermost bins. There are fewer bins where the range has fewer numbers.
+    Values that are not finite count in the outermost bins. There are fewer bins if the range holds fewer floats.
 
     >>> counted(np.array([1 - 2**-53, 1.0]), np.array([False, True]), 40)[1:]
     (array([0, 1]), array([1, 0]))
@@ -37,13 +37,13 @@ def counted(
 
 
 def _far(low: float, high: float, bins: int) -> Float[Array, " e"]:
-    """Edges whose distance from first to last is more than the largest number."""
+    """Edges for a range whose width is more than the largest float."""
     edges: Array = 2 * np.linspace(low / 2, high / 2, bins + 1)
     return edges
 
 
 def _near(low: float, high: float) -> Float[Array, " e"]:
-    """Edges that are neighbours among the numbers, for a range that holds fewer numbers than bins."""
+    """Edges that are neighbouring floats, for a range that holds fewer floats than bins."""
     step = ulp(max(abs(low), abs(high)))
     start = np.floor(low / step)
     places: Array = start + np.arange(int(np.floor(high / step) - start) + 2)

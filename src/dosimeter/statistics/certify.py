@@ -1,4 +1,4 @@
-"""How many distinct non-members a false positive rate takes, and how many those of an audit are worth."""
+"""Number of distinct non-members that certifies a false positive rate, and the number that an audit's are worth."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dosimeter.statistics.intervals.clustered import same_size
 from dosimeter.statistics.intervals.margins import placed
 
 EXACT = 1e-9
-"""Slack below which a product of a rate and a count is taken as whole."""
+"""Slack within which a product of a rate and a count counts as a whole number."""
 
 
 def nonmembers_needed(fpr: float) -> int:
-    """Fewest distinct non-members of which none called shows, one-sided at 95 %, that the FPR is at most `fpr`.
+    """Fewest distinct non-members of which, if none is called, the FPR is at most `fpr`, one-sided at 95 %.
 
     >>> [nonmembers_needed(fpr) for fpr in (0.01, 0.001, 0.0001)]
     [299, 2995, 29956]
@@ -29,7 +29,7 @@ def nonmembers_needed(fpr: float) -> int:
 
 
 def certifiable_fpr(n_distinct: float | int) -> float:
-    """Smallest FPR that `n_distinct` non-members, none called, show one-sided at 95 %; 1 for none.
+    """Smallest FPR that is certified by `n_distinct` non-members if none is called, one-sided at 95 %; 1 for none.
 
     >>> round(certifiable_fpr(299), 5)
     0.00997
@@ -39,19 +39,19 @@ def certifiable_fpr(n_distinct: float | int) -> float:
 
 
 def distinct_nonmembers(truth: Truth) -> int:
-    """Record clusters that were a non-member of at least one target, counted once."""
+    """Number of record clusters that were non-members of at least one target; each counts once."""
     return clusters(truth.record[(~truth.is_member).any(0)])[1]
 
 
 def worth(scores: Scores, truth: Truth) -> tuple[float | None, float | None]:
-    """Persons of equal size that members, and non-members, are worth, by how a person's scores rank alike.
+    """Effective numbers of members and non-members: persons of equal size, by how alike a person's scores rank.
 
-    If few persons hold most records and a person's records rank alike, a rate rests on few persons; if records of a
-    person have nothing in common, on as many as there are. Whether *calls* of a person go together cannot be seen where
-    there are few of them, so ranks decide.
+    If few persons hold most records and a person's records rank alike, a rate rests on few persons. If the records of a
+    person have nothing in common, it rests on all of them. Ranks decide and not calls, because from few calls one
+    cannot see whether a person's calls agree.
 
     Returns:
-        None for both where persons count as they are, because they have equally many records.
+        None for both if persons have equally many records, since they then count as they are.
     """
     if same_size(truth.record):
         return None, None
@@ -59,7 +59,7 @@ def worth(scores: Scores, truth: Truth) -> tuple[float | None, float | None]:
 
 
 def resolve(estimate: Estimate, truth: Truth, fpr: float, others: float | None) -> Estimate:
-    """Withhold a number whose FPR the distinct non-members do not back, or mark it "low n".
+    """Withholds a number if too few distinct non-members certify its FPR, or marks it "low n".
 
     Args:
         estimate: of the rate at a threshold that aims at the FPR.

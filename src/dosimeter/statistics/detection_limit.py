@@ -1,8 +1,8 @@
-"""The detection limit: the least leak that an audit of this size would have shown with a stated power.
+"""The detection limit: the smallest leak that an audit of this size would have shown with a stated power.
 
-A *world* is evidence of an audit in which nothing leaks. Into each world one leak is grown, record by record in a
-random order, until the decision of `shown.leak_shown` is reached; the share of records that this took is the world's
-own limit. The limit of the audit is the share that suffices in 90 % of the worlds. Axes as in `intervals`.
+A *world* is evidence of an audit in which nothing leaks. In each world one leak grows, record by record in a random
+order, until `shown.leak_shown` decides that a leak is shown. The share of records that leak then is the limit of this
+world. The limit of the audit is the share that suffices in 90 % of the worlds. Axes as in `intervals`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from dosimeter.statistics.intervals.crossed import (
 from dosimeter.statistics.intervals.margins import Margins, placed, unequal
 
 _UNUSED = np.random.default_rng(0)
-"""For intervals in closed form, which draw nothing."""
+"""Generator for intervals in closed form, which draw nothing."""
 
 
 @dataclass(frozen=True)
 class RateFloor:
-    """What `TPR - s FPR` must be shown to exceed, as `rate_difference` does.
+    """The value that `TPR - s FPR` must exceed, as in `rate_difference`.
 
     Attributes:
         slope: `s`.
-        value: `TPR - s FPR` of a stranger to the model in this world.
-        error: standard error of that.
+        value: `TPR - s FPR` of the blind classifiers in this world.
+        error: standard error of `value`.
     """
 
     slope: float
@@ -56,17 +56,17 @@ class RateFloor:
 
 @dataclass(frozen=True)
 class World:
-    """Evidence of an audit without a leak, and the scores that its members get where they leak.
+    """Evidence of an audit without a leak, and the scores that its members get if they leak.
 
     Attributes:
         values: scores `[t n]`.
         is_member: the truth `[t n]`.
         record: cluster of each record `[n]`.
         thresholds: of the leading false positive rate, per target `[t]` or per cell `[t n]`.
-        leak: score of each cell if its record leaks `[t n]`; +inf is a record that is named surely.
+        leak: score of each cell if its record leaks `[t n]`; +inf for a record that is always called.
         moment: when each cluster begins to leak: a leak of share w reaches the clusters whose number is below w `[k]`.
         drawn: whether membership was drawn by coins in complementary pairs, not stated.
-        floor: AUC that must be exceeded beside, or `rate_floor`; 0 for none.
+        floor: AUC that must be exceeded too, or `rate_floor`; 0 for none.
         rate_floor: what the calls must exceed instead, or None.
     """
 
@@ -88,46 +88,46 @@ class World:
 
     @cached_property
     def hits(self) -> Bool[Array, "t n"]:
-        """Calls without a leak."""
+        """Calls without a leak `[t n]`."""
         return exceeds(self.values, self.thresholds)
 
     @cached_property
     def leaky_hits(self) -> Bool[Array, "t n"]:
-        """Calls of cells that leak."""
+        """Calls if every cell leaks `[t n]`."""
         return exceeds(self.leak, self.thresholds)
 
     def leaks(self, share: float) -> Bool[Array, "t n"]:
-        """Cells that a leak of this share reaches."""
+        """Cells that a leak of this share reaches `[t n]`."""
         return self.is_member & (self.when < share)
 
     def with_leak(self, share: float) -> Float[Array, "t n"]:
-        """The scores with a leak."""
+        """Scores with a leak of this share `[t n]`."""
         return np.where(self.leaks(share), self.leak, self.values)
 
     def hits_with(self, step: int) -> Bool[Array, "t n"]:
-        """Calls once so many clusters leak."""
+        """Calls after `step` clusters leak `[t n]`."""
         share = float(np.append(np.sort(self.moment), inf)[step])
         return np.where(self.leaks(share), self.leaky_hits, self.hits)
 
     @cached_property
     def lone(self) -> bool:
-        """Whether there is one target, and each record is a cluster of its own."""
+        """Returns whether there is one target, and each record is a cluster of its own."""
         return len(self.values) == 1 and clusters(self.record)[0] is None
 
     @cached_property
     def by_interval(self) -> bool:
-        """Whether the interval is the whole test, as `stated_p` says."""
+        """Returns whether the interval alone decides, see `stated_p`."""
         return not self.drawn and not exchangeable(self.truth)
 
     @cached_property
     def truth(self) -> Truth:
-        """The truth, for statistics."""
+        """The truth in the form that statistics take."""
         return Truth(np.arange(len(self.record)), self.is_member, self.record)
 
 
 @dataclass(frozen=True)
 class DetectionLimit:
-    """The least leak that is shown with the power asked for.
+    """The smallest leak that is shown with the given power.
 
     Attributes:
         share: of record clusters that leak; infinite if no leak is shown so often.
@@ -143,7 +143,7 @@ class DetectionLimit:
 
 
 def detection_limit(worlds: Iterable[World], *, power: float = 0.9) -> DetectionLimit:
-    """The share of records that must leak for a leak to be shown with the power asked for.
+    """The share of records that must leak so that a leak is shown with the given power.
 
     Args:
         worlds: independent ones; 400 leave the power of the answer uncertain by 1.5 points (one standard error).
@@ -170,7 +170,7 @@ def detection_limit(worlds: Iterable[World], *, power: float = 0.9) -> Detection
 
 
 def _middle(found: list[float]) -> float:
-    """Where to look first: where most worlds so far had their limit."""
+    """First guess for the next world: the median limit of the recent worlds."""
     finite = [one for one in found[-20:] if one < inf]
     return float(np.median(finite)) if finite else 0.1
 
@@ -178,8 +178,8 @@ def _middle(found: list[float]) -> float:
 def least_share(world: World, *, guess: float = 0.1) -> float:
     """The least share of leaking clusters at which this world's leak is shown; 0 without any, infinite if never.
 
-    The decision is taken to hold for every larger leak. Calls come first, which are cheap; the ranking is asked only
-    whether it shows a smaller leak.
+    The decision is assumed to hold for every larger leak. Calls are tested first, because they are cheap. Ranks are
+    tested only for a smaller leak.
 
     Args:
         world: the evidence.
@@ -201,14 +201,14 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
 
 
 def _auc(world: World, share: float) -> float:
-    """The AUC with this leak."""
+    """The AUC of a world with a leak of this share."""
     order, members = rankdata(world.with_leak(share)), int(world.is_member.sum())
     above = order[world.is_member.ravel()].sum() - members * (members + 1) / 2
     return float(above / (members * (world.is_member.size - members)))
 
 
 def _first(holds: Callable[[int], bool], end: int, guess: int) -> int:
-    """The first number below `end` for which a rising claim holds, else `end`; two looks near a guess save some."""
+    """The first number below `end` for which a monotone claim holds, else `end`; a good guess saves evaluations."""
     low, high = 0, end
     for probe in (guess * 3 // 2 + 1, guess * 2 // 3):
         if low <= probe < high:
@@ -217,10 +217,10 @@ def _first(holds: Callable[[int], bool], end: int, guess: int) -> int:
 
 
 class Calls:
-    """What TPR - FPR shows of a world whose membership was stated, while cluster after cluster begins to leak.
+    """Tests of TPR - FPR in a world with stated membership, while one cluster after another begins to leak.
 
     All margins are quadratic in four numbers per cell: calls of members, members, calls of non-members, non-members.
-    Their sums of products, cumulated in the order of the leak, give each step in a time that knows no records.
+    Their sums of products are cumulated in the order of the leak, so the time of one step does not grow with records.
     """
 
     def __init__(self, world: World) -> None:
@@ -245,11 +245,11 @@ class Calls:
         self.used.append((rows, k))
 
     def shown(self, step: int) -> bool:
-        """Whether both the interval and the p-value of TPR - FPR show the leak of so many clusters."""
+        """Returns whether both the interval and the p-value of TPR - FPR show a leak of `step` clusters."""
         return self.beyond_chance(step) and self.p_value(step) <= MOST_P
 
     def _margins(self, step: int, weights: Float[Array, " 4"], used: tuple[int, int]) -> Margins:
-        """Margins of a weighted sum; of the records only a vector of the right length, for squares are all it takes."""
+        """Margins of a weighted sum; `used` gives only the number of records, since squares hold the rest."""
         squares, cells = (float(weights @ gram[..., step] @ weights) for gram in (self.by_record, self.by_cell))
         by_record = np.array([sqrt(max(squares, 0.0))])
         sides = [np.array([1, 1, 0, 0]) * weights, np.array([0, 0, 1, 1]) * weights]
@@ -264,7 +264,7 @@ class Calls:
         )
 
     def beyond_chance(self, step: int) -> bool:
-        """Whether the interval of TPR - FPR lies above zero once so many clusters leak."""
+        """Returns whether the interval of TPR - FPR lies above zero if `step` clusters leak."""
         called, members, false, others = self.by_target[..., step].sum(1).tolist()
         of_tpr = np.array([1 / members, -called / members**2, 0.0, 0.0])
         of_fpr = np.array([0.0, 0.0, 1 / others, -false / others**2])
@@ -275,7 +275,7 @@ class Calls:
         return difference_from_margins(tpr, fpr, margins, level=0.975).low > 0
 
     def beyond_floor(self, step: int) -> bool:
-        """Whether the calls are shown to exceed `rate_floor` there, as if they had nothing in common with it."""
+        """Returns whether the calls are shown to exceed `rate_floor`, as if both were independent."""
         floor = self.world.rate_floor
         if floor is None:
             return False
@@ -290,14 +290,14 @@ class Calls:
         return bool(value > half and (1 - unseen) * value > unseen)
 
     def p_value(self, step: int) -> float:
-        """The p-value of TPR - FPR there, in closed form."""
+        """The p-value of TPR - FPR if `step` clusters leak, in closed form."""
         if self.world.by_interval:
             return 0.0  # the test is the interval at a lower level, which `beyond_chance` has asked already
         return p_in_closed_form(self.world, self.world.hits_with(step))
 
 
 class Coins:
-    """What the coins of a drawn membership show of TPR - FPR, as `Calls`: their p-value is the whole decision."""
+    """Tests of TPR - FPR in a world with drawn membership, as `Calls`; the p-value of the coins alone decides."""
 
     def __init__(self, world: World) -> None:
         before, after = (
@@ -308,24 +308,24 @@ class Coins:
         self.sums, self.squares = _cumulated(before, after), _cumulated(before**2, after**2)
 
     def shown(self, step: int) -> bool:
-        """Whether the p-value shows the leak of so many clusters."""
+        """Returns whether the p-value shows a leak of `step` clusters."""
         return self.p_value(step) <= MOST_P
 
     def p_value(self, step: int) -> float:
-        """The p-value of TPR - FPR there, in closed form."""
+        """The p-value of TPR - FPR if `step` clusters leak, in closed form."""
         if self.world.lone:
             return p_in_closed_form(self.world, self.world.hits_with(step))
         return _tail(float(self.sums[step]), float(self.squares[step]), _step(len(self.world.values)))
 
 
 def _cumulated(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Float[Array, "*a s"]:
-    """Sums over clusters when the first 0, 1, ... k of them have changed."""
+    """Sums over clusters after the first 0, 1, ... k of them have changed."""
     steps = np.concatenate([before.sum(-1, keepdims=True), after - before], axis=-1)
     return np.cumsum(steps, axis=-1)
 
 
 def shown_by_ranks(world: World, share: float) -> bool:
-    """Whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
+    """Returns whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
     values = world.with_leak(share)
     if not world.by_interval and p_in_closed_form(world, ranks(values)) > MOST_P:
         return False
@@ -355,23 +355,23 @@ def p_in_closed_form(world: World, cells: Float[Array, "t n"] | Bool[Array, "t n
 
 
 def _tail(total: float, squares: float, step: float) -> float:
-    """Chance that coins add at least nothing to a sum, from the sum of what they turn and the sum of its squares.
+    """Probability that coins give a sum of at least the observed one, by a normal tail.
 
     Args:
-        total: what all coins together would add.
-        squares: of what each adds.
+        total: sum of what the coins would add.
+        squares: sum of the squares of what each coin adds.
         step: least difference of two sums, for the correction of continuity.
     """
     return float(ndtr((total + step) / sqrt(squares))) if squares > 0 else 1.0
 
 
 def _step(targets: int) -> float:
-    """Least difference of two sums of hits: an odd number of targets leaves fractions of the cluster's mean."""
+    """Least difference of two sums of hits; an odd number of targets leaves fractions of the cluster's mean."""
     return 1.0 if targets == 1 or targets % 2 == 0 else 2 / targets
 
 
 def moved(labels: Bool[Array, "r n"], record: Int[Array, " n"], rng: np.random.Generator) -> Bool[Array, "r n"]:
-    """Labels of records (bits, and what the records are used for) after clusters changed places, as in `permutation_p`.
+    """Labels of records (bits, and the use of the records) after a permutation of clusters, as in `permutation_p`.
 
     Clusters whose records all have the same label change places with any other, else with those of the same size.
 

@@ -1,4 +1,4 @@
-"""The one shape of every number that is reported: a value with two ends, or the reason why there is none."""
+"""Common form of every reported number: a value with both ends of its interval, or the reason why there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attack returns, and the truth that no attack receives."""
+"""Evidence, which an attack returns, and the truth, which no attack receives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Truth:
-    """Who was trained on what. No attack ever receives one.
+    """The truth: who was trained on what. No attack ever receives it.
 
     Attributes:
         ids: record ids `[n]`.

@@ -1,14 +1,14 @@
-"""Exposure of each record and each person: how often it is named when it was used, for all of them at one time.
+"""Exposure of each record and each person: how often it is named when it was used, with simultaneous intervals.
 
-A unit's exposure is the probability, over trainings that use it, that it is named, if that is more than when it was
-not used; otherwise it is 0, since who is named anyway is not given away. Trainings are the draws, the unit is given:
+The exposure of a unit is the probability, over trainings that use it, that it is named. It is 0 if the unit is named as
+often when it was not used, because then the naming reveals nothing. Trainings are the draws, the unit is given:
 `m` models in `b` independent blocks (a complementary pair, or one model), `n` records, `u` units. A shown exposure
 needs two rejections, of "named no more often than this" and of "named no more often than when unused": an
 intersection-union test (Berger, Technometrics 1982), each part at the full level. Bonferroni over units and sides makes
 all intervals hold together.
 
-Models are taken as independent trainings. Scores of one half of the models may use the other half as shadows, so lists
-that are ranked on one half must be ranked by scores that know nothing of the half they are measured on.
+Models count as independent trainings. Scores of one half of the models may use the other half as shadows. So a list
+that is measured on one half must be ranked by scores that used no model of this half.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
 
 _CELLS = 4_000_000
-"""Wealths that are held at one time, in numbers."""
+"""Most numbers of gamblers' wealths that are held in memory at once."""
 _STEPS = 30
-"""Halvings of an interval's end: 1e-9 of its range."""
+"""Number of bisections for the end of an interval: a precision of 1e-9 of its range."""
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What was measured about each unit.
+    """Measured exposure of each unit.
 
     Attributes:
         named: how often it was named in trainings that used it `[u]`; NaN if none did.
@@ -70,6 +70,7 @@ def records(hits: Bool[Array, "m n"], member: Bool[Array, "m n"], *, level: floa
     used, others = member.sum(0), (~member).sum(0)
     called, wrong = (hits & member).sum(0), (hits & ~member).sum(0)
     low, high = _binomial_ends(called, used, tail)
+    # Intersection-union: an exposure above 0 is shown only if use is also shown to raise the calls.
     low[_fisher(called, used, wrong, others) > tail] = 0.0
     return Exposure(_share(called, used), _share(wrong, others), low, high, used, level)
 
@@ -82,12 +83,12 @@ def persons(
     block: Int[Array, " m"],
     level: float = 0.95,
 ) -> Exposure:
-    """Exposure of every person: the mean over trainings of the share of the person's used records that are named.
+    """Exposure of every person: mean over trainings of the share of the person's used records that are named.
 
-    A person's records may depend on each other in any way. Ends are those of `mean_bounds`, over blocks; of a person
-    with one record they are exact. Where models use a person's records in part, the test exchanges each record's bits
-    within complementary pairs (exact sign test of the discordant decisions); where they use all or none, it is
-    Fisher's, of whether any of the records is named.
+    A person's records may depend on each other in any way. The ends come from `mean_bounds`, over blocks; for a person
+    with one record they are exact. If models use a part of a person's records, the test exchanges each record's bits
+    within complementary pairs (exact sign test of the discordant decisions). If they use all or none, it is Fisher's
+    test of whether any of the records is named.
 
     Args:
         hits: whether a model's scores name the record.
@@ -116,11 +117,12 @@ def persons(
 
 
 def mean_bounds(shares: Float[Array, "b u"], *, tail: float) -> tuple[Float[Array, " u"], Float[Array, " u"]]:
-    """Ends for the mean of independent shares in [0, 1], whatever their distributions, each at `tail`.
+    """Ends for the mean of independent shares in [0, 1], for any distributions, each with error `tail`.
 
-    The wealth of a gambler who stakes the share c of it on each draw is at least 1 / tail with probability at most
-    `tail` (Waudby-Smith and Ramdas, JRSS B 2024, §4); it is averaged over c by the arcsine law, whose Gauss-Chebyshev
-    nodes are the stakes (the universal portfolio of Cover and Ordentlich, 1996).
+    Method: betting. A gambler bets on each draw that the mean is not m. If it is m, their wealth reaches 1 / tail with
+    probability at most `tail` (Waudby-Smith and Ramdas, JRSS B 2024, §4), so all m with less wealth form the interval.
+    The wealth is averaged over the staked share c by the arcsine law (the universal portfolio of Cover and Ordentlich,
+    1996); the stakes are the Gauss-Chebyshev nodes of this law.
 
     Args:
         shares: one for each block and unit; NaN where there is none.
@@ -142,13 +144,15 @@ def mean_bounds(shares: Float[Array, "b u"], *, tail: float) -> tuple[Float[Arra
 
 
 def _least_mean(shares: Array, stakes: Array, tail: float) -> Array:
-    """The least means that are not rejected, by halving: the wealth falls as the mean grows."""
+    """The least means that are not rejected, by bisection: the wealth falls as the mean grows."""
+    # The order of shares does not matter and many units have equal ones: each distinct column is solved once.
     distinct, back = np.unique(np.sort(np.nan_to_num(shares, nan=-1.0), axis=0), axis=1, return_inverse=True)
     known = distinct >= 0
     low, high = np.zeros(distinct.shape[1]), np.ones(distinct.shape[1])
     for _ in range(_STEPS):
         mean = (low + high) / 2
         gain = np.where(known, distinct / mean - 1, 0.0)
+        # In logarithms, because the product over many draws overflows.
         wealth = np.logaddexp.reduce(np.log1p(stakes[:, None, None] * gain).sum(1), axis=0) - log(len(stakes))
         rejected = wealth >= -log(tail)
         low, high = np.where(rejected, mean, low), np.where(rejected, high, mean)
@@ -157,7 +161,7 @@ def _least_mean(shares: Array, stakes: Array, tail: float) -> Array:
 
 
 def _binomial_ends(called: Array, trials: Array, tail: float) -> tuple[Array, Array]:
-    """Ends of Clopper and Pearson; 0 and 1 without a trial."""
+    """Ends of Clopper and Pearson; 0 and 1 if there is no trial."""
     some, all_ = called > 0, called >= trials
     low, high = np.zeros(len(called)), np.ones(len(called))
     low[some] = betaincinv(called[some], (trials - called + 1)[some], tail)
@@ -195,7 +199,7 @@ def _no_more_often(hits: Array, member: Array, person: Array, block: Array, unit
 
 @dataclass(frozen=True)
 class Ranks:
-    """The records or persons by how exposed they look in one half of the models, and where they are measured.
+    """Records or persons, ordered by how exposed they look in one half of the models.
 
     Attributes:
         order: units, the most exposed first `[u]`; units that cannot be ranked are left out.
@@ -212,7 +216,7 @@ def rank(
     *,
     unit: Int[Array, " n"],
 ) -> Ranks:
-    """Rank units by the mean normal score of their records in models that used them, less that in the others.
+    """Ranks units by the mean normal score of their records in models that used them, minus that in the others.
 
     Args:
         scores: of the models of one half, by an adversary who knows nothing of the other half.
@@ -231,7 +235,7 @@ def rank(
 
 
 def pooled(scores: Float[Array, "m n"], person: Int[Array, " n"]) -> Float[Array, "m u"]:
-    """One score for each person: the mean of the normal scores that the ranks of their records have within the model.
+    """One score for each person: the mean normal score of their records, from ranks within the model.
 
     >>> pooled(np.array([[5.0, -np.inf, 7.0, 6.0]]), np.array([0, 0, 1, 1])).round(2).tolist()
     [[-0.55, 0.55]]
@@ -244,7 +248,7 @@ def pooled(scores: Float[Array, "m n"], person: Int[Array, " n"]) -> Float[Array
 
 
 def overlap(first: Ranks, second: Ranks, size: int) -> tuple[float, float]:
-    """Jaccard index of the tops of two rankings, and what rankings that have nothing in common would give.
+    """Jaccard index of the tops of two rankings, and its expectation for independent rankings.
 
     >>> gap = np.array([3.0, 2.0, 1.0, 0.0])
     >>> overlap(Ranks(np.arange(4), gap), Ranks(np.array([0, 2, 1, 3]), gap), 2)
@@ -256,7 +260,7 @@ def overlap(first: Ranks, second: Ranks, size: int) -> tuple[float, float]:
 
 
 def agreement(first: Ranks, second: Ranks) -> float | None:
-    """Spearman's rank correlation of two rankings; None for fewer than three units or where one has ties only."""
+    """Spearman's rank correlation of two rankings; None for fewer than three units or if all of one are tied."""
     both = ~np.isnan(first.gap) & ~np.isnan(second.gap)
     if both.sum() < 3:
         return None
@@ -271,6 +275,7 @@ def _tail(hits: Array, member: Array, level: float, units: int) -> float:
     in_range("level", level, 0, 1, open_low=True, open_high=True)
     if hits.shape != member.shape or not member.size:
         raise ValueError(f"hits and member must have equal shapes with cells, got {hits.shape} and {member.shape}")
+    # Bonferroni over the units and both ends.
     return (1 - level) / (2 * max(1, units))
 
 
@@ -283,12 +288,12 @@ def _per_block(cells: Array, person: Array, block: Array, units: int) -> Int[Arr
 
 
 def _share(part: Array, whole: Array) -> Array:
-    """Ratios, NaN for nothing of nothing."""
+    """Ratios; NaN for 0 / 0."""
     ratios: Array = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
     return ratios
 
 
 def _mean(shares: Array) -> Array:
-    """Means over blocks of those that are known."""
+    """Means over the blocks that have a value."""
     known = ~np.isnan(shares)
     return _share(np.where(known, shares, 0.0).sum(0), known.sum(0))

@@ -1,4 +1,4 @@
-"""The detection limit of large audits in closed form, from the intervals that the audit gave, or from its coins."""
+"""The detection limit of large audits in closed form, from the audit's intervals or from the membership coins."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters
 
 
 def by_coins(cells: Float[Array, "t n"] | Bool[Array, "t n"], truth: Truth, found: Estimate) -> Estimate:
-    """A difference of two means with the ends that the coins of a drawn membership give it: the test, turned around.
+    """A difference of two means with the interval that inverts the test of the membership coins.
 
     Args:
-        cells: hits, of a TPR - FPR; ranks less their target's mean, divided by the number of all cells, of an AUC.
+        cells: hits for TPR - FPR; for an AUC ranks minus their target's mean, divided by the number of all cells.
         truth: for the same cells.
         found: the difference, whose other keys are kept.
     """
@@ -36,7 +36,7 @@ def by_coins(cells: Float[Array, "t n"] | Bool[Array, "t n"], truth: Truth, foun
 
 
 def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power: float = 0.9) -> DetectionLimit:
-    """The limit of a large audit, from the interval that it gave. Right where calls are many.
+    """The limit of a large audit, from its interval. It is accurate if there are many calls.
 
     TPR - FPR is shown if it lies `q` standard errors above zero, so with the power asked for if it is `s = q +
     ndtri(power)` of them. The error is that without a leak and the leak's own: a share w of record clusters leaks, so
@@ -54,13 +54,14 @@ def tpr_in_closed_form(difference: Estimate, fpr: float, truth: Truth, *, power:
     cells = by_cluster(truth.is_member, index, k).sum(0)
     quantile = float(ndtri((1 + difference.level) / 2))
     error, wanted = (difference.value - difference.low) / quantile, quantile + float(ndtri(power))
+    # The solution of w = s sqrt(e^2 + w c / m), a quadratic equation in w.
     own = wanted**2 * float((cells**2).sum() / cells.sum() ** 2) / 2
     share = own + sqrt(own**2 + (wanted * error) ** 2)
     return DetectionLimit(share, fpr + share, fpr, 0)
 
 
 def auc_in_closed_form(auc: Estimate, *, power: float = 0.9) -> float:
-    """The AUC of a leak that moves all members' scores alike and is shown with the power asked for.
+    """AUC of a leak that shifts all members' scores equally and is shown with the given power.
 
     The interval of `auc` is symmetric in logits; at a value of 0.5 its reach there is nearly the same.
 

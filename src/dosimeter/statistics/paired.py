@@ -1,4 +1,4 @@
-"""Differences of AUCs, rates or accuracies on the same records, with intervals that know that they are the same."""
+"""Differences of AUCs, rates or accuracies on the same records, with paired intervals."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def auc_difference(
     """Interval of AUC(first) - AUC(second), by the difference of their placement values within record clusters.
 
     The paired comparison of DeLong et al. (Biometrics 1988), with clusters of records and, from two targets on, the
-    two-way variance of `intervals`. What both scores say alike of a record cancels, so the interval is narrower than
-    those of the two AUCs suggest. As of a single AUC, it is never narrower than what a wholly different score of the
-    share `u` of records would make that may have stayed unseen: `[(1 - u) d - u, (1 - u) d + u]`.
+    two-way variance of `intervals`. What both scores have in common on a record cancels, so the interval is narrower
+    than those of the two AUCs suggest. As for a single AUC, unseen records (a share `u`) may have wholly different
+    scores; the interval is never narrower than `[(1 - u) d - u, (1 - u) d + u]`.
 
     Args:
         first: scores, infinite ones allowed, NaN not.
@@ -59,7 +59,7 @@ def auc_difference(
 
 
 FEWEST = 10
-"""Non-members that the slope of an ROC curve is read from."""
+"""Fewest non-members from which the slope of an ROC curve is computed."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Point:
     """A point of an ROC curve.
 
     Attributes:
-        calls: who is called there `[t n]`.
-        slope: how many points of TPR one point of FPR buys there, at least 1, which is what guessing buys.
+        calls: calls at this point `[t n]`.
+        slope: gain of TPR per gain of FPR at this point; at least 1, the slope of guessing.
     """
 
     calls: Bool[Array, "t n"]
@@ -105,11 +105,11 @@ def point_at(scores: Float[Array, "t n"], is_member: Bool[Array, "t n"], fpr: fl
 
 @dataclass(frozen=True)
 class RateDifference:
-    """How much more of the members one attack calls than another, at equally many false calls.
+    """Difference of the shares of members that two attacks call, at equally many false calls.
 
     Attributes:
-        gain: `TPR - s FPR` of the first less the same of the second, `s` the slope; paired.
-        own: the half width of that of the second alone.
+        gain: `TPR - s FPR` of the first minus that of the second, with slope `s`; paired.
+        own: half width of `TPR - s FPR` of the second alone.
     """
 
     gain: Interval
@@ -125,7 +125,7 @@ def rate_difference(
     slope: float,
     level: float = 0.95,
 ) -> RateDifference:
-    """Interval of `(TPR - s FPR)` of the first calls less that of the second, paired by target and record.
+    """Interval of `TPR - s FPR` of the first calls minus that of the second, paired by target and record.
 
     Two points of ROC curves with false positive rates of their own are compared at one: along a line whose slope `s` is
     that of the second curve where it is read. With s = 1 this is the difference of two TPR - FPR. If the first attack
@@ -175,7 +175,7 @@ def accuracy_difference(
     record: Int[Array, " n"],
     level: float = 0.95,
 ) -> Interval:
-    """Interval of accuracy(first) - accuracy(second), paired by target and record; as `auc_difference` in the rest.
+    """Interval of accuracy(first) - accuracy(second), paired by target and record, as `auc_difference`.
 
     Args:
         first: whether a target's prediction for a record is correct.

@@ -1,7 +1,7 @@
-"""Lower bounds of a mechanism's epsilon from attack decisions whose membership was drawn independently.
+"""Lower bounds of a mechanism's epsilon, from attack decisions whose membership was drawn independently.
 
-Each decision is that of another training run, or of a record whose attack score depends on no other audited record. A
-threshold is fixed before these decisions are seen (chosen on others), or all that were examined are counted. A record
+Each decision comes from another training run, or from a record whose attack score depends on no other audited record. A
+threshold is chosen on other decisions, or all thresholds that were examined are counted. A record
 is called a member where its score is strictly above the threshold. True positive and false positive rates get exact
 one-sided Clopper-Pearson bounds, alpha / 2 each and divided by the number of thresholds, so a bound is above the true
 epsilon in at most a share alpha of audits. Axes: `t` thresholds, `a` and `b` decisions on members and nonmembers.
@@ -27,11 +27,11 @@ from dosimeter.foundation.checks import finite, in_range
 
 Scores = Float[Array, " k"]
 Bound = Callable[[Float[Array, " t"], Float[Array, " t"]], Float[Array, " t"]]
-"""From upper bounds of FNR and FPR to a lower bound of a privacy parameter at each threshold."""
+"""Function from upper bounds of FNR and FPR to a lower bound of a privacy parameter, at each threshold."""
 
 
 def upper_rate(counts: Int[Array, " t"], trials: int, tail: float) -> Float[Array, " t"]:
-    """One-sided Clopper-Pearson upper bound of rates, exceeded by the true rate with probability `tail` at most.
+    """One-sided Clopper-Pearson upper bounds of rates; the true rate exceeds one with probability at most `tail`.
 
     Raises:
         ValueError: no trials, or counts beyond them.
@@ -61,7 +61,7 @@ def epsilon_bound(delta: float) -> Bound:
 
 
 def mu_bound(fnr: Float[Array, " t"], fpr: Float[Array, " t"]) -> Float[Array, " t"]:
-    """Φ⁻¹(1 - FPR) - Φ⁻¹(FNR), at least 0: of mu for a mechanism whose trade-off curve is Gaussian or above one."""
+    """Φ⁻¹(1 - FPR) - Φ⁻¹(FNR), at least 0: lower bound of mu for a trade-off curve that is Gaussian or above it."""
     found: Array = np.maximum(-ndtri(fpr) - ndtri(fnr), 0.0)
     return found
 
@@ -70,7 +70,7 @@ def lower_bound(
     hits: Int[Array, " t"], members: int, alarms: Int[Array, " t"], nonmembers: int, bound: Bound, *,
     alpha: float = 0.05,
 ) -> float:  # fmt: skip
-    """The largest bound over thresholds, all of which were examined.
+    """The largest bound over all thresholds that were examined.
 
     Args:
         hits: members called members, at each threshold.
@@ -97,7 +97,7 @@ def lower_bound(
 def lower_bound_of_scores(
     member: Scores, nonmember: Scores, thresholds: Float[Array, " t"], bound: Bound, *, alpha: float = 0.05
 ) -> float:
-    """`lower_bound` at these thresholds; scores equal to one are not above it.
+    """`lower_bound` at these thresholds; a score equal to a threshold is not above it.
 
     Raises:
         ValueError: scores are missing or not finite.
@@ -107,10 +107,10 @@ def lower_bound_of_scores(
 
 
 def best_threshold(member: Scores, nonmember: Scores, bound: Bound, *, alpha: float = 0.05) -> float:
-    """The threshold with the largest bound on these scores, for use on others.
+    """The threshold with the largest bound on these scores, to be used on other scores.
 
-    Among equals, as where nothing is shown, it is that with the largest difference of rates. Every distinct score is
-    tried as if it were the only threshold, so the bound reached here is no bound.
+    Among equals (for example if nothing is shown) it has the largest difference of rates. Every distinct score is tried
+    as if it were the only threshold, so the bound that is reached here is too large and must not be reported.
     """
     thresholds = np.unique(np.concatenate([member, nonmember]))
     hits, alarms = (_above(scores, name, thresholds) for scores, name in ((member, "member"), (nonmember, "nonmember")))
@@ -121,7 +121,7 @@ def best_threshold(member: Scores, nonmember: Scores, bound: Bound, *, alpha: fl
 
 
 def _above(scores: Scores, name: str, thresholds: Float[Array, " t"]) -> Int[Array, " t"]:
-    """How many scores are strictly above each threshold."""
+    """Number of scores strictly above each threshold."""
     finite(f"{name} scores", scores)
     finite("thresholds", thresholds)
     return len(scores) - np.searchsorted(np.sort(scores), thresholds, side="right")
@@ -142,7 +142,7 @@ def delta_of(epsilon: float, mu: float) -> float:
 
 
 def epsilon_of(delta: float, mu: float) -> float:
-    """The epsilon of a mu-GDP mechanism at a delta; 0 where it needs none.
+    """The epsilon of a mu-GDP mechanism at a delta; 0 if delta alone suffices.
 
     >>> round(epsilon_of(1e-5, 2.0), 1)
     10.0

@@ -25,7 +25,7 @@ from dosimeter.statistics.intervals.crossed import Interval, auc_interval, diffe
 
 @dataclass(frozen=True)
 class RatePair:
-    """What calling members by one threshold per target achieves.
+    """Rates that one threshold for each target achieves.
 
     Attributes:
         tpr: share of members that are called; not resolvable when too few distinct non-members back the nominal FPR.
@@ -76,7 +76,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Randomisation:
-    """One-sided p-values against "the bits could as well have been the complement's".
+    """One-sided p-values against the hypothesis that the bits might as well be those of the complement.
 
     Attributes:
         p_auc: of the pooled AUC.
@@ -110,6 +110,8 @@ def shadow_threshold(values: Float[Array, " ..."], is_member: Bool[Array, " ..."
     scores = values[~is_member]
     if not len(scores):
         raise ValueError("is_member must have non-members, got none")
+    # N + 1: the score of a new non-member takes each of N + 1 ranks with equal probability (split conformal
+    # prediction).
     above = floor(fpr * (len(scores) + 1) + EXACT)
     return _smallest(scores, len(scores) - above) if above else inf
 
@@ -163,7 +165,7 @@ def tpr_at_threshold(
     rng: np.random.Generator,
     level: float = 0.95,
 ) -> RatePair:
-    """TPR, and the FPR reached, at thresholds that were fixed before the targets were looked at.
+    """TPR and the reached FPR, at thresholds that were fixed before the targets were measured.
 
     Args:
         scores: evidence.
@@ -250,9 +252,9 @@ def precision_at_prior(pair: RatePair, prior: float, *, level: float = 0.95) -> 
 
 
 def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins: int = 40) -> Histogram:
-    """Count scores of members and non-members in equal bins over the finite range; every score is counted.
+    """Counts of members' and non-members' scores in equal bins over the finite range; every score is counted.
 
-    There are fewer bins where the range holds fewer numbers than `bins`.
+    There are fewer bins if the range holds fewer floats than `bins`.
 
     Raises:
         ValueError: NaN, or a number of bins below 1.
@@ -265,18 +267,18 @@ def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins
 def randomisation_p(
     scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"], rng: np.random.Generator, draws: int = 1000
 ) -> Randomisation:
-    """Exchange truth with its complement by a fair coin per record cluster, on stored evidence, and rank what was seen.
+    """Exchanges truth with its complement by a fair coin for each record cluster, and ranks the observed statistic.
 
     Rows 2i and 2i + 1 are complementary, so negating a record's bits under all targets exchanges the two; the bit of an
     unpaired last row is negated. One coin per cluster for all rows keeps what folds share (each fold's shadows hold the
     other folds' bits).
 
-    The statistics are sums over the members' cells: of ranks less the mean rank under their target, and of hits. From
-    both, `exchanged` takes off each cluster's mean if there are several targets. Under targets in whole pairs, each
-    trained on half of the records, they order the tables as the pooled AUC and TPR - FPR do. But coins leave no halves,
-    and an unpaired target has no partner that knows its records: without these means, what targets and records differ
-    by would count as luck, and one target more could hide a leak. Hits keep the mean of their target, for sums of whole
-    numbers hold ties that a mean would break in favour of a leak. Sums of ranks are widened by `by_halves`.
+    The statistics are sums over the members' cells: of ranks minus the mean rank under their target, and of hits. If
+    there are several targets, `exchanged` subtracts each cluster's mean from both. For targets in whole pairs, each
+    trained on half of the records, the sums order the tables as the pooled AUC and TPR - FPR do. But coins do not keep
+    halves, and an unpaired target has no partner. Without the means, differences between targets and between records
+    would count as chance, and one more target could hide a leak. Hits keep the mean of their target: sums of whole
+    numbers have ties, which a mean would break in favour of a leak. Sums of ranks are widened by `by_halves`.
 
     Args:
         scores: evidence.
@@ -297,20 +299,22 @@ def randomisation_p(
     slack = 1e-12 * np.abs(turns).sum(axis=0)  # what rounding may take off a sum that reaches what was seen
     reached, step = np.zeros(2, np.int64), max(1, 4_000_000 // len(turns))
     for first in range(0, draws, step):
+        # Coins of ±1/2: a turned cluster moves the sum by `turns`, counted from the middle of both tables.
         coins = rng.integers(0, 2, (min(step, draws - first), len(turns))) - 0.5
         reached += ((coins @ turns) * wide >= seen - slack).sum(axis=0)
+    # The observed table counts as one draw: the test stays exact, and no p-value is 0 (Phipson and Smyth 2010).
     p_auc, p_tpr = (1 + reached) / (1 + draws)
     return Randomisation(float(p_auc), float(p_tpr), draws)
 
 
 def check_no_nan(values: Array) -> None:
-    """Refuse NaN; infinite scores have a rank."""
+    """Refuses NaN; infinite scores are allowed, since they have a rank."""
     if np.isnan(values).any():
         raise ValueError(f"scores must have no NaN, got {int(np.isnan(values).sum())}; let missing evidence be -inf")
 
 
 def check_evidence(scores: Scores, truth: Truth) -> None:
-    """Refuse NaN, other records, and a class that is empty."""
+    """Refuses NaN, records that differ between scores and truth, and an empty class."""
     check_no_nan(scores.values)
     if not np.array_equal(scores.ids, truth.ids) or scores.values.shape != truth.is_member.shape:
         raise ValueError(
@@ -325,11 +329,11 @@ def check_evidence(scores: Scores, truth: Truth) -> None:
 
 
 def _smallest(values: Array, position: int) -> float:
-    """The value at a position of the sorted values, without sorting them all."""
+    """The value at a position of the sorted values, without a full sort."""
     return float(np.partition(values, position)[position])
 
 
 def _estimate(interval: Interval, truth: Truth, level: float) -> Estimate:
-    """An interval with its counts."""
+    """The estimate of an interval, with its counts."""
     distinct, members = clusters(truth.record[~truth.is_member.all(0)])[1], int(truth.is_member.sum())
     return Estimate(*interval[:3], level, interval.method, members, distinct, len(truth.is_member))

@@ -1,4 +1,4 @@
-"""Utility of a model, with the same intervals as its leakage."""
+"""Utility of a model, with the same kind of intervals as its leakage."""
 
 from __future__ import annotations
 

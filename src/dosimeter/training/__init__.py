@@ -1,1 +1,1 @@
-"""From rows to trained models."""
+"""Training: from rows of data to trained models."""

@@ -1,4 +1,4 @@
-"""A chain of stages: what each is made of, what its key says, and how its model is built in any process."""
+"""A chain of stages: parts and key of each stage, and construction of its model in any process."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from dosimeter.training.recipe import Hyperparameters
 
 @dataclass(frozen=True)
 class Link:
-    """One stage of a chain, with what is known of its data.
+    """One stage of a chain, with the properties of its data.
 
     Attributes:
-        name: of the stage.
+        name: name of the stage.
         model: architecture or `package.module:function`; None for a stage that takes its parent's model.
         shape: shape of one input.
         classes: number of classes of its task.
         transfer: how it starts from its parent.
         last_k: blocks trained before the head, for "last-k".
-        lora_rank, lora_alpha: of the adapters, for "lora".
-        head: dotted name of the model's last layer, where it is not to be found by itself.
+        lora_rank, lora_alpha: rank and scale of the adapters, for "lora".
+        head: dotted name of the model's last layer, if it cannot be found automatically.
         options: keyword arguments of the model builder.
-        weights: of a given stage: a name that the builder knows, or a file.
+        weights: for a given stage: a name that the builder knows, or a file.
         fit: the user's training function, `package.module:function`.
-        hyperparameters: of the built-in training.
+        hyperparameters: settings of the built-in training.
         depends: further modules whose source belongs to the key.
     """
 
@@ -78,7 +78,7 @@ class Link:
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """The part of a key that this stage contributes."""
+        """This stage's part of a key."""
         settings = {**asdict(self), "hyperparameters": self.hyperparameters.settings}
         if self.hyperparameters.defenses:
             settings["code of defenses"] = [class_code(type(one)) for one in self.hyperparameters.defenses]
@@ -90,12 +90,12 @@ class Link:
 
     @property
     def frozen_prefix(self) -> bool:
-        """Whether a part of the model is never trained, so that its outputs are computed once."""
+        """Returns whether a part of the model is never trained, so that its outputs are computed once."""
         return self.transfer in ("head", "last-k") and self.fit is None
 
 
 def _build(link: Link) -> nn.Module:
-    """A model of a link's architecture with fresh (or named) weights."""
+    """Builds a model of a link's architecture with fresh (or named) weights."""
     assert link.model is not None
     named = link.weights and not Path(link.weights).is_file()
     options = {**link.options, "weights": link.weights} if named else link.options
@@ -103,7 +103,7 @@ def _build(link: Link) -> nn.Module:
 
 
 def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[str, Tensor] | None) -> nn.Module:
-    """The untrained model of stage `index`: fresh, or its parent's with a fresh head.
+    """Builds the untrained model of stage `index`: fresh, or its parent's with a fresh head.
 
     Args:
         links: the chain.
@@ -136,7 +136,7 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
 
 
 def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 0) -> Parts:
-    """The model of stage `index`, divided at its freeze line; adapters are put into it, drawn by `seed`."""
+    """The model of stage `index`, divided into frozen and trained part; adapters are drawn from `seed`."""
     link = links[index]
     method = link.transfer if link.frozen_prefix or link.transfer == "lora" else "full"
     lora = LoRA(link.lora_rank, link.lora_alpha)
@@ -145,7 +145,7 @@ def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 
 
 
 def _head_of(links: tuple[Link, ...], index: int) -> str | None:
-    """The name of the last layer that came with the model which stage `index` uses."""
+    """Name of the last layer of the model that stage `index` uses, if the user gave one."""
     return next((link.head for link in reversed(links[: index + 1]) if link.model is not None), None)
 
 
@@ -158,14 +158,14 @@ def place_of(links: Sequence[Link], models: Sequence[int] = ()) -> str:
 
 
 def users_code(links: Sequence[Link]) -> tuple[str, ...]:
-    """What of a chain is the user's own code, in words."""
+    """The user's own code in a chain, in words."""
     defenses = {type(one) for link in links for one in link.hyperparameters.defenses}
     own = sorted(f"the defense {one.__name__}" for one in defenses if one.__module__.split(".")[0] != "dosimeter")
     return (*(["the model"] if any(":" in (link.model or "") for link in links) else []), *own)
 
 
 def chain_key(links: tuple[Link, ...], index: int, trained: str | None, device: str) -> str:
-    """The key of everything that decides the frozen prefix of stage `index`: its parent chain and the cut."""
+    """Key of everything that determines the frozen prefix of stage `index`: its parent chain and the cut."""
     link = links[index]
     given = [replace(one, hyperparameters=Hyperparameters()).definition for one in links[:index]]
     return key_of(

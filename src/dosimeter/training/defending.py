@@ -1,4 +1,4 @@
-"""What a stage's defenses change of its recipe, and which of them act on answers."""
+"""Applies a stage's defenses to its recipe, and selects the defenses that act on answers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from dosimeter.training.recipe import (
 )
 
 METHODS = ("recipe", "hide", "loss", "bound", "divide", "release")
-"""What a defense can do; each has one of them at least."""
+"""Methods that a defense can have; each defense has at least one."""
 ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels
-"""Defenses that act while training."""
+"""Defenses that act during training."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,22 @@ class DefenseRow:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings."""
+        """Settings of the defense by name."""
         return settings_of(self.defense)
 
     @property
     def paper(self) -> str:
-        """Where the defense is from."""
+        """Paper that the defense comes from."""
         return self.defense.paper
 
     @property
     def place(self) -> str:
-        """Where it acts."""
+        """Place where the defense acts."""
         return self.defense.place
 
 
 def trained_with(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparameters:
-    """The hyperparameters of a stage with its defenses: changed by some, carrying those that act while training.
+    """Hyperparameters of a stage with its defenses: some change the values, others act during training.
 
     Raises:
         ConfigError: a defense raised, or gave no recipe that can be trained.
@@ -72,7 +72,7 @@ def trained_with(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparame
 
 
 def _changed(row: DefenseRow, defense: ChangesRecipe, hp: Hyperparameters) -> Hyperparameters:
-    """What a defense makes of a recipe, checked."""
+    """Hyperparameters after a defense's change, checked."""
     place = f"defense {row.id!r}: `recipe`"
     try:
         found = defense.recipe(hp)
@@ -92,5 +92,5 @@ def _changed(row: DefenseRow, defense: ChangesRecipe, hp: Hyperparameters) -> Hy
 
 
 def answering(rows: Sequence[DefenseRow]) -> tuple[ChangesAnswers, ...]:
-    """Those that change what the model answers."""
+    """Defenses that change the model's answers."""
     return tuple(row.defense for row in rows if isinstance(row.defense, ChangesAnswers))

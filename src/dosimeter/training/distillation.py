@@ -1,4 +1,4 @@
-"""Training in two rounds: sub-models on parts of the records label all of them for the model that is released."""
+"""Training in two rounds: sub-models on parts of the records label all records for the released model."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from dosimeter.training.private.heads import train_private_heads
 from dosimeter.training.recipe import Hyperparameters, SubModels
 
 HEADS_AT_ONCE = 128
-"""Sub-models that train as one batched program."""
+"""Number of sub-models that train as one batched program."""
 
 
 def teacher(hp: Hyperparameters) -> SubModels | None:
-    """The defense that trains in two rounds, if there is one."""
+    """The defense that trains in two rounds, or None."""
     return next((one for one in hp.defenses if isinstance(one, SubModels)), None)
 
 
 def trainings(hp: Hyperparameters) -> float:
-    """Work of one model of a recipe, as a multiple of training it once."""
+    """Work of training one model, as a multiple of a single round."""
     found = teacher(hp)
     return 1.0 if found is None else found.cost
 
 
 def pupil(hp: Hyperparameters) -> Hyperparameters:
-    """The recipe of one round."""
+    """The recipe of one round, without the defense that adds rounds."""
     return replace(hp, defenses=tuple(one for one in hp.defenses if not isinstance(one, SubModels)))
 
 
 def parts(found: SubModels, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[Array, "k s"]]:
-    """Which sub-model trains on which of a model's records, and the records of each, equally many.
+    """Mask of the sub-models that train on each of a model's records, and these records, equally many for each.
 
     Args:
         found: the defense.
-        n: records of the model.
-        seed: of the model.
+        n: number of the model's records.
+        seed: the model's seed.
 
     Raises:
         TrainingError: a record is in every sub-model, or a sub-model has none.
@@ -67,7 +67,7 @@ def parts(found: SubModels, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[
 
 
 def mean_answer(answers: Float[Tensor, "k n c"], trains: Bool[Array, "k n"]) -> Float[Tensor, "n c"]:
-    """For each record the mean probabilities of the sub-models that did not train on it.
+    """Mean probabilities of the sub-models that did not train on a record, for each record.
 
     >>> mean_answer(torch.tensor([[[1.0, 0.0]], [[0.5, 0.5]]]), np.array([[True], [False]]))
     tensor([[0.5000, 0.5000]])
@@ -79,7 +79,7 @@ def mean_answer(answers: Float[Tensor, "k n c"], trains: Bool[Array, "k n"]) -> 
 def taught(
     found: SubModels, n: int, seed: int, train_one: Callable[[int, Int[Array, " s"]], Float[Tensor, "n c"]]
 ) -> Float[Tensor, "n c"]:
-    """Soft labels of one model's records.
+    """Soft labels for one model's records, from its sub-models.
 
     Args:
         found: the defense.
@@ -96,7 +96,7 @@ def teach_heads(
     features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], rows: Int[Array, "m k"], hp: Hyperparameters,
     *, classes: int, seeds: list[int], device: torch.device,
 ) -> Heads:  # fmt: skip
-    """`train_heads` for any recipe: private, or in two rounds, where a defense asks for it; arguments as there."""
+    """Trains heads by any recipe: plain, private, or in two rounds; arguments as for `train_heads`."""
     found, own = teacher(hp), pupil(hp)
     if found is None:
         train = train_private_heads if hp.bounded else train_heads

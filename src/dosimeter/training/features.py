@@ -18,13 +18,13 @@ from dosimeter.training.chain import Link, build_chain, parts_of, place_of, user
 from dosimeter.training.loop import move
 
 RECORDS_PER_CHUNK = 128
-"""Records whose frozen features are one job."""
+"""Number of records whose frozen features are one job."""
 INFERENCE_BATCH = 64
 
 
 @dataclass(frozen=True)
 class FeatureJob:
-    """The frozen prefix's outputs on one chunk of records under one view.
+    """Job that computes the frozen prefix's outputs on one chunk of records under one view.
 
     Attributes:
         store: where to write.
@@ -52,7 +52,7 @@ class FeatureJob:
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """What the key is made of."""
+        """Everything that the key depends on."""
         part = {"chunk": self.chunk, "size": self.size, "view": self.view}
         return {
             "kind": "features",
@@ -74,11 +74,11 @@ class FeatureJob:
 
     @property
     def users_code(self) -> tuple[str, ...]:
-        """What of its chain is the user's own."""
+        """The user's own code in its chain."""
         return users_code(self.links)
 
     def perform(self) -> None:
-        """Compute and store the features."""
+        """Computes and stores the features."""
         parent = self.store.load(self.parent) if self.parent else None
         model = build_chain(self.links, len(self.links) - 1, 0, parent)
         frozen = parts_of(self.links, len(self.links) - 1, model).frozen
@@ -110,7 +110,7 @@ def feature_jobs(
     store: Store, links: tuple[Link, ...], *, data: tuple[str, str], records: int, prefix: str, parent: str | None,
     device: str, views: Sequence[str], size: int = RECORDS_PER_CHUNK,
 ) -> list[FeatureJob]:  # fmt: skip
-    """The jobs that compute the frozen features of all records of a data set under some views.
+    """Jobs that compute the frozen features of all records of a data set under some views.
 
     Args:
         store: where to write.

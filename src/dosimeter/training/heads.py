@@ -1,4 +1,4 @@
-"""The batched program that trains the linear heads of a whole fleet at once."""
+"""Trains the linear heads of a whole fleet as one batched program."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def train_heads(
     seeds: list[int],
     device: torch.device,
 ) -> Heads:
-    """Train the linear heads of `m` models as one batched program, each with its own rows, initialisation and order.
+    """Trains the linear heads of `m` models as one batched program, each with its own rows, initialisation and order.
 
     The gradient of softmax regression is written out, G = (p − y) / b and dW = Gᵀ X, so a step is two batched products
     and one element-wise update whatever m is. Standardisation is folded into the products: with s = 1/σ the logits are
@@ -102,7 +102,7 @@ def train_heads(
 
 
 def initial_heads(seeds: list[int], classes: int, d: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What `nn.Linear` draws, uniform within ±1/√d, from each model's own generator."""
+    """Weights and biases as `nn.Linear` draws them, uniform within ±1/√d, from each model's own generator."""
     bound = 1 / math.sqrt(d)
     drawn = [
         torch.rand(classes, d + 1, generator=torch.Generator().manual_seed(seed_for(seed, "initialisation")))
@@ -131,9 +131,9 @@ def _moments(features: Tensor, rows: Int[np.ndarray, "m k"]) -> tuple[Tensor, Te
 
 
 class Hider:
-    """What defenses hide of the features of a batch, from random numbers of each model's own.
+    """Features of a batch after the defenses that hide some of them, with random numbers of each model's own.
 
-    They act on what the last layer reads, so features are standardised first where that is asked for.
+    These defenses act on the input of the last layer, so features are standardised first if the recipe asks for it.
     """
 
     def __init__(self, hp: Hyperparameters, seeds: list[int], moments: tuple[Tensor, Tensor] | None) -> None:
@@ -159,7 +159,7 @@ def _gradient(
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, "m c b"]]:
     """Each model's loss summed over its batch, and the gradient of its mean with respect to the logits.
 
-    Written out for cross-entropy, and by automatic differentiation for a loss of a defense.
+    It is written by hand for cross-entropy, and comes from automatic differentiation for the loss of a defense.
     """
     if any(isinstance(one, ChangesLoss) for one in defenses):
         leaf = logits.transpose(1, 2).contiguous().requires_grad_()
@@ -185,7 +185,7 @@ def _head_step(
     x: Tensor, gradient: Callable[[Tensor], tuple[Tensor, Tensor]], weight: Tensor, bias: Tensor,
     moments: tuple[Tensor, Tensor] | None,
 ) -> Float[Tensor, " m"]:  # fmt: skip
-    """Set the gradients of one update and return each model's summed loss over its batch.
+    """Sets the gradients of one update and returns each model's summed loss over its batch.
 
     Logits are laid out `[m c b]`: the products then run along the rows of `x` `[m b d]`, and the softmax along its
     outer axis, an order of magnitude faster for few classes.

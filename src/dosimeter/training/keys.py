@@ -1,4 +1,4 @@
-"""Hashes that keys of trained models are made of."""
+"""Hashes for the keys of trained models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def module_hash(name: str) -> str:
 
 
 def torch_version() -> str:
-    """The release of PyTorch, without its build tag: part of every key."""
+    """The release of PyTorch without its build tag; it is part of every key."""
     return str(torch.__version__).split("+")[0]
 
 

@@ -1,4 +1,4 @@
-"""The stages after the one at risk: each model of the fleet is transferred by itself, to records drawn for it."""
+"""Stages after the one at risk: each model of the fleet is transferred separately, to records drawn for it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dosimeter.training.packs import PackJob
 
 @dataclass(frozen=True)
 class StageJobs:
-    """One stage after the one at risk, of the whole fleet.
+    """Jobs of one stage after the one at risk, for the whole fleet.
 
     Attributes:
         name: of the stage.
-        features: what the frozen part of each model says of the stage's records, a job for each model; or empty.
+        features: jobs that compute each model's frozen features of the stage's records; or empty.
         packs: one for each model.
     """
 
@@ -50,14 +50,14 @@ class StageSpec:
 
 
 def drawn(further: StageSpec, model: int, seed: int) -> Int[Array, " k"]:
-    """The records that a model is finetuned on: a share of all, drawn for each model, at least one."""
+    """Records that a model is finetuned on: a share of all, drawn for each model, at least one."""
     count = max(1, round(further.sample * further.records))
     rng = generator(seed, "finetuning records", len(further.links), 0 if further.known else model)
     return np.sort(rng.permutation(further.records)[:count])
 
 
 def transfer(packs: Sequence[PackJob], stages: Sequence[StageSpec], seed: int) -> tuple[StageJobs, ...]:
-    """The jobs that take each model of the stage at risk through the stages after it.
+    """Jobs that take each model of the stage at risk through the stages after it.
 
     Args:
         packs: the stage at risk, one whole model each.

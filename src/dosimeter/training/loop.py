@@ -23,14 +23,15 @@ from dosimeter.training.recipe import Augmentation, ChangesLoss, Defense, HidesF
 SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-"""Of Adam: decay of the gradient's mean and of its square's, and what keeps the division finite."""
+"""Constants of Adam: decay of the mean gradient, decay of the mean squared gradient, and epsilon in the denominator."""
 
 
 class Optimizer:
     """SGD with momentum, or Adam, as `torch.optim` defines them.
 
-    Both act element by element, so stacked models do not touch each other. Written out because the first use of
-    `torch.optim` loads the compiler: two seconds in every worker process, and a third of the time of a head's update.
+    Both act element by element, so stacked models do not influence each other. They are written by hand, because the
+    first use of `torch.optim` loads the compiler: two seconds in every worker process, and a third of the time of a
+    head's update.
 
     Args:
         parameters: updated in place; those without a gradient are left alone.
@@ -44,7 +45,7 @@ class Optimizer:
 
     @torch.no_grad()
     def update(self, lr: float) -> None:
-        """One update; uses up the gradients."""
+        """Updates the parameters once; sets their gradients to None."""
         self.updates += 1
         for i, p in enumerate(self.parameters):
             if p.grad is None:
@@ -63,7 +64,7 @@ class Optimizer:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """PyTorch's default generator holds `seed` inside the block and is restored after it (initialisation, dropout)."""
+    """Seeds PyTorch's default generator inside the block (initialisation, dropout) and restores it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -92,7 +93,7 @@ def augment(images: Float[Tensor, "b k h w"], kinds: tuple[Augmentation, ...], r
 
 
 def augmented(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Generator) -> Tensor:
-    """A batch as one update sees it: images `[b k h w]` moved, or texts `[b length]` without some words."""
+    """A batch for one update: images `[b k h w]` are moved, texts `[b length]` lose some words."""
     if batch.ndim == 4:
         return augment(batch, kinds, torch.rand(len(batch), 3, generator=rng).to(batch.device))
     if "drop" in kinds and not batch.is_floating_point():
@@ -101,22 +102,22 @@ def augmented(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Generat
 
 
 def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
-    """Put a model on a device, channels last if it takes images."""
+    """Puts a model on a device, channels last if it takes images."""
     layout = torch.channels_last if images else torch.contiguous_format
     return model.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
 def batch_loss(logits: Tensor, labels: Tensor, defenses: Sequence[Defense], epoch: int) -> Tensor:
-    """Mean loss of a batch: cross-entropy, unless a defense has another one. Labels are classes or probabilities."""
+    """Mean loss of a batch: cross-entropy, or the loss of a defense. Labels are classes or probabilities."""
     own = next((one for one in defenses if isinstance(one, ChangesLoss)), None)
     return nn.functional.cross_entropy(logits, labels) if own is None else own.loss(logits, labels, epoch)
 
 
 @contextlib.contextmanager
 def hidden(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[None]:
-    """Inside the block the last layer of a training model reads what the defenses leave of its features.
+    """Lets the last layer of a training model read the features that the defenses leave, inside the block.
 
-    Random numbers are those of PyTorch's default generator.
+    Random numbers come from PyTorch's default generator.
 
     Args:
         model: whose last layer is found as `transfer = "head"` finds it.
@@ -154,7 +155,7 @@ def train(
     seed: int,
     device: torch.device,
 ) -> float:
-    """Train one model in place.
+    """Trains one model in place.
 
     Args:
         model: on any device; moved to `device`; parameters that do not require gradients are left alone.

@@ -1,4 +1,4 @@
-"""The fleet: the jobs that train it in packs, each cached by what made it."""
+"""The fleet: jobs that train it in packs, each stored under a key of everything it depends on."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from dosimeter.training.recipe import Hyperparameters, settled
 from dosimeter.training.user_fit import Records, user_fit
 
 HEADS_PER_PACK = 64
-"""Linear heads that train as one batched program."""
+"""Number of linear heads that train as one batched program."""
 
 
 @dataclass(frozen=True)
 class PackJob:
-    """The training of a pack of models: many linear heads as one program, or one model of any other kind.
+    """Job that trains a pack of models: many linear heads as one program, or one model of any other kind.
 
     Attributes:
         store: where to write.
@@ -64,7 +64,7 @@ class PackJob:
 
     @cached_property
     def recipe(self) -> Hyperparameters:
-        """The hyperparameters of its stage, with what bounds each record where a defense does that."""
+        """Hyperparameters of its stage, with the privacy bound if a defense gives one."""
         try:
             return settled(self.links[-1].hyperparameters, self.rows.shape[1])
         except ConfigError as error:
@@ -72,7 +72,7 @@ class PackJob:
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """What the key is made of."""
+        """Everything that the key depends on."""
         privacy = self.recipe.privacy
         private = None if privacy is None else asdict(privacy)
         return {
@@ -97,7 +97,7 @@ class PackJob:
         return key_of(self.definition)
 
     def seeds(self) -> list[int]:
-        """One seed per model."""
+        """Seeds of the models."""
         return [seed_for(self.seed, "model", number) for number in self.models]
 
     @property
@@ -107,11 +107,11 @@ class PackJob:
 
     @property
     def users_code(self) -> tuple[str, ...]:
-        """What of its chain is the user's own."""
+        """The user's own code in its chain."""
         return users_code(self.links)
 
     def perform(self) -> None:
-        """Train and store the pack."""
+        """Trains and stores the pack."""
         data = self.store.load(self.data)
         if self.heads:
             features = load_features(self.store, self.features)
@@ -128,11 +128,11 @@ class PackJob:
 
     @property
     def heads(self) -> bool:
-        """Whether the pack consists of linear heads."""
+        """Returns whether the pack consists of linear heads."""
         return self.links[-1].transfer == "head" and self.links[-1].fit is None and not self.whole
 
     def _one_model(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Train one model, by the built-in loop or by the user's `fit`; gives the trained part's weights."""
+        """Trains one model by the built-in loop or the user's `fit`; returns the weights of its trained part."""
         link, seed, rows = self.links[-1], self.seeds()[0], torch.from_numpy(self.rows[0])
         device = torch.device(self.device)
         parent = self.store.load(self.parent) if self.parent else None
@@ -159,7 +159,7 @@ class PackJob:
     def _answers(
         self, inputs: Tensor, labels: Tensor, parent: dict[str, Tensor] | None, seed: int, own: Array
     ) -> Tensor:
-        """Probabilities `[k c]` of a fresh sub-model on all of a model's records, once trained on some of them."""
+        """Probabilities `[k c]` of a sub-model on all of a model's records, after training on some of them."""
         model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
         drawn, rows = seed_for(seed, "adapters"), torch.from_numpy(own)
         trained = parts_of(self.links, len(self.links) - 1, model, drawn).trained
@@ -169,5 +169,5 @@ class PackJob:
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
-    """A model's tensors on the CPU, none of which share memory."""
+    """A model's tensors on the CPU, without shared memory, as safetensors requires."""
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}

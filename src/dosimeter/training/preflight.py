@@ -1,4 +1,4 @@
-"""What can be tried without training: the device, the user's code, each stage's model on two records."""
+"""Checks that need no training: the device, the user's code, each stage's model on two records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Together:
-    """Collects the problems of several checks; each check is one `with` block, ended by its first error."""
+    """Collects the problems of several checks; each check is one `with` block, which ends at its first error."""
 
     def __init__(self) -> None:
         self.errors: list[AuditError] = []
@@ -38,7 +38,7 @@ class Together:
         return False
 
     def tell(self) -> None:
-        """Raise what was collected, as one error."""
+        """Raises the collected problems as one error."""
         if len(self.errors) == 1:
             raise self.errors[0]
         if self.errors:
@@ -48,7 +48,7 @@ class Together:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there, or that computes nothing ("meta")."""
+    """Refuses a device that does not exist, or that computes nothing ("meta")."""
     problem = f"--device: must be cpu, or an accelerator that PyTorch can use here, got {quoted(device)}: use cpu"
     if device.startswith("cpu") and device != "cpu":
         raise ConfigError(problem)
@@ -59,7 +59,7 @@ def check_device(device: str) -> None:
 
 
 def check_sources(link: Link) -> None:
-    """Find the user's code now, so that its errors come before training, and see that `fit` takes its arguments."""
+    """Finds the user's code before training, and checks that `fit` takes its arguments."""
     try:
         _ = link.sources
     except AuditError as error:
@@ -78,7 +78,7 @@ def check_sources(link: Link) -> None:
 
 @contextlib.contextmanager
 def about(place: str) -> Iterator[None]:
-    """What is wrong inside is told with the place in front, unless it says so itself."""
+    """Adds the place in front of errors from the block, unless they name it already."""
     try:
         yield
     except AuditError as error:
@@ -89,7 +89,7 @@ def about(place: str) -> Iterator[None]:
 def try_models(
     links: Sequence[Link], data: Sequence[Dataset | None], *, records: Sequence[int], together: Together
 ) -> None:
-    """Build each stage's model and run it on two records in evaluation and in training, so that errors come now.
+    """Builds each stage's model and runs it on two records in evaluation and in training mode, to find errors early.
 
     Args:
         links: the chain.
@@ -122,7 +122,7 @@ def try_models(
 
 
 def _check_bias(head: nn.Module) -> None:
-    """Refuse a head that would be trained as another one: heads of a fleet are one program, and have a bias."""
+    """Refuses a head without bias: the heads of a fleet are one program, which trains a bias."""
     if isinstance(head, nn.Linear) and head.bias is None:
         raise ConfigError(
             f"transfer: 'head' trains a linear layer with a bias, got {one_line(repr(head))}: give it one, or use "
@@ -131,7 +131,7 @@ def _check_bias(head: nn.Module) -> None:
 
 
 def _check_weights(link: Link) -> None:
-    """Refuse weights that are neither a file nor anything that the user's builder takes."""
+    """Refuses weights that are neither a file nor an argument that the user's builder takes."""
     try:
         parameters = inspect.signature(resolve(str(link.model))).parameters.values()
     except ValueError:
@@ -144,7 +144,7 @@ def _check_weights(link: Link) -> None:
 
 
 def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
-    """Run a model on two records and refuse what is not logits `[2, classes]`.
+    """Runs a model on two records and refuses an output that is not logits `[2, classes]`.
 
     Raises:
         TrainingError: the model raised, or its output is of another shape or not finite.
@@ -172,7 +172,7 @@ def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
 
 
 def check_training(trained: nn.Module, link: Link, example: Tensor) -> None:
-    """Compute one gradient and throw it away, so that a model that cannot be trained is found before the fleet is.
+    """Computes one gradient and discards it, so that a model that cannot be trained is found before the fleet.
 
     Args:
         trained: the part that is trained.

@@ -1,4 +1,4 @@
-"""How a stage is trained: hyperparameters, and what defenses may change of them."""
+"""The recipe of a stage: hyperparameters, and what defenses may change in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Augmentation = Literal["flip", "shift", "drop"]
 
 @runtime_checkable
 class Defense(Protocol):
-    """What every defense has; what it does is one or more of the methods of the protocols below.
+    """Attributes of every defense; its effect is one or more methods of the protocols below.
 
     Attributes:
         paper: authors, year, link.
@@ -33,10 +33,10 @@ class Defense(Protocol):
 
 @runtime_checkable
 class ChangesRecipe(Protocol):
-    """A defense that is another choice of hyperparameters."""
+    """A defense that chooses other hyperparameters."""
 
     def recipe(self, hp: Hyperparameters) -> Hyperparameters:
-        """The hyperparameters to train with instead."""
+        """The hyperparameters to train with instead of `hp`."""
         ...
 
 
@@ -53,60 +53,60 @@ class ChangesLoss(Protocol):
 
 @runtime_checkable
 class HidesFeatures(Protocol):
-    """A defense that changes what the last layer reads while training."""
+    """A defense that changes the input of the last layer during training."""
 
     def hide(self, features: Float[Tensor, "*b d"], uniform: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """The features to train on, given as many uniform random numbers."""
+        """The features to train on, from features and uniform random numbers of the same shape."""
         ...
 
 
 @runtime_checkable
 class SubModels(Protocol):
-    """A defense in which models trained on parts of the records label all of them for the one that is released."""
+    """A defense in which models trained on parts of the records label all of them for the released model."""
 
     @property
     def parts(self) -> int:
-        """How many sub-models."""
+        """Number of sub-models."""
         ...
 
     @property
     def cost(self) -> float:
-        """Records that are trained on, as a multiple of one training."""
+        """Number of records that are trained on, as a multiple of one training."""
         ...
 
     def divide(self, n: int, rng: np.random.Generator) -> Bool[np.ndarray, "k n"]:
-        """Which of the sub-models trains on which record."""
+        """Mask of the sub-models that train on each record."""
         ...
 
 
 @runtime_checkable
 class BoundsRecords(Protocol):
-    """A defense that bounds what any one record does to the model: DP-SGD with another noise, clip or accountant."""
+    """A defense that bounds the effect of any one record on the model: DP-SGD."""
 
     def bound(self, n: int, hp: Hyperparameters) -> Privacy:
-        """What training with this recipe on `n` records is bound by."""
+        """The guarantee of a training with this recipe on `n` records."""
         ...
 
 
 @runtime_checkable
 class ChangesAnswers(Protocol):
-    """A defense that changes what the trained model answers."""
+    """A defense that changes the answers of the trained model."""
 
     def release(
         self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
     ) -> Float[Tensor, "r c"]:
-        """The probabilities to give away; `noise` gives the model's own on as many random inputs."""
+        """The probabilities to release; `noise` gives the model's answers on as many random inputs."""
         ...
 
 
 def settings_of(defense: Defense) -> dict[str, Any]:
-    """The settings of a defense by name."""
+    """Settings of a defense by name."""
     return asdict(defense)  # type: ignore[call-overload,no-any-return]
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How a stage is trained. All of it is part of the stage's key and equal for target and shadows.
+    """Settings of a stage's training. All are part of the stage's key and equal for target and shadows.
 
     Attributes:
         epochs: passes over the stage's rows.
@@ -140,14 +140,14 @@ class Hyperparameters:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All of it by name but what follows from it; without `share` and `defenses` where they change nothing."""
+        """All settings by name, except derived ones, and except `share` and `defenses` if they change nothing."""
         found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "privacy"}
         found["defenses"] = [{"defense": type(one).__name__, **settings_of(one)} for one in self.defenses]
         return {key: value for key, value in found.items() if (key, value) not in (("share", 1.0), ("defenses", []))}
 
     @property
     def bounded(self) -> bool:
-        """Whether a defense bounds what any one record does."""
+        """Returns whether a defense bounds the effect of any one record."""
         return any(isinstance(one, BoundsRecords) for one in self.defenses)
 
     def lr_at(self, step: int, steps: int) -> float:
@@ -165,7 +165,7 @@ class Hyperparameters:
 
 
 def settled(hp: Hyperparameters, n: int) -> Hyperparameters:
-    """The recipe for `n` records: with `privacy`, where a defense bounds records and it is not set.
+    """The recipe for `n` records: with `privacy` set, if a defense bounds records.
 
     Raises:
         ConfigError: the defense cannot give it.

@@ -1,4 +1,4 @@
-"""A deployed model and how it came to be, as families of attack need it: trained here, or there already."""
+"""A deployed model and its origin, in the form that families of attack need: trained here, or supplied."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dosimeter.training.packs import HEADS_PER_PACK, PackJob
 from dosimeter.training.user_fit import Fit
 
 CHANGED = 1e-3
-"""Nats by which a model that was left alone may answer differently, as float32 sums do in another order."""
+"""Largest change of answers, nats, that rounding of float32 sums in another order explains."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class TrainedSystem:
 
     @property
     def transferred(self) -> bool:
-        """Whether stages follow the one at risk."""
+        """Returns whether stages follow the one at risk."""
         return len(self.links) > self.index + 1
 
     @property
     def before(self) -> tuple[PackJob, ...]:
-        """The jobs of the stages before the one at risk, one model each, in order."""
+        """Jobs of the stages before the one at risk, one model each, in order."""
         return self._before[0]
 
     @property
@@ -81,7 +81,7 @@ class TrainedSystem:
 
     @cached_property
     def _before(self) -> tuple[tuple[PackJob, ...], str | None]:
-        """Their jobs, and the key of the last one's weights."""
+        """Jobs of the stages before the one at risk, and the key of the last one's weights."""
         jobs: list[PackJob] = []
         parent: str | None = None
         for index in range(self.index):
@@ -109,7 +109,7 @@ class TrainedSystem:
         return tuple(jobs), parent
 
     def features(self, of: Dataset | None, views: Sequence[str]) -> tuple[FeatureJob, ...]:
-        """The jobs of the frozen features of records under each view; none where nothing frozen can be shared."""
+        """Jobs of the frozen features of records under each view; none if no frozen part can be shared."""
         links = self.links[: self.index + 1]
         if of is None or self.transferred or not self.link.frozen_prefix:
             return ()
@@ -130,7 +130,7 @@ class TrainedSystem:
     def fleet(
         self, rows: Int[Array, "m k"], features: Sequence[FeatureJob], *, alike: bool = False
     ) -> tuple[PackJob, ...]:
-        """The jobs that train the stage at risk; whole models one by one where stages follow.
+        """Jobs that train the stage at risk; whole models one by one if stages follow.
 
         Args:
             rows: training rows of each model.
@@ -161,7 +161,7 @@ class TrainedSystem:
         )
 
     def stages_after(self, *, known: bool) -> list[StageSpec]:
-        """The stages after the one at risk; known, if all models draw the same records of them."""
+        """Stages after the one at risk; if `known`, all models draw the same records of them."""
         found = []
         for index in range(self.index + 1, len(self.links)):
             own = self.data[index]
@@ -173,7 +173,7 @@ class TrainedSystem:
 
 @dataclass(frozen=True)
 class SuppliedSystem:
-    """A model that is there already, the records that its user named, and how its shadows are trained.
+    """A trained model of the user, the records that they named, and the training of its shadows.
 
     Attributes:
         store: the cache.
@@ -202,7 +202,7 @@ class SuppliedSystem:
     seconds: float = 0.0
 
     def check_unchanged(self) -> None:
-        """See that the model still answers as it did before the user's `fit` was called.
+        """Checks that the model still answers as it did before the user's `fit` was called.
 
         Raises:
             TrainingError: it does not, by more than it changes from one query to the next.

@@ -1,4 +1,4 @@
-"""The user's own training: what `fit(model, dataset, seed)` is given, and what it must give back."""
+"""The user's own training: arguments of `fit(model, dataset, seed)`, and checks of its result."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ FLOAT_WANTED = re.compile(
     r"|[Ff]ound (dtype )?Long but expected (Float|Double|Half|BFloat16)"
     r"|[Ee]xpected (scalar type|dtype) (Float|Double|Half|BFloat16) but (found|got) (dtype )?Long"
 )
-"""How PyTorch says that a loss wants floats where it was given whole numbers."""
+"""Patterns of PyTorch's message that a loss needs floats but got whole numbers."""
 
 
 def advice(error: BaseException, labels: Tensor) -> str:
-    """What to do about an exception that a user's `fit` raised.
+    """Remedy for an exception that a user's `fit` raised, in words.
 
     Args:
         error: what it raised.
@@ -58,7 +58,7 @@ def advice(error: BaseException, labels: Tensor) -> str:
 
 
 def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:
-    """Call the user's `fit` and check what it gives."""
+    """Calls the user's `fit` and checks its result."""
     with seeded(seed):
         trained = call_user(str(link.fit), model, records, seed)
     if not isinstance(trained, nn.Module):
@@ -76,4 +76,4 @@ def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Mo
 
 
 Fit = Callable[[Records, int], object]
-"""The user's training: records and a seed in, a fresh trained model of any kind that `adapt` takes out."""
+"""The user's training: takes records and a seed, returns a fresh trained model of any kind that `adapt` accepts."""

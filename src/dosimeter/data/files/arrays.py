@@ -1,4 +1,4 @@
-"""Data sets from arrays: what `.npz` files, tables and the user's functions have in common."""
+"""Data sets from arrays; `.npz` files, tables and the user's functions share this code."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NAMES = {
     "persons": ("persons",),
     "groups": ("groups",),
 }
-"""Column of a data set to the array names that an `.npz` may use for it."""
+"""Parts of a data set, with the array names that an `.npz` file may use for each."""
 UNKNOWN = ("nan", "NaN", "<NA>", "NaT")
-"""How missing values are written as text; as persons, strangers would become one."""
+"""Texts that stand for missing values; as names of persons they would merge strangers into one."""
 
 
 def load_npz(path: Path, request: Request) -> Dataset:
-    """An `.npz` with `inputs` and `labels` (also x and y, images and labels) and perhaps ids, persons, groups.
+    """Reads an `.npz` with `inputs` and `labels` (also x and y, images and labels) and optional ids, persons, groups.
 
     Args:
         path: the file; nothing in it is unpickled.
@@ -55,7 +55,7 @@ def load_npz(path: Path, request: Request) -> Dataset:
 
 
 def _choose(files: list[str], name: str) -> dict[str, str]:
-    """Which array serves as which column."""
+    """Choice of the array for each part of a data set."""
     if {"blob", "off", "label"} <= set(files):
         raise DataError(f"{name}: this is CIFAR-10 packed as JPEG, got it as plain arrays: write cifar10:{name}")
     chosen, known = {}, [key for keys in NAMES.values() for key in keys]
@@ -74,7 +74,7 @@ def _choose(files: list[str], name: str) -> dict[str, str]:
 
 
 def _read(archive: Any, key: str, name: str) -> Array:
-    """One array, damaged ones and pickled objects refused."""
+    """One array; refuses damaged ones and pickled objects."""
     try:
         array = archive[key]
     except ValueError as caught:
@@ -92,7 +92,7 @@ def _read(archive: Any, key: str, name: str) -> Array:
 
 
 def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record") -> Dataset:
-    """A data set from raw columns: labels are encoded, ids made where none are given, rows taken.
+    """A data set from raw arrays: labels are encoded, ids made if none are given, rows selected.
 
     Class numbers and ids come from the whole source, so they do not depend on the rows asked for.
 
@@ -166,7 +166,7 @@ def as_inputs(values: Array, name: str) -> Array:
 
 
 def _whole(values: Array, column: str, name: str) -> Array:
-    """Whole numbers that came as floats, as integers; NaN and groups that are no whole numbers stay as they are."""
+    """Whole numbers that were read as floats, as integers; NaN, and groups with fractions, stay as they are."""
     known, exact = ~np.isnan(values), 2.0 ** (np.finfo(values.dtype).nmant + 1)
     broken = known & ~((values == np.floor(values)) & (abs(values) <= exact))
     if broken.any() and column != "groups":

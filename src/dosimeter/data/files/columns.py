@@ -19,9 +19,9 @@ from dosimeter.foundation.wording import one_line, quoted
 logger = logging.getLogger(__name__)
 
 MISSING = "?"
-"""The category of cells that are empty, `?` or null."""
+"""Category of cells that are empty, `?` or null."""
 MOST_CATEGORIES = 1000
-"""More distinct texts than this in one column look like ids or free text."""
+"""Most distinct texts in one column; more look like ids or free text."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Feature:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the features that it becomes."""
+        """Names of the features that this column becomes."""
         if self.categories is None:
             return (self.title,)
         return tuple(f"{self.title}={category}" for category in self.categories)
@@ -88,12 +88,12 @@ def one_hot(features: Sequence[Feature], rows: range) -> Array:
 
 
 def content(features: Sequence[Feature]) -> Array:
-    """What ids are made of `[n ...]`: equal for equal records, whatever else the table holds."""
+    """The content from which ids are made `[n ...]`: equal for equal records, independent of the rest of the table."""
     return np.stack([feature.keys for feature in features], 1)
 
 
 def plain(column: Any) -> Any:
-    """A column in one piece, dictionaries replaced by their values."""
+    """A column in one piece, with dictionaries replaced by their values."""
     import pyarrow as pa
 
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -101,7 +101,7 @@ def plain(column: Any) -> Any:
 
 
 def _feature(column: Any, title: str, request: Request) -> Feature:
-    """A column by its type and the options."""
+    """A column as a feature, by its type and the options."""
     import pyarrow as pa
 
     kind, types = column.type, pa.types
@@ -128,7 +128,7 @@ def _feature(column: Any, title: str, request: Request) -> Feature:
 
 
 def _numbers(column: Any, place: str, *, missing: bool) -> Array:
-    """A numeric feature `[n]` float32, all finite but for cells that may be missing, which are NaN."""
+    """A numeric feature `[n]` float32, finite except for allowed missing cells, which are NaN."""
     import pyarrow as pa
 
     with told(place, "write it as numbers"):
@@ -148,7 +148,7 @@ def _numbers(column: Any, place: str, *, missing: bool) -> Array:
 
 
 def _categories(column: Any, title: str, place: str, request: Request, *, asked: bool) -> Feature:
-    """A column of text as categories; those that occur are sorted, numbers by value."""
+    """A column of text as categories, sorted; numbers by value."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -179,20 +179,20 @@ def _categories(column: Any, title: str, place: str, request: Request, *, asked:
 
 
 def _content_keys(texts: Sequence[str]) -> Array:
-    """A number for each text that depends on it alone."""
+    """A number for each text that depends on this text alone."""
     import zlib
 
     return np.array([zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in texts], np.uint32)
 
 
 def _order(category: str) -> tuple[bool, float, str]:
-    """Whole numbers by value and before all else; text as text."""
+    """Sort key: whole numbers come first, by value; then text."""
     number = re.fullmatch(r"-?\d{1,15}", category, re.ASCII) is not None
     return not number, float(category) if number else 0.0, category
 
 
 def _refuse_odd(odd: str | None, codes: Array, texts: Sequence[str], place: str) -> None:
-    """Refuse a column of numbers that we would take for names: each would become a feature of its own."""
+    """Refuses a column of numbers that would be read as names, since each would become a feature of its own."""
     if odd is not None:
         row = int(np.argmax(codes == texts.index(odd)))
         raise DataError(
@@ -202,7 +202,7 @@ def _refuse_odd(odd: str | None, codes: Array, texts: Sequence[str], place: str)
 
 
 def _refuse_mixed(codes: Array, texts: Sequence[str], place: str) -> None:
-    """Refuse a column of numbers in which some cells are text: a mistake, or numbers with missing ones."""
+    """Refuses a column of numbers with some cells of text: a mistake, or marks for missing numbers."""
     numbers = np.array([USUAL.fullmatch(text) is not None for text in texts], bool)
     others = ~numbers
     missing = np.array([text == MISSING for text in texts], bool)
@@ -218,7 +218,7 @@ def _refuse_mixed(codes: Array, texts: Sequence[str], place: str) -> None:
 
 @dataclass(frozen=True)
 class Block:
-    """The features of a data set that one column of its table became.
+    """Features of a data set that come from one column of its table.
 
     Attributes:
         title: name of the column.
@@ -234,7 +234,7 @@ class Block:
 
 
 def blocks(columns: Sequence[str], categories: Mapping[str, tuple[str, ...]] | None) -> list[Block]:
-    """Which features belong together.
+    """Features, grouped by the column that they come from.
 
     >>> [(block.title, block.start, block.stop) for block in blocks(["a", "b=x", "b=y"], {"b": ("x", "y")})]
     [('a', 0, 1), ('b', 1, 3)]

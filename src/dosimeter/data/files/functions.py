@@ -1,4 +1,4 @@
-"""Data made by a function of the user."""
+"""Data that a function of the user returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dosimeter.foundation.wording import describe
 
 
 def load_function(reference: str, request: Request) -> Dataset:
-    """What the user's `function(seed)` returns.
+    """The data that the user's `function(seed)` returns.
 
     Args:
         reference: `package.module:function`. The function returns a `Dataset`, which is used as it is, or
@@ -45,7 +45,7 @@ def load_function(reference: str, request: Request) -> Dataset:
 
 
 def _call(fn: Callable[..., Any], request: Request) -> Any:
-    """The function's result; whatever it raises becomes lines that name it."""
+    """The function's result; an exception becomes lines that name the function."""
     try:
         return fn(request.seed)
     except DataError as caught:

@@ -20,7 +20,7 @@ from dosimeter.foundation.wording import one_line, quoted
 
 
 def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
-    """A data set saved by `save_to_disk`, or one that `datasets.load_dataset` finds by name.
+    """A data set that `save_to_disk` wrote, or one that `datasets.load_dataset` finds by name.
 
     Args:
         source: the name, for `load_dataset`.
@@ -59,7 +59,7 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
 
 
 def _images(table: Any, column: str, request: Request) -> Dataset:
-    """The data set of a column of images or arrays; only the rows asked for are decoded."""
+    """The data set of a column of images or arrays; only the requested rows are decoded."""
     options, columns = request.options, list(table.column_names)
     for key in ("categorical", "categories", "text"):
         if getattr(options, key):
@@ -88,7 +88,7 @@ def _images(table: Any, column: str, request: Request) -> Dataset:
 
 
 def _raw(table: Any, column: str) -> list[bytes] | Array:
-    """What ids are made of: the encoded files of images, or the values."""
+    """The content from which ids are made: encoded files of images, or values."""
     import datasets
 
     if not _is_image(table, column):
@@ -98,7 +98,7 @@ def _raw(table: Any, column: str) -> list[bytes] | Array:
 
 
 def _split(found: Any, request: Request) -> Any:
-    """The asked split."""
+    """The requested split."""
     asked = request.options.split
     if not isinstance(found, dict):
         if asked is not None:
@@ -113,7 +113,7 @@ def _split(found: Any, request: Request) -> Any:
 
 
 def _column(column: str, key: str, columns: list[str], request: Request) -> str | None:
-    """The column if it is there; the label and what was asked by name must be."""
+    """The column if it exists; refuses if the label, or a column that was requested by name, is missing."""
     if column in columns:
         return column
     if key == "label" or getattr(request.options, key) is not None:

@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".bmp", ".webp")
 FORMATS = ("PNG", "JPEG", "PPM", "BMP", "WEBP")
-"""The decoders that Pillow may choose by content; others (EPS starts a program) stay shut."""
+"""Decoders that Pillow may use; others stay off (the one for EPS starts a program)."""
 GREY = ("1", "L", "LA")
 EIGHT_BIT = (*GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
 def load_images(folder: Path, request: Request) -> Dataset:
-    """Images in folders named after their classes; only the rows asked for are decoded.
+    """Images in folders that are named after their classes; only the requested rows are decoded.
 
     Files are sorted by path and spread over the classes (`labels.spread`), so that a range of rows is a sample.
     Pictures are grey if all files are, else all are RGB; transparency is dropped. Ids are paths below the folder.
@@ -94,7 +94,7 @@ def class_files(folder: Path, name: str) -> list[tuple[str, Path]]:
 
 
 def _format(paths: Sequence[Path], folder: Path, request: Request) -> tuple[tuple[int, int], int]:
-    """Height and width, and the number of channels, read off the headers of all files."""
+    """Height, width and number of channels, from the headers of all files."""
     sizes: Counter[tuple[int, int]] = Counter()
     example: dict[tuple[int, int], str] = {}
     channels = 1
@@ -126,7 +126,7 @@ def _place(path: Path, folder: Path, name: str) -> str:
 
 
 def _opened(source: Path | bytes, place: str) -> Image.Image:
-    """An image whose header is read, 8 bits a channel."""
+    """An image with its header read, of 8 bits per channel."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -141,7 +141,7 @@ def _opened(source: Path | bytes, place: str) -> Image.Image:
 
 
 def _undecodable(place: str, caught: Exception) -> DataError:
-    """The one message about an image that Pillow cannot read."""
+    """The error about an image that Pillow cannot read."""
     if isinstance(caught, UnidentifiedImageError):
         return DataError(f"{place}: must be a PNG, JPEG, PGM, BMP or WebP image, got other content: replace the file")
     message = f"{type(caught).__name__}: {one_line(caught)}"

@@ -1,4 +1,4 @@
-"""Reading pickles of plain arrays without running what they say."""
+"""Reads pickles of plain arrays without running their instructions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         self.place = place
 
     def find_class(self, module: str, name: str) -> Any:
-        """The admitted global."""
+        """The admitted global; refuses any other."""
         if (module, name) in ADMITTED:
             return ADMITTED[module, name]
         raise DataError(
@@ -48,7 +48,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        """Refused: arrays have none."""
+        """Refuses persistent ids, which pickles of arrays do not have."""
         raise pickle.UnpicklingError("a persistent id")
 
 

@@ -1,4 +1,4 @@
-"""How a table is spelt: which texts are whole numbers, which are numbers as others write them, what separates."""
+"""Notations of a table: texts that are whole numbers, texts that are numbers in other notations, the separator."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
-"""A whole number in its one spelling: `7` and not `007`, which may be somebody else."""
+"""Pattern of a whole number in its one spelling: `7` and not `007`, which may name something else."""
 PLAIN = r"^\s*-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]+)?\s*$"
-"""A number without zeros or a sign that a name might have."""
+"""Pattern of a number without the leading zeros or plus sign that a name may have."""
 
 
 def whole(column: Any) -> Any | None:
@@ -32,7 +32,7 @@ def whole(column: Any) -> Any | None:
 
 
 def is_name(column: Any) -> bool:
-    """Whether some cell of a column that was read as numbers is spelt as a name is, such as `01` or 2^64.
+    """Returns whether a cell of a column that was read as numbers is written like a name, such as `01` or 2^64.
 
     Args:
         column: the cells as text, empty ones null.
@@ -48,7 +48,7 @@ def is_name(column: Any) -> bool:
 
 
 USUAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-"""A number as a CSV file may spell it."""
+"""Pattern of a number as a CSV file may write it."""
 _DIGITS = re.compile(r"-?[0-9]+")
 _MONEY = (
     "AUD BRL CAD CHF CNY CZK DKK EUR GBP HUF INR JPY KRW MXN NOK NZD PLN RUB SEK TRY USD ZAR "
@@ -69,11 +69,11 @@ _ODD = [re.compile(rf"[+-]? ?{one.replace('AMOUNT', _AMOUNT)} ?-?") for one in _
 _UNIT = re.compile(rf"[+-]? ?{_AMOUNT}(?P<unit> ?(?:[^\W\d_]|°)[^\W\d_]{{0,5}}(?:/?[a-z²³]{{1,3}})?)\.?")
 _ORDINALS = ("st", "nd", "rd", "th")
 FEW = 12
-"""So many numbers with one unit are names as well: 36 months and 60 months."""
+"""Largest number of distinct values with one unit that may be names: 36 months and 60 months."""
 LOOKED_AT = 10_000
-"""Different texts of a column that are looked at."""
+"""Most distinct texts of a column that are examined."""
 LONGEST = 40
-"""A longer text is no number."""
+"""Most characters of a text that can be a number."""
 
 
 _MINUS, _QUOTE = "\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "\u2019\u02bc\u00b4\u0060\u066c"
@@ -85,7 +85,7 @@ _SAME = {
 
 
 class _Folded(dict[int, str]):
-    """What stands for a character: digits of any script, spaces, minus signs, marks and currencies become one each."""
+    """Translation of characters: digits of any script, spaces, minus signs, marks and currencies become one each."""
 
     def __missing__(self, code: int) -> str:
         one = chr(code)
@@ -99,7 +99,7 @@ _FOLDED = _Folded()
 
 
 def number_like(text: str) -> bool:
-    """Whether a text is surely a number, in our spelling or in another.
+    """Returns whether a text is surely a number, in our spelling or in another.
 
     >>> [number_like(text) for text in ("1234.5", "1.234,50 €", "(1,234)", "12 %", "\u22125", "A-12", "10-19", "1.2.3")]
     [True, True, True, True, True, False, False, False]
@@ -113,12 +113,12 @@ def number_like(text: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    """A text folded, without the quotes by which some programs keep numbers as text."""
+    """A folded text, without the quotes by which some programs keep numbers as text."""
     return text.translate(_FOLDED).strip().removeprefix("=").strip("'\"").strip()
 
 
 def odd_number(texts: Sequence[str]) -> str | None:
-    """The first text in another spelling than ours, where most of these different texts are numbers; else None.
+    """The first text in a foreign number notation, if most of these distinct texts are numbers; else None.
 
     Whole numbers in our spelling are not odd: as text they may be codes.
     """
@@ -130,7 +130,7 @@ def odd_number(texts: Sequence[str]) -> str | None:
 
 
 def decimal_text(texts: Sequence[str]) -> str | None:
-    """The first text that is no whole number, where all are numbers in our spelling; else None."""
+    """The first text that is no whole number, if all texts are numbers in our notation; else None."""
     some = texts[:LOOKED_AT]
     if not all(USUAL.fullmatch(text) for text in some):
         return None
@@ -138,7 +138,7 @@ def decimal_text(texts: Sequence[str]) -> str | None:
 
 
 def _with_unit(texts: Sequence[str]) -> str | None:
-    """The first number with a unit, where most texts are numbers with the same one, and decimals or many; else None."""
+    """The first number with a unit, if most texts are numbers with that unit, and decimals or many; else None."""
     found: dict[str, list[str]] = {}
     decimals: set[str] = set()
     for text in texts:
@@ -160,7 +160,7 @@ def _with_unit(texts: Sequence[str]) -> str | None:
 
 
 def separator(line: str, needed: Sequence[str]) -> str | None:
-    """What separates the columns of a header, in words, if that is surely no comma.
+    """The mark that separates the columns of a header, in words, if it is surely not a comma; else None.
 
     >>> separator("score;is_member", ["score"]), separator("score,is_member", ["score"])
     ("';'", None)

@@ -1,4 +1,4 @@
-"""Tables: `.csv`, `.parquet` and what else comes as an Arrow table, with a label column."""
+"""Tables with a label column: `.csv`, `.parquet` and other Arrow tables."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line, quoted
 
 SPECIAL = {"id": "ids", "person": "persons", "group": "groups"}
-"""Option (and default name) of a column that is not a feature, to what it becomes."""
+"""Options (and default names) of columns that are no features, with the part of the data set that each becomes."""
 TEXT = ("length", "vocabulary", "tokenizer")
-"""Options of all text."""
+"""Options for every kind of text."""
 LONGEST_HEADER = 100_000
-"""Characters of a header that are looked at."""
+"""Most characters of a header that are examined."""
 OPTIONS = ("classes", "noun", "label", *SPECIAL, "categorical", "categories", "text", *TEXT)
-"""What may be asked of a table."""
+"""Options that a table accepts."""
 
 
 def load_table(path: Path, request: Request) -> Dataset:
-    """A table with a `label` column, perhaps `id`, `person`, `group`; all other columns are features.
+    """A table with a `label` column and optional `id`, `person`, `group`; all other columns are features.
 
     Rows are counted from 0 and without the header, in messages as in `rows`.
 
@@ -118,7 +118,7 @@ def from_table(
 def _inputs(
     table: Any, rest: list[str], rows: range, request: Request
 ) -> tuple[Array, Array | list[str], tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Inputs of the asked rows, what ids of all rows are made of, names of the features, and the categories."""
+    """Inputs of the requested rows, content for the ids of all rows, names of the features, and categories."""
     if request.options.text is not None:
         texts = _texts(table, request.options.text, rest, request)
         return tokens(texts[rows.start : rows.stop], request), texts, (), {}
@@ -129,7 +129,7 @@ def _inputs(
 
 
 def _cells(table: Any, kept: Mapping[str, str], request: Request, source: tuple[bool, bool]) -> Cells:
-    """The records of a table as their user holds them: its text, or all columns but the labels."""
+    """Records of a table in the user's own form: its text, or all columns except the labels."""
     primary, csv = source
     if request.options.text is not None:
         return Cells("texts", texts_table(table.column(request.options.text).to_pylist()), primary=False)
@@ -145,7 +145,7 @@ def texts_table(texts: Sequence[str | None]) -> Any:
 
 
 def _distinct(ids: Array, name: str) -> None:
-    """Refuse an id that occurs twice in the whole table."""
+    """Refuses an id that occurs twice in the whole table."""
     values, counts = np.unique(ids, return_counts=True)
     if len(values) < len(ids):
         raise DataError(
@@ -172,12 +172,12 @@ def _texts(table: Any, column: str, rest: list[str], request: Request) -> list[s
 
 
 def _suggested(column: str, names: list[str]) -> str:
-    """The tail of a message about a column that is not there."""
+    """End of a message about a missing column, with a suggestion."""
     return one_line(suggest(column, names))
 
 
 def special_columns(request: Request) -> dict[str, str]:
-    """Option name to the column it means."""
+    """Names of the special columns, by option."""
     options = request.options
     columns = {"label": options.label} | {key: getattr(options, key) or key for key in SPECIAL}
     if len(set(columns.values())) < len(columns):
@@ -187,7 +187,7 @@ def special_columns(request: Request) -> dict[str, str]:
 
 
 def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
-    """The table; ids, persons, groups, text and known categories as text, other types read off the whole column."""
+    """A CSV file as a table; ids, persons, groups, text and known categories stay text, other types are inferred."""
     import pyarrow as pa
 
     options = request.options
@@ -206,7 +206,7 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
 
 
 def refuse_separator(path: Path, needed: Sequence[str], place: str) -> None:
-    """Refuse a CSV file whose columns are separated by something else than commas; other mistakes are told later."""
+    """Refuses a CSV file whose columns are not separated by commas; other mistakes are reported later."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         line = next((line for line in iter(lambda: file.readline(LONGEST_HEADER), "") if line.strip()), "").strip(
             "\r\n"
@@ -220,7 +220,7 @@ def refuse_separator(path: Path, needed: Sequence[str], place: str) -> None:
 
 
 def _parsed(path: Path, types: Mapping[str, Any], only: Sequence[str] = ()) -> Any:
-    """The table, or some of its columns, in one block, so that a type is that of a whole column."""
+    """The table, or some of its columns, in one block, so that a type holds for a whole column."""
     from pyarrow import csv
 
     whole = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
@@ -233,7 +233,7 @@ def _parsed(path: Path, types: Mapping[str, Any], only: Sequence[str] = ()) -> A
 
 
 def _as_spelt(table: Any, columns: Sequence[str], path: Path, name: str) -> Any:
-    """The table with those columns as text that were read as numbers and hold names, such as `01` beside `1`."""
+    """The table with columns as text that were read as numbers but hold names, such as `01` next to `1`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -252,7 +252,7 @@ def _as_spelt(table: Any, columns: Sequence[str], path: Path, name: str) -> Any:
 
 
 def ragged(message: str, place: str) -> DataError | None:
-    """What pyarrow says of a row of another length, without the row, which may be private; None for other mistakes."""
+    """The error about a row of another length, without the row, which may be private; None for other mistakes."""
     found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
     if not found:
         return None
@@ -264,7 +264,7 @@ def ragged(message: str, place: str) -> DataError | None:
 
 
 def _read_parquet(path: Path, request: Request) -> Any:
-    """The table."""
+    """A Parquet file as a table."""
     import pyarrow.parquet as pq
 
     with told(request.name, "write it again as Parquet"):
@@ -272,7 +272,7 @@ def _read_parquet(path: Path, request: Request) -> Any:
 
 
 def _column_names(table: Any, name: str) -> list[str]:
-    """The header, each name once and not empty."""
+    """The header; refuses repeated and empty names."""
     with told(name, "write the header as UTF-8", (UnicodeDecodeError,)):
         names: list[str] = list(table.column_names)
     for i, column in enumerate(names):
@@ -287,7 +287,7 @@ def _column_names(table: Any, name: str) -> list[str]:
 
 
 def _present(names: list[str], special: dict[str, str], request: Request) -> dict[str, str]:
-    """Data-set column to table column, for those that are there; the label and what was asked by name must be."""
+    """Existing columns by part of the data set; refuses if the label or a requested column is missing."""
     kept = {}
     for key, column in special.items():
         if column in names:
@@ -299,7 +299,7 @@ def _present(names: list[str], special: dict[str, str], request: Request) -> dic
 
 
 def _values(column: Any, title: str, name: str) -> Array:
-    """A label, id, person or group column `[n]`: numbers as they are, all else as text; no cell empty."""
+    """A label, id, person or group column `[n]`: numbers stay, all else becomes text; refuses empty cells."""
     import pyarrow as pa
 
     if column.null_count:

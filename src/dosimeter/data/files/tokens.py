@@ -1,4 +1,4 @@
-"""Text as integer tokens: hashed words, or what a local tokenizer of Hugging Face says."""
+"""Text as integer tokens: hashed words, or the tokens of a local Hugging Face tokenizer."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tokens(texts: Sequence[str], request: Request) -> Array:
 
 
 def _by_tokenizer(texts: Sequence[str], tokenizer: str, request: Request) -> Array:
-    """The numbers of a tokenizer that lies in a folder; nothing is downloaded, and no code in the folder is run."""
+    """Tokens by a tokenizer from a local folder; nothing is downloaded, and no code in the folder is run."""
     folder = request.base / Path(tokenizer).expanduser()
     if not folder.is_dir():
         raise DataError(

@@ -1,1 +1,1 @@
-"""Data sets with a name."""
+"""Built-in data sets with a name."""

@@ -1,4 +1,4 @@
-"""Two census tables that arrive inside Python packages: Adult, and Census-Income KDD."""
+"""Two census tables that Python packages contain: Adult, and Census-Income KDD."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ADULT: dict[str, float | None] = {
     "occupation": None, "relationship": None, "race": None, "sex": None, "capital-gain": 1e5, "capital-loss": 5e3,
     "hours-per-week": 100, "native-country": None,
 }  # fmt: skip
-"""Column of Adult to what its numbers are divided by, so that they lie about [0, 1]; None for categories."""
+"""Columns of Adult, with the divisor that scales their numbers to about [0, 1]; None for categories."""
 CENSUS: dict[str, float | None] = {
     "age": 100, "class_of_worker": None, "detailed_industry": None, "detailed_occupation": None, "education": None,
     "wage_per_hour": 1e4, "enrolled_last_week": None, "marital_status": None, "major_industry": None,
@@ -33,7 +33,7 @@ CENSUS: dict[str, float | None] = {
     "family_under_18": None, "father_born_in": None, "mother_born_in": None, "born_in": None, "citizenship": None,
     "own_business": None, "veteran_questionnaire": None, "veteran_benefits": None, "weeks_worked": 52, "year": None,
 }  # fmt: skip
-"""The same for Census-Income KDD; `instance_weight` is no feature, as its makers say."""
+"""Columns of Census-Income KDD with their divisors; `instance_weight` is no feature, as its makers say."""
 
 
 def load_adult(request: Request) -> Dataset:
@@ -76,7 +76,7 @@ def load_census_kdd(request: Request) -> Dataset:
 def _people(
     parts: dict[str, bytes], columns: dict[str, float | None], classes: tuple[str, str], request: Request
 ) -> Dataset:
-    """Comma-separated lines without a header, the income last, as one data set."""
+    """A data set from comma-separated lines without a header, with the income last."""
     request.only("group", "noun")
     group = request.options.group or "sex"
     if columns.get(group, 0) is not None:

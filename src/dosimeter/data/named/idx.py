@@ -17,7 +17,7 @@ from dosimeter.foundation.errors import DataError
 DIGITS = tuple("0123456789")
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-"""Where the Debian package dataset-fashion-mnist puts its files."""
+"""Folder in which the Debian package dataset-fashion-mnist puts its files."""
 WANTED = re.compile(r"/(train|t10k)-(images|labels)[-.]idx([13])-ubyte(\.gz)?$")
 FORMS = "a folder or .tgz with train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same of t10k, perhaps .gz"
 
@@ -53,7 +53,7 @@ def load_fashion_mnist(request: Request, path: Path | None = None) -> Dataset:
 
 
 def _load(request: Request, copy: Path, classes: tuple[str, ...], noun: str) -> Dataset:
-    """The four files as one data set."""
+    """A data set from the four files."""
     request.only("noun")
     found: dict[tuple[str, str], Array] = {}
     for place, content in files_of(copy, WANTED, request, FORMS):
@@ -87,7 +87,7 @@ def _load(request: Request, copy: Path, classes: tuple[str, ...], noun: str) -> 
 
 
 def _array(content: bytes, axes: int, place: str) -> Array:
-    """The bytes of one IDX file: 0, 0, type 8, the number of axes, the sides as big-endian words, the values."""
+    """Array from the bytes of one IDX file: 0, 0, type 8, number of axes, sides as big-endian words, values."""
     head = 4 + 4 * axes
     if content[:4] != bytes([0, 0, 8, axes]) or len(content) < head:
         raise DataError(f"{place}: must be an IDX file of bytes with {axes} axes, got other content: copy it again")

@@ -1,4 +1,4 @@
-"""Small public data sets that arrive inside an installed package; found as files, so the package is not imported."""
+"""Small public data sets that installed packages contain; read as files, so that no package is imported."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ GLASSES_SOMETIMES = {
     20: (1, 2, 3, 5, 7, 8, 9, 10),
     36: (9, 10),
 }
-"""Subject to the pictures with glasses, both from 1."""
+"""Subjects of ORL with glasses in some pictures, and these pictures; both counted from 1."""
 
 
 def load_orl_faces(request: Request) -> Dataset:
@@ -123,7 +123,7 @@ def load_orl_faces(request: Request) -> Dataset:
 
 
 def _pgm(file: Path) -> Array:
-    """The pixels `[112 92]` of one picture: a binary PGM whose header ends where the last 112 * 92 bytes start."""
+    """Pixels `[112 92]` of one picture: a binary PGM, whose last 112 * 92 bytes are the pixels."""
     content = file.read_bytes()
     if not content.startswith(b"P5") or len(content) < 112 * 92 + 10:
         raise ValueError(f"{file.parent.name}/{file.name} is not a picture of 112 x 92")

@@ -56,7 +56,7 @@ def load_omniglot(request: Request, path: Path | None = None) -> Dataset:
 
 
 def _packed(file: Path, request: Request) -> tuple[Array, Array, Array]:
-    """Packed pixels `[n 1379]`, the character's name `[n]` and the drawer `[n]` of an `.npz`."""
+    """Drawings of an `.npz`: packed pixels `[n 1379]`, the character's name `[n]` and the drawer `[n]`."""
     with told(request.name, "copy the file again"), np.load(file, allow_pickle=False) as archive:
         missing = sorted({"bits", "character", "drawer", "names"} - set(archive.files))
         if missing:
@@ -69,7 +69,7 @@ def _packed(file: Path, request: Request) -> tuple[Array, Array, Array]:
 
 
 def _folders(copy: Path, request: Request) -> tuple[Array, Array, Array]:
-    """The same of PNG files; a folder or archive may hold several sets, of which equal drawings count once."""
+    """Drawings of PNG files; a folder or archive may hold several sets, and equal drawings count once."""
     found: dict[tuple[str, int], Array] = {}
     for place, content in files_of(copy, DRAWING, request, FORMS):
         match = DRAWING.search(f"/{place}")

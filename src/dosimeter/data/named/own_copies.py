@@ -1,4 +1,4 @@
-"""The user's own copy of a data set: where it lies, and its files, packed or not."""
+"""The user's own copy of a data set: its place, and its files, packed or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
 
 def own_copy(request: Request, path: Path | None, name: str, forms: str, usual: Path | None = None) -> Path:
-    """The copy that a reference `name:PATH`, an environment variable, or the usual place means.
+    """Path of the copy that a reference `name:PATH`, an environment variable, or the usual place gives.
 
     Args:
         request: whose name messages use.

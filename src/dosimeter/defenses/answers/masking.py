@@ -1,4 +1,4 @@
-"""Answers that show the order of the highest classes and no confidence at all."""
+"""Answers that show the order of the highest classes and no confidences."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Masking:
     def release(
         self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
     ) -> Float[Tensor, "r c"]:
-        """The same numbers in every answer, in the order of the classes that are shown; `noise` is not read."""
+        """The same numbers in every answer, in the order of the shown classes; `noise` is not read."""
         k = min(self.ranks, probabilities.shape[1] - 1)
         if self.ranks == 1:
             return torch.zeros_like(probabilities).scatter(1, probabilities.argmax(1, keepdim=True), 1.0)

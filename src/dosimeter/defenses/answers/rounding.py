@@ -44,7 +44,7 @@ class Rounding:
     def release(
         self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
     ) -> Float[Tensor, "r c"]:
-        """The rounded probabilities with the sum put right; `noise` is not read."""
+        """The rounded probabilities, corrected to a sum of 1; `noise` is not read."""
         predicted, unit = probabilities.argmax(1, keepdim=True), 10.0**-self.decimals
         rounded = probabilities.double().round(decimals=self.decimals)
         top = rounded.gather(1, predicted).clamp(min=unit) + unit / 1000

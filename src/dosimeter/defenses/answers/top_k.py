@@ -42,7 +42,7 @@ class TopK:
     def release(
         self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
     ) -> Float[Tensor, "r c"]:
-        """The highest classes' probabilities and equal shares of what is left; `noise` is not read."""
+        """The highest classes' probabilities, and equal shares of the rest; `noise` is not read."""
         hidden = probabilities.shape[1] - self.k
         if hidden <= 0:
             return probabilities

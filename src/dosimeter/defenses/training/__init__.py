@@ -1,1 +1,1 @@
-"""Defenses that act while a stage is trained."""
+"""Defenses that act during the training of a stage."""

@@ -1,4 +1,4 @@
-"""DP-SGD: what one record can do to an update is bounded, and hidden by noise."""
+"""DP-SGD: the effect of one record on an update is bounded, and hidden by noise."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DPSGD:
         checks.in_range("clip", self.clip, 0, 1e6, open_low=True)
 
     def bound(self, n: int, hp: Hyperparameters) -> Privacy:
-        """What training with this recipe on `n` records is bound by.
+        """The guarantee of a training with this recipe on `n` records.
 
         Raises:
             ConfigError: Opacus is absent, no noise reaches epsilon, or delta lets whole records be published.

@@ -1,4 +1,4 @@
-"""Dropout of what the last layer reads."""
+"""Dropout on the input of the last layer."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ class Dropout:
         checks.in_range("rate", self.rate, 0, 1, open_low=True, open_high=True)
 
     def hide(self, features: Float[Tensor, "*b d"], uniform: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """The features that stay, scaled."""
+        """The features that are kept, scaled."""
         return torch.where(uniform < self.rate, 0.0, features / (1 - self.rate))

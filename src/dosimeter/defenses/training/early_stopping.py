@@ -36,6 +36,6 @@ class EarlyStopping:
         checks.in_range("share", self.share, 0, 1, open_low=True, open_high=True)
 
     def recipe(self, hp: Hyperparameters) -> Hyperparameters:
-        """The same recipe, cut short."""
+        """The recipe with fewer epochs."""
         epochs = max(1, round(self.share * hp.epochs))
         return replace(hp, epochs=epochs, share=hp.share * epochs / hp.epochs)

@@ -1,4 +1,4 @@
-"""HAMP: labels of high entropy in training, and scores of random inputs in the order of the true ones in answers."""
+"""HAMP: labels of high entropy in training; in answers, scores of random inputs in the order of the true ones."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class HAMP:
     def release(
         self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
     ) -> Float[Tensor, "r c"]:
-        """Scores of random inputs in the order of the true ones; the class predicted stays first among equals."""
+        """Scores of random inputs in the order of the true ones; the predicted class stays first among equals."""
         if not self.answers:
             return probabilities
         order = probabilities.argsort(dim=1, descending=True, stable=True)

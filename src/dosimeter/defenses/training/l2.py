@@ -36,5 +36,5 @@ class L2:
         checks.in_range("weight_decay", self.weight_decay, 0, 1e3, open_low=True)
 
     def recipe(self, hp: Hyperparameters) -> Hyperparameters:
-        """The same recipe with the penalty added."""
+        """The recipe with a larger weight decay."""
         return replace(hp, weight_decay=hp.weight_decay + self.weight_decay)

@@ -1,4 +1,4 @@
-"""Labels that are not quite sure."""
+"""Label smoothing: labels that are less than certain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SELENA: a model learns from answers of models that have not seen the record."""
+"""SELENA: a model learns from the answers of models that did not train on the record."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class SELENA:
 
     @property
     def parts(self) -> int:
-        """How many sub-models."""
+        """Number of sub-models."""
         return self.submodels
 
     @property
     def cost(self) -> float:
-        """Records that are trained on, as a multiple of one training."""
+        """Number of records that are trained on, as a multiple of one training."""
         return 1.0 + self.submodels - self.out
 
     def divide(self, n: int, rng: np.random.Generator) -> Bool[np.ndarray, "k n"]:
-        """Which of the `k` sub-models trains on which record; none of `out` of them does."""
+        """Mask `[k n]` of the sub-models that train on each record; `out` of them leave each record out."""
         k = self.submodels
         trains = np.ones((k, n), dtype=bool)
         records = rng.permutation(n)

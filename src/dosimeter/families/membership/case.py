@@ -1,4 +1,4 @@
-"""Membership on a chain that is trained: who is trained on what, and all jobs by key."""
+"""Membership on a chain that is trained here: who is trained on what, and all jobs by key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from dosimeter.training.system import TrainedSystem
 
 @dataclass(frozen=True)
 class Jobs:
-    """All work of a run, in the order in which it depends on each other.
+    """All work of a run, in the order of its dependencies.
 
     Attributes:
         common: stages before the one at risk, one model each, in order.
@@ -40,9 +40,9 @@ class Jobs:
         packs: the fleet.
         observations: the deployed fleet's outputs.
         canaries: the fleet's outputs on natural records and canaries together; empty if none were planted.
-        later: the stages after the one at risk.
-        before: where there are any, the outputs of the models at risk themselves.
-        canaries_before: the same on natural records and canaries together.
+        later: jobs of the stages after the one at risk.
+        before: outputs of the models at risk themselves, if later stages follow; else empty.
+        canaries_before: outputs of the models at risk on natural records and canaries together.
     """
 
     common: tuple[PackJob, ...]
@@ -56,7 +56,7 @@ class Jobs:
 
     @property
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
-        """All jobs under the names of what they are, in order; those of one phase do not depend on each other."""
+        """All jobs, grouped by kind in order; jobs of one phase do not depend on each other."""
         found: list[tuple[str, Sequence[Job]]] = [(f"stage {job.links[-1].name}", [job]) for job in self.common]
         found += [("features", self.features), ("models", self.packs)]
         for one in self.later:
@@ -69,7 +69,7 @@ class Jobs:
         return [job for _, kind in self.phases for job in kind]
 
     def gathered(self, *, canaries: bool = False) -> Observations:
-        """What was observed: of natural records, or of canaries beside them."""
+        """Observations of natural records, or of canaries together with them."""
         deployed = gather(self.canaries if canaries else self.observations)
         return (
             with_reference(deployed, gather(self.canaries_before if canaries else self.before))
@@ -106,7 +106,7 @@ class Case:
 
     @property
     def words(self) -> ThreatModel:
-        """The adversary, for the report."""
+        """The adversary in words, for the report."""
         threat = self.threat
         return ThreatModel(
             self.system.link.name, threat.granted, threat.shadows, len(self.split.population), self.views
@@ -114,29 +114,29 @@ class Case:
 
     @cached_property
     def matrix(self) -> Bool[Array, "m p"]:
-        """Which model trains on which record of the pool."""
+        """Membership matrix: which model trains on which record of the pool."""
         return matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split)
 
     @property
     def null_matrix(self) -> Bool[Array, "m n"]:
-        """Another matrix, drawn alike, that no model was trained on; for the candidates."""
+        """Membership of the candidates in another matrix, drawn in the same way, that no model was trained on."""
         matrix = matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split, "null membership")
         return matrix[:, self.split.candidates]
 
     @property
     def signals(self) -> set[str]:
-        """What the attacks read."""
+        """Names of the signals that the attacks read."""
         return {signal for row in self.attacks for signal in row.attack.signals}
 
     @property
     def knows_classes(self) -> bool:
-        """Whether the classes of the records at risk are those of the deployed model, so that a record's own is one."""
+        """Returns whether records at risk have the deployed model's classes, so that a record's own class is one."""
         last = self.system.data[-1]
         return last is None or last.classes == self.system.at_risk.classes
 
     @property
     def withheld(self) -> Mapping[str, str]:
-        """Signals of probes that attacks ask for and these models cannot give, each with the reason."""
+        """Signals of probes that attacks ask for but these models cannot give, each with the reason."""
         link = self.system.link
         if self.system.transferred:
             reason = (
@@ -150,7 +150,7 @@ class Case:
 
     @cached_property
     def jobs(self) -> Jobs:
-        """All jobs, keyed."""
+        """All jobs of the run, with their keys."""
         system = self.system
         own, test = system.features(system.at_risk, self.views), system.features(system.test, self.views[:1])
         packs = system.fleet(
@@ -177,7 +177,7 @@ class Case:
         return replace(jobs, canaries=canaries, canaries_before=others)
 
     def _training_rows(self) -> Int[Array, "m k"]:
-        """What each model trains on: its half of the pool, and of the canaries as often as their grade tells."""
+        """Rows that each model trains on: its half of the pool, and canaries as often as their grade says."""
         found = []
         for model, row in enumerate(self.matrix):
             natural = np.asarray(self.split.pool[row])
@@ -186,7 +186,7 @@ class Case:
         return np.stack(found)
 
     def _observed(self, planted: Int[Array, " k"]) -> Int[Array, " r"]:
-        """Rows of the records at risk that models are asked about: candidates, canaries, population."""
+        """Rows of the records at risk that models are queried about: candidates, canaries, population."""
         return np.concatenate([self.split.pool[self.split.candidates], planted, self.split.population])
 
     def _observation(self, pack: PackJob, own: Sequence[FeatureJob], test: Sequence[FeatureJob]) -> ObserveJob:
@@ -207,7 +207,7 @@ class Case:
         )
 
     def _readable(self, wanted: set[str]) -> tuple[str, ...]:
-        """Of the wanted signals those that this access gives, and those of a class that the deployed model has."""
+        """Signals among the wanted ones that this access and the deployed model's classes allow."""
         found = readable(sorted(wanted), self.threat.granted)
         if self.knows_classes:
             return found

@@ -1,4 +1,4 @@
-"""What a game tells of a frozen backbone: the features of the pool and the recipe of the heads on them."""
+"""Builds what a game tells of a frozen backbone: the features of the pool and the recipe of the heads on them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from dosimeter.training.recipe import Hyperparameters
 
 
 def has_frozen_head(case: Case) -> bool:
-    """Whether the models at risk are linear heads on frozen features that SGD trains, by the built-in loop."""
+    """Returns whether the models at risk are linear heads on frozen features that SGD trains, by the built-in loop."""
     link = case.system.link
     hp = link.hyperparameters
     return link.transfer == "head" and link.fit is None and hp.optimizer == "sgd" and not hp.defenses
 
 
 def frozen_head(case: Case) -> FrozenHead | None:
-    """Features and recipe, once the features are in the store; None if there is no frozen backbone or nobody asks."""
+    """Features and recipe, once the features are in the store; None without a frozen backbone or attack that asks."""
     if not has_frozen_head(case) or not any(row.attack.needs.features for row in case.attacks):
         return None
     hp, split, data = case.system.link.hyperparameters, case.split, case.system.at_risk
@@ -51,14 +51,14 @@ def frozen_head(case: Case) -> FrozenHead | None:
 
 
 def can_retrain(case: Case) -> bool:
-    """Whether an adversary can train the models at risk anew by the hundred: heads on frozen features, undefended."""
+    """Returns whether an adversary can train hundreds of such models: heads on frozen features, without a defense."""
     link = case.system.link
     return link.transfer == "head" and link.fit is None and not case.defended
 
 
 @dataclass(frozen=True, eq=False)
 class HeadRetrain:
-    """Trains heads as the stage at risk does; a `games.Retrain`. It holds no membership and no seed of the fleet.
+    """Trains heads as the stage at risk does; a `games.Retrain`. It holds neither membership nor seed of the fleet.
 
     Planted canaries belong to the stage's training, so every head trains on half of each grade, drawn anew.
 
@@ -85,7 +85,7 @@ class HeadRetrain:
     canaries: Canaries | None = None
 
     def __call__(self, member: Bool[Array, "k n"], seed: int) -> Mapping[str, Float[Array, "k q n"]]:
-        """See `games.Retrain`."""
+        """Implements `games.Retrain`."""
         rows = self._rows(member, seed)
         seeds = [seed_for(seed, "retrained head", number) for number in range(len(rows))]
         judged = self.features[:, self.candidates].double()
@@ -124,7 +124,7 @@ class HeadRetrain:
 
 
 def head_retrain(case: Case) -> HeadRetrain | None:
-    """The handle, once the features are in the store; None where it is not to be had or nobody asks."""
+    """Builds the handle, once the features are in the store; None where heads cannot be retrained or no attack asks."""
     if not can_retrain(case) or not any(row.attack.needs.retrain for row in case.attacks):
         return None
     link, pool, jobs = case.system.link, case.split.pool, case.jobs

@@ -1,4 +1,4 @@
-"""What an adversary may see, as data: access, needs, the membership game, and, apart from it, the truth.
+"""The adversary's view as data: access, needs, the membership game; and separately the truth.
 
 An attack receives a game and returns evidence; it never receives a `Truth`. Metrics receive evidence and truth and no
 model. Axes: `t` targets, `s` shadows, `q` query views, `n` candidates, `z` population records, `c` classes.
@@ -17,12 +17,12 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 
 BEFORE_TRANSFER = "logit_confidence_before_transfer"
-"""The signal that no adversary of a transferred model sees: the logit-scaled confidence of the model at risk itself."""
+"""Signal that no adversary of a transferred model sees: the logit-scaled confidence of the model at risk itself."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What an attack must be given, so that `plan` can refuse it before anything is trained.
+    """Requirements of an attack, so that `plan` can refuse it before anything is trained.
 
     Attributes:
         access: the least access to the target's outputs.
@@ -31,10 +31,10 @@ class Needs:
         population: fewest records outside every model.
         features: whether the features of a frozen backbone and the recipe of the head on them.
         inputs: whether the records themselves, as a few columns of numbers.
-        informed: whether the adversary holds all other training records of the target, as no one has in life. A recipe
-            has them, so nothing is refused for it: plan and report say it beside the attack.
+        informed: whether the adversary holds all other training records of the target, as no real adversary does. A
+            recipe has them, so nothing is refused for it: plan and report say it beside the attack.
         retrain: whether further shadows that train on a membership of the attack's own choice.
-        per_view: further shadows a side for each view beyond the first.
+        per_view: further shadows on each side for each view beyond the first.
     """
 
     access: Access
@@ -69,7 +69,7 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class FrozenHead:
-    """What an adversary knows who has the frozen backbone and the recipe: equal for target and shadows, no weights.
+    """Knowledge of an adversary who has the frozen backbone and the recipe, but no weights; equal for all targets.
 
     Attributes:
         features: of all records of the pool, of which every head trains on one half `[p d]`.
@@ -96,12 +96,12 @@ class FrozenHead:
 class Retrain(Protocol):
     """The adversary's own training: shadows of the recipe, with a membership of their choice.
 
-    It is told nothing of who was trained on what: candidates follow the given matrix, the rest of the pool is drawn,
-    every shadow trains on exactly half of the pool as each model of the fleet does, and its seed is its own.
+    It does not know who was trained on what: candidates follow the given matrix, the rest of the pool is drawn.
+    Every shadow trains on exactly half of the pool, as each model of the fleet does, with a seed of its own.
     """
 
     def __call__(self, member: Bool[Array, "k n"], seed: int) -> Mapping[str, Float[Array, "k q n"]]:
-        """Train one shadow for each row.
+        """Trains one shadow for each row.
 
         Args:
             member: which shadow trains on which candidate, half of the candidates in each row.
@@ -118,7 +118,7 @@ class Retrain(Protocol):
 
 @dataclass(frozen=True)
 class MembershipGame:
-    """Everything an adversary gets who asks "was this record trained on?", for one fold of targets.
+    """The view of an adversary who asks "was this record trained on?", for one fold of targets.
 
     The shadows of a fold leave out its targets' rows *and their complements* in the membership matrix; they come in
     whole complementary pairs (row 2i+1 is the negation of row 2i), so that every record has equally many in- and
@@ -169,11 +169,11 @@ class MembershipGame:
 
     @property
     def n_shadows(self) -> int:
-        """Number of shadow models."""
+        """Number of shadow models in this fold."""
         return len(self.shadow_in)
 
     def rehearse(self, pair: int) -> tuple[MembershipGame, Bool[Array, "2 n"]]:
-        """Let one pair of shadows play the targets before the remaining shadows, as an adversary would in training.
+        """Lets one pair of shadows play the targets before the remaining shadows, as an adversary would in training.
 
         Args:
             pair: which pair, 0 to `n_shadows / 2 - 1`.
@@ -207,7 +207,7 @@ class MembershipGame:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What an adversary may hold beside signals, equal for all targets; an attack gets of it what it needs.
+    """Holdings of an adversary beside signals, equal for all targets; an attack gets the part that it needs.
 
     Attributes:
         head: frozen features and recipe, or None.
@@ -220,7 +220,7 @@ class Holdings:
     retrain: Retrain | None = None
 
     def tell(self, game: MembershipGame, needs: Needs) -> MembershipGame:
-        """The game with what an attack needs of this."""
+        """The game, with the holdings that an attack needs."""
         game = replace(
             game, head=self.head if needs.features else None, retrain=self.retrain if needs.retrain else None
         )

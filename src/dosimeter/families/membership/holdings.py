@@ -1,4 +1,4 @@
-"""What a run's adversary holds beside signals: features and recipe, the records themselves, a way to train more."""
+"""Holdings of a run's adversary beside signals: features and recipe, the records themselves, a way to train more."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dosimeter.training.features import load_features
 
 
 def recipe_holdings(case: Case) -> Holdings:
-    """Of a recipe, once its features are in the store; what no attack asks for is None."""
+    """Holdings for a recipe, once its features are in the store; what no attack asks for is None."""
     return Holdings(frozen_head(case), _recipe_inputs(case), head_retrain(case))
 
 
 def supplied_holdings(case: SuppliedCase) -> Holdings:
-    """Of a brought model: its records."""
+    """Holdings for a supplied model: its records."""
     if not _asked(case.attacks):
         return Holdings()
     pool, seed = case.system.pool, seed_for(case.system.seed, "columns") % 2**31
@@ -29,7 +29,7 @@ def supplied_holdings(case: SuppliedCase) -> Holdings:
 
 
 def _recipe_inputs(case: Case) -> Array | None:
-    """Columns of candidates and population: of frozen features where there are any, else of the records.
+    """Columns of candidates and population: frozen features if there are any, else the records.
 
     They are learned on all records of the stage at risk, of which nothing but the records enters.
     """
@@ -44,5 +44,5 @@ def _recipe_inputs(case: Case) -> Array | None:
 
 
 def _asked(rows: Iterable[NamedAttack]) -> bool:
-    """Whether some attack reads records."""
+    """Returns whether some attack reads records."""
     return any(row.attack.needs.inputs for row in rows)

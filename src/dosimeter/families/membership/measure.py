@@ -1,4 +1,4 @@
-"""From evidence and truth to `result.json`: every number of the report, computed once, without any model."""
+"""Computes `result.json` from evidence and truth: every number of the report, once, without any model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dosimeter.statistics.rates import Randomisation, RatePair
 
 logger = logging.getLogger(__name__)
 SCHEMA = 2
-"""Version of `result.json`."""
+"""Version number of the format of `result.json`."""
 
 
 def result(material: Material) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def result(material: Material) -> dict[str, Any]:
 
 
 def _null_row(null: null_module.NullResult) -> dict[str, Any]:
-    """An attack of the null audit."""
+    """The row of one attack in the null audit."""
     ends = {"auc": null.auc.value, "low": null.auc.low, "high": null.auc.high}
     return {"attack": null.attack, **ends, "status": "pass" if null.at_chance else "fail"}
 
@@ -88,7 +88,7 @@ def _members(material: Material) -> int:
 def _verdict(
     material: Material, measured: Mapping[str, Measured], found: Findings, gates: Sequence[gate_module.Gate]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Status and first sentences, and the detection limit if no leak is shown."""
+    """The verdict: status, first sentences, and the detection limit if no leak is shown."""
     headline = found.headline
     base: dict[str, Any] = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
     base |= {"scope": None, "these_models": None}
@@ -124,7 +124,7 @@ def _verdict(
 
 
 def _told(material: Material, one: Measured, p: Randomisation | None) -> verdict.Headline:
-    """What the first sentences are made of."""
+    """Numbers for the first sentences."""
     lead = material.leading
     assert lead is not None
     return verdict.Headline(
@@ -144,5 +144,5 @@ def _told(material: Material, one: Measured, p: Randomisation | None) -> verdict
 
 
 def _ends(area: Estimate, pair: RatePair) -> dict[str, float | None]:
-    """Both intervals."""
+    """The ends of both intervals."""
     return {"auc_low": area.low, "auc_high": area.high, "tpr_low": pair.tpr.low, "tpr_high": pair.tpr.high}

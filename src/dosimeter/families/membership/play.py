@@ -1,4 +1,4 @@
-"""Running one attack on all that a run offers it: the targets, the rehearsals that set thresholds, the null audit."""
+"""Runs one attack on everything that a run offers: the targets, the rehearsals that set thresholds, the null audit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dosimeter.statistics.evidence import Scores
 
 @dataclass(frozen=True)
 class Played:
-    """What one attack gave.
+    """Results of one attack.
 
     Attributes:
         scores: on the targets `[t n]`.
@@ -43,7 +43,7 @@ def play_attack(
     row: NamedAttack, design: Design, observations: Observations, *, null_member: Bool[Array, "m n"], seed: int,
     knowledge: Holdings | None = None,
 ) -> Played:  # fmt: skip
-    """Run an attack.
+    """Runs an attack on targets, rehearsals, null membership, and one half of the models without the other.
 
     Args:
         row: the attack.
@@ -82,7 +82,7 @@ def play_attack(
 
 
 def _scores(row: NamedAttack, game: MembershipGame, seed: int, purpose: str) -> Float[Array, "t n"]:
-    """One run of an attack on one game, checked."""
+    """Runs an attack on one game and checks its result."""
     try:
         result: Scores = row.attack.run(game, generator(seed, f"attack {row.id} {purpose}"))
         values = np.asarray(result.values, dtype=np.float64)

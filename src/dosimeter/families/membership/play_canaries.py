@@ -1,4 +1,4 @@
-"""What the attacks say of planted canaries, in a run's folder."""
+"""Scores planted canaries with the attacks of a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dosimeter.jobs.runners import one_thread
 
 
 def judge_canaries(case: Case, listed: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Run every attack that was run once more, with the canaries among its candidates, and keep what it says of them.
+    """Runs every attack that was run once more, with the canaries among its candidates, and keeps what it says of them.
 
-    So an attack that pools over its candidates has nearly the pool that it had for the natural records, whose
-    thresholds the canaries are held against; and no natural record is judged beside a canary. Attacks that hold more
-    than answers (features, the records, a way to train) are left out.
+    So an attack that pools over its candidates has nearly the same pool as for the natural records, whose thresholds
+    are applied to the canaries; and no natural record is judged beside a canary. Attacks that hold more than answers
+    (features, the records, a way to train) are left out.
 
     Args:
         case: its models queried; nothing happens if no canary was planted.
@@ -52,6 +52,6 @@ def judge_canaries(case: Case, listed: Sequence[Mapping[str, Any]], out: Path) -
 
 
 def _holds_more(row: NamedAttack) -> bool:
-    """Whether an attack needs what is known of natural records only."""
+    """Returns whether an attack needs knowledge that exists for natural records only."""
     needs = row.attack.needs
     return bool(needs.features or needs.inputs or needs.retrain)

@@ -1,4 +1,4 @@
-"""The rates at which membership is reported."""
+"""False positive rates and priors at which membership is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which attacks a threat model allows, and why the others are refused before anything is trained."""
+"""Decides which attacks a threat model allows, and why it refuses the others before anything is trained."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dosimeter.foundation.errors import AccessError
 from dosimeter.models.access import Access
 
 MOST_CELLS = 4_000_000
-"""Records of the pool times classes up to which closed forms of heads are computed: about 1 kB each, so 4 GB."""
+"""Most records of the pool times classes for closed forms of heads: each takes about 1 kB, so 4 GB."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a threat model gives an attack.
+    """Access, models and data that a threat model gives an attack.
 
     Attributes:
         access: to the target's outputs.
@@ -50,7 +50,7 @@ class Offer:
 
 
 def offer(case: Case) -> Offer:
-    """What a recipe's threat model gives."""
+    """The offer of a recipe's threat model."""
     threat, transferred = case.threat, case.system.transferred
     return Offer(
         threat.granted,
@@ -67,7 +67,7 @@ def offer(case: Case) -> Offer:
 
 
 def supplied_offer(case: SuppliedCase) -> Offer:
-    """What is there beside a supplied model."""
+    """The offer for a supplied model."""
     return Offer(
         case.access,
         len(case.design.population_ids),
@@ -79,7 +79,7 @@ def supplied_offer(case: SuppliedCase) -> Offer:
 
 
 def refusal(row: NamedAttack, given: Offer) -> str:
-    """Why an attack cannot run under this threat model, or an empty string."""
+    """Text: why an attack cannot run under this threat model; empty if it can."""
     needs = row.attack.needs
     if BEFORE_TRANSFER in row.attack.signals and not given.transferred:
         return "compares with the model at risk before its transfer, and here that is the deployed model: leave it out"
@@ -100,7 +100,7 @@ def refusal(row: NamedAttack, given: Offer) -> str:
 
 
 def _signals(row: NamedAttack, given: Offer) -> str:
-    """Which signal of an attack this model does not give, or an empty string."""
+    """Text: the signal of an attack that this model does not give; empty if it gives all."""
     lacking = [name for name in row.attack.signals if name not in (*ACCESS, BEFORE_TRANSFER)]
     if lacking:
         return f"needs the signal {lacking[0]!r}, which no model gives: use one of {', '.join(sorted(ACCESS))}"
@@ -124,7 +124,7 @@ def _signals(row: NamedAttack, given: Offer) -> str:
 
 
 def _holds(needs: Needs, given: Offer) -> str:
-    """What an attack wants to hold beside answers and nobody has, or an empty string."""
+    """Text: what an attack must hold beside answers and does not get; empty if it gets all."""
     if needs.features and not given.features:
         return (
             "needs the features of a frozen backbone and SGD heads on them, which "
@@ -146,7 +146,7 @@ def _holds(needs: Needs, given: Offer) -> str:
 
 
 def require_attack(rows: Sequence[NamedAttack], given: Offer) -> None:
-    """Refuse a run in which nothing but controls could be run.
+    """Refuses a run in which only controls could run.
 
     Raises:
         AccessError: why each attack is refused, one line each.

@@ -1,4 +1,4 @@
-"""The arrays that a run leaves for measuring, read and written."""
+"""Arrays that a run stores for the measurement: reading and writing."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from dosimeter.jobs.store import writing
 from dosimeter.statistics.evidence import Truth
 
 CANARIES = Path("truth") / "canaries.npz"
-"""Where a run keeps the truth about planted records; runs without `[spike]` have none."""
+"""File for the truth about planted records, in a run's folder; runs without `[spike]` have none."""
 BLIND = Path("evidence") / "blind.npz"
-"""Where a run keeps the blind baseline's scores; runs of earlier releases have none."""
+"""File for the blind baseline's scores, in a run's folder; runs of earlier releases have none."""
 
 
 @dataclass(frozen=True)
 class Left:
-    """What a finished run left: arrays as stored.
+    """Arrays of a finished run, as stored.
 
     Attributes:
         summary: `run.json`.
@@ -54,12 +54,12 @@ class Left:
 
     @property
     def rehearsed(self) -> bool:
-        """Whether shadows played target."""
+        """Returns whether shadows played target."""
         return len(self.arrays["rehearsal_in"]) > 0
 
 
 def material_of(left: Left) -> Material:
-    """The material of a run: thresholds from rehearsals, or where no shadow rehearsed from halves of the records."""
+    """The material of a run: thresholds come from rehearsals or, if no shadow rehearsed, from halves of the records."""
     arrays, scores = left.arrays, {name: one.scores for name, one in left.evidence.items()}
     member, record = arrays["member"], arrays["record"]
     targets = len(member)
@@ -95,7 +95,7 @@ def material_of(left: Left) -> Material:
 
 
 def read_blind(path: Path, n: int) -> Array | None:
-    """The blind scores of all records."""
+    """Blind scores of all records, NaN where there is none; None if the run has no such file."""
     if not path.is_file():
         return None
     found, scores = read_arrays(path), np.full(n, np.nan)
@@ -104,7 +104,7 @@ def read_blind(path: Path, n: int) -> Array | None:
 
 
 def read_canaries(folder: Path, listed: Sequence[Mapping[str, Any]]) -> CanaryScores | None:
-    """What the attacks said of planted records, or None if there are none."""
+    """Scores of planted records by all attacks, or None if there are none."""
     if not (folder / CANARIES).is_file():
         return None
     places = {str(one["id"]): canary_evidence(folder, index) for index, one in enumerate(listed)}
@@ -117,12 +117,12 @@ def read_canaries(folder: Path, listed: Sequence[Mapping[str, Any]]) -> CanarySc
 
 
 def canary_evidence(folder: Path, index: int) -> Path:
-    """Where a run keeps what one attack said of planted records."""
+    """Path of the file for one attack's scores of planted records."""
     return folder / "evidence" / f"canaries-{index:02d}.npz"
 
 
 def write_exposure(path: Path, material: Material) -> None:
-    """One row per record, then per person, under the headline attack; no file where nothing is measurable."""
+    """Writes one row per record, then per person, under the headline attack; no file if nothing is measurable."""
     material, headline = choose_headline(material)
     columns = individuals(material, headline, material.leading) if headline and material.leading else {}
     with writing(path):
@@ -136,12 +136,12 @@ def write_exposure(path: Path, material: Material) -> None:
 
 
 def _writable(text: str) -> str:
-    """Lone surrogates spelled out."""
+    """The text, with lone surrogates spelled out, because UTF-8 cannot encode them."""
     return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def write_scores(path: Path, left: Left) -> None:
-    """One row per attack, target and record."""
+    """Writes one row per attack, target and record."""
     member, ids = left.arrays["member"], left.arrays["ids"].astype(object)
     ids = np.array([_writable(one) for one in ids], object)
     targets, n = member.shape
@@ -169,7 +169,7 @@ def write_scores(path: Path, left: Left) -> None:
 
 
 def save_game(out: Path, design: Design, observations: Observations, null_member: Bool[Array, "m n"]) -> None:
-    """Write what the attacks read, and the truth, which none of them does.
+    """Writes what the attacks read, and the truth, which no attack reads.
 
     Args:
         out: the run's folder.

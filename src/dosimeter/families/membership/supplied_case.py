@@ -1,4 +1,4 @@
-"""Membership of a supplied model: the shadows that its user's `fit` trains, and what all of them answer."""
+"""Membership of a supplied model: the shadows that the user's `fit` trains, and the answers of all models."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from dosimeter.training.system import SuppliedSystem
 
 @dataclass(frozen=True)
 class SuppliedCase:
-    """One threat of membership on a supplied model; no shadow is trained yet.
+    """One threat model of membership on a supplied model; no shadow is trained yet.
 
     Attributes:
         system: the model and its records.
-        threat: of it `shadows`, `views` and `rehearsals`.
-        attacks: what is run, in order.
-        access: what the model gives away.
+        threat: the threat model; `shadows`, `views` and `rehearsals` are read.
+        attacks: attacks to run, in order.
+        access: access to the model's outputs.
         design: who is trained on what; the target stands before the shadows.
-        gates: what was found before measuring.
+        gates: checks that were decided before measuring.
     """
 
     system: SuppliedSystem
@@ -51,17 +51,17 @@ class SuppliedCase:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Query views."""
+        """Names of the query views."""
         return ("identity",) if isinstance(self.threat.views, str) else self.threat.views
 
     @property
     def signals(self) -> set[str]:
-        """What the attacks read."""
+        """Names of the signals that the attacks read."""
         return {name for row in self.attacks for name in row.attack.signals}
 
     @cached_property
     def probing(self) -> Probing:
-        """What attacks ask of the models themselves."""
+        """Probes that the attacks need of the models themselves."""
         system = self.system
         inputs = torch.from_numpy(system.pool.inputs)
         return probing(system.adapted, inputs, self.signals, self.access, system.device)
@@ -95,14 +95,14 @@ class SuppliedCase:
         )
 
     def ask(self) -> dict[str, Tensor]:
-        """Returns what the target answers, as a shadow's entry holds it."""
+        """Answers of the target, in the form of a shadow's entry."""
         pool, adapted = self.system.pool, self.system.adapted
         inputs, labels = torch.from_numpy(pool.inputs), torch.from_numpy(pool.labels)
         own = observe(adapted, held_of(pool), labels, self.views, self.access)
         return own | self.probing.of(adapted, inputs, labels, len(self.views))
 
     def answers(self, own: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
-        """Returns what target and shadows answer, target first.
+        """Answers of target and shadows, target first.
 
         Args:
             own: what `ask` gave before the shadows were trained.
@@ -110,7 +110,7 @@ class SuppliedCase:
         return [own, *(self.system.store.load(job.key) for job in self.jobs)]
 
     def observations(self, answers: Sequence[Mapping[str, Tensor]]) -> Observations:
-        """Returns what the attacks read of all that target and shadows answered, target first."""
+        """Signals that the attacks read, from all answers of target and shadows, target first."""
         names = readable(sorted(self.signals - self.probing.withheld.keys()), self.access)
         joined = {name: torch.stack([one[name] for one in answers]).numpy() for name in (*names, "correct")}
         correct = joined.pop("correct").astype(bool)

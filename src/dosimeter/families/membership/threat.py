@@ -13,14 +13,14 @@ from dosimeter.models.access import Access
 AccessName = Literal["labels", "topk", "probs", "logits", "features", "weights"]
 """What a deployed model may give away, as users write it."""
 Knowledge = Literal["finetuning-data", "initialisation"]
-"""What else the adversary may know of a transfer after the stage at risk."""
+"""Further knowledge of the adversary about a transfer after the stage at risk."""
 VIEWS = (
     "identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down", *WORD_VIEWS,
 )  # fmt: skip
 
 
 class Threat(Table):
-    """What the adversary knows and holds, and which records are judged."""
+    """The threat model: the adversary's knowledge and holdings, and the records that are judged."""
 
     at_risk: str | None = None
     access: AccessName = "logits"

@@ -1,1 +1,1 @@
-"""What cache keys are made of: this package's code, the user's code and what it reads."""
+"""Content of cache keys: this package's code, the user's code and what it reads."""

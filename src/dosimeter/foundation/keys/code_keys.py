@@ -1,4 +1,4 @@
-"""What a function does and reads as one digest for keys, and the names of what it reads that no digest can hold."""
+"""Digest of a function's code and of everything that it reads, and the names of values that no digest can hold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dosimeter.foundation.keys.plain_values import SCALARS, kind_of, library, mi
 from dosimeter.foundation.user_code import source_hash
 
 MOST_VALUES, MOST_BYTES, DEEPEST = 1_000_000, 1 << 31, 80
-"""Work on one name that a function reads: parts, bytes of arrays, and how deep parts lie in parts."""
+"""Limits of the work on one name that a function reads: number of parts, bytes of arrays, depth of nesting."""
 COMPILED = (
     types.BuiltinFunctionType,
     types.MethodWrapperType,
@@ -36,11 +36,11 @@ DESCRIPTORS = (property, staticmethod, classmethod, functools.cached_property, f
 
 @dataclass(frozen=True)
 class Reading:
-    """What is known of a function for a key.
+    """Content of a function for a key.
 
     Attributes:
         digest: SHA-256 of its code and of all content that it reads.
-        opaque: what it reads whose content is not in the digest, each as `name (type)`.
+        opaque: values that it reads whose content is not in the digest, each as `name (type)`.
     """
 
     digest: str
@@ -48,7 +48,7 @@ class Reading:
 
 
 def reading(fn: Callable[..., Any], depends: Sequence[object] = ()) -> Reading:
-    """Read a function's code and all that it reads: globals, closure, defaults, bound arguments, attributes of `self`.
+    """Reads a function's code and all that it reads: globals, closure, defaults, bound arguments, attributes of `self`.
 
     Content counts: numbers, texts, containers, data classes, arrays, tensors and such. Of functions and classes of the
     user's own the source and the bytecode count, and what they read in turn; of installed ones the name. The same
@@ -87,11 +87,11 @@ def code_hash(fn: Callable[..., Any]) -> str:
 
 
 class _TooLargeError(Exception):
-    """More work than a name may take."""
+    """The work exceeds what one name may take."""
 
 
 class _Walk:
-    """One walk over a function and what it reads; it remembers what it has seen and what it could not look into."""
+    """One walk over a function and what it reads; it remembers visited values and those that it could not read."""
 
     def __init__(self, root: Any, depends: Sequence[object]) -> None:
         self.home = _home_of(root)
@@ -106,7 +106,7 @@ class _Walk:
         self.files: dict[str, bytes] = {}
 
     def named(self, value: Any, name: str, home: str) -> bytes:
-        """Digest of what a name stands for; what is too much work is opaque as a whole."""
+        """Digest of the value behind a name; a value that needs too much work is opaque as a whole."""
         kept, height = (self.values, self.bytes), len(self.above)
         self.values, self.bytes = MOST_VALUES, MOST_BYTES
         try:
@@ -142,7 +142,7 @@ class _Walk:
         return found
 
     def content(self, value: Any, name: str, home: str) -> bytes:
-        """Digest of a value that is not known yet, by its kind."""
+        """Digest of a value that was not visited yet, by its kind."""
         if isinstance(value, enum.Enum):
             return mix("enum", self.value(type(value), name, home), str(value.name), repr(value.value))
         found = plain(value, self.spend)
@@ -159,18 +159,18 @@ class _Walk:
         return self.thing(value, name, home)
 
     def spend(self, size: int) -> None:
-        """Take the bytes of a large value from what may still be read."""
+        """Subtracts the bytes of a large value from the remaining allowance."""
         self.bytes -= size
         if self.bytes < 0:
             raise _TooLargeError
 
     def expect(self, parts: int) -> None:
-        """Give up before a container of more parts than may still be read."""
+        """Refuses a container with more parts than the remaining allowance."""
         if parts > self.values:
             raise _TooLargeError
 
     def hide(self, value: Any, name: str, home: str, why: str = "") -> bytes:
-        """Remember a value whose content no digest holds, unless the user has named what covers it."""
+        """Records a value whose content no digest holds, unless the user named something that covers it."""
         kind = type(value)
         covered = id(value) in self.covered or {id(kind), home, kind.__module__} & (self.covered | self.covering)
         if not covered:
@@ -233,11 +233,11 @@ class _Walk:
         return mix(type(value).__name__, *(self.value(getattr(value, one, None), name, home) for one in names))
 
     def module(self, value: ModuleType, name: str, home: str) -> bytes:
-        """Digest of a module: of an installed one the name, else the user's files that it is made of."""
+        """Digest of a module: the name of an installed one, else the user's files that it consists of."""
         return self.through(value, (), name, home)
 
     def through(self, value: Any, chain: tuple[str, ...], name: str, home: str) -> bytes:
-        """Digest of a value reached by attributes, as far as modules of the user's own lie on the way."""
+        """Digest of a value that is reached by attributes, as far as they lead through the user's own modules."""
         parts = []
         while isinstance(value, ModuleType):
             parts.append(value.__name__)
@@ -251,7 +251,7 @@ class _Walk:
         return mix("module", *parts, self.named(value, name, home))
 
     def file(self, module: str) -> bytes:
-        """Digest of the file of a module; none of what was typed at a prompt."""
+        """Digest of the file of a module; empty for code that was typed at a prompt."""
         if module not in self.files:
             place = Path(getattr(sys.modules.get(module), "__file__", None) or "")
             source = place.read_bytes() if place.suffix == ".py" and place.is_file() else b""
@@ -259,7 +259,7 @@ class _Walk:
         return self.files[module]
 
     def kind(self, value: type, name: str, home: str) -> bytes:
-        """Digest of a class: of an installed one the name, else its file, its bases, and what its methods read."""
+        """Digest of a class: the name of an installed one, else its file, its bases, and what its methods read."""
         own = value.__module__
         told = mix("class", own, value.__qualname__)
         if not is_own(own) and id(value) not in self.forced:
@@ -276,7 +276,7 @@ class _Walk:
         return mix(told, source, *parts)
 
     def function(self, value: FunctionType, name: str, home: str) -> bytes:
-        """Digest of a function: of an installed one the name and what is bound to it, else its code and its reads."""
+        """Digest of a function: name and bindings of an installed one, else its code and what it reads."""
         own, inner = _home_of(value), vars(value).get("__wrapped__")
         if not is_own(own) and id(value) not in self.forced:
             if callable(inner):
@@ -305,14 +305,14 @@ class _Walk:
         return [*parts, repr(own_sources(modules)).encode()]
 
     def bytecode(self, code: CodeType) -> bytes:
-        """Digest of what compiled code does, without the place where it stands."""
+        """Digest of the instructions of compiled code, without its position in a file."""
         inner = [self.bytecode(one) if isinstance(one, CodeType) else self.value(one, "", "") for one in code.co_consts]
         words = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         return mix(code.co_code, code.co_exceptiontable, repr((words, counts)), *inner)
 
     def thing(self, value: Any, name: str, home: str) -> bytes:
-        """Digest of an object: its class, and its attributes if these are all that it holds."""
+        """Digest of an object: its class, and its attributes if it holds nothing else."""
         if found := library_name(value):
             return mix("library", found)
         if hasattr(type(value), "__get__") and not is_own(type(value).__module__):
@@ -338,11 +338,11 @@ HANDLERS: tuple[tuple[Any, Callable[[_Walk, Any, str, str], bytes]], ...] = (
     (COMPILED, _Walk.compiled),
     (DESCRIPTORS, _Walk.descriptor),
 )
-"""Kinds of values to how their digest is made; the first that fits counts."""
+"""Kinds of values, with the method that makes their digest; the first that fits counts."""
 
 
 def _bare(fn: Any) -> Any:
-    """The function under partial arguments, binding and decorators."""
+    """The function without partial arguments, binding and decorators."""
     for _ in range(DEEPEST):
         if isinstance(fn, functools.partial):
             fn = fn.func
@@ -360,21 +360,21 @@ def _dotted(name: str, part: str) -> str:
 
 
 def _home_of(value: Any) -> str:
-    """The module in which a function looks up names, or that an object's class comes from."""
+    """The module in which a function looks up names, or that defines an object's class."""
     if isinstance(value, FunctionType):
         return str(value.__globals__.get("__name__") or "")
     return str(getattr(value, "__module__", None) or type(value).__module__)
 
 
 def _module_named(one: object) -> str:
-    """The module of what a user says that training depends on."""
+    """The module of something that a user named as a dependency of training."""
     if isinstance(one, str):
         return one.partition(":")[0]
     return one.__name__ if isinstance(one, ModuleType) else _home_of(_bare(one))
 
 
 def _cells(fn: FunctionType) -> dict[str, Any]:
-    """What a function closes over, by name, as far as it has a value yet."""
+    """Values of a function's closure by name, without those that are not assigned yet."""
     found = {}
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
         try:

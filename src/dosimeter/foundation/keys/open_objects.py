@@ -1,4 +1,4 @@
-"""Which objects are no more than their attributes, so that a key can hold their content."""
+"""Objects that hold nothing but their attributes, so that a key can hold their content."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ OPEN_CLASSES = (
     ("sklearn.base", "BaseEstimator"),
     ("transformers.configuration_utils", "PretrainedConfig"),
 )
-"""Classes of libraries whose objects are read by their attributes, as are those of derived classes."""
+"""Library classes whose objects, and those of derived classes, are read by their attributes."""
 OPEN_MODULES = ("torchvision.transforms", "torch.autograd.grad_mode", "torch.utils.data.dataset")
-"""Modules of libraries whose classes hold no more than their attributes."""
+"""Library modules whose classes hold nothing but their attributes."""
 BARE = ("abc", "collections.abc", "typing", *OPEN_MODULES)
-"""Modules whose classes may stand above a class of the user's own without holding anything for it."""
+"""Modules whose classes may be bases of a user's class without holding anything for it."""
 
 
 def is_open(value: Any) -> bool:
-    """Whether an object is no more than its attributes.
+    """Returns whether an object holds nothing but its attributes.
 
     A network with parameters is not: training may change them, and where they came from is not seen in them.
 
@@ -50,7 +50,7 @@ def _of(kind: type, modules: tuple[str, ...]) -> bool:
 
 
 def attributes_of(value: Any) -> dict[str, Any]:
-    """Attributes that an object itself has, without what it computes once and keeps."""
+    """Attributes of the object itself, without values that it computes once and keeps."""
     kind = type(value)
     slots = [getattr(one, "__slots__", ()) for one in kind.__mro__]
     names = [name for some in slots for name in ((some,) if isinstance(some, str) else some)]
@@ -63,7 +63,7 @@ def attributes_of(value: Any) -> dict[str, Any]:
 
 
 def library_name(value: Any) -> str:
-    """Where an installed library keeps a callable object under its own name, such as `numpy.exp`; else nothing.
+    """Dotted name under which an installed library keeps a callable object, such as `numpy.exp`; else empty.
 
     >>> import numpy
     >>> library_name(numpy.exp)

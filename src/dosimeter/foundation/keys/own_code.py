@@ -1,4 +1,4 @@
-"""Which code is the user's own, what compiled code reads by name, and which of the user's files a module imports."""
+"""The user's own code: which code that is, the names that compiled code reads, and the files that a module imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 CELLS = ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
 ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 MOST_FILES = 2000
-"""Files that a module's imports are followed through: more are no script of somebody's training."""
+"""Most files through which a module's imports are followed; a training script has fewer."""
 
 
 @cache
@@ -30,7 +30,7 @@ def _foreign() -> tuple[str, ...]:
 
 
 def is_own_file(file: str) -> bool:
-    """Whether a file is neither the standard library's, nor an installed package's, nor ours."""
+    """Returns whether a file is neither the standard library's, nor an installed package's, nor ours."""
     parts = Path(file).parts
     if "site-packages" in parts or "dist-packages" in parts or file.startswith("<frozen"):
         return False
@@ -38,7 +38,7 @@ def is_own_file(file: str) -> bool:
 
 
 def is_own(name: str | None) -> bool:
-    """Whether the user wrote a module, as far as its place tells; what was typed at a prompt is the user's.
+    """Returns whether the user wrote a module, judged by its place; code from a prompt counts as the user's.
 
     >>> is_own("json"), is_own("torch"), is_own("numpy.random"), is_own("builtins"), is_own("dosimeter.audits")
     (False, False, False, False, False)
@@ -55,7 +55,7 @@ def is_own(name: str | None) -> bool:
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
-    """Compiled code, and the functions, lambdas, comprehensions and classes in it."""
+    """Yields compiled code, and the functions, lambdas, comprehensions and classes in it."""
     yield code
     for one in code.co_consts:
         if isinstance(one, CodeType):
@@ -91,8 +91,8 @@ def imported(code: CodeType, package: str) -> set[str]:
     """Modules that code imports when it runs.
 
     Args:
-        code: of a function.
-        package: that relative imports start from.
+        code: code of a function.
+        package: package from which relative imports start.
     """
     found: set[str] = set()
     for inner in nested(code):
@@ -105,7 +105,7 @@ def imported(code: CodeType, package: str) -> set[str]:
 
 
 def _named(module: str, names: Iterable[str], level: int, package: str) -> set[str]:
-    """Dotted names that an import may stand for: what is imported from a package may be a module of it."""
+    """Dotted names that an import may mean: a name that is imported from a package may be a module of it."""
     if level:
         parts = package.split(".")
         module = ".".join([*parts[: len(parts) - level + 1], *([module] if module else [])])
@@ -115,7 +115,7 @@ def _named(module: str, names: Iterable[str], level: int, package: str) -> set[s
 
 
 def own_sources(modules: Iterable[str]) -> list[tuple[str, str]]:
-    """The user's own files among modules and all that they import, found without importing anything.
+    """The user's own files among modules and all their imports, found without importing anything.
 
     Returns:
         Dotted name and SHA-256 of the file, sorted.
@@ -138,7 +138,7 @@ def own_sources(modules: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _imports(source: bytes, package: str) -> set[str]:
-    """Modules that a file imports anywhere in it."""
+    """Modules that a file imports anywhere in its code."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -154,7 +154,7 @@ def _imports(source: bytes, package: str) -> set[str]:
 
 
 def own_file(name: str) -> Path | None:
-    """The file of a module of the user's own; None for all other modules and for names that are no module."""
+    """File of a module of the user's own; None for other modules and for names that are no module."""
     if name == "__main__":
         main = getattr(sys.modules.get(name), "__file__", None)
         return Path(main) if main and is_own_file(main) and Path(main).is_file() else None

@@ -1,4 +1,4 @@
-"""What a job runs of this package, as one digest for cache keys: a module and all of the package that it imports."""
+"""Digest of the code of this package that a job runs, for cache keys: a module and all that it imports from here."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dosimeter.foundation.package import PACKAGE, ROOT
 from dosimeter.foundation.user_code import source_hash
 
 LEFT_OUT = ("dosimeter.foundation.version",)
-"""A release that changes no code that runs keeps what is stored."""
+"""Modules that do not count: a release that changes no code that runs keeps what is stored."""
 
 
 @cache
 def package_code(module: str) -> str:
-    """SHA-256 over the code that a module of this package runs, wherever in the package it stands.
+    """SHA-256 over the code that a module of this package runs, wherever in the package it lies.
 
     Imports are followed, also those inside functions; those for type checkers are not. Comments, docstrings, positions
     and imports from this package do not count, so that neither words nor a moved file make anything train anew.
@@ -39,7 +39,7 @@ def package_code(module: str) -> str:
 
 
 def class_code(kind: type) -> str:
-    """Digest of the code of a plug-in: what its module runs if it is this package's, else the file that defines it."""
+    """Digest of the code of a plug-in: the code that its module runs if it is ours, else the file that defines it."""
     own = kind.__module__.partition(".")[0] == PACKAGE
     return package_code(kind.__module__) if own else source_hash(kind)
 
@@ -55,7 +55,7 @@ def _file(name: str) -> Path | None:
 
 @cache
 def _read(file: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    """Digest of what a file runs, empty if that is nothing, and what it imports from this package, modules or names."""
+    """Digest of the code that a file runs (empty if none), and its imports from this package."""
     tree = ast.parse(file.read_bytes())
     imported: set[str] = set()
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
@@ -65,29 +65,29 @@ def _read(file: Path, name: str) -> tuple[str, tuple[str, ...]]:
 
 
 class _Stripped(ast.NodeTransformer):
-    """Leaves out what does not run, and imports from this package, whose names it collects."""
+    """Removes code that does not run, and imports from this package, whose names it collects."""
 
     def __init__(self, package: str, imported: set[str]) -> None:
         self.package, self.imported = package, imported
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """Strings that stand alone are documentation."""
+        """Removes strings that stand alone, since they are documentation."""
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt] | None:
-        """Blocks for type checkers do not run."""
+        """Removes blocks for type checkers, since they do not run."""
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return [one for part in node.orelse for one in _statements(self.visit(part))]
         return self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:
-        """Modules of this package are followed."""
+        """Collects modules of this package."""
         own = [alias.name for alias in node.names if alias.name.partition(".")[0] == PACKAGE]
         self.imported.update(one for name in own for one in _with_parents(name))
         return None if len(own) == len(node.names) else node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        """Also what is imported from them, which may be a module."""
+        """Collects modules of this package, and names imported from them, which may be modules."""
         module = node.module or ""
         if node.level:
             parts = self.package.split(".")
@@ -99,13 +99,13 @@ class _Stripped(ast.NodeTransformer):
 
 
 def _with_parents(name: str) -> Iterator[str]:
-    """A dotted name and the packages above it, which run first."""
+    """A dotted name and its parent packages, which run first."""
     parts = name.split(".")
     return (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
 def _statements(found: Any) -> list[ast.stmt]:
-    """What a visitor returned for a statement, as a list."""
+    """A visitor's result for a statement, as a list."""
     if found is None:
         return []
     return found if isinstance(found, list) else [found]

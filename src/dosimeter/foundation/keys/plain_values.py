@@ -1,4 +1,4 @@
-"""Values that are told apart by their content alone: numbers, texts, dates, arrays, tensors, tables."""
+"""Values that are determined by their content alone: numbers, texts, dates, arrays, tensors, tables."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ BY_TEXT = (
     typing.TypeVar,
     type(typing.List[int]),  # noqa: UP006  the class of aliases has no public name
 )
-"""Kinds whose text says all, in every process alike."""
+"""Kinds of values whose text holds everything, equal in every process."""
 OF_TORCH = ("device", "dtype", "layout", "memory_format")
 NO_VALUES = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
-"""Kinds that have no content which training could read."""
+"""Kinds of values without content that training could read."""
 Spend = Callable[[int], None]
 Buffer = bytes | memoryview | str
 
 
 def mix(*parts: Buffer) -> bytes:
-    """SHA-256 of parts, each with its length before it, so that no two lists of parts run together.
+    """SHA-256 of parts, each preceded by its length, so that different lists of parts give different input.
 
     >>> mix("ab", "c") == mix("a", "bc")
     False
@@ -60,7 +60,7 @@ def mix(*parts: Buffer) -> bytes:
 
 
 def scalar(value: object) -> bytes:
-    """A number, a text, bytes, None or such as bytes, with its type."""
+    """Digest of a number, a text, bytes, None or similar, with its type."""
     if isinstance(value, bytes):
         return b"bytes:" + value
     text = hex(value) if isinstance(value, int) else value if isinstance(value, str) else repr(value)
@@ -73,7 +73,7 @@ def kind_of(value: object) -> str:
 
 
 def library(module: str, name: str) -> Any:
-    """A class of an optional library if that is loaded; of what is not loaded there can be no objects."""
+    """A class of an optional library if that is loaded; otherwise no object of it can exist."""
     return getattr(sys.modules.get(module), name, ())
 
 
@@ -82,7 +82,7 @@ def plain(value: Any, spend: Spend) -> bytes | None:
 
     Args:
         value: anything.
-        spend: told the bytes of large values before they are read; it may raise.
+        spend: called with the bytes of large values before they are read; it may raise.
     """
     if isinstance(value, NO_VALUES):
         return mix("no value", kind_of(value))
@@ -121,7 +121,7 @@ def _large(value: Any, spend: Spend) -> bytes | None:
 
 
 def _tensor(value: Any, spend: Spend) -> bytes:
-    """Digest of a tensor's type, shape and numbers, wherever it lies."""
+    """Digest of a tensor's type, shape and numbers, on any device."""
     torch = sys.modules["torch"]
     spend(value.element_size() * value.numel())
     numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
@@ -129,13 +129,13 @@ def _tensor(value: Any, spend: Spend) -> bytes:
 
 
 def _bytes_of(array: Any) -> memoryview | bytes:
-    """The bytes of an array in the order of its rows, without a copy where they lie so."""
+    """Bytes of an array in row order, without a copy if they are stored so."""
     bare = sys.modules["numpy"].asarray(array)
     return memoryview(bare.reshape(-1).view("uint8")) if bare.flags.c_contiguous and bare.size else bare.tobytes()
 
 
 def _table(value: Any, spend: Spend) -> bytes:
-    """Digest of the cells, the index, and the names and types of the columns of a pandas table."""
+    """Digest of cells, index, and names and types of columns of a pandas table."""
     memory = value.memory_usage()
     spend(int(memory if isinstance(memory, int) else memory.sum()))
     cells = sys.modules["pandas"].util.hash_pandas_object(value).to_numpy().tobytes()

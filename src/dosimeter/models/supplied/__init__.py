@@ -1,4 +1,4 @@
-"""A brought model: the user's own trained classifier, of any kind, as one thing that can be queried.
+"""A supplied model: the user's own trained classifier, of any kind, as one object that can be queried.
 
 `loading` finds it from what an audit file says, `adapt` wraps it, `outputs` reads its answers as log-values `[n c]`,
 `heads` finds its last layer.

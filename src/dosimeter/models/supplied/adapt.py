@@ -1,4 +1,4 @@
-"""One thing from any kind of brought model: a query from inputs to log-values `[n c]`, and what is known about it.
+"""Adapts any kind of supplied model to one interface: a query from inputs to log-values `[n c]`, and its properties.
 
 How a model is called and read is settled once, on a few of the user's records, and kept for every later query.
 """
@@ -28,11 +28,11 @@ from dosimeter.models.supplied.forms import Form, forms_of_functions, forms_of_n
 from dosimeter.models.supplied.networks import is_exported, looks_up, network
 
 EXAMPLES = 64
-"""Records that settle how a model is called and read, and that `repeatability` asks again."""
+"""Number of records that settle how a model is called and read, and that `repeatability` queries again."""
 TRIED = 2
-"""Records by which it is seen whether a model takes them."""
+"""Number of records that test whether a model accepts them."""
 SINGLES = 8
-"""Records that `repeatability` also asks one by one."""
+"""Number of records that `repeatability` also queries one by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,20 +54,20 @@ class Examples:
 
 @dataclass(frozen=True)
 class Way:
-    """How one kind of model is asked.
+    """The way in which one kind of model is queried.
 
     Attributes:
-        ask: a batch of records to what the model returns.
-        kind: of the model, in words.
-        form: how records are given to it.
-        open: what surrounds a query (evaluation mode, device).
+        ask: function from a batch of records to the model's return value.
+        kind: kind of the model, in words.
+        form: form in which records are passed to it.
+        open: context around a query (evaluation mode, device).
         module: the network, if it is one.
-        output: what its answers are, where the kind says so.
-        batch: records it must be asked at once, where that is fixed.
+        output: meaning of its answers, if the kind determines it.
+        batch: number of records in a query, if it is fixed.
         columns: class number of each of its columns.
         tokens: it looks its inputs up.
-        names: of the classes, by which a table of answers with named columns is read.
-        notes: for the report.
+        names: names of the classes, to read a table of answers with named columns.
+        notes: remarks for the report.
     """
 
     ask: Callable[[Held], object]
@@ -85,7 +85,7 @@ class Way:
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """A brought model that can be queried.
+    """A supplied model that can be queried.
 
     Attributes:
         output: what its answers are.
@@ -108,27 +108,27 @@ class Adapted:
 
     @property
     def form(self) -> Form:
-        """How records are given to it."""
+        """Form in which records are passed to the model."""
         return self._way.form
 
     @property
     def tokens(self) -> bool:
-        """Whether it looks its inputs up, so that they are tokens."""
+        """Returns whether the model looks its inputs up in an embedding, so that they are tokens."""
         return self._way.tokens
 
     @property
     def estimator(self) -> bool:
-        """Whether it was asked as a classifier with scikit-learn's methods."""
+        """Returns whether the model is queried as a classifier with scikit-learn's methods."""
         return self.kind.startswith("scikit-learn ")
 
     @property
     def named(self) -> bool:
-        """Whether it names its classes itself."""
+        """Returns whether the model itself names its classes."""
         return self.module is not None and named(self.module) is not None
 
     @property
     def known(self) -> tuple[int, ...]:
-        """Numbers of the classes that it answers for."""
+        """Numbers of the classes that the model answers for."""
         return self._way.columns
 
     def query(self, inputs: Array | Tensor | Held) -> Float[Tensor, "n c"]:
@@ -159,7 +159,7 @@ def adapt(
     batch_size: int = 64,
     name: str = "model",
 ) -> Adapted:
-    """Make a brought model one thing that can be queried.
+    """Adapts a supplied model, so that it can be queried.
 
     Networks (PyTorch modules, TorchScript, exported programs) are asked in evaluation mode without gradients and get
     back the mode and device they had. Classifiers with scikit-learn's methods are asked for `predict_proba`, else
@@ -209,7 +209,7 @@ def adapt(
 
 @dataclass(frozen=True, eq=False)
 class _Asking:
-    """What is known when a model's way is looked for."""
+    """Knowledge about a model while the way to query it is determined."""
 
     classes: Classes
     examples: Examples
@@ -218,7 +218,7 @@ class _Asking:
     name: str
 
     def settled(self, way: Way, forms: Sequence[Form], ask: Callable[[Form], Callable[[Held], object]]) -> Way:
-        """A way in the form that the model takes, and what to say of that."""
+        """A way to query in the form that the model takes, and remarks about it."""
         wanted = self.examples.form
         if wanted is not None and wanted in forms:
             forms = [wanted, *(form for form in forms if form != wanted)]
@@ -239,7 +239,7 @@ class _Asking:
 
 
 def _way_of(model: object, asking: _Asking, device: str) -> Way:
-    """How a model is asked, by its kind."""
+    """The way to query a model, by its kind."""
     name = asking.name
     if isinstance(model, type):
         raise ConfigError(f"{name}: must be a trained model, got the class {model.__name__}: give an instance of it")
@@ -268,7 +268,7 @@ def _way_of(model: object, asking: _Asking, device: str) -> Way:
 
 
 def _network(model: Any, asking: _Asking, device: str) -> Way:
-    """A network's way of being asked."""
+    """The way to query a network."""
     records, net = asking.examples.records, network(model, device=device)
     if records.cells is not None and records.cells.kind == "texts" and records.cells.primary:
         raise TrainingError(
@@ -287,7 +287,7 @@ def _network(model: Any, asking: _Asking, device: str) -> Way:
 
 
 def _columns(model: Any, classes: Classes, name: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The class number of each of a network's columns, and what to say of them."""
+    """The class number of each of a network's columns, and remarks about them."""
     own = named(model)
     if own is None:
         return tuple(range(len(classes))), ()
@@ -302,7 +302,7 @@ def _columns(model: Any, classes: Classes, name: str) -> tuple[tuple[int, ...], 
 
 
 def _function(function: Callable[..., object], asking: _Asking) -> Way:
-    """A function's way of being called."""
+    """The way to call a function."""
     cells = asking.examples.records.cells
     named_columns = cells is not None and cells.kind == "frame"
 
@@ -322,7 +322,7 @@ def _function(function: Callable[..., object], asking: _Asking) -> Way:
 
 
 def _placed(values: Tensor, columns: tuple[int, ...], classes: int) -> Float[Tensor, "n c"]:
-    """A model's own columns at their class numbers; what it does not know has −∞."""
+    """A model's own columns at their class numbers; classes that it does not know have −∞."""
     if columns == tuple(range(classes)):
         return values
     found = values.new_full((len(values), classes), -torch.inf)
@@ -331,7 +331,7 @@ def _placed(values: Tensor, columns: tuple[int, ...], classes: int) -> Float[Ten
 
 
 def _ask(way: Way, records: Held, batch_size: int, name: str) -> Float[Tensor, "n k"]:
-    """The answers to records as a table, by batches."""
+    """Answers to records as a table, by batches."""
     size, tables, columns = way.batch or batch_size, [], len(way.columns)
     with way.open():
         for start in range(0, len(records), size):
@@ -359,13 +359,13 @@ def _ask(way: Way, records: Held, batch_size: int, name: str) -> Float[Tensor, "
 
 
 def _type(batch: Held) -> str:
-    """The type of records in words."""
+    """The type of records, in words."""
     kind = None if batch.cells is None else batch.cells.kind
     return str(batch.inputs.dtype) if kind in (None, "array") else {"frame": "data frame"}.get(str(kind), "text")
 
 
 def repeatability(adapted: Adapted, inputs: Array | Tensor | Held) -> float:
-    """How much answers change when the same records are asked again, together and one by one.
+    """Change of answers when the same records are queried again, together and one by one.
 
     Args:
         adapted: the model.
@@ -382,7 +382,7 @@ def repeatability(adapted: Adapted, inputs: Array | Tensor | Held) -> float:
 
 
 def difference(answers: Float[Tensor, "k c"], before: Float[Tensor, "n c"]) -> float:
-    """The largest absolute change of a record's log-confidence, in the class that it was first given, nats.
+    """The largest absolute change of a record's log-confidence, in the class that it was given first, nats.
 
     Args:
         answers: log-values of the first k records.

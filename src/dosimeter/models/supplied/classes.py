@@ -1,4 +1,4 @@
-"""Which class of the audit each column of a model's answer is about: by name, never by how many there are."""
+"""The audit's class for each column of a model's answer, by name and never by the number of classes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.wording import one_line
 
 UNNAMED = re.compile(r"LABEL_\d+")
-"""What transformers calls the classes of a model whose makers named none."""
+"""Pattern of the class names that transformers makes up for a model without names."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of an audit, for models that name theirs.
+    """The classes of an audit, to be matched with the names that models give.
 
     Attributes:
         names: in order of their numbers.
@@ -51,7 +51,7 @@ def named(model: Any) -> tuple[str, ...] | None:
 
 
 def labels_of(model: Any) -> tuple[object, ...] | None:
-    """The labels themselves; several outputs, or what raises, have none."""
+    """A fitted classifier's labels; None for several outputs, or if reading them raises."""
     try:
         labels = getattr(model, "classes_", None)
     except Exception:  # a search or a pipeline asks its parts, which raise errors of many kinds
@@ -67,7 +67,7 @@ def labels_of(model: Any) -> tuple[object, ...] | None:
 
 
 def name_of(label: object) -> str:
-    """A label as the data's classes are named: whole floats as integers."""
+    """A label, named as the data's classes are: whole floats as integers."""
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
     if isinstance(label, bytes):
@@ -110,7 +110,7 @@ def columns_of(own: Sequence[str], classes: Classes, place: str) -> tuple[int, .
 
 
 def _unlike(own: Sequence[str], classes: Classes, place: str) -> TrainingError:
-    """Both lists, and what to do."""
+    """The error about classes that differ, with both lists and the remedy."""
     remedy = "give the labels as the model was fitted on them"
     if all(re.fullmatch(r"\d{1,9}", name) for name in own):
         remedy += ", or name the classes in the order of its numbers (the option classes)"
@@ -120,13 +120,13 @@ def _unlike(own: Sequence[str], classes: Classes, place: str) -> TrainingError:
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
-    """Names as one line; of many the first."""
+    """Names as one line; only the first if there are many."""
     shown = ", ".join(repr(name) for name in names[:most])
     return one_line(shown + (f" ... ({len(names)} in all)" if len(names) > most else ""), 300)
 
 
 def by_columns(answer: Any, names: Sequence[str], place: str) -> Any:
-    """A data frame of answers as an array with one column for each class, matched by its columns' names.
+    """A data frame of answers as an array, with columns matched to classes by name.
 
     Args:
         answer: what a model returned; anything but a frame stays as it is.
@@ -148,7 +148,7 @@ def by_columns(answer: Any, names: Sequence[str], place: str) -> Any:
 
 
 def joined(model: Any, classes: Classes, place: str) -> tuple[str, ...]:
-    """The classes of the data and behind them those that the model alone knows.
+    """The classes of the data, followed by those that only the model knows.
 
     A model that answers for more classes than occur in the records is asked for all of them. What only numbers say is
     kept as it is.

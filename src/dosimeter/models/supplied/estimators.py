@@ -1,4 +1,4 @@
-"""Fitted scikit-learn classifiers, and what has their methods: probabilities, else decision values, class by class."""
+"""Fitted scikit-learn classifiers, and objects with their methods: probabilities, else decision values, by class."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dosimeter.models.supplied.forms import Form
 
 
 def is_estimator(model: object) -> bool:
-    """Whether a thing has the methods of a scikit-learn estimator."""
+    """Returns whether an object has the methods of a scikit-learn estimator."""
     return hasattr(model, "fit") and hasattr(model, "predict") and not isinstance(model, type)
 
 
@@ -44,7 +44,7 @@ class Estimator:
     notes: tuple[str, ...]
 
     def __call__(self, records: Held) -> Tensor:
-        """Answers `[n k]`, or `[n]` where two classes have one decision value."""
+        """Answers `[n k]`, or `[n]` if two classes share one decision value."""
         with warnings.catch_warnings():
             # told by a note, and what a fit on arrays says of a frame is what we mend
             warnings.filterwarnings("ignore", message="X (does not have|has) .*feature names", category=UserWarning)
@@ -61,13 +61,13 @@ class Estimator:
 
 
 def _flat(records: Any) -> Any:
-    """Pictures laid flat; frames and texts as they are."""
+    """Images as flat rows; frames and texts unchanged."""
     flat = isinstance(records, np.ndarray) and records.ndim > 2
     return records.reshape(len(records), -1) if flat else records
 
 
 def estimator(model: Any, records: Held, *, classes: Classes, place: str, names: Sequence[str] | None) -> Estimator:
-    """Read a fitted classifier.
+    """Reads a fitted classifier.
 
     `predict_proba` is used if it is there, else `decision_function`, whose values are taken as logits. Columns are
     matched to the data's classes by the names in `classes_`, and a frame's columns by those in `feature_names_in_`.
@@ -110,7 +110,7 @@ def estimator(model: Any, records: Held, *, classes: Classes, place: str, names:
 
 
 def _renamed(own: Sequence[str], columns: Sequence[int], classes: Classes) -> tuple[str, ...]:
-    """The note where numbers of the model stand for names of the data."""
+    """The note for numbers of the model that stand for names of the data."""
     told = [(name, classes.names[column]) for name, column in zip(own, columns, strict=True)]
     odd = [f"{quoted(name)} is {quoted(known)}" for name, known in told if name != known]
     return (
@@ -119,7 +119,7 @@ def _renamed(own: Sequence[str], columns: Sequence[int], classes: Classes) -> tu
 
 
 def _form(model: Any, records: Held, place: str, names: Sequence[str] | None) -> tuple[Form, tuple[str, ...]]:
-    """How a classifier is given records, and what to say of it."""
+    """The form in which a classifier takes records, and remarks about it."""
     cells, x = records.cells, records.inputs
     wanted = _fitted_names(model, cells)
     count = _attribute(model, "n_features_in_")
@@ -191,7 +191,7 @@ def bearer(model: Any) -> Any:
 
 
 def own_predictions(model: Any, form: Form, records: Held, columns: Sequence[int]) -> Array | None:
-    """Class numbers that a classifier's own `predict` names, -1 for a class without number; None where it names none.
+    """Class numbers by a classifier's own `predict`, -1 for an unknown class; None if it names no class.
 
     Args:
         model: a fitted classifier.
@@ -222,7 +222,7 @@ def _attribute(model: Any, name: str) -> Any:
 
 
 def _is_regressor(model: object) -> bool:
-    """Whether scikit-learn calls it a regressor."""
+    """Returns whether scikit-learn calls it a regressor."""
     from sklearn.base import is_regressor  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""What a brought model is told apart by: SHA-256 over its tensors, its fitted state, or its source and its answers."""
+"""Identity of a supplied model: SHA-256 over its tensors, its fitted state, or its source and its answers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def of_callable(function: Callable[..., Any], answers: Tensor) -> str:
 
 
 def _code(function: Callable[..., Any]) -> str:
-    """A function's source and bytecode, and the numbers and texts it reads, as text.
+    """A function's source and bytecode, and the numbers and texts that it reads, as text.
 
     Other values count by their answers alone: a client that counts its calls is the same model after them.
     """
@@ -84,7 +84,7 @@ def _code(function: Callable[..., Any]) -> str:
 
 
 def _bytecode(code: CodeType) -> str:
-    """What a compiled function does, without the place where it was typed."""
+    """The instructions of a compiled function, without its position in a file."""
     inner = [_bytecode(one) if isinstance(one, CodeType) else _simple(one) for one in code.co_consts]
     return "\0".join([code.co_code.hex(), repr(code.co_names), *inner])
 
@@ -109,7 +109,7 @@ def _closed_over(function: Callable[..., Any]) -> list[Any]:
 
 
 def _filled(cell: Any) -> bool:
-    """Whether a closure's cell has a value yet."""
+    """Returns whether a closure's cell has a value yet."""
     try:
         return cell.cell_contents is not cell
     except ValueError:
@@ -117,7 +117,7 @@ def _filled(cell: Any) -> bool:
 
 
 def _add(digest: Any, value: object) -> None:
-    """Add a tensor, an array or a simple value to a digest; of anything else, the name of its type."""
+    """Adds a tensor, an array or a simple value to a digest; of anything else, the name of its type."""
     if isinstance(value, Tensor):
         plain = value.detach().cpu()
         digest.update(f"{plain.dtype}{tuple(plain.shape)}".encode())

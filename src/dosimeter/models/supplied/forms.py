@@ -1,4 +1,4 @@
-"""The forms in which records can be given to a model, and which of them a model of the user's takes.
+"""Forms in which records can be passed to a model, and which of them a user's model takes.
 
 A form is settled once, on a few records, and kept for every later query and for the records that `fit` gets. Bytes can
 mean two things, 0 to 255 or fractions of 1: where a model takes both, the labels of the records decide.
@@ -33,12 +33,12 @@ WORDS: dict[Kind, str] = {
     "texts": "a list of texts",
 }
 SURE = 2.0
-"""Standard errors by which one form must be right more often than another."""
+"""Standard errors by which one form must be more accurate than another."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a model is given its records.
+    """Form in which a model takes its records.
 
     Attributes:
         kind: one of `WORDS`. "plain" and "fractions" divide bytes by 255; "exact" is the type that the user holds.
@@ -57,7 +57,7 @@ class Form:
     of_bytes: bool = False
 
     def give(self, records: Held) -> Any:
-        """Records as the model takes them; those that are held as tensors alone, such as views, as near as may be."""
+        """Records in the form that the model takes; records that exist as tensors only come as close as possible."""
         x, cells = records.inputs, records.cells
         if self.features is not None:
             return _frame(x, self.features, self.names)
@@ -84,12 +84,12 @@ class Form:
         return x if self.kind == "exact" else as_float(x)
 
     def records(self, records: Held) -> Any:
-        """What `fit` gets: as the model is asked, with tensors in place of arrays."""
+        """Records for `fit`: in the model's form, with tensors instead of arrays."""
         return replace(self, array=False).give(records)
 
     @property
     def words(self) -> str:
-        """For notes."""
+        """The form in words, for notes."""
         if self.kind == "fractions" and not self.of_bytes:
             return "floating-point numbers"
         return "arrays" if self.array and self.kind == "plain" else WORDS[self.kind]
@@ -104,7 +104,7 @@ def _frame(x: Tensor, features: tuple[str, ...], names: tuple[str, ...] | None) 
 
 
 def forms_of_networks(records: Held, dtype: torch.dtype) -> list[Form]:
-    """The forms that a network may take, the likeliest first.
+    """Forms that a network may take, the most likely first.
 
     Args:
         records: some of the user's.
@@ -124,7 +124,7 @@ def forms_of_networks(records: Held, dtype: torch.dtype) -> list[Form]:
 
 
 def forms_of_functions(records: Held) -> list[Form]:
-    """The forms that a function may take, the likeliest first: what the user holds, tensors before arrays."""
+    """Forms that a function may take, the most likely first: the user's own, with tensors before arrays."""
     x, cells = records.inputs, records.cells
     if x.dtype == torch.uint8:
         kinds: tuple[Kind, ...] = ("bytes", "levels", "plain") if x.ndim == 2 else ("plain", "bytes", "levels")
@@ -157,7 +157,7 @@ class Trial:
 def settle(
     forms: Sequence[Form], attempt: Callable[[Form], Bool[Array, " n"] | None], place: str, shape: tuple[int, ...]
 ) -> tuple[Form, tuple[str, ...]]:
-    """The form that a model takes.
+    """Finds the form that a model takes.
 
     The first that it takes is chosen, unless the records are bytes: then each that it takes is tried, and one under
     which it is right more often, beyond two standard errors, is preferred.
@@ -201,7 +201,7 @@ def settle(
 
 
 def _surer(one: Trial, other: Trial) -> bool:
-    """Whether one form is right more often, of the records in which the two differ."""
+    """Returns whether one form is more accurate, on the records where two forms differ."""
     if one.right is None or other.right is None:
         return False
     gained, lost = int((one.right & ~other.right).sum()), int((other.right & ~one.right).sum())
@@ -209,7 +209,7 @@ def _surer(one: Trial, other: Trial) -> bool:
 
 
 def _notes(best: Trial, taken: Sequence[Trial], forms: Sequence[Form]) -> tuple[str, ...]:
-    """What is to be said of a form: that it was not the likeliest, or that there was a choice."""
+    """Remarks about a form, if it was not the most likely one or if there was a choice."""
     if len(taken) > 1 and best.right is not None:
         others = ", ".join(f"{one.form.words} ({_share(one)})" for one in taken if one is not best)
         return (f"is given {best.form.words}, under which it is right in {_share(best)}, rather than {others}",)
@@ -221,5 +221,5 @@ def _notes(best: Trial, taken: Sequence[Trial], forms: Sequence[Form]) -> tuple[
 
 
 def _share(one: Trial) -> str:
-    """How often the answers are right, in words."""
+    """Accuracy of the answers, in words."""
     return "not known" if one.right is None else f"{one.right.mean():.0%} of {len(one.right)} records"

@@ -1,4 +1,4 @@
-"""Checks of a supplied model: whether it repeats itself, what its file may run, how its answers were taken."""
+"""Checks of a supplied model: repeatability, code in its file, and assumptions about its answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dosimeter.foundation.wording import sentence
 
 
 def repeated_answers(change: float) -> Gate:
-    """I1: whether the same query gives the same answer.
+    """I1: whether the same query gets the same answer.
 
     Args:
         change: largest change of a log-confidence between two queries, nats.
@@ -32,5 +32,5 @@ def trusted_pickle(path: str) -> Gate:
 
 
 def outputs_as_taken(notes: Sequence[str]) -> list[Gate]:
-    """I4: what was assumed about how the model takes records and what it answers, where its kind does not say it."""
+    """I4: assumptions about the form of inputs and the meaning of outputs, if the kind of model leaves them open."""
     return [Gate("I4", "Model as asked", "pass", None, sentence(note)) for note in notes]

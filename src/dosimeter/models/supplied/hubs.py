@@ -19,7 +19,7 @@ IMAGE, TEXT = "ForImageClassification", "ForSequenceClassification"
 
 
 class Preprocess(nn.Module):
-    """Images in [0, 1] as a network was trained on them: channels, resize, crop, `(x - mean) / std`.
+    """Preprocessing of images in [0, 1] for a network: channels, resize, crop, `(x - mean) / std`.
 
     Args:
         channels: that the network takes; a grey image is repeated.
@@ -43,7 +43,7 @@ class Preprocess(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, x: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k2 h2 w2"]:
-        """The images as the network takes them."""
+        """Images in the form that the network takes."""
         if x.shape[1] == 1 != self.channels:
             x = x.expand(-1, self.channels, -1, -1)
         size = self.size
@@ -60,7 +60,7 @@ class Preprocess(nn.Module):
 
 
 class Preprocessed(nn.Module):
-    """A library's network behind its preprocessing; gives logits alone.
+    """A library's network behind its preprocessing; returns logits alone.
 
     Args:
         preprocess: of images.
@@ -72,7 +72,7 @@ class Preprocessed(nn.Module):
         self.preprocess, self.net = preprocess, net
 
     def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
-        """Logits."""
+        """Logits `[b c]`."""
         answer = self.net(self.preprocess(x))
         return answer if isinstance(answer, Tensor) else answer.logits
 
@@ -166,7 +166,7 @@ def _pretrained(folder: Path, task: str) -> Any:
 def _with_preprocessing(
     net: Any, settings: Mapping[str, Any], shape: tuple[int, ...]
 ) -> tuple[nn.Module, tuple[str, ...]]:
-    """A network for images behind what its folder says of preprocessing."""
+    """A network for images, behind the preprocessing that its folder describes."""
     channels = int(getattr(net.config, "num_channels", 3))
     if len(shape) != 3 or shape[0] not in (1, channels):
         raise ConfigError(

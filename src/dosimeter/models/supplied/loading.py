@@ -1,4 +1,4 @@
-"""From the words of an audit file to a model: `[target] model`, `weights` and `options`.
+"""Loads a model from the entries of an audit file: `[target] model`, `weights` and `options`.
 
 No code in a file is run unless the user trusts it: tensors are read with safetensors or PyTorch's weights-only reader.
 Formats that hold programs or pickled objects (`.pt2`, TorchScript, joblib, whole modules) need `trust_pickle`.
@@ -30,13 +30,13 @@ from dosimeter.models.supplied.networks import is_exported
 from dosimeter.models.weights import load_state, read_weights
 
 TENSORS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-"""Files of weights; all but the first may hold pickles."""
+"""Suffixes of files with weights; all but the first may hold pickles."""
 PICKLES = (".joblib", ".pkl", ".pickle")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model as `adapt` takes it.
+    """A model in a form that `adapt` takes.
 
     Attributes:
         model: network, exported program, fitted classifier or function.
@@ -59,7 +59,7 @@ def load_target(
     options: Mapping[str, Any] | None = None,
     trust_pickle: bool = False,
 ) -> Loaded:
-    """Load a brought model.
+    """Loads a supplied model.
 
     | reference | gives |
     | --- | --- |
@@ -115,20 +115,20 @@ def load_target(
 
 
 def _file(weights: str, base: Path) -> Path:
-    """A file of weights that is there."""
+    """Path of a file with weights; refuses one that does not exist."""
     if not (base / weights).is_file():
         raise ConfigError(f"target, weights: must be a file, got {quoted(weights)}: correct the path")
     return base / weights
 
 
 def _none_of(key: str, value: object, why: str) -> None:
-    """Refuse a key that has no meaning beside this kind of model."""
+    """Refuses a key that has no meaning for this kind of model."""
     if value is not None:
         raise ConfigError(f"target, {key}: must not be given for this kind of model, {why}, got {value!r}: remove it")
 
 
 def _with_weights(model: nn.Module, file: Path) -> tuple[str, ...]:
-    """Load the tensors of a file into a network; returns what the report should say of them."""
+    """Loads the tensors of a file into a network; returns remarks for the report."""
     net = model.net if isinstance(model, Preprocessed) else model
     found = read_weights(file, net.state_dict().keys(), "target, weights")
     load_state(net, found.state, "target")
@@ -138,14 +138,14 @@ def _with_weights(model: nn.Module, file: Path) -> tuple[str, ...]:
 
 
 def _is_model(thing: object) -> bool:
-    """Whether a thing is a model and not a function that builds one."""
+    """Returns whether an object is a model and not a function that builds one."""
     return isinstance(thing, nn.Module) or is_exported(thing) or (is_estimator(thing) and not inspect.isfunction(thing))
 
 
 def _from_code(
     reference: str, shape: tuple[int, ...], classes: int, options: Mapping[str, Any], file: Path | None
 ) -> Loaded:
-    """What a reference into the user's code stands for."""
+    """The model behind a reference into the user's code."""
     found = _attribute(reference)
     model = found if _is_model(found) else _built(reference, found, shape, classes, options, file is not None)
     if file is None:
@@ -159,7 +159,7 @@ def _from_code(
 
 
 def _attribute(reference: str) -> Any:
-    """What a name in the user's module stands for, be it callable or a model that is not."""
+    """The object that a name in the user's module refers to, callable or not."""
     try:
         return resolve(reference)
     except ConfigError:
@@ -178,7 +178,7 @@ def _built(
     options: Mapping[str, Any],
     certain: bool,
 ) -> object:
-    """What a builder builds, or the function itself if it is the model."""
+    """The result of a builder, or the function itself if it is the model."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -205,7 +205,7 @@ def _built(
 
 
 def _takes(signature: inspect.Signature, *arguments: object) -> bool:
-    """Whether a function can be called with these arguments."""
+    """Returns whether a function can be called with these arguments."""
     try:
         signature.bind(*arguments)
     except TypeError:
@@ -214,13 +214,13 @@ def _takes(signature: inspect.Signature, *arguments: object) -> bool:
 
 
 def _required(signature: inspect.Signature) -> int:
-    """Arguments by position that have no default."""
+    """Number of positional arguments without a default."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(one.kind in kinds and one.default is one.empty for one in signature.parameters.values())
 
 
 def _from_file(path: Path, trust_pickle: bool) -> Loaded:
-    """A model that a file holds whole."""
+    """A model that is stored whole in a file."""
     suffix = path.suffix.lower()
     if not path.is_file():
         raise ConfigError(f"target, model: must be a file, got {quoted(path.name)}: correct the path")
@@ -258,7 +258,7 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
 
 
 def _trusted(path: Path, suffix: str) -> object:
-    """Read a file that may run code."""
+    """Reads a file that may run code."""
     if suffix == ".pt2":
         from torch.export import load  # noqa: PLC0415
 

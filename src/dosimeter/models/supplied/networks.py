@@ -1,4 +1,4 @@
-"""How PyTorch networks of any make are asked: inputs in the form they take, evaluation mode, device, fixed batches."""
+"""Queries of PyTorch networks of any kind: form of inputs, evaluation mode, device, fixed batch sizes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Network:
-    """A network and how it is asked.
+    """A network and the way it is queried.
 
     Attributes:
         module: the network.
-        call: a batch in the right form to what the network returns; inside `open`.
-        dtype: of its weights.
-        device: where it is asked.
-        open: evaluation mode, device, no gradients; all is as it was afterwards.
-        kind: in words.
-        batch: records it must be asked at once, or None for any number.
-        notes: for the report.
+        call: function from a batch in the right form to the network's return value; inside `open`.
+        dtype: type of its weights.
+        device: device that runs it.
+        open: context with evaluation mode, device and no gradients; it restores everything afterwards.
+        kind: kind of network, in words.
+        batch: number of records in a query, or None for any number.
+        notes: remarks for the report.
     """
 
     module: nn.Module
@@ -38,12 +38,12 @@ class Network:
 
 
 def is_exported(model: object) -> bool:
-    """Whether a thing is a program of `torch.export`, without loading that part of PyTorch."""
+    """Returns whether an object is a program of `torch.export`, without loading that part of PyTorch."""
     return type(model).__name__ == "ExportedProgram" and type(model).__module__.startswith("torch.export")
 
 
 def network(model: Any, *, device: str) -> Network:
-    """Find out how a network is called.
+    """Determines how a network is called.
 
     Args:
         model: a module, a TorchScript module, or an exported program.
@@ -68,7 +68,7 @@ def network(model: Any, *, device: str) -> Network:
 
 
 def looks_up(module: nn.Module, call: Callable[[Tensor], object], batch: Tensor) -> bool:
-    """Whether a network looks its inputs up in an embedding, so that they are tokens; inside `open`.
+    """Returns whether a network looks its inputs up in an embedding, so that they are tokens; inside `open`.
 
     Args:
         module: the network.
@@ -97,7 +97,7 @@ def looks_up(module: nn.Module, call: Callable[[Tensor], object], batch: Tensor)
 
 
 def _call_of(module: nn.Module) -> tuple[Callable[[Tensor], object], tuple[str, ...]]:
-    """How a network's `forward` is called: by position, or by the names that transformers' models declare."""
+    """The call of a network's `forward`: by position, or by the names that transformers' models declare."""
     config = getattr(module, "config", None)
     main = getattr(module, "main_input_name", None) if config is not None else None
     try:
@@ -118,7 +118,7 @@ def _call_of(module: nn.Module) -> tuple[Callable[[Tensor], object], tuple[str, 
 
 
 def _declared(module: nn.Module) -> Any:
-    """The input that an exported program declares, or None for other networks."""
+    """The input shape that an exported program declares, or None for other networks."""
     graph = getattr(module, "graph", None)
     if not isinstance(module, torch.fx.GraphModule) or graph is None:
         return None
@@ -128,7 +128,7 @@ def _declared(module: nn.Module) -> Any:
 
 @contextmanager
 def _ready(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Evaluation mode on a device in inference mode; afterwards modes and device are as they were."""
+    """Sets evaluation mode, device and inference mode inside the block; restores modes and device afterwards."""
     modes = {part: part.training for part in module.modules()}
     homes = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
     moved = len(homes) == 1 and homes != {device}

@@ -1,1 +1,1 @@
-"""A chain of stages that dosimeter trains."""
+"""The first door: a recipe, a chain of stages that dosimeter trains."""

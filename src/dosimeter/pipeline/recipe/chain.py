@@ -1,4 +1,4 @@
-"""What an audit's settings and data decide before any job is known: the chain as links, the split, the design."""
+"""Settings that are derived from an audit and its data before any job: the chain as links, the split, the design."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dosimeter.training.preflight import Together, about, check_sources, try_mod
 
 
 def check_rows(audit: Audit, data: Sequence[Dataset | None]) -> None:
-    """Refuse views and augmentation of images for other records, and those of texts for what is no text.
+    """Refuses views and augmentation of images for other records, and those of texts for other records.
 
     Args:
         audit: the settings.
@@ -35,12 +35,12 @@ def check_rows(audit: Audit, data: Sequence[Dataset | None]) -> None:
 
 
 def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
-    """What is wrong with views or kinds of augmentation for these records, one line at most for each kind.
+    """Problems with views or kinds of augmentation for these records, at most one line for each kind.
 
     Args:
         place: how messages begin.
-        names: of views and kinds of augmentation.
-        records: that they are made of.
+        names: names of views and kinds of augmentation.
+        records: records that they transform.
     """
     inputs = records.inputs
     got = f"got inputs of shape {inputs.shape} and type {inputs.dtype}"
@@ -72,7 +72,7 @@ def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
 def try_chains(
     audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], split: Split, together: Together
 ) -> None:
-    """Try the models of an audit, and those of its variants that have other settings of training.
+    """Tries the models of an audit, and those of its variants that have other settings of training.
 
     Args:
         audit: the settings.
@@ -110,7 +110,7 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
 
 
 def _trained_on(audit: Audit, data: Sequence[Dataset | None], split: Split) -> list[int]:
-    """How many records one model of each stage trains on; 0 of a given one."""
+    """Number of records that one model of each stage trains on; 0 for a given stage."""
     sizes = [0 if own is None else len(own) for own in data]
     later = [max(1, round(stage.sample * size)) for stage, size in zip(audit.stages, sizes, strict=True)]
     return [*sizes[: audit.at_risk], len(split.pool) // 2, *later[audit.at_risk + 1 :]]

@@ -1,4 +1,4 @@
-"""An audit file with its data: what is wrong with either is told at once."""
+"""Reads an audit file with its data, and reports problems of both together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dosimeter.training.preflight import Together
 
 
 def load_audit(path: Path) -> Audit | SuppliedAudit:
-    """Read an audit file; if it is wrong, its data is tried too, so that all problems are told at once.
+    """Reads an audit file; if it is wrong, its data are read too, so that all problems are reported together.
 
     Raises:
         AuditError: every problem found, one line each.
@@ -39,7 +39,7 @@ def load_audit(path: Path) -> Audit | SuppliedAudit:
 def _load(
     reference: str | None, rows: str | None, options: Options, key: str, seed: int, base: Path
 ) -> tuple[Dataset | None, DataError | None]:
-    """One data set, or what is wrong with it."""
+    """One data set, or the error about it."""
     if reference is None:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""From a validated audit to everything that can be known before training: data, split, design, and all jobs by key."""
+"""Prepares a validated audit: data, split, design, and all jobs by key, which are known before training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dosimeter.training.system import TrainedSystem
 
 @dataclass(frozen=True)
 class Prepared:
-    """An audit with its data read and its work laid out; nothing is trained yet.
+    """An audit with its data read and its jobs listed; nothing is trained yet.
 
     Attributes:
         audit: the settings.
@@ -69,7 +69,7 @@ class Prepared:
 
 
 def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> Prepared:
-    """Read the data, draw the split, build one model of each stage, and find all that is wrong.
+    """Reads the data, draws the split, builds one model of each stage, and finds all that is wrong.
 
     Args:
         audit: the settings.
@@ -114,7 +114,7 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> Prepared:
 
 
 def _samples(audit: Audit) -> tuple[float, ...]:
-    """Of each stage the share of its records that a model draws."""
+    """Share of its records that a model draws, for each stage."""
     return tuple(stage.sample for stage in audit.stages)
 
 

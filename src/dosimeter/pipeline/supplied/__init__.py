@@ -1,1 +1,1 @@
-"""A model that is there already."""
+"""The second door: a trained model of the user."""

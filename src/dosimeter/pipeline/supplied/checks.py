@@ -1,4 +1,4 @@
-"""What must hold of a brought model's records and its `fit` before anything is asked."""
+"""Checks of a supplied model's records and its `fit`, before any query."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 
 
 def check_sizes(brought: Supplied) -> None:
-    """Refuse numbers of records and shadows that make no audit."""
+    """Refuses numbers of records and shadows that are too small for an audit."""
     for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
         if len(part) < 2:
             raise DataError(f"{name}: must have at least 2 records, got {len(part)}: give more")
@@ -28,7 +28,7 @@ def check_sizes(brought: Supplied) -> None:
 
 
 def check_halves(design: Design, seed: int) -> None:
-    """Refuse records whose halves cannot set thresholds for each other, where no shadow rehearses."""
+    """Refuses records whose halves cannot set thresholds for each other, if no shadow rehearses."""
     if len(design.rehearsal_rows):
         return
     member = design.member[:1]
@@ -43,7 +43,7 @@ def check_halves(design: Design, seed: int) -> None:
 
 
 def check_fit(brought: Supplied) -> None:
-    """See that the user's fit takes its arguments."""
+    """Checks that the user's `fit` takes its arguments."""
     if brought.fit is None:
         return
     function = resolve(brought.fit) if isinstance(brought.fit, str) else brought.fit

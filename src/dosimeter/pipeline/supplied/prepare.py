@@ -1,4 +1,4 @@
-"""From a brought model to everything that can be known before its shadows are trained."""
+"""Prepares a supplied model: everything that is known before its shadows are trained."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from dosimeter.training.preflight import Together, check_device
 from dosimeter.training.system import SuppliedSystem
 
 LABELLED = 256
-"""Records of a part that show how the model is asked, and what it says of its own training records."""
+"""Number of records of a part that settle how the model is queried, and its accuracy on training records."""
 TRIED_ON = ("members", "nonmembers")
-"""The parts whose records the model is tried on."""
+"""Names of the parts whose records the model is tried on."""
 
 
 def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Supplied:
-    """Load the model and the records that an audit file names.
+    """Loads the model and the records that an audit file names.
 
     Args:
         audit: the settings.
@@ -98,7 +98,7 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
 
 
 def _sources(target: Target) -> dict[str, Source]:
-    """Where the records of each part come from."""
+    """Sources of the records of each part."""
     parts = ("members", "nonmembers", "population")
     return {
         part: Source(getattr(target, part), getattr(target, f"{part}_rows")) for part in parts if getattr(target, part)
@@ -106,7 +106,7 @@ def _sources(target: Target) -> dict[str, Source]:
 
 
 def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") -> PreparedSupplied:
-    """Adapt the model, try it on a few records, look for records in both parts, and lay out the shadows.
+    """Adapts the model, tries it on a few records, finds records in both parts, and lists the shadows' jobs.
 
     Args:
         brought: the model and its records.
@@ -158,7 +158,7 @@ def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") ->
 
 
 def _check_views(brought: Supplied) -> None:
-    """Refuse views of other records than these."""
+    """Refuses views that do not fit these records."""
     views = brought.threat.views
     problems = [] if views == "auto" else unfit("threat.views", views, brought.members)
     if problems:
@@ -166,7 +166,7 @@ def _check_views(brought: Supplied) -> None:
 
 
 def _design(brought: Supplied) -> Design:
-    """Who is trained on what."""
+    """The design: who is trained on what."""
     return stated_design(
         brought.members,
         brought.nonmembers,
@@ -183,11 +183,11 @@ class _Asked:
 
     Attributes:
         adapted: the model as one query.
-        gates: how it was asked.
+        gates: checks of how it was queried.
         probe: the first of the records.
-        answers: what it said of them.
-        noise: by how much that changes from query to query, nats.
-        seconds: that it took to answer one of them.
+        answers: its answers to these records.
+        noise: change of the answers from query to query, nats.
+        seconds: time of one answer, seconds.
     """
 
     adapted: Adapted
@@ -205,14 +205,14 @@ def _parts(brought: Supplied) -> dict[str, Dataset]:
 
 
 def _called(brought: Supplied) -> str:
-    """What messages call the model; a thing that is no model at all has no name worth telling."""
+    """Name of the model in messages; an object that is no model at all has no useful name."""
     kind = type(brought.model)
     plain = not callable(brought.model) and kind.__module__.partition(".")[0] in ("builtins", "pathlib")
     return "model" if plain else f"model {brought.model_name}"
 
 
 def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
-    """Match the classes of the model and of the records, find out how the model is asked, and ask it.
+    """Matches the classes of the model and of the records, determines how the model is queried, and queries it.
 
     Raises:
         AuditError: it cannot be asked, or its classes are others.
@@ -253,7 +253,7 @@ def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
 
 
 def _check_halves(brought: Supplied) -> None:
-    """Refuse records whose halves cannot set thresholds, and say so where missing numbers make all of a part copies."""
+    """Refuses records whose halves cannot set thresholds; says so if missing numbers make a part all copies."""
     try:
         check_halves(_design(brought), brought.seed)
     except DataError as error:
@@ -268,7 +268,7 @@ def _check_halves(brought: Supplied) -> None:
 
 @contextlib.contextmanager
 def _missing_told(parts: Mapping[str, Dataset]) -> Iterator[None]:
-    """Inside the block a model that does not take its records is told of numbers that are missing in them.
+    """Explains an error inside the block by missing numbers, if the records have some.
 
     Raises:
         DataError: it does not, and there are some.
@@ -293,7 +293,7 @@ def _spread(n: int) -> Array:
 
 
 def _check_order(names: Sequence[str]) -> None:
-    """Refuse texts of whole numbers for a model whose columns they do not name: texts and numbers sort otherwise.
+    """Refuses numeric texts as labels for a model without class names, since texts sort differently from numbers.
 
     Raises:
         DataError: with what to do.
@@ -307,7 +307,7 @@ def _check_order(names: Sequence[str]) -> None:
 
 
 def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequence[str]) -> None:
-    """Refuse records of classes that the model does not answer for.
+    """Refuses records of classes that the model does not answer for.
 
     Raises:
         DataError: with the part and the class.
@@ -324,7 +324,7 @@ def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequen
 
 
 def _own_records(brought: Supplied, adapted: Adapted, members: Dataset) -> Gate:
-    """I7: what the model says of its own training records."""
+    """I7: answers of the model on its own training records."""
     some = members.take(_spread(len(members)))
     answers = adapted.query(held_of(some))
     own = None
@@ -337,7 +337,7 @@ def _own_records(brought: Supplied, adapted: Adapted, members: Dataset) -> Gate:
 
 
 def _by_threshold(answers: Tensor, second: Array) -> bool:
-    """Whether a classifier of two classes names them by another threshold than one half; it is asked rightly then."""
+    """Returns whether a classifier of two classes decides by another threshold than 1/2; its queries are right then."""
     if answers.shape[1] != 2 or second.all() or not second.any():
         return False
     margin = torch.nan_to_num(answers[:, 1] - answers[:, 0], posinf=1e9, neginf=-1e9).numpy()
@@ -345,7 +345,7 @@ def _by_threshold(answers: Tensor, second: Array) -> bool:
 
 
 def _assumed(adapted: Adapted, brought: Supplied, members: Dataset) -> bool:
-    """Whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
+    """Returns whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
     columns = getattr(bearer(brought.model), "feature_names_in_", None) is not None and members.columns is None
     classes = not members.ordered and not adapted.estimator and named(brought.model) is None
     scale = members.inputs.dtype == np.uint8 or (members.inputs.dtype.kind == "i" and adapted.form.kind == "fractions")
@@ -353,7 +353,7 @@ def _assumed(adapted: Adapted, brought: Supplied, members: Dataset) -> bool:
 
 
 def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[str]:
-    """What to say of how the records and the classes were read, where it could be another way."""
+    """Remarks on how records and classes were read, if another reading is possible."""
     notes = []
     inputs = members.inputs
     if inputs.ndim == 2 and inputs.dtype.kind in "iu" and not members.tokens:
@@ -367,7 +367,7 @@ def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[s
 
 
 def _without_overlap(brought: Supplied) -> tuple[Supplied, Gate]:
-    """Refuse or leave out records that are in both parts, and count near duplicates.
+    """Refuses or leaves out records that are in both parts, and counts near duplicates.
 
     Raises:
         DataError: exact duplicates that are not to be left out, or nothing is left.

@@ -1,4 +1,4 @@
-"""A model that the user brings: its records, the shadows that their `fit` trains, and what all of them answer."""
+"""A supplied model: its records, the shadows that the user's `fit` trains, and the answers of all models."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ class Supplied:
     """A model with the records that its user knows to be members and non-members.
 
     Attributes:
-        name: of the audit.
+        name: name of the audit.
         seed: root of all randomness.
         model: anything that `adapt` takes.
-        model_name: in the report.
+        model_name: name of the model in the report.
         members: records that the model was trained on.
         nonmembers: records that it was not.
         population: further records that it was not trained on, known to the adversary; or None.
         fit: trains a shadow; None if there is no recipe.
-        fit_name: in the report.
+        fit_name: name of `fit` in the report.
         depends: further modules and functions whose source belongs to the shadows' keys, by name or themselves.
-        threat: of it `access`, `shadows`, `views` and `rehearsals`.
+        threat: the threat model; `access`, `shadows`, `views` and `rehearsals` are read.
         access_given: whether the user set the access; otherwise it is what the model gives.
-        attacks: what is run.
-        report: how the report speaks.
-        output: what the model returns.
+        attacks: attacks to run.
+        report: wording of the report.
+        output: meaning of the model's output.
         duplicates: what to do with records that are members and non-members at once.
-        gates: what loading model and data had to tell.
+        gates: checks of the loading of model and data.
         base: folder that user modules come from.
         sources: hashes of the code that shadows depend on.
-        named: what the user called each part's records, where they have a name.
+        named: the user's name for each part's records, if they have one.
         settings: as the user gave them, for the run's folder.
     """
 
@@ -79,11 +79,11 @@ class Supplied:
 
 @dataclass(frozen=True)
 class PreparedSupplied:
-    """A supplied model with its work laid out; nothing is trained yet.
+    """A supplied model with its jobs listed; nothing is trained yet.
 
     Attributes:
         brought: the model and its records, as the user named them.
-        case: its threat.
+        case: its threat model.
     """
 
     brought: Supplied
@@ -91,7 +91,7 @@ class PreparedSupplied:
 
     @property
     def system(self) -> SuppliedSystem:
-        """The model as it can be asked."""
+        """The model in the form that can be queried."""
         return self.case.system
 
     @cached_property
@@ -117,7 +117,7 @@ class PreparedSupplied:
 
 
 def access_of(brought: Supplied, adapted: Adapted) -> Access:
-    """What the adversary sees: what the user granted, if the model gives as much, else all that it gives.
+    """The adversary's access: what the user granted, if the model gives it; by default all that the model gives.
 
     Raises:
         ConfigError: more is granted than the model gives.
@@ -135,7 +135,7 @@ def access_of(brought: Supplied, adapted: Adapted) -> Access:
 
 
 def joined(parts: Mapping[str, Dataset]) -> Dataset:
-    """All records of a brought model as one data set, in the order of the parts."""
+    """All records of a supplied model as one data set, in the order of the parts."""
     sets = list(parts.values())
     first = sets[0]
     return Dataset(
@@ -154,5 +154,5 @@ def joined(parts: Mapping[str, Dataset]) -> Dataset:
 
 
 def name_of(thing: object) -> str:
-    """What a function or a model is called in a report."""
+    """Name of a function or a model in a report."""
     return one_line(getattr(thing, "__qualname__", None) or type(thing).__name__, 80)

@@ -1,4 +1,4 @@
-"""What the keys of a brought model's shadows are made of, and what the user's `fit` reads beside that."""
+"""Content of the keys of a supplied model's shadows, and a check of what `fit` reads outside them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dosimeter.training.keys import module_hash
 
 
 def sources_of(fit: Callable[..., Any] | str | None, depends: Sequence[object]) -> tuple[dict[str, str], list[Gate]]:
-    """Hashes of what the shadows' keys depend on: what `fit` does and reads, further modules.
+    """Hashes of the code that the shadows' keys depend on: `fit`, what it reads, further modules.
 
     Args:
         fit: the user's function, or its reference.
@@ -49,7 +49,7 @@ def sources_of(fit: Callable[..., Any] | str | None, depends: Sequence[object]) 
 
 
 def _module(one: str | ModuleType) -> str:
-    """SHA-256 of the file of a module."""
+    """SHA-256 of a module's file."""
     if isinstance(one, str) and one != "__main__":
         return module_hash(one)
     module = sys.modules.get(one) if isinstance(one, str) else one
@@ -63,7 +63,7 @@ def _module(one: str | ModuleType) -> str:
 
 
 def name_in_depends(one: object) -> str:
-    """What a module or a function that training depends on is called."""
+    """Name of a module or a function that training depends on."""
     if isinstance(one, str):
         return one
     if isinstance(one, ModuleType):
@@ -72,7 +72,7 @@ def name_in_depends(one: object) -> str:
 
 
 def check_depends(depends: object) -> tuple[object, ...]:
-    """What a call's `depends` names, in order.
+    """Modules and functions of a call's `depends`, in order.
 
     Raises:
         ConfigError: something that is neither a module nor a function, nor the name of one.
@@ -88,10 +88,10 @@ def check_depends(depends: object) -> tuple[object, ...]:
 
 
 def keys_of_shadows(opaque: Sequence[str]) -> list[Gate]:
-    """I6: what `fit` reads whose content is not part of the key under which shadows are kept.
+    """I6: values that `fit` reads but that are no part of the key under which shadows are stored.
 
     Args:
-        opaque: each as `name (type)`.
+        opaque: the values, each as `name (type)`.
     """
     if not opaque:
         return []

@@ -13,7 +13,7 @@ from dosimeter.results import words
 
 @cache
 def environment(*folders: Path) -> Environment:
-    """Templates of the page, with those of further folders before them.
+    """Templates of the page, with those of further folders searched first.
 
     Args:
         folders: of a family's own templates.
@@ -31,7 +31,7 @@ def environment(*folders: Path) -> Environment:
 
 
 def _printable(value: object) -> object:
-    """What a template may print: text with hidden characters spelled out, numbers, markup of our own; never None."""
+    """A value that a template may print: text with hidden characters spelled out, numbers, our own markup."""
     if value is None:
         raise ValueError("the report must not print an absent value, got None")
     if isinstance(value, str) and not isinstance(value, Markup):

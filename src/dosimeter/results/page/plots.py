@@ -34,7 +34,7 @@ VARIABLES: Mapping[str, str] = {
     CONTROL: "var(--series-0)",
 }
 NEAR = 0.03
-"""Of an axis: points that are nearer to each other share one label."""
+"""Share of an axis: points that are closer to each other share one label."""
 # Line patterns tell the curves apart without colour; the legend's swatches in report.css repeat them.
 DASHES = ((0, ()), (0, (7, 2)), (0, (2, 1.6)))
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
@@ -112,13 +112,13 @@ def _curve(
     *,
     band: bool,
 ) -> None:
-    """One ROC, cut where the axes begin, with its interval band if it is the headline's."""
+    """Draws one ROC, cut where the axes begin, with its interval band if it is the headline's."""
     x = np.asarray(curve["fpr"], float)
     shown = np.linspace(np.log(smallest), 0, 240)
     order = np.argsort(x, kind="stable")
 
     def at(key: str) -> Float[np.ndarray, " x"]:
-        """The curve as steps: the last value reached at or below each rate."""
+        """The curve as steps: the last value at or below each rate."""
         y = np.asarray(curve[key], float)[order]
         rows = np.searchsorted(x[order], np.exp(shown) * (1 + 1e-9), side="right") - 1
         return np.asarray(np.where(rows >= 0, y[np.maximum(rows, 0)], 0.0))
@@ -178,7 +178,7 @@ def histogram(
 
 
 def _drawable(edges: Float[np.ndarray, " e"]) -> Float[np.ndarray, " e"]:
-    """The edges, or their places from 0 to 1 if Matplotlib cannot tell them apart or would overflow."""
+    """The edges, or their positions from 0 to 1 if Matplotlib cannot distinguish them or would overflow."""
     first, last = float(edges[0]), float(edges[-1])
     largest, span = max(abs(first), abs(last)), last - first
     if span > 1e-9 * largest and largest < 1e280 and span > 1e-280:
@@ -216,7 +216,7 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
 
 
 def _labels(axes: Axes, points: Sequence[Sequence[float]]) -> list[tuple[tuple[float, float], str]]:
-    """Where to write the numbers of points; those of points that nearly coincide stand in one place."""
+    """Places for the numbers of points; points that nearly coincide share one place."""
     size = [high - low for low, high in (axes.get_xlim(), axes.get_ylim())]
     found: list[tuple[tuple[float, float], str]] = []
     for number, x, _, _, y, _, _ in points:
@@ -231,7 +231,7 @@ def _labels(axes: Axes, points: Sequence[Sequence[float]]) -> list[tuple[tuple[f
 
 @contextmanager
 def _style(salt: str) -> Iterator[None]:
-    """Our settings over matplotlib's own defaults: a user's matplotlibrc must not change a report."""
+    """Uses our settings over matplotlib's defaults inside the block: a user's matplotlibrc must not change a report."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: Any = {**STYLE, "svg.hashsalt": salt}

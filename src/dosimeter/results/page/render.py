@@ -1,4 +1,4 @@
-"""result.json and provenance.json in, one self-contained HTML file out: no script, nothing fetched or computed."""
+"""Renders result.json and provenance.json to one self-contained HTML file: no scripts, downloads or computations."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sectio
 
 
 def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What is known about a run, as label and (name, text) pairs: known keys first, then the others, none left out.
+    """Known facts about a run, as label and (name, text) pairs: known keys first, then all others.
 
     >>> provenance_rows({"z": 1, "git": {"revision": "abc"}})
     [('Git revision', [('revision', 'abc')]), ('z', [('', '1')])]
@@ -78,14 +78,14 @@ def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple
 
 
 def _plain(value: object) -> str:
-    """A value of the provenance: integers without thousands, as seeds are copied by hand."""
+    """A value of the provenance; integers have no thousands separators, since seeds are copied by hand."""
     if value is None:
         return "not known"
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else words.setting(value)
 
 
 def _definitions(provenance: Mapping[str, Any]) -> list[tuple[str, Markup]]:
-    """What was hashed, by name, as indented JSON."""
+    """The hashed content, by name, as indented JSON."""
     definitions = provenance.get("definitions") or {}
     items = [*definitions.items()] if isinstance(definitions, Mapping) else [("definitions", definitions)]
     items += [("hashed", provenance["hashed"])] if provenance.get("hashed") else []
@@ -106,7 +106,7 @@ def _methods(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, figures.Figure, str]]:
-    """Attack, AUC at a made-up membership, status."""
+    """Attack, AUC at a null membership, and status, for each row of the null audit."""
     rows = []
     for row in result["null_audit"]:
         measure = figures.Figure("not measured", ok=False)

@@ -10,18 +10,18 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Section:
-    """What a family puts on the page; the frame has what all families share.
+    """Content that a family puts on the page; the frame has what all families share.
 
     Attributes:
         what: the audit in two words, such as "Membership audit".
-        badge: the verdict in few words.
+        badge: the verdict in a few words.
         first: the first card.
-        body: what follows it.
-        rest: what follows the costs of defenses.
+        body: the parts after the first card.
+        rest: the parts after the costs of defenses.
         contents: anchor and label of the parts of `body`.
-        more_contents: of those of `rest`.
+        more_contents: anchor and label of the parts of `rest`.
         glossary: term and meaning.
-        names: of each attack's id what it is called.
+        names: display name of each attack, by id.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""What stopping the leak costs or changes: the audit itself and each variant as rows of a table, points of a figure."""
+"""Cost and effect of defenses and other settings: the audit itself and each variant, as rows and as points."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from dosimeter.results.figures import CALIBRATED, NOTHING, Bar, Figure, Row, auc
 from dosimeter.results.page import plots
 
 PLACES = {"chain": "trained otherwise", "adversary": "the adversary knows this too"}
-"""What a change of settings is about."""
+"""Words for the part of an audit that a change of settings concerns."""
 STOPPED = "early_stopping"
-"""The defense that is no more than less training, which others must beat at equal accuracy."""
+"""Name of the defense that only trains less; other defenses must beat it at equal accuracy."""
 
 
 @dataclass(frozen=True)
 class VariantLine:
-    """One model: its defense, what it does for the task, what its strongest attack gets out of it.
+    """One model: its defense, its accuracy, and the result of its strongest attack.
 
     Attributes:
-        number: of its point in the figure.
-        name: of the defense; empty without any.
+        number: number of its point in the figure.
+        name: name of the defense; empty without any.
         about: its settings, place and paper.
         failed: why it has no figures, or empty.
-        accuracy: on the split of the table.
-        change: of the accuracy, in points.
+        accuracy: accuracy on the split of the table.
+        change: change of the accuracy, percentage points.
         attack: the strongest, chosen in its own calibration.
-        tpr: at the leading rate.
-        bar: of it.
-        auc: of the same attack.
-        gap: its difference to that of the audit itself.
+        tpr: TPR at the leading rate.
+        bar: strip of the TPR.
+        auc: AUC of the same attack.
+        gap: difference of the AUC to that of the audit itself.
         canary: rate of the worst canaries, and which they are.
-        matched: what holds at equal accuracy.
+        matched: comparison at equal accuracy.
     """
 
     number: int
@@ -55,7 +55,7 @@ class VariantLine:
 
 @dataclass(frozen=True)
 class VariantTable:
-    """The rows, and the words and the figure around them; `settings`: some variant is no defense."""
+    """The rows, with the words and the figure around them; `settings`: some variant is no defense."""
 
     rows: list[VariantLine]
     split: str
@@ -85,7 +85,7 @@ def undefended(result: Row) -> Row:
 
 
 def table(result: Row, names: Mapping[str, str]) -> VariantTable | None:
-    """The table; None where no variant was asked for.
+    """The table of variants; None if there are none.
 
     Args:
         result: the content of a valid result.json.
@@ -140,7 +140,7 @@ def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) 
 
 
 def _about(entry: Row) -> str:
-    """Settings, place and paper of a defense, or what else is changed."""
+    """Settings, place and paper of a defense, or the other change of a variant."""
     if entry["id"] == "none":
         return "as the audit file has it"
     settings = ", ".join(f"{key} {words.setting(value)}" for key, value in sorted(entry["settings"].items()))
@@ -149,7 +149,7 @@ def _about(entry: Row) -> str:
 
 
 def _gap(entry: Row) -> Figure:
-    """How much more the strongest attack tells than that on the audit itself."""
+    """Gain of the strongest attack over that on the audit itself."""
     if entry.get("auc_change") is None:
         return Figure("", ok=False)
     value, low, high = (f"{entry[key]:+.3f}" for key in ("auc_change", "auc_change_low", "auc_change_high"))
@@ -157,7 +157,7 @@ def _gap(entry: Row) -> Figure:
 
 
 def _points(row: Row | None) -> Figure:
-    """The change of an accuracy in points."""
+    """The change of an accuracy, in percentage points."""
     if row is None or row.get("change") is None:
         return Figure("", ok=False)
     value, low, high = (f"{100 * row[key]:+.1f}" for key in ("change", "change_low", "change_high"))
@@ -165,7 +165,7 @@ def _points(row: Row | None) -> Figure:
 
 
 def _canary(rows: Sequence[Row]) -> Figure:
-    """The canaries that use makes recognised most; older results do not say how often unused ones are."""
+    """The canaries that are recognised most by use; older results have no rate for unused ones."""
     measured = [row for row in rows if row.get("status", "ok") == "ok" and row.get("tpr") is not None]
     worst = max(measured, key=lambda row: (row.get("excess", 0.0), row["tpr"]), default=None)
     if worst is None:
@@ -177,7 +177,7 @@ def _canary(rows: Sequence[Row]) -> Figure:
 
 
 def _matched(model: _Model, baselines: Sequence[_Model]) -> str:
-    """Whether a defense is shown to leak less than less training does at an accuracy within noise of its own."""
+    """Text that says whether a defense leaks less than less training does, at an accuracy within noise of its own."""
     equal = [one for one in baselines if one is not model and _overlap(model.accuracy, one.accuracy)]
     known = [(one.tpr["value"], one) for one in equal if one.tpr is not None and one.tpr["status"] == "ok"]
     if model.tpr is None or model.tpr["status"] != "ok" or not known:
@@ -193,7 +193,7 @@ def _matched(model: _Model, baselines: Sequence[_Model]) -> str:
 
 
 def _overlap(first: Row | None, second: Row | None) -> bool:
-    """Whether two accuracies are within noise of each other: their paired changes, that of the undefended being 0."""
+    """Returns whether two accuracies are within noise: their paired changes, 0 for the undefended model."""
     if first is None or second is None:
         return False
     ends = [(row.get("change_low", 0.0), row.get("change_high", 0.0)) for row in (first, second)]
@@ -201,7 +201,7 @@ def _overlap(first: Row | None, second: Row | None) -> bool:
 
 
 def _figure(models: Sequence[_Model], split: str, fpr: float) -> Markup:
-    """Utility against leak; empty with fewer than two points."""
+    """The figure of utility against leak; empty with fewer than two points."""
     points = [(number, *ends) for number, one in enumerate(models) for ends in _ends(one)]
     if len(points) < 2:
         return Markup("")
@@ -213,7 +213,7 @@ def _figure(models: Sequence[_Model], split: str, fpr: float) -> Markup:
 
 
 def _ends(model: _Model) -> Iterator[tuple[Any, ...]]:
-    """Accuracy and rate of a model with their ends, if it has both."""
+    """Accuracy and rate of a model with their intervals, if it has both."""
     rows = (model.accuracy, model.tpr)
     if all(row is not None and row.get("status", "ok") == "ok" for row in rows):
         yield tuple(row[key] for row in rows if row is not None for key in ("value", "low", "high"))

@@ -1,1 +1,1 @@
-"""Limits, decisions, the ratchet, SARIF and JUnit."""
+"""Policies: limits, decisions, the ratchet, and the formats SARIF and JUnit."""

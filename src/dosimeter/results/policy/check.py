@@ -1,4 +1,4 @@
-"""Does a result keep to a policy, and to what was accepted before? Works on result.json alone; no model, no data."""
+"""Checks a result against a policy and an accepted result. Works on result.json alone, without model or data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dosimeter.results.policy.ratchet import ratchet
 from dosimeter.results.rows import EXPOSURE, HEADLINE, ORACLE, UTILITY, Key, Row, clean, exact, rows
 
 MEANING = ("P10", "P16", "I7", "I8")
-"""Checks whose warning says that the numbers may be about something else than meant: no limit is met by them."""
+"""Checks whose warning says that numbers may be about something else than intended: they meet no limit."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,17 @@ class FailedGate:
 
     @property
     def line(self) -> str:
-        """As text."""
+        """The gate as text."""
         return f"check {self.status}: {self.id} {self.name}: {self.message}"
 
 
 @dataclass(frozen=True)
 class Check:
-    """What came of holding a result against limits.
+    """Outcome of checking a result against limits.
 
     Attributes:
-        outcomes: one for each limit and number, in the order of the policy, then those of the accepted result.
+        outcomes: outcomes, one for each limit and number, in the order of the policy, then those of the accepted
+            result.
         gates: checks of the audit that fail it.
         notes: how the audit differs from the accepted one.
     """
@@ -59,11 +60,11 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether no outcome and no gate fails."""
+        """Returns whether no outcome and no gate fails."""
         return not self.gates and not any(outcome.fails for outcome in self.outcomes)
 
     def lines(self) -> list[str]:
-        """For a terminal: the answer, what fails, then the rest."""
+        """Lines for a terminal: the answer, the failures, then the rest."""
         failing = [outcome for outcome in self.outcomes if outcome.fails]
         others = [outcome for outcome in self.outcomes if not outcome.fails]
         counted = [one for one in self.outcomes if one.status not in ("not_applicable", "refused")]
@@ -76,7 +77,7 @@ class Check:
         return [*lines, *(f"differs from the accepted audit: {note}" for note in self.notes)]
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The check in a form for machines."""
         return {
             "passed": self.passed,
             "gates": [asdict(gate) for gate in self.gates],
@@ -100,7 +101,7 @@ class Check:
 
 
 def check(result: Mapping[str, Any], policy: Policy | None, accepted: Mapping[str, Any] | None = None) -> Check:
-    """Hold a result against a policy, an accepted result, or both.
+    """Checks a result against a policy, an accepted result, or both.
 
     Args:
         result: the content of a valid result.json.
@@ -133,7 +134,7 @@ def check(result: Mapping[str, Any], policy: Policy | None, accepted: Mapping[st
 
 
 def _doubted(outcome: Outcome, gates: list[str]) -> Outcome:
-    """A limit that is met by numbers which may mean something else is undecided; one that is exceeded stays so."""
+    """The outcome, undecided if its limit is met by doubtful numbers; an exceeded limit stays exceeded."""
     if outcome.status != "met" or not gates:
         return outcome
     told = f"{outcome.message}, but what the numbers mean is in doubt: see the warnings of {', '.join(gates)}"
@@ -141,7 +142,7 @@ def _doubted(outcome: Outcome, gates: list[str]) -> Outcome:
 
 
 def _failed(result: Mapping[str, Any], accepted: Gates) -> tuple[FailedGate, ...]:
-    """The checks of the audit that the policy does not accept, and the verdict if only it says so."""
+    """Checks of the audit that the policy does not accept, and the verdict if no check explains it."""
     refused = ("fail",) if accepted.allow_warn else ("fail", "warn")
     found = [
         FailedGate(clean(gate["id"]), clean(gate["name"]), gate["status"], clean(gate["message"]))
@@ -154,7 +155,7 @@ def _failed(result: Mapping[str, Any], accepted: Gates) -> tuple[FailedGate, ...
 
 
 def _limits(result: Mapping[str, Any], policy: Policy) -> list[Outcome]:
-    """The outcomes of all limits; those about what was not measured are told together."""
+    """The outcomes of all limits; limits about unmeasured quantities are reported together."""
     outcomes: list[Outcome] = []
     problems: list[str] = []
     table = rows(result)
@@ -196,13 +197,13 @@ def _of_limit(limit: Limit, result: Mapping[str, Any], table: list[Row], place: 
 
 
 def _matched(limit: Limit, result: Mapping[str, Any], table: list[Row]) -> list[Row]:
-    """The rows that a limit is about."""
+    """The rows that a limit applies to."""
     tests = _tests(limit, result).values()
     return [row for row in table if all(test(row) for test in tests)]
 
 
 def _tests(limit: Limit, result: Mapping[str, Any]) -> dict[str, Callable[[Row], bool]]:
-    """What a row must be, by key of the limit."""
+    """Conditions on a row, by key of the limit."""
     tests: dict[str, Callable[[Row], bool]] = {"metric": lambda row: row.key.metric == limit.metric}
     if limit.metric == "accuracy":
         tests["split"] = lambda row: row.key.split == limit.split
@@ -228,21 +229,21 @@ def _tests(limit: Limit, result: Mapping[str, Any]) -> dict[str, Callable[[Row],
 
 
 def _named(attack: str | None, control: bool, pattern: str, headline: str | None) -> bool:
-    """Whether an attack is meant: a control only by its own id."""
+    """Returns whether a pattern means this attack; a control only by its own id."""
     if pattern == HEADLINE:
         return attack is not None and attack == headline
     return attack is not None and (attack == pattern or (not control and fnmatchcase(attack, pattern)))
 
 
 def _headline(result: Mapping[str, Any], variant: str) -> str | None:
-    """The attack that was chosen in rehearsal, of the audit itself or of one of its variants."""
+    """The headline attack of the audit itself or of one of its variants."""
     chosen = {"none": result["verdict"]["attack"]}
     chosen |= {one["id"]: one.get("attack") for one in result.get("variants") or ()}
     return chosen.get(variant)
 
 
 def _names(limit: Limit, attack: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether a limit is about an attack."""
+    """Returns whether a limit applies to an attack."""
     aside = bool(attack["control"] or attack.get("reference"))
     return _named(attack["id"], aside, limit.attack, result["verdict"]["attack"])
 
@@ -256,7 +257,7 @@ def _same(rate: float | None, wanted: float) -> bool:
 
 
 def _unmeasured(limit: Limit, result: Mapping[str, Any], table: list[Row], place: str) -> str:
-    """Which key of a limit matches nothing that was measured, and what was."""
+    """Text: the key of a limit that matches nothing that was measured, and what was measured."""
     left, tests = table, _tests(limit, result)
     wrong = next(iter(tests))
     for key, test in tests.items():
@@ -274,7 +275,7 @@ def _unmeasured(limit: Limit, result: Mapping[str, Any], table: list[Row], place
 
 
 def _placeholder(limit: Limit, at_risk: str = "") -> Row:
-    """The row of a limit without numbers."""
+    """A row for a limit without numbers."""
     utility, exposure = limit.metric == "accuracy", limit.metric == EXPOSURE
     attack = HEADLINE if exposure else limit.attack
     key = Key(
@@ -295,7 +296,7 @@ def _placeholder(limit: Limit, at_risk: str = "") -> Row:
 
 
 def _name(limit: Limit) -> str:
-    """What a limit is called."""
+    """Name of a limit."""
     if limit.name is not None:
         return clean(limit.name)
     bounds = [f"{side} {exact(limit.metric, bound)}" for side, bound in (("max", limit.max), ("min", limit.min))
@@ -304,7 +305,7 @@ def _name(limit: Limit) -> str:
 
 
 def _chosen(policy: Policy | None) -> Callable[[Mapping[str, Any]], list[Row]]:
-    """The rows that an accepted result is compared in: what the limits are about, else the headline figures."""
+    """Rows in which an accepted result is compared: those of the limits, else the headline figures."""
 
     def chosen(result: Mapping[str, Any]) -> list[Row]:
         table = rows(result)

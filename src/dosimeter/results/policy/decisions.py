@@ -1,7 +1,7 @@
-"""One limit, one number: met, exceeded or undecided, in words that say what would decide it.
+"""One limit and one number: met, exceeded or undecided, with a sentence on what would decide it.
 
-A limit holds the end of the interval that could still be wrong: `max` the upper end, `min` the lower one. So little
-data cannot pass a limit, and what exceeds it is proven.
+A limit tests the end of the interval that could be wrong: `max` the upper end, `min` the lower one. So too little data
+cannot pass a limit, and an exceeded limit is proven.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from dosimeter.results.rows import EXPOSURE, UTILITY, Row, clean, exact, figure
 
 Status = Literal["met", "exceeded", "undecided", "not_applicable", "withdrawn", "refused"]
 FEW_TARGETS = 8
-"""From so many targets on, intervals are a bootstrap over targets and records."""
+"""Number of targets from which intervals are a bootstrap over targets and records."""
 HOPELESS = 1000.0
-"""Times the data, beyond which no number is named."""
+"""Largest factor of further data that a message names."""
 
 SLACK = 1e-6
-"""Below which a number of records is taken as whole."""
+"""Slack within which a number of records counts as a whole number."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One limit, or the accepted result, held against one number.
+    """Comparison of one limit, or the accepted result, with one number.
 
     Attributes:
-        name: of the limit.
-        row: the number; with a status other than "ok" where there is none.
-        status: what came of it.
+        name: name of the limit.
+        row: the number; with a status other than "ok" if there is none.
+        status: result of the comparison.
         message: one sentence.
         undecided: what "undecided" means here.
         limit: None where the accepted result is the limit.
@@ -45,12 +45,12 @@ class Outcome:
 
     @property
     def fails(self) -> bool:
-        """Whether the check fails by it."""
+        """Returns whether the outcome makes the check fail."""
         return self.status in ("exceeded", "withdrawn") or (self.status == "undecided" and self.undecided == "fail")
 
     @property
     def line(self) -> str:
-        """As text."""
+        """The outcome as text."""
         meaning = {"fail": " (fails)", "warn": " (warning)", "pass": ""}[self.undecided]
         mark = self.status.replace("_", " ") + (meaning if self.status == "undecided" else "")
         number = f" is {self.row.said}" if self.row.ok else ""
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def decide(limit: Limit, row: Row) -> tuple[Status, str]:
-    """Hold one number against one limit.
+    """Compares one number with one limit.
 
     Args:
         limit: with `max`, `min` or both.
@@ -82,7 +82,7 @@ def decide(limit: Limit, row: Row) -> tuple[Status, str]:
 
 
 def _side(row: Row, bound: float, *, upper: bool) -> tuple[Status, str]:
-    """One end of the interval against one bound."""
+    """Compares one end of the interval with one bound."""
     value, low, high = row.ends
     metric, (far, near) = row.key.metric, (high, low) if upper else (low, high)
     sign = 1 if upper else -1
@@ -102,7 +102,7 @@ def _side(row: Row, bound: float, *, upper: bool) -> tuple[Status, str]:
 
 
 def _what_decides(row: Row, bound: float, *, upper: bool) -> str:
-    """How much more data would bring the binding end to the limit, since intervals shrink about as 1 / sqrt(n)."""
+    """Text: how much more data would bring the end to the limit; intervals shrink about as 1 / sqrt(n)."""
     if row.key.metric == EXPOSURE:  # its value belongs to one unit, its upper end to another
         return f"more than {row.n_targets:,} trainings (targets, and shadows that rehearse) narrow it"
     value, low, high = row.ends
@@ -133,7 +133,7 @@ def _what_decides(row: Row, bound: float, *, upper: bool) -> str:
 
 
 def _without_number(row: Row) -> tuple[Status, str]:
-    """A row that holds no number."""
+    """Status and sentence for a row without a number."""
     reason = clean(row.reason) or "no reason was given"
     if row.status == "refused":
         return "refused", f"not run: {reason}"
@@ -143,7 +143,7 @@ def _without_number(row: Row) -> tuple[Status, str]:
 
 
 def _what_resolves(row: Row) -> str:
-    """How many non-members a false positive rate needs, if they are what is missing."""
+    """Text: number of non-members that the false positive rate needs, if too few are the cause."""
     from dosimeter.statistics.certify import nonmembers_needed  # loads SciPy, which takes a second
 
     if row.key.fpr is None or row.key.family == UTILITY or row.key.metric == EXPOSURE:
@@ -156,7 +156,7 @@ def _what_resolves(row: Row) -> str:
 
 
 def _understated(row: Row) -> str:
-    """A remark where the threshold was stricter than it was meant to be."""
+    """A remark if the threshold was stricter than intended."""
     if row.key.metric != "tpr" or row.key.fpr is None or row.fpr_high is None or row.fpr_high >= row.key.fpr:
         return ""
     return f" (the threshold reached at most {figure('tpr', row.fpr_high)} false accusations)"

@@ -15,7 +15,7 @@ from dosimeter.results.rows import clean
 from dosimeter.results.standards import entries
 
 AUDIT = "the audit itself"
-"""The suite of the checks that come before all limits."""
+"""Name of the suite of the audit's own checks, which comes before all limits."""
 
 
 def junit(check: Check, result: Mapping[str, Any]) -> str:
@@ -46,7 +46,7 @@ def junit(check: Check, result: Mapping[str, Any]) -> str:
 
 
 def _maps_to(suite: ET.Element, family: str) -> None:
-    """The public lists; junit-10 has properties on suites only."""
+    """Adds the public lists; junit-10 has properties on suites only."""
     mapped = entries(family)
     if mapped:
         properties = ET.SubElement(suite, "properties")
@@ -55,7 +55,7 @@ def _maps_to(suite: ET.Element, family: str) -> None:
 
 
 def _outcome(suite: ET.Element, outcome: Outcome) -> None:
-    """One case: without child if the limit is met."""
+    """One case; it has no child if the limit is met."""
     key = outcome.row.key
     where = ".".join(clean(part).replace(".", "_") for part in (key.family, key.stage, key.attack or "model") if part)
     case = ET.SubElement(suite, "testcase", classname=where, name=clean(f"{outcome.name}: {outcome.row.who}"))
@@ -72,14 +72,14 @@ def _outcome(suite: ET.Element, outcome: Outcome) -> None:
 
 
 def _gate(suite: ET.Element, gate: FailedGate) -> None:
-    """A check of the audit itself; an error, since it says nothing about the model."""
+    """A check of the audit itself, as an error, since it says nothing about the model."""
     case = ET.SubElement(suite, "testcase", classname="audit", name=clean(f"{gate.id} {gate.name}"))
     kind = "error" if gate.status == "fail" else "failure"
     ET.SubElement(case, kind, message=clean(gate.line), type=gate.status).text = clean(gate.line)
 
 
 def _count(suite: ET.Element) -> None:
-    """The counts that readers sum up."""
+    """Sets the counts that readers sum up."""
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     for kind, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):

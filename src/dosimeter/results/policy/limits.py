@@ -1,4 +1,4 @@
-"""The policy file: TOML to validated, frozen limits. Errors name the key's path, rule, value and remedy."""
+"""The policy file: from TOML to validated, frozen limits. Errors name the key's path, rule, value and remedy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
 }
 """Keys that only some metrics have."""
 NEEDED: Mapping[str, str] = {"tpr": "fpr", "precision": "prior"}
-"""What a metric means nothing without."""
+"""The key without which a metric has no meaning."""
 EXAMPLES: Mapping[str, str] = {"fpr": "fpr = 0.01", "prior": "prior = 0.5"}
 RATES = ("fpr", "prior", "max", "min")
 
@@ -39,7 +39,7 @@ class _Strict(BaseModel):
 
 
 class Limit(_Strict):
-    """One `[[limit]]`: which rows of a result it is about, and where their intervals must end.
+    """One `[[limit]]`: the rows of a result that it applies to, and bounds for the ends of their intervals.
 
     Attributes:
         metric: of the rows.
@@ -77,7 +77,7 @@ class Limit(_Strict):
 
 
 class Gates(_Strict):
-    """`[gates]`: what the checks of the audit itself may say.
+    """`[gates]`: results of the audit's own checks that are accepted.
 
     Attributes:
         allow_warn: whether a warning is accepted; a failed check never is.
@@ -101,7 +101,7 @@ class Policy(_Strict):
 
 
 def load_policy(path: Path) -> Policy:
-    """Read a policy file.
+    """Reads a policy file.
 
     Args:
         path: a TOML file.
@@ -113,7 +113,7 @@ def load_policy(path: Path) -> Policy:
 
 
 def parse_policy(table: Mapping[str, Any]) -> Policy:
-    """Validate the tables of a policy.
+    """Validates the tables of a policy.
 
     Args:
         table: as TOML gives it.
@@ -151,12 +151,12 @@ def parse_policy(table: Mapping[str, Any]) -> Policy:
 
 
 def _policys(place: str) -> str:
-    """The place of a finding; a policy is no audit file."""
+    """The place of a finding, in the words of a policy file."""
     return place.replace("the audit file", "the policy file") or "the policy file"
 
 
 def _limit(raw: Any, place: str) -> tuple[Limit | None, list[Finding]]:
-    """One validated limit, or what is wrong with it."""
+    """One validated limit, or the problems with it."""
     if not isinstance(raw, Mapping):
         return None, [(place, f": must be a table, got {quoted(raw, 80)}: write it below [[limit]]")]
     found, limit = [], None
@@ -169,7 +169,7 @@ def _limit(raw: Any, place: str) -> tuple[Limit | None, list[Finding]]:
 
 
 def _impossible(raw: Mapping[str, Any], place: str) -> list[Finding]:
-    """Rates out of range, and keys that contradict each other or the metric."""
+    """Problems with rates out of range, and with keys that contradict each other or the metric."""
     found = [one for key in RATES for one in _rate(raw.get(key), key, place)]
     metric = raw.get("metric")
     known = isinstance(metric, str) and metric in {name for names in ONLY.values() for name in names}
@@ -189,7 +189,7 @@ def _impossible(raw: Mapping[str, Any], place: str) -> list[Finding]:
 
 
 def _rate(value: Any, key: str, place: str) -> list[Finding]:
-    """A rate that is no share."""
+    """Problems with a rate that is no share."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return []  # missing, or its type is told
     least = key == "max"  # the only one that may be 0

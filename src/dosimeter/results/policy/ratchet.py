@@ -1,4 +1,4 @@
-"""A result held against an accepted one: no number may be shown to be worse."""
+"""Compares a result with an accepted one: no number may be shown to be worse."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dosimeter.results.policy.limits import Undecided
 from dosimeter.results.rows import UTILITY, Key, Row, figure, rows
 
 Chosen = Callable[[Mapping[str, Any]], list[Row]]
-"""The rows of a result that are compared."""
+"""Function that selects the rows of a result to compare."""
 
 
 def ratchet(result: Mapping[str, Any], accepted: Mapping[str, Any], chosen: Chosen) -> list[Outcome]:
-    """Compare each chosen number with the accepted one.
+    """Compares each chosen number with the accepted one.
 
     Args:
         result: the content of a valid result.json.
@@ -37,7 +37,7 @@ def ratchet(result: Mapping[str, Any], accepted: Mapping[str, Any], chosen: Chos
 
 
 def _incomparable(result: Mapping[str, Any], accepted: Mapping[str, Any]) -> Iterator[str]:
-    """Why an accepted result says nothing about this one."""
+    """Yields reasons why an accepted result cannot be compared with this one."""
     if accepted["verdict"]["status"] == "withdrawn":
         yield "accepted: its verdict must stand, got 'withdrawn': accept another result"
     pairs = [(f"threat.{key}", accepted["threat"].get(key), result["threat"].get(key)) for key in ("at_risk", "access")]
@@ -49,7 +49,7 @@ def _incomparable(result: Mapping[str, Any], accepted: Mapping[str, Any]) -> Ite
 
 
 def _outcome(key: Key, new: Row | None, old: Row | None) -> Outcome:
-    """One row of both."""
+    """The outcome for one row of both results."""
     row = new or old
     assert row is not None
     status, message, undecided = _judged(new, old)
@@ -59,7 +59,7 @@ def _outcome(key: Key, new: Row | None, old: Row | None) -> Outcome:
 
 
 def _judged(new: Row | None, old: Row | None) -> tuple[Status, str, Undecided]:
-    """Status, sentence, and what undecided means: a rise that is not shown warns, a number that is missing fails."""
+    """Status, sentence, and meaning of undecided: a rise that is not shown warns, a missing number fails."""
     if old is None or not old.ok:
         return "not_applicable", "the accepted result has no such number", "pass"
     if new is None or not new.ok:

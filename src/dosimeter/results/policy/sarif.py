@@ -26,10 +26,10 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "refused": ("notApplicable", "none"),
     "withdrawn": ("fail", "error"),
 }
-"""Kind and level of a status; a level other than "none" is for failures only."""
+"""Kind and level for each status; a level other than "none" is for failures only."""
 
 FINDINGS = ("fail", "open", "pass")
-"""Kinds of results that say which list entries they belong to; of the others, the rule does."""
+"""Kinds of results that name the list entries they belong to; for other kinds the rule names them."""
 
 
 def sarif(check: Check, result: Mapping[str, Any]) -> str:
@@ -71,11 +71,11 @@ def sarif(check: Check, result: Mapping[str, Any]) -> str:
 
 
 Found = tuple[str, Key | None, dict[str, Any]]
-"""Id of the rule, the row that it is about (None for checks of the audit), the result without its rule's index."""
+"""Id of the rule, the row (None for checks of the audit), and the result without its rule's index."""
 
 
 def _of_outcome(outcome: Outcome) -> Found:
-    """A limit held against a number."""
+    """A result for a limit and its number."""
     kind, level = KINDS[outcome.status]
     if outcome.status == "undecided" and outcome.fails:
         kind, level = "fail", "warning"
@@ -92,13 +92,13 @@ def _of_outcome(outcome: Outcome) -> Found:
 
 
 def _of_row(row: Row) -> Found:
-    """A number without a limit."""
+    """A result for a number without a limit."""
     rule, text = _rule_id(row.key), f"no limit: {row.who}, {row.key.what}: {row.said}"
     return rule, row.key, _result(rule, "informational", "none", text, row, {"control": row.control})
 
 
 def _of_gate(gate: FailedGate) -> Found:
-    """A check of the audit itself that failed."""
+    """A result for a failed check of the audit itself."""
     rule = f"audit/{_segment(gate.id)}"
     return rule, None, _plain(rule, "fail", "error", gate.line, {"status": gate.status})
 
@@ -114,7 +114,7 @@ def _result(rule: str, kind: str, level: str, text: str, row: Row, more: Mapping
 
 
 def _plain(rule: str, kind: str, level: str, text: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """What every result has."""
+    """Fields that every result has."""
     known = {name: value for name, value in properties.items() if value is not None}
     names = ("family", "stage", "variant", "attack", "metric", "fpr", "prior", "group", "threshold", "split", "limit")
     unit = [known["unit"]] if "unit" in known else []
@@ -131,18 +131,18 @@ def _plain(rule: str, kind: str, level: str, text: str, properties: Mapping[str,
 
 
 def _message(text: str) -> str:
-    """Text in which nothing is a placeholder or a link: SARIF reads `{0}` and `[words](place)`."""
+    """Text without placeholders and links: SARIF interprets `{0}` and `[words](place)`."""
     return clean(text).replace("{", "{{").replace("}", "}}").replace("](", "] (")
 
 
 def _rule_id(key: Key) -> str:
-    """One stable rule for each attack and metric."""
+    """A stable rule id for each attack and metric."""
     parts = (key.family, key.attack, key.metric) if key.attack is not None else (key.family, key.metric)
     return "/".join(_segment(part) for part in parts)
 
 
 def _segment(text: str) -> str:
-    """A part of a rule's id; slashes stand between parts."""
+    """A part of a rule's id; slashes separate parts."""
     return clean(text).replace("/", "|")
 
 
@@ -170,12 +170,12 @@ def _component(source: str) -> dict[str, Any]:
 
 
 def _reference(entry: Entry) -> dict[str, Any]:
-    """An entry, as rules and results point to it."""
+    """Reference to an entry, for rules and results."""
     return {"id": entry.id, "index": _of(entry.source).index(entry), "toolComponent": _component(entry.source)}
 
 
 def _taxonomy(source: str) -> dict[str, Any]:
-    """One list, with the entries that are pointed to."""
+    """One public list, with the entries that are referenced."""
     listed = _of(source)
     return {
         "isComprehensive": False,

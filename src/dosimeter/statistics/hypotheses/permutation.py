@@ -1,4 +1,4 @@
-"""The test of a membership that was stated, not drawn: bits change places between records, and keep their number."""
+"""The test for a stated membership: bits are permuted over records, and their number stays."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from dosimeter.statistics.intervals.cells import clusters, exceeds, ranks
 from dosimeter.statistics.rates import Randomisation, check_evidence, check_no_nan
 
 AFFORDABLE = 200_000_000
-"""Cells times draws up to which permutations are drawn; beyond, p-values come in closed form."""
+"""Most cells times draws for which permutations are drawn; beyond, p-values come in closed form."""
 
 _CHUNK = 1_000_000
-"""Cells of permuted tables that are held at one time."""
+"""Most cells of permuted tables that are held in memory at once."""
 
 _SLACK = 1e-12
-"""Share of a statistic's scale that rounding may move it: what comes so near to the seen value has reached it."""
+"""Share of a statistic's scale that rounding may change: a value this close to the observed one has reached it."""
 
 _LEAST = 1e-300
-"""What a p-value in closed form is at least: none is 0."""
+"""Smallest p-value in closed form; none is 0."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ def permutation_p(
     rng: np.random.Generator,
     draws: int = 1000,
 ) -> Randomisation:
-    """Exchange the bits of record clusters, on stored evidence, and rank what was seen among what results.
+    """Permutes the bits of record clusters, on stored evidence, and ranks the observed statistic among the results.
 
-    The null hypothesis is "which of these records were members has nothing to do with their scores". The coin per
-    record of `randomisation_p` tests the same only where the design tossed that coin: it turns a record's bits into
-    their complement, so that of 80 % members it makes 50 % on average, tables that nobody could have stated. The AUC of
-    such tables has another variance than that of the seen one, and where members are not half, or targets no
-    complementary pairs, p is not uniform under the null. Here each table has the members that were stated.
+    The null hypothesis is "membership of these records is independent of their scores". The coin per record of
+    `randomisation_p` tests this only if the design tossed that coin. It turns a record's bits into their complement, so
+    80 % members become 50 % on average, and nobody could have stated such a table. The AUC then has another variance,
+    and p is not uniform under the null if members are not half or targets are no complementary pairs. Here each table
+    keeps the number of members that was stated.
 
     If every cluster (a person) is wholly in or wholly out under each target, its bits under all targets change places
     with those of any other cluster; otherwise with those of a cluster of the same number of records, in order.
@@ -94,12 +94,13 @@ def permutation_p(
         some = min(step, draws - first)
         drawn = sum(_sums(one, rng.permuted(np.tile(np.arange(len(one.bits)), (some, 1)), axis=1)) for one in strata)
         reached += (drawn >= seen - slack).sum(axis=0)
+    # The observed table counts as one draw: the test stays exact, and no p-value is 0 (Phipson and Smyth 2010).
     p_auc, p_tpr = (1 + reached) / (1 + draws)
     return Randomisation(float(p_auc), float(p_tpr), draws)
 
 
 def _strata(scores: Scores, truth: Truth, thresholds: Array) -> list[_Stratum]:
-    """The units whose bits may change places, in strata of equal size."""
+    """Units whose bits may be permuted, in strata of equal size."""
     values, is_member = scores.values, truth.is_member
     index, k = clusters(truth.record)
     cells = np.stack([ranks(values), exceeds(values, thresholds).astype(float)])
@@ -111,6 +112,7 @@ def _strata(scores: Scores, truth: Truth, thresholds: Array) -> list[_Stratum]:
     first = np.cumsum(sizes) - sizes
     bits = is_member[:, order[first]]
     if (bits[:, index] == is_member).all():
+        # Each cluster is wholly in or wholly out, so its cells move together and can be summed.
         summed = [[np.bincount(index, row) for row in statistic] for statistic in cells]
         return [_Stratum(bits.T, np.array(summed).transpose(0, 2, 1))]
     strata = []
@@ -130,7 +132,7 @@ def _sums(stratum: _Stratum, orders: Int[Array, "b k"]) -> Float[Array, "b 2"]:
 
 
 def _closed_form(strata: Sequence[_Stratum], hits: Array, truth: Truth) -> Randomisation:
-    """Both p-values without permutations."""
+    """Both p-values without draws: exact or normal."""
     p_auc, p_tpr = (_normal_p(strata, statistic) for statistic in (0, 1))
     index, k = clusters(truth.record)
     if len(hits) == 1 and (index is None or k == len(index)):
@@ -140,7 +142,7 @@ def _closed_form(strata: Sequence[_Stratum], hits: Array, truth: Truth) -> Rando
 
 
 def _normal_p(strata: Sequence[_Stratum], statistic: int) -> float:
-    """Normal tail of a sum over units of `bits[permuted] . cells`, by its exact mean and variance."""
+    """Normal tail of a sum over units of `bits[permuted] . cells`, from its exact mean and variance."""
     seen, mean, variance, scale = 0.0, 0.0, 0.0, 0.0
     for stratum in strata:
         cells, k = stratum.cells[statistic], len(stratum.bits)
@@ -150,8 +152,11 @@ def _normal_p(strata: Sequence[_Stratum], statistic: int) -> float:
         scale += float(np.abs(cells).sum())
         if k > 1:
             bits, spread = stratum.bits - share, cells - centre
+            # The variance is |bits · spreadᵀ|² / (k - 1); either form gives it, and the one with the smaller matrix is
+            # taken.
             grams = (bits.T @ bits, spread.T @ spread) if bits.shape[1] <= k else (bits @ spread.T,) * 2
             variance += float((grams[0] * grams[1]).sum()) / (k - 1)
+    # All permutations give the same sum up to rounding, so there is no evidence.
     if variance <= (_SLACK * scale) ** 2:
         return 1.0
     return float(ndtr(-(seen - mean) / sqrt(variance)))

@@ -1,4 +1,4 @@
-"""What is shown of a leak, and of whom: of the models that were measured, or of the recipe that made them."""
+"""Decides whether a leak is shown, and of what: of the measured models, or of the recipe that made them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dosimeter.statistics.intervals.margins import placed
 from dosimeter.statistics.rates import Randomisation, RatePair, check_evidence
 
 MOST_P = 0.025
-"""Largest p-value that shows a leak: 0.05 by Bonferroni over AUC and TPR - FPR."""
+"""Largest p-value that shows a leak: 0.05, divided by two statistics, AUC and TPR - FPR (Bonferroni)."""
 Scope = Literal["models", "recipe"]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Which statistics show a leak, and of whom.
+    """Statistics that show a leak, and the scope of the leak.
 
     Attributes:
         by_auc: whether the AUC shows one.
@@ -42,17 +42,18 @@ class Shown:
 
     @property
     def leak(self) -> bool:
-        """Whether one of them does."""
+        """Returns whether at least one statistic shows a leak."""
         return self.by_auc or self.by_tpr
 
 
 def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation, *, drawn: bool = False) -> Shown:
-    """Whether a leak is shown: where membership was drawn by the p-value, where it was stated by the interval too.
+    """Returns whether a leak is shown: by the p-value for drawn membership, with the interval too for stated.
 
-    A p-value of at most `MOST_P` shows that *these models* leak: chance is the coins that drew the membership, and no
-    target is random. An interval of the AUC above 0.5, or of TPR - FPR above 0, shows of several targets that *the
-    recipe* leaks, for trainings are random there too. Of two targets it is so wide that it must not decide about the
-    models. A stated membership has no coins, and both are asked for. What is not resolvable shows nothing.
+    A p-value of at most `MOST_P` shows that *these models* leak: only the coins that drew the membership are random,
+    the targets are fixed. With several targets, an interval of the AUC above 0.5, or of TPR - FPR above 0, shows that
+    *the recipe* leaks, since trainings are random there too. With two targets it is so wide that it must not decide
+    about the models. A stated membership has no coins, so both are required. A number that is not resolvable shows
+    nothing.
 
     Args:
         auc: from `auc`.
@@ -74,7 +75,7 @@ def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation, *, drawn: bool =
 def of_these_models(
     auc: Estimate, pair: RatePair, scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"]
 ) -> tuple[Estimate, RatePair]:
-    """The same values with intervals of these models: targets are taken as given, and records alone are random.
+    """The same values with intervals of these models: targets are fixed, and records alone are random.
 
     Args:
         auc: from `auc`.

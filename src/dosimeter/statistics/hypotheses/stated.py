@@ -1,9 +1,9 @@
-"""The test of a stated membership: exact where persons can change places, else by what the intervals say.
+"""The test of a stated membership: exact if persons can be permuted, else the interval is inverted.
 
-Bits that change places between persons with 1 and with 150 records make tables of other sizes than the one that was
-stated, so no permutation is exact where size goes with membership. The interval, which knows how few persons carry a
-class, is then turned around: the p-value is the least error probability, of one side, at which it excludes chance. It
-is 1 where the statistic is not beyond chance.
+If persons with 1 and with 150 records exchange their bits, the number of members changes, so no permutation is exact if
+size depends on membership. The interval takes into account how few persons carry a class, so it is inverted: the
+p-value is the least one-sided error probability at which the interval excludes chance. It is 1 if the statistic is not
+beyond chance.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from dosimeter.statistics.intervals.margins import Placed, placed
 from dosimeter.statistics.rates import Randomisation, check_evidence, check_no_nan
 
 _LEAST = 1e-12
-"""Least p-value; below, levels are no longer told from 1."""
+"""Smallest p-value; below, float64 cannot distinguish the level from 1."""
 
 
 def exchangeable(truth: Truth) -> bool:
-    """Whether bits may change places between all persons: if they have equally many records."""
+    """Returns whether bits may be permuted over all persons, which needs equally many records for each."""
     return same_size(truth.record)
 
 
@@ -48,7 +48,7 @@ def stated_p(
     rng: np.random.Generator,
     draws: int = 1000,
 ) -> Randomisation:
-    """P-values of AUC and TPR - FPR where membership was stated, one-sided.
+    """One-sided p-values of AUC and TPR - FPR for stated membership.
 
     Args:
         scores: evidence.
@@ -71,7 +71,7 @@ def stated_p(
 
 
 def auc_p(found: Placed) -> float:
-    """P-value of an AUC.
+    """One-sided p-value of an AUC, by inversion of its interval.
 
     Args:
         found: where members stand among non-members.
@@ -82,7 +82,7 @@ def auc_p(found: Placed) -> float:
 
 
 def difference_p(calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | None, float | None]) -> float:
-    """P-value of TPR - FPR.
+    """One-sided p-value of TPR - FPR, by inversion of its interval.
 
     Args:
         calls: decisions "member", 0 or 1, or shares of decisions.
@@ -114,7 +114,7 @@ def called(
 
 
 def _turned(beyond: Callable[[float], float]) -> float:
-    """Half of the error probability at which a lower end reaches chance.
+    """Half of the error probability at which the lower end of an interval reaches chance.
 
     Args:
         beyond: how far the lower end of the interval of a level is beyond chance; it falls with the level.
@@ -123,4 +123,5 @@ def _turned(beyond: Callable[[float], float]) -> float:
     first, last = (beyond(1 - 2 * exp(tail)) for tail in ends)
     if first > 0:
         return _LEAST
+    # The search runs over log p, because p-values span twelve orders of magnitude.
     return exp(brentq(lambda tail: beyond(1 - 2 * exp(tail)), *ends)) if last > 0 else 0.5

@@ -1,1 +1,1 @@
-"""Confidence intervals for crossed clusters of targets and records, and what they are made of."""
+"""Confidence intervals for crossed clusters of targets and records, and their parts."""

@@ -7,7 +7,7 @@ import numpy as np
 from dosimeter.statistics.intervals.margins import Terms
 
 _CHUNK = 4_000_000
-"""Record weights that are held at one time, in numbers."""
+"""Most record weights that are held in memory at once."""
 
 
 def bootstrap_variance(terms: Terms, draws: int, rng: np.random.Generator) -> float:

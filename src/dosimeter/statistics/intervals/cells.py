@@ -1,4 +1,4 @@
-"""Reads off cells (target, record): clusters of records, placement values, ranks. Each takes one sort at most."""
+"""Quantities of cells (target, record): clusters of records, placement values, ranks. Each takes at most one sort."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dosimeter.foundation.arrays import Array
 
 
 def clusters(record: Int[Array, " n"]) -> tuple[Int[Array, " n"] | None, int]:
-    """Which cluster each record is in, and how many clusters there are.
+    """Cluster of each record, and the number of clusters.
 
     Args:
         record: name of each record's cluster.
@@ -34,7 +34,7 @@ def clusters(record: Int[Array, " n"]) -> tuple[Int[Array, " n"] | None, int]:
 
 
 def exceeds(values: Float[Array, "t n"], thresholds: Float[Array, " t"] | Float[Array, "t n"]) -> Bool[Array, "t n"]:
-    """Which scores lie strictly above their target's threshold, or their own.
+    """Mask of the scores strictly above the threshold of their target, or of their cell.
 
     >>> exceeds(np.array([[1.0, 2.0]]), np.array([1.0])), exceeds(np.array([[1.0, 2.0]]), np.array([[0.5, 2.0]]))
     (array([[False,  True]]), array([[ True, False]]))
@@ -43,7 +43,7 @@ def exceeds(values: Float[Array, "t n"], thresholds: Float[Array, " t"] | Float[
 
 
 def by_cell(thresholds: Float[Array, " t"] | Float[Array, "t n"]) -> Float[Array, "t k"]:
-    """Thresholds that stand beside cells: a column, if there is one per target."""
+    """Thresholds in a shape that broadcasts over cells: a column if there is one for each target."""
     return thresholds if thresholds.ndim == 2 else thresholds[:, None]
 
 
@@ -93,7 +93,7 @@ def placements_sorted(
 
 
 def ranks(values: Float[Array, "t n"]) -> Float[Array, "t n"]:
-    """Ranks from 1 over all cells, tied ones sharing their mean.
+    """Ranks from 1 over all cells; tied cells share their mean rank.
 
     >>> ranks(np.array([[5.0, 1.0], [5.0, 7.0]]))
     array([[2.5, 1. ],
@@ -109,7 +109,7 @@ def ranks(values: Float[Array, "t n"]) -> Float[Array, "t n"]:
 
 
 def centred_ranks(values: Float[Array, "t n"]) -> Float[Array, "t n"]:
-    """Ranks over all cells, less the mean rank of their target."""
+    """Ranks over all cells, minus the mean rank of their target."""
     found = ranks(values)
     return np.asarray(found - found.mean(axis=1, keepdims=True))
 
@@ -117,13 +117,13 @@ def centred_ranks(values: Float[Array, "t n"]) -> Float[Array, "t n"]:
 def exchanged(
     cells: Float[Array, "t n"] | Bool[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]
 ) -> Float[Array, " k"]:
-    """What negating a cluster's bits under all targets adds to the members' sum of cells.
+    """Change of the members' sum of cells if a cluster's bits are negated under all targets.
 
-    Of several targets each cluster's mean is taken off its cells first: a target without its complement tells members
-    apart only as far as it differs from what the others say of the same records.
+    With several targets each cluster's mean is subtracted from its cells first. A target without its complement then
+    counts only as far as it differs from what the others say about the same records.
 
     Args:
-        cells: what is summed.
+        cells: the values that are summed.
         is_member: the truth.
         record: cluster of each record.
     """
@@ -137,7 +137,7 @@ def exchanged(
 
 
 def by_halves(clusters: int) -> float:
-    """How much more a centred sum varies over exact halves of so many clusters than over a coin for each."""
+    """Factor by which a centred sum varies more over exact halves of so many clusters than over fair coins."""
     return clusters / max(clusters - 1, 1)
 
 
@@ -153,7 +153,7 @@ def _classes(values: Array, is_member: Array) -> tuple[int, int]:
 
 
 def _below(ordered: Array, bits: Array) -> tuple[Array, Array]:
-    """For each of the sorted scores how many of all, and how many members, lie below it; ties count half."""
+    """Number of all scores, and of members' scores, below each sorted score; ties count half."""
     upto = np.cumsum(bits)
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     if len(starts) == len(ordered):

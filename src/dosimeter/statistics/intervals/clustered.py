@@ -1,4 +1,4 @@
-"""Variance of sums over persons of unequal size, and how well it is known: what one trained model's numbers rest on.
+"""Variance of sums over persons of unequal size, and its degrees of freedom: the basis for one trained model.
 
 Records of one person are not independent. If few persons hold most records, few totals decide the variance, and the
 linearised one is too small. The jackknife (CR3; MacKinnon, Nielsen and Webb, Journal of Econometrics 2023) takes each
@@ -23,7 +23,7 @@ from dosimeter.statistics.intervals.cells import clusters
 
 
 class Spread(NamedTuple):
-    """How far a statistic spreads between persons.
+    """Spread of a statistic between persons.
 
     Attributes:
         variance: of the statistic; infinite if a side has one person only.
@@ -38,26 +38,26 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Persons:
-    """How many records each person has on each side.
+    """Number of records of each person on each side.
 
     Attributes:
-        counts: records `[s k]`, 0 for who has none; each side has some.
+        counts: records `[s k]`, 0 for a person without any; each side has some.
     """
 
     counts: Float[Array, "s k"] | Int[Array, "s k"]
 
     @cached_property
     def share(self) -> Float[Array, "s k"]:
-        """Of a side's records those of each person: the person's leverage on the side's mean."""
+        """Share of each person in a side's records: the person's leverage on the side's mean."""
         shares: Array = self.counts / self.counts.sum(1, keepdims=True)
         return shares
 
     @cached_property
     def stretch(self) -> Float[Array, "s k"]:
-        """Factor of what a person adds to a mean, so that the sum of squares is the jackknife variance.
+        """Factor of a person's contribution to a mean, so that the sum of squares is the jackknife variance.
 
-        `1 / (1 - h)` is by how much the mean moves without the person, and `(k - 1) / k` the jackknife's own factor. 0
-        for the only person of a side, without whom there is no mean; `spread` knows that case.
+        Without the person the mean moves by `1 / (1 - h)` times the contribution; `(k - 1) / k` is the factor of the
+        jackknife. It is 0 for the only person of a side, without whom there is no mean; `spread` handles that case.
         """
         rest = 1 - self.share
         persons = (self.counts > 0).sum(1, keepdims=True)
@@ -66,14 +66,14 @@ class Persons:
 
     @cached_property
     def alone(self) -> bool:
-        """Whether a side has one person only, so that nothing is known of how persons differ."""
+        """Returns whether a side has one person only, so that the spread between persons is unknown."""
         return bool((self.share == 1).any())
 
     def effective(self, records: Float[Array, " s"] | None = None, spread: Spread | None = None) -> Float[Array, " s"]:
-        """How many persons of equal size each side is worth.
+        """Number of persons of equal size that each side is worth.
 
-        At most as many as there are. At least what they are worth if all records of a person move together (Kish 1965).
-        In between it is the number of independent records whose mean has the variance that was found.
+        It is at most the number of persons. It is at least the number if all records of a person move together (Kish
+        1965). In between it is the number of independent records whose mean has the observed variance.
 
         Args:
             records: variance of what single records add to the side's mean, times their number; None if unknown.
@@ -87,7 +87,7 @@ class Persons:
 
     @cached_property
     def overlap(self) -> Float[Array, "s s"]:
-        """`tr(M_i M_j) / (tr M_i tr M_j)`, M being the covariance of a side's jackknifed totals.
+        """`tr(M_i M_j) / (tr M_i tr M_j)`, where M is the covariance of a side's jackknifed totals.
 
         In the working model all records of a person move together, and persons are alike: totals before the mean is
         taken off have standard deviations like the shares h. Then `M = D (I - 1 h') (I - h 1') D` with
@@ -112,7 +112,7 @@ class Persons:
         """The variance of a sum of the sides' means, sides that share persons included.
 
         Args:
-            totals: what each person adds to the statistic on each side, to first order; sums to 0 on each side.
+            totals: contribution of each person to the statistic on each side, to first order; sums to 0 on each side.
         """
         if self.alone:
             return Spread(np.inf, 1.0, np.full(len(totals), np.inf))
@@ -130,7 +130,7 @@ def _trace(h: Array, g: Array, weight: Array, c: float, e: float) -> float:
 
 
 def same_size(record: Int[Array, " n"]) -> bool:
-    """Whether all persons have equally many records.
+    """Returns whether all persons have equally many records.
 
     >>> same_size(np.array([4, 4, 2, 2])), same_size(np.array([4, 4, 2]))
     (True, False)

@@ -5,8 +5,8 @@ therefore written as a signed sum of ratios `sum(num) / sum(den)` over cells (ta
 counts both clusterings. Axes: `t` targets, `n` records, `k` record clusters. How the variance becomes an interval
 depends on the number of targets:
 
-* 1: records only, by the jackknife of `clustered` with its degrees of freedom, so that few persons with many records
-  are known for what they are; the estimand is *this trained model*, over records like these. The same of several
+* 1: records only, by the jackknife of `clustered` with its degrees of freedom, so that a few persons with many records
+  widen the interval; the estimand is *this trained model*, over records like these. The same method serves several
   targets that are taken as given (`Margins.given`).
 * 2 to 7: half width `sqrt((t_{T-1} se_targets)^2 + (z se_records)^2)`; over retraining and records, marked "low n".
 * 8 and more: two-way bootstrap of the ratios, quantile `t_{T-1}`; over retraining and records.
@@ -37,7 +37,7 @@ BOOTSTRAP_TARGETS = 8
 """Fewest targets for which targets are resampled."""
 
 FEW_CLUSTERS = 30
-"""Degrees of freedom between record clusters below which they count beside those between targets."""
+"""Degrees of freedom between record clusters below which their t-quantile is used beside that of targets."""
 
 
 class Interval(NamedTuple):
@@ -88,8 +88,8 @@ def rate_interval(
     """Interval of the pooled rate `sum(hits & eligible) / sum(eligible)`.
 
     The upper end is never below, and the lower end never above, what no hit (only hits) among the *distinct* eligible
-    record clusters would give by Clopper-Pearson: more targets do not make a record more than one record. Of one target
-    the clusters count as many as clusters of equal size would tell as much.
+    record clusters would give by Clopper-Pearson: more targets do not make one record two. For one target the
+    clusters count as their effective number of equal size.
 
     Args:
         hits: what is counted.
@@ -162,7 +162,7 @@ def rate_band(
 
 
 def _swept(sweep: Sweep, count: int, level: float, distinct: float | None) -> Interval:
-    """The interval once so many cells are called."""
+    """The interval after `count` cells are called."""
     sweep.call(count)
     return rate_from_margins(count, len(sweep.cells), sweep.margins(), level=level, distinct=distinct)
 
@@ -178,14 +178,14 @@ def rate_from_margins(
 
 
 def _exact(count: float | int, pooled: int, level: float, whose: str = "this trained model only") -> Interval:
-    """The interval of given targets whose decisions are about records of their own."""
+    """Exact interval of given targets whose decisions are about records of their own."""
     return Interval(count / pooled, *clopper_pearson(count, pooled, level=level), f"clopper-pearson, {whose}")
 
 
 def _rate_ends(
     value: float, margins: Margins, reach: tuple[float, str], pooled: int, level: float, distinct: float | None
 ) -> Interval:
-    """A rate's interval from its half width and the method of that."""
+    """A rate's interval from its half width and the name of its method."""
     half, method = reach
     unseen = clopper_pearson(0, distinct or margins.distinct, level=level)[1]
     if value in (0.0, 1.0):
@@ -206,9 +206,9 @@ def auc_interval(
 ) -> Interval:
     """Interval of the pooled AUC, ties counted half, by placement values (DeLong et al., Biometrics 1988) and logit.
 
-    The AUC is the mean placement of members, to first order plus that of non-members; both are ratios over cells. No
-    interval is narrower than what a wholly different score of the share `u` of records would make that may have stayed
-    unseen, `u` being the Clopper-Pearson end of none among the smaller class's distinct record clusters:
+    The AUC is the mean placement of members, to first order plus that of non-members; both are ratios over cells. A
+    share `u` of unseen records might have wholly different scores. No interval is narrower than the AUCs that this
+    allows. `u` is the Clopper-Pearson end for 0 among the distinct record clusters of the smaller class:
     `[A (1 - u), A + (1 - A) u]`. This is the whole interval when all placements are equal (A = 0, A = 1, or all tied).
 
     Args:
@@ -243,7 +243,7 @@ def auc_from_placed(found: Placed, *, level: float) -> Interval:
 
 
 def _auc_ends(value: float, half: float, distinct: float, level: float) -> tuple[float, float]:
-    """Ends on the logit scale, and never narrower than what may have stayed unseen."""
+    """Ends on the logit scale, never narrower than unseen records allow."""
     unseen = clopper_pearson(0, distinct, level=level)[1]
     low, high = value * (1 - unseen), value + (1 - value) * unseen
     if half > 0 and 0 < value < 1:
@@ -308,14 +308,14 @@ def _recovered(tpr: Interval, fpr: Interval, shared: float) -> Interval:
 
 
 def _check_shapes(cells: Array, record: Array) -> None:
-    """Refuse a record axis that does not fit the clusters."""
+    """Refuses a record axis that does not fit the clusters."""
     if cells.ndim != 2 or not cells.size:
         raise ValueError(f"decisions must have shape [t n] and not be empty, got {cells.shape}")
     same_length(records=cells[0], record=record)
 
 
 def _lone(cells: Array, record: Array) -> bool:
-    """Whether there is one target and each record is its own cluster, so that counts say all."""
+    """Returns whether there is one target and each record is its own cluster, so that counts hold everything."""
     return len(cells) == 1 and clusters(record)[0] is None
 
 
@@ -327,12 +327,13 @@ def _lone_half_width(sides: tuple[Float[Array, " p"], Float[Array, " q"]], level
     variance = sum(part for part, _ in parts)
     if not variance:
         return 0.0
+    # Satterthwaite's degrees of freedom for the sum of two variances.
     freedom = max(1.0, variance**2 / sum(part**2 / free for part, free in parts))
     return float(stdtrit(freedom, (1 + level) / 2)) * sqrt(variance)
 
 
 def _normal(level: float) -> float:
-    """Two-sided normal quantile."""
+    """Two-sided quantile of the normal distribution."""
     return float(ndtri((1 + level) / 2))
 
 
@@ -345,7 +346,7 @@ def _korn_graubard(value: float, half: float, pooled: float | int, level: float)
 
 
 def _stretch(margins: Margins, level: float) -> tuple[float, float]:
-    """Factors of the half width towards the lower and the upper end, for targets whose rates are skewed.
+    """Factors of the half width for the lower and the upper end, if the rates of targets are skewed.
 
     A few bad training runs make a t-interval miss above. The second-order term of the t-statistic (Hall, Journal of the
     Royal Statistical Society B 1992) widens the side of the skew; it counts as far as targets vary beyond their cells.
@@ -355,6 +356,7 @@ def _stretch(margins: Margins, level: float) -> tuple[float, float]:
     if rows < BOOTSTRAP_TARGETS or spread == 0 or margins.given:
         return 1.0, 1.0
     skew = float((sums**3).mean()) / spread**1.5 * sqrt(rows * (rows - 1)) / (rows - 2)
+    # Targets cause only the part of the variance that single cells do not explain, so only this part is skewed.
     share = max(0.0, 1 - margins.cells / _one_way(sums, rows))
     quantile = float(stdtrit(rows - 1, (1 + level) / 2))
     by = skew * share * (1 + 2 * quantile**2) / (6 * sqrt(rows) * quantile)
@@ -362,19 +364,20 @@ def _stretch(margins: Margins, level: float) -> tuple[float, float]:
 
 
 def _recover(mine: float, theirs: float, shared: float) -> float:
-    """Distance of the difference's end from the distances of the two rates' ends, given their correlation."""
+    """Distance of the difference's end, from the distances of the two rates' ends and their correlation."""
+    # Rounding can make a sum near 0 negative.
     return sqrt(max(0.0, mine**2 + theirs**2 - 2 * shared * mine * theirs))
 
 
 def _drawn(terms: Terms, margins: Margins, draws: int, rng: np.random.Generator) -> float | None:
-    """The variance from the bootstrap, or None where it does not come from there."""
+    """The variance from the bootstrap, or None if the closed form is used."""
     if not draws or margins.rows < BOOTSTRAP_TARGETS:
         return None
     return bootstrap_variance(terms, draws, rng)
 
 
 def half_width(margins: Margins, level: float, drawn: float | None) -> tuple[float, str]:
-    """Half width of a statistic, and the name of the method by number of targets; `drawn` is a bootstrap's variance."""
+    """Half width of a statistic, and the name of its method; `drawn` is the bootstrap's variance, if any."""
     rows, tail = margins.rows, (1 + level) / 2
     if margins.of_models:
         variance, freedom, _ = margins.spread
@@ -390,11 +393,12 @@ def half_width(margins: Margins, level: float, drawn: float | None) -> tuple[flo
     # Two-way resampling counts the variance of single cells three times (Owen, Annals of Applied Statistics 2007,
     # theorem 3.1): twice is taken off. Neither margin alone may be undercut.
     both = by_record + by_target - margins.cells if drawn is None else drawn - 2 * margins.cells
+    # Resampling T targets with replacement gives a variance that is too small by (T - 1) / T.
     scale = 1.0 if drawn is None else rows / (rows - 1)
     name = "two-way variance (targets x records)" if drawn is None else "two-way bootstrap (targets x records)"
     return max(quantile * sqrt(max(scale * both, by_target)), max(quantile, reach) * sqrt(by_record)), name
 
 
 def _one_way(sums: Array, clusters: int) -> float:
-    """Variance of a statistic from its influence, summed within the clusters of one axis."""
+    """Variance of a statistic from its influences, summed within the clusters of one axis."""
     return float((sums**2).sum()) * clusters / max(clusters - 1, 1)

@@ -1,4 +1,4 @@
-"""What closed forms need of pooled ratios over cells (target, record cluster): influences, summed along each axis."""
+"""Margins of pooled ratios over cells (target, record cluster): influences, summed along each axis."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Ratio:
 
     @property
     def influence(self) -> Float[Array, "t k"]:
-        """What each cell adds to the ratio to first order; sums to zero."""
+        """Contribution of each cell to the ratio, to first order (influence function); sums to zero."""
         influence: Array = (self.num - self.value * self.den) / self.den.sum()
         return influence
 
 
 @dataclass(frozen=True)
 class Margins:
-    """What the closed form needs of a statistic's influence.
+    """Sums of a statistic's influences, from which closed forms compute its variance.
 
     Attributes:
-        by_target: its sums over record clusters `[t]`.
-        by_record: its sums over targets `[k]`.
-        cells: sum of its squares.
+        by_target: influences, summed over record clusters `[t]`.
+        by_record: influences, summed over targets `[k]`.
+        cells: sum of squared influences.
         rows: targets that have decisions.
         clusters: record clusters that have decisions.
         spread: its variance between record clusters, with leverages and degrees of freedom.
@@ -60,24 +60,24 @@ class Margins:
 
     @property
     def of_models(self) -> bool:
-        """Whether the estimand is these trained models, not their recipe; of one target it is nothing else."""
+        """Returns whether the estimand is these trained models, not their recipe; for one target it always is."""
         return self.given or self.rows == 1
 
     @property
     def whose(self) -> str:
-        """The same in words."""
+        """The estimand in words: these trained models only."""
         return "this trained model only" if self.rows == 1 else f"these {self.rows} trained models only"
 
     @property
     def distinct(self) -> float:
-        """Record clusters that the side with the fewest is worth if all of a cluster's records move together."""
+        """Effective number of record clusters on the smaller side, if all records of a cluster move together."""
         if not self.unequal:
             return float((self.persons.counts > 0).sum(1).min())
         return float(self.persons.effective().min())
 
 
 def unequal(den: Float[Array, "t k"] | Int[Array, "t k"]) -> bool:
-    """Whether a side's clusters have unequally many records, under the target where they have most."""
+    """Returns whether a side's clusters have unequally many records, under the target where each has most."""
     sizes = den.max(0)
     return len(np.unique(sizes[sizes > 0])) > 1
 
@@ -86,7 +86,7 @@ Terms = Sequence[tuple[float, Ratio]]
 
 
 def ratio_of(num: Array, den: Array, record: Array) -> Ratio:
-    """Sum numerators and denominators within record clusters."""
+    """Ratio with numerators and denominators summed within record clusters."""
     index, k = clusters(record)
     if index is None:
         return Ratio(num.astype(np.float64), den.astype(np.float64))
@@ -96,7 +96,7 @@ def ratio_of(num: Array, den: Array, record: Array) -> Ratio:
 
 
 def margins_of(terms: Terms) -> Margins:
-    """Of a signed sum of ratios; ratios over the same decisions are one side."""
+    """Margins of a signed sum of ratios; ratios over the same decisions are one side."""
     influence, den = np.zeros_like(terms[0][1].num), np.zeros_like(terms[0][1].den)
     counts: list[Array] = []
     totals: list[Array] = []
@@ -105,6 +105,7 @@ def margins_of(terms: Terms) -> Margins:
         influence += own
         den += ratio.den
         count = ratio.den.sum(0)
+        # Ratios over the same decisions rest on the same persons: their influences add up before they are squared.
         same = [i for i, other in enumerate(counts) if np.array_equal(count, other)]
         if same:
             totals[same[0]] += own.sum(0)
@@ -120,14 +121,14 @@ def margins_of(terms: Terms) -> Margins:
 
 @dataclass(frozen=True)
 class Placed:
-    """A pooled AUC as the mean placement of members, to first order plus that of non-members.
+    """A pooled AUC: the mean placement of members, to first order plus that of non-members.
 
     Attributes:
         value: the AUC.
         terms: both means.
         margins: of their sum.
-        worth: record clusters of equal size that the members, and the non-members, are worth by how ranks move together
-            within clusters; where clusters are of equal size those that there are.
+        worth: effective numbers of record clusters of equal size, for members and non-members, by how ranks move
+            together within clusters; the plain numbers if clusters have equal size.
     """
 
     value: float
@@ -137,7 +138,7 @@ class Placed:
 
 
 def placed(values: Float[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]) -> Placed:
-    """Place members among non-members, and the reverse."""
+    """Places members among non-members, and non-members among members."""
     return placed_at(*placements(values, is_member), is_member, record)
 
 
@@ -147,7 +148,7 @@ def placed_at(
     is_member: Bool[Array, "t n"],
     record: Int[Array, " n"],
 ) -> Placed:
-    """The same from placement values, with 0 in the cells of the other class."""
+    """The pooled AUC from placement values, which are 0 in the cells of the other class."""
     terms = [(1.0, ratio_of(above, is_member, record)), (1.0, ratio_of(below, ~is_member, record))]
     margins, persons = margins_of(terms), Persons(np.stack([ratio.den.sum(0) for _, ratio in terms]))
     if not margins.unequal:
@@ -160,14 +161,14 @@ def placed_at(
 
 
 def _between_records(cells: Float[Array, "t n"], side: Bool[Array, "t n"]) -> float:
-    """Variance between single records of the mean over the targets on whose side they are."""
+    """Variance between single records of the mean over those targets for which they are on this side."""
     count = side.sum(0)
     means = np.where(side, cells, 0.0).sum(0)[count > 0] / count[count > 0]
     return float(means.var())
 
 
 class Sweep:
-    """Hits per target, record cluster and cell while more and more cells are called."""
+    """Hits per target, record cluster and cell, while more and more cells are called."""
 
     def __init__(self, cells: Int[Array, " e"], rows: int, k: int) -> None:
         self.cells, self.shape, self.done = cells, (rows, k), 0
@@ -179,7 +180,7 @@ class Sweep:
         self.persons, self.unequal = Persons(self.den_record[None]), unequal(self.den)
 
     def call(self, count: int) -> None:
-        """Call cells until there are so many."""
+        """Calls further cells until `count` are called."""
         new = self.cells[self.done : count]
         self.done = count
         self.by_target += np.bincount(new // self.shape[1], minlength=self.shape[0])
@@ -191,7 +192,7 @@ class Sweep:
         self.num[touched] = before + more
 
     def margins(self) -> Margins:
-        """Of the rate so far; squares of cells by hits and misses, which loses no digits near 0 and 1."""
+        """Margins of the current rate; squares are summed for hits and misses apart, which is exact near 0 and 1."""
         pooled = len(self.cells)
         rate = self.done / pooled
         mixed, misses = self.products - self.squares, self.den_squares - 2 * self.products + self.squares

@@ -1,7 +1,7 @@
-"""Differential privacy of training: what a guarantee says, how much noise it takes, and who is in a batch.
+"""Accounting of differential privacy: the guarantee, the noise that it needs, and the sampling of batches.
 
-Two training sets are neighbours if one has one record more. Their size n, and with it the share of the records that a
-batch has on average, counts as known. Epsilon is counted by Opacus, for Gaussian noise on the sum of clipped gradients
+Two training sets are neighbours if one has one record more. Their size n, and with it the mean share of records in a
+batch, counts as public. Epsilon is computed by Opacus, for Gaussian noise on the sum of clipped gradients
 of Poisson batches.
 """
 
@@ -24,14 +24,14 @@ from dosimeter.foundation.wording import describe
 from dosimeter.statistics.privacy_bounds import epsilon_of
 
 ACCOUNTANTS = ("prv", "rdp")
-"""Of Opacus' accountants those that bound epsilon from above; "gdp" is an approximation by a limit theorem."""
+"""Accountants of Opacus that bound epsilon from above; "gdp" is left out, as it approximates by a limit theorem."""
 MOST_EPSILON = 100.0
-"""Largest epsilon that "prv" counts, since its work grows with epsilon; "rdp" counts any."""
+"""Largest epsilon that "prv" computes, since its work grows with epsilon; "rdp" computes any."""
 
 
 @dataclass(frozen=True)
 class Privacy:
-    """What one training is bound by: (epsilon, delta) for every single record that it trains on.
+    """Guarantee of one training: (epsilon, delta) for every single record that it trains on.
 
     Attributes:
         epsilon: spent by all updates together, nats.
@@ -52,7 +52,7 @@ class Privacy:
     accountant: str
 
     def __str__(self) -> str:
-        """In words, for reports."""
+        """The guarantee in words, for reports."""
         return (
             f"epsilon {self.epsilon:.3g} at delta {self.delta:.3g} for each record of this stage (accountant "
             f"{self.accountant}): noise multiplier {self.noise_multiplier:.4g}, clip {self.clip:g}, sampling rate "
@@ -61,7 +61,7 @@ class Privacy:
 
 
 def need_opacus() -> None:
-    """Import Opacus, which is optional.
+    """Imports Opacus, which is optional.
 
     Raises:
         ConfigError: it is not installed.
@@ -87,7 +87,7 @@ def default_delta(n: int) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def spent(noise_multiplier: float, *, delta: float, rate: float, steps: int, accountant: str) -> float:
-    """Epsilon of so many updates, an upper bound.
+    """Upper bound of the epsilon that so many updates spend.
 
     Raises:
         ConfigError: Opacus is absent, or the accountant cannot count these numbers.
@@ -128,10 +128,10 @@ def _count(accountant: str, noise: float, delta: float, rate: float, steps: int,
 
 @functools.lru_cache(maxsize=1024)
 def noise_for(epsilon: float, *, delta: float, rate: float, steps: int, accountant: str) -> float:
-    """The least noise multiplier, up to 1 % of epsilon, with which so many updates spend at most `epsilon`.
+    """The least noise multiplier, within 1 % of epsilon, with which so many updates spend at most `epsilon`.
 
-    Few counts are needed: on logarithmic scales epsilon is nearly linear in the noise, and the first guess is that of
-    the central limit theorem (Bu, Dong, Long, Su, 2020, https://arxiv.org/abs/1911.11607).
+    Few calls of the accountant are needed: on logarithmic scales epsilon is nearly linear in the noise, and the first
+    guess comes from the central limit theorem (Bu, Dong, Long, Su, 2020, https://arxiv.org/abs/1911.11607).
 
     Raises:
         ConfigError: as `spent`, or no noise is enough.
@@ -167,7 +167,7 @@ def noise_for(epsilon: float, *, delta: float, rate: float, steps: int, accounta
 
 
 def _guess(epsilon: float, delta: float, rate: float, steps: int) -> float:
-    """The noise multiplier that would do if the updates together were Gaussian noise."""
+    """The noise multiplier that would suffice if all updates together were Gaussian noise."""
 
     def excess(log_noise: float) -> float:
         inverse = min(math.exp(-2 * log_noise), 600.0)
@@ -180,15 +180,15 @@ def _guess(epsilon: float, delta: float, rate: float, steps: int) -> float:
 
 
 def poisson(rng: np.random.Generator, n: int, rate: float) -> Int[Array, " b"]:
-    """The records of one batch: each of `n` by an independent coin that shows heads with probability `rate`."""
+    """Records of one batch: each of `n` is in it with probability `rate`, independently."""
     return rng.choice(n, rng.binomial(n, rate), replace=False, shuffle=False)
 
 
 def check_sampling(sizes: list[int], n: int, rate: float) -> None:
-    """Refuse batches whose sizes vary less, or more, than coins make them: epsilon would not hold.
+    """Refuses batches whose sizes vary less, or more, than Poisson sampling allows, since epsilon would not hold.
 
     Sizes of Poisson batches are binomial. The squares of their distances from the mean are summed, and Chernoff's bound
-    says how rarely coins give so small, or so large, a sum.
+    limits the probability of so small, or so large, a sum.
 
     Raises:
         TrainingError: of 30 or more batches, which coins give once in 10^12 trainings at most.

@@ -25,7 +25,7 @@ def train_private_heads(
     seeds: list[int],
     device: torch.device,
 ) -> Heads:
-    """Train the linear heads of `m` models with DP-SGD; arguments as of `train_heads`.
+    """Trains the linear heads of `m` models with DP-SGD; arguments as of `train_heads`.
 
     Every head draws its own Poisson batches, padded to the largest of an update, and its own noise; a head does not
     depend on its pack. `loss` is the sum over the last epoch's batches, divided by the records they have on average.
@@ -72,7 +72,7 @@ def train_private_heads(
 def _padded(
     chosen: list[Int[np.ndarray, " _"]], rows: Int[np.ndarray, "m k"]
 ) -> tuple[Int[Tensor, "m b"], Bool[Tensor, "m b"]]:
-    """The records of each model's batch, filled up with any record, and which of them are in the batch."""
+    """Records of each model's batch, padded with arbitrary records, and which of them belong to the batch."""
     longest = max(1, *map(len, chosen))
     batch, inside = np.repeat(rows[:, :1], longest, 1), np.zeros((len(rows), longest), dtype=bool)
     for i, own in enumerate(chosen):
@@ -84,7 +84,7 @@ def clipped_sums(
     x: Float[Tensor, "m b d"], y: Int[Tensor, "m b"], inside: Bool[Tensor, "m b"], weight: Float[Tensor, "m c d"],
     bias: Float[Tensor, "m c"], *, clip: float,
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, "m c d"], Float[Tensor, "m c"]]:  # fmt: skip
-    """Each model's loss and its gradient, records clipped, both summed over its batch.
+    """Each model's loss and gradient, with records clipped, both summed over its batch.
 
     A record's gradient of the weights is the outer product of p − y and x, that of the biases p − y; its norm is
     therefore |p − y| √(|x|² + 1), and clipping scales the column of p − y.
@@ -102,6 +102,7 @@ def clipped_sums(
     loss = -(log_p.gather(1, at_label)[:, 0] * inside).sum(1)
     g = log_p.exp_()
     g.scatter_add_(1, at_label, g.new_full((), -1.0).expand(at_label.shape))
+    # The norm of an outer product is the product of the norms, so no gradient per record is formed.
     norm = torch.linalg.vector_norm(g, dim=1) * (x.square().sum(2) + 1).sqrt()
     g *= (inside * (clip / norm.clamp(min=clip)))[:, None]
     return loss, torch.bmm(g, x), g.sum(2)
@@ -111,7 +112,7 @@ def _add_noise(
     slope: Float[Tensor, "m c d"], total: Float[Tensor, "m c"], noises: list[torch.Generator], privacy: Privacy,
     expected: float,
 ) -> None:  # fmt: skip
-    """Add noise to the sums, in place, and divide them by the records that a batch has on average."""
+    """Adds noise to the sums, in place, and divides them by the expected number of records in a batch."""
     c, d = slope.shape[1:]
     noise = torch.stack([torch.randn(c, d + 1, generator=rng) for rng in noises]).to(slope.device)
     deviation = privacy.noise_multiplier * privacy.clip

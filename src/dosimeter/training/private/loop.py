@@ -1,4 +1,4 @@
-"""DP-SGD for networks: Opacus gives each record's gradient; clipping, noise and batches are those of `privacy`."""
+"""DP-SGD for networks: Opacus gives each record's gradient; `privacy` sets clipping, noise and batches."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dosimeter.foundation.wording import describe, one_line, quoted
 from dosimeter.training.private.accounting import Privacy, check_sampling, need_opacus, poisson
 
 AT_ONCE = 64
-"""Records whose gradients are held at one time."""
+"""Most records whose gradients are held in memory at once."""
 BATCH_NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 class PrivateGradients:
-    """The gradients of one private training.
+    """Gradients of one private training.
 
     Args:
         model: in training mode, on its device.
@@ -38,7 +38,7 @@ class PrivateGradients:
         self.trained = [p for p in model.parameters() if p.requires_grad]
 
     def batches(self, count: int) -> Iterator[Tensor]:
-        """The records of so many batches, each `[b]`, perhaps none."""
+        """Yields the records of so many batches, each `[b]`, possibly empty."""
         device = self.trained[0].device
         for _ in range(count):
             rows = poisson(self.draws, self.n, self.privacy.rate)
@@ -46,7 +46,7 @@ class PrivateGradients:
             yield torch.from_numpy(rows).to(device)
 
     def set(self, batch: Tensor, labels: Int[Tensor, " b"]) -> Tensor:
-        """Give every trained tensor its private gradient of the cross-entropy, and return the loss summed."""
+        """Gives every trained tensor its private gradient of the cross-entropy, and returns the loss summed."""
         sums, total = [torch.zeros_like(p) for p in self.trained], torch.zeros((), device=batch.device)
         for start in range(0, len(batch), AT_ONCE):
             some = slice(start, start + AT_ONCE)
@@ -61,7 +61,7 @@ class PrivateGradients:
         return total
 
     def check(self) -> None:
-        """Refuse what was not sampled as epsilon was counted.
+        """Refuses a training whose updates or batches differ from those that epsilon was computed for.
 
         Raises:
             TrainingError: more updates than counted, or batches that coins do not give.
@@ -75,7 +75,7 @@ class PrivateGradients:
 
 
 def clipped(each: list[Tensor], clip: float) -> list[Tensor]:
-    """Sums over records of their gradients `[b ...]`, each record's scaled to norm `clip` at most, over all tensors."""
+    """Sums of the records' gradients `[b ...]`, after each is scaled to norm `clip` at most, over all tensors."""
     norms = torch.stack([one.flatten(1).square().sum(1) for one in each]).sum(0).sqrt()
     factor = clip / norms.clamp(min=clip)
     return [torch.einsum("b,b...->...", factor, one) for one in each]
@@ -106,7 +106,7 @@ def per_record(model: nn.Module, batch: Tensor, labels: Int[Tensor, " b"]) -> tu
 
 
 def of_bags(layer: nn.EmbeddingBag, inputs: list[Tensor], slopes: Tensor) -> dict[Tensor, Tensor]:
-    """Each record's gradient of a sum or mean of word vectors, `[b v d]`, as Opacus asks for it.
+    """Each record's gradient of a sum or mean of word vectors, `[b v d]`, in the form that Opacus expects.
 
     Args:
         layer: of mode "sum" or "mean".
@@ -135,7 +135,7 @@ def of_bags(layer: nn.EmbeddingBag, inputs: list[Tensor], slopes: Tensor) -> dic
 
 @contextlib.contextmanager
 def privately(model: nn.Module, privacy: Privacy | None, n: int, seed: int) -> Iterator[PrivateGradients | None]:
-    """The private gradients of one training inside the block; None without `privacy`. Arguments as of the class.
+    """Gives the private gradients of one training inside the block; None without `privacy`.
 
     Raises:
         ConfigError: Opacus is absent.
@@ -152,7 +152,7 @@ def privately(model: nn.Module, privacy: Privacy | None, n: int, seed: int) -> I
 
 @contextlib.contextmanager
 def recorded(model: nn.Module) -> Iterator[None]:
-    """Inside the block a backward pass leaves each record's gradient of the summed loss in `grad_sample`.
+    """Stores each record's gradient of the summed loss in `grad_sample` at every backward pass inside the block.
 
     Normalisation over a batch that is frozen, or has nothing to train, uses its stored statistics. Activations in
     place are not in place there, for the layers before them must keep what they gave.
@@ -165,7 +165,7 @@ def recorded(model: nn.Module) -> Iterator[None]:
     from opacus.grad_sample import GradSampleModule
 
     class Recorder(GradSampleModule):  # type: ignore[misc]
-        """Opacus' own but for bags of words, of which it takes one long row with offsets."""
+        """Opacus' recorder with another rule for bags of words, which Opacus takes as one long row with offsets."""
 
         GRAD_SAMPLERS = {**GradSampleModule.GRAD_SAMPLERS, nn.EmbeddingBag: of_bags}
 
@@ -196,7 +196,7 @@ def recorded(model: nn.Module) -> Iterator[None]:
 
 
 def _refuse_mixing(model: nn.Module) -> None:
-    """Refuse layers in which a record's output depends on others of its batch, or that Opacus cannot follow."""
+    """Refuses layers in which a record's output depends on others of its batch, or that Opacus cannot follow."""
     from opacus.validators.module_validator import ModuleValidator
 
     problems = []
@@ -219,7 +219,7 @@ def _refuse_mixing(model: nn.Module) -> None:
 
 
 def check_private(model: nn.Module, example: Tensor) -> None:
-    """Refuse a model that cannot be trained with DP-SGD, by one gradient that is thrown away.
+    """Refuses a model that cannot be trained with DP-SGD, by one gradient that is thrown away.
 
     Args:
         model: the part that is trained.
@@ -252,7 +252,7 @@ def check_private(model: nn.Module, example: Tensor) -> None:
 
 
 def _touch(model: nn.Module, example: Tensor) -> bool:
-    """Whether the first record's output depends on the second: by a gradient, or with another second record."""
+    """Returns whether the first record's output depends on the second: by a gradient, or by exchange of the second."""
     if example.is_floating_point():
         leaf = example.clone().requires_grad_()
         (slope,) = torch.autograd.grad(model(leaf)[0].float().sum(), leaf, allow_unused=True)

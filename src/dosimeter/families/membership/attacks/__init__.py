@@ -69,6 +69,7 @@ ATTACKS = {
 }
 """Membership attacks, those that see least first."""
 DEFAULT = ("loss", "lira", "base", "fused", "influence", "constant", "count")
-"""What runs, in every mode, where no attack is named: `benchmarks/few_shadow_power.py` says why these."""
+"""Attacks that run, in every mode, if none is named; `benchmarks/few_shadow_power.py` gives the reasons."""
 DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "pooled_discriminant", "direct", "constant", "count")
-"""The same where the stage at risk is followed by others, so that a record's class may be none of the answer's."""
+"""Attacks that run if none is named and stages follow the one at risk: a record's class may be no class of the
+answer."""

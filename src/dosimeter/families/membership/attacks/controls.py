@@ -1,4 +1,4 @@
-"""Attacks that must stay at chance; if one does not, the audit is broken and its numbers are withdrawn."""
+"""Controls: attacks that must stay at chance. If one does not, the audit is broken and its numbers are withdrawn."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Constant:
 
     @property
     def needs(self) -> Needs:
-        """Nothing; labels are the least access there is."""
+        """Labels, the least access there is; they are not read."""
         return Needs(Access.LABELS)
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """None."""
+        """An empty tuple: no signal is read."""
         return ()
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records 0; `rng` is not used."""
+        """Scores all records 0; `rng` is not used."""
         return Scores(game.ids, np.zeros((game.n_targets, len(game.ids))))
 
 
@@ -57,15 +57,15 @@ class Count:
 
     @property
     def needs(self) -> Needs:
-        """Nothing; labels are the least access there is."""
+        """Labels, the least access there is; they are not read."""
         return Needs(Access.LABELS)
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """None."""
+        """An empty tuple: no signal is read."""
         return ()
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records by minus the number of their in-shadows, for every target alike; `rng` is not used."""
+        """Scores all records by minus the number of their in-shadows, for every target alike; `rng` is not used."""
         count = -game.shadow_in.sum(axis=0, dtype=np.float64)
         return Scores(game.ids, np.tile(count, (game.n_targets, 1)))

@@ -1,4 +1,4 @@
-"""Laws of a shadow's confidence in each record: means, scales and tails, for attacks that compare likelihoods.
+"""Laws of the shadows' confidence in each record: means, scales and tails, for attacks that compare likelihoods.
 
 Axes: `k` shadows of one side, `n` records, `t` targets.
 """
@@ -14,7 +14,7 @@ from scipy import special
 from dosimeter.foundation.arrays import Array
 
 SMALLEST_SCALE = 1e-6
-"""Nats; below the resolution of float32 logits a spread is rounding."""
+"""Smallest scale of a law, nats; a smaller spread is rounding of float32 logits."""
 PRIOR_COUNT = 4  # pseudo-observations of the pooled variance
 _LARGEST_COUNT = 1000.0  # of an estimated prior, which at this strength leaves a record no say of its own
 _BIN = 20  # records per bin, and at most as many bins, of the curve from one side's means to the other's
@@ -23,7 +23,7 @@ _UNDERFLOW = 1e-290
 
 @dataclass(frozen=True)
 class Law:
-    """A normal or Student law per record."""
+    """A normal or Student law for each record."""
 
     mean: Float[Array, " n"]
     scale: Float[Array, " n"]
@@ -31,10 +31,10 @@ class Law:
 
 
 def fit(values: Float[Array, "k n"], variance: str) -> Law:
-    """A law per record from k shadows: normal with its own or the pooled scale, or Student with a shrunken scale.
+    """A law for each record from k shadows: normal with its own or the pooled scale, or Student with a shrunken scale.
 
     Args:
-        values: of the shadows.
+        values: confidences of the shadows, nats.
         variance: `per-record`, `global` or `shrunken`.
     """
     k, n = values.shape
@@ -53,7 +53,7 @@ def fit(values: Float[Array, "k n"], variance: str) -> Law:
 
 
 def fit_bayesian(values: Float[Array, "k n"], other: Float[Array, " n"] | None = None) -> Law:
-    """The predictive law under a conjugate prior that is estimated from all records.
+    """Predictive law of each record under a conjugate prior that is estimated from all records.
 
     Given a record's variance v, its mean is normal around m with variance v / c; v is scaled-inverse-chi-square
     with d degrees of freedom around w. The predictive law is Student's with d + k degrees of freedom.
@@ -61,7 +61,7 @@ def fit_bayesian(values: Float[Array, "k n"], other: Float[Array, " n"] | None =
     or, given another mean for each record, a curve of it; c compares w with what the means scatter around m.
 
     Args:
-        values: of the shadows.
+        values: confidences of the shadows, nats.
         other: means of the other side's shadows.
     """
     k, n = values.shape
@@ -80,7 +80,7 @@ def fit_bayesian(values: Float[Array, "k n"], other: Float[Array, " n"] | None =
 
 
 def _variance_prior(variances: Float[Array, " n"], freedom: int) -> tuple[float, float]:
-    """Degrees of freedom and centre of the prior of the records' variances, which have `freedom` each."""
+    """Degrees of freedom and centre of the prior of the records' variances; each variance has `freedom` of its own."""
     half = freedom / 2
     logs = np.log(np.maximum(variances, SMALLEST_SCALE**2)) - special.digamma(half) + np.log(half)
     beyond_chance = logs.var() - special.polygamma(1, half)
@@ -104,7 +104,7 @@ def _inverse_trigamma(value: float) -> float:
 
 
 def _curve(at: Float[Array, " n"], values: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Values smoothed as a function of another number: bins of equal counts, joined by lines, level at both ends."""
+    """Values smoothed as a function of `at`: means in bins of equal counts, joined by lines, constant at both ends."""
     bins = np.array_split(np.argsort(at, kind="stable"), max(1, min(_BIN, len(at) // _BIN)))
     result: Array = np.interp(at, [at[one].mean() for one in bins], [values[one].mean() for one in bins])
     return result
@@ -120,7 +120,7 @@ def log_ratio(inside: Law, outside: Law, phi: Float[Array, "t n"]) -> Float[Arra
 
 
 def rising(phi: Float[Array, "t n"], own: Law, null: Law) -> Float[Array, "t n"]:
-    """Confidences moved to the turning point of the ratio of two normal laws where they lie on its falling side."""
+    """Confidences, moved to the turning point of the ratio of two normal laws if they lie where the ratio falls."""
     difference = null.scale**-2 - own.scale**-2
     with np.errstate(divide="ignore", invalid="ignore"):
         turn = (null.mean * null.scale**-2 - own.mean * own.scale**-2) / difference
@@ -130,7 +130,7 @@ def rising(phi: Float[Array, "t n"], own: Law, null: Law) -> Float[Array, "t n"]
 
 
 def _log_kernel(law: Law, phi: Float[Array, "t n"]) -> Float[Array, "t n"]:
-    """Log-density without what depends on the degrees of freedom alone."""
+    """Log-density without the term that depends on the degrees of freedom alone."""
     z = (phi - law.mean) / law.scale
     kernel: Array = -(z**2) / 2 if np.isinf(law.freedom) else -(law.freedom + 1) / 2 * np.log1p(z**2 / law.freedom)
     result: Array = kernel - np.log(law.scale)
@@ -138,7 +138,7 @@ def _log_kernel(law: Law, phi: Float[Array, "t n"]) -> Float[Array, "t n"]:
 
 
 def _constant(freedom: float) -> float:
-    """What `_log_kernel` leaves out."""
+    """The term of the log-density that `_log_kernel` leaves out."""
     if np.isinf(freedom):
         return -float(np.log(2 * np.pi)) / 2
     half = freedom / 2
@@ -146,7 +146,7 @@ def _constant(freedom: float) -> float:
 
 
 def log_survival(law: Law, phi: Float[Array, "t n"]) -> Float[Array, "t n"]:
-    """Log-probability of a value above phi, finite however far out."""
+    """Log-probability of a value above phi; finite for any phi."""
     z = (phi - law.mean) / law.scale
     if np.isinf(law.freedom):
         normal: Array = special.log_ndtr(-z)

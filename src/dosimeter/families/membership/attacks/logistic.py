@@ -1,4 +1,4 @@
-"""Logistic regression for attacks that learn from shadows what members look like: few features, exact, no chance."""
+"""Logistic regression for attacks that learn from shadows: few features, exact solution, no random numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Classifier:
     coefficients: Float[Array, " e"]
 
     def decide(self, features: Float[Array, "*shape d"]) -> Float[Array, "*shape"]:
-        """Log-odds of membership."""
+        """Log-odds of membership of each row of features."""
         standard = (np.clip(features, self.low, self.high) - self.centre) / self.scale
         result: Array = (standard * self.coefficients[:-1]).sum(axis=-1) + self.coefficients[-1]
         return result
@@ -45,11 +45,11 @@ def fit(
     *,
     clip: bool = True,
 ) -> Classifier:
-    """Minimise the log-loss plus half the squared length of the standardised coefficients, without the intercept.
+    """Minimises the log-loss plus half the squared length of the standardised coefficients, without the intercept.
 
     Args:
         features: one row per example.
-        is_member: what is to be told.
+        is_member: the label of each example.
         weight: how often each row occurs; once unless given.
         clip: whether queries are kept within the range of training; without, they are extrapolated.
     """
@@ -65,7 +65,7 @@ def fit(
 
 
 def _newton(design: Float[Array, "r e"], y: Float[Array, " r"], weight: Float[Array, " r"]) -> Float[Array, " e"]:
-    """Newton's method with halved steps where a full one would climb."""
+    """Newton's method; a step that would increase the loss is halved."""
     penalty = np.append(np.ones(design.shape[1] - 1), 0.0)
     beta = np.zeros(design.shape[1])
 

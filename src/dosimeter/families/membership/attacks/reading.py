@@ -1,4 +1,4 @@
-"""What the membership attacks share: fitness of a game, confidences in log space, shadows by membership.
+"""Functions that membership attacks share: checks of a game, confidences in log space, shadows split by membership.
 
 Axes: `m` models (targets or shadows), `q` views (view 0 is the record itself), `n` records.
 """
@@ -21,10 +21,10 @@ _BLOCK = 16_384  # records at a time, so that the intermediate arrays stay in ca
 
 
 def check_choices(attack: object, **choices: Any) -> None:
-    """Refuse a hyperparameter that is none of the values that its `Literal` lists.
+    """Refuses a hyperparameter whose value is not listed by its `Literal`.
 
     Args:
-        attack: whose fields are checked.
+        attack: the attack whose fields are checked.
         choices: the `Literal` of each field.
 
     Raises:
@@ -38,7 +38,7 @@ def check_choices(attack: object, **choices: Any) -> None:
 def confidences(
     game: MembershipGame, attack: Attack[MembershipGame, Scores]
 ) -> tuple[Float[Array, "t q n"], Float[Array, "k q n"], Float[Array, "k q n"]]:
-    """The one signal of an attack that compares the target with shadows: targets', in-shadows', out-shadows' values.
+    """Values of the one signal of an attack that compares the target with shadows: target, in-shadows, out-shadows.
 
     Raises:
         ValueError: as `require`.
@@ -49,7 +49,7 @@ def confidences(
 
 
 def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
-    """Refuse a game that lacks what an attack needs, before anything is computed.
+    """Refuses a game that lacks what an attack needs, before anything is computed.
 
     Args:
         game: the game.
@@ -107,7 +107,7 @@ def log_confidence(phi: Array) -> Array:
 
 
 def log_mean_confidence(phi: Float[Array, "m q n"]) -> Float[Array, " n"]:
-    """Log of the mean probability of the label over models and views; no underflow at 0 and no rounding at 1."""
+    """Log of the mean probability over models and views, without underflow at 0 or rounding at 1."""
     mean = np.empty(phi.shape[-1])
     for start in range(0, phi.shape[-1], _BLOCK):
         part = slice(start, start + _BLOCK)
@@ -120,7 +120,7 @@ def log_mean_confidence(phi: Float[Array, "m q n"]) -> Float[Array, " n"]:
 def split(
     values: Float[Array, "s q n"], shadow_in: Bool[Array, "s n"]
 ) -> tuple[Float[Array, "k q n"], Float[Array, "k q n"]]:
-    """Sort the shadows' values of each record into those of in-shadows and those of out-shadows.
+    """Sorts the shadows' values of each record into those of in-shadows and those of out-shadows.
 
     Complementary pairs make this one choice per pair, so that both parts are rectangular, `k = s / 2`.
 
@@ -137,7 +137,7 @@ def split(
 
 
 def by_class(labels: Int[Array, " n"]) -> list[Int[Array, " c"]]:
-    """Positions of the records of each class that occurs.
+    """Positions of the records of each class, in the order of the classes.
 
     >>> [one.tolist() for one in by_class(np.array([7, 2, 7]))]
     [[1], [0, 2]]
@@ -147,7 +147,7 @@ def by_class(labels: Int[Array, " n"]) -> list[Int[Array, " c"]]:
 
 
 def auc(scores: Float[Array, "t n"], is_member: Bool[Array, "t n"]) -> float:
-    """Mean area under the ROC over rehearsed targets, ties counted half; each target must have both kinds of record."""
+    """Mean area under the ROC over rehearsed targets, ties counted half; each target needs members and non-members."""
     ranks = stats.rankdata(scores, axis=1)
     members = is_member.sum(axis=1)
     above = (ranks * is_member).sum(axis=1) - members * (members + 1) / 2

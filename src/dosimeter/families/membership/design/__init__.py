@@ -1,1 +1,1 @@
-"""Who is trained on what: split, matrix, persons, canaries."""
+"""The design: who is trained on what (split, membership matrix, persons, canaries)."""

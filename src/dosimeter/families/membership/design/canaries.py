@@ -1,8 +1,8 @@
-"""Canaries: records planted in the user's own pipeline that leak by degrees, apart from the records that are audited.
+"""Canaries: records planted in the user's own pipeline that leak by degrees, apart from the audited records.
 
-A canary is a record that stands outside every model by the split, then is trained on by half of the models, as a
-complementary pair of rows says, as often as its grade tells. Nobody else's number holds one: natural candidates, their
-bits and how many of them each model trains on are those of the same audit without canaries.
+A canary is made from a record that the split puts outside every model. Half of the models train on it, by complementary
+pairs of rows, as often as its grade says. No number about natural records contains a canary: natural candidates, their
+bits and their number in each training set are those of the same audit without canaries.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Canaries:
     member: Bool[Array, "m c"]
 
     def training_rows(self, model: int) -> Int[Array, " k"]:
-        """Rows that a model trains on beside its natural ones, copies repeated; equally many for every model."""
+        """Rows that a model trains on beside its natural ones, with copies; their number is equal for all models."""
         inside = self.member[model]
         return np.asarray(np.repeat(self.rows[inside], self.copies[inside]))
 
@@ -55,7 +55,7 @@ class Canaries:
 
 @dataclass(frozen=True)
 class CanaryScores:
-    """What attacks said of the canaries; their clusters are the canaries themselves.
+    """Scores of the canaries by all attacks; each canary is a cluster of its own.
 
     Attributes:
         kind: `[c]`.
@@ -75,22 +75,22 @@ class CanaryScores:
 
     @property
     def grades(self) -> Sequence[tuple[str, int]]:
-        """Kinds with their numbers of copies, in the order in which they were planted."""
+        """Kinds with their numbers of copies, in the order of planting."""
         return _grades(self.kind, self.copies)
 
     def of(self, kind: str, copies: int) -> Bool[Array, " c"]:
-        """Which canaries are of a grade."""
+        """Mask of the canaries of a grade."""
         found: Array = (self.kind == kind) & (self.copies == copies)
         return found
 
 
 def sources_needed(spike: Spike) -> int:
-    """Records outside every model that the canaries are made of; noise needs none."""
+    """Number of records outside every model that the canaries are made from; noise needs none."""
     return spike.count * len(spike.copies) * sum(kind != "noise" for kind in spike.kinds)
 
 
 def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: int) -> tuple[Dataset, Split, Canaries]:
-    """Make the canaries from records of the population and append them to the data set.
+    """Makes the canaries from records of the population and appends them to the data set.
 
     Plain ones keep their label, mislabelled ones get another class, and noise draws each value on its own from what
     all records have in its place, with any class.
@@ -132,7 +132,7 @@ def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: in
 
 
 def _membership(kind: Array, copies: Int[Array, " c"], models: int, seed: int) -> Bool[Array, "m c"]:
-    """Which of so many models, an even number, trains on which canary: half of each grade in each model."""
+    """Membership of canaries in an even number of models: half of each grade in each model."""
     grades = _grades(kind, copies)
     counts = [int(((kind == one) & (copies == times)).sum()) for one, times in grades]
     named = zip(grades, counts, strict=True)
@@ -141,19 +141,19 @@ def _membership(kind: Array, copies: Int[Array, " c"], models: int, seed: int) -
 
 
 def _grades(kind: Array, copies: Int[Array, " c"]) -> list[tuple[str, int]]:
-    """Kinds with their numbers of copies, in the order in which they were planted."""
+    """Kinds with their numbers of copies, in the order of planting."""
     return list(dict.fromkeys(zip(kind.tolist(), copies.tolist(), strict=True)))
 
 
 def _noise(inputs: Array, count: int, rng: np.random.Generator) -> Array:
-    """Records each of whose values is another record's value in the same place."""
+    """Records in which each value comes from a random record, at the same place."""
     flat = inputs.reshape(len(inputs), -1)
     rows = rng.integers(len(flat), size=(count, flat.shape[1]))
     return flat[rows, np.arange(flat.shape[1])].reshape(count, *inputs.shape[1:])
 
 
 def _appended(dataset: Dataset, sources: Array, inputs: Array, labels: Array, ids: Array) -> Dataset:
-    """The data set with further records; persons and groups, which nobody reads of canaries, are their sources'."""
+    """The data set with further records; their persons and groups, which are not read, are those of their sources."""
     owners = dataset.persons, dataset.groups
     persons, groups = (None if own is None else np.concatenate([own, own[sources]]) for own in owners)
     return replace(
@@ -167,7 +167,7 @@ def _appended(dataset: Dataset, sources: Array, inputs: Array, labels: Array, id
 
 
 def with_canaries(design: Design, dataset: Dataset, canaries: Canaries) -> Design:
-    """A design whose candidates are the natural ones and then the canaries, so that scores are on one scale.
+    """A design whose candidates are the natural ones and then the canaries, so that all scores share one scale.
 
     Args:
         design: of the natural records.

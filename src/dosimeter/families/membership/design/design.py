@@ -1,4 +1,4 @@
-"""Who is trained on what: the split of the records at risk, the membership matrix, and the games they make."""
+"""The design: split of the records at risk, membership matrix, and the games that they make."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dosimeter.statistics.evidence import Truth
 
 @dataclass(frozen=True)
 class Split:
-    """How the records of the stage at risk are divided; all indices are rows of its data set.
+    """Division of the records of the stage at risk; all indices are rows of its data set.
 
     Attributes:
         pool: records of which each model trains on one half `[p]`.
@@ -40,7 +40,7 @@ def split_records(
     seed: int,
     person: Int[Array, " r"] | None = None,
 ) -> Split:
-    """Draw the population and the candidates, disjoint, by seed. The pool that is left can be halved.
+    """Draws the population and the candidates, disjoint, by seed; the rest of the pool can be halved.
 
     Args:
         labels: classes of all records.
@@ -91,7 +91,7 @@ def split_records(
 
 
 def _persons(person: Int[Array, " r"], population: int, rng: np.random.Generator) -> Int[Array, " q"]:
-    """Persons by chance whose records are at least `population`, and one more if the others then fill two halves."""
+    """Random persons with at least `population` records, and one more if the rest then fills two halves."""
     size = np.bincount(person)
     order = rng.permutation(len(size))
     outside = int(np.searchsorted(np.cumsum(size[order]), population)) + 1 if population else 0
@@ -111,7 +111,7 @@ def _persons(person: Int[Array, " r"], population: int, rng: np.random.Generator
 def membership_matrix(
     pool: int, models: int, seed: int, purpose: str = "membership", *, person: Int[Array, " p"] | None = None
 ) -> Bool[Array, "m p"]:
-    """Which model trains on which record of the pool: complementary pairs of rows, each with exactly half of the pool.
+    """Draws which model trains on which record of the pool: complementary pairs of rows, each with half of it.
 
     Args:
         pool: number of records, even.
@@ -140,7 +140,7 @@ def membership_matrix(
 
 @dataclass(frozen=True)
 class Design:
-    """Who was trained on what, and which models take which part. Held by the auditor; attacks get games.
+    """The design of an audit: who was trained on what, and each model's part. Attacks get games, not this.
 
     Attributes:
         ids: of the candidates `[n]`.
@@ -152,9 +152,9 @@ class Design:
         record: cluster of each candidate `[n]` (person, or the record itself).
         population_ids: `[z]`.
         population_labels: `[z]`.
-        lone: the target was brought; it has no complement.
+        lone: the target was supplied; it has no complement.
         groups: of each candidate, for separate numbers `[n]`, or None.
-        persons: of each candidate, whose record it is `[n]`, or None; of a brought model `record` says so.
+        persons: of each candidate, whose record it is `[n]`, or None; of a supplied model `record` says so.
         fold_pairs: complementary pairs of targets that are attacked with the same shadows.
     """
 
@@ -174,26 +174,26 @@ class Design:
 
     @property
     def folds(self) -> list[Int[Array, " f"]]:
-        """The targets of each fold: whole complementary pairs, of which the last may be single."""
+        """Targets of each fold: whole complementary pairs, of which the last may be single."""
         width = 2 * self.fold_pairs
         return [np.arange(start, min(start + width, self.targets)) for start in range(0, self.targets, width)]
 
     @property
     def rehearsal_rows(self) -> Int[Array, " k"]:
-        """The models that rehearse, in pairs."""
+        """Rows of the models that rehearse, in pairs."""
         first = self._width * len(self.folds)
         pairs = min(self.rehearsals, (len(self.member) - first) // 2)
         return np.arange(first, first + 2 * pairs)
 
     @property
     def rehearsal_pairs(self) -> range:
-        """The same pairs, as every fold's game counts its shadows: all that stood before but the fold's own."""
+        """The rehearsing pairs, as numbers among the shadows of every fold's game."""
         first = len(self.folds) * self._width - self._width
         return range(first // 2, (first + len(self.rehearsal_rows)) // 2)
 
     @property
     def _width(self) -> int:
-        """Rows of a fold in the matrix."""
+        """Number of rows of a fold in the matrix."""
         return 1 if self.lone else 2 * self.fold_pairs
 
     def truth(self, member: Bool[Array, "m n"] | None = None) -> Truth:
@@ -217,7 +217,7 @@ class Design:
         self, rows: Int[Array, " t"], others: Int[Array, " s"], signals: Mapping[str, Float[Array, "m q r *c"]],
         member: Bool[Array, "m n"] | None = None,
     ) -> MembershipGame:  # fmt: skip
-        """The game in which some models play target before others, whole pairs, as shadows.
+        """The game in which some models play target and others, in whole pairs, are the shadows.
 
         Args:
             rows: of the targets.

@@ -1,4 +1,4 @@
-"""What an audit's settings and data decide of a membership audit: split, design, matrix."""
+"""Split, design and matrix that follow from an audit's settings and data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dosimeter.foundation.errors import ConfigError
 
 
 def split_of(threat: Threat, seed: int, dataset: Dataset) -> Split:
-    """The split of the records at risk."""
+    """The split of the records at risk, drawn by the audit's seed."""
     split = split_records(
         dataset.labels,
         population=threat.population,
@@ -32,7 +32,7 @@ def split_of(threat: Threat, seed: int, dataset: Dataset) -> Split:
 
 
 def design_of(threat: Threat, seed: int, dataset: Dataset, split: Split) -> Design:
-    """Who is trained on what, for the candidates; copies of a record are one cluster, as one piece of evidence."""
+    """The design of the candidates; copies of a record are one cluster, because they are one piece of evidence."""
     rows = split.pool[split.candidates]
     matrix = matrix_of(threat, seed, dataset, split)
     persons = None if dataset.persons is None else dataset.persons[rows]
@@ -54,7 +54,7 @@ def design_of(threat: Threat, seed: int, dataset: Dataset, split: Split) -> Desi
 
 
 def _persons(threat: Threat, dataset: Dataset) -> Array | None:
-    """Whose record each is, 0 to u - 1, where whole persons are drawn."""
+    """Person of each record, 0 to u - 1, if whole persons are drawn; else None."""
     if threat.unit == "record":
         return None
     if dataset.persons is None:

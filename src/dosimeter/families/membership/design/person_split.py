@@ -1,4 +1,4 @@
-"""Halves of a pool that no person is divided by: whole persons are drawn, and both halves have equally many records."""
+"""Halves of a pool that divide no person: whole persons are drawn, and both halves have equally many records."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 
 TRIES = 200
-"""Draws of which one must come out even."""
+"""Most draws until one comes out even."""
 EXCHANGED = 500
-"""Persons of each half among whom an exchange is sought."""
+"""Persons of each half among whom an exchange is searched."""
 
 
 def person_half(person: Int[Array, " p"], rng: np.random.Generator) -> Bool[Array, " p"]:
-    """One half of the records, made of whole persons; each person is in it with probability one half.
+    """One half of the records, made of whole persons; each person is in it with probability 1/2.
 
-    Persons of like size are paired by chance and parted by a coin. What then differs is made up by moving or
-    exchanging persons; the draw is repeated until that succeeds. A last coin exchanges both halves.
+    Persons of similar size are paired at random, and a coin separates each pair. The remaining difference is removed by
+    moving or exchanging persons; the draw is repeated until that succeeds. A last coin exchanges both halves, so that
+    these moves favour no person.
 
     Args:
         person: whose record it is, 0 to u - 1; an even number of records.
@@ -50,7 +51,7 @@ def person_half(person: Int[Array, " p"], rng: np.random.Generator) -> Bool[Arra
 
 
 def halvable(size: Int[Array, " u"]) -> bool:
-    """Whether persons with so many records can fill two equal halves.
+    """Returns whether persons with so many records can fill two equal halves.
 
     >>> halvable(np.array([3, 3, 3, 3])), halvable(np.array([3, 3, 3, 3, 2])), halvable(np.array([3, 2, 1]))
     (True, False, True)
@@ -67,7 +68,7 @@ def halvable(size: Int[Array, " u"]) -> bool:
 
 
 def _levelled(chosen: Array, size: Array, rng: np.random.Generator) -> int:
-    """Move persons from the larger half, or exchange two, as long as that helps; returns what is left to move."""
+    """Moves persons from the larger half, or exchanges two, while that helps; returns the remaining difference."""
     while surplus := (int(size[chosen].sum()) - int(size[~chosen].sum())) // 2:
         more = chosen if surplus > 0 else ~chosen
         left = abs(surplus)

@@ -1,4 +1,4 @@
-"""The records of a supplied model that are one record to its measurement."""
+"""Design of a supplied model: stated membership of the target, and clusters of records that count as one."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def stated_design(
 
 
 def joined_column(members: Array | None, nonmembers: Array | None) -> Array | None:
-    """A column of members, then non-members, where both parts have it."""
+    """A column of members, then of non-members, if both parts have it."""
     if members is None or nonmembers is None:
         return None
     return np.concatenate([members.astype(str), nonmembers.astype(str)])
 
 
 def clusters_of(members: Dataset, nonmembers: Dataset) -> Array:
-    """Persons where both parts name them, else different records: copies are one, as one piece of evidence."""
+    """Persons if both parts name them, else distinct records: copies are one piece of evidence."""
     persons = joined_column(members.persons, nonmembers.persons)
     if persons is None:
         return contents(members.inputs, nonmembers.inputs)

@@ -1,7 +1,8 @@
-"""The two halves of the models that play target, and the games of one half that know nothing of the other.
+"""The two halves of the models that play target, and games of one half without shadows of the other.
 
-What looks most exposed in one half can be measured without a winner's curse in the other only if the first half was
-attacked without shadows from the other: scores of a whole audit are made with all other models, and share their luck.
+The records that look most exposed in one half are measured in the other half, to avoid the winner's curse. This works
+only if the first half was attacked without shadows from the other. Scores of a whole audit use all other models as
+shadows, so they share their chance errors.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation.arrays import Array
 
 FOLDS = 4
-"""Games of one half: so many that each leaves most of the half as shadows, so few that they cost little."""
+"""Number of games of one half: enough to leave most of the half as shadows, few enough to cost little."""
 
 
 def players(targets: int, rehearsals: int) -> Int[Array, " k"]:
-    """The block, a complementary pair or what is left of one, of each model that plays target.
+    """Block of each model that plays target: its complementary pair, or the rest of one.
 
     Args:
-        targets: models that are measured, in order; 0 if a single one was brought.
+        targets: models that are measured, in order; 0 if a single one was supplied.
         rehearsals: shadows that rehearse, in pairs, after the targets.
 
     >>> players(3, 4).tolist()
@@ -34,7 +35,7 @@ def players(targets: int, rehearsals: int) -> Int[Array, " k"]:
 
 
 def second_half(block: Int[Array, " k"]) -> Bool[Array, " k"]:
-    """Which models are of the second half: every other block, so that targets and rehearsals are in both.
+    """Mask of the models in the second half: every other block, so that targets and rehearsals are in both.
 
     >>> second_half(np.array([0, 0, 1, 1, 2])).tolist()
     [False, False, True, True, False]
@@ -44,7 +45,7 @@ def second_half(block: Int[Array, " k"]) -> Bool[Array, " k"]:
 
 
 def playing_rows(design: Design) -> Int[Array, " k"]:
-    """Rows of the membership matrix that play target: the targets, unless a single one was brought, and rehearsals."""
+    """Rows of the membership matrix that play target: targets, unless a single one was supplied, and rehearsals."""
     own = np.arange(0 if design.lone else design.targets)
     return np.concatenate([own, design.rehearsal_rows])
 
@@ -52,7 +53,7 @@ def playing_rows(design: Design) -> Int[Array, " k"]:
 def half_games(
     design: Design, signals: Mapping[str, Float[Array, "m q r *c"]], needs: Needs
 ) -> Iterator[tuple[Int[Array, " t"], MembershipGame]]:
-    """Games in which some models of one half play target before shadows that are not of the other half.
+    """Games in which models of one half play target, with shadows that are not from the other half.
 
     Args:
         design: who is trained on what.

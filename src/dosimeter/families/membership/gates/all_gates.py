@@ -1,4 +1,4 @@
-"""Which checks a finished measurement is put to, and what they decided."""
+"""Selects the checks of a finished measurement and collects their decisions."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ NOT_ASKED_BECAUSE = {
     "P17": "no attack was run",
     "P18": "no attack was run",
 }
-"""Why a check may have nothing to look at; P2 and P12 always have."""
+"""Reason why a check had nothing to look at, by id; P2 and P12 always have something."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What all attacks, and the blind baseline, found at the leading rate.
+    """Results of all attacks and of the blind baseline at the leading rate.
 
     Attributes:
         headline: the attack that was chosen in calibration, or None.
-        baseline: of a brought model what a stranger to it could tell; None where nobody tried.
+        baseline: the blind baseline of a supplied model; None if it was not run.
         p_values: of each attack that is no control; empty if nothing is resolvable, or if members and non-members
             differ by themselves, so that the hypothesis that is tested is known to be wrong.
         shown: whether the headline shows a leak.
@@ -74,22 +74,22 @@ class Findings:
 
     @property
     def scope(self) -> Scope | None:
-        """Whose leak is shown."""
+        """Scope of the leak that is shown: "models", "recipe", or None."""
         if not self.shown:
             return None
         return "models" if self.evidence is None else self.evidence.scope
 
     @property
     def shifted(self) -> Baseline | None:
-        """The baseline, if members and non-members differ without the model."""
+        """The baseline if members and non-members differ without the model, else None."""
         return self.baseline if self.baseline is not None and self.baseline.shifted else None
 
 
 def find(material: Material, measured: Mapping[str, Measured], headline: str | None) -> Findings:
-    """Hold the headline against chance, and where there is a blind baseline against that.
+    """Compares the headline attack with chance and, if there is one, with the blind baseline.
 
-    Records that differ a little without the model can be told apart by an attack sooner than by the classifiers, so an
-    attack above chance beside classifiers that are not is no leak yet: the gain must be shown in any case.
+    If records differ a little without the model, an attack may detect this before the blind classifiers do. So an
+    attack above chance, beside classifiers at chance, is no leak yet: the gain must be shown in any case.
     """
     if headline is None:
         return Findings(None, None, {}, False)
@@ -111,7 +111,7 @@ def find(material: Material, measured: Mapping[str, Measured], headline: str | N
 
 
 def _baseline(material: Material, headline: str) -> Baseline | None:
-    """The headline beside the blind classifiers, where there are any.
+    """The headline attack beside the blind classifiers, if there are any.
 
     Attacks that are averaged read a difference of the records better than each of them, and better than the blind
     classifiers, which is no leak. So a choice of other halves, and the attack most often chosen, must both gain: the
@@ -136,7 +136,7 @@ def _baseline(material: Material, headline: str) -> Baseline | None:
 def all_gates(
     material: Material, measured: Mapping[str, Measured], found: Findings, utility: Sequence[Mapping[str, Any]]
 ) -> tuple[list[Gate], list[NullResult]]:
-    """All gates, and the null audit behind one of them."""
+    """All gates, and the null audit that one of them rests on."""
     gates = [
         *_on_the_split(material, found),
         numbers.too_few_nonmembers(material.truth, float(material.summary["leading_fpr"]), material.worth),
@@ -165,13 +165,13 @@ def all_gates(
 
 
 def not_asked(gates: Sequence[Gate]) -> list[dict[str, str]]:
-    """Of the list of pitfalls the checks that had nothing to look at, and why."""
+    """Checks of the list of pitfalls that had nothing to look at, with the reasons."""
     asked = {gate.id for gate in gates}
     return [{"id": one, "reason": reason} for one, reason in NOT_ASKED_BECAUSE.items() if one not in asked]
 
 
 def _on_the_split(material: Material, found: Findings) -> list[Gate]:
-    """P1; of a table of scores the records are not known."""
+    """P1; for a table of scores the records are not known, so it is not asked."""
     door = material.summary["door"]
     if door == "recipe":
         return [blind.alike_by_design()]
@@ -179,14 +179,14 @@ def _on_the_split(material: Material, found: Findings) -> list[Gate]:
 
 
 def _on_persons(material: Material) -> list[Gate]:
-    """I9: where membership was stated and persons are named, or records have copies."""
+    """I9, if membership was stated and persons are named or records have copies."""
     named = material.summary["data"].get("persons") is not None
     gate = None if material.drawn else persons.few_persons(material.truth, named=named)
     return [] if gate is None else [gate]
 
 
 def _on_the_headline(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
-    """P3, P5, P6, P14: what the verdict rests on."""
+    """P3, P5, P6, P14: checks of what the verdict rests on."""
     headline, lead = found.headline, material.leading
     if headline is None or lead is None:
         return []
@@ -206,7 +206,7 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
 
 
 def _on_claims(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
-    """P12, P13, P17, P18: what may be said of the numbers."""
+    """P12, P13, P17, P18: checks of the claims that the numbers allow."""
     headline, lead = found.headline, material.leading
     gates = [claims.kind_of_audit(str(material.summary["door"]), len(material.truth.is_member))]
     if headline is None:
@@ -221,7 +221,7 @@ def _on_claims(material: Material, measured: Mapping[str, Measured], found: Find
 
 
 def _by_ranks_only(found: Findings, pair: RatePair | None) -> bool:
-    """Whether a leak is shown, and not by the rate."""
+    """Returns whether a leak is shown by the ranks of records and not by the rate."""
     if not found.shown or pair is None:
         return False
     if found.evidence is not None:
@@ -230,9 +230,10 @@ def _by_ranks_only(found: Findings, pair: RatePair | None) -> bool:
 
 
 def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
-    """Scores, and the mean score of each record where rehearsing shadows had not trained on it, both `[t n]`.
+    """Scores, and each record's mean score over rehearsing shadows that did not train on it, both `[t n]`.
 
-    As normal scores, so that a long tail, or an infinite score, does not decide a mean. None without rehearsal.
+    Both are normal scores (normal quantiles of ranks), so that no long tail or infinite score decides a mean. None
+    without rehearsal.
     """
     calibration, own = material.calibration, material.scores[attack]
     if isinstance(calibration, CrossFit) or calibration.source != "shadow":
@@ -251,7 +252,7 @@ def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
 
 
 def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
-    """P8 and P16."""
+    """P8 and P16, over all attacks that are no control."""
     real = [attack for attack in measured if attack not in material.aside]
     if not real:
         return []
@@ -273,7 +274,7 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found:
 
 
 def _strict(material: Material, attack: str, count: int) -> Estimate:
-    """The AUC of an attack with an interval that the chance of one false alarm over all attacks leaves below."""
+    """The AUC of an attack with an interval that leaves room for one false alarm over all attacks (Bonferroni)."""
     scores = Scores(material.truth.ids, material.scores[attack])
     level = 1 - 2 * validity_asked.RARE / count
     return auc(scores, material.truth, rng=material.rng(f"{attack} auc"), level=level)

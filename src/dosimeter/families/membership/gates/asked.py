@@ -1,7 +1,7 @@
-"""Checks that a supplied model and its shadows were asked in the right way: I7, I8, P11 and the sign, P16.
+"""Checks that a supplied model and its shadows were queried correctly: I7, I8, P11, and the sign of the AUC, P16.
 
-A model that is asked in the wrong way (classes or columns in another order, inputs at another scale, halves swapped)
-seems to remember nothing. So what its own training records say of it comes before any number.
+A model that is queried incorrectly (classes or columns in another order, inputs at another scale, halves swapped)
+seems to remember nothing. So its answers on its own training records are checked before any number is believed.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
 
 FRESH = "Fresh shadows"
-"""Name of I8."""
+"""Name of check I8."""
 RARE = 0.001
-"""One-sided chance that a check withdraws a sound audit."""
+"""One-sided probability that a check withdraws a sound audit."""
 RARE_Z = float(-ndtri(RARE))
-"""The same in standard errors."""
+"""The normal quantile of `RARE`, in standard errors."""
 LEARNED_Z = float(ndtri(0.95))
-"""Standard errors by which a model must be better than guessing to have learned something."""
+"""Standard errors by which a model must be better than guessing to count as trained."""
 SPREAD = 0.01
-"""Two-sided chance that P11 warns of shadows that are like the target."""
+"""Two-sided probability that P11 warns although shadows are like the target."""
 ACCURACY_GAP = 0.1
-"""Difference of accuracies on own training records from which shadows are no models of a target."""
+"""Smallest difference of accuracies on own training records at which shadows are no models of the target."""
 AUC_SPREAD = 0.58
-"""Standard deviation of an AUC at chance of n records, halves of two kinds, times the root of n (1 / sqrt(3))."""
+"""Standard deviation of the AUC at chance, with n records in two equal classes, times sqrt(n): 1 / sqrt(3)."""
 FEW_VALUES = 10
-"""Different numbers of a model from which two models that agree in all of them are one."""
+"""Smallest number of distinct values for which two models with equal values count as one model."""
 LEAST_DIFFERENCE = 0.05
-"""Difference of accuracies from which two ways of asking a model are not the same."""
+"""Smallest difference of accuracies at which two ways of querying a model count as different."""
 CAUSES = "labels or columns in another order than the model's, inputs at another scale, members and non-members swapped"
 
 
@@ -44,15 +44,15 @@ def asked_rightly(
     predicted: Int[Array, " n"], labels: Int[Array, " n"], own: Int[Array, " n"] | None, classes: int, *,
     assumed: bool = False,
 ) -> Gate:  # fmt: skip
-    """I7: whether a model is no worse than guessing on its own training records, and right as often as by itself.
+    """I7: whether a model beats guessing on its own training records and agrees with its own `predict`.
 
-    Guessing is what its predictions reach under labels in a drawn order. A model that is no better than that learned
-    nothing, or is asked in the wrong way: it is withdrawn if it is worse, or if an order had to be assumed.
+    Guessing is the accuracy of its predictions under permuted labels. A model that is no better learned nothing or is
+    queried incorrectly. The audit is withdrawn if the model is worse, or if an order had to be assumed.
 
     Args:
         predicted: class numbers of members, by what the audit reads.
         labels: their class numbers.
-        own: what the model's own `predict` says of them, -1 for a class that the audit does not know; None without one.
+        own: answers of the model's own `predict`, -1 for a class that the audit does not know; None without one.
         classes: number of classes.
         assumed: the order of its columns or classes was assumed, because neither it nor the records name them.
     """
@@ -95,10 +95,11 @@ def fresh_shadows(
     signal: Float[Array, "m n"], member: Bool[Array, "m n"], seen: Bool[Array, "s n"], record: Int[Array, " n"], *,
     shifted: bool, rng: np.random.Generator,
 ) -> Gate:  # fmt: skip
-    """I8: whether shadows know nothing of the target's members but what they were trained on.
+    """I8: whether shadows know of the target's members only what they were trained on.
 
-    The mean signal of each record over the shadows that did not see it tells the target's members apart if `fit` starts
-    from weights that saw them, or returns the target. Fresh shadows are at chance, unless members are easier records.
+    For each record the mean signal is taken over shadows that did not train on it. This mean separates the target's
+    members if `fit` starts from weights that saw them, or returns the target. Fresh shadows are at chance, unless
+    members are easier records.
 
     Args:
         signal: of target and shadows, higher for a record that is known.
@@ -145,7 +146,7 @@ def fresh_shadows(
 
 
 def _copies(signal: Float[Array, "m n"]) -> Gate | None:
-    """I8 where shadows are one model, or the target; else None."""
+    """I8 if all shadows are one model, or the target itself; else None."""
     shadows = signal[1:]
     telling = np.array([len(np.unique(row)) > FEW_VALUES for row in shadows])  # others may well agree on every record
     same = int((shadows == signal[:1]).all(1)[telling].sum())
@@ -169,7 +170,7 @@ def _remember_less(
     signal: Float[Array, "m n"], member: Bool[Array, "m n"], outside: Bool[Array, "s n"], record: Int[Array, " n"],
     rng: np.random.Generator,
 ) -> tuple[float, float] | None:  # fmt: skip
-    """AUCs of target and shadows on their own members, if the shadows are shown to know not half as much of theirs.
+    """AUCs of target and shadows on their own members, if shadows are shown to know less than half as much; else None.
 
     Such shadows were trained on something else than their `dataset`, all candidates for instance: then they know
     members and non-members of the target alike, and hide what it knows. The target's AUC is the smaller of two: of its
@@ -195,7 +196,7 @@ def _remember_less(
 
 
 def _less_told(target: float, shadows: float) -> str:
-    """What I8 says of shadows that were trained on something else."""
+    """The sentence of I8 about shadows that were trained on something else."""
     return (
         f"The target tells its members from other records with an AUC of {target:.3f} beside its shadows, and these "
         f"tell their own with {shadows:.3f}: they know far less of what they were given than the target does, and hide "
@@ -204,7 +205,7 @@ def _less_told(target: float, shadows: float) -> str:
 
 
 def unlike_target(members: int, shadow_size: int, correct: Sequence[float]) -> Gate:
-    """P11: whether the target lies where its shadows do, by accuracy on own training records.
+    """P11: whether the target's accuracy on its training records lies in the range of its shadows' accuracies.
 
     Args:
         members: records that the target was trained on.
@@ -255,10 +256,10 @@ def unlike_target(members: int, shadow_size: int, correct: Sequence[float]) -> G
 def sign(
     aucs: Mapping[str, Estimate], strict: Mapping[str, Estimate], headline: str | None, *, shown: bool, door: str
 ) -> Gate:
-    """P16: attacks whose AUC lies below one half beyond chance; the sign is never turned.
+    """P16: attacks whose AUC lies below 1/2 beyond chance; the sign is never turned.
 
-    Beside an attack that is shown to find members it is a warning. Where none is, members and non-members were told
-    apart all the same, and the other way round, so that "no leak" may not be said.
+    If another attack is shown to find members, this is a warning. If none is, the scores separate members from
+    non-members in the wrong direction, so the audit must not say "no leak".
 
     Args:
         aucs: with their usual intervals.

@@ -1,4 +1,4 @@
-"""P1: what somebody who never asks the model could tell already, and how much the model adds to it."""
+"""P1: how well classifiers that never query the model do, and how much the model adds to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = "Members and non-members alike"
 
 
 def alike(found: Baseline | None, *, above_chance: bool) -> Gate:
-    """P1 of a brought model: whether its members and non-members differ without it, and if so, what the model adds.
+    """P1 of a supplied model: whether its members and non-members differ without it, and the gain over that.
 
     Args:
         found: None if it was not run.
@@ -54,7 +54,7 @@ def alike(found: Baseline | None, *, above_chance: bool) -> Gate:
 
 
 def alike_by_design() -> Gate:
-    """P1 of a recipe, where membership is drawn."""
+    """P1 of a recipe, whose membership is drawn, so both kinds of record are alike by design."""
     return Gate(
         "P1", NAME, "pass", None,
         "Which records a target was trained on was drawn by us, by a fair coin for each, so members and non-members "
@@ -63,7 +63,7 @@ def alike_by_design() -> Gate:
 
 
 def _at_one_rate(found: Baseline) -> str:
-    """What the attack adds at one rate of false accusations."""
+    """Text: the gain of the attack at one false positive rate."""
     if found.rates is None:
         return ""
     value, low, high = (
@@ -76,5 +76,5 @@ def _at_one_rate(found: Baseline) -> str:
 
 
 def _ends(one: Estimate) -> str:
-    """A number with its interval."""
+    """Text: a number with its interval."""
     return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"

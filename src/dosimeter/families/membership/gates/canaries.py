@@ -1,4 +1,4 @@
-"""P4: whether canaries say more than averages do."""
+"""P4: whether canaries show more leakage than averages over natural records do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dosimeter.statistics.estimate import Estimate
 def beside_average(
     material: Material, rows: Sequence[Mapping[str, Any]], attack: str | None, natural: Estimate | None
 ) -> Gate:
-    """P4 of a recipe.
+    """P4 of a recipe: the canaries beside the average over natural records.
 
     Args:
         material: of the audit.

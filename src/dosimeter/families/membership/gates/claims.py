@@ -1,4 +1,4 @@
-"""Checks on what may be claimed from an audit: P12, P13, P17, P18. Each can fire; none retrains anything."""
+"""Checks of claims that may be made from an audit: P12, P13, P17, P18. Nothing is retrained."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dosimeter.statistics.intervals.crossed import rate_interval
 from dosimeter.statistics.rates import RatePair
 
 DISCOVERY = 0.1
-"""False discovery rate of the list that P18 tries."""
+"""False discovery rate of the list of members that P18 tests."""
 
 
 def kind_of_audit(door: str, targets: int) -> Gate:
-    """P12: whether membership was an experiment, and in how many training runs.
+    """P12: whether membership was drawn as an experiment, and in how many training runs.
 
     Args:
         door: "recipe", "model" or "scores".
@@ -42,7 +42,7 @@ def kind_of_audit(door: str, targets: int) -> Gate:
 
 
 def no_proof(rare: Estimate, prior: float, *, drawn: bool) -> Gate:
-    """P13: whether chance could be sampled, which a claim about one record would need (arXiv:2409.19798).
+    """P13: whether chance could be sampled, as a claim about one record requires (arXiv:2409.19798).
 
     Args:
         rare: precision of the headline attack where few of the candidates were used.
@@ -65,7 +65,7 @@ def no_proof(rare: Estimate, prior: float, *, drawn: bool) -> Gate:
 
 
 def beyond_the_average(auc: Estimate, pair: RatePair | None, fpr: float | None, *, ranks_only: bool) -> Gate:
-    """P17: whether what is shown is more than an average over all records.
+    """P17: whether more is shown than an average over all records.
 
     Args:
         auc: of the headline attack.
@@ -91,14 +91,14 @@ def beyond_the_average(auc: Estimate, pair: RatePair | None, fpr: float | None, 
 
 
 def _number(found: Estimate) -> str:
-    """A value with its interval."""
+    """Text: a value with its interval."""
     if found.value is None:
         return "not resolvable"
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def discoveries(p_values: Float[Array, "t n"]) -> Bool[Array, "t n"]:
-    """Who would stand on a list of members with false discovery rate `DISCOVERY`, target by target.
+    """Records on a list of members with false discovery rate `DISCOVERY`, for each target.
 
     The list is that of Benjamini and Hochberg (Journal of the Royal Statistical Society B, 1995).
 
@@ -109,7 +109,7 @@ def discoveries(p_values: Float[Array, "t n"]) -> Bool[Array, "t n"]:
 
 
 def list_of_members(listed: Bool[Array, "t n"], truth: Truth, *, rng: np.random.Generator) -> Gate:
-    """P18: whether a list of "members" would hold as few non-members as it promises.
+    """P18: whether a list of "members" holds as few non-members as it promises.
 
     Args:
         listed: who would stand on it.

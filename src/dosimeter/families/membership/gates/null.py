@@ -1,4 +1,4 @@
-"""The null audit: attacks under a membership that no model was trained on, and the controls."""
+"""The null audit: attacks under a membership that no model was trained on; and the controls."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
 
 FALSE_ALARM = 0.01
-"""Chance that N1, or I3, fails although nothing is wrong, over all attacks together (Bonferroni)."""
+"""Probability that N1, or I3, fails although nothing is wrong, over all attacks together (Bonferroni)."""
 
 
 @dataclass(frozen=True)
 class NullResult:
-    """The null audit of one attack: its AUC where no model was trained on what the matrix says."""
+    """The null audit of one attack: its AUC under a matrix that no model was trained on."""
 
     attack: str
     auc: Estimate
@@ -29,7 +29,7 @@ class NullResult:
 def null_audit(
     null_scores: Mapping[str, Array], truth: Truth, *, rngs: Mapping[str, np.random.Generator]
 ) -> list[NullResult]:
-    """N1: every attack on the stored outputs under a fresh matrix of complementary pairs must be at chance.
+    """N1: every attack must be at chance on the stored outputs under a fresh matrix of complementary pairs.
 
     An attack that reads the design instead of the models (for instance how often a record occurs among the shadows)
     is not at chance here.
@@ -54,7 +54,7 @@ def null_audit(
 
 
 def null_gate(results: Sequence[NullResult]) -> Gate:
-    """The gate over the null audit."""
+    """The gate that decides on the null audit."""
     if not results:
         told = (
             "No attack was tried where nothing leaks: none was run, or there are too few records to draw two classes."
@@ -74,7 +74,7 @@ def null_gate(results: Sequence[NullResult]) -> Gate:
 
 
 def control_gate(aucs: Mapping[str, Estimate]) -> Gate:
-    """N2: the control attacks, which look at no output, are at chance on the true membership."""
+    """N2: the control attacks, which read no output, must be at chance on the true membership."""
     ends = {name: (one.low, one.high) for name, one in aucs.items()}
     wrong = [n for n, (low, high) in ends.items() if low is not None and high is not None and not low <= 0.5 <= high]
     if wrong:

@@ -1,4 +1,4 @@
-"""Checks that say whether a number may be believed. Nothing is retrained.
+"""Checks that decide whether a number may be believed. Nothing is retrained.
 
 Gates carry the numbers of the list of pitfalls in `docs/pitfalls.md`: P2 too few non-members, P8 ties, P15 numerics,
 and N1, N2 the null audit.
@@ -18,13 +18,13 @@ from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.intervals.cells import by_cell
 
 CONFIDENCES = ("logit_confidence", "logit_confidence_t2", "scaled_confidences", "scaled_top")
-"""Signals that say how near a confidence is to 1."""
+"""Signals that show how close a confidence is to 1."""
 OF_ALL_CLASSES = ("scaled_confidences", "scaled_top")
-"""Those of them with one for each class, on the last axis."""
+"""Signals among `CONFIDENCES` that have one value for each class, on the last axis."""
 
 
 def too_few_nonmembers(truth: Truth, fpr: float, have: float) -> Gate:
-    """P2: whether the leading false positive rate can be certified by this many distinct non-members.
+    """P2: whether so many distinct non-members can certify the leading false positive rate.
 
     Args:
         truth: about the records.
@@ -53,7 +53,7 @@ def too_few_nonmembers(truth: Truth, fpr: float, have: float) -> Gate:
 
 
 def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Array], headline: str | None) -> Gate:
-    """P8: how many scores lie exactly on the threshold, where a strict comparison does not call them.
+    """P8: how many scores lie exactly on the threshold, where the strict comparison does not call them members.
 
     Args:
         scores: per attack `[t n]`.
@@ -77,7 +77,7 @@ def ties(scores: Mapping[str, Array], thresholds: Mapping[str, Array], headline:
 
 
 def saturation(signals: Mapping[str, Array], access: Access) -> Gate:
-    """P15: how many confidences are so close to 1 that float32 probabilities hide them."""
+    """P15: how many confidences are so close to 1 that float32 probabilities cannot show them."""
     read = [one for one in CONFIDENCES if one in signals]
     if not read:
         return Gate("P15", "Numerics", "pass", 0.0, "No attack reads a confidence, so none is rounded.")

@@ -1,4 +1,4 @@
-"""I9: whether few persons hold most records of a class, so that its numbers rest on them."""
+"""I9: whether a few persons hold most records of a class, so that its numbers rest on them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dosimeter.statistics.intervals.clustered import Persons
 
 NAME = "Persons behind the records"
 FEW = 10
-"""Degrees of freedom below which a class rests on few persons: a t-interval is then 15 % wider than a normal one."""
+"""Degrees of freedom below which a class rests on few persons: the t-interval is then 15 % wider than the normal."""
 
 
 def few_persons(truth: Truth, *, named: bool = True) -> Gate | None:
-    """I9 of a stated membership; None where each record is its own person.
+    """I9 of a stated membership; None if each record is its own person.
 
     Args:
         truth: about the records, with persons as their clusters.
@@ -45,13 +45,13 @@ def few_persons(truth: Truth, *, named: bool = True) -> Gate | None:
 
 
 def few(truth: Truth) -> bool:
-    """Whether a class rests on few persons, so that I9 warns."""
+    """Returns whether a class rests on few persons, so that I9 warns."""
     gate = few_persons(truth)
     return gate is not None and gate.status == "warn"
 
 
 def _carried(side: Array, whom: str) -> str:
-    """How many of the persons or different records, those with more than the mean, hold how large a share of all."""
+    """Text: how many persons have more records than the mean, and the share of all records that they hold."""
     sizes = side[side > 0]
     large = sizes > sizes.mean()
     if not large.any():

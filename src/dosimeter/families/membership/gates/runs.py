@@ -1,4 +1,4 @@
-"""Checks on what a run chose, reached and trained: P3 to P7, P10, P14. Each can fire; none retrains anything."""
+"""Checks of a run's choices, rates and models: P3 to P7, P10, P14. Nothing is retrained."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dosimeter.statistics.paired import auc_difference
 from dosimeter.statistics.rates import Randomisation, RatePair
 
 FEW_TARGETS = 5
-"""Below so many, the spread between trainings is hardly known."""
+"""Number of targets below which the spread between trainings is hardly known."""
 GAP = 0.3
-"""Accuracy on members above that on non-members from which a model is said to memorise."""
+"""Accuracy on members minus that on non-members, from which a model is said to memorise."""
 UNKNOWN = 0.5
-"""Upper end of a false positive rate from which nothing is known of it."""
+"""Upper end of a false positive rate from which nothing is known about the rate."""
 HIDDEN = 0.01
-"""AUC that per-record centring must add to be told."""
+"""Smallest gain of AUC by centring each record that is reported."""
 
 
 def threshold_reached(pair: RatePair, fpr: float) -> Gate:
-    """P3: whether the headline's threshold, which no audited label set, kept the false positive rate it aims at.
+    """P3: whether the headline's threshold kept the false positive rate it aims at; it read no audited bit.
 
     Args:
         pair: the headline attack's rates at the leading rate.
@@ -54,10 +54,10 @@ def threshold_reached(pair: RatePair, fpr: float) -> Gate:
 
 
 def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], natural: Estimate | None) -> Gate:
-    """P4: whether the average over natural records hides records that are found far more surely.
+    """P4: whether the average over natural records hides records that are recognised far more often.
 
-    Canaries are unlike natural records, so some are called whether a model used them or not. Only how much more often
-    they are called where it did is set beside the TPR - FPR of natural records.
+    Canaries are unlike natural records, so some are called members whether a model used them or not. So only the
+    difference that use makes is compared with the TPR - FPR of natural records.
 
     Args:
         rows: of `canaries`; none if none were planted.
@@ -101,7 +101,7 @@ def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], nat
 
 
 def found_by_use(row: Mapping[str, Any], grades: int) -> bool:
-    """Whether a grade is shown to be found more often where it was used, at 5 % over all grades (Bonferroni).
+    """Returns whether a grade is called more often where it was used, at 5 % over all grades (Bonferroni).
 
     Args:
         row: of `canaries`, measured.
@@ -111,7 +111,7 @@ def found_by_use(row: Mapping[str, Any], grades: int) -> bool:
 
 
 def _either_way(rows: Sequence[Mapping[str, Any]], grades: int) -> str:
-    """Grades that are called more often than natural non-members may be where nobody used them, and no more by use."""
+    """Grades that are called more often than unused natural records may be, and not shown to be called more by use."""
     odd = [row for row in rows if row["fpr_low"] > row["fpr"] and not found_by_use(row, grades)]
     if not odd:
         return ""
@@ -120,7 +120,7 @@ def _either_way(rows: Sequence[Mapping[str, Any]], grades: int) -> str:
 
 
 def _singles(rates: Float[Array, " c"]) -> str:
-    """What single canaries show, if a model used some and another did not."""
+    """Text about single canaries, if there are some that one model used and another did not."""
     if not len(rates):
         return ""
     median, high = 100 * np.quantile(rates, [0.5, 0.9])
@@ -131,7 +131,7 @@ def _singles(rates: Float[Array, " c"]) -> str:
 
 
 def _grade(row: Mapping[str, Any]) -> str:
-    """A grade in words."""
+    """A grade in words: its kind and number of copies."""
     return f"{row['kind']}, {row['copies']} {'copy' if row['copies'] == 1 else 'copies'}"
 
 
@@ -141,7 +141,7 @@ def _points(share: float, digits: int = 1) -> str:
 
 
 def pooling(scores: Float[Array, "t n"], level: Float[Array, "t n"], truth: Truth) -> Gate:
-    """P5: whether ranking all records on one scale hides what each record's own scale would show.
+    """P5: whether one common scale for all records hides what each record's own scale would show.
 
     Args:
         scores: of the headline attack.
@@ -164,7 +164,7 @@ def pooling(scores: Float[Array, "t n"], level: Float[Array, "t n"], truth: Trut
 
 
 def between_targets(hits: Bool[Array, "t n"], truth: Truth) -> Gate:
-    """P6: how far the rate, and the records that are called, depend on the training run.
+    """P6: how much the rate, and the records that are called, depend on the training run.
 
     Args:
         hits: the headline attack's calls at the leading rate.
@@ -201,7 +201,7 @@ def between_targets(hits: Bool[Array, "t n"], truth: Truth) -> Gate:
 
 
 def _agreement(called: Array, member: Array) -> str:
-    """Of the members of two targets that either call names, the share that both name (Jaccard), over all pairs."""
+    """Text: of two targets' members called under either, the share called under both (Jaccard), over all pairs."""
     named, inside = called.astype(np.float64), member.astype(np.float64)
     upper = np.triu_indices(len(named), 1)
     both = float((named @ named.T)[upper].sum())
@@ -213,7 +213,7 @@ def _agreement(called: Array, member: Array) -> str:
 
 
 def settings_chosen(attacks: Sequence[Mapping[str, Any]], kinds: Mapping[str, type]) -> Gate:
-    """P7: hyperparameters that are neither the default nor tuned on shadows, so that somebody chose them.
+    """P7: hyperparameters that are neither defaults nor tuned on shadows, so somebody chose them.
 
     Args:
         attacks: rows of `result.json`.
@@ -235,7 +235,7 @@ def settings_chosen(attacks: Sequence[Mapping[str, Any]], kinds: Mapping[str, ty
 
 
 def _changed(settings: Mapping[str, Any], kind: type | None) -> list[str]:
-    """Settings that differ from their default; the mode is no tuning."""
+    """Settings that differ from their default; the mode does not count as tuning."""
     if kind is None or not dataclasses.is_dataclass(kind):
         return sorted(settings)
     defaults = {field.name: field.default for field in dataclasses.fields(kind) if field.init and field.name != "mode"}
@@ -243,19 +243,19 @@ def _changed(settings: Mapping[str, Any], kind: type | None) -> list[str]:
 
 
 def _usual(value: object, default: object) -> bool:
-    """Whether a setting is the default; a switch that the audit turned off says why in words."""
+    """Returns whether a setting is the default; a switch that the audit turned off gives its reason in words."""
     return _plain(value) == _plain(default) or (isinstance(default, bool) and isinstance(value, str))
 
 
 def _plain(value: object) -> str:
-    """A setting as it is read back from JSON."""
+    """A setting in the form in which it is read back from JSON."""
     if isinstance(value, float | int) and not isinstance(value, bool):
         return f"{value:.12g}"
     return str([_plain(one) for one in value]) if isinstance(value, list | tuple) else str(value)
 
 
 def learned(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
-    """P10: whether the audited model is worth auditing: it learned something, and does not only remember.
+    """P10: whether the audited model is worth auditing: it learned something, and more than its training records.
 
     Args:
         utility: rows of accuracies.
@@ -284,7 +284,7 @@ def learned(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
 
 
 def many_attacks(p_values: Mapping[str, Randomisation], headline: str, *, shown: bool, rates: int, chosen: str) -> Gate:
-    """P14: whether some attack finds members though the one that was chosen beforehand does not.
+    """P14: whether some attack finds members although the attack that was chosen beforehand does not.
 
     Each attack's p is twice the smaller of its two; Holm's first step over the attacks then holds for all together.
 

@@ -1,4 +1,4 @@
-"""What a lone brought model leaves beside its attacks: a null membership, a blind baseline, and its own checks."""
+"""Null membership, blind baseline and checks that a single supplied model has beside its attacks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from dosimeter.statistics.rates import auc
 
 
 def supplied_null(case: SuppliedCase) -> Array:
-    """A membership that nobody trained on, for a lone target and its pairs of shadows."""
+    """A membership that no model was trained on, for a single target and its pairs of shadows."""
     matrix = membership_matrix(len(case.design.ids), case.shadows + 2, case.system.seed, purpose="null membership")
     return np.delete(matrix, 1, axis=0)
 
 
 def judged_blindly(case: SuppliedCase) -> Blind:
-    """What classifiers that never ask the model say of the candidates."""
+    """Scores of the candidates by classifiers that never query the model."""
     design, pool = case.design, case.system.pool
     n, seed = len(design.ids), case.system.seed
     with one_thread():  # so that sums do not depend on the number of cores
@@ -42,13 +42,13 @@ def judged_blindly(case: SuppliedCase) -> Blind:
 def gates_before(
     case: SuppliedCase, observations: Observations, answers: Sequence[Mapping[str, Tensor]], blind: Blind
 ) -> list[Gate]:
-    """The checks that need no measurement.
+    """Checks that need no measurement, in order.
 
     Args:
         case: the model and its shadows.
-        observations: what the attacks read of their answers.
-        answers: all that they answered, target first.
-        blind: what classifiers say that never ask them.
+        observations: signals that the attacks read.
+        answers: all answers of target and shadows, target first.
+        blind: scores of classifiers that never query a model.
     """
     return [
         saturation(observations.signals, case.access),
@@ -58,7 +58,7 @@ def gates_before(
 
 
 def _likeness(case: SuppliedCase, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind) -> list[Gate]:
-    """P11 and I8, where there are shadows."""
+    """P11 and I8, if there are shadows."""
     member = case.design.member
     if not case.shadows:
         return []
@@ -73,14 +73,14 @@ def _likeness(case: SuppliedCase, correct: Array, answers: Sequence[Mapping[str,
 
 
 def _confidence(answers: Sequence[Mapping[str, Tensor]]) -> Array:
-    """A number for each model and record that is higher where the record is known; of the first view."""
+    """A number for each model and record, from the first view, that is higher if the model knows the record."""
     name = "logit_confidence" if "logit_confidence" in answers[0] else "correct"
     values = torch.stack([one[name] for one in answers]).double().numpy()
     return values if values.ndim == 2 else values[:, 0]
 
 
 def _seen(case: SuppliedCase) -> Array:
-    """Of each shadow the candidates that it was trained on, and their exact copies."""
+    """Candidates that each shadow was trained on, with their exact copies."""
     shadows = case.design.member[1:]
     code = contents(case.system.pool.inputs[: shadows.shape[1]])
     if len(np.unique(code)) == len(code):
@@ -89,7 +89,7 @@ def _seen(case: SuppliedCase) -> Array:
 
 
 def _shifted(case: SuppliedCase, blind: Blind, rng: np.random.Generator) -> bool:
-    """Whether classifiers that never ask a model tell members from non-members."""
+    """Returns whether classifiers that never query a model separate members from non-members."""
     member, record = case.design.member[:1, blind.rows], case.design.record[blind.rows]
     if member.all() or not member.any():
         return False

@@ -1,1 +1,1 @@
-"""What is measured of membership: calibration, exposure, detection limit, canaries, blind baseline, groups."""
+"""Measurements of membership: calibration, exposure, detection limit, canaries, blind baseline, groups."""

@@ -1,4 +1,4 @@
-"""How much an attack adds to what blind classifiers can tell."""
+"""The gain of an attack over blind classifiers, which never query the model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dosimeter.statistics.paired import auc_difference, point_at, rate_differenc
 from dosimeter.statistics.rates import auc
 
 LEAST_P = 0.025
-"""One-sided, as the upper side of a 95 % interval."""
+"""One-sided significance level, as of one end of a 95 % interval."""
 CROSS_FIT_VARIANCE = 2.0
-"""How often cross-fitting counts the variance of an AUC where there is nothing to find.
+"""Factor of the variance of an AUC that accounts for cross-fitting, for classifiers that find nothing.
 
 Each pair of records in different folds is used in both directions: one helps to judge the other. For a linear
 classifier the statistic is then a sum of symmetric terms, each twice in it, and its variance is twice what it is with
@@ -40,7 +40,7 @@ RATES = (
 )
 """Keys of `Rates.row`."""
 _CLOSED = 10**12
-"""So many permutations are not drawn, so that the p-value comes in closed form, and small ones are told apart."""
+"""Number of permutations beyond what is drawn: it selects the closed form, which resolves small p-values."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Rates:
 
     @property
     def row(self) -> dict[str, Any]:
-        """As in `result.json`."""
+        """The content of `result.json`."""
         return {
             "fpr": self.fpr,
             "attack_tpr": self.attack[0],
@@ -102,12 +102,12 @@ class Baseline:
 
     @property
     def shifted(self) -> bool:
-        """Whether members and non-members are shown to differ without the model: interval above 0.5 and p small."""
+        """Returns whether members and non-members differ without the model: interval above 0.5 and small p-value."""
         return self.auc.low is not None and self.auc.low > 0.5 and self.p <= LEAST_P
 
     @property
     def exceeded(self) -> bool:
-        """Whether the attack is shown to tell more than the classifiers do, by either statistic.
+        """Returns whether the attack is shown to do better than the classifiers, by either statistic.
 
         Each may be wrong in 2.5 of 100 audits, so both together in 5 (Bonferroni), as in `membership.leak_shown`.
         """
@@ -115,19 +115,19 @@ class Baseline:
 
     @property
     def exceeded_by(self) -> tuple[str, ...]:
-        """Which statistics show it: "auc", "rate"."""
+        """Statistics that show a gain: "auc", "rate"."""
         gains = {"auc": self.gain, "rate": None if self.rates is None else self.rates.gain}
         return tuple(name for name, one in gains.items() if one is not None and one.low is not None and one.low > 0)
 
     @property
     def speaks(self) -> tuple[Estimate, bool]:
-        """The gain that is told, and whether it is that of rates: of the AUC, unless only rates show one."""
+        """The gain that is reported, and whether it is of rates: that of the AUC, unless only rates show one."""
         by_rate = self.exceeded_by == ("rate",) and self.rates is not None
         return (self.rates.gain, True) if by_rate and self.rates is not None else (self.gain, False)
 
     @property
     def reach(self) -> float:
-        """How far the attack's AUC must be above that of the classifiers to be shown to tell more."""
+        """Least gain of AUC that would be shown: estimate minus lower end."""
         assert self.gain.value is not None
         assert self.gain.low is not None
         return self.gain.value - self.gain.low
@@ -141,7 +141,7 @@ class Baseline:
 
     @property
     def row(self) -> dict[str, Any]:
-        """As in `result.json`."""
+        """The content of `result.json`."""
         return {
             "auc": self.auc.value,
             "low": self.auc.low,
@@ -163,7 +163,7 @@ def baseline(
     blind: Float[Array, " n"], attack: Float[Array, "t n"], truth: Truth, *, rng: np.random.Generator,
     calls: Bool[Array, "t n"] | Float[Array, "t n"] | None = None, fpr: float | None = None,
 ) -> Baseline | None:  # fmt: skip
-    """Hold the blind scores against the headline attack's.
+    """Compares the blind scores with those of the headline attack.
 
     Args:
         blind: NaN where a record was not judged blindly.
@@ -206,7 +206,7 @@ def _rates(
     like: Estimate,
     fpr: float,
 ) -> Rates:
-    """Hold the calls of the attack against as many false ones of the classifiers; `like` gives counts and level."""
+    """Compares the attack's calls with as many false calls of the classifiers; `like` gives counts and level."""
     member = truth.is_member
     attack = float(calls[member].mean()), float(calls[~member].mean())
     point = point_at(blind, member, max(fpr, attack[1]))

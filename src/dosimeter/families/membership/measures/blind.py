@@ -1,12 +1,12 @@
-"""The blind baseline: classifiers that tell members from non-members by the records alone and never see a model.
+"""The blind baseline: classifiers that separate members from non-members by the records alone, without a model.
 
 Published membership attacks have been beaten by such classifiers (Das, Zhang and Tramèr 2024, arXiv:2406.16201), since
-their members and non-members came from different sources. What a stranger to the model can tell is no leak of it.
+their members and non-members came from different sources. What they find without the model is no leak of the model.
 
 Everything that is learned without the bits (components, scales, weights of tokens) is learned on all records; what is
-learned with them is learned on four fifths of the record clusters and read off the rest. So is what is learned of the
-labels: how well each record's label fits its inputs, which a model that saw neither half tells too where the labels of
-one half are noisier. Axes: `n` records, `k` of them that are judged, `d` features.
+learned with them is learned on four fifths of the record clusters and applied to the rest. The same holds for the
+fit of labels: how well each record's label fits its inputs. If the labels of one half are noisier, a model that saw
+neither half shows this too. Axes: `n` records, `k` of them that are judged, `d` features.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator, seed_for
 
 MOST_RECORDS = 10_000
-"""Records that are judged; of more, so many are drawn."""
+"""Most records that are judged; from a larger set this many are drawn."""
 FOLDS = 5
 RARE = 1e-4
-"""Least probability of a label that is told from zero."""
+"""Smallest probability of a label; lower ones count as this."""
 _TREES = 20
-"""Of the forest that learns the labels."""
+"""Trees of the forest that learns the labels."""
 _BATCH = 1_000
 
 Matrix = Any
-"""Features, dense or sparse."""
+"""Features, a dense or a sparse matrix."""
 
 
 @dataclass(frozen=True)
 class Blind:
-    """What somebody who never asks the model would score.
+    """Scores by classifiers that never query the model.
 
     Attributes:
         rows: positions of the judged records, increasing `[k]`.
@@ -53,13 +53,13 @@ class Blind:
 
 @dataclass(frozen=True)
 class _Learner:
-    """A classifier and the features it reads."""
+    """A classifier and the features that it reads."""
 
     features: Matrix
     make: Callable[[], Any]
 
     def judge(self, bits: Array, train: Array, test: Array) -> Array:
-        """Ranks in (0, 1) of the rows `test` after fitting on the rows `train`."""
+        """Ranks in (0, 1) of the rows `test`, after a fit on the rows `train`."""
         if bits[train].all() or not bits[train].any():
             return np.full(len(test), 0.5)
         model = self.make()
@@ -73,7 +73,7 @@ def blind_scores(
     inputs: Array, labels: Int[Array, " n"], is_member: Bool[Array, " n"], cluster: Int[Array, " n"], *, seed: int,
     tokens: bool = False,
 ) -> Blind:  # fmt: skip
-    """Score records by what they are, not by what a model says of them.
+    """Scores records by their content, without any answer of a model.
 
     Logistic regression and boosted trees read the inputs, the label, and how well the label fits
     (`label_confidence`); a third classifier reads this fit alone. They are cross-fitted over five folds of record
@@ -104,7 +104,7 @@ def blind_scores(
 
 
 def _drawn(is_member: Array, cluster: Array, rng: np.random.Generator) -> Array:
-    """All rows, or clusters in a drawn order until there are `MOST` records; no cluster gives more than a tenth."""
+    """All rows, or whole clusters in random order up to `MOST_RECORDS`; no cluster gives more than a tenth."""
     if len(cluster) <= MOST_RECORDS:
         return np.arange(len(cluster))
     _, index = np.unique(cluster, return_inverse=True)
@@ -118,7 +118,7 @@ def _drawn(is_member: Array, cluster: Array, rng: np.random.Generator) -> Array:
 
 
 def _folds(bits: Array, cluster: Array, rng: np.random.Generator) -> Array:
-    """The fold of each record: clusters of mostly members, and the others, are dealt out apart."""
+    """Fold of each record: clusters of mostly members, and the others, are distributed separately."""
     inside = np.bincount(cluster, bits) > 0.5 * np.bincount(cluster)
     fold = np.empty(len(inside), np.int64)
     for kind in (True, False):
@@ -131,7 +131,7 @@ def _folds(bits: Array, cluster: Array, rng: np.random.Generator) -> Array:
 def _held_out(
     learners: Sequence[_Learner], bits: Array, cluster: Array, train: Array, test: Array, rng: np.random.Generator
 ) -> Array:
-    """Ranks of one fold by the learner, or the mean of all, that a held-out fifth of the training part chose."""
+    """Ranks of one fold by the learner, or the mean of all, that did best on a held-out fifth of the training part."""
     own = np.unique(cluster[train], return_inverse=True)[1]
     inner = _folds(bits[train], own, rng) == 0
     fit, judged = train[~inner], train[inner]
@@ -143,13 +143,13 @@ def _held_out(
 
 
 def _ranks(values: Any) -> Array:
-    """Ranks in (0, 1), ties sharing their mean; rounded first, so that they do not depend on the last digit."""
+    """Ranks in (0, 1), mean rank for ties; values are rounded first, so that ranks do not depend on the last digit."""
     ranks: Array = rankdata(np.round(values, 9)) / (len(values) + 1)
     return ranks
 
 
 def _auc(ranks: Array, bits: Array) -> float:
-    """The AUC; one half where a class is empty."""
+    """The AUC; 1/2 if a class is empty."""
     members, others = int(bits.sum()), int((~bits).sum())
     if not members or not others:
         return 0.5
@@ -157,7 +157,7 @@ def _auc(ranks: Array, bits: Array) -> float:
 
 
 def _learners(inputs: Array, labels: Array, cluster: Array, seed: int, tokens: bool) -> list[_Learner]:
-    """Logistic regression on all features, trees on those that are not sparse, and one on the labels' fit alone."""
+    """Logistic regression on all features, trees on the dense ones, and one learner on the fit of labels alone."""
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
@@ -185,7 +185,7 @@ def _learners(inputs: Array, labels: Array, cluster: Array, seed: int, tokens: b
 
 
 def _beside(words: Matrix | None, columns: Array) -> Matrix:
-    """Columns, beside a bag of words if there is one."""
+    """Columns, next to a bag of words if there is one."""
     return columns if words is None else sparse.hstack([words, sparse.csr_matrix(columns)]).tocsr()
 
 
@@ -193,7 +193,7 @@ def label_confidence(
     features: Matrix, make: Callable[[], Any], labels: Int[Array, " n"], cluster: Int[Array, " n"],
     rng: np.random.Generator,
 ) -> Float[Array, " n"]:  # fmt: skip
-    """How well each record's label fits, as a classifier of labels says that was fitted on other records.
+    """Fit of each record's label, by a classifier of labels that was trained on other records.
 
     The classifier is cross-fitted over folds of record clusters of the audited records, members and non-members alike:
     no membership bit enters, and no record's own label, or that of its copy, fits the classifier that judges it.
@@ -228,7 +228,7 @@ def label_confidence(
 
 
 def _columns(flat: Array, seed: int) -> Array:
-    """Columns of a table, or their components if there are many; mean, spread and share of zeros of each."""
+    """Columns of a table, or their components if there are many; with mean, spread and share of zeros of each."""
     if flat.dtype == bool:
         flat = flat.astype(np.uint8)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -239,14 +239,14 @@ def _columns(flat: Array, seed: int) -> Array:
 
 
 def _picture(images: Array, seed: int) -> Array:
-    """Of each channel level, spread, ends and sharpness; principal components of the picture averaged down."""
+    """Level, spread, ends and sharpness of each channel, with principal components of the reduced picture."""
     found = [_read(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
     statistics, small = (np.concatenate(part) for part in zip(*found, strict=True))
     return np.concatenate([statistics, few.components(small, seed)], axis=1)
 
 
 def _read(images: Array) -> tuple[Array, Array]:
-    """Statistics of a batch of pictures, and the pictures averaged down and laid flat."""
+    """Statistics of a batch of pictures, and the pictures reduced by averaging, flat."""
     x = few.as_fractions(images)
     across, down = np.abs(np.diff(x, axis=3)), np.abs(np.diff(x, axis=2))
     flat = [x.mean((2, 3)), x.std((2, 3)), x.min((2, 3)), x.max((2, 3))]

@@ -1,4 +1,4 @@
-"""Scores whose bits are known before the targets are measured: they set thresholds and choose the headline attack."""
+"""Scores with known bits, from before the targets are measured: they set thresholds and choose the headline attack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Calibration:
     scores: Mapping[str, Sequence[Float[Array, " ..."]]]
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"]:
-        """One threshold per target: what at most a share `fpr` of its block's non-members exceed."""
+        """One threshold for each target: at most a share `fpr` of its block's non-members exceeds it."""
         blocks = zip(self.scores[attack], self.is_member, strict=True)
         return np.array([shadow_threshold(values, bits, fpr) for values, bits in blocks])[self.block]
 
@@ -68,7 +68,7 @@ def tail(values: Float[Array, " *a"], known: Float[Array, " q"]) -> Float[Array,
 
 
 def _rank_auc(values: Array, is_member: Array) -> float:
-    """AUC from ranks, ties half."""
+    """AUC from ranks, ties counted half."""
     ranks = rankdata(values, axis=None).reshape(values.shape)
     members = int(is_member.sum())
     return float((ranks[is_member].sum() - members * (members + 1) / 2) / (members * (is_member.size - members)))
@@ -77,7 +77,7 @@ def _rank_auc(values: Array, is_member: Array) -> float:
 def halve(
     cluster: Int[Array, " n"], is_member: Bool[Array, "t n"], rng: np.random.Generator
 ) -> tuple[Int[Array, " k"], Int[Array, " r"]]:
-    """Records that calibrate and records that are measured: half of the clusters each, so that none is in both.
+    """Halves of the record clusters: one calibrates, the other is measured, and no cluster is in both.
 
     Clusters that are members of more than half of the targets, and the others, are halved apart, so that both halves
     have members and non-members in the same proportion.

@@ -1,4 +1,4 @@
-"""The canaries' own numbers, which no number of a natural record enters, and what they say of averages."""
+"""Numbers about canaries, which no number of a natural record enters, and what they say about averages."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dosimeter.statistics.intervals.crossed import auc_interval, difference_inte
 from dosimeter.statistics.rates import randomisation_p
 
 CONFIDENCE = 0.95
-"""Of all intervals of canaries together."""
+"""Joint level of all intervals of canaries."""
 MEASURED = (
     "tpr", "low", "high", "fpr_reached", "fpr_low", "fpr_high", "excess", "excess_low", "excess_high", "p",
     "auc", "auc_low", "auc_high",
 )  # fmt: skip
 """Keys of a row that are numbers, or all null."""
 STATISTICS = 4
-"""Intervals of a row."""
+"""Number of intervals in a row."""
 DRAWS = 10_000
-"""Throws of the coins: enough for a p-value that holds over sixty grades."""
+"""Draws of the membership coins: enough for a p-value that holds over sixty grades."""
 
 
 def canary_rows(material: Material, attack: str) -> list[dict[str, Any]]:
@@ -59,14 +59,14 @@ def canary_rows(material: Material, attack: str) -> list[dict[str, Any]]:
 
 
 def _reason(canaries: CanaryScores, attack: str, lead: float | None) -> str:
-    """Why there is no number, or nothing."""
+    """Text: why there is no number; empty if there is one."""
     if attack not in canaries.scores:
         return "this attack holds more than answers, which is known of natural records only, so it judged no canary"
     return "" if lead is not None else "no threshold can be certified with so few natural non-members"
 
 
 def _measured(material: Material, attack: str, grade: tuple[str, int], level: float) -> dict[str, Any]:
-    """The numbers of one grade."""
+    """The numbers of one grade, for its row."""
     canaries, (kind, copies) = material.canaries, grade
     assert canaries is not None
     lead = material.leading
@@ -109,7 +109,7 @@ def p_of_use(material: Material, attack: str, grade: tuple[str, int]) -> float:
 
 
 def found_more_when_used(material: Material, attack: str) -> Float[Array, " c"]:
-    """Of each canary, the share of models under which it is called, if they trained on it less if they did not.
+    """Share of models that call each canary, among those that trained on it, minus that among the others.
 
     Both shares are over targets and rehearsing models.
 

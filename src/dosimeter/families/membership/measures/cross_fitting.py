@@ -1,4 +1,4 @@
-"""Cross-fitting: every record is measured, by thresholds and a choice of attack that the records of other halves give.
+"""Cross-fitting: every record is measured, with thresholds and a choice of attack from halves without it.
 
 If one half of a table sets thresholds and chooses the headline, and the other half is measured, half of the records are
 spent, and another seed gives another verdict. Here `r` random halvings, by persons, are used in both directions. A
@@ -28,18 +28,18 @@ from dosimeter.statistics.certify import EXACT
 from dosimeter.statistics.intervals.cells import ranks
 
 HALVINGS = 41
-"""How many are drawn, odd so that a median is one of the thresholds. With more, another seed moves less."""
+"""Number of random halvings, odd so that a median is one of the thresholds. More change less with the seed."""
 FEW_HALVINGS, MANY_SCORES = 5, 1_000_000
-"""How many of a table with more scores than that under one attack, whose halves hardly differ."""
+"""Number of halvings of a table with more scores than `MANY_SCORES` under one attack: large halves hardly differ."""
 _CHUNK = 500_000
-"""Scores whose values under all halvings are held at one time."""
+"""Scores whose values under all halvings are held in memory at once."""
 HALVES = "halves that set thresholds"
-"""Purpose of their draw, the same at every door, so that a table of a model's scores gives the model's numbers."""
+"""Purpose of the draw of halves, the same at every door, so that a table of a model's scores gives its numbers."""
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Thresholds and the choice of the headline where no record is set apart.
+    """Thresholds, and the choice of the headline, if no record is set apart.
 
     Attributes:
         is_member: the truth `[t n]`.
@@ -56,13 +56,13 @@ class CrossFit:
     source: ClassVar[Source] = "split"
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, "t n"]:
-        """Of each record the median of the thresholds from the halves without it; every target's non-members count."""
+        """Thresholds: for each record the median over the halves without it, from all targets' non-members."""
         return self.thresholds_of(self.scores[attack], fpr, self.is_member)
 
     def thresholds_of(
         self, values: Float[Array, "t n"], fpr: float, is_member: Bool[Array, "t n"]
     ) -> Float[Array, "t n"]:
-        """The same for any scores and bits.
+        """Thresholds as `thresholds`, for any scores and bits.
 
         Args:
             values: scores.
@@ -88,7 +88,7 @@ class CrossFit:
         return found
 
     def choices(self, attacks: Sequence[str], fpr: float) -> list[tuple[str, str]]:
-        """Per halving the attack that its first half chooses, and its second: that which tells members apart best.
+        """Attacks that the two halves of each halving choose: those that separate members best.
 
         That is the one with the largest z-value, of a rank test or of TPR - FPR at the half's own threshold; of equals
         that with the larger one of the rank test.
@@ -107,7 +107,7 @@ class CrossFit:
         return found
 
     def chosen(self, choices: Sequence[tuple[str, str]]) -> Float[Array, "t n"]:
-        """The scores of the choice as an attack: minus the mean over halvings of `tail` under the other half's choice.
+        """Scores of the choice as an attack: minus the mean `tail` over halvings, under the other half's choice.
 
         Args:
             choices: from `choices`.
@@ -118,11 +118,11 @@ class CrossFit:
         return -total / len(self.halves)
 
     def with_scores(self, name: str, values: Float[Array, "t n"]) -> CrossFit:
-        """The same with one more attack."""
+        """A copy with the scores of one more attack."""
         return CrossFit(self.is_member, self.record, {**self.scores, name: values}, self.halves)
 
     def _parts(self) -> Iterator[slice]:
-        """The records in parts of which all halvings fit in memory."""
+        """Slices of the records, small enough that all halvings fit in memory."""
         targets, n = self.is_member.shape
         step = max(1, _CHUNK // targets)
         return (slice(start, start + step) for start in range(0, n, step))
@@ -130,16 +130,16 @@ class CrossFit:
     def _judged(
         self, half: Bool[Array, " n"], scores: tuple[Float[Array, "t n"], Float[Array, "t n"]]
     ) -> Float[Array, "t n"]:
-        """Tails of both halves' records, each by scores of its own and among the other half's non-members."""
+        """Tails of both halves' records, each by its own scores among the other half's non-members."""
         found = np.empty(self.is_member.shape)
         for own, values in zip((half, ~half), scores, strict=True):
             found[:, own] = tail(values[:, own], np.sort(values[:, ~own][~self.is_member[:, ~own]]))
         return found
 
     def _strengths(self, attack: str, fpr: float) -> Float[Array, "r 2 2"]:
-        """Of each half the larger z-value of two statistics that tell its members from its non-members, and the first.
+        """Larger z-value of two statistics of each half's members, and the z-value of the rank test.
 
-        Rounded, so that equal ones are equal whatever the order of sums.
+        Values are rounded, so that equal strengths stay equal whatever the order of summation.
         """
         values, place = self.scores[attack], ranks(self.scores[attack])  # ranks among all records, which read no bit
         cuts, found = self._cuts(values, fpr, self.is_member), np.empty((len(self.halves), 2, 2))
@@ -151,7 +151,7 @@ class CrossFit:
         return np.round(found, 9)
 
     def _cuts(self, values: Float[Array, "t n"], fpr: float, is_member: Bool[Array, "t n"]) -> Float[Array, "r 2"]:
-        """The thresholds that both halves of each halving set, as `shadow_threshold`, with one sort for all."""
+        """Thresholds that both halves of each halving set, as by `shadow_threshold`, with one sort for all."""
         order = np.argsort(-values, axis=None)
         ordered, nonmember, column = values.ravel()[order], ~is_member.ravel()[order], order % values.shape[1]
         found = np.full((len(self.halves), 2), inf)
@@ -192,7 +192,7 @@ def halvings(
 
 
 def usual_count(scores: int) -> int:
-    """How many halvings are drawn of so many scores under one attack.
+    """Number of halvings for so many scores under one attack.
 
     >>> usual_count(700), usual_count(2_000_000)
     (41, 5)
@@ -201,7 +201,7 @@ def usual_count(scores: int) -> int:
 
 
 def shares(choices: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """In how many halves each attack was chosen, most often first.
+    """Number of halves in which each attack was chosen, most frequent first.
 
     >>> shares([("loss", "lira"), ("lira", "lira")])
     {'lira': 3, 'loss': 1}
@@ -210,13 +210,13 @@ def shares(choices: Sequence[tuple[str, str]]) -> dict[str, int]:
 
 
 def _middle(values: Float[Array, r * a]) -> Float[Array, " *a"]:
-    """The median along the first axis; of an even number the upper of the middle two."""
+    """The median along the first axis; for an even number the upper of the middle two."""
     middle = len(values) // 2
     return np.asarray(np.partition(values, middle, axis=0)[middle])
 
 
 def _z(cells: Float[Array, "t k"], is_member: Bool[Array, "t k"]) -> float:
-    """How many standard errors the members' mean is above that of non-members, if bits could change places."""
+    """z-value of the members' mean against the non-members', under permutation of the bits."""
     members, spread = int(is_member.sum()), float(cells.std())
     if not spread:
         return 0.0

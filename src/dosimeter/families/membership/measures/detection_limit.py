@@ -1,4 +1,4 @@
-"""How small a leak this audit would have shown: worlds without a leak, made from its own evidence."""
+"""The smallest leak that this audit would have shown, from worlds without a leak that are made of its own evidence."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from dosimeter.statistics.large_audits import auc_in_closed_form, by_coins, tpr_
 from dosimeter.statistics.paired import point_at
 
 POWER = 0.9
-"""Chance that a leak of the printed size is shown."""
+"""Probability with which a leak of the printed size is shown."""
 AIM = 0.925
-"""What limits are computed for. A limit is itself uncertain, and power rises less above it than it falls below, so that
-limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
+"""Power that limits are computed for. A limit is itself uncertain, and power rises less above it than it falls below,
+so limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
 AIM_BESIDE = (0.96, 0.98)
 """The same beside blind classifiers, for a difference of the records that they may or may not see; and for a choice of
 other halves, where two attacks must both gain. With `AIM`, where members were shifted by 0.2 standard
 deviations, which most audits do not see, a choice was shown in 130 of 160 audits at its limit (81 %, 74 to 87)."""
 MOST_CELLS = 60_000
-"""Scores up to which worlds are made; beyond, calls are so many that the closed form is right."""
+"""Most scores for which worlds are made; beyond, calls are so many that the closed form holds."""
 MARGIN = 1 + float(ndtri(AIM)) / float(ndtri(0.975))
-"""How many half widths of a 95 % interval a statistic must lie above what it must exceed, to be so with that power."""
+"""Distance of a statistic from its limit, in half widths of a 95 % interval, at which it is shown with power `AIM`."""
 WORLDS = 300
-"""Worlds of an audit of up to `MANY_CELLS` scores, and half of them for a larger one."""
+"""Number of worlds of an audit with up to `MANY_CELLS` scores; half as many for a larger one."""
 MANY_CELLS = 20_000
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What would have been shown with the power `POWER`.
+    """The leak that would have been shown with power `POWER`.
 
     Attributes:
         fpr: the leading false positive rate.
@@ -62,7 +62,7 @@ class Detection:
     source: str
 
     def row(self, sentence: str) -> dict[str, Any]:
-        """As it stands in `result.json`."""
+        """The content of `result.json`."""
         return {**vars(self), "power": POWER, "sentence": sentence}
 
 
@@ -73,7 +73,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         material: of the audit.
         measured: the headline attack's estimates.
         attack: the headline attack.
-        baseline: of a brought model what the attack must be shown to exceed.
+        baseline: the blind baseline that the attack must exceed, for a supplied model.
     """
     lead = material.leading
     assert lead is not None
@@ -140,7 +140,7 @@ def _beside(
 
 
 def _steepest(baseline: Baseline, fpr: float) -> float:
-    """The slope of the classifiers' curve at a rate, if their AUC is as large as is not excluded.
+    """Largest slope of the classifiers' ROC curve at a rate that their AUC does not exclude.
 
     The steeper it is, the more false accusations count. Members and non-members may differ more than this audit shows,
     and a new audit would then see it. The curve is that of two normal laws of equal spread.
@@ -151,7 +151,7 @@ def _steepest(baseline: Baseline, fpr: float) -> float:
 
 
 def _widened(baseline: Baseline) -> Estimate:
-    """The gain at one rate with the reach that it has where the classifiers' curve is as steep as is not excluded."""
+    """The gain at one rate, with the interval that it has at the steepest curve that is not excluded."""
     rates = baseline.rates
     assert rates is not None
     assert rates.gain.value is not None
@@ -162,12 +162,12 @@ def _widened(baseline: Baseline) -> Estimate:
 
 
 def _named(limit: DetectionLimit) -> float | None:
-    """The rate of the least leak, if it is one of at most all records, of which some are named."""
+    """The rate of the smallest leak, if at most all records leak and some of them are called."""
     return limit.tpr if limit.share <= 1 and limit.tpr > limit.fpr else None
 
 
 def worlds_of(material: Material, attack: str, *, count: int, planted: Planted | None = None) -> Iterator[World]:
-    """Worlds without a leak: labels change places between records, so that scores have nothing to do with them.
+    """Worlds without a leak: labels are permuted over records, so that scores do not depend on them.
 
     What targets and persons share stays: all scores of a record cluster move together. The luck of this audit's
     thresholds is drawn anew as far as the evidence allows: where halves of the records set them for each other, they do
@@ -196,13 +196,13 @@ def worlds_of(material: Material, attack: str, *, count: int, planted: Planted |
 
 
 def judged_canaries(material: Material, attack: str) -> bool:
-    """Whether there are canaries of which this attack said something."""
+    """Returns whether there are canaries that this attack scored."""
     return material.canaries is not None and attack in material.canaries.scores
 
 
 @dataclass(frozen=True)
 class Planted:
-    """What a leaking record looks like, as the canaries of the most exposed grade show it.
+    """Scores of a leaking record, taken from the canaries of the most exposed grade.
 
     Attributes:
         scores: of canaries where models trained on them, per target `[t c]`.
@@ -214,7 +214,7 @@ class Planted:
 
 
 def planted_leak(material: Material, attack: str) -> Planted | None:
-    """What the canaries tell of a leak: those of the grade whose calls use raises most.
+    """Scores of a leak, from the canaries of the grade whose calls increase most by use.
 
     A used canary's score is not all leak: canaries are odd, and some are called where nobody used them. A leaking
     natural record that always got such a score would be called as often as a used canary, v, although use adds v - u
@@ -257,7 +257,7 @@ def planted_leak(material: Material, attack: str) -> Planted | None:
 
 
 def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Scores and bits when the bits changed places."""
+    """Scores and bits after a permutation of the bits."""
     truth, given = material.truth, material.calibration
     values = material.scores[attack]
     if material.drawn and isinstance(given, Calibration) and given.source == "shadow":
@@ -268,7 +268,7 @@ def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[A
 def _by_turns(
     own: Float[Array, "t n"], given: Calibration, attack: str, rng: np.random.Generator
 ) -> Float[Array, "t n"]:
-    """Scores when a pair of models plays each pair of targets: its own, or one that rehearsed for the same fold."""
+    """Scores when a random pair of models plays each pair of targets: its own, or one that rehearsed in the fold."""
     values, rehearsed = own.copy(), given.scores[attack]
     pairs = len(rehearsed[0]) // 2
     order = rng.permutation(pairs)

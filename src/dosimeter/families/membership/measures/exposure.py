@@ -1,8 +1,8 @@
-"""Who is most exposed: every record, person and group at one time, and lists that are ranked apart from their figures.
+"""Exposure of every record, person and group, simultaneously; and lists that are ranked apart from their figures.
 
 The trainings are all models that played target: the measured ones, and the shadows that rehearsed, which face
-thresholds from other pairs than their own and an adversary with two shadows fewer. Of a brought model only its shadows
-count: their membership was drawn.
+thresholds from other pairs than their own and an adversary with two shadows fewer. For a supplied model only its
+shadows count: their membership was drawn.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dosimeter.statistics.rates import auc, shadow_threshold, tpr_at_threshold
 LEVEL = 0.95
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SHARES = (0.01, 0.05, 0.1)
-"""Lists of the most exposed, as shares of all; and one of ten."""
+"""Lengths of the lists of the most exposed, as shares of all units; there is one of ten units too."""
 EDGES = np.linspace(0, 1, 11)
 POOLED = "mean over a person's records of the normal scores of their ranks within one model"
 Unit = Literal["record", "person"]
@@ -39,7 +39,7 @@ Unit = Literal["record", "person"]
 
 @dataclass(frozen=True)
 class Decisions:
-    """What an attack decided about every record under every model that played target.
+    """Decisions of an attack about every record under every model that played target.
 
     Attributes:
         hits: whether it named the record `[m n]`.
@@ -58,13 +58,13 @@ class Decisions:
 
     @property
     def halves(self) -> tuple[Bool[Array, " m"], Bool[Array, " m"]]:
-        """The models of each half."""
+        """Masks of the models in each half."""
         second = second_half(self.block)
         return ~second, second
 
 
 def decisions(material: Material, attack: str, fpr: float) -> Decisions | None:
-    """All decisions of an attack at the thresholds of a nominal rate; None with fewer than two blocks of models."""
+    """Decisions of an attack at the thresholds of a nominal rate; None for fewer than two blocks of models."""
     own = exceeds(material.scores[attack], material.thresholds(attack, fpr))
     member, calibration = material.truth.is_member, material.calibration
     if isinstance(calibration, CrossFit) or calibration.source == "split":
@@ -86,7 +86,7 @@ def decisions(material: Material, attack: str, fpr: float) -> Decisions | None:
 
 @dataclass(frozen=True)
 class Exposed:
-    """The exposure of all units of one kind.
+    """Exposure of all units of one kind.
 
     Attributes:
         kind: "record" or "person".
@@ -102,12 +102,12 @@ class Exposed:
 
     @property
     def units(self) -> int:
-        """How many there are."""
+        """Number of units."""
         return len(self.found.low)
 
     @cached_property
     def ranks(self) -> tuple[metric.Ranks, metric.Ranks] | None:
-        """The rankings by each half of the models, or None."""
+        """Rankings by each half of the models, or None."""
         scores = self.made_of.scores
         if scores is None:
             return None
@@ -121,7 +121,7 @@ class Exposed:
 
 
 def measure(material: Material, attack: str, fpr: float) -> list[Exposed]:
-    """The exposure of all records, then of all persons where the data name them; empty where it is not measurable."""
+    """Exposure of all records, then of all persons if the data name them; empty if it cannot be measured."""
     made_of = decisions(material, attack, fpr)
     if made_of is None:
         return []
@@ -137,7 +137,7 @@ def measure(material: Material, attack: str, fpr: float) -> list[Exposed]:
 
 
 def _owners(material: Material) -> Array | None:
-    """Whose record each is, or None where the data do not say."""
+    """Person of each record, or None if the data name no persons."""
     if material.persons is None and material.summary["door"] != "recipe":
         return None if material.summary["data"].get("persons") is None else material.truth.record
     return material.persons
@@ -183,7 +183,7 @@ def individuals(material: Material, attack: str, fpr: float) -> dict[str, Array]
 
 
 def _columns(material: Material, one: Exposed) -> dict[str, Array]:
-    """The lines of one kind of unit."""
+    """The columns of one kind of unit."""
     first = np.unique(one.unit, return_index=True)[1]
     owners = _owners(material)
     ids = material.truth.ids if one.kind == "record" or owners is None else owners
@@ -203,7 +203,7 @@ def _columns(material: Material, one: Exposed) -> dict[str, Array]:
 
 
 def _part(material: Material, one: Exposed) -> dict[str, Any]:
-    """What is told of one kind of unit."""
+    """The content of `result.json` about one kind of unit."""
     found, most = one.found, one.most
     used = found.trainings > 0
     named = found.named[used]
@@ -232,12 +232,12 @@ def _part(material: Material, one: Exposed) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """NaN as None."""
+    """The number; None for NaN."""
     return None if np.isnan(value) else float(value)
 
 
 def _once(one: Exposed) -> dict[str, float]:
-    """How often at least one of a person's used records is named, and at least one of the unused ones."""
+    """Frequency with which at least one of a person's used records is called, and at least one unused one."""
     told = {}
     member, hits, person = one.made_of.member, one.made_of.hits, one.unit
     for name, cells in (("used", member), ("unused", ~member)):
@@ -269,7 +269,7 @@ def _lists(material: Material, one: Exposed) -> list[dict[str, Any]]:
 
 
 def _list(material: Material, one: Exposed, size: int) -> dict[str, Any]:
-    """One list; the two ways are averaged, and so are the ends of their intervals, each at half of the error.
+    """One list; both directions are averaged, and so are their ends, each at half of the error probability.
 
     The listed units are given; their records and the trainings are the draws.
     """
@@ -305,7 +305,7 @@ def _list(material: Material, one: Exposed, size: int) -> dict[str, Any]:
 
 
 def _stability(one: Exposed) -> dict[str, Any] | None:
-    """How far the two halves agree on who is most exposed."""
+    """Agreement of the two halves on the most exposed units."""
     if one.ranks is None:
         return None
     first, second = one.ranks
@@ -317,7 +317,7 @@ def _stability(one: Exposed) -> dict[str, Any] | None:
 
 
 def _groups(rows: Sequence[Mapping[str, Any]], declared: int) -> dict[str, Any] | None:
-    """The highest ends over all groups; a group that may be named as often when unused counts as 0 below.
+    """Highest ends over all groups; the lower end is 0 for a group that may be called as often when unused.
 
     Of a group that is too small for a rate nothing is excluded, so one such group puts the upper end at 1.
 
@@ -340,7 +340,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], declared: int) -> dict[str, Any] 
 
 
 def _pooled(material: Material, attack: str, persons: Int[Array, " n"]) -> dict[str, Any]:
-    """The attack on persons: was any of this person's data used? Thresholds from rehearsal, pooled in the same way."""
+    """The attack on persons: was any record of this person used? Thresholds come from rehearsal, pooled alike."""
     calibration = material.calibration
     assert isinstance(calibration, Calibration)  # whole persons are drawn where shadows rehearse
     first = np.unique(persons, return_index=True)[1]
@@ -366,7 +366,7 @@ def _short(estimate: Estimate) -> dict[str, Any]:
 
 
 def _sentence(content: Mapping[str, Any], noun: str) -> str:
-    """The first page's sentences; empty where 0 to 100 % is all that can be said."""
+    """The sentences of the first page; empty if 0 to 100 % is all that can be said."""
     told, every = [], []
     for key, word in (("persons", "person"), ("records", noun), ("groups", "group")):
         part = content[key]
@@ -390,7 +390,7 @@ def _sentence(content: Mapping[str, Any], noun: str) -> str:
 
 
 def _every_time(part: Mapping[str, Any], word: str) -> str:
-    """How many units were recognised whenever they were used, where that is more than the same of unused ones."""
+    """Text: units recognised in every training that used them, if clearly more than by chance."""
     always, unused = part.get("always", 0), part.get("always_unused", 0)
     if always <= 2 * unused or always < 0.05 * part["n"]:
         return ""

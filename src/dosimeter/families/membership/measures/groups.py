@@ -1,4 +1,4 @@
-"""The rows of groups."""
+"""The rows of `result.json` about groups of records."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc, tpr_at_threshold
 
 MOST_GROUPS = 50
-"""Groups that get numbers of their own."""
+"""Most groups that get numbers of their own."""
 
 
 def group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
-    """The headline attack on each group's records, at the thresholds of all; intervals hold for all groups together.
+    """Rows of the headline attack on each group, at the common thresholds; intervals hold for all groups jointly.
 
     Groups of one class, and all groups if there are more than `MOST_GROUPS`, have no rows.
     """
@@ -53,5 +53,5 @@ def too_many_groups(material: Material) -> list[str]:
 
 
 def _groups(material: Material) -> list[str]:
-    """The different groups."""
+    """The distinct groups, sorted."""
     return [] if material.groups is None else sorted(set(material.groups.tolist()))

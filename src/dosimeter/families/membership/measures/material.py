@@ -1,4 +1,4 @@
-"""What is measured, and the estimates of one attack: the part of `results` that its checks share."""
+"""The material of a measurement, and the estimates of one attack, which the checks share."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from dosimeter.statistics.rates import (
 )
 
 CHOICE = "choice of the other halves"
-"""Name of the headline where halves choose different attacks."""
+"""Name of the headline if halves choose different attacks."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a finished run, or a table of scores, left for measuring.
+    """Data of a finished run, or of a table of scores, for the measurement.
 
     Attributes:
         summary: what `run.json` says of the audit.
@@ -51,8 +51,8 @@ class Material:
         test_correct: the same on test records, or None.
         groups: of each record, for numbers of their own `[n]`, or None.
         gates: those that were decided before measuring.
-        blind: of a brought model what somebody would score who never asks it `[n]`, NaN where a record was not judged;
-            None if nobody did.
+        blind: for a supplied model, scores of classifiers that never query it `[n]`, NaN for records that were not
+            judged; None if they were not run.
         apart: per attack id, scores of the models that play target, by an adversary without shadows from the other half
             of them `[p n]`; attacks that gave none are left out.
         persons: whose record each is, by name `[n]`, or None; where membership was stated, `truth.record` says so.
@@ -76,7 +76,7 @@ class Material:
 
     @property
     def drawn(self) -> bool:
-        """Whether membership was drawn by us, by a fair coin for each record, rather than stated by the user."""
+        """Returns whether membership was drawn here, by a fair coin for each record, not stated by the user."""
         return bool(self.summary["door"] == "recipe")
 
     @cached_property
@@ -86,17 +86,17 @@ class Material:
 
     @cached_property
     def choice(self) -> Mapping[str, Mapping[str, int]]:
-        """The choice of other halves, if it is an attack of its own: the attacks that were chosen, and how often."""
+        """The choice of other halves, if it is an attack of its own: the chosen attacks with their counts."""
         return {str(one["id"]): one["chosen"] for one in self.summary["attacks"] if "chosen" in one}
 
     @cached_property
     def aside(self) -> set[str]:
-        """Ids of the attacks of which no finding is made: controls, and references that nobody could run."""
+        """Ids of attacks that no finding rests on: controls, and references that no real adversary can run."""
         return {str(one["id"]) for one in self.summary["attacks"] if one["control"] or one.get("reference")}
 
     @cached_property
     def worth(self) -> float:
-        """Distinct non-members as persons of equal size, by the attack whose scores make the fewest of them."""
+        """Number of distinct non-members as persons of equal size, by the attack for which it is least."""
         each = [
             worth(Scores(self.truth.ids, own), self.truth)[1]
             for one, own in self.scores.items()
@@ -118,11 +118,11 @@ class Material:
         return generator(int(self.summary["seed"]), f"measure {purpose}")
 
     def thresholds(self, attack: str, fpr: float) -> Float[Array, " t"] | Float[Array, "t n"]:
-        """One threshold per target, or where halves judge each other per cell."""
+        """One threshold for each target, or for each cell if halves judge each other."""
         return self.calibration.thresholds(attack, fpr)
 
     def p_values(self, attack: str, fpr: float) -> Randomisation:
-        """How likely so strong a result is if nothing leaks, by exchanging bits as they could have been."""
+        """P-values of the attack's statistics, by exchange of the bits as they could have been drawn."""
         test = randomisation_p if self.drawn else stated_p
         # Where membership was stated the seed draws nothing but halves, so no seed can be sought that moves a p-value.
         rng = self.rng("randomisation") if self.drawn else generator(0, "measure randomisation")
@@ -166,7 +166,7 @@ def measure_attack(material: Material, attack: str) -> Measured:
 
 
 def measure_attacks(material: Material) -> dict[str, Measured]:
-    """All estimates of all attacks.
+    """Estimates of all attacks.
 
     Of the choice of other halves the upper ends are at least those of the attacks that it is made of. It cannot do
     better than the strongest of them; and where nothing leaks, an attack that luck favours in one half is weaker in the
@@ -190,14 +190,14 @@ def measure_attacks(material: Material) -> dict[str, Measured]:
 
 
 def _raised(own: Estimate, parts: Sequence[Estimate]) -> Estimate:
-    """An estimate whose upper end is no less than the others'."""
+    """The estimate, with an upper end that is no lower than those of the others."""
     if own.high is None:
         return own
     return replace(own, high=max([own.high, *(one.high for one in parts if one.high is not None)]))
 
 
 def choose_headline(material: Material) -> tuple[Material, str | None]:
-    """The strongest attack in calibration, without the records that are measured; controls and references left out.
+    """Chooses the strongest attack in calibration, without measured records, controls and references.
 
     Where shadows rehearsed, or records were set apart, that is the attack with the highest TPR at the leading rate
     there, then the highest AUC. Where halves judge each other, see `crossfit`: if they differ, the choice becomes an
@@ -230,5 +230,5 @@ def choose_headline(material: Material) -> tuple[Material, str | None]:
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:
-    """A name that no attack has."""
+    """A name that no attack has yet."""
     return name if name not in taken else _unused(f"{name} again", taken)

@@ -1,4 +1,4 @@
-"""The rows of result.json: estimates, curves, histograms, utility."""
+"""Rows of `result.json`: estimates, curves, histograms, utility."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def row_of(material: Material, attack: str, metric: str, estimate: Estimate, **m
 
 
 def with_rate_reached(pair: RatePair) -> dict[str, float | None]:
-    """The false positive rate of a pair."""
+    """The pair's estimate, with the false positive rate that was reached."""
     return {"fpr_reached": pair.fpr.value, "fpr_low": pair.fpr.low, "fpr_high": pair.fpr.high}
 
 
@@ -69,6 +69,6 @@ def curve_of(material: Material, attack: str) -> dict[str, list[float]]:
 
 
 def histogram_of(material: Material, attack: str) -> dict[str, list[float]]:
-    """Score counts of members and non-members."""
+    """Counts of scores of members and non-members, in bins."""
     found = histogram(material.scores[attack], material.truth.is_member)
     return {name: [float(x) for x in getattr(found, name)] for name in ("edges", "members", "nonmembers")}

@@ -1,1 +1,1 @@
-"""From models to what an adversary sees and holds."""
+"""The adversary's view of models: signals, games, probes."""

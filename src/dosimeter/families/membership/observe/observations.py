@@ -1,4 +1,4 @@
-"""The signals of all models on all judged records, gathered from the store."""
+"""Signals of all models on all judged records, collected from the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dosimeter.foundation.arrays import Array
 
 @dataclass(frozen=True)
 class Observations:
-    """Signals of the whole fleet.
+    """Signals of the whole fleet, and which answers are correct.
 
     Attributes:
         signals: each `[m q n+z]`, float64.
@@ -29,7 +29,7 @@ class Observations:
 
 
 def gather(jobs: Sequence[ObserveJob]) -> Observations:
-    """Put the outputs of all packs together, in the order of the models."""
+    """Puts the outputs of all packs together, in the order of the models."""
     loaded = [job.store.load(job.key) for job in jobs]
     names = jobs[0].signals
     joined = {name: torch.cat([one[name] for one in loaded]).numpy() for name in (*names, "correct")}
@@ -39,9 +39,9 @@ def gather(jobs: Sequence[ObserveJob]) -> Observations:
 
 
 def with_reference(deployed: Observations, before: Observations) -> Observations:
-    """What the deployed models say of the records at risk, and beside it what the models at risk themselves say.
+    """Signals of the deployed models, with the confidence of the models at risk beside them.
 
-    Whether an answer is right is told of the models at risk, whose classes the records have; on test records of the
+    `correct` is about the models at risk, since the records have their classes; `test_correct` is about the
     deployed ones.
     """
     reference = {BEFORE_TRANSFER: before.signals["logit_confidence"]}

@@ -1,4 +1,4 @@
-"""From trained models to what an adversary sees: signals of all models on all judged records, games, truth."""
+"""Queries trained models: signals of all models on all judged records, games, truth."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class ObserveJob:
 
     @property
     def store(self) -> Store:
-        """Where to write."""
+        """The store to write to."""
         return self.pack.store
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """What the key is made of."""
+        """Everything that the key depends on."""
         return {
             "kind": "outputs",
             "models": self.pack.key,
@@ -89,21 +89,21 @@ class ObserveJob:
 
     @property
     def place(self) -> str:
-        """The stage and the models that it asks."""
+        """The stage and the models that are queried."""
         return self.pack.place
 
     @property
     def users_code(self) -> tuple[str, ...]:
-        """What of the models' chain is the user's own."""
+        """The user's own code in the models' chain."""
         return self.pack.users_code
 
     @property
     def probed(self) -> tuple[str, ...]:
-        """Signals that probes compute."""
+        """Names of the signals that probes compute."""
         return tuple(name for name in self.signals if name in PROBES)
 
     def perform(self) -> None:
-        """Query the models and store their signals and which answers are correct."""
+        """Queries the models and stores their signals and which answers are correct."""
         data = self.store.load(self.data or self.pack.data)
         labels = data["labels"][torch.from_numpy(self.rows)]
         views = [self._inputs(data, view) for view in self.views]
@@ -132,7 +132,7 @@ class ObserveJob:
         self.store.save(self.key, tensors, self.definition)
 
     def _inputs(self, data: Mapping[str, Tensor], view: str) -> Tensor:
-        """What the trained part of the models takes for the observed rows under one view."""
+        """Inputs of the trained part of the models, for the observed rows under one view."""
         rows = torch.from_numpy(self.rows)
         if self.features:
             return load_features(self.store, [job for job in self.features if job.view == view])[rows]
@@ -140,28 +140,28 @@ class ObserveJob:
 
     @cached_property
     def _test_inputs(self) -> Tensor:
-        """The same for test records."""
+        """Inputs of the trained part of the models, for test records."""
         assert self.test is not None
         if self.test_features:
             return load_features(self.store, self.test_features)
         return self._through(self.store.load(self.test)["inputs"])
 
     def _through(self, inputs: Tensor) -> Tensor:
-        """Records through the frozen part of the models, if there is one whose features are not stored."""
+        """Records after the frozen part of the models, if there is one and its features are not stored."""
         return (
             inputs if self._frozen is None else forward(self._frozen, as_float(inputs), torch.device(self.pack.device))
         )
 
     @cached_property
     def _frozen(self) -> nn.Sequential | None:
-        """The frozen part of the models; None if there is none, or it is trained and stored with the rest."""
+        """The frozen part of the models; None if there is none, or if it is stored with the trained part."""
         pack, index = self.pack, len(self.pack.links) - 1
         if not pack.links[index].frozen_prefix or pack.whole:
             return None
         return parts_of(pack.links, index, self._chain(0)).frozen
 
     def _models(self) -> list[nn.Module]:
-        """The trained part of each model of the pack; heads are linear layers."""
+        """The trained part of each model of the pack; a head is a linear layer."""
         pack = self.pack
         state = self.store.load(pack.key)
         if pack.heads:
@@ -170,19 +170,19 @@ class ObserveJob:
         return [load_state(model, state, f"stage {pack.links[-1].name!r}")]
 
     def _untrained(self, seed: int) -> nn.Module:
-        """The part that is trained, with fresh weights where the stage has any."""
+        """The part that is trained, with fresh weights if the stage has any."""
         pack, index = self.pack, len(self.pack.links) - 1
         model = self._chain(seed)
         return model if pack.whole or pack.links[index].fit else parts_of(pack.links, index, model).trained
 
     def _chain(self, seed: int) -> nn.Module:
-        """The whole untrained model."""
+        """The whole chain of the model, untrained."""
         pack = self.pack
         parent = self.store.load(pack.parent) if pack.parent else None
         return build_chain(pack.links, len(pack.links) - 1, seed, parent)
 
     def _answer(self, model: nn.Module, seed: int) -> Callable[[Tensor], Tensor]:
-        """A trained part as a function from inputs (or frozen features) to logits, or what defenses leave of them."""
+        """A trained part as a function from inputs (or frozen features) to logits, after the defenses."""
         if self.pack.heads:
             assert isinstance(model, nn.Linear)
             answer = _linear(model.weight.detach(), model.bias.detach())
@@ -191,7 +191,7 @@ class ObserveJob:
         return guarded(answer, self.defenses, seed)
 
     def _subject(self, data: Mapping[str, Tensor], inputs: Tensor, models: Sequence[nn.Module]) -> Subject:
-        """What the probes get to see."""
+        """The subject of the probes: models, records and training of this pack."""
         pack, rows, device = self.pack, torch.from_numpy(self.rows), torch.device(self.pack.device)
         link = pack.links[-1]
         frozen = self._frozen
@@ -226,7 +226,7 @@ class ObserveJob:
 
 
 def situation_of(link: Link, inputs: Array, population: int, *, single: bool) -> Situation:
-    """What is known of the models of a stage before one is trained, for probes."""
+    """The situation of a stage's models for probes, known before any is trained."""
     own, hp = link.fit is None, link.hyperparameters
     return Situation(
         brought=False,
@@ -245,18 +245,18 @@ def _forward(model: nn.Module, device: torch.device, inputs: Tensor) -> Tensor:
 
 
 def _linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    """A head as a function; products are summed in float64, so that signals do not depend on the batch."""
+    """A head as a function; products are summed in float64, so that signals do not depend on the batch size."""
     return lambda features: torch.addmm(bias.double(), features.double(), weight.double().T)
 
 
 def _head(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A head as a layer."""
+    """A head as a linear layer."""
     layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta").to_empty(device="cpu")
     layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
     return layer
 
 
 def _fresh_head(features: int, classes: int, seed: int) -> nn.Linear:
-    """A head before training."""
+    """A head before training, drawn from its seed."""
     with seeded(seed):
         return nn.Linear(features, classes)

@@ -1,4 +1,4 @@
-"""One shadow beside a brought model: trained by the user's `fit` on half of the records, asked about all of them."""
+"""One shadow of a supplied model: the user's `fit` trains it on half of the records; it is queried about all."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ from dosimeter.training.loop import seeded
 from dosimeter.training.user_fit import Fit, Records, advice
 
 PROBED = 64
-"""Records that are asked before anything is trained, and that settle how a shadow is read."""
+"""Number of records that are queried before training and settle how a shadow's answers are read."""
 
 
 @dataclass(frozen=True)
 class ShadowJob:
-    """One shadow: trained by the user's `fit`, queried at once; the store keeps its signals.
+    """One shadow: trained by the user's `fit` and queried at once; the store keeps its signals.
 
     Attributes:
-        store: where to write.
+        store: the store to write to.
         data: key of all records.
-        number: of the shadow.
-        rows: that it trains on.
+        number: number of the shadow.
+        rows: records that it trains on.
         views: query views.
-        access: what is observed.
+        access: access to its outputs.
         fit: the user's function, or its reference.
         sources: names and hashes of the code that it depends on.
-        seed: of its training.
+        seed: seed of its training.
         classes: number of classes.
         output: what its model returns, as the target's does.
-        device: where it is queried.
+        device: device that queries it.
         form: how the target is given its records, and so what `fit` gets.
-        names: of the classes.
+        names: names of the classes.
         tokens: the inputs are tokens.
-        probing: what is asked of the model itself.
+        probing: probes of the model itself.
     """
 
     store: Store
@@ -75,7 +75,7 @@ class ShadowJob:
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """What the key is made of."""
+        """Everything that the key depends on."""
         return {
             "kind": "shadow",
             "data": self.data,
@@ -103,16 +103,16 @@ class ShadowJob:
 
     @property
     def place(self) -> str:
-        """The shadow's number."""
+        """The shadow's number, in words."""
         return f"shadow {self.number}"
 
     @property
     def users_code(self) -> tuple[str, ...]:
-        """Nothing, since `perform` itself tells what `fit` raised."""
+        """An empty tuple, since `perform` itself reports what `fit` raised."""
         return ()
 
     def perform(self) -> None:
-        """Train, query, store."""
+        """Trains the shadow, queries it and stores its signals."""
         data = self.store.load(self.data)
         every, labels = Held(data["inputs"], stored(data), self.tokens), data["labels"]
         records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])
@@ -141,7 +141,7 @@ class ShadowJob:
 
 
 def as_given(form: Form, records: Held) -> Held:
-    """Records as `fit` got them, from which a shadow takes the columns that it names: those of the target's frame."""
+    """Records in the form in which `fit` got them; a shadow takes its named columns from these."""
     if form.kind != "frame" or form.names is None or records.cells is None:
         return records
     return replace(records, cells=records.cells.only(form.names))
@@ -164,5 +164,5 @@ def observe(
 
 
 def held_of(dataset: Dataset) -> Held:
-    """The records of a data set as a model is asked about them."""
+    """Records of a data set in the form in which a model is queried about them."""
     return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)

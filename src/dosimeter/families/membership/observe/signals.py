@@ -1,4 +1,4 @@
-"""The numbers that are kept of a model's answer: each with the least access from which an adversary can compute it."""
+"""Numbers that are kept of a model's answer, each with the least access from which an adversary can compute it."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def logit_confidence(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) ->
 
 
 def logit_confidence_t2(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """The same at temperature 2, which RMIA reads (Zarifzadeh et al. 2024, arXiv:2312.03262)."""
+    """φ at temperature 2, which RMIA reads (Zarifzadeh et al. 2024, arXiv:2312.03262)."""
     return logit_confidence(logits.double() / 2, labels)
 
 
 LEAST = -104.0
-"""Below the logarithm of every float32 probability that is not 0, nats; stands for that of 0."""
+"""Logarithm that stands for a probability of 0, nats; it is below that of every other float32 probability."""
 SATURATED = 24 * float(np.log(2.0))
-"""φ of a float32 probability that rounds to 1, nats: what is left of 1 − p is below 2⁻²⁴."""
+"""φ of a float32 probability that rounds to 1, nats: then 1 − p is below 2⁻²⁴."""
 TOP = 3
-"""How many classes a model with access `topk` gives probabilities of."""
+"""Number of classes whose probabilities a model with access `topk` gives."""
 
 
 def correctness(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -79,7 +79,7 @@ def scaled_confidences(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) 
 
 
 def scaled_top(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
-    """The same of the `TOP` highest probabilities, in which the other classes share what is left."""
+    """Scaled confidences of the `TOP` highest probabilities; the other classes share the rest equally."""
     return scaled_confidences(released(logits, Access.TOPK), labels)
 
 
@@ -89,7 +89,7 @@ def predicted_class(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> 
 
 
 def top(rank: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The signal: logarithm of the probability of rank 1, 2, ...; `LEAST` where there are fewer classes."""
+    """The signal "logarithm of the probability of rank 1, 2, ..."; `LEAST` if there are fewer classes."""
 
     def logarithm(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         logs = _log_probabilities(logits)[0]
@@ -101,7 +101,7 @@ def top(rank: int) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probabilities, the highest class, and the logarithm of what is left beside it; both exact near 1."""
+    """Log-probabilities, the highest class, and the log of one minus its probability; both exact near 1."""
     logs = torch.log_softmax(logits.double(), 1)
     highest = logs.argmax(1, keepdim=True)
     left = torch.logsumexp(logs.scatter(1, highest, -torch.inf), 1, keepdim=True)
@@ -109,13 +109,13 @@ def _log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _weighted(weight: Tensor, value: Tensor) -> Tensor:
-    """Their product, 0 where the weight is 0, also for infinite values."""
+    """The product of both, 0 where the weight is 0, even if the value is infinite."""
     return torch.where(weight == 0, 0.0, weight * value)
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One number that `observe` can keep of a model's output on a record.
+    """A number that `observe` can keep of a model's output on a record.
 
     Attributes:
         compute: from logits or log-probabilities, of which some may be −inf, and labels; never NaN.
@@ -146,20 +146,20 @@ SIGNALS: dict[str, Signal] = {
     "scaled_top": Signal(scaled_top, Access.TOPK, labels=False),
     "predicted_class": Signal(predicted_class, Access.LABELS, low=0.0, high=1.0, labels=False),
 }
-"""What `observe` can keep of a model's outputs; the last three have a number for each class."""
+"""Signals that `observe` can keep of a model's outputs; the last three have a number for each class."""
 ACCESS: dict[str, Access] = {name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}
-"""The least access of every signal, be it of a model's outputs or of a probe."""
+"""The least access for every signal, of a model's outputs or of a probe."""
 
 
 def readable(names: Iterable[str], access: Access) -> tuple[str, ...]:
-    """Those of the names that are signals which this access gives; never none, for the controls need a game's shape."""
+    """Names of the signals that this access gives; at least one, since controls need the shape of a game."""
     granted = access.includes
     found = tuple(name for name in names if name in ACCESS and ACCESS[name] in granted)
     return found or ("logit_confidence" if Access.PROBS in granted else "correctness",)
 
 
 def released(logits: Tensor, access: Access) -> Tensor:
-    """What a model with this access gives away, as log-values `[r c]`.
+    """The model's outputs under this access, as log-values `[r c]`.
 
     Logits; or the logs of float32 probabilities, of which `topk` shows the highest and lets the other classes share
     what is left; or 0 for the predicted class and −inf for the others. Rounding to float32 is part of the release: a

@@ -1,4 +1,4 @@
-"""Probes of a brought model: what it can be asked for beside its answers, and the signals that come of it."""
+"""Probes of a supplied model: signals that need the model itself, beside its answers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from dosimeter.models.supplied.adapt import Adapted
 from dosimeter.models.supplied.networks import is_exported
 
 TRIED = 2
-"""Records by which a network is seen to be one that takes them and returns logits."""
+"""Number of records that test whether a network takes records and returns logits."""
 
 
 @dataclass(frozen=True)
 class Probing:
-    """What is asked of the target itself and of every shadow.
+    """Probes that are asked of the target and of every shadow.
 
     Attributes:
         names: signals of probes.
-        withheld: those that attacks ask for and the models cannot give, each with the reason.
-        device: where networks are asked.
+        withheld: signals that attacks ask for and the models cannot give, each with the reason.
+        device: device that runs networks.
     """
 
     names: tuple[str, ...]
@@ -38,11 +38,11 @@ class Probing:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What belongs to a shadow's key."""
+        """Part of a shadow's key that depends on the probes."""
         return {"probes": {"signals": list(self.names), "code": package_code(__name__)}} if self.names else {}
 
     def of(self, adapted: Adapted, inputs: Tensor, labels: Tensor, views: int) -> dict[str, Tensor]:
-        """The signals of one model `[q r]`, the same under each view.
+        """Signals of one model `[q r]`, equal under each view.
 
         Raises:
             TrainingError: the model, a shadow for instance, is of another kind than the target.
@@ -66,7 +66,7 @@ class Probing:
 
 
 def probing(adapted: Adapted, inputs: Tensor, wanted: Iterable[str], access: Access, device: str) -> Probing:
-    """Which of the signals that attacks want are to be computed of models like the target."""
+    """The probes that attacks want and that can be computed of models like the target."""
     asked = [name for name in sorted(wanted) if name in PROBES]
     withheld = lacking(_situation(adapted, inputs), asked) if asked else {}
     return Probing(
@@ -75,7 +75,7 @@ def probing(adapted: Adapted, inputs: Tensor, wanted: Iterable[str], access: Acc
 
 
 def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
-    """What a brought model can give."""
+    """The situation of a supplied model for probes."""
     images = inputs.ndim == 4 and not adapted.kind.startswith("scikit-learn")  # which takes bytes as they are
     return Situation(
         brought=True,
@@ -89,7 +89,7 @@ def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
 
 
 def _gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
-    """Whether the model is a plain module from records, as floats, to the logits that it is asked for."""
+    """Returns whether the model is a plain module that maps records, as floats, to the queried logits."""
     module = adapted.module
     if module is None or adapted.output != "logits" or is_exported(module):
         return False
@@ -101,7 +101,7 @@ def _gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
 
 
 def _agrees(module: nn.Module, adapted: Adapted, inputs: Tensor) -> bool:
-    """Whether a module, called by itself, answers as it does through its adapter."""
+    """Returns whether a module that is called directly answers as it does through its adapter."""
     where = next(module.parameters()).device
     try:
         with evaluating(module, where), torch.no_grad():

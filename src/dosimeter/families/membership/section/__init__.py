@@ -1,1 +1,1 @@
-"""Membership's part of the page."""
+"""Membership's part of the report page."""

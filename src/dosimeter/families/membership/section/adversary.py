@@ -86,7 +86,7 @@ KNOWN = {
     "finetuning-data": "the very records of the transfer",
     "initialisation": "the weights that the pretraining starts from",
 }
-"""What `threat.knows` says, in words."""
+"""Words for the values of `threat.knows`."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def chain(result: Mapping[str, Any]) -> list[StageBox]:
 
 
 def _transferred(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What lies between the stage at risk and the model that is asked, if anything does."""
+    """Facts about the stages between the one at risk and the queried model; empty if there are none."""
     at_risk = next((index for index, stage in enumerate(result["chain"]) if stage["at_risk"]), len(result["chain"]))
     later = result["chain"][at_risk + 1 :]
     if not later:
@@ -133,7 +133,7 @@ def _transferred(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the adversary wants, sees, holds and does, as label and sentence."""
+    """Facts about the adversary: what they want, see, hold and do, each as label and sentence."""
     threat, data, noun = result["threat"], result["data"], result["noun"]
     persons = "" if data["persons"] is None else f", of {words.count(data['persons'], 'person')}"
     judged = (
@@ -171,25 +171,25 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _moved(result: Mapping[str, Any]) -> str:
-    """What an attack that asks for copies of its own adds to the queries."""
+    """Text: queries that an attack adds by asking for moved copies; empty if none does."""
     ran = [one["settings"]["queries"] for one in result["attacks"] if _runs(one) and one["name"] == "Boundary"]
     return f" The boundary attack asks for up to {max(ran):,} moved copies besides." if ran else ""
 
 
 def _informed(result: Mapping[str, Any]) -> str:
-    """What only the adversary of rows marked so holds."""
+    """Text: what only the adversary of rows marked "informed" holds; empty if there is no such row."""
     if not any(_runs(one) and one["mode"] == "informed" for one in result["attacks"]):
         return ""
     return " The adversary of rows marked informed, and no other, also holds all other training records of the target."
 
 
 def _runs(attack: Mapping[str, Any]) -> bool:
-    """Whether an attack was run and not refused."""
+    """Returns whether an attack was run and not refused."""
     return bool(attack["status"] == "ok")
 
 
 def _kind(result: Mapping[str, Any]) -> str:
-    """Whether membership was an experiment: drawn in many runs, in one, or stated (P12)."""
+    """Text: whether membership was drawn in many runs, drawn in one run, or stated (P12)."""
     if result["door"] != "recipe":
         return "No experiment (zero-run): membership was stated by the user, and no run drew it."
     if result["threat"]["targets"] == 1:
@@ -198,7 +198,7 @@ def _kind(result: Mapping[str, Any]) -> str:
 
 
 def _trained(result: Mapping[str, Any]) -> str:
-    """The adversary's own models."""
+    """Text: the adversary's own models."""
     shadows = result["threat"]["shadows"]
     if not shadows:
         return "None."
@@ -207,10 +207,10 @@ def _trained(result: Mapping[str, Any]) -> str:
 
 
 def _sentence(text: str) -> str:
-    """With a capital and a full stop."""
+    """The text with a capital letter and a full stop."""
     return text[:1].upper() + text[1:] + "." if text else "Nothing."
 
 
 def _targets(n: int) -> str:
-    """How many models were measured."""
+    """Text: how many models were measured."""
     return "1 target was measured: this trained model only." if n == 1 else f"{n:,} targets were measured."

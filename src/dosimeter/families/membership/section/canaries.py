@@ -1,4 +1,4 @@
-"""Planted canaries, as the page says it: one row per grade beside the natural records. Measures nothing."""
+"""The page's section on planted canaries: one row per grade beside the natural records. Measures nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CanaryRow:
 
 @dataclass(frozen=True)
 class CanaryPart:
-    """The rows, natural records first, their intervals' level, and what P4 says of them."""
+    """The rows, natural records first, the level of their intervals, and the result of P4."""
 
     rows: list[CanaryRow]
     level: str
@@ -31,7 +31,7 @@ class CanaryPart:
 
 
 def section(result: Row) -> CanaryPart | None:
-    """The section, or None if nothing was planted."""
+    """The section on canaries, or None if none were planted."""
     planted = result.get("canaries")
     if not planted:
         return None
@@ -49,7 +49,7 @@ def section(result: Row) -> CanaryPart | None:
 
 
 def _row(row: Row, scale: float) -> CanaryRow:
-    """One grade."""
+    """The row of one grade."""
     copies = "once" if row["copies"] == 1 else f"{row['copies']} times"
     ok = row["status"] == "ok"
     ranked = {**row, "value": row["auc"], "low": row["auc_low"], "high": row["auc_high"]}
@@ -65,14 +65,14 @@ def _row(row: Row, scale: float) -> CanaryRow:
 
 
 def _unused(row: Row) -> Figure:
-    """How often a grade is called where it was not used; older results have no interval of it."""
+    """Rate at which a grade is called where it was not used; results of older releases have no interval for it."""
     if row.get("fpr_low") is None:
         return Figure(words.percent(row["fpr_reached"]))
     return Figure(words.percent(row["fpr_reached"]), words.percent_range(row["fpr_low"], row["fpr_high"]))
 
 
 def _excess(row: Row) -> Figure:
-    """How much more often a grade is called where it was used, in points; older results do not say."""
+    """Difference that use makes to the calls of a grade, in percentage points; older results lack it."""
     if row.get("excess") is None:
         return Figure("", ok=False)
     value, low, high = (f"{100 * row[key]:.1f}" for key in ("excess", "excess_low", "excess_high"))
@@ -80,7 +80,7 @@ def _excess(row: Row) -> Figure:
 
 
 def _natural(row: Row | None) -> Figure:
-    """The same of natural records, without an interval, which P4 tells."""
+    """The excess of natural records, without an interval, which P4 gives."""
     if row is None or row.get("fpr_reached") is None or row["value"] is None:
         return Figure("", ok=False)
     return Figure(f"{100 * (row['value'] - row['fpr_reached']):.1f} points")

@@ -1,4 +1,4 @@
-"""Who is most exposed, as the page says it: highest ends, a distribution, lists ranked apart. Measures nothing."""
+"""The page's section on exposure: highest ends, a distribution, lists that are ranked apart. Measures nothing."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Highest:
 
     Attributes:
         kind: what the units are, with how many.
-        low: shown at least.
-        high: not excluded up to.
+        low: lower end, "shown at least".
+        high: upper end, "not excluded up to".
         named: how often the most exposed one was recognised when used.
-        unused: and when not used.
+        unused: how often the most exposed one was recognised when not used.
         shown: how many are shown to be exposed.
     """
 
@@ -68,7 +68,7 @@ class Lists:
 
 @dataclass(frozen=True)
 class ExposurePart:
-    """What the page shows; `reason` alone where nothing is measurable."""
+    """Content of the section; only `reason` if nothing is measurable."""
 
     first: str
     reason: str
@@ -82,7 +82,7 @@ class ExposurePart:
 
 
 def section(result: Row) -> ExposurePart | None:
-    """The section, or None for a result of an earlier release."""
+    """The section on exposure, or None for a result of an earlier release."""
     found = result.get("exposure")
     if not found:
         return None
@@ -106,17 +106,17 @@ def section(result: Row) -> ExposurePart | None:
 
 
 def _noun(kind: str, noun: str) -> str:
-    """What one unit is called."""
+    """The noun for one unit."""
     return noun if kind == "records" else kind.removesuffix("s")
 
 
 def _count(n: int, noun: str) -> str:
-    """A number of things that bear a name of the user's."""
+    """A number with a noun that the user chose."""
     return f"{n:,}{words.SPACE}{plural(noun, n)}"
 
 
 def _highest(noun: str, part: Row) -> Highest:
-    """One row of the first table."""
+    """One row of the table of highest exposures."""
     top = part["highest"]
     shown, spread = part.get("shown"), top["high"] - top["low"]
     return Highest(
@@ -130,13 +130,13 @@ def _highest(noun: str, part: Row) -> Highest:
 
 
 def _nothing(part: Row) -> str:
-    """That no lower end is above 0, where all were recognised whenever they were used: for want of trainings."""
+    """Text for a lower end of 0, also where all units were recognised but there are too few trainings."""
     every = part.get("always", 0) == part["n"] and not part.get("always_unused", 0)
     return "not told by so few trainings" if every else "nothing shown"
 
 
 def _share(value: float | None) -> str:
-    """A share, or that there is none."""
+    """A share as text, or a remark that there is none."""
     return "not known" if value is None else words.percent(value)
 
 
@@ -164,14 +164,14 @@ def _lists(noun: str, part: Row) -> Lists:
 
 
 def _measure(row: Row, value: str, low: str, high: str) -> Figure:
-    """A share with its interval."""
+    """A share with its interval, as a figure."""
     if row[value] is None:
         return ABSENT
     return Figure(words.percent(row[value], spread=row[high] - row[low]), words.percent_range(row[low], row[high]))
 
 
 def _once(once: Row | None) -> str:
-    """How often at least one record of a person is recognised."""
+    """Text: how often at least one record of a person is recognised."""
     if not once:
         return ""
     return (
@@ -181,7 +181,7 @@ def _once(once: Row | None) -> str:
 
 
 def _pooled(attack: Row | None) -> Iterator[tuple[str, Figure]]:
-    """The attack on persons as a whole."""
+    """Text about the attack on whole persons."""
     if attack:
         yield "AUC", measures.auc(attack["auc"])
         yield f"Persons recognised at {words.percent(attack['fpr'])} false accusations", measures.rate(attack["tpr"])
@@ -189,7 +189,7 @@ def _pooled(attack: Row | None) -> Iterator[tuple[str, Figure]]:
 
 
 def _figure(part: Row, kind: str) -> Markup:
-    """How exposure is distributed over units; of a `kind` of ours, for no word of the user's is drawn.
+    """The distribution of exposure over units; it shows the fixed word `kind`, never a word of the user's.
 
     A person with several records is recognised in part: the share is of used records, not of trainings.
     """

@@ -1,4 +1,4 @@
-"""The large numbers of the first card, and the verdict in few words. Measures nothing."""
+"""The large numbers of the first card, and the verdict in a few words. Measures nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN, UP_TO = "Shown: at least", "Not excluded: up to"
 
 @dataclass(frozen=True)
 class LargeNumber:
-    """A number in large print, with its label above; the main ones are coloured."""
+    """A number in large print with its label above; main numbers are coloured."""
 
     label: str
     value: str
@@ -23,13 +23,13 @@ class LargeNumber:
 
 @dataclass(frozen=True)
 class Box:
-    """The large numbers and what they are.
+    """The large numbers, with the texts around them.
 
     Attributes:
         figures: two or three; none if no number is stated.
         title: what they count.
-        text: by whom, and what guessing gives.
-        small: what else was seen, in small print.
+        text: who recognises, and what guessing gives.
+        small: further observations, in small print.
         bar: the strip of a rate, or None.
         basis: what the number rests on.
     """
@@ -43,7 +43,7 @@ class Box:
 
 
 def lead(result: Row) -> Row | None:
-    """The number that stands large; of results of earlier versions chosen as `verdict.lead` does."""
+    """The large number; for results of earlier versions it is chosen as `verdict.lead` does."""
     verdict = result["verdict"]
     stored: Row | None = verdict.get("lead")
     if stored is not None or verdict["status"] not in ("shown", "not_shown"):
@@ -62,17 +62,17 @@ def lead(result: Row) -> Row | None:
 
 
 def _ends(row: Row) -> dict[str, float]:
-    """A value with its interval."""
+    """The value with its interval."""
     return {key: row[key] for key in ("value", "low", "high", "level")}
 
 
 def rate(result: Row) -> Row | None:
-    """The headline attack's rate at the leading false positive rate, with the threshold that was set beforehand."""
+    """The headline attack's rate at the leading false positive rate, with the preset threshold."""
     return measures.find(result, result["verdict"]["attack"], "tpr", fpr=measures.leading(result), threshold=CALIBRATED)
 
 
 def box(result: Row, attack: str, by: str) -> Box | None:
-    """The large numbers; None where none is stated.
+    """The large numbers of the first card; None if no number is stated.
 
     Args:
         result: the content of `result.json`.
@@ -87,12 +87,12 @@ def box(result: Row, attack: str, by: str) -> Box | None:
 
 
 def _two(found: Row, low: str, high: str) -> tuple[LargeNumber, ...]:
-    """Both ends of what is shown."""
+    """Both ends of what is shown, as large numbers."""
     return LargeNumber(SHOWN, low, main=True), LargeNumber(UP_TO, high)
 
 
 def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
-    """A rate: its two ends if it is shown, else what was seen and what is not excluded."""
+    """A rate: its two ends if it is shown, else the observed rate and the upper end."""
     row, several = rate(result), plural(result["noun"])
     assert row is not None
     spread = found["high"] - found["low"]
@@ -112,7 +112,7 @@ def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
 
 
 def _guess(result: Row, row: Row) -> str:
-    """What guessing gives: as many of the used records as of the unused ones."""
+    """Text: what guessing gives, as many of the used records as of the unused ones."""
     reached = measures.reached(row)
     if not reached.ok:
         return f"Guessing would recognise {words.percent(row['fpr'])}."
@@ -124,7 +124,7 @@ def _guess(result: Row, row: Row) -> str:
 
 
 def _auc_box(result: Row, found: Row, attack: str, by: str) -> Box:
-    """An AUC, where only the ranks show the leak; the rate stands in small print."""
+    """An AUC, if only the ranks show the leak; the rate is in small print."""
     noun, row = result["noun"], rate(result)
     seen, reached = measures.rate(row), measures.reached(row)
     small = ""
@@ -148,7 +148,7 @@ def _auc_box(result: Row, found: Row, attack: str, by: str) -> Box:
 
 
 def _points_box(result: Row, found: Row, attack: str, by: str) -> Box:
-    """A difference: to the false accusations, or to what somebody reaches who never asks the model."""
+    """A difference to the false accusations, or to what blind classifiers reach."""
     low, high = words.points(found["low"], "down"), words.points(found["high"], "up")
     best, several = words.points(found["value"]), plural(result["noun"])
     row, blind = rate(result), result.get("blind")
@@ -179,7 +179,7 @@ def _points_box(result: Row, found: Row, attack: str, by: str) -> Box:
 
 
 def no_number(result: Row) -> Figure:
-    """Why no number stands there: the headline's rate as a remark."""
+    """The figure for a card without a number: the headline's rate as a remark."""
     measure = measures.rate(rate(result))
     if result["verdict"]["status"] == "withdrawn":
         return Figure("withdrawn", note=measure.note, ok=False)
@@ -187,7 +187,7 @@ def no_number(result: Row) -> Figure:
 
 
 def badge(result: Row) -> str:
-    """The verdict in few words; "not shown" never without what was tried and what it could have missed."""
+    """The verdict in a few words; "not shown" always comes with what was tried and what could have been missed."""
     verdict, found = result["verdict"], lead(result)
     tried = words.tried(result["door"], result["threat"]["shadows"])
     if verdict["status"] == "not_shown":

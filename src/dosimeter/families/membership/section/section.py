@@ -17,7 +17,7 @@ from dosimeter.results.page.section import Section
 
 
 def section(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
-    """What the page says of membership.
+    """Membership's part of the page.
 
     Args:
         result: the content of a valid result.json, without its variants.
@@ -50,7 +50,7 @@ def section(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section
 
 
 def _first(result: Mapping[str, Any], provenance: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
-    """What the first card shows."""
+    """Content of the first card."""
     verdict, by = result["verdict"], words.THRESHOLDS[figures.source(result)]
     return {
         "box": lead.box(result, names.get(verdict["attack"], "no attack"), by),
@@ -66,7 +66,7 @@ def _first(result: Mapping[str, Any], provenance: Mapping[str, Any], names: Mapp
 
 
 def _body(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
-    """What the parts after the first card show."""
+    """Content of the parts after the first card."""
     table, attack = view.attacks(result), result["verdict"]["attack"]
     main = figures.find(result, attack, "tpr", fpr=figures.leading(result), threshold=figures.CALIBRATED)
     return {
@@ -87,7 +87,7 @@ def _body(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, obje
 
 
 def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
-    """ROC with its legend, and histograms; empty where there is nothing to draw."""
+    """ROC with its legend, and histograms; empty if there is nothing to draw."""
     attacks, smallest, main = view.drawn(result), view.smallest_fpr(result), result["verdict"]["attack"]
     roc, legend = Markup(""), []
     if attacks and smallest is not None:

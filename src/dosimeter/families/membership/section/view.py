@@ -1,4 +1,4 @@
-"""From result.json to what the page says, row by row. Picks, orders and words; measures nothing."""
+"""The rows of the page, selected, ordered and worded from `result.json`. Measures nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Wager:
-    """What an accusation is worth where a given share of the candidates was used."""
+    """Value of an accusation if a given share of the candidates was used."""
 
     prior: str
     wrong: str
@@ -67,7 +67,7 @@ def full_name(attack: Row) -> str:
 
 @dataclass(frozen=True)
 class AttackTable:
-    """The rows, the end of the strips' axis, and the remark that would otherwise stand in every row."""
+    """Rows, the end of the strips' axis, and a remark that would otherwise be in every row."""
 
     rows: list[AttackLine]
     scale: float
@@ -75,9 +75,9 @@ class AttackTable:
 
 
 def _settings(attack: Row) -> str:
-    """The settings of an attack that are set and not already in its name; its id first, if that says more.
+    """Settings of an attack that are not in its name; its id first, if that says more.
 
-    Of a choice of other halves, which attacks were chosen how often.
+    For a choice of other halves: the chosen attacks with their counts.
     """
     if "chosen" in attack:
         halves = sum(attack["chosen"].values())
@@ -177,7 +177,7 @@ def groups(result: Row) -> list[GroupRow]:
 
 
 def wagers(result: Row) -> list[Wager]:
-    """Precision of the headline attack at the leading rate, as wrong accusations, the commonest prior first."""
+    """Wrong accusations of the headline attack at the leading rate, one entry per prior, the highest prior first."""
     attack, fpr = result["verdict"]["attack"], leading(result)
     priors = {
         row["prior"]
@@ -197,7 +197,7 @@ def wagers(result: Row) -> list[Wager]:
 
 
 def drawn(result: Row) -> list[Row]:
-    """Attacks whose curves are drawn: the headline, the two next by AUC, one control last; empty without a headline."""
+    """Attacks whose curves are drawn: the headline, the next two by AUC, one control last; empty without a headline."""
     curves = result["curves"]
 
     def by_auc(attack: Row) -> float:
@@ -211,7 +211,7 @@ def drawn(result: Row) -> list[Row]:
 
 
 def smallest_fpr(result: Row) -> float | None:
-    """The least rung of the ladder that is resolvable for the headline attack: there the plot's axes begin."""
+    """The smallest rate that can be resolved for the headline attack; the plot's axes begin there."""
     attack = result["verdict"]["attack"]
     rates = [
         row["fpr"]

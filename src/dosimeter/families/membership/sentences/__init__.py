@@ -1,1 +1,1 @@
-"""What is said of a finished measurement: the verdict, the first page, what was not tested."""
+"""Sentences about a finished measurement: the verdict, the first page, what was not tested."""

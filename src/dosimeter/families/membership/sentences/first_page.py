@@ -15,7 +15,7 @@ from dosimeter.results.words import plural
 NOT_BELIEVED = "Not known: a check on the audit itself failed, so no number of it may be believed."
 TOO_SMALL = "Not known: this audit cannot tell."
 MOST_CHECKS = 3
-"""Checks that are named in an answer; the others are counted."""
+"""Most checks that an answer names; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Subject:
-    """What was audited.
+    """The audited subject: data, models and adversary in words.
 
     Attributes:
         door: "recipe", "model" or "scores".
@@ -44,7 +44,7 @@ class Subject:
         key: of the audit.
         stages: names of the stages, in order of training.
         at_risk: the stage whose records are at risk.
-        model: the reference of a brought model, or None.
+        model: reference of the supplied model, or None.
         source: name of the data.
         targets: models measured.
         candidates: records judged.
@@ -67,17 +67,17 @@ class Subject:
 
     @property
     def nouns(self) -> str:
-        """What several records are."""
+        """The noun in the plural."""
         return plural(self.noun)
 
     @property
     def brought(self) -> bool:
-        """Whether membership was stated and not drawn."""
+        """Returns whether membership was stated and not drawn."""
         return self.door != "recipe"
 
 
 def subject(content: Row, members: int) -> Subject:
-    """What was audited, from a result."""
+    """The subject of a result."""
     data, chain, threat = content["data"], content["chain"], content["threat"]
     return Subject(
         door=content["door"],
@@ -122,12 +122,12 @@ def answers(content: Row, *, members: int, alike: bool = False) -> list[Answer]:
 
 
 def _unless_void(found: numbers.Outcome, told: str) -> str:
-    """An answer with numbers, where there are numbers that may be believed."""
+    """The answer, or a remark if the audit's numbers must not be believed."""
     return {"withdrawn": NOT_BELIEVED, "not_resolvable": TOO_SMALL}.get(found.status, told)
 
 
 def tested(of: Subject) -> str:
-    """What membership means, and in whose training data."""
+    """Text: what membership means, and in which training data."""
     where = {
         "recipe": f"the training data of the stage “{of.at_risk}”",
         "model": "the training data of the model that was brought",
@@ -140,7 +140,7 @@ def tested(of: Subject) -> str:
 
 
 def _count(of: Subject, found: numbers.Outcome) -> str:
-    """What was judged, and how much of it is recognised."""
+    """Text: what was judged, and how much of it is recognised."""
     owners = "" if of.persons is None else f", of {of.persons:,} {plural('person', of.persons)} in the data"
     each = "the model" if of.targets == 1 else "each model"
     told = (
@@ -154,7 +154,7 @@ def _count(of: Subject, found: numbers.Outcome) -> str:
 
 
 def attacker(of: Subject, threat: Row) -> str:
-    """What the attacker holds, trains and sees."""
+    """Text: what the attacker holds, trains and sees."""
     if of.door == "scores":
         return "Not known: only scores were given, not how they were made."
     shadows = threat["shadows"] or 0
@@ -168,7 +168,7 @@ def attacker(of: Subject, threat: Row) -> str:
 
 
 def see(of: Subject) -> str:
-    """Nobody sees a record by membership inference."""
+    """Text: membership inference shows nobody a record."""
     return (
         f"Not by this attack. Somebody who already holds a {of.noun} learns whether it was used: it is recognised as "
         f"training data. Whether the model gives away a {of.noun} itself was not tested."
@@ -176,7 +176,7 @@ def see(of: Subject) -> str:
 
 
 def _sure(of: Subject, found: numbers.Outcome, content: Row) -> str:
-    """The interval, and of what it speaks."""
+    """Text: the interval, and what it covers."""
     told = [numbers.sure(found, of.noun)]
     if of.door == "recipe" and of.targets == 1:
         told.append("It speaks of this trained model only, not of another training run.")
@@ -187,7 +187,7 @@ def _sure(of: Subject, found: numbers.Outcome, content: Row) -> str:
 
 
 def checks(gates: Sequence[Row]) -> str:
-    """How many checks passed, and which did not."""
+    """Text: how many checks passed, and which did not."""
     if not gates:
         return "No check was run."
     failed, warned = ([gate for gate in gates if gate["status"] == status] for status in ("fail", "warn"))
@@ -202,13 +202,13 @@ def checks(gates: Sequence[Row]) -> str:
 
 
 def _listed(gates: Sequence[Row]) -> str:
-    """The first few checks by name."""
+    """Text: the first few checks by name."""
     named = "; ".join(f"{gate['name']} ({gate['id']})" for gate in gates[:MOST_CHECKS])
     return f"{named}; and {len(gates) - MOST_CHECKS} more" if len(gates) > MOST_CHECKS else named
 
 
 def deployed(of: Subject) -> str:
-    """Whether the numbers are about the deployed model or about models trained like it."""
+    """Returns whether the numbers are about the deployed model or about models trained like it."""
     if of.door == "scores":
         models = "one model" if of.targets == 1 else f"{of.targets:,} models"
         return f"Not known: the table holds scores of {models}, and does not say which."
@@ -224,7 +224,7 @@ def deployed(of: Subject) -> str:
 
 
 def _worst(of: Subject, content: Row) -> str:
-    """The most exposed person or record, and planted canaries."""
+    """Text: the most exposed person or record, and planted canaries."""
     told = [] if of.persons is not None else ["The data name no persons."]
     exposure = content.get("exposure") or {}
     first = str(exposure.get("first", ""))
@@ -247,7 +247,7 @@ def _worst(of: Subject, content: Row) -> str:
 
 
 def version(of: Subject) -> str:
-    """Which model; the date is in `provenance.json` alone, see `dated`."""
+    """Text: the audited model; its date is in `provenance.json` alone, see `dated`."""
     key = f"audit key {of.key[:12]}"
     if of.door == "scores":
         return f"Not known: the table “{of.name}” names no model or version ({key}, a hash of the table)."
@@ -274,7 +274,7 @@ def dated(told: Sequence[Row], provenance: Mapping[str, Any]) -> list[Answer]:
 
 
 def _day(started: object) -> str | None:
-    """A day in words, or None."""
+    """A day in words, or None if the text is no date."""
     try:
         day = datetime.datetime.fromisoformat(str(started))
     except ValueError:
@@ -283,7 +283,7 @@ def _day(started: object) -> str | None:
 
 
 def upcoming(of: Subject, found: numbers.Outcome, verdict: Row) -> str:
-    """What to do next, by verdict."""
+    """Text: what to do next, by verdict."""
     again = "Audit again when the model, its data or its training change."
     if found.status == "withdrawn":
         return "Quote no number. Correct what the failed check says, then audit again."

@@ -16,7 +16,7 @@ from dosimeter.statistics.hypotheses.shown import MOST_P
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an audit found.
+    """Outcome of an audit.
 
     Attributes:
         status: of the verdict.
@@ -46,7 +46,7 @@ class Outcome:
 
 
 def outcome(content: Row, *, alike: bool = False) -> Outcome:
-    """What a result says, for the sentences.
+    """The outcome that a result holds, for the sentences.
 
     Args:
         content: of `result.json`.
@@ -80,7 +80,7 @@ def outcome(content: Row, *, alike: bool = False) -> Outcome:
 
 
 def _by(verdict: Row, lead: Row | None) -> Literal["rate", "ranks", "gain", "test", "none"]:
-    """What shows the leak."""
+    """The statistic that shows the leak, see `Outcome.by`."""
     if verdict["status"] != "shown" or lead is None:
         return "none"
     if not lead["shown"]:
@@ -91,12 +91,12 @@ def _by(verdict: Row, lead: Row | None) -> Literal["rate", "ranks", "gain", "tes
 
 
 def chance(p: float | None) -> str:
-    """How often chance alone gives what was seen."""
+    """Text: how probable such a result is if nothing leaks."""
     return "" if p is None else f" If nothing leaked, chance would give this with a probability of at most {p:.2g}."
 
 
 def leak(found: Outcome, noun: str, targets: int) -> str:
-    """Whether there is a leak, and what decided."""
+    """Text: whether there is a leak, and by which rule."""
     several = plural(noun)
     if found.status == "withdrawn":
         return "Not known: the audit is withdrawn, because a check on it failed."
@@ -122,7 +122,7 @@ def leak(found: Outcome, noun: str, targets: int) -> str:
 
 
 def _whose(found: Outcome, targets: int) -> str:
-    """Whether training again is shown to leak too, where that was asked, and the p-value."""
+    """Text: whether training again is shown to leak too, if that was tested, and the p-value."""
     told = {"recipe": " Models that are trained again in this way would leak too, on average."}
     if targets > 1:
         told["models"] = f" That is shown of these {targets:,} models, and not that training again would leak too."
@@ -130,7 +130,7 @@ def _whose(found: Outcome, targets: int) -> str:
 
 
 def _not_shown(found: Outcome, several: str) -> str:
-    """Why a result that was seen is no leak: what the rule asks for, where a p-value alone would mislead."""
+    """Text: why an observed difference shows no leak, if its p-value alone could mislead."""
     p = found.p
     if found.alike:
         assert found.blind is not None
@@ -152,7 +152,7 @@ def _not_shown(found: Outcome, several: str) -> str:
 
 
 def recognised(found: Outcome, noun: str, members: int) -> str:
-    """How many records are recognised, and how many persons stand out."""
+    """Text: how many records are recognised, and how many persons stand out."""
     several, row = plural(noun), found.tpr
     if found.by == "gain":
         return f"How many are recognised because of the model cannot be said: the {several} differ by themselves."
@@ -174,14 +174,14 @@ def recognised(found: Outcome, noun: str, members: int) -> str:
 
 
 def _persons(part: Row | None) -> str:
-    """How many persons are shown to stand out."""
+    """Text: how many persons are shown to stand out."""
     if part is None:
         return ""
     return f" Persons who are shown to be exposed, each for itself: {part['shown']:,} of {part['n']:,}."
 
 
 def wrong(found: Outcome, noun: str) -> str:
-    """How often an accusation is wrong."""
+    """Text: how often an accusation is wrong."""
     several = plural(noun)
     if found.by == "gain":
         return (
@@ -209,7 +209,7 @@ def wrong(found: Outcome, noun: str) -> str:
 
 
 def _guesses(priors: Sequence[float]) -> str:
-    """How often a guess is wrong."""
+    """Text: how often a guess is wrong."""
     each = [
         f"where {words.one_in(prior)} candidates was used, {words.wrong_of(prior)} guesses are wrong"
         for prior in priors
@@ -218,7 +218,7 @@ def _guesses(priors: Sequence[float]) -> str:
 
 
 def sure(found: Outcome, noun: str) -> str:
-    """The interval of the large number."""
+    """Text: the interval of the large number."""
     lead = found.lead
     if lead is None:
         return "Not known."
@@ -236,10 +236,10 @@ def sure(found: Outcome, noun: str) -> str:
 
 
 def _share(lead: Row) -> str:
-    """The interval of a rate, as in the tables."""
+    """Text: the interval of a rate, as in the tables."""
     return words.percent_range(lead["low"], lead["high"], above=lead["guess"])
 
 
 def _points(lead: Row) -> str:
-    """The interval of a difference."""
+    """Text: the interval of a difference."""
     return f"{words.points(lead['low'], 'down')} to {words.points(lead['high'], 'up')}"

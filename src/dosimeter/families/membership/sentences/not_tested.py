@@ -1,4 +1,4 @@
-"""What an audit leaves open, in sentences."""
+"""Sentences about what an audit leaves open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATED = (
 
 
 def not_tested(summary: Mapping[str, Any], *, planted: bool = False) -> list[str]:
-    """What an audit through this door leaves open.
+    """Sentences about what an audit through this door leaves open.
 
     Where membership was stated the first line says so, whatever blind classifiers found: they do not see all.
 

@@ -15,12 +15,12 @@ from dosimeter.statistics.intervals.crossed import BOOTSTRAP_TARGETS
 from dosimeter.statistics.rates import RatePair
 
 CHANCE_P = 0.1
-"""From this p-value on, chance explains what was seen."""
+"""p-value above which chance counts as an explanation."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """What the sentences are made of.
+    """Numbers and words that the sentences are made of.
 
     Attributes:
         door: "recipe", "model" or "scores".
@@ -55,7 +55,7 @@ class Headline:
 
     @property
     def shown_by(self) -> Literal["rate", "ranks", "test"]:
-        """Whether accusations show the leak, or only how records are ranked, or an exact test without an interval."""
+        """Evidence that shows the leak: "rate" (accusations), "ranks" of records, or a "test" without interval."""
         small = self.p_tpr is None or self.p_tpr <= MOST_P
         if small and self.pair.difference.low is not None and self.pair.difference.low > 0:
             return "rate"
@@ -70,7 +70,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Lead:
-    """The number that stands large on the first page.
+    """The large number of the first page.
 
     Attributes:
         measure: "tpr"; "difference", TPR - FPR; "auc"; "gain" of AUC, or "rate_gain", over the blind baseline.
@@ -92,7 +92,7 @@ class Lead:
 
 
 def lead(h: Headline, *, is_shown: bool) -> Lead:
-    """The large number: the statistic that shows the leak, or, if none is shown, the rate that was seen.
+    """The large number: the statistic that shows the leak, or else the rate that was observed.
 
     A rate that is shown by its difference to the false accusations, but whose own lower end is no more than they may
     be, is told by the difference: "at least" never stands beside a guess that is as good.
@@ -129,7 +129,7 @@ def ends(share: Estimate, of: int) -> tuple[int, int]:
 
 
 def wrong(precision: Estimate) -> str:
-    """How many accusations would be wrong at a precision, with its interval."""
+    """Text: how many accusations would be wrong at a precision, with its interval."""
     assert precision.value is not None
     assert precision.low is not None
     assert precision.high is not None
@@ -138,12 +138,12 @@ def wrong(precision: Estimate) -> str:
 
 
 def _attacker(h: Headline) -> str:
-    """Who recognises; of a table of scores nobody is known."""
+    """Text: the attacker that recognises; for a table of scores nobody is known."""
     return "the strongest attack of the table" if h.door == "scores" else "our strongest attacker"
 
 
 def _counts(h: Headline, joint: str = "; they also wrongly accused") -> str:
-    """How many used records were recognised, and how many unused ones were accused."""
+    """Text: how many used records were recognised, and how many unused ones were accused."""
     unused = h.candidates - h.members
     seen = about((h.pair.tpr.value or 0.0) * h.members)
     joint = joint.replace("they", "it") if h.door == "scores" else joint
@@ -154,7 +154,7 @@ def _counts(h: Headline, joint: str = "; they also wrongly accused") -> str:
 
 
 def _averaged(h: Headline) -> str:
-    """Over what the counts are averages."""
+    """Text: what the counts are averages over."""
     if h.targets == 1:
         return "These counts are of this trained model only."
     turns = "were measured" if h.door == "scores" else "took turns as the target"
@@ -162,7 +162,7 @@ def _averaged(h: Headline) -> str:
 
 
 def _whose(h: Headline) -> list[str]:
-    """Whether training again would leak too, where membership was drawn."""
+    """Text: whether training again would leak too, if membership was drawn."""
     if h.door != "recipe" or h.scope is None:
         return []
     if h.scope == "recipe":
@@ -178,13 +178,13 @@ def _whose(h: Headline) -> list[str]:
 
 
 def _interval(h: Headline, level: float) -> str:
-    """The level of an interval, after its ends, and what it takes as given."""
+    """Text: the level of an interval, and what it takes as given."""
     given = f", of these {h.targets} models" if h.door == "recipe" and h.scope == "models" and h.targets > 1 else ""
     return f"({words.percent(level)} interval{given})"
 
 
 def _least(count: float) -> str:
-    """A lower end, rounded down: a positive one is never told as 0.
+    """A lower end, rounded down; a positive one never becomes 0.
 
     >>> _least(66.9), _least(0.0734), _least(0.0)
     ('66', '0.07', '0')
@@ -196,7 +196,7 @@ def _least(count: float) -> str:
 
 
 def shown(h: Headline) -> list[str]:
-    """The sentences where a leak is shown: by the accusations themselves, or only by how records are ranked."""
+    """The sentences for a leak that is shown, by the accusations or only by the ranks of records."""
     low, high = ends(h.pair.tpr, h.members)
     counts = f"Of {h.members:,} {plural(h.noun)} used, {_counts(h)}."
     if h.shown_by == "ranks":
@@ -239,7 +239,7 @@ def shown(h: Headline) -> list[str]:
 
 
 def gain_lead(blind: Mapping[str, Any]) -> Lead:
-    """The large number where members and non-members differ without the model.
+    """The large number if members and non-members differ without the model.
 
     Args:
         blind: the key `blind` of `result.json`; its `exceeded_by` names the gains that are shown, if it is there.
@@ -252,10 +252,10 @@ def gain_lead(blind: Mapping[str, Any]) -> Lead:
 
 
 def gained(h: Headline, blind: Mapping[str, Any]) -> list[str]:
-    """The sentences where members and non-members differ without the model, and the model is shown to add to it.
+    """The sentences if members and non-members differ without the model, and the model is shown to add to that.
 
-    What the attack reaches stands first, then what a stranger to the model reaches, then the gain: a leak that tells
-    all records must not read as a small one because a part of it is no work of the model.
+    The attack's result comes first, then that of the blind classifiers, then the gain: a leak that exposes all
+    records must not look small because the records differ by themselves too.
 
     Args:
         h: what they are made of.
@@ -306,7 +306,7 @@ def caught(h: Headline, tpr: float | None, auc: float | None, power: float, *, p
 
 
 def explained(h: Headline, *, alike: bool = False) -> str:
-    """Why what was seen shows no leak, as the end of a sentence.
+    """Text: why the observed difference shows no leak, as the end of a sentence.
 
     Args:
         h: what it is made of.
@@ -318,7 +318,7 @@ def explained(h: Headline, *, alike: bool = False) -> str:
 
 
 def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]:
-    """The sentences where no leak is shown: always with what could have gone unseen.
+    """The sentences if no leak is shown; they always say what could have been missed.
 
     Args:
         h: what they are made of.
@@ -343,7 +343,7 @@ def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]
 def not_resolvable(
     distinct: int, needed: int, noun: str, *, worth: float | None = None, named: bool = True
 ) -> list[str]:
-    """The sentences where even the largest false positive rate cannot be certified.
+    """The sentences if even the largest false positive rate cannot be certified.
 
     Args:
         distinct: unused records, each person once.
@@ -370,5 +370,5 @@ def not_resolvable(
 
 
 def withdrawn(messages: list[str]) -> list[str]:
-    """The sentences where a validity gate failed."""
+    """The sentences after a gate failed."""
     return ["No number of this audit may be believed, because a check on the audit itself failed.", *messages]

@@ -1,1 +1,1 @@
-"""The third door: a table of scores."""
+"""The third door: a table of scores from an attack that ran elsewhere."""

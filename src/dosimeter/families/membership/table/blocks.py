@@ -1,4 +1,4 @@
-"""Rows of a table of scores in blocks of one attack and one target, with the same record in the same place of all."""
+"""Blocks of a table of scores, each for one attack and one target, with records in the same order in all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dosimeter.foundation.wording import quoted
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one kind, with their blocks (attack-major) of one attack and one target each.
+    """Rows of one kind, in blocks (attack-major) of one attack and one target.
 
     Attributes:
         columns: the table.
@@ -39,13 +39,13 @@ class Part:
         return None if column is None else column.codes[self.rows]
 
     def block(self, index: int) -> str:
-        """A block in words."""
+        """The name of a block, in words."""
         attack, target = divmod(index, len(self.targets))
         return f"attack {quoted(self.attacks[attack])}, target {quoted(self.targets[target])}"
 
 
 def part_of(columns: Columns, rows: Int[Array, " r"]) -> Part:
-    """These rows, their attacks and targets numbered by appearance in the table."""
+    """The given rows, with attacks and targets numbered by first appearance."""
     found: list[tuple[Array, tuple[str, ...]]] = []
     for name, alone in (("attack", "score"), ("target", "target")):
         column = columns.coded.get(name)
@@ -62,14 +62,14 @@ def part_of(columns: Columns, rows: Int[Array, " r"]) -> Part:
 
 
 def _sorted_by(key: Int[Array, " r"]) -> Int[Array, " r"] | slice:
-    """The stable order of small numbers, or all as they are."""
+    """The stable order of small numbers; a full slice if they are sorted already."""
     if (key[1:] >= key[:-1]).all():
         return slice(None)
     return np.argsort(key.astype(np.uint16) if key.max() < 1 << 16 else key, kind="stable")  # radix sort below 2**16
 
 
 def aligned(part: Part) -> Int[Array, "b n"]:
-    """Positions of each block's rows, the same record in the same place of all."""
+    """Positions of each block's rows, with records in the same order in all blocks."""
     blocks = len(part.attacks) * len(part.targets)
     key = part.attack * len(part.targets) + part.target
     ids, place = part.values("id"), part.columns.place
@@ -105,7 +105,7 @@ def aligned(part: Part) -> Int[Array, "b n"]:
 
 
 def _id_problem(part: Part, key: Int[Array, " r"], ids: Int[Array, " r"]) -> DataError:
-    """The first record that a block has twice, or the first that it lacks."""
+    """The first record that a block has twice, or the first that is missing in it."""
     column, place = part.columns.coded["id"], part.columns.place
     order = np.lexsort((ids, key))
     twice = np.flatnonzero((np.diff(ids[order]) == 0) & (np.diff(key[order]) == 0))
@@ -130,7 +130,7 @@ def _id_problem(part: Part, key: Int[Array, " r"], ids: Int[Array, " r"]) -> Dat
 
 
 def agreed(values: Array, part: Part, rows: Int[Array, "b n"], name: str) -> None:
-    """Refuse blocks that contradict the first of them about a record."""
+    """Refuses blocks that contradict the first block about a record."""
     wrong = values != values[0]
     if wrong.any():
         block, at = np.argwhere(wrong)[0].tolist()
@@ -144,7 +144,7 @@ def agreed(values: Array, part: Part, rows: Int[Array, "b n"], name: str) -> Non
 def calibration_rows(
     part: Part, attack: Int[Array, " r"], block: Int[Array, " r"], shape: tuple[int, int]
 ) -> tuple[Int[Array, "a k"], Int[Array, " e"]]:
-    """Positions of the calibration rows of each attack, the same order in all, and where a further block begins."""
+    """Positions of each attack's calibration rows, in the same order, and whether a further block begins there."""
     key, ids = attack * shape[1] + block, part.values("id")
     sizes = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape) if len(key) >= shape[0] * shape[1] else None
     rows = None if sizes is None or (sizes != sizes[0]).any() else _in_step(part, key, ids, shape[0])
@@ -158,7 +158,7 @@ def calibration_rows(
 
 
 def _in_step(part: Part, key: Int[Array, " r"], ids: Int[Array, " r"] | None, attacks: int) -> Int[Array, "a k"] | None:
-    """The rows of each attack, in order of the file, or else by record, if so they agree on records and bits."""
+    """Rows of each attack in file order, or else by record, if they then agree on records and bits."""
     models = part.values("model")
     same = [part.columns.is_member[part.rows], *(one for one in (ids, models) if one is not None)]
     by_record = tuple(one for one in (ids, models, part.target, key) if one is not None)

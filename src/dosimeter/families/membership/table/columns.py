@@ -1,7 +1,7 @@
-"""The columns of a table of scores as arrays: what each is called, and what its cells may hold.
+"""Columns of a table of scores as arrays: their names, and the values that their cells may hold.
 
-Rows are counted from 0 and without the header. Text is never evaluated: names become numbers that stand for them, by
-pyarrow and not by a loop over rows.
+Rows are counted from 0, without the header. Text is never evaluated. Names become integer codes, by pyarrow and not by
+a loop over rows.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from dosimeter.foundation.wording import one_line, quoted
 
 REQUIRED = ("score", "is_member")
 NAMES = {"attack": 1_000, "target": 100_000, "model": 100_000, "group": 100_000}
-"""Columns whose cells are names, to the most different names that one may hold."""
+"""Columns whose cells are names, with the largest number of different names in each."""
 KEYS = ("id", "person")
-"""Columns that say which rows belong together: whole numbers if all cells are spelt as such, else text."""
+"""Columns that say which rows belong together: whole numbers if all cells are written so, else text."""
 OPTIONAL = (*NAMES, *KEYS, "split")
 LONGEST = 80
 """Longest name in characters."""
 MISSING = ("", "nan", "NaN", "NAN", "-nan", "-NaN", "null", "Null", "NULL", "None", "NA", "N/A", "n/a")
-"""Cells of a CSV that are a missing score."""
+"""Cells of a CSV file that mean a missing score."""
 BITS = {"true": True, "yes": True, "member": True, "false": False, "no": False, "nonmember": False, "non-member": False}
 AS_CSV = "write it as comma-separated UTF-8 text with one header line"
 
@@ -56,7 +56,7 @@ class Coded:
     names: Any
 
     def by_appearance(self) -> Int[Array, " r"]:
-        """Codes that are numbered by appearance, so that draws do not depend on how a file spells its keys."""
+        """The column with codes by first appearance, so that draws do not depend on how a file writes its keys."""
         if self.names is not None:
             return self.codes
         _, first, place = np.unique(self.codes, return_index=True, return_inverse=True)
@@ -94,7 +94,7 @@ class Columns:
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 over what was read; the format of the file and the order of its columns do not count."""
+        """SHA-256 over the content that was read; file format and order of columns do not count."""
         digest = hashlib.sha256()
         parts: list[tuple[str, Array]] = [("score", self.score), ("is_member", self.is_member)]
         if self.calibrates is not None:
@@ -111,7 +111,7 @@ class Columns:
 
 
 def read_columns(path: Path) -> Columns:
-    """Read and check the columns of a table of scores.
+    """Reads and checks the columns of a table of scores.
 
     Args:
         path: `.csv` (commas, UTF-8, one header line) or `.parquet`.
@@ -144,7 +144,7 @@ def read_columns(path: Path) -> Columns:
 
 
 def _csv_header(path: Path, place: str) -> list[str]:
-    """The names of a CSV file's columns."""
+    """Names of a CSV file's columns."""
     with told(place, AS_CSV):
         refuse_separator(path, REQUIRED, place)
     with told(place, AS_CSV), path.open(encoding="utf-8-sig", newline="") as file:
@@ -155,7 +155,7 @@ def _csv_header(path: Path, place: str) -> list[str]:
 
 
 def _parquet_header(path: Path, place: str) -> list[str]:
-    """The names of a Parquet file's columns."""
+    """Names of a Parquet file's columns."""
     import pyarrow.parquet as pq
 
     with told(place, "write it again as Parquet"):
@@ -164,7 +164,7 @@ def _parquet_header(path: Path, place: str) -> list[str]:
 
 
 def _known(header: Sequence[str], place: str) -> list[str]:
-    """The columns that are read; each name once, none missing, none nearly right."""
+    """Columns that are read; refuses a header with a repeated, a missing or a misspelt one."""
     allowed = (*REQUIRED, *OPTIONAL)
     for i, name in enumerate(header):
         if name in header[:i]:
@@ -187,7 +187,7 @@ def _known(header: Sequence[str], place: str) -> list[str]:
 
 
 def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
-    """The columns, keys as text."""
+    """The columns of a CSV file, keys as text."""
     import pyarrow as pa
 
     types = {name: pa.string() if name in KEYS else pa.dictionary(pa.int32(), pa.string()) for name in known}
@@ -200,7 +200,7 @@ def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
 
 
 def _csv_mistake(message: str, place: str) -> DataError | None:
-    """What pyarrow says of a row or a score, in our words: its own quote whole rows, which may be private."""
+    """The error of pyarrow in our words; its own message quotes whole rows, which may be private."""
     broken: DataError | None = ragged(message, place)
     if broken is not None:
         return broken
@@ -215,7 +215,7 @@ def _csv_mistake(message: str, place: str) -> DataError | None:
 
 
 def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns by these types, read in blocks by one thread, which knows the number of each row."""
+    """The columns with these types, read in blocks by one thread, which knows the number of each row."""
     from pyarrow import csv
 
     table = csv.read_csv(
@@ -228,14 +228,14 @@ def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> di
 
 
 def _long_scores(path: Path, place: str, column: int) -> bool:
-    """Whether some of the first scores of a CSV file have more digits than float64 writes."""
+    """Returns whether some of the first scores of a CSV file have more digits than float64 writes."""
     with told(place, AS_CSV), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         cells = [row[column] for row in islice(text.reader(file), 1000) if len(row) > column]
     return any(len(re.sub(r"[eE].*|[^0-9]", "", cell).lstrip("0")) > DIGITS for cell in cells)
 
 
 def _score_texts(path: Path, place: str) -> Any:
-    """The scores of a CSV file once more, as they are spelt."""
+    """The scores of a CSV file as they are written, read a second time."""
     import pyarrow as pa
 
     with told(place, AS_CSV):
@@ -243,7 +243,7 @@ def _score_texts(path: Path, place: str) -> Any:
 
 
 def _read_parquet(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
-    """The columns, those of names and keys as text or whole numbers."""
+    """The columns of a Parquet file; names and keys are text or whole numbers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -259,7 +259,7 @@ def _read_parquet(path: Path, place: str, known: Sequence[str]) -> dict[str, Any
 
 
 def _plain(column: Any, name: str, place: str) -> Any:
-    """A column of a Parquet file as a CSV file would give it."""
+    """A column of a Parquet file in the form that a CSV file would give."""
     import pyarrow as pa
 
     kinds = pa.types
@@ -278,7 +278,7 @@ def _plain(column: Any, name: str, place: str) -> Any:
 
 
 def _whole_text(column: Any, place: str) -> Any:
-    """Whole numbers of any type as a CSV file spells them."""
+    """Whole numbers of any type, written as in a CSV file."""
     import pyarrow as pa
 
     if pa.types.is_floating(column.type):
@@ -301,7 +301,7 @@ def _bad_cell(place: str, name: str, rule: str, value: object, row: int, remedy:
 
 
 def _bits(column: Any, place: str) -> Bool[Array, " r"]:
-    """Membership."""
+    """Membership bits."""
     import pyarrow as pa
 
     rule, remedy = "0 or 1", "write 0/1, true/false, yes/no or member/nonmember"
@@ -324,7 +324,7 @@ def _bits(column: Any, place: str) -> Bool[Array, " r"]:
 
 
 def _calibrates(column: Any, place: str) -> Bool[Array, " r"]:
-    """Which rows set thresholds."""
+    """Mask of the rows that set thresholds."""
     coded = _numbered(column, "split", place)
     words = [one.strip().lower() for one in coded.text()]
     for code, word in enumerate(words):
@@ -335,7 +335,7 @@ def _calibrates(column: Any, place: str) -> Bool[Array, " r"]:
 
 
 def _numbered(column: Any, name: str, place: str, *, empty: bool = False) -> Coded:
-    """A dictionary-encoded column; a cell may be empty only where that is said."""
+    """A dictionary-encoded column; a cell may be empty only if `empty` allows it."""
     import pyarrow as pa
 
     column = column.unify_dictionaries()
@@ -369,7 +369,7 @@ def _coded(column: Any, name: str, place: str) -> Coded:
 
 
 def _check_names(coded: Coded, name: str, place: str) -> None:
-    """Refuse too many names, long ones, and such as cannot be shown in one line of text."""
+    """Refuses too many names, long names, and names that do not fit on one line of text."""
     if len(coded.names) > NAMES[name]:
         raise DataError(
             f"{place}: column {name!r} must have at most {NAMES[name]} different names, got {len(coded.names)}: "

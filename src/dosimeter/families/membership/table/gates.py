@@ -15,7 +15,7 @@ from dosimeter.foundation.wording import sentence
 
 
 def missing_scores(missing: Int[Array, "a 2"], lowest: int, highest: int, rows: Int[Array, "a 2"]) -> Gate:
-    """I3: scores that are missing or infinite, with the rank they got.
+    """I3: scores that are missing or infinite, with the rank that they got.
 
     Args:
         missing: no number, per attack among non-members and members.

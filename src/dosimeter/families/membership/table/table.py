@@ -1,13 +1,13 @@
-"""A table of scores that somebody else's attack gave: read, aligned by record, and split for thresholds.
+"""A table of scores from an attack that ran elsewhere: read, aligned by record, and split for thresholds.
 
 One row is one decision: `score`, `is_member`, and, as far as there are several, the `attack`, the `target` (the audited
 model), the record's `id`, its `person` and `group`. A higher score always means "more likely member"; a missing score
-and -inf rank lowest, +inf highest, tied, and all are counted.
+and -inf rank lowest, +inf highest, tied; all of them are counted.
 
 Rows whose `split` is `calibration` set thresholds, rows `test` are measured. A calibration row names in `target` the
 audited model whose threshold it sets; if the score comes from another model, which was trained to rehearse, `model`
-says so. Calibration rows whose targets are no audited ones set one threshold for all. Without `split`, all records are
-measured, and random halves of them set thresholds for each other, see `crossfit`.
+says so. If no calibration row names an audited target, all of them set one threshold for all targets. Without `split`,
+all records are measured, and random halves of them set thresholds for each other, see `crossfit`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dosimeter.statistics.evidence import Truth
 
 @dataclass(frozen=True)
 class Counts:
-    """Scores of an attack that are no finite numbers, over all its rows.
+    """Numbers of scores of an attack that are not finite, over all its rows.
 
     Attributes:
         missing: empty, null or NaN, among non-members and members; ranked lowest.
@@ -49,7 +49,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class ScoresTable:
-    """What a table of scores holds, `t` targets, `n` measured records.
+    """Content of a table of scores, with `t` targets and `n` measured records.
 
     Attributes:
         name: the file's name without its ending, as one printable line.
@@ -85,7 +85,7 @@ class ScoresTable:
 
 
 def read_scores(path: Path, *, seed: int) -> ScoresTable:
-    """Read a table of scores.
+    """Reads a table of scores.
 
     Args:
         path: `.csv` (commas, UTF-8, one header line) or `.parquet` with the columns `score` and `is_member`, and any of
@@ -120,7 +120,7 @@ def read_scores(path: Path, *, seed: int) -> ScoresTable:
 
 
 def _counts(part: Part) -> dict[str, Counts]:
-    """What is not finite, per attack, over the whole table."""
+    """Numbers of scores that are not finite, for each attack, over the whole table."""
     score, is_member, column = part.columns.score, part.columns.is_member, part.columns.coded.get("attack")
     names = part.attacks if column is None else column.text()
     codes = np.zeros(len(score), np.int64) if column is None else column.codes
@@ -177,7 +177,7 @@ def _ignored(columns: Columns) -> tuple[str, ...]:
 
 
 def _check_classes(is_member: Bool[Array, ...], what: str, place: str) -> None:
-    """Refuse rows of one class."""
+    """Refuses rows that are all members or all non-members."""
     members = int(is_member.sum())
     if members in (0, is_member.size):
         raise DataError(
@@ -187,7 +187,7 @@ def _check_classes(is_member: Bool[Array, ...], what: str, place: str) -> None:
 
 
 def _cross_fitted(table: ScoresTable, columns: Columns, seed: int) -> ScoresTable:
-    """The table whose halves set thresholds for each other."""
+    """The table, with halves that set thresholds for each other."""
     truth = table.truth
     _check_classes(truth.is_member, "the rows", columns.place)
     for word, bits in (("members", truth.is_member), ("non-members", ~truth.is_member)):
@@ -208,7 +208,7 @@ def _cross_fitted(table: ScoresTable, columns: Columns, seed: int) -> ScoresTabl
 
 
 def _calibration(part: Part, attacks: tuple[str, ...], targets: tuple[str, ...]) -> Calibration:
-    """The calibration that the table gives: one block for each audited target, or one for all."""
+    """Calibration by the table's own rows: one block for each audited target, or one for all."""
     place = part.columns.place
     if not len(part.rows):
         raise DataError(f"{place}: needs calibration rows, got test rows only: add some, or remove the column split")
@@ -238,7 +238,7 @@ def _calibration(part: Part, attacks: tuple[str, ...], targets: tuple[str, ...])
 
 
 def _check_overlap(given: Part, tested: Part) -> tuple[str, ...]:
-    """Refuse thresholds that were fitted to the scores that they are to judge; a note about persons on both sides."""
+    """Refuses thresholds that were fitted to the scores they judge; adds a note about persons on both sides."""
     number = {name: i for i, name in enumerate(tested.targets)}
     target = np.array([number.get(name, -1) for name in given.targets])[given.target]
     fitted = target >= 0

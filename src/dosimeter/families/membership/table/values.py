@@ -1,4 +1,4 @@
-"""Scores as floats that keep their order: where float64 would make two scores equal, ranks stand for all."""
+"""Scores as floats that keep their order: if float64 would merge two scores, ranks replace all."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line
 
 EXACT = 2.0**53
-"""Up to here float64 has each whole number."""
+"""Largest number up to which float64 represents every whole number."""
 DIGITS = 17
-"""So many digits tell each float64 from all others."""
+"""Number of decimal digits that distinguish every float64 from all others."""
 RANKED = (
     "Scores stand for their ranks: they have more digits than float64 holds (about 16), so some that differ would have "
     "been equal. Rates and AUC depend on the order alone.",
@@ -27,7 +27,7 @@ RANKED = (
 def as_floats(
     column: Any, place: str, texts: Callable[[], Any] | None, *, long: bool = False
 ) -> tuple[Float[Array, " r"], tuple[str, ...]]:
-    """Scores, NaN where they are missing, in the order that the file gives them, and what to say about it.
+    """Scores in the order of the file, NaN if missing, with remarks about the reading.
 
     Args:
         column: numbers, a pyarrow array.
@@ -58,7 +58,7 @@ def as_floats(
 
 
 def _exact(texts: Any, known: Bool[Array, " r"]) -> Any:
-    """What a CSV file spells where it is a number, without rounding: whole numbers, or else text."""
+    """Numbers of a CSV file without rounding: whole numbers, or else text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -70,7 +70,7 @@ def _exact(texts: Any, known: Bool[Array, " r"]) -> Any:
 
 
 def _ordered(floats: Float[Array, " r"], exact: Any) -> tuple[Float[Array, " r"], tuple[str, ...]]:
-    """The floats, or ranks if there are fewer different floats than different numbers."""
+    """The floats, or ranks if there are fewer distinct floats than distinct numbers."""
     import pyarrow as pa
 
     known = np.isfinite(floats)
@@ -91,7 +91,7 @@ def _ordered(floats: Float[Array, " r"], exact: Any) -> tuple[Float[Array, " r"]
 
 
 def _decimal(value: object) -> Decimal:
-    """A number without rounding; 0 for what is none, which no finite score is."""
+    """A number without rounding; 0 for text that is no number, which no finite score is."""
     try:
         return Decimal(str(value).strip())
     except InvalidOperation:

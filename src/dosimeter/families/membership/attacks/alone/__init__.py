@@ -1,1 +1,1 @@
-"""Attacks that ask the target only."""
+"""Attacks that query the target only."""

@@ -1,4 +1,4 @@
-"""The augmentation attack: members keep their label when they are moved a little."""
+"""The augmentation attack: members keep their label under small transformations."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Augmentation:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """Whether the answer is the true class."""
+        """The signal `correctness`: 1 if the answer is the true class, else 0."""
         return ("correctness",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, more than 62 views, or a signal is missing or not finite.
@@ -73,8 +73,9 @@ class Augmentation:
 
 
 def _train(bits: Array, shadow_in: Array) -> logistic.Classifier:
-    """Learn from the shadows; equal patterns of bits become one weighted example for members, one for the others."""
+    """Trains the classifier on shadows; equal patterns of bits become one weighted example for each kind of record."""
     views = bits.shape[1]
+    # A pattern of bits is one whole number, so that equal patterns can be counted; 62 bits fit into int64.
     codes = sum((bits[:, view].astype(np.int64) << view for view in range(views)), np.zeros(shadow_in.shape, np.int64))
     found, place = np.unique(codes, return_inverse=True)
     patterns = ((found[:, None] >> np.arange(views)) & 1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The boundary attack: a record that was trained on lies further inside its class."""
+"""The boundary attack: members lie further inside their class."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ class Boundary:
 
     @property
     def needs(self) -> Needs:
-        """Labels."""
+        """Labels of the target and nothing else."""
         return Needs(Access.LABELS)
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The distance that the budget finds."""
+        """The signal of the distance that this budget of queries finds."""
         return (f"boundary_distance_{self.queries}",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: the signal is missing or not finite.

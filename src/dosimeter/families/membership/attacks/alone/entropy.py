@@ -1,4 +1,4 @@
-"""The entropy attack: models are surer of members."""
+"""The entropy attack: models are more confident on members."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Entropy:
     Paper: Salem, Zhang, Humbert, Berrang, Fritz, Backes, "ML-Leaks", 2019, https://arxiv.org/abs/1806.01246,
     adversary 3: `s(x) = sum over c of p_c log p_c`, nats.
     Threat model: one query of the deployed model; no shadows, no population, and not even the true class.
-    Deviations: of several views only the record itself is read. A model that is surely wrong scores like one that is
-    surely right; `modified_entropy` tells them apart.
+    Deviations: only view 0, the record itself, is read. A confident wrong answer scores like a confident right one;
+    `modified_entropy` tells them apart.
     Cost: O(t n).
     """
 
@@ -35,11 +35,11 @@ class Entropy:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The entropy of the answer."""
+        """The signal `entropy` of the target's answer, nats."""
         return ("entropy",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: the game lacks the signal, or it is not finite.

@@ -1,4 +1,4 @@
-"""The gap attack: members are those whose label the model predicts."""
+"""The gap attack: a record is called a member if the model predicts its label."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Gap:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """Whether the answer is the true class."""
+        """The signal `correctness`: 1 if the answer is the true class, else 0."""
         return ("correctness",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: the game lacks the signal, or it is not finite.

@@ -1,4 +1,4 @@
-"""The gradient-norm attack: a record that was trained on pulls little at the weights."""
+"""The gradient-norm attack: members have small gradients in the trained weights."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class GradientNorm:
 
     @property
     def needs(self) -> Needs:
-        """The weights; calibrated, one out-shadow."""
+        """Weights of the target, and one out-shadow if calibrated."""
         return Needs(Access.WEIGHTS, out_shadows=int(self.calibrated))
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The logarithm of the norm."""
+        """The signal `gradient_norm`, the logarithm of the norm."""
         return ("gradient_norm",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or the signal is missing or not finite.

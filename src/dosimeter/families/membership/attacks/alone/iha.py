@@ -1,4 +1,4 @@
-"""The inverse-Hessian attack: what the weights would be without a record, from all other training records."""
+"""The inverse-Hessian attack: it estimates the weights without a record from all other training records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class IHA:
     Paper: Suri, Zhang, Evans, "Do Parameters Reveal More than Loss for Membership Inference?", 2024,
     https://arxiv.org/abs/2406.11544, the inverse Hessian attack; `probes/iha.py` has the formula.
     Threat model: the informed adversary. They hold the weights, the recipe and *all other training records* of the very
-    model, which no one has who steals a model. Read it as a bound on what weights can tell, not as an attack to expect.
+    model. Who steals a model does not have these. Read it as a bound on what weights can tell, not as a likely
+    attack.
     Linear heads on frozen features that SGD trains; the Hessian is exact.
     Deviations: the Hessian is the mean over the pool in place of the training records, and the mean gradient leaves out
     one training record in any case, so that nothing but the weights depends on the judged record's membership. Rates
@@ -35,16 +36,16 @@ class IHA:
 
     @property
     def needs(self) -> Needs:
-        """The weights, and all other training records."""
+        """Weights of the target, and all other training records."""
         return Needs(Access.WEIGHTS, informed=True)
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The score itself, for it needs the training records."""
+        """The signal that is already the score: it is computed where the training records are known."""
         return ("iha",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: the signal is missing or not finite.

@@ -1,4 +1,4 @@
-"""The modified-entropy attack: entropy that knows the true class, with a threshold for each class."""
+"""The modified-entropy attack: an entropy that uses the true class, with a threshold for each class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ModifiedEntropy:
 
     Threat model: probabilities of the target; with `per_class` also shadows of the same recipe, on whose members and
     non-members tau_y is learned: the value with the highest advantage, TPR - FPR, among records of class y.
-    Deviations: a score is wanted and not a decision, so it is tau_y - Mentr: at 0 it decides as the paper does, and
+    Deviations: we need a score and not a decision, so it is tau_y - Mentr: at 0 it decides as the paper does, and
     elsewhere all classes move together. tau_y comes from all shadows, in and out, and not from one. Of several views
     only the record itself is read.
     Cost: O(s n log(s n) + t n); loops over classes.
@@ -42,7 +42,7 @@ class ModifiedEntropy:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and one shadow a side if thresholds are learned."""
+        """Probabilities of the target, and one shadow on each side if thresholds are learned."""
         each = 1 if self.per_class else 0
         return Needs(Access.PROBS, in_shadows=each, out_shadows=each)
 
@@ -52,7 +52,7 @@ class ModifiedEntropy:
         return ("modified_entropy",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -69,7 +69,7 @@ class ModifiedEntropy:
 
 
 def _threshold(members: Float[Array, " a"], nonmembers: Float[Array, " a"]) -> float:
-    """The least value below or at which members exceed non-members the most; both are equally many."""
+    """The least tau that maximises TPR - FPR for "member if at most tau"; both kinds of record are equally many."""
     values = np.concatenate([members, nonmembers])
     order = np.argsort(values, kind="stable")
     ahead = np.cumsum(np.where(order < len(members), 1, -1))

@@ -1,4 +1,4 @@
-"""Attack-P: is the target surer of this record than of nearly all records that it was not trained on?"""
+"""Attack-P: is the target more confident on this record than on nearly all records that it was not trained on?"""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PopulationTest:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and enough population records for more than a handful of scores."""
+        """Probabilities of the target, and a population that is large enough for more than a few distinct scores."""
         return Needs(Access.PROBS, population=_FEWEST_POPULATION)
 
     @property
@@ -52,7 +52,7 @@ class PopulationTest:
         return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few population records, or a signal is missing or not finite.
@@ -71,7 +71,7 @@ class PopulationTest:
 
 
 def _one_minus_p(phi: Float[Array, "t n"], outside: Float[Array, "t z"]) -> Float[Array, "t n"]:
-    """The share of population records, and of one that is always above, that lie strictly below."""
+    """1 - p: the share of values strictly below phi, among the population and one value that is always above."""
     below = [np.searchsorted(np.sort(z), x, side="left") for x, z in zip(phi, outside, strict=True)]
     result: Array = np.stack(below) / (1 + outside.shape[1])
     return result

@@ -1,4 +1,4 @@
-"""Quantile regression: how high is the target's confidence among non-members that are as difficult as this record?"""
+"""Quantile regression: how confident is the target on non-members that are as difficult as this record?"""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Quantile:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, non-members enough to learn from, and records, or two out-shadows for a deviation."""
+        """Probabilities, enough non-members to learn from, and records ("inputs") or two out-shadows ("shadows")."""
         reads_inputs = self.mode == "inputs"
         return Needs(
             Access.PROBS, out_shadows=0 if reads_inputs else 2, population=_FEWEST_POPULATION, inputs=reads_inputs
@@ -72,11 +72,11 @@ class Quantile:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The hinge confidence."""
+        """The signal `hinge`: the true class's logit minus the largest other one."""
         return ("hinge",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game.
+        """Scores all records of a game.
 
         Raises:
             ValueError: too few shadows or population records, no inputs, or a signal is missing or not finite.
@@ -95,7 +95,7 @@ class Quantile:
     def _standardise(
         self, h: Float[Array, " n"], of_others: Float[Array, " z"], known: _Known, seed: int
     ) -> Float[Array, " n"]:
-        """Candidates' confidence beyond what is expected, in the median and deviation of non-members like them."""
+        """Candidates' confidence above its expectation, in units of the median and deviation of similar non-members."""
         from sklearn.ensemble import HistGradientBoostingRegressor  # it costs a second to import
 
         excess = of_others - known.expected_theirs
@@ -119,7 +119,7 @@ class Quantile:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of candidates and non-members without the target, and the confidence it leads one to expect."""
+    """Knowledge about candidates and non-members without the target, and the confidence that it predicts."""
 
     ours: Float[Array, "n d"]
     theirs: Float[Array, "z d"]
@@ -128,7 +128,7 @@ class _Known:
 
 
 def _known_by_inputs(game: MembershipGame) -> _Known:
-    """Columns of the record and a column for each class; nothing is expected beforehand."""
+    """Columns of the record and one column for each class; the expected confidence is 0."""
     population, n = game.population, len(game.ids)
     assert population is not None
     assert game.inputs is not None
@@ -139,7 +139,7 @@ def _known_by_inputs(game: MembershipGame) -> _Known:
 
 
 def _known_by_shadows(game: MembershipGame) -> _Known:
-    """Mean and deviation over out-shadows, mean of the class; the first is expected."""
+    """Mean and deviation over out-shadows and the class mean; the first is the expected confidence."""
     population = game.population
     assert population is not None
     _, outside = reading.split(game.shadow_outputs["hinge"][:, :1], game.shadow_in)
@@ -150,12 +150,12 @@ def _known_by_shadows(game: MembershipGame) -> _Known:
 
 
 def _class_means(outside: Float[Array, "k n"], labels: Int[Array, " n"], classes: int) -> Float[Array, " c"]:
-    """Mean hinge confidence of out-shadows in each class, the grand mean where no candidate is of it."""
+    """Mean hinge confidence of out-shadows in each class; the grand mean for a class without candidates."""
     values = outside.mean(axis=0)
     count, total = np.bincount(labels, minlength=classes), np.bincount(labels, values, minlength=classes)
     return np.where(count > 0, total / np.maximum(count, 1), values.mean())
 
 
 def _features(outside: Float[Array, "k r"], labels: Int[Array, " r"], means: Float[Array, " c"]) -> Float[Array, "r 3"]:
-    """Mean and deviation over out-shadows, mean of the class."""
+    """Mean and deviation over out-shadows, and the mean of the record's class."""
     return np.column_stack([outside.mean(axis=0), outside.std(axis=0, ddof=1), means[labels]])

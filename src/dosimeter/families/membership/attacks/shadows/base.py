@@ -1,4 +1,4 @@
-"""BASE: the target's confidence over the mean confidence of shadows."""
+"""BASE: the log of the target's confidence minus the log of the shadows' mean confidence."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BASE:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities and one shadow on each side that is read."""
+        """Probabilities of the target, and one shadow on each side that is read."""
         return Needs(Access.PROBS, in_shadows=1 if self.mode == "online" else 0, out_shadows=1)
 
     @property
@@ -72,7 +72,7 @@ class BASE:
         return (_SIGNALS[self.temperature],)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -96,7 +96,7 @@ def _logs(game: MembershipGame, attack: BASE) -> tuple[Float[Array, "t n"], Floa
 
 
 def _tune(game: MembershipGame, attack: BASE) -> float:
-    """The alpha that attacks the adversary's own shadows best; the lowest one of equals."""
+    """The alpha with the best mean AUC against the adversary's own shadows; among equals the lowest."""
     if game.n_shadows < 4:
         return _DEFAULT_ALPHA
     quality = np.zeros(len(_GRID))

@@ -1,4 +1,4 @@
-"""The cascading attack: what is surest is taken as known, and shadows are trained again on what that leaves open."""
+"""The cascading attack: confident decisions are taken as known, and new shadows are trained given them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Cascading:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, LiRA's shadows beside one pair that plays the target, and training."""
+        """Probabilities, LiRA's shadows, one more pair that plays the target, and training."""
         return Needs(Access.PROBS, in_shadows=3, out_shadows=3, retrain=True)
 
     @property
@@ -77,11 +77,11 @@ class Cascading:
 
     @property
     def trainings(self) -> int:
-        """All rounds of one target."""
+        """Number of models that are trained for one target, over all rounds."""
         return self.rounds * self.references
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game.
+        """Scores all records of a game.
 
         Raises:
             ValueError: too few shadows, no way to train more, or a signal is missing or not finite.
@@ -108,7 +108,7 @@ class Cascading:
         retrain: Retrain,
         seed: int,
     ) -> Float[Array, " n"]:
-        """The rounds for one target, from its base scores."""
+        """Runs the rounds for one target, from its base scores."""
         known = np.full(len(scores), _OPEN)
         for number in range(self.rounds):
             anchored = _anchors(known, scores, limits)
@@ -124,12 +124,12 @@ class Cascading:
 
 
 def members_given(known: Int[Array, " n"], shadows: int, rng: np.random.Generator) -> Bool[Array, "k n"]:
-    """Memberships of which some bits are known: half of all records in each row, the open ones as evenly as can be.
+    """Draws memberships given the known bits: each row holds half of all records, open records as evenly as possible.
 
-    Given that anchors are what they are taken for, and that a target trains on half, this is how the others may lie.
+    If the anchors are right and a target trains on half of the pool, the other bits may be any of these.
 
     Args:
-        known: of each record 1 if it is a member, 0 if it is not, -1 if that is open.
+        known: for each record 1 for a member, 0 for a non-member, -1 if open.
         shadows: number of rows.
         rng: draws who is in.
 
@@ -148,7 +148,7 @@ def members_given(known: Int[Array, " n"], shadows: int, rng: np.random.Generato
 
 
 def _anchors(known: Int[Array, " n"], scores: Float[Array, " n"], limits: tuple[float, float]) -> Int[Array, " n"]:
-    """What is known, and the surest open records beyond the limits."""
+    """Known bits, with the most extreme open records beyond the limits added."""
     low, high = limits
     known = known.copy()
     most = max(_FEW, int(_SHARE * len(known)))
@@ -160,21 +160,21 @@ def _anchors(known: Int[Array, " n"], scores: Float[Array, " n"], limits: tuple[
 
 
 def _limits(scores: Float[Array, "r n"], member: Bool[Array, "r n"], tolerance: int) -> tuple[float, float]:
-    """Below the first at most `tolerance` members score in any rehearsal, above the second no non-member in any."""
+    """Two limits: at most `tolerance` members score below the first in any rehearsal; no non-member above the other."""
     inside = np.sort(np.where(member, scores, np.inf), axis=1)
     low = inside[:, min(tolerance, inside.shape[1] - 1)].min()
     return float(low), float(np.where(member, -np.inf, scores).max())
 
 
 def _limits_among(values: Float[Array, "k q n"], member: Bool[Array, "k n"], tolerance: int) -> tuple[float, float]:
-    """The limits when shadows of one round play the target before the others of that round."""
+    """The limits when shadows of one round play the target and the others of that round play the shadows."""
     rows = range(min(_REHEARSED, len(values)))
     scores = [_ratio(values[row], np.delete(values, row, axis=0), np.delete(member, row, axis=0)) for row in rows]
     return _limits(np.stack(scores), member[: len(rows)], tolerance)
 
 
 def _ratio(phi: Float[Array, "q n"], values: Float[Array, "k q n"], member: Bool[Array, "k n"]) -> Float[Array, " n"]:
-    """Log-likelihood ratio of one target, mean over views; of no meaning where all shadows are on one side."""
+    """Log-likelihood ratio of one target, mean over views; meaningless where all shadows are on one side."""
     total = np.zeros(phi.shape[1])
     for row, one in zip(phi, values.transpose(1, 0, 2), strict=True):
         own, null = _law(one, member), _law(one, ~member)
@@ -183,7 +183,7 @@ def _ratio(phi: Float[Array, "q n"], values: Float[Array, "k q n"], member: Bool
 
 
 def _law(values: Float[Array, "k n"], side: Bool[Array, "k n"]) -> laws.Law:
-    """LiRA's shrunken law, from as many shadows of a side as a record has there."""
+    """LiRA's shrunken law; a record uses only its shadows of that side, however many they are."""
     count = np.maximum(side.sum(axis=0), 1)
     mean = np.where(side, values, 0).sum(axis=0) / count
     squares = np.where(side, (values - mean) ** 2, 0).sum(axis=0)
@@ -194,7 +194,7 @@ def _law(values: Float[Array, "k n"], side: Bool[Array, "k n"]) -> laws.Law:
 
 
 def _rising(own: laws.Law, null: laws.Law) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """Between which confidences the ratio of two Student laws rises; everywhere where members are no surer.
+    """Interval where the ratio of two Student laws rises; everything if members are not more confident.
 
     With d the difference of the means, A and B freedom times squared scale of both laws, and x from the out-mean, its
     turning points solve d x^2 + (B - A - d^2) x - B d = 0, one on either side of both means.
@@ -203,5 +203,6 @@ def _rising(own: laws.Law, null: laws.Law) -> tuple[Float[Array, " n"], Float[Ar
     p = b - a - d**2
     q = -(p + np.where(p < 0, -1, 1) * np.hypot(p, 2 * np.sqrt(b) * d)) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
+        # The stable form of the quadratic formula: q / A and C / q lose no digits where a root is near 0.
         turns = np.sort([q / d, -b * d / q], axis=0)
     return np.where(d > 0, null.mean + turns[0], -np.inf), np.where(d > 0, null.mean + turns[1], np.inf)

@@ -1,8 +1,42 @@
-"""In- and out-laws of the confidences of a softmax head on frozen features, in closed form, from one trajectory.
+"""In- and out-laws of the confidences of a softmax head on frozen features, by the cavity method, without shadows.
 
-Axes: `p` records of the pool, of which a head trains on a random half; `d` features and a constant; `c` classes; `g`
-times; `r` random halves. W = -(1/p) X' A, where A `[p c]` is the learning-rate weighted sum of a record's residuals
-(probabilities minus label): a record acts on the head through its row of A alone.
+Method: the cavity method of Mézard, Parisi, Virasoro, "Spin Glass Theory and Beyond", 1987. It answers: how does a
+system of many parts look to one part? Take the part out, compute the field of all others at its place (the cavity),
+then put the part back and let it act in this field. Here a part is a training record, and the field is the logits that
+the head gives the record. In statistics the same idea is called leave-one-out; step 2 is an influence function (Koh,
+Liang, 2017, https://arxiv.org/abs/1703.04730).
+
+Axes: `p` records of the pool, of which a head trains on a random half; `d` features, the last one a constant; `c`
+classes; `g` times; `r` random halves. X `[p d]` are the features, K = X X', x_i is row i of X, π is a probability.
+
+1. Reference (`_descend`). Gradient descent from weights 0 gives W = -(1/p) X' A. Row a_i of A `[p c]` is the *action*
+   of record i: the sum over all updates of learning rate times residual (π minus label). A record acts on the head
+   through its row alone. A head trains on p / 2 records, each with weight 2 / p, or 0 if it is not among them. The
+   reference trains on all p records with weight 1 / p, which is the mean of these two weights.
+2. Response (`_respond`). Let some actions change by b. This moves the logits Z of one class by -(1/p) K b. Then all
+   residuals react. To first order (Taylor) the reaction is D dZ, with D the diagonal matrix of π (1 - π) summed over
+   the learning rate (`_Path.curvature`); covariances between classes are left out. So dZ = -(1/p) K (b + D dZ), hence
+
+       dZ = -(1/p) R b,   R = (I + K D / p)^-1 K.                                                                 (1)
+
+3. Cavity (`_respond`). The record's response to itself is removed: its term b_i, and its entry D_i of D. By the formula
+   of Sherman and Morrison, removal of D_i multiplies row i of R by a number:
+
+       R_ij without D_i = R_ij / (1 - D_i R_ii / p),   field_i = -(1/p) sum over j != i of (R_ij without D_i) b_j. (2)
+
+   The entry j = i, "own" in the code, is the response of the logits of i to its own action.
+4. Halves (`_respond`). A random half gives record j the weight (1 + s_j) / p, with s_j = 1 or -1 by a fair coin. So
+   b_j = s_j a_j, and (2) gives the field for this half. Random initial weights W_0 add (I + K D / p)^-1 X W_0.
+5. Own action (`_own`). The record is put back at full weight. Its residuals are followed along the trajectory, since a
+   softmax is not linear over so large a change. With h the logits without the record,
+
+       a_i = sum over time of rate * (softmax(h_i - (2/p) own_i a_i) - label_i).                                  (3)
+
+6. Laws (`closed_form`). For each half, phi(h_i) is the confidence of a head without the record, and
+   phi(h_i - (2/p) own_i a_i) that of a head with it. Mean and variance over the halves are the out- and the in-law.
+
+Records in a half have smaller residuals than in the reference, because they act at full weight. So the actions of (3),
+averaged over halves, replace those of step 1, and steps 2 to 5 are repeated. This is a fixed-point iteration.
 """
 
 from __future__ import annotations
@@ -20,30 +54,30 @@ from dosimeter.families.membership.game import FrozenHead
 from dosimeter.foundation.arrays import Array
 
 TIMES = 40
-"""Points of the trajectory that are kept."""
+"""Number of points of the trajectory that are kept."""
 HALVES = 64
-"""Random halves over which the laws are taken."""
+"""Number of random halves over which mean and variance of the laws are taken."""
 FIRST_HALVES = 16
-"""The same for the first pass, which only corrects the mean."""
+"""Number of random halves in the first two passes, which only need the mean over halves."""
 GROUP = 128
-"""Fewest records in an update of the reference, if there are as many."""
+"""Fewest records in one update of the reference head, if the pool has as many."""
 BLOCK = 128
-"""Records whose paths are followed at once."""
+"""Number of records whose paths are computed at once."""
 LARGEST_RESPONSE = 0.9
-"""Largest share of its own response that a record is allowed; beyond it the correction would have no meaning."""
+"""Upper limit of D_i R_ii / p in equation (2), a share without unit: near 1 the linear expansion has no meaning."""
 VARIANCE_FLOOR = 0.1
-"""Of standardisation, as in training."""
+"""Share of the mean variance that is added to each feature's variance in standardisation, as in training."""
 
 
 @dataclass(frozen=True)
 class Laws:
-    """Mean and variance of each record's logit-scaled confidence, over heads with and without it.
+    """Mean and variance of each record's logit-scaled confidence, over heads with it and over heads without it.
 
     Attributes:
-        mean_in: nats `[p]`.
-        variance_in: nats² `[p]`.
-        mean_out: nats `[p]`.
-        variance_out: nats² `[p]`.
+        mean_in: mean over heads that trained on the record, nats `[p]`.
+        variance_in: variance over these heads, nats² `[p]`.
+        mean_out: mean over heads that did not train on the record, nats `[p]`.
+        variance_out: variance over these heads, nats² `[p]`.
     """
 
     mean_in: Float[Array, " p"]
@@ -54,12 +88,12 @@ class Laws:
 
 @dataclass(frozen=True)
 class _Path:
-    """The trajectory of the reference head, from weights 0, every record at half of its weight.
+    """Trajectory of the reference head, which starts from weights 0 and gives every record the weight 1 / p.
 
     Attributes:
-        logits: `[g p c]`.
-        action: A `[g p c]`.
-        seconds: learning rate spent since the time before `[g]`.
+        logits: of all records at the kept times `[g p c]`.
+        action: A at the kept times `[g p c]`.
+        seconds: learning rate, with momentum, that was spent since the kept time before `[g]`.
     """
 
     logits: Float[Array, "g p c"]
@@ -68,26 +102,26 @@ class _Path:
 
     @functools.cached_property
     def share(self) -> Float[Array, " g"]:
-        """How much of the final action is reached, over all records; a response grows alike."""
+        """Share of the final action that is reached at each time, over all records; responses are taken to grow so."""
         reached = np.abs(self.action).sum((1, 2))
         result: Array = (reached / max(float(reached[-1]), 1e-30)).astype(np.float32)
         return result
 
     @functools.cached_property
     def curvature(self) -> Float[Array, "p c"]:
-        """What builds up over the whole time for each record and class."""
+        """D of equation (1): π (1 - π) of each record and class, summed over the trajectory."""
         result: Array = functools.reduce(np.add, self._spans())
         return result
 
     @functools.cached_property
     def built(self) -> Float[Array, " g"]:
-        """The share of it that has built up by each time."""
+        """Share of the curvature that has built up by each time, mean over records and classes."""
         total = np.cumsum([span.mean() for span in self._spans()])
         result: Array = (total / max(float(total[-1]), 1e-30)).astype(np.float32)
         return result
 
     def _spans(self) -> Iterator[Float[Array, "p c"]]:
-        """What each span of time adds; all at once would fill as much memory as the logits."""
+        """Yields the curvature of each span of time, one by one: all at once would need as much memory as logits."""
         for logits, weight in zip(self.logits, self.seconds * self.share, strict=True):
             p = _softmax(logits)
             yield p * (1 - p) * weight
@@ -95,16 +129,18 @@ class _Path:
 
 @functools.lru_cache(maxsize=1)
 def closed_form(head: FrozenHead) -> Laws:
-    """The laws of all records of the pool; the last head's are kept, for every target of a run asks for the same.
+    """Computes the laws of all records of the pool; step 6 of the module's docstring.
 
-    Three passes. The first takes every record's action from the reference; the others from heads that hold the record,
-    whose residuals are smaller, which moves the mean head.
+    The result for the last head is kept, since every target of a run asks for the same. The first pass takes each
+    record's action from the reference. The second and third take it from heads that hold the record.
     """
     x, onehot = _inputs(head), np.eye(head.classes, dtype=np.float32)[head.labels]
     path = _descend(x, onehot, head)
     rng = np.random.default_rng(0)
+    # A fixed draw: the laws of a head must not differ between the targets and attacks of a run.
     signs = rng.choice(np.array([-1.0, 1.0], np.float32), (HALVES, len(x)))
     start = rng.uniform(-1, 1, (HALVES, x.shape[1], head.classes)).astype(np.float32)
+    # The range of `nn.Linear` for d - 1 features: its heads start from such weights, the reference from 0.
     start /= np.float32(np.sqrt(x.shape[1] - 1))
     n, action, curvature = np.float32(len(x)), path.action[-1], path.curvature
     source, diagonal = np.zeros_like(action), None
@@ -113,12 +149,14 @@ def closed_form(head: FrozenHead) -> Laws:
         diagonal, own, field, reaction = _respond(x, curvature, drawn, action, source, diagonal)
         actions, bent = _own(path, x, own, field)
         action = actions.mean(0)
+        # The linear reaction is taken off, because the next solution of (1) adds it again.
         source = action - path.action[-1] - reaction
-        if turn == 0:  # the curvature of heads that hold the record, as one that acts at half weight
+        if turn == 0:  # D for which weight 1 / p responds as weight 2 / p does with `bent`
             bent = bent / (1 + 2 / n * own * bent)
             curvature, diagonal = bent / (1 - np.minimum(own * bent / n, LARGEST_RESPONSE)), None
     moments = np.empty((4, len(x)))
     for part in _blocks(len(x)):
+        # The record's own term, at weight 1 / p, is added back to the reference's logits: the cavity.
         without = path.logits[-1, part] + own[part] * path.action[-1, part] / n + field[:, part]
         outside = _confidence(without, head.labels[part])
         inside = _confidence(without - 2 / n * own[part] * actions[:, part], head.labels[part])
@@ -127,12 +165,12 @@ def closed_form(head: FrozenHead) -> Laws:
 
 
 def _blocks(p: int) -> Iterator[slice]:
-    """Records of which each has its own path, a few at a time, so that all that is known of them stays in cache."""
+    """Slices of a few records each. A record has its own path, and the paths of one slice fit into the cache."""
     return (slice(start, start + BLOCK) for start in range(0, p, BLOCK))
 
 
 def _inputs(head: FrozenHead) -> Float[Array, "p d"]:
-    """Features as the head sees them, with a constant for the bias."""
+    """Features as the head sees them, with a constant column for the bias."""
     x = head.features.astype(np.float64)
     if head.standardise:
         variance = x.var(axis=0)
@@ -141,17 +179,18 @@ def _inputs(head: FrozenHead) -> Float[Array, "p d"]:
 
 
 def _softmax(logits: Array) -> Array:
-    """Over the last axis."""
+    """Probabilities over the last axis; the largest logit is subtracted first, so that nothing overflows."""
     p: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     return p
 
 
 def _confidence(logits: Float[Array, "r p c"], labels: Int[Array, " p"]) -> Float[Array, "r p"]:
-    """The logit-scaled confidence, float64."""
+    """Logit-scaled confidence phi = log π_y - log(1 - π_y) in float64, nats."""
     z = logits.astype(np.float64)
     rows = np.arange(len(labels))
     own = z[:, rows, labels].copy()
+    # The true class is left out of the log-sum: 1 - π_y would round to 0 for confident answers.
     z[:, rows, labels] = -np.inf
     top = z.max(axis=-1)
     result: Array = own - top - np.log(np.exp(z - top[..., None]).sum(axis=-1))
@@ -159,9 +198,10 @@ def _confidence(logits: Float[Array, "r p c"], labels: Int[Array, " p"]) -> Floa
 
 
 def _descend(x: Float[Array, "p d"], onehot: Float[Array, "p c"], head: FrozenHead) -> _Path:
-    """Gradient descent on the mean loss of all records: as many updates as a head makes, each with its momentum.
+    """Runs gradient descent on the mean loss of all records: as many updates as a head makes, with its momentum.
 
-    Records take turns in groups of at least `GROUP`, for a product with all of them is bound by memory.
+    Records take turns in groups of at least `GROUP`, because a product with all of them is bound by memory. `pushed`
+    is to the action what the velocity is to the weights, so that W = -(1/p) X' A holds after every update.
     """
     steps, turns = len(head.rates), max(1, len(x) // GROUP)
     groups = [(np.ascontiguousarray(x[i::turns]), slice(i, None, turns)) for i in range(turns)]
@@ -191,16 +231,19 @@ def _respond(
     x: Float[Array, "p d"], curvature: Float[Array, "p c"], drawn: tuple[Float[Array, "r p"], Float[Array, "r d c"]],
     action: Float[Array, "p c"], source: Float[Array, "p c"], diagonal: Float[Array, "p c"] | None = None,
 ) -> tuple[Float[Array, "p c"], Float[Array, "p c"], Float[Array, "r p c"], Float[Array, "p c"]]:  # fmt: skip
-    """What the others' membership does to the logits of each record, class by class, by one Newton step.
+    """Computes the fields of equation (2) and own responses, class by class; steps 2 to 4 of the module's docstring.
 
-    With K = XX', D a class's curvature and R = (I + K D / p)^-1 K, an action b of the records moves the logits by
-    -R b / p. A record's own part is left out, and its own curvature with it. `drawn` are the halves' signs and initial
-    weights; `diagonal` that of R if it is known, for it costs most.
+    Args:
+        x: X.
+        curvature: D.
+        drawn: signs s of the halves, and initial weights.
+        action: the actions a of all records.
+        source: change of the actions that is common to all halves: how the mean head differs from the reference.
+        diagonal: the diagonal of R if it is known; it is the most expensive part.
 
     Returns:
-        The diagonal of R; own response, the same without the record's own curvature; the change of logits for each
-        half, which adds or removes the others' action, starts from other weights, and holds the change by `source`, of
-        the mean head; the action with which all records react to the latter.
+        The diagonal of R; own response, R_ii without D_i; the field of each half, with the response to `source`; the
+        actions D dZ with which all records react to `source`.
     """
     signs, start = drawn
     found = np.empty_like(action) if diagonal is None else diagonal
@@ -211,15 +254,17 @@ def _respond(
         halves = np.concatenate([signs * action[:, c], source[None, :, c]]).T
         first = np.concatenate([start[:, :, c].T, np.zeros((x.shape[1], 1), np.float32)], axis=1)
         found[:, c], moved = solve(curvature[:, c] / n, halves / n, first, None if diagonal is None else found[:, c])
+        # Sherman and Morrison, equation (2).
         free = 1 / (1 - np.minimum(curvature[:, c] * found[:, c] / n, LARGEST_RESPONSE))
         own[:, c], reaction[:, c] = found[:, c] * free, curvature[:, c] * moved[:, -1]
+        # The own term R_ii b_i is added back, so that the sum runs over the others only.
         moved = (moved + found[:, c, None] * halves / n) * free[:, None]
         field[:, :, c] = (moved[:, :-1] + moved[:, -1:]).T
     return found, own, field, reaction
 
 
 def _primal(x: Float[Array, "p d"]) -> Any:
-    """Responses by d x d systems, and the diagonal of R unless it is given."""
+    """Returns a solver for equation (1) by d x d systems; it also gives the diagonal of R unless that is known."""
 
     def solve(curvature: Array, action: Array, start: Array, diagonal: Array | None = None) -> tuple[Array, Array]:
         weighted = x * np.sqrt(curvature)[:, None]
@@ -232,7 +277,7 @@ def _primal(x: Float[Array, "p d"]) -> Any:
 
 
 def _dual(x: Float[Array, "p d"]) -> Any:
-    """The same by p x p systems, for fewer records than features."""
+    """Returns a solver for equation (1) by p x p systems, which are smaller if records are fewer than features."""
     kernel, norms = x @ x.T, (x * x).sum(1)
 
     def solve(curvature: Array, action: Array, start: Array, diagonal: Array | None = None) -> tuple[Array, Array]:
@@ -250,13 +295,13 @@ def _dual(x: Float[Array, "p d"]) -> Any:
 def _own(
     path: _Path, x: Float[Array, "p d"], own: Float[Array, "p c"], field: Float[Array, "r p c"]
 ) -> tuple[Float[Array, "r p c"], Float[Array, "p c"]]:
-    """Follow each record's own pull on its logits, at full weight, in the field of the others.
+    """Follows the action of each record at full weight in the field of the others; equation (3).
 
-    Only the difference to the reference is integrated, so that coarse times do not bias it. The own response falls
-    from the squared norm of the record to `own` as the others' curvature builds up.
+    Only the difference to the reference is integrated, so that coarse times do not bias it. The own response falls from
+    |x_i|^2, before any curvature has built up, to `own`.
 
     Returns:
-        Action of each record in heads that hold it, and its mean curvature there.
+        Action of each record in heads that hold it, for each half, and its curvature there, mean over the halves.
     """
     n, norms = np.float32(len(x)), (x * x).sum(1)[:, None]
     fall = norms / np.maximum(own, 1e-12) - 1

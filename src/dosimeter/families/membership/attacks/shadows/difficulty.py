@@ -1,4 +1,4 @@
-"""Difficulty calibration: how much surer is the target of this record than shadows are?"""
+"""Difficulty calibration: how much more confident on this record is the target than shadows are?"""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Difficulty:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and a shadow on each side that is read."""
+        """Probabilities of the target, and one shadow on each side that is read."""
         return Needs(Access.PROBS, in_shadows=1 if self.mode == "online" else 0, out_shadows=1)
 
     @property
@@ -57,7 +57,7 @@ class Difficulty:
         return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.

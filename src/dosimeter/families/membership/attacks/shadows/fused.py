@@ -1,4 +1,4 @@
-"""Several attacks as one: their scores, weighted as told members from non-members among the adversary's own shadows."""
+"""Several attacks combined: weights are learned on the adversary's own shadows, whose members are known."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Fused:
 
     @property
     def needs(self) -> Needs:
-        """What the parts need when one pair of shadows plays the target."""
+        """Access and shadows that the parts need while one pair of shadows plays the target."""
         parts = [part.needs for part in _PARTS[self.mode]]
         return Needs(
             Access.PROBS,
@@ -74,11 +74,11 @@ class Fused:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The signals of the parts."""
+        """The signals of all parts."""
         return tuple(sorted({name for part in _PARTS[self.mode] for name in part.signals}))
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game.
+        """Scores all records of a game.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -95,5 +95,5 @@ class Fused:
         return Scores(game.ids, weights.decide(np.arcsinh(self._parts(game, rng) / bend)))
 
     def _parts(self, game: MembershipGame, rng: np.random.Generator) -> Float[Array, "t n a"]:
-        """Every part's scores; none of them draws from `rng`."""
+        """Scores of every part; none of them draws from `rng`."""
         return np.stack([part.run(game, rng).values for part in _PARTS[self.mode]], axis=-1)

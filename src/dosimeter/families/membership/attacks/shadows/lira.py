@@ -1,4 +1,4 @@
-"""The likelihood-ratio attack: compare a target's confidence with that of shadows with and without the record."""
+"""The likelihood-ratio attack: it compares a target's confidence with that of shadows with and without the record."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LiRA:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and two shadows a side, for one has no variance."""
+        """Probabilities, and two shadows on each side, since one has no variance."""
         return Needs(Access.PROBS, in_shadows=2 if self.mode == "online" else 0, out_shadows=2)
 
     @property
@@ -74,7 +74,7 @@ class LiRA:
         return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -91,7 +91,7 @@ class LiRA:
 def _laws(
     inside: Float[Array, "k n"], outside: Float[Array, "k n"], variance: str, mode: Mode
 ) -> tuple[laws.Law | None, laws.Law]:
-    """Laws of in-shadows, None offline, and of out-shadows."""
+    """Laws of in-shadows (None offline) and of out-shadows."""
     if variance != "bayesian":
         return laws.fit(inside, variance) if mode == "online" else None, laws.fit(outside, variance)
     if mode == "offline":

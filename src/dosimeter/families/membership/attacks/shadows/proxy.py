@@ -1,4 +1,4 @@
-"""The proxy attack: what members look like is borrowed from other records, so the record itself is never trained on."""
+"""The proxy attack: the in-law comes from other records, so no shadow has to train on the record itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dosimeter.statistics.evidence import Scores
 
 Proxies = Literal["class", "global", "nearest"]
 Lenders = Callable[[Array], Array]
-"""Sums a number of each record over the records that lend to each record."""
+"""Function that sums one number per record over the records that lend their in-shadows to each record."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Proxy:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, in-shadows of the proxies, and two out-shadows, for one has no variance; records if near."""
+        """Probabilities, the proxies' in-shadows, two out-shadows (one has no variance), and records for "nearest"."""
         near = self.proxies == "nearest"
         return Needs(Access.PROBS, in_shadows=2 if near else 1, out_shadows=2, inputs=near)
 
@@ -68,7 +68,7 @@ class Proxy:
         return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -83,7 +83,7 @@ class Proxy:
 
 
 def _others(game: MembershipGame, proxies: Proxies) -> Lenders:
-    """All other records of a record's class, or all others, also where it is alone in its class."""
+    """Sums over all other records of a record's class; over all other records if it is alone in its class."""
     group = np.unique(game.labels, return_inverse=True)[1] * (proxies == "class")
     alone = np.bincount(group)[group] == 1
 
@@ -95,7 +95,7 @@ def _others(game: MembershipGame, proxies: Proxies) -> Lenders:
 
 
 def _nearest(game: MembershipGame, neighbours: int) -> Lenders:
-    """The nearest other records of a record's class, or of all classes where it is alone in its own."""
+    """Sums over the nearest other records of a record's class; of all classes if it is alone in its own."""
     from sklearn.neighbors import NearestNeighbors  # it costs a second to import
 
     assert game.inputs is not None  # `require` has refused this
@@ -115,7 +115,7 @@ def _nearest(game: MembershipGame, neighbours: int) -> Lenders:
 
 
 def _borrow(inside: Float[Array, "k n"], lenders: Lenders) -> laws.Law:
-    """The normal law of the in-shadows of a record's lenders."""
+    """The normal law of the in-shadows of each record's lenders."""
     centre = inside.mean()
     sums, squares = (inside - centre).sum(axis=0), ((inside - centre) ** 2).sum(axis=0)
     count = np.maximum(len(inside) * lenders(np.ones(inside.shape[1])), 1)

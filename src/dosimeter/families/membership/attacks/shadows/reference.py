@@ -1,4 +1,4 @@
-"""Attack-R: where does the target's confidence rank among shadows that never saw the record?"""
+"""Attack-R: the rank of the target's confidence among shadows that did not train on the record."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Reference:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and out-shadows: one to rank against, two for the scale of a tail."""
+        """Probabilities, and out-shadows: one for a rank, two for the scale of a tail."""
         return Needs(Access.PROBS, out_shadows=2 if self.ties == "interpolated" else 1)
 
     @property
@@ -55,7 +55,7 @@ class Reference:
         return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -74,7 +74,7 @@ class Reference:
 def _place(
     phi: Float[Array, " n"], steps: Float[Array, "k n"], rank: npt.NDArray[np.intp], scale: Float[Array, " n"]
 ) -> Float[Array, " n"]:
-    """The rank plus how far the way to the next step is covered, from 0 to 1."""
+    """The rank plus the fraction, from 0 to 1, of the way to the next step."""
     k = len(steps)
     below = np.take_along_axis(steps, np.maximum(rank - 1, 0)[None], axis=0)[0]
     above = np.take_along_axis(steps, np.minimum(rank, k - 1)[None], axis=0)[0]

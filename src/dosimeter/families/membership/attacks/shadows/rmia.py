@@ -83,7 +83,7 @@ class RMIA:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, one shadow a side, and enough population records for more than a handful of scores."""
+        """Probabilities, one shadow on each side, and a population large enough for more than a few distinct scores."""
         in_shadows = 1 if self.mode == "online" else 0
         return Needs(Access.PROBS, in_shadows=in_shadows, out_shadows=1, population=_FEWEST_POPULATION)
 
@@ -93,7 +93,7 @@ class RMIA:
         return (_SIGNALS[self.temperature],)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows or population records, or a signal is missing or not finite.
@@ -114,7 +114,7 @@ class _Confidences:
 
     @classmethod
     def of(cls, game: MembershipGame, attack: RMIA) -> _Confidences:
-        """Read a game once; all that depends on `gamma` and `a` comes later."""
+        """Reads a game once; nothing here depends on `gamma` or `a`."""
         (name,) = attack.signals
         assert game.population is not None  # `require` has refused this
         outside, shadows = game.population, game.shadow_outputs[name]
@@ -129,13 +129,13 @@ class _Confidences:
 
 
 def _shares(logs: _Confidences, gamma: float, a: float | None) -> Float[Array, "t n"]:
-    """The share of population records that each candidate beats; `a` None means that in-shadows were read too."""
+    """Share of the population records that each candidate beats; `a` is None if in-shadows were read too."""
     shares: Array = _beaten(logs, (gamma,), a)[0] / logs.population.shape[1]
     return shares
 
 
 def _beaten(logs: _Confidences, gammas: Sequence[float], a: float | None) -> Int[Array, "g t n"]:
-    """How many population records each candidate beats, for each gamma."""
+    """Number of population records that each candidate beats, for each gamma."""
     ratios = logs.candidates - _expected(logs.shadow_candidates, a)
     bars = np.sort(logs.population - _expected(logs.shadow_population, a), axis=1)
     # The first place where a ratio could be inserted counts the bars strictly below it.
@@ -156,10 +156,10 @@ def _expected(log_mean: Float[Array, " n"], a: float | None) -> Float[Array, " n
 
 
 def _tune(game: MembershipGame, attack: RMIA) -> tuple[float, float | None]:
-    """Gamma and `a`: as given, or those that attack the adversary's own shadows best; the first of equals.
+    """Gamma and `a`: as given, or those that do best against the adversary's own shadows; among equals the first.
 
-    For each gamma `a` is that with the best AUC. Among gammas the AUC alone would choose 1, whose ties at the top hide
-    who is surely a member, so the TPR at few false positives counts as much.
+    For each gamma, `a` has the best AUC. Among gammas the AUC alone would choose 1. Its ties at the top hide the most
+    certain members, so the TPR at few false positives counts as much as the AUC.
     """
     offline = attack.mode == "offline"
     few = game.n_shadows < 4
@@ -180,9 +180,9 @@ def _tune(game: MembershipGame, attack: RMIA) -> tuple[float, float | None]:
 
 
 def _quality(beaten: Int[Array, "t n"], is_member: Bool[Array, "t n"], most: int) -> Float[Array, " k"]:
-    """Mean AUC, ties counted half, and mean TPR at few false positives, of scores that are whole numbers up to `most`.
+    """Mean AUC, ties counted half, and mean TPR at few false positives, of whole-number scores up to `most`.
 
-    Counting them takes the place of sorting.
+    Scores are counted, not sorted, since there are few distinct values.
     """
     rows = []
     for counts, bits in zip(beaten, is_member, strict=True):

@@ -1,4 +1,4 @@
-"""The classic shadow-model attack: classifiers that tell members' posteriors from those of non-members."""
+"""The classic shadow-model attack: classifiers that separate members' posteriors from those of non-members."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Shokri:
 
     @property
     def needs(self) -> Needs:
-        """The highest probabilities, and a pair of shadows."""
+        """The three highest probabilities, and a pair of shadows."""
         return Needs(Access.TOPK, in_shadows=1, out_shadows=1)
 
     @property
@@ -54,7 +54,7 @@ class Shokri:
         return ("correctness", *_TOP)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -72,7 +72,7 @@ class Shokri:
 
 
 def _features(values: Mapping[str, Array]) -> Float[Array, "m n d"]:
-    """One row of numbers for each model and record."""
+    """One row of features for each model and record."""
     correct = values["correctness"][:, 0]
     top = [values[name][:, 0] for name in _TOP]
     return np.stack([correct, *top, *(correct * one for one in top)], axis=-1)

@@ -1,4 +1,4 @@
-"""The trajectory attack: a classifier on the losses of a student that is distilled from the model."""
+"""The trajectory attack: a classifier on the losses of students that are distilled from the model."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Trajectory:
         return ("logit_confidence", *EPOCHS)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows or population records, or a signal is missing or not finite.

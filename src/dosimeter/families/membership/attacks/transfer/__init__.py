@@ -1,1 +1,1 @@
-"""Attacks through the stages after the one at risk."""
+"""Attacks on a stage that is followed by others: they query the finetuned model about pretraining records."""

@@ -52,7 +52,7 @@ class AdaptedLiRA:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities; two chains a side, or enough for a covariance."""
+        """Probabilities, and two chains on each side; for "views" enough chains for a covariance."""
         if self.mode == "mean":
             return Needs(Access.PROBS, in_shadows=2, out_shadows=2)
         return Needs(Access.PROBS, in_shadows=3, out_shadows=3, per_view=1)
@@ -63,7 +63,7 @@ class AdaptedLiRA:
         return (_SIGNAL,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -84,7 +84,7 @@ class AdaptedLiRA:
 
 
 def _log_density(z: Float[Array, "q n"], of_side: Float[Array, "k q n"]) -> Float[Array, " n"]:
-    """Log-density, but for a constant, of a normal law with each record's own full covariance over views."""
+    """Log-density, up to a constant, of a normal law with each record's own full covariance over views."""
     mean = of_side.mean(0)
     centred = (of_side - mean).transpose(2, 1, 0)
     covariance = centred @ centred.transpose(0, 2, 1) / (len(of_side) - 1)

@@ -1,4 +1,4 @@
-"""The reference line: what an adversary would learn who saw the model at risk itself, before it was transferred."""
+"""The reference line: LiRA by an adversary who sees the model at risk itself, before it was transferred."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Direct:
 
     @property
     def needs(self) -> Needs:
-        """Two shadows a side; of the deployed model, nothing."""
+        """Labels, which are not read, and two shadows on each side."""
         return Needs(Access.LABELS, in_shadows=2, out_shadows=2)
 
     @property
@@ -41,7 +41,7 @@ class Direct:
         return (BEFORE_TRANSFER,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or the signal is missing or not finite.

@@ -1,4 +1,4 @@
-"""A linear discriminant for each record on all of a finetuned model's answer, with one covariance for all records."""
+"""A linear discriminant for each record on the whole answer of a finetuned model; all records share one covariance."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Discriminant:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and two chains a side."""
+        """Probabilities, and two chains on each side."""
         return Needs(Access.PROBS, in_shadows=2, out_shadows=2)
 
     @property
@@ -62,7 +62,7 @@ class Discriminant:
         return (_SIGNAL,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -80,10 +80,10 @@ class Discriminant:
 def within_sides(
     residuals: Float[Array, "s n c"], shrink: float, count: float
 ) -> tuple[Float[Array, "c c"], Float[Array, " n"]]:
-    """The covariance within both sides of all records together, and each record's own variance in units of it.
+    """Pooled covariance within both sides, and each record's own variance relative to it.
 
     Args:
-        residuals: of every shadow from the mean of its side.
+        residuals: answer of every shadow minus the mean of its side.
         shrink: weight of the diagonal of the covariance.
         count: weight of all records' variance beside a record's own, in shadows.
     """

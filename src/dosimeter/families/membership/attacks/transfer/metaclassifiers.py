@@ -1,4 +1,4 @@
-"""One small classifier for each challenge record, all trained together: in- against out-shadows, by what they answer.
+"""One small classifier for each candidate, all trained together: it separates the answers of in- and out-shadows.
 
 Axes: `n` records, `r` rows (shadows times views), `k` rows to score, `c` classes of the deployed model, `d` one more,
 for the bias, `h` hidden units, `e` one more.
@@ -22,7 +22,7 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # of Adam
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every classifier is trained: Adam on cross-entropy, equal for all records.
+    """Training of every classifier: Adam on cross-entropy, equal for all records.
 
     Attributes:
         updates: how many.
@@ -47,16 +47,16 @@ def member_odds(
     known: Float[Tensor, "n r c"], member: Bool[Tensor, "n r"], asked: Sequence[Float[Tensor, "n k c"]],
     recipe: Recipe, rng: np.random.Generator,
 ) -> Float[Tensor, "t n k"]:  # fmt: skip
-    """Train one classifier for each record on its known rows and give the log-odds "member" of the asked rows.
+    """Trains one classifier for each record on its known rows and gives the log-odds "member" of the asked rows.
 
-    Initial weights, order of rows and dropout are drawn once and serve every record: no classifier ever meets
-    another's rows, so that each is what it would be if it were trained alone with these draws. Rows of members and of
+    Initial weights, order of rows and dropout are drawn once and serve every record. No classifier reads another's
+    rows, so each is what it would be if it were trained alone with these draws. Rows of members and of
     non-members weigh the same in total, however many there are.
 
     Args:
-        known: what shadows answered.
+        known: answers of the shadows.
         member: which of those rows come from a shadow that trained on the record.
-        asked: what each target answered; each is scored by itself, so that rounding knows of no other.
+        asked: answers of each target; each target is scored alone, so that rounding cannot depend on another.
         recipe: of the training.
         rng: for the draws.
     """
@@ -78,7 +78,7 @@ def member_odds(
 
 @contextlib.contextmanager
 def _no_denormals() -> Iterator[None]:
-    """Numbers below 1e-38 are 0 inside the block: weights of idle units decay to them, which costs a factor of 30."""
+    """Sets numbers below 1e-38 to 0 inside the block: idle units' weights decay to them, which is 30 times slower."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -87,13 +87,13 @@ def _no_denormals() -> Iterator[None]:
 
 
 def _columns(rows: Float[Tensor, "n r c"]) -> Float[Tensor, "n d r"]:
-    """Rows as columns, above a constant for the bias."""
+    """Rows as columns, with a constant for the bias below them."""
     return torch.cat([rows.transpose(1, 2), torch.ones(len(rows), 1, rows.shape[1])], 1)
 
 
 @dataclass(frozen=True)
 class _Draws:
-    """What is random in a training.
+    """Random numbers of one training.
 
     Attributes:
         first: weights and bias of the hidden units.
@@ -109,7 +109,7 @@ class _Draws:
 
     @classmethod
     def of(cls, recipe: Recipe, rows: int, classes: int, rng: np.random.Generator) -> _Draws:
-        """Draw weights as `nn.Linear` does, passes over the rows, and dropout scaled to keep the mean."""
+        """Draws weights as `nn.Linear` does, passes over the rows, and dropout scaled to keep the mean."""
         torch_rng = torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))
 
         def uniform(*shape: int) -> Tensor:
@@ -128,9 +128,9 @@ class _Draws:
 def _train(
     x: Float[Tensor, "n d r"], y: Float[Tensor, "n r"], weight: Float[Tensor, "n r"], draws: _Draws, recipe: Recipe
 ) -> tuple[Tensor, Tensor]:
-    """Weights of the classifiers of a few records: of hidden units `[n h d]`, of the odds `[n 1 e]`.
+    """Weights of the classifiers of a few records: hidden units `[n h d]`, log-odds `[n 1 e]`.
 
-    Gradients are written out.
+    Gradients are written by hand, as one batched product over all records.
     """
     n, rows = len(x), x.shape[2]
     values = [draws.first.repeat(n, 1, 1), draws.outputs.repeat(n, 1, 1)]
@@ -158,5 +158,5 @@ def _train(
 
 
 def _difference(outputs: Float[Tensor, "n 2 e"]) -> Float[Tensor, "n 1 e"]:
-    """Weights of the odds: the output "member" less the other."""
+    """Weights of the log-odds: those of the output "member" minus those of the other output."""
     return outputs[:, 1:] - outputs[:, :1]

@@ -1,4 +1,4 @@
-"""A linear discriminant that knows from all records what membership does: for few chains."""
+"""A linear discriminant that learns the effect of membership from all records; for few chains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIGNAL = "scaled_confidences"
 _ALIGN = 1.0
 """Ridge of the alignment, in squared units of a scaled confidence per record."""
 _SPREAD = 8.0
-"""Shadows that the spread of all records weighs as much as."""
+"""Weight of the pooled spread beside a record's own, in shadows."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PooledDiscriminant:
 
         score = (v − (a + b) / 2)ᵀ S⁻¹ d*,   d* = m + T (T + N)⁻¹ (d − m),   N = S (1/in + 1/out)
 
-    A few chains tell d badly, and all records together tell what to expect of it: m is the mean of d over records,
+    A few chains estimate d badly, but all records together give its expectation: m is the mean of d over records,
     classes in the order of the record's confidences, plus what records of the same class have in common beyond that;
     T is the covariance of true effects around m, that of d less N. Before, every chain's answers are aligned to the
     mean chain's by a linear map over all records, which takes out what its head does to all alike.
@@ -61,7 +61,7 @@ class PooledDiscriminant:
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and two chains a side."""
+        """Probabilities, and two chains on each side."""
         return Needs(Access.PROBS, in_shadows=2, out_shadows=2)
 
     @property
@@ -70,7 +70,7 @@ class PooledDiscriminant:
         return (_SIGNAL,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game; `rng` is not used.
+        """Scores all records of a game; `rng` is not used.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -95,15 +95,18 @@ class PooledDiscriminant:
     def _effect(
         self, seen: Float[Array, "n c"], noise: Float[Array, "c c"], order: Array, labels: Array
     ) -> Float[Array, "n c"]:
-        """The effect of membership to expect of each record, given the one that was seen."""
+        """Expected effect of membership on each record, given the observed one; d* of the formula."""
         mean = np.broadcast_to(seen.mean(0), seen.shape)
-        beyond = np.take_along_axis(seen - mean, np.argsort(order, axis=1), 1)  # in the order of the classes
+        # Back to the order of the classes, so that records of one class share their columns.
+        beyond = np.take_along_axis(seen - mean, np.argsort(order, axis=1), 1)
         _, label = np.unique(labels, return_inverse=True)
         of_class = np.zeros((label.max() + 1, seen.shape[1]))
         np.add.at(of_class, label, beyond)
         of_class /= (np.bincount(label) + self.strength)[:, None]
         mean = mean + np.take_along_axis(of_class[label], order, 1)
         rest = seen - mean
+        # T may have negative eigenvalues, since it is a difference of two estimates; a small floor keeps it a
+        # covariance.
         values, vectors = np.linalg.eigh(rest.T @ rest / len(rest) - noise)
         true = (vectors * np.maximum(values, 1e-3 * np.trace(noise) / len(noise))) @ vectors.T
         result: Array = mean + rest @ np.linalg.solve(true + noise, true)
@@ -111,7 +114,7 @@ class PooledDiscriminant:
 
 
 def _aligned(rows: Float[Array, "n c"], centre: Float[Array, "n c"]) -> Float[Array, "n c"]:
-    """A chain's answers without what a linear map of the mean chain's tells of their difference."""
+    """A chain's answers, minus the part of its offset that is a linear function of the mean chain's answers."""
     known, offset = centre - centre.mean(0), rows - centre
     ridge = _ALIGN * len(rows) * np.eye(known.shape[1])
     offset = offset - offset.mean(0)

@@ -1,4 +1,4 @@
-"""TMI: is a pretraining record told by all of a finetuned model's answer, as a classifier of its own reads it?"""
+"""TMI: a classifier for each pretraining record that reads the whole answer of a finetuned model."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ class TMI:
 
     @property
     def needs(self) -> Needs:
-        """What of the answer is read, and four chains a side."""
+        """Access to the part of the answer that is read, and four chains on each side."""
         return Needs(ACCESS[self.outputs], in_shadows=4, out_shadows=4)
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """One signal of all classes."""
+        """The one signal that is read; it covers all classes, the top three, or the label."""
         return (SIGNAL[self.outputs],)
 
     def effective(self, classes: int) -> dict[str, Any]:
-        """Returns what `unit` amounts to: rows of two classes are not divided by their length."""
+        """Returns the effective `unit` where it differs: rows of two classes are not divided by their length."""
         return {"unit": "off, two classes"} if self.unit and not self.compat and classes == 2 else {}
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
-        """Score all records of a game.
+        """Scores all records of a game.
 
         Raises:
             ValueError: too few shadows, or a signal is missing or not finite.
@@ -94,7 +94,7 @@ class TMI:
         return Scores(game.ids, _stretched(scores) if self.compat else scores)
 
     def _rows(self, values: Float[Array, "m q n c"]) -> Float[torch.Tensor, "n r c"]:
-        """The rows of every record, views of a model side by side."""
+        """The rows of every record, with the views of a model next to each other."""
         m, q, n, c = values.shape
         rows = values.transpose(2, 0, 1, 3).reshape(n, m * q, c)
         if self.unit and (c > 2 or self.compat):
@@ -103,7 +103,7 @@ class TMI:
 
 
 def _stretched(scores: Float[Array, "t n"]) -> Float[Array, "t n"]:
-    """Each target's scores from 0 to 1."""
+    """Each target's scores, scaled linearly to [0, 1]."""
     low, high = scores.min(1, keepdims=True), scores.max(1, keepdims=True)
     result: Array = (scores - low) / np.maximum(high - low, 1e-300)
     return result

@@ -18,11 +18,11 @@ PROBES: dict[str, Probe] = {
     **{name: probe for probe in boundary.PROBES for name in probe.signals},
     **dict.fromkeys(trajectory.SIGNALS, trajectory.PROBE),
 }
-"""Signals that are computed from models and not from their logits on the records."""
+"""Probes by the name of a signal that needs the models themselves, not only their logits on the records."""
 
 
 def probe(subject: Subject, names: Iterable[str]) -> dict[str, Tensor]:
-    """Some signals of a pack of models `[m r]`, float64; each probe that gives one is run once.
+    """Signals of a pack of models `[m r]`, float64; a probe that gives several of them runs once.
 
     Raises:
         TrainingError: a value is NaN or infinite.
@@ -39,6 +39,6 @@ def probe(subject: Subject, names: Iterable[str]) -> dict[str, Tensor]:
 
 
 def lacking(situation: Situation, names: Iterable[str]) -> Mapping[str, str]:
-    """Of some signals those that a situation cannot give, each with the reason and what to do."""
+    """Signals that a situation cannot give, each with the reason and the remedy."""
     reasons = {name: PROBES[name].lacks(situation) for name in names if name in PROBES}
     return {name: reason for name, reason in reasons.items() if reason}

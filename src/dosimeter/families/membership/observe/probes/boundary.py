@@ -1,4 +1,4 @@
-"""The distance of a record from the decision boundary, from predicted classes alone: HopSkipJump in L2, batched.
+"""Distance of a record from the decision boundary, from predicted classes alone: HopSkipJump in L2, batched.
 
 Axes: `n` records, `b` directions.
 """
@@ -19,25 +19,26 @@ from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
 
 QUERIES = (250, 1000, 4000)
-"""Budgets: the most times that a model is asked about one record."""
+"""Budgets: the most queries of a model for one record."""
 STARTS = 16
-"""Records of another predicted class, of which the nearest is where the search starts."""
+"""Number of records of another predicted class; the search starts from the nearest."""
 HALVINGS = 8
-"""Step lengths that are tried at once, each half of the one before."""
+"""Number of step lengths that are tried at once; each is half of the one before."""
 SHARE = 50
-"""The first gradient is estimated from this part of the budget."""
+"""Divisor of the budget: this part of the queries goes to the first gradient estimate."""
 NUMBERS = 2**23
-"""Of moved records that are held at once."""
+"""Most numbers in moved records that are held in memory at once."""
 RESOLVED = 2.0**-20
-"""Least step of the gradient's estimate, as a part of the point's length: less drowns in the rounding of float32."""
+"""Smallest step of the gradient estimate, relative to the point's length: smaller ones are lost in float32 rounding."""
 Labels = Callable[[Tensor], Tensor]
-"""From records `[k ...]` to predicted classes `[k]`."""
+"""Function from records `[k ...]` to predicted classes `[k]`."""
 
 
 def compute(subject: Subject, queries: int) -> dict[str, Tensor]:
-    """Distance of each record from each model's boundary, in units of the inputs `[m r]`; 0 if it is misclassified.
+    """Distance of each record from each model's boundary, in input units `[m r]`; 0 if it is misclassified.
 
-    The directions come of fixed seeds, one for each chunk of well classified records, whoever was trained on what.
+    The random directions come from fixed seeds, one for each chunk of correctly classified records, so that they do
+    not depend on membership.
     """
     records = as_float(subject.records).float()
     images = subject.records.ndim == 4
@@ -56,8 +57,8 @@ def distances(
 ) -> Float[Tensor, " r"]:
     """Distances of all records, chunk by chunk.
 
-    Where the model predicts the record's class for every record there is no known point beyond the boundary; the
-    distance is then the diagonal of the records' range.
+    If the model predicts the record's class for every record, no point beyond the boundary is known. The distance is
+    then the diagonal of the records' range.
 
     Args:
         ask: the model.
@@ -83,7 +84,7 @@ def distances(
 
 
 def _starts(records: Tensor, labels: Tensor, predicted: Tensor) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]]:
-    """For each well classified record the nearest of a few that are predicted as another class; and these records."""
+    """The nearest of a few records with another predicted class, for each correctly classified record; and these."""
     rng, start, rows = generator(0, "boundary starts"), [], []
     for label in torch.unique(labels):
         own = torch.nonzero((labels == label) & (predicted == label))[:, 0]
@@ -98,7 +99,7 @@ def _starts(records: Tensor, labels: Tensor, predicted: Tensor) -> tuple[Int[Ten
 
 
 def bisections(numbers: int) -> int:
-    """Halvings of the way to the boundary: to a part d^(-3/2) of it, as far as float32 carries."""
+    """Number of bisections on the way to the boundary: to a part d^(-3/2) of it, as far as float32 resolves."""
     return min(max(math.ceil(1.5 * math.log2(max(numbers, 2))), 8), 20)
 
 
@@ -108,13 +109,13 @@ def directions(queries: int, turn: int) -> int:
 
 
 def cost(queries: int, turns: int, numbers: int) -> int:
-    """Queries of one record, itself included, after so many turns."""
+    """Number of queries of one record, itself included, after so many turns."""
     each = sum(directions(queries, turn) + HALVINGS + bisections(numbers) for turn in range(1, turns + 1))
     return 1 + bisections(numbers) + each
 
 
 def rounds(queries: int, numbers: int) -> int:
-    """Turns that the budget allows."""
+    """Number of turns that the budget allows."""
     turns = 0
     while cost(queries, turns + 1, numbers) <= queries:
         turns += 1
@@ -122,7 +123,7 @@ def rounds(queries: int, numbers: int) -> int:
 
 
 class _Search:
-    """One chunk of records that the model classifies well. Every record takes every step, so budgets are equal."""
+    """One chunk of correctly classified records. Each record takes every step, so all budgets are equal."""
 
     def __init__(self, ask: Labels, x: Tensor, labels: Tensor, queries: int, box: bool, rng: torch.Generator) -> None:
         self.ask, self.x, self.labels, self.queries, self.box, self.rng = ask, x, labels, queries, box, rng
@@ -140,7 +141,7 @@ class _Search:
         return self._length(point).double()
 
     def _wide(self, values: Tensor) -> Tensor:
-        """One number per record, to multiply records with."""
+        """One number for each record, in a shape that multiplies records."""
         wide: Tensor = values.view(-1, *[1] * (self.x.ndim - 1))
         return wide
 
@@ -148,7 +149,7 @@ class _Search:
         return (point - self.x).flatten(1).square().sum(1).sqrt()
 
     def _beyond(self, points: Float[Tensor, "b n ..."]) -> Bool[Tensor, "b n"]:
-        """Whether points are classified otherwise than their records."""
+        """Returns whether points are classified differently from their records."""
         predicted: Tensor = self.ask(points.flatten(0, 1)).view(points.shape[:2])
         return predicted != self.labels
 
@@ -156,7 +157,7 @@ class _Search:
         return points.clamp(0, 1) if self.box else points
 
     def _nearest(self, beyond: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-        """The point next to the boundary on the way to a point beyond it, on the far side."""
+        """The point next to the boundary on the line to a point beyond it, on the far side."""
         low, high = torch.zeros(len(self.x)), torch.ones(len(self.x))
         for _ in range(bisections(self.numbers)):
             middle = (low + high) / 2
@@ -165,7 +166,7 @@ class _Search:
         return torch.lerp(self.x, beyond, self._wide(high))
 
     def _gradient(self, point: Tensor, gap: Tensor, b: int) -> Float[Tensor, "n ..."]:
-        """The direction away from the record's class, from `b` random ones; equations 9 and 16."""
+        """Direction away from the record's class, estimated from `b` random directions; equations 9 and 16."""
         drawn = torch.randn(b, *self.x.shape, generator=self.rng)
         drawn /= drawn.flatten(2).norm(dim=2).view(b, -1, *[1] * (self.x.ndim - 1))
         least = torch.minimum(RESOLVED * point.flatten(1).norm(dim=1), gap / 100)
@@ -188,7 +189,7 @@ class _Search:
 
 
 def lacks(situation: Situation) -> str:
-    """Tokens cannot be moved by a little."""
+    """Reason why records cannot be moved slightly, which tokens cannot; empty if they can."""
     if situation.continuous:
         return ""
     return "needs images or rows of real numbers, which can be moved by a little, got others: leave the attack out"

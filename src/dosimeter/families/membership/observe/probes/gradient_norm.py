@@ -1,4 +1,4 @@
-"""The length of the gradient of a record's loss in the trained parameters, without saturation at either end."""
+"""Norm of the gradient of a record's loss in the trained parameters, without saturation at either end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dosimeter.families.membership.observe.probes.subject import Probe, Situatio
 from dosimeter.models.access import Access
 
 NUMBERS = 2**24
-"""Of per-record gradients that are held at once."""
+"""Most numbers in per-record gradients that are held in memory at once."""
 SMALLEST = 1e-150
-"""A length below it counts as this, so that its logarithm is finite."""
+"""Smallest norm; lower ones count as this, so that the logarithm is finite."""
 
 
 def compute(subject: Subject) -> dict[str, Tensor]:
@@ -44,7 +44,7 @@ def residual(
 
 
 def _of_head(head: nn.Module, x: Tensor, labels: Tensor, device: torch.device) -> Float[Tensor, " n"]:
-    """The closed form."""
+    """Logarithm of the norms for a linear head, in closed form."""
     assert isinstance(head, nn.Linear)
     x, weight = x.double(), head.weight.detach().double().cpu()
     bias = torch.zeros(len(weight), dtype=torch.float64) if head.bias is None else head.bias.detach().double().cpu()
@@ -54,7 +54,7 @@ def _of_head(head: nn.Module, x: Tensor, labels: Tensor, device: torch.device) -
 
 
 def _of_network(net: nn.Module, inputs: Tensor, labels: Tensor, device: torch.device) -> Float[Tensor, " n"]:
-    """Any network, by records as many at a time as fit; it may change them in place, so it gets copies."""
+    """Logarithm of the norms for any network, in chunks; the network gets copies, since it may change its inputs."""
     chunk = max(1, NUMBERS // sum(one.numel() for one in net.parameters() if one.requires_grad))
     found = []
     with evaluating(net, device):
@@ -69,7 +69,7 @@ def _of_network(net: nn.Module, inputs: Tensor, labels: Tensor, device: torch.de
 
 
 def _squares(net: nn.Module, x: Tensor, unit: Tensor) -> Tensor:
-    """Squared length of each record's gradient of u · z `[n]`."""
+    """Squared norm of each record's gradient of u · z `[n]`."""
     weights = {name: one.detach() for name, one in net.named_parameters() if one.requires_grad}
     fixed = {name: one.detach() for name, one in net.named_parameters() if not one.requires_grad}
     fixed |= dict(net.named_buffers())
@@ -89,7 +89,7 @@ def _squares(net: nn.Module, x: Tensor, unit: Tensor) -> Tensor:
 
 
 def lacks(situation: Situation) -> str:
-    """No gradient without a network."""
+    """Reason why there is no gradient, if the model is no network; empty otherwise."""
     if situation.network:
         return ""
     return (

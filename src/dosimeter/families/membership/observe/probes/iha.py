@@ -22,23 +22,23 @@ from dosimeter.models.access import Access
 from dosimeter.training.heads import moments
 
 GRADIENT_STEPS = 30
-"""Products that conjugate gradients are counted as, with their passes over memory: about 11 steps."""
+"""Products that one run of conjugate gradients counts as, with passes over memory: about 11 steps."""
 SIDE = 512
-"""Of the matrices whose product tells how fast this machine multiplies."""
+"""Side of the square matrices whose product measures the speed of this machine."""
 DAMPING = 0.2
-"""Added to the curvature, as the authors do."""
+"""Number that is added to the curvature's diagonal, as the authors do."""
 DENSE = 4096
-"""Parameters up to which the curvature is one matrix; beyond, conjugate gradients."""
+"""Most parameters for which the curvature is one matrix; beyond, conjugate gradients are used."""
 TOLERANCE, STEPS = 1e-5, 200
-"""Of conjugate gradients: largest relative residual, and most steps."""
+"""Conjugate gradients: largest relative residual, and most steps."""
 NUMBERS = 2**23
-"""Of an intermediate array that are held at once."""
+"""Most numbers in an intermediate array that is held in memory at once."""
 Solve = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
 def compute(subject: Subject) -> dict[str, Tensor]:
-    """The score of Suri, Zhang, Evans 2024 (arXiv:2406.11544) for every model and record `[m r]`.
+    """Score of Suri, Zhang, Evans 2024 (arXiv:2406.11544) for every model and record `[m r]`.
 
     With η the learning rate, β the momentum, ω the weight decay, n the number of training records, A the damped mean
     Hessian, g the record's gradient, G the mean gradient of the other training records, u = A⁻¹g and v = A⁻¹G,
@@ -48,8 +48,8 @@ def compute(subject: Subject) -> dict[str, Tensor]:
     A record's own membership is never read but through the weights. A is the mean over the pool, from which every
     model draws its half, so it is the same for members and non-members. G is the mean over n − 1 training records in
     both cases: all but the record itself if it is one, all but one drawn at random if it is not. Given the weights, G
-    then has the same law for both, if records are drawn one by one. Standardisation is that of the pool. So what tells
-    members apart is how the weights answer to the record.
+    then has the same law for both, if records are drawn one by one. Standardisation is that of the pool. So only
+    the response of the weights to the record separates members from non-members.
     """
     training = subject.training
     assert training is not None
@@ -69,7 +69,7 @@ def compute(subject: Subject) -> dict[str, Tensor]:
 
 
 def _left_out(rows: Int[np.ndarray, " k"], observed: Int[np.ndarray, " r"], seed: int) -> Int[np.ndarray, " r"]:
-    """Which training record G leaves out: the observed one if it is one, else any."""
+    """The training record that G leaves out: the observed one if it is a member, else a random one."""
     drawn = generator(seed, "left out").choice(rows, len(observed))
     return np.where(np.isin(observed, rows), observed, drawn)
 
@@ -96,7 +96,7 @@ def _scores(
     x: Float[Tensor, "N e"], logits: Float[Tensor, "N c"], labels: Int[Tensor, " N"], places: list[Tensor],
     members: Int[Tensor, " k"], left_out: Int[Tensor, " r"], training: Training,
 ) -> Float[Tensor, " r"]:  # fmt: skip
-    """One model's scores of the observed records."""
+    """Scores of the observed records under one model."""
     pool, observed = places
     hp, n, e = training.hp, len(members), x.shape[1]
     logs = torch.log_softmax(logits, 1)
@@ -126,12 +126,12 @@ def solver(x: Float[Tensor, "p e"], p: Float[Tensor, "p c"]) -> Solve:
 
 
 def _blocks(x: Tensor, weight: Tensor) -> Float[Tensor, "c e e"]:
-    """For each class the mean of weight · x xᵀ."""
+    """The mean of weight · x xᵀ, for each class."""
     return torch.stack([(x * one[:, None]).T @ x / len(x) for one in weight.T])
 
 
 def _dense(x: Tensor, p: Tensor) -> Solve:
-    """By one Cholesky factor."""
+    """A solver for the curvature that uses one Cholesky factor."""
     c, e = p.shape[1], x.shape[1]
     matrix: Tensor = torch.block_diag(*_blocks(x, p))  # type: ignore[no-untyped-call]
     for part in torch.split(torch.arange(len(x)), max(1, NUMBERS // (c * e))):
@@ -142,7 +142,7 @@ def _dense(x: Tensor, p: Tensor) -> Solve:
 
 
 def _conjugate(x: Tensor, p: Tensor) -> Solve:
-    """By conjugate gradients in float32, with the diagonal blocks of classes as preconditioner."""
+    """A solver for the curvature by conjugate gradients in float32; the classes' diagonal blocks precondition it."""
     x, p = x.float(), p.float()
     inverse = torch.linalg.inv(_blocks(x, p * (1 - p)) + DAMPING * torch.eye(x.shape[1]))
     size = max(1, NUMBERS // (p.shape[1] * max(x.shape)))
@@ -151,7 +151,7 @@ def _conjugate(x: Tensor, p: Tensor) -> Solve:
 
 
 def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c e"]) -> Float[Tensor, "q c e"]:
-    """As many steps as some right-hand sides need; `weight` are the probabilities `[c p]`."""
+    """The solution by conjugate gradients, until all right-hand sides converge; `weight`: probabilities `[c p]`."""
     c, e = len(weight), x.shape[1]
 
     def curvature(v: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c 
 
 
 def lacks(situation: Situation) -> str:
-    """The Hessian is that of a head."""
+    """Reason why there is no exact Hessian, if the models are no linear heads; empty otherwise."""
     if situation.heads and not situation.single:
         return (
             "needs records that are drawn one by one, got persons, or canaries with copies, of whom the other records "
@@ -197,7 +197,7 @@ def lacks(situation: Situation) -> str:
 
 
 def hessian_seconds(needed: int, pool: int, *, width: int, classes: int) -> float:
-    """Seconds of the inverse Hessian of one head, from the multiplications that `compute` makes.
+    """Seconds for the inverse Hessian of one head, from the number of multiplications that `compute` makes.
 
     Args:
         needed: records whose gradients are solved for.
@@ -215,7 +215,7 @@ def hessian_seconds(needed: int, pool: int, *, width: int, classes: int) -> floa
 
 
 def _products_per_second(kind: torch.dtype) -> float:
-    """How many multiplications and additions one thread makes in a product of matrices."""
+    """Multiply-add operations per second of one thread in a product of matrices, measured."""
     matrix, seconds = torch.ones(SIDE, SIDE, dtype=kind), []
     with one_thread():
         for _ in range(3):
@@ -226,7 +226,7 @@ def _products_per_second(kind: torch.dtype) -> float:
 
 
 def seconds(load: Load) -> float:
-    """The inverse Hessian of each head."""
+    """Seconds for the inverse Hessians of a pack of heads."""
     if load.width is None:
         return 0.0
     each = hessian_seconds(load.pool + load.population, load.pool, width=load.width, classes=load.classes)

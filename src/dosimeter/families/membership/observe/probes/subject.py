@@ -1,4 +1,4 @@
-"""What a probe gets to see, and what is known before any model is trained, by which a probe says what it lacks."""
+"""Input of a probe, and what is known before any model is trained, from which a probe says what it lacks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Training:
-    """How a pack of models was trained by the built-in loops.
+    """Training of a pack of models by the built-in loops.
 
     Attributes:
         hp: the recipe.
@@ -79,7 +79,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known of the models before one is trained.
+    """Properties of the models that are known before one is trained.
 
     Attributes:
         brought: the target is the user's own.
@@ -88,7 +88,7 @@ class Situation:
         recipe: a built-in loop trains them, so that it can train a model on other labels too.
         continuous: a record is an image or a row of real numbers, so that it can be moved by a little.
         population: records outside every model.
-        single: records are drawn one by one, so that no other record of a training set tells that one is in it.
+        single: records are drawn one by one, so that no other training record reveals the membership of one.
     """
 
     brought: bool
@@ -102,7 +102,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Load:
-    """What is known of one pack before anything is trained, from which a probe tells how long it works.
+    """Size of one pack before anything is trained, from which a probe estimates its working time.
 
     Attributes:
         models: of the pack.
@@ -122,21 +122,21 @@ class Load:
 
 
 def no_work(load: Load) -> float:
-    """Seconds of a probe that only asks."""
+    """0 seconds: the probe only queries."""
     return 0.0
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Signals that are computed from the models themselves and not from their logits on the records.
+    """Signals that are computed from the models themselves, not only from their logits on the records.
 
     Attributes:
         signals: names of what `compute` gives.
         access: the least access from which an adversary can compute them.
         compute: from a subject to each signal `[m r]`, float64, finite.
         lacks: why a situation cannot give them and what to do, or an empty string.
-        passes: what it costs per model and record, in forward passes of a network, roughly, for `plan`.
-        seconds: what it trains and solves for one pack, beside its forward passes.
+        passes: cost per model and record in forward passes of a network, approximate, for `plan`.
+        seconds: time to train and solve for one pack, beside its forward passes.
         from_records: whether models are asked with records, so that what is frozen runs each time.
     """
 
@@ -151,7 +151,7 @@ class Probe:
 
 @contextmanager
 def evaluating(net: nn.Module, device: torch.device) -> Iterator[None]:
-    """Inside the block a network is on a device in evaluation mode; afterwards modes and device are as they were."""
+    """Puts a network on a device in evaluation mode inside the block; afterwards restores modes and device."""
     modes = {part: part.training for part in net.modules()}
     home = next(net.parameters()).device
     try:

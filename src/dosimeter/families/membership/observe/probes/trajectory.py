@@ -1,4 +1,4 @@
-"""The losses of a student that is distilled from a model, epoch by epoch.
+"""Losses of a student that is distilled from a model, epoch by epoch.
 
 Axes: `m` models, `z` population records, `r` observed records, `e` epochs, `d` features, `c` classes.
 """
@@ -18,12 +18,12 @@ from dosimeter.training.loop import Optimizer, move, seeded
 from dosimeter.training.recipe import Hyperparameters
 
 EPOCHS = 10
-"""Of distillation; the student's losses are kept after each."""
+"""Epochs of distillation; the student's losses are kept after each."""
 SIGNALS = tuple(f"trajectory_{epoch}" for epoch in range(1, EPOCHS + 1))
 FEWEST = 50
-"""Population records, below which a student learns nothing."""
+"""Fewest population records from which a student learns something."""
 BATCH = 256
-"""Records whose losses are computed at once."""
+"""Number of records whose losses are computed at once."""
 
 
 def compute(subject: Subject) -> dict[str, Tensor]:
@@ -51,7 +51,7 @@ def _orders(seed: int, records: int, hp: Hyperparameters) -> list[Int[np.ndarray
 
 
 def _heads(subject: Subject, training: Training, known: Float[Tensor, "z d"]) -> Float[Tensor, "m e r"]:
-    """All students of a pack as one batched program, by the written-out gradient of softmax regression."""
+    """All students of a pack as one batched program, with the gradient of softmax regression written by hand."""
     hp, (z, d) = training.hp, known.shape
     soft = torch.stack([torch.softmax(model.given(known), 1).float() for model in subject.models])
     mean, inverse = torch.zeros(d), torch.ones(d)
@@ -78,7 +78,7 @@ def _heads(subject: Subject, training: Training, known: Float[Tensor, "z d"]) ->
 
 
 def _losses(logits: Tensor, labels: Tensor) -> Float[Tensor, " r"]:
-    """Losses of one model, float64."""
+    """Losses of one model on the records, float64."""
     return nn.functional.cross_entropy(logits.double(), labels, reduction="none")
 
 
@@ -102,7 +102,7 @@ def _network(subject: Subject, training: Training, known: Tensor, index: int) ->
 
 
 def _batches(order: Int[Tensor, " z"], size: int) -> list[Int[Tensor, " b"]]:
-    """The records of each update; a single one at the end, of which layers know no spread, joins those before it."""
+    """Records of each update; a single record at the end joins the batch before, since it has no variance."""
     parts = list(torch.split(order, size))
     if len(parts) > 1 and len(parts[-1]) == 1 < size:
         parts[-2:] = [torch.cat(parts[-2:])]
@@ -110,14 +110,14 @@ def _batches(order: Int[Tensor, " z"], size: int) -> list[Int[Tensor, " b"]]:
 
 
 def _logits(net: nn.Module, inputs: Tensor, device: torch.device) -> Float[Tensor, "r c"]:
-    """Answers in evaluation mode, by batches, on the CPU."""
+    """Logits in evaluation mode, by batches, on the CPU."""
     net = move(net, device, images=inputs.ndim == 4).eval()
     with torch.no_grad():
         return torch.cat([net(part.to(device)).float().cpu() for part in torch.split(inputs, BATCH)])
 
 
 def lacks(situation: Situation) -> str:
-    """A student needs a recipe that can be trained on other labels."""
+    """Reason why no student can be trained, if the recipe cannot train on other labels; empty otherwise."""
     if situation.recipe and situation.population < FEWEST:
         return f"needs a population of {FEWEST} to distil on, got {situation.population}: raise threat.population"
     if situation.recipe:
@@ -128,7 +128,7 @@ def lacks(situation: Situation) -> str:
 
 
 def seconds(load: Load) -> float:
-    """The student of all models of a pack, which are distilled together."""
+    """Seconds to distil the students of all models of a pack, which train together."""
     return EPOCHS * load.population * load.pace()
 
 

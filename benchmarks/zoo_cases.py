@@ -316,7 +316,7 @@ def _table(case, bits, record, scores, groups, calibration):
 
 
 def _scores(case, seed, bits, owner, scores, groups, stranger, rng):
-    """Stated members: halves set thresholds for each other. Of a brought model with what a stranger to it scores."""
+    """Stated members: halves set thresholds for each other. Of a supplied model with what a stranger to it scores."""
     record, halves = np.unique(owner, return_inverse=True)[1], halvings(owner, bits, rng)
     table = _table(case, bits, owner, scores, groups, CrossFit(bits, record, scores, halves))
     made = table_material(table, scores_summary(table, key="0", seed=seed, noun="record", leading_fpr=FPR))

@@ -146,7 +146,7 @@ def page(found):
         "",
         "Audits whose truth is known, measured as any audit is: `make zoo`. It writes `benchmarks/results/zoo.json` "
         "and this page; seeds are fixed. Each case is a law of scores (`benchmarks/zoo_cases.py`), drawn anew for "
-        "every audit and measured as a table of scores, as a recipe with 8 shadows that rehearse, or as a brought "
+        "every audit and measured as a table of scores, as a recipe with 8 shadows that rehearse, or as a supplied "
         "model with a blind baseline. Its true AUC and rates are those of a million draws.",
         "",
         "| question | answer |",

@@ -1,15 +1,15 @@
-"""`dosimeter.audit`: brought models, with and without shadows."""
+"""`dosimeter.audit`: supplied models, with and without shadows."""
 
 import dataclasses
 import functools
 import json
 
-import brought_models
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import supplied_models
 import torch
-from brought_models import SERIAL, fit, records, target, untrained
+from supplied_models import SERIAL, fit, records, target, untrained
 from torch import nn
 
 import dosimeter
@@ -58,7 +58,7 @@ def test_a_model_that_remembers_is_shown_to_leak(shadowed):
 def test_the_report_speaks_of_a_brought_model(shadowed):
     page = (shadowed.folder / "report.html").read_text("utf-8")
     assert "by the training function that came with the model" in page
-    assert "brought" in page
+    assert "supplied" in page
     assert "never ask the model" in page
     assert "membership was stated, not drawn" in page  # whatever classifiers that never ask the model found
     assert str(shadowed).startswith("Of 300 records used, our strongest attacker recognised about ")
@@ -82,7 +82,7 @@ def test_other_processes_and_closures_give_the_same_numbers(tmp_path):
     epochs = 40
 
     def closed(dataset, seed):
-        return brought_models.fit(dataset, seed, epochs=epochs)
+        return supplied_models.fit(dataset, seed, epochs=epochs)
 
     wanted = {**PARTS, "shadows": 4, "attacks": ["loss"]}
     serial = dosimeter.audit(MODEL, **wanted, fit=fit, out=tmp_path / "audit", workers=SERIAL)
@@ -93,7 +93,7 @@ def test_other_processes_and_closures_give_the_same_numbers(tmp_path):
 
 def test_a_closure_over_another_number_trains_anew(tmp_path):
     def closed(epochs):
-        return lambda dataset, seed: brought_models.fit(dataset, seed, epochs=epochs)
+        return lambda dataset, seed: supplied_models.fit(dataset, seed, epochs=epochs)
 
     wanted = {**PARTS, "shadows": 4, "attacks": ["loss"], "workers": SERIAL}
     found = [dosimeter.audit(MODEL, **wanted, fit=closed(n), out=tmp_path / f"{n}") for n in (30, 40)]
@@ -125,7 +125,7 @@ def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path)
 
 
 def test_a_model_that_learned_nothing_is_at_chance(tmp_path):
-    model = untrained(brought_models.Data(*PARTS["members"]), 5)
+    model = untrained(supplied_models.Data(*PARTS["members"]), 5)
     found = dosimeter.audit(model, **PARTS, fit=untrained, shadows=8, out=tmp_path / "null", workers=SERIAL)
     assert found.status == "not_shown"
     for one in found.estimates:

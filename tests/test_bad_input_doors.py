@@ -1,4 +1,4 @@
-"""What a user can get wrong with a brought model or a table of scores: one line each, exit code 2, no half a result."""
+"""What users get wrong with a supplied model or a table of scores: one line each, exit code 2, no half-result."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from brought_models import SERIAL, Data, fit, records
 from nasty import page_of, policy, refusal, tree
 from pyarrow import csv
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
+from supplied_models import SERIAL, Data, fit, records
 from torch import nn
 
 import dosimeter
@@ -124,7 +124,7 @@ KEYS = [
     ("[[attack]]", "[threat]\ncandidates = 9\n[[attack]]", "threat.candidates: belongs to a recipe"),
     ("[[attack]]", "[threat]\nat_risk = 'x'\n[[attack]]", "threat.at_risk: belongs to a recipe"),
     ("[[attack]]", "[threat]\nshadows = 4\n[[attack]]", "threat.shadows: shadows are trained by `target.fit`"),
-    ("[[attack]]", "[[stage]]\nname = 's'\ndata = 'digits'\nmodel = 'mlp'\n[[attack]]", "target: a brought model is"),
+    ("[[attack]]", "[[stage]]\nname = 's'\ndata = 'digits'\nmodel = 'mlp'\n[[attack]]", "target: a supplied model is"),
     ('"loss"', '"lira"', "needs shadow models: give `fit`"),
 ]  # fmt: skip
 
@@ -581,7 +581,7 @@ def test_measure_without_anything(capsys):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A measured table, and the folder of a brought model with its store."""
+    """A measured table, and the folder of a supplied model with its store."""
     here = tmp_path_factory.mktemp("finished")
     (here / "t.csv").write_text(table())
     assert main(["measure", "--scores", str(here / "t.csv"), "--out", str(here / "t"), "--quiet"]) == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brought_models import records
 from nasty import refusal
+from supplied_models import records
 
 import dosimeter
 from dosimeter.cli.app import main
@@ -128,8 +128,8 @@ def test_a_table_in_utf_16_is_told(capsys):
     ("tail", "message"),
     [
         ('[threat]\nunit = "person"', "threat.unit: belongs to a recipe, got 'person' beside [target]: remove it"),
-        ("[spike]", "spike: a brought model is trained already"),
-        ('[[defense]]\nname = "top_k"', "defense: a brought model is not trained here"),
+        ("[spike]", "spike: a supplied model is trained already"),
+        ('[[defense]]\nname = "top_k"', "defense: a supplied model is not trained here"),
         ('[[attack]]\nname = "boundary"\nqueries = "250"', "got '250': write 250 without quotes"),
         ('[[attack]]\nname = "xyz"', "tmi, trajectory (or write package.module:Class)"),
     ],

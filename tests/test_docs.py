@@ -213,7 +213,7 @@ def test_every_attack_and_setting_is_documented_with_its_default():
 
 
 def test_the_audit_files_of_the_pages_are_valid(tmp_path):
-    pages = [(ROOT / "docs" / name).read_text("utf-8") for name in ("audit-file.md", "brought-models.md")]
+    pages = [(ROOT / "docs" / name).read_text("utf-8") for name in ("audit-file.md", "supplied-models.md")]
     recipe, target, variants, *targets = [
         block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"
     ]
@@ -247,7 +247,7 @@ def test_options_beside_the_file_are_documented():
 
 
 def test_the_call_is_documented_with_its_defaults():
-    page = (ROOT / "docs" / "brought-models.md").read_text("utf-8")
+    page = (ROOT / "docs" / "supplied-models.md").read_text("utf-8")
     rows, parts = table(page, "In Python"), table(page, "Your own model")
     taken = inspect.signature(dosimeter.audit).parameters
     assert set(rows) | set(parts) == set(taken)

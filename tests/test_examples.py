@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from brought_models import SERIAL
+from supplied_models import SERIAL
 
 from dosimeter.cli.app import main
 from dosimeter.config.audit import load, parse

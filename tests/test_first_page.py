@@ -45,8 +45,8 @@ def recipe(leakage: float, **sizes: Any) -> Material:
     return dataclasses.replace(made, summary={**made.summary, "name": "holiday", "noun": "photo"})
 
 
-def brought(leakage: float, blind: float, **sizes: Any) -> Material:
-    """Of a brought model whose members are told apart so well without it."""
+def supplied(leakage: float, blind: float, **sizes: Any) -> Material:
+    """Of a supplied model whose members are told apart so well without it."""
     made = recipe(leakage, **{"targets": 1, "shadows": 8} | sizes)
     stage = {"stage": "target", "data": "photos", "model": "net.pt", "transfer": "given", "given": True}
     chain = [{**stage, "at_risk": True, "settings": {}}]
@@ -88,12 +88,12 @@ CASES: dict[tuple[str, str], Callable[[], Material]] = {
     ("recipe", "not shown"): lambda: recipe(0.0),
     ("recipe", "not resolvable"): lambda: recipe(3.0, n=20, targets=1, z=20),
     ("recipe", "withdrawn"): lambda: cheated(recipe(4.0)),
-    ("model", "shown"): lambda: brought(4.0, 0.0),
-    ("model", "shown by ranks"): lambda: brought(1.2, 0.0),
-    ("model", "gain only"): lambda: brought(4.0, 0.6),
-    ("model", "not shown"): lambda: brought(0.0, 0.0),
-    ("model", "not resolvable"): lambda: brought(3.0, 0.0, n=20, z=20),
-    ("model", "withdrawn"): lambda: brought(0.0, 2.0),
+    ("model", "shown"): lambda: supplied(4.0, 0.0),
+    ("model", "shown by ranks"): lambda: supplied(1.2, 0.0),
+    ("model", "gain only"): lambda: supplied(4.0, 0.6),
+    ("model", "not shown"): lambda: supplied(0.0, 0.0),
+    ("model", "not resolvable"): lambda: supplied(3.0, 0.0, n=20, z=20),
+    ("model", "withdrawn"): lambda: supplied(0.0, 2.0),
     ("scores", "shown"): lambda: scores(2.0),
     ("scores", "shown by ranks"): lambda: scores(0.4),
     ("scores", "not shown"): lambda: scores(0.0),

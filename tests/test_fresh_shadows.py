@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 
-import brought_models
 import numpy as np
 import pytest
+import supplied_models
 import torch
-from brought_models import SERIAL, fit, records, target
+from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
 from dosimeter.families.membership.gates.asked import asked_rightly, fresh_shadows, unlike_target
@@ -60,8 +60,8 @@ def test_a_target_that_changes_all_the_same_is_an_error(tmp_path):
 SHADOWS = {
     "warm": lambda model: lambda dataset, seed: steps(copy.deepcopy(model), dataset, 10),
     "the target": lambda model: lambda dataset, seed: copy.deepcopy(model),
-    "all candidates": lambda model: lambda dataset, seed: fit(brought_models.Data(INPUTS, LABELS), seed),
-    "one model": lambda model: lambda dataset, seed: fit(brought_models.Data(*PARTS["nonmembers"]), 0),
+    "all candidates": lambda model: lambda dataset, seed: fit(supplied_models.Data(INPUTS, LABELS), seed),
+    "one model": lambda model: lambda dataset, seed: fit(supplied_models.Data(*PARTS["nonmembers"]), 0),
 }
 
 
@@ -149,7 +149,7 @@ def test_swapped_halves_are_withdrawn_and_no_limit_is_met(tmp_path):
 
 
 def test_what_warns_of_meaning_meets_no_limit(tmp_path):
-    model = brought_models.untrained(brought_models.Data(*PARTS["members"]), 0)
+    model = supplied_models.untrained(supplied_models.Data(*PARTS["members"]), 0)
     found, gates = audited(tmp_path, model)
     assert gates["P10"]["status"] == "warn"
     assert found.status == "not_shown"

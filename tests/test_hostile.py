@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from brought_models import SERIAL, records
 from nasty import NAMES, Page, joined, lines_are_plain, outputs_are_sound, page_of, policy, refusal, seen, tree
 from report import example
+from supplied_models import SERIAL, records
 
 import dosimeter
 from dosimeter.cli.app import main
@@ -228,7 +228,7 @@ def test_a_recipe_with_names_that_are_allowed(folder, capsys):
     lines_are_plain("".join(capsys.readouterr()))
 
 
-# Brought models.
+# Supplied models.
 
 
 def evil_parts(n: int = 60):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from audits import BASE, table
-from brought_models import fit, records, target
+from supplied_models import fit, records, target
 from test_frozen import recipe
 
 import dosimeter

@@ -398,12 +398,12 @@ def test_ratchet_refuses_another_threat_model():
 
 
 def test_access_and_shadows_may_be_unknown():
-    brought = copy.deepcopy(SHOWN)
-    brought["threat"] |= {"access": None, "shadows": None, "at_risk": None}
-    for row in brought["estimates"]:
+    supplied = copy.deepcopy(SHOWN)
+    supplied["threat"] |= {"access": None, "shadows": None, "at_risk": None}
+    for row in supplied["estimates"]:
         row["stage"] = None
-    assert check(brought, None, brought).passed
-    assert check(brought, policy({"metric": "auc", "max": 0.9}), brought).passed
+    assert check(supplied, None, supplied).passed
+    assert check(supplied, policy({"metric": "auc", "max": 0.9}), supplied).passed
 
 
 @pytest.fixture

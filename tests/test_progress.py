@@ -7,10 +7,10 @@ import os
 import time
 from pathlib import Path
 
-import brought_models
 import pytest
-from brought_models import SERIAL, records
-from brought_models import fit as whole_fit
+import supplied_models
+from supplied_models import SERIAL, records
+from supplied_models import fit as whole_fit
 
 import dosimeter
 from dosimeter.cli.app import main
@@ -205,4 +205,4 @@ def test_an_interruption_before_any_training_is_told_too(tmp_path):
     ]
 
 
-MODEL = fit(brought_models.Data(*PARTS["members"]), 1)
+MODEL = fit(supplied_models.Data(*PARTS["members"]), 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-import brought_models
 import pytest
-from brought_models import SERIAL, fit, records, target
+import supplied_models
+from supplied_models import SERIAL, fit, records, target
 from torch import nn
 
 import dosimeter
@@ -24,11 +24,11 @@ START = nn.Linear(2, 2)
 
 
 def configured(dataset, seed):
-    return brought_models.fit(dataset, seed, epochs=CONFIG["epochs"])
+    return supplied_models.fit(dataset, seed, epochs=CONFIG["epochs"])
 
 
 def started(dataset, seed):
-    return START and brought_models.fit(dataset, seed)
+    return START and supplied_models.fit(dataset, seed)
 
 
 def audited(out, **more):
@@ -72,7 +72,7 @@ def test_what_no_key_can_hold_is_told_by_name_until_it_is_covered(tmp_path):
 
 def test_the_readme_s_fit_is_not_warned_of():
     def train(inputs, labels, seed):
-        return fit(brought_models.Data(inputs, labels), seed)
+        return fit(supplied_models.Data(inputs, labels), seed)
 
     _, gates = sources_of(lambda dataset, seed: train(dataset.inputs, dataset.labels, seed), ())
     assert gates == []
@@ -86,7 +86,7 @@ def test_the_readme_s_fit_is_not_warned_of():
         (["a b"], "got 'a b' in it: name the module"),
         ([3], "got 3 in it"),
         (["nowhere_at_all"], "depends: nowhere_at_all must be a module with a source file"),
-        (["brought_models:nothing"], "must define the function, got no 'nothing'"),
+        (["supplied_models:nothing"], "must define the function, got no 'nothing'"),
         ([sys], "depends: sys must be a module with a source file"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_plan_says_what_the_fit_of_an_audit_file_reads(tmp_path, monkeypatch, 
     for name, (inputs, labels) in PARTS.items():
         np.savez(f"{name}.npz", inputs=inputs, labels=labels)
     (tmp_path / "brought_here.py").write_text(
-        "from brought_models import fit as train\nfrom torch import nn\nnet, feed = nn.Linear(20, 5), iter(())\n"
+        "from supplied_models import fit as train\nfrom torch import nn\nnet, feed = nn.Linear(20, 5), iter(())\n"
         "def fit(dataset, seed): return feed and train(dataset, seed)\n"
     )
     text = (

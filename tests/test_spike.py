@@ -134,7 +134,7 @@ def test_bad_tables_are_told_in_one_line(spike, line):
 
 def test_a_brought_model_takes_no_canaries():
     table = {"target": {"model": "m:f", "members": "digits", "nonmembers": "digits"}, "spike": {}}
-    with pytest.raises(ConfigError, match="spike: a brought model is trained already"):
+    with pytest.raises(ConfigError, match="spike: a supplied model is trained already"):
         parse(table, base=Path())
 
 

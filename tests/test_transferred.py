@@ -288,7 +288,7 @@ def test_what_is_wrong_with_a_variant_is_told_in_one_line(row, message, tmp_path
 
 def test_a_brought_model_takes_no_variant(tmp_path):
     target = {"model": "mine:build", "members": "a.npz", "nonmembers": "b.npz"}
-    with pytest.raises(ConfigError, match=r"variant: a brought model is not trained here, got \[\[variant\]\] beside"):
+    with pytest.raises(ConfigError, match=r"variant: a supplied model is not trained here, got \[\[variant\]\] beside"):
         parse({"target": target, "variant": [{"id": "a", "knows": []}]}, base=tmp_path)
 
 

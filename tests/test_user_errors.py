@@ -6,11 +6,11 @@ import dataclasses
 import linecache
 from pathlib import Path
 
-import brought_models
 import numpy as np
 import pytest
+import supplied_models
 import torch
-from brought_models import SERIAL, records
+from supplied_models import SERIAL, records
 from torch import nn
 
 import dosimeter
@@ -24,7 +24,7 @@ from dosimeter.jobs.store import key_of
 
 INPUTS, LABELS = records(240)
 PARTS = {"members": (INPUTS[:120], LABELS[:120]), "nonmembers": (INPUTS[120:], LABELS[120:])}
-MODEL = brought_models.untrained(brought_models.Data(*PARTS["members"]), 1)
+MODEL = supplied_models.untrained(supplied_models.Data(*PARTS["members"]), 1)
 
 
 class Raises(nn.Module):

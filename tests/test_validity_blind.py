@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
-import brought_models
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import supplied_models
 import torch
 
 import dosimeter
@@ -27,7 +27,7 @@ from dosimeter.results.policy.limits import parse_policy
 from dosimeter.statistics.evidence import Truth
 
 N = 400
-INPUTS, LABELS = brought_models.records(2 * N, seed=5)
+INPUTS, LABELS = supplied_models.records(2 * N, seed=5)
 SHIFT = np.zeros(20, np.float32)
 SHIFT[:2] = 1.2
 """What a month does to the records, say."""
@@ -58,7 +58,7 @@ def gate(result, name="P1"):
 @pytest.fixture(scope="module")
 def shifted(tmp_path_factory):
     """A model that was never shown any of these records, so that it leaks nothing of them."""
-    other = brought_models.records(N, seed=77)
+    other = supplied_models.records(N, seed=77)
     model = Neighbours(other[0] + SHIFT, other[1])
     return dosimeter.audit(model, **parts(SHIFT), attacks=["loss"], out=tmp_path_factory.mktemp("runs") / "shifted")
 
@@ -248,7 +248,7 @@ def test_a_page_whose_leak_shows_by_rate_says_so(leaking):
 def test_copies_within_a_part_are_one_record_and_told(tmp_path, monkeypatch):
     """A model that was never shown any of them: copies in two folds would give it away, as if it leaked."""
     monkeypatch.setattr("dosimeter.families.membership.measures.detection_limit.WORLDS", 5)
-    other = brought_models.records(N, seed=77)
+    other = supplied_models.records(N, seed=77)
     often = np.repeat(np.arange(150), np.where(np.arange(150) < 50, 3, 1))
     given = {
         "members": (INPUTS[:150][often], LABELS[:150][often]),

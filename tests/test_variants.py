@@ -284,7 +284,7 @@ def test_what_is_wrong_is_told_in_one_line(changes, message):
 
 def test_a_brought_model_takes_no_defense():
     target = {"model": "mine:build", "members": "a.npz", "nonmembers": "b.npz"}
-    with pytest.raises(ConfigError, match="defense: a brought model is not trained here"):
+    with pytest.raises(ConfigError, match="defense: a supplied model is not trained here"):
         parse({"target": target, "defense": [{"name": "masking"}]}, base=BASE)
 
 

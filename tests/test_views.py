@@ -2,9 +2,9 @@
 
 import json
 
-import brought_models
 import numpy as np
 import pytest
+import supplied_models
 import torch
 from audits import BASE, table
 from test_text_chain import texts
@@ -156,10 +156,10 @@ def test_tables_take_neither():
 
 def test_so_are_copies_that_a_brought_model_cannot_be_asked_for(tmp_path):
     (tmp_path / "own.py").write_text(
-        "from brought_models import fit, records, target\n\n\ndef model():\n    return target(records(40))\n"
+        "from supplied_models import fit, records, target\n\n\ndef model():\n    return target(records(40))\n"
     )
     for name, seed in (("in", 0), ("out", 1)):
-        inputs, labels = brought_models.records(40, seed)
+        inputs, labels = supplied_models.records(40, seed)
         np.savez(tmp_path / f"{name}.npz", inputs=inputs, labels=labels)
     target = {"model": "own:model", "members": "in.npz", "nonmembers": "out.npz"}
     audit = parse({"target": target, "threat": {"views": ["identity", "flip", "drop1"]}}, base=tmp_path)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
-from brought_models import SERIAL, Data, fit, records
 from sklearn.linear_model import LogisticRegression
+from supplied_models import SERIAL, Data, fit, records
 from torch import nn
 
 import dosimeter
@@ -107,7 +107,7 @@ def test_heads_are_probed_on_frozen_features(tmp_path):
 
 
 class Shifting(nn.Module):
-    """A brought network that changes its records in place."""
+    """A supplied network that changes its records in place."""
 
     def __init__(self):
         super().__init__()
@@ -130,7 +130,7 @@ def test_a_brought_network_may_change_its_records_in_place_and_keeps_its_mode():
 
 
 BASIC = {
-    "brought": False,
+    "supplied": False,
     "network": True,
     "heads": True,
     "recipe": True,
@@ -145,12 +145,12 @@ BASIC = {
     [
         ({"network": False}, "gradient_norm", "needs gradients, so a PyTorch module"),
         ({"heads": False}, "iha", "or use transfer = 'head' with optimizer = 'sgd'"),
-        ({"heads": False, "brought": True}, "iha", "got other models: leave the attack out"),
+        ({"heads": False, "supplied": True}, "iha", "got other models: leave the attack out"),
         ({"single": False}, "iha", "use threat.unit = 'record' and no [spike]"),
         ({"continuous": False}, "boundary_distance_1000", "needs images or rows of real numbers"),
         ({"population": 49}, "trajectory_3", "needs a population of 50 to distil on, got 49: raise threat.population"),
         ({"recipe": False}, "trajectory_3", "leave `fit` or the attack out"),
-        ({"recipe": False, "brought": True}, "trajectory_3", "which a `fit` cannot train: leave it out"),
+        ({"recipe": False, "supplied": True}, "trajectory_3", "which a `fit` cannot train: leave it out"),
     ],
 )
 def test_what_a_situation_lacks(change, name, reason):
@@ -178,8 +178,8 @@ def test_weights_must_be_granted(tmp_path):
     assert "needs weights, but threat.access grants logits: grant it or leave" in found.attacks[0].refused
 
 
-def brought(tmp_path, model, attacks, **more):
-    """An audit of a brought model."""
+def supplied(tmp_path, model, attacks, **more):
+    """An audit of a supplied model."""
     x, y = records(240)
     parts = {"members": (x[:60], y[:60]), "nonmembers": (x[60:120], y[60:120]), "population": (x[120:], y[120:])}
     return dosimeter.audit(
@@ -200,7 +200,7 @@ def test_a_brought_network_gives_gradients_and_distances(tmp_path):
         dosimeter.families.membership.attacks.IHA(),
         dosimeter.families.membership.attacks.Trajectory(),
     ]
-    shown = brought(tmp_path, model, rows, access="weights")
+    shown = supplied(tmp_path, model, rows, access="weights")
     reasons = {row["name"]: row["reason"] for row in shown.content["attacks"]}
     assert reasons["GradientNorm"] == reasons["Boundary"] == reasons["Loss"] == ""
     assert "needs linear heads" in reasons["IHA"]

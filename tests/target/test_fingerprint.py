@@ -1,4 +1,4 @@
-"""What a brought function is told apart by."""
+"""What a supplied function is told apart by."""
 
 from __future__ import annotations
 

@@ -56,10 +56,10 @@ class Hostile:
 
 @pytest.fixture
 def here(tmp_path):
-    (tmp_path / "brought.py").write_text(CODE)
+    (tmp_path / "supplied.py").write_text(CODE)
     import_from(tmp_path)
     yield tmp_path
-    sys.modules.pop("brought", None)
+    sys.modules.pop("supplied", None)
 
 
 def load(reference, base, **more):
@@ -68,27 +68,27 @@ def load(reference, base, **more):
 
 @pytest.mark.parametrize("name", ["Net", "build", "load", "net"])
 def test_builders_and_networks(name, here):
-    assert isinstance(load(f"brought:{name}", here), nn.Module)
+    assert isinstance(load(f"supplied:{name}", here), nn.Module)
 
 
 @pytest.mark.parametrize("name", ["answer", "scaled"])
 def test_functions_that_are_the_model(name, here):
-    model = load(f"brought:{name}", here)
+    model = load(f"supplied:{name}", here)
     assert model.__name__ == name
     assert adapt(model, classes=CLASSES, example=torch.rand(3, *SHAPE)).output == "logits"
 
 
 def test_a_fitted_classifier_and_options(here):
-    assert type(load("brought:fitted", here)) is LogisticRegression
-    assert load("brought:build", here, options={"bias": False})[1].bias is None
+    assert type(load("supplied:fitted", here)) is LogisticRegression
+    assert load("supplied:build", here, options={"bias": False})[1].bias is None
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".bin"])
 def test_weights(suffix, here):
-    state = load("brought:build", here).state_dict()
+    state = load("supplied:build", here).state_dict()
     file = here / f"weights{suffix}"
     save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
-    model = load("brought:build", here, weights=file.name)
+    model = load("supplied:build", here, weights=file.name)
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     with pytest.raises(
         ConfigError, match=rf"got weights{suffix} alone .not opened.: name it in model.*weights = 'weights"
@@ -107,9 +107,9 @@ WRAPPED = {
 
 @pytest.mark.parametrize("kind", WRAPPED)
 def test_checkpoints_of_training_scripts(kind, here):
-    state = {name: torch.ones_like(tensor) for name, tensor in load("brought:Net", here).state_dict().items()}
+    state = {name: torch.ones_like(tensor) for name, tensor in load("supplied:Net", here).state_dict().items()}
     torch.save(WRAPPED[kind](state), here / "checkpoint.pt")
-    model = load("brought:Net", here, weights="checkpoint.pt")
+    model = load("supplied:Net", here, weights="checkpoint.pt")
     assert bool((model.fc.weight == 1).all())
 
 
@@ -118,10 +118,10 @@ def test_weights_that_do_not_fit_name_the_tensors(here):
     with pytest.raises(
         TrainingError, match=r"target: weights must fit the model, got missing fc.bias, fc.weight; unkn"
     ):
-        load("brought:Net", here, weights="odd.pt")
+        load("supplied:Net", here, weights="odd.pt")
     torch.save({"module.fc.weight": torch.zeros(3, 3), "module.fc.bias": torch.zeros(10)}, here / "odd.pt")
     with pytest.raises(TrainingError, match=r"fc.weight has shape \(3, 3\) instead of \(10, 64\)"):
-        load("brought:Net", here, weights="odd.pt")
+        load("supplied:Net", here, weights="odd.pt")
 
 
 def test_our_architectures(here):
@@ -140,10 +140,10 @@ def test_hostile_files_do_not_run(suffix, here):
     with pytest.raises(ConfigError, match="--trust-pickle"):
         load(file.name, here)
     with pytest.raises(ConfigError, match="no code in it was run"):
-        load("brought:Net", here, weights=file.name)
+        load("supplied:Net", here, weights=file.name)
     torch.save({"state_dict": Hostile(witness)}, here / "inner.pt")
     with pytest.raises(ConfigError, match="no code in it was run"):
-        load("brought:Net", here, weights="inner.pt")
+        load("supplied:Net", here, weights="inner.pt")
     assert not witness.exists()
 
 
@@ -178,9 +178,9 @@ def test_skops_files(here):
 REFUSED = {
     "resnet50": "must be package.module:name, an architecture",
     "mlpp": "did you mean 'mlp'",
-    "brought:nope": "must define the function",
-    "brought:broken": "raised OSError: no disk",
-    "brought:words": "must return a model when called with .shape, classes., got str",
+    "supplied:nope": "must define the function",
+    "supplied:broken": "raised OSError: no disk",
+    "supplied:words": "must return a model when called with .shape, classes., got str",
     "model.onnx": "must be a file",
     "hf:nowhere": "must have a readable config.json",
 }
@@ -195,10 +195,10 @@ def test_references_that_name_no_model(reference, here):
 
 def test_weights_that_are_not_there_or_have_no_network(here):
     with pytest.raises(ConfigError, match="weights: must be a file, got 'no.pt'"):
-        load("brought:build", here, weights="no.pt")
+        load("supplied:build", here, weights="no.pt")
     (here / "m.onnx").write_bytes(b"")
     with pytest.raises(ConfigError, match="write a function that runs it"):
         load("m.onnx", here)
     save_file({"w": torch.ones(1)}, here / "w.safetensors")
     with pytest.raises(ConfigError, match="must give a torch.nn.Module to load them into, got LogisticRegression"):
-        load("brought:fitted", here, weights="w.safetensors")
+        load("supplied:fitted", here, weights="w.safetensors")

@@ -39,7 +39,8 @@ Address = Annotated[str | None, typer.Option(help="With --runner ray: host:port;
 Gpus = Annotated[float | None, typer.Option("--gpus-per-job", help="With --runner ray: such as 0.25; 1 on cuda.")]
 DiskCap = Annotated[str | None, typer.Option(help="Largest size of the cache, such as 20GB; no limit unless given.")]
 TrustPickle = Annotated[
-    bool, typer.Option("--trust-pickle", help="Load a brought model from a file that can run code. The report says so.")
+    bool,
+    typer.Option("--trust-pickle", help="Load a supplied model from a file that can run code. The report says so."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no sentences.")]

@@ -260,7 +260,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     problems += of_spike
     problems = (target_problems(target, threat) if target is not None else []) + problems
     if "target" in whole and "stage" in whole:
-        problems.append("target: a brought model is not trained here, got [[stage]] beside it: remove one of them")
+        problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
     problems = lines([*found, *wrong, *more]) + _not_told(problems, odd)
     seed = whole.get("seed", 0)
     if problems or top is None or threat is None or report is None:
@@ -320,7 +320,7 @@ def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
     if whole.get("spike") is None:
         return None, []
     if "target" in whole:
-        return None, ["spike: a brought model is trained already, got [spike] beside [target]: remove [spike]"]
+        return None, ["spike: a supplied model is trained already, got [spike] beside [target]: remove [spike]"]
     spike, found = _table(Spike, whole["spike"], "spike")
     return spike, lines(found) + ([] if spike is None else spike_problems(spike))
 
@@ -332,7 +332,7 @@ def _defended(
     variants, problems = defense_rows(whole.get("defense"), base, "defense")
     for kind in ("defense", "variant"):
         if "target" in whole and whole.get(kind):
-            problems.append(f"{kind}: a brought model is not trained here, got [[{kind}]] beside [target]: remove one")
+            problems.append(f"{kind}: a supplied model is not trained here, got [[{kind}]] beside [target]: remove one")
     own = []
     for index, stage in enumerate(stages):
         rows, wrong = defense_rows(() if stage is None else stage.defenses, base, f"stage[{index}].defenses")

@@ -120,7 +120,7 @@ def target_problems(target: Target, threat: Threat | None) -> list[str]:
 
 RECIPE_ONLY = {
     "at_risk": "remove it",
-    "targets": "remove it, the one target is the model that you brought",
+    "targets": "remove it, the one target is the supplied model",
     "candidates": "remove it, all members and nonmembers are judged",
     "population": "remove it and name records in target.population",
     "stratify": "remove it",
@@ -270,7 +270,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
     """Problems with an unknown architecture, unknown options, or missing weights."""
     if stage.model is None:
         return []
-    brought = stage.weights is not None and is_file(base / stage.weights)
+    supplied = stage.weights is not None and is_file(base / stage.weights)
     if ":" in stage.model:
         wrong = not REFERENCE.fullmatch(stage.model)
         return [f"model: must be package.module:function, got {quoted(stage.model)}: correct it"] if wrong else []
@@ -281,7 +281,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
     known = list(inspect.signature(builder).parameters)[2:]
     hints = get_type_hints(builder, include_extras=True)
     found: list[Finding] = []
-    if stage.weights is not None and not brought:
+    if stage.weights is not None and not supplied:
         found += _weights(stage.weights, hints.get("weights"), base)
     for key, value in stage.options.items():
         if key not in known:

@@ -153,7 +153,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     base = Path.cwd()
     read = given(parts, seed=seed, base=base, options=options or Options())
     rows = named_attacks(default_attacks() if attacks is None else attacks, base)
-    brought = Supplied(
+    supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
         model=model,
@@ -181,7 +181,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     )
     cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
     with shown(progress, workers=workers, device=device) as told:
-        run_supplied(brought, Execution(folder, cache, device, workers, told))
+        run_supplied(supplied, Execution(folder, cache, device, workers, told))
     return load(folder)
 
 

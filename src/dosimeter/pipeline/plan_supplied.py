@@ -17,7 +17,7 @@ def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
         return None
     queries = prepared.system.seconds * len(prepared.system.pool) * len(prepared.case.views)
     numbers = (1 + prepared.case.shadows) * len(prepared.system.pool) * len(prepared.case.views)
-    return queries + len(prepared.brought.attacks) * numbers * ATTACK_SECONDS + REPORT_SECONDS
+    return queries + len(prepared.supplied.attacks) * numbers * ATTACK_SECONDS + REPORT_SECONDS
 
 
 def plan_supplied(prepared: PreparedSupplied) -> Plan:
@@ -26,14 +26,14 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
     Args:
         prepared: the model with its records, already tried on a few of them.
     """
-    brought, jobs, given = prepared.brought, prepared.case.jobs, supplied_offer(prepared.case)
+    supplied, jobs, given = prepared.supplied, prepared.case.jobs, supplied_offer(prepared.case)
     absent = missing(jobs)
     population = len(prepared.case.design.population_ids)
-    records = f"{len(brought.members)} members, {len(brought.nonmembers)} non-members, {population} population"
+    records = f"{len(supplied.members)} members, {len(supplied.nonmembers)} non-members, {population} population"
     stages = [
         StagePlan(
             "target",
-            f"brought, {prepared.system.adapted.kind}, read as {prepared.system.adapted.output}",
+            f"supplied, {prepared.system.adapted.kind}, read as {prepared.system.adapted.output}",
             records,
             0,
             0,
@@ -43,7 +43,7 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
     notes = [f"{gate.name}: {gate.message}" for gate in prepared.case.gates if gate.status != "pass"]
     if jobs:
         each = f"{len(jobs[0].rows)} records per model"
-        stages.append(StagePlan("shadows", f"fit {brought.fit_name}", each, len(jobs), len(jobs) - len(absent), ""))
+        stages.append(StagePlan("shadows", f"fit {supplied.fit_name}", each, len(jobs), len(jobs) - len(absent), ""))
     else:
         notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
     if absent:
@@ -53,11 +53,11 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
     return Plan(
         key=prepared.key,
         stages=tuple(stages),
-        attacks=tuple(AttackPlan(row.id, needs_in_words(row), refusal(row, given)) for row in brought.attacks),
+        attacks=tuple(AttackPlan(row.id, needs_in_words(row), refusal(row, given)) for row in supplied.attacks),
         seconds=None,
         memory=int(3e8 + 2 * size + 3 * signals),
         disk=int(size + 2 * signals),
         free=shutil.disk_usage(existing(prepared.system.store.root)).free,
-        hashed={"stage": {"sources": dict(brought.sources)}, "data": prepared.system.pool.fingerprint},
+        hashed={"stage": {"sources": dict(supplied.sources)}, "data": prepared.system.pool.fingerprint},
         notes=tuple(notes),
     )

@@ -106,28 +106,28 @@ def in_words(row: DefenseRow) -> str:
 
 def supplied_summary(prepared: PreparedSupplied) -> dict[str, Any]:
     """Summary of a supplied model's audit."""
-    brought, design = prepared.brought, prepared.case.design
-    members = brought.members
+    supplied, design = prepared.supplied, prepared.case.design
+    members = supplied.members
     population = len(design.population_ids)
     return {
         "schema": FORMAT,
         "dosimeter": __version__,
         "door": "model",
         "audit_key": prepared.key,
-        "name": brought.name,
-        "seed": brought.seed,
-        "noun": brought.report.noun or members.noun,
-        "leading_fpr": brought.report.leading_fpr,
+        "name": supplied.name,
+        "seed": supplied.seed,
+        "noun": supplied.report.noun or members.noun,
+        "leading_fpr": supplied.report.leading_fpr,
         "data": {
-            "name": brought.named.get("members", "members and non-members"),
+            "name": supplied.named.get("members", "members and non-members"),
             "records": len(prepared.system.pool),
             "candidates": len(design.ids),
             "population": population,
             "classes": design.classes,
             "members_per_target": int(design.member[0].sum()),
             "most_frequent_class": _most_frequent(design),
-            "persons": _distinct(members.persons, brought.nonmembers.persons),
-            "groups": _distinct(members.groups, brought.nonmembers.groups),
+            "persons": _distinct(members.persons, supplied.nonmembers.persons),
+            "groups": _distinct(members.groups, supplied.nonmembers.groups),
         },
         "chain": [_given(prepared)],
         "threat": {
@@ -143,12 +143,12 @@ def supplied_summary(prepared: PreparedSupplied) -> dict[str, Any]:
 
 def _given(prepared: PreparedSupplied) -> dict[str, Any]:
     """The supplied model as the only stage of its chain."""
-    brought, adapted = prepared.brought, prepared.system.adapted
-    trained = {} if brought.fit is None else {"fit of shadows": brought.fit_name}
+    supplied, adapted = prepared.supplied, prepared.system.adapted
+    trained = {} if supplied.fit is None else {"fit of shadows": supplied.fit_name}
     return {
         "stage": "target",
-        "data": _parts(brought),
-        "model": brought.model_name,
+        "data": _parts(supplied),
+        "model": supplied.model_name,
         "transfer": "given",
         "given": True,
         "at_risk": True,
@@ -163,13 +163,13 @@ def _distinct(members: Array | None, nonmembers: Array | None) -> int | None:
     return len(np.unique(np.concatenate([members, nonmembers])))
 
 
-def _parts(brought: Supplied) -> str:
+def _parts(supplied: Supplied) -> str:
     """Number of records in each part, with the part's name if it has one."""
-    parts = {"members": brought.members, "nonmembers": brought.nonmembers, "population": brought.population}
+    parts = {"members": supplied.members, "nonmembers": supplied.nonmembers, "population": supplied.population}
     said = []
     for part, data in parts.items():
         if data is not None:
-            named = brought.named.get(part)
+            named = supplied.named.get(part)
             word = "non-members" if part == "nonmembers" else part
             said.append(f"{len(data):,} {word}" + (f" ({named})" if named else ""))
     return ", ".join(said)

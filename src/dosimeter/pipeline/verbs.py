@@ -71,8 +71,8 @@ def plan(
     """
     cache = open_store(store)
     if isinstance(audit, SuppliedAudit):
-        brought = read_supplied(audit, trust_pickle=trust_pickle)
-        return plan_supplied(prepare_supplied(brought, store=cache, device=device))
+        supplied = read_supplied(audit, trust_pickle=trust_pickle)
+        return plan_supplied(prepare_supplied(supplied, store=cache, device=device))
     prepared = prepare(audit, store=cache, device=device)
     return make_plan(prepared, workers=runners.workers_for(workers, device, cache))
 
@@ -163,23 +163,23 @@ def _copies(prepared: Prepared) -> Gate:
     return copies(contents(judged), found)
 
 
-def run_supplied(brought: Supplied, place: Execution) -> Path:
+def run_supplied(supplied: Supplied, place: Execution) -> Path:
     """Audits a supplied model: trains shadows with the user's `fit`, queries, attacks, measures, reports.
 
     Raises:
         AuditError: with a remedy; what was trained stays in the store.
     """
     started = time.time()
-    prepared = prepare_supplied(brought, store=place.open(), device=place.device)
+    prepared = prepare_supplied(supplied, store=place.open(), device=place.device)
     given = supplied_offer(prepared.case)
-    _open(place, prepared.key, brought.settings, brought.attacks, given)
+    _open(place, prepared.key, supplied.settings, supplied.attacks, given)
     with lease(prepared.system.store), interruptible(prepared.case.jobs, prepared.system.store):
         if isinstance(place.progress, Display):
             place.progress.expect(supplied_seconds_left(prepared))
         place.progress("queries", 0, 1)
         asked = prepared.case.ask()  # before any training of the user's runs, which might change the model
         place.progress("queries", 1, 1)
-        with carried(brought.fit):
+        with carried(supplied.fit):
             seconds = _phases(
                 [("shadows", prepared.case.jobs)], [prepared.system.pool], prepared.system.store, place, apart=True
             )
@@ -190,8 +190,8 @@ def run_supplied(brought: Supplied, place: Execution) -> Path:
     null = supplied_null(prepared.case)
     knowledge = supplied_holdings(prepared.case)
     design = prepared.case.design
-    play = _plays(place, design, observations, null, brought.seed, knowledge)
-    listed = _attack(brought.attacks, given, play, place)
+    play = _plays(place, design, observations, null, supplied.seed, knowledge)
+    listed = _attack(supplied.attacks, given, play, place)
     place.progress("blind baseline", 0, 1)
     blind = judged_blindly(prepared.case)
     save_arrays(place.out / BLIND, dataclasses.asdict(blind))
@@ -200,14 +200,14 @@ def run_supplied(brought: Supplied, place: Execution) -> Path:
     _finish(supplied_summary(prepared), listed, gates, place)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     more = {
-        "seed": brought.seed,
+        "seed": supplied.seed,
         "audit_key": prepared.key,
         "data_sha256": prepared.system.pool.fingerprint,
         "target_sha256": prepared.system.adapted.fingerprint,
-        "sources": {"fit": dict(prepared.brought.sources)} if prepared.brought.sources else {},
+        "sources": {"fit": dict(prepared.supplied.sources)} if prepared.supplied.sources else {},
         **({"hashed": prepared.case.jobs[-1].definition} if prepared.case.jobs else {}),
     }
-    return close_run(place, brought.base, started, seconds, more)
+    return close_run(place, supplied.base, started, seconds, more)
 
 
 def _open(place: Execution, key: str, settings: Mapping[str, Any], rows: Sequence[NamedAttack], given: Offer) -> None:

@@ -26,7 +26,7 @@ class Offer:
         access: to the target's outputs.
         population: records outside every model.
         shadows: models of the adversary.
-        brought: whether the target is the user's own, which decides what to do about a lack.
+        supplied: whether the target is the user's own, which decides what to do about a lack.
         features: of a frozen backbone, with heads of a known recipe on them.
         cells: records of the pool times classes.
         retrain: whether shadows can be trained anew for each target.
@@ -39,7 +39,7 @@ class Offer:
     access: Access
     population: int
     shadows: int
-    brought: bool = False
+    supplied: bool = False
     features: bool = False
     cells: int = 0
     retrain: bool = False
@@ -72,7 +72,7 @@ def supplied_offer(case: SuppliedCase) -> Offer:
         case.access,
         len(case.design.population_ids),
         case.shadows,
-        brought=True,
+        supplied=True,
         withheld=case.probing.withheld,
         views=len(case.views),
     )
@@ -86,15 +86,15 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     if lacks := _signals(row, given) or _holds(needs, given):
         return lacks
     most = max(needs.in_shadows, needs.out_shadows) + needs.per_view * (given.views - 1)
-    if most and given.brought and not given.shadows:
+    if most and given.supplied and not given.shadows:
         return "needs shadow models: give `fit`, a function that trains one"
     if given.population < needs.population:
-        remedy = "give a population" if given.brought else "raise threat.population"
+        remedy = "give a population" if given.supplied else "raise threat.population"
         return f"needs a population of {needs.population}, got {given.population}: {remedy}"
     if most and given.shadows // 2 - 1 < most:
         return (
             f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
-            f"{given.shadows // 2 - 1}: raise {'' if given.brought else 'threat.'}shadows to {2 * (most + 1)}"
+            f"{given.shadows // 2 - 1}: raise {'' if given.supplied else 'threat.'}shadows to {2 * (most + 1)}"
         )
     return ""
 
@@ -128,9 +128,9 @@ def _holds(needs: Needs, given: Offer) -> str:
     if needs.features and not given.features:
         return (
             "needs the features of a frozen backbone and SGD heads on them, which "
-            + ("no brought model gives" if given.brought else "the stage at risk does not train")
+            + ("no supplied model gives" if given.supplied else "the stage at risk does not train")
             + ": leave the attack out"
-            + ("" if given.brought else ", or use transfer = 'head' with optimizer = 'sgd' and no fit")
+            + ("" if given.supplied else ", or use transfer = 'head' with optimizer = 'sgd' and no fit")
         )
     if needs.features and given.cells > MOST_CELLS:
         return (
@@ -140,7 +140,7 @@ def _holds(needs: Needs, given: Offer) -> str:
     if needs.retrain and not given.retrain:
         return (
             "retrains its shadows for each target, which needs heads on a frozen backbone without defenses: leave the "
-            "attack out" + ("" if given.brought else ", or use transfer = 'head' and no fit")
+            "attack out" + ("" if given.supplied else ", or use transfer = 'head' and no fit")
         )
     return ""
 

@@ -15,15 +15,15 @@ from dosimeter.foundation.wording import one_line
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 
 
-def check_sizes(brought: Supplied) -> None:
+def check_sizes(supplied: Supplied) -> None:
     """Refuses numbers of records and shadows that are too small for an audit."""
-    for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
+    for name, part in (("members", supplied.members), ("nonmembers", supplied.nonmembers)):
         if len(part) < 2:
             raise DataError(f"{name}: must have at least 2 records, got {len(part)}: give more")
-    if brought.fit is not None and (brought.threat.shadows % 2 or brought.threat.shadows < 2):
+    if supplied.fit is not None and (supplied.threat.shadows % 2 or supplied.threat.shadows < 2):
         raise ConfigError(
             f"shadows: must be even and at least 2, since they come in complementary pairs, got "
-            f"{brought.threat.shadows}: use {brought.threat.shadows + 1}"
+            f"{supplied.threat.shadows}: use {supplied.threat.shadows + 1}"
         )
 
 
@@ -42,11 +42,11 @@ def check_halves(design: Design, seed: int) -> None:
     )
 
 
-def check_fit(brought: Supplied) -> None:
+def check_fit(supplied: Supplied) -> None:
     """Checks that the user's `fit` takes its arguments."""
-    if brought.fit is None:
+    if supplied.fit is None:
         return
-    function = resolve(brought.fit) if isinstance(brought.fit, str) else brought.fit
+    function = resolve(supplied.fit) if isinstance(supplied.fit, str) else supplied.fit
     if not callable(function):
         raise ConfigError(f"fit: must be a function, got {type(function).__name__}: pass fit(dataset, seed)")
     try:

@@ -105,75 +105,75 @@ def _sources(target: Target) -> dict[str, Source]:
     }
 
 
-def prepare_supplied(brought: Supplied, *, store: Store, device: str = "cpu") -> PreparedSupplied:
+def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -> PreparedSupplied:
     """Adapts the model, tries it on a few records, finds records in both parts, and lists the shadows' jobs.
 
     Args:
-        brought: the model and its records.
+        supplied: the model and its records.
         store: the cache.
         device: where models are queried.
 
     Raises:
         AuditError: every problem found, one line each.
     """
-    import_from(brought.base)
+    import_from(supplied.base)
     together, overlapping = Together(), None
     reads: list[Gate] = []
     with together:
         check_device(device)
     with together:
-        brought, overlapping = _without_overlap(brought)
+        supplied, overlapping = _without_overlap(supplied)
     with together:
-        sources, reads = sources_of(brought.fit, brought.depends)
-        brought = dataclasses.replace(brought, sources=sources)
-        check_fit(brought)
+        sources, reads = sources_of(supplied.fit, supplied.depends)
+        supplied = dataclasses.replace(supplied, sources=sources)
+        check_fit(supplied)
     with together:
-        check_sizes(brought)
+        check_sizes(supplied)
     with together:
-        _check_views(brought)
+        _check_views(supplied)
     together.tell()
-    _check_halves(brought)
-    brought, asked = _asked(brought, device)
+    _check_halves(supplied)
+    supplied, asked = _asked(supplied, device)
     if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
-        _, overlapping = _without_overlap(brought)
+        _, overlapping = _without_overlap(supplied)
     assert overlapping is not None
     system = SuppliedSystem(
         store=store,
         device=device,
-        seed=brought.seed,
+        seed=supplied.seed,
         adapted=asked.adapted,
-        pool=joined(_parts(brought)),
-        fit=brought.fit,
+        pool=joined(_parts(supplied)),
+        fit=supplied.fit,
         probe=asked.probe,
         answers=asked.answers,
         noise=asked.noise,
-        sources=brought.sources,
+        sources=supplied.sources,
         seconds=asked.seconds,
     )
-    gates = (*brought.gates, overlapping, *reads, *asked.gates)
-    access = access_of(brought, asked.adapted)
+    gates = (*supplied.gates, overlapping, *reads, *asked.gates)
+    access = access_of(supplied, asked.adapted)
     return PreparedSupplied(
-        brought, SuppliedCase(system, brought.threat, brought.attacks, access, _design(brought), gates)
+        supplied, SuppliedCase(system, supplied.threat, supplied.attacks, access, _design(supplied), gates)
     )
 
 
-def _check_views(brought: Supplied) -> None:
+def _check_views(supplied: Supplied) -> None:
     """Refuses views that do not fit these records."""
-    views = brought.threat.views
-    problems = [] if views == "auto" else unfit("threat.views", views, brought.members)
+    views = supplied.threat.views
+    problems = [] if views == "auto" else unfit("threat.views", views, supplied.members)
     if problems:
         raise ConfigError(*problems)
 
 
-def _design(brought: Supplied) -> Design:
+def _design(supplied: Supplied) -> Design:
     """The design: who is trained on what."""
     return stated_design(
-        brought.members,
-        brought.nonmembers,
-        brought.population,
-        shadows=brought.threat.shadows if brought.fit is not None else 0,
-        rehearsals=brought.threat.rehearsals,
-        seed=brought.seed,
+        supplied.members,
+        supplied.nonmembers,
+        supplied.population,
+        shadows=supplied.threat.shadows if supplied.fit is not None else 0,
+        rehearsals=supplied.threat.rehearsals,
+        seed=supplied.seed,
     )
 
 
@@ -198,30 +198,30 @@ class _Asked:
     seconds: float
 
 
-def _parts(brought: Supplied) -> dict[str, Dataset]:
+def _parts(supplied: Supplied) -> dict[str, Dataset]:
     """The records by part."""
-    parts = {"members": brought.members, "nonmembers": brought.nonmembers}
-    return parts if brought.population is None else {**parts, "population": brought.population}
+    parts = {"members": supplied.members, "nonmembers": supplied.nonmembers}
+    return parts if supplied.population is None else {**parts, "population": supplied.population}
 
 
-def _called(brought: Supplied) -> str:
+def _called(supplied: Supplied) -> str:
     """Name of the model in messages; an object that is no model at all has no useful name."""
-    kind = type(brought.model)
-    plain = not callable(brought.model) and kind.__module__.partition(".")[0] in ("builtins", "pathlib")
-    return "model" if plain else f"model {brought.model_name}"
+    kind = type(supplied.model)
+    plain = not callable(supplied.model) and kind.__module__.partition(".")[0] in ("builtins", "pathlib")
+    return "model" if plain else f"model {supplied.model_name}"
 
 
-def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
+def _asked(supplied: Supplied, device: str) -> tuple[Supplied, _Asked]:
     """Matches the classes of the model and of the records, determines how the model is queried, and queries it.
 
     Raises:
         AuditError: it cannot be asked, or its classes are others.
     """
-    name, parts = _called(brought), _parts(brought)
-    first = brought.members
+    name, parts = _called(supplied), _parts(supplied)
+    first = supplied.members
     known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
-    names = joined_classes(bearer(brought.model), known, name)
-    if not known.numbered and named(bearer(brought.model)) is None:
+    names = joined_classes(bearer(supplied.model), known, name)
+    if not known.numbered and named(bearer(supplied.model)) is None:
         _check_order(names)
     parts = {part: dataclasses.replace(one, classes=names) for part, one in parts.items()}
     known = dataclasses.replace(known, names=names)
@@ -229,10 +229,10 @@ def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
     labelled = joined({part: parts[part].take(_spread(len(parts[part]))) for part in TRIED_ON})
     with one_thread(), _missing_told(parts):
         adapted = adapt(
-            brought.model,
+            supplied.model,
             classes=known,
             example=Examples(held_of(labelled), torch.from_numpy(labelled.labels), first.columns),
-            output=brought.output,
+            output=supplied.output,
             device=device,
             name=name,
         )
@@ -241,23 +241,23 @@ def _asked(brought: Supplied, device: str) -> tuple[Supplied, _Asked]:
         start = time.perf_counter()
         answers = adapted.query(held_of(probe))
         seconds = (time.perf_counter() - start) / len(probe)
-        gates = [repeated_answers(noise), _own_records(brought, adapted, parts["members"])]
+        gates = [repeated_answers(noise), _own_records(supplied, adapted, parts["members"])]
     notes = [*adapted.notes, *_read_as(adapted, first, names)]
     if adapted.tokens:
         parts = {part: dataclasses.replace(one, tokens=True) for part, one in parts.items()}
     found = _Asked(adapted, (*gates, *outputs_as_taken(notes)), held_of(probe), answers, noise, seconds)
     matched = dataclasses.replace(
-        brought, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
+        supplied, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
     )
     return matched, found
 
 
-def _check_halves(brought: Supplied) -> None:
+def _check_halves(supplied: Supplied) -> None:
     """Refuses records whose halves cannot set thresholds; says so if missing numbers make a part all copies."""
     try:
-        check_halves(_design(brought), brought.seed)
+        check_halves(_design(supplied), supplied.seed)
     except DataError as error:
-        for name, part in (("members", brought.members), ("nonmembers", brought.nonmembers)):
+        for name, part in (("members", supplied.members), ("nonmembers", supplied.nonmembers)):
             if part.persons is None and len(part.incomplete) == len(part):
                 raise DataError(
                     f"{name}: inputs must be finite, got NaN or infinity in {len(part)} records, which is all: remove "
@@ -323,16 +323,16 @@ def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequen
             )
 
 
-def _own_records(brought: Supplied, adapted: Adapted, members: Dataset) -> Gate:
+def _own_records(supplied: Supplied, adapted: Adapted, members: Dataset) -> Gate:
     """I7: answers of the model on its own training records."""
     some = members.take(_spread(len(members)))
     answers = adapted.query(held_of(some))
     own = None
     if adapted.estimator:
-        own = own_predictions(bearer(brought.model), adapted.form, held_of(some), adapted.known)
+        own = own_predictions(bearer(supplied.model), adapted.form, held_of(some), adapted.known)
     if own is not None and _by_threshold(answers[:, list(adapted.known)], np.isin(own, adapted.known[1:])):
         own = None
-    assumed = _assumed(adapted, brought, members)
+    assumed = _assumed(adapted, supplied, members)
     return asked_rightly(answers.argmax(1).numpy(), some.labels, own, len(members.classes), assumed=assumed)
 
 
@@ -344,10 +344,10 @@ def _by_threshold(answers: Tensor, second: Array) -> bool:
     return bool(margin[second].min() >= margin[~second].max())
 
 
-def _assumed(adapted: Adapted, brought: Supplied, members: Dataset) -> bool:
+def _assumed(adapted: Adapted, supplied: Supplied, members: Dataset) -> bool:
     """Returns whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
-    columns = getattr(bearer(brought.model), "feature_names_in_", None) is not None and members.columns is None
-    classes = not members.ordered and not adapted.estimator and named(brought.model) is None
+    columns = getattr(bearer(supplied.model), "feature_names_in_", None) is not None and members.columns is None
+    classes = not members.ordered and not adapted.estimator and named(supplied.model) is None
     scale = members.inputs.dtype == np.uint8 or (members.inputs.dtype.kind == "i" and adapted.form.kind == "fractions")
     return bool(columns or classes or scale)
 
@@ -366,16 +366,16 @@ def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[s
     return notes
 
 
-def _without_overlap(brought: Supplied) -> tuple[Supplied, Gate]:
+def _without_overlap(supplied: Supplied) -> tuple[Supplied, Gate]:
     """Refuses or leaves out records that are in both parts, and counts near duplicates.
 
     Raises:
         DataError: exact duplicates that are not to be left out, or nothing is left.
     """
-    members, nonmembers = brought.members, brought.nonmembers
+    members, nonmembers = supplied.members, supplied.nonmembers
     found = overlap(members, nonmembers)
     told = "; ".join(found.lines())
-    if len(found.exact) and brought.duplicates == "refuse":
+    if len(found.exact) and supplied.duplicates == "refuse":
         raise DataError(
             f"members and nonmembers: no record may be in both, got {len(found.exact)} exact duplicates ({told}): "
             "remove them, or leave them out with duplicates = 'exclude'"
@@ -386,7 +386,7 @@ def _without_overlap(brought: Supplied) -> tuple[Supplied, Gate]:
         if min(map(len, kept)) < 1:
             raise DataError("members and nonmembers: must differ, got the same records in both: give other non-members")
         members, nonmembers = members.take(kept[0]), nonmembers.take(kept[1])
-        brought = dataclasses.replace(brought, members=members, nonmembers=nonmembers)
+        supplied = dataclasses.replace(supplied, members=members, nonmembers=nonmembers)
     by_person = members.persons is not None and nonmembers.persons is not None
     content = None if by_person else clusters_of(members, nonmembers)
-    return brought, near_duplicates(found.near_count, told, remarkable=found.remarkable, content=content)
+    return supplied, near_duplicates(found.near_count, told, remarkable=found.remarkable, content=content)

@@ -82,11 +82,11 @@ class PreparedSupplied:
     """A supplied model with its jobs listed; nothing is trained yet.
 
     Attributes:
-        brought: the model and its records, as the user named them.
+        supplied: the model and its records, as the user named them.
         case: its threat model.
     """
 
-    brought: Supplied
+    supplied: Supplied
     case: SuppliedCase
 
     @property
@@ -97,38 +97,38 @@ class PreparedSupplied:
     @cached_property
     def key(self) -> str:
         """The audit's key: equal for runs whose results must be equal."""
-        brought, case, system = self.brought, self.case, self.system
+        supplied, case, system = self.supplied, self.case, self.system
         return key_of(
             {
                 "door": "model",
-                "seed": brought.seed,
-                "name": brought.name,
+                "seed": supplied.seed,
+                "name": supplied.name,
                 "target": system.adapted.fingerprint,
                 "output": system.adapted.output,
                 "data": system.pool.fingerprint,
-                "members": len(brought.members),
+                "members": len(supplied.members),
                 "candidates": len(case.design.ids),
-                "threat": [str(case.access.name), case.shadows, list(case.views), brought.threat.rehearsals],
-                "attacks": [[row.id, row.name, row.settings] for row in brought.attacks],
-                "report": brought.report.model_dump(mode="json"),
+                "threat": [str(case.access.name), case.shadows, list(case.views), supplied.threat.rehearsals],
+                "attacks": [[row.id, row.name, row.settings] for row in supplied.attacks],
+                "report": supplied.report.model_dump(mode="json"),
                 "shadows": [job.key for job in case.jobs],
             }
         )
 
 
-def access_of(brought: Supplied, adapted: Adapted) -> Access:
+def access_of(supplied: Supplied, adapted: Adapted) -> Access:
     """The adversary's access: what the user granted, if the model gives it; by default all that the model gives.
 
     Raises:
         ConfigError: more is granted than the model gives.
     """
     gives = Access.LOGITS if adapted.output == "logits" else Access.PROBS
-    if not brought.access_given:
+    if not supplied.access_given:
         return gives
-    granted = brought.threat.granted
+    granted = supplied.threat.granted
     if Access.LOGITS in granted.includes and gives is Access.PROBS:
         raise ConfigError(
-            f"threat.access: the model gives probabilities, got access {brought.threat.access!r}: use 'probs', or "
+            f"threat.access: the model gives probabilities, got access {supplied.threat.access!r}: use 'probs', or "
             "bring a model that returns logits"
         )
     return granted

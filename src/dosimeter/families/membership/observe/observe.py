@@ -229,7 +229,7 @@ def situation_of(link: Link, inputs: Array, population: int, *, single: bool) ->
     """The situation of a stage's models for probes, known before any is trained."""
     own, hp = link.fit is None, link.hyperparameters
     return Situation(
-        brought=False,
+        supplied=False,
         network=True,
         heads=own and link.transfer == "head" and hp.optimizer == "sgd" and not hp.defenses,
         recipe=own,

@@ -78,7 +78,7 @@ def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
     """The situation of a supplied model for probes."""
     images = inputs.ndim == 4 and not adapted.kind.startswith("scikit-learn")  # which takes bytes as they are
     return Situation(
-        brought=True,
+        supplied=True,
         network=_gives_gradients(adapted, as_float(inputs[:TRIED])),
         heads=False,
         recipe=False,

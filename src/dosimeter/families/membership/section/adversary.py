@@ -152,7 +152,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     holds = f"Every candidate {noun} with its true class (1 of {data['classes'] or 0:,})."
     if threat["population"]:
         holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
-    asked = "the stage" if result["door"] == "recipe" else "the brought model"
+    asked = "the stage" if result["door"] == "recipe" else "the supplied model"
     at_risk = f" “{threat['at_risk']}”" if result["door"] == "recipe" else ""
     return [
         ("Wants to know", f"Was this {noun} among the training data of {asked}{at_risk}?"),

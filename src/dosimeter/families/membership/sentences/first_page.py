@@ -71,7 +71,7 @@ class Subject:
         return plural(self.noun)
 
     @property
-    def brought(self) -> bool:
+    def supplied(self) -> bool:
         """Returns whether membership was stated and not drawn."""
         return self.door != "recipe"
 
@@ -130,7 +130,7 @@ def tested(of: Subject) -> str:
     """Text: what membership means, and in which training data."""
     where = {
         "recipe": f"the training data of the stage “{of.at_risk}”",
-        "model": "the training data of the model that was brought",
+        "model": "the training data of the supplied model",
         "scores": "the training data of the model behind these scores",
     }[of.door]
     return (
@@ -180,7 +180,7 @@ def _sure(of: Subject, found: numbers.Outcome, content: Row) -> str:
     told = [numbers.sure(found, of.noun)]
     if of.door == "recipe" and of.targets == 1:
         told.append("It speaks of this trained model only, not of another training run.")
-    elif of.brought:
+    elif of.supplied:
         told.append("Membership was stated, not drawn: how the two sides were chosen is not in the interval.")
     limit = content.get("detection_limit")
     return " ".join([*told, *([limit["sentence"]] if limit else [])])
@@ -213,7 +213,7 @@ def deployed(of: Subject) -> str:
         models = "one model" if of.targets == 1 else f"{of.targets:,} models"
         return f"Not known: the table holds scores of {models}, and does not say which."
     if of.door == "model":
-        told = "Yes, if the deployed model is the one that was brought: it was asked itself."
+        told = "Yes, if the deployed model is the one that was supplied: it was asked itself."
         return f"{told} Nothing is known of another training run."
     models = f"{words.count(of.targets, 'model')} trained like it, by the same recipe"
     last = ""
@@ -252,7 +252,7 @@ def version(of: Subject) -> str:
     if of.door == "scores":
         return f"Not known: the table “{of.name}” names no model or version ({key}, a hash of the table)."
     if of.door == "model":
-        which = f"The brought model {of.model or of.name} ({key}, a hash of model, data and code)."
+        which = f"The supplied model {of.model or of.name} ({key}, a hash of model, data and code)."
         return f"{which} When it was trained is not known."
     stages = f"{plural('stage', len(of.stages))} {', '.join(of.stages)}"
     return f"The recipe “{of.name}”, {stages} ({key}, a hash of data, code and settings)."

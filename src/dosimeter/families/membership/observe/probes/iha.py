@@ -192,7 +192,7 @@ def lacks(situation: Situation) -> str:
     if situation.heads:
         return ""
     other = ", or use transfer = 'head' with optimizer = 'sgd', no fit and no defense"
-    remedy = "leave the attack out" + ("" if situation.brought else other)
+    remedy = "leave the attack out" + ("" if situation.supplied else other)
     return f"needs linear heads on frozen features that SGD trains, whose Hessian is known, got other models: {remedy}"
 
 

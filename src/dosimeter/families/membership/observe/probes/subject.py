@@ -82,7 +82,7 @@ class Situation:
     """Properties of the models that are known before one is trained.
 
     Attributes:
-        brought: the target is the user's own.
+        supplied: the target is the user's own.
         network: the models are PyTorch modules whose gradients can be taken.
         heads: they are linear heads on frozen features that the built-in SGD trains.
         recipe: a built-in loop trains them, so that it can train a model on other labels too.
@@ -91,7 +91,7 @@ class Situation:
         single: records are drawn one by one, so that no other training record reveals the membership of one.
     """
 
-    brought: bool
+    supplied: bool
     network: bool
     heads: bool
     recipe: bool

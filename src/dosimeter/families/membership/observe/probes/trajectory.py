@@ -122,7 +122,7 @@ def lacks(situation: Situation) -> str:
         return f"needs a population of {FEWEST} to distil on, got {situation.population}: raise threat.population"
     if situation.recipe:
         return ""
-    if situation.brought:
+    if situation.supplied:
         return "needs students of the same recipe that learn probabilities, which a `fit` cannot train: leave it out"
     return "needs students that learn probabilities, which a stage's `fit` cannot train: leave `fit` or the attack out"
 

@@ -1,4 +1,4 @@
-"""A small world for the door of brought models: records, a target that leaks, and the fit that made it."""
+"""A small world for the door of supplied models: records, a target that leaks, and the fit that made it."""
 
 from __future__ import annotations
 

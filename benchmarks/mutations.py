@@ -1,0 +1,156 @@
+"""Faults that the default tests must catch: each is put into a copy of the package, and the tests named must fail.
+
+At least one a room; `--only WORD` runs those whose file has the word. The outcome goes to
+`benchmarks/results/mutations.json`. Some minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from machine import cores, hardware
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "mutations.json"
+M = "families/membership/"
+FAULTS = [
+    # file, text, text with the fault, tests that must fail
+    ("foundation/seeds.py", "*map(str, index)", "*map(str, index[:0])", "tests/test_fleet.py tests/test_training.py"),
+    ("foundation/wording.py", "if c.isprintable() else", "if c else", "src/dosimeter/foundation/wording.py"),
+    ("foundation/keys/package_code.py", "waiting += imported", "waiting += imported[:0]", "tests/test_package_code.py"),
+    ("statistics/intervals/cells.py", "values > by_cell", "values >= by_cell", "tests/metrics"),
+    ("statistics/certify.py", "log(0.05) / n_distinct", "log(0.5) / n_distinct", "tests/metrics"),
+    ("statistics/hypotheses/shown.py", "value <= MOST_P and", "value <= 2 * MOST_P and", "tests/metrics/test_shown.py"),
+    ("jobs/store.py", "return not problem", "return True", "tests/test_store.py"),
+    ("jobs/job.py", "if not job.users_code and not is_users_fault(error):", "if False:", "tests/test_user_errors.py"),
+    (
+        "data/labels.py",
+        "np.unique(values, return_inverse=True)",
+        "np.unique(-values, return_inverse=True)",
+        "tests/data/test_labels.py",
+    ),
+    ("models/weights.py", "if not problems:", "if True:", "tests/test_checkpoints.py tests/test_chain.py"),
+    (
+        "training/loop.py",
+        "nn.functional.cross_entropy(logits, labels) if own is None",
+        "nn.functional.cross_entropy(logits, labels) if True",
+        "tests/defenses",
+    ),
+    ("training/private/accounting.py", "MOST_EPSILON = 100.0", "MOST_EPSILON = 0.1", "tests/test_privacy.py"),
+    ("training/system.py", "alike=alike", "alike=False", "tests/test_transferred.py"),
+    ("training/system.py", "CHANGED = 1e-3", "CHANGED = 1e3", "tests/test_fresh_shadows.py"),
+    (
+        "defenses/answers/top_k.py",
+        "probabilities.topk(self.k, 1)",
+        "probabilities.topk(self.k + 1, 1)",
+        "tests/defenses",
+    ),
+    (
+        "results/policy/decisions.py",
+        'for status in ("exceeded", "undecided"):',
+        'for status in ("undecided",):',
+        "tests/test_policy.py",
+    ),
+    ("results/compare.py", 'row.key.metric == "auc" or', 'row.key.metric == "none" or', "tests/test_compare.py"),
+    ("results/page/environment.py", "autoescape=True", "autoescape=False", "tests/report tests/test_hostile.py"),
+    (
+        M + "design/design.py",
+        "matrix[2 * pair + 1] = ~matrix[2 * pair]",
+        "matrix[2 * pair + 1] = matrix[2 * pair]",
+        "tests/test_fleet.py src/dosimeter/families/membership/design/design.py",
+    ),
+    (
+        M + "design/design.py",
+        "first = self._width * len(self.folds)",
+        "first = 0",
+        "tests/test_fleet.py tests/test_results.py",
+    ),
+    (M + "observe/signals.py", "if SIGNALS[name].access not in access.includes]", "if False]", "tests/test_observe.py"),
+    (
+        M + "attacks/shadows/lira.py",
+        "laws.log_ratio(own, null, phi)",
+        "laws.log_ratio(null, own, phi)",
+        "tests/attacks/test_lira.py",
+    ),
+    (
+        M + "sentences/verdict.py",
+        "floor(share.low * of + 1e-9), ceil(share.high * of - 1e-9)",
+        "ceil(share.low * of), floor(share.high * of)",
+        "tests/test_verdict.py",
+    ),
+    (
+        M + "gates/null.py",
+        "if not result.at_chance]",
+        "if False]",
+        "tests/test_results.py tests/statistics/test_null.py",
+    ),
+    (M + "frozen_head.py", " and not case.defended", "", "tests/test_frozen.py"),
+    (M + "case.py", "- self.withheld.keys()", "", "tests/probes/test_through_the_doors.py"),
+    (
+        "config/combinations.py",
+        'if "shadows" in given and target.fit is None:',
+        "if False:",
+        "tests/test_bad_input_doors.py",
+    ),
+    ("config/plugin_rows.py", "    if unknown:", "    if False:", "tests/test_config.py tests/test_bad_input.py"),
+    ("pipeline/verbs.py", "prepared.system.check_unchanged()", "None", "tests/test_fresh_shadows.py"),
+    (
+        "pipeline/run_folder.py",
+        "if found not in (None, key):",
+        "if False:",
+        "tests/test_run_folder.py tests/test_pipeline.py",
+    ),
+    ("cli/app.py", "raise typer.Exit(1)", "raise typer.Exit(0)", "tests/test_cli.py tests/test_policy.py"),
+]
+
+
+def caught(fault: tuple[str, str, str, str]) -> dict[str, object]:
+    """Whether the tests fail in a copy with the fault."""
+    file, text, wrong, tests = fault
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name)
+        for folder in ("src", "tests", "docs", "examples", "benchmarks"):
+            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for one in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile"):
+            shutil.copy(ROOT / one, copy)
+        path = copy / "src" / "dosimeter" / file
+        whole = path.read_text(encoding="utf-8")
+        if whole.count(text) != 1 or text == wrong:
+            raise ValueError(f"{file}: the text must stand there once and the fault change it, got {text!r}")
+        path.write_text(whole.replace(text, wrong), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
+        env = {**os.environ, "PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return {
+        "file": file,
+        "fault": wrong,
+        "caught": done.returncode == 1,
+        "by": lines[0].split(" - ")[0] if lines else None,
+    }
+
+
+def main() -> None:
+    """Put in each fault and keep what caught it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="part of a file's name")
+    asked = parser.parse_args()
+    with ThreadPoolExecutor(cores()) as pool:
+        found = list(pool.map(caught, [fault for fault in FAULTS if asked.only in fault[0]]))
+    for row in found:
+        print("caught " if row["caught"] else "MISSED ", row["file"], row["by"] or "")
+    if not asked.only:
+        RESULTS.write_text(json.dumps({"machine": hardware(), "faults": found}, indent=1) + "\n", encoding="utf-8")
+    sys.exit(any(not row["caught"] for row in found))
+
+
+if __name__ == "__main__":
+    main()

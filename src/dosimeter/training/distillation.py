@@ -63,6 +63,7 @@ def parts(found: SubModels, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[
             f"defense {name}: every sub-model must train on a record, got one without any of {n}: use fewer sub-models "
             "or leave each record out of fewer"
         )
+    # Equally many records for each sub-model, because heads train as one batched program.
     return trains, np.stack([np.flatnonzero(row)[:least] for row in trains])
 
 

@@ -199,6 +199,8 @@ def train(
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 if private is None:
                     with autocast:
+                        # The loss is computed in float32, because bfloat16 has too few digits for the logarithm of a
+                        # softmax.
                         loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.detach() * len(rows)

@@ -69,6 +69,7 @@ def play_attack(
             _scores(row, game.rehearse(pair)[0], seed, f"fold {fold} rehearsal {pair}")
             for pair in design.rehearsal_pairs
         ]
+        # The empty part gives the shape if no pair rehearses.
         rehearsed.append(np.concatenate([np.empty((0, len(game.ids))), *trials]))
         nobody = knowledge.tell(design.game(fold, signals, null_member), needs)
         null.append(_scores(row, nobody, seed, f"fold {fold} null"))

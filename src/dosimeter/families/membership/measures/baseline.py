@@ -182,9 +182,12 @@ def baseline(
         return None
     values, own = np.tile(blind[kept], (len(attack), 1)), attack[:, kept]
     scores = Scores(part.ids, values)
+    # Only the p-value of the AUC is needed, so the threshold calls nobody.
     never = np.full(len(own), np.inf)
     p = stated_p(scores, part, thresholds=never, rng=rng, draws=_CLOSED).p_auc
+    # Cross-fitted scores vary more than fixed ones, so the z-value is divided by the ratio of standard errors.
     p = float(ndtr(ndtri(p) / sqrt(CROSS_FIT_VARIANCE)))
+    # The level at which the interval is wider by this ratio.
     level = 2 * float(ndtr(sqrt(CROSS_FIT_VARIANCE) * ndtri(0.975))) - 1
     once, found = auc(scores, part, rng=rng), auc(scores, part, rng=rng, level=level)
     found = replace(found, level=0.95, method=f"{found.method}, variance counted twice for cross-fitting")
@@ -192,6 +195,7 @@ def baseline(
     assert once.low is not None
     assert once.high is not None
     gain = auc_difference(own, values, part.is_member, record=part.record)
+    # The paired interval counts the variance of the blind AUC once; it is added once more for cross-fitting.
     low = gain.value - hypot(gain.value - gain.low, once.high - once.value)
     high = gain.value + hypot(gain.high - gain.value, once.value - once.low)
     estimate = replace(found, value=gain.value, low=max(-1.0, low), high=min(1.0, high), method=gain.method)

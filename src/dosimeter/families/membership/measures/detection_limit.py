@@ -82,6 +82,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         return Detection(lead, None, None, 0, "top scores")  # power hangs on who the few persons are: none is promised
     planted, beside = planted_leak(material, attack), AIM_BESIDE[attack in material.choice]
     if planted is None and judged_canaries(material, attack):
+        # Canaries were judged, but use is not shown to raise the calls of any grade: no limit can be promised.
         limit, source = DetectionLimit(inf, lead, lead, 0), "canaries"
     elif cells > MOST_CELLS:
         assert pair.fpr.value is not None
@@ -133,6 +134,7 @@ def _beside(
             bits = moved(truth.is_member[:, kept], truth.record[kept], rng)
             point = point_at(scores, bits, max(rates.fpr, float(world.hits[~world.is_member].mean())))
             slope = max(point.slope, _steepest(baseline, rates.fpr))
+            # The error of TPR - s FPR grows with s about as sqrt(1 + s^2), since both rates vary alike.
             error = rates.error * sqrt((1 + slope**2) / (1 + rates.slope**2))
             net = float(point.calls[bits].mean() - slope * point.calls[~bits].mean())
             asked = RateFloor(slope, net + one * error * sqrt(1 - 1 / CROSS_FIT_VARIANCE), error)
@@ -186,7 +188,9 @@ def worlds_of(material: Material, attack: str, *, count: int, planted: Planted |
     for _ in range(count):
         values, bits = _again(material, attack, rng)
         if isinstance(given, CrossFit):
+            # Halves set thresholds from the new labels, so that the chance error of thresholds is part of the world.
             thresholds = given.thresholds_of(values, material.leading, bits)
+        # Without canaries a leaking record is always called.
         leak = np.full(values.shape, inf)
         if planted is not None:
             place = np.arange(k) if index is None else index
@@ -273,6 +277,7 @@ def _by_turns(
     pairs = len(rehearsed[0]) // 2
     order = rng.permutation(pairs)
     for pair in range(min(-(-len(own) // 2), pairs)):
+        # The targets' own pair is one of pairs + 1 that may play; with this probability another one does.
         if rng.random() * (pairs + 1) < pairs:
             place, turn = slice(2 * pair, 2 * pair + 2), slice(2 * order[pair], 2 * order[pair] + 2)
             playing = rehearsed[int(given.block[2 * pair])][turn]

@@ -144,7 +144,10 @@ def _train(
         odds = torch.baddbmm(second[:, :, -1:], second[:, :, :-1], hidden)[:, 0]
         slope = (torch.sigmoid(odds) - target).mul_(counts / counts.sum(1, keepdim=True))[:, None]
         back = (second[:, 0, :-1, None] * slope).mul_(mask)
+        # The gradient of ReLU: 0 for units that are off.
         back = torch.ops.aten.threshold_backward(back, active, 0)
+        # A softmax of two outputs is a logistic function of their difference. Both outputs are kept, so that weight
+        # decay and Adam act as on a network with two outputs.
         of_odds = torch.cat([torch.bmm(slope, hidden.transpose(1, 2)), slope.sum(2, keepdim=True)], 2)
         gradients = (torch.bmm(back, own.transpose(1, 2)), torch.cat([-of_odds, of_odds], 1))
         lr, done = recipe.lr * 0.9 ** (step // recipe.decays), step + 1

@@ -85,7 +85,7 @@ def taught(
     Args:
         found: the defense.
         n: records of the model.
-        seed: of the model.
+        seed: seed of the model.
         train_one: trains a fresh sub-model with this seed on these records, and gives its probabilities on all `n`.
     """
     trains, rows = parts(found, n, seed)

@@ -53,13 +53,13 @@ def train_heads(
     X (W∘s)ᵀ + b − W (μ∘s) and dW = s ∘ (Gᵀ X − (Σ G) μᵀ). A defense with a loss of its own gives G by its gradient.
 
     Args:
-        features: of all records.
+        features: features of all records.
         labels: classes of all records, or probabilities of all classes for each model's own rows.
         rows: the training rows of each model.
         hp: the recipe; `augment` and `precision` do not apply to heads.
         classes: number of classes.
         seeds: one per model.
-        device: where to train.
+        device: device to train on.
 
     Returns:
         Heads that take the *raw* features: standardisation is folded into them.

@@ -163,7 +163,7 @@ def train(
         labels: classes, or probabilities of all classes.
         hp: the recipe.
         seed: decides the order of the data, augmentation and dropout.
-        device: where to train.
+        device: device to train on.
 
     Returns:
         Mean loss of the last epoch, nats.

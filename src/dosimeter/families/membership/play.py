@@ -30,7 +30,7 @@ class Played:
             `[f k n]`.
         null: on the targets' outputs with shadow bits from a matrix that no model was trained on `[t n]`.
         apart: on every model that plays target, by an adversary without shadows from the other half of them, as
-            `halves.players` orders them `[p n]`; no rows for a control or without enough shadows.
+            `target_halves.players` orders them `[p n]`; no rows for a control or without enough shadows.
     """
 
     scores: Float[Array, "t n"]
@@ -47,10 +47,10 @@ def play_attack(
 
     Args:
         row: the attack.
-        design: who is trained on what.
+        design: the design of the audit.
         observations: signals of the fleet; the attack gets those that it declares.
         null_member: the null audit's matrix.
-        seed: of the audit.
+        seed: seed of the audit.
         knowledge: what the adversary holds beside signals.
 
     Raises:

@@ -86,14 +86,14 @@ def rate_interval(
 ) -> Interval:
     """Interval of the pooled rate `sum(hits & eligible) / sum(eligible)`.
 
-    The upper end is at least, and the lower end at most, the Clopper-Pearson end for no hit (only hits) among *distinct*
-    eligible clusters: more targets do not make one record two. One target's clusters count by their effective number.
+    The upper end is at least, and the lower end at most, the Clopper-Pearson end for no hit (only hits) among distinct
+    clusters, because more targets do not make one record two. One target's clusters count by their effective number.
 
     Args:
         hits: what is counted.
         eligible: the decisions that form the denominator.
         record: cluster of each record.
-        rng: for the bootstrap, used from 8 targets on.
+        rng: generator for the bootstrap, used from 8 targets on.
         level: two-sided confidence level.
         draws: bootstrap draws; 0 takes the closed form of the two-way variance instead (fast, for bands).
         distinct: record clusters that the eligible ones of one target are worth, if that is known from their scores;
@@ -213,7 +213,7 @@ def auc_interval(
         values: scores, infinite ones allowed, NaN not.
         is_member: the truth.
         record: cluster of each record.
-        rng: for the bootstrap, used from 8 targets on.
+        rng: generator for the bootstrap, used from 8 targets on.
         level: two-sided confidence level.
         draws: bootstrap draws; 0 takes the closed form.
 

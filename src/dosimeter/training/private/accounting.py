@@ -35,7 +35,7 @@ class Privacy:
 
     Attributes:
         epsilon: spent by all updates together, nats.
-        delta: of the guarantee.
+        delta: delta of the guarantee.
         noise_multiplier: deviation of the noise on a sum of gradients, in units of `clip`.
         clip: largest Euclidean norm of a record's gradient.
         rate: probability with which each record is in a batch.

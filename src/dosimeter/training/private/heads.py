@@ -94,8 +94,8 @@ def clipped_sums(
         x: features of the batch, padded.
         y: their classes.
         inside: which of them are in the batch.
-        weight: of each model.
-        bias: of each model.
+        weight: weights of each model `[m c d]`.
+        bias: biases of each model `[m c]`.
         clip: largest norm of a record's gradient.
     """
     log_p = torch.log_softmax(torch.baddbmm(bias[:, :, None], weight, x.transpose(1, 2)), 1)

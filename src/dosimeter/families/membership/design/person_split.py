@@ -23,7 +23,7 @@ def person_half(person: Int[Array, " p"], rng: np.random.Generator) -> Bool[Arra
 
     Args:
         person: whose record it is, 0 to u - 1; an even number of records.
-        rng: for the draws.
+        rng: generator for the draws.
 
     Raises:
         ConfigError: no draw came out even.

@@ -103,11 +103,11 @@ def fresh_shadows(
 
     Args:
         signal: of target and shadows, higher for a record that is known.
-        member: who was trained on what.
+        member: membership matrix.
         seen: of each shadow, the records that it was trained on, and copies of these.
         record: cluster of each record.
         shifted: members and non-members are known to differ without any model.
-        rng: for the interval.
+        rng: generator for the interval.
     """
     name, shadows = FRESH, signal[1:]
     copies = _copies(signal)

@@ -176,7 +176,7 @@ def halvings(
     Args:
         record: cluster of each record.
         is_member: the truth.
-        rng: for the draws.
+        rng: generator for the draws.
         count: how many are drawn; `usual_count` unless given.
 
     Returns:

@@ -50,7 +50,7 @@ class Detection:
         fpr: the leading false positive rate.
         tpr: of the least leak in which some records are named; None if none is shown, or none can be named, or if
             canaries were planted and are not shown to be named more often where they were used.
-        auc: of the least leak that moves all members' scores alike; None if none is shown.
+        auc: AUC of the least leak that moves all members' scores alike; None if none is shown.
         worlds: in which `tpr` was found; 0 for the closed form.
         source: where the scores of leaking members come from, "canaries" or "top scores".
     """
@@ -70,7 +70,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     """The detection limit of an audit that shows no leak.
 
     Args:
-        material: of the audit.
+        material: material of the audit.
         measured: the headline attack's estimates.
         attack: the headline attack.
         baseline: the blind baseline that the attack must exceed, for a supplied model.
@@ -121,7 +121,8 @@ def _beside(
     """Worlds in which a gain over the baseline must be shown too.
 
     Its AUC is a normal draw about one half. Its point at one rate is that of its own scores when bits change places;
-    since cross-fitted scores vary more than fixed ones, a normal draw adds what `TWICE` counts beyond that.
+    since cross-fitted scores vary more than fixed ones, a normal draw adds what `CROSS_FIT_VARIANCE` counts beyond
+    that.
     """
     floors, luck = 0.5 + baseline.reach + baseline.error * rng.normal(size=count), rng.normal(size=count)
     rates, truth = baseline.rates, material.truth
@@ -176,7 +177,7 @@ def worlds_of(material: Material, attack: str, *, count: int, planted: Planted |
     so with the new labels; where shadows rehearsed and membership was drawn, they take turns as the targets.
 
     Args:
-        material: of the audit.
+        material: material of the audit.
         attack: whose scores.
         count: how many worlds.
         planted: what leaking members look like, from `planted_leak`; without, they stand above all others.
@@ -229,7 +230,7 @@ def planted_leak(material: Material, attack: str) -> Planted | None:
     Where a target did not train on a canary, the score is that of the next target that did.
 
     Args:
-        material: of the audit.
+        material: material of the audit.
         attack: whose scores.
 
     Returns:

@@ -49,7 +49,7 @@ class Material:
         null_truth: that membership, or None.
         correct: whether each target's answer is right, candidates then population `[t n+z]`; None without a model.
         test_correct: the same on test records, or None.
-        groups: of each record, for numbers of their own `[n]`, or None.
+        groups: group of each record, for numbers of their own `[n]`, or None.
         gates: those that were decided before measuring.
         blind: for a supplied model, scores of classifiers that never query it `[n]`, NaN for records that were not
             judged; None if they were not run.
@@ -200,8 +200,8 @@ def choose_headline(material: Material) -> tuple[Material, str | None]:
     """Chooses the strongest attack in calibration, without measured records, controls and references.
 
     Where shadows rehearsed, or records were set apart, that is the attack with the highest TPR at the leading rate
-    there, then the highest AUC. Where halves judge each other, see `crossfit`: if they differ, the choice becomes an
-    attack of its own.
+    there, then the highest AUC. Where halves judge each other, see `cross_fitting`: if they differ, the choice becomes
+    an attack of its own.
 
     Returns:
         The material, with the choice as an attack if it became one; and the id of the headline, None without attacks.

@@ -22,7 +22,7 @@ class Classifier:
         high: greatest value; queries above are lowered to it.
         centre: mean of each feature in training.
         scale: standard deviation of each feature in training, 1 if it is 0.
-        coefficients: of the standardised features, then the intercept `[d + 1]`.
+        coefficients: coefficients of the standardised features, then the intercept `[d + 1]`.
     """
 
     low: Float[Array, " d"]

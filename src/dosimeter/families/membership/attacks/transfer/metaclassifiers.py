@@ -25,7 +25,7 @@ class Recipe:
     """Training of every classifier: Adam on cross-entropy, equal for all records.
 
     Attributes:
-        updates: how many.
+        updates: number of updates.
         batch: rows of one update; passes over the rows are shuffled and end with what is left.
         decays: updates after which the learning rate falls to 0.9 of itself, again and again.
         hidden: units.
@@ -57,8 +57,8 @@ def member_odds(
         known: answers of the shadows.
         member: which of those rows come from a shadow that trained on the record.
         asked: answers of each target; each target is scored alone, so that rounding cannot depend on another.
-        recipe: of the training.
-        rng: for the draws.
+        recipe: recipe of the training.
+        rng: generator for the draws.
     """
     rows, classes = known.shape[1:]
     draws = _Draws.of(recipe, rows, classes, rng)
@@ -97,7 +97,7 @@ class _Draws:
 
     Attributes:
         first: weights and bias of the hidden units.
-        outputs: of the two outputs.
+        outputs: weights and bias of the two outputs.
         batches: rows of each update.
         masks: dropout of each update.
     """

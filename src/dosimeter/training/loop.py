@@ -157,6 +157,8 @@ def train(
 ) -> float:
     """Trains one model in place.
 
+    The loss is computed in float32 under autocast too: bfloat16 has too few digits for the logarithm of a softmax.
+
     Args:
         model: on any device; moved to `device`; parameters that do not require gradients are left alone.
         inputs: the stage's rows of this model, `[n ...]`, uint8 images or floats.
@@ -199,7 +201,6 @@ def train(
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 if private is None:
                     with autocast:
-                        # The loss is computed in float32, because bfloat16 has too few digits for the logarithm of a
                         # softmax.
                         loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
                     loss.backward()  # type: ignore[no-untyped-call]

@@ -58,7 +58,7 @@ def half_games(
     Args:
         design: the design of the audit.
         signals: signals of the whole fleet.
-        needs: of the attack. There are no games at all if one would lack shadows.
+        needs: needs of the attack. There are no games at all if one of them would lack shadows.
 
     Yields:
         Positions among the models that play, and their game.

@@ -286,7 +286,8 @@ def learned(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
 def many_attacks(p_values: Mapping[str, Randomisation], headline: str, *, shown: bool, rates: int, chosen: str) -> Gate:
     """P14: whether some attack finds members although the attack that was chosen beforehand does not.
 
-    Each attack's p is twice the smaller of its two; Holm's first step over the attacks then holds for all together.
+    Each attack's p-value is twice the smaller of its two (Bonferroni). The first step of Holm's method over the attacks
+    then controls the error of all together.
 
     Args:
         p_values: of each attack that is no control.

@@ -30,9 +30,10 @@ AIM = 0.925
 """Power that limits are computed for. A limit is itself uncertain, and power rises less above it than it falls below,
 so limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
 AIM_BESIDE = (0.96, 0.98)
-"""The same beside blind classifiers, for a difference of the records that they may or may not see; and for a choice of
-other halves, where two attacks must both gain. With `AIM`, where members were shifted by 0.2 standard
-deviations, which most audits do not see, a choice was shown in 130 of 160 audits at its limit (81 %, 74 to 87)."""
+"""Power that limits beside blind classifiers are computed for, since a difference of the records may or may not be
+seen: of one attack, and of a choice of other halves, where two attacks must both gain. With `AIM`, and members shifted
+by 0.2 standard deviations, which most audits do not see, a choice was shown in 130 of 160 audits at its limit (81 %, 74
+to 87)."""
 MOST_CELLS = 60_000
 """Most scores for which worlds are made; beyond, calls are so many that the closed form holds."""
 MARGIN = 1 + float(ndtri(AIM)) / float(ndtri(0.975))
@@ -145,8 +146,8 @@ def _beside(
 def _steepest(baseline: Baseline, fpr: float) -> float:
     """Largest slope of the classifiers' ROC curve at a rate that their AUC does not exclude.
 
-    The steeper it is, the more false accusations count. Members and non-members may differ more than this audit shows,
-    and a new audit would then see it. The curve is that of two normal laws of equal spread.
+    The steeper the curve is, the more false accusations count. Members and non-members may differ more than this audit
+    shows, and a new audit would then see it. The curve is binormal: two normal laws of equal spread.
     """
     assert baseline.auc.high is not None
     apart = sqrt(2) * max(float(ndtri(min(baseline.auc.high, 1 - 1e-9))), 0.0)
@@ -172,9 +173,9 @@ def _named(limit: DetectionLimit) -> float | None:
 def worlds_of(material: Material, attack: str, *, count: int, planted: Planted | None = None) -> Iterator[World]:
     """Worlds without a leak: labels are permuted over records, so that scores do not depend on them.
 
-    What targets and persons share stays: all scores of a record cluster move together. The luck of this audit's
-    thresholds is drawn anew as far as the evidence allows: where halves of the records set them for each other, they do
-    so with the new labels; where shadows rehearsed and membership was drawn, they take turns as the targets.
+    What targets and persons share stays: all scores of a record cluster move together. The chance error of thresholds
+    is drawn again as far as the evidence allows. If halves of the records set thresholds for each other, they do so
+    with the new labels. If shadows rehearsed and membership was drawn, they take turns as the targets.
 
     Args:
         material: material of the audit.
@@ -221,11 +222,11 @@ class Planted:
 def planted_leak(material: Material, attack: str) -> Planted | None:
     """Scores of a leak, from the canaries of the grade whose calls increase most by use.
 
-    A used canary's score is not all leak: canaries are odd, and some are called where nobody used them. A leaking
-    natural record that always got such a score would be called as often as a used canary, v, although use adds v - u
-    only, u being the rate of unused ones. So it gets one in (v - u) / (v - f) of all cases, f being the rate at which
-    natural non-members are called: it is then called at f + (v - u), and the limit speaks of what use adds. Where
-    unused canaries are called as natural non-members are, every leaking record gets one.
+    The score of a used canary is not all leak: canaries are odd, and some are called where they were not used. Let v be
+    the rate at which used canaries are called, u that of unused ones, and f that of natural non-members. Use adds v - u
+    only. So a leaking natural record gets a used canary's score with probability (v - u) / (v - f) and else keeps its
+    own. It is then called at the rate f + (v - u), and the limit is about what use adds. If u = f, every leaking record
+    gets such a score.
 
     Where a target did not train on a canary, the score is that of the next target that did.
 

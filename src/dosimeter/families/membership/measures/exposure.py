@@ -319,7 +319,7 @@ def _stability(one: Exposed) -> dict[str, Any] | None:
 def _groups(rows: Sequence[Mapping[str, Any]], declared: int) -> dict[str, Any] | None:
     """Highest ends over all groups; the lower end is 0 for a group that may be called as often when unused.
 
-    Of a group that is too small for a rate nothing is excluded, so one such group puts the upper end at 1.
+    For a group that is too small for a rate nothing is excluded, so one such group sets the upper end to 1.
 
     Args:
         rows: rows of `estimates` that are about groups.

@@ -35,7 +35,7 @@ class Audit:
     """A validated audit file.
 
     Attributes:
-        name: of the run's folder.
+        name: name of the run's folder.
         seed: root of all randomness.
         stages: the chain.
         threat: the adversary.
@@ -142,12 +142,12 @@ class SuppliedAudit:
     """A validated audit file about a supplied model.
 
     Attributes:
-        name: of the run's folder.
+        name: name of the run's folder.
         seed: root of all randomness.
         target: the model and its records.
         threat: the adversary.
-        attacks: what is run, in order.
-        report: how the report speaks.
+        attacks: attacks to run, in order.
+        report: wording of the report.
         base: folder of the audit file; relative paths and user modules are found from here.
     """
 

@@ -20,7 +20,7 @@ def problems_of(variant: Variant, names: list[str]) -> list[str]:
 
     Args:
         variant: the row.
-        names: of the stages.
+        names: names of the stages.
     """
     found = []
     if variant.id == "none":

@@ -28,7 +28,7 @@ class Dataset:
         ids: record ids `[n]`, distinct strings that do not change when rows are reordered.
         persons: whose record it is `[n]`, or None.
         groups: a group for separate reporting `[n]`, or None.
-        noun: what one record is called in the report, in the singular.
+        noun: noun for one record in the report, in the singular.
         columns: of a table: the name of each feature, `column` or `column=category`; otherwise None.
         categories: of a table: its columns of categories, each with the categories in order; otherwise None.
         part: the records are a part of something larger, and may all be of one class.

@@ -18,7 +18,7 @@ def near_duplicates(pairs: int, told: str, *, remarkable: bool, content: Int[Arr
     """P9: members and non-members that are nearly the same record.
 
     Args:
-        pairs: how many.
+        pairs: number of pairs.
         told: which, in words.
         remarkable: whether there are more than the non-members have among themselves.
         content: a number for what each record is, where copies within a part count as one; else None.

@@ -24,7 +24,7 @@ def pair(value: object, name: str) -> tuple[Array, Array]:
 
     Args:
         value: `(inputs, labels)`, or a map-style data set of `(x, y)`.
-        name: what messages call it.
+        name: name of the data in messages.
 
     Returns:
         Inputs `[n ...]`, numbers or texts, and labels `[n]`.

@@ -22,7 +22,7 @@ def encode_labels(values: Array, name: str, classes: Sequence[str] | None = None
 
     Args:
         values: labels `[n]`: integers, whole floats, truth values, or text.
-        name: what messages call the data.
+        name: name of the data in messages.
         classes: names of all classes in order, or None to take those that occur.
 
     Returns:

@@ -29,7 +29,7 @@ class Options:
         inputs: column of the images (Hugging Face); by default the only one.
         split: which part of a Hugging Face data set.
         size: height and width to which images of class folders are resized; by default all must have one size.
-        noun: what one record is called in the report, in the singular.
+        noun: noun for one record in the report, in the singular.
         categorical: columns of numbers that are categories (tables, Hugging Face); columns of text always are.
         categories: for each column of categories, its categories in order, as another table has them; by default those
             that occur in the whole source.
@@ -109,7 +109,7 @@ class Request:
     Attributes:
         name: what messages and the report call the source.
         rows: which records.
-        options: how to read it.
+        options: options for reading it.
         seed: for the user's functions.
         base: folder that paths in options start from.
         part: the records may all be of one class, because other sources bring the rest.

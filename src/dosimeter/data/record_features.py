@@ -40,7 +40,7 @@ def few_columns(inputs: Array, seed: int, *, tokens: bool = False) -> Float[Arra
     Args:
         inputs: pictures `[n c h w]`, tables or frozen features `[n d]`, or tokens `[n length]`, which are columns if
             there are at most `COMPONENTS`; anything else is laid flat.
-        seed: of the components.
+        seed: seed of the components.
         tokens: the inputs are tokens.
 
     Returns:
@@ -76,7 +76,7 @@ def averaged_down(x: Float[Array, "n c h w"]) -> Float[Array, "n d"]:
 
 
 def components(flat: Array, seed: int) -> Float[Array, "n d"]:
-    """Principal components of standardised columns, learned on at most `MOST` records, float32."""
+    """Principal components of standardised columns, learned on at most `MOST_RECORDS` records, float32."""
     from sklearn.decomposition import PCA
 
     sample = flat[:: -(-len(flat) // MOST_RECORDS)]

@@ -44,7 +44,7 @@ def load(
         rows: `"a:b"`, records a to b - 1; None takes all.
         seed: handed to a function of the user; files do not read it.
         base: the folder that paths start from (the audit file's); None is the working directory.
-        options: how to read the source.
+        options: options for reading the source.
 
     Returns:
         The data set. Class numbers and ids do not depend on `rows`.

@@ -71,8 +71,8 @@ def given(
             labels, or a list of texts.
         seed: handed to a function that a reference names.
         base: the folder that paths start from; None is the working directory.
-        options: how to read tables and references; `classes` also for arrays.
-        noun: what one record is called.
+        options: options for reading tables and references; `classes` also for arrays.
+        noun: noun for one record.
 
     Returns:
         A data set for each part; one may hold one class only.

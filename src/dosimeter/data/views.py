@@ -17,7 +17,7 @@ def apply_view(inputs: Tensor, view: str) -> Tensor:
 
     Args:
         inputs: `[n ...]`; images `[n k h w]` or words `[n length]` for every view but "identity".
-        view: names from `config.VIEWS`, joined by "+".
+        view: names from `threat.VIEWS`, joined by "+".
     """
     if view in WORD_VIEWS:
         return drop_words(inputs, word_order(inputs, WORD_VIEWS.index(view)))

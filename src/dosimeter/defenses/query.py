@@ -25,7 +25,7 @@ def guarded(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> An
     Args:
         answer: from inputs to logits `[r c]`.
         defenses: applied in order.
-        seed: of the model, for the random inputs that some of them ask about.
+        seed: seed of the model, for the random inputs that some of them ask about.
     """
 
     def released(inputs: Tensor) -> Float[Tensor, "r c"]:

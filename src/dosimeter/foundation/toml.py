@@ -17,7 +17,7 @@ def read(path: Path, *, absent: str = "correct the path, or run `dosimeter init`
     """The tables of a TOML file.
 
     Args:
-        path: of the file.
+        path: path of the file.
         absent: remedy if it cannot be read.
 
     Raises:

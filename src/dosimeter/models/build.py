@@ -18,7 +18,7 @@ def build(reference: str, shape: tuple[int, ...], classes: int, options: Mapping
 
     Args:
         reference: name in `ARCHITECTURES`, or `package.module:function`.
-        shape: of one record.
+        shape: shape of one record.
         classes: number of outputs.
         options: further arguments of the builder.
         place: what errors begin with, such as "stage 'head'".

@@ -42,7 +42,7 @@ def pick(answer: object, *, rows: int, columns: int | None, place: str) -> Tenso
         answer: what the model returned for `rows` records.
         rows: number of records.
         columns: expected columns, which tell parts apart; None if any will do.
-        place: how messages begin.
+        place: start of messages.
 
     Returns:
         The answer, of any shape and where the model put it.
@@ -174,7 +174,7 @@ def as_table(tensor: Tensor, *, rows: int, classes: int, place: str) -> Float[Te
         tensor: the answer.
         rows: number of records.
         classes: number of classes.
-        place: how messages begin.
+        place: start of messages.
 
     Raises:
         TrainingError: not one row per record and one column per class.
@@ -221,7 +221,7 @@ def meaning(table: Float[Tensor, "n k"], output: Output, place: str) -> Meaning:
     Args:
         table: answers of one column for each class, or one column for two classes.
         output: what the user says of them.
-        place: how messages begin.
+        place: start of messages.
 
     Raises:
         TrainingError: neither, or not what the user says.
@@ -279,7 +279,7 @@ def finish(table: Float[Tensor, "n k"], output: Output, place: str) -> tuple[Ten
     Args:
         table: answers, float64.
         output: "auto", or what the numbers are.
-        place: how messages begin.
+        place: start of messages.
 
     Returns:
         `[n c]` float64, and "logits" or "probs".

@@ -51,7 +51,7 @@ def read_weights(path: Path, own: Set[str], place: str) -> Weights:
     Args:
         path: `.safetensors`, or what `torch.save` wrote: a state dict, alone or in a checkpoint.
         own: names in the network's state dict.
-        place: how messages begin.
+        place: start of messages.
 
     Raises:
         ConfigError: the file cannot be read, holds no tensors, or has the network's names twice.

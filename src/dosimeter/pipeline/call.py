@@ -113,14 +113,14 @@ def audit(  # more than seven parameters because this is the one call that a use
         population: further records of the same kind, in no training set; some attacks need them.
         shadows: how many models `fit` trains, even.
         attacks: names, tables as in an audit file, or attacks themselves; the default list unless given.
-        seed: of all randomness; the same seed gives the same result.
+        seed: seed of all randomness; the same seed gives the same result.
         out: folder of the run, new or of an earlier run of the same audit.
         output: what the model returns, if it cannot be seen.
         duplicates: what to do with records that are both members and non-members.
         access: what the deployed model gives away; all that it returns unless given.
         leading_fpr: false positive rate of the verdict.
-        noun: what one record is called in the report, in the singular.
-        options: how to read tables and other sources.
+        noun: noun for one record in the report, in the singular.
+        options: options for reading tables and other sources.
         depends: modules and functions that `fit` uses and that its key would not see, themselves or by name, such as
             `"package.module"` or `"package.module:function"`; shadows are trained anew when their source changes.
         store: the cache, a folder or a URL; `.store` beside `out` unless given.

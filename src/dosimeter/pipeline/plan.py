@@ -30,7 +30,7 @@ class StagePlan:
     """One stage in the plan.
 
     Attributes:
-        name: of the stage.
+        name: name of the stage.
         how: "given", or transfer method and model.
         data: name of its training data.
         models: number of models of this stage.
@@ -61,7 +61,7 @@ class Plan:
 
     Attributes:
         key: the audit's key.
-        stages: of the chain.
+        stages: stages of the chain.
         attacks: with refusals.
         seconds: estimated for what is missing, None if a user's `fit` is the only clock.
         memory: estimated peak of one process, bytes.

@@ -149,7 +149,7 @@ class _Shown:
         bars: bars of rich.
         at_once: jobs that run at once, None if unknown.
         loading: seconds that processes need before they begin a job.
-        clocks: of the phases so far.
+        clocks: clocks of the phases so far.
         tasks: of rich, by phase.
         begun: when the estimate was made.
         end: when the run is expected to end, if that was estimated.

@@ -55,7 +55,7 @@ class Result:
 
     Attributes:
         folder: folder of the run, or of a single `result.json`.
-        content: of `result.json`, as `docs/results.md` describes it.
+        content: content of `result.json`, as `docs/results.md` describes it.
     """
 
     folder: Path
@@ -125,7 +125,7 @@ def check_lines(content: Mapping[str, Any]) -> list[str]:
     """Number of the audit's own checks that passed, then one line for each other check, failures first.
 
     Args:
-        content: of `result.json`.
+        content: content of `result.json`.
 
     >>> check_lines({"gates": [{"id": "P2", "name": "Enough", "status": "warn", "message": "7 are few."}]})
     ['0 checks passed, 1 warning:', '  warning P2 (Enough): 7 are few.']
@@ -160,7 +160,7 @@ def load(path: Path | str) -> Result:
     """Reads an earlier run.
 
     Args:
-        path: of a run's folder, or of a `result.json`.
+        path: path of a run's folder, or of a `result.json`.
 
     Raises:
         StoreError: there is none, it is damaged, or another version wrote it.

@@ -33,7 +33,7 @@ def check_folder(out: Path, key: str, settings: Mapping[str, Any] | None = None)
 
     Args:
         out: the folder.
-        key: of the audit.
+        key: key of the audit.
         settings: settings of the audit, as in `audit.json`; the message names those that differ from the folder's.
 
     Raises:

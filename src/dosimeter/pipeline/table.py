@@ -30,10 +30,10 @@ def measure_scores(
     """Measures a table of scores and membership bits, and writes the report; no model is needed.
 
     Args:
-        scores: `.csv` or `.parquet`, see `scores_table.read_scores`.
+        scores: `.csv` or `.parquet`, see `table.table.read_scores`.
         out: the run's folder.
-        seed: of the split into calibration and test records, and of the bootstrap.
-        noun: what one record is called, in the singular.
+        seed: seed of the split into calibration and test records, and of the bootstrap.
+        noun: noun for one record, in the singular.
         leading_fpr: false positive rate of the verdict.
 
     Returns:

@@ -69,7 +69,7 @@ def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[st
     """A result with the figures of its variants.
 
     Args:
-        content: of `result.json` without any.
+        content: content of `result.json` without any.
         material: that it was computed from; `run.json` lists the variants.
         run: its folder; its variants are measured.
 

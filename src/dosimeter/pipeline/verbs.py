@@ -96,7 +96,7 @@ def run(
         audit: the settings.
         out: the run's folder.
         store: the cache, a folder or a URL; `out`'s neighbour `.store` unless given.
-        device: where models are trained.
+        device: device on which models are trained.
         workers: who does the jobs, or a number of processes; None for one per core.
         progress: called with (phase, done, total); unless given, bars with the time left on a terminal, else nothing.
         trust_pickle: whether a supplied file that can run code may be loaded.

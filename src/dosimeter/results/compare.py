@@ -70,7 +70,7 @@ class Comparison:
         differences: differences of the audits: adversary, data, chain, attacks.
         verdicts: status before and after.
         gates: checks whose status changed, as text.
-        moves: of every row of either result.
+        moves: moves of every row of either result.
         leading: rates at which the results lead, before and after.
     """
 

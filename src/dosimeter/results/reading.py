@@ -20,7 +20,7 @@ def read_result(
 
     Args:
         path: a run's folder, or the file itself.
-        name: what messages call the file; its path unless given.
+        name: name of the file in messages; its path unless given.
         absent: what to do if there is none.
 
     Raises:
@@ -40,9 +40,9 @@ def read_json(path: Path, remedy: str, *, name: str = "") -> Any:
     """JSON from a file; refuses NaN and infinity, which JSON does not have.
 
     Args:
-        path: of the file.
+        path: path of the file.
         remedy: what to do if it is missing or broken.
-        name: what messages call it; its last part unless given.
+        name: name of the file in messages; the last part of its path unless given.
 
     Raises:
         StoreError: one line.

@@ -27,15 +27,15 @@ class Key:
     Attributes:
         family: "membership", or "utility".
         stage: at risk.
-        variant: of the model, "none" without defense.
+        variant: variant of the model, "none" without defense.
         attack: id, `HEADLINE` for an exposure, or None for a utility.
         metric: such as "tpr".
         fpr: nominal false positive rate, of "tpr", "precision" and "exposure".
         prior: of "precision".
         group: or None.
         threshold: "shadow", "split", "oracle", or None.
-        split: of a utility.
-        unit: of an exposure: "record", "person" or "group".
+        split: split of a utility.
+        unit: unit of an exposure: "record", "person" or "group".
     """
 
     family: str

@@ -18,8 +18,8 @@ class Entry:
     Attributes:
         source: the list.
         version: as read.
-        publisher: of the list.
-        id: of the entry.
+        publisher: publisher of the list.
+        id: id of the entry.
         name: official, or what stands in its place.
         fit: how it relates to our finding.
     """

@@ -62,7 +62,7 @@ def resolve(estimate: Estimate, truth: Truth, fpr: float, others: float | None) 
     """Withholds a number if too few distinct non-members certify its FPR, or marks it "low n".
 
     Args:
-        estimate: of the rate at a threshold that aims at the FPR.
+        estimate: estimate of the rate at a threshold that aims at the FPR.
         truth: about the records.
         fpr: nominal.
         others: persons that the non-members are worth, from `worth`.

@@ -62,7 +62,7 @@ class World:
         values: scores `[t n]`.
         is_member: the truth `[t n]`.
         record: cluster of each record `[n]`.
-        thresholds: of the leading false positive rate, per target `[t]` or per cell `[t n]`.
+        thresholds: thresholds of the leading false positive rate, per target `[t]` or per cell `[t n]`.
         leak: score of each cell if its record leaks `[t n]`; +inf for a record that is always called.
         moment: when each cluster begins to leak: a leak of share w reaches the clusters whose number is below w `[k]`.
         drawn: whether membership was drawn by coins in complementary pairs, not stated.
@@ -376,9 +376,9 @@ def moved(labels: Bool[Array, "r n"], record: Int[Array, " n"], rng: np.random.G
     Clusters whose records all have the same label change places with any other, else with those of the same size.
 
     Args:
-        labels: of the records.
+        labels: labels of the records.
         record: their clusters.
-        rng: for the permutation.
+        rng: generator for the permutation.
     """
     same_length(labels=labels.T, record=record)
     index, k = clusters(record)

@@ -219,7 +219,7 @@ def rank(
     """Ranks units by the mean normal score of their records in models that used them, minus that in the others.
 
     Args:
-        scores: of the models of one half, by an adversary who knows nothing of the other half.
+        scores: scores under the models of one half, by an adversary who used no model of the other half.
         member: of the same models.
         unit: each record's unit, 0 to u - 1.
     """

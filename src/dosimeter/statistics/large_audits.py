@@ -21,7 +21,7 @@ def by_coins(cells: Float[Array, "t n"] | Bool[Array, "t n"], truth: Truth, foun
 
     Args:
         cells: hits for TPR - FPR; for an AUC ranks minus their target's mean, divided by the number of all cells.
-        truth: for the same cells.
+        truth: truth about the same cells.
         found: the difference, whose other keys are kept.
     """
     assert found.value is not None
@@ -66,7 +66,7 @@ def auc_in_closed_form(auc: Estimate, *, power: float = 0.9) -> float:
     The interval of `auc` is symmetric in logits; at a value of 0.5 its reach there is nearly the same.
 
     Args:
-        auc: of the audit, resolvable.
+        auc: AUC of the audit, resolvable.
         power: chance that such a leak is shown.
     """
     assert auc.value is not None

@@ -127,11 +127,11 @@ def rate_difference(
 ) -> RateDifference:
     """Interval of `TPR - s FPR` of the first calls minus that of the second, paired by target and record.
 
-    Two points of ROC curves with false positive rates of their own are compared at one: along a line whose slope `s` is
-    that of the second curve where it is read. With s = 1 this is the difference of two TPR - FPR. If the first attack
-    knows nothing that the second does not, the value is at most zero in the mean at every threshold of the first, since
-    no point lies above the tangent of a concave curve; that the second's threshold is a little off changes this in
-    second order only. TPR - FPR itself would rise with the rate reached, wherever the curve is steep.
+    Two points of ROC curves have different false positive rates. They are compared along a line whose slope `s` is that
+    of the second curve at its point. With s = 1 this is the difference of two TPR - FPR. If the first attack knows
+    nothing that the second does not, the expected value is at most zero at every threshold of the first, since no point
+    lies above the tangent of a concave curve. A small error of the second threshold changes this in second order only.
+    TPR - FPR itself would grow with the rate reached, wherever the curve is steep.
 
     Args:
         first: calls of one attack, 0 or 1, or shares of calls.

@@ -121,8 +121,8 @@ def auc(scores: Scores, truth: Truth, *, rng: np.random.Generator, level: float 
 
     Args:
         scores: evidence.
-        truth: for the same records.
-        rng: for the bootstrap.
+        truth: truth about the same records.
+        rng: generator for the bootstrap.
         level: two-sided confidence level.
     """
     check_evidence(scores, truth)
@@ -139,7 +139,7 @@ def roc(scores: Scores, truth: Truth, *, level: float = 0.95, points: int = 120)
 
     Args:
         scores: evidence.
-        truth: for the same records.
+        truth: truth about the same records.
         level: two-sided confidence level at each point.
         points: grid points between the first non-member and all.
     """
@@ -169,11 +169,11 @@ def tpr_at_threshold(
 
     Args:
         scores: evidence.
-        truth: for the same records.
+        truth: truth about the same records.
         thresholds: one per target, from `shadow_threshold`, or one per cell; a score strictly above is called.
         fpr: nominal rate of the thresholds. With fewer than `nonmembers_needed(fpr)` distinct non-members the TPR is
             not resolvable; below `10 / fpr` pooled non-member decisions it is marked "low n".
-        rng: for the bootstrap.
+        rng: generator for the bootstrap.
         level: two-sided confidence level of each interval; 0.975 makes the pair of rates hold jointly at 95 %.
 
     Raises:
@@ -201,9 +201,9 @@ def tpr_oracle(scores: Scores, truth: Truth, *, fpr: float, rng: np.random.Gener
 
     Args:
         scores: evidence.
-        truth: for the same records.
+        truth: truth about the same records.
         fpr: false positive rate that is not exceeded.
-        rng: for the bootstrap.
+        rng: generator for the bootstrap.
         level: two-sided confidence level.
     """
     check_evidence(scores, truth)
@@ -282,9 +282,9 @@ def randomisation_p(
 
     Args:
         scores: evidence.
-        truth: for the same records.
+        truth: truth about the same records.
         thresholds: one per target, as in `tpr_at_threshold`.
-        rng: for the coins.
+        rng: generator for the coins.
         draws: number of random exchanges.
 
     Returns:

@@ -24,7 +24,7 @@ def accuracy(
         correct: whether a target's prediction for a record is correct.
         counted: which predictions belong to the split (members, non-members, or test records).
         record: cluster of each record.
-        rng: for the bootstrap over targets and records.
+        rng: generator for the bootstrap over targets and records.
         level: two-sided confidence level.
 
     Returns:

@@ -108,7 +108,7 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
     Args:
         links: the chain.
         index: which stage.
-        seed: of the fresh weights.
+        seed: seed of the fresh weights.
         parent: trained weights of stage `index - 1`; None for a first, a scratch or a given parent.
 
     Raises:

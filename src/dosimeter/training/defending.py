@@ -33,7 +33,7 @@ class DefenseRow:
     """One defense of a stage, or one `[[defense]]` row.
 
     Attributes:
-        id: of the variant, and of its folder: the defense's name and what is set unless given.
+        id: id of the variant, and of its folder: the defense's name and what is set unless given.
         name: key of the registry, or `package.module:Class`.
         defense: the defense with its settings.
     """

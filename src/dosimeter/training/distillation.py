@@ -63,6 +63,7 @@ def parts(found: SubModels, n: int, seed: int) -> tuple[Bool[Array, "k n"], Int[
             f"defense {name}: every sub-model must train on a record, got one without any of {n}: use fewer sub-models "
             "or leave each record out of fewer"
         )
+    # Equally many records for each sub-model, because heads train as one batched program.
     return trains, np.stack([np.flatnonzero(row)[:least] for row in trains])
 
 
@@ -84,7 +85,7 @@ def taught(
     Args:
         found: the defense.
         n: records of the model.
-        seed: of the model.
+        seed: seed of the model.
         train_one: trains a fresh sub-model with this seed on these records, and gives its probabilities on all `n`.
     """
     trains, rows = parts(found, n, seed)

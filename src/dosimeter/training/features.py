@@ -27,7 +27,7 @@ class FeatureJob:
     """Job that computes the frozen prefix's outputs on one chunk of records under one view.
 
     Attributes:
-        store: where to write.
+        store: store to write to.
         links: the chain up to this stage.
         data: key of the records' entry.
         inputs: what the records are, whatever their labels.
@@ -35,7 +35,7 @@ class FeatureJob:
         view: name of the view.
         prefix: key of everything that decides the prefix.
         parent: key of the parent's trained weights, or None if it is given.
-        device: where to compute.
+        device: device to compute on.
         size: records of a chunk.
     """
 
@@ -113,13 +113,13 @@ def feature_jobs(
     """Jobs that compute the frozen features of all records of a data set under some views.
 
     Args:
-        store: where to write.
+        store: store to write to.
         links: the chain up to this stage.
         data: key of the records' entry, and what their inputs are.
-        records: how many.
+        records: number of records.
         prefix: key of everything that decides the prefix.
         parent: key of the parent's trained weights, or None if it is given.
-        device: where to compute.
+        device: device to compute on.
         views: names of the views.
         size: records of one job.
     """

@@ -53,13 +53,13 @@ def train_heads(
     X (W∘s)ᵀ + b − W (μ∘s) and dW = s ∘ (Gᵀ X − (Σ G) μᵀ). A defense with a loss of its own gives G by its gradient.
 
     Args:
-        features: of all records.
+        features: features of all records.
         labels: classes of all records, or probabilities of all classes for each model's own rows.
         rows: the training rows of each model.
         hp: the recipe; `augment` and `precision` do not apply to heads.
         classes: number of classes.
         seeds: one per model.
-        device: where to train.
+        device: device to train on.
 
     Returns:
         Heads that take the *raw* features: standardisation is folded into them.
@@ -76,6 +76,7 @@ def train_heads(
     rngs = [generator(seed, "order") for seed in seeds]
     hider = Hider(hp, seeds, scaling)
     batches = -(-k // hp.batch_size)
+    # One buffer serves all batches, so that an update allocates no memory for its records.
     gathered = features.new_empty(m * min(hp.batch_size, k), d)
     loss = torch.full((m,), math.nan, device=device)
     for epoch in range(hp.epochs):
@@ -147,6 +148,7 @@ class Hider:
             mean, inverse = self.moments
             x = (x - mean[:, None]) * inverse[:, None]
         for one in self.hiding:
+            # Drawn on the CPU and model by model, so that a head depends neither on its pack nor on the device.
             uniform = torch.empty(x.shape)
             for part, rng in zip(uniform, self.rngs, strict=True):
                 part.uniform_(generator=rng)
@@ -164,6 +166,7 @@ def _gradient(
     if any(isinstance(one, ChangesLoss) for one in defenses):
         leaf = logits.transpose(1, 2).contiguous().requires_grad_()
         with torch.enable_grad():
+            # Models are independent, so the gradient of the sum of losses holds each model's own gradient.
             mean = batch_loss(leaf, labels, defenses, epoch)
             (slope,) = torch.autograd.grad(mean.sum(), leaf)
         return mean.detach() * leaf.shape[1], slope.transpose(1, 2).contiguous()

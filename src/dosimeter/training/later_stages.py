@@ -20,7 +20,7 @@ class StageJobs:
     """Jobs of one stage after the one at risk, for the whole fleet.
 
     Attributes:
-        name: of the stage.
+        name: name of the stage.
         features: jobs that compute each model's frozen features of the stage's records; or empty.
         packs: one for each model.
     """
@@ -62,7 +62,7 @@ def transfer(packs: Sequence[PackJob], stages: Sequence[StageSpec], seed: int) -
     Args:
         packs: the stage at risk, one whole model each.
         stages: in order.
-        seed: of the audit.
+        seed: seed of the audit.
     """
     found: list[StageJobs] = []
     for number, further in enumerate(stages):

@@ -157,13 +157,15 @@ def train(
 ) -> float:
     """Trains one model in place.
 
+    The loss is computed in float32 under autocast too: bfloat16 has too few digits for the logarithm of a softmax.
+
     Args:
         model: on any device; moved to `device`; parameters that do not require gradients are left alone.
         inputs: the stage's rows of this model, `[n ...]`, uint8 images or floats.
         labels: classes, or probabilities of all classes.
         hp: the recipe.
         seed: decides the order of the data, augmentation and dropout.
-        device: where to train.
+        device: device to train on.
 
     Returns:
         Mean loss of the last epoch, nats.
@@ -199,6 +201,7 @@ def train(
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 if private is None:
                     with autocast:
+                        # softmax.
                         loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.detach() * len(rows)

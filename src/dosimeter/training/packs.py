@@ -35,7 +35,7 @@ class PackJob:
     """Job that trains a pack of models: many linear heads as one program, or one model of any other kind.
 
     Attributes:
-        store: where to write.
+        store: store to write to.
         links: the chain up to this stage.
         data: key of the stage's records.
         features: jobs whose features replace the inputs, empty if nothing is frozen.
@@ -43,8 +43,8 @@ class PackJob:
         prefix: key of the frozen prefix, or None.
         models: numbers of the models in the fleet.
         rows: training rows of each model `[m k]`.
-        seed: of the audit.
-        device: where to train.
+        seed: seed of the audit.
+        device: device to train on.
         whole: store the whole model, not only the trained part (a stage that others start from).
         alike: all models of the fleet start from the same fresh weights.
     """

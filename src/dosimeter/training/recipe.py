@@ -113,13 +113,13 @@ class Hyperparameters:
         batch_size: records per update.
         optimizer: "sgd" or "adam".
         lr: learning rate at its highest.
-        momentum: of SGD.
+        momentum: momentum of SGD.
         weight_decay: L2 penalty, as `torch.optim` defines it.
         schedule: "constant", "cosine" (to 0), or "one-cycle" (linear up over a quarter, linear down to 0), per update.
         precision: "float32", or "bfloat16" autocast with float32 weights.
         augment: random flips and shifts of images, or texts without some of their words.
         standardise: heads only: features are scaled by mean and deviation over the model's own training rows.
-        share: of the schedule, which ends before its learning rate does where training is stopped early.
+        share: share of the learning-rate schedule that is run; below 1 if training stops early.
         defenses: what changes the loss, the features, the labels or the steps while training.
         privacy: what bounds each record, by one of the defenses and the number of records; see `settled`.
     """

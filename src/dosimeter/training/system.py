@@ -34,12 +34,12 @@ class TrainedSystem:
 
     Attributes:
         store: the cache.
-        device: where models are trained.
+        device: device on which models are trained.
         seed: root of all randomness.
         links: the chain.
         data: of each stage, None for a given one.
         test: test records of the last stage, or None.
-        index: of the stage at risk.
+        index: index of the stage at risk.
         samples: of each stage the share of its records that a model draws, where it follows the one at risk.
     """
 
@@ -134,7 +134,7 @@ class TrainedSystem:
 
         Args:
             rows: training rows of each model.
-            features: of all records at risk as they are, or none.
+            features: features of all records at risk as they are, or none.
             alike: whether all models start from the same fresh weights.
         """
         links, parent = self.links[: self.index + 1], self.parent
@@ -177,7 +177,7 @@ class SuppliedSystem:
 
     Attributes:
         store: the cache.
-        device: where models are queried.
+        device: device on which models are queried.
         seed: root of all randomness.
         adapted: the model as one query.
         pool: members, non-members, population, in this order.

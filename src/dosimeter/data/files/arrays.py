@@ -99,7 +99,7 @@ def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record"
     Args:
         arrays: `inputs` `[n ...]`, `labels` `[n]`, and perhaps `ids`, `persons`, `groups` `[n]`.
         request: name, rows, `classes` and `noun`.
-        noun: what a record is called unless the request says.
+        noun: noun for a record unless the request says.
 
     Raises:
         DataError: see `Dataset`; also for shapes and types that cannot be inputs.

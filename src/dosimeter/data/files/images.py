@@ -153,7 +153,7 @@ def decode(source: Path | bytes, place: str, channels: int, size: tuple[int, int
 
     Args:
         source: the file, or its bytes.
-        place: what messages call it.
+        place: name in messages.
         channels: 1 or 3.
         size: height and width to resize to where it differs (bilinear), or None to keep.
 

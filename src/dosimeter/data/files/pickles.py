@@ -57,7 +57,7 @@ def load_arrays(path: Path, place: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        place: what messages call it.
+        place: name in messages.
 
     Returns:
         The dictionary, its keys as text.

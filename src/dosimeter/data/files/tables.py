@@ -68,7 +68,7 @@ def from_table(
         table: `pyarrow.Table`.
         request: rows, `classes`, `noun`, the names of the four columns; `categorical`, `categories`; or `text`,
             `length`, `vocabulary`, `tokenizer`, and then the columns that are not named are not read.
-        noun: what a record is called unless the request says.
+        noun: noun for a record unless the request says.
         primary: it was handed over as a data frame.
         csv: it was read from a file of text.
 

@@ -24,8 +24,8 @@ class NamedData:
         load: makes the data set.
         about: one line: what it holds.
         records: how many records.
-        shape: of one record.
-        noun: what one record is called.
+        shape: shape of one record.
+        noun: noun for one record.
         source: where its files come from, with the command that brings them.
         own: the user has a copy: `load(request, path)` is also called, for `name:PATH`.
     """
@@ -160,7 +160,7 @@ def installed(package: str, inside: str, name: str, install: str) -> Path:
     Args:
         package: how it is imported.
         inside: path below it.
-        name: of the data, for messages.
+        name: name of the data, for messages.
         install: what stands behind `pip install`.
 
     Raises:

@@ -21,7 +21,7 @@ def own_copy(request: Request, path: Path | None, name: str, forms: str, usual: 
     Args:
         request: whose name messages use.
         path: from the reference, or None.
-        name: of the data set; the variable is `DOSIMETER_NAME`.
+        name: name of the data set; the variable is `DOSIMETER_NAME`.
         forms: in words, what the copy may look like.
         usual: where a system package puts it.
 

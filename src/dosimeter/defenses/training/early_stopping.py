@@ -23,7 +23,7 @@ class EarlyStopping:
     Cost: that share of one training.
 
     Attributes:
-        share: of the epochs, above 0 and below 1; at least one epoch is trained.
+        share: share of the epochs, above 0 and below 1; at least one epoch is trained.
     """
 
     paper: ClassVar[str] = "Song and Mittal, 2021, https://arxiv.org/abs/2003.10595"

@@ -86,11 +86,11 @@ class Case:
         system: the chain and its data.
         threat: the adversary.
         views: query views.
-        attacks: what is run, in order.
+        attacks: attacks to run, in order.
         answers: defenses of the deployed model's answers, in order.
         defended: whether the stage at risk has defenses of any kind.
-        split: of the records at risk.
-        design: who is trained on what.
+        split: split of the records at risk.
+        design: the design of the audit.
         canaries: records planted in the data of the stage at risk, or None.
     """
 

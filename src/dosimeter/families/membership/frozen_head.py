@@ -63,14 +63,14 @@ class HeadRetrain:
     Planted canaries belong to the stage's training, so every head trains on half of each grade, drawn anew.
 
     Attributes:
-        features: of the pool, and of the canaries after it, under each view `[q a d]`.
+        features: features of the pool, and of the canaries after it, under each view `[q a d]`.
         labels: their classes `[a]`.
         candidates: the judged records, as positions in the pool `[n]`.
         classes: number of classes.
-        recipe: of the heads.
+        recipe: recipe of the heads.
         signals: that are read of them.
         access: what they give away.
-        device: where to train.
+        device: device to train on.
         canaries: the planted records, as positions in `features`, in no model; None without any.
     """
 

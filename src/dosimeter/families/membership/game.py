@@ -72,12 +72,12 @@ class FrozenHead:
     """Knowledge of an adversary who has the frozen backbone and the recipe, but no weights; equal for all targets.
 
     Attributes:
-        features: of all records of the pool, of which every head trains on one half `[p d]`.
+        features: features of all records of the pool, of which every head trains on one half `[p d]`.
         labels: their classes `[p]`.
         classes: number of classes.
         candidates: the judged records, as positions in the pool `[n]`.
         rates: learning rate of each update of SGD `[k]`.
-        momentum: of SGD.
+        momentum: momentum of SGD.
         weight_decay: L2 penalty.
         standardise: features are scaled over a head's own training rows.
     """
@@ -211,7 +211,7 @@ class Holdings:
 
     Attributes:
         head: frozen features and recipe, or None.
-        inputs: of all records that signals are of, as a few columns `[n+z d]`, or None.
+        inputs: all records that have signals, as a few columns `[n+z d]`, or None.
         retrain: trains further shadows, or None.
     """
 

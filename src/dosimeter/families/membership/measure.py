@@ -33,7 +33,7 @@ def result(material: Material) -> dict[str, Any]:
     """The content of `result.json`.
 
     Args:
-        material: of a finished run.
+        material: material of a finished run.
     """
     material, headline = choose_headline(material)
     measured = measure_attacks(material)

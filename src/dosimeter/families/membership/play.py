@@ -30,7 +30,7 @@ class Played:
             `[f k n]`.
         null: on the targets' outputs with shadow bits from a matrix that no model was trained on `[t n]`.
         apart: on every model that plays target, by an adversary without shadows from the other half of them, as
-            `halves.players` orders them `[p n]`; no rows for a control or without enough shadows.
+            `target_halves.players` orders them `[p n]`; no rows for a control or without enough shadows.
     """
 
     scores: Float[Array, "t n"]
@@ -47,10 +47,10 @@ def play_attack(
 
     Args:
         row: the attack.
-        design: who is trained on what.
+        design: the design of the audit.
         observations: signals of the fleet; the attack gets those that it declares.
         null_member: the null audit's matrix.
-        seed: of the audit.
+        seed: seed of the audit.
         knowledge: what the adversary holds beside signals.
 
     Raises:
@@ -69,6 +69,7 @@ def play_attack(
             _scores(row, game.rehearse(pair)[0], seed, f"fold {fold} rehearsal {pair}")
             for pair in design.rehearsal_pairs
         ]
+        # The empty part gives the shape if no pair rehearses.
         rehearsed.append(np.concatenate([np.empty((0, len(game.ids))), *trials]))
         nobody = knowledge.tell(design.game(fold, signals, null_member), needs)
         null.append(_scores(row, nobody, seed, f"fold {fold} null"))

@@ -27,7 +27,7 @@ class Offer:
         population: records outside every model.
         shadows: models of the adversary.
         supplied: whether the target is the user's own, which decides what to do about a lack.
-        features: of a frozen backbone, with heads of a known recipe on them.
+        features: features of a frozen backbone, with heads of a known recipe on them.
         cells: records of the pool times classes.
         retrain: whether shadows can be trained anew for each target.
         withheld: signals of probes that the models cannot give, each with the reason.

@@ -173,7 +173,7 @@ def save_game(out: Path, design: Design, observations: Observations, null_member
 
     Args:
         out: the run's folder.
-        design: who is trained on what.
+        design: the design of the audit.
         observations: signals of the fleet.
         null_member: the null audit's matrix.
     """

@@ -33,7 +33,7 @@ class SuppliedCase:
         threat: the threat model; `shadows`, `views` and `rehearsals` are read.
         attacks: attacks to run, in order.
         access: access to the model's outputs.
-        design: who is trained on what; the target stands before the shadows.
+        design: the design of the audit; the target stands before the shadows.
         gates: checks that were decided before measuring.
     """
 

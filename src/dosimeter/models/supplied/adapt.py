@@ -89,7 +89,7 @@ class Adapted:
 
     Attributes:
         output: what its answers are.
-        kind: of the model, in words for the report.
+        kind: kind of the model, in words for the report.
         module: the network, or None if it is no network.
         fingerprint: SHA-256 that changes with the model.
         notes: what the report should say about how it was called and read.
@@ -168,7 +168,7 @@ def adapt(
 
     Args:
         model: network, exported program, fitted classifier, or function from inputs to answers.
-        classes: of the data; a number for classes without names.
+        classes: classes of the data; a number for classes without names.
         example: some of the user's records `[n ...]`: they settle how the model is called, and whether its answers are
             logits or probabilities.
         output: "auto", or what the answers are (rules: `outputs.meaning`).

@@ -80,8 +80,8 @@ def columns_of(own: Sequence[str], classes: Classes, place: str) -> tuple[int, .
 
     Args:
         own: names of the model's classes, as `named` gives them.
-        classes: of the audit.
-        place: how messages begin.
+        classes: classes of the audit.
+        place: start of messages.
 
     Raises:
         TrainingError: a name that the audit does not have, or names that could be two things.
@@ -130,8 +130,8 @@ def by_columns(answer: Any, names: Sequence[str], place: str) -> Any:
 
     Args:
         answer: what a model returned; anything but a frame stays as it is.
-        names: of the classes.
-        place: how messages begin.
+        names: names of the classes.
+        place: start of messages.
 
     Raises:
         TrainingError: columns of other names.

@@ -75,9 +75,9 @@ def estimator(model: Any, records: Held, *, classes: Classes, place: str, names:
     Args:
         model: a fitted classifier, pipeline or search.
         records: some of the user's.
-        classes: of the data.
-        place: how messages begin.
-        names: of the features of `records.inputs`, if they have any.
+        classes: classes of the data.
+        place: start of messages.
+        names: names of the features of `records.inputs`, if they have any.
 
     Raises:
         TrainingError: a regressor, not fitted, other classes or columns, or neither method.

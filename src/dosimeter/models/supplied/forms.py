@@ -43,7 +43,7 @@ class Form:
     Attributes:
         kind: one of `WORDS`. "plain" and "fractions" divide bytes by 255; "exact" is the type that the user holds.
         array: NumPy arrays in place of tensors.
-        dtype: of a network's weights, which its numbers get; None for a function or an estimator.
+        dtype: type of a network's weights, which its numbers get; None for a function or an estimator.
         names: columns of a frame, in the model's order; None for all.
         features: the frame is of the inputs, whose features have these names.
         of_bytes: the records are bytes, so that fractions must be multiplied where bytes are wanted.
@@ -108,7 +108,7 @@ def forms_of_networks(records: Held, dtype: torch.dtype) -> list[Form]:
 
     Args:
         records: some of the user's.
-        dtype: of the network's weights.
+        dtype: type of the network's weights.
     """
     x, cells = records.inputs, records.cells
     fractions, whole = Form("fractions", dtype=dtype, of_bytes=x.dtype == torch.uint8), Form("whole")
@@ -165,8 +165,8 @@ def settle(
     Args:
         forms: the likeliest first.
         attempt: asks the model in a form; raises if it does not take it.
-        place: how messages begin.
-        shape: of the records.
+        place: start of messages.
+        shape: shape of the records.
 
     Returns:
         The form, and what the report should say of it.

@@ -84,7 +84,7 @@ def from_huggingface(
 
     Args:
         folder: with `config.json` and weights, and for images perhaps `preprocessor_config.json`.
-        shape: of one input.
+        shape: shape of one input.
         classes: number of classes.
         options: none are taken.
 
@@ -204,8 +204,8 @@ def from_timm(
     """An architecture of timm with fresh weights; nothing is downloaded.
 
     Args:
-        name: of the architecture.
-        shape: of one input `(channels, height, width)`.
+        name: name of the architecture.
+        shape: shape of one input `(channels, height, width)`.
         classes: number of classes.
         options: keyword arguments of `timm.create_model`.
 

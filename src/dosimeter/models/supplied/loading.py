@@ -75,7 +75,7 @@ def load_target(
 
     Args:
         reference: see the table; paths are relative to `base`.
-        shape: of one input.
+        shape: shape of one input.
         classes: number of classes.
         base: folder of the audit file.
         weights: file with the network's tensors.

@@ -38,7 +38,7 @@ def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
     """Problems with views or kinds of augmentation for these records, at most one line for each kind.
 
     Args:
-        place: how messages begin.
+        place: start of messages.
         names: names of views and kinds of augmentation.
         records: records that they transform.
     """
@@ -78,7 +78,7 @@ def try_chains(
         audit: the settings.
         links: its chain.
         data: of each stage, None for one without.
-        split: of the records at risk.
+        split: split of the records at risk.
         together: collects what is wrong; of a variant with its id in front.
     """
     try_models(links, data, records=_trained_on(audit, data, split), together=together)

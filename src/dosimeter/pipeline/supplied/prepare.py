@@ -111,7 +111,7 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
     Args:
         supplied: the model and its records.
         store: the cache.
-        device: where models are queried.
+        device: device on which models are queried.
 
     Raises:
         AuditError: every problem found, one line each.

@@ -66,7 +66,7 @@ def roc(curves: Sequence[Mapping[str, Sequence[float | int]]], *, smallest: floa
         curves: `fpr`, `tpr`, `low`, `high` of each attack, the headline attack first; at most three, and a control.
         smallest: where the axes begin: the smallest false positive rate that is resolvable.
         control: the last curve is a control attack.
-        title: what the figure shows, for screen readers.
+        title: text about the figure, for screen readers.
     """
     with _style("roc"):
         figure, axes = _figure(5.5, 5.0)
@@ -147,8 +147,8 @@ def histogram(
 
     Args:
         bars: `edges`, and `members` and `nonmembers` as counts or shares for each bin.
-        title: what the figure shows, for screen readers.
-        labels: of the axes.
+        title: text about the figure, for screen readers.
+        labels: labels of the axes.
         shares: the bins are shares.
     """
     with _style("histogram"):
@@ -193,8 +193,8 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
 
     Args:
         points: number, x, its low and high end, y, its low and high end.
-        labels: of the axes.
-        title: what the figure shows, for screen readers.
+        labels: labels of the axes.
+        title: text about the figure, for screen readers.
     """
     with _style("scatter"):
         figure, axes = _figure(5.5, 5.0)

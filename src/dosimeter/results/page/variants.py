@@ -89,7 +89,7 @@ def table(result: Row, names: Mapping[str, str]) -> VariantTable | None:
 
     Args:
         result: the content of a valid result.json.
-        names: of the attacks by id.
+        names: names of the attacks by id.
     """
     listed = result.get("variants")
     if not listed:

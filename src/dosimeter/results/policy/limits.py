@@ -42,7 +42,7 @@ class Limit(_Strict):
     """One `[[limit]]`: the rows of a result that it applies to, and bounds for the ends of their intervals.
 
     Attributes:
-        metric: of the rows.
+        metric: metric of the rows.
         fpr: their nominal false positive rate.
         prior: their share of members among candidates, of "precision".
         attack: id, a glob over the ids of attacks that are no controls, or "headline".

@@ -35,7 +35,7 @@ class _Stratum:
     """Units (record clusters) whose bits may change places: `k` units of `d` cells.
 
     Attributes:
-        bits: of each unit `[k d]`.
+        bits: bits of each unit `[k d]`.
         cells: per statistic, ranks then hits, what each cell adds to it if it is a member's `[2 k d]`.
     """
 
@@ -67,9 +67,9 @@ def permutation_p(
 
     Args:
         scores: evidence.
-        truth: for the same records, with membership as stated.
+        truth: truth about the same records, with membership as stated.
         thresholds: one per target or per cell, as in `tpr_at_threshold`; a score strictly above is a hit.
-        rng: for the permutations.
+        rng: generator for the permutations.
         draws: number of permutations. With 0, or more than 2e8 cells times draws, there are none: the hits of one
             target whose records are their own clusters have the hypergeometric distribution, which is exact, and other
             sums the mean and the variance of Hoeffding (Annals of Mathematical Statistics 1951) and a normal tail.

@@ -58,7 +58,7 @@ def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation, *, drawn: bool =
     Args:
         auc: from `auc`.
         pair: from `tpr_at_threshold` at the leading FPR.
-        p: of the same scores at the same thresholds.
+        p: p-value of the same scores at the same thresholds.
         drawn: whether membership was drawn, and `p` is from `randomisation_p`.
     """
     tests = (p.p_auc, auc, 0.5), (p.p_tpr, pair.difference, 0.0)
@@ -81,7 +81,7 @@ def of_these_models(
         auc: from `auc`.
         pair: from `tpr_at_threshold`, resolvable.
         scores: evidence of both.
-        truth: for the same records.
+        truth: truth about the same records.
         thresholds: those of `pair`.
     """
     check_evidence(scores, truth)

@@ -52,9 +52,9 @@ def stated_p(
 
     Args:
         scores: evidence.
-        truth: for the same records, with membership as stated.
+        truth: truth about the same records, with membership as stated.
         thresholds: one per target or per cell; a score strictly above is a hit.
-        rng: for permutations.
+        rng: generator for permutations.
         draws: as in `permutation_p`; 0 in the answer where there were none.
 
     Raises:
@@ -86,7 +86,7 @@ def difference_p(calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | 
 
     Args:
         calls: decisions "member", 0 or 1, or shares of decisions.
-        truth: for the same records.
+        truth: truth about the same records.
         worth: persons of equal size that members, and non-members, are worth; None for as many as there are.
     """
     if calls[truth.is_member].mean() <= calls[~truth.is_member].mean():

@@ -26,7 +26,7 @@ class Spread(NamedTuple):
     """Spread of a statistic between persons.
 
     Attributes:
-        variance: of the statistic; infinite if a side has one person only.
+        variance: variance of the statistic; infinite if a side has one person only.
         freedom: degrees of freedom of this variance, at least 1.
         sides: variance of each side's mean `[s]`.
     """

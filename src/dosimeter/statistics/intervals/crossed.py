@@ -11,10 +11,9 @@ depends on the number of targets:
 * 2 to 7: half width `sqrt((t_{T-1} se_targets)^2 + (z se_records)^2)`; over retraining and records, marked "low n".
 * 8 and more: two-way bootstrap of the ratios, quantile `t_{T-1}`; over retraining and records.
 
-Where clusters are few, or have unequally many records, `se_records` comes from the jackknife with its t-quantile.
-
-Rates then go through the effective sample size of Korn and Graubard (Survey Methodology 1998) to Beta quantiles, AUCs
-through the logit.
+Where clusters are few, or have unequally many records, `se_records` comes from the jackknife with its t-quantile. Rates
+then go through the effective sample size of Korn and Graubard (Survey Methodology 1998) to Beta quantiles, AUCs through
+the logit.
 """
 
 from __future__ import annotations
@@ -87,15 +86,14 @@ def rate_interval(
 ) -> Interval:
     """Interval of the pooled rate `sum(hits & eligible) / sum(eligible)`.
 
-    The upper end is never below, and the lower end never above, what no hit (only hits) among the *distinct* eligible
-    record clusters would give by Clopper-Pearson: more targets do not make one record two. For one target the
-    clusters count as their effective number of equal size.
+    The upper end is at least, and the lower end at most, the Clopper-Pearson end for no hit (only hits) among distinct
+    clusters, because more targets do not make one record two. One target's clusters count by their effective number.
 
     Args:
         hits: what is counted.
         eligible: the decisions that form the denominator.
         record: cluster of each record.
-        rng: for the bootstrap, used from 8 targets on.
+        rng: generator for the bootstrap, used from 8 targets on.
         level: two-sided confidence level.
         draws: bootstrap draws; 0 takes the closed form of the two-way variance instead (fast, for bands).
         distinct: record clusters that the eligible ones of one target are worth, if that is known from their scores;
@@ -215,7 +213,7 @@ def auc_interval(
         values: scores, infinite ones allowed, NaN not.
         is_member: the truth.
         record: cluster of each record.
-        rng: for the bootstrap, used from 8 targets on.
+        rng: generator for the bootstrap, used from 8 targets on.
         level: two-sided confidence level.
         draws: bootstrap draws; 0 takes the closed form.
 
@@ -320,14 +318,13 @@ def _lone(cells: Array, record: Array) -> bool:
 
 
 def _lone_half_width(sides: tuple[Float[Array, " p"], Float[Array, " q"]], level: float) -> float:
-    """Half width of a sum of two means over records of one target: `Persons.spread` of equal persons."""
+    """Half width of a sum of two means over records of one target; degrees of freedom by Satterthwaite."""
     if min(map(len, sides)) == 1:
         return inf
     parts = [(float(side.var()) / (len(side) - 1), len(side) - 1) for side in sides]
     variance = sum(part for part, _ in parts)
     if not variance:
         return 0.0
-    # Satterthwaite's degrees of freedom for the sum of two variances.
     freedom = max(1.0, variance**2 / sum(part**2 / free for part, free in parts))
     return float(stdtrit(freedom, (1 + level) / 2)) * sqrt(variance)
 
@@ -365,7 +362,6 @@ def _stretch(margins: Margins, level: float) -> tuple[float, float]:
 
 def _recover(mine: float, theirs: float, shared: float) -> float:
     """Distance of the difference's end, from the distances of the two rates' ends and their correlation."""
-    # Rounding can make a sum near 0 negative.
     return sqrt(max(0.0, mine**2 + theirs**2 - 2 * shared * mine * theirs))
 
 

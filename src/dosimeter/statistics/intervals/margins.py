@@ -126,7 +126,7 @@ class Placed:
     Attributes:
         value: the AUC.
         terms: both means.
-        margins: of their sum.
+        margins: margins of their sum.
         worth: effective numbers of record clusters of equal size, for members and non-members, by how ranks move
             together within clusters; the plain numbers if clusters have equal size.
     """

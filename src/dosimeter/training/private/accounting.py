@@ -35,7 +35,7 @@ class Privacy:
 
     Attributes:
         epsilon: spent by all updates together, nats.
-        delta: of the guarantee.
+        delta: delta of the guarantee.
         noise_multiplier: deviation of the noise on a sum of gradients, in units of `clip`.
         clip: largest Euclidean norm of a record's gradient.
         rate: probability with which each record is in a batch.
@@ -93,6 +93,7 @@ def spent(noise_multiplier: float, *, delta: float, rate: float, steps: int, acc
         ConfigError: Opacus is absent, or the accountant cannot count these numbers.
     """
     need_opacus()
+    # The cheap accountant runs first: it bounds the work of the other one, which grows with epsilon.
     rough = _count("rdp", noise_multiplier, delta, rate, steps)
     if accountant == "rdp":
         return rough
@@ -141,6 +142,7 @@ def noise_for(epsilon: float, *, delta: float, rate: float, steps: int, accounta
         found = spent(math.exp(log_noise), delta=delta, rate=rate, steps=steps, accountant=accountant)
         return math.log(max(found, 1e-12) / epsilon)
 
+    # From the guess outwards in growing steps until the sign changes, then the secant method within the bracket.
     step, here = 0.2, math.log(_guess(epsilon, delta, rate, steps))
     value, bracket = missing(here), None
     sign = 1 if value > 0 else -1
@@ -159,6 +161,7 @@ def noise_for(epsilon: float, *, delta: float, rate: float, steps: int, accounta
             )
     (low, above), (high, below) = bracket
     while below < -0.01 and high - low > 1e-6:
+        # The aim is 0.4 % below epsilon, so that a result between 0 and 1 % below it ends the search.
         middle = high if below - above == 0 else low + (high - low) * (above + 0.004) / (above - below)
         middle = min(max(middle, low + 0.05 * (high - low)), high - 0.05 * (high - low))
         value = missing(middle)

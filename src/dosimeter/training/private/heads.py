@@ -65,6 +65,7 @@ def train_private_heads(
             worst = int(torch.nonzero(~torch.isfinite(loss))[0])
             raise TrainingError(diverged(float(loss[worst]), epoch, seeds[worst], hp))
     for own in sizes:
+        # Epsilon holds for Poisson batches only.
         check_sampling(own, k, privacy.rate)
     return Heads(weight.cpu(), bias.cpu(), loss.cpu())
 
@@ -93,8 +94,8 @@ def clipped_sums(
         x: features of the batch, padded.
         y: their classes.
         inside: which of them are in the batch.
-        weight: of each model.
-        bias: of each model.
+        weight: weights of each model `[m c d]`.
+        bias: biases of each model `[m c]`.
         clip: largest norm of a record's gradient.
     """
     log_p = torch.log_softmax(torch.baddbmm(bias[:, :, None], weight, x.transpose(1, 2)), 1)
@@ -116,5 +117,6 @@ def _add_noise(
     c, d = slope.shape[1:]
     noise = torch.stack([torch.randn(c, d + 1, generator=rng) for rng in noises]).to(slope.device)
     deviation = privacy.noise_multiplier * privacy.clip
+    # The expected size divides, not the drawn one, which depends on the records and would need noise of its own.
     slope.add_(noise[:, :, :d], alpha=deviation).div_(expected)
     total.add_(noise[:, :, d], alpha=deviation).div_(expected)

@@ -111,7 +111,7 @@ def of_bags(layer: nn.EmbeddingBag, inputs: list[Tensor], slopes: Tensor) -> dic
     Args:
         layer: of mode "sum" or "mean".
         inputs: the words alone, `[b k]`.
-        slopes: of the summed loss by the layer's outputs, `[b d]`.
+        slopes: gradients of the summed loss by the layer's outputs, `[b d]`.
 
     Raises:
         TrainingError: another mode or other inputs.

@@ -70,6 +70,7 @@ def fit_bayesian(values: Float[Array, "k n"], other: Float[Array, " n"] | None =
     count, typical = _variance_prior(squares / (k - 1), k - 1)
     expected = np.full(n, mean.mean()) if other is None else _curve(other, mean)
     pooled = max(squares.sum() / ((k - 1) * n), SMALLEST_SCALE**2)
+    # The error of a mean, v / k, is no scatter between records.
     scatter = ((mean - expected) ** 2).mean() - pooled / k
     weight = pooled / max(scatter, pooled / _LARGEST_COUNT)
     centre = (k * mean + weight * expected) / (k + weight)
@@ -82,7 +83,9 @@ def fit_bayesian(values: Float[Array, "k n"], other: Float[Array, " n"] | None =
 def _variance_prior(variances: Float[Array, " n"], freedom: int) -> tuple[float, float]:
     """Degrees of freedom and centre of the prior of the records' variances; each variance has `freedom` of its own."""
     half = freedom / 2
+    # E log s^2 = log v + digamma(d / 2) - log(d / 2) for d degrees of freedom; the bias is removed (Smyth 2004).
     logs = np.log(np.maximum(variances, SMALLEST_SCALE**2)) - special.digamma(half) + np.log(half)
+    # Chance alone gives log s^2 the variance trigamma(d / 2); the rest is the variance between records.
     beyond_chance = logs.var() - special.polygamma(1, half)
     if beyond_chance <= special.polygamma(1, _LARGEST_COUNT / 2):
         prior = _LARGEST_COUNT / 2

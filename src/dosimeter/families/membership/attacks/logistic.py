@@ -22,7 +22,7 @@ class Classifier:
         high: greatest value; queries above are lowered to it.
         centre: mean of each feature in training.
         scale: standard deviation of each feature in training, 1 if it is 0.
-        coefficients: of the standardised features, then the intercept `[d + 1]`.
+        coefficients: coefficients of the standardised features, then the intercept `[d + 1]`.
     """
 
     low: Float[Array, " d"]
@@ -74,6 +74,7 @@ def _newton(design: Float[Array, "r e"], y: Float[Array, " r"], weight: Float[Ar
         return float(weight @ (np.logaddexp(0.0, odds) - y * odds) + penalty @ at**2 / 2)
 
     for _ in range(_STEPS):
+        # The logistic function by tanh, which cannot overflow.
         chance = 0.5 * (1 + np.tanh(design @ beta / 2))
         slope = design.T @ (weight * (chance - y)) + penalty * beta
         curvature = (design * (weight * chance * (1 - chance))[:, None]).T @ design + np.diag(penalty)

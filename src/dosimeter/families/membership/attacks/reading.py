@@ -125,7 +125,7 @@ def split(
     Complementary pairs make this one choice per pair, so that both parts are rectangular, `k = s / 2`.
 
     Args:
-        values: of the shadows.
+        values: values of the shadows.
         shadow_in: which shadow trained on which record.
 
     Returns:

@@ -26,7 +26,7 @@ class Canaries:
     """Planted records `[c]`.
 
     Attributes:
-        rows: of the data set that holds them.
+        rows: rows of the data set that holds them.
         kind: "plain", "mislabelled" or "noise".
         copies: how often a model trains on each in every epoch.
         member: which model trains on which `[m c]`, in complementary pairs, half of each grade in each model.
@@ -47,7 +47,7 @@ class Canaries:
 
         Args:
             models: how many, any number.
-            seed: of the draw.
+            seed: seed of the draw.
         """
         member = _membership(self.kind, self.copies, models + models % 2, seed)
         return replace(self, member=member[:models])
@@ -100,7 +100,7 @@ def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: in
         split: how they are divided; the canaries' sources leave the population.
         spike: what to plant.
         models: in the fleet, even.
-        seed: of the audit.
+        seed: seed of the audit.
 
     Raises:
         ConfigError: the population is too small.
@@ -170,7 +170,7 @@ def with_canaries(design: Design, dataset: Dataset, canaries: Canaries) -> Desig
     """A design whose candidates are the natural ones and then the canaries, so that all scores share one scale.
 
     Args:
-        design: of the natural records.
+        design: design of the natural records.
         dataset: that holds the canaries.
         canaries: the planted records.
     """

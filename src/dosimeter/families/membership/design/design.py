@@ -47,7 +47,7 @@ def split_records(
         population: how many records stay outside every model.
         candidates: how many of the others are judged; None for all.
         stratify: draw the population equally from every class.
-        seed: of the audit.
+        seed: seed of the audit.
         person: whose record each is, 0 to u - 1; then whole persons are drawn until `population` is reached, and one
             more if only so the others fill two halves. None draws single records.
 
@@ -116,7 +116,7 @@ def membership_matrix(
     Args:
         pool: number of records, even.
         models: number of models, even.
-        seed: of the audit.
+        seed: seed of the audit.
         purpose: another word gives an independent matrix (the null audit needs one).
         person: whose record each is, 0 to u - 1; then no person is divided by a row. None draws single records.
 
@@ -143,8 +143,8 @@ class Design:
     """The design of an audit: who was trained on what, and each model's part. Attacks get games, not this.
 
     Attributes:
-        ids: of the candidates `[n]`.
-        labels: of the candidates `[n]`.
+        ids: ids of the candidates `[n]`.
+        labels: labels of the candidates `[n]`.
         classes: number of classes.
         member: `[m n]`, rows in complementary pairs; if `lone`, row 0 stands before the pairs and is the only target.
         targets: models 0 to `targets - 1` take turns as target.
@@ -153,7 +153,7 @@ class Design:
         population_ids: `[z]`.
         population_labels: `[z]`.
         lone: the target was supplied; it has no complement.
-        groups: of each candidate, for separate numbers `[n]`, or None.
+        groups: group of each candidate, for separate numbers `[n]`, or None.
         persons: of each candidate, whose record it is `[n]`, or None; of a supplied model `record` says so.
         fold_pairs: complementary pairs of targets that are attacked with the same shadows.
     """
@@ -220,7 +220,7 @@ class Design:
         """The game in which some models play target and others, in whole pairs, are the shadows.
 
         Args:
-            rows: of the targets.
+            rows: rows of the targets.
             others: of the shadows.
             signals: as in `game`.
             member: as in `game`.

@@ -23,7 +23,7 @@ def person_half(person: Int[Array, " p"], rng: np.random.Generator) -> Bool[Arra
 
     Args:
         person: whose record it is, 0 to u - 1; an even number of records.
-        rng: for the draws.
+        rng: generator for the draws.
 
     Raises:
         ConfigError: no draw came out even.
@@ -39,6 +39,7 @@ def person_half(person: Int[Array, " p"], rng: np.random.Generator) -> Bool[Arra
         chosen = np.zeros(len(size), bool)
         pairs = order[len(size) % 2 :].reshape(-1, 2)
         chosen[np.where(rng.integers(0, 2, len(pairs)) > 0, pairs[:, 0], pairs[:, 1])] = True
+        # With an odd number of persons the one with the fewest records has no partner.
         chosen[order[: len(size) % 2]] = rng.integers(0, 2) > 0
         left = _levelled(chosen, size, rng)
         if not left:
@@ -59,6 +60,7 @@ def halvable(size: Int[Array, " u"]) -> bool:
     half, odd = divmod(int(size.sum()), 2)
     reached, kept = 1, (1 << half + 1) - 1  # bit s: some of them have s records together
     for one, count in zip(*(part.tolist() for part in np.unique(size, return_counts=True)), strict=True):
+        # Binary splitting: groups of 1, 2, 4, ... persons of equal size give every number of them in few steps.
         times = 1
         while count:
             times = min(times, count)

@@ -56,9 +56,9 @@ def half_games(
     """Games in which models of one half play target, with shadows that are not from the other half.
 
     Args:
-        design: who is trained on what.
-        signals: of the whole fleet.
-        needs: of the attack. There are no games at all if one would lack shadows.
+        design: the design of the audit.
+        signals: signals of the whole fleet.
+        needs: needs of the attack. There are no games at all if one of them would lack shadows.
 
     Yields:
         Positions among the models that play, and their game.

@@ -103,11 +103,11 @@ def fresh_shadows(
 
     Args:
         signal: of target and shadows, higher for a record that is known.
-        member: who was trained on what.
+        member: membership matrix.
         seen: of each shadow, the records that it was trained on, and copies of these.
         record: cluster of each record.
         shifted: members and non-members are known to differ without any model.
-        rng: for the interval.
+        rng: generator for the interval.
     """
     name, shadows = FRESH, signal[1:]
     copies = _copies(signal)
@@ -172,10 +172,10 @@ def _remember_less(
 ) -> tuple[float, float] | None:  # fmt: skip
     """AUCs of target and shadows on their own members, if shadows are shown to know less than half as much; else None.
 
-    Such shadows were trained on something else than their `dataset`, all candidates for instance: then they know
-    members and non-members of the target alike, and hide what it knows. The target's AUC is the smaller of two: of its
-    signal as it is, like the shadows', and with each record's level among them taken off, so that harder non-members
-    are no memory.
+    Such shadows were trained on something else than their `dataset`, for example on all candidates. Then they know
+    members and non-members of the target equally well, and this hides what the target knows. The target's AUC is the
+    smaller of two: that of its signal, and that of its signal minus the record's mean over shadows, so that harder
+    non-members do not count as memory.
     """
     level = np.where(outside, signal[1:], 0.0).sum(0) / np.maximum(outside.sum(0), 1)
     ids = np.arange(signal.shape[1])

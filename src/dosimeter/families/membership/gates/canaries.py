@@ -20,8 +20,8 @@ def beside_average(
     """P4 of a recipe: the canaries beside the average over natural records.
 
     Args:
-        material: of the audit.
-        rows: of the canaries; none if none were planted.
+        material: material of the audit.
+        rows: rows of the canaries; none if none were planted.
         attack: the headline attack, or None.
         natural: its TPR - FPR at the leading rate, or None.
     """

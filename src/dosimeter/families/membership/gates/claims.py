@@ -68,7 +68,7 @@ def beyond_the_average(auc: Estimate, pair: RatePair | None, fpr: float | None, 
     """P17: whether more is shown than an average over all records.
 
     Args:
-        auc: of the headline attack.
+        auc: AUC of the headline attack.
         pair: its rates at the leading rate.
         fpr: that rate, or None if none can be certified.
         ranks_only: whether the verdict shows a leak, and its rate does not.
@@ -113,8 +113,8 @@ def list_of_members(listed: Bool[Array, "t n"], truth: Truth, *, rng: np.random.
 
     Args:
         listed: who would stand on it.
-        truth: for the same records.
-        rng: for the interval.
+        truth: truth about the same records.
+        rng: generator for the interval.
     """
     name, size = "A list of members", int(listed.sum())
     promised = f"of which at most {DISCOVERY:.0%} should be non-members (Benjamini-Hochberg)"

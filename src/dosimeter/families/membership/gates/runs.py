@@ -60,8 +60,8 @@ def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], nat
     difference that use makes is compared with the TPR - FPR of natural records.
 
     Args:
-        rows: of `canaries`; none if none were planted.
-        rates: of each canary how much more often it is called under models that used it than under the others.
+        rows: rows of `canaries`; none if none were planted.
+        rates: for each canary the share of calls under models that used it, minus that under the others.
         natural: the headline attack's TPR - FPR at the leading rate, or None.
     """
     name = "Worst case beside the average"
@@ -104,7 +104,7 @@ def found_by_use(row: Mapping[str, Any], grades: int) -> bool:
     """Returns whether a grade is called more often where it was used, at 5 % over all grades (Bonferroni).
 
     Args:
-        row: of `canaries`, measured.
+        row: row of `canaries`, measured.
         grades: how many there are.
     """
     return bool(row["p"] <= 0.05 / grades)
@@ -144,9 +144,9 @@ def pooling(scores: Float[Array, "t n"], level: Float[Array, "t n"], truth: Trut
     """P5: whether one common scale for all records hides what each record's own scale would show.
 
     Args:
-        scores: of the headline attack.
+        scores: scores of the headline attack.
         level: mean score of each record where shadows had not trained on it.
-        truth: for the same records.
+        truth: truth about the same records.
     """
     name = "Records on one scale"
     found = auc_difference(scores - level, scores, truth.is_member, record=truth.record)
@@ -168,7 +168,7 @@ def between_targets(hits: Bool[Array, "t n"], truth: Truth) -> Gate:
 
     Args:
         hits: the headline attack's calls at the leading rate.
-        truth: for the same records.
+        truth: truth about the same records.
     """
     name, targets = "Spread between targets", len(hits)
     if targets == 1:
@@ -286,7 +286,8 @@ def learned(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
 def many_attacks(p_values: Mapping[str, Randomisation], headline: str, *, shown: bool, rates: int, chosen: str) -> Gate:
     """P14: whether some attack finds members although the attack that was chosen beforehand does not.
 
-    Each attack's p is twice the smaller of its two; Holm's first step over the attacks then holds for all together.
+    Each attack's p-value is twice the smaller of its two (Bonferroni). The first step of Holm's method over the attacks
+    then controls the error of all together.
 
     Args:
         p_values: of each attack that is no control.

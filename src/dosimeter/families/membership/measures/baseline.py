@@ -53,8 +53,8 @@ class Rates:
         blind: TPR and FPR of the classifiers, at that rate or, if it is greater, the one that the attack reached.
         slope: how many points of TPR the classifiers would buy with one more point of FPR, at least 1.
         gain: how much more of the members the attack calls at equally many false calls, from `rate_difference`, with
-            `TWICE` the variance of the classifiers.
-        error: standard error of the classifiers' part of it, with `TWICE` the variance.
+            `CROSS_FIT_VARIANCE` times the variance of the classifiers.
+        error: standard error of the classifiers' part of it, with `CROSS_FIT_VARIANCE` times the variance.
     """
 
     fpr: float
@@ -85,9 +85,9 @@ class Baseline:
     """The blind baseline beside the headline attack, on the same measured records.
 
     Attributes:
-        auc: of the blind classifiers.
-        p: of `stated_p` at their scores, one-sided, with `TWICE` the variance.
-        attack_auc: of the headline attack, on the same records.
+        auc: AUC of the blind classifiers.
+        p: p-value of `stated_p` at their scores, one-sided, with `CROSS_FIT_VARIANCE` times the variance.
+        attack_auc: AUC of the headline attack, on the same records.
         gain: `attack_auc` - `auc`, with its paired interval.
         n: records.
         rates: the same of rates at one threshold; None where no rate can be certified.
@@ -109,7 +109,7 @@ class Baseline:
     def exceeded(self) -> bool:
         """Returns whether the attack is shown to do better than the classifiers, by either statistic.
 
-        Each may be wrong in 2.5 of 100 audits, so both together in 5 (Bonferroni), as in `membership.leak_shown`.
+        Each may be wrong in 2.5 of 100 audits, so both together in 5 (Bonferroni), as in `shown.leak_shown`.
         """
         return bool(self.exceeded_by)
 
@@ -168,8 +168,8 @@ def baseline(
     Args:
         blind: NaN where a record was not judged blindly.
         attack: scores of the headline attack.
-        truth: for the same records.
-        rng: for permutations.
+        truth: truth about the same records.
+        rng: generator for permutations.
         calls: whom the headline attack calls at the leading rate; None where no rate can be certified.
         fpr: the leading rate, or None.
 
@@ -182,9 +182,12 @@ def baseline(
         return None
     values, own = np.tile(blind[kept], (len(attack), 1)), attack[:, kept]
     scores = Scores(part.ids, values)
+    # Only the p-value of the AUC is needed, so the threshold calls nobody.
     never = np.full(len(own), np.inf)
     p = stated_p(scores, part, thresholds=never, rng=rng, draws=_CLOSED).p_auc
+    # Cross-fitted scores vary more than fixed ones, so the z-value is divided by the ratio of standard errors.
     p = float(ndtr(ndtri(p) / sqrt(CROSS_FIT_VARIANCE)))
+    # The level at which the interval is wider by this ratio.
     level = 2 * float(ndtr(sqrt(CROSS_FIT_VARIANCE) * ndtri(0.975))) - 1
     once, found = auc(scores, part, rng=rng), auc(scores, part, rng=rng, level=level)
     found = replace(found, level=0.95, method=f"{found.method}, variance counted twice for cross-fitting")
@@ -192,6 +195,7 @@ def baseline(
     assert once.low is not None
     assert once.high is not None
     gain = auc_difference(own, values, part.is_member, record=part.record)
+    # The paired interval counts the variance of the blind AUC once; it is added once more for cross-fitting.
     low = gain.value - hypot(gain.value - gain.low, once.high - once.value)
     high = gain.value + hypot(gain.high - gain.value, once.value - once.low)
     estimate = replace(found, value=gain.value, low=max(-1.0, low), high=min(1.0, high), method=gain.method)

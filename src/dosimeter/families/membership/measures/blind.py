@@ -86,8 +86,8 @@ def blind_scores(
             too; anything else is laid flat.
         labels: class numbers.
         is_member: the bits, as stated.
-        cluster: of each record; a cluster is in one fold.
-        seed: of the draw of records, folds and classifiers.
+        cluster: cluster of each record; a cluster is in one fold.
+        seed: seed of the draw of records, folds and classifiers.
         tokens: the inputs are tokens.
     """
     rng = generator(seed, "blind")
@@ -199,11 +199,11 @@ def label_confidence(
     no membership bit enters, and no record's own label, or that of its copy, fits the classifier that judges it.
 
     Args:
-        features: of the records, without their labels.
+        features: features of the records, without their labels.
         make: a new classifier of labels.
-        labels: class numbers; all but the most frequent `few_columns.MOST_LABELS` are one class.
-        cluster: of each record, 0 to k - 1; a cluster is in one fold.
-        rng: for the folds.
+        labels: class numbers; all but the most frequent `record_features.MOST_LABELS` are one class.
+        cluster: cluster of each record, 0 to k - 1; a cluster is in one fold.
+        rng: generator for the folds.
 
     Returns:
         Log-odds of the label, in nats, at most about 9 from zero; of a label that no other fold has, the least.

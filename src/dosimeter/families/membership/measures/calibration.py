@@ -83,9 +83,9 @@ def halve(
     have members and non-members in the same proportion.
 
     Args:
-        cluster: of each record.
+        cluster: cluster of each record.
         is_member: the truth.
-        rng: for the draw.
+        rng: generator for the draw.
 
     Returns:
         Positions of the two parts, each in order.

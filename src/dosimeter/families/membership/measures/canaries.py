@@ -35,7 +35,7 @@ def canary_rows(material: Material, attack: str) -> list[dict[str, Any]]:
     target did not train on are unlike natural non-members, so only the excess over them speaks of leakage.
 
     Args:
-        material: of the audit.
+        material: material of the audit.
         attack: the headline attack.
     """
     canaries, lead = material.canaries, material.leading
@@ -93,7 +93,7 @@ def p_of_use(material: Material, attack: str, grade: tuple[str, int]) -> float:
     these models.
 
     Args:
-        material: of an audit with canaries that this attack judged.
+        material: material of an audit with canaries that this attack judged.
         attack: the attack.
         grade: kind and copies.
     """
@@ -114,7 +114,7 @@ def found_more_when_used(material: Material, attack: str) -> Float[Array, " c"]:
     Both shares are over targets and rehearsing models.
 
     Args:
-        material: of an audit with canaries that this attack judged.
+        material: material of an audit with canaries that this attack judged.
         attack: the attack.
 
     Returns:

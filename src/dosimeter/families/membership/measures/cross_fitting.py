@@ -159,6 +159,7 @@ class CrossFit:
             first = half[column]
             for side, own in enumerate((nonmember & first, nonmember & ~first)):
                 upto = np.cumsum(own)
+                # N + 1 ranks, as in `shadow_threshold`.
                 above = floor(fpr * (upto[-1] + 1) + EXACT)
                 if above:
                     found[number, side] = ordered[np.searchsorted(upto, above)]
@@ -175,7 +176,7 @@ def halvings(
     Args:
         record: cluster of each record.
         is_member: the truth.
-        rng: for the draws.
+        rng: generator for the draws.
         count: how many are drawn; `usual_count` unless given.
 
     Returns:

@@ -30,9 +30,10 @@ AIM = 0.925
 """Power that limits are computed for. A limit is itself uncertain, and power rises less above it than it falls below,
 so limits computed for 0.9 were shown 88 times in 100 (`docs/zoo.md`)."""
 AIM_BESIDE = (0.96, 0.98)
-"""The same beside blind classifiers, for a difference of the records that they may or may not see; and for a choice of
-other halves, where two attacks must both gain. With `AIM`, where members were shifted by 0.2 standard
-deviations, which most audits do not see, a choice was shown in 130 of 160 audits at its limit (81 %, 74 to 87)."""
+"""Power that limits beside blind classifiers are computed for, since a difference of the records may or may not be
+seen: of one attack, and of a choice of other halves, where two attacks must both gain. With `AIM`, and members shifted
+by 0.2 standard deviations, which most audits do not see, a choice was shown in 130 of 160 audits at its limit (81 %, 74
+to 87)."""
 MOST_CELLS = 60_000
 """Most scores for which worlds are made; beyond, calls are so many that the closed form holds."""
 MARGIN = 1 + float(ndtri(AIM)) / float(ndtri(0.975))
@@ -50,7 +51,7 @@ class Detection:
         fpr: the leading false positive rate.
         tpr: of the least leak in which some records are named; None if none is shown, or none can be named, or if
             canaries were planted and are not shown to be named more often where they were used.
-        auc: of the least leak that moves all members' scores alike; None if none is shown.
+        auc: AUC of the least leak that moves all members' scores alike; None if none is shown.
         worlds: in which `tpr` was found; 0 for the closed form.
         source: where the scores of leaking members come from, "canaries" or "top scores".
     """
@@ -70,7 +71,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     """The detection limit of an audit that shows no leak.
 
     Args:
-        material: of the audit.
+        material: material of the audit.
         measured: the headline attack's estimates.
         attack: the headline attack.
         baseline: the blind baseline that the attack must exceed, for a supplied model.
@@ -82,6 +83,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         return Detection(lead, None, None, 0, "top scores")  # power hangs on who the few persons are: none is promised
     planted, beside = planted_leak(material, attack), AIM_BESIDE[attack in material.choice]
     if planted is None and judged_canaries(material, attack):
+        # Canaries were judged, but use is not shown to raise the calls of any grade: no limit can be promised.
         limit, source = DetectionLimit(inf, lead, lead, 0), "canaries"
     elif cells > MOST_CELLS:
         assert pair.fpr.value is not None
@@ -120,7 +122,8 @@ def _beside(
     """Worlds in which a gain over the baseline must be shown too.
 
     Its AUC is a normal draw about one half. Its point at one rate is that of its own scores when bits change places;
-    since cross-fitted scores vary more than fixed ones, a normal draw adds what `TWICE` counts beyond that.
+    since cross-fitted scores vary more than fixed ones, a normal draw adds what `CROSS_FIT_VARIANCE` counts beyond
+    that.
     """
     floors, luck = 0.5 + baseline.reach + baseline.error * rng.normal(size=count), rng.normal(size=count)
     rates, truth = baseline.rates, material.truth
@@ -133,6 +136,7 @@ def _beside(
             bits = moved(truth.is_member[:, kept], truth.record[kept], rng)
             point = point_at(scores, bits, max(rates.fpr, float(world.hits[~world.is_member].mean())))
             slope = max(point.slope, _steepest(baseline, rates.fpr))
+            # The error of TPR - s FPR grows with s about as sqrt(1 + s^2), since both rates vary alike.
             error = rates.error * sqrt((1 + slope**2) / (1 + rates.slope**2))
             net = float(point.calls[bits].mean() - slope * point.calls[~bits].mean())
             asked = RateFloor(slope, net + one * error * sqrt(1 - 1 / CROSS_FIT_VARIANCE), error)
@@ -142,8 +146,8 @@ def _beside(
 def _steepest(baseline: Baseline, fpr: float) -> float:
     """Largest slope of the classifiers' ROC curve at a rate that their AUC does not exclude.
 
-    The steeper it is, the more false accusations count. Members and non-members may differ more than this audit shows,
-    and a new audit would then see it. The curve is that of two normal laws of equal spread.
+    The steeper the curve is, the more false accusations count. Members and non-members may differ more than this audit
+    shows, and a new audit would then see it. The curve is binormal: two normal laws of equal spread.
     """
     assert baseline.auc.high is not None
     apart = sqrt(2) * max(float(ndtri(min(baseline.auc.high, 1 - 1e-9))), 0.0)
@@ -169,12 +173,12 @@ def _named(limit: DetectionLimit) -> float | None:
 def worlds_of(material: Material, attack: str, *, count: int, planted: Planted | None = None) -> Iterator[World]:
     """Worlds without a leak: labels are permuted over records, so that scores do not depend on them.
 
-    What targets and persons share stays: all scores of a record cluster move together. The luck of this audit's
-    thresholds is drawn anew as far as the evidence allows: where halves of the records set them for each other, they do
-    so with the new labels; where shadows rehearsed and membership was drawn, they take turns as the targets.
+    What targets and persons share stays: all scores of a record cluster move together. The chance error of thresholds
+    is drawn again as far as the evidence allows. If halves of the records set thresholds for each other, they do so
+    with the new labels. If shadows rehearsed and membership was drawn, they take turns as the targets.
 
     Args:
-        material: of the audit.
+        material: material of the audit.
         attack: whose scores.
         count: how many worlds.
         planted: what leaking members look like, from `planted_leak`; without, they stand above all others.
@@ -186,7 +190,9 @@ def worlds_of(material: Material, attack: str, *, count: int, planted: Planted |
     for _ in range(count):
         values, bits = _again(material, attack, rng)
         if isinstance(given, CrossFit):
+            # Halves set thresholds from the new labels, so that the chance error of thresholds is part of the world.
             thresholds = given.thresholds_of(values, material.leading, bits)
+        # Without canaries a leaking record is always called.
         leak = np.full(values.shape, inf)
         if planted is not None:
             place = np.arange(k) if index is None else index
@@ -216,16 +222,16 @@ class Planted:
 def planted_leak(material: Material, attack: str) -> Planted | None:
     """Scores of a leak, from the canaries of the grade whose calls increase most by use.
 
-    A used canary's score is not all leak: canaries are odd, and some are called where nobody used them. A leaking
-    natural record that always got such a score would be called as often as a used canary, v, although use adds v - u
-    only, u being the rate of unused ones. So it gets one in (v - u) / (v - f) of all cases, f being the rate at which
-    natural non-members are called: it is then called at f + (v - u), and the limit speaks of what use adds. Where
-    unused canaries are called as natural non-members are, every leaking record gets one.
+    The score of a used canary is not all leak: canaries are odd, and some are called where they were not used. Let v be
+    the rate at which used canaries are called, u that of unused ones, and f that of natural non-members. Use adds v - u
+    only. So a leaking natural record gets a used canary's score with probability (v - u) / (v - f) and else keeps its
+    own. It is then called at the rate f + (v - u), and the limit is about what use adds. If u = f, every leaking record
+    gets such a score.
 
     Where a target did not train on a canary, the score is that of the next target that did.
 
     Args:
-        material: of the audit.
+        material: material of the audit.
         attack: whose scores.
 
     Returns:
@@ -273,6 +279,7 @@ def _by_turns(
     pairs = len(rehearsed[0]) // 2
     order = rng.permutation(pairs)
     for pair in range(min(-(-len(own) // 2), pairs)):
+        # The targets' own pair is one of pairs + 1 that may play; with this probability another one does.
         if rng.random() * (pairs + 1) < pairs:
             place, turn = slice(2 * pair, 2 * pair + 2), slice(2 * order[pair], 2 * order[pair] + 2)
             playing = rehearsed[int(given.block[2 * pair])][turn]

@@ -44,9 +44,9 @@ class Decisions:
     Attributes:
         hits: whether it named the record `[m n]`.
         member: whether the model was trained on it `[m n]`.
-        block: of each model, see `halves.players` `[m]`.
-        scores: of the attack, for ranking within one half `[m n]`; None if there are none that the other half's models
-            had no part in.
+        block: of each model, see `target_halves.players` `[m]`.
+        scores: scores of the attack, for ranking within one half `[m n]`; None if there are none that the other half's
+            models had no part in.
         as_given: the scores come from a table, and nobody knows what had a part in them.
     """
 
@@ -91,7 +91,7 @@ class Exposed:
     Attributes:
         kind: "record" or "person".
         made_of: the decisions.
-        unit: of each record `[n]`.
+        unit: unit of each record `[n]`.
         found: the exposures.
     """
 
@@ -147,7 +147,7 @@ def row(material: Material, attack: str | None, groups: Sequence[Mapping[str, An
     """The key `exposure` of `result.json`; it names no record and no person.
 
     Args:
-        material: of a finished run.
+        material: material of a finished run.
         attack: the headline, or None.
         groups: rows of `estimates` that are about groups.
     """
@@ -319,10 +319,10 @@ def _stability(one: Exposed) -> dict[str, Any] | None:
 def _groups(rows: Sequence[Mapping[str, Any]], declared: int) -> dict[str, Any] | None:
     """Highest ends over all groups; the lower end is 0 for a group that may be called as often when unused.
 
-    Of a group that is too small for a rate nothing is excluded, so one such group puts the upper end at 1.
+    For a group that is too small for a rate nothing is excluded, so one such group sets the upper end to 1.
 
     Args:
-        rows: of `estimates` that are about groups.
+        rows: rows of `estimates` that are about groups.
         declared: groups that the data name.
     """
     named = [one for one in rows if one["metric"] == "tpr" and one["status"] == "ok"]

@@ -49,7 +49,7 @@ class Material:
         null_truth: that membership, or None.
         correct: whether each target's answer is right, candidates then population `[t n+z]`; None without a model.
         test_correct: the same on test records, or None.
-        groups: of each record, for numbers of their own `[n]`, or None.
+        groups: group of each record, for numbers of their own `[n]`, or None.
         gates: those that were decided before measuring.
         blind: for a supplied model, scores of classifiers that never query it `[n]`, NaN for records that were not
             judged; None if they were not run.
@@ -168,9 +168,9 @@ def measure_attack(material: Material, attack: str) -> Measured:
 def measure_attacks(material: Material) -> dict[str, Measured]:
     """Estimates of all attacks.
 
-    Of the choice of other halves the upper ends are at least those of the attacks that it is made of. It cannot do
-    better than the strongest of them; and where nothing leaks, an attack that luck favours in one half is weaker in the
-    other, so that the choice itself looks worse than guessing too often.
+    The upper ends of the choice of other halves are raised to those of the attacks it is made of. The choice cannot do
+    better than the strongest of them. If nothing leaks, an attack that chance favours in one half is weaker in the
+    other, so without this the choice would look worse than guessing too often.
     """
     measured = {attack: measure_attack(material, attack) for attack in material.scores}
     for name, among in material.choice.items():
@@ -199,9 +199,9 @@ def _raised(own: Estimate, parts: Sequence[Estimate]) -> Estimate:
 def choose_headline(material: Material) -> tuple[Material, str | None]:
     """Chooses the strongest attack in calibration, without measured records, controls and references.
 
-    Where shadows rehearsed, or records were set apart, that is the attack with the highest TPR at the leading rate
-    there, then the highest AUC. Where halves judge each other, see `crossfit`: if they differ, the choice becomes an
-    attack of its own.
+    If shadows rehearsed, or records were set apart, it has the highest TPR at the leading rate there, then the highest
+    AUC. If halves judge each other, see `cross_fitting`: if they differ, the choice becomes
+    an attack of its own.
 
     Returns:
         The material, with the choice as an attack if it became one; and the id of the headline, None without attacks.

@@ -40,8 +40,8 @@ class Subject:
     Attributes:
         door: "recipe", "model" or "scores".
         noun: what one record is, in the singular.
-        name: of the audit.
-        key: of the audit.
+        name: name of the audit.
+        key: key of the audit.
         stages: names of the stages, in order of training.
         at_risk: the stage whose records are at risk.
         model: reference of the supplied model, or None.
@@ -99,7 +99,7 @@ def answers(content: Row, *, members: int, alike: bool = False) -> list[Answer]:
     """All answers, in the order of the page.
 
     Args:
-        content: of `result.json`; its verdict has no answers yet.
+        content: content of `result.json`; its verdict has no answers yet.
         members: judged records that each target used.
         alike: the attack is above chance, but not above what somebody finds who never asks the model.
     """

@@ -49,7 +49,7 @@ def outcome(content: Row, *, alike: bool = False) -> Outcome:
     """The outcome that a result holds, for the sentences.
 
     Args:
-        content: of `result.json`.
+        content: content of `result.json`.
         alike: see `Outcome`.
     """
     verdict = content["verdict"]

@@ -78,7 +78,7 @@ class Lead:
         value: the estimate.
         low: lower end.
         high: upper end.
-        level: of the interval.
+        level: level of the interval.
         guess: what guessing gives at most: of a TPR the upper end of the FPR that was reached.
     """
 
@@ -281,7 +281,7 @@ def caught(h: Headline, tpr: float | None, auc: float | None, power: float, *, p
     Args:
         h: what it is made of.
         tpr: of the least leak by which some records are recognised; None if no such leak is shown.
-        auc: of the least leak that lifts all members' scores alike; None if none is shown.
+        auc: AUC of the least leak that lifts all members' scores alike; None if none is shown.
         power: chance that they are shown.
         planted: whether leaking records were taken to be found as canaries are.
     """

@@ -7,7 +7,7 @@ and -inf rank lowest, +inf highest, tied; all of them are counted.
 Rows whose `split` is `calibration` set thresholds, rows `test` are measured. A calibration row names in `target` the
 audited model whose threshold it sets; if the score comes from another model, which was trained to rehearse, `model`
 says so. If no calibration row names an audited target, all of them set one threshold for all targets. Without `split`,
-all records are measured, and random halves of them set thresholds for each other, see `crossfit`.
+all records are measured, and random halves of them set thresholds for each other, see `cross_fitting`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def read_scores(path: Path, *, seed: int) -> ScoresTable:
     Args:
         path: `.csv` (commas, UTF-8, one header line) or `.parquet` with the columns `score` and `is_member`, and any of
             `attack`, `target`, `id`, `person`, `group`, `split`, `model`. Further columns are not read.
-        seed: of the halves that set thresholds for each other, where no column `split` says which records do.
+        seed: seed of the halves that set thresholds for each other, where no column `split` says which records do.
 
     Returns:
         The table. Scores, truth and calibration are what the recipe door makes of its own targets and rehearsals.

@@ -40,7 +40,7 @@ class BASE:
 
     Attributes:
         mode: whether in-shadows are read.
-        temperature: of the softmax, 1 or 2.
+        temperature: temperature of the softmax, 1 or 2.
         alpha: offline only: weight of the shadows, 0 to 1. None: the value of 0, 0.1, ..., 1 with the best mean AUC
             when up to 4 pairs of shadows play the target; 0.33, the authors' value, if there is only one pair.
     """

@@ -141,6 +141,7 @@ def members_given(known: Int[Array, " n"], shadows: int, rng: np.random.Generato
     wanted = len(known) // 2 - int((known == _IN).sum())
     counts = np.zeros(len(unknown))
     for row in member:
+        # Counts are whole and the random number is below 1: it only breaks ties, so counts differ by at most one.
         chosen = np.argpartition(counts + rng.random(len(unknown)), wanted - 1)[:wanted]
         counts[chosen] += 1
         row[unknown[chosen]] = True

@@ -91,7 +91,7 @@ class _Path:
     """Trajectory of the reference head, which starts from weights 0 and gives every record the weight 1 / p.
 
     Attributes:
-        logits: of all records at the kept times `[g p c]`.
+        logits: logits of all records at the kept times `[g p c]`.
         action: A at the kept times `[g p c]`.
         seconds: learning rate, with momentum, that was spent since the kept time before `[g]`.
     """

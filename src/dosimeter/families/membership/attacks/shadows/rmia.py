@@ -53,7 +53,7 @@ class RMIA:
             beat where models are sure of all of them, and 1 leaves ties at the top; `docs/attacks.md` has figures.
             "auto": the value of 1, 1.25, 1.5, 2 with the largest sum of mean AUC and mean TPR at 1 % FPR when up to 4
             pairs of shadows play the target, each with its best `a`; 1.25 if there is only one pair.
-        temperature: of the softmax, 1 or 2.
+        temperature: temperature of the softmax, 1 or 2.
         a: offline only: how in-confidences follow from out-confidences, p_in = a p_out + 1 - a. None: the value of 0,
             0.1, ..., 1 with the best mean AUC when up to 4 pairs of shadows play the target, see
             `MembershipGame.rehearse`; 0.3, the authors' value for CIFAR-10, if there is only one pair.

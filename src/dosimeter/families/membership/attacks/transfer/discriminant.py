@@ -87,6 +87,7 @@ def within_sides(
         shrink: weight of the diagonal of the covariance.
         count: weight of all records' variance beside a record's own, in shadows.
     """
+    # Two means were estimated for each record, one on each side.
     freedom = len(residuals) - 2
     _, n, c = residuals.shape
     pooled = np.einsum("snc,snd->cd", residuals, residuals) / (freedom * n)

@@ -25,7 +25,7 @@ class Recipe:
     """Training of every classifier: Adam on cross-entropy, equal for all records.
 
     Attributes:
-        updates: how many.
+        updates: number of updates.
         batch: rows of one update; passes over the rows are shuffled and end with what is left.
         decays: updates after which the learning rate falls to 0.9 of itself, again and again.
         hidden: units.
@@ -57,8 +57,8 @@ def member_odds(
         known: answers of the shadows.
         member: which of those rows come from a shadow that trained on the record.
         asked: answers of each target; each target is scored alone, so that rounding cannot depend on another.
-        recipe: of the training.
-        rng: for the draws.
+        recipe: recipe of the training.
+        rng: generator for the draws.
     """
     rows, classes = known.shape[1:]
     draws = _Draws.of(recipe, rows, classes, rng)
@@ -97,7 +97,7 @@ class _Draws:
 
     Attributes:
         first: weights and bias of the hidden units.
-        outputs: of the two outputs.
+        outputs: weights and bias of the two outputs.
         batches: rows of each update.
         masks: dropout of each update.
     """
@@ -144,7 +144,10 @@ def _train(
         odds = torch.baddbmm(second[:, :, -1:], second[:, :, :-1], hidden)[:, 0]
         slope = (torch.sigmoid(odds) - target).mul_(counts / counts.sum(1, keepdim=True))[:, None]
         back = (second[:, 0, :-1, None] * slope).mul_(mask)
+        # The gradient of ReLU: 0 for units that are off.
         back = torch.ops.aten.threshold_backward(back, active, 0)
+        # A softmax of two outputs is a logistic function of their difference. Both outputs are kept, so that weight
+        # decay and Adam act as on a network with two outputs.
         of_odds = torch.cat([torch.bmm(slope, hidden.transpose(1, 2)), slope.sum(2, keepdim=True)], 2)
         gradients = (torch.bmm(back, own.transpose(1, 2)), torch.cat([-of_odds, of_odds], 1))
         lr, done = recipe.lr * 0.9 ** (step // recipe.decays), step + 1

@@ -38,7 +38,7 @@ class Training:
     Attributes:
         hp: the recipe.
         inputs: what the trained part takes, for all records of the stage `[a ...]`.
-        rows: of them, what each model was trained on `[m k]`.
+        rows: the rows of these that each model was trained on `[m k]`.
         labels: classes of all records `[a]`.
         observed: which of them a subject's records are `[r]`.
         seeds: one per model.
@@ -59,7 +59,7 @@ class Subject:
     """A pack of models and the records on which it is probed.
 
     Attributes:
-        models: of the pack, in order.
+        models: models of the pack, in order.
         records: as they are stored; bytes are images `[r ...]`.
         inputs: what the trained part takes for them `[r ...]`: frozen features, or the records as floats.
         labels: true classes `[r]`.
@@ -105,10 +105,10 @@ class Load:
     """Size of one pack before anything is trained, from which a probe estimates its working time.
 
     Attributes:
-        models: of the pack.
+        models: models of the pack.
         pool: records of the pool.
         population: records outside every model.
-        classes: of the deployed model.
+        classes: classes of the deployed model.
         width: features of a record, or None if nothing is frozen.
         pace: gives the seconds of training on one record for one epoch.
     """

@@ -30,8 +30,8 @@ def compute(subject: Subject) -> dict[str, Tensor]:
     """Losses of each model's student on the observed records after each epoch, nats `[m r]`.
 
     A student starts with fresh weights and learns the model's probabilities on the population, by the optimizer,
-    learning rate, schedule and batch size of the recipe. Its seed is its model's, its records those of the population,
-    so what it knows of a member it has from the model.
+    learning rate, schedule and batch size of the recipe. It has the seed of its model and trains on the population,
+    so everything it knows about a member comes from the model.
     """
     training = subject.training
     assert training is not None

@@ -11,7 +11,7 @@ import torch
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
-from dosimeter.families.membership.gates.asked import asked_rightly, fresh_shadows, unlike_target
+from dosimeter.families.membership.gates.asked import asked_rightly, fresh_shadows, guessing, unlike_target
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.results.policy.check import check
 from dosimeter.results.policy.limits import parse_policy
@@ -157,3 +157,13 @@ def test_what_warns_of_meaning_meets_no_limit(tmp_path):
     assert [one.status for one in held.outcomes] == ["undecided"]
     assert "what the numbers mean is in doubt: see the warnings of " in held.outcomes[0].message
     assert not held.passed
+
+
+def test_guessing_is_what_permuted_labels_give_however_skewed_the_predictions():
+    rng = np.random.default_rng(0)
+    labels = rng.choice(4, 400, p=[0.85, 0.05, 0.05, 0.05])
+    predicted = rng.choice(4, 400, p=[0.05, 0.05, 0.05, 0.85])
+    mean, error = guessing(predicted, labels, 4)
+    drawn = [(predicted == rng.permutation(labels)).mean() for _ in range(4000)]
+    assert mean == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 4000**0.5)
+    assert error == pytest.approx(np.std(drawn), rel=0.06)  # its own error is 1.1 %

@@ -69,10 +69,7 @@ def asked_rightly(
                 f"{by_itself.mean():.1%} by its own `predict`: it is not asked as you ask it. Bring a function from "
                 f"records to one number for each class.",
             )  # fmt: skip
-    said, there = (np.bincount(one, minlength=classes) / n for one in (predicted, labels))
-    guessed = float(said @ there)
-    table = np.eye(classes) - there[None] - said[:, None] + guessed
-    error = sqrt(float(said @ table**2 @ there) / max(n - 1, 1))
+    guessed, error = guessing(predicted, labels, classes)
     if share < guessed - RARE_Z * error or (assumed and share < guessed + LEARNED_Z * error):
         less = "less than" if share < guessed - RARE_Z * error else "no more than"
         return Gate(
@@ -89,6 +86,20 @@ def asked_rightly(
         )  # fmt: skip
     told = f"The model names the class of {share:.1%} of {n} of its own training records (guessing: {guessed:.1%})"
     return Gate("I7", name, "pass", share, f"{told}{'' if own is None else ', as its own `predict` does'}.")
+
+
+def guessing(predicted: Int[Array, " n"], labels: Int[Array, " n"], classes: int) -> tuple[float, float]:
+    """Returns the mean accuracy of predictions under permuted labels, and its standard error.
+
+    The variance of a sum of a[i, π(i)] over random permutations π is that of a after both margins are taken out
+    (Hoeffding, "A Combinatorial Central Limit Theorem", 1951, theorem 2); a is 1 where prediction and label agree.
+    """
+    n = len(labels)
+    said, there = (np.bincount(one, minlength=classes) / n for one in (predicted, labels))
+    mean = float(said @ there)
+    # a prediction p agrees with a permuted label in the share there[p], a label l with a prediction in said[l]
+    table = np.eye(classes) - there[:, None] - said[None] + mean
+    return mean, sqrt(float(said @ table**2 @ there) / max(n - 1, 1))
 
 
 def fresh_shadows(

@@ -25,6 +25,8 @@ RARE = 0.001
 """One-sided probability that a check withdraws a sound audit."""
 RARE_Z = float(-ndtri(RARE))
 """The normal quantile of `RARE`, in standard errors."""
+ROUNDING = 1e-9
+"""Shares that differ by less differ by rounding alone."""
 LEARNED_Z = float(ndtri(0.95))
 """Standard errors by which a model must be better than guessing to count as trained."""
 SPREAD = 0.01
@@ -70,14 +72,16 @@ def asked_rightly(
                 f"records to one number for each class.",
             )  # fmt: skip
     guessed, error = guessing(predicted, labels, classes)
-    if share < guessed - RARE_Z * error or (assumed and share < guessed + LEARNED_Z * error):
-        less = "less than" if share < guessed - RARE_Z * error else "no more than"
+    # constant predictions are always as good as guessing: their standard error is 0, so ends belong to "no more"
+    below, more = share < guessed - RARE_Z * error - ROUNDING, share > guessed + LEARNED_Z * error + ROUNDING
+    if below or (assumed and not more):
+        less = "less than" if below else "no more than"
         return Gate(
             "I7", name, "fail", share,
             f"The model names the class of {share:.1%} of {n} of its own training records, which is {less} guessing "
             f"would ({guessed:.1%}): it is asked in the wrong way. Look for {CAUSES}.",
         )  # fmt: skip
-    if share < guessed + LEARNED_Z * error:
+    if not more:
         return Gate(
             "I7", name, "warn", share,
             f"The model names the class of {share:.1%} of {n} of its own training records, which is not shown to be "

@@ -84,7 +84,11 @@ def test_attacks_that_read_records_or_train_are_made_on_halves_too(extra):
     plain = Needs(needs.access, in_shadows=2, out_shadows=2)
     found, wanted = (list(half_games(design, observations.signals, one)) for one in (needs, plain))
     assert len(found) == len(wanted) > 0
-    (row,) = parse(table() | {"attack": [{"name": "quantile", "mode": "inputs"}]}, base=BASE).attacks
+
+
+def test_an_attack_that_reads_records_plays_on_halves_too():
+    design, observations = gaussian(2, leakage=0.0)
+    (row,) = parse(table() | {"attack": [{"name": "quantile", "mode": "inputs", "trees": 5}]}, base=BASE).attacks
     observations.signals["hinge"] = observations.signals["logit_confidence"]
     columns = np.random.default_rng(0).normal(size=(500, 3))
     null = membership_matrix(*design.member.shape[::-1], seed=1, purpose="null")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from audits import BASE, table
-from supplied_models import fit, records, target
+from supplied_models import SERIAL, fit, records, target
 from test_frozen import recipe
 
 import dosimeter
@@ -76,6 +76,7 @@ def test_a_brought_model_is_attacked_by_its_records_and_not_by_retraining(tmp_pa
         shadows=6,
         attacks=attacks,
         out=tmp_path / "a",
+        workers=SERIAL,
     )
     listed = {row["id"]: row for row in found.content["attacks"]}
     assert [listed[name]["status"] for name in ("quantile inputs", "proxy", "cascading")] == ["ok", "ok", "refused"]

@@ -33,7 +33,7 @@ def package_code(module: str) -> str:
         file = _file(name)
         if name in digests or name in LEFT_OUT or file is None:
             continue
-        digests[name], imported = _read(file, name)
+        digests[name], imported = _read(file.read_bytes(), name, file.name == "__init__.py")
         waiting += imported
     return hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()[:24]
 
@@ -54,11 +54,11 @@ def _file(name: str) -> Path | None:
 
 
 @cache
-def _read(file: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    """Digest of the code that a file runs (empty if none), and its imports from this package."""
-    tree = ast.parse(file.read_bytes())
+def _read(source: bytes, name: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
+    """Digest of the code that a module runs (empty if none), and its imports from this package."""
+    tree = ast.parse(source)
     imported: set[str] = set()
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    package = name if is_package else name.rpartition(".")[0]
     tree = _Stripped(package, imported).visit(tree)
     text = ast.unparse(ast.fix_missing_locations(tree))
     return hashlib.sha256(text.encode()).hexdigest() if text else "", tuple(sorted(imported))

@@ -15,7 +15,7 @@ from dosimeter.defenses import DPSGD, Dropout
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import bag_of_words, convnet, mlp
-from dosimeter.models.lora import LoRA, WithAdapters, adaptable, merged, with_adapters
+from dosimeter.models.lora import LoRA, WithAdapters, adaptable, merge_adapters, with_adapters
 from dosimeter.models.weights import load_state
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -83,7 +83,7 @@ def test_adapters_and_head_move_and_nothing_else(name):
     }
     train(model, x, y, HP, seed=4, device=CPU)
     assert not [key for key, value in model.state_dict().items() if torch.equal(value, start[key])]
-    answers, whole = model(x), merged(model)
+    answers, whole = model(x), merge_adapters(model)
     torch.testing.assert_close(whole.eval()(x), answers, rtol=1e-4, atol=1e-5)
     after = whole.state_dict()
     assert after.keys() == before.keys()  # also the statistics of batch normalisation stay
@@ -166,7 +166,7 @@ def test_which_convolutions_take_one(layer, takes):
         model = with_adapters(model, "3", LoRA(2, 4), x[:2])
         train(model, x, y, HP, seed=1, device=CPU)
         answers = model(x)
-        torch.testing.assert_close(merged(model)(x), answers, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(merge_adapters(model)(x), answers, rtol=1e-4, atol=1e-5)
 
 
 def test_a_model_without_a_layer_for_them_says_what_stays_frozen():

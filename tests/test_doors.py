@@ -17,7 +17,7 @@ import pytest
 import dosimeter
 from dosimeter.cli.app import main
 from dosimeter.families.membership.attacks import ATTACKS
-from dosimeter.foundation.keys.own_code import nested
+from dosimeter.foundation.keys.own_code import walk_code
 
 ROOT = Path(dosimeter.__file__).parent
 PAGE = Path(__file__).parent.parent / "docs" / "design" / "0007-rooms.md"
@@ -204,7 +204,7 @@ def test_every_global_name_that_code_reads_exists():
         module = importlib.import_module(f"dosimeter.{module_of(path)}".removesuffix(".__init__"))
         code = compile(path.read_text(encoding="utf-8"), str(path), "exec")
         known = {*vars(module), *vars(builtins)}
-        steps = [step for inner in nested(code) for step in dis.get_instructions(inner)]
+        steps = [step for inner in walk_code(code) for step in dis.get_instructions(inner)]
         names = {str(step.argval) for step in steps if step.opname == "LOAD_GLOBAL"}
         absent += [f"{module_of(path)}: {name}" for name in names - known]
     assert absent == []

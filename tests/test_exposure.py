@@ -150,8 +150,8 @@ def test_without_leakage_nobody_is_shown():
 def test_the_result_names_nobody_and_the_private_table_everybody():
     made = audit(person=np.arange(400) // 10)
     content = result(made)
-    assert problems(json.loads(json.dumps(rounding.rounded(content)))) == []
-    text = json.dumps(rounding.rounded(content["exposure"]))
+    assert problems(json.loads(json.dumps(rounding.round_numbers(content)))) == []
+    text = json.dumps(rounding.round_numbers(content["exposure"]))
     assert not [one for one in made.truth.ids if f'"{one}"' in text]
     columns = exposure.individuals(made, "lira online", made.leading)
     assert columns["kind"].tolist() == ["record"] * 400 + ["person"] * 40

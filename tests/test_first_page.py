@@ -28,7 +28,7 @@ from dosimeter.families.membership.table.table import read_scores
 from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline.page import render
 from dosimeter.pipeline.summary import scores_summary
-from dosimeter.results.rounding import rounded
+from dosimeter.results.rounding import round_numbers
 from dosimeter.results.schema import problems
 
 WORDS = tomllib.loads((Path(__file__).parent / "first_page.toml").read_text("utf-8"))
@@ -106,7 +106,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=" ".join)
 @cache
 def content(case: tuple[str, str]) -> Any:
     """The result, as it is read from its file."""
-    return json.loads(json.dumps(rounded(result(CASES[case]()))))
+    return json.loads(json.dumps(round_numbers(result(CASES[case]()))))
 
 
 @cache
@@ -211,7 +211,7 @@ def test_the_exposure_of_the_first_page_is_that_of_the_table():
     persons = np.arange(300) // 10
     data = {**made.summary["data"], "persons": 30}
     made = dataclasses.replace(made, persons=persons, summary={**made.summary, "data": data})
-    told = json.loads(json.dumps(rounded(result(made))))
+    told = json.loads(json.dumps(round_numbers(result(made))))
     worst = plain(next(one["answer"] for one in told["verdict"]["answers"] if one["id"] == "worst"))
     html = render(told, {})
     table = plain(re.search(r'<section id="exposure">.*?</table>', html, re.DOTALL)[0])

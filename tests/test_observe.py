@@ -15,7 +15,7 @@ from dosimeter.families.membership.observe.signals import (
     logit_confidence,
     logit_confidence_t2,
     readable,
-    released,
+    release,
     signals_of,
 )
 from dosimeter.models.access import Access
@@ -103,9 +103,9 @@ def test_less_access_gives_fewer_signals_and_no_more_than_they_need():
 def test_labels_and_top_classes_hide_the_rest():
     logits = torch.tensor([[3.0, 1.0, 2.0, -1.0, -2.0]])
     p = torch.softmax(logits, 1)[0]
-    labels = released(logits, Access.LABELS)[0]
+    labels = release(logits, Access.LABELS)[0]
     assert labels.tolist() == [0.0] + [-np.inf] * 4
-    top = released(logits, Access.TOPK)[0]
+    top = release(logits, Access.TOPK)[0]
     np.testing.assert_allclose(top[:3], p[:3].double().log(), rtol=1e-5)
     np.testing.assert_allclose(top[3:].exp(), [(p[3] + p[4]) / 2] * 2, rtol=1e-4)
     # a model that answers with probabilities is cut down alike
@@ -127,8 +127,8 @@ def test_signals_do_not_saturate_where_float32_probabilities_do():
 def test_probability_access_hides_confidence_beyond_float32():
     logits = torch.tensor([[3.0, 0.0, 1.0], [60.0, 0.0, 0.0]])
     labels = torch.zeros(2, dtype=torch.int64)
-    shown = logit_confidence(released(logits, Access.PROBS), labels).clamp(max=SATURATED)
-    full = logit_confidence(released(logits, Access.LOGITS), labels)
+    shown = logit_confidence(release(logits, Access.PROBS), labels).clamp(max=SATURATED)
+    full = logit_confidence(release(logits, Access.LOGITS), labels)
     np.testing.assert_allclose(float(shown[0]), float(full[0]), atol=1e-5)
     assert float(shown[1]) == pytest.approx(SATURATED)
     assert float(full[1]) > 50

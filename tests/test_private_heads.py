@@ -17,7 +17,7 @@ from dosimeter.training.heads import initial_heads
 from dosimeter.training.loop import train
 from dosimeter.training.private.accounting import Privacy, poisson
 from dosimeter.training.private.heads import _add_noise, _padded, clipped_sums, train_private_heads
-from dosimeter.training.recipe import Hyperparameters, settled
+from dosimeter.training.recipe import Hyperparameters, settle
 
 HP = Hyperparameters(
     epochs=5, batch_size=6, lr=0.3, momentum=0.5, weight_decay=0.01, schedule="cosine",
@@ -28,12 +28,12 @@ SEEDS = [7, 8, 9, 10]
 
 def noiseless(hp, n):
     """The recipe with clipping and Poisson batches alone."""
-    return dataclasses.replace(hp, privacy=dataclasses.replace(settled(hp, n).privacy, noise_multiplier=0.0))
+    return dataclasses.replace(hp, privacy=dataclasses.replace(settle(hp, n).privacy, noise_multiplier=0.0))
 
 
 def one_head(features, labels, own, hp, seed):
     """DP-SGD of one head, record by record, with automatic gradients and `torch.optim`."""
-    privacy = settled(hp, len(own)).privacy
+    privacy = settle(hp, len(own)).privacy
     weight, bias = (one[0].requires_grad_() for one in initial_heads([seed], C, D, CPU))
     optimizer = torch.optim.SGD([weight, bias], lr=hp.lr, momentum=hp.momentum, weight_decay=hp.weight_decay)
     draw, noise = generator(seed, "Poisson batches"), torch.Generator()

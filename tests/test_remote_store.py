@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from dosimeter.cli.app import main
 from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.jobs.housekeeping import check_cleanable, entries
-from dosimeter.jobs.remote_store import RemoteStore, _opened, open_store, shown
+from dosimeter.jobs.remote_store import RemoteStore, _opened, open_store, show_url
 from dosimeter.jobs.store import FORMAT, Store, canonical, key_of, own_name
 from dosimeter.pipeline import verbs
 
@@ -267,8 +267,8 @@ def test_secrets_of_a_url_are_in_no_message(elsewhere, refused, caplog):
 
 
 def test_what_is_shown_of_a_url():
-    assert shown("s3://bucket/a@b") == "s3://bucket/a@b"
-    assert shown("sftp://me:p@ss@host:22/folder#x") == "sftp://host:22/folder"
+    assert show_url("s3://bucket/a@b") == "s3://bucket/a@b"
+    assert show_url("sftp://me:p@ss@host:22/folder#x") == "sftp://host:22/folder"
 
 
 def test_urls_that_nobody_here_can_open_are_one_line(capsys, tmp_path):

@@ -11,7 +11,7 @@ from audits import gaussian, material
 from dosimeter.config.attack_rows import default_attacks
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import choose_headline
-from dosimeter.results.rounding import rounded
+from dosimeter.results.rounding import round_numbers
 from dosimeter.results.schema import problems
 
 
@@ -27,7 +27,7 @@ def estimate(found, **wanted):
 
 
 def test_a_leak_is_shown_with_both_ends(leaking):
-    found = rounded(result(leaking))
+    found = round_numbers(result(leaking))
     assert problems(found) == []
     assert found["verdict"]["status"] == "shown"
     assert found["verdict"]["fpr"] == 0.01
@@ -43,7 +43,7 @@ def test_a_leak_is_shown_with_both_ends(leaking):
 
 
 def test_no_leak_is_not_shown_and_says_what_could_have_been_seen():
-    found = rounded(result(material(*gaussian(2, leakage=0.0))))
+    found = round_numbers(result(material(*gaussian(2, leakage=0.0))))
     assert problems(found) == []
     assert found["verdict"]["status"] == "not_shown"
     text = " ".join(found["verdict"]["sentences"]).replace("\xa0", " ")
@@ -72,7 +72,7 @@ def test_the_leading_rate_moves_up_where_the_one_asked_for_cannot_be_certified()
 
 
 def test_too_few_records_for_any_rate_give_no_verdict():
-    found = rounded(result(material(*gaussian(4, leakage=3.0, n=20, targets=1, z=20))))
+    found = round_numbers(result(material(*gaussian(4, leakage=3.0, n=20, targets=1, z=20))))
     assert problems(found) == []
     assert found["verdict"]["status"] == "not_resolvable"
     assert "29" in found["verdict"]["sentences"][0]
@@ -140,7 +140,7 @@ def test_precision_falls_with_the_prior(leaking):
 
 
 def test_measuring_twice_gives_the_same(leaking):
-    assert rounded(result(leaking)) == rounded(result(leaking))
+    assert round_numbers(result(leaking)) == round_numbers(result(leaking))
 
 
 def test_the_default_rows_are_the_default_attacks_in_every_mode():

@@ -141,7 +141,7 @@ def test_measuring_anew_gives_the_same_bytes_from_the_folders_alone(finished, tm
 
 
 def test_an_interrupted_run_continues_and_gives_the_same_bytes(finished, tmp_path, monkeypatch):
-    out, real = tmp_path / "runs" / "with", variants.tried
+    out, real = tmp_path / "runs" / "with", variants.try_variants
     done = []
 
     def stops(row_and_prepared, run):
@@ -153,11 +153,11 @@ def test_an_interrupted_run_continues_and_gives_the_same_bytes(finished, tmp_pat
 
         return real(row_and_prepared, counted)
 
-    monkeypatch.setattr(variants, "tried", stops)
+    monkeypatch.setattr(variants, "try_variants", stops)
     with pytest.raises(KeyboardInterrupt):
         verbs.run(audit(), out, workers=1)
     assert not (out / "run.json").exists()
-    monkeypatch.setattr(variants, "tried", real)
+    monkeypatch.setattr(variants, "try_variants", real)
     trained = []
     train = heads.train_heads
     monkeypatch.setattr(

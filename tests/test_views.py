@@ -18,7 +18,7 @@ from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.chain import unfit
 from dosimeter.pipeline.recipe.prepare import prepare
-from dosimeter.training.loop import augmented, train
+from dosimeter.training.loop import augment_batch, train
 from dosimeter.training.recipe import Hyperparameters
 
 
@@ -68,12 +68,12 @@ def test_every_word_is_dropped_as_often_and_independently_of_the_other_views():
 def test_training_drops_as_many_words_and_others_each_time():
     found = words()
     rng = torch.Generator().manual_seed(3)
-    first, second = (augmented(found, ("drop",), rng) for _ in range(2))
+    first, second = (augment_batch(found, ("drop",), rng) for _ in range(2))
     assert not torch.equal(first, second)
     for one in (first, second):
         assert torch.equal((one != 0).sum(1), (apply_view(found, "drop1") != 0).sum(1))
         assert bool(((one == found) | (one == 0)).all())
-    assert torch.equal(augmented(found, ("drop",), torch.Generator().manual_seed(3)), first)
+    assert torch.equal(augment_batch(found, ("drop",), torch.Generator().manual_seed(3)), first)
     assert drop_words(found, torch.zeros(found.shape)).shape == found.shape
 
 

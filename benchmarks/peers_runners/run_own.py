@@ -21,7 +21,7 @@ from dosimeter.families.membership.measures.material import choose_headline  # n
 from dosimeter.families.membership.observe.observations import Observations  # noqa: E402
 from dosimeter.families.membership.observe.signals import SIGNALS  # noqa: E402
 from dosimeter.pipeline.page import write_report  # noqa: E402
-from dosimeter.results.rounding import rounded  # noqa: E402
+from dosimeter.results.rounding import round_numbers  # noqa: E402
 
 DEFAULTS = ("loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count")
 LADDER = {
@@ -75,7 +75,7 @@ def scores(path, out):
 
 def audit(path, out, names):
     """One audit of all targets, from signals to result and report."""
-    found = rounded(result(material(path, names or DEFAULTS)))
+    found = round_numbers(result(material(path, names or DEFAULTS)))
     out.mkdir()
     (out / "result.json").write_text(json.dumps(found, sort_keys=True), encoding="utf-8")
     measured = time.perf_counter()

@@ -3,4 +3,3 @@
 from __future__ import annotations
 
 from dosimeter.families.membership.attacks import *  # noqa: F403
-from dosimeter.families.membership.attacks import __all__ as __all__

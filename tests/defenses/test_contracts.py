@@ -12,7 +12,7 @@ import torch
 from defenses.twins import CPU, C, data
 from dosimeter.config.defense_rows import defense_rows
 from dosimeter.defenses import DEFENSES
-from dosimeter.defenses.query import guarded
+from dosimeter.defenses.query import guard
 from dosimeter.models.architectures import mlp
 from dosimeter.training.defending import METHODS, answering, trained_with
 from dosimeter.training.distillation import pupil, taught, teach_heads, teacher
@@ -59,7 +59,7 @@ def heads(name, settings, seeds=(1, 2, 3, 4)):
         features, labels, rows, trained_with(PLAIN, row), classes=C, seeds=list(seeds), device=CPU
     )  # fmt: skip
     weight, bias = trained.weight[0].double(), trained.bias[0].double()
-    answer = guarded(lambda x: x.double() @ weight.T + bias, answering(row), seed=9)
+    answer = guard(lambda x: x.double() @ weight.T + bias, answering(row), seed=9)
     return torch.log_softmax(answer(features), 1) if not answering(row) else answer(features)
 
 
@@ -81,7 +81,7 @@ def network(name, settings):
     found, model = teacher(hp), fresh(0)
     wanted = labels if found is None else taught(found, len(features), 3, part)
     train(model, features, wanted, pupil(hp), seed=3, device=CPU)
-    answer = guarded(lambda x: model(x).detach(), answering(row), seed=9)
+    answer = guard(lambda x: model(x).detach(), answering(row), seed=9)
     return torch.log_softmax(answer(features).double(), 1) if not answering(row) else answer(features)
 
 

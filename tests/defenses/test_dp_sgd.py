@@ -16,7 +16,7 @@ from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.results.schema import problems
-from dosimeter.training.recipe import Hyperparameters, settled
+from dosimeter.training.recipe import Hyperparameters, settle
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "900:1100", "model": "mlp", "epochs": 2, "lr": 0.05}
 HEAD = {"name": "finetune", "data": "digits", "rows": "0:300", "transfer": "head", "epochs": 3, "batch_size": 60}
@@ -49,7 +49,7 @@ def test_the_result_says_what_was_spent(finished):
     assert problems(finished["variant"]) == problems(finished["network"]) == []
     (variant,) = finished["variant"]["variants"]
     n = finished["variant"]["data"]["members_per_target"]
-    privacy = settled(Hyperparameters(epochs=3, batch_size=60, defenses=(DPSGD(noise_multiplier=1.5),)), n).privacy
+    privacy = settle(Hyperparameters(epochs=3, batch_size=60, defenses=(DPSGD(noise_multiplier=1.5),)), n).privacy
     stage = finished["variant"]["chain"][-1]["stage"]
     assert variant["settings"]["guarantee"] == str(privacy).replace("this stage", f"stage {stage}")
     assert privacy.steps == 3 * -(-n // 60)
@@ -64,7 +64,7 @@ def test_persons_are_told_that_epsilon_is_of_a_record():
 
     from dosimeter.pipeline.summary import _privacy
 
-    privacy = settled(Hyperparameters(defenses=(DPSGD(noise_multiplier=2.0),)), 100).privacy
+    privacy = settle(Hyperparameters(defenses=(DPSGD(noise_multiplier=2.0),)), 100).privacy
     pack = SimpleNamespace(links=[None], recipe=SimpleNamespace(privacy=privacy))
     jobs = SimpleNamespace(common=(), packs=(pack,), later=())
     for unit, wanted in (("record", False), ("person", True)):
@@ -75,13 +75,13 @@ def test_persons_are_told_that_epsilon_is_of_a_record():
 
 def test_the_bound_is_that_of_the_recipe_and_its_number_of_records():
     hp = Hyperparameters(epochs=5, batch_size=32, defenses=(DPSGD(epsilon=3.0),))
-    privacy = settled(hp, 100).privacy
+    privacy = settle(hp, 100).privacy
     assert (privacy.steps, privacy.rate, privacy.delta, privacy.clip) == (20, 0.32, 1e-3, 1.0)
     assert 2.97 <= privacy.epsilon <= 3.0
-    assert settled(hp, 20).privacy.rate == 1.0
+    assert settle(hp, 20).privacy.rate == 1.0
     once = dataclasses.replace(hp, privacy=privacy)
-    assert settled(once, 50) is once
-    assert settled(Hyperparameters(), 50).privacy is None
+    assert settle(once, 50) is once
+    assert settle(Hyperparameters(), 50).privacy is None
 
 
 @pytest.mark.parametrize(

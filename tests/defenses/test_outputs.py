@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dosimeter.defenses import HAMP, Masking, Rounding, TopK
-from dosimeter.defenses.query import guarded, random_inputs
+from dosimeter.defenses.query import guard, random_inputs
 from dosimeter.families.membership.observe.signals import SIGNALS, readable, signals_of
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.models.access import Access
@@ -64,19 +64,19 @@ def answer(inputs):
 
 
 def test_without_defenses_the_answer_itself_is_given():
-    assert guarded(answer, (), 0) is answer
+    assert guard(answer, (), 0) is answer
 
 
 def test_answers_behind_a_defense_are_logarithms_of_what_it_releases():
     inputs = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
-    found = guarded(answer, (TopK(1), Rounding(2)), 0)(inputs)
+    found = guard(answer, (TopK(1), Rounding(2)), 0)(inputs)
     given = torch.softmax(answer(inputs).float(), 1).double()
     torch.testing.assert_close(found.exp(), release(Rounding(2), release(TopK(1), given)), rtol=1e-5, atol=1e-5)
 
 
 def test_the_same_query_gets_the_same_answer_and_models_differ():
     inputs = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
-    first, again, other = (guarded(answer, (HAMP(),), seed)(inputs) for seed in (1, 1, 2))
+    first, again, other = (guard(answer, (HAMP(),), seed)(inputs) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -96,7 +96,7 @@ def test_random_inputs_keep_to_the_range_and_kind_of_the_given():
 def test_every_signal_of_a_defended_answer_is_finite(defense, access):
     inputs = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)) * 20
     labels = torch.randint(0, 3, (200,), generator=torch.Generator().manual_seed(1))
-    shown = guarded(answer, (defense,), 0)(inputs)
+    shown = guard(answer, (defense,), 0)(inputs)
     found = signals_of([shown], labels, readable(SIGNALS, access), access, probabilities=True)
     assert all(bool(torch.isfinite(one).all()) for one in found.values())
 
@@ -106,7 +106,7 @@ def test_what_is_hidden_stays_hidden():
     inputs = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(100, dtype=torch.long)
     for defense in (Masking(1), Masking(3)):
-        shown = [guarded(lambda x, s=scale: s * answer(x), (defense,), 0)(inputs) for scale in (1.0, 1.5)]
+        shown = [guard(lambda x, s=scale: s * answer(x), (defense,), 0)(inputs) for scale in (1.0, 1.5)]
         one, other = (signals_of([x], labels, tuple(SIGNALS), Access.LOGITS, probabilities=True) for x in shown)
         assert all(torch.equal(one[name], other[name]) for name in SIGNALS)
 
@@ -142,9 +142,9 @@ class Broken:
 )
 def test_what_is_no_probability_is_refused(change, got):
     with pytest.raises(TrainingError, match="defense Broken: `release` must give probabilities .*" + got):
-        guarded(answer, (TopK(2), Broken(change)), 0)(torch.ones(2, 2))
+        guard(answer, (TopK(2), Broken(change)), 0)(torch.ones(2, 2))
 
 
 def test_what_a_defense_raises_is_told_in_one_line():
     with pytest.raises(TrainingError, match="defense Broken: `release` raised KeyError: 'x' .*: correct it"):
-        guarded(answer, (Broken(lambda p: {}["x"]),), 0)(torch.ones(2, 2))
+        guard(answer, (Broken(lambda p: {}["x"]),), 0)(torch.ones(2, 2))

@@ -16,7 +16,7 @@ from dosimeter.statistics.detection_limit import (
     World,
     detection_limit,
     least_share,
-    moved,
+    move_scores,
     p_in_closed_form,
     shown_by_ranks,
 )
@@ -211,7 +211,7 @@ def test_labels_change_places_between_clusters(whole):
     rng = np.random.default_rng(12)
     record = np.repeat(np.arange(40), rng.integers(1, 4, 40))
     labels = (rng.random((2, 40)) < 0.5)[:, record] if whole else rng.random((2, len(record))) < 0.5
-    found = moved(labels, record, rng)
+    found = move_scores(labels, record, rng)
     assert (found != labels).any()
     if whole:
         first = np.unique(record, return_index=True)[1]

@@ -87,4 +87,4 @@ def test_failed_variants_have_a_reason_and_no_point():
     assert found.rows[2].failed == "loss must be finite"
     assert found.figure.count("<svg") == 1
     assert variants.table({**whole, "variants": []}, NAMES) is None
-    assert {row["variant"] for row in variants.undefended(whole)["estimates"]} == {"none"}
+    assert {row["variant"] for row in variants.without_variants(whole)["estimates"]} == {"none"}

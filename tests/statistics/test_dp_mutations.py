@@ -19,7 +19,7 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.statistics.privacy_bounds import epsilon_bound, epsilon_of, lower_bound_of_scores, mu_bound
 from dosimeter.training.heads import initial_heads, moments
 from dosimeter.training.private import heads as private_heads
-from dosimeter.training.recipe import Hyperparameters, settled
+from dosimeter.training.recipe import Hyperparameters, settle
 
 CPU = torch.device("cpu")
 DELTA, ALPHA, CLASSES, OTHERS, HEADS, PILOTS = 1e-5, 0.05, 2, 8, 200, 5
@@ -42,7 +42,7 @@ def recipe(epsilon, *, full):
     hp = Hyperparameters(
         epochs=epochs, batch_size=batch, lr=1e-3, momentum=0.0, defenses=(DPSGD(epsilon=epsilon, delta=DELTA),)
     )
-    return settled(hp, OTHERS + 1)
+    return settle(hp, OTHERS + 1)
 
 
 def standardised(features, labels, rows, hp, *, classes, seeds, device):

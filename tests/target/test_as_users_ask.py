@@ -18,11 +18,11 @@ from target.foreign import Tokens
 from torch import nn
 
 from dosimeter.data import Dataset, Options
-from dosimeter.data.supplied import given
+from dosimeter.data.supplied import read_parts
 from dosimeter.families.membership.observe.shadow_job import held_of
 from dosimeter.foundation.errors import DataError, TrainingError
 from dosimeter.models.supplied.adapt import Examples, adapt
-from dosimeter.models.supplied.classes import Classes, joined
+from dosimeter.models.supplied.classes import Classes, join_classes
 from dosimeter.models.supplied.estimators import bearer, own_predictions
 
 N = 120
@@ -46,13 +46,13 @@ def forest(x, y):
 def parts(records, labels=None, **options):
     """One part of members as the door of supplied models reads it."""
     value = records if labels is None else (records, labels)
-    return given({"members": value}, seed=0, base=None, options=Options(**options))["members"]
+    return read_parts({"members": value}, seed=0, base=None, options=Options(**options))["members"]
 
 
 def asked(model, part: Dataset):
     """A model adapted to a part of records as the door does it, and the classes of both."""
     known = Classes(part.classes, numbered=part.ordered)
-    names = joined(bearer(model), known, "model")
+    names = join_classes(bearer(model), known, "model")
     example = Examples(held_of(part), torch.from_numpy(part.labels), part.columns)
     return adapt(model, classes=Classes(names, numbered=part.ordered), example=example), names
 

@@ -11,12 +11,12 @@ from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.housekeeping import Collection, Entry, in_words
 from dosimeter.pipeline.plan import Plan
 from dosimeter.pipeline.result import check_lines
-from dosimeter.results.words import spoken
+from dosimeter.results.words import speak
 
 
 def plain(text: object) -> str:
     """Text from a file or the user, as one line without hidden characters."""
-    return one_line(spoken(str(text)), limit=2000)
+    return one_line(speak(str(text)), limit=2000)
 
 
 def verdict_lines(result: Mapping[str, Any], path: Path) -> list[str]:

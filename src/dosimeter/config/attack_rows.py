@@ -12,7 +12,7 @@ from dosimeter.families.attack import Attack, NamedAttack
 from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, DEFAULT_TRANSFERRED
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.statistics.evidence import Scores
 
 MembershipAttack = Attack[MembershipGame, Scores]
@@ -65,7 +65,7 @@ def named_attacks(attacks: Sequence[object], base: Path) -> tuple[NamedAttack, .
         ConfigError: every problem, one line each.
     """
     if isinstance(attacks, str | Mapping) or not isinstance(attacks, Iterable):
-        raise ConfigError(f"attacks: must be a list, got {quoted(attacks)}: write [{quoted(attacks)}]")
+        raise ConfigError(f"attacks: must be a list, got {quote(attacks)}: write [{quote(attacks)}]")
     tables = [{"name": one} if isinstance(one, str) else one for one in attacks]
     rows, problems = attack_rows(tuple(tables), base) if tables else ((), ["attack: name at least one, got none"])
     built = list(rows)

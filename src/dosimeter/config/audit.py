@@ -14,7 +14,7 @@ from dosimeter.config.attack_rows import attack_rows
 from dosimeter.config.combinations import chain_problems, spike_problems, target_problems, threat_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows
 from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
-from dosimeter.config.variant_rows import flat, merged, problems_of
+from dosimeter.config.variant_rows import flat, merge_rows, problems_of
 from dosimeter.data.views import WORD_VIEWS
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.threat import VIEWS, Spike, Threat
@@ -22,7 +22,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.table import Table
 from dosimeter.foundation.toml import read
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 from dosimeter.training.defending import DefenseRow
 
 OF_TARGETS = ("access", "shadows", "views", "rehearsals")
@@ -303,7 +303,7 @@ def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
         problems += [f"{place}{text}" for text in wrong]
         if wrong:
             continue
-        meant = draft(merged(whole, table), base=audit.base, name=audit.name)
+        meant = draft(merge_rows(whole, table), base=audit.base, name=audit.name)
         problems += [f"{place}: {text}" for text in meant.problems]
         if isinstance(meant.audit, Audit):
             rows.append(VariantRow(table, meant.audit))
@@ -368,7 +368,7 @@ def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[s
     if not isinstance(raw, Mapping):
         # the file's own validation tells of [threat] and [report], but takes anything in the list of stages
         remedy = {Stage: "write it below [[stage]]", Target: "write the table's head once, as [target]"}.get(model)
-        return None, [(place, f": must be a table, got {quoted(raw, 80)}: {remedy}")] if remedy else []
+        return None, [(place, f": must be a table, got {quote(raw, 80)}: {remedy}")] if remedy else []
     try:
         return model.model_validate(raw), []
     except ValidationError as error:

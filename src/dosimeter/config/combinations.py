@@ -16,7 +16,7 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.findings import Finding, findings, lines
 from dosimeter.foundation.user_code import REFERENCE, is_file
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import ARCHITECTURES
 
 
@@ -36,7 +36,7 @@ def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -
     at_risk = threat.at_risk if threat else None
     last = len(names) - 1
     if at_risk is not None and at_risk not in names:
-        problems.append(f"threat.at_risk: no such stage, got {quoted(at_risk)}, {suggest(at_risk, names)}")
+        problems.append(f"threat.at_risk: no such stage, got {quote(at_risk)}, {suggest(at_risk, names)}")
     risky = names.index(at_risk) if at_risk in names else last
     problems += _transferred(stages, threat, risky)
     for index, stage in enumerate(stages):
@@ -73,7 +73,7 @@ def threat_problems(threat: Threat) -> list[str]:
     if threat.views == "auto":
         return problems
     wrong = [view for view in threat.views if view not in VIEWS]
-    problems += [f"threat.views: unknown view {quoted(view)}, {suggest(view, VIEWS)}" for view in wrong]
+    problems += [f"threat.views: unknown view {quote(view)}, {suggest(view, VIEWS)}" for view in wrong]
     if not wrong and (threat.views[:1] != ("identity",) or len(set(threat.views)) < len(threat.views)):
         problems.append(
             f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
@@ -100,7 +100,7 @@ def target_problems(target: Target, threat: Threat | None) -> list[str]:
     """Impossible combinations around a supplied model, one line each."""
     given = set() if threat is None else threat.model_fields_set
     problems = [
-        f"threat.{key}: belongs to a recipe, got {quoted(getattr(threat, key))} beside [target]: {remedy}"
+        f"threat.{key}: belongs to a recipe, got {quote(getattr(threat, key))} beside [target]: {remedy}"
         for key, remedy in RECIPE_ONLY.items()
         if key in given
     ]
@@ -148,14 +148,14 @@ def _start(stage: Stage, index: int) -> list[str]:
     elif stage.transfer != "scratch" and stage.model is not None:
         problems.append(f"model: transfer {stage.transfer!r} takes the parent's model, got {stage.model!r}: remove it")
     if stage.head is not None and stage.model is None:
-        problems.append(f"head: names a layer of `model`, which this stage has not, got {quoted(stage.head)}")
+        problems.append(f"head: names a layer of `model`, which this stage has not, got {quote(stage.head)}")
     if stage.options and stage.model is None:
         problems.append(f"options: belong to `model`, which this stage has not, got {_keys(stage)}: remove them")
     return problems
 
 
 def _keys(stage: Stage) -> str:
-    return quoted(", ".join(stage.options))
+    return quote(", ".join(stage.options))
 
 
 def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -> list[str]:
@@ -197,11 +197,11 @@ def _roles(stage: Stage, *, at_risk: bool, last: bool) -> list[str]:
     if stage.given and at_risk:
         problems.append(f"weights: stage {stage.name!r} is at risk and must be trained here: give `data` instead")
     if stage.test is not None and not last:
-        problems.append(f"test: only the last stage is tested, which is deployed, got {quoted(stage.test)}: remove it")
+        problems.append(f"test: only the last stage is tested, which is deployed, got {quote(stage.test)}: remove it")
     if stage.test_rows is not None and stage.test is None:
-        problems.append(f"test_rows: choose from `test`, which is absent, got {quoted(stage.test_rows)}: add `test`")
+        problems.append(f"test_rows: choose from `test`, which is absent, got {quote(stage.test_rows)}: add `test`")
     if stage.rows is not None and stage.data is None:
-        problems.append(f"rows: choose from `data`, which is absent, got {quoted(stage.rows)}: remove them")
+        problems.append(f"rows: choose from `data`, which is absent, got {quote(stage.rows)}: remove them")
     return problems
 
 
@@ -231,7 +231,7 @@ def _adapters(stage: Stage) -> list[str]:
     problems = []
     if stage.transfer == "lora" and stage.fit:
         problems.append(
-            f"fit: transfer 'lora' trains adapters itself, got {quoted(stage.fit)}: remove it, or use transfer 'full' "
+            f"fit: transfer 'lora' trains adapters itself, got {quote(stage.fit)}: remove it, or use transfer 'full' "
             "and put adapters into the model there"
         )
     return problems + [
@@ -257,12 +257,10 @@ def _functions(fit: str | None, depends: Sequence[str]) -> list[str]:
     """Problems with the form of references to the user's functions."""
     problems = []
     if fit is not None and not REFERENCE.fullmatch(fit):
-        problems.append(f"fit: must be package.module:function, got {quoted(fit)}: write for example 'recipe:fit'")
+        problems.append(f"fit: must be package.module:function, got {quote(fit)}: write for example 'recipe:fit'")
     for one in depends:
         if not REFERENCE.fullmatch(one if ":" in one else f"{one}:any"):
-            problems.append(
-                f"depends: must be package.module or package.module:function, got {quoted(one)}: correct it"
-            )
+            problems.append(f"depends: must be package.module or package.module:function, got {quote(one)}: correct it")
     return problems
 
 
@@ -273,10 +271,10 @@ def _model(stage: Stage, base: Path) -> list[str]:
     supplied = stage.weights is not None and is_file(base / stage.weights)
     if ":" in stage.model:
         wrong = not REFERENCE.fullmatch(stage.model)
-        return [f"model: must be package.module:function, got {quoted(stage.model)}: correct it"] if wrong else []
+        return [f"model: must be package.module:function, got {quote(stage.model)}: correct it"] if wrong else []
     if stage.model not in ARCHITECTURES:
         remedy = suggest(stage.model, ARCHITECTURES)
-        return [f"model: unknown architecture {quoted(stage.model)}, {remedy} (or write package.module:function)"]
+        return [f"model: unknown architecture {quote(stage.model)}, {remedy} (or write package.module:function)"]
     builder = ARCHITECTURES[stage.model]
     known = list(inspect.signature(builder).parameters)[2:]
     hints = get_type_hints(builder, include_extras=True)
@@ -293,7 +291,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
 
 def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
     """Problems with weights that are no file."""
-    absent: Finding = ("weights", f": no such file, got {quoted(str(base / weights), 300)}: correct the path")
+    absent: Finding = ("weights", f": no such file, got {quote(str(base / weights), 300)}: correct the path")
     if hint is None or Path(weights).suffix:
         return [absent]
     return _typed(weights, hint, "weights")

@@ -12,7 +12,7 @@ from dosimeter.config.tables import Stage
 from dosimeter.defenses import DEFENSES
 from dosimeter.families.membership.threat import Threat
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.models.access import Access
 from dosimeter.training.defending import ACTING, METHODS, DefenseRow
 from dosimeter.training.recipe import BoundsRecords, ChangesAnswers, ChangesLoss, ChangesRecipe, SubModels
@@ -57,7 +57,7 @@ def _defense(row: Mapping[str, Any], base: Path) -> DefenseRow:
         own_id = re.sub(r"[^A-Za-z0-9._=-]+", "-", "-".join([name.rpartition(":")[2], *given]))[:64]
     if own_id in ("none", "*") or not FOLDER.fullmatch(own_id):
         raise ConfigError(
-            f".id: must be 1 to 64 letters, digits, '.', '_', '=' or '-', and not 'none', got {quoted(own_id)}: rename "
+            f".id: must be 1 to 64 letters, digits, '.', '_', '=' or '-', and not 'none', got {quote(own_id)}: rename "
             "it, since it names a folder"
         )
     return DefenseRow(own_id, name, defense)

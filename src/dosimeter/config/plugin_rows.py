@@ -13,7 +13,7 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import findings, lines
 from dosimeter.foundation.user_code import import_from, resolve
-from dosimeter.foundation.wording import describe, one_line, quoted
+from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.jobs.store import canonical
 
 
@@ -54,7 +54,7 @@ def build(row: Mapping[str, Any], base: Path, kind: Kind) -> tuple[str, str | No
     if name is None:
         raise ConfigError(f".name: is required and missing: {suggest('', kind.known)}")
     if not isinstance(name, str):
-        raise ConfigError(f".name: must be text in quotes, got {quoted(name)}: {suggest('', kind.known)}")
+        raise ConfigError(f".name: must be text in quotes, got {quote(name)}: {suggest('', kind.known)}")
     found = _class(name, base, kind)
     fields = {field.name for field in dataclasses.fields(found) if field.init}
     unknown = [f".{key}: unknown key, {suggest(str(key), [*fields, 'name', 'id'])}" for key in settings.keys() - fields]
@@ -80,9 +80,7 @@ def label(text: Any) -> str:
         ConfigError: it cannot.
     """
     if not isinstance(text, str) or not (0 < len(text) <= 80 and text.isprintable()):
-        raise ConfigError(
-            f".id: must be text of 1 to 80 characters, got {quoted(text)}: rename it, without hidden ones"
-        )
+        raise ConfigError(f".id: must be text of 1 to 80 characters, got {quote(text)}: rename it, without hidden ones")
     return text
 
 
@@ -130,7 +128,7 @@ def _class(name: str, base: Path, kind: Kind) -> Any:
         return kind.known[name]
     if ":" not in name:
         raise ConfigError(
-            f".name: unknown {kind.word} {quoted(name)}, {suggest(name, kind.known)} (or write package.module:Class)"
+            f".name: unknown {kind.word} {quote(name)}, {suggest(name, kind.known)} (or write package.module:Class)"
         )
     import_from(base)
     try:
@@ -139,6 +137,6 @@ def _class(name: str, base: Path, kind: Kind) -> Any:
         raise ConfigError(*[f".name: {problem}" for problem in error.problems]) from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found) and kind.fits(found)):
         raise ConfigError(
-            f".name: must name {kind.wanted}, got {quoted(name)}, a {type(found).__name__}: see `{kind.protocol}`"
+            f".name: must name {kind.wanted}, got {quote(name)}, a {type(found).__name__}: see `{kind.protocol}`"
         )
     return found

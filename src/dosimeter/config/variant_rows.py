@@ -7,7 +7,7 @@ from typing import Any
 
 from dosimeter.config.tables import Stage, Variant
 from dosimeter.foundation.checks import suggest
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 
 OF_DATA = ("name", "data", "data_options", "rows", "test", "test_rows", "weights", "classes")
 """Keys of a stage that determine the judged records and given parts; they are the same in every variant."""
@@ -26,13 +26,13 @@ def problems_of(variant: Variant, names: list[str]) -> list[str]:
     if variant.id == "none":
         found.append(".id: 'none' is the audit itself, got 'none': rename it, since it names a folder")
     if variant.knows is None and not any(variant.stage.values()):
-        found.append(f": must change something, got {quoted(variant.id)} alone: give `stage` or `knows`")
+        found.append(f": must change something, got {quote(variant.id)} alone: give `stage` or `knows`")
     for name, changes in variant.stage.items():
         if name not in names:
-            found.append(f".stage: no such stage, got {quoted(name)}, {suggest(name, names)}")
+            found.append(f".stage: no such stage, got {quote(name)}, {suggest(name, names)}")
             continue
         found += [
-            f".stage.{name}.{key}: is the same in every variant, got {quoted(changes[key])}: remove it, or write an "
+            f".stage.{name}.{key}: is the same in every variant, got {quote(changes[key])}: remove it, or write an "
             "audit file of its own"
             for key in OF_DATA
             if key in changes
@@ -40,7 +40,7 @@ def problems_of(variant: Variant, names: list[str]) -> list[str]:
     return found
 
 
-def merged(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
+def merge_rows(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
     """The tables of the audit file that a row stands for, without any variants."""
     table = {key: value for key, value in whole.items() if key not in ("defense", "variant")}
     table["stage"] = tuple(_changed(stage, variant.stage.get(stage["name"], {})) for stage in whole["stage"])

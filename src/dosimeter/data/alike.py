@@ -15,7 +15,7 @@ from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.columns import blocks
 from dosimeter.data.files.spelling import WHOLE
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 logger = logging.getLogger(__name__)
 
@@ -99,13 +99,13 @@ def _same_columns(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
         if odd:
             state = "no" if odd[0] in union else "also"
             raise DataError(
-                f"{name}: must have the columns of {first}, got {state} {quoted(odd[0])}: give both the same columns"
+                f"{name}: must have the columns of {first}, got {state} {quote(odd[0])}: give both the same columns"
             )
         for title, block in own.items():
             known = union[title]
             if (known is None) != (block.categories is None):
                 raise DataError(
-                    f"{name}: column {quoted(title)} must be of one kind, got numbers in one part and text in another: "
+                    f"{name}: column {quote(title)} must be of one kind, got numbers in one part and text in another: "
                     "name it in the option categorical"
                 )
             if known is not None:
@@ -144,7 +144,7 @@ def same_classes(datasets: Mapping[str, Dataset], declared: Sequence[str]) -> di
         classes = _union(datasets)
     if len(classes) < 2:
         raise DataError(
-            f"{' and '.join(datasets)}: labels must have at least two classes, got only {quoted(classes[0])}: use data "
+            f"{' and '.join(datasets)}: labels must have at least two classes, got only {quote(classes[0])}: use data "
             "with two classes or more, or name them in the option classes"
         )
     return {name: _renumbered(one, classes, name) for name, one in datasets.items()}
@@ -182,7 +182,7 @@ def _renumbered(dataset: Dataset, classes: tuple[str, ...], name: str) -> Datase
         place = position.get(own, int(own) if WHOLE.fullmatch(own) else -1)
         if not 0 <= place < len(classes):
             raise DataError(
-                f"{name}: labels must be among the classes {one_line(', '.join(classes), 200)}, got {quoted(own)}: "
+                f"{name}: labels must be among the classes {one_line(', '.join(classes), 200)}, got {quote(own)}: "
                 "correct the label or name the class"
             )
         places.append(place)

@@ -15,7 +15,7 @@ from dosimeter.data.files.columns import blocks
 from dosimeter.data.near_rows import Rows
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 
 Kind = Literal["images", "tokens", "table"]
 SIDE = 16
@@ -84,7 +84,7 @@ class Overlap:
 
     def _named(self, pairs: Array, limit: int) -> str:
         """The first pairs by their ids."""
-        listed = [f"{quoted(str(self.a.ids[i]))} = {quoted(str(self.b.ids[j]))}" for i, j in pairs[:limit].tolist()]
+        listed = [f"{quote(str(self.a.ids[i]))} = {quote(str(self.b.ids[j]))}" for i, j in pairs[:limit].tolist()]
         return ", ".join(listed) + (" ..." if len(pairs) > limit else "")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 FEW, NEARLY = 20, 0.9
 """Number of records, and share of distinct labels, from which labels with decimals are refused as no classes."""
@@ -96,7 +96,7 @@ def _look_up(values: Array, name: str, classes: tuple[str, ...]) -> Array:
         rule = f"among the classes {one_line(', '.join(classes))}"
     if len(outside):
         raise DataError(
-            f"{name}: labels must be {rule}, got {quoted(values[outside[0]].item())} in row {outside[0]} "
+            f"{name}: labels must be {rule}, got {quote(values[outside[0]].item())} in row {outside[0]} "
             f"({len(outside)} such records): correct the label or name the class"
         )
     return numbers

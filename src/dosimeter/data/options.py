@@ -155,6 +155,6 @@ def told(place: str, remedy: str, kinds: tuple[type[Exception], ...] = (Exceptio
         raise DataError(f"{place}: must be readable, got {type(caught).__name__}: {message}: {remedy}") from None
 
 
-def shown(path: Path) -> str:
+def show_path(path: Path) -> str:
     """A path as one printable line."""
     return one_line(path, limit=500)

@@ -47,7 +47,7 @@ def few_columns(inputs: Array, seed: int, *, tokens: bool = False) -> Float[Arra
         Finite columns, float64.
     """
     if inputs.ndim == 4:
-        parts = [averaged_down(as_fractions(inputs[at : at + _BATCH])) for at in range(0, len(inputs), _BATCH)]
+        parts = [average_down(as_fractions(inputs[at : at + _BATCH])) for at in range(0, len(inputs), _BATCH)]
         return components(np.concatenate(parts), seed).astype(np.float64)
     if tokens and inputs.shape[1] > COMPONENTS:
         from sklearn.decomposition import TruncatedSVD
@@ -66,7 +66,7 @@ def as_fractions(images: Array) -> Float[Array, "n c h w"]:
     return fractions
 
 
-def averaged_down(x: Float[Array, "n c h w"]) -> Float[Array, "n d"]:
+def average_down(x: Float[Array, "n c h w"]) -> Float[Array, "n d"]:
     """Images averaged to `SIDE` by `SIDE`, as flat rows."""
     for axis in (2, 3):
         starts = np.unique(np.linspace(0, x.shape[axis], SIDE + 1).astype(int)[:-1])

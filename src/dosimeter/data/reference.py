@@ -14,7 +14,7 @@ from dosimeter.data.files.functions import load_function
 from dosimeter.data.files.huggingface import load_huggingface
 from dosimeter.data.files.images import load_images
 from dosimeter.data.files.tables import load_table
-from dosimeter.data.options import Options, Request, parse_rows, shown
+from dosimeter.data.options import Options, Request, parse_rows, show_path
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.user_code import REFERENCE
@@ -116,7 +116,7 @@ def _not_there(reference: str, path: Path, name: str) -> str:
     from dosimeter.data import DATASETS
 
     if re.fullmatch(r"[\w-]+", reference):
-        return f"{name}: unknown data set, and no folder {shown(path)}: {suggest(reference, DATASETS)}"
+        return f"{name}: unknown data set, and no folder {show_path(path)}: {suggest(reference, DATASETS)}"
     if ":" in reference:
         return f"{name}: a function is written package.module:function, got {reference!r}: correct it"
-    return f"{name}: no such file or folder, got {shown(path.absolute())}: paths start from the audit file's folder"
+    return f"{name}: no such file or folder, got {show_path(path.absolute())}: paths start from the audit file's folder"

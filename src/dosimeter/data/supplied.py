@@ -21,7 +21,7 @@ from dosimeter.data.options import Options, Request, parse_rows, told
 from dosimeter.data.reference import read
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Part:
     declared: bool
 
 
-def given(
+def read_parts(
     parts: Mapping[str, object], *, seed: int, base: Path | None, options: Options, noun: str | None = None
 ) -> dict[str, Dataset]:
     """The parts as data sets with the same classes, the same features, and distinct ids.
@@ -182,13 +182,13 @@ def _arrow(frame: Any, name: str) -> Any:
     """A DataFrame as an Arrow table, without its index."""
     strange = [column for column in frame.columns if not isinstance(column, str)]
     if strange:
-        raise DataError(f"{name}: column names must be text, got {quoted(strange[0])}: rename the columns")
+        raise DataError(f"{name}: column names must be text, got {quote(strange[0])}: rename the columns")
     if len(set(frame.columns)) < len(frame.columns):
         twice = next(column for column in frame.columns if (frame.columns == column).sum() > 1)
-        raise DataError(f"{name}: column names must be distinct, got {quoted(twice)} twice: rename one of them")
+        raise DataError(f"{name}: column names must be distinct, got {quote(twice)} twice: rename one of them")
     sparse = [column for column in frame.columns if hasattr(frame[column], "sparse")]
     if sparse:
-        raise DataError(f"{name}: columns must be dense, got sparse {quoted(sparse[0])}: use .sparse.to_dense()")
+        raise DataError(f"{name}: columns must be dense, got sparse {quote(sparse[0])}: use .sparse.to_dense()")
     with told(name, "give each column one type"):
         return from_pandas(frame)
 

@@ -19,7 +19,7 @@ from dosimeter.training.recipe import ChangesAnswers
 Answer = Callable[[Tensor], Tensor]
 
 
-def guarded(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> Answer:
+def guard(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> Answer:
     """Logarithms of the probabilities that the defenses release, float64; the plain answer if there are none.
 
     Args:
@@ -57,7 +57,7 @@ def _release(defense: ChangesAnswers, given: Tensor, noise: Callable[[], Tensor]
     return shown
 
 
-def described(defense: ChangesAnswers) -> dict[str, Any]:
+def describe_defense(defense: ChangesAnswers) -> dict[str, Any]:
     """Part of a key about a defense of the outputs: its settings and its code."""
     code = [class_code(type(defense)), package_code(__name__)]
     return {"defense": type(defense).__name__, "code": code, **asdict(defense)}  # type: ignore[call-overload]

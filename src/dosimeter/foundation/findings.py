@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dosimeter.foundation.checks import suggest
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 DEEPEST = 12
 """Largest depth of nested tables."""
@@ -35,7 +35,7 @@ def scan(value: Any, place: str = "", depth: int = 0) -> list[Finding]:
                 found.append(
                     (
                         place or "the audit file",
-                        f": keys must be 1 to 100 printable characters, got {quoted(key)}: rename it",
+                        f": keys must be 1 to 100 printable characters, got {quote(key)}: rename it",
                     )
                 )
             else:
@@ -48,7 +48,7 @@ def scan(value: Any, place: str = "", depth: int = 0) -> list[Finding]:
     if isinstance(value, int) and abs(value) > LARGEST:
         return [(place, f": must be at most {LARGEST}, got {_digits(value)}: write a smaller number")]
     if isinstance(value, str) and not value.isprintable():
-        return [(place, f": must be text without line breaks and control characters, got {quoted(value)}: remove them")]
+        return [(place, f": must be text without line breaks and control characters, got {quote(value)}: remove them")]
     if not isinstance(value, bool | int | float | str):
         return [(place, f": must be text, a number, true, false, a list or a table, got {value}: put it in quotes")]
     return []
@@ -175,4 +175,4 @@ def _shown(value: Any) -> str:
     """A value as TOML writes it, shortened."""
     if isinstance(value, bool):
         return str(value).lower()
-    return quoted(list(value) if isinstance(value, tuple) else value, 80)
+    return quote(list(value) if isinstance(value, tuple) else value, 80)

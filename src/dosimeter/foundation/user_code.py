@@ -156,7 +156,7 @@ def is_users_fault(caught: BaseException) -> bool:
     return False
 
 
-def relayed(caught: AuditError, place: str) -> AuditError:
+def relay(caught: AuditError, place: str) -> AuditError:
     """A copy of one of our errors; if it arose in the user's code, with the place before it and their line after."""
     line = users_line(caught)
     return type(caught)(*[f"{place}: raised {problem} ({line})" if line else problem for problem in caught.problems])
@@ -227,6 +227,6 @@ def call_user(reference: str, *arguments: Any, **options: Any) -> Any:
     try:
         return function(*arguments, **options)
     except AuditError as error:
-        raise relayed(error, reference) from error
+        raise relay(error, reference) from error
     except (Exception, SystemExit) as error:
         raise TrainingError(f"{reference}: raised {describe(error)}: correct it") from error

@@ -21,7 +21,7 @@ def one_line(value: object, limit: int = 300) -> str:
     return text if len(text) <= limit else f"{text[:half]} ... {text[-half:]}"
 
 
-def quoted(value: object, limit: int = 100) -> str:
+def quote(value: object, limit: int = 100) -> str:
     """A value from the user's files as one printable line in quotes.
 
     >>> print(quoted("two words"))

@@ -12,7 +12,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def carried(function: Any) -> Iterator[None]:
+def carry_functions(function: Any) -> Iterator[None]:
     """Sends a function of a module that cannot be imported again by its code, inside the block, as for a script.
 
     Such are modules of `runpy`, of a notebook's cells, and those that were loaded from a path by hand.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dosimeter.foundation.errors import ConfigError, StoreError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.remote_store import RemoteStore, is_url, open_store
 from dosimeter.jobs.store import Store, this_machine, writing
 
@@ -72,7 +72,7 @@ def parse_size(text: str, place: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]?B)\s*", text.upper(), re.ASCII)
     if not found:
-        raise ConfigError(f"{place}: must be a size such as 500MB or 20GB, got {quoted(text)}: correct it")
+        raise ConfigError(f"{place}: must be a size such as 500MB or 20GB, got {quote(text)}: correct it")
     return int(float(found[1]) * UNITS[found[2]])
 
 

@@ -11,7 +11,7 @@ import re
 import socket
 
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 KNOCK_SECONDS = 4.0
 """Longest wait, in seconds, for the port of an address to open and to answer."""
@@ -34,7 +34,7 @@ def knock(address: str | None) -> str:
     found = re.fullmatch(r"\[?([\w.:-]+?)\]?:(\d{1,5})", given, re.ASCII)
     if not found or int(found[2]) > 65535:
         raise ConfigError(
-            f"{_place(address)}: must be host:port, such as 10.0.0.1:6379, got {quoted(given)}: correct it, and run "
+            f"{_place(address)}: must be host:port, such as 10.0.0.1:6379, got {quote(given)}: correct it, and run "
             "dosimeter on a node of the cluster"
         )
     try:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
 from dosimeter.foundation.wording import one_line
-from dosimeter.jobs.store import Store, damage_of, damage_of_tensors, left_behind, own_name, writing
+from dosimeter.jobs.store import Store, damage_of, damage_of_tensors, find_leftovers, own_name, writing
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def is_url(place: Path | str) -> bool:
     return "://" in str(place)
 
 
-def shown(url: str) -> str:
+def show_url(url: str) -> str:
     """A URL without user, password, query and fragment, for messages.
 
     >>> shown("s3://key:secret@bucket/folder?token=x")
@@ -63,7 +63,7 @@ def open_store(place: Path | str) -> Store:
     url = str(place)
     _opened(url)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return RemoteStore(home / "dosimeter" / hashlib.sha256(shown(url).encode()).hexdigest()[:16], url)
+    return RemoteStore(home / "dosimeter" / hashlib.sha256(show_url(url).encode()).hexdigest()[:16], url)
 
 
 @functools.cache
@@ -79,7 +79,7 @@ def _opened(url: str) -> tuple[Any, str]:
     except Exception as error:  # a bad host or port, or no credentials, each system in its own way
         reason = _without_secrets(one_line(error), url)
         raise ConfigError(
-            f"--store: must be a folder or a URL that fsspec can open, got {shown(url)} ({reason}): correct it"
+            f"--store: must be a folder or a URL that fsspec can open, got {show_url(url)} ({reason}): correct it"
         ) from None
     return system, str(path).rstrip("/")
 
@@ -107,7 +107,7 @@ class RemoteStore(Store):
     @property
     def name(self) -> str:
         """Name of the store in messages."""
-        return shown(self.url)
+        return show_url(self.url)
 
     def has(self, key: str) -> bool:
         """Implements `Store.has`."""
@@ -197,7 +197,7 @@ class RemoteStore(Store):
         with contextlib.suppress(StoreError, FileNotFoundError), self._reaching("written"):
             system.invalidate_cache()
             for path in system.ls(base, detail=False):
-                if left_behind(path.rstrip("/").rpartition("/")[2]):
+                if find_leftovers(path.rstrip("/").rpartition("/")[2]):
                     system.rm(path, recursive=True)
 
     def _bring(self, key: str) -> str:

@@ -22,7 +22,7 @@ from loky import ProcessPoolExecutor
 from threadpoolctl import threadpool_limits
 
 from dosimeter.foundation.errors import ConfigError, TrainingError
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 from dosimeter.jobs.store import Store
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Workers:
         problems = []
         if self.runner not in get_args(RunnerName):
             known = ", ".join(get_args(RunnerName))
-            problems.append(f"--runner: must be one of {known}, got {quoted(self.runner)}: choose one")
+            problems.append(f"--runner: must be one of {known}, got {quote(self.runner)}: choose one")
         if self.count is not None and self.count < 1:
             problems.append(f"--workers: must be at least 1, got {self.count}: leave it out for one per core")
         if self.runner == "serial" and self.count not in (None, 1):

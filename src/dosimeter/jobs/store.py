@@ -210,7 +210,7 @@ class Store:
     def sweep(self) -> None:
         """Removes drafts and leases that interrupted processes of this machine left behind."""
         for left in (*self.root.glob(".draft-*"), *self.root.glob(".lease-*"), *self.root.glob(".mark-*")):
-            if left_behind(left.name):
+            if find_leftovers(left.name):
                 _remove(left)
 
     @contextlib.contextmanager
@@ -315,7 +315,7 @@ def own_name(kind: str) -> str:
     return f".{kind}-{os.getpid()}-{_HOST}-{secrets.token_hex(8)}"
 
 
-def left_behind(name: str) -> bool:
+def find_leftovers(name: str) -> bool:
     """Returns whether a draft, lease or mark belongs to a dead process of this machine."""
     _, pid, host, *_ = [*name[1:].split("-"), "", ""]
     return host == _HOST and pid.isdigit() and not _alive(int(pid))

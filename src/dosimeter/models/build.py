@@ -9,7 +9,7 @@ from torch import nn
 
 from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
 from dosimeter.foundation.user_code import call_user
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.models.architectures import ARCHITECTURES
 
 
@@ -44,6 +44,6 @@ def build(reference: str, shape: tuple[int, ...], classes: int, options: Mapping
         raise type(error)(*[f"{place}: {problem}" for problem in error.problems]) from error
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise ConfigError(
-            f"{place}, options: model {reference!r} with {quoted(options)} cannot be built, got "
+            f"{place}, options: model {reference!r} with {quote(options)} cannot be built, got "
             f"{one_line(str(error).splitlines()[0] if str(error) else error)}: correct `options`"
         ) from error

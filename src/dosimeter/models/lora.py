@@ -171,7 +171,7 @@ def _takes_one(module: nn.Module) -> bool:
     return type(module) is nn.Linear
 
 
-def merged(model: nn.Module) -> nn.Module:
+def merge_adapters(model: nn.Module) -> nn.Module:
     """The network with its adapters added into its weights, in place, under its own names; any other as it is."""
     if not isinstance(model, WithAdapters):
         return model

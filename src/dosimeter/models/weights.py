@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dosimeter.foundation.errors import ConfigError, TrainingError
-from dosimeter.foundation.wording import describe, one_line, quoted
+from dosimeter.foundation.wording import describe, one_line, quote
 
 USUAL = ("state_dict", "model_state_dict", "module_state_dict", "model", "net")
 """Entries under which training scripts keep weights; messages name these if nothing fits."""
@@ -62,7 +62,7 @@ def read_weights(path: Path, own: Set[str], place: str) -> Weights:
     fits = [(entry, prefix) for entry, state in found.items() for prefix in prefixes(state, own)]
     if len(fits) > 1:
         told = " and ".join(
-            quoted(f"{entry}: {prefix}*" if prefix else entry or "the names as they are") for entry, prefix in fits[:4]
+            quote(f"{entry}: {prefix}*" if prefix else entry or "the names as they are") for entry, prefix in fits[:4]
         )
         raise ConfigError(
             f"{place}: {path.name} must hold the network's tensors once, got {told}: save those you mean alone, "
@@ -74,7 +74,7 @@ def read_weights(path: Path, own: Set[str], place: str) -> Weights:
     state = found.pop(entry)
     bare = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     beside = [name for name in state if not name.startswith(prefix)]
-    return Weights(bare, tuple([*sorted(beside), *(f"the entry {quoted(one)}" for one in found)]))
+    return Weights(bare, tuple([*sorted(beside), *(f"the entry {quote(one)}" for one in found)]))
 
 
 def prefixes(state: Mapping[str, Tensor], own: Set[str]) -> list[str]:

@@ -15,15 +15,15 @@ from dosimeter.config.attack_rows import default_attacks, named_attacks
 from dosimeter.config.audit import OF_TARGETS, arguments
 from dosimeter.config.tables import Report
 from dosimeter.data import Options
-from dosimeter.data.supplied import given
+from dosimeter.data.supplied import read_parts
 from dosimeter.families.membership.threat import AccessName, Threat
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.table import Table
 from dosimeter.foundation.user_code import users_errors_told
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 from dosimeter.jobs.runners import Workers
 from dosimeter.pipeline.execution import Execution, Progress
-from dosimeter.pipeline.progress import interruptible, shown
+from dosimeter.pipeline.progress import interruptible, show_progress
 from dosimeter.pipeline.result import Result, load
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
@@ -137,12 +137,12 @@ def audit(  # more than seven parameters because this is the one call that a use
     """
     folder = _path(out, "out")
     if fit is not None and not callable(fit):
-        raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quoted(fit)}: pass the function itself")
+        raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quote(fit)}: pass the function itself")
     if options is not None and not isinstance(options, Options):
-        raise ConfigError(f"options: must be a dosimeter.data.Options, got {quoted(options)}: make one of it")
+        raise ConfigError(f"options: must be a dosimeter.data.Options, got {quote(options)}: make one of it")
     named = check_depends(depends)
     if progress is not None and not callable(progress):
-        raise ConfigError(f"progress: must be a function of (phase, done, total), got {quoted(progress)}: pass one")
+        raise ConfigError(f"progress: must be a function of (phase, done, total), got {quote(progress)}: pass one")
     call = arguments(
         _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
@@ -151,7 +151,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     if population is not None:
         parts["population"] = population
     base = Path.cwd()
-    read = given(parts, seed=seed, base=base, options=options or Options())
+    read = read_parts(parts, seed=seed, base=base, options=options or Options())
     rows = named_attacks(default_attacks() if attacks is None else attacks, base)
     supplied = Supplied(
         name=folder.name or "audit",
@@ -180,7 +180,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         },
     )
     cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
-    with shown(progress, workers=workers, device=device) as told:
+    with show_progress(progress, workers=workers, device=device) as told:
         run_supplied(supplied, Execution(folder, cache, device, workers, told))
     return load(folder)
 
@@ -188,5 +188,5 @@ def audit(  # more than seven parameters because this is the one call that a use
 def _path(given: object, argument: str) -> Path:
     """A path that was given in Python."""
     if not isinstance(given, str | PathLike) or not str(given):
-        raise ConfigError(f"{argument}: must be the path of a folder, got {quoted(given)}: give text or a pathlib.Path")
+        raise ConfigError(f"{argument}: must be the path of a folder, got {quote(given)}: give text or a pathlib.Path")
     return Path(given)

@@ -11,7 +11,7 @@ from dosimeter.families.membership.section.section import section
 from dosimeter.foundation.errors import StoreError
 from dosimeter.results import reading
 from dosimeter.results.page.render import render_page
-from dosimeter.results.page.variants import undefended
+from dosimeter.results.page.variants import without_variants
 
 
 def write_report(folder: Path) -> Path:
@@ -58,4 +58,4 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         result: the content of a valid result.json.
         provenance: the content of provenance.json; every key is optional.
     """
-    return render_page(result, provenance, section(undefended(result), provenance))
+    return render_page(result, provenance, section(without_variants(result), provenance))

@@ -61,7 +61,7 @@ def showing(quiet: bool, *, workers: Workers | int | None = None, device: str = 
 
 
 @contextlib.contextmanager
-def shown(given: Progress | None, *, workers: Workers | int | None, device: str) -> Iterator[Progress]:
+def show_progress(given: Progress | None, *, workers: Workers | int | None, device: str) -> Iterator[Progress]:
     """The progress that was given in Python; by default bars on a terminal and nothing elsewhere."""
     if given is not None:
         yield given

@@ -15,7 +15,7 @@ from dosimeter.pipeline.page import render_folder
 from dosimeter.results.policy.check import Check, check
 from dosimeter.results.policy.limits import Policy, load_policy
 from dosimeter.results.reading import read_result
-from dosimeter.results.words import spoken
+from dosimeter.results.words import speak
 from dosimeter.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Result:
         return check(self.content, limits, None if accepted is None else accepted.content)
 
     def __str__(self) -> str:
-        return "\n".join([*map(spoken, self.sentences), *check_lines(self.content)])
+        return "\n".join([*map(speak, self.sentences), *check_lines(self.content)])
 
 
 def check_lines(content: Mapping[str, Any]) -> list[str]:
@@ -141,7 +141,7 @@ def check_lines(content: Mapping[str, Any]) -> list[str]:
         for gate in gates
         if gate["status"] == status
     ]
-    return [spoken(one) for one in (", ".join(told) + (":" if lines else ""), *lines)]
+    return [speak(one) for one in (", ".join(told) + (":" if lines else ""), *lines)]
 
 
 def _counted(number: int, word: str) -> str:

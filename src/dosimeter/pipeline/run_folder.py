@@ -15,9 +15,9 @@ from dosimeter.families.membership.play import Played
 from dosimeter.families.membership.stored import BLIND, Left, read_blind, read_canaries
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.version import __version__
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.arrays import read_arrays
-from dosimeter.results.rounding import rounded
+from dosimeter.results.rounding import round_numbers
 from dosimeter.results.schema import summary_problems
 
 CHANGES = 3
@@ -86,7 +86,7 @@ def _changes(out: Path, settings: Mapping[str, Any] | None) -> str:
         there = _flat(json.loads((out / "audit.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
         there = {}
-    here = _flat(json.loads(json.dumps(rounded(settings)))) if settings is not None else {}
+    here = _flat(json.loads(json.dumps(round_numbers(settings)))) if settings is not None else {}
     if not there or not here or "" in there:
         return "its settings, data, models or code are not the same"
     keys = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
@@ -109,7 +109,7 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     """A setting, shortened."""
-    return "absent" if value is None else quoted(value, 40)
+    return "absent" if value is None else quote(value, 40)
 
 
 def read_run(folder: Path) -> Left:

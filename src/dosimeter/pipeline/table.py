@@ -21,7 +21,7 @@ from dosimeter.pipeline.execution import Execution
 from dosimeter.pipeline.run_folder import check_folder
 from dosimeter.pipeline.summary import scores_summary
 from dosimeter.pipeline.verbs import close_run, write_result
-from dosimeter.results.rounding import rounded
+from dosimeter.results.rounding import round_numbers
 
 
 def measure_scores(
@@ -52,7 +52,7 @@ def measure_scores(
     write_text(out / "audit_key", key + "\n")
     write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
     content = write_result(table_material(table, summary), out)
-    write_text(out / "run.json", json.dumps(rounded(summary), indent=1, sort_keys=True))
+    write_text(out / "run.json", json.dumps(round_numbers(summary), indent=1, sort_keys=True))
     more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
     close_run(Execution(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
     return content

@@ -49,7 +49,7 @@ def folders(run: Path, summary: Mapping[str, Any]) -> list[Path]:
     return [folder(run, str(one["id"])) for one in summary.get("variants") or () if one["status"] == "ok"]
 
 
-def tried(
+def try_variants(
     variants: Sequence[tuple[DefenseRow | VariantRow, T]], run: Callable[[str, T], object]
 ) -> dict[str, list[dict[str, Any]]]:
     """Runs variants and returns their entries for `run.json`; one that cannot be trained does not stop the others."""
@@ -65,7 +65,7 @@ def tried(
     return {"variants": found} if found else {}
 
 
-def joined(content: Mapping[str, Any], material: Material, run: Path) -> dict[str, Any]:
+def join_variants(content: Mapping[str, Any], material: Material, run: Path) -> dict[str, Any]:
     """A result with the figures of its variants.
 
     Args:

@@ -21,7 +21,7 @@ from dosimeter.data.entries import data_key, save_data
 from dosimeter.data.gates import copies
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.gates.numbers import saturation
-from dosimeter.families.membership.gates.supplied import gates_before, judged_blindly, supplied_null
+from dosimeter.families.membership.gates.supplied import gates_before, judge_blindly, supplied_null
 from dosimeter.families.membership.holdings import recipe_holdings, supplied_holdings
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import Material
@@ -35,7 +35,7 @@ from dosimeter.foundation.provenance import provenance
 from dosimeter.foundation.user_code import users_errors_told
 from dosimeter.jobs import runners
 from dosimeter.jobs.arrays import save_arrays
-from dosimeter.jobs.carried import carried
+from dosimeter.jobs.carried import carry_functions
 from dosimeter.jobs.housekeeping import lease, make_room
 from dosimeter.jobs.job import Job, ensure
 from dosimeter.jobs.remote_store import open_store
@@ -45,13 +45,13 @@ from dosimeter.pipeline import variants
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.plan import Plan, make_plan, seconds_left
 from dosimeter.pipeline.plan_supplied import plan_supplied, supplied_seconds_left
-from dosimeter.pipeline.progress import Display, interruptible, shown
+from dosimeter.pipeline.progress import Display, interruptible, show_progress
 from dosimeter.pipeline.recipe.prepare import Prepared, prepare
 from dosimeter.pipeline.run_folder import check_folder, read_run
 from dosimeter.pipeline.summary import recipe_summary, supplied_summary
 from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied
-from dosimeter.results.rounding import rounded
+from dosimeter.results.rounding import round_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def run(
         AuditError: with a remedy; what was trained stays in the store.
         KeyboardInterrupt: with a note of what is kept.
     """
-    with shown(progress, workers=workers, device=device) as told:
+    with show_progress(progress, workers=workers, device=device) as told:
         place = Execution(out, store, device, workers, told, disk_cap)
         if isinstance(audit, SuppliedAudit):
             return run_supplied(read_supplied(audit, trust_pickle=trust_pickle), place)
@@ -135,7 +135,7 @@ def _recipe(prepared: Prepared, place: Execution) -> Path:
             one["settings"] = row.settings_for(prepared.system.links[-1].classes)
         judge_canaries(prepared.case, listed, place.out)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
-    tried = variants.tried(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
+    tried = variants.try_variants(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
     gates = [saturation(observations.signals, audit.threat.granted), _copies(prepared)]
     _finish(recipe_summary(prepared) | tried, listed, gates, place)
     more = {
@@ -179,7 +179,7 @@ def run_supplied(supplied: Supplied, place: Execution) -> Path:
         place.progress("queries", 0, 1)
         asked = prepared.case.ask()  # before any training of the user's runs, which might change the model
         place.progress("queries", 1, 1)
-        with carried(supplied.fit):
+        with carry_functions(supplied.fit):
             seconds = _phases(
                 [("shadows", prepared.case.jobs)], [prepared.system.pool], prepared.system.store, place, apart=True
             )
@@ -193,7 +193,7 @@ def run_supplied(supplied: Supplied, place: Execution) -> Path:
     play = _plays(place, design, observations, null, supplied.seed, knowledge)
     listed = _attack(supplied.attacks, given, play, place)
     place.progress("blind baseline", 0, 1)
-    blind = judged_blindly(prepared.case)
+    blind = judge_blindly(prepared.case)
     save_arrays(place.out / BLIND, dataclasses.asdict(blind))
     place.progress("blind baseline", 1, 1)
     gates = gates_before(prepared.case, observations, answers, blind)
@@ -215,7 +215,7 @@ def _open(place: Execution, key: str, settings: Mapping[str, Any], rows: Sequenc
     check_folder(place.out, key, settings)
     require_attack(rows, given)
     write_text(place.out / "audit_key", key + "\n")
-    write_text(place.out / "audit.json", json.dumps(rounded(settings), indent=1, sort_keys=True))
+    write_text(place.out / "audit.json", json.dumps(round_numbers(settings), indent=1, sort_keys=True))
 
 
 def _train(prepared: Prepared, place: Execution) -> dict[str, float]:
@@ -292,7 +292,7 @@ def _finish(
 ) -> None:
     """Writes `run.json`, which marks the evidence as complete, and measures."""
     content = {**summary, "attacks": list(listed), "gates": [dataclasses.asdict(gate) for gate in gates]}
-    write_text(place.out / "run.json", json.dumps(rounded(content), indent=1, sort_keys=True))
+    write_text(place.out / "run.json", json.dumps(round_numbers(content), indent=1, sort_keys=True))
     measure(place.out, anew=False)
 
 
@@ -330,7 +330,7 @@ def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
 def write_result(material: Material, folder: Path) -> dict[str, Any]:
     """Computes and writes `result.json`, with the figures of the variants that were measured before."""
     with one_thread():  # so that sums do not depend on the number of cores
-        content: dict[str, Any] = rounded(variants.joined(result(material), material, folder))
+        content: dict[str, Any] = round_numbers(variants.join_variants(result(material), material, folder))
     write_text(folder / "result.json", canonical(content) + "\n")
     return content
 

@@ -28,7 +28,7 @@ def read_result(
     """
     file = path / NAME if path.is_dir() else path
     shown = name or one_line(file)
-    result: Any = schema.upgraded(read_json(file, absent, name=shown))
+    result: Any = schema.upgrade(read_json(file, absent, name=shown))
     broken = schema.problems(result)
     if broken:
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""

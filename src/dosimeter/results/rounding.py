@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 
-def rounded(value: Any) -> Any:
+def round_numbers(value: Any) -> Any:
     """Floats to 12 significant digits, so that files compare byte by byte; anything not finite becomes a string."""
     if isinstance(value, Mapping):
-        return {str(key): _edges(item) if key == "edges" else rounded(item) for key, item in value.items()}
+        return {str(key): _edges(item) if key == "edges" else round_numbers(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [rounded(item) for item in value]
+        return [round_numbers(item) for item in value]
     if isinstance(value, (np.floating, float)):
         number = float(value)
         return float(f"{number:.12g}") if np.isfinite(number) else str(number)
@@ -22,7 +22,7 @@ def rounded(value: Any) -> Any:
 
 def _edges(values: list[float]) -> list[float]:
     """Bin edges with 12 digits, or with all digits if 12 would move an edge visibly within its bin."""
-    short: list[float] = rounded(values)
+    short: list[float] = round_numbers(values)
     with np.errstate(over="ignore"):
         narrowest = np.diff(values).min() if len(values) > 1 else np.inf
     return short if np.abs(np.subtract(short, values)).max() <= narrowest / 1000 else [float(one) for one in values]

@@ -70,7 +70,7 @@ def summary_problems(summary: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def upgraded(result: object) -> object:
+def upgrade(result: object) -> object:
     """A result of an older version in the current form; anything else unchanged.
 
     Version 1 knew recipes only.

@@ -63,7 +63,7 @@ def visible(text: str) -> str:
     return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in hidden else c for c in text)
 
 
-def spoken(text: str) -> str:
+def speak(text: str) -> str:
     r"""Text as `visible`, for a terminal: non-breaking spaces become plain ones.
 
     >>> spoken("97.5\xa0% of a\x00")

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from dosimeter.foundation.arrays import Array
 
 
-def counted(
+def count_bins(
     values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins: int
 ) -> tuple[Float[Array, " e"], Int[Array, " b"], Int[Array, " b"]]:
     """Edges of equal bins over the finite range, and the counts of members and non-members in each bin.

@@ -24,7 +24,7 @@ from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.hypotheses.permutation import permutation_p
 from dosimeter.statistics.hypotheses.shown import MOST_P
 from dosimeter.statistics.hypotheses.stated import exchangeable
-from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters, exceeds, exchanged, ranks
+from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters, exceeds, exchange, ranks
 from dosimeter.statistics.intervals.clustered import Persons, Spread
 from dosimeter.statistics.intervals.crossed import (
     auc_interval,
@@ -301,7 +301,7 @@ class Coins:
 
     def __init__(self, world: World) -> None:
         before, after = (
-            exchanged(hits, world.is_member, world.record)[np.argsort(world.moment)]
+            exchange(hits, world.is_member, world.record)[np.argsort(world.moment)]
             for hits in (world.hits, np.where(world.is_member, world.leaky_hits, world.hits))
         )
         self.world = world
@@ -349,7 +349,7 @@ def p_in_closed_form(world: World, cells: Float[Array, "t n"] | Bool[Array, "t n
         return found.p_tpr if called else found.p_auc
     if called and world.lone:
         return float(binom.sf(cells[world.is_member].sum() - 1, cells.sum(), 0.5))
-    turns = exchanged(cells if called else cells - cells.mean(1, keepdims=True), world.is_member, world.record)
+    turns = exchange(cells if called else cells - cells.mean(1, keepdims=True), world.is_member, world.record)
     total, squares = float(turns.sum()), float((turns**2).sum())
     return _tail(total, squares, _step(len(cells))) if called else _tail(total, squares * by_halves(len(turns)), 0.0)
 
@@ -370,7 +370,7 @@ def _step(targets: int) -> float:
     return 1.0 if targets == 1 or targets % 2 == 0 else 2 / targets
 
 
-def moved(labels: Bool[Array, "r n"], record: Int[Array, " n"], rng: np.random.Generator) -> Bool[Array, "r n"]:
+def move_scores(labels: Bool[Array, "r n"], record: Int[Array, " n"], rng: np.random.Generator) -> Bool[Array, "r n"]:
     """Labels of records (bits, and the use of the records) after a permutation of clusters, as in `permutation_p`.
 
     Clusters whose records all have the same label change places with any other, else with those of the same size.

@@ -13,7 +13,7 @@ from dosimeter.statistics.detection_limit import DetectionLimit
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.hypotheses.shown import MOST_P
-from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters, exchanged
+from dosimeter.statistics.intervals.cells import by_cluster, by_halves, clusters, exchange
 
 
 def by_coins(cells: Float[Array, "t n"] | Bool[Array, "t n"], truth: Truth, found: Estimate) -> Estimate:
@@ -29,7 +29,7 @@ def by_coins(cells: Float[Array, "t n"] | Bool[Array, "t n"], truth: Truth, foun
     inside, outside = (by_cluster(side, index, k).sum(0) for side in (truth.is_member, ~truth.is_member))
     if len(cells) == 1:  # no mean of clusters is taken off
         inside, outside = inside.sum(keepdims=True), outside.sum(keepdims=True)
-    squares = float((exchanged(cells, truth.is_member, truth.record) ** 2).sum())
+    squares = float((exchange(cells, truth.is_member, truth.record) ** 2).sum())
     squares *= 1.0 if cells.dtype == bool else by_halves(k)
     reach = float(ndtri(1 - MOST_P)) * sqrt(squares) / 2 / float((inside * outside / (inside + outside)).sum())
     return replace(found, low=found.value - reach, high=found.value + reach, level=1 - 2 * MOST_P)

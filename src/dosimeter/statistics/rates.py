@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
-from dosimeter.statistics.bins import counted
+from dosimeter.statistics.bins import count_bins
 from dosimeter.statistics.certify import EXACT, resolve, worth
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
-from dosimeter.statistics.intervals.cells import by_halves, centred_ranks, clusters, exceeds, exchanged
+from dosimeter.statistics.intervals.cells import by_halves, centred_ranks, clusters, exceeds, exchange
 from dosimeter.statistics.intervals.crossed import Interval, auc_interval, difference_interval, rate_band, rate_interval
 
 
@@ -261,7 +261,7 @@ def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins
     """
     check_no_nan(values)
     in_range("bins", bins, 1, inf)
-    return Histogram(*counted(values.astype(np.float64, copy=False), is_member, bins))
+    return Histogram(*count_bins(values.astype(np.float64, copy=False), is_member, bins))
 
 
 def randomisation_p(
@@ -294,7 +294,7 @@ def randomisation_p(
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
     cells = centred_ranks(scores.values), exceeds(scores.values, thresholds).astype(np.float64)
-    turns = np.stack([exchanged(cell, truth.is_member, truth.record) for cell in cells], axis=1)
+    turns = np.stack([exchange(cell, truth.is_member, truth.record) for cell in cells], axis=1)
     seen, wide = -turns.sum(axis=0) / 2, np.array([sqrt(by_halves(len(turns))), 1.0])
     slack = 1e-12 * np.abs(turns).sum(axis=0)  # what rounding may take off a sum that reaches what was seen
     reached, step = np.zeros(2, np.int64), max(1, 4_000_000 // len(turns))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
-from dosimeter.training.loop import Optimizer, batch_loss, diverged
+from dosimeter.training.loop import Optimizer, batch_loss, find_diverged
 from dosimeter.training.recipe import ChangesLoss, Defense, HidesFeatures, Hyperparameters
 
 VARIANCE_FLOOR = 0.1
@@ -94,7 +94,7 @@ def train_heads(
         loss /= k
         if not bool(torch.isfinite(loss).all()):
             worst = int(torch.nonzero(~torch.isfinite(loss))[0])
-            raise TrainingError(diverged(float(loss[worst]), epoch, seeds[worst], hp))
+            raise TrainingError(find_diverged(float(loss[worst]), epoch, seeds[worst], hp))
     if scaling is not None:
         mean, inverse = scaling
         weight = weight * inverse[:, None]

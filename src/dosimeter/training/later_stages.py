@@ -49,7 +49,7 @@ class StageSpec:
     known: bool
 
 
-def drawn(further: StageSpec, model: int, seed: int) -> Int[Array, " k"]:
+def draw_records(further: StageSpec, model: int, seed: int) -> Int[Array, " k"]:
     """Records that a model is finetuned on: a share of all, drawn for each model, at least one."""
     count = max(1, round(further.sample * further.records))
     rng = generator(seed, "finetuning records", len(further.links), 0 if further.known else model)
@@ -87,7 +87,7 @@ def transfer(packs: Sequence[PackJob], stages: Sequence[StageSpec], seed: int) -
                     parent=before.key,
                     prefix=prefix,
                     models=(model,),
-                    rows=drawn(further, model, seed)[None],
+                    rows=draw_records(further, model, seed)[None],
                     seed=seed_for(seed, "stage", len(further.links) - 1),
                     device=before.device,
                     whole=not last,

@@ -18,7 +18,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.architectures import as_float, locate
 from dosimeter.training.private.loop import privately
-from dosimeter.training.recipe import Augmentation, ChangesLoss, Defense, HidesFeatures, Hyperparameters, settled
+from dosimeter.training.recipe import Augmentation, ChangesLoss, Defense, HidesFeatures, Hyperparameters, settle
 
 SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
@@ -92,7 +92,7 @@ def augment(images: Float[Tensor, "b k h w"], kinds: tuple[Augmentation, ...], r
     return images
 
 
-def augmented(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Generator) -> Tensor:
+def augment_batch(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Generator) -> Tensor:
     """A batch for one update: images `[b k h w]` are moved, texts `[b length]` lose some words."""
     if batch.ndim == 4:
         return augment(batch, kinds, torch.rand(len(batch), 3, generator=rng).to(batch.device))
@@ -177,7 +177,7 @@ def train(
     move(model, device, images=images).train()
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
-    hp = settled(hp, n)
+    hp = settle(hp, n)
     optimizer = Optimizer([p for p in model.parameters() if p.requires_grad], hp)
     order_rng, augment_rng = generator(seed, "order"), torch.Generator().manual_seed(seed_for(seed, "augmentation"))
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
@@ -196,7 +196,7 @@ def train(
             for step, rows in enumerate(drawn):
                 batch = as_float(inputs[rows])
                 if hp.augment:
-                    batch = augmented(batch, hp.augment, augment_rng)
+                    batch = augment_batch(batch, hp.augment, augment_rng)
                 if images:
                     batch = batch.contiguous(memory_format=torch.channels_last)
                 if private is None:
@@ -210,12 +210,12 @@ def train(
                 optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
             loss_mean = float(total) / n
             if not math.isfinite(loss_mean):
-                raise TrainingError(diverged(loss_mean, epoch, seed, hp))
+                raise TrainingError(find_diverged(loss_mean, epoch, seed, hp))
     model.eval()
     return loss_mean
 
 
-def diverged(loss: float, epoch: int, seed: int, hp: Hyperparameters) -> str:
+def find_diverged(loss: float, epoch: int, seed: int, hp: Hyperparameters) -> str:
     """The message for a loss that is not finite."""
     return (
         f"training loss must be finite, got {loss} in epoch {epoch + 1} of {hp.epochs} with seed {seed}: lower lr "

@@ -16,14 +16,14 @@ from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
-from dosimeter.models.lora import merged
+from dosimeter.models.lora import merge_adapters
 from dosimeter.models.weights import load_state
 from dosimeter.training.chain import Link, build_chain, parts_of, place_of, users_code
 from dosimeter.training.distillation import pupil, taught, teach_heads, teacher
 from dosimeter.training.features import FeatureJob, forward, load_features
 from dosimeter.training.keys import rows_hash, torch_version
 from dosimeter.training.loop import train
-from dosimeter.training.recipe import Hyperparameters, settled
+from dosimeter.training.recipe import Hyperparameters, settle
 from dosimeter.training.user_fit import Records, user_fit
 
 HEADS_PER_PACK = 64
@@ -66,7 +66,7 @@ class PackJob:
     def recipe(self) -> Hyperparameters:
         """Hyperparameters of its stage, with the privacy bound if a defense gives one."""
         try:
-            return settled(self.links[-1].hyperparameters, self.rows.shape[1])
+            return settle(self.links[-1].hyperparameters, self.rows.shape[1])
         except ConfigError as error:
             raise ConfigError(*[f"stage {self.links[-1].name!r}: {one}" for one in error.problems]) from error
 
@@ -153,7 +153,7 @@ class PackJob:
         train(parts.trained, inputs, labels, hp, seed=seed, device=device)
         if not self.whole:
             return _state(parts.trained)
-        merged(parts.trained)  # in place: adapters stand in the model itself
+        merge_adapters(parts.trained)  # in place: adapters stand in the model itself
         return _state(model.cpu())
 
     def _answers(

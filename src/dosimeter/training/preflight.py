@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dosimeter.data import Dataset
 from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
 from dosimeter.foundation.user_code import is_file, resolve
-from dosimeter.foundation.wording import describe, one_line, quoted
+from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.models.architectures import as_float
 from dosimeter.training.chain import Link, build_chain, parts_of
 from dosimeter.training.loop import hidden, seeded
@@ -49,7 +49,7 @@ class Together:
 
 def check_device(device: str) -> None:
     """Refuses a device that does not exist, or that computes nothing ("meta")."""
-    problem = f"--device: must be cpu, or an accelerator that PyTorch can use here, got {quoted(device)}: use cpu"
+    problem = f"--device: must be cpu, or an accelerator that PyTorch can use here, got {quote(device)}: use cpu"
     if device.startswith("cpu") and device != "cpu":
         raise ConfigError(problem)
     try:
@@ -139,7 +139,7 @@ def _check_weights(link: Link) -> None:
     if not any(one.name == "weights" or one.kind is one.VAR_KEYWORD for one in parameters):
         raise ConfigError(
             f"stage {link.name!r}, weights: no such file, and {link.model} takes no `weights`, got "
-            f"{quoted(link.weights)}: correct the path"
+            f"{quote(link.weights)}: correct the path"
         )
 
 

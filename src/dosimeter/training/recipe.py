@@ -121,7 +121,7 @@ class Hyperparameters:
         standardise: heads only: features are scaled by mean and deviation over the model's own training rows.
         share: share of the learning-rate schedule that is run; below 1 if training stops early.
         defenses: what changes the loss, the features, the labels or the steps while training.
-        privacy: what bounds each record, by one of the defenses and the number of records; see `settled`.
+        privacy: what bounds each record, by one of the defenses and the number of records; see `settle`.
     """
 
     epochs: int = 20
@@ -164,7 +164,7 @@ class Hyperparameters:
         return self.lr
 
 
-def settled(hp: Hyperparameters, n: int) -> Hyperparameters:
+def settle(hp: Hyperparameters, n: int) -> Hyperparameters:
     """The recipe for `n` records: with `privacy` set, if a defense bounds records.
 
     Raises:

@@ -16,7 +16,7 @@ from dosimeter.data.options import Request, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 NAMES = {
     "inputs": ("inputs", "x", "images"),
@@ -69,7 +69,7 @@ def _choose(files: list[str], name: str) -> dict[str, str]:
         if there:
             chosen[column] = there[0]
     for key in sorted(set(files) - set(known)):
-        raise DataError(f"{name}: array {quoted(key)} has no use here: {suggest(key, known)}")
+        raise DataError(f"{name}: array {quote(key)} has no use here: {suggest(key, known)}")
     return chosen
 
 
@@ -194,7 +194,7 @@ def as_text(values: Array, column: str, name: str) -> Array:
         missing = np.array([v is None or v != v or str(v).strip() == "" for v in values.tolist()], bool)
     if missing.any():
         row = int(np.argmax(missing))
-        shown = quoted(str(values[row])) if values.dtype.kind == "U" and str(values[row]).strip() else "none"
+        shown = quote(str(values[row])) if values.dtype.kind == "U" and str(values[row]).strip() else "none"
         raise DataError(
             f"{name}: {column} must not be empty, got {shown} in row {row} "
             f"({int(missing.sum())} such records): fill them in or leave the whole column out"

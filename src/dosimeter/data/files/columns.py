@@ -14,7 +14,7 @@ from dosimeter.data.files.spelling import USUAL, decimal_text, odd_number
 from dosimeter.data.options import Request, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +65,10 @@ def read_features(table: Any, titles: Sequence[str], request: Request) -> list[F
     for key, names in (("categorical", options.categorical), ("categories", tuple(given))):
         for name in names:
             if name not in titles:
-                raise DataError(f"{request.name}: {key} must name features, got {quoted(name)}: correct the name")
+                raise DataError(f"{request.name}: {key} must name features, got {quote(name)}: correct the name")
     for name, listed in given.items():
         if len(set(listed)) < len(listed) or not listed:
-            raise DataError(f"{request.name}: categories of {quoted(name)} must be distinct, got {one_line(listed)}")
+            raise DataError(f"{request.name}: categories of {quote(name)} must be distinct, got {one_line(listed)}")
     return [_feature(plain(table.column(title)), title, request) for title in titles]
 
 
@@ -105,7 +105,7 @@ def _feature(column: Any, title: str, request: Request) -> Feature:
     import pyarrow as pa
 
     kind, types = column.type, pa.types
-    place = f"{request.name}: column {quoted(title)}"
+    place = f"{request.name}: column {quote(title)}"
     asked = title in request.options.categorical or title in (request.options.categories or {})
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return _categories(column, title, place, request, asked=asked)
@@ -115,7 +115,7 @@ def _feature(column: Any, title: str, request: Request) -> Feature:
     if not any(is_kind(kind) for is_kind in numeric):
         value = next((v for v in column.to_pylist() if v is not None), None)
         raise DataError(
-            f"{place} must be numbers or text, got {quoted(value, 60)} (type {one_line(kind, 60)}): "
+            f"{place} must be numbers or text, got {quote(value, 60)} (type {one_line(kind, 60)}): "
             "turn it into numbers, remove it, or name it in categorical if it holds dates"
         )
     if asked:
@@ -196,7 +196,7 @@ def _refuse_odd(odd: str | None, codes: Array, texts: Sequence[str], place: str)
     if odd is not None:
         row = int(np.argmax(codes == texts.index(odd)))
         raise DataError(
-            f"{place} must hold numbers written as in 1234.5, and not as text, got {quoted(odd, 60)} in row {row}: "
+            f"{place} must hold numbers written as in 1234.5, and not as text, got {quote(odd, 60)} in row {row}: "
             "write them so, without marks and units, or name the column in categorical"
         )
 
@@ -209,7 +209,7 @@ def _refuse_mixed(codes: Array, texts: Sequence[str], place: str) -> None:
     if not numbers.any() or (numbers | missing).all() and not missing.any():
         return
     row = int(np.argmax(others[codes]))
-    told_value = "a missing value" if missing[codes[row]] else quoted(texts[codes[row]], 60)
+    told_value = "a missing value" if missing[codes[row]] else quote(texts[codes[row]], 60)
     raise DataError(
         f"{place} must be numbers or text, got both, {told_value} in row {row} ({int(others[codes].sum())} such rows): "
         "correct or impute them, or name the column in categorical"

@@ -13,7 +13,7 @@ from dosimeter.data.files.arrays import assemble
 from dosimeter.data.options import Request
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.user_code import relayed, resolve
+from dosimeter.foundation.user_code import relay, resolve
 from dosimeter.foundation.wording import describe
 
 
@@ -49,7 +49,7 @@ def _call(fn: Callable[..., Any], request: Request) -> Any:
     try:
         return fn(request.seed)
     except DataError as caught:
-        raise relayed(caught, request.name) from caught
+        raise relay(caught, request.name) from caught
     except (Exception, SystemExit) as caught:
         remedy = "correct it, it is called with one argument, the seed"
         raise DataError(f"{request.name}: the function raised {describe(caught)}: {remedy}") from caught

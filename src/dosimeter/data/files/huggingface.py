@@ -16,7 +16,7 @@ from dosimeter.data.options import Request, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 
 def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
@@ -63,14 +63,12 @@ def _images(table: Any, column: str, request: Request) -> Dataset:
     options, columns = request.options, list(table.column_names)
     for key in ("categorical", "categories", "text"):
         if getattr(options, key):
-            raise DataError(
-                f"{request.name}: the inputs are column {quoted(column)}, got {key} too: remove one of them"
-            )
+            raise DataError(f"{request.name}: the inputs are column {quote(column)}, got {key} too: remove one of them")
     kept = {key: _column(getattr(options, key) or key, key, columns, request) for key in ("id", "person", "group")}
     labels, classes = encode_labels(np.asarray(table[options.label][:]), request.name, options.classes)
     texts = {key: as_text(np.asarray(table[c][:]), key, request.name) for key, c in kept.items() if c is not None}
     rows = request.rows.within(len(table), request.name)
-    with told(f"{request.name}: column {quoted(column)}", "images must decode and have one size"):
+    with told(f"{request.name}: column {quote(column)}", "images must decode and have one size"):
         ids = texts["id"] if "id" in texts else content_ids(_raw(table, column), np.array(classes)[labels])
         inputs = as_inputs(np.stack([_pixels(value) for value in table.select(rows)[column]]), request.name)
     chosen = slice(rows.start, rows.stop)

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.labels import encode_labels, spread
-from dosimeter.data.options import Request, shown
+from dosimeter.data.options import Request, show_path
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line
@@ -69,7 +69,7 @@ def class_files(folder: Path, name: str) -> list[tuple[str, Path]]:
     loose = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
     folders = [entry for entry in entries if entry.is_dir()]
     if loose or not folders:
-        state = f"the image {shown(Path(loose[0].name))} beside them" if loose else "no folders"
+        state = f"the image {show_path(Path(loose[0].name))} beside them" if loose else "no folders"
         raise DataError(f"{name}: images must lie in folders named after their classes, got {state}: sort them so")
     files: list[tuple[str, Path]] = []
     for entry in folders:
@@ -82,7 +82,9 @@ def class_files(folder: Path, name: str) -> list[tuple[str, Path]]:
         files += [(entry.name, path) for path in images]
     for _, path in files:
         if any("\ud800" <= c <= "\udfff" for c in str(path.relative_to(folder))):
-            raise DataError(f"{name}: file names must be UTF-8, got {shown(path.relative_to(folder))}: rename the file")
+            raise DataError(
+                f"{name}: file names must be UTF-8, got {show_path(path.relative_to(folder))}: rename the file"
+            )
     if {entry.name.lower() for entry in folders} <= {"train", "test", "val", "valid", "validation"} and all(
         path.parent.parent != folder for _, path in files
     ):
@@ -122,7 +124,7 @@ def _format(paths: Sequence[Path], folder: Path, request: Request) -> tuple[tupl
 
 def _place(path: Path, folder: Path, name: str) -> str:
     """Data set and file, as messages name them."""
-    return f"{name}: {shown(path.relative_to(folder))}"
+    return f"{name}: {show_path(path.relative_to(folder))}"
 
 
 def _opened(source: Path | bytes, place: str) -> Image.Image:

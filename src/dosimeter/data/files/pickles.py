@@ -12,13 +12,13 @@ import numpy as np
 
 from dosimeter.data.options import told
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 
 
 def _encode(text: str, encoding: str) -> bytes:
     """Bytes that Python 3 wrote with protocol 2 or lower."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes encoded as {quoted(encoding)}")
+        raise pickle.UnpicklingError(f"bytes encoded as {quote(encoding)}")
     return text.encode("latin1")
 
 
@@ -43,7 +43,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) in ADMITTED:
             return ADMITTED[module, name]
         raise DataError(
-            f"{self.place}: a pickle may hold plain arrays only, got {quoted(f'{module}.{name}')}, "
+            f"{self.place}: a pickle may hold plain arrays only, got {quote(f'{module}.{name}')}, "
             "which was not loaded: get the file from its makers"
         )
 

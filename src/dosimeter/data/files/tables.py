@@ -22,7 +22,7 @@ from dosimeter.data.options import Request, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 SPECIAL = {"id": "ids", "person": "persons", "group": "groups"}
 """Options (and default names) of columns that are no features, with the part of the data set that each becomes."""
@@ -149,7 +149,7 @@ def _distinct(ids: Array, name: str) -> None:
     values, counts = np.unique(ids, return_counts=True)
     if len(values) < len(ids):
         raise DataError(
-            f"{name}: ids must be distinct, got {quoted(values[np.argmax(counts)].item())} {int(counts.max())} times: "
+            f"{name}: ids must be distinct, got {quote(values[np.argmax(counts)].item())} {int(counts.max())} times: "
             "give each record its own id"
         )
 
@@ -166,7 +166,7 @@ def _texts(table: Any, column: str, rest: list[str], request: Request) -> list[s
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise DataError(
-            f"{request.name}: column {quoted(column)} must be UTF-8 text, got {one_line(kind, 60)}: name another column"
+            f"{request.name}: column {quote(column)} must be UTF-8 text, got {one_line(kind, 60)}: name another column"
         )
     return [text or "" for text in values.to_pylist()]
 
@@ -202,7 +202,7 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
             table = _parsed(path, text)
             return _as_spelt(table, [special["label"], *options.categorical], path, request.name)
         except pa.ArrowInvalid as caught:
-            raise ragged(str(caught), request.name) or caught from None
+            raise find_ragged_row(str(caught), request.name) or caught from None
 
 
 def refuse_separator(path: Path, needed: Sequence[str], place: str) -> None:
@@ -251,7 +251,7 @@ def _as_spelt(table: Any, columns: Sequence[str], path: Path, name: str) -> Any:
     return table
 
 
-def ragged(message: str, place: str) -> DataError | None:
+def find_ragged_row(message: str, place: str) -> DataError | None:
     """The error about a row of another length, without the row, which may be private; None for other mistakes."""
     found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
     if not found:
@@ -305,7 +305,7 @@ def _values(column: Any, title: str, name: str) -> Array:
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy()))
         raise DataError(
-            f"{name}: column {quoted(title)} must not be empty, got a missing value in row {row} "
+            f"{name}: column {quote(title)} must not be empty, got a missing value in row {row} "
             f"({column.null_count} such rows): fill them in or remove the rows"
         )
     column = plain(column)
@@ -314,5 +314,5 @@ def _values(column: Any, title: str, name: str) -> Array:
         values: Array = column.to_numpy(zero_copy_only=False)
         return values
     if pa.types.is_binary(kind):
-        raise DataError(f"{name}: column {quoted(title)} must be UTF-8 text, got other bytes: convert the file")
+        raise DataError(f"{name}: column {quote(title)} must be UTF-8 text, got other bytes: convert the file")
     return np.array([str(value) for value in column.to_pylist()], dtype=str)

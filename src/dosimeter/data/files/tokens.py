@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.data.options import Request, shown, told
+from dosimeter.data.options import Request, show_path, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 
 WORD = re.compile(r"\w+")
 
@@ -63,7 +63,7 @@ def _by_tokenizer(texts: Sequence[str], tokenizer: str, request: Request) -> Arr
     folder = request.base / Path(tokenizer).expanduser()
     if not folder.is_dir():
         raise DataError(
-            f"{request.name}: tokenizer must be a folder, got {shown(folder)}: save one with save_pretrained"
+            f"{request.name}: tokenizer must be a folder, got {show_path(folder)}: save one with save_pretrained"
         )
     try:
         import transformers
@@ -72,7 +72,7 @@ def _by_tokenizer(texts: Sequence[str], tokenizer: str, request: Request) -> Arr
             f"{request.name}: tokenizer needs the package transformers, which is not installed: "
             'pip install "dosimeter[hf]"'
         ) from None
-    with told(f"{request.name}: tokenizer {quoted(tokenizer)}", "save it again with save_pretrained"):
+    with told(f"{request.name}: tokenizer {quote(tokenizer)}", "save it again with save_pretrained"):
         loaded: Any = transformers.AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )

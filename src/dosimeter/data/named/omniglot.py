@@ -11,7 +11,7 @@ from PIL import Image
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.labels import spread
-from dosimeter.data.named.own_copies import files_of, own_copy
+from dosimeter.data.named.own_copies import files_of, find_own_copy
 from dosimeter.data.options import Request, told
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -35,7 +35,7 @@ def load_omniglot(request: Request, path: Path | None = None) -> Dataset:
         DataError: no copy, or a damaged one.
     """
     request.only("noun")
-    copy = own_copy(request, path, "omniglot", FORMS)
+    copy = find_own_copy(request, path, "omniglot", FORMS)
     packed = copy.is_file() and copy.suffix.lower() == ".npz"
     pixels, names, drawers = _packed(copy, request) if packed else _folders(copy, request)
     classes, labels = np.unique(names, return_inverse=True)

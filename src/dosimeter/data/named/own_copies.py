@@ -9,13 +9,13 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dosimeter.data.options import Request, shown, told
+from dosimeter.data.options import Request, show_path, told
 from dosimeter.foundation.errors import DataError
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
 
-def own_copy(request: Request, path: Path | None, name: str, forms: str, usual: Path | None = None) -> Path:
+def find_own_copy(request: Request, path: Path | None, name: str, forms: str, usual: Path | None = None) -> Path:
     """Path of the copy that a reference `name:PATH`, an environment variable, or the usual place gives.
 
     Args:
@@ -38,7 +38,7 @@ def own_copy(request: Request, path: Path | None, name: str, forms: str, usual: 
             f"{request.name}: needs your own copy, got no path: write {name}:PATH or set {variable} to {forms}"
         )
     if not path.exists():
-        raise DataError(f"{request.name}: no such file or folder, got {shown(path)}: give {forms}")
+        raise DataError(f"{request.name}: no such file or folder, got {show_path(path)}: give {forms}")
     return path
 
 
@@ -62,7 +62,7 @@ def files_of(copy: Path, wanted: re.Pattern[str], request: Request, forms: str) 
         for place, path in paths:
             if wanted.search(f"/{place}"):
                 found += 1
-                with told(f"{request.name}: {shown(Path(place))}", "copy the file again"):
+                with told(f"{request.name}: {show_path(Path(place))}", "copy the file again"):
                     content = gzip.decompress(path.read_bytes()) if place.endswith(".gz") else path.read_bytes()
                 yield place, content
     elif copy.name.lower().endswith(ARCHIVES):
@@ -71,7 +71,7 @@ def files_of(copy: Path, wanted: re.Pattern[str], request: Request, forms: str) 
             yield place, content
     if not found:
         raise DataError(
-            f"{request.name}: must be a known form, got {shown(copy)}, which has no such files: give {forms}"
+            f"{request.name}: must be a known form, got {show_path(copy)}, which has no such files: give {forms}"
         )
 
 

@@ -15,7 +15,7 @@ from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relayed
+from dosimeter.foundation.user_code import relay
 from dosimeter.foundation.wording import describe
 from dosimeter.statistics.evidence import Scores
 
@@ -88,7 +88,7 @@ def _scores(row: NamedAttack, game: MembershipGame, seed: int, purpose: str) -> 
         result: Scores = row.attack.run(game, generator(seed, f"attack {row.id} {purpose}"))
         values = np.asarray(result.values, dtype=np.float64)
     except AuditError as error:
-        raise relayed(error, f"attack {row.id!r}") from error
+        raise relay(error, f"attack {row.id!r}") from error
     except (Exception, SystemExit) as error:
         raise AuditError(f"attack {row.id!r}: raised {describe(error)}: correct it or leave it out") from error
     wanted = (game.n_targets, len(game.ids))

@@ -15,7 +15,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from dosimeter.foundation.keys.open_objects import attributes_of, is_open, library_name
-from dosimeter.foundation.keys.own_code import imported, is_own, own_sources, reads
+from dosimeter.foundation.keys.own_code import imported_modules, is_own, own_sources, reads
 from dosimeter.foundation.keys.plain_values import SCALARS, kind_of, library, mix, plain, scalar
 from dosimeter.foundation.user_code import source_hash
 
@@ -301,7 +301,7 @@ class _Walk:
                 label = name if home == self.home else f"{home}.{name}"
                 parts += [name.encode(), self.through(scope[name], chain, label, home)]
         # such a module may be loaded or not when a key is made, so only its files count
-        modules = imported(fn.__code__, str(fn.__globals__.get("__package__") or ""))
+        modules = imported_modules(fn.__code__, str(fn.__globals__.get("__package__") or ""))
         return [*parts, repr(own_sources(modules)).encode()]
 
     def bytecode(self, code: CodeType) -> bytes:

@@ -54,12 +54,12 @@ def is_own(name: str | None) -> bool:
     return top not in sys.stdlib_module_names and top not in sys.builtin_module_names
 
 
-def nested(code: CodeType) -> Iterator[CodeType]:
+def walk_code(code: CodeType) -> Iterator[CodeType]:
     """Yields compiled code, and the functions, lambdas, comprehensions and classes in it."""
     yield code
     for one in code.co_consts:
         if isinstance(one, CodeType):
-            yield from nested(one)
+            yield from walk_code(one)
 
 
 def reads(code: CodeType) -> list[tuple[str, bool, tuple[str, ...]]]:
@@ -72,7 +72,7 @@ def reads(code: CodeType) -> list[tuple[str, bool, tuple[str, ...]]]:
     [('config', False, ('rate',))]
     """
     found: set[tuple[str, bool, tuple[str, ...]]] = set()
-    for inner in nested(code):
+    for inner in walk_code(code):
         name, cell = "", False
         chain: tuple[str, ...] = ()
         for step in dis.get_instructions(inner):
@@ -87,7 +87,7 @@ def reads(code: CodeType) -> list[tuple[str, bool, tuple[str, ...]]]:
     return sorted(found)
 
 
-def imported(code: CodeType, package: str) -> set[str]:
+def imported_modules(code: CodeType, package: str) -> set[str]:
     """Modules that code imports when it runs.
 
     Args:
@@ -95,7 +95,7 @@ def imported(code: CodeType, package: str) -> set[str]:
         package: package from which relative imports start.
     """
     found: set[str] = set()
-    for inner in nested(code):
+    for inner in walk_code(code):
         steps = list(dis.get_instructions(inner))
         for place, step in enumerate(steps):
             if step.opname == "IMPORT_NAME":

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dosimeter.data.cells import Held, held
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
-from dosimeter.foundation.wording import describe, quoted
+from dosimeter.foundation.wording import describe, quote
 from dosimeter.models.outputs import Meaning, Output, as_table, finish, pick
 from dosimeter.models.supplied.classes import Classes, by_columns, columns_of, named, numbered
 from dosimeter.models.supplied.estimators import bearer, estimator, is_estimator
@@ -294,7 +294,7 @@ def _columns(model: Any, classes: Classes, name: str) -> tuple[tuple[int, ...], 
     if not classes.ours and classes.numbered and not set(own) & set(classes.names):
         if len(own) != len(classes):
             columns_of(own, classes, name)
-        shown = ", ".join(map(quoted, own[:3])) + (" ..." if len(own) > 3 else "")
+        shown = ", ".join(map(quote, own[:3])) + (" ..." if len(own) > 3 else "")
         return tuple(range(len(classes))), (f"its classes {shown} are those of the data in this order",)
     if classes.ours and len(own) == len(classes) and set(own) != set(classes.names):
         return tuple(range(len(classes))), ()

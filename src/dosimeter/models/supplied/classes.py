@@ -147,7 +147,7 @@ def by_columns(answer: Any, names: Sequence[str], place: str) -> Any:
     return table[:, [own.index(name) for name in names]]
 
 
-def joined(model: Any, classes: Classes, place: str) -> tuple[str, ...]:
+def join_classes(model: Any, classes: Classes, place: str) -> tuple[str, ...]:
     """The classes of the data, followed by those that only the model knows.
 
     A model that answers for more classes than occur in the records is asked for all of them. What only numbers say is

@@ -14,7 +14,7 @@ from torch import Tensor
 from dosimeter.data.cells import Cells, Held
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import TrainingError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.models.outputs import Meaning
 from dosimeter.models.supplied.classes import Classes, columns_of, name_of
 from dosimeter.models.supplied.forms import Form
@@ -112,7 +112,7 @@ def estimator(model: Any, records: Held, *, classes: Classes, place: str, names:
 def _renamed(own: Sequence[str], columns: Sequence[int], classes: Classes) -> tuple[str, ...]:
     """The note for numbers of the model that stand for names of the data."""
     told = [(name, classes.names[column]) for name, column in zip(own, columns, strict=True)]
-    odd = [f"{quoted(name)} is {quoted(known)}" for name, known in told if name != known]
+    odd = [f"{quote(name)} is {quote(known)}" for name, known in told if name != known]
     return (
         (f"its classes are numbers of the data's: {', '.join(odd[:3])}{' ...' if len(odd) > 3 else ''}",) if odd else ()
     )
@@ -170,7 +170,7 @@ def _by_name(
         known = held or tuple(names or ())
         absent = [name for name in wanted if name not in known]
         raise TrainingError(
-            f"{place}: must be given the columns that it was fitted on, got none named {quoted(absent[0])} among "
+            f"{place}: must be given the columns that it was fitted on, got none named {quote(absent[0])} among "
             f"{one_line(', '.join(map(repr, known)), 200)} ({len(absent)} such columns): give the same columns"
         )
     width = int(np.prod(records.inputs.shape[1:]))

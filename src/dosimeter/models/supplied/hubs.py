@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.wording import describe, quoted
+from dosimeter.foundation.wording import describe, quote
 from dosimeter.models.supplied.classes import named
 
 IMAGE, TEXT = "ForImageClassification", "ForSequenceClassification"
@@ -227,8 +227,7 @@ def from_timm(
         net = timm.create_model(name, **{"in_chans": shape[0], **options, "pretrained": False, "num_classes": classes})
     except Exception as error:
         raise ConfigError(
-            f"target, model: timm:{name} with {quoted(dict(options))} cannot be built, got {describe(error)}: correct "
-            "it"
+            f"target, model: timm:{name} with {quote(dict(options))} cannot be built, got {describe(error)}: correct it"
         ) from error
     config = getattr(net, "pretrained_cfg", None) or {}
     mean, std = config.get("mean", (0.0,)), config.get("std", (1.0,))

@@ -21,7 +21,7 @@ from torch import nn
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.user_code import REFERENCE, call_user, resolve
-from dosimeter.foundation.wording import describe, quoted
+from dosimeter.foundation.wording import describe, quote
 from dosimeter.models.architectures import ARCHITECTURES
 from dosimeter.models.build import build
 from dosimeter.models.supplied.estimators import is_estimator
@@ -110,14 +110,14 @@ def load_target(
         return Loaded(model, _with_weights(model, file))
     raise ConfigError(
         "target, model: must be package.module:name, an architecture, hf:FOLDER, timm:NAME or a file, got "
-        f"{quoted(reference)}: {suggest(reference, ARCHITECTURES)}"
+        f"{quote(reference)}: {suggest(reference, ARCHITECTURES)}"
     )
 
 
 def _file(weights: str, base: Path) -> Path:
     """Path of a file with weights; refuses one that does not exist."""
     if not (base / weights).is_file():
-        raise ConfigError(f"target, weights: must be a file, got {quoted(weights)}: correct the path")
+        raise ConfigError(f"target, weights: must be a file, got {quote(weights)}: correct the path")
     return base / weights
 
 
@@ -134,7 +134,7 @@ def _with_weights(model: nn.Module, file: Path) -> tuple[str, ...]:
     load_state(net, found.state, "target")
     if not found.left_out:
         return ()
-    return (f"all tensors of the network were found in {quoted(file.name)}; left out as no part of it: {found.told}",)
+    return (f"all tensors of the network were found in {quote(file.name)}; left out as no part of it: {found.told}",)
 
 
 def _is_model(thing: object) -> bool:
@@ -223,7 +223,7 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
     """A model that is stored whole in a file."""
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise ConfigError(f"target, model: must be a file, got {quoted(path.name)}: correct the path")
+        raise ConfigError(f"target, model: must be a file, got {quote(path.name)}: correct the path")
     if suffix == ".onnx":
         raise ConfigError(
             f"target, model: must be of another format, got {path.name}: write a function that runs it (onnxruntime) "
@@ -290,7 +290,7 @@ def _from_skops(path: Path) -> object:
         ) from error
     if odd:
         raise ConfigError(
-            f"target, model: {path.name} must hold types that skops trusts, got {', '.join(map(quoted, odd[:3]))}: "
+            f"target, model: {path.name} must hold types that skops trusts, got {', '.join(map(quote, odd[:3]))}: "
             "give the model as package.module:name"
         )
     return io.load(path, trusted=[])

@@ -10,7 +10,7 @@ from dosimeter.data import Dataset, Options
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.toml import read
 from dosimeter.foundation.user_code import import_from
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 from dosimeter.training.preflight import Together
 
 
@@ -49,7 +49,7 @@ def _load(
         told.__cause__ = error  # it is raised later, together with others
         return None, told
     except MemoryError:
-        return None, DataError(f"{key}: {quoted(reference)} does not fit into memory: choose fewer `rows`")
+        return None, DataError(f"{key}: {quote(reference)} does not fit into memory: choose fewer `rows`")
 
 
 def read_data(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:

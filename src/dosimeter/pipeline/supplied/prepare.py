@@ -18,7 +18,7 @@ from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.files.spelling import WHOLE
 from dosimeter.data.gates import near_duplicates
-from dosimeter.data.supplied import Source, given
+from dosimeter.data.supplied import Source, read_parts
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.supplied import clusters_of, stated_design
 from dosimeter.families.membership.gates.asked import asked_rightly
@@ -33,13 +33,13 @@ from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import Store
 from dosimeter.models.supplied.adapt import Adapted, Examples, adapt, repeatability
 from dosimeter.models.supplied.classes import Classes, named
-from dosimeter.models.supplied.classes import joined as joined_classes
+from dosimeter.models.supplied.classes import join_classes as joined_classes
 from dosimeter.models.supplied.estimators import bearer, own_predictions
 from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers, trusted_pickle
 from dosimeter.models.supplied.loading import load_target
 from dosimeter.pipeline.recipe.chain import unfit
 from dosimeter.pipeline.supplied.checks import check_fit, check_halves, check_sizes
-from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied, access_of, joined
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied, access_of, join_parts
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
 from dosimeter.training.preflight import Together, check_device
 from dosimeter.training.system import SuppliedSystem
@@ -62,7 +62,7 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
     """
     import_from(audit.base)
     target = audit.target
-    parts = given(_sources(target), seed=audit.seed, base=audit.base, options=target.data_options.options)
+    parts = read_parts(_sources(target), seed=audit.seed, base=audit.base, options=target.data_options.options)
     members = parts["members"]
     loaded = load_target(
         target.model,
@@ -142,7 +142,7 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
         device=device,
         seed=supplied.seed,
         adapted=asked.adapted,
-        pool=joined(_parts(supplied)),
+        pool=join_parts(_parts(supplied)),
         fit=supplied.fit,
         probe=asked.probe,
         answers=asked.answers,
@@ -225,8 +225,8 @@ def _asked(supplied: Supplied, device: str) -> tuple[Supplied, _Asked]:
         _check_order(names)
     parts = {part: dataclasses.replace(one, classes=names) for part, one in parts.items()}
     known = dataclasses.replace(known, names=names)
-    probe = joined({part: parts[part].take(np.arange(len(parts[part]))[: PROBED // 2]) for part in TRIED_ON})
-    labelled = joined({part: parts[part].take(_spread(len(parts[part]))) for part in TRIED_ON})
+    probe = join_parts({part: parts[part].take(np.arange(len(parts[part]))[: PROBED // 2]) for part in TRIED_ON})
+    labelled = join_parts({part: parts[part].take(_spread(len(parts[part]))) for part in TRIED_ON})
     with one_thread(), _missing_told(parts):
         adapted = adapt(
             supplied.model,

@@ -134,7 +134,7 @@ def access_of(supplied: Supplied, adapted: Adapted) -> Access:
     return granted
 
 
-def joined(parts: Mapping[str, Dataset]) -> Dataset:
+def join_parts(parts: Mapping[str, Dataset]) -> Dataset:
     """All records of a supplied model as one data set, in the order of the parts."""
     sets = list(parts.values())
     first = sets[0]

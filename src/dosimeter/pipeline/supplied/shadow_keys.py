@@ -12,7 +12,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.user_code import REFERENCE, resolve
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.store import file_hash
 from dosimeter.training.keys import module_hash
 
@@ -79,11 +79,11 @@ def check_depends(depends: object) -> tuple[object, ...]:
     """
     rule = "depends: must be a list of modules and functions, or of names such as 'package.module'"
     if isinstance(depends, str | ModuleType) or callable(depends) or not isinstance(depends, Sequence):
-        raise ConfigError(f"{rule}, got {quoted(depends)}: write depends=[...]")
+        raise ConfigError(f"{rule}, got {quote(depends)}: write depends=[...]")
     for one in depends:
         named = isinstance(one, str) and REFERENCE.fullmatch(one if ":" in one else f"{one}:any")
         if not (named or isinstance(one, ModuleType) or (callable(one) and not isinstance(one, str))):
-            raise ConfigError(f"{rule}, got {quoted(one)} in it: name the module that holds what `fit` reads")
+            raise ConfigError(f"{rule}, got {quote(one)} in it: name the module that holds what `fit` reads")
     return tuple(depends)
 
 

@@ -39,7 +39,7 @@ def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sectio
         provenance: the content of provenance.json; every key is optional.
         section: what the audit's family puts on the page.
     """
-    whole, result = result, variants.undefended(result)
+    whole, result = result, variants.without_variants(result)
     nulls = _null_audit(result, section.names)
     context: dict[str, object] = {
         "result": result,

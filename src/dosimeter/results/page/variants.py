@@ -76,7 +76,7 @@ class _Model:
     names: Mapping[str, str]
 
 
-def undefended(result: Row) -> Row:
+def without_variants(result: Row) -> Row:
     """The result without the rows of its variants."""
     if not result.get("variants"):
         return result

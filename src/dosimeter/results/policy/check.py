@@ -10,7 +10,7 @@ from typing import Any
 
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.results.compare import differences, leads
 from dosimeter.results.policy.decisions import Outcome, Status, decide
 from dosimeter.results.policy.limits import Gates, Limit, Policy
@@ -270,7 +270,7 @@ def _unmeasured(limit: Limit, result: Mapping[str, Any], table: list[Row], place
     names = [str(one) for one in measured if one is not None]
     rate = isinstance(value, float)
     remedy = suggest(str(value), names) if names and not rate else f"measured are: {', '.join(names) or 'none'}"
-    text = f"{place}.{wrong}: must match what was measured for {limit.metric}, got {quoted(value, 80)}: {remedy}"
+    text = f"{place}.{wrong}: must match what was measured for {limit.metric}, got {quote(value, 80)}: {remedy}"
     return one_line(text + ", or give not_applicable = 'the reason'", limit=600)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.toml import read
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 
 Metric = Literal["tpr", "auc", "precision", "exposure", "accuracy"]
 Undecided = Literal["fail", "warn", "pass"]
@@ -158,7 +158,7 @@ def _policys(place: str) -> str:
 def _limit(raw: Any, place: str) -> tuple[Limit | None, list[Finding]]:
     """One validated limit, or the problems with it."""
     if not isinstance(raw, Mapping):
-        return None, [(place, f": must be a table, got {quoted(raw, 80)}: write it below [[limit]]")]
+        return None, [(place, f": must be a table, got {quote(raw, 80)}: write it below [[limit]]")]
     found, limit = [], None
     try:
         limit = Limit.model_validate(raw)
@@ -198,7 +198,7 @@ def _rate(value: Any, key: str, place: str) -> list[Finding]:
         return [(f"{place}.{key}", f": must be {rule}, got {value}: write {value / 100:g} for {value:g} %")]
     if value > 100 or value < 0 or (value == 0 and not least):
         remedy = "lower it" if value > 100 else "raise it"
-        return [(f"{place}.{key}", f": must be {rule}, got {quoted(value, 40)}: {remedy}")]
+        return [(f"{place}.{key}", f": must be {rule}, got {quote(value, 40)}: {remedy}")]
     return []
 
 

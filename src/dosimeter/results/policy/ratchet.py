@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 from dosimeter.results.policy.decisions import Outcome, Status
 from dosimeter.results.policy.limits import Undecided
 from dosimeter.results.rows import UTILITY, Key, Row, figure, rows
@@ -44,7 +44,7 @@ def _incomparable(result: Mapping[str, Any], accepted: Mapping[str, Any]) -> Ite
     pairs.append(("verdict.fpr (the leading rate)", accepted["verdict"]["fpr"], result["verdict"]["fpr"]))
     for place, old, new in pairs:
         if old != new:
-            told = f"got {quoted(old, 80)} there and {quoted(new, 80)} here"
+            told = f"got {quote(old, 80)} there and {quote(new, 80)} here"
             yield f"accepted: {place} must be the same in both results, {told}: accept a result of this threat model"
 
 

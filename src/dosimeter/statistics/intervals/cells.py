@@ -114,7 +114,7 @@ def centred_ranks(values: Float[Array, "t n"]) -> Float[Array, "t n"]:
     return np.asarray(found - found.mean(axis=1, keepdims=True))
 
 
-def exchanged(
+def exchange(
     cells: Float[Array, "t n"] | Bool[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]
 ) -> Float[Array, " k"]:
     """Change of the members' sum of cells if a cluster's bits are negated under all targets.

@@ -10,9 +10,9 @@ from torch import Tensor
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.training.heads import Heads, Hider, initial_heads
-from dosimeter.training.loop import Optimizer, diverged
+from dosimeter.training.loop import Optimizer, find_diverged
 from dosimeter.training.private.accounting import Privacy, check_sampling, poisson
-from dosimeter.training.recipe import Hyperparameters, settled
+from dosimeter.training.recipe import Hyperparameters, settle
 
 
 def train_private_heads(
@@ -34,7 +34,7 @@ def train_private_heads(
         TrainingError: a loss is not finite.
     """
     assert not hp.standardise, "features are not scaled by statistics of private records"
-    hp = settled(hp, rows.shape[1])
+    hp = settle(hp, rows.shape[1])
     privacy = hp.privacy
     assert privacy is not None
     features, labels = features.to(device), labels.to(device)
@@ -63,7 +63,7 @@ def train_private_heads(
         loss /= batches * expected
         if not bool(torch.isfinite(loss).all()):
             worst = int(torch.nonzero(~torch.isfinite(loss))[0])
-            raise TrainingError(diverged(float(loss[worst]), epoch, seeds[worst], hp))
+            raise TrainingError(find_diverged(float(loss[worst]), epoch, seeds[worst], hp))
     for own in sizes:
         # Epsilon holds for Poisson batches only.
         check_sampling(own, k, privacy.rate)

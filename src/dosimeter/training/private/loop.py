@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
-from dosimeter.foundation.wording import describe, one_line, quoted
+from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.training.private.accounting import Privacy, check_sampling, need_opacus, poisson
 
 AT_ONCE = 64
@@ -241,7 +241,7 @@ def check_private(model: nn.Module, example: Tensor) -> None:
     changed = [name for name, buffer in model.named_buffers() if not torch.equal(buffer, stored[name])]
     if changed:
         raise TrainingError(
-            f"defense dp_sgd: nothing but gradients may tell of the records, got the buffer {quoted(changed[0])}, "
+            f"defense dp_sgd: nothing but gradients may tell of the records, got the buffer {quote(changed[0])}, "
             "which a training step changes without clip and noise: freeze it, or take it out"
         )
     if _touch(model, example):

@@ -38,11 +38,11 @@ def stated_design(
         population_ids=population.ids if population is not None else np.empty(0, dtype=str),
         population_labels=population.labels if population is not None else np.empty(0, dtype=np.int64),
         lone=True,
-        groups=joined_column(members.groups, nonmembers.groups),
+        groups=join_column(members.groups, nonmembers.groups),
     )
 
 
-def joined_column(members: Array | None, nonmembers: Array | None) -> Array | None:
+def join_column(members: Array | None, nonmembers: Array | None) -> Array | None:
     """A column of members, then of non-members, if both parts have it."""
     if members is None or nonmembers is None:
         return None
@@ -51,7 +51,7 @@ def joined_column(members: Array | None, nonmembers: Array | None) -> Array | No
 
 def clusters_of(members: Dataset, nonmembers: Dataset) -> Array:
     """Persons if both parts name them, else distinct records: copies are one piece of evidence."""
-    persons = joined_column(members.persons, nonmembers.persons)
+    persons = join_column(members.persons, nonmembers.persons)
     if persons is None:
         return contents(members.inputs, nonmembers.inputs)
     return np.unique(persons, return_inverse=True)[1]

@@ -29,7 +29,7 @@ def supplied_null(case: SuppliedCase) -> Array:
     return np.delete(matrix, 1, axis=0)
 
 
-def judged_blindly(case: SuppliedCase) -> Blind:
+def judge_blindly(case: SuppliedCase) -> Blind:
     """Scores of the candidates by classifiers that never query the model."""
     design, pool = case.design, case.system.pool
     n, seed = len(design.ids), case.system.seed

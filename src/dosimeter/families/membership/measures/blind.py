@@ -251,4 +251,4 @@ def _read(images: Array) -> tuple[Array, Array]:
     across, down = np.abs(np.diff(x, axis=3)), np.abs(np.diff(x, axis=2))
     flat = [x.mean((2, 3)), x.std((2, 3)), x.min((2, 3)), x.max((2, 3))]
     sharp = [one.mean((2, 3)) if one.size else np.zeros(x.shape[:2], np.float32) for one in (across, down)]
-    return np.concatenate([*flat, *sharp], axis=1), few.averaged_down(x)
+    return np.concatenate([*flat, *sharp], axis=1), few.average_down(x)

@@ -18,7 +18,7 @@ from dosimeter.families.membership.measures.canaries import p_of_use
 from dosimeter.families.membership.measures.cross_fitting import CrossFit
 from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.foundation.arrays import Array
-from dosimeter.statistics.detection_limit import DetectionLimit, RateFloor, World, detection_limit, moved
+from dosimeter.statistics.detection_limit import DetectionLimit, RateFloor, World, detection_limit, move_scores
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.intervals.cells import centred_ranks, clusters, exceeds
 from dosimeter.statistics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
@@ -133,7 +133,7 @@ def _beside(
     for world, floor, one in zip(worlds, floors.tolist(), luck.tolist(), strict=True):
         asked = None
         if rates is not None:
-            bits = moved(truth.is_member[:, kept], truth.record[kept], rng)
+            bits = move_scores(truth.is_member[:, kept], truth.record[kept], rng)
             point = point_at(scores, bits, max(rates.fpr, float(world.hits[~world.is_member].mean())))
             slope = max(point.slope, _steepest(baseline, rates.fpr))
             # The error of TPR - s FPR grows with s about as sqrt(1 + s^2), since both rates vary alike.
@@ -268,7 +268,7 @@ def _again(material: Material, attack: str, rng: np.random.Generator) -> tuple[A
     values = material.scores[attack]
     if material.drawn and isinstance(given, Calibration) and given.source == "shadow":
         values = _by_turns(values, given, attack, rng)
-    return values, moved(truth.is_member, truth.record, rng)
+    return values, move_scores(truth.is_member, truth.record, rng)
 
 
 def _by_turns(

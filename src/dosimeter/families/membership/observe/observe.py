@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dosimeter.data.views import apply_view
-from dosimeter.defenses.query import described, guarded
+from dosimeter.defenses.query import describe_defense, guard
 from dosimeter.families.membership.observe.probes import PROBES, Model, Situation, Subject, Training, probe
 from dosimeter.families.membership.observe.signals import SIGNALS, signals_of
 from dosimeter.foundation.arrays import Array
@@ -77,7 +77,7 @@ class ObserveJob:
             "access": str(self.access.name),
             "code": package_code(__name__),
             **({"probes": {"population": self.population}} if self.probed else {}),
-            **({"defenses": [described(one) for one in self.defenses]} if self.defenses else {}),
+            **({"defenses": [describe_defense(one) for one in self.defenses]} if self.defenses else {}),
             "test": self.test,
             **({"data": self.data} if self.data else {}),
         }
@@ -188,7 +188,7 @@ class ObserveJob:
             answer = _linear(model.weight.detach(), model.bias.detach())
         else:
             answer = functools.partial(_forward, model, torch.device(self.pack.device))
-        return guarded(answer, self.defenses, seed)
+        return guard(answer, self.defenses, seed)
 
     def _subject(self, data: Mapping[str, Tensor], inputs: Tensor, models: Sequence[nn.Module]) -> Subject:
         """The subject of the probes: models, records and training of this pack."""

@@ -17,7 +17,7 @@ from dosimeter.families.membership.observe.supplied_probes import Probing
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError, TrainingError
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.foundation.user_code import relayed, resolve
+from dosimeter.foundation.user_code import relay, resolve
 from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.access import Access
@@ -122,7 +122,7 @@ class ShadowJob:
             with seeded(self.seed):
                 trained = fit(records, self.seed % 2**31)
         except AuditError as error:
-            raise relayed(error, place) from error
+            raise relay(error, place) from error
         except (Exception, SystemExit) as error:
             raise TrainingError(f"{place}: raised {describe(error)}: {advice(error, records.labels)}") from error
         if trained is None:

@@ -80,7 +80,7 @@ def scaled_confidences(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) 
 
 def scaled_top(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
     """Scaled confidences of the `TOP` highest probabilities; the other classes share the rest equally."""
-    return scaled_confidences(released(logits, Access.TOPK), labels)
+    return scaled_confidences(release(logits, Access.TOPK), labels)
 
 
 def predicted_class(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
@@ -158,7 +158,7 @@ def readable(names: Iterable[str], access: Access) -> tuple[str, ...]:
     return found or ("logit_confidence" if Access.PROBS in granted else "correctness",)
 
 
-def released(logits: Tensor, access: Access) -> Tensor:
+def release(logits: Tensor, access: Access) -> Tensor:
     """The model's outputs under this access, as log-values `[r c]`.
 
     Logits; or the logs of float32 probabilities, of which `topk` shows the highest and lets the other classes share
@@ -198,7 +198,7 @@ def signals_of(
     if hidden:
         raise ValueError(f"signals must be readable with access {access.name}, got {', '.join(hidden)}")
     as_given = probabilities and Access.PROBS in access.includes
-    shown = answers if as_given else [released(one, access) for one in answers]
+    shown = answers if as_given else [release(one, access) for one in answers]
     found = {name: torch.stack([SIGNALS[name].compute(one, labels) for one in shown]) for name in names}
     if Access.LOGITS in access.includes and not probabilities:  # −∞ is a class that the model does not know
         return {name: torch.where(values == -torch.inf, SIGNALS[name].low, values) for name, values in found.items()}

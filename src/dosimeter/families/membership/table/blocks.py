@@ -10,7 +10,7 @@ from jaxtyping import Int
 from dosimeter.families.membership.table.columns import Columns
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import quoted
+from dosimeter.foundation.wording import quote
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Part:
     def block(self, index: int) -> str:
         """The name of a block, in words."""
         attack, target = divmod(index, len(self.targets))
-        return f"attack {quoted(self.attacks[attack])}, target {quoted(self.targets[target])}"
+        return f"attack {quote(self.attacks[attack])}, target {quote(self.targets[target])}"
 
 
 def part_of(columns: Columns, rows: Int[Array, " r"]) -> Part:
@@ -68,7 +68,7 @@ def _sorted_by(key: Int[Array, " r"]) -> Int[Array, " r"] | slice:
     return np.argsort(key.astype(np.uint16) if key.max() < 1 << 16 else key, kind="stable")  # radix sort below 2**16
 
 
-def aligned(part: Part) -> Int[Array, "b n"]:
+def align(part: Part) -> Int[Array, "b n"]:
     """Positions of each block's rows, with records in the same order in all blocks."""
     blocks = len(part.attacks) * len(part.targets)
     key = part.attack * len(part.targets) + part.target

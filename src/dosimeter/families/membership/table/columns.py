@@ -21,13 +21,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dosimeter.data.files.spelling import number_like, whole
-from dosimeter.data.files.tables import ragged, refuse_separator
-from dosimeter.data.options import shown, told
+from dosimeter.data.files.tables import find_ragged_row, refuse_separator
+from dosimeter.data.options import show_path, told
 from dosimeter.families.membership.table.values import DIGITS, as_floats
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 
 REQUIRED = ("score", "is_member")
 NAMES = {"attack": 1_000, "target": 100_000, "model": 100_000, "group": 100_000}
@@ -64,7 +64,7 @@ class Coded:
 
     def show(self, code: SupportsIndex) -> str:
         """The text of a code, as one printable line in quotes."""
-        return str(code) if self.names is None else quoted(self.names[int(code)].as_py())
+        return str(code) if self.names is None else quote(self.names[int(code)].as_py())
 
     def text(self) -> tuple[str, ...]:
         """The text of all codes."""
@@ -119,9 +119,9 @@ def read_columns(path: Path) -> Columns:
     Raises:
         DataError: no such table; a column is missing, repeated or misspelt; a cell holds something else.
     """
-    place, kind = shown(path), path.suffix.lower()
+    place, kind = show_path(path), path.suffix.lower()
     if kind not in (".csv", ".parquet"):
-        raise DataError(f"{place}: a table of scores must end in .csv or .parquet, got {quoted(kind)}: convert it")
+        raise DataError(f"{place}: a table of scores must end in .csv or .parquet, got {quote(kind)}: convert it")
     with told(place, "check the path"):  # a name may be too long for the system
         there, folder = path.is_file(), path.is_dir()
     if not there:
@@ -169,7 +169,7 @@ def _known(header: Sequence[str], place: str) -> list[str]:
     for i, name in enumerate(header):
         if name in header[:i]:
             raise DataError(
-                f"{place}: column names must be distinct, got {quoted(name)} twice: rename or remove one of them"
+                f"{place}: column names must be distinct, got {quote(name)} twice: rename or remove one of them"
             )
     known = [name for name in header if name in allowed]
     for name in REQUIRED:
@@ -180,7 +180,7 @@ def _known(header: Sequence[str], place: str) -> list[str]:
         near = get_close_matches(name.strip().lower(), [one for one in OPTIONAL if one not in known], 1, cutoff=0.8)
         if name not in known and near:
             raise DataError(
-                f"{place}: unknown column {quoted(name)}, did you mean {near[0]!r}? Rename it, or give it a name that "
+                f"{place}: unknown column {quote(name)}, did you mean {near[0]!r}? Rename it, or give it a name that "
                 "cannot be taken for one that is read"
             )
     return known
@@ -201,7 +201,7 @@ def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
 
 def _csv_mistake(message: str, place: str) -> DataError | None:
     """The error of pyarrow in our words; its own message quotes whole rows, which may be private."""
-    broken: DataError | None = ragged(message, place)
+    broken: DataError | None = find_ragged_row(message, place)
     if broken is not None:
         return broken
     number = re.search(r"Row #(\d+): CSV conversion error to double: invalid value '(.*)'$", message, re.S)
@@ -296,7 +296,7 @@ def _whole_text(column: Any, place: str) -> Any:
 
 def _bad_cell(place: str, name: str, rule: str, value: object, row: int, remedy: str) -> DataError:
     """The error about one cell."""
-    state = "an empty cell" if value is None or value == "" else quoted(value, 60)
+    state = "an empty cell" if value is None or value == "" else quote(value, 60)
     return DataError(f"{place}: column {name!r} must be {rule}, got {state} in row {row}: {remedy}")
 
 
@@ -384,5 +384,5 @@ def _check_names(coded: Coded, name: str, place: str) -> None:
         if state:
             row = int(np.argmax(coded.codes == code))
             raise DataError(
-                f"{place}: column {name!r} must be {state}, got {quoted(one, 60)} in row {row}: shorten or correct it"
+                f"{place}: column {name!r} must be {state}, got {quote(one, 60)} in row {row}: shorten or correct it"
             )

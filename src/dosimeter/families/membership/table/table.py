@@ -21,12 +21,12 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFit, halvings, usual_count
-from dosimeter.families.membership.table.blocks import Part, agreed, aligned, calibration_rows, part_of
+from dosimeter.families.membership.table.blocks import Part, agreed, align, calibration_rows, part_of
 from dosimeter.families.membership.table.columns import Columns, read_columns
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.wording import one_line, quoted
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.statistics.evidence import Truth
 
 
@@ -106,7 +106,7 @@ def read_scores(path: Path, *, seed: int) -> ScoresTable:
         raise DataError(f"{columns.place}: needs rows to be measured, got calibration rows only: add test rows")
     counts = _counts(tested)
     columns.score[np.isnan(columns.score)] = -np.inf
-    rows = aligned(tested)
+    rows = align(tested)
     table = _measured(tested, rows, counts, one_line(path.stem, 80))
     if calibrates is None:
         return _cross_fitted(table, columns, seed)
@@ -171,7 +171,7 @@ def _ignored(columns: Columns) -> tuple[str, ...]:
     """The note about columns that are not read."""
     if not columns.ignored:
         return ()
-    listed = ", ".join(quoted(name, 60) for name in columns.ignored[:5])
+    listed = ", ".join(quote(name, 60) for name in columns.ignored[:5])
     more = f" and {len(columns.ignored) - 5} more" if len(columns.ignored) > 5 else ""
     return (f"Columns that were not read: {listed}{more}.",)
 
@@ -215,7 +215,7 @@ def _calibration(part: Part, attacks: tuple[str, ...], targets: tuple[str, ...])
     if set(part.attacks) != set(attacks):
         alone = sorted(set(part.attacks) ^ set(attacks))[0]
         raise DataError(
-            f"{place}: every attack must have calibration rows and test rows, got one kind only of {quoted(alone)}: "
+            f"{place}: every attack must have calibration rows and test rows, got one kind only of {quote(alone)}: "
             "add the others or remove the attack"
         )
     shared = not set(targets) & set(part.targets)
@@ -223,7 +223,7 @@ def _calibration(part: Part, attacks: tuple[str, ...], targets: tuple[str, ...])
         alone = sorted(set(targets) ^ set(part.targets))[0]
         raise DataError(
             f"{place}: calibration rows must name every audited target, or none of them and so set one threshold for "
-            f"all, got some and not others, for example {quoted(alone)}: complete them or rename their targets"
+            f"all, got some and not others, for example {quote(alone)}: complete them or rename their targets"
         )
     audited = {name: i for i, name in enumerate(targets)}
     number = np.zeros(len(part.targets), np.int64) if shared else np.array([audited[x] for x in part.targets])
@@ -232,7 +232,7 @@ def _calibration(part: Part, attacks: tuple[str, ...], targets: tuple[str, ...])
     rows, ends = calibration_rows(part, attack, number[part.target], (len(attacks), blocks))
     bits = np.split(part.columns.is_member[rows[0]], ends)
     for i, one in enumerate(bits):
-        _check_classes(one, "calibration rows" if shared else f"calibration rows of target {quoted(targets[i])}", place)
+        _check_classes(one, "calibration rows" if shared else f"calibration rows of target {quote(targets[i])}", place)
     scores = {name: np.split(part.columns.score[rows[a]], ends) for a, name in enumerate(attacks)}
     return Calibration("split", np.zeros(len(targets), np.int64) if shared else np.arange(blocks), bits, scores)
 
@@ -254,7 +254,7 @@ def _check_overlap(given: Part, tested: Part) -> tuple[str, ...]:
             row = int(np.argmax(both))
             raise DataError(
                 f"{given.columns.place}: a record must not set the threshold that judges it, got id "
-                f"{given.columns.coded['id'].show(ids[row])} of target {quoted(given.targets[given.target[row]])} in "
+                f"{given.columns.coded['id'].show(ids[row])} of target {quote(given.targets[given.target[row]])} in "
                 f"calibration row {given.rows[row]} and in a test row ({int(both.sum())} such rows): name the other "
                 "model that gave the score in a column model, or remove the row"
             )

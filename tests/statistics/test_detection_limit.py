@@ -123,6 +123,14 @@ def test_a_leak_at_the_limit_is_shown_beside_a_model_too():
     assert 0.04 <= tpr <= 0.12
 
 
+def test_a_leak_at_the_limit_of_the_closed_form_is_shown_beside_a_model_too(monkeypatch):
+    """The same where no worlds are made, as in an audit of more than 60,000 decisions."""
+    monkeypatch.setattr("dosimeter.families.membership.measures.detection_limit.MOST_CELLS", 0)
+    rate, tpr = shown_at_the_limit(QUICK["beside a model"], limits=3, audits=20)
+    assert rate >= 0.8
+    assert 0.04 <= tpr <= 0.12
+
+
 @pytest.mark.slow
 def test_a_leak_at_the_limit_is_shown_9_times_in_10_beside_real_classifiers(record_figure):
     """10 limits, 20 new audits each: a rate of 90 % has a standard error of 2.1 points."""

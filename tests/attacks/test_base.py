@@ -4,7 +4,8 @@ from contracts.synthetic import fleet
 from oracles import auc, base, base_offline, unchecked
 
 from dosimeter.families.membership.attacks import BASE, RMIA
-from dosimeter.families.membership.attacks.shadows.base import _DEFAULT_ALPHA, _GRID, _tune
+from dosimeter.families.membership.attacks.reading import TENTHS
+from dosimeter.families.membership.attacks.shadows.base import _DEFAULT_ALPHA, _tune
 
 SIGNALS = {1.0: "logit_confidence", 2.0: "logit_confidence_t2"}
 
@@ -34,7 +35,7 @@ def test_online_ranks_as_rmia(gamma):
 def test_alpha_is_tuned_on_the_shadows_alone():
     game, _ = fleet(2, leakage=2.0, n_shadows=8)
     attack, quality = BASE("offline"), {}
-    for alpha in _GRID:
+    for alpha in TENTHS:
         parts = []
         for pair in range(4):
             rehearsal, is_member = game.rehearse(pair)

@@ -8,7 +8,8 @@ from contracts.synthetic import fleet
 from oracles import auc, base, rmia, unchecked
 
 from dosimeter.families.membership.attacks import RMIA
-from dosimeter.families.membership.attacks.shadows.rmia import _DEFAULT_A, _GRID, _tune
+from dosimeter.families.membership.attacks.reading import TENTHS
+from dosimeter.families.membership.attacks.shadows.rmia import _DEFAULT_A, _tune
 
 
 def run(attack, game):
@@ -61,7 +62,7 @@ def test_gamma_and_a_are_tuned_on_the_shadows_alone(mode, gamma):
     assert _tune(dataclasses.replace(game, outputs=silent), attack) == chosen
     best = {}
     for one in (1.25, 1.0, 1.5, 2.0) if gamma == "auto" else (gamma,):
-        found = {a: rehearsed(RMIA(mode, one, a=a), game) for a in (_GRID if mode == "offline" else (None,))}
+        found = {a: rehearsed(RMIA(mode, one, a=a), game) for a in (TENTHS if mode == "offline" else (None,))}
         a = max(found, key=lambda key: found[key][0])
         best[one, a] = sum(found[a])
     assert chosen == max(best, key=best.get)

@@ -17,6 +17,10 @@ from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array
 from dosimeter.statistics.evidence import Scores
 
+TENTHS = tuple(step / 10 for step in range(11))
+"""Grid of a weight from 0 to 1 that attacks tune on shadows."""
+REHEARSALS = 4
+"""Pairs of shadows that such a weight is tuned on, at most."""
 _BLOCK = 16_384  # records at a time, so that the intermediate arrays stay in cache and memory does not grow with n
 
 

@@ -17,9 +17,7 @@ from dosimeter.statistics.evidence import Scores
 
 Mode = Literal["online", "offline"]
 _SIGNALS = {1.0: "logit_confidence", 2.0: "logit_confidence_t2"}
-_GRID = tuple(step / 10 for step in range(11))
 _DEFAULT_ALPHA = 0.33  # the authors' value; used when no pair of shadows can be spared to tune it
-_REHEARSALS = 4
 
 
 @dataclass(frozen=True)
@@ -99,9 +97,9 @@ def _tune(game: MembershipGame, attack: BASE) -> float:
     """The alpha with the best mean AUC against the adversary's own shadows; among equals the lowest."""
     if game.n_shadows < 4:
         return _DEFAULT_ALPHA
-    quality = np.zeros(len(_GRID))
-    for pair in range(min(_REHEARSALS, game.n_shadows // 2)):
+    quality = np.zeros(len(reading.TENTHS))
+    for pair in range(min(reading.REHEARSALS, game.n_shadows // 2)):
         rehearsal, is_member = game.rehearse(pair)
         own, expected = _logs(rehearsal, attack)
-        quality += [reading.auc(own - alpha * expected, is_member) for alpha in _GRID]
-    return _GRID[int(quality.argmax())]
+        quality += [reading.auc(own - alpha * expected, is_member) for alpha in reading.TENTHS]
+    return reading.TENTHS[int(quality.argmax())]

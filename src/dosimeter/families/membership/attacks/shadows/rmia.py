@@ -18,11 +18,9 @@ from dosimeter.statistics.evidence import Scores
 
 Mode = Literal["online", "offline"]
 _SIGNALS = {1.0: "logit_confidence", 2.0: "logit_confidence_t2"}
-_GRID = tuple(step / 10 for step in range(11))
 _GAMMAS = (1.25, 1.0, 1.5, 2.0)  # of equals the first is chosen: 1.25 is seldom far from the best
 _DEFAULT_A = 0.3  # the authors' value for CIFAR-10; used when no pair of shadows can be spared to tune it
 _LOW = 0.01  # false positive rate of the calls that count in the choice of gamma
-_REHEARSALS = 4
 _FEWEST_POPULATION = 10
 
 
@@ -164,11 +162,11 @@ def _tune(game: MembershipGame, attack: RMIA) -> tuple[float, float | None]:
     offline = attack.mode == "offline"
     few = game.n_shadows < 4
     gammas = (attack.gamma,) if not isinstance(attack.gamma, str) else _GAMMAS[:1] if few else _GAMMAS
-    grid = (None,) if not offline else (attack.a,) if attack.a is not None else (_DEFAULT_A,) if few else _GRID
+    grid = (None,) if not offline else (attack.a,) if attack.a is not None else (_DEFAULT_A,) if few else reading.TENTHS
     if len(gammas) == len(grid) == 1:
         return gammas[0], grid[0]
     found = np.zeros((len(gammas), len(grid), 2))
-    for pair in range(min(_REHEARSALS, game.n_shadows // 2)):
+    for pair in range(min(reading.REHEARSALS, game.n_shadows // 2)):
         rehearsal, is_member = game.rehearse(pair)
         logs = _Confidences.of(rehearsal, attack)
         for i, a in enumerate(grid):

@@ -23,14 +23,14 @@ RESULTS = ROOT / "benchmarks" / "results" / "mutations.json"
 M = "families/membership/"
 FAULTS = [
     # file, text, text with the fault, tests that must fail
-    ("foundation/seeds.py", "*map(str, index)", "*map(str, index[:0])", "tests/test_fleet.py tests/test_training.py"),
+    ("foundation/seeds.py", "*map(str, index)", "*map(str, index[:0])", "src/dosimeter/foundation/seeds.py"),
     ("foundation/wording.py", "if c.isprintable() else", "if c else", "src/dosimeter/foundation/wording.py"),
     ("foundation/keys/package_code.py", "waiting += imported", "waiting += imported[:0]", "tests/test_package_code.py"),
     ("statistics/intervals/cells.py", "values > by_cell", "values >= by_cell", "tests/metrics"),
     ("statistics/certify.py", "log(0.05) / n_distinct", "log(0.5) / n_distinct", "tests/metrics"),
     ("statistics/hypotheses/shown.py", "value <= MOST_P and", "value <= 2 * MOST_P and", "tests/metrics/test_shown.py"),
     ("jobs/store.py", "return not problem", "return True", "tests/test_store.py"),
-    ("jobs/job.py", "if not job.users_code and not is_users_fault(error):", "if False:", "tests/test_user_errors.py"),
+    ("jobs/job.py", "if not job.users_code and not is_users_fault(error):", "if False:", "tests/test_fleet.py"),
     (
         "data/labels.py",
         "np.unique(values, return_inverse=True)",

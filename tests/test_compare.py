@@ -103,3 +103,10 @@ def test_hidden_characters_are_spelled_out():
     lines = compare(json.loads(text), SHOWN).lines()
     assert all(line.isprintable() for line in lines)
     assert any("r[U+202E]m[U+000A]=ia" in line for line in lines)
+
+
+def test_leading_rows_that_did_not_move_are_shown_one_by_one():
+    found = compare(SHOWN, SHOWN).lines()[2:-1]
+    assert any(" auc" in line for line in found)
+    assert any(" tpr" in line for line in found)
+    assert "more rows; --json lists them" in found[-1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 from dosimeter.data.views import apply_view
 from dosimeter.families.membership.design.design import membership_matrix, split_records
 from dosimeter.families.membership.design.person_split import halvable
-from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.jobs.job import perform
 
 
 @given(half=st.integers(1, 40), pairs=st.integers(1, 12), seed=st.integers(0, 99))
@@ -122,3 +126,13 @@ def test_views_move_pictures_as_their_names_say():
     assert torch.equal(apply_view(picture, "up")[0, 0][:3], picture[0, 0, 1:])
     assert torch.equal(apply_view(picture, "down")[0, 0][1:], picture[0, 0, :3])
     assert torch.equal(apply_view(picture, "flip+left"), apply_view(picture.flip(-1), "left"))
+
+
+def test_a_fault_of_ours_is_not_told_as_the_users():
+    ours = functools.partial(membership_matrix, None, 2, 0)  # raises within the package
+    job = SimpleNamespace(place="stage 'train', model 0", users_code=(), perform=ours)
+    with pytest.raises(TypeError):
+        perform(job)
+    job.users_code = ("the model",)
+    with pytest.raises(TrainingError, match="stage 'train', model 0: raised TypeError.*: correct the model"):
+        perform(job)

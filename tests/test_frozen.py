@@ -228,8 +228,9 @@ def test_an_audit_retrains_for_each_target(tmp_path):
     assert head_retrain(prepare(parse(recipe("loss"), base=BASE), store=Store(tmp_path)).case) is None
 
 
-def test_where_no_head_can_be_retrained_the_plan_says_so(tmp_path):
-    audit = parse(recipe("cascading", "loss", transfer="full"), base=BASE)
+@pytest.mark.parametrize("stage", [{"transfer": "full"}, {"defenses": [{"name": "l2", "weight_decay": 0.01}]}])
+def test_where_no_head_can_be_retrained_the_plan_says_so(stage, tmp_path):
+    audit = parse(recipe("cascading", "loss", **stage), base=BASE)
     assert not can_retrain(prepare(audit, store=Store(tmp_path)).case)
     refused, other = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("retrains its shadows for each target, which needs heads on a frozen backbone")

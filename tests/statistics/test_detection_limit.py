@@ -14,11 +14,12 @@ from dosimeter.families.membership.gates.all_gates import find
 from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
-from dosimeter.families.membership.measures.detection_limit import detect, planted_leak
+from dosimeter.families.membership.measures.detection_limit import AIM, detect, planted_leak, worlds_of
 from dosimeter.families.membership.measures.material import Material, measure_attack
 from dosimeter.families.membership.stored import material_of
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.run_folder import read_run
+from dosimeter.statistics.detection_limit import detection_limit
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.intervals.cells import by_cell
 
@@ -156,15 +157,17 @@ def test_models_that_do_not_leak_catch_what_their_canaries_would_leak(tmp_path, 
     first, attack = runs[0], "lira online"
     limit = detect(first, measure_attack(first, attack), attack)
     assert limit.source == "canaries"
-    rng, found, tpr = np.random.default_rng(3), [], []
+    worlds = worlds_of(first, attack, count=300, planted=planted_leak(first, attack))
+    excess = limit.tpr - detection_limit(worlds, power=AIM).fpr  # what the leak adds to the accusations without it
+    rng, found = np.random.default_rng(3), []
     for run in runs[1:]:
         for _ in range(25):
-            leaking = _leaking(run, attack, limit.tpr, rng)
-            measured = {attack: measure_attack(leaking, attack)}
-            tpr.append(measured[attack].pairs[0.01].tpr.value)
-            found.append(find(leaking, measured, attack).shown)
+            leaking = _leaking(run, attack, excess, rng)
+            found.append(find(leaking, {attack: measure_attack(leaking, attack)}, attack).shown)
     rate = float(np.mean(found))
-    print(f"\ndigits: shown in {rate:.1%} of {len(found)} at a printed TPR of {limit.tpr:.2%}, mean {np.mean(tpr):.2%}")
+    print(
+        f"\ndigits: shown in {rate:.1%} of {len(found)} at a printed TPR of {limit.tpr:.2%}, {excess:.2%} of it a leak"
+    )
     record_figure("shown at the detection limit", design="digits", n=len(found), rate=rate, tpr=limit.tpr)
     assert rate == pytest.approx(0.9, abs=0.1)
 
@@ -182,15 +185,18 @@ def _digits(seed, folder):
     return material_of(read_run(folder / str(seed)))
 
 
-def _leaking(run, attack, wanted, rng):
-    """The same audit when the records' bits change places and a share of them leaks as its own canaries do."""
+def _leaking(run, attack, excess, rng):
+    """The same audit when the records' bits change places and a share of them leaks as its own canaries do.
+
+    The leak is stated as what it adds to the rate of calls, since each run's threshold reaches another rate without it.
+    """
     planted = planted_leak(run, attack)
     cuts = run.thresholds(attack, 0.01)[:, None]
     called, named = float((run.scores[attack] > cuts).mean()), float((planted.scores > cuts).mean())
     named = planted.share * named + (1 - planted.share) * called
     n = run.truth.is_member.shape[1]
     order, canary = rng.permutation(n), rng.integers(planted.scores.shape[1], size=n)
-    leaks = (rng.random(n) < (wanted - called) / (named - called)) & (rng.random(n) < planted.share)
+    leaks = (rng.random(n) < excess / (named - called)) & (rng.random(n) < planted.share)
     bits = run.truth.is_member[:, order]
     values = np.where(bits & leaks, planted.scores[:, canary], run.scores[attack])
     truth = Truth(run.truth.ids, bits, run.truth.record)

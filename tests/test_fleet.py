@@ -15,7 +15,7 @@ from dosimeter.data.views import apply_view
 from dosimeter.families.membership.design.design import membership_matrix, split_records
 from dosimeter.families.membership.design.person_split import halvable
 from dosimeter.foundation.errors import ConfigError, TrainingError
-from dosimeter.jobs.job import perform
+from dosimeter.jobs.job import missing, perform
 
 
 @given(half=st.integers(1, 40), pairs=st.integers(1, 12), seed=st.integers(0, 99))
@@ -129,7 +129,7 @@ def test_views_move_pictures_as_their_names_say():
 
 
 def test_a_fault_of_ours_is_not_told_as_the_users():
-    ours = functools.partial(membership_matrix, None, 2, 0)  # raises within the package
+    ours = functools.partial(missing, None)  # raises within the package
     job = SimpleNamespace(place="stage 'train', model 0", users_code=(), perform=ours)
     with pytest.raises(TypeError):
         perform(job)

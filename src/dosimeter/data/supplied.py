@@ -80,7 +80,7 @@ def read_parts(
     Raises:
         DataError: every part that cannot be read, or a difference between parts.
 
-    >>> both = given({"members": ([[0.0], [1.0]], [0, 1]), "nonmembers": ([[2.0]], [1])}, seed=0, base=None,
+    >>> both = read_parts({"members": ([[0.0], [1.0]], [0, 1]), "nonmembers": ([[2.0]], [1])}, seed=0, base=None,
     ...              options=Options())
     >>> both["nonmembers"].classes, both["nonmembers"].labels.tolist()
     (('0', '1'), [1])

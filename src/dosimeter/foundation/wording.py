@@ -24,7 +24,7 @@ def one_line(value: object, limit: int = 300) -> str:
 def quote(value: object, limit: int = 100) -> str:
     """A value from the user's files as one printable line in quotes.
 
-    >>> print(quoted("two words"))
+    >>> print(quote("two words"))
     'two words'
     """
     return one_line(repr(value), limit)

@@ -43,7 +43,7 @@ def is_url(place: Path | str) -> bool:
 def show_url(url: str) -> str:
     """A URL without user, password, query and fragment, for messages.
 
-    >>> shown("s3://key:secret@bucket/folder?token=x")
+    >>> show_url("s3://key:secret@bucket/folder?token=x")
     's3://bucket/folder'
     """
     return re.sub(r"(://)[^/?#]*@", r"\1", re.split(r"[?#]", url)[0])

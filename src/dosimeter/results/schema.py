@@ -75,7 +75,7 @@ def upgrade(result: object) -> object:
 
     Version 1 knew recipes only.
 
-    >>> upgraded({"schema": 1, "name": "a"})
+    >>> upgrade({"schema": 1, "name": "a"})
     {'schema': 2, 'name': 'a', 'door': 'recipe'}
     """
     if isinstance(result, Mapping) and result.get("schema") == 1:

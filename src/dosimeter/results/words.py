@@ -66,7 +66,7 @@ def visible(text: str) -> str:
 def speak(text: str) -> str:
     r"""Text as `visible`, for a terminal: non-breaking spaces become plain ones.
 
-    >>> spoken("97.5\xa0% of a\x00")
+    >>> speak("97.5\xa0% of a\x00")
     '97.5 % of a[U+0000]'
     """
     return visible(text).replace(SPACE, " ")

@@ -17,7 +17,7 @@ def count_bins(
 
     Values that are not finite count in the outermost bins. There are fewer bins if the range holds fewer floats.
 
-    >>> counted(np.array([1 - 2**-53, 1.0]), np.array([False, True]), 40)[1:]
+    >>> count_bins(np.array([1 - 2**-53, 1.0]), np.array([False, True]), 40)[1:]
     (array([0, 1]), array([1, 0]))
     """
     finite = values[np.isfinite(values)]

@@ -304,3 +304,8 @@ def test_records_of_which_halves_have_one_class_are_refused_before_they_are_aske
     with pytest.raises(DataError, match="and both need both kinds, got 1 persons .* give records of more persons"):
         dosimeter.audit(asked, **parts, out=tmp_path / "one")
     assert not (tmp_path / "one").exists() or not list((tmp_path / "one").glob("evidence*"))
+
+
+def test_features_are_an_access_in_python_too(tmp_path):
+    found = dosimeter.audit(MODEL, **PARTS, attacks=["loss"], access="features", out=tmp_path / "audit")
+    assert found.content["threat"]["access"] == "features"

@@ -345,3 +345,16 @@ def test_the_attack_of_contributing_works(monkeypatch):
         for values, is_member in zip(scores.values, truth.is_member, strict=True):
             found = auc(values, is_member)
             assert found > 0.6 if leakage else abs(found - 0.5) < 0.09
+
+
+def test_the_figures_of_the_readme_are_those_of_the_zoo_and_the_peers_page():
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    claimed, audits = re.search(r"(\d+) of (\d+) audits of", (ROOT / "docs" / "zoo.md").read_text("utf-8")).groups()
+    assert f"of {int(audits):,} audits in which nothing leaks, it claimed a leak in {claimed} (" in readme
+    found = re.search(
+        r"Of (\d+) comparisons with the same attack (\d+) are better by as much, and (\d+) are worse",
+        (ROOT / "docs" / "peers.md").read_text("utf-8"),
+    )
+    compared, better, worse = found.groups()
+    told = f"in {compared} comparisons with the same attack, dosimeter is better in {better} and worse in {worse}"
+    assert told in readme

@@ -19,7 +19,6 @@ from dosimeter.families.membership.observe.observe import ObserveJob, situation_
 from dosimeter.families.membership.observe.probes import PROBES, lacking
 from dosimeter.families.membership.observe.signals import SIGNALS, readable
 from dosimeter.families.membership.threat import Threat
-from dosimeter.families.threat import ThreatModel
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.job import Job
 from dosimeter.models.access import Access
@@ -103,14 +102,6 @@ class Case:
     split: Split
     design: Design
     canaries: Canaries | None = None
-
-    @property
-    def words(self) -> ThreatModel:
-        """The adversary in words, for the report."""
-        threat = self.threat
-        return ThreatModel(
-            self.system.link.name, threat.granted, threat.shadows, len(self.split.population), self.views
-        )
 
     @cached_property
     def matrix(self) -> Bool[Array, "m p"]:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dosimeter.families.membership.gates import null as null_module
 from dosimeter.families.membership.gates.all_gates import Findings, all_gates, find, not_asked
 from dosimeter.families.membership.gates.canaries import beside_average
+from dosimeter.families.membership.gates.null import NullResult
 from dosimeter.families.membership.measures import exposure
 from dosimeter.families.membership.measures.canaries import canary_rows
 from dosimeter.families.membership.measures.detection_limit import POWER, detect
@@ -19,7 +19,7 @@ from dosimeter.families.membership.measures.rows import curve_of, histogram_of, 
 from dosimeter.families.membership.rates import FPRS, PRIORS
 from dosimeter.families.membership.sentences import first_page, verdict
 from dosimeter.families.membership.sentences.not_tested import not_tested
-from dosimeter.foundation import gate as gate_module
+from dosimeter.foundation.gate import Gate
 from dosimeter.statistics.certify import distinct_nonmembers, nonmembers_needed
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.rates import Randomisation, RatePair
@@ -74,7 +74,7 @@ def result(material: Material) -> dict[str, Any]:
     return content
 
 
-def _null_row(null: null_module.NullResult) -> dict[str, Any]:
+def _null_row(null: NullResult) -> dict[str, Any]:
     """The row of one attack in the null audit."""
     ends = {"auc": null.auc.value, "low": null.auc.low, "high": null.auc.high}
     return {"attack": null.attack, **ends, "status": "pass" if null.at_chance else "fail"}
@@ -86,7 +86,7 @@ def _members(material: Material) -> int:
 
 
 def _verdict(
-    material: Material, measured: Mapping[str, Measured], found: Findings, gates: Sequence[gate_module.Gate]
+    material: Material, measured: Mapping[str, Measured], found: Findings, gates: Sequence[Gate]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The verdict: status, first sentences, and the detection limit if no leak is shown."""
     headline = found.headline

@@ -10,8 +10,10 @@ from test_frozen import recipe
 
 from dosimeter.cli.screen import plan_lines
 from dosimeter.config.audit import parse
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.attacks import Cascading
 from dosimeter.families.membership.observe.probes import iha
+from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import durations, verbs
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -157,3 +159,18 @@ def test_needs_are_told_in_words(tmp_path):
     told = {one.id: one.needs for one in found}
     assert "features of a frozen backbone" in told["influence"]
     assert "shadows trained anew" in told["cascading"]
+
+
+def test_what_an_attack_says_of_its_settings_and_trainings_is_checked():
+    class Odd(Cascading):
+        trainings = "many"
+
+        def effective(self, classes):
+            return None
+
+    row = NamedAttack("odd", "odd", Odd())
+    with pytest.raises(AuditError, match=r"attack 'odd': `trainings` must be a whole number from 0, got 'many'"):
+        _ = row.trainings
+    with pytest.raises(AuditError, match=r"attack 'odd': `effective` must give a table of settings, got None"):
+        row.settings_for(2)
+    assert NamedAttack("own", "cascading", Cascading(rounds=2, references=8)).trainings == 16

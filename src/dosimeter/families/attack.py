@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+
+from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.wording import quote
 
 G = TypeVar("G", contravariant=True)
 E = TypeVar("E", covariant=True)
@@ -61,11 +65,29 @@ class NamedAttack:
         return dataclasses.asdict(self.attack)  # type: ignore[call-overload,no-any-return]
 
     def settings_for(self, classes: int) -> dict[str, Any]:
-        """Hyperparameters with their effective values for so many classes of the deployed model."""
+        """Returns the hyperparameters as they are used where the deployed model has so many classes.
+
+        Raises:
+            AuditError: `effective` gives no table.
+        """
         effective = getattr(self.attack, "effective", None)
-        return self.settings if effective is None else {**self.settings, **effective(classes)}
+        changed = {} if effective is None else effective(classes)
+        if not isinstance(changed, Mapping):
+            raise AuditError(
+                f"attack {self.id!r}: `effective` must give a table of settings, got {quote(changed)}: correct it"
+            )
+        return {**self.settings, **changed}
 
     @property
     def trainings(self) -> int | None:
-        """Number of models that the attack trains for each target; None if only the attack knows it."""
-        return getattr(self.attack, "trainings", None if self.attack.needs.retrain else 0)
+        """Models that the attack trains for each target that it judges; None if it trains and does not say how many.
+
+        Raises:
+            AuditError: it is no whole number from 0 on.
+        """
+        found = getattr(self.attack, "trainings", None if self.attack.needs.retrain else 0)
+        if found is not None and not (type(found) is int and found >= 0):
+            raise AuditError(
+                f"attack {self.id!r}: `trainings` must be a whole number from 0, got {quote(found)}: correct it"
+            )
+        return found

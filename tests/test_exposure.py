@@ -11,7 +11,13 @@ from audits import BASE, attacks, gaussian, material, table
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.design.person_split import person_half
-from dosimeter.families.membership.design.target_halves import half_games, players, playing_rows, second_half
+from dosimeter.families.membership.design.target_halves import (
+    half_game,
+    half_games,
+    players,
+    playing_rows,
+    second_half,
+)
 from dosimeter.families.membership.game import Holdings, Needs
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures import exposure
@@ -59,7 +65,8 @@ def test_a_half_is_attacked_without_shadows_of_the_other_half(targets):
     rows = playing_rows(design)
     block = players(targets, len(design.rehearsal_rows))
     half, judged = second_half(block), []
-    for positions, game in half_games(design, signals, LIRA[0].attack.needs):
+    for positions, shadows in half_games(design, LIRA[0].attack.needs, views=1):
+        game = half_game(design, positions, shadows, signals)
         assert len(set(half[positions])) == 1
         gone = set(rows[half != half[positions[0]]].tolist()) | set(rows[positions].tolist())
         gone |= {row ^ 1 for row in gone}
@@ -74,7 +81,7 @@ def test_a_half_is_attacked_without_shadows_of_the_other_half(targets):
 
 def test_no_half_games_without_enough_shadows():
     design, observations = gaussian(2, leakage=0.0)
-    assert not list(half_games(design, observations.signals, Needs(LIRA[0].attack.needs.access, in_shadows=9)))
+    assert half_games(design, Needs(LIRA[0].attack.needs.access, in_shadows=9), views=1) == []
 
 
 @pytest.mark.parametrize("extra", ["inputs", "retrain", "informed"])
@@ -82,7 +89,7 @@ def test_attacks_that_read_records_or_train_are_made_on_halves_too(extra):
     design, observations = gaussian(2, leakage=0.0)
     needs = Needs(LIRA[0].attack.needs.access, in_shadows=2, out_shadows=2, **{extra: True})
     plain = Needs(needs.access, in_shadows=2, out_shadows=2)
-    found, wanted = (list(half_games(design, observations.signals, one)) for one in (needs, plain))
+    found, wanted = (half_games(design, one, views=1) for one in (needs, plain))
     assert len(found) == len(wanted) > 0
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from dosimeter.data.dataset import Dataset
 
 DROPPED = 0.15
 """Share of a text's words that a copy lacks."""
@@ -66,3 +72,28 @@ def _mixed(numbers: Tensor) -> Tensor:
     for _ in range(2):
         numbers = (((numbers & _ALL) >> 16 ^ numbers) & _ALL) * 0x45D9F3B & _ALL
     return numbers >> 16 ^ numbers
+
+
+def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
+    """Problems with views or kinds of augmentation for these records, at most one line for each kind.
+
+    Args:
+        place: start of messages.
+        names: names of views and kinds of augmentation.
+        records: records that they transform.
+    """
+    inputs = records.inputs
+    got = f"got inputs of shape {inputs.shape} and type {inputs.dtype}"
+    words = [name for name in names if name.startswith("drop")]
+    problems = []
+    if set(names) - {"identity", *words} and inputs.ndim != 4:
+        problems.append(
+            f"{place}: flips and shifts need images [n, channels, height, width], {got}: use views = ['identity'] and "
+            "no augment"
+        )
+    if words and not records.tokens:
+        problems.append(
+            f"{place}: words can be dropped from texts, rows of tokens [n, length], {got}: use views = "
+            "['identity'] and no augment"
+        )
+    return problems

@@ -1,1 +1,10 @@
-"""Families of attack, one folder each."""
+"""Families of attacks, by name: the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dosimeter.families.family import Family
+from dosimeter.families.membership.family import MEMBERSHIP
+
+FAMILIES: Mapping[str, Family] = {"membership": MEMBERSHIP}

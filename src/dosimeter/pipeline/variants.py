@@ -11,10 +11,10 @@ import numpy as np
 
 from dosimeter.config.audit import VariantRow
 from dosimeter.families.membership.measures.material import Material
-from dosimeter.families.membership.stored import material_of
+from dosimeter.families.membership.stored import material_of, read_case
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError, TrainingError
-from dosimeter.pipeline.run_folder import read_run
+from dosimeter.pipeline.run_folder import RunFolder, read_run
 from dosimeter.results.reading import read_result
 from dosimeter.statistics.paired import accuracy_difference, auc_difference
 from dosimeter.training.defending import DefenseRow
@@ -65,7 +65,7 @@ def try_variants(
     return {"variants": found} if found else {}
 
 
-def join_variants(content: Mapping[str, Any], material: Material, run: Path) -> dict[str, Any]:
+def join_variants(content: Mapping[str, Any], left: RunFolder, run: Path) -> dict[str, Any]:
     """A result with the figures of its variants.
 
     Args:
@@ -80,9 +80,10 @@ def join_variants(content: Mapping[str, Any], material: Material, run: Path) -> 
     Raises:
         StoreError: a variant's folder is missing or damaged.
     """
-    variants = material.summary.get("variants") or []
+    variants = left.summary.get("variants") or []
     if not variants:
         return dict(content)
+    material = material_of(read_case(next(iter(left.cases.values()))))
     described, estimates, utility = [], list(content["estimates"]), list(content["utility"])
     for one in variants:
         if one["status"] != "ok":
@@ -97,7 +98,7 @@ def join_variants(content: Mapping[str, Any], material: Material, run: Path) -> 
         found["settings"] = settings
         described.append({**found, **({"canaries": own["canaries"]} if own.get("canaries") else {})})
         estimates += [{**row, "variant": one["id"]} for row in own["estimates"] if _leads(row, own)]
-        after = material_of(read_run(place))
+        after = material_of(read_case(next(iter(read_run(place).cases.values()))))
         described[-1] |= _leak(after, material, (verdict["attack"], content["verdict"]["attack"]))
         changes = _changes(after, material)
         utility += [{**row, "variant": one["id"], **changes.get(row["split"], {})} for row in own["utility"]]

@@ -110,6 +110,11 @@ class PackJob:
         """The user's own code in its chain."""
         return users_code(self.links)
 
+    @property
+    def trained(self) -> int:
+        """Number of models that the job trains."""
+        return len(self.models)
+
     def perform(self) -> None:
         """Trains and stores the pack."""
         data = self.store.load(self.data)

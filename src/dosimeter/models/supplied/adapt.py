@@ -35,6 +35,10 @@ SINGLES = 8
 """Number of records that `repeatability` also queries one by one."""
 
 
+PROBED = 64
+"""Number of records that are queried first, and settle how a model's answers are read."""
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Records that settle how a model is called and read.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dosimeter.data.views import apply_view
 from dosimeter.defenses.query import describe_defense, guard
 from dosimeter.families.membership.observe.probes import PROBES, Model, Situation, Subject, Training, probe
+from dosimeter.families.membership.observe.probes.subject import Load
 from dosimeter.families.membership.observe.signals import SIGNALS, signals_of
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import TrainingError
@@ -87,6 +88,11 @@ class ObserveJob:
         """Key of the entry."""
         return key_of(self.definition)
 
+    def decides(self, signal: str) -> dict[str, Any]:
+        """Everything that the values of one signal depend on, whatever other signals are stored beside it."""
+        left_out = ("signals", "test", *(() if signal in PROBES else ("probes",)))
+        return {"signal": signal, **{key: value for key, value in self.definition.items() if key not in left_out}}
+
     @property
     def place(self) -> str:
         """The stage and the models that are queried."""
@@ -101,6 +107,36 @@ class ObserveJob:
     def probed(self) -> tuple[str, ...]:
         """Names of the signals that probes compute."""
         return tuple(name for name in self.signals if name in PROBES)
+
+    @property
+    def alike(self) -> object:
+        """Implements `Costed`."""
+        return (self.signals, len(self.pack.links), len(self.pack.models), len(self.rows))
+
+    @property
+    def size(self) -> int:
+        """Implements `Costed`."""
+        return len(self.pack.models) * len(self.rows) * len(self.views) * len(self.signals) * 8
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: the queries, and the training and solving that probes do beside their forward passes."""
+        probes = list({id(PROBES[name]): PROBES[name] for name in self.probed}.values())
+        classes, models = self.pack.links[-1].classes, len(self.pack.models)
+        load = Load(
+            models=models,
+            pool=2 * self.pack.rows.shape[1],
+            population=self.population,
+            classes=classes,
+            width=pace.width,
+            pace=lambda: pace.trained(self.pack),
+        )
+        solving = sum(one.seconds(load) for one in probes)
+        if self.pack.heads and self.features:
+            whole = sum(one.passes for one in probes if one.from_records)
+            each = whole * (pace.frozen or 0.0) + 1e-8 * len(self.views) * classes
+            return each * len(self.rows) * models + solving
+        passes = len(self.views) + sum(one.passes for one in probes)
+        return pace.answer(self.pack) * len(self.rows) * passes + solving
 
     def perform(self) -> None:
         """Queries the models and stores their signals and which answers are correct."""

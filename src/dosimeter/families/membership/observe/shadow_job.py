@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dosimeter.data import Dataset
 from dosimeter.data.cells import Held, stored
 from dosimeter.data.views import apply_view
 from dosimeter.families.membership.observe.signals import SIGNALS, readable, signals_of
@@ -22,15 +21,12 @@ from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
-from dosimeter.models.supplied.adapt import Adapted, Examples, adapt
+from dosimeter.models.supplied.adapt import PROBED, Adapted, Examples, adapt
 from dosimeter.models.supplied.classes import Classes
 from dosimeter.models.supplied.forms import Form
 from dosimeter.training.keys import rows_hash, torch_version
 from dosimeter.training.loop import seeded
 from dosimeter.training.user_fit import Fit, Records, advice
-
-PROBED = 64
-"""Number of records that are queried before training and settle how a shadow's answers are read."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +97,12 @@ class ShadowJob:
         """Key of the entry."""
         return key_of(self.definition)
 
+    def decides(self, signal: str) -> dict[str, Any]:
+        """Everything that the values of one signal depend on, whatever other signals are stored beside it."""
+        kept = signal in self.probing.names
+        definition = self.definition if kept else {k: v for k, v in self.definition.items() if k != "probes"}
+        return {"signal": signal, **definition}
+
     @property
     def place(self) -> str:
         """The shadow's number, in words."""
@@ -110,6 +112,11 @@ class ShadowJob:
     def users_code(self) -> tuple[str, ...]:
         """An empty tuple, since `perform` itself reports what `fit` raised."""
         return ()
+
+    @property
+    def trained(self) -> int:
+        """Number of models that the job trains: one."""
+        return 1
 
     def perform(self) -> None:
         """Trains the shadow, queries it and stores its signals."""
@@ -161,8 +168,3 @@ def observe(
     found = signals_of(answers, labels, readable(SIGNALS, access), access, probabilities=adapted.output == "probs")
     found["correct"] = (answers[0].argmax(1) == labels).to(torch.uint8)
     return found
-
-
-def held_of(dataset: Dataset) -> Held:
-    """Records of a data set in the form in which a model is queried about them."""
-    return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)

@@ -6,12 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.case import Case
-from dosimeter.families.membership.frozen_head import can_retrain, has_frozen_head
 from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
-from dosimeter.families.membership.supplied_case import SuppliedCase
-from dosimeter.foundation.errors import AccessError
 from dosimeter.models.access import Access
 
 MOST_CELLS = 4_000_000
@@ -49,33 +45,10 @@ class Offer:
     views: int = 1
 
 
-def offer(case: Case) -> Offer:
-    """The offer of a recipe's threat model."""
-    threat, transferred = case.threat, case.system.transferred
-    return Offer(
-        threat.granted,
-        len(case.split.population),
-        threat.shadows,
-        features=has_frozen_head(case) and not transferred,
-        cells=len(case.split.pool) * case.design.classes,
-        retrain=can_retrain(case) and not transferred,
-        withheld=case.withheld,
-        classes=case.knows_classes,
-        transferred=transferred,
-        views=len(case.views),
-    )
-
-
-def supplied_offer(case: SuppliedCase) -> Offer:
-    """The offer for a supplied model."""
-    return Offer(
-        case.access,
-        len(case.design.population_ids),
-        case.shadows,
-        supplied=True,
-        withheld=case.probing.withheld,
-        views=len(case.views),
-    )
+def refusals(rows: Sequence[NamedAttack], given: Offer) -> dict[str, str]:
+    """Why attacks cannot run, by id; those that can are left out."""
+    found = {row.id: refusal(row, given) for row in rows}
+    return {name: reason for name, reason in found.items() if reason}
 
 
 def refusal(row: NamedAttack, given: Offer) -> str:
@@ -143,15 +116,3 @@ def _holds(needs: Needs, given: Offer) -> str:
             "attack out" + ("" if given.supplied else ", or use transfer = 'head' and no fit")
         )
     return ""
-
-
-def require_attack(rows: Sequence[NamedAttack], given: Offer) -> None:
-    """Refuses a run in which only controls could run.
-
-    Raises:
-        AccessError: why each attack is refused, one line each.
-    """
-    refused = {row.id: refusal(row, given) for row in rows if not row.attack.control}
-    if all(refused.values()):
-        lines = [f"attack {name!r}: {reason}" for name, reason in refused.items()]
-        raise AccessError(*(lines or ["attack: at least one must be no control, got none: add a [[attack]] row"]))

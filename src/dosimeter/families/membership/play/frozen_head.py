@@ -1,59 +1,42 @@
-"""Builds what a game tells of a frozen backbone: the features of the pool and the recipe of the heads on them."""
+"""Heads on a frozen backbone in a game: the features of the pool, the recipe of the heads, and their training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dosimeter.families.membership.case import Case
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.game import FrozenHead
 from dosimeter.families.membership.observe.signals import SIGNALS, signals_of
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.runners import one_thread
+from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
-from dosimeter.training.features import load_features
+from dosimeter.training.features import FeatureJob, load_features
 from dosimeter.training.heads import train_heads
 from dosimeter.training.packs import HEADS_PER_PACK
 from dosimeter.training.recipe import Hyperparameters
+from dosimeter.training.system import TrainedSystem
 
 
-def has_frozen_head(case: Case) -> bool:
+def has_frozen_head(system: TrainedSystem) -> bool:
     """Returns whether the models at risk are linear heads on frozen features that SGD trains, by the built-in loop."""
-    link = case.system.link
+    link = system.link
     hp = link.hyperparameters
     return link.transfer == "head" and link.fit is None and hp.optimizer == "sgd" and not hp.defenses
 
 
-def frozen_head(case: Case) -> FrozenHead | None:
-    """Features and recipe, once the features are in the store; None without a frozen backbone or attack that asks."""
-    if not has_frozen_head(case) or not any(row.attack.needs.features for row in case.attacks):
-        return None
-    hp, split, data = case.system.link.hyperparameters, case.split, case.system.at_risk
-    features = load_features(case.system.store, case.jobs.packs[0].features).numpy()
-    updates = hp.epochs * -(-case.jobs.packs[0].rows.shape[1] // hp.batch_size)
-    return FrozenHead(
-        features=features[split.pool],
-        labels=np.asarray(data.labels[split.pool], dtype=np.int64),
-        classes=case.system.link.classes,
-        candidates=split.candidates,
-        rates=np.array([hp.lr_at(step, updates) for step in range(updates)]),
-        momentum=hp.momentum,
-        weight_decay=hp.weight_decay,
-        standardise=hp.standardise,
-    )
-
-
-def can_retrain(case: Case) -> bool:
+def can_retrain(system: TrainedSystem) -> bool:
     """Returns whether an adversary can train hundreds of such models: heads on frozen features, without a defense."""
-    link = case.system.link
-    return link.transfer == "head" and link.fit is None and not case.defended
+    return system.link.transfer == "head" and system.link.fit is None and not system.defended
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,25 +106,71 @@ class HeadRetrain:
         return np.stack(rows)
 
 
-def head_retrain(case: Case) -> HeadRetrain | None:
-    """Builds the handle, once the features are in the store; None where heads cannot be retrained or no attack asks."""
-    if not can_retrain(case) or not any(row.attack.needs.retrain for row in case.attacks):
-        return None
-    link, pool, jobs = case.system.link, case.split.pool, case.jobs
-    rows, canaries = pool, case.canaries
-    if canaries is not None:
-        rows = np.concatenate([pool, canaries.rows])
-        canaries = replace(canaries, rows=np.arange(len(pool), len(rows)), member=canaries.member[:0])
-    own = [job for job in jobs.features if job.data == jobs.packs[0].data]
-    views = [load_features(case.system.store, [job for job in own if job.view == view]) for view in case.views]
-    return HeadRetrain(
-        features=torch.stack([view[rows] for view in views]),
-        labels=torch.from_numpy(np.asarray(case.system.at_risk.labels[rows], dtype=np.int64)),
-        candidates=case.split.candidates,
-        classes=link.classes,
-        recipe=link.hyperparameters,
-        signals=tuple(name for name in jobs.observations[0].signals if name in SIGNALS),
-        access=case.threat.granted,
-        device=case.system.device,
-        canaries=canaries,
-    )
+@dataclass(frozen=True)
+class HeadSource:
+    """Description of a `FrozenHead` whose features are in the store.
+
+    Attributes:
+        store: the store.
+        features: jobs of the features of all records at risk.
+        pool: records of which every head trains on one half, as rows of the data.
+        known: the head, as yet without features.
+    """
+
+    store: Store
+    features: tuple[FeatureJob, ...]
+    pool: Int[Array, " p"]
+    known: FrozenHead
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Content of the key of a play that reads the head."""
+        known = self.known
+        arrays = arrays_hash(pool=self.pool, labels=known.labels, candidates=known.candidates, rates=known.rates)
+        settings = [known.classes, known.momentum, known.weight_decay, known.standardise]
+        return {"features": [job.key for job in self.features], "arrays": arrays, "settings": settings}
+
+    def load(self) -> FrozenHead:
+        """The head with its features."""
+        return replace(self.known, features=load_features(self.store, self.features).numpy()[self.pool])
+
+
+@dataclass(frozen=True)
+class RetrainSource:
+    """Description of a `HeadRetrain` whose features are in the store.
+
+    Attributes:
+        store: the store.
+        features: jobs of the features of all records at risk, for each view.
+        rows: records of the pool, then canaries, as rows of the data `[a]`.
+        known: the handle, as yet without features.
+    """
+
+    store: Store
+    features: tuple[tuple[FeatureJob, ...], ...]
+    rows: Int[Array, " a"]
+    known: HeadRetrain
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Content of the key of a play that trains heads."""
+        known = self.known
+        planted = {}
+        if known.canaries is not None:
+            own = known.canaries
+            planted = {"canaries": arrays_hash(rows=own.rows, kind=own.kind, copies=own.copies)}
+        return {
+            "features": [[job.key for job in view] for view in self.features],
+            "arrays": arrays_hash(rows=self.rows, labels=known.labels.numpy(), candidates=known.candidates),
+            "classes": known.classes,
+            "recipe": known.recipe.settings,
+            "signals": list(known.signals),
+            "access": str(known.access.name),
+            "device": known.device.split(":")[0],
+            **planted,
+        }
+
+    def load(self) -> HeadRetrain:
+        """The handle with its features."""
+        views = [load_features(self.store, jobs)[torch.from_numpy(self.rows)] for jobs in self.features]
+        return replace(self.known, features=torch.stack(views))

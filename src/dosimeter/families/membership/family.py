@@ -1,0 +1,74 @@
+"""Membership as a family of attacks: was this record used to train the model?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import CaseFolder, Surroundings
+from dosimeter.families.membership.threat import Threat
+from dosimeter.families.threat import ThreatTable
+
+if TYPE_CHECKING:
+    from dosimeter.families.membership.case.drawn import DrawnCase
+    from dosimeter.families.membership.case.stated import StatedCase
+    from dosimeter.training.system import SuppliedSystem, System, TrainedSystem
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
+
+    name: str = "membership"
+    question: str = "Was this {noun} used to train the model?"
+    settings: type[Threat] = Threat
+
+    @property
+    def needs(self) -> type:
+        """Implements `Family`."""
+        from dosimeter.families.membership.game import Needs
+
+        return Needs
+
+    def attacks(self) -> Mapping[str, type]:
+        """Implements `Family`."""
+        from dosimeter.families.membership.attacks import ATTACKS
+
+        return ATTACKS
+
+    def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
+        """Implements `Family`: the default attacks, in every mode."""
+        from dosimeter.families.membership.attacks import default_rows
+
+        return default_rows(transferred=transferred)
+
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+        """Implements `Family`."""
+        from dosimeter.families.membership.problems import problems_of
+
+        return problems_of(cast(Threat, threat), around)
+
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> DrawnCase | StatedCase:
+        """Implements `Family`: membership is drawn where rows can be chosen, else the user states it."""
+        if system.draws:
+            from dosimeter.families.membership.case.drawn import drawn_case
+
+            return drawn_case(cast("TrainedSystem", system), cast(Threat, threat), attacks)
+        from dosimeter.families.membership.case.stated import stated_case
+
+        return stated_case(cast("SuppliedSystem", system), cast(Threat, threat), attacks)
+
+    def measure(self, folder: CaseFolder) -> Any:
+        """Implements `Family`."""
+        from dosimeter.families.membership.measure import result
+        from dosimeter.families.membership.stored import material_of, read_case, write_exposure, write_scores
+
+        left = read_case(folder)
+        write_scores(folder.path / "scores.parquet", left)
+        write_exposure(folder.path / "exposure.parquet", material := material_of(left))
+        return result(material)
+
+
+MEMBERSHIP = Membership()

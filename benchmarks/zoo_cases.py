@@ -61,7 +61,7 @@ SUPPLIED = {
     "copies in a half": ("with_copies", {}),
     "surely known": ("surely_known", {"share": 0.08}),
 }
-"""Kinds whose records, labels and models are those of `tests/statistics/lone_audits.py`."""
+"""Kinds whose records, labels and models are those of `tests/families/membership/simulations/lone_audits.py`."""
 
 
 def _fixed(inside, outside):
@@ -367,7 +367,8 @@ def _area(case):
 
 def _find_tests():
     """Make the worlds of the tests importable."""
-    sys.path[:0] = [one for one in (str(TESTS), str(TESTS / "statistics")) if one not in sys.path]
+    worlds = TESTS / "families" / "membership" / "simulations"
+    sys.path[:0] = [one for one in (str(TESTS), str(worlds)) if one not in sys.path]
 
 
 def _trained(case, seed):

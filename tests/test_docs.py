@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from contracts.synthetic import fleet
 from oracles import auc
 from pydantic import BaseModel
+from synthetic import fleet
 
 import dosimeter
 from dosimeter.cli.app import app

@@ -16,12 +16,12 @@ import tomllib
 from contextlib import nullcontext
 from xml.etree import ElementTree
 
+import example
 import nasty
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report import example
 
 from dosimeter.config.audit import Audit, SuppliedAudit, draft
 from dosimeter.foundation.errors import AuditError

@@ -24,8 +24,9 @@ CROSS_FIT_VARIANCE = 2.0
 
 Each pair of records in different folds is used in both directions: one helps to judge the other. For a linear
 classifier the statistic is then a sum of symmetric terms, each twice in it, and its variance is twice what it is with
-the classifier held fixed. Simulations with both classifiers agree (`tests/test_validity_blind.py`). Where there is much
-to find, it is less, and the intervals are wider than they need to be.
+the classifier held fixed. Simulations with both classifiers agree
+(`tests/families/membership/gates/test_validity_blind.py`). Where there is much to find, it is less, and the intervals
+are wider than they need to be.
 """
 RATES = (
     "fpr",

@@ -83,7 +83,7 @@ def slow_z(cells, bits):
 def test_the_score_of_a_choice_is_a_mean_of_shares_of_non_members():
     one = made(4, attacks=3)
     choices = one.choices(list(one.scores), 0.1)
-    found = one.chosen(choices)
+    found = one.choice_scores(choices)
     for record in range(60):
         each = []
         for half, (first, second) in zip(one.halves, choices, strict=True):

@@ -292,7 +292,7 @@ def test_checks_are_counted_and_the_first_are_named():
 )  # fmt: skip
 def test_the_date_comes_from_the_provenance(provenance, told):
     stored = [{"id": "version", "question": "Which model, and when?", "answer": "The recipe."}]
-    (found,) = first_page.dated(stored, provenance)
+    (found,) = first_page.add_date(stored, provenance)
     assert found.answer == f"The recipe. {told}"
 
 

@@ -167,7 +167,7 @@ def test_retrained_heads_say_of_records_what_the_fleet_says_whose_training_held_
     kinds, copies = np.repeat(["mislabelled"], planted), np.ones(planted, np.int64)
     canaries = Canaries(np.arange(pool, pool + planted), kinds, copies, np.zeros((0, planted), bool))
     names, member = ("logit_confidence",), membership_matrix(pool, 64, 0)
-    used = canaries.drawn_anew(64, 99)
+    used = canaries.redraw(64, 99)
     rows = np.stack([np.concatenate([np.flatnonzero(own), used.training_rows(i)]) for i, own in enumerate(member)])
     fleet = train_heads(features, labels, rows, hp, classes=5, seeds=list(range(64)), device=cpu)
     logits = features[:pool].double() @ fleet.weight.double().transpose(1, 2) + fleet.bias.double()[:, None]

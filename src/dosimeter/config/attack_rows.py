@@ -55,7 +55,7 @@ def attack_rows(raw: Any, base: Path, *, transferred: bool = False) -> tuple[tup
             built.append(_attack(row, base))
         except ConfigError as error:
             problems += [one_line(f"attack[{index}]{problem}", limit=600) for problem in error.problems]
-    return tuple(built), problems + _repeated(built)
+    return tuple(built), problems + _repeated_ids(built)
 
 
 def named_attacks(attacks: Sequence[object], base: Path) -> tuple[NamedAttack, ...]:
@@ -78,13 +78,13 @@ def named_attacks(attacks: Sequence[object], base: Path) -> tuple[NamedAttack, .
                 continue
             mode, name = getattr(one, "mode", None), one_line(type(one).__name__, 60)
             built.insert(index, NamedAttack(f"{name} {mode}" if mode else name, name, cast(MembershipAttack, one)))
-    problems += [line for line in _repeated(built) if line not in problems]
+    problems += [line for line in _repeated_ids(built) if line not in problems]
     if problems:
         raise ConfigError(*problems)
     return tuple(built)
 
 
-def _repeated(rows: Iterable[NamedAttack]) -> list[str]:
+def _repeated_ids(rows: Iterable[NamedAttack]) -> list[str]:
     """Problems with ids that occur twice."""
     ids, problems = [row.id for row in rows], []
     for twice in sorted({one for one in ids if ids.count(one) > 1}):

@@ -249,7 +249,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     spike, of_spike = _spike(whole)
     transferred = threat is not None and parts != [] and threat.at_risk not in (None, getattr(parts[-1], "name", None))
     attacks, problems = attack_rows(whole.get("attack"), base, transferred=transferred)
-    variants, own, of_defenses = _defended(whole, parts, base)
+    variants, own, of_defenses = _read_defenses(whole, parts, base)
     problems += of_defenses
     if threat is not None:
         problems = threat_problems(threat) + problems
@@ -261,17 +261,17 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     problems = (target_problems(target, threat) if target is not None else []) + problems
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
-    problems = lines([*found, *wrong, *more]) + _not_told(problems, odd)
+    problems = lines([*found, *wrong, *more]) + _unreported(problems, odd)
     seed = whole.get("seed", 0)
     if problems or top is None or threat is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
-    return _varied(whole, audit)
+    return _add_variants(whole, audit)
 
 
-def _not_told(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
+def _unreported(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
     """Further problems at places that have no problem yet."""
     told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
     return [line for line in problems if not line.startswith(tuple(told))]
@@ -289,7 +289,7 @@ def _stages(whole: Mapping[str, Any]) -> tuple[list[Stage | None], list[Finding]
     return parts, found
 
 
-def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
+def _add_variants(whole: Mapping[str, Any], audit: Audit) -> Draft:
     """A valid audit with its `[[variant]]` rows, or the problems with them."""
     rows: list[VariantRow] = []
     problems: list[str] = []
@@ -325,7 +325,7 @@ def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
     return spike, lines(found) + ([] if spike is None else spike_problems(spike))
 
 
-def _defended(
+def _read_defenses(
     whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path
 ) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
     """The variants, the defenses of each stage, and the problems with both."""

@@ -38,7 +38,7 @@ def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -
     if at_risk is not None and at_risk not in names:
         problems.append(f"threat.at_risk: no such stage, got {quote(at_risk)}, {suggest(at_risk, names)}")
     risky = names.index(at_risk) if at_risk in names else last
-    problems += _transferred(stages, threat, risky)
+    problems += _later_stages(stages, threat, risky)
     for index, stage in enumerate(stages):
         found = [
             *_start(stage, index),
@@ -158,7 +158,7 @@ def _keys(stage: Stage) -> str:
     return quote(", ".join(stage.options))
 
 
-def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -> list[str]:
+def _later_stages(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -> list[str]:
     """Problems with stages after the one at risk, and with settings that need such a stage."""
     problems, last = [], len(stages) - 1
     for index, stage in enumerate(stages):
@@ -285,7 +285,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
         if key not in known:
             found.append((f"options.{key}", f": unknown option, {suggest(key, known) if known else 'remove it'}"))
         else:
-            found += _typed(value, hints[key], f"options.{key}")
+            found += _option_problems(value, hints[key], f"options.{key}")
     return lines(found)
 
 
@@ -294,10 +294,10 @@ def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
     absent: Finding = ("weights", f": no such file, got {quote(str(base / weights), 300)}: correct the path")
     if hint is None or Path(weights).suffix:
         return [absent]
-    return _typed(weights, hint, "weights")
+    return _option_problems(weights, hint, "weights")
 
 
-def _typed(value: Any, hint: Any, place: str) -> list[Finding]:
+def _option_problems(value: Any, hint: Any, place: str) -> list[Finding]:
     """Problems with an option, by the annotation of the builder's parameter."""
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)

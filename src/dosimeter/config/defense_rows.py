@@ -117,7 +117,7 @@ def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *
     if changing and not answers:
         text = "changes answers, which only the deployed model gives: move it to the last stage"
         problems.append(f"{changing[0]} {text}")
-    if changing and threat is not None and threat.granted.includes & (Access.FEATURES | Access.WEIGHTS):
+    if changing and threat is not None and threat.access_flag.includes & (Access.FEATURES | Access.WEIGHTS):
         problems.append(
             f"{changing[0]} changes answers, but threat.access = {threat.access!r} gives the model itself: grant "
             "'probs' or 'logits', or remove it"

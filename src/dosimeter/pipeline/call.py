@@ -19,7 +19,7 @@ from dosimeter.data.supplied import read_parts
 from dosimeter.families.membership.threat import AccessName, Threat
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.table import Table
-from dosimeter.foundation.user_code import users_errors_told
+from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.runners import Workers
 from dosimeter.pipeline.execution import Execution, Progress
@@ -73,7 +73,7 @@ def _as_arguments() -> Iterator[None]:
 
 @interruptible((), None)
 @_as_arguments()
-@users_errors_told()
+@report_user_errors()
 def audit(  # more than seven parameters because this is the one call that a user makes
     model: object,
     *,

@@ -1,4 +1,4 @@
-"""Duration of a run: a probe of each kind of job, and the work of attacks in units of the probed work."""
+"""Duration of a run: a probe of each kind of job, and the work of attacks in units of the probe_signals work."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _work_of_probes(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) 
 
 def _probes_of(job: ObserveJob) -> list[Probe]:
     """The probes that a job runs, each once, however many of its signals are requested."""
-    return list({id(PROBES[name]): PROBES[name] for name in job.probed}.values())
+    return list({id(PROBES[name]): PROBES[name] for name in job.probe_signals}.values())
 
 
 def _probe_query(prepared: Prepared, job: ObserveJob, prefix: Prefix | None) -> float:

@@ -32,7 +32,7 @@ from dosimeter.families.membership.stored import BLIND, material_of, save_game, 
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.provenance import provenance
-from dosimeter.foundation.user_code import users_errors_told
+from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.jobs import runners
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.carried import carry_functions
@@ -78,7 +78,7 @@ def plan(
 
 
 @interruptible((), None)
-@users_errors_told()
+@report_user_errors()
 def run(
     audit: Audit | SuppliedAudit,
     out: Path,
@@ -136,7 +136,7 @@ def _recipe(prepared: Prepared, place: Execution) -> Path:
         judge_canaries(prepared.case, listed, place.out)
     seconds["attacks"] = round(time.perf_counter() - start, 2)
     tried = variants.try_variants(prepared.variants, lambda name, one: _recipe(one, place.below(name)))
-    gates = [saturation(observations.signals, audit.threat.granted), _copies(prepared)]
+    gates = [saturation(observations.signals, audit.threat.access_flag), _copies(prepared)]
     _finish(recipe_summary(prepared) | tried, listed, gates, place)
     more = {
         "seed": audit.seed,

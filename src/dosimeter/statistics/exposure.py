@@ -234,7 +234,7 @@ def rank(
     return Ranks(order[~np.isnan(gap[order])], gap)
 
 
-def pooled(scores: Float[Array, "m n"], person: Int[Array, " n"]) -> Float[Array, "m u"]:
+def pool_persons(scores: Float[Array, "m n"], person: Int[Array, " n"]) -> Float[Array, "m u"]:
     """One score for each person: the mean normal score of their records, from ranks within the model.
 
     >>> pooled(np.array([[5.0, -np.inf, 7.0, 6.0]]), np.array([0, 0, 1, 1])).round(2).tolist()

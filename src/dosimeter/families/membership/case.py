@@ -192,15 +192,15 @@ class Case:
             test=None if system.test is None else data_key(system.test),
             test_features=tuple(test),
             signals=self._readable(self.signals - self.withheld.keys()),
-            access=self.threat.granted,
+            access=self.threat.access_flag,
             defenses=self.answers,
             data=None if data == pack.data else data,
         )
 
     def _readable(self, wanted: set[str]) -> tuple[str, ...]:
         """Signals among the wanted ones that this access and the deployed model's classes allow."""
-        found = readable(sorted(wanted), self.threat.granted)
+        found = readable(sorted(wanted), self.threat.access_flag)
         if self.knows_classes:
             return found
         kept = tuple(name for name in found if name in SIGNALS and not SIGNALS[name].labels)
-        return kept or ("entropy" if Access.PROBS in self.threat.granted.includes else "predicted_class",)
+        return kept or ("entropy" if Access.PROBS in self.threat.access_flag.includes else "predicted_class",)

@@ -106,7 +106,7 @@ class HeadRetrain:
         """Training rows of each head: candidates as asked for, others at random up to half of the pool, canaries."""
         planted = None
         if self.canaries is not None:
-            planted = self.canaries.drawn_anew(len(member), seed_for(seed, "retrained canaries"))
+            planted = self.canaries.redraw(len(member), seed_for(seed, "retrained canaries"))
         pool = len(self.labels) - (0 if planted is None else len(planted.rows))
         rng = generator(seed, "retrained membership")
         others, rows = np.setdiff1d(np.arange(pool), self.candidates), []
@@ -141,7 +141,7 @@ def head_retrain(case: Case) -> HeadRetrain | None:
         classes=link.classes,
         recipe=link.hyperparameters,
         signals=tuple(name for name in jobs.observations[0].signals if name in SIGNALS),
-        access=case.threat.granted,
+        access=case.threat.access_flag,
         device=case.system.device,
         canaries=canaries,
     )

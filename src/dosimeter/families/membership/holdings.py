@@ -22,7 +22,7 @@ def recipe_holdings(case: Case) -> Holdings:
 
 def supplied_holdings(case: SuppliedCase) -> Holdings:
     """Holdings for a supplied model: its records."""
-    if not _asked(case.attacks):
+    if not _reads_records(case.attacks):
         return Holdings()
     pool, seed = case.system.pool, seed_for(case.system.seed, "columns") % 2**31
     return Holdings(inputs=few_columns(pool.inputs, seed, tokens=pool.tokens))
@@ -33,7 +33,7 @@ def _recipe_inputs(case: Case) -> Array | None:
 
     They are learned on all records of the stage at risk, of which nothing but the records enters.
     """
-    if not _asked(case.attacks):
+    if not _reads_records(case.attacks):
         return None
     inputs, frozen = case.system.at_risk.inputs, case.jobs.packs[0].features
     tokens = case.system.at_risk.tokens and not frozen
@@ -43,6 +43,6 @@ def _recipe_inputs(case: Case) -> Array | None:
     return columns[case.jobs.observations[0].rows]
 
 
-def _asked(rows: Iterable[NamedAttack]) -> bool:
+def _reads_records(rows: Iterable[NamedAttack]) -> bool:
     """Returns whether some attack reads records."""
     return any(row.attack.needs.inputs for row in rows)

@@ -53,7 +53,7 @@ def offer(case: Case) -> Offer:
     """The offer of a recipe's threat model."""
     threat, transferred = case.threat, case.system.transferred
     return Offer(
-        threat.granted,
+        threat.access_flag,
         len(case.split.population),
         threat.shadows,
         features=has_frozen_head(case) and not transferred,

@@ -36,7 +36,7 @@ class Threat(Table):
     fold_pairs: int = Field(default=1, ge=1, le=1000)
 
     @property
-    def granted(self) -> Access:
+    def access_flag(self) -> Access:
         """The access as a flag."""
         return Access[self.access.upper()]
 

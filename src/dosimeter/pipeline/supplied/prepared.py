@@ -125,7 +125,7 @@ def access_of(supplied: Supplied, adapted: Adapted) -> Access:
     gives = Access.LOGITS if adapted.output == "logits" else Access.PROBS
     if not supplied.access_given:
         return gives
-    granted = supplied.threat.granted
+    granted = supplied.threat.access_flag
     if Access.LOGITS in granted.includes and gives is Access.PROBS:
         raise ConfigError(
             f"threat.access: the model gives probabilities, got access {supplied.threat.access!r}: use 'probs', or "

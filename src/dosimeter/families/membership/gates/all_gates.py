@@ -147,10 +147,10 @@ def all_gates(
     gates += _on_claims(material, measured, found)
     data = material.summary["data"]
     if utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
-        gates.append(runs.learned(utility, data.get("most_frequent_class") or 1 / data["classes"]))
+        gates.append(runs.learning(utility, data.get("most_frequent_class") or 1 / data["classes"]))
     if material.summary["door"] != "scores":
         kinds = {kind.__name__: kind for kind in ATTACKS.values()}
-        gates.append(runs.settings_chosen(material.summary["attacks"], kinds))
+        gates.append(runs.chosen_settings(material.summary["attacks"], kinds))
     gates += material.gates
     if material.null_truth is None:
         return gates, []
@@ -164,7 +164,7 @@ def all_gates(
     return gates, nulls
 
 
-def not_asked(gates: Sequence[Gate]) -> list[dict[str, str]]:
+def unasked_checks(gates: Sequence[Gate]) -> list[dict[str, str]]:
     """Checks of the list of pitfalls that had nothing to look at, with the reasons."""
     asked = {gate.id for gate in gates}
     return [{"id": one, "reason": reason} for one, reason in NOT_ASKED_BECAUSE.items() if one not in asked]
@@ -190,7 +190,7 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
     headline, lead = found.headline, material.leading
     if headline is None or lead is None:
         return []
-    gates = [runs.threshold_reached(measured[headline].pairs[lead], lead)]
+    gates = [runs.reached_threshold(measured[headline].pairs[lead], lead)]
     scores, levels = material.scores[headline], _levels(material, headline)
     if levels is not None:
         gates.append(runs.pooling(*levels, material.truth))

@@ -101,7 +101,7 @@ def section(result: Row) -> ExposurePart | None:
         lists=[_lists(word, part) for word, part in units],
         figures=[(_noun(name, noun), _figure(part, name[:-1])) for name, part in kinds if name != "groups"],
         once=_once(units[0][1]["once"]),
-        persons=list(_pooled(units[0][1]["attack"])),
+        persons=list(_person_attack(units[0][1]["attack"])),
     )
 
 
@@ -180,7 +180,7 @@ def _once(once: Row | None) -> str:
     )
 
 
-def _pooled(attack: Row | None) -> Iterator[tuple[str, Figure]]:
+def _person_attack(attack: Row | None) -> Iterator[tuple[str, Figure]]:
     """Text about the attack on whole persons."""
     if attack:
         yield "AUC", measures.auc(attack["auc"])

@@ -15,13 +15,13 @@ from dosimeter.config.combinations import chain_problems, spike_problems, target
 from dosimeter.config.defense_rows import defense_problems, defense_rows
 from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.variant_rows import flat, merge_rows, problems_of
-from dosimeter.data.views import WORD_VIEWS
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.threat import VIEWS, Spike, Threat
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.table import Table
 from dosimeter.foundation.toml import read
+from dosimeter.foundation.view_names import WORD_VIEWS
 from dosimeter.foundation.wording import quote
 from dosimeter.training.defending import DefenseRow
 

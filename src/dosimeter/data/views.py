@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
+from dosimeter.foundation.view_names import WORD_VIEWS
+
 DROPPED = 0.15
 """Share of a text's words that a copy lacks."""
-WORD_VIEWS = tuple(f"drop{number}" for number in range(1, 8))
-"""Names of the copies of a text; each lacks other words."""
 
 
 def apply_view(inputs: Tensor, view: str) -> Tensor:

@@ -16,7 +16,6 @@ from math import ceil, hypot, inf, sqrt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr, ndtri
-from scipy.stats import binom, rankdata
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
@@ -202,6 +201,8 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
 
 def _auc(world: World, share: float) -> float:
     """The AUC of a world with a leak of this share."""
+    from scipy.stats import rankdata
+
     order, members = rankdata(world.with_leak(share)), int(world.is_member.sum())
     above = order[world.is_member.ravel()].sum() - members * (members + 1) / 2
     return float(above / (members * (world.is_member.size - members)))
@@ -342,6 +343,8 @@ def p_in_closed_form(world: World, cells: Float[Array, "t n"] | Bool[Array, "t n
         world: for its truth; its scores are not read.
         cells: ranks, or hits.
     """
+    from scipy.stats import binom
+
     called = cells.dtype == np.bool_
     if not world.drawn:
         scores = Scores(world.truth.ids, cells.astype(np.float64))

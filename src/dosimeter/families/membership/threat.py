@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dosimeter.data.views import WORD_VIEWS
 from dosimeter.foundation.table import Table
+from dosimeter.foundation.view_names import WORD_VIEWS
 from dosimeter.models.access import Access
 
 AccessName = Literal["labels", "topk", "probs", "logits", "features", "weights"]

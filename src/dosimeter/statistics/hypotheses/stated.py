@@ -13,7 +13,6 @@ from math import exp, log
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import same_length
@@ -119,6 +118,8 @@ def _turning_point(beyond: Callable[[float], float]) -> float:
     Args:
         beyond: how far the lower end of the interval of a level is beyond chance; it falls with the level.
     """
+    from scipy.optimize import brentq
+
     ends = log(_LEAST), log(0.5) - 1e-6
     first, last = (beyond(1 - 2 * exp(tail)) for tail in ends)
     if first > 0:

@@ -114,7 +114,7 @@ def spread_classes(labels: Array) -> Array:
     Returns:
         Row numbers `[n]`.
 
-    >>> spread(np.array([0, 0, 1, 1]))
+    >>> spread_classes(np.array([0, 0, 1, 1]))
     array([0, 2, 1, 3])
     """
     place = np.zeros(len(labels))

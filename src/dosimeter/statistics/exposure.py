@@ -242,7 +242,7 @@ def rank(
 def pool_persons(scores: Float[Array, "m n"], person: Int[Array, " n"]) -> Float[Array, "m u"]:
     """One score for each person: the mean normal score of their records, from ranks within the model.
 
-    >>> pooled(np.array([[5.0, -np.inf, 7.0, 6.0]]), np.array([0, 0, 1, 1])).round(2).tolist()
+    >>> pool_persons(np.array([[5.0, -np.inf, 7.0, 6.0]]), np.array([0, 0, 1, 1])).round(2).tolist()
     [[-0.55, 0.55]]
     """
     from scipy.stats import rankdata

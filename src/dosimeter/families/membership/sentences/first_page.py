@@ -208,7 +208,7 @@ def _gate_names(gates: Sequence[Row]) -> str:
 
 
 def deployment(of: Subject) -> str:
-    """Returns whether the numbers are about the deployed model or about models trained like it."""
+    """Text: whether the numbers are about the deployed model or about models trained like it."""
     if of.door == "scores":
         models = "one model" if of.targets == 1 else f"{of.targets:,} models"
         return f"Not known: the table holds scores of {models}, and does not say which."

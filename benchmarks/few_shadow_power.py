@@ -50,7 +50,7 @@ from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.observe.signals import signals_of
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float, convnet
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 from dosimeter.training.loop import train as train_net
 from dosimeter.training.recipe import Hyperparameters
 
@@ -133,7 +133,7 @@ def nets(data, targets):
     y, classes = torch.from_numpy(labels), len(records.classes)
     member, outputs = membership_matrix(POOL, targets + MOST, 0), []
     for seed, row in enumerate(member):
-        with seeded(seed):
+        with seed_torch(seed):
             net = convnet(tuple(x.shape[1:]), classes, widths=(16, 32, 64))
         rows = torch.from_numpy(np.flatnonzero(row))
         train_net(net, x[rows], y[rows], NET, seed=seed, device=torch.device("cpu"))

@@ -11,9 +11,10 @@ from pipeline.test_text_chain import texts
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
-from dosimeter.data.views import WORD_VIEWS, apply_view, drop_words, word_order
+from dosimeter.data.views import apply_view, drop_words, word_order
 from dosimeter.families.membership.threat import VIEWS
 from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.foundation.view_names import WORD_VIEWS
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.chain import unfit

@@ -18,7 +18,7 @@ from dosimeter.cli import app
 from dosimeter.cli.app import main
 from dosimeter.families.membership.attacks import ATTACKS
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError, TrainingError
-from dosimeter.foundation.user_code import is_users_fault, users_errors_told
+from dosimeter.foundation.user_code import is_users_fault, report_user_errors
 from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import key_of
 
@@ -188,7 +188,7 @@ def test_what_a_callback_raises_is_told_with_its_place(tmp_path):
 
 
 def test_our_own_errors_stay_what_they_are():
-    with pytest.raises(TypeError) as caught, users_errors_told():
+    with pytest.raises(TypeError) as caught, report_user_errors():
         key_of({"a": object()})
     assert not is_users_fault(caught.value)  # the user called, but it arose in ours
     assert "test_user_errors.py" in describe(caught.value)

@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from dosimeter.cli.app import main
 from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.jobs.housekeeping import check_cleanable, entries
-from dosimeter.jobs.remote_store import RemoteStore, _opened, open_store, show_url
+from dosimeter.jobs.remote_store import RemoteStore, _open, open_store, show_url
 from dosimeter.jobs.store import FORMAT, Store, canonical, key_of, own_name
 from dosimeter.pipeline import verbs
 
@@ -76,7 +76,7 @@ def own_copies(tmp_path, monkeypatch):
     Refusing.store.clear()
     Refusing.refused.clear()
     Refusing.asked.clear()
-    _opened.cache_clear()
+    _open.cache_clear()
     MemoryFileSystem.store.clear()
 
 
@@ -137,7 +137,7 @@ def test_a_worker_gets_the_store_with_its_job(url, elsewhere):
 
 def change(url, name, content):
     """Replace a file of the entry from outside, or remove it."""
-    system, path = _opened(url)
+    system, path = _open(url)
     if content is None:
         system.rm_file(f"{path}/{KEY}/{name}")
     else:
@@ -289,7 +289,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 def test_drafts_and_marks_of_dead_processes_are_swept(monkeypatch):
     store = open_store("memory://bucket/there")
-    system, base = _opened("memory://bucket/there")
+    system, base = _open("memory://bucket/there")
     pieces = own_name("draft").split("-")
     names = {"-".join([pieces[0], pid, host, "x"]) for pid, host in (("999999999", pieces[2]), ("999999999", "else"))}
     for name in names:
@@ -300,7 +300,7 @@ def test_drafts_and_marks_of_dead_processes_are_swept(monkeypatch):
 
 def test_a_mark_tells_the_same_store_from_another(url, elsewhere, tmp_path):
     store = open_store(url)
-    with store.marked() as mark:
+    with store.leave_mark() as mark:
         elsewhere(url).meet(mark)
         with pytest.raises((OSError, StoreError)):
             Store(tmp_path / "another").meet(mark)

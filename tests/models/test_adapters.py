@@ -20,7 +20,7 @@ from dosimeter.models.weights import load_state
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.training.chain import Link, parts_of
-from dosimeter.training.loop import seeded, train
+from dosimeter.training.loop import seed_torch, train
 from dosimeter.training.preflight import check_training
 from dosimeter.training.recipe import Hyperparameters
 
@@ -53,7 +53,7 @@ def fresh(name, rank=3):
     torch.manual_seed(1)
     model = build().eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with seeded(2):
+    with seed_torch(2):
         return with_adapters(model, head, LoRA(rank, 6), torch.rand(2, *shape)), before, shape, head, layers
 
 
@@ -131,7 +131,7 @@ def test_defenses_work_on_adapters(name, defense):
 
 
 def test_private_gradients_of_adapters_are_those_of_one_record_at_a_time():
-    from dosimeter.training.private.loop import per_record, recorded
+    from dosimeter.training.private.loop import per_record, record_gradients
 
     model, _, shape, *_ = fresh("convnet")
     model, (x, y) = model.train(), records(shape, 5)
@@ -142,7 +142,7 @@ def test_private_gradients_of_adapters_are_those_of_one_record_at_a_time():
     wanted = [
         torch.autograd.grad(nn.functional.cross_entropy(model(x[i : i + 1]), y[i : i + 1]), trained) for i in range(5)
     ]
-    with recorded(model):
+    with record_gradients(model):
         _, found = per_record(model, x, y)
     for own, slow in zip(found, zip(*wanted, strict=True), strict=True):
         torch.testing.assert_close(own, torch.stack(slow), rtol=1e-4, atol=1e-5)

@@ -5,10 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from dosimeter.families.membership.refusals import offer, refusal
 
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.game import BEFORE_TRANSFER
-from dosimeter.families.membership.refusals import offer, refusal
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs

@@ -18,7 +18,7 @@ from dosimeter.statistics.detection_limit import (
     least_share,
     move_scores,
     p_in_closed_form,
-    shown_by_ranks,
+    ranks_show,
 )
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
@@ -26,7 +26,7 @@ from dosimeter.statistics.hypotheses.shown import leak_shown
 from dosimeter.statistics.hypotheses.stated import stated_p
 from dosimeter.statistics.intervals.cells import centred_ranks
 from dosimeter.statistics.intervals.crossed import clopper_pearson, difference_interval, rate_interval
-from dosimeter.statistics.intervals.margins import placed
+from dosimeter.statistics.intervals.margins import place_pairs
 from dosimeter.statistics.large_audits import auc_in_closed_form, by_coins, tpr_in_closed_form
 from dosimeter.statistics.paired import rate_difference
 from dosimeter.statistics.rates import auc, randomisation_p, tpr_at_threshold
@@ -55,7 +55,7 @@ def by_calls(one, share):
     if one.drawn:
         return True, p_in_closed_form(one, hits)
     rng = np.random.default_rng(0)
-    worth = placed(one.values, one.is_member, one.record).worth if one.by_interval else (None, None)
+    worth = place_pairs(one.values, one.is_member, one.record).worth if one.by_interval else (None, None)
     rates = [
         rate_interval(hits, of, record=one.record, rng=rng, level=0.975, draws=0, distinct=own)
         for of, own in zip((one.is_member, ~one.is_member), worth, strict=True)
@@ -83,8 +83,8 @@ def test_each_step_of_a_growing_leak_is_the_decision_about_its_calls(case):
     for step, share in enumerate(shares(one)):
         beyond, p = by_calls(one, share)
         assert calls.p_value(step) == pytest.approx(p, rel=1e-9)
-        assert calls.shown(step) == (beyond and p <= 0.025)
-        decisions.append(calls.shown(step))
+        assert calls.shows(step) == (beyond and p <= 0.025)
+        decisions.append(calls.shows(step))
     assert not decisions[0]
     assert decisions[-1]
 
@@ -95,7 +95,7 @@ def test_the_least_share_is_the_first_that_is_shown(case, guess):
     one = world(rng=np.random.default_rng(4), fpr=0.05, **case)
     for share in shares(one):
         beyond, p = by_calls(one, share)
-        if (beyond and p <= 0.025) or shown_by_ranks(one, share):
+        if (beyond and p <= 0.025) or ranks_show(one, share):
             assert least_share(one, guess=guess) == share
             return
     pytest.fail("a leak of every record must be shown")
@@ -279,7 +279,7 @@ def test_a_large_audit_of_a_recipe_has_its_limits_from_the_coins(targets):
     assert share == pytest.approx(detection_limit(worlds).share, rel=0.25)
     area = np.mean([area for _, area in found])
     shift = 2 * area - 1
-    powers = [shown_by_ranks(replace(one, leak=lifted(one, shift, rng)), 1.1) for one in (drawn() for _ in range(200))]
+    powers = [ranks_show(replace(one, leak=lifted(one, shift, rng)), 1.1) for one in (drawn() for _ in range(200))]
     assert np.mean(powers) == pytest.approx(0.9, abs=0.08)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact, spearmanr
 
 from dosimeter.families.membership.design.design import membership_matrix
-from dosimeter.statistics.exposure import Ranks, agreement, mean_bounds, overlap, persons, pooled, rank, records
+from dosimeter.statistics.exposure import Ranks, agreement, mean_bounds, overlap, persons, pool_persons, rank, records
 
 
 def world(seed=0, *, pairs=8, n=30, right=0.7, wrong=0.05):
@@ -161,7 +161,7 @@ def test_overlap_and_agreement():
 
 def test_pooled_scores_are_means_within_a_model():
     scores = np.array([[1.0, 2.0, 3.0, 4.0], [-np.inf, np.inf, 0.0, 0.0]])
-    found = pooled(scores, np.array([0, 0, 1, 1]))
+    found = pool_persons(scores, np.array([0, 0, 1, 1]))
     assert found[0, 0] == pytest.approx(-found[0, 1])
     assert found[1, 0] == pytest.approx(0)
 

@@ -11,7 +11,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.architectures import convnet, mlp
 from dosimeter.training.heads import VARIANCE_FLOOR, train_heads
-from dosimeter.training.loop import SHIFT, augment, seeded, train
+from dosimeter.training.loop import SHIFT, augment, seed_torch, train
 from dosimeter.training.recipe import Hyperparameters
 
 CPU = torch.device("cpu")
@@ -133,7 +133,7 @@ def images(n=24):
 
 
 def net(dropout=False):
-    with seeded(0):
+    with seed_torch(0):
         model = convnet((3, 16, 16), 3, widths=(8, 8))
     if dropout:
         model.backbone.append(nn.Dropout(0.5))
@@ -173,7 +173,7 @@ def test_train_equals_a_plain_loop(schedule, optimizer):
         epochs=3, batch_size=8, lr=0.02, optimizer=optimizer, weight_decay=0.01, schedule=schedule, momentum=0.5
     )
     inputs, targets = features[rows[0]], labels[rows[0]]
-    with seeded(0):
+    with seed_torch(0):
         model, plain = mlp((D,), C, width=8), mlp((D,), C, width=8)
     plain.load_state_dict(model.state_dict())
     loss = train(model, inputs, targets, hp, seed=5, device=CPU)

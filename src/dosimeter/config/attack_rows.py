@@ -125,7 +125,9 @@ def _family_of(name: Any, families: Sequence[str]) -> str:
                       f"{' or '.join(map(repr, known or families))}")  # fmt: skip
 
 
-def named_attacks(attacks: Sequence[object] | None, base: Path, threats: Sequence[Served]) -> list[tuple[NamedAttack, ...]]:
+def named_attacks(
+    attacks: Sequence[object] | None, base: Path, threats: Sequence[Served]
+) -> list[tuple[NamedAttack, ...]]:
     """The attacks that Python code lists for each threat: names, tables as in an audit file, or attacks themselves.
 
     Args:
@@ -181,14 +183,16 @@ def _object(one: object, threats: Sequence[Served]) -> list[tuple[int, NamedAtta
     Raises:
         ConfigError: it is no attack, as the tail of its place.
     """
-    fits = [number for number, (family, *_) in enumerate(threats) if isinstance(getattr(one, "needs", None), family.needs)]
+    fits = [
+        number for number, (family, *_) in enumerate(threats) if isinstance(getattr(one, "needs", None), family.needs)
+    ]
     check(one, kind_of(threats[fits[0] if fits else 0][0]))
     mode, name = getattr(one, "mode", None), one_line(type(one).__name__, 60)
     named: Any = NamedAttack(f"{name} {mode}" if mode else name, name, one)  # type: ignore[arg-type]
     return [(number, named) for number in fits]
 
 
-def _repeated(rows: Iterable[NamedAttack]) -> list[str]:
+def _repeated_ids(rows: Iterable[NamedAttack]) -> list[str]:
     """Problems with ids that occur twice."""
     ids, problems = [row.id for row in rows], []
     for twice in sorted({one for one in ids if ids.count(one) > 1}):

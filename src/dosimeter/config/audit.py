@@ -242,7 +242,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base)
     placed = {row.place: row.threat for row in threats.rows}
-    variants, own, problems = _defended(whole, parts, base)
+    variants, own, problems = _read_defenses(whole, parts, base)
     problems = [*threats.problems, *problems]
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
@@ -252,17 +252,17 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     problems = (target_problems(target) if target is not None else []) + problems
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
-    problems = lines([*found, *more]) + _not_told(problems, odd)
+    problems = lines([*found, *more]) + _unreported(problems, odd)
     seed = whole.get("seed", 0)
     if problems or top is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
-    return _varied(whole, audit)
+    return _add_variants(whole, audit)
 
 
-def _not_told(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
+def _unreported(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
     """Further problems at places that have no problem yet."""
     told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
     return [line for line in problems if not line.startswith(tuple(told))]
@@ -280,7 +280,7 @@ def _stages(whole: Mapping[str, Any]) -> tuple[list[Stage | None], list[Finding]
     return parts, found
 
 
-def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
+def _add_variants(whole: Mapping[str, Any], audit: Audit) -> Draft:
     """A valid audit with its `[[variant]]` rows, or the problems with them."""
     rows: list[VariantRow] = []
     problems: list[str] = []
@@ -306,7 +306,7 @@ def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
     return Draft(dataclasses.replace(audit, variants=(*audit.variants, *rows)), audit.stages, audit.seed, ())
 
 
-def _defended(
+def _read_defenses(
     whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path
 ) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
     """The variants, the defenses of each stage, and the problems with both."""

@@ -216,7 +216,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
         if key not in known:
             found.append((f"options.{key}", f": unknown option, {suggest(key, known) if known else 'remove it'}"))
         else:
-            found += _typed(value, hints[key], f"options.{key}")
+            found += _option_problems(value, hints[key], f"options.{key}")
     return lines(found)
 
 
@@ -225,10 +225,10 @@ def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
     absent: Finding = ("weights", f": no such file, got {quote(str(base / weights), 300)}: correct the path")
     if hint is None or Path(weights).suffix:
         return [absent]
-    return _typed(weights, hint, "weights")
+    return _option_problems(weights, hint, "weights")
 
 
-def _typed(value: Any, hint: Any, place: str) -> list[Finding]:
+def _option_problems(value: Any, hint: Any, place: str) -> list[Finding]:
     """Problems with an option, by the annotation of the builder's parameter."""
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)

@@ -132,5 +132,5 @@ def _together(
         f"{changing[0]} changes answers, but {place}.access = {threat.access!r} gives the model itself: grant "
         "'probs' or 'logits', or remove it"
         for place, threat in threats.items()
-        if changing and threat.granted.includes & (Access.FEATURES | Access.WEIGHTS)
+        if changing and threat.access_flag.includes & (Access.FEATURES | Access.WEIGHTS)
     ]

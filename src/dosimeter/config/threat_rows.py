@@ -95,7 +95,9 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path) -> 
 def _no_tables(given: Sequence[Any], places: Sequence[str]) -> list[str]:
     """Problems with the list of threats itself."""
     if not 0 < len(given) <= MOST:
-        return [f"threat: must be 1 to {MOST} tables, got {len(given)}: write [threat], or [[threat]] for each adversary"]
+        return [
+            f"threat: must be 1 to {MOST} tables, got {len(given)}: write [threat], or [[threat]] for each adversary"
+        ]
     return [
         f"{place}: must be a table, got {quote(one, 80)}: correct it"
         for one, place in zip(given, places, strict=True)
@@ -180,11 +182,15 @@ def python_threats(
         if not isinstance(table, Mapping):
             problems.append(f"{place}: must be a table, got {quote(table)}: write {{'family': 'membership'}}")
             continue
-        keys = FAMILIES[family].settings.model_fields if (family := table.get("family", "membership")) in FAMILIES else {}
+        keys = (
+            FAMILIES[family].settings.model_fields if (family := table.get("family", "membership")) in FAMILIES else {}
+        )
         threat, wrong = _read({**{key: one for key, one in common.items() if key in keys}, **table}, place)
         problems += wrong
         if threat is not None:
-            tails = FAMILIES[threat.family].problems(threat, (), Surroundings(draws=False, trains=trains or given is None))
+            tails = FAMILIES[threat.family].problems(
+                threat, (), Surroundings(draws=False, trains=trains or given is None)
+            )
             problems += [place + tail if place else tail[1:] for tail in tails]
             found.append((FAMILIES[threat.family], threat, place or "threat"))
     problems += _repeated([threat for _, threat, _ in found])

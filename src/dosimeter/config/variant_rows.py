@@ -49,7 +49,7 @@ def problems_of(variant: Variant, names: list[str], threats: int) -> list[str]:
 def merge_rows(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
     """The tables of the audit file that a row stands for, without any variants."""
     table = {key: value for key, value in whole.items() if key not in ("defense", "variant")}
-    table["stage"] = tuple(_changed(stage, variant.stage.get(stage["name"], {})) for stage in whole["stage"])
+    table["stage"] = tuple(_change(stage, variant.stage.get(stage["name"], {})) for stage in whole["stage"])
     if variant.knows is not None:
         threat = whole.get("threat", {})
         single = threat[0] if isinstance(threat, tuple) else threat
@@ -57,7 +57,7 @@ def merge_rows(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
     return table
 
 
-def _changed(stage: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _change(stage: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A stage with other settings; another method of transfer drops the settings of the former one."""
     other = changes.get("transfer", stage.get("transfer")) != stage.get("transfer")
     return {key: value for key, value in stage.items() if not (other and key in OF_TRANSFER)} | dict(changes)

@@ -20,7 +20,7 @@ from dosimeter.data.files.tables import from_table, texts_table
 from dosimeter.data.files.tokens import tokens
 from dosimeter.data.items import frame_pair, pair, texts_of
 from dosimeter.data.labels import encode_labels
-from dosimeter.data.options import Options, Request, parse_rows, told
+from dosimeter.data.options import Options, Request, as_data_error, parse_rows
 from dosimeter.data.reference import read
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -40,7 +40,7 @@ class Source:
     rows: str | None = None
 
     @property
-    def shown(self) -> str:
+    def title(self) -> str:
         """The name of the source in a report."""
         return self.reference if self.rows is None else f"{self.reference}[{self.rows}]"
 
@@ -192,7 +192,7 @@ def _arrow(frame: Any, name: str) -> Any:
     sparse = [column for column in frame.columns if hasattr(frame[column], "sparse")]
     if sparse:
         raise DataError(f"{name}: columns must be dense, got sparse {quote(sparse[0])}: use .sparse.to_dense()")
-    with told(name, "give each column one type"):
+    with as_data_error(name, "give each column one type"):
         return from_pandas(frame)
 
 

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
+from dosimeter.foundation.view_names import WORD_VIEWS
+
 if TYPE_CHECKING:
     from dosimeter.data.dataset import Dataset
 
 DROPPED = 0.15
 """Share of a text's words that a copy lacks."""
-WORD_VIEWS = tuple(f"drop{number}" for number in range(1, 8))
-"""Names of the copies of a text; each lacks other words."""
 
 
 def apply_view(inputs: Tensor, view: str) -> Tensor:
@@ -60,14 +60,14 @@ def drop_words(words: Int[Tensor, "n k"], order: Shaped[Tensor, "n k"]) -> Int[T
 def word_order(words: Int[Tensor, "n k"], view: int) -> Int[Tensor, "n k"]:
     """A number below 2^32 for each word, from text, position and view alone, so that it is equal for every model."""
     places = torch.arange(words.shape[1], device=words.device)
-    text = _mixed(_mixed(words.long() & _ALL) + places).sum(1, keepdim=True)
-    return _mixed(_mixed((text + view + 1) & _ALL) + places)
+    text = _hash(_hash(words.long() & _ALL) + places).sum(1, keepdim=True)
+    return _hash(_hash((text + view + 1) & _ALL) + places)
 
 
 _ALL = 2**32 - 1
 
 
-def _mixed(numbers: Tensor) -> Tensor:
+def _hash(numbers: Tensor) -> Tensor:
     """Hashed whole numbers below 2^32; every bit depends on all bits of the input (a multiplicative hash)."""
     for _ in range(2):
         numbers = (((numbers & _ALL) >> 16 ^ numbers) & _ALL) * 0x45D9F3B & _ALL

@@ -154,9 +154,7 @@ class Family(Protocol):
         """
         ...
 
-    def problems(
-        self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings
-    ) -> list[str]:
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """What is wrong with a threat, seen without data, one line each, as the tail of its place."""
         ...
 

@@ -29,6 +29,6 @@ class ThreatTable(Table):
     access: AccessName = "logits"
 
     @property
-    def granted(self) -> Access:
+    def access_flag(self) -> Access:
         """The access as a flag."""
         return Access[self.access.upper()]

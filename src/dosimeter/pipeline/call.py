@@ -20,15 +20,15 @@ from dosimeter.data.supplied import read_parts
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.table import Table
-from dosimeter.foundation.user_code import users_errors_told
+from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.runners import Workers
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.progress import interruptible, show_progress
 from dosimeter.pipeline.result import Result, load
+from dosimeter.pipeline.supplied.prepare import prepare_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
-from dosimeter.pipeline.supplied.prepare import prepare_supplied
 from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _as_arguments() -> Iterator[None]:
 
 @interruptible((), None)
 @_as_arguments()
-@users_errors_told()
+@report_user_errors()
 def audit(  # more than seven parameters because this is the one call that a user makes
     model: object,
     *,

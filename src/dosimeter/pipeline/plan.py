@@ -82,9 +82,7 @@ def attack_plans(threats: tuple[ThreatRow, ...], cases: Mapping[str, Case]) -> t
     found = []
     for row, case in zip(threats, cases.values(), strict=True):
         refused = case.refusals()
-        found += [
-            AttackPlan(one.id, one.attack.needs.in_words, refused.get(one.id, ""), row.id) for one in row.attacks
-        ]
+        found += [AttackPlan(one.id, one.attack.needs.in_words, refused.get(one.id, ""), row.id) for one in row.attacks]
     return tuple(found)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from dosimeter.config.audit import arguments
 from dosimeter.config.tables import Report
-from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.table.gates import missing_scores, table_as_read
 from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import ScoresTable, read_scores
@@ -51,7 +51,9 @@ def measure_scores(
     settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
     key = key_of(settings)
     check_folder(out, key, {**settings, "file": str(scores)})
-    summary = {"schema": FORMAT, "dosimeter": __version__} | scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
+    summary = {"schema": FORMAT, "dosimeter": __version__} | scores_summary(
+        table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr
+    )
     write_text(out / "audit_key", key + "\n")
     write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
     with one_thread():  # so that sums do not depend on the number of cores

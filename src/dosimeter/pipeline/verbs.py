@@ -7,7 +7,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from dosimeter.data.entries import data_key, save_data
 from dosimeter.families.family import Case
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.provenance import provenance
-from dosimeter.foundation.user_code import users_errors_told
+from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.version import __version__
 from dosimeter.jobs.carried import carry_functions
 from dosimeter.jobs.housekeeping import lease, make_room
-from dosimeter.jobs.job import Job, ensure
+from dosimeter.jobs.job import ensure
 from dosimeter.jobs.remote_store import open_store
 from dosimeter.jobs.runners import Workers, make_runner, one_thread
 from dosimeter.jobs.store import Store, canonical, write_text
@@ -37,9 +37,7 @@ from dosimeter.results.rounding import round_numbers
 logger = logging.getLogger(__name__)
 
 
-def _prepared(
-    audit: Audit | SuppliedAudit, store: Store, device: str, *, trust_pickle: bool
-) -> Prepared:
+def _prepared(audit: Audit | SuppliedAudit, store: Store, device: str, *, trust_pickle: bool) -> Prepared:
     """An audit with its data read: the only place that asks which kind of audit file it is."""
     if isinstance(audit, SuppliedAudit):
         return prepare_supplied(read_supplied(audit, trust_pickle=trust_pickle), store=store, device=device)
@@ -63,7 +61,7 @@ def plan(
 
 
 @interruptible((), None)
-@users_errors_told()
+@report_user_errors()
 def run(
     audit: Audit | SuppliedAudit,
     out: Path,
@@ -119,9 +117,7 @@ def run_prepared(prepared: Prepared, execution: Execution) -> Path:
             {"id": row.id, "family": row.family.name, **cases[row.id].collect(case_folder(execution.out, row.id))}
             for row in audit.threats
         ]
-    tried = variants.try_variants(
-        prepared.variants, lambda name, one: run_prepared(one, execution.below(name))
-    )
+    tried = variants.try_variants(prepared.variants, lambda name, one: run_prepared(one, execution.below(name)))
     summary = {
         "schema": FORMAT,
         "dosimeter": __version__,
@@ -154,7 +150,9 @@ def _do_jobs(prepared: Prepared, cases: Mapping[str, Case], execution: Execution
     """Saves the data and does the missing jobs of each case, phase by phase; returns the seconds of each phase."""
     store, seconds = prepared.system.store, dict[str, float]()
     phases = [
-        (phase if len(cases) == 1 else f"{name}: {phase}", todo) for name, case in cases.items() for phase, todo in case.phases
+        (phase if len(cases) == 1 else f"{name}: {phase}", todo)
+        for name, case in cases.items()
+        for phase, todo in case.phases
     ]
     data = {data_key(dataset): dataset for case in cases.values() for dataset in case.datasets}
     keys = [*data, *(job.key for _, todo in phases for job in todo)]

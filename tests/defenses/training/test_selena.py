@@ -7,7 +7,7 @@ import torch
 from defenses.twins import CPU, C, data
 from dosimeter.defenses import SELENA
 from dosimeter.foundation.errors import TrainingError
-from dosimeter.training.distillation import mean_answer, parts, pupil, taught, teach_heads, trainings
+from dosimeter.training.distillation import mean_answer, parts, pupil, soft_labels, teach_heads, trainings
 from dosimeter.training.heads import train_heads
 from dosimeter.training.recipe import Hyperparameters
 
@@ -75,7 +75,7 @@ def test_no_record_is_labelled_by_a_submodel_that_trained_on_it():
         seen.append(set(own.tolist()))
         return torch.zeros(n, 2).index_fill(0, torch.from_numpy(own), 1.0)
 
-    assert float(taught(found, n, 5, remembers).abs().max()) == 0
+    assert float(soft_labels(found, n, 5, remembers).abs().max()) == 0
     assert seen == [set(own.tolist()) for own in rows]
     assert all(trains[k, record] for k in range(6) for record in seen[k])
 
@@ -90,7 +90,7 @@ def test_heads_learn_from_answers_that_a_loop_gives():
         pack = train_heads(features, labels, own[part][None], pupil(hp), classes=C, seeds=[inner_seed], device=CPU)
         return torch.softmax(features[own] @ pack.weight[0].T + pack.bias[0], 1)
 
-    soft = taught(SELENA(5, 2), len(own), seed, one)
+    soft = soft_labels(SELENA(5, 2), len(own), seed, one)
     alone = train_heads(features, soft[None], own[None], pupil(hp), classes=C, seeds=[seed], device=CPU)
     torch.testing.assert_close(found.weight[1], alone.weight[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found.bias[1], alone.bias[0], rtol=1e-5, atol=1e-5)

@@ -6,13 +6,6 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
-from pipeline.test_pipeline import PRETRAIN
-
-from dosimeter.config.audit import parse
-from dosimeter.data.entries import save_data
-from dosimeter.families.membership import frozen_head as frozen
-from dosimeter.families.membership.design.canaries import Canaries
-from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.frozen_head import (
     HeadRetrain,
     can_retrain,
@@ -20,6 +13,13 @@ from dosimeter.families.membership.frozen_head import (
     has_frozen_head,
     head_retrain,
 )
+from pipeline.test_pipeline import PRETRAIN
+
+from dosimeter.config.audit import parse
+from dosimeter.data.entries import save_data
+from dosimeter.families.membership import frozen_head as frozen
+from dosimeter.families.membership.design.canaries import Canaries
+from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.observe.signals import logit_confidence
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store
@@ -167,7 +167,7 @@ def test_retrained_heads_say_of_records_what_the_fleet_says_whose_training_held_
     kinds, copies = np.repeat(["mislabelled"], planted), np.ones(planted, np.int64)
     canaries = Canaries(np.arange(pool, pool + planted), kinds, copies, np.zeros((0, planted), bool))
     names, member = ("logit_confidence",), membership_matrix(pool, 64, 0)
-    used = canaries.drawn_anew(64, 99)
+    used = canaries.redraw(64, 99)
     rows = np.stack([np.concatenate([np.flatnonzero(own), used.training_rows(i)]) for i, own in enumerate(member)])
     fleet = train_heads(features, labels, rows, hp, classes=5, seeds=list(range(64)), device=cpu)
     logits = features[:pool].double() @ fleet.weight.double().transpose(1, 2) + fleet.bias.double()[:, None]

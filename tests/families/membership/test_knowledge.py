@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 from audits import BASE, table
+from dosimeter.families.membership.holdings import recipe_holdings
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
 from dosimeter.config.audit import parse
 from dosimeter.data.record_features import WIDE, few_columns
 from dosimeter.families.membership.game import Holdings, Needs
-from dosimeter.families.membership.holdings import recipe_holdings
 from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.pipeline import verbs

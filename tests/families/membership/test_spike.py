@@ -15,7 +15,7 @@ from dosimeter.families.membership.design.canaries import plant, sources_needed
 from dosimeter.families.membership.design.design import split_records
 from dosimeter.families.membership.gates.canaries import beside_average
 from dosimeter.families.membership.gates.runs import worst_case
-from dosimeter.families.membership.measures.canaries import canary_rows, found_more_when_used
+from dosimeter.families.membership.measures.canaries import call_rate_gains, canary_rows
 from dosimeter.families.membership.measures.detection_limit import detect, planted_leak, worlds_of
 from dosimeter.families.membership.measures.material import measure_attack
 from dosimeter.families.membership.stored import material_of
@@ -201,7 +201,7 @@ def test_how_often_single_canaries_are_found_counts_targets_and_rehearsals(mater
             calls = np.mean([canaries.rehearsed[attack][f, k, c] > cuts[2 * f] for f in range(2)])
             found[bool(canaries.rehearsal_in[k, c])].append(calls)
         expected.append(np.mean(found[True]) - np.mean(found[False]))
-    assert found_more_when_used(material, attack) == pytest.approx(np.array(expected))
+    assert call_rate_gains(material, attack) == pytest.approx(np.array(expected))
 
 
 def test_p4_says_when_averages_hide(runs, material):
@@ -212,7 +212,7 @@ def test_p4_says_when_averages_hide(runs, material):
     assert warned["status"] == "warn"
     assert "no leak is shown" in warned["message"]  # of natural records
     rows = canary_rows(material, "lira online")
-    rates = found_more_when_used(material, "lira online")
+    rates = call_rate_gains(material, "lira online")
     natural = measure_attack(material, "lira online").pairs[material.leading].difference
     rows = [{**row, "excess_low": row["excess"] - 0.1} for row in rows]  # so few targets leave wide intervals
     assert "times the average" in worst_case(rows, rates, replace(natural, value=0.01, low=0.005, high=0.02)).message

@@ -80,7 +80,7 @@ def test_classes_that_a_model_does_not_know_have_no_probability():
     model = KNeighborsClassifier(1).fit(PIXELS[few], LABELS[few] * 2)
     found = adapt(model, classes=10, example=PIXELS)
     assert (found.query(PIXELS[few]).argmax(1).numpy() == LABELS[few] * 2).all()
-    assert found.known == (0, 2, 4, 6)
+    assert found.known_classes == (0, 2, 4, 6)
     with pytest.raises(TrainingError, match="its classes must be those of the data, .*, got '0', '2', '4', '6'"):
         adapt(model, classes=5, example=PIXELS)
     decided = adapt(RidgeClassifier().fit(PIXELS[few], LABELS[few]), classes=10, example=PIXELS)

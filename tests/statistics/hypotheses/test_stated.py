@@ -7,7 +7,7 @@ from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.hypotheses.permutation import permutation_p
 from dosimeter.statistics.hypotheses.stated import exchangeable, stated_p
 from dosimeter.statistics.intervals.crossed import auc_interval, difference_interval, rate_interval
-from dosimeter.statistics.intervals.margins import placed
+from dosimeter.statistics.intervals.margins import place_pairs
 
 
 def rng(seed=5):
@@ -48,7 +48,7 @@ def test_p_is_where_the_intervals_begin_at_chance(shift):
         assert found.low == pytest.approx(0.5, abs=1e-6)
     if 1e-11 < p.p_tpr < 0.5:
         hits, level = values > 0.8, 1 - 2 * p.p_tpr
-        worth = placed(values, bits, record).worth
+        worth = place_pairs(values, bits, record).worth
         tpr, fpr = (
             rate_interval(hits, who, record=record, rng=rng(), level=level, distinct=own)
             for who, own in zip((bits, ~bits), worth, strict=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from dosimeter.statistics.intervals.cells import clusters, placements, placements_sorted, ranks
+from dosimeter.statistics.intervals.cells import clusters, placements, ranks, sorted_placements
 from dosimeter.statistics.intervals.crossed import rate_band, rate_interval
 
 
@@ -35,7 +35,7 @@ def test_placements_and_ranks_are_scipys(ties, targets):
     m, k = is_member.sum(), (~is_member).sum()
     np.testing.assert_array_equal(above[is_member], (pooled[is_member] - rankdata(values[is_member])) / k)
     np.testing.assert_array_equal(below[~is_member], 1 - (pooled[~is_member] - rankdata(values[~is_member])) / m)
-    own = placements_sorted(values, is_member)
+    own = sorted_placements(values, is_member)
     np.testing.assert_allclose(own[0], np.sort(above[is_member]), rtol=1e-12)
     np.testing.assert_allclose(own[1], np.sort(below[~is_member])[::-1], rtol=1e-12)
 

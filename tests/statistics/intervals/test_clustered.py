@@ -8,7 +8,7 @@ from scipy.stats import t as student
 from dosimeter.statistics.intervals.cells import placements
 from dosimeter.statistics.intervals.clustered import Persons, same_size
 from dosimeter.statistics.intervals.crossed import auc_interval, clopper_pearson, difference_interval, rate_interval
-from dosimeter.statistics.intervals.margins import margins_of, placed, ratio_of
+from dosimeter.statistics.intervals.margins import margins_of, place_pairs, ratio_of
 
 SHAPES = {
     "one record each": (np.ones(9, int), np.ones(14, int)),
@@ -42,7 +42,7 @@ def crossed(generator):
 @pytest.mark.parametrize("shape", [*SHAPES, "crossed"])
 def test_the_auc_of_unequal_persons_is_that_of_full_matrices(shape):
     values, is_member, record = crossed(rng()) if shape == "crossed" else drawn(*SHAPES[shape])
-    found = placed(values, is_member, record)
+    found = place_pairs(values, is_member, record)
     above, below = placements(values, is_member)
     members, others = is_member[0], ~is_member[0]
     influences = [
@@ -99,12 +99,12 @@ def test_nothing_is_known_of_a_single_person():
 def test_persons_are_worth_what_their_scores_say():
     """8 of 80 persons hold 94 % of the records: worth 9 if these move together, all 80 if they do not."""
     inside, outside = np.ones(620, int), np.r_[np.ones(72, int), np.full(8, 150)]
-    worth = [placed(*drawn(inside, outside, sd=sd)).worth for sd in (0.0, 8.0)]
+    worth = [place_pairs(*drawn(inside, outside, sd=sd)).worth for sd in (0.0, 8.0)]
     assert [one[0] for one in worth] == [620, 620]
     assert worth[0][1] == 80
     assert worth[1][1] < 20
     kish = 1272**2 / (72 + 8 * 150**2)
-    constant = placed(*(np.zeros((1, 1892)), *drawn(inside, outside)[1:])).worth
+    constant = place_pairs(*(np.zeros((1, 1892)), *drawn(inside, outside)[1:])).worth
     assert constant == pytest.approx((620, kish))
     nobody = rate_interval(
         np.zeros((1, 1892), bool), ~drawn(inside, outside)[1], record=drawn(inside, outside)[2], rng=rng()
@@ -117,7 +117,7 @@ def test_variance_is_that_of_many_tables_or_more(shape):
     """2,000 tables: the mean of the estimates is at least the variance of the AUCs, and at most 1.6 times it."""
     generator, values, estimates = rng(1), [], []
     for _ in range(2000):
-        found = placed(*drawn(*SHAPES[shape], generator=generator))
+        found = place_pairs(*drawn(*SHAPES[shape], generator=generator))
         values.append(found.value)
         estimates.append(found.margins.spread.variance)
     assert 0.9 < np.mean(estimates) / np.var(values) < 1.6

@@ -8,7 +8,7 @@ from scipy.stats import chisquare, norm
 
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.statistics.privacy_bounds import epsilon_of
-from dosimeter.training.private.accounting import check_sampling, noise_for, poisson, spent
+from dosimeter.training.private.accounting import check_sampling, noise_for, poisson, spent_epsilon
 
 
 def epsilon_twin(noise, rate, steps, delta, *, add):
@@ -49,7 +49,7 @@ def epsilon_twin(noise, rate, steps, delta, *, add):
 @pytest.mark.parametrize(("noise", "steps", "delta"), [(1.0, 1, 1e-5), (4.0, 20, 1e-3), (30.0, 100, 1e-6)])
 def test_without_sampling_epsilon_is_that_of_gaussian_privacy(noise, steps, delta, accountant):
     exact = epsilon_of(delta, np.sqrt(steps) / noise)
-    found = spent(noise, delta=delta, rate=1.0, steps=steps, accountant=accountant)
+    found = spent_epsilon(noise, delta=delta, rate=1.0, steps=steps, accountant=accountant)
     assert exact <= found <= exact * (1.02 if accountant == "prv" else 1.4) + 0.01
 
 
@@ -58,9 +58,9 @@ def test_epsilon_is_between_the_bounds_of_a_slow_twin_whichever_way_the_sets_dif
     bounds = [epsilon_twin(noise, rate, steps, 1e-4, add=add) for add in (False, True)]
     low, high = max(one[0] for one in bounds), max(one[1] for one in bounds)
     assert high - low < 0.05 * high
-    found = spent(noise, delta=1e-4, rate=rate, steps=steps, accountant="prv")
+    found = spent_epsilon(noise, delta=1e-4, rate=rate, steps=steps, accountant="prv")
     assert low <= found <= high * 1.02 + 0.01
-    assert spent(noise, delta=1e-4, rate=rate, steps=steps, accountant="rdp") >= low
+    assert spent_epsilon(noise, delta=1e-4, rate=rate, steps=steps, accountant="rdp") >= low
 
 
 @pytest.mark.parametrize("accountant", ["prv", "rdp"])
@@ -68,7 +68,7 @@ def test_epsilon_is_between_the_bounds_of_a_slow_twin_whichever_way_the_sets_dif
 def test_the_noise_spends_epsilon_up_to_one_percent(epsilon, accountant):
     kind = {"delta": 1e-4, "rate": 0.1, "steps": 60, "accountant": accountant}
     noise = noise_for(epsilon, **kind)
-    assert 0.989 * epsilon <= spent(noise, **kind) <= epsilon
+    assert 0.989 * epsilon <= spent_epsilon(noise, **kind) <= epsilon
 
 
 @pytest.mark.filterwarnings("ignore:Optimal order")
@@ -122,7 +122,7 @@ def test_batches_of_coins_pass(n, rate):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: spent(0.06, delta=1e-5, rate=0.5, steps=500, accountant="prv"), "use accountant = 'rdp'"),
+        (lambda: spent_epsilon(0.06, delta=1e-5, rate=0.5, steps=500, accountant="prv"), "use accountant = 'rdp'"),
         (lambda: noise_for(1e-5, delta=1e-9, rate=1.0, steps=10**6, accountant="rdp"), "raise it, or lower epochs"),
     ],
 )
@@ -135,4 +135,4 @@ def test_what_cannot_be_counted_is_refused_in_one_line(call, words):
 def test_without_opacus_the_remedy_is_its_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "opacus", None)
     with pytest.raises(ConfigError, match=r'got .+: run pip install "dosimeter\[dp\]"$'):
-        spent(1.234, delta=1e-5, rate=0.5, steps=5, accountant="prv")
+        spent_epsilon(1.234, delta=1e-5, rate=0.5, steps=5, accountant="prv")

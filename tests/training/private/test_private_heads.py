@@ -16,7 +16,7 @@ from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.training.heads import initial_heads
 from dosimeter.training.loop import train
 from dosimeter.training.private.accounting import Privacy, poisson
-from dosimeter.training.private.heads import _add_noise, _padded, clipped_sums, train_private_heads
+from dosimeter.training.private.heads import _add_noise, _pad, clipped_sums, train_private_heads
 from dosimeter.training.recipe import Hyperparameters, settle
 
 HP = Hyperparameters(
@@ -71,7 +71,7 @@ def test_clipped_sums_are_those_of_opacus():
     features, labels, rows = data()
     weight, bias = (one * 3 for one in initial_heads(SEEDS, C, D, CPU))
     chosen = [np.arange(5), np.arange(9), np.arange(1), np.arange(0)]
-    batch, inside = _padded(chosen, rows)
+    batch, inside = _pad(chosen, rows)
     _, slope, total = clipped_sums(features[batch], labels[batch], inside, weight, bias, clip=0.8)
     for i, picked in enumerate(chosen[:3]):
         layer = nn.Linear(D, C)

@@ -13,7 +13,14 @@ from dosimeter.defenses import DPSGD, Dropout
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.training.loop import train
 from dosimeter.training.private.accounting import Privacy
-from dosimeter.training.private.loop import PrivateGradients, check_private, clipped, per_record, privately, recorded
+from dosimeter.training.private.loop import (
+    PrivateGradients,
+    check_private,
+    clip_and_sum,
+    per_record,
+    privately,
+    record_gradients,
+)
 from dosimeter.training.recipe import Hyperparameters
 
 CPU = torch.device("cpu")
@@ -79,15 +86,15 @@ def test_gradients_are_those_of_the_optimizer_of_opacus():
         warnings.simplefilter("ignore")
         nn.functional.cross_entropy(theirs(x), y, reduction="sum").backward()
     optimizer.pre_step()
-    with recorded(model):
+    with record_gradients(model):
         _, each = per_record(model, x, y)
-    for wanted, sums in zip(theirs.parameters(), clipped(each, PRIVACY.clip), strict=True):
+    for wanted, sums in zip(theirs.parameters(), clip_and_sum(each, PRIVACY.clip), strict=True):
         torch.testing.assert_close(sums, wanted.summed_grad, rtol=1e-5, atol=1e-5)
 
 
 def test_noise_has_its_deviation_and_an_empty_batch_is_noise_alone():
     model = nn.Linear(400, 50)
-    with recorded(model):
+    with record_gradients(model):
         private = PrivateGradients(model, dataclasses.replace(PRIVACY, noise_multiplier=2.0), 40, 3)
         loss = private.set(torch.zeros(0, 400), torch.zeros(0, dtype=torch.long))
     noise = model.weight.grad.flatten()
@@ -192,7 +199,7 @@ def test_words_have_gradients_for_each_text(mode):
         torch.autograd.grad(nn.functional.cross_entropy(model(x[i : i + 1]), y[i : i + 1]), list(model.parameters()))
         for i in range(3)
     ]
-    with recorded(model):
+    with record_gradients(model):
         _, found = per_record(model, x, y)
     for own, slow in zip(found, zip(*wanted, strict=True), strict=True):
         torch.testing.assert_close(own, torch.stack(slow), rtol=1e-5, atol=1e-5)
@@ -288,7 +295,7 @@ def test_activations_in_place_get_the_gradients_of_others_and_stay_as_they_were(
         model.append(nn.LazyLinear(10))
         model(x)
         check_private(model, x[:2])
-        with recorded(model):
+        with record_gradients(model):
             found.append(per_record(model, x, y)[1])
         assert [one.inplace for one in model.modules() if isinstance(one, nn.ReLU)] == [inplace] * 2
     for plain, in_place in zip(*found, strict=True):

@@ -69,9 +69,7 @@ def _numbers(threat: Threat) -> list[str]:
     wrong = [view for view in threat.views if view not in VIEWS]
     problems += [f".views: unknown view {quote(view)}, {suggest(view, VIEWS)}" for view in wrong]
     if not wrong and (threat.views[:1] != ("identity",) or len(set(threat.views)) < len(threat.views)):
-        problems.append(
-            f".views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
-        )
+        problems.append(f".views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first")
     return problems
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dosimeter.data.views import WORD_VIEWS
 from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.table import Table
+from dosimeter.foundation.view_names import WORD_VIEWS
 
 Knowledge = Literal["finetuning-data", "initialisation"]
 """Further knowledge of the adversary about a transfer after the stage at risk."""

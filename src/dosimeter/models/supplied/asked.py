@@ -24,7 +24,7 @@ LEAST_DIFFERENCE = 0.05
 CAUSES = "labels or columns in another order than the model's, inputs at another scale, members and non-members swapped"
 
 
-def asked_rightly(
+def own_predictions_agree(
     predicted: Int[Array, " n"], labels: Int[Array, " n"], own: Int[Array, " n"] | None, classes: int, *,
     assumed: bool = False,
 ) -> Gate:  # fmt: skip

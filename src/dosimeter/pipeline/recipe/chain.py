@@ -13,7 +13,7 @@ from dosimeter.data.views import unfit
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.user_code import is_file
 from dosimeter.training.chain import Link
-from dosimeter.training.defending import trained_with
+from dosimeter.training.defending import with_defenses
 from dosimeter.training.preflight import Together, about, check_sources, try_models
 
 
@@ -38,7 +38,7 @@ def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
     for index, stage in enumerate(audit.stages):
         own = next(one for one in data[index:] if one is not None)
         link = _link(stage, own, audit.base)
-        links.append(replace(link, hyperparameters=trained_with(stage.hyperparameters, audit.defenses[index])))
+        links.append(replace(link, hyperparameters=with_defenses(stage.hyperparameters, audit.defenses[index])))
     return tuple(links)
 
 

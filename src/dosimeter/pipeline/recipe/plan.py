@@ -46,7 +46,9 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
     width = 0 if prefix is None else prefix.one.numel() * 4
     answers = sum(job.size for job in waiting.values() if isinstance(job, Costed))
     features = width * sum(job.size for job in waiting.values() if isinstance(job, FeatureJob))
-    disk = int(system.at_risk.inputs.nbytes + parameters * sum(len(job.models) for job in packs) + features + 2 * answers)
+    disk = int(
+        system.at_risk.inputs.nbytes + parameters * sum(len(job.models) for job in packs) + features + 2 * answers
+    )
     free, notes = free_space(system.store.root), case_notes(prepared.audit.threats, prepared.cases)
     if seconds is None:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")

@@ -21,15 +21,15 @@ from dosimeter.data.gates import near_duplicates
 from dosimeter.data.supplied import Source, clusters_of, held_of, join_parts, read_parts
 from dosimeter.families.family import Case
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import ConfigError, DataError, TrainingError
+from dosimeter.foundation.errors import DataError, TrainingError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.user_code import import_from
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import Store
 from dosimeter.models.supplied.adapt import PROBED, Adapted, Examples, adapt, repeatability
-from dosimeter.models.supplied.asked import asked_rightly
-from dosimeter.models.supplied.classes import Classes, named
+from dosimeter.models.supplied.asked import own_predictions_agree
+from dosimeter.models.supplied.classes import Classes, class_names
 from dosimeter.models.supplied.classes import join_classes as joined_classes
 from dosimeter.models.supplied.estimators import bearer, own_predictions
 from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers, trusted_pickle
@@ -86,7 +86,7 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         duplicates=target.duplicates,
         gates=(*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes)),
         base=audit.base,
-        named={part: one.shown for part, one in _sources(target).items()},
+        named={part: one.title for part, one in _sources(target).items()},
         given=audit.settings(),
     )
 
@@ -195,7 +195,7 @@ def _asked(supplied: Supplied, device: str) -> tuple[Supplied, _Asked]:
     first = supplied.members
     known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
     names = joined_classes(bearer(supplied.model), known, name)
-    if not known.numbered and named(bearer(supplied.model)) is None:
+    if not known.numbered and class_names(bearer(supplied.model)) is None:
         _check_order(names)
     parts = {part: dataclasses.replace(one, classes=names) for part, one in parts.items()}
     known = dataclasses.replace(known, names=names)
@@ -272,14 +272,15 @@ def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequen
     Raises:
         DataError: with the part and the class.
     """
-    known = np.array(adapted.known)
+    known = np.array(adapted.known_classes)
     for part, one in parts.items():
         odd = np.flatnonzero(~np.isin(one.labels, known))
         if len(odd):
             raise DataError(
                 f"{part}: labels must be among the classes that the model answers for, "
-                f"{one_line(', '.join(names[i] for i in adapted.known), 200)}, got {names[one.labels[odd[0]]]!r} in "
-                f"row {odd[0]} ({len(odd)} such records): remove these records or correct their labels"
+                f"{one_line(', '.join(names[i] for i in adapted.known_classes), 200)}, "
+                f"got {names[one.labels[odd[0]]]!r} in row {odd[0]} ({len(odd)} such records): "
+                "remove these records or correct their labels"
             )
 
 
@@ -289,11 +290,13 @@ def _own_records(supplied: Supplied, adapted: Adapted, members: Dataset) -> Gate
     answers = adapted.query(held_of(some))
     own = None
     if adapted.estimator:
-        own = own_predictions(bearer(supplied.model), adapted.form, held_of(some), adapted.known)
-    if own is not None and _by_threshold(answers[:, list(adapted.known)], np.isin(own, adapted.known[1:])):
+        own = own_predictions(bearer(supplied.model), adapted.form, held_of(some), adapted.known_classes)
+    if own is not None and _by_threshold(
+        answers[:, list(adapted.known_classes)], np.isin(own, adapted.known_classes[1:])
+    ):
         own = None
     assumed = _assumed(adapted, supplied, members)
-    return asked_rightly(answers.argmax(1).numpy(), some.labels, own, len(members.classes), assumed=assumed)
+    return own_predictions_agree(answers.argmax(1).numpy(), some.labels, own, len(members.classes), assumed=assumed)
 
 
 def _by_threshold(answers: Tensor, second: Array) -> bool:
@@ -307,7 +310,7 @@ def _by_threshold(answers: Tensor, second: Array) -> bool:
 def _assumed(adapted: Adapted, supplied: Supplied, members: Dataset) -> bool:
     """Returns whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
     columns = getattr(bearer(supplied.model), "feature_names_in_", None) is not None and members.columns is None
-    classes = not members.ordered and not adapted.estimator and named(supplied.model) is None
+    classes = not members.ordered and not adapted.estimator and class_names(supplied.model) is None
     scale = members.inputs.dtype == np.uint8 or (members.inputs.dtype.kind == "i" and adapted.form.kind == "fractions")
     return bool(columns or classes or scale)
 
@@ -319,7 +322,7 @@ def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[s
     if inputs.ndim == 2 and inputs.dtype.kind in "iu" and not members.tokens:
         said = "tokens, since the model looks them up in an embedding" if adapted.tokens else "numbers, not as tokens"
         notes.append(f"records of whole numbers are read as {said}")
-    if not adapted.estimator and not adapted.named and not all(WHOLE.fullmatch(name) for name in names):
+    if not adapted.estimator and not adapted.names_classes and not all(WHOLE.fullmatch(name) for name in names):
         listed = one_line(", ".join(map(repr, names)), 120)
         order = "that you gave" if members.ordered else "of their names"
         notes.append(f"its outputs are read as the classes in the order {order}: {listed}")

@@ -11,7 +11,7 @@ import torch
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
-from dosimeter.families.membership.gates.asked import asked_rightly, fresh_shadows, guessing, unlike_target
+from dosimeter.families.membership.gates.asked import fresh_shadows, guessing, own_predictions_agree, unlike_target
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.results.policy.check import check
 from dosimeter.results.policy.limits import parse_policy
@@ -128,13 +128,15 @@ def test_a_model_worse_than_guessing_on_its_own_records_is_asked_wrongly():
         "warn": (rng.integers(0, 4, 400), None),
     }
     for status, (predicted, own) in cases.items():
-        assert asked_rightly(predicted, labels, own, 4).status == status
-    constant = asked_rightly(np.zeros(400, int), labels, None, 4)
+        assert own_predictions_agree(predicted, labels, own, 4).status == status
+    constant = own_predictions_agree(np.zeros(400, int), labels, None, 4)
     assert constant.status == "warn"  # it learned nothing, and is not called broken
-    assert asked_rightly(rng.integers(0, 4, 400), labels, None, 4, assumed=True).status == "fail"
-    assert asked_rightly(np.where(rng.random(400) < 0.6, labels, 0), labels, labels, 4).status == "fail"
-    assert asked_rightly(labels, labels, labels, 4).status == "pass"
-    drawn = [asked_rightly(rng.integers(0, 4, 400), rng.permutation(labels), None, 4).status for _ in range(400)]
+    assert own_predictions_agree(rng.integers(0, 4, 400), labels, None, 4, assumed=True).status == "fail"
+    assert own_predictions_agree(np.where(rng.random(400) < 0.6, labels, 0), labels, labels, 4).status == "fail"
+    assert own_predictions_agree(labels, labels, labels, 4).status == "pass"
+    drawn = [
+        own_predictions_agree(rng.integers(0, 4, 400), rng.permutation(labels), None, 4).status for _ in range(400)
+    ]
     assert drawn.count("fail") <= 4
 
 

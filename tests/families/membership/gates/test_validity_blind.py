@@ -16,7 +16,7 @@ from dosimeter.data import Dataset
 from dosimeter.families.membership.design.supplied import clusters_of
 from dosimeter.families.membership.gates import blind as validity_blind
 from dosimeter.families.membership.gates.blind import alike
-from dosimeter.families.membership.measures.baseline import baseline
+from dosimeter.families.membership.measures.baseline import measure_baseline
 from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.sentences.verdict import gain_lead
 from dosimeter.pipeline import verbs
@@ -170,11 +170,11 @@ def test_records_without_a_blind_score_are_left_out():
     rng = np.random.default_rng(0)
     blind, attack = rng.random(40), rng.random((1, 40))
     some = np.where(np.arange(40) < 30, blind, np.nan)
-    found = baseline(some, attack, truth(bits), rng=rng)
-    again = baseline(blind[:30], attack[:, :30], truth(bits[:30]), rng=rng)
+    found = measure_baseline(some, attack, truth(bits), rng=rng)
+    again = measure_baseline(blind[:30], attack[:, :30], truth(bits[:30]), rng=rng)
     assert found.n == 30
     assert found == again
-    assert baseline(np.full(40, np.nan), attack, truth(bits), rng=rng) is None
+    assert measure_baseline(np.full(40, np.nan), attack, truth(bits), rng=rng) is None
     assert alike(None, above_chance=False).status == "warn"
 
 
@@ -185,7 +185,7 @@ def by_rate(known, shift, seed=0, n=1200):
     blind, attack = rng.normal(size=(2, n)) + shift * bits
     attack = np.where(bits & (rng.random(n) < known), 99.0, attack)
     calls = attack[None] > np.quantile(attack[~bits], 0.99)
-    return baseline(blind, attack[None], truth(bits), rng=rng, calls=calls, fpr=0.01)
+    return measure_baseline(blind, attack[None], truth(bits), rng=rng, calls=calls, fpr=0.01)
 
 
 def test_a_few_records_that_are_surely_known_are_shown_by_rate():
@@ -288,7 +288,7 @@ def null_run(seed, n, d, persons):
     cluster = np.repeat(np.arange(units), persons)
     inputs = rng.normal(size=(n, d)) + (1.5 * np.repeat(rng.normal(size=(units, d)), persons, 0) if persons > 1 else 0)
     found = blind_scores(inputs.astype(np.float32), rng.integers(0, 5, n), bits, cluster, seed=seed)
-    return baseline(found.scores, rng.normal(size=(1, n)), truth(bits, cluster), rng=rng)
+    return measure_baseline(found.scores, rng.normal(size=(1, n)), truth(bits, cluster), rng=rng)
 
 
 @pytest.mark.slow
@@ -312,7 +312,7 @@ def test_the_gain_is_covered(record_figure):
         inputs[bits, 0] += 0.6
         attack = 0.5 * inputs[:, 0] + rng.normal(size=300) + 1.0 * bits
         found = blind_scores(inputs.astype(np.float32), rng.integers(0, 3, 300), bits, np.arange(300), seed=seed)
-        gain = baseline(found.scores, attack[None], truth(bits), rng=rng).gain
+        gain = measure_baseline(found.scores, attack[None], truth(bits), rng=rng).gain
         gains.append(gain.value)
         ends.append((gain.low, gain.high))
     mean = float(np.mean(gains))

@@ -53,12 +53,12 @@ def test_p2_counts_persons_of_equal_size():
 
 
 def test_a_verdict_that_few_persons_silence_says_so():
-    first, second = verdict.not_resolvable(80, 29, "photo", worth=9.0)
+    first, second = verdict.too_small_sentences(80, 29, "photo", worth=9.0)
     assert (
         "few of its 80 persons with unused photos hold most of them, so that they are worth 9.0 of equal size" in first
     )
     assert "Give it more persons" in second
-    first, second = verdict.not_resolvable(80, 29, "photo", worth=9.0, named=False)
+    first, second = verdict.too_small_sentences(80, 29, "photo", worth=9.0, named=False)
     assert "few of its 80 different unused photos stand there most often" in first
     assert "more different photos" in second
-    assert "it has 20 distinct unused photos" in verdict.not_resolvable(20, 29, "photo", worth=9.0)[0]
+    assert "it has 20 distinct unused photos" in verdict.too_small_sentences(20, 29, "photo", worth=9.0)[0]

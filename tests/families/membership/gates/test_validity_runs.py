@@ -15,11 +15,11 @@ from dosimeter.families.membership.gates.null import control_gate, null_gate
 from dosimeter.families.membership.gates.numbers import saturation, ties
 from dosimeter.families.membership.gates.runs import (
     between_targets,
-    learned,
+    chosen_settings,
+    learning,
     many_attacks,
     pooling,
-    settings_chosen,
-    threshold_reached,
+    reached_threshold,
     worst_case,
 )
 from dosimeter.families.membership.measure import result
@@ -68,11 +68,11 @@ def pair(fpr, low, high):
 
 
 def test_p3_a_threshold_that_misses_its_rate_is_told():
-    assert threshold_reached(pair(0.03, 0.015, 0.05), 0.01).status == "warn"
-    kept = threshold_reached(pair(0.012, 0.004, 0.02), 0.01)
+    assert reached_threshold(pair(0.03, 0.015, 0.05), 0.01).status == "warn"
+    kept = reached_threshold(pair(0.012, 0.004, 0.02), 0.01)
     assert kept.status == "pass"
     assert kept.value == 0.012
-    assert "do not tell" in threshold_reached(pair(0.1, 0.0, 0.99), 0.01).message
+    assert "do not tell" in reached_threshold(pair(0.1, 0.0, 0.99), 0.01).message
 
 
 def test_p3_fires_on_thresholds_from_models_unlike_the_target(by_loss):
@@ -129,7 +129,7 @@ def rows(**settings):
     kinds = {kind.__name__: kind for kind in ATTACKS.values()}
     defaults = [{"id": row.id, "name": type(row.attack).__name__, "settings": row.settings} for row in attacks()]
     own = {"id": "mine", "name": "Mine", "settings": settings}
-    return settings_chosen([*defaults, own], kinds)
+    return chosen_settings([*defaults, own], kinds)
 
 
 def test_p7_settings_that_somebody_chose_are_named():
@@ -139,7 +139,7 @@ def test_p7_settings_that_somebody_chose_are_named():
     assert "mine (power)" in fired.message
     kinds = {kind.__name__: kind for kind in ATTACKS.values()}
     changed = {"id": "lira", "name": "LiRA", "settings": {**LIRA[0].settings, "variance": "global"}}
-    assert "lira (variance)" in settings_chosen([changed], kinds).message
+    assert "lira (variance)" in chosen_settings([changed], kinds).message
 
 
 def accuracies(train, nonmember, half=0.03):
@@ -150,10 +150,10 @@ def accuracies(train, nonmember, half=0.03):
 
 
 def test_p10_models_that_learned_nothing_or_only_remember_are_told():
-    assert learned(accuracies(0.95, 0.9), 0.1).status == "pass"
-    assert "most frequent class" in learned(accuracies(0.12, 0.11), 0.1).message
-    assert learned(accuracies(0.96, 0.95), 0.95).status == "warn"
-    fired = learned(accuracies(1.0, 0.6), 0.1)
+    assert learning(accuracies(0.95, 0.9), 0.1).status == "pass"
+    assert "most frequent class" in learning(accuracies(0.12, 0.11), 0.1).message
+    assert learning(accuracies(0.96, 0.95), 0.95).status == "warn"
+    fired = learning(accuracies(1.0, 0.6), 0.1)
     assert fired.status == "warn"
     assert fired.value == pytest.approx(0.4)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from dosimeter.pipeline.summary import scores_summary
 from oracles import auc as slow_auc
 from scipy.stats import binomtest
 
@@ -10,7 +11,6 @@ from dosimeter.families.membership.measures.cross_fitting import HALVINGS, Cross
 from dosimeter.families.membership.measures.material import CHOICE
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.foundation.seeds import generator
-from dosimeter.pipeline.summary import scores_summary
 from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.rates import shadow_threshold
@@ -83,7 +83,7 @@ def slow_z(cells, bits):
 def test_the_score_of_a_choice_is_a_mean_of_shares_of_non_members():
     one = made(4, attacks=3)
     choices = one.choices(list(one.scores), 0.1)
-    found = one.chosen(choices)
+    found = one.choice_scores(choices)
     for record in range(60):
         each = []
         for half, (first, second) in zip(one.halves, choices, strict=True):

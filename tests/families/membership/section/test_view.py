@@ -45,10 +45,15 @@ def test_axes_begin_where_rates_are_resolvable():
 
 
 def test_drawn_are_headline_two_others_and_one_control():
-    assert [attack["id"] for attack in view.drawn(example.shown())] == ["lira-online", "rmia", "attack-p", "constant"]
+    assert [attack["id"] for attack in view.plotted_attacks(example.shown())] == [
+        "lira-online",
+        "rmia",
+        "attack-p",
+        "constant",
+    ]
     result = example.shown()
     del result["curves"]["lira-online"]
-    assert view.drawn(result) == []
+    assert view.plotted_attacks(result) == []
 
 
 def test_wrong_accusations_turn_the_interval_round():

@@ -18,6 +18,7 @@ import example
 import numpy as np
 import pytest
 from audits import QUICK, gaussian, material
+from dosimeter.pipeline.summary import scores_summary
 
 from dosimeter.cli.app import main
 from dosimeter.families.membership.measure import result
@@ -27,7 +28,6 @@ from dosimeter.families.membership.sentences import first_page_numbers as number
 from dosimeter.families.membership.table.table import read_scores
 from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline.page import render
-from dosimeter.pipeline.summary import scores_summary
 from dosimeter.results.rounding import round_numbers
 from dosimeter.results.schema import problems
 
@@ -292,7 +292,7 @@ def test_checks_are_counted_and_the_first_are_named():
 )  # fmt: skip
 def test_the_date_comes_from_the_provenance(provenance, told):
     stored = [{"id": "version", "question": "Which model, and when?", "answer": "The recipe."}]
-    (found,) = first_page.dated(stored, provenance)
+    (found,) = first_page.add_date(stored, provenance)
     assert found.answer == f"The recipe. {told}"
 
 

@@ -36,7 +36,7 @@ def drawn(case: DrawnCase, folder: Path) -> dict[str, Any]:
     _save_canaries(case, folder)
     owners = {"persons": system.at_risk.persons, "groups": system.at_risk.groups}
     classes = system.links[-1].classes
-    gates = [saturation(observations.signals, threat.granted), _copies(case)]
+    gates = [saturation(observations.signals, threat.access_flag), _copies(case)]
     return {
         "threat": {
             "at_risk": system.link.name,

@@ -105,7 +105,7 @@ class DrawnCase:
         """What the threat gives an attack."""
         system = self.system
         return Offer(
-            self.threat.granted,
+            self.threat.access_flag,
             len(self.split.population),
             self.threat.shadows,
             features=has_frozen_head(system) and not system.transferred,
@@ -245,9 +245,7 @@ class DrawnCase:
             many = len(planted.training_rows(0))
             notes.append(f"spike: {len(planted.rows)} canaries are planted in stage {self.system.link.name}")
             if 10 * many > natural:
-                notes.append(
-                    f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?"
-                )
+                notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
         classes = self.system.links[-1].classes
         signs = [row.id for row in self.attacks if row.settings_for(classes) != row.settings]
         if signs:
@@ -287,18 +285,18 @@ class DrawnCase:
             test=None if system.test is None else data_key(system.test),
             test_features=tuple(test),
             signals=self._readable(self.signals - self.withheld.keys()),
-            access=self.threat.granted,
+            access=self.threat.access_flag,
             defenses=system.answers,
             data=None if data == pack.data else data,
         )
 
     def _readable(self, wanted: set[str]) -> tuple[str, ...]:
         """Signals among the wanted ones that this access and the deployed model's classes allow."""
-        found = readable(sorted(wanted), self.threat.granted)
+        found = readable(sorted(wanted), self.threat.access_flag)
         if self.knows_classes:
             return found
         kept = tuple(name for name in found if name in SIGNALS and not SIGNALS[name].labels)
-        return kept or ("entropy" if Access.PROBS in self.threat.granted.includes else "predicted_class",)
+        return kept or ("entropy" if Access.PROBS in self.threat.access_flag.includes else "predicted_class",)
 
 
 def drawn_case(system: TrainedSystem, threat: Threat, attacks: Sequence[NamedAttack]) -> DrawnCase:

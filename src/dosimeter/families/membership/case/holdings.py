@@ -99,7 +99,7 @@ def retrain_source(case: DrawnCase) -> RetrainSource | None:
         classes=link.classes,
         recipe=link.hyperparameters,
         signals=tuple(name for name in jobs.observations[0].signals if name in SIGNALS),
-        access=case.threat.granted,
+        access=case.threat.access_flag,
         device=case.system.device,
         canaries=canaries,
     )

@@ -271,7 +271,7 @@ def access_of(threat: Threat, system: SuppliedSystem) -> Access:
     gives = Access.LOGITS if system.adapted.output == "logits" else Access.PROBS
     if "access" not in threat.model_fields_set:
         return gives
-    granted = threat.granted
+    granted = threat.access_flag
     if Access.LOGITS in granted.includes and gives is Access.PROBS:
         raise ConfigError(
             f"threat.access: the model gives probabilities, got access {threat.access!r}: use 'probs', or bring a model "

@@ -50,9 +50,7 @@ def playing_rows(design: Design) -> Int[Array, " k"]:
     return np.concatenate([own, design.rehearsal_rows])
 
 
-def half_games(
-    design: Design, needs: Needs, views: int
-) -> list[tuple[Int[Array, " t"], Int[Array, " s"]]]:
+def half_games(design: Design, needs: Needs, views: int) -> list[tuple[Int[Array, " t"], Int[Array, " s"]]]:
     """Games in which models of one half play target, with shadows that are not from the other half.
 
     Args:

@@ -61,7 +61,7 @@ def fresh_shadows(
     outside = ~seen
     less = _remember_less(signal, member, outside, record, rng)
     if less:
-        return Gate("I8", name, "fail", less[1], _less_told(*less))
+        return Gate("I8", name, "fail", less[1], _other_records(*less))
     kept = outside.any(0)
     bits = member[:1, kept]
     if bits.all() or not bits.any():
@@ -125,14 +125,14 @@ def _remember_less(
     level = np.where(outside, signal[1:], 0.0).sum(0) / np.maximum(outside.sum(0), 1)
     ids = np.arange(signal.shape[1])
 
-    def found_by(values: Array, bits: Array) -> Estimate:
+    def auc_of(values: Array, bits: Array) -> Estimate:
         return auc(Scores(ids, values[None]), Truth(ids, bits[None], record), rng=rng, level=1 - 2 * RARE)
 
-    own = [found_by(values, member[0]) for values in (signal[0] - level, signal[0])]
+    own = [auc_of(values, member[0]) for values in (signal[0] - level, signal[0])]
     if any(one.low is None or one.low <= 0.5 for one in own):
         return None
     target = min(one.value or 0.5 for one in own)
-    each = [found_by(one, bits).value for one, bits in zip(signal[1:], member[1:], strict=True)]
+    each = [auc_of(one, bits).value for one, bits in zip(signal[1:], member[1:], strict=True)]
     found = np.array([one for one in each if one is not None])
     spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
     error = max(spread, AUC_SPREAD / sqrt(signal.shape[1])) / sqrt(max(len(found), 1))
@@ -140,7 +140,7 @@ def _remember_less(
     return (target, mean) if mean + RARE_Z * error < 0.5 + (target - 0.5) / 2 else None
 
 
-def _less_told(target: float, shadows: float) -> str:
+def _other_records(target: float, shadows: float) -> str:
     """The sentence of I8 about shadows that were trained on something else."""
     return (
         f"The target tells its members from other records with an AUC of {target:.3f} beside its shadows, and these "

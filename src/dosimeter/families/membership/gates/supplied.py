@@ -51,8 +51,8 @@ def _likeness(case: StatedCase, correct: Array, answers: Sequence[Mapping[str, T
     accuracies = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
     rng = generator(case.system.seed, "fresh shadows")
     fresh = fresh_shadows(
-        _confidence(answers)[:, : member.shape[1]], member, _seen(case), case.design.record,
-        shifted=_shifted(case, blind, rng), rng=rng,
+        _confidence(answers)[:, : member.shape[1]], member, _training_sets(case), case.design.record,
+        shifted=_is_shifted(case, blind, rng), rng=rng,
     )  # fmt: skip
     return [unlike_target(int(member[0].sum()), int(member[1].sum()), accuracies), fresh]
 
@@ -64,7 +64,7 @@ def _confidence(answers: Sequence[Mapping[str, Tensor]]) -> Array:
     return values if values.ndim == 2 else values[:, 0]
 
 
-def _seen(case: StatedCase) -> Array:
+def _training_sets(case: StatedCase) -> Array:
     """Candidates that each shadow was trained on, with their exact copies."""
     shadows = case.design.member[1:]
     code = contents(case.system.pool.inputs[: shadows.shape[1]])
@@ -73,7 +73,7 @@ def _seen(case: StatedCase) -> Array:
     return np.stack([np.bincount(code, row)[code] > 0 for row in shadows])
 
 
-def _shifted(case: StatedCase, blind: Blind, rng: np.random.Generator) -> bool:
+def _is_shifted(case: StatedCase, blind: Blind, rng: np.random.Generator) -> bool:
     """Returns whether classifiers that never query a model separate members from non-members."""
     member, record = case.design.member[:1, blind.rows], case.design.record[blind.rows]
     if member.all() or not member.any():

@@ -160,7 +160,7 @@ class Baseline:
         }
 
 
-def baseline(
+def measure_baseline(
     blind: Float[Array, " n"], attack: Float[Array, "t n"], truth: Truth, *, rng: np.random.Generator,
     calls: Bool[Array, "t n"] | Float[Array, "t n"] | None = None, fpr: float | None = None,
 ) -> Baseline | None:  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dosimeter.data.cells import Held, stored
+from dosimeter.data.cells import Held, cells_from
 from dosimeter.data.views import apply_view
 from dosimeter.families.membership.observe.signals import SIGNALS, readable, signals_of
 from dosimeter.families.membership.observe.supplied_probes import Probing
@@ -25,7 +25,7 @@ from dosimeter.models.supplied.adapt import PROBED, Adapted, Examples, adapt
 from dosimeter.models.supplied.classes import Classes
 from dosimeter.models.supplied.forms import Form
 from dosimeter.training.keys import rows_hash, torch_version
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 from dosimeter.training.user_fit import Fit, Records, advice
 
 
@@ -121,12 +121,12 @@ class ShadowJob:
     def perform(self) -> None:
         """Trains the shadow, queries it and stores its signals."""
         data = self.store.load(self.data)
-        every, labels = Held(data["inputs"], stored(data), self.tokens), data["labels"]
+        every, labels = Held(data["inputs"], cells_from(data), self.tokens), data["labels"]
         records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])
         place = f"shadow {self.number}: fit"
         fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
         try:
-            with seeded(self.seed):
+            with seed_torch(self.seed):
                 trained = fit(records, self.seed % 2**31)
         except AuditError as error:
             raise relay(error, place) from error

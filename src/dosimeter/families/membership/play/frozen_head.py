@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.game import FrozenHead
-from dosimeter.families.membership.observe.signals import SIGNALS, signals_of
+from dosimeter.families.membership.observe.signals import signals_of
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.jobs.arrays import arrays_hash
@@ -89,7 +89,7 @@ class HeadRetrain:
         """Training rows of each head: candidates as asked for, others at random up to half of the pool, canaries."""
         planted = None
         if self.canaries is not None:
-            planted = self.canaries.drawn_anew(len(member), seed_for(seed, "retrained canaries"))
+            planted = self.canaries.redraw(len(member), seed_for(seed, "retrained canaries"))
         pool = len(self.labels) - (0 if planted is None else len(planted.rows))
         rng = generator(seed, "retrained membership")
         others, rows = np.setdiff1d(np.arange(pool), self.candidates), []

@@ -82,16 +82,16 @@ class PlayJob:
     @property
     def size(self) -> int:
         """Implements `Costed`."""
-        return self.judged * self.arena.design.member.shape[1] * 8
+        return int(self.judged * self.arena.design.member.shape[1] * 8)
 
     def cost(self, pace: Any) -> float:
         """Implements `Costed`: numbers to read, and models to train, an upper limit."""
         design = self.arena.design
         games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
-        reading = games * (self.arena.views * design.member.size * SECONDS + 1e-3)
+        reading = games * (self.arena.views * float(design.member.size) * SECONDS + 1e-3)
         if not self.row.trainings or self.trains is None:
             return reading
-        return reading + self.row.trainings * self.judged * pace.whole(self.trains)
+        return reading + self.row.trainings * self.judged * float(pace.whole(self.trains))
 
     @property
     def judged(self) -> int:

@@ -110,9 +110,7 @@ def play_part(
     return np.concatenate([np.empty((0, len(game.ids))), *trials])
 
 
-def join_parts(
-    row: NamedAttack, design: Design, views: int, played: Mapping[Part, Float[Array, "r n"]]
-) -> Played:
+def join_parts(row: NamedAttack, design: Design, views: int, played: Mapping[Part, Float[Array, "r n"]]) -> Played:
     """The results of all parts of one play as one."""
     folds = range(len(design.folds))
     apart = np.empty((0, len(design.ids)))

@@ -57,14 +57,14 @@ def _row(row: Row, scale: float) -> CanaryRow:
         name=f"{row['kind']}, {copies}",
         planted=f"{row['n']:,} canaries",
         tpr=figures.rate(row),
-        reached=_unused(row) if ok else Figure("", ok=False),
+        reached=_unused_rate(row) if ok else Figure("", ok=False),
         excess=_excess(row),
         auc=figures.auc(ranked),
         bar=figures.bar(row, scale),
     )
 
 
-def _unused(row: Row) -> Figure:
+def _unused_rate(row: Row) -> Figure:
     """Rate at which a grade is called where it was not used; results of older releases have no interval for it."""
     if row.get("fpr_low") is None:
         return Figure(words.percent(row["fpr_reached"]))

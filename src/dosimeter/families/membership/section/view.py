@@ -196,7 +196,7 @@ def wagers(result: Row) -> list[Wager]:
     return found
 
 
-def drawn(result: Row) -> list[Row]:
+def plotted_attacks(result: Row) -> list[Row]:
     """Attacks whose curves are drawn: the headline, the next two by AUC, one control last; empty without a headline."""
     curves = result["curves"]
 

@@ -6,7 +6,7 @@ from oracles import auc, cascading, unchecked
 from synthetic import fleet
 
 from dosimeter.families.membership.attacks import Cascading, LiRA
-from dosimeter.families.membership.attacks.shadows.cascading import members_given
+from dosimeter.families.membership.attacks.shadows.cascading import draw_memberships
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.game import MembershipGame
 from dosimeter.foundation.seeds import generator, seed_for
@@ -47,7 +47,7 @@ def test_agrees_with_loops_over_shadows_and_records(rounds, tolerance, views):
     seed = int(np.random.default_rng(0).integers(2**31))
 
     def draw(known, references, number):
-        return members_given(known, references, generator(seed, "cascading membership", number))
+        return draw_memberships(known, references, generator(seed, "cascading membership", number))
 
     def seeds(number):
         return seed_for(seed, "cascading training", number)
@@ -60,7 +60,7 @@ def test_agrees_with_loops_over_shadows_and_records(rounds, tolerance, views):
 @pytest.mark.parametrize(("inside", "outside"), [(0, 0), (30, 30), (50, 0), (0, 50), (7, 31)])
 def test_memberships_keep_what_is_known_and_are_even(inside, outside):
     known = np.repeat([1, 0, -1], [inside, outside, 200 - inside - outside])
-    member = members_given(known, 16, np.random.default_rng(0))
+    member = draw_memberships(known, 16, np.random.default_rng(0))
     assert (member.sum(axis=1) == 100).all()
     assert member[:, known == 1].all()
     assert not member[:, known == 0].any()

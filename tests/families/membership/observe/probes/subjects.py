@@ -7,7 +7,7 @@ from torch import nn
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.observe.probes import Model, Subject, Training
 from dosimeter.training.heads import train_heads
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 from dosimeter.training.recipe import Hyperparameters
 
 
@@ -40,7 +40,7 @@ def fresh(d, c):
     """A drawer of untrained heads."""
 
     def draw(seed):
-        with seeded(seed):
+        with seed_torch(seed):
             return nn.Linear(d, c)
 
     return draw

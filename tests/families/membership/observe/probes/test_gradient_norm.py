@@ -7,7 +7,6 @@ from torch import nn
 
 from dosimeter.families.membership.observe.probes import gradient_norm
 from dosimeter.models.architectures import ARCHITECTURES
-from dosimeter.training.loop import seeded
 from families.membership.observe.probes.subjects import clouds, subject_of
 
 
@@ -36,7 +35,7 @@ def test_heads_equal_automatic_differentiation(bias):
 
 def network(name):
     """A small network of a kind, with statistics of batches that are not those of its first moment."""
-    with seeded(1):
+    with seed_torch(1):
         if name == "mlp":
             return ARCHITECTURES["mlp"]((6,), 3, width=8, depth=2), clouds(0)
         model = ARCHITECTURES["convnet"]((1, 8, 8), 3, widths=(4, 4))

@@ -30,7 +30,7 @@ def by_definition(subject, index):
     hessian = sum(torch.autograd.functional.hessian(lambda w, r=r: loss(w, r), flat) for r in pool) / len(pool)
     inverse = torch.linalg.inv(hessian + 0.2 * torch.eye(len(flat)))
     gradient = [torch.autograd.functional.jacobian(lambda w, r=r: loss(w, r), flat) for r in range(len(x))]
-    left_out = iha._left_out(rows, training.observed, training.seeds[index])
+    left_out = iha._choose_left_out(rows, training.observed, training.seeds[index])
     n, found = len(rows), []
     for record, other in zip(training.observed, left_out, strict=True):
         mean = sum(gradient[row] for row in rows if row != other) / (n - 1)
@@ -84,7 +84,7 @@ def test_work_and_memory_are_those_of_the_judged_records(monkeypatch):
     subject, _ = heads(0, m=2, p=400)
     whole = iha.compute(subject)["iha"]
     few = dataclasses.replace(subject.training, observed=np.arange(10))
-    drawn, rows = iha._left_out(few.rows[0], few.observed, few.seeds[0]), few.rows[0]
+    drawn, rows = iha._choose_left_out(few.rows[0], few.observed, few.seeds[0]), few.rows[0]
     solved.clear()
     found = iha.compute(dataclasses.replace(subject, training=few))["iha"]
     assert found.shape == (2, 10)
@@ -96,7 +96,7 @@ def test_work_and_memory_are_those_of_the_judged_records(monkeypatch):
 
 def test_a_members_own_row_is_left_out_and_else_one_training_record():
     rows = np.arange(0, 200, 2)
-    left_out = iha._left_out(rows, np.arange(200), 7)
+    left_out = iha._choose_left_out(rows, np.arange(200), 7)
     np.testing.assert_array_equal(left_out[rows], rows)
     assert np.isin(left_out, rows).all()
     assert len(np.unique(left_out[1::2])) > 50

@@ -46,9 +46,13 @@ def test_signals_and_probes_have_names_of_their_own_and_one_table_of_access():
 
 def test_only_what_attacks_ask_for_is_probed(tmp_path):
     plain, asked = (prepared(tmp_path, rows).case.jobs.observations[0] for rows in (ASKED[:1], ASKED))
-    assert plain.probed == ()
+    assert plain.probe_signals == ()
     assert "probes" not in plain.definition
-    assert set(asked.probed) == {"gradient_norm", "boundary_distance_250", *(f"trajectory_{e}" for e in range(1, 11))}
+    assert set(asked.probe_signals) == {
+        "gradient_norm",
+        "boundary_distance_250",
+        *(f"trajectory_{e}" for e in range(1, 11)),
+    }
     keys = {prepared(tmp_path, ASKED[:count]).case.jobs.observations[0].key for count in (1, 2, 3, 4)}
     assert len(keys) == 4
 

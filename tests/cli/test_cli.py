@@ -9,8 +9,8 @@ import pytest
 
 from dosimeter.cli import app, screen
 from dosimeter.cli.app import main
-from dosimeter.config.attack_rows import default_attacks
 from dosimeter.config.tables import Stage
+from dosimeter.families.membership.attacks import default_rows
 from dosimeter.pipeline import progress as _progress
 from dosimeter.pipeline.result import check_lines
 
@@ -150,7 +150,7 @@ def test_list_marks_what_is_used_unless_the_audit_names_others(capsys):
 def test_what_list_marks_is_what_an_audit_without_attacks_runs(transferred):
     mark = screen.CHAIN if transferred else "default"
     marked = [name for name, said in screen.defaults()["attacks"].items() if mark in said.split("; ")]
-    assert set(marked) == {row["name"] for row in default_attacks(transferred=transferred)}
+    assert set(marked) == {row["name"] for row in default_rows(transferred=transferred)}
     assert Stage(name="a").transfer in screen.defaults()["transfer"]
 
 

@@ -116,7 +116,7 @@ def test_auto_asks_for_the_copies_that_training_augmented_with(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["threat"]["views"] == list(audit.views)
     prepared = prepare(audit, store=Store(tmp_path / ".store"))
-    values = prepared.case.jobs.gathered().signals["logit_confidence"]
+    values = prepared.case.jobs.answers().load().signals["logit_confidence"]
     assert values.shape[1] == 8
     assert (np.std(values, axis=1) > 0).mean() > 0.99
 

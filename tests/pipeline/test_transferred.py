@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from dosimeter.families.membership.refusals import offer, refusal
 
 from dosimeter.config.audit import parse
+from dosimeter.families.membership.case.refusals import refusal
 from dosimeter.families.membership.game import BEFORE_TRANSFER
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.jobs.store import Store
@@ -121,7 +121,7 @@ def test_attacks_that_read_a_class_are_refused_where_the_deployed_model_has_othe
     table["threat"]["access"] = "weights"
     table["stage"][0]["data_options"] = {}
     found = prepare(parse(table, base=tmp_path, name="chain"), store=Store(tmp_path / "store"))
-    reasons = {row.id: refusal(row, offer(found.case)) for row in found.audit.attacks}
+    reasons = {row.id: refusal(row, found.case.offer) for row in found.audit.attacks}
     assert "none of the deployed model's" in reasons["lira online"]
     assert "transferred before anyone sees them" in reasons["iha informed"]
     assert reasons["influence"]
@@ -147,7 +147,7 @@ def test_the_reference_needs_a_transfer(tmp_path):
     found = prepare(parse(table, base=tmp_path, name="chain"), store=Store(tmp_path / "store"))
     direct = next(row for row in found.audit.attacks if row.id == "direct")
     assert BEFORE_TRANSFER in direct.attack.signals
-    assert "here that is the deployed model" in refusal(direct, offer(found.case))
+    assert "here that is the deployed model" in refusal(direct, found.case.offer)
 
 
 def test_folds_of_several_pairs_use_the_same_shadows(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.threat import ThreatTable
@@ -55,10 +55,10 @@ class Surroundings:
     trains: bool = True
 
 
+@runtime_checkable
 class Case(Protocol):
     """One threat on one system; nothing is trained or asked yet."""
 
-    @property
     def phases(self) -> Phases:
         """All jobs by name of the phase, in order; jobs of one phase do not depend on each other.
 
@@ -67,17 +67,14 @@ class Case(Protocol):
         """
         ...
 
-    @property
     def datasets(self) -> Sequence[Dataset]:
         """Data that its jobs read from the store."""
         ...
 
-    @property
     def records(self) -> int:
         """Number of records that one model of the stage at risk is trained on, for a test of that stage's model."""
         ...
 
-    @property
     def definition(self) -> Mapping[str, Any]:
         """Content of the audit's key: everything about the case that can change a number."""
         ...
@@ -108,6 +105,7 @@ class Case(Protocol):
         ...
 
 
+@runtime_checkable
 class Family(Protocol):
     """A family of attacks: all that ask the same kind of question."""
 

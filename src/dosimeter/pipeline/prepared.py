@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from dosimeter.pipeline.plan import Plan
 
 
+@runtime_checkable
 class Settings(Protocol):
     """What audits of every door say."""
 
@@ -52,33 +56,29 @@ class Settings(Protocol):
         ...
 
 
-class Prepared(Protocol):
-    """An audit with its data read and its jobs listed; nothing is trained yet."""
+@dataclass(frozen=True)
+class Prepared(abc.ABC):
+    """An audit with its data read and its jobs listed; nothing is trained yet.
+
+    Attributes:
+        audit: the settings.
+        system: the deployed model and its origin.
+        cases: the cases by id of their threat.
+    """
+
+    audit: Settings
+    system: System
+    cases: Mapping[str, Case]
 
     @property
-    def audit(self) -> Settings:
-        """The settings."""
-        ...
+    @abc.abstractmethod
+    def door(self) -> str:
+        """How the model came: "recipe" or "model"."""
 
     @property
-    def system(self) -> System:
-        """The deployed model and its origin."""
-        ...
-
-    @property
-    def cases(self) -> Mapping[str, Case]:
-        """The cases by id of their threat."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """The audit's key: equal for runs whose results must be equal."""
-        ...
-
-    @property
+    @abc.abstractmethod
     def variants(self) -> Sequence[tuple[Any, Prepared]]:
         """The same audit with each `[[defense]]` or `[[variant]]`."""
-        ...
 
     @property
     def fit(self) -> object:
@@ -86,48 +86,48 @@ class Prepared(Protocol):
 
         Its jobs run in processes of their own, since it must not touch a model that is audited in this one.
         """
-        ...
+        return None
 
+    @abc.abstractmethod
     def about(self) -> dict[str, Any]:
-        """What `run.json` says of the run: `door`, `noun` and `chain`."""
-        ...
+        """What `run.json` says of the run: `noun` and `chain`."""
 
+    @abc.abstractmethod
     def origin(self) -> dict[str, Any]:
         """What provenance says of the data and of the user's code."""
-        ...
 
+    @abc.abstractmethod
     def plan(self, workers: Workers | int | None) -> Plan:
         """What a run would do and cost; trains nothing."""
-        ...
 
+    @abc.abstractmethod
     def seconds_left(self, workers: Workers | int | None) -> float | None:
         """Rough duration of a run that is about to begin; None if it cannot be told."""
-        ...
 
-
-def key_for(prepared: Prepared, door: str) -> str:
-    """The key of an audit, from its settings and the definitions of its cases."""
-    audit = prepared.audit
-    settings = {
-        "door": door,
-        "seed": audit.seed,
-        "name": audit.name,
-        "report": audit.report.model_dump(mode="json"),
-        "threats": [
-            [name, row.family.name, case.definition]
-            for row, (name, case) in zip(audit.threats, prepared.cases.items(), strict=True)
-        ],
-    }
-    if prepared.variants:
-        settings["variants"] = [[row.id, one.key] for row, one in prepared.variants]
-    return key_of(settings)
+    @cached_property
+    def key(self) -> str:
+        """The audit's key: equal for runs whose results must be equal."""
+        audit = self.audit
+        settings = {
+            "door": self.door,
+            "seed": audit.seed,
+            "name": audit.name,
+            "report": audit.report.model_dump(mode="json"),
+            "threats": [
+                [name, row.family.name, case.definition()]
+                for row, (name, case) in zip(audit.threats, self.cases.items(), strict=True)
+            ],
+        }
+        if self.variants:
+            settings["variants"] = [[row.id, one.key] for row, one in self.variants]
+        return key_of(settings)
 
 
 def jobs_of(cases: Mapping[str, Case]) -> list[Job]:
     """All jobs of some cases, each key once."""
     found: dict[str, Job] = {}
     for case in cases.values():
-        for _, jobs in case.phases:
+        for _, jobs in case.phases():
             for job in jobs:
                 found.setdefault(job.key, job)
     return list(found.values())

@@ -125,6 +125,7 @@ def run_prepared(prepared: Prepared, execution: Execution) -> Path:
         "name": audit.name,
         "seed": audit.seed,
         "leading_fpr": audit.report.leading_fpr,
+        "door": prepared.door,
         **prepared.about(),
         "threats": entries,
         **tried,
@@ -152,9 +153,9 @@ def _do_jobs(prepared: Prepared, cases: Mapping[str, Case], execution: Execution
     phases = [
         (phase if len(cases) == 1 else f"{name}: {phase}", todo)
         for name, case in cases.items()
-        for phase, todo in case.phases
+        for phase, todo in case.phases()
     ]
-    data = {data_key(dataset): dataset for case in cases.values() for dataset in case.datasets}
+    data = {data_key(dataset): dataset for case in cases.values() for dataset in case.datasets()}
     keys = [*data, *(job.key for _, todo in phases for job in todo)]
     store.sweep()
     apart = prepared.fit is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -33,6 +33,7 @@ CHANGED = 1e-3
 """Largest change of answers, nats, that rounding of float32 sums in another order explains."""
 
 
+@runtime_checkable
 class System(Protocol):
     """A deployed model and how it came to be.
 

@@ -6,21 +6,19 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
-from dosimeter.families.membership.frozen_head import (
-    HeadRetrain,
-    can_retrain,
-    frozen_head,
-    has_frozen_head,
-    head_retrain,
-)
 from pipeline.test_pipeline import PRETRAIN
 
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
-from dosimeter.families.membership import frozen_head as frozen
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.observe.signals import logit_confidence
+from dosimeter.families.membership.play import frozen_head as frozen
+from dosimeter.families.membership.play.frozen_head import (
+    HeadRetrain,
+    can_retrain,
+    has_frozen_head,
+)
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
@@ -46,7 +44,7 @@ def test_features_reach_the_attack_that_needs_them(tmp_path):
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {row["name"]: row["status"] for row in found["attacks"]}["Influence"] == "ok"
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
-    head = frozen_head(prepared.case)
+    head = prepared.case.arena.holdings.head.load()
     features = load_features(prepared.system.store, prepared.case.jobs.features).numpy()
     np.testing.assert_array_equal(head.features, features[prepared.case.split.pool])
     np.testing.assert_array_equal(head.labels[head.candidates], prepared.case.design.labels)
@@ -58,7 +56,7 @@ def test_features_reach_the_attack_that_needs_them(tmp_path):
 @pytest.mark.parametrize("stage", [{"optimizer": "adam"}, {"transfer": "full"}, {"transfer": "last-k"}])
 def test_elsewhere_the_plan_refuses_it(stage, tmp_path):
     audit = parse(recipe("influence", "loss", **stage), base=BASE)
-    assert not has_frozen_head(prepare(audit, store=Store(tmp_path)).case)
+    assert not has_frozen_head(prepare(audit, store=Store(tmp_path)).system)
     refused, other = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("needs the features of a frozen backbone and SGD heads on them")
     assert "or use transfer = 'head' with optimizer = 'sgd'" in refused.refused
@@ -67,14 +65,14 @@ def test_elsewhere_the_plan_refuses_it(stage, tmp_path):
 
 def test_a_head_too_large_for_memory_is_refused_before_training(tmp_path, monkeypatch):
     audit = parse(recipe("influence", "loss"), base=BASE)
-    monkeypatch.setattr("dosimeter.families.membership.refusals.MOST_CELLS", 360 * 10)
+    monkeypatch.setattr("dosimeter.families.membership.case.refusals.MOST_CELLS", 360 * 10)
     assert not verbs.plan(audit, store=tmp_path).attacks[0].refused
-    monkeypatch.setattr("dosimeter.families.membership.refusals.MOST_CELLS", 360 * 10 - 1)
+    monkeypatch.setattr("dosimeter.families.membership.case.refusals.MOST_CELLS", 360 * 10 - 1)
     assert verbs.plan(audit, store=tmp_path).attacks[0].refused.startswith("needs about 1 kB for each record and")
 
 
 def test_nobody_asks_nobody_gets(tmp_path):
-    assert frozen_head(prepare(parse(recipe("loss"), base=BASE), store=Store(tmp_path)).case) is None
+    assert prepare(parse(recipe("loss"), base=BASE), store=Store(tmp_path)).case.arena.holdings.head is None
 
 
 def handle(*, candidates, pool=40, views=1, canaries=None):
@@ -191,7 +189,7 @@ def test_the_handle_has_the_canaries_of_the_fleet_and_not_who_trained_on_them(tm
         save_data(data, prepared.system.store)
     for job in (*prepared.case.jobs.common, *prepared.case.jobs.features):
         job.perform()
-    retrain, planted = head_retrain(prepared.case), prepared.case.canaries
+    retrain, planted = prepared.case.arena.holdings.retrain.load(), prepared.case.canaries
     pool = len(prepared.case.split.pool)
     own = retrain.canaries.rows
     assert len(retrain.canaries.member) == 0
@@ -220,18 +218,18 @@ def test_an_audit_retrains_for_each_target(tmp_path):
     assert [row["status"] for row in found["null_audit"] if row["attack"] == "cascading"] == ["pass"]
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
     retrain, features = (
-        head_retrain(prepared.case),
+        prepared.case.arena.holdings.retrain.load(),
         load_features(prepared.system.store, prepared.case.jobs.features).numpy(),
     )
     np.testing.assert_array_equal(retrain.features[0].numpy(), features[prepared.case.split.pool])
     np.testing.assert_array_equal(retrain.labels[retrain.candidates], prepared.case.design.labels)
-    assert head_retrain(prepare(parse(recipe("loss"), base=BASE), store=Store(tmp_path)).case) is None
+    assert prepare(parse(recipe("loss"), base=BASE), store=Store(tmp_path)).case.arena.holdings.retrain is None
 
 
 @pytest.mark.parametrize("stage", [{"transfer": "full"}, {"defenses": [{"name": "l2", "weight_decay": 0.01}]}])
 def test_where_no_head_can_be_retrained_the_plan_says_so(stage, tmp_path):
     audit = parse(recipe("cascading", "loss", **stage), base=BASE)
-    assert not can_retrain(prepare(audit, store=Store(tmp_path)).case)
+    assert not can_retrain(prepare(audit, store=Store(tmp_path)).system)
     refused, other = verbs.plan(audit, store=tmp_path).attacks
     assert refused.refused.startswith("retrains its shadows for each target, which needs heads on a frozen backbone")
     assert not other.refused

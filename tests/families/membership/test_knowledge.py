@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 from audits import BASE, table
-from dosimeter.families.membership.holdings import recipe_holdings
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
 from dosimeter.config.audit import parse
+from dosimeter.data.entries import save_data
 from dosimeter.data.record_features import WIDE, few_columns
 from dosimeter.families.membership.game import Holdings, Needs
+from dosimeter.families.membership.play.holdings import HoldingsSource
 from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.pipeline import verbs
@@ -24,7 +25,11 @@ def test_inputs_of_a_recipe_are_those_of_its_candidates_and_population(tmp_path)
     """Digits have 64 pixels, which pictures give in components; near in them means near in pixels."""
     raw = table(candidates=100, population=50) | {"attack": [{"name": "quantile", "mode": "inputs"}]}
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path))
-    inputs = recipe_holdings(prepared.case).inputs
+    for dataset in prepared.case.datasets():
+        save_data(dataset, prepared.system.store)
+    columns = prepared.case.arena.holdings.columns
+    columns.perform()
+    inputs = columns.load()
     rows = np.concatenate([prepared.case.split.pool[prepared.case.split.candidates], prepared.case.split.population])
     pixels = prepared.system.at_risk.inputs[rows].reshape(len(rows), -1).astype(float)
     assert inputs.shape[0] == 150
@@ -42,7 +47,7 @@ def test_with_a_frozen_backbone_they_are_its_features(tmp_path):
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
     features = load_features(prepared.system.store, prepared.case.jobs.features).numpy().astype(float)
     rows = prepared.case.jobs.observations[0].rows
-    inputs = recipe_holdings(prepared.case).inputs
+    inputs = prepared.case.arena.holdings.columns.load()
     spread = features.std(axis=0)
     scaled = np.clip((features - features.mean(axis=0)) / np.where(spread > 0, spread, 1), -10, 10)
     np.testing.assert_allclose(inputs, scaled[rows], atol=1e-5)
@@ -50,7 +55,7 @@ def test_with_a_frozen_backbone_they_are_its_features(tmp_path):
 
 def test_who_does_not_ask_gets_nothing(tmp_path):
     prepared = prepare(parse(table() | {"attack": [{"name": "loss"}]}, base=BASE), store=Store(tmp_path))
-    assert recipe_holdings(prepared.case) == Holdings()
+    assert prepared.case.arena.holdings == HoldingsSource()
     game = prepared.case.design.game(
         0, {"logit_confidence": np.zeros((10, 1, len(prepared.case.split.candidates) + 40))}
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from audits import gaussian, material
 
-from dosimeter.config.attack_rows import default_attacks
+from dosimeter.families.membership.attacks import default_rows
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import choose_headline
 from dosimeter.results.rounding import round_numbers
@@ -144,7 +144,7 @@ def test_measuring_twice_gives_the_same(leaking):
 
 
 def test_the_default_rows_are_the_default_attacks_in_every_mode():
-    assert [" ".join(row.values()) for row in default_attacks()] == [
+    assert [" ".join(row.values()) for row in default_rows()] == [
         "loss", "lira online", "lira offline", "base online", "base offline", "fused online", "fused offline",
         "influence", "constant", "count",
     ]  # fmt: skip

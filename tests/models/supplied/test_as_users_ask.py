@@ -17,8 +17,7 @@ from sklearn.svm import LinearSVC
 from torch import nn
 
 from dosimeter.data import Dataset, Options
-from dosimeter.data.supplied import read_parts
-from dosimeter.families.membership.observe.shadow_job import held_of
+from dosimeter.data.supplied import held_of, read_parts
 from dosimeter.foundation.errors import DataError, TrainingError
 from dosimeter.models.supplied.adapt import Examples, adapt
 from dosimeter.models.supplied.classes import Classes, join_classes

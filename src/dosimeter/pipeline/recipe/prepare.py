@@ -14,7 +14,7 @@ from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.user_code import import_from
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import Store
-from dosimeter.pipeline.prepared import jobs_of, key_for
+from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.pipeline.recipe.chain import check_rows, links_of, try_chains
 from dosimeter.pipeline.recipe.data import read_data
 from dosimeter.training.defending import DefenseRow
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PreparedRecipe:
-    """An audit with its data read and its jobs listed; nothing is trained yet. A `Prepared`.
+class PreparedRecipe(Prepared):
+    """An audit with its data read and its jobs listed; nothing is trained yet.
 
     Attributes:
         audit: the settings.
@@ -40,17 +40,16 @@ class PreparedRecipe:
     audit: Audit
     system: TrainedSystem
     cases: Mapping[str, Case]
-    fit: None = None
+
+    @property
+    def door(self) -> str:
+        """Implements `Prepared`."""
+        return "recipe"
 
     @property
     def case(self) -> Any:
         """The first case."""
         return next(iter(self.cases.values()))
-
-    @cached_property
-    def key(self) -> str:
-        """Implements `Prepared`."""
-        return key_for(self, "recipe")
 
     @cached_property
     def packs(self) -> Mapping[int, PackJob]:
@@ -140,7 +139,7 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     if cases and sound:
         with one_thread():
             first = min(audit.threats, key=audit.index_of)
-            records = cases[first.id].records if first.id in cases else 2
+            records = cases[first.id].records() if first.id in cases else 2
             try_chains(audit, links, data, records, together)
     together.tell()
     assert system is not None

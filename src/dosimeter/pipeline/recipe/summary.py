@@ -11,9 +11,9 @@ from dosimeter.training.packs import PackJob
 
 
 def about_recipe(prepared: PreparedRecipe) -> dict[str, Any]:
-    """Door, noun and chain of a recipe."""
+    """Noun and chain of a recipe."""
     noun = prepared.audit.report.noun or prepared.system.at_risk.noun
-    return {"door": "recipe", "noun": noun, "chain": _chain(prepared)}
+    return {"noun": noun, "chain": _chain(prepared)}
 
 
 def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +14,7 @@ from dosimeter.families.family import Case
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.job import models_of
-from dosimeter.pipeline.prepared import jobs_of, key_for
+from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
 
@@ -76,20 +75,28 @@ class Supplied:
 
 
 @dataclass(frozen=True)
-class PreparedSupplied:
-    """A supplied model with its jobs listed; nothing is trained yet. A `Prepared`.
+class PreparedSupplied(Prepared):
+    """A supplied model with its jobs listed; nothing is trained yet.
 
     Attributes:
         audit: the model and its records, as the user named them.
         system: the model in the form that can be queried.
         cases: the cases by id of their threat.
-        variants: none, since a supplied model is not trained here.
     """
 
     audit: Supplied
     system: SuppliedSystem
     cases: Mapping[str, Case]
-    variants: tuple[()] = ()
+
+    @property
+    def door(self) -> str:
+        """Implements `Prepared`."""
+        return "model"
+
+    @property
+    def variants(self) -> tuple[()]:
+        """Implements `Prepared`: none, since a supplied model is not trained here."""
+        return ()
 
     @property
     def case(self) -> Any:
@@ -100,11 +107,6 @@ class PreparedSupplied:
     def fit(self) -> object:
         """Implements `Prepared`."""
         return self.audit.fit
-
-    @cached_property
-    def key(self) -> str:
-        """Implements `Prepared`."""
-        return key_for(self, "model")
 
     def about(self) -> dict[str, Any]:
         """Implements `Prepared`."""

@@ -8,10 +8,10 @@ from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
 
 
 def about_supplied(prepared: PreparedSupplied) -> dict[str, Any]:
-    """Door, noun and chain of a supplied model."""
+    """Noun and chain of a supplied model."""
     supplied = prepared.audit
     noun = supplied.report.noun or supplied.members.noun
-    return {"door": "model", "noun": noun, "chain": [_given(prepared)]}
+    return {"noun": noun, "chain": [_given(prepared)]}
 
 
 def _given(prepared: PreparedSupplied) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 
 import dosimeter
 from dosimeter.data import Dataset
-from dosimeter.families.membership.design.supplied import clusters_of
+from dosimeter.data.supplied import clusters_of
 from dosimeter.families.membership.gates import blind as validity_blind
 from dosimeter.families.membership.gates.blind import alike
 from dosimeter.families.membership.measures.baseline import measure_baseline

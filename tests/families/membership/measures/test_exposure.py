@@ -21,7 +21,7 @@ from dosimeter.families.membership.design.target_halves import (
 from dosimeter.families.membership.game import Holdings, Needs
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures import exposure
-from dosimeter.families.membership.play import play_attack
+from dosimeter.families.membership.play.play import play_attack
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import table as table_module

@@ -120,7 +120,7 @@ def curves(world, request):
     """By attack and number of shadows, the mean AUC of the first targets, a pair at a time; and the task."""
     prepared = prepare(world.audit(request.param), store=Store(world.folder / "store"))
     world.result(request.param)
-    observed, design, found = prepared.case.jobs.gathered().signals, prepared.case.design, {}
+    observed, design, found = prepared.case.jobs.answers().load().signals, prepared.case.design, {}
     for attack in (TMI(), AdaptedLiRA(), Discriminant(), PooledDiscriminant()):
         signals = {name: observed[name] for name in attack.signals}
         for shadows in (8, 16, 32, 64):

@@ -200,7 +200,6 @@ class DrawnCase:
         rows = [row for row in self.running if not row.attack.needs.holds_more]
         return tuple(job for job in play_jobs(self.canary_arena, rows) if job.part.role in ("target", "rehearsal"))
 
-    @property
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
         columns = self.arena.holdings.columns
@@ -210,7 +209,6 @@ class DrawnCase:
             ("attacks", (*self.plays, *self.canary_plays)),
         ]
 
-    @property
     def definition(self) -> Mapping[str, Any]:
         """Implements `Case`."""
         return {
@@ -219,12 +217,10 @@ class DrawnCase:
             "observations": [job.key for job in self.jobs.observations],
         }
 
-    @property
     def datasets(self) -> list[Dataset]:
         """Implements `Case`."""
         return self.system.datasets
 
-    @property
     def records(self) -> int:
         """Implements `Case`."""
         return len(self.split.pool) // 2

@@ -165,7 +165,6 @@ class StatedCase:
         """Plays of the attacks that are not refused, once the model was asked."""
         return play_jobs(self.arena, self.running) if self.asked else ()
 
-    @property
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
         columns = self.arena.holdings.columns if self.asked else None
@@ -176,7 +175,6 @@ class StatedCase:
             ("blind baseline", [self.blind]),
         ]
 
-    @property
     def definition(self) -> Mapping[str, Any]:
         """Implements `Case`."""
         system = self.system
@@ -191,12 +189,10 @@ class StatedCase:
             "shadows": [job.key for job in self.jobs],
         }
 
-    @property
     def datasets(self) -> list[Dataset]:
         """Implements `Case`."""
         return self.system.datasets
 
-    @property
     def records(self) -> int:
         """Implements `Case`."""
         return len(self.system.parts["members"])

@@ -70,7 +70,7 @@ def join_variants(content: Mapping[str, Any], left: RunFolder, run: Path) -> dic
 
     Args:
         content: content of `result.json` without any.
-        material: that it was computed from; `run.json` lists the variants.
+        left: what the run left; its summary lists the variants.
         run: its folder; its variants are measured.
 
     Returns:

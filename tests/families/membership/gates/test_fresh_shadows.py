@@ -11,8 +11,9 @@ import torch
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
-from dosimeter.families.membership.gates.asked import fresh_shadows, guessing, own_predictions_agree, unlike_target
+from dosimeter.families.membership.gates.asked import fresh_shadows, unlike_target
 from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.supplied.asked import guessing, own_predictions_agree
 from dosimeter.results.policy.check import check
 from dosimeter.results.policy.limits import parse_policy
 

@@ -209,7 +209,7 @@ def test_a_brought_network_gives_gradients_and_distances(tmp_path):
     assert reasons["GradientNorm"] == reasons["Boundary"] == reasons["Loss"] == ""
     assert "needs linear heads" in reasons["IHA"]
     assert "which a `fit` cannot train" in reasons["Trajectory"]
-    with np.load(tmp_path / "run" / "games" / "outputs.npz") as kept:
+    with np.load(tmp_path / "run" / "threats/membership/games/outputs.npz") as kept:
         norms, distances = kept["gradient_norm"][0, 0, :120], kept["boundary_distance_250"][0, 0, :120]
     exact = one_by_one(model, torch.from_numpy(x[:120]), torch.from_numpy(y[:120]))
     seen = exact > -25  # beyond it 1 - p has no digits left, even in float64

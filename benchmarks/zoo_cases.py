@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from dosimeter.pipeline.summary import scores_summary
+from dosimeter.families.membership.table.summary import scores_summary
 
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings

@@ -16,7 +16,9 @@ from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.play.play import play_attack
+from dosimeter.families.membership.stored import material_of, read_case
 from dosimeter.models.access import Access
+from dosimeter.pipeline.run_folder import read_run
 
 BASE = Path(__file__).parent
 
@@ -133,3 +135,9 @@ def material(
         groups=design.groups,
         gates=(saturation(observations.signals, Access.LOGITS),),
     )
+
+
+def material_in(run: Path) -> Material:
+    """The material of a finished run with one threat."""
+    (case,) = read_run(run).cases.values()
+    return material_of(read_case(case))

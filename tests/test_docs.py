@@ -224,7 +224,7 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     table["attack"] = [{"name": "tmi"}]
     first, second = config.parse(table, base=tmp_path).variants
     assert first.audit.stages[1].transfer == "lora"
-    assert second.audit.threats[0].threats[0].threat.knows == ("finetuning-data",)
+    assert second.audit.threats[0].threat.knows == ("finetuning-data",)
     assert len(targets) == 1
     for block in (target, *targets):
         assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.SuppliedAudit)

@@ -110,11 +110,12 @@ def test_auto_asks_for_the_copies_that_training_augmented_with(tmp_path):
     raw = text_audit(tmp_path, population=20)
     raw["stage"][0]["augment"] = ["drop"]
     audit = parse(raw, base=tmp_path)
-    assert audit.views == ("identity", *WORD_VIEWS)
-    assert set(audit.views) <= set(VIEWS)
+    views = audit.threats[0].threat.views_for(audit.stages[0].augment)
+    assert views == ("identity", *WORD_VIEWS)
+    assert set(views) <= set(VIEWS)
     verbs.run(audit, tmp_path / "run", workers=1)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["threat"]["views"] == list(audit.views)
+    assert result["threat"]["views"] == list(views)
     prepared = prepare(audit, store=Store(tmp_path / ".store"))
     values = prepared.case.jobs.answers().load().signals["logit_confidence"]
     assert values.shape[1] == 8
@@ -129,9 +130,10 @@ def test_views_of_pictures_are_refused_for_texts_and_those_of_texts_for_others(k
             raw["threat"]["views"] = ["identity", name]
         else:
             raw["stage"][0]["augment"] = [name]
-    with pytest.raises(AuditError, match=r"threat.views and stage\[0\].augment: flips and shifts need images"):
+    place = "threat.views" if key == "views" else r"stage\[0\].augment"
+    with pytest.raises(AuditError, match=rf"{place}: flips and shifts need images"):
         prepare(parse(text, base=tmp_path), store=Store(tmp_path))
-    with pytest.raises(AuditError, match=r"stage\[0\].augment: words can be dropped from texts, .*type float32"):
+    with pytest.raises(AuditError, match=rf"{place}: words can be dropped from texts, .*type float32"):
         prepare(parse(picture, base=BASE), store=Store(tmp_path))
 
 

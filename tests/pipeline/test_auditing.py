@@ -264,14 +264,19 @@ def test_a_run_of_the_first_format_is_read(tmp_path):
     verbs.run(audit(shadows=4, targets=1), tmp_path / "run", workers=1)
     of_then = tmp_path / "run" / "run.json"
     summary = json.loads(of_then.read_text())
-    del summary["data"]["most_frequent_class"], summary["gates"][1:]
+    (entry,) = summary["threats"]
+    del entry["data"]["most_frequent_class"], entry["gates"][1:]
     of_then.write_text(json.dumps(summary))
     verbs.measure(tmp_path / "run")
     before = (tmp_path / "run" / "result.json").read_bytes()
     path = tmp_path / "run" / "run.json"
     summary = json.loads(path.read_text())
-    old = {key: value for key, value in summary.items() if key not in ("door", "gates", "dosimeter")}
-    path.write_text(json.dumps({**old, "schema": 1, "saturation": summary["gates"][0]}))
+    (entry,) = summary.pop("threats")
+    old = {key: value for key, value in summary.items() if key not in ("door", "dosimeter")}
+    old |= {key: entry[key] for key in ("threat", "data", "attacks")}
+    path.write_text(json.dumps({**old, "schema": 1, "saturation": entry["gates"][0]}))
+    for name in ("games", "truth", "evidence"):
+        (tmp_path / "run" / "threats" / "membership" / name).rename(tmp_path / "run" / name)
     verbs.measure(tmp_path / "run")
     assert (tmp_path / "run" / "result.json").read_bytes() == before
     result = json.loads(before)
@@ -284,7 +289,7 @@ def test_a_run_of_a_later_format_names_the_version_that_wrote_it(shadowed, tmp_p
     folder = tmp_path / "later"
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"schema": 9, "dosimeter": "7.1"}))
-    with pytest.raises(StoreError, match=r"must be of format 1 or 2, .* got 9, written by dosimeter 7.1: use that"):
+    with pytest.raises(StoreError, match=r"must be of format 1 to 3, .* got 9, written by dosimeter 7.1: use that"):
         verbs.measure(folder)
 
 

@@ -13,9 +13,11 @@ from dosimeter.config.audit import parse
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.attacks import Cascading
 from dosimeter.families.membership.observe.probes import iha
+from dosimeter.families.membership.play import job as play_job
 from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
-from dosimeter.pipeline import durations, verbs
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.recipe import durations
 from dosimeter.pipeline.recipe.prepare import prepare
 
 
@@ -99,12 +101,12 @@ def by_the_book(monkeypatch):
     """A machine that takes 1 ms for a record and an epoch of a pack, 1 ns for a multiplication, and else nothing."""
     monkeypatch.setattr(durations, "_pace", lambda *_: 1e-3)
     monkeypatch.setattr(iha, "_products_per_second", lambda _: 1e9)
-    monkeypatch.setattr(durations, "_probe_query", lambda *_: 0.0)
-    monkeypatch.setattr(durations, "_attack_seconds", lambda _: 0.0)
+    monkeypatch.setattr(durations.Pace, "answer", lambda *_: 0.0)
+    monkeypatch.setattr(durations, "JOB_SECONDS", 0.0)
+    for name in ("SECONDS", "GAME_SECONDS"):
+        monkeypatch.setattr(play_job, name, 0.0)
     real = durations.probe_prefix
-    monkeypatch.setattr(
-        "dosimeter.pipeline.plan.probe_prefix", lambda one: (p := real(one)) and replace(p, seconds=0.0)
-    )
+    monkeypatch.setattr(durations, "probe_prefix", lambda one: (p := real(one)) and replace(p, seconds=0.0))
 
 
 def seconds_of(tmp_path, *attacks, options=None, **stage):
@@ -118,8 +120,8 @@ def seconds_of(tmp_path, *attacks, options=None, **stage):
 def test_shadows_that_an_attack_trains_anew_are_in_the_estimate(tmp_path, by_the_book):
     without = seconds_of(tmp_path, "loss")
     options = {"rounds": 2, "references": 8}
-    # 4 targets, 4 null targets, 6 models that rehearse in each of 2 folds, and 4 + 6 once more for lists
-    games = 4 + 4 + 2 * 6 + 10
+    # 4 targets, 4 null targets, 6 models that rehearse in each of 2 folds; half of 8 shadows are too few for lists
+    games = 4 + 4 + 2 * 6
     each = 170 * 3 * 1e-3 / 10  # half of a pool of 340, 3 epochs, ten heads in a pack
     assert seconds_of(tmp_path, "loss", "cascading", options=options) - without == pytest.approx(16 * games * each)
     refused = seconds_of(tmp_path, "loss", "cascading", options=options, transfer="full")
@@ -130,7 +132,7 @@ def test_students_and_hessians_are_in_the_estimate(tmp_path, by_the_book):
     without = seconds_of(tmp_path, "loss")
     assert seconds_of(tmp_path, "trajectory") - without == pytest.approx(10 * 60 * 1e-3)  # epochs, population
     prepared = prepare(parse(recipe("iha"), base=BASE), store=Store(tmp_path))
-    width = durations.probe_prefix(prepared).one.numel()
+    width = durations.probe_prefix(prepared.system).one.numel()
     each = iha.hessian_seconds(400, 340, width=width, classes=10)
     assert seconds_of(tmp_path, "iha") - without == pytest.approx(10 * each)
 

@@ -148,7 +148,7 @@ def test_a_recipe_is_estimated_before_its_first_job_for_a_display_alone(folder, 
     assert seen.steps[0] > 0
     assert seen.steps[1][:2] == ("models", 0)
     plain = []
-    monkeypatch.setattr(verbs, "seconds_left", None)  # which nobody may call
+    monkeypatch.setattr(verbs, "time_left", None)  # which nobody may call
     verbs.run(settings, Path("runs/b"), store=Path("other"), workers=1, progress=lambda *step: plain.append(step))
     assert plain == seen.steps[1:]
     assert Path("runs/a/result.json").read_bytes() == Path("runs/b/result.json").read_bytes()

@@ -217,14 +217,14 @@ def test_variants_share_what_they_do_not_change(varied, tmp_path):
 
 
 def test_what_more_knowledge_and_other_settings_change_is_paired_and_reported(varied):
-    from dosimeter.families.membership.stored import material_of
-    from dosimeter.pipeline.run_folder import read_run
+    from audits import material_in
+
     from dosimeter.statistics.paired import auc_difference
 
     folder, result = varied
-    before = material_of(read_run(folder / "run"))
+    before = material_in(folder / "run")
     for one in result["variants"]:
-        after = material_of(read_run(folder / "run" / "variants" / one["id"]))
+        after = material_in(folder / "run" / "variants" / one["id"])
         scores = after.scores[one["attack"]], before.scores[result["verdict"]["attack"]]
         wanted = auc_difference(*scores, before.truth.is_member, record=before.truth.record)
         found = [one[f"auc_change{end}"] for end in ("", "_low", "_high")]

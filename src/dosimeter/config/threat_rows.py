@@ -77,19 +77,25 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path) -> 
     problems += _repeated_ids(threats)
     last = getattr(stages[-1], "name", None) if stages else None
     around = [_surroundings(whole, threat, last) for threat in threats]
-    known = [
-        (FAMILIES[threat.family], threat, place)
-        for threat, place in zip(threats, places, strict=True)
-        if threat is not None
+    # a threat that is wrong itself is taken for its family's default, so that its attacks are checked all the same
+    families = [FAMILIES.get(str(table.get("family", "membership"))) for table in tables]
+    served = [
+        (family, threat or family.settings(), place)
+        for family, threat, place in zip(families, threats, places, strict=True)
+        if family is not None
     ]
-    transferred = [bool(one.transferred) for one, threat in zip(around, threats, strict=True) if threat is not None]
-    attacks, wrong = share_attacks(whole.get("attack"), base, known, transferred)
-    rows = tuple(ThreatRow(*one[:2], own, one[2]) for one, own in zip(known, attacks, strict=True))
-    single = not several and whole.get("spike") is not None
-    for row, one in zip(rows, [a for a, t in zip(around, threats, strict=True) if t is not None], strict=True):
-        tails = row.family.problems(row.threat, row.attacks, one)
-        problems += [_at(row.place, tail, top_spike=single) for tail in tails]
-    return Draft(tuple(threats), rows, (*problems, *wrong))
+    attacks: list[tuple[NamedAttack, ...]] = [() for _ in served]
+    of_attacks: list[str] = []
+    if len(served) == len(tables):
+        transferred = [bool(one.transferred) for one in around]
+        attacks, of_attacks = share_attacks(whole.get("attack"), base, served, transferred)
+    rows = []
+    for (family, _, place), threat, own, one in zip(served, threats, attacks, around, strict=False):
+        if threat is not None:
+            rows.append(ThreatRow(family, threat, own, place))
+            tails = family.problems(threat, own, one)
+            problems += [_at(place, tail, top_spike=whole.get("spike") is not None) for tail in tails]
+    return Draft(tuple(threats), tuple(rows), (*problems, *of_attacks))
 
 
 def _no_tables(given: Sequence[Any], places: Sequence[str]) -> list[str]:

@@ -156,6 +156,20 @@ class Family(Protocol):
         """What is wrong with a threat, seen without data, one line each, as the tail of its place."""
         ...
 
+    def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
+        """Checks the records of a supplied model before it is asked.
+
+        Args:
+            parts: the records by name.
+            threat: the adversary.
+            trains: whether further models can be trained.
+            seed: root of all randomness.
+
+        Raises:
+            AuditError: they are too few, or do not fit the threat.
+        """
+        ...
+
     def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> Case:
         """One threat on one system.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -95,7 +95,8 @@ def _keys(keys: Iterable[str], tables: Sequence[str | int]) -> Iterable[str]:
     """Keys of a table within a table, from the fields of the outer table."""
     for name in tables:
         inner = keys[name].annotation if isinstance(keys, Mapping) and name in keys else None
-        keys = getattr(inner, "model_fields", keys)
+        known = [one for one in (inner, *get_args(inner)) if hasattr(one, "model_fields")]  # a table may be optional
+        keys = known[0].model_fields if known else keys
     return keys
 
 

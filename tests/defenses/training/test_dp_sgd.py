@@ -60,16 +60,12 @@ def test_the_result_says_what_was_spent(finished):
 
 
 def test_persons_are_told_that_epsilon_is_of_a_record():
-    from types import SimpleNamespace
-
-    from dosimeter.pipeline.summary import _privacy
+    from dosimeter.pipeline.recipe.summary import guarantees
 
     privacy = settle(Hyperparameters(defenses=(DPSGD(noise_multiplier=2.0),)), 100).privacy
-    pack = SimpleNamespace(links=[None], recipe=SimpleNamespace(privacy=privacy))
-    jobs = SimpleNamespace(common=(), packs=(pack,), later=())
-    for unit, wanted in (("record", False), ("person", True)):
-        audit = SimpleNamespace(threat=SimpleNamespace(unit=unit))
-        said = _privacy(SimpleNamespace(case=SimpleNamespace(jobs=jobs), audit=audit))[0]
+    for persons in (False, True):
+        said = guarantees({0: [privacy]}, persons=persons)[0]
+        wanted = persons
         assert said.endswith("; somebody with k records has k times epsilon") == wanted
 
 

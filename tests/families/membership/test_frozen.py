@@ -185,7 +185,7 @@ def test_the_handle_has_the_canaries_of_the_fleet_and_not_who_trained_on_them(tm
     raw = recipe("cascading", "loss") | {"spike": {"count": 4, "copies": [1, 8], "kinds": ["plain", "mislabelled"]}}
     raw["threat"]["population"] = 60
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
-    for data in prepared.system.data:
+    for data in prepared.case.datasets():
         save_data(data, prepared.system.store)
     for job in (*prepared.case.jobs.common, *prepared.case.jobs.features):
         job.perform()
@@ -194,7 +194,7 @@ def test_the_handle_has_the_canaries_of_the_fleet_and_not_who_trained_on_them(tm
     own = retrain.canaries.rows
     assert len(retrain.canaries.member) == 0
     np.testing.assert_array_equal(own, pool + np.arange(16))
-    np.testing.assert_array_equal(retrain.labels[own], prepared.system.at_risk.labels[planted.rows])
+    np.testing.assert_array_equal(retrain.labels[own], prepared.case.system.at_risk.labels[planted.rows])
     features = load_features(prepared.system.store, prepared.case.jobs.features).numpy()
     np.testing.assert_array_equal(retrain.features[0, own], features[planted.rows])
     np.testing.assert_array_equal(retrain.features[0, :pool], features[prepared.case.split.pool])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from audits import material_in
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
@@ -18,13 +19,11 @@ from dosimeter.families.membership.gates.runs import worst_case
 from dosimeter.families.membership.measures.canaries import call_rate_gains, canary_rows
 from dosimeter.families.membership.measures.detection_limit import detect, planted_leak, worlds_of
 from dosimeter.families.membership.measures.material import measure_attack
-from dosimeter.families.membership.stored import material_of
 from dosimeter.families.membership.threat import Spike
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
-from dosimeter.pipeline.run_folder import read_run
 from dosimeter.results.schema import problems
 from dosimeter.statistics.intervals.crossed import clopper_pearson
 
@@ -53,7 +52,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def material(runs):
-    return material_of(read_run(runs / "with"))
+    return material_in(runs / "with")
 
 
 def dataset(n=60, classes=3):

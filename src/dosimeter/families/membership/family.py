@@ -12,6 +12,7 @@ from dosimeter.families.membership.threat import Threat
 from dosimeter.families.threat import ThreatTable
 
 if TYPE_CHECKING:
+    from dosimeter.data import Dataset
     from dosimeter.families.membership.case.drawn import DrawnCase
     from dosimeter.families.membership.case.stated import StatedCase
     from dosimeter.training.system import SuppliedSystem, System, TrainedSystem
@@ -49,6 +50,12 @@ class Membership:
         from dosimeter.families.membership.problems import problems_of
 
         return problems_of(cast(Threat, threat), around)
+
+    def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
+        """Implements `Family`."""
+        from dosimeter.families.membership.case.stated import check_parts
+
+        check_parts(parts, cast(Threat, threat), trains=trains, seed=seed)
 
     def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> DrawnCase | StatedCase:
         """Implements `Family`: membership is drawn where rows can be chosen, else the user states it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.pipeline.prepared import jobs_of
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.packs import PackJob
+from dosimeter.training.private.accounting import Privacy
 
 
 def about_recipe(prepared: PreparedRecipe) -> dict[str, Any]:
@@ -49,14 +51,23 @@ def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:
 
 def _privacy(prepared: PreparedRecipe) -> dict[int, str]:
     """Guarantees for the records of stages, in words, by the stage's number."""
-    found: dict[int, dict[str, None]] = {}
+    found: dict[int, list[Privacy]] = {}
     for job in jobs_of(prepared.cases):
         if isinstance(job, PackJob) and job.recipe.privacy is not None:
-            found.setdefault(len(job.links) - 1, {})[str(job.recipe.privacy)] = None
+            found.setdefault(len(job.links) - 1, []).append(job.recipe.privacy)
     persons = any(getattr(row.threat, "unit", "record") == "person" for row in prepared.audit.threats)
+    return guarantees(found, persons=persons)
+
+
+def guarantees(found: Mapping[int, Sequence[Privacy]], *, persons: bool) -> dict[int, str]:
+    """Guarantees in words, by the stage's number.
+
+    Args:
+        found: of each stage what its models have. Those of two threats may train on other numbers of records.
+        persons: whether somebody may have several records.
+    """
     more = "; somebody with k records has k times epsilon" if persons else ""
-    # models of two threats may train on other numbers of records, and so have other guarantees
-    return {index: f"{' or '.join(told)}{more}" for index, told in found.items()}
+    return {index: " or ".join(dict.fromkeys(map(str, told))) + more for index, told in found.items()}
 
 
 def in_words(row: DefenseRow) -> str:

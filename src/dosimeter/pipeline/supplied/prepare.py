@@ -124,25 +124,16 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
     with together:
         check_sizes(supplied)
     together.tell()
+    for row in supplied.threats:
+        with together:
+            trains = supplied.fit is not None
+            row.family.check_records(_parts(supplied), row.threat, trains=trains, seed=supplied.seed)
+    together.tell()
     supplied, asked = _asked(supplied, device)
     if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
         _, overlapping = _without_overlap(supplied)
     assert overlapping is not None
-    system = SuppliedSystem(
-        store=store,
-        device=device,
-        seed=supplied.seed,
-        adapted=asked.adapted,
-        parts=_parts(supplied),
-        names=supplied.named,
-        fit=supplied.fit,
-        gates=(*supplied.gates, overlapping, *reads, *asked.gates),
-        probe=asked.probe,
-        answers=asked.answers,
-        noise=asked.noise,
-        sources=supplied.sources,
-        seconds=asked.seconds,
-    )
+    system = _system(supplied, asked, (overlapping, *reads), store, device)
     cases: dict[str, Case] = {}
     for row in supplied.threats:
         with together:
@@ -170,6 +161,33 @@ class _Asked:
     answers: Tensor
     noise: float
     seconds: float
+
+
+def _system(supplied: Supplied, asked: _Asked, reads: Sequence[Gate], store: Store, device: str) -> SuppliedSystem:
+    """The model as families see it.
+
+    Args:
+        supplied: the model and its records.
+        asked: how it is asked.
+        reads: checks of how the records and the user's code were read.
+        store: the cache.
+        device: device on which it is queried.
+    """
+    return SuppliedSystem(
+        store=store,
+        device=device,
+        seed=supplied.seed,
+        adapted=asked.adapted,
+        parts=_parts(supplied),
+        names=supplied.named,
+        fit=supplied.fit,
+        gates=(*supplied.gates, *reads, *asked.gates),
+        probe=asked.probe,
+        answers=asked.answers,
+        noise=asked.noise,
+        sources=supplied.sources,
+        seconds=asked.seconds,
+    )
 
 
 def _parts(supplied: Supplied) -> dict[str, Dataset]:

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from dosimeter.pipeline.summary import scores_summary
 from oracles import auc as slow_auc
 from scipy.stats import binomtest
 
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.cross_fitting import HALVINGS, CrossFit, halvings, shares
 from dosimeter.families.membership.measures.material import CHOICE
+from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.foundation.seeds import generator
 from dosimeter.pipeline.table import table_material

@@ -18,13 +18,13 @@ import example
 import numpy as np
 import pytest
 from audits import QUICK, gaussian, material
-from dosimeter.pipeline.summary import scores_summary
 
 from dosimeter.cli.app import main
 from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.sentences import first_page
 from dosimeter.families.membership.sentences import first_page_numbers as numbers
+from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import read_scores
 from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline.page import render

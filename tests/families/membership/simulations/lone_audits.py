@@ -6,7 +6,6 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
-from dosimeter.pipeline.summary import scores_summary
 from sklearn.linear_model import LogisticRegression
 
 from dosimeter.data.duplicates import contents
@@ -14,6 +13,7 @@ from dosimeter.families.membership import measure
 from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
 from dosimeter.families.membership.measures.detection_limit import Detection
+from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth

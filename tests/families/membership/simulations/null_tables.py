@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from dosimeter.pipeline.summary import scores_summary
 
 from dosimeter.families.membership.measures.calibration import Calibration, halve
+from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth

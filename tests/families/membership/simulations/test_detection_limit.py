@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from audits import material_in
 
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.gates.all_gates import find
@@ -16,9 +17,7 @@ from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
 from dosimeter.families.membership.measures.detection_limit import AIM, detect, planted_leak, worlds_of
 from dosimeter.families.membership.measures.material import Material, measure_attack
-from dosimeter.families.membership.stored import material_of
 from dosimeter.pipeline import verbs
-from dosimeter.pipeline.run_folder import read_run
 from dosimeter.statistics.detection_limit import detection_limit
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.intervals.cells import by_cell
@@ -182,7 +181,7 @@ def _digits(seed, folder):
         "attack": [{"name": "lira", "mode": "online"}],
     }
     verbs.run(parse(rows, base=Path()), folder / str(seed), store=folder / "store", workers=1)
-    return material_of(read_run(folder / str(seed)))
+    return material_in(folder / str(seed))
 
 
 def _leaking(run, attack, excess, rng):

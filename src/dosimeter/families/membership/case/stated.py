@@ -281,21 +281,33 @@ def stated_case(system: SuppliedSystem, threat: Threat, attacks: Sequence[NamedA
     """One threat on the members that the user stated.
 
     Raises:
-        AuditError: the threat does not fit the records, or grants more than the model gives.
+        ConfigError: more is granted than the model gives.
     """
-    members, population = system.parts["members"], system.parts.get("population")
-    if threat.views != "auto" and (wrong := unfit("threat.views", threat.views, members)):
-        raise ConfigError(*wrong)
-    design = stated_design(
-        members,
-        system.parts["nonmembers"],
-        population,
-        shadows=threat.shadows if system.fit is not None else 0,
-        rehearsals=threat.rehearsals,
-        seed=system.seed,
-    )
-    check_halves(design, system.parts, system.seed)
+    design = _design(system.parts, threat, trains=system.fit is not None, seed=system.seed)
     return StatedCase(system, threat, tuple(attacks), access_of(threat, system), design)
+
+
+def check_parts(parts: Mapping[str, Dataset], threat: Threat, *, trains: bool, seed: int) -> None:
+    """Checks records whose membership is stated.
+
+    Raises:
+        AuditError: views do not fit them, or their halves cannot set thresholds.
+    """
+    if threat.views != "auto" and (wrong := unfit("threat.views", threat.views, parts["members"])):
+        raise ConfigError(*wrong)
+    check_halves(_design(parts, threat, trains=trains, seed=seed), parts, seed)
+
+
+def _design(parts: Mapping[str, Dataset], threat: Threat, *, trains: bool, seed: int) -> Design:
+    """The target's stated membership, and the shadows over the same records."""
+    return stated_design(
+        parts["members"],
+        parts["nonmembers"],
+        parts.get("population"),
+        shadows=threat.shadows if trains else 0,
+        rehearsals=threat.rehearsals,
+        seed=seed,
+    )
 
 
 def access_of(threat: Threat, system: SuppliedSystem) -> Access:

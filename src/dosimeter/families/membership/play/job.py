@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.design.target_halves import half_games
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
 from dosimeter.foundation.arrays import Array
@@ -22,6 +23,8 @@ from dosimeter.training.packs import PackJob
 
 SECONDS = 3e-8
 """Seconds for each number that an attack reads, measured with the built-in attacks on one core of 2024."""
+GAME_SECONDS = 1e-3
+"""Seconds for each game, however small."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class PlayJob:
     @property
     def alike(self) -> object:
         """Implements `Costed`."""
-        return ("play", self.part.role, id(self.arena), self.row.trainings, id(self.trains))
+        return ("play", self.part.role, self.judged, id(self.arena), self.row.trainings, id(self.trains))
 
     @property
     def size(self) -> int:
@@ -89,7 +92,7 @@ class PlayJob:
         """Implements `Costed`: numbers to read, and models to train, an upper limit."""
         design = self.arena.design
         games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
-        reading = games * (self.arena.views * float(design.member.size) * SECONDS + 1e-3)
+        reading = games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS)
         if not self.row.trainings or self.trains is None:
             return reading
         return reading + self.row.trainings * self.judged * float(pace.whole(self.trains))
@@ -100,7 +103,9 @@ class PlayJob:
         design, number = self.arena.design, self.part.number
         if self.part.role == "rehearsal":
             return len(design.rehearsal_rows)
-        return len(design.folds[number]) if self.part.role in ("target", "null") else 2
+        if self.part.role == "half":
+            return len(half_games(design, self.row.attack.needs, self.arena.views)[number][0])
+        return len(design.folds[number])
 
     def perform(self) -> None:
         """Plays, and stores the scores `[r n]`."""

@@ -32,6 +32,7 @@ class DataOptions(Table):
     length: int = Field(default=128, ge=1, le=100_000)
     vocabulary: int = Field(default=20_000, ge=2, le=10_000_000)
     tokenizer: Reference | None = None
+    attributes: tuple[Reference, ...] = ()
 
     @property
     def options(self) -> Options:

@@ -17,6 +17,7 @@ from dosimeter.jobs.store import Store
 from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.pipeline.recipe.chain import check_rows, links_of, try_chains
 from dosimeter.pipeline.recipe.data import read_data
+from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.packs import PackJob
 from dosimeter.training.preflight import Together, about, check_device, check_sources
@@ -116,7 +117,8 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     together = Together()
     with together:
         check_device(device)
-    data, test = read_data(audit, together)
+    parts = read_parts(audit.parts, seed=audit.seed, base=audit.base, together=together)
+    data, test = read_data(audit, parts, together)
     known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
     links = links_of(audit, data) if known else ()
     before = len(together.errors)
@@ -131,7 +133,7 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     if known:
         samples, sources = tuple(one.sample for one in audit.stages), tuple(one.data for one in audit.stages)
         system = TrainedSystem(
-            store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses
+            store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses, parts
         )
         for row in audit.threats:
             with together:

@@ -20,7 +20,7 @@ from synthetic import fleet
 import dosimeter
 from dosimeter.cli.app import app
 from dosimeter.config import audit as config
-from dosimeter.config import named_parts, tables
+from dosimeter.config import named_parts, tables, topology
 from dosimeter.config.tables import Report, Stage, Target, Variant
 from dosimeter.data import DATASETS, Options
 from dosimeter.families.membership.attacks import ATTACKS
@@ -186,6 +186,13 @@ def test_keys_of_variants_are_documented():
 def test_keys_of_parts_of_data_are_documented():
     rows = table((ROOT / "docs" / "audit-file.md").read_text("utf-8"), "`[data.NAME]`")
     assert set(rows) == set(named_parts.KEYS)
+
+
+def test_keys_of_the_topology_are_documented():
+    page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
+    section = page[page.index("## `[topology]`") : page.index("## `[target]`")]
+    keys = {key for row in topology.ROWS.values() for key in topology.keys_of(row)}
+    assert {key for key in (*topology.ROWS, *keys) if f"`{key}`" not in section} == set()
 
 
 def test_keys_outside_tables_are_documented():

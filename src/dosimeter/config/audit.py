@@ -18,6 +18,7 @@ from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Varia
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
 from dosimeter.config.variant_rows import flat, merge_rows, problems_of
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.topology import Topology
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.table import Table
@@ -42,6 +43,7 @@ class Audit:
         defenses: defenses of each stage.
         variants: further audits, each alone: a defense beside those of the stage at risk, or other settings.
         parts: parts of data by name.
+        topology: who holds and runs what, or None.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Audit:
     defenses: tuple[tuple[DefenseRow, ...], ...]
     variants: tuple[DefenseRow | VariantRow, ...] = ()
     parts: Mapping[str, DataPart] = dataclasses.field(default_factory=dict)
+    topology: Topology | None = None
 
     def settings(self) -> dict[str, Any]:
         """All keys with defaults filled in, as JSON values; stored in a run's folder."""
@@ -67,7 +70,7 @@ class Audit:
                 for row in self.variants
                 if isinstance(row, VariantRow)
             ],
-            **beside_settings(self.parts),
+            **beside_settings(self.parts, self.topology),
         }
 
     @property
@@ -265,8 +268,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems), beside.parts)
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
-    audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants, beside.parts)
-    return _add_variants(whole, audit)
+    audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
+    return _add_variants(whole, dataclasses.replace(audit, parts=beside.parts, topology=beside.topology))
 
 
 def _unreported(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:

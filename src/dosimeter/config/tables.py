@@ -128,6 +128,7 @@ class Top(Table):
     name: str = Field(default="audit", pattern=NAME)
     seed: int = Field(default=0, ge=0)
     data: dict[str, Any] = Field(default_factory=dict, max_length=1000)
+    topology: dict[str, Any] | None = None
     stage: tuple[Any, ...] = Field(min_length=1, max_length=100)
     target: Any = None
     threat: Any = None

@@ -14,7 +14,9 @@ from dosimeter.data import Dataset
 from dosimeter.data.options import parse_rows
 from dosimeter.data.parts.apart import shared, with_classes_of
 from dosimeter.data.parts.choose import choose
-from dosimeter.foundation.errors import DataError
+from dosimeter.families.topology import Topology
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.training.preflight import Together, about
 
@@ -59,6 +61,26 @@ def _part(part: DataPart, place: str, seed: int, base: Path, whole: dict[tuple[s
         remedy = "remove the filter and choose fewer `rows`" if part.filter else "choose fewer `rows`"
         raise DataError(f"{quote(part.data)} does not fit into memory: {remedy}") from None
     return choose(whole[key], part.filter, parse_rows(part.rows, place), place)
+
+
+def check_holdings(topology: Topology | None, parts: Mapping[str, Dataset]) -> None:
+    """Checks that data have the private attributes that a topology names.
+
+    Raises:
+        ConfigError: an attribute that the records do not have.
+    """
+    problems = []
+    for index, holding in enumerate(() if topology is None else topology.holds):
+        known = parts[holding.data].attributes if holding.data in parts else dict.fromkeys(holding.attributes)
+        remedy = f"name it in the data_options.attributes of [data.{holding.data}]"
+        problems += [
+            f"topology.holds[{index}].attributes: the records of {holding.data!r} have no such attribute, got "
+            f"{quote(name)}, {suggest(name, known) if known else remedy}"
+            for name in holding.attributes
+            if name not in known
+        ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def of_stage(part: Dataset, rows: str | None) -> Dataset:

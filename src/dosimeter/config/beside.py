@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dosimeter.config.joint import joint_problems
 from dosimeter.config.named_parts import DataPart, read_parts
 from dosimeter.config.tables import Stage
 from dosimeter.config.topology import read_topology
@@ -40,7 +41,7 @@ def read_beside(whole: Mapping[str, Any], stages: Sequence[Stage | None], base: 
     named = whole.get("data")
     known = list(named) if isinstance(named, Mapping) else []
     topology, of_topology = read_topology(whole, stages=_names(whole.get("stage")), data=known)
-    return Beside(parts, topology, (*problems, *of_topology))
+    return Beside(parts, topology, (*problems, *of_topology, *joint_problems(stages, known)))
 
 
 def _names(raw: Any) -> list[str]:

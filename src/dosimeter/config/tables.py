@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -40,10 +40,14 @@ class DataOptions(Table):
         return Options(**self.model_dump())
 
 
+Joint = Literal["mmd", "coral", "dann", "dsn", "hard", "soft", "l2-sp", "fedsgd", "fedavg"]
+"""Methods of transfer that several parties train together."""
+
+
 class Stage(Table):
     """One stage of the chain: data, model, how it starts from its parent, how it is trained.
 
-    A stage with `weights` is given: nothing is trained.
+    A stage with `weights` is given: nothing is trained. One with a joint transfer has parties instead of data.
     """
 
     name: str = Field(pattern=NAME)
@@ -56,7 +60,8 @@ class Stage(Table):
     options: dict[str, Any] = Field(default_factory=dict)
     weights: Reference | None = None
     classes: int | None = Field(default=None, ge=2, le=100_000)
-    transfer: Method = "scratch"
+    transfer: Literal[Method, Joint] = "scratch"
+    parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
     last_k: int = Field(default=1, ge=1, le=10_000)
     lora_rank: int = Field(default=8, ge=1, le=10_000)
     lora_alpha: int = Field(default=16, ge=1, le=1_000_000)
@@ -80,6 +85,11 @@ class Stage(Table):
     def given(self) -> bool:
         """Returns whether the stage's weights are supplied rather than trained."""
         return self.weights is not None
+
+    @property
+    def joint(self) -> bool:
+        """Returns whether several parties train the stage together."""
+        return self.transfer in get_args(Joint)
 
     @property
     def hyperparameters(self) -> Hyperparameters:

@@ -29,7 +29,7 @@ def load_audit(path: Path) -> Audit | SuppliedAudit:
     problems, together = list(found.problems), Together()
     if found.parts:
         import_from(base)
-        read_parts(found.parts, seed=found.seed, base=base, together=together)
+        read_parts(found.parts, None, seed=found.seed, base=base, together=together)
         problems += [line for error in together.errors for line in error.problems]
     for index, stage in enumerate(found.stages):
         told = tuple(f"stage[{index}].{key}" for key in ("data", "rows", "test", "test_rows"))

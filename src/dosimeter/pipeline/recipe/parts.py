@@ -21,13 +21,16 @@ from dosimeter.foundation.wording import quote
 from dosimeter.training.preflight import Together, about
 
 
-def read_parts(parts: Mapping[str, DataPart], *, seed: int, base: Path, together: Together) -> dict[str, Dataset]:
+def read_parts(
+    parts: Mapping[str, DataPart], topology: Topology | None, *, seed: int, base: Path, together: Together
+) -> dict[str, Dataset]:
     """The parts that can be read, each under its name.
 
     A source with a filter is read as a whole, once for all parts that read it alike.
 
     Args:
         parts: the `[data.NAME]` tables.
+        topology: names attributes that some parts must have, or None.
         seed: handed to the user's functions.
         base: folder that paths start from.
         together: collects the problems of all parts: unreadable sources, filters, promises that are not kept.
@@ -45,6 +48,8 @@ def read_parts(parts: Mapping[str, DataPart], *, seed: int, base: Path, together
                     problem = shared(found[name], found[other], groups=groups)
                     if problem is not None:
                         raise DataError(problem)
+    with together:
+        _check_holdings(topology, found)
     return found
 
 
@@ -63,7 +68,7 @@ def _part(part: DataPart, place: str, seed: int, base: Path, whole: dict[tuple[s
     return choose(whole[key], part.filter, parse_rows(part.rows, place), place)
 
 
-def check_holdings(topology: Topology | None, parts: Mapping[str, Dataset]) -> None:
+def _check_holdings(topology: Topology | None, parts: Mapping[str, Dataset]) -> None:
     """Checks that data have the private attributes that a topology names.
 
     Raises:

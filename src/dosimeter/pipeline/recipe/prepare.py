@@ -18,7 +18,7 @@ from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.pipeline.recipe.chain import check_rows, links_of, try_chains
 from dosimeter.pipeline.recipe.data import read_data
 from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
-from dosimeter.pipeline.recipe.parts import check_holdings, read_parts
+from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.packs import PackJob
 from dosimeter.training.preflight import Together, about, check_device, check_sources
@@ -120,9 +120,7 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
         check_device(device)
     with together:
         refuse_what_cannot_run(audit)
-    parts = read_parts(audit.parts, seed=audit.seed, base=audit.base, together=together)
-    with together:
-        check_holdings(audit.topology, parts)
+    parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
     data, test = read_data(audit, parts, together)
     known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
     links = links_of(audit, data) if known else ()

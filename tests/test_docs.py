@@ -20,7 +20,7 @@ from synthetic import fleet
 import dosimeter
 from dosimeter.cli.app import app
 from dosimeter.config import audit as config
-from dosimeter.config import tables
+from dosimeter.config import named_parts, tables, topology
 from dosimeter.config.tables import Report, Stage, Target, Variant
 from dosimeter.data import DATASETS, Options
 from dosimeter.families.membership.attacks import ATTACKS
@@ -183,6 +183,18 @@ def test_keys_of_variants_are_documented():
     assert set(rows) == set(Variant.model_fields)
 
 
+def test_keys_of_parts_of_data_are_documented():
+    rows = table((ROOT / "docs" / "audit-file.md").read_text("utf-8"), "`[data.NAME]`")
+    assert set(rows) == set(named_parts.KEYS)
+
+
+def test_keys_of_the_topology_are_documented():
+    page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
+    section = page[page.index("## `[topology]`") : page.index("## `[target]`")]
+    keys = {key for row in topology.ROWS.values() for key in topology.keys_of(row)}
+    assert {key for key in (*topology.ROWS, *keys) if f"`{key}`" not in section} == set()
+
+
 def test_keys_outside_tables_are_documented():
     page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
     rows = table(page, "Keys outside tables")
@@ -214,9 +226,11 @@ def test_every_attack_and_setting_is_documented_with_its_default():
 
 def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     pages = [(ROOT / "docs" / name).read_text("utf-8") for name in ("audit-file.md", "supplied-models.md")]
-    recipe, target, variants, *targets = [
-        block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"
-    ]
+    blocks = [block for page in pages for kind, block in FENCE.findall(page) if kind == "toml"]
+    beside = [block for block in blocks if re.search(r"^\[(data\.|topology)", block, re.M)]
+    for block in beside:
+        assert config.parse(tomllib.loads(block), base=tmp_path).parts
+    recipe, target, variants, *targets = [block for block in blocks if block not in beside]
     audit = config.parse(tomllib.loads(recipe), base=tmp_path)
     assert [row.id for row in audit.attacks] == ["lira online", "count"]
     table = tomllib.loads(recipe + variants)

@@ -10,12 +10,15 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 
+from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows
+from dosimeter.config.named_parts import DataPart
 from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
 from dosimeter.config.variant_rows import flat, merge_rows, problems_of
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.topology import Topology
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.table import Table
@@ -39,6 +42,8 @@ class Audit:
         base: folder of the audit file; relative paths and user modules are found from here.
         defenses: defenses of each stage.
         variants: further audits, each alone: a defense beside those of the stage at risk, or other settings.
+        parts: parts of data by name.
+        topology: who holds and runs what, or None.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Audit:
     base: Path
     defenses: tuple[tuple[DefenseRow, ...], ...]
     variants: tuple[DefenseRow | VariantRow, ...] = ()
+    parts: Mapping[str, DataPart] = dataclasses.field(default_factory=dict)
+    topology: Topology | None = None
 
     def settings(self) -> dict[str, Any]:
         """All keys with defaults filled in, as JSON values; stored in a run's folder."""
@@ -63,6 +70,7 @@ class Audit:
                 for row in self.variants
                 if isinstance(row, VariantRow)
             ],
+            **beside_settings(self.parts, self.topology),
         }
 
     @property
@@ -182,12 +190,14 @@ class Draft:
         stages: the valid stages, None for the others.
         seed: seed of the audit, 0 if it is wrong.
         problems: problems, one line each.
+        parts: the valid parts of data by name.
     """
 
     audit: Audit | SuppliedAudit | None
     stages: tuple[Stage | None, ...]
     seed: int
     problems: tuple[str, ...]
+    parts: Mapping[str, DataPart] = dataclasses.field(default_factory=dict)
 
 
 def load(path: Path) -> Audit | SuppliedAudit:
@@ -237,8 +247,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         top = None
         found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
     parts, of_stages = _stages(whole)
+    beside = read_beside(whole, parts, base)
     target, of_target = _table(Target, whole["target"], "target") if "target" in whole else (None, [])
-    found += [*of_stages, *of_target]
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base)
     placed = {row.place: row.threat for row in threats.rows}
@@ -249,17 +259,17 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         at_risk = {place: threat.at_risk for place, threat in placed.items()}
         problems = chain_problems(stages, at_risk, base) + problems
         problems += defense_problems(stages, own, variants, placed)
-    problems = (target_problems(target) if target is not None else []) + problems
+    problems = (target_problems(target) if target is not None else []) + [*problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
-    problems = lines([*found, *more]) + _unreported(problems, odd)
+    problems = lines([*found, *of_stages, *of_target, *more]) + _unreported(problems, odd)
     seed = whole.get("seed", 0)
     if problems or top is None or report is None:
-        return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
+        return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems), beside.parts)
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
-    return _add_variants(whole, audit)
+    return _add_variants(whole, dataclasses.replace(audit, parts=beside.parts, topology=beside.topology))
 
 
 def _unreported(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
@@ -302,7 +312,7 @@ def _add_variants(whole: Mapping[str, Any], audit: Audit) -> Draft:
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         problems.append(f"variant: ids must be distinct, got {twice!r} {ids.count(twice)} times: rename one")
     if problems:
-        return Draft(None, audit.stages, audit.seed, tuple(problems))
+        return Draft(None, audit.stages, audit.seed, tuple(problems), audit.parts)
     return Draft(dataclasses.replace(audit, variants=(*audit.variants, *rows)), audit.stages, audit.seed, ())
 
 

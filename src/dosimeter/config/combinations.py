@@ -77,11 +77,12 @@ def _start(stage: Stage, index: int) -> list[str]:
             "model: transfer 'scratch' needs a model of its own, got none: name one, or use 'head', 'last-k', "
             "'lora' or 'full'"
         )
-    if index == 0 and stage.transfer != "scratch":
+    first = index == 0 and stage.joint  # it starts from a model of its own
+    if index == 0 and stage.transfer != "scratch" and not first:
         problems.append(f"transfer: the first stage has no parent, got {stage.transfer!r}: use 'scratch'")
     elif stage.given and stage.transfer != "scratch":
         problems.append(f"transfer: a given stage is not trained, got {stage.transfer!r}: remove it")
-    elif stage.transfer != "scratch" and stage.model is not None:
+    elif stage.transfer != "scratch" and stage.model is not None and not first:
         problems.append(f"model: transfer {stage.transfer!r} takes the parent's model, got {stage.model!r}: remove it")
     if stage.head is not None and stage.model is None:
         problems.append(f"head: names a layer of `model`, which this stage has not, got {quote(stage.head)}")
@@ -123,7 +124,7 @@ def _roles(stage: Stage, *, at_risk: bool, last: bool) -> list[str]:
             f"classes: only a given stage says how many classes its head has, others take it from data, got "
             f"{stage.classes}: remove it"
         )
-    if not stage.given and stage.data is None:
+    if not stage.given and not stage.joint and stage.data is None:
         problems.append("data: a stage that is trained needs data, got none: name a data set or a file")
     if stage.given and at_risk:
         problems.append(f"weights: stage {stage.name!r} is at risk and must be trained here: give `data` instead")

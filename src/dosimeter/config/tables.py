@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -32,6 +32,7 @@ class DataOptions(Table):
     length: int = Field(default=128, ge=1, le=100_000)
     vocabulary: int = Field(default=20_000, ge=2, le=10_000_000)
     tokenizer: Reference | None = None
+    attributes: tuple[Reference, ...] = ()
 
     @property
     def options(self) -> Options:
@@ -39,10 +40,14 @@ class DataOptions(Table):
         return Options(**self.model_dump())
 
 
+Joint = Literal["mmd", "coral", "dann", "dsn", "hard", "soft", "l2-sp", "fedsgd", "fedavg"]
+"""Methods of transfer that several parties train together."""
+
+
 class Stage(Table):
     """One stage of the chain: data, model, how it starts from its parent, how it is trained.
 
-    A stage with `weights` is given: nothing is trained.
+    A stage with `weights` is given: nothing is trained. One with a joint transfer has parties instead of data.
     """
 
     name: str = Field(pattern=NAME)
@@ -55,7 +60,8 @@ class Stage(Table):
     options: dict[str, Any] = Field(default_factory=dict)
     weights: Reference | None = None
     classes: int | None = Field(default=None, ge=2, le=100_000)
-    transfer: Method = "scratch"
+    transfer: Literal[Method, Joint] = "scratch"
+    parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
     last_k: int = Field(default=1, ge=1, le=10_000)
     lora_rank: int = Field(default=8, ge=1, le=10_000)
     lora_alpha: int = Field(default=16, ge=1, le=1_000_000)
@@ -79,6 +85,11 @@ class Stage(Table):
     def given(self) -> bool:
         """Returns whether the stage's weights are supplied rather than trained."""
         return self.weights is not None
+
+    @property
+    def joint(self) -> bool:
+        """Returns whether several parties train the stage together."""
+        return self.transfer in get_args(Joint)
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -126,6 +137,8 @@ class Top(Table):
 
     name: str = Field(default="audit", pattern=NAME)
     seed: int = Field(default=0, ge=0)
+    data: dict[str, Any] = Field(default_factory=dict, max_length=1000)
+    topology: dict[str, Any] | None = None
     stage: tuple[Any, ...] = Field(min_length=1, max_length=100)
     target: Any = None
     threat: Any = None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -14,6 +15,7 @@ from jaxtyping import Int
 from dosimeter.data.cells import Cells
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.wording import quote
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,12 @@ class Dataset:
         tokens: the inputs are tokens, and not numbers that happen to be whole.
         ordered: the numbers of the classes mean something to whoever trained on them: labels were numbers, or the
             classes were named in order. Otherwise they are those of sorted texts.
+        attributes: private attributes of each record that are no inputs, such as sex: for each name text or numbers
+            `[n]`.
 
     Raises:
-        DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids.
+        DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids, an attribute
+            that is missing somewhere or is neither text nor numbers.
     """
 
     inputs: Array
@@ -56,6 +61,7 @@ class Dataset:
     cells: Cells | None = field(default=None, compare=False, repr=False)
     tokens: bool = False
     ordered: bool = True
+    attributes: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = self._problems()
@@ -131,6 +137,7 @@ class Dataset:
                 f"{self.name}: cells must be there for each of {n} inputs, got {len(self.cells)}: give each record its "
                 "own"
             )
+        problems += _problems_of_attributes(self.attributes, n, self.name)
         if self.inputs.dtype.kind not in "fiub":
             problems.append(f"{self.name}: inputs must be numbers, got {self.inputs.dtype}: encode them as numbers")
         if self.columns is not None and self.inputs.shape[1:] != (len(self.columns),):
@@ -158,6 +165,7 @@ class Dataset:
             persons=None if self.persons is None else self.persons[rows],
             groups=None if self.groups is None else self.groups[rows],
             cells=None if self.cells is None else self.cells[rows],
+            attributes={name: values[rows] for name, values in self.attributes.items()},
         )
 
     @cached_property
@@ -172,12 +180,44 @@ class Dataset:
             digest.update(json.dumps(listed).encode())
         if self.cells is not None:
             digest.update(self.cells.fingerprint().encode())
+        for name, values in sorted(self.attributes.items()):
+            digest.update(json.dumps(["attribute", name, values.dtype.kind, *values.tolist()]).encode())
         return digest.hexdigest()
 
     @cached_property
     def inputs_fingerprint(self) -> str:
         """SHA-256 over the inputs alone: equal for two tasks on the same records."""
         return _hash_of(self.inputs)
+
+
+def _problems_of_attributes(attributes: Any, n: int, name: str) -> list[str]:
+    """Attributes that are not one text or finite number for each of n records, one line each."""
+    if not isinstance(attributes, Mapping):
+        return [
+            f"{name}: attributes must be a table of arrays by name, got {type(attributes).__name__}: write "
+            "{'sex': array}"
+        ]
+    problems = []
+    for title, values in attributes.items():
+        place = f"{name}: attribute {quote(title)}"
+        if not isinstance(title, str) or not title.strip():
+            problems.append(f"{place}: must have a name of text, got {type(title).__name__}: name it, as in 'sex'")
+        elif not isinstance(values, np.ndarray):
+            problems.append(f"{place} must be a NumPy array, got {type(values).__name__}: use numpy.asarray")
+        elif values.shape != (n,):
+            problems.append(
+                f"{place} must have one entry for each of {n} inputs, got shape {values.shape}: give each record one"
+            )
+        elif values.dtype.kind not in "Uiuf":
+            problems.append(f"{place} must be text or numbers, got {values.dtype}: use .astype(str) or .astype(int)")
+        else:
+            missing = ~np.isfinite(values) if values.dtype.kind != "U" else np.char.strip(values) == ""
+            if missing.any():
+                problems.append(
+                    f"{place} must not be missing, got {quote(values[np.argmax(missing)].item())} in row "
+                    f"{int(np.argmax(missing))} ({int(missing.sum())} such records): fill them in or remove the records"
+                )
+    return problems
 
 
 def _hash_of(array: Array) -> str:

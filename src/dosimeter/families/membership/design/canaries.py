@@ -153,7 +153,7 @@ def _noise(inputs: Array, count: int, rng: np.random.Generator) -> Array:
 
 
 def _append(dataset: Dataset, sources: Array, inputs: Array, labels: Array, ids: Array) -> Dataset:
-    """The data set with further records; their persons and groups, which are not read, are those of their sources."""
+    """The data set with further records; their owners and attributes, which nobody reads, are those of the sources."""
     owners = dataset.persons, dataset.groups
     persons, groups = (None if own is None else np.concatenate([own, own[sources]]) for own in owners)
     return replace(
@@ -163,6 +163,7 @@ def _append(dataset: Dataset, sources: Array, inputs: Array, labels: Array, ids:
         ids=np.concatenate([dataset.ids.astype(str), ids]),
         persons=persons,
         groups=groups,
+        attributes={name: np.concatenate([own, own[sources]]) for name, own in dataset.attributes.items()},
     )
 
 

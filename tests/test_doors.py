@@ -32,8 +32,7 @@ LARGE = {
     ("cli.app", "plan: 10 parameters"),
     ("cli.app", "run: 12 parameters"),
     ("cli.app", "measure: 8 parameters"),
-    ("pipeline.call", "audit: 20 parameters"),
-    ("pipeline.call", "audit: 48 lines"),
+    ("pipeline.call", "audit: 24 parameters"),
     ("pipeline.verbs", "run: 8 parameters"),
     # makes jobs, which have as many parts
     ("training.features", "feature_jobs: 9 parameters"),

@@ -130,6 +130,11 @@ class Family(Protocol):
         ...
 
     @property
+    def takes(self) -> frozenset[str]:
+        """What its threats read beside a model and its members: of "data", "transcript" and "show_records"."""
+        ...
+
+    @property
     def metrics(self) -> Mapping[str, Metric]:
         """What a policy may limit."""
         ...

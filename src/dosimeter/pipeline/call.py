@@ -32,6 +32,7 @@ from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depen
 from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
+    from dosimeter.data import Dataset
     from dosimeter.training.user_fit import Fit
 
 
@@ -74,12 +75,13 @@ def _as_arguments() -> Iterator[None]:
 @_as_arguments()
 @report_user_errors()
 def audit(  # more than seven parameters because this is the one call that a user makes
-    model: object,
+    model: object = None,
     *,
-    members: object,
-    nonmembers: object,
+    members: object = None,
+    nonmembers: object = None,
     fit: Fit | None = None,
     population: object = None,
+    data: Mapping[str, object] | None = None,
     shadows: int = 16,
     threats: Sequence[Mapping[str, Any]] | None = None,
     attacks: Sequence[object] | None = None,
@@ -92,6 +94,8 @@ def audit(  # more than seven parameters because this is the one call that a use
     noun: str | None = None,
     options: Options | None = None,
     depends: Sequence[object] = (),
+    transcript: Path | str | None = None,
+    show_records: bool = False,
     store: Path | str | None = None,
     device: str = "cpu",
     workers: Workers | int | None = None,
@@ -111,6 +115,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         fit: `fit(dataset, seed)` trains a fresh model on `dataset.inputs`, `dataset.labels` (also a PyTorch data set)
             and returns it. It must never start from weights that saw the members.
         population: further records of the same kind, in no training set; some attacks need them.
+        data: further records by name, for threats of families that read them.
         shadows: how many models `fit` trains, even.
         threats: the adversaries, as tables of an audit file; one of membership unless given. `shadows` and `access` are
             those of each that has none of its own.
@@ -125,6 +130,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         options: options for reading tables and other sources.
         depends: modules and functions that `fit` uses and that its key would not see, themselves or by name, such as
             `"package.module"` or `"package.module:function"`; shadows are trained anew when their source changes.
+        transcript: folder of recorded messages, for threats of families that read them.
+        show_records: whether the report may show records, for threats of families that have pictures of them.
         store: the cache, a folder or a URL; `.store` beside `out` unless given.
         device: where the models are queried.
         workers: processes that train shadows, one per core unless given; or `Workers`, such as those of a cluster.
@@ -138,31 +145,25 @@ def audit(  # more than seven parameters because this is the one call that a use
         KeyboardInterrupt: with a note of what is kept and how to continue.
     """
     folder = _path(out, "out")
-    if fit is not None and not callable(fit):
-        raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quote(fit)}: pass the function itself")
-    if options is not None and not isinstance(options, Options):
-        raise ConfigError(f"options: must be a dosimeter.data.Options, got {quote(options)}: make one of it")
-    named = check_depends(depends)
-    if progress is not None and not callable(progress):
-        raise ConfigError(f"progress: must be a function of (phase, done, total), got {quote(progress)}: pass one")
+    named = _check(fit, options, depends, progress)
     call = arguments(
         _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
     )  # fmt: skip
-    parts: dict[str, object] = {"members": members, "nonmembers": nonmembers}
-    if population is not None:
-        parts["population"] = population
     base = Path.cwd()
-    read = read_parts(parts, seed=seed, base=base, options=options or Options())
     rows = _threats(call, threats, attacks, base, trains=fit is not None)
+    _check_taken(rows, {"data": data, "transcript": transcript, "show_records": show_records})
+    given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
+    parts = _read(given, data or {}, call, options or Options(), base)
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
         model=model,
         model_name=name_of(model),
-        members=read["members"],
-        nonmembers=read["nonmembers"],
-        population=read.get("population"),
+        members=parts["members"],
+        nonmembers=parts["nonmembers"],
+        population=parts.get("population"),
+        data={name: parts[name] for name in data or {}},
         fit=fit,
         fit_name="" if fit is None else name_of(fit),
         depends=named,
@@ -184,6 +185,60 @@ def audit(  # more than seven parameters because this is the one call that a use
         execution = Execution(folder, cache, device, workers, told)
         run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
     return load(folder)
+
+
+def _check(fit: object, options: object, depends: object, progress: object) -> tuple[object, ...]:
+    """Checks arguments that are functions or settings; returns what `fit` depends on.
+
+    Raises:
+        ConfigError: one of them is something else.
+    """
+    if fit is not None and not callable(fit):
+        raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quote(fit)}: pass the function itself")
+    if options is not None and not isinstance(options, Options):
+        raise ConfigError(f"options: must be a dosimeter.data.Options, got {quote(options)}: make one of it")
+    if progress is not None and not callable(progress):
+        raise ConfigError(f"progress: must be a function of (phase, done, total), got {quote(progress)}: pass one")
+    return check_depends(depends)
+
+
+def _check_taken(rows: Sequence[ThreatRow], given: Mapping[str, object]) -> None:
+    """Refuses arguments that no threat of the call reads, since they would be ignored.
+
+    Raises:
+        ConfigError: one line for each.
+    """
+    takes = {what for row in rows for what in row.family.takes}
+    families = " and ".join(dict.fromkeys(repr(row.family.name) for row in rows))
+    problems = [
+        f"{what}: no threat of this call reads it, got {quote(one)} beside threats of family {families}: remove it, or "
+        "give the threat that reads it"
+        for what, one in given.items()
+        if one and what not in takes
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _read(
+    given: Mapping[str, object], data: Mapping[str, object], call: _Call, options: Options, base: Path
+) -> dict[str, Dataset]:
+    """The records of a call by name.
+
+    Raises:
+        AuditError: the model or records are missing, or cannot be read.
+    """
+    missing = [name for name in ("model", "members", "nonmembers") if given[name] is None]
+    if missing:
+        raise ConfigError(
+            *[f"{name}: is required and missing, got None: pass {'the trained model' if name == 'model' else 'records'}"
+              for name in missing]
+        )  # fmt: skip
+    odd = [name for name in data if not isinstance(name, str) or name in given]
+    if not isinstance(data, Mapping) or odd:
+        raise ConfigError(f"data: must be a table of names to records, got {quote(odd or data)}: rename it")
+    parts = {name: one for name, one in given.items() if name != "model" and one is not None}
+    return read_parts({**parts, **data}, seed=call.seed, base=base, options=options)
 
 
 def _threats(

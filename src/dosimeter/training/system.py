@@ -29,6 +29,8 @@ from dosimeter.training.packs import HEADS_PER_PACK, PackJob
 from dosimeter.training.recipe import ChangesAnswers
 from dosimeter.training.user_fit import Fit
 
+OF_POOL = ("members", "nonmembers", "population")
+"""Parts whose records the shadows of a supplied model are trained on or asked about."""
 CHANGED = 1e-3
 """Largest change of answers, nats, that rounding of float32 sums in another order explains."""
 
@@ -245,7 +247,7 @@ class SuppliedSystem:
         device: device on which models are queried.
         seed: root of all randomness.
         adapted: the model as one query.
-        parts: the records by name: "members", "nonmembers", and "population" if there is one.
+        parts: the records by name: "members", "nonmembers", "population" if there is one, and further ones.
         names: the user's name for each part's records, if they have one.
         fit: trains a shadow; None if there is no recipe.
         gates: checks that were decided when the model and its records were read.
@@ -275,7 +277,7 @@ class SuppliedSystem:
     @cached_property
     def pool(self) -> Dataset:
         """Members, non-members, population, in this order."""
-        return join_parts(self.parts)
+        return join_parts({name: part for name, part in self.parts.items() if name in OF_POOL})
 
     @property
     def datasets(self) -> list[Dataset]:

@@ -25,6 +25,7 @@ class Membership:
     name: str = "membership"
     question: str = "Was this {noun} used to train the model?"
     settings: type[Threat] = Threat
+    takes: frozenset[str] = frozenset()
 
     @property
     def needs(self) -> type:

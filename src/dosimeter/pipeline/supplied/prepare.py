@@ -178,7 +178,7 @@ def _system(supplied: Supplied, asked: _Asked, reads: Sequence[Gate], store: Sto
         device=device,
         seed=supplied.seed,
         adapted=asked.adapted,
-        parts=_parts(supplied),
+        parts={**_parts(supplied), **supplied.data},
         names=supplied.named,
         fit=supplied.fit,
         gates=(*supplied.gates, *reads, *asked.gates),

@@ -45,6 +45,7 @@ class Supplied:
         base: folder that user modules come from.
         sources: hashes of the code that shadows depend on.
         named: the user's name for each part's records, if they have one.
+        data: further records by name, for families that read them.
         given: settings as the user gave them, for the run's folder.
     """
 
@@ -66,6 +67,7 @@ class Supplied:
     base: Path = Path()
     sources: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Dataset] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self) -> Mapping[str, Any]:

@@ -23,7 +23,6 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.gates.supplied import gates_before, judge_blindly, supplied_null
 from dosimeter.families.membership.holdings import recipe_holdings, supplied_holdings
-from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.play import Played, play_attack
 from dosimeter.families.membership.play_canaries import judge_canaries
@@ -51,6 +50,7 @@ from dosimeter.pipeline.run_folder import check_folder, read_run
 from dosimeter.pipeline.summary import recipe_summary, supplied_summary
 from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied
+from dosimeter.pipeline.whole_result import whole_result
 from dosimeter.results.rounding import round_numbers
 
 logger = logging.getLogger(__name__)
@@ -330,7 +330,7 @@ def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
 def write_result(material: Material, folder: Path) -> dict[str, Any]:
     """Computes and writes `result.json`, with the figures of the variants that were measured before."""
     with one_thread():  # so that sums do not depend on the number of cores
-        content: dict[str, Any] = round_numbers(variants.join_variants(result(material), material, folder))
+        content: dict[str, Any] = round_numbers(whole_result(material, folder))
     write_text(folder / "result.json", canonical(content) + "\n")
     return content
 

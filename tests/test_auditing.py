@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import supplied_models
 import torch
+from flat import flat, problems
 from supplied_models import SERIAL, fit, records, target, untrained
 from torch import nn
 
@@ -16,7 +17,6 @@ import dosimeter
 from dosimeter.foundation.errors import AccessError, AuditError, ConfigError, DataError, StoreError, TrainingError
 from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline import verbs
-from dosimeter.results import schema
 
 INPUTS, LABELS = records(700)
 PARTS = {
@@ -50,7 +50,7 @@ def test_a_model_that_remembers_is_shown_to_leak(shadowed):
     assert row(shadowed, "constant", "auc").estimate.value == 0.5
     assert row(shadowed, "count", "auc").estimate.value == 0.5
     assert row(shadowed, "lira online", "tpr", fpr=0.1, threshold="shadow").fpr_reached < 0.2
-    assert schema.problems(dict(shadowed.content)) == []
+    assert problems(dict(shadowed.content)) == []
     gates = {gate["id"]: gate["status"] for gate in shadowed.content["gates"]}
     assert {gates[one] for one in ("P9", "P11", "I1", "N1", "N2")} == {"pass"}
 
@@ -115,7 +115,7 @@ def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_pat
 
 def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare", attacks=["loss"])
-    again = table_module.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores")
+    again = flat(table_module.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores"))
     assert again["estimates"] == [{**one, "stage": "unknown"} for one in found.content["estimates"]]
     gate = next(one for one in found.content["gates"] if one["id"] == "P1")
     assert gate["status"] == "warn"  # above chance, but 300 records do not show it above the blind baseline,

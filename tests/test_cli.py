@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from flat import flat
 
 from dosimeter.cli import app, screen
 from dosimeter.cli.app import main
@@ -58,7 +59,7 @@ def test_init_writes_files_that_plan_and_run_take(folder, capsys):
     out, err = capsys.readouterr()
     assert "Report: runs/first-audit/report.html" in out
     told = out.splitlines()
-    lines = check_lines(json.loads(Path("runs/first-audit/result.json").read_text()))
+    lines = check_lines(flat(json.loads(Path("runs/first-audit/result.json").read_text())))
     assert len(lines) > 1
     assert told[-len(lines) - 1 : -1] == lines
     assert "models: 6/6 done" in err

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import supplied_models
 import torch
+from flat import check, parse_policy
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
 from dosimeter.families.membership.gates.asked import asked_rightly, fresh_shadows, guessing, unlike_target
 from dosimeter.foundation.errors import TrainingError
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.limits import parse_policy
 
 INPUTS, LABELS = records(400)
 LABELS = np.where(

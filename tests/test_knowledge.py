@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from audits import BASE, table
+from flat import flat
 from supplied_models import SERIAL, fit, records, target
 from test_frozen import recipe
 
@@ -37,7 +38,7 @@ def test_with_a_frozen_backbone_they_are_its_features(tmp_path):
     raw = recipe("proxy", "loss")
     raw["attack"][0]["proxies"] = "nearest"
     verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
-    found = json.loads((tmp_path / "out" / "result.json").read_text())
+    found = flat(json.loads((tmp_path / "out" / "result.json").read_text()))
     assert {row["name"]: row["status"] for row in found["attacks"]}["Proxy"] == "ok"
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
     features = load_features(prepared.system.store, prepared.case.jobs.features).numpy().astype(float)

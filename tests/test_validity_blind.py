@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import supplied_models
 import torch
+from flat import check, flat, parse_policy, problems, render
 
 import dosimeter
 from dosimeter.data import Dataset
@@ -20,10 +21,7 @@ from dosimeter.families.membership.measures.baseline import baseline
 from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.sentences.verdict import gain_lead
 from dosimeter.pipeline import verbs
-from dosimeter.pipeline.page import render
-from dosimeter.results import schema, words
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.limits import parse_policy
+from dosimeter.results import words
 from dosimeter.statistics.evidence import Truth
 
 N = 400
@@ -82,7 +80,7 @@ def test_a_shift_without_a_leak_withdraws_the_number(shifted):
     assert blind["shifted"]
     assert blind["gain_low"] <= 0
     assert blind["gain"] == pytest.approx(blind["attack_auc"] - blind["auc"], abs=1e-9)
-    assert schema.problems(dict(shifted.content)) == []
+    assert problems(dict(shifted.content)) == []
     page = (shifted.folder / "report.html").read_text("utf-8")
     assert "Withdrawn: a validity check failed" in page
     assert "Not excluded: up to" not in page
@@ -112,7 +110,7 @@ def test_a_shift_with_a_leak_shows_the_gain_alone(leaking):
     assert "beyond what a stranger to the model could tell" in page
     assert "by chance with a probability" not in page
     assert "P14" not in {one["id"] for one in leaking.content["gates"]}
-    assert schema.problems(dict(leaking.content)) == []
+    assert problems(dict(leaking.content)) == []
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +148,7 @@ def test_a_run_of_an_earlier_release_warns_that_it_was_not_run(alike_run):
     kept = path.read_bytes()
     path.unlink()
     try:
-        found = verbs.measure(alike_run.folder)
+        found = flat(verbs.measure(alike_run.folder))
     finally:
         path.write_bytes(kept)
     assert found["blind"] is None

@@ -7,6 +7,7 @@ import pytest
 import supplied_models
 import torch
 from audits import BASE, table
+from flat import flat
 from test_text_chain import texts
 
 from dosimeter.config.audit import parse
@@ -112,7 +113,7 @@ def test_auto_asks_for_the_copies_that_training_augmented_with(tmp_path):
     assert audit.views == ("identity", *WORD_VIEWS)
     assert set(audit.views) <= set(VIEWS)
     verbs.run(audit, tmp_path / "run", workers=1)
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    result = flat(json.loads((tmp_path / "run" / "result.json").read_text()))
     assert result["threat"]["views"] == list(audit.views)
     prepared = prepare(audit, store=Store(tmp_path / ".store"))
     values = prepared.case.jobs.gathered().signals["logit_confidence"]

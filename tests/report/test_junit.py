@@ -8,12 +8,9 @@ from xml.etree import ElementTree as ET
 
 import example
 import pytest
+from flat import check, junit, parse_policy
 from report import test_sarif
 from report.test_sarif import HOSTILE, POLICY
-
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.junit import junit
-from dosimeter.results.policy.limits import parse_policy
 
 SCHEMA = Path(sys.prefix) / "share" / "junit-10.xsd"
 """Brought by `make install` from pytest's source distribution."""

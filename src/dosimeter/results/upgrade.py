@@ -36,14 +36,15 @@ def upgrade(old: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         old: content that its schema holds.
     """
-    threat, stage = dict(old["threat"]), str(old["threat"]["at_risk"])
+    threat = dict(old["threat"])
+    stage = str(threat.pop("at_risk") or "")
     numbers = [one for row in old["estimates"] for one in _estimates(row)]
     numbers += [*_exposures(old, stage), *_leaks(old, stage)]
     entry = {
         "id": MEMBERSHIP,
         "family": MEMBERSHIP,
         "question": QUESTION.replace("{noun}", str(old["noun"])),
-        "at_risk": threat.pop("at_risk"),
+        "at_risk": stage,
         "adversary": threat,
         "data": old["data"],
         "attacks": old["attacks"],
@@ -75,8 +76,9 @@ def _estimates(row: Mapping[str, Any]) -> Iterator[Row]:
     units = {"auc": "auc"}
     given = {key: row[key] for key in ("fpr", "prior", "threshold") if row[key] is not None}
     base: dict[str, Any] = {
-        **{key: row[key] for key in ("family", "stage", "variant", "attack", "group", "level", "method", "n_targets")},
+        **{key: row[key] for key in ("family", "variant", "attack", "group", "level", "method", "n_targets")},
         "threat": MEMBERSHIP,
+        "stage": str(row["stage"] or ""),
         "conditions": given,
         "n": {"members": row["n_members"], "nonmembers": row["n_nonmembers"]},
     }

@@ -31,14 +31,16 @@ def _view(result: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]
         "estimates": tuple(Row.from_json(row) for row in entry["estimates"]),
         "utility": tuple(Row.from_json(row) for row in utility),
         "gates": [*result["gates"], *entry["gates"]],
-        "variants": [_variant(one, entry["id"]) for one in result["variants"]],
+        "variants": [own for one in result["variants"] for own in _variants(one, entry["id"])],
     }
 
 
-def _variant(entry: Mapping[str, Any], threat: str) -> dict[str, Any]:
-    """A variant with what it did to one threat."""
-    own = [one for one in entry["threats"] if one["threat"] == threat]
-    return {**{key: value for key, value in entry.items() if key != "threats"}, **(own[0] if own else {})}
+def _variants(entry: Mapping[str, Any], threat: str) -> list[dict[str, Any]]:
+    """A variant with what it did to one threat; none if it was not tried on it, but one that failed is everybody's."""
+    kept = {key: value for key, value in entry.items() if key != "threats"}
+    if entry["status"] != "ok":
+        return [kept]
+    return [{**kept, **one} for one in entry["threats"] if one["threat"] == threat]
 
 
 def own_rows(view: View) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +61,17 @@ def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sectio
         "provenance": provenance_rows(provenance),
         "definitions": _definitions(provenance),
     }
-    return environment().get_template("report.html.j2").render(context)
+    return _with_own_ids(environment().get_template("report.html.j2").render(context))
+
+
+def _with_own_ids(html: str) -> str:
+    """The page with an own name for every mark that figures define: equal figures define equal ones."""
+    count = itertools.count(1)
+
+    def renamed(figure: re.Match[str]) -> str:
+        return re.sub(r'(\sid="|\shref="#|url\(#)', rf"\g<1>figure-{next(count)}-", figure[0])
+
+    return re.sub(r"<svg.*?</svg>", renamed, html, flags=re.DOTALL)
 
 
 def _whole_badge(result: Mapping[str, Any]) -> str:

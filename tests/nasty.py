@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import pyarrow.parquet as pq
-from flat import flat, problems
+from flat import problems, raised
 
 from dosimeter.cli.app import main
 from dosimeter.results import schema
@@ -168,7 +168,7 @@ def outputs_are_sound(run: Path, capsys, limits: Path) -> Page:
     """
     here = limits.parent
     lines_are_plain("".join(capsys.readouterr()))
-    result = flat(json.loads((run / "result.json").read_text("utf-8")))
+    result = raised(json.loads((run / "result.json").read_text("utf-8")))
     assert problems(result) == []
     jsonschema.Draft202012Validator(schema.result_schema()).validate(result)
     if (run / "scores.parquet").exists():

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from flat import flat
 
 from dosimeter.cli import app, screen
 from dosimeter.cli.app import main
@@ -59,7 +58,7 @@ def test_init_writes_files_that_plan_and_run_take(folder, capsys):
     out, err = capsys.readouterr()
     assert "Report: runs/first-audit/report.html" in out
     told = out.splitlines()
-    lines = check_lines(flat(json.loads(Path("runs/first-audit/result.json").read_text())))
+    lines = check_lines(json.loads(Path("runs/first-audit/result.json").read_text()))
     assert len(lines) > 1
     assert told[-len(lines) - 1 : -1] == lines
     assert "models: 6/6 done" in err
@@ -160,9 +159,10 @@ def test_checks_are_counted_and_those_that_did_not_pass_are_told():
         return {"id": f"P{number}", "name": "Name", "status": status, "value": None, "message": "Said \x1b[31m.\u202e"}
 
     passed = [gate("pass", number) for number in range(3)]
-    assert check_lines({"gates": passed}) == ["3 checks passed, no warnings"]
-    assert check_lines({}) == ["0 checks passed, no warnings"]
-    assert check_lines({"gates": [gate("warn", 7), *passed[:1], gate("fail", 8), gate("warn", 9)]}) == [
+    assert check_lines({"gates": passed, "threats": []}) == ["3 checks passed, no warnings"]
+    assert check_lines({"gates": [], "threats": []}) == ["0 checks passed, no warnings"]
+    gates = [gate("warn", 7), *passed[:1], gate("fail", 8), gate("warn", 9)]
+    assert check_lines({"gates": [], "threats": [{"id": "a", "gates": gates}]}) == [
         "1 check passed, 1 failed, 2 warnings:",
         "  failed P8 (Name): Said [U+001B][31m.[U+202E]",
         "  warning P7 (Name): Said [U+001B][31m.[U+202E]",

@@ -106,10 +106,10 @@ def test_an_example_of_a_brought_model_runs(name, tmp_path, monkeypatch, clean_i
     monkeypatch.setattr(call, "audit", quick)
     runpy.run_path(str(EXAMPLES / "models" / f"{name}.py"))
     (result,) = seen
-    assert result.content["door"] == "model"
-    assert result.content["data"]["candidates"] == 1200
-    assert result.content["threat"]["shadows"] == 4
-    assert "I6" not in {gate["id"] for gate in result.content["gates"]}
+    assert flat(result.content)["door"] == "model"
+    assert flat(result.content)["data"]["candidates"] == 1200
+    assert flat(result.content)["threat"]["shadows"] == 4
+    assert "I6" not in {gate["id"] for gate in flat(result.content)["gates"]}
     assert f"]({name}.py)" in (EXAMPLES / "models" / "README.md").read_text("utf-8")
 
 

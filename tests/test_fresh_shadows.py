@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import supplied_models
 import torch
-from flat import check, parse_policy
+from flat import check, flat, parse_policy
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
@@ -26,7 +26,7 @@ def audited(tmp_path, model=None, parts=PARTS, **more):
     """A finished audit and its checks by number."""
     wanted = {"attacks": ["loss"], "shadows": 4, **more}
     found = dosimeter.audit(model or target(PARTS["members"]), **parts, out=tmp_path / "audit", **wanted)
-    return found, {gate["id"]: gate for gate in found.content["gates"]}
+    return found, {gate["id"]: gate for gate in flat(found.content)["gates"]}
 
 
 def steps(model, dataset, count=40):

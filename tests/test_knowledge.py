@@ -79,7 +79,7 @@ def test_a_brought_model_is_attacked_by_its_records_and_not_by_retraining(tmp_pa
         out=tmp_path / "a",
         workers=SERIAL,
     )
-    listed = {row["id"]: row for row in found.content["attacks"]}
+    listed = {row["id"]: row for row in flat(found.content)["attacks"]}
     assert [listed[name]["status"] for name in ("quantile inputs", "proxy", "cascading")] == ["ok", "ok", "refused"]
     assert listed["cascading"]["reason"].endswith("without defenses: leave the attack out")
 

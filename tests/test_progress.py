@@ -127,7 +127,7 @@ def test_python_shows_bars_on_a_terminal_and_nothing_elsewhere(tmp_path, monkeyp
     assert "shadows" in err
     assert "4/4" in err
     plain = flat(json.loads((tmp_path / "plain" / "result.json").read_text()))
-    assert found.content["estimates"] == plain["estimates"]
+    assert flat(found.content)["estimates"] == plain["estimates"]
 
 
 def test_a_recipe_is_estimated_before_its_first_job_for_a_display_alone(folder, monkeypatch):

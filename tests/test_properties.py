@@ -180,9 +180,9 @@ SHOWN, TINY = example.shown(), example.tiny()
 def test_any_change_of_a_policy_is_taken_or_told(data):
     more = ["prior", "group", "threshold", "variant", "stage", "name", "not_applicable"]
     table = changed(data, tomllib.loads(POLICY), more)
-    found, problems = attempt(lambda: check(data.draw(st.sampled_from([SHOWN, TINY])), parse_policy(table)))
+    found, wrong = attempt(lambda: check(data.draw(st.sampled_from([SHOWN, TINY])), parse_policy(table)))
     if found is None:
-        assert told(problems)
+        assert told(wrong)
     else:
         assert all(line.isprintable() for line in found.lines())
         json.dumps(found.as_json(), allow_nan=False)
@@ -297,10 +297,10 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     path = write(tmp_path / "t.csv", rows)
     more = {"leading_fpr": data.draw(st.sampled_from([0.1, 0.01, 0.001])), "seed": data.draw(st.integers(0, 2**63))}
-    found, problems = attempt(lambda: flat(table_module.measure_scores(path, tmp_path / "out", **more)))
+    found, wrong = attempt(lambda: flat(table_module.measure_scores(path, tmp_path / "out", **more)))
     if found is None:
-        assert len(problems) == 1
-        assert told(problems)
+        assert len(wrong) == 1
+        assert told(wrong)
         assert nasty.tree(tmp_path) == {"t.csv"}
         return
     content = flat(json.loads((tmp_path / "out" / "result.json").read_text()))

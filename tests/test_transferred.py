@@ -243,7 +243,7 @@ def test_privacy_of_another_stage_is_told_to_guarantee_nothing_here():
 
     spent = "epsilon 3.97 at delta 0.001 for each record of this stage"
     chain = [{"stage": "pretrain", "settings": {}}, {"stage": "finetune", "settings": {"privacy": spent}}]
-    later, own = ({"chain": chain, "threat": {"at_risk": name}} for name in ("pretrain", "finetune"))
+    later, own = ({"chain": chain, "at_risk": name} for name in ("pretrain", "finetune"))
     bound = "epsilon 3.97 at delta 0.001 for each record of stage finetune"
     assert _guarantees(later) == [bound, "no guarantee for records of stage pretrain, which are at risk"]
     assert _guarantees(own) == [bound]

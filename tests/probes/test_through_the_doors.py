@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
+from flat import flat
 from sklearn.linear_model import LogisticRegression
 from supplied_models import SERIAL, Data, fit, records
 from torch import nn
@@ -201,7 +202,7 @@ def test_a_brought_network_gives_gradients_and_distances(tmp_path):
         dosimeter.families.membership.attacks.Trajectory(),
     ]
     shown = supplied(tmp_path, model, rows, access="weights")
-    reasons = {row["name"]: row["reason"] for row in shown.content["attacks"]}
+    reasons = {row["name"]: row["reason"] for row in flat(shown.content)["attacks"]}
     assert reasons["GradientNorm"] == reasons["Boundary"] == reasons["Loss"] == ""
     assert "needs linear heads" in reasons["IHA"]
     assert "which a `fit` cannot train" in reasons["Trajectory"]

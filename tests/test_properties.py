@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 import nasty
 import numpy as np
 import pytest
-from flat import check, compare, flat, junit, parse_policy, problems, render, sarif
+from flat import check, compare, flat, junit, parse_policy, problems, raised, render, sarif
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report import example
@@ -192,10 +192,11 @@ SMALL = copy.deepcopy(TINY) | {"curves": {}, "histograms": {}, "estimates": TINY
 LIMITS = parse_policy({"limit": [{"metric": "auc", "max": 0.6}, {"metric": "accuracy", "min": 0.5}]})
 
 
+@pytest.mark.parametrize("form", [dict, raised], ids=["version 2", "version 3"])
 @settings(MANY, max_examples=80)
 @given(data=st.data())
-def test_a_result_of_somebody_else_is_read_or_refused(data):
-    changed_one = changed(data, SMALL)
+def test_a_result_of_somebody_else_is_read_or_refused(form, data):
+    changed_one = changed(data, form(SMALL))
     if problems(changed_one):
         return
     found, _ = attempt(lambda: check(changed_one, LIMITS, SMALL))

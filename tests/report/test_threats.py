@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,12 @@ BREAKS: list[tuple[tuple[Any, ...], Any, str]] = [
     ),
     (("threats", 1, "estimates", 1, "conditions"), {}, "threats[1].estimates[1].conditions.fpr: is missing"),
     (("threats", 1, "estimates", 1, "conditions", "fpr"), 7, "threats[1].estimates[1].conditions.fpr: must be a share"),
+    (("threats", 1, "estimates", 0, "n"), {"members": 1}, "threats[1].estimates[0].n.nonmembers: is missing"),
+    (
+        ("utility", 0, "conditions"),
+        {"split": "x"},
+        "utility[0].conditions.split: must be one of train, ",
+    ),
     (("verdict", "threat"), "gone", "verdict.threat: must be the id of a threat, got 'gone'"),
     (("utility", 0, "threat"), "gone", "utility[0].threat: must be the id of a threat, got 'gone'"),
     (("utility", 0, "family"), "membership", "utility[0].family: must be 'utility', got 'membership'"),
@@ -419,3 +427,11 @@ def test_the_old_form_holds_all_that_the_new_one_does():
     for name in ("recipe", "supplied", "shadows", "table", "chance"):
         stored = json.loads((OLD / name / "result.json").read_text("utf-8"))
         assert flat(raised(stored)) == stored
+
+
+def test_what_reads_results_knows_the_families_without_their_code():
+    code = "import sys, dosimeter.families, dosimeter.families.membership.family\n"
+    code += "heavy = ('torch', 'scipy', 'matplotlib', 'sklearn', 'pyarrow')\n"
+    code += "sys.exit(', '.join(name for name in heavy if name in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600)
+    assert (done.returncode, done.stderr) == (0, "")

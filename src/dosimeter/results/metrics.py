@@ -20,6 +20,12 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "auc_difference": (-1.0, 1.0),
 }
 """Range of a number in each unit that has one."""
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "threshold": ("shadow", "split", "oracle"),
+    "split": ("train", "nonmember", "test"),
+    "unit": ("record", "person", "group"),
+}
+"""What conditions that all families write alike may be."""
 UTILITY = "utility"
 """Family of rows about how well the model does its task; all families share it."""
 
@@ -34,6 +40,7 @@ class Metric:
         may: further conditions that rows may have and limits may choose by.
         fixed: conditions that rows have and no limit chooses by.
         by: which of "attack" and "group" tell its rows apart.
+        counts: numbers n that every row has.
         bad: the end that is worse: "high" for a leak, "low" for a utility.
         example: for each key of a limit a value that a message may propose.
     """
@@ -43,6 +50,7 @@ class Metric:
     may: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     by: tuple[str, ...] = ("attack", "group")
+    counts: tuple[str, ...] = ()
     bad: Literal["high", "low"] = "high"
     example: Mapping[str, float | str] = field(default_factory=lambda: MappingProxyType({"max": 0.05}))
 
@@ -58,7 +66,7 @@ class Metric:
 
 
 UTILITIES: Mapping[str, Metric] = {
-    "accuracy": Metric("share", may=("split",), by=("group",), bad="low", example={"min": 0.8}),
+    "accuracy": Metric("share", may=("split",), by=("group",), bad="low", counts=("records",), example={"min": 0.8}),
     "accuracy_change": Metric("share_difference", may=("split",), by=("group",), bad="low"),
 }
 """Metrics of utilities; a change is that of a variant to the audit without it."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.foundation.wording import one_line, quote
-from dosimeter.results.metrics import BOUNDS, UTILITY, Families, metric_of
+from dosimeter.results.metrics import BOUNDS, UTILITY, WORDS, Families, metric_of
 
 VERSION = 3
 TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -141,9 +141,12 @@ def _of_rows(rows: list[Mapping[str, Any]], families: Families, place: str) -> I
                 yield f"{here}.conditions.{key}: is missing"
             for key in [one for one in row["conditions"] if one not in allowed]:
                 yield one_line(f"{here}.conditions.{key}: is no condition of {row['metric']}", limit=300)
+            for name in [one for one in metric.counts if one not in row["n"]]:
+                yield f"{here}.n.{name}: is missing"
             if row["unit"] != metric.unit:
                 yield f"{here}.unit: must be {metric.unit!r}, got {quote(row['unit'], 80)}"
             yield from _of_bounds(row, metric.unit, here)
+            yield from _of_words(row["conditions"], f"{here}.conditions")
         yield from _of_ends(row, here)
 
 
@@ -158,6 +161,13 @@ def _of_bounds(row: Mapping[str, Any], unit: str, here: str) -> Iterator[str]:
         rate = row["conditions"].get(name, 0.5)
         if isinstance(rate, str) or not 0 <= rate <= 1:
             yield f"{here}.conditions.{name}: must be a share from 0 to 1, got {quote(rate, 40)}"
+
+
+def _of_words(conditions: Mapping[str, Any], here: str) -> Iterator[str]:
+    """Yields conditions that all families write alike and that are none of their words."""
+    for name, allowed in WORDS.items():
+        if name in conditions and conditions[name] not in allowed:
+            yield f"{here}.{name}: must be one of {', '.join(allowed)}, got {quote(conditions[name], 80)}"
 
 
 def _of_ends(row: Mapping[str, Any], here: str) -> Iterator[str]:

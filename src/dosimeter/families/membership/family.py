@@ -15,17 +15,27 @@ if TYPE_CHECKING:
     from dosimeter.results.page.section import Section
 
 
+DECISIONS = ("members", "nonmembers")
+"""Counts of every rate and AUC."""
+
+
 class Membership:
     """Was a record, or a person, used to train a model?"""
 
     name: ClassVar[str] = "membership"
     question: ClassVar[str] = "Was this {noun} used to train the model?"
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "tpr": Metric("share", needs=("fpr",), may=("threshold",), example={"fpr": 0.01, "max": 0.05}),
-        "auc": Metric("auc"),
-        "precision": Metric("share", needs=("prior",), may=("fpr", "threshold"), example={"prior": 0.5, "max": 0.05}),
+        "tpr": Metric(
+            "share", needs=("fpr",), may=("threshold",), counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
+        ),
+        "auc": Metric("auc", counts=DECISIONS),
+        "precision": Metric(
+            "share", needs=("prior",), may=("fpr", "threshold"), counts=DECISIONS, example={"prior": 0.5, "max": 0.05}
+        ),
         "exposure": Metric("share", may=("unit",), fixed=("fpr",), by=()),
-        "fpr": Metric("share", needs=("fpr",), may=("threshold",), bad="low", example={"fpr": 0.01, "max": 0.05}),
+        "fpr": Metric(
+            "share", needs=("fpr",), may=("threshold",), bad="low", counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
+        ),
         "auc_change": Metric("auc_difference"),
     }
 

@@ -14,6 +14,7 @@ from dosimeter.results import figures, words
 from dosimeter.results.page import variants
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
+from dosimeter.results.rows import Row
 from dosimeter.results.views import View, own_rows, views
 
 PROVENANCE_LABELS: Mapping[str, str] = {
@@ -96,10 +97,7 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
             of=f" of threat {view['id']}" if number else "",
             fpr=words.percent(figures.leading(own)),
             variants=variants.table(view, section.names),
-            utility=[
-                (words.SPLITS[str(row.conditions["split"])], row, figures.rate(row), row.counted[0])
-                for row in own["utility"]
-            ],
+            utility=[_utility(row) for row in own["utility"]],
             gates=sorted(own["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
             passed=[gate for gate in own["gates"] if gate["status"] == "pass"],
             not_asked=[f"{one['id']} ({one['reason']})" for one in own["gates_not_asked"]],
@@ -115,6 +113,12 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
         "status": view["verdict"]["status"], "anchor": f"threat-{number}",
         "block": Markup(apart(block, f"threat-{number}-") if number else block),
     }  # fmt: skip
+
+
+def _utility(row: Row) -> tuple[str, Row, figures.Figure, int]:
+    """A line of the table of utilities: its records, the row, the number, how many."""
+    split = words.SPLITS.get(str(row.conditions.get("split")), "all records")
+    return split, row, figures.rate(row), row.counted[0]
 
 
 def apart(block: str, prefix: str) -> str:

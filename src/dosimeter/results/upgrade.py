@@ -39,7 +39,9 @@ def upgrade(old: Mapping[str, Any]) -> dict[str, Any]:
     threat = dict(old["threat"])
     stage = str(threat.pop("at_risk") or "")
     numbers = [one for row in old["estimates"] for one in _estimates(row)]
-    numbers += [*_exposures(old, stage), *_leaks(old, stage)]
+    own = [one for one in numbers if one.variant == "none"]
+    tried = [*(one for one in numbers if one.variant != "none"), *_leaks(old, stage)]
+    numbers = [*own, *_exposures(old, stage), *sorted(tried, key=lambda one: _place(old, one.variant))]
     entry = {
         "id": MEMBERSHIP,
         "family": MEMBERSHIP,
@@ -69,6 +71,12 @@ def upgrade(old: Mapping[str, Any]) -> dict[str, Any]:
         "variants": [_variant(one) for one in old.get("variants") or ()],
         "not_tested": [],
     }
+
+
+def _place(old: Mapping[str, Any], variant: str) -> int:
+    """Place of a variant among all; rows of one that is not listed come last."""
+    listed = [str(one["id"]) for one in old.get("variants") or ()]
+    return listed.index(variant) if variant in listed else len(listed)
 
 
 def _estimates(row: Mapping[str, Any]) -> Iterator[Row]:

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from dosimeter.data import load
 from dosimeter.jobs.runners import ProcessRunner
 from dosimeter.models.architectures import as_float, convnet
-from dosimeter.training.loop import seeded, train
+from dosimeter.training.loop import seed_torch, train
 from dosimeter.training.recipe import Hyperparameters
 
 NETS, TRAINED_ON, TESTED_ON = 8, 3000, 4000
@@ -35,7 +35,7 @@ RECIPE = Hyperparameters(epochs=18, batch_size=64, lr=0.1, momentum=0.9, weight_
 
 def fresh(seed):
     """A net with its own initialisation."""
-    with seeded(seed):
+    with seed_torch(seed):
         return convnet((3, 32, 32), 10)
 
 

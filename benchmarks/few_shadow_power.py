@@ -1,9 +1,10 @@
 """What each attack finds with few shadows; `python benchmarks/few_shadow_power.py [cifar10:FILE.npz]` prints JSON.
 
-Fleets: the miniature of `tests/attacks/miniature.py` (3 fleets of 8 targets), linear heads on the photos of the badge
-demo (64 targets), and, with a table of pictures, linear heads on 4,000 of them (16 targets, 400 records aside) and
-small convolutional nets trained whole on 2,000 of them at half resolution (16 targets). Each fleet has 64 shadows
-beside its targets, of which smaller numbers are drawn in whole complementary pairs, several times without overlap.
+Fleets: the miniature of `tests/families/membership/attacks/miniature.py` (3 fleets of 8 targets), linear heads on the
+photos of the badge demo (64 targets), and, with a table of pictures, linear heads on 4,000 of them (16 targets, 400
+records aside) and small convolutional nets trained whole on 2,000 of them at half resolution (16 targets). Each fleet
+has 64 shadows beside its targets, of which smaller numbers are drawn in whole complementary pairs, several times
+without overlap.
 
 Per number of shadows and attack: TPR at 1 % FPR and AUC, mean over targets and draws with a standard error over
 targets, and how far the TPR is behind the best attack's, by paired differences. An audit sets a pair of shadows aside
@@ -49,7 +50,7 @@ from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.observe.signals import signals_of
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float, convnet
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 from dosimeter.training.loop import train as train_net
 from dosimeter.training.recipe import Hyperparameters
 
@@ -108,7 +109,7 @@ def signals(logits, labels):
 def miniature():
     """Three fleets of perceptrons, as the tests train them."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from attacks.miniature import fleet
+    from families.membership.attacks.miniature import fleet
 
     for seed in range(3):
         game, member, _ = fleet(seed)
@@ -132,7 +133,7 @@ def nets(data, targets):
     y, classes = torch.from_numpy(labels), len(records.classes)
     member, outputs = membership_matrix(POOL, targets + MOST, 0), []
     for seed, row in enumerate(member):
-        with seeded(seed):
+        with seed_torch(seed):
             net = convnet(tuple(x.shape[1:]), classes, widths=(16, 32, 64))
         rows = torch.from_numpy(np.flatnonzero(row))
         train_net(net, x[rows], y[rows], NET, seed=seed, device=torch.device("cpu"))

@@ -23,8 +23,8 @@ from dosimeter.families.membership.attacks import ATTACKS
 from dosimeter.families.membership.observe.probes import PROBES, probe
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from contracts.synthetic import fleet  # noqa: E402  tests are no package that is installed
-from probes.subjects import heads, subject_of  # noqa: E402
+from families.membership.observe.probes.subjects import heads, subject_of  # noqa: E402
+from synthetic import fleet  # noqa: E402  tests are no package that is installed
 
 TIMES, MOST = 4, 8
 """How many times the records, and the most times the seconds."""

@@ -103,7 +103,7 @@ def _half_held(found) -> dict[str, int]:
 
 def portion(name: str, first: int) -> tuple[str, int, dict[str, int]]:
     """The counts of some audits of a cell."""
-    for folder in (ROOT / "tests", ROOT / "tests" / "statistics"):
+    for folder in (ROOT / "tests", ROOT / "tests" / "families" / "membership" / "simulations"):
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
     _, one = cells()[name]

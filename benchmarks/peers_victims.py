@@ -20,7 +20,7 @@ from dosimeter.families.membership.observe.signals import logit_confidence, logi
 from dosimeter.training.heads import train_heads
 from dosimeter.training.recipe import Hyperparameters
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "attacks"))
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "families" / "membership" / "attacks"))
 import miniature  # noqa: E402  tests are no package that is installed
 
 OUTSIDE = 196

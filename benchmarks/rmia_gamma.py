@@ -2,10 +2,10 @@
 
     python benchmarks/rmia_gamma.py
 
-The miniature of `tests/attacks/miniature.py` (24 targets, 64 shadows), linear heads on the photos of the badge demo (64
-targets, 16 shadows, four draws), heads on digits (12 targets, 16 shadows), and simulated models that are sure of all
-records (40 targets, 16 shadows). TPR at 1 % FPR and AUC, mean and standard error over targets; `gain` is the paired
-difference of the TPR to gamma 2, the authors' value. "auto" chooses on the shadows.
+The miniature of `tests/families/membership/attacks/miniature.py` (24 targets, 64 shadows), linear heads on the photos
+of the badge demo (64 targets, 16 shadows, four draws), heads on digits (12 targets, 16 shadows), and simulated models
+that are sure of all records (40 targets, 16 shadows). TPR at 1 % FPR and AUC, mean and standard error over targets;
+`gain` is the paired difference of the TPR to gamma 2, the authors' value. "auto" chooses on the shadows.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def rows_of(result):
 
 def few(prepared, shadows):
     """AUC and TPR at 1 % FPR with some of the shadows: 8 targets, a pair at a time, mean and error over targets."""
-    observations, design, found = prepared.case.jobs.gathered(), prepared.case.design, {}
+    observations, design, found = prepared.case.jobs.answers().load(), prepared.case.design, {}
     attacks = {
         "tmi": TMI(), "adapted_lira mean": AdaptedLiRA(), "discriminant": Discriminant(),
         "pooled_discriminant": PooledDiscriminant(),
@@ -148,7 +148,7 @@ def one_by_one(known, member, asked, updates):
 def speed(prepared, records=100):
     """All classifiers of a fold as one program, beside one after the other for each record and target."""
     design, attack = prepared.case.design, TMI()
-    signals = {one: prepared.case.jobs.gathered().signals[one] for one in attack.signals}
+    signals = {one: prepared.case.jobs.answers().load().signals[one] for one in attack.signals}
     own = np.arange(2)
     game = design.before(own, np.arange(2, len(design.member)), signals)
     torch.set_num_threads(1)

@@ -18,12 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from dosimeter.pipeline.summary import scores_summary
 
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.table.table import Counts, ScoresTable
-from dosimeter.pipeline.summary import scores_summary
 from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth
 
@@ -61,7 +61,7 @@ SUPPLIED = {
     "copies in a half": ("with_copies", {}),
     "surely known": ("surely_known", {"share": 0.08}),
 }
-"""Kinds whose records, labels and models are those of `tests/statistics/lone_audits.py`."""
+"""Kinds whose records, labels and models are those of `tests/families/membership/simulations/lone_audits.py`."""
 
 
 def _fixed(inside, outside):
@@ -367,7 +367,8 @@ def _area(case):
 
 def _find_tests():
     """Make the worlds of the tests importable."""
-    sys.path[:0] = [one for one in (str(TESTS), str(TESTS / "statistics")) if one not in sys.path]
+    worlds = TESTS / "families" / "membership" / "simulations"
+    sys.path[:0] = [one for one in (str(TESTS), str(worlds)) if one not in sys.path]
 
 
 def _trained(case, seed):

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.config.attack_rows import default_attacks
 from dosimeter.config.audit import Audit, parse
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.attacks import default_rows
 from dosimeter.families.membership.design.design import Design, membership_matrix
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.play import play_attack
+from dosimeter.families.membership.play.play import play_attack
 from dosimeter.models.access import Access
 
 BASE = Path(__file__).parent
@@ -34,7 +34,7 @@ def audit(**threat: Any) -> Audit:
 
 def attacks() -> tuple[NamedAttack, ...]:
     """Every default attack in every mode that needs no features, of which these fleets have none."""
-    settings = {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": default_attacks()}
+    settings = {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": default_rows()}
     return tuple(row for row in parse(settings, base=BASE).attacks if not row.attack.needs.features)
 
 

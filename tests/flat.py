@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.families import FAMILIES
+from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measure import measure
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.pipeline import page
-from dosimeter.pipeline.whole_result import only_threat
+from dosimeter.pipeline.whole_result import one_threat
 from dosimeter.results import compare as comparing
 from dosimeter.results import lines as listing
 from dosimeter.results import schema
@@ -122,7 +123,7 @@ def raised(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def composed(material: Material) -> dict[str, Any]:
     """The content of result.json for a material."""
-    return compose(material.summary, [only_threat(measure(material), material.summary)])
+    return compose(material.summary, [one_threat(MEMBERSHIP.name, MEMBERSHIP, measure(material), material.summary)])
 
 
 def result(material: Material) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from contracts.synthetic import fleet
 from flat import flat
 from oracles import auc
 from pydantic import BaseModel
+from synthetic import fleet
 
 import dosimeter
 from dosimeter.cli.app import app
@@ -225,7 +225,7 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     table["attack"] = [{"name": "tmi"}]
     first, second = config.parse(table, base=tmp_path).variants
     assert first.audit.stages[1].transfer == "lora"
-    assert second.audit.threat.knows == ("finetuning-data",)
+    assert second.audit.threats[0].threats[0].threat.knows == ("finetuning-data",)
     assert len(targets) == 1
     for block in (target, *targets):
         assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.SuppliedAudit)

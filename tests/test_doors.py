@@ -197,6 +197,18 @@ def test_help_is_light():
     load_nothing_heavy("__import__('dosimeter.cli.app', fromlist=['main']).main(['run', '--help'])")
 
 
+def test_results_and_statistics_import_lightly():
+    """Results are read, compared and judged, and settings checked, without PyTorch, SciPy's laws or matplotlib."""
+    light = re.compile(r"(results|statistics|families\.membership\.(threat$|sentences|section))\b")
+    modules = [f"dosimeter.{module_of(path)}" for path in FILES if light.match(module_of(path))]
+    assert len(modules) > 40
+    heavy = ("torch", "scipy.stats", "sklearn", "matplotlib", "pandas")
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {modules}]; "
+    code += f"print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
 def test_every_global_name_that_code_reads_exists():
     """Names of axes in annotations keep linters from looking for names that are read and nowhere defined."""
     absent = []

@@ -6,13 +6,13 @@ import csv
 import json
 from pathlib import Path
 
+import example
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from flat import check, parse_policy
 from nasty import NAMES, Page, joined, lines_are_plain, outputs_are_sound, page_of, policy, refusal, seen, tree
-from report import example
 from supplied_models import SERIAL, records
 
 import dosimeter

@@ -16,13 +16,13 @@ import tomllib
 from contextlib import nullcontext
 from xml.etree import ElementTree
 
+import example
 import nasty
 import numpy as np
 import pytest
 from flat import check, compare, flat, junit, parse_policy, problems, raised, render, sarif
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report import example
 
 from dosimeter.config.audit import Audit, SuppliedAudit, draft
 from dosimeter.foundation.errors import AuditError

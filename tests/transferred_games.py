@@ -1,7 +1,7 @@
 """Games about records of an earlier stage, whose classes the answers do not have."""
 
 import numpy as np
-from contracts.synthetic import fleet
+from synthetic import fleet
 
 from dosimeter.families.membership.game import MembershipGame
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dosimeter.data.labels import encode_labels, spread
+from dosimeter.data.labels import encode_labels, spread_classes
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_given_classes_keep_their_order():
 
 def test_every_range_of_a_spread_order_is_a_sample():
     labels = np.repeat([0, 1, 2], [600, 300, 100])
-    order = spread(labels)
+    order = spread_classes(labels)
     assert sorted(order) == list(range(1000))
     for start in range(0, 1000, 100):
         counts = np.bincount(labels[order[start : start + 100]], minlength=3)

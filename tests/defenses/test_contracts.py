@@ -14,8 +14,8 @@ from dosimeter.config.defense_rows import defense_rows
 from dosimeter.defenses import DEFENSES
 from dosimeter.defenses.query import guard
 from dosimeter.models.architectures import mlp
-from dosimeter.training.defending import METHODS, answering, trained_with
-from dosimeter.training.distillation import pupil, taught, teach_heads, teacher
+from dosimeter.training.defending import METHODS, answering, with_defenses
+from dosimeter.training.distillation import pupil, soft_labels, teach_heads, teacher
 from dosimeter.training.loop import train
 from dosimeter.training.recipe import Defense, Hyperparameters
 
@@ -56,7 +56,7 @@ def heads(name, settings, seeds=(1, 2, 3, 4)):
     features, labels, rows = data()
     row = rows_of(name, settings)
     trained = teach_heads(
-        features, labels, rows, trained_with(PLAIN, row), classes=C, seeds=list(seeds), device=CPU
+        features, labels, rows, with_defenses(PLAIN, row), classes=C, seeds=list(seeds), device=CPU
     )  # fmt: skip
     weight, bias = trained.weight[0].double(), trained.bias[0].double()
     answer = guard(lambda x: x.double() @ weight.T + bias, answering(row), seed=9)
@@ -67,7 +67,7 @@ def network(name, settings):
     """Answers of a perceptron trained under a defense."""
     features, labels, _ = data()
     row = rows_of(name, settings)
-    hp = trained_with(PLAIN, row)
+    hp = with_defenses(PLAIN, row)
 
     def fresh(seed):
         torch.manual_seed(seed)
@@ -79,7 +79,7 @@ def network(name, settings):
         return torch.softmax(model(features).detach(), 1)
 
     found, model = teacher(hp), fresh(0)
-    wanted = labels if found is None else taught(found, len(features), 3, part)
+    wanted = labels if found is None else soft_labels(found, len(features), 3, part)
     train(model, features, wanted, pupil(hp), seed=3, device=CPU)
     answer = guard(lambda x: model(x).detach(), answering(row), seed=9)
     return torch.log_softmax(answer(features).double(), 1) if not answering(row) else answer(features)
@@ -133,7 +133,7 @@ def test_the_strongest_setting_changes_what_is_trained_or_answered(name):
 @every
 def test_heads_do_not_depend_on_each_other(name):
     features, labels, rows = data()
-    hp = trained_with(PLAIN, rows_of(name, DEFENSES[name].ladder[1]))
+    hp = with_defenses(PLAIN, rows_of(name, DEFENSES[name].ladder[1]))
     together = teach_heads(features, labels, rows, hp, classes=C, seeds=[1, 2, 3, 4], device=CPU)
     alone = teach_heads(features, labels, rows[2:3], hp, classes=C, seeds=[3], device=CPU)
     torch.testing.assert_close(together.weight[2], alone.weight[0], rtol=1e-5, atol=1e-5)

@@ -175,8 +175,8 @@ def measure(
     quiet: o.Quiet = False,
 ) -> None:
     """Compute result.json anew from a finished run's evidence, or from a table of scores. Trains nothing."""
-    from dosimeter.pipeline import table as table_module
     from dosimeter.pipeline import verbs
+    from dosimeter.pipeline.table import measure_scores
 
     if (run_folder is None) == (scores is None):
         raise ConfigError("measure: takes the folder of a finished run or --scores with a table: give one of them")
@@ -185,7 +185,7 @@ def measure(
         _tell(verbs.measure(run_folder), run_folder / "result.json", as_json, quiet)
         return
     folder = out or Path("runs") / scores.stem
-    found = table_module.measure_scores(scores, folder, seed=seed, noun=noun, leading_fpr=fpr)
+    found = measure_scores(scores, folder, seed=seed, noun=noun, leading_fpr=fpr)
     _tell(found, folder / "report.html", as_json, quiet)
 
 
@@ -214,13 +214,13 @@ def check(
     from dosimeter.families import FAMILIES
     from dosimeter.results.policy import check as policies
     from dosimeter.results.policy import junit as as_junit
-    from dosimeter.results.policy import limits as limits_module
     from dosimeter.results.policy import sarif as as_sarif
+    from dosimeter.results.policy.limits import load_policy
     from dosimeter.results.reading import read_result
 
     read = [policy, *(path for one in (run, accepted) if one for path in (one, one / "result.json"))]
     o.spare((sarif, junit), read)
-    limits = limits_module.load_policy(policy, FAMILIES) if policy else None
+    limits = load_policy(policy, FAMILIES) if policy else None
     result = read_result(run, families=FAMILIES)
     before = read_result(accepted, families=FAMILIES) if accepted else None
     found = policies.check(result, limits, FAMILIES, before)

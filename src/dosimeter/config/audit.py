@@ -10,14 +10,12 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 
-from dosimeter.config.attack_rows import attack_rows
-from dosimeter.config.combinations import chain_problems, spike_problems, target_problems, threat_problems
+from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows
 from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
+from dosimeter.config.threat_rows import ThreatRow, threat_rows
 from dosimeter.config.variant_rows import flat, merge_rows, problems_of
-from dosimeter.data.views import WORD_VIEWS
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.threat import VIEWS, Spike, Threat
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.table import Table
@@ -25,8 +23,6 @@ from dosimeter.foundation.toml import read
 from dosimeter.foundation.wording import quote
 from dosimeter.training.defending import DefenseRow
 
-OF_TARGETS = ("access", "shadows", "views", "rehearsals")
-"""Keys of `[threat]` that a supplied model has."""
 T = TypeVar("T", bound=Table)
 
 
@@ -38,32 +34,27 @@ class Audit:
         name: name of the run's folder.
         seed: root of all randomness.
         stages: the chain.
-        threat: the adversary.
-        attacks: attacks to run, in order.
+        threats: the adversaries, in order.
         report: wording of the report.
         base: folder of the audit file; relative paths and user modules are found from here.
         defenses: defenses of each stage.
         variants: further audits, each alone: a defense beside those of the stage at risk, or other settings.
-        spike: canaries that are planted in the stage at risk, or None.
     """
 
     name: str
     seed: int
     stages: tuple[Stage, ...]
-    threat: Threat
-    attacks: tuple[NamedAttack, ...]
+    threats: tuple[ThreatRow, ...]
     report: Report
     base: Path
     defenses: tuple[tuple[DefenseRow, ...], ...]
     variants: tuple[DefenseRow | VariantRow, ...] = ()
-    spike: Spike | None = None
 
     def settings(self) -> dict[str, Any]:
         """All keys with defaults filled in, as JSON values; stored in a run's folder."""
         return {
             **_common_settings(self),
             "stage": [stage.model_dump(mode="json") for stage in self.stages],
-            "threat": self.threat.model_dump(mode="json"),
             "defense": [
                 {"id": row.id, "name": row.name, **row.settings} for row in self.variants if isinstance(row, DefenseRow)
             ],
@@ -72,26 +63,22 @@ class Audit:
                 for row in self.variants
                 if isinstance(row, VariantRow)
             ],
-            **({} if self.spike is None else {"spike": self.spike.model_dump(mode="json")}),
         }
 
     @property
-    def at_risk(self) -> int:
-        """Index of the stage at risk."""
+    def attacks(self) -> tuple[NamedAttack, ...]:
+        """The attacks of all threats, in order."""
+        return tuple(attack for row in self.threats for attack in row.attacks)
+
+    def index_of(self, row: ThreatRow) -> int:
+        """Index of the stage that a threat is after."""
         names = [stage.name for stage in self.stages]
-        return names.index(self.threat.at_risk) if self.threat.at_risk else len(names) - 1
+        return names.index(row.threat.at_risk) if row.threat.at_risk else len(names) - 1
 
     @property
-    def views(self) -> tuple[str, ...]:
-        """Query views, at most eight unless listed: the identity, and the augmentations of training."""
-        if self.threat.views != "auto":
-            return self.threat.views
-        augment = self.stages[self.at_risk].augment
-        if "drop" in augment:
-            return ("identity", *WORD_VIEWS)
-        if "shift" in augment:
-            return VIEWS[:8] if "flip" in augment else ("identity", "left", "right", "up", "down")
-        return ("identity", "flip") if "flip" in augment else ("identity",)
+    def at_risk(self) -> int:
+        """Index of the first stage at risk."""
+        return min(map(self.index_of, self.threats))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +132,7 @@ class SuppliedAudit:
         name: name of the run's folder.
         seed: root of all randomness.
         target: the model and its records.
-        threat: the adversary.
-        attacks: attacks to run, in order.
+        threats: the adversaries, in order.
         report: wording of the report.
         base: folder of the audit file; relative paths and user modules are found from here.
     """
@@ -154,18 +140,13 @@ class SuppliedAudit:
     name: str
     seed: int
     target: Target
-    threat: Threat
-    attacks: tuple[NamedAttack, ...]
+    threats: tuple[ThreatRow, ...]
     report: Report
     base: Path
 
     def settings(self) -> dict[str, Any]:
         """All keys with defaults filled in, as JSON values; stored in a run's folder."""
-        return {
-            **_common_settings(self),
-            "target": self.target.model_dump(mode="json"),
-            "threat": {key: value for key, value in self.threat.model_dump(mode="json").items() if key in OF_TARGETS},
-        }
+        return {**_common_settings(self), "target": self.target.model_dump(mode="json")}
 
 
 def _common_settings(audit: Audit | SuppliedAudit) -> dict[str, Any]:
@@ -173,9 +154,23 @@ def _common_settings(audit: Audit | SuppliedAudit) -> dict[str, Any]:
     return {
         "name": audit.name,
         "seed": audit.seed,
-        "attack": [{"id": row.id, "name": row.name, **row.settings} for row in audit.attacks],
+        **threat_settings(audit.threats),
         "report": audit.report.model_dump(mode="json"),
     }
+
+
+def threat_settings(threats: Sequence[ThreatRow]) -> dict[str, Any]:
+    """Settings of the threats and their attacks, as JSON values."""
+
+    def attacks(row: ThreatRow) -> list[dict[str, Any]]:
+        return [{"id": one.id, "name": one.name, **one.settings} for one in row.attacks]
+
+    def threat(row: ThreatRow) -> dict[str, Any]:
+        return row.threat.model_dump(mode="json", exclude_none=True)
+
+    if len(threats) == 1:
+        return {"threat": threat(threats[0]), "attack": attacks(threats[0])}
+    return {"threat": [{**threat(row), "id": row.id, "attack": attacks(row)} for row in threats]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,34 +239,30 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     parts, of_stages = _stages(whole)
     target, of_target = _table(Target, whole["target"], "target") if "target" in whole else (None, [])
     found += [*of_stages, *of_target]
-    threat, wrong = _table(Threat, whole.get("threat", {}), "threat")
     report, more = _table(Report, whole.get("report", {}), "report")
-    spike, of_spike = _spike(whole)
-    transferred = threat is not None and parts != [] and threat.at_risk not in (None, getattr(parts[-1], "name", None))
-    attacks, problems = attack_rows(whole.get("attack"), base, transferred=transferred)
-    variants, own, of_defenses = _defended(whole, parts, base)
-    problems += of_defenses
-    if threat is not None:
-        problems = threat_problems(threat) + problems
+    threats = threat_rows(whole, parts, base)
+    placed = {row.place: row.threat for row in threats.rows}
+    variants, own, problems = _read_defenses(whole, parts, base)
+    problems = [*threats.problems, *problems]
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
-        problems = chain_problems(stages, threat, base) + problems
-        problems += defense_problems(stages, own, variants, threat)
-    problems += of_spike
-    problems = (target_problems(target, threat) if target is not None else []) + problems
+        at_risk = {place: threat.at_risk for place, threat in placed.items()}
+        problems = chain_problems(stages, at_risk, base) + problems
+        problems += defense_problems(stages, own, variants, placed)
+    problems = (target_problems(target) if target is not None else []) + problems
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
-    problems = lines([*found, *wrong, *more]) + _not_told(problems, odd)
+    problems = lines([*found, *more]) + _unreported(problems, odd)
     seed = whole.get("seed", 0)
-    if problems or top is None or threat is None or report is None:
+    if problems or top is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems))
     if target is not None:
-        return Draft(SuppliedAudit(top.name, top.seed, target, threat, attacks, report, base), (), top.seed, ())
-    audit = Audit(top.name, top.seed, stages, threat, attacks, report, base, own, variants, spike)
-    return _varied(whole, audit)
+        return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
+    audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
+    return _add_variants(whole, audit)
 
 
-def _not_told(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
+def _unreported(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:
     """Further problems at places that have no problem yet."""
     told = [start for place, _ in odd for start in (f"{place}:", f"{': '.join(place.rsplit('.', 1))} must")]
     return [line for line in problems if not line.startswith(tuple(told))]
@@ -289,7 +280,7 @@ def _stages(whole: Mapping[str, Any]) -> tuple[list[Stage | None], list[Finding]
     return parts, found
 
 
-def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
+def _add_variants(whole: Mapping[str, Any], audit: Audit) -> Draft:
     """A valid audit with its `[[variant]]` rows, or the problems with them."""
     rows: list[VariantRow] = []
     problems: list[str] = []
@@ -299,7 +290,7 @@ def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
         problems += lines(found)
         if table is None:
             continue
-        wrong = problems_of(table, [stage.name for stage in audit.stages])
+        wrong = problems_of(table, [stage.name for stage in audit.stages], len(audit.threats))
         problems += [f"{place}{text}" for text in wrong]
         if wrong:
             continue
@@ -315,17 +306,7 @@ def _varied(whole: Mapping[str, Any], audit: Audit) -> Draft:
     return Draft(dataclasses.replace(audit, variants=(*audit.variants, *rows)), audit.stages, audit.seed, ())
 
 
-def _spike(whole: Mapping[str, Any]) -> tuple[Spike | None, list[str]]:
-    """The canaries, if any, and the problems with them."""
-    if whole.get("spike") is None:
-        return None, []
-    if "target" in whole:
-        return None, ["spike: a supplied model is trained already, got [spike] beside [target]: remove [spike]"]
-    spike, found = _table(Spike, whole["spike"], "spike")
-    return spike, lines(found) + ([] if spike is None else spike_problems(spike))
-
-
-def _defended(
+def _read_defenses(
     whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path
 ) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
     """The variants, the defenses of each stage, and the problems with both."""

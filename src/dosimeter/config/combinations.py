@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -11,7 +11,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dosimeter.config.tables import Stage, Target
 from dosimeter.data.options import parse_rows
-from dosimeter.families.membership.threat import VIEWS, Spike, Threat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.findings import Finding, findings, lines
@@ -20,12 +19,12 @@ from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import ARCHITECTURES
 
 
-def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -> list[str]:
+def chain_problems(stages: Sequence[Stage], at_risk: Mapping[str, str | None], base: Path) -> list[str]:
     """Impossible combinations in the chain, one line each.
 
     Args:
         stages: all stages.
-        threat: None if that table is wrong itself.
+        at_risk: by place of a threat the stage that it is after, None for the last one.
         base: folder of the audit file.
     """
     names = [stage.name for stage in stages]
@@ -33,16 +32,18 @@ def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -
         f"stage: names must be distinct, got {twice!r} {names.count(twice)} times: rename one"
         for twice in sorted({one for one in names if names.count(one) > 1})
     ]
-    at_risk = threat.at_risk if threat else None
     last = len(names) - 1
-    if at_risk is not None and at_risk not in names:
-        problems.append(f"threat.at_risk: no such stage, got {quote(at_risk)}, {suggest(at_risk, names)}")
-    risky = names.index(at_risk) if at_risk in names else last
-    problems += _transferred(stages, threat, risky)
+    problems += [
+        f"{place}.at_risk: no such stage, got {quote(one)}, {suggest(one, names)}"
+        for place, one in at_risk.items()
+        if one is not None and one not in names
+    ]
+    risky = {names.index(one) if one in names else last for one in at_risk.values()} or {last}
+    problems += _transferred(stages, min(risky))
     for index, stage in enumerate(stages):
         found = [
             *_start(stage, index),
-            *_roles(stage, at_risk=index == risky, last=index == last),
+            *_roles(stage, at_risk=index in risky, last=index == last),
             *_training(stage),
             *_references(stage),
             *_model(stage, base),
@@ -51,63 +52,9 @@ def chain_problems(stages: Sequence[Stage], threat: Threat | None, base: Path) -
     return problems
 
 
-def threat_problems(threat: Threat) -> list[str]:
-    """Impossible numbers in `[threat]`."""
-    problems: list[str] = []
-    if threat.shadows % 2:
-        problems.append(
-            f"threat.shadows: must be even, since shadows come in complementary pairs, got {threat.shadows}: "
-            f"use {threat.shadows + 1}"
-        )
-    elif threat.targets > max(most := threat.shadows + 2 * threat.fold_pairs - 4, 1):
-        wider = "" if threat.fold_pairs == 1 else f" + {2 * (threat.fold_pairs - 1)}"
-        problems.append(
-            f"threat.targets: must be at most shadows - 2{wider} = {most}, since two pairs of models beyond the "
-            f"targets set the thresholds, got {threat.targets}: lower it or raise shadows"
-        )
-    elif threat.fold_pairs > 1 and 2 * threat.fold_pairs * -(-threat.targets // (2 * threat.fold_pairs)) > most:
-        problems.append(
-            f"threat.targets: whole folds of {2 * threat.fold_pairs} models must leave two pairs that set the "
-            f"thresholds, got {threat.targets} targets of {most + 4} models: lower targets or fold_pairs"
-        )
-    if threat.views == "auto":
-        return problems
-    wrong = [view for view in threat.views if view not in VIEWS]
-    problems += [f"threat.views: unknown view {quote(view)}, {suggest(view, VIEWS)}" for view in wrong]
-    if not wrong and (threat.views[:1] != ("identity",) or len(set(threat.views)) < len(threat.views)):
-        problems.append(
-            f"threat.views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first"
-        )
-    return problems
-
-
-def spike_problems(spike: Spike) -> list[str]:
-    """Impossible numbers in `[spike]`."""
-    problems = []
-    if spike.count % 2:
-        problems.append(
-            f"spike.count: must be even, since each model trains on half of the canaries, got {spike.count}: use "
-            f"{spike.count + 1}"
-        )
-    for name in ("kinds", "copies"):
-        values = list(getattr(spike, name))
-        if len(set(values)) < len(values):
-            problems.append(f"spike.{name}: must be distinct, got {values}: name each once")
-    return problems
-
-
-def target_problems(target: Target, threat: Threat | None) -> list[str]:
+def target_problems(target: Target) -> list[str]:
     """Impossible combinations around a supplied model, one line each."""
-    given = set() if threat is None else threat.model_fields_set
-    problems = [
-        f"threat.{key}: belongs to a recipe, got {quote(getattr(threat, key))} beside [target]: {remedy}"
-        for key, remedy in RECIPE_ONLY.items()
-        if key in given
-    ]
-    if "shadows" in given and target.fit is None:
-        problems.append(
-            "threat.shadows: shadows are trained by `target.fit`, which is absent: add it, or remove threat.shadows"
-        )
+    problems = []
     for key in ("members_rows", "nonmembers_rows", "population_rows"):
         try:
             parse_rows(getattr(target, key), key)
@@ -116,17 +63,6 @@ def target_problems(target: Target, threat: Threat | None) -> list[str]:
     if target.population_rows is not None and target.population is None:
         problems.append("target.population_rows: choose from `population`, which is absent: add it")
     return problems + [f"target.{line}" for line in _functions(target.fit, target.depends)]
-
-
-RECIPE_ONLY = {
-    "at_risk": "remove it",
-    "targets": "remove it, the one target is the supplied model",
-    "candidates": "remove it, all members and nonmembers are judged",
-    "population": "remove it and name records in target.population",
-    "stratify": "remove it",
-    "unit": "remove it, membership was not drawn here and each record is judged on its own",
-}
-"""Keys of `[threat]` that draw records or name stages, with the remedy if one is given for a supplied model."""
 
 
 def _start(stage: Stage, index: int) -> list[str]:
@@ -158,9 +94,9 @@ def _keys(stage: Stage) -> str:
     return quote(", ".join(stage.options))
 
 
-def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -> list[str]:
-    """Problems with stages after the one at risk, and with settings that need such a stage."""
-    problems, last = [], len(stages) - 1
+def _transferred(stages: Sequence[Stage], at_risk: int) -> list[str]:
+    """Problems with stages after the first one at risk, and with settings that need such a stage."""
+    problems = []
     for index, stage in enumerate(stages):
         place, later = f"stage[{index}]", index > at_risk
         if later and (stage.given or stage.transfer == "scratch"):
@@ -174,11 +110,6 @@ def _transferred(stages: Sequence[Stage], threat: Threat | None, at_risk: int) -
                 f"{place}.sample: only a stage after the one at risk draws a share of its records for each model, got "
                 f"{stage.sample}: remove it"
             )
-    if threat is not None and threat.knows and at_risk == last:
-        problems.append(
-            f"threat.knows: tells what is known of a transfer after the stage at risk, which is the last one, got "
-            f"{list(threat.knows)}: remove it, or set threat.at_risk to an earlier stage"
-        )
     return problems
 
 
@@ -285,7 +216,7 @@ def _model(stage: Stage, base: Path) -> list[str]:
         if key not in known:
             found.append((f"options.{key}", f": unknown option, {suggest(key, known) if known else 'remove it'}"))
         else:
-            found += _typed(value, hints[key], f"options.{key}")
+            found += _option_problems(value, hints[key], f"options.{key}")
     return lines(found)
 
 
@@ -294,10 +225,10 @@ def _weights(weights: str, hint: Any, base: Path) -> list[Finding]:
     absent: Finding = ("weights", f": no such file, got {quote(str(base / weights), 300)}: correct the path")
     if hint is None or Path(weights).suffix:
         return [absent]
-    return _typed(weights, hint, "weights")
+    return _option_problems(weights, hint, "weights")
 
 
-def _typed(value: Any, hint: Any, place: str) -> list[Finding]:
+def _option_problems(value: Any, hint: Any, place: str) -> list[Finding]:
     """Problems with an option, by the annotation of the builder's parameter."""
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)

@@ -10,7 +10,7 @@ from typing import Any
 from dosimeter.config.plugin_rows import Kind, build
 from dosimeter.config.tables import Stage
 from dosimeter.defenses import DEFENSES
-from dosimeter.families.membership.threat import Threat
+from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.models.access import Access
@@ -64,34 +64,45 @@ def _defense(row: Mapping[str, Any], base: Path) -> DefenseRow:
 
 
 def defense_problems(
-    stages: Sequence[Stage], own: Sequence[Sequence[DefenseRow]], variants: Sequence[DefenseRow], threat: Threat | None
-) -> list[str]:
+    stages: Sequence[Stage], own: Sequence[Sequence[DefenseRow]], variants: Sequence[DefenseRow],
+    threats: Mapping[str, ThreatTable],
+) -> list[str]:  # fmt: skip
     """Defenses that are valid alone but impossible together or at their place, one line each.
 
     Args:
         stages: the chain.
         own: the defenses of each stage.
         variants: the `[[defense]]` rows.
-        threat: None if that table is wrong itself.
+        threats: threats by place, without those that are wrong themselves.
     """
     ids, problems = [row.id.lower() for row in variants], []  # some file systems take a and A for one folder
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         problems.append(f"defense: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`")
     last, names = len(stages) - 1, [stage.name for stage in stages]
-    risky = names.index(threat.at_risk) if threat is not None and threat.at_risk in names else last
+    at_risk = {names.index(one.at_risk) if one.at_risk in names else last for one in threats.values()} or {last}
     for index, (stage, rows) in enumerate(zip(stages, own, strict=True)):
-        place = f"stage[{index}].defenses"
-        problems += [f"{place}: {text}" for text in _together(stage, rows, threat, answers=index in (risky, last))]
+        place, answers = f"stage[{index}].defenses", index in {*at_risk, last}
+        problems += [f"{place}: {text}" for text in _together(stage, rows, threats, answers=answers)]
+    if len(at_risk) > 1 and variants:
+        told = " and ".join(repr(names[index]) for index in sorted(at_risk))
+        problems.append(
+            f"defense: a [[defense]] belongs to the stage at risk, got threats after {told}: write a [[variant]] with "
+            "stage.NAME.defenses, which says the stage"
+        )
+        return problems
+    risky = min(at_risk)
     for index, row in enumerate(variants if stages else ()):
-        alone = [f"defense[{index}]: {text}" for text in _together(stages[risky], [row], threat, answers=True)]
+        alone = [f"defense[{index}]: {text}" for text in _together(stages[risky], [row], threats, answers=True)]
         problems += alone
-        if not alone and not _together(stages[risky], own[risky], threat, answers=True):
+        if not alone and not _together(stages[risky], own[risky], threats, answers=True):
             rows = [*own[risky], row]
-            problems += [f"defense[{index}]: {text}" for text in _together(stages[risky], rows, threat, answers=True)]
+            problems += [f"defense[{index}]: {text}" for text in _together(stages[risky], rows, threats, answers=True)]
     return problems
 
 
-def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *, answers: bool) -> list[str]:
+def _together(
+    stage: Stage, rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable], *, answers: bool
+) -> list[str]:
     """Problems with the defenses of one stage, as the tail of their place."""
     problems = []
     losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | BoundsRecords | SubModels)]
@@ -117,9 +128,9 @@ def _together(stage: Stage, rows: Sequence[DefenseRow], threat: Threat | None, *
     if changing and not answers:
         text = "changes answers, which only the deployed model gives: move it to the last stage"
         problems.append(f"{changing[0]} {text}")
-    if changing and threat is not None and threat.granted.includes & (Access.FEATURES | Access.WEIGHTS):
-        problems.append(
-            f"{changing[0]} changes answers, but threat.access = {threat.access!r} gives the model itself: grant "
-            "'probs' or 'logits', or remove it"
-        )
-    return problems
+    return problems + [
+        f"{changing[0]} changes answers, but {place}.access = {threat.access!r} gives the model itself: grant "
+        "'probs' or 'logits', or remove it"
+        for place, threat in threats.items()
+        if changing and threat.access_flag.includes & (Access.FEATURES | Access.WEIGHTS)
+    ]

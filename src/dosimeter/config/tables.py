@@ -128,7 +128,7 @@ class Top(Table):
     seed: int = Field(default=0, ge=0)
     stage: tuple[Any, ...] = Field(min_length=1, max_length=100)
     target: Any = None
-    threat: dict[str, Any] = Field(default_factory=dict)
+    threat: Any = None
     attack: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
     defense: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)
     variant: tuple[dict[str, Any], ...] = Field(default=(), max_length=1000)

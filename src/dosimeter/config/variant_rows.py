@@ -15,14 +15,20 @@ OF_TRANSFER = ("last_k", "lora_rank", "lora_alpha")
 """Keys that belong to one method of transfer only."""
 
 
-def problems_of(variant: Variant, names: list[str]) -> list[str]:
+def problems_of(variant: Variant, names: list[str], threats: int) -> list[str]:
     """Problems with a row alone, as the tail of its place.
 
     Args:
         variant: the row.
         names: names of the stages.
+        threats: number of threats.
     """
     found = []
+    if variant.knows is not None and threats > 1:
+        found.append(
+            f".knows: is a key of one threat, got {quote(variant.id)} beside {threats} of them: write a [[threat]] that "
+            "knows more"
+        )
     if variant.id == "none":
         found.append(".id: 'none' is the audit itself, got 'none': rename it, since it names a folder")
     if variant.knows is None and not any(variant.stage.values()):
@@ -43,13 +49,15 @@ def problems_of(variant: Variant, names: list[str]) -> list[str]:
 def merge_rows(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
     """The tables of the audit file that a row stands for, without any variants."""
     table = {key: value for key, value in whole.items() if key not in ("defense", "variant")}
-    table["stage"] = tuple(_changed(stage, variant.stage.get(stage["name"], {})) for stage in whole["stage"])
+    table["stage"] = tuple(_change(stage, variant.stage.get(stage["name"], {})) for stage in whole["stage"])
     if variant.knows is not None:
-        table["threat"] = {**whole.get("threat", {}), "knows": variant.knows}
+        threat = whole.get("threat", {})
+        single = threat[0] if isinstance(threat, tuple) else threat
+        table["threat"] = {**single, "knows": variant.knows}
     return table
 
 
-def _changed(stage: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _change(stage: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A stage with other settings; another method of transfer drops the settings of the former one."""
     other = changes.get("transfer", stage.get("transfer")) != stage.get("transfer")
     return {key: value for key, value in stage.items() if not (other and key in OF_TRANSFER)} | dict(changes)

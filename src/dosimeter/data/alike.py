@@ -110,10 +110,10 @@ def _same_columns(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
                 )
             if known is not None:
                 union[title] = (*known, *(c for c in block.categories or () if c not in known))
-    return {name: _encoded(one, listed[name], union) for name, one in datasets.items()}
+    return {name: _encode(one, listed[name], union) for name, one in datasets.items()}
 
 
-def _encoded(dataset: Dataset, own: Mapping[str, Any], union: Mapping[str, tuple[str, ...] | None]) -> Dataset:
+def _encode(dataset: Dataset, own: Mapping[str, Any], union: Mapping[str, tuple[str, ...] | None]) -> Dataset:
     """The features of a table, moved to the columns that all parts share."""
     columns = [f"{t}={c}" if cats is not None else t for t, cats in union.items() for c in (cats or (t,))]
     if tuple(columns) == dataset.columns:
@@ -147,7 +147,7 @@ def same_classes(datasets: Mapping[str, Dataset], declared: Sequence[str]) -> di
             f"{' and '.join(datasets)}: labels must have at least two classes, got only {quote(classes[0])}: use data "
             "with two classes or more, or name them in the option classes"
         )
-    return {name: _renumbered(one, classes, name) for name, one in datasets.items()}
+    return {name: _renumber(one, classes, name) for name, one in datasets.items()}
 
 
 def _union(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def _union(datasets: Mapping[str, Dataset]) -> tuple[str, ...]:
     return tuple(str(value) for value in range(values[-1] + 1))
 
 
-def _renumbered(dataset: Dataset, classes: tuple[str, ...], name: str) -> Dataset:
+def _renumber(dataset: Dataset, classes: tuple[str, ...], name: str) -> Dataset:
     """Labels as positions in the common classes: by name, or whole numbers as they are."""
     if dataset.classes == classes:
         return dataset

@@ -66,10 +66,10 @@ class Cells:
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the columns that are no id, person or group."""
-        aside = self._told(_ASIDE)
+        aside = self._columns_under(_ASIDE)
         return tuple(name for name in self.names if name not in aside)
 
-    def _told(self, key: bytes) -> list[str]:
+    def _columns_under(self, key: bytes) -> list[str]:
         """Column names that the table's metadata lists under a key."""
         found: list[str] = json.loads((self.values.schema.metadata or {}).get(key, b"[]"))
         return found
@@ -78,7 +78,7 @@ class Cells:
         """A frame with these columns, in this order."""
         return Cells(self.kind, self.values.select(list(names)), self.primary)
 
-    def handed(self) -> Any:
+    def as_input(self) -> Any:
         """The records in the form that a model takes: an array, a pandas DataFrame, or a list of texts.
 
         Raises:
@@ -95,7 +95,7 @@ class Cells:
                 "records: a model that was fitted on a data frame is asked with one, got no pandas: run pip install "
                 "pandas"
             ) from error
-        none = self._told(_NONE)
+        none = self._columns_under(_NONE)
         for name in frame.columns:
             if frame[name].dtype == object and name not in none:
                 frame[name] = frame[name].where(frame[name].notna(), np.nan)
@@ -107,7 +107,7 @@ class Cells:
             rows = np.ascontiguousarray(self.values)
             return rows.reshape(len(rows), -1).view(np.uint8)
         if self.kind == "texts":
-            texts = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16) for text in self.handed()]
+            texts = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16) for text in self.as_input()]
             return np.frombuffer(b"".join(one.digest() for one in texts), np.uint8).reshape(-1, 16)
         columns = [column.to_numpy(zero_copy_only=False) for column in self._numbers()]
         if not columns:
@@ -154,7 +154,7 @@ class Cells:
         return {_STORED + self.kind: torch.from_numpy(np.frombuffer(sink.getvalue(), np.uint8).copy())}
 
 
-def stored(tensors: Mapping[str, Tensor]) -> Cells | None:
+def cells_from(tensors: Mapping[str, Tensor]) -> Cells | None:
     """The cells that an entry of the store holds, or None."""
     found = next((name for name in tensors if name.startswith(_STORED)), None)
     if found is None:
@@ -193,7 +193,7 @@ def frame_cells(table: Any, aside: Collection[str], *, primary: bool, text: bool
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = _marked(table, _ASIDE, sorted(aside))
+    table = _mark(table, _ASIDE, sorted(aside))
     if not text:
         return Cells("frame", table, primary)
     missing = pa.array(NO_CELL)
@@ -213,10 +213,10 @@ def from_pandas(frame: Any) -> Any:
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     none = [name for name in frame.columns if frame[name].dtype == object and any(v is None for v in frame[name])]
-    return _marked(table, _NONE, none)
+    return _mark(table, _NONE, none)
 
 
-def _marked(table: Any, key: bytes, columns: list[str]) -> Any:
+def _mark(table: Any, key: bytes, columns: list[str]) -> Any:
     """A table whose metadata holds a list of columns."""
     return table.replace_schema_metadata({**(table.schema.metadata or {}), key: json.dumps(columns).encode()})
 
@@ -260,7 +260,7 @@ class Held:
         return Held(self.inputs[at], None if self.cells is None else self.cells[rows], self.tokens)
 
 
-def held(records: Array | Tensor | Held) -> Held:
+def as_held(records: Array | Tensor | Held) -> Held:
     """Records of any form as `Held`."""
     if isinstance(records, Held):
         return records

@@ -68,8 +68,8 @@ class Dataset:
         if problems:
             return problems
         n = len(self.inputs)
-        if self.inputs.dtype.kind == "f" and not self._known(self.inputs).all():
-            rows = np.flatnonzero(~self._known(self.inputs).reshape(n, -1).all(1))
+        if self.inputs.dtype.kind == "f" and not self._allowed(self.inputs).all():
+            rows = np.flatnonzero(~self._allowed(self.inputs).reshape(n, -1).all(1))
             problems.append(
                 f"{self.name}: inputs must be finite, got NaN or infinity in {len(rows)} records, the first is row "
                 f"{rows[0]} (id {str(self.ids[rows[0]])!r}): remove or impute them"
@@ -94,7 +94,7 @@ class Dataset:
             )
         return problems
 
-    def _known(self, values: Array) -> Array:
+    def _allowed(self, values: Array) -> Array:
         """Mask of the allowed numbers; a part that keeps its cells may lack numbers until all parts are read."""
         finite: Array = np.isfinite(values)
         return finite | np.isnan(values) if self.part and self.cells is not None else finite

@@ -74,15 +74,15 @@ class Overlap:
         said = []
         names = f"{self.a.name} and {self.b.name}"
         if len(self.exact):
-            said.append(f"{names}: {_records(self.exact)} are identical: {self._named(self.exact, limit)}")
+            said.append(f"{names}: {_records(self.exact)} are identical: {self._first_ids(self.exact, limit)}")
         if self.near_count:
             said.append(
                 f"{names}: {self.near_count} pairs are near duplicates, where {self.expected:.1f} would be if both "
-                f"were alike ({self.within} within {self.b.name}): {self._named(self.near, limit)}"
+                f"were alike ({self.within} within {self.b.name}): {self._first_ids(self.near, limit)}"
             )
         return said
 
-    def _named(self, pairs: Array, limit: int) -> str:
+    def _first_ids(self, pairs: Array, limit: int) -> str:
         """The first pairs by their ids."""
         listed = [f"{quote(str(self.a.ids[i]))} = {quote(str(self.b.ids[j]))}" for i, j in pairs[:limit].tolist()]
         return ", ".join(listed) + (" ..." if len(pairs) > limit else "")

@@ -24,7 +24,7 @@ def near_duplicates(pairs: int, told: str, *, remarkable: bool, content: Int[Arr
         content: a number for what each record is, where copies within a part count as one; else None.
     """
     name, more = "Near duplicates across the split", ""
-    if content is not None and (count := repeated(content)):
+    if content is not None and (count := count_repeated(content)):
         more = (
             f" Within its part {count:,} of the {len(content):,} records are there more than once "
             f"({content.max() + 1:,} are different); copies count as one in every interval."
@@ -40,7 +40,7 @@ def near_duplicates(pairs: int, told: str, *, remarkable: bool, content: Int[Arr
     )  # fmt: skip
 
 
-def repeated(content: Int[Array, " n"]) -> int:
+def count_repeated(content: Int[Array, " n"]) -> int:
     """Number of records that occur more than once.
 
     Args:
@@ -57,7 +57,7 @@ def copies(content: Int[Array, " n"], elsewhere: Mapping[str, int]) -> Gate:
         content: a number for what each judged record is.
         elsewhere: by name of another stage how many of the judged records are among its own.
     """
-    count, n = repeated(content), len(content)
+    count, n = count_repeated(content), len(content)
     name, most = "Near duplicates across the split", max(elsewhere.values(), default=0)
     if most > COPIES * n:
         listed = ", ".join(f"{found:,} in {place}" for place, found in elsewhere.items() if found)

@@ -42,7 +42,7 @@ def pair(value: object, name: str) -> tuple[Array, Array]:
         remedy = "a stream has no positions, collect it into arrays" if stream else "give one of these"
         remedy = "give its .dataset" if hasattr(value, "dataset") else remedy
         raise DataError(f"{name}: must be {FORMS}, got {type(value).__name__}: {remedy}")
-    return _collected(value, name)
+    return _collect(value, name)
 
 
 def frame_pair(value: object) -> tuple[Any, Any] | None:
@@ -73,7 +73,7 @@ def _whole_tensors(value: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def _collected(value: Any, name: str) -> tuple[Array, Array]:
+def _collect(value: Any, name: str) -> tuple[Array, Array]:
     """All items `(x, y)` of a map-style data set, in order."""
     try:
         n = len(value)

@@ -102,7 +102,7 @@ def _look_up(values: Array, name: str, classes: tuple[str, ...]) -> Array:
     return numbers
 
 
-def spread(labels: Array) -> Array:
+def spread_classes(labels: Array) -> Array:
     """An order of the records in which every range has about the same share of each class.
 
     Sources that are sorted by class are read in this order, so that `rows = "0:1000"` is a sample and not one class.
@@ -114,7 +114,7 @@ def spread(labels: Array) -> Array:
     Returns:
         Row numbers `[n]`.
 
-    >>> spread(np.array([0, 0, 1, 1]))
+    >>> spread_classes(np.array([0, 0, 1, 1]))
     array([0, 2, 1, 3])
     """
     place = np.zeros(len(labels))

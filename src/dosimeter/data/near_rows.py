@@ -46,7 +46,7 @@ class Rows:
                     numeric.append(i)
             else:
                 codes = np.where(own.any(1), own.argmax(1) + 1, 0).astype(np.uint64)
-            hashes[:, i] = _mixed(codes + np.uint64((i + 1) << 33))
+            hashes[:, i] = _hash(codes + np.uint64((i + 1) << 33))
         others = np.setdiff1d(np.arange(len(parts)), numeric)
         numbers = flat[:, [parts[i].start for i in numeric]].astype(np.float64)
         numbers -= numbers.mean(0)
@@ -85,7 +85,7 @@ class Rows:
             yield pairs[(far <= distance) & several]
 
 
-def _mixed(values: Array) -> Array:
+def _hash(values: Array) -> Array:
     """Numbers hashed to 64 bits, so that their sums rarely agree by chance (the finaliser of SplitMix64)."""
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

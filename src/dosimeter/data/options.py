@@ -133,7 +133,7 @@ class Request:
                 remedy = suggest(option.name, names) if names else "remove it"
                 raise DataError(f"{self.name}: this source has no option {option.name!r}: {remedy}")
 
-    def asked(self, whole: Dataset) -> Dataset:
+    def select(self, whole: Dataset) -> Dataset:
         """The requested rows of a data set that is in memory.
 
         Raises:
@@ -144,7 +144,7 @@ class Request:
 
 
 @contextmanager
-def told(place: str, remedy: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+def as_data_error(place: str, remedy: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
     """Turns exceptions of a reader into one DataError that names the place; a DataError passes."""
     try:
         yield

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dosimeter.data.alike import own_ids, same_classes, same_features
-from dosimeter.data.cells import Cells, from_pandas, loses
+from dosimeter.data.cells import Cells, Held, from_pandas, loses
+from dosimeter.data.cells import together as joined_cells
 from dosimeter.data.dataset import Dataset, content_ids
+from dosimeter.data.duplicates import contents
 from dosimeter.data.files.tables import from_table, texts_table
 from dosimeter.data.files.tokens import tokens
 from dosimeter.data.items import frame_pair, pair, texts_of
 from dosimeter.data.labels import encode_labels
-from dosimeter.data.options import Options, Request, parse_rows, told
+from dosimeter.data.options import Options, Request, as_data_error, parse_rows
 from dosimeter.data.reference import read
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -37,7 +40,7 @@ class Source:
     rows: str | None = None
 
     @property
-    def shown(self) -> str:
+    def title(self) -> str:
         """The name of the source in a report."""
         return self.reference if self.rows is None else f"{self.reference}[{self.rows}]"
 
@@ -189,7 +192,7 @@ def _arrow(frame: Any, name: str) -> Any:
     sparse = [column for column in frame.columns if hasattr(frame[column], "sparse")]
     if sparse:
         raise DataError(f"{name}: columns must be dense, got sparse {quote(sparse[0])}: use .sparse.to_dense()")
-    with told(name, "give each column one type"):
+    with as_data_error(name, "give each column one type"):
         return from_pandas(frame)
 
 
@@ -223,3 +226,42 @@ def _inputs(values: Array, name: str) -> Array:
             "model takes 0 to 255, multiply inside it"
         )
     return small
+
+
+def join_parts(parts: Mapping[str, Dataset]) -> Dataset:
+    """All records of a supplied model as one data set, in the order of the parts."""
+    sets = list(parts.values())
+    first = sets[0]
+    return Dataset(
+        inputs=np.concatenate([one.inputs for one in sets]),
+        labels=np.concatenate([one.labels for one in sets]),
+        classes=first.classes,
+        ids=np.concatenate([one.ids.astype(str) for one in sets]),
+        noun=first.noun,
+        name=" and ".join(parts),
+        columns=first.columns,
+        categories=first.categories,
+        cells=joined_cells([one.cells for one in sets]),
+        tokens=first.tokens,
+        ordered=all(one.ordered for one in sets),
+    )
+
+
+def held_of(dataset: Dataset) -> Held:
+    """Records of a data set in the form in which a model is queried about them."""
+    return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)
+
+
+def join_column(members: Array | None, nonmembers: Array | None) -> Array | None:
+    """A column of members, then of non-members, if both parts have it."""
+    if members is None or nonmembers is None:
+        return None
+    return np.concatenate([members.astype(str), nonmembers.astype(str)])
+
+
+def clusters_of(members: Dataset, nonmembers: Dataset) -> Array:
+    """Persons if both parts name them, else distinct records: copies are one piece of evidence."""
+    persons = join_column(members.persons, nonmembers.persons)
+    if persons is None:
+        return contents(members.inputs, nonmembers.inputs)
+    return np.unique(persons, return_inverse=True)[1]

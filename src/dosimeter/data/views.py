@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
+from dosimeter.foundation.view_names import WORD_VIEWS
+
+if TYPE_CHECKING:
+    from dosimeter.data.dataset import Dataset
+
 DROPPED = 0.15
 """Share of a text's words that a copy lacks."""
-WORD_VIEWS = tuple(f"drop{number}" for number in range(1, 8))
-"""Names of the copies of a text; each lacks other words."""
 
 
 def apply_view(inputs: Tensor, view: str) -> Tensor:
@@ -54,15 +60,40 @@ def drop_words(words: Int[Tensor, "n k"], order: Shaped[Tensor, "n k"]) -> Int[T
 def word_order(words: Int[Tensor, "n k"], view: int) -> Int[Tensor, "n k"]:
     """A number below 2^32 for each word, from text, position and view alone, so that it is equal for every model."""
     places = torch.arange(words.shape[1], device=words.device)
-    text = _mixed(_mixed(words.long() & _ALL) + places).sum(1, keepdim=True)
-    return _mixed(_mixed((text + view + 1) & _ALL) + places)
+    text = _hash(_hash(words.long() & _ALL) + places).sum(1, keepdim=True)
+    return _hash(_hash((text + view + 1) & _ALL) + places)
 
 
 _ALL = 2**32 - 1
 
 
-def _mixed(numbers: Tensor) -> Tensor:
+def _hash(numbers: Tensor) -> Tensor:
     """Hashed whole numbers below 2^32; every bit depends on all bits of the input (a multiplicative hash)."""
     for _ in range(2):
         numbers = (((numbers & _ALL) >> 16 ^ numbers) & _ALL) * 0x45D9F3B & _ALL
     return numbers >> 16 ^ numbers
+
+
+def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
+    """Problems with views or kinds of augmentation for these records, at most one line for each kind.
+
+    Args:
+        place: start of messages.
+        names: names of views and kinds of augmentation.
+        records: records that they transform.
+    """
+    inputs = records.inputs
+    got = f"got inputs of shape {inputs.shape} and type {inputs.dtype}"
+    words = [name for name in names if name.startswith("drop")]
+    problems = []
+    if set(names) - {"identity", *words} and inputs.ndim != 4:
+        problems.append(
+            f"{place}: flips and shifts need images [n, channels, height, width], {got}: use views = ['identity'] and "
+            "no augment"
+        )
+    if words and not records.tokens:
+        problems.append(
+            f"{place}: words can be dropped from texts, rows of tokens [n, length], {got}: use views = "
+            "['identity'] and no augment"
+        )
+    return problems

@@ -28,13 +28,13 @@ def guard(answer: Answer, defenses: Sequence[ChangesAnswers], seed: int) -> Answ
         seed: seed of the model, for the random inputs that some of them ask about.
     """
 
-    def released(inputs: Tensor) -> Float[Tensor, "r c"]:
+    def release(inputs: Tensor) -> Float[Tensor, "r c"]:
         shown = _probabilities(answer(inputs))
         for one in defenses:
             shown = _release(one, shown, lambda: _probabilities(answer(random_inputs(inputs, seed))))
         return shown.log()
 
-    return released if defenses else answer
+    return release if defenses else answer
 
 
 def _release(defense: ChangesAnswers, given: Tensor, noise: Callable[[], Tensor]) -> Tensor:

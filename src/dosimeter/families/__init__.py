@@ -1,8 +1,10 @@
-"""Families of attack: what each may be asked for, and a folder for each. Importing them loads no PyTorch."""
+"""Families of attacks, by name: the registry."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dosimeter.families.membership.family import MEMBERSHIP, Membership
+from dosimeter.families.family import Family
+from dosimeter.families.membership.family import MEMBERSHIP
 
-FAMILIES: Mapping[str, Membership] = {MEMBERSHIP.name: MEMBERSHIP}
-"""All families that are installed, by name."""
+FAMILIES: Mapping[str, Family] = {"membership": MEMBERSHIP}

@@ -91,3 +91,22 @@ class NamedAttack:
                 f"attack {self.id!r}: `trainings` must be a whole number from 0, got {quote(found)}: correct it"
             )
         return found
+
+    def listed(self, refused: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Entry of `run.json` about the attack.
+
+        Args:
+            refused: why it cannot run; empty if it can.
+            settings: the hyperparameters as they are used, if those differ.
+        """
+        return {
+            "id": self.id,
+            "name": type(self.attack).__name__,
+            "mode": getattr(self.attack, "mode", None),
+            "paper": self.attack.paper,
+            "control": self.attack.control,
+            **({"reference": True} if getattr(self.attack, "reference", False) else {}),
+            "settings": dict(self.settings if settings is None else settings),
+            "status": "refused" if refused else "ok",
+            "reason": refused,
+        }

@@ -142,10 +142,10 @@ def _line(item: Any, *, double: bool) -> str:
     """Rest of the line for one finding about a value."""
     kind, value = item["type"], item["input"]
     if item["loc"] and item["loc"][-1] == "tuple[str, ...]":  # of `views`
-        return f": must be 'auto' or a list of names, got {_shown(value)}: write for example ['identity', 'flip']"
+        return f": must be 'auto' or a list of names, got {_as_toml(value)}: write for example ['identity', 'flip']"
     if kind not in RULES:
-        return f": {one_line(item['msg'].removeprefix('Value error, '))}, got {_shown(value)}: correct it"
-    return f": must be {RULES[kind](item.get('ctx', {}))}, got {_shown(value)}: {_remedy(kind, value, item, double)}"
+        return f": {one_line(item['msg'].removeprefix('Value error, '))}, got {_as_toml(value)}: correct it"
+    return f": must be {RULES[kind](item.get('ctx', {}))}, got {_as_toml(value)}: {_remedy(kind, value, item, double)}"
 
 
 def _remedy(kind: str, value: Any, item: Any, double: bool) -> str:
@@ -157,7 +157,7 @@ def _remedy(kind: str, value: Any, item: Any, double: bool) -> str:
     if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
         return f'write "{value}"'
     if kind == "tuple_type":
-        return "write the table's head in double brackets, [[...]]" if double else f"write [{_shown(value)}]"
+        return "write the table's head in double brackets, [[...]]" if double else f"write [{_as_toml(value)}]"
     if kind in ("dict_type", "model_type") and isinstance(value, list | tuple):
         return "write the table's head once, in single brackets"
     if kind == "literal_error" and isinstance(value, str):
@@ -171,7 +171,7 @@ def _remedy(kind: str, value: Any, item: Any, double: bool) -> str:
             "too_short": "add one", "too_long": "shorten it"}.get(kind, "correct it")  # fmt: skip
 
 
-def _shown(value: Any) -> str:
+def _as_toml(value: Any) -> str:
     """A value as TOML writes it, shortened."""
     if isinstance(value, bool):
         return str(value).lower()

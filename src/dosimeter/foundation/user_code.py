@@ -163,7 +163,7 @@ def relay(caught: AuditError, place: str) -> AuditError:
 
 
 @contextlib.contextmanager
-def users_errors_told() -> Iterator[None]:
+def report_user_errors() -> Iterator[None]:
     """Turns exceptions of the user's code inside the block into one line, unless they are ours already.
 
     Raises:

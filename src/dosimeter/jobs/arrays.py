@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import StoreError
 from dosimeter.jobs.store import writing
 
 
@@ -26,3 +31,31 @@ def read_arrays(path: Path) -> dict[str, Array]:
     """The arrays of an npz, read whole; the file is closed even if it is damaged."""
     with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def arrays_hash(**arrays: Any) -> str:
+    """SHA-256 over named arrays: names, types, shapes and bytes, 24 hexadecimal digits; texts count by themselves.
+
+    >>> arrays_hash(a=np.arange(2)) == arrays_hash(a=np.arange(2)), arrays_hash(a=np.arange(2)) == arrays_hash(a=[0, 2])
+    (True, False)
+    """
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        array = array.astype(str) if array.dtype.kind == "O" else array
+        digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:24]
+
+
+@contextlib.contextmanager
+def undamaged(folder: Path) -> Iterator[None]:
+    """Says that a run's folder is damaged if reading inside the block fails.
+
+    Raises:
+        StoreError: it failed.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error

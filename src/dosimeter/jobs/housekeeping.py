@@ -99,14 +99,14 @@ def entries(store: Store) -> list[Entry]:
     try:
         for key, size, used in store.listing():
             with contextlib.suppress(FileNotFoundError):  # another process may remove it meanwhile
-                kind, what = _described(store, key)
+                kind, what = _describe(store, key)
                 found.append(Entry(key, kind, what, size, used))
     except OSError as error:
         raise StoreError(f"{store.name}: must be a folder that can be read, got {error.strerror}: check it") from error
     return sorted(found, key=lambda entry: (entry.used, entry.key))
 
 
-def _described(store: Store, key: str) -> tuple[str, str]:
+def _describe(store: Store, key: str) -> tuple[str, str]:
     """Kind and content of an entry in words."""
     try:
         definition = store.definition(key)

@@ -46,6 +46,34 @@ class Job(Protocol):
         ...
 
 
+@runtime_checkable
+class Costed(Protocol):
+    """A job that knows its own cost, given the speed of this machine."""
+
+    @property
+    def alike(self) -> object:
+        """A hashable value that jobs of equal cost share."""
+        ...
+
+    def cost(self, pace: Any) -> float:
+        """Rough duration on one core, seconds.
+
+        Args:
+            pace: speed of this machine on the work of a chain, see `pipeline.recipe.durations.Pace`.
+        """
+        ...
+
+    @property
+    def size(self) -> int:
+        """Rough size of its entry, bytes."""
+        ...
+
+
+def models_of(job: Job) -> int:
+    """Number of models that a job trains: that of its attribute `trained`, else 0."""
+    return int(getattr(job, "trained", 0))
+
+
 def perform(job: Job) -> None:
     """Does a job; a module-level function, so that it can be sent to other processes.
 

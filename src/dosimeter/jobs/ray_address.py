@@ -42,9 +42,9 @@ def knock(address: str | None) -> str:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
                 _greet(line)
     except TimeoutError:
-        raise unanswered(address, f"no answer within {KNOCK_SECONDS:.0f} s") from None
+        raise no_answer(address, f"no answer within {KNOCK_SECONDS:.0f} s") from None
     except OSError as error:
-        raise unanswered(address, one_line(error.strerror or error)) from None
+        raise no_answer(address, one_line(error.strerror or error)) from None
     return given
 
 
@@ -65,7 +65,7 @@ def _greet(line: socket.socket) -> None:
         raise ConnectionError("it answers, but not as Ray does")
 
 
-def unanswered(address: str | None, reason: str) -> ConfigError:
+def no_answer(address: str | None, reason: str) -> ConfigError:
     """The error about an address at which nothing answers."""
     given = address or os.environ.get("RAY_ADDRESS") or "this machine"
     return ConfigError(

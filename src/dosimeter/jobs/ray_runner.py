@@ -33,7 +33,7 @@ from dosimeter.foundation.package import ROOT
 from dosimeter.foundation.user_code import user_sources
 from dosimeter.foundation.version import __version__
 from dosimeter.foundation.wording import one_line
-from dosimeter.jobs.ray_address import knock, unanswered
+from dosimeter.jobs.ray_address import knock, no_answer
 from dosimeter.jobs.store import Store
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class RayRunner:
         if not self.slots():
             wanted = "a GPU" if self.gpus else "a CPU"
             raise ConfigError(f"--runner ray: the cluster must have {wanted} for jobs, got none: start such a node")
-        mark = self._closing.enter_context(self.store.marked())
+        mark = self._closing.enter_context(self.store.leave_mark())
         setting = _Setting(tuple(sys.path), str(Path.cwd()), self.store, mark, _versions(), _code(), user_sources())
         self._setting = ray.put(setting)
         self._task = ray.remote(num_cpus=1, num_gpus=self.gpus, max_retries=RETRIES, max_calls=0)(_work)
@@ -295,4 +295,4 @@ def _join(address: str | None) -> None:
     if thread.is_alive():
         problems.append(f"no answer within {CONNECT_SECONDS:.0f} s")
     if problems:
-        raise unanswered(address, problems[0])
+        raise no_answer(address, problems[0])

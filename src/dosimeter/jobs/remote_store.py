@@ -61,13 +61,13 @@ def open_store(place: Path | str) -> Store:
     if not is_url(place):
         return Store(Path(place))
     url = str(place)
-    _opened(url)
+    _open(url)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return RemoteStore(home / "dosimeter" / hashlib.sha256(show_url(url).encode()).hexdigest()[:16], url)
 
 
 @functools.cache
-def _opened(url: str) -> tuple[Any, str]:
+def _open(url: str) -> tuple[Any, str]:
     """The file system behind a URL and the path in it."""
     import fsspec
 
@@ -143,7 +143,7 @@ class RemoteStore(Store):
             files.setdefault(key, {})[name] = about
         for key, own in sorted(files.items()):
             if MANIFEST in own and not key.startswith("."):
-                yield key, sum(int(one.get("size") or 0) for one in own.values()), _written(own[MANIFEST])
+                yield key, sum(int(one.get("size") or 0) for one in own.values()), _write_time(own[MANIFEST])
 
     def verify(self, key: str) -> bool:
         """Returns whether there is a complete and undamaged entry; it is copied here. See `Store.verify`."""
@@ -252,7 +252,7 @@ class RemoteStore(Store):
 
     def _at(self, *parts: str) -> tuple[Any, str]:
         """The file system, and a path below the store."""
-        system, base = _opened(self.url)
+        system, base = _open(self.url)
         return system, "/".join((base, *parts))
 
     def _get(self, name: str) -> bytes:
@@ -302,7 +302,7 @@ class RemoteStore(Store):
             ) from None
 
 
-def _written(about: Mapping[str, Any]) -> float:
+def _write_time(about: Mapping[str, Any]) -> float:
     """Time at which a file was written, seconds since the epoch, as the file system reports it; 0 if it does not."""
     for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
         found = about.get(name)

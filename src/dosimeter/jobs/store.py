@@ -214,7 +214,7 @@ class Store:
                 _remove(left)
 
     @contextlib.contextmanager
-    def marked(self) -> Iterator[str]:
+    def leave_mark(self) -> Iterator[str]:
         """Writes a mark by which another machine can check that it reaches this very store; gives its name.
 
         Raises:
@@ -242,7 +242,7 @@ class Store:
                 if last:
                     raise
                 time.sleep(1)
-        with self.marked() as own:
+        with self.leave_mark() as own:
             self._get(own)
 
     def _get(self, name: str) -> bytes:

@@ -105,12 +105,12 @@ def find_head(model: nn.Module, example: Tensor, name: str | None = None) -> Cut
     """
     with at_rest(model):
         calls, inputs, answer = _run(model, example)
-        layers = [_named(model, name)] if name is not None else _candidates(calls, answer)
+        layers = [_layer_at(model, name)] if name is not None else _candidates(calls, answer)
         tried = {id(layer): [one for one, other in _all_names(model) if other is layer] for layer in layers}
         for layer in layers:
             for one in [name] if name is not None else tried[id(layer)]:
                 found = _cut_at(model, one, layer, inputs, answer)
-                if found is not None and _tied(model, layer):
+                if found is not None and _is_tied(model, layer):
                     raise TrainingError(
                         f"model {type(model).__name__}: its last layer must have weights of its own, got {one!r}, "
                         "whose weights serve elsewhere too: untie them, or use another transfer than 'head'"
@@ -137,7 +137,7 @@ def _candidates(calls: list[nn.Linear], answer: object) -> list[nn.Linear]:
     return [one for one in reversed(once) if columns in (None, one.out_features)][:TRIES]
 
 
-def _named(model: nn.Module, name: str) -> nn.Linear:
+def _layer_at(model: nn.Module, name: str) -> nn.Linear:
     """The layer with the name that the user gave."""
     module = dict(_all_names(model)).get(name)
     if not isinstance(module, nn.Linear):
@@ -164,7 +164,7 @@ def _cut_at(model: nn.Module, name: str, head: nn.Linear, inputs: Tensor, answer
     return Cut(name, nn.Sequential(backbone), head) if _close(again, logits) else None
 
 
-def _tied(model: nn.Module, head: nn.Linear) -> bool:
+def _is_tied(model: nn.Module, head: nn.Linear) -> bool:
     """Returns whether a layer's weights serve elsewhere too, so that it cannot be trained alone."""
     own = {id(weight) for weight in head.parameters()}
     return any(id(one) in own for part in model.modules() if part is not head for one in part._parameters.values())

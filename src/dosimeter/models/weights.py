@@ -34,7 +34,7 @@ class Weights:
     left_out: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
+    def left_names(self) -> str:
         """Names that were left out, in words; empty if there are none."""
         if not self.left_out:
             return ""

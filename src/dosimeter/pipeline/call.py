@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from dosimeter.config.attack_rows import default_attacks, named_attacks
-from dosimeter.config.audit import OF_TARGETS, arguments
+from dosimeter.config.attack_rows import named_attacks
+from dosimeter.config.audit import arguments, threat_settings
 from dosimeter.config.tables import Report
+from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
 from dosimeter.data.supplied import read_parts
-from dosimeter.families.membership.threat import AccessName, Threat
+from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.table import Table
-from dosimeter.foundation.user_code import users_errors_told
+from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.runners import Workers
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.progress import interruptible, show_progress
 from dosimeter.pipeline.result import Result, load
+from dosimeter.pipeline.supplied.prepare import prepare_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
-from dosimeter.pipeline.verbs import run_supplied
+from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
     from dosimeter.training.user_fit import Fit
@@ -47,16 +49,13 @@ class _Call(Table):
     noun: str | None = Field(default=None, min_length=1, max_length=40)
 
     @property
-    def threat(self) -> Threat:
-        """The adversary; an odd number of shadows is reported together with other mistakes."""
-        own = {"shadows": self.shadows} | ({} if self.access is None else {"access": self.access})
-        return Threat.model_construct(**{**Threat().model_dump(), **own})
+    def threat(self) -> dict[str, Any]:
+        """The keys of a threat that the call itself has."""
+        return {"shadows": self.shadows} | ({} if self.access is None else {"access": self.access})
 
     def settings(self) -> dict[str, Any]:
         """Settings that can change a result, for the run's folder."""
-        threat = self.threat.model_dump(mode="json")
-        own = self.model_dump(mode="json", exclude={"device", "workers", "access", "shadows"})
-        return {**own, "threat": {key: threat[key] for key in OF_TARGETS}}
+        return self.model_dump(mode="json", exclude={"device", "workers", "access", "shadows"})
 
 
 @contextlib.contextmanager
@@ -73,7 +72,7 @@ def _as_arguments() -> Iterator[None]:
 
 @interruptible((), None)
 @_as_arguments()
-@users_errors_told()
+@report_user_errors()
 def audit(  # more than seven parameters because this is the one call that a user makes
     model: object,
     *,
@@ -82,6 +81,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     fit: Fit | None = None,
     population: object = None,
     shadows: int = 16,
+    threats: Sequence[Mapping[str, Any]] | None = None,
     attacks: Sequence[object] | None = None,
     seed: int = 0,
     out: Path | str,
@@ -112,6 +112,8 @@ def audit(  # more than seven parameters because this is the one call that a use
             and returns it. It must never start from weights that saw the members.
         population: further records of the same kind, in no training set; some attacks need them.
         shadows: how many models `fit` trains, even.
+        threats: the adversaries, as tables of an audit file; one of membership unless given. `shadows` and `access` are
+            those of each that has none of its own.
         attacks: names, tables as in an audit file, or attacks themselves; the default list unless given.
         seed: seed of all randomness; the same seed gives the same result.
         out: folder of the run, new or of an earlier run of the same audit.
@@ -152,7 +154,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         parts["population"] = population
     base = Path.cwd()
     read = read_parts(parts, seed=seed, base=base, options=options or Options())
-    rows = named_attacks(default_attacks() if attacks is None else attacks, base)
+    rows = _threats(call, threats, attacks, base, trains=fit is not None)
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
@@ -164,25 +166,38 @@ def audit(  # more than seven parameters because this is the one call that a use
         fit=fit,
         fit_name="" if fit is None else name_of(fit),
         depends=named,
-        threat=call.threat,
-        access_given=access is not None,
-        attacks=rows,
+        threats=rows,
         report=Report.model_construct(noun=noun, leading_fpr=leading_fpr),
         output=output,
         duplicates=duplicates,
         base=base,
-        settings={
+        given={
             **call.settings(),
             "model": name_of(model),
             "fit": None if fit is None else name_of(fit),
             **({"depends": [name_in_depends(one) for one in named]} if named else {}),
-            "attack": [{"id": row.id, "name": row.name, **row.settings} for row in rows],
+            **threat_settings(rows),
         },
     )
     cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
     with show_progress(progress, workers=workers, device=device) as told:
-        run_supplied(supplied, Execution(folder, cache, device, workers, told))
+        execution = Execution(folder, cache, device, workers, told)
+        run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
     return load(folder)
+
+
+def _threats(
+    call: _Call, threats: Sequence[Mapping[str, Any]] | None, attacks: Sequence[object] | None, base: Path, *,
+    trains: bool,
+) -> tuple[ThreatRow, ...]:  # fmt: skip
+    """The adversaries of a call with their attacks.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    found = python_threats(threats, call.threat, trains=trains)
+    given = named_attacks(attacks, base, found)
+    return tuple(ThreatRow(*one[:2], own, one[2]) for one, own in zip(found, given, strict=True))
 
 
 def _path(given: object, argument: str) -> Path:

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from dosimeter.families.membership.observe.shadow_job import ShadowJob
-from dosimeter.jobs.job import Job
+from dosimeter.jobs.job import Job, models_of
 from dosimeter.jobs.runners import Workers, workers_for
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline.durations import LOADING
 from dosimeter.pipeline.execution import Progress, silent
-from dosimeter.training.packs import PackJob
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -262,12 +260,7 @@ def interruptible(jobs: Sequence[Job], store: Store | None) -> Iterator[None]:
 
 def _kept(jobs: Sequence[Job], store: Store) -> str:
     """Text: number of trainings that are in the store."""
-    models = {job.key: len(job.models) if isinstance(job, PackJob) else 1 for job in jobs if _trains(job)}
+    models = {job.key: models_of(job) for job in jobs}
     done = sum(count for key, count in models.items() if store.has(key))
     total = sum(models.values())
     return f"{done} of {total} trainings are stored in {store.name}" if total else "this audit trains nothing"
-
-
-def _trains(job: Job) -> bool:
-    """Returns whether a job ends in trained models."""
-    return isinstance(job, PackJob | ShadowJob)

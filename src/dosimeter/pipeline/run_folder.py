@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import zipfile
-import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dosimeter.families.membership.play import Played
-from dosimeter.families.membership.stored import BLIND, Left, read_blind, read_canaries
+from dosimeter.families import FAMILIES
+from dosimeter.families.family import CaseFolder, Family
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.version import __version__
 from dosimeter.foundation.wording import one_line, quote
-from dosimeter.jobs.arrays import read_arrays
+from dosimeter.jobs.arrays import undamaged
 from dosimeter.results.rounding import round_numbers
 from dosimeter.results.schema import summary_problems
 
@@ -24,8 +23,30 @@ CHANGES = 3
 """Most settings that a message names if the folder holds another audit."""
 MOST_TRIED = 1000
 """Most names that are tried to find a free folder; if a parent cannot be read, all look taken."""
-FORMAT = 2
-"""Version of `run.json` and of the arrays beside it; version 1 held recipes only."""
+FORMAT = 3
+"""Version of `run.json` and of the arrays beside it; version 1 held recipes only, version 2 one threat of membership."""
+OF_THREAT = ("threat", "data", "attacks", "gates")
+"""Keys of a threat's entry of `run.json`, which version 2 had at its top."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A finished run.
+
+    Attributes:
+        summary: `run.json`, in the current form.
+        cases: what it left of each threat, by id.
+        families: family of each threat, by id.
+    """
+
+    summary: Mapping[str, Any]
+    cases: Mapping[str, CaseFolder]
+    families: Mapping[str, Family]
+
+
+def case_folder(run: Path, threat: str) -> Path:
+    """The folder of a threat's arrays."""
+    return run / "threats" / threat
 
 
 def check_folder(out: Path, key: str, settings: Mapping[str, Any] | None = None) -> None:
@@ -112,8 +133,8 @@ def _short(value: Any) -> str:
     return "absent" if value is None else quote(value, 40)
 
 
-def read_run(folder: Path) -> Left:
-    """Reads the data of a finished run.
+def read_run(folder: Path) -> RunFolder:
+    """Reads what a finished run says of itself; its arrays are read when they are measured.
 
     Raises:
         StoreError: the run is not finished, was made from a table, is of a newer format, or is damaged.
@@ -121,31 +142,46 @@ def read_run(folder: Path) -> Left:
     path = folder / "run.json"
     if not path.is_file():
         raise StoreError(f"{folder}: holds no finished run (no run.json): `dosimeter run` makes or finishes one")
-    try:
-        summary = _upgraded(json.loads(path.read_text(encoding="utf-8")), folder)
-        arrays = read_arrays(folder / "truth" / "truth.npz")
-        evidence = {
-            str(listed["id"]): Played(**read_arrays(folder / "evidence" / f"{index:02d}.npz"))
-            for index, listed in enumerate(summary["attacks"])
-            if listed["status"] == "ok"
-        }
-        blind = read_blind(folder / BLIND, len(arrays["record"]))
-        return Left(summary, arrays, evidence, blind, read_canaries(folder, summary["attacks"]))
-    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise StoreError(f"{folder}: is damaged ({type(error).__name__}: {error}): run the audit again") from error
+    with undamaged(folder):
+        summary, old = _upgraded(json.loads(path.read_text(encoding="utf-8")), folder)
+        cases, families = {}, {}
+        common = {key: value for key, value in summary.items() if key != "threats"}
+        for entry in summary["threats"]:
+            name, family = str(entry["id"]), str(entry["family"])
+            if family not in FAMILIES:
+                raise StoreError(
+                    f"{folder}: has a threat of family {quote(family)}, which dosimeter {__version__} does not have: use "
+                    "the version that made it"
+                )
+            own = {**common, **entry}
+            cases[name] = CaseFolder(folder if old else case_folder(folder, name), own)
+            families[name] = FAMILIES[family]
+            _check_summary(own)
+    return RunFolder(summary, cases, families)
 
 
-def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
-    """A summary in the current format.
+def _check_summary(summary: Mapping[str, Any]) -> None:
+    """Refuses a summary that would break the result.
+
+    Raises:
+        ValueError: where.
+    """
+    broken = summary_problems(summary)
+    if broken or type(summary["seed"]) is not int or not 0 < float(summary["leading_fpr"]) < 1:
+        raise ValueError(broken[0] if broken else "seed and leading_fpr must be numbers")
+
+
+def _upgraded(summary: Any, folder: Path) -> tuple[dict[str, Any], bool]:
+    """A summary in the current format, and whether its arrays lie as those of older ones.
 
     Raises:
         StoreError: it is newer than this version, or it is of a table.
     """
     written = summary["schema"]
-    if written not in (1, FORMAT):
+    if written not in (1, 2, FORMAT):
         by = summary.get("dosimeter", "another version")
         raise StoreError(
-            f"{folder}: must be of format 1 or {FORMAT}, which dosimeter {__version__} reads, got {written!r}, written "
+            f"{folder}: must be of format 1 to {FORMAT}, which dosimeter {__version__} reads, got {written!r}, written "
             f"by dosimeter {by}: use that version, or run the audit again"
         )
     if summary.get("door") == "scores":
@@ -153,9 +189,10 @@ def _upgraded(summary: Any, folder: Path) -> dict[str, Any]:
             f"{folder}: was measured from a table of scores, got no evidence beside it: run `dosimeter measure "
             "--scores` on the table again"
         )
+    if written == FORMAT:
+        return dict(summary), False
     if written == 1:
-        summary = {**summary, "schema": FORMAT, "door": "recipe", "gates": [summary["saturation"]]}
-    broken = summary_problems(summary)
-    if broken or type(summary["seed"]) is not int or not 0 < float(summary["leading_fpr"]) < 1:
-        raise ValueError(broken[0] if broken else "seed and leading_fpr must be numbers")
-    return dict(summary)
+        summary = {**summary, "door": "recipe", "gates": [summary["saturation"]]}
+    entry = {"id": "membership", "family": "membership", **{key: summary[key] for key in OF_THREAT}}
+    common = {key: value for key, value in summary.items() if key not in OF_THREAT}
+    return {**common, "schema": FORMAT, "threats": [entry]}, True

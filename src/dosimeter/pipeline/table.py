@@ -12,15 +12,21 @@ import numpy as np
 
 from dosimeter.config.audit import arguments
 from dosimeter.config.tables import Report
+from dosimeter.families.membership.family import MEMBERSHIP
+from dosimeter.families.membership.measure import measure
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.table.gates import missing_scores, table_as_read
+from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import ScoresTable, read_scores
 from dosimeter.foundation.gate import Gate
-from dosimeter.jobs.store import key_of, write_text
+from dosimeter.foundation.version import __version__
+from dosimeter.jobs.runners import one_thread
+from dosimeter.jobs.store import canonical, key_of, write_text
 from dosimeter.pipeline.execution import Execution
-from dosimeter.pipeline.run_folder import check_folder
-from dosimeter.pipeline.summary import scores_summary
-from dosimeter.pipeline.verbs import close_run, write_result
+from dosimeter.pipeline.run_folder import FORMAT, check_folder
+from dosimeter.pipeline.verbs import close_run
+from dosimeter.pipeline.whole_result import one_threat
+from dosimeter.results.compose import compose
 from dosimeter.results.rounding import round_numbers
 
 
@@ -48,10 +54,15 @@ def measure_scores(
     settings = {"door": "scores", "table": table.fingerprint, "seed": seed, "noun": noun, "leading_fpr": leading_fpr}
     key = key_of(settings)
     check_folder(out, key, {**settings, "file": str(scores)})
-    summary = scores_summary(table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr)
+    summary = {"schema": FORMAT, "dosimeter": __version__} | scores_summary(
+        table, key=key, seed=seed, noun=noun, leading_fpr=leading_fpr
+    )
     write_text(out / "audit_key", key + "\n")
     write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
-    content = write_result(table_material(table, summary), out)
+    with one_thread():  # so that sums do not depend on the number of cores
+        found = one_threat(MEMBERSHIP.name, MEMBERSHIP, measure(table_material(table, summary)), summary)
+        content: dict[str, Any] = round_numbers(compose(summary, [found]))
+    write_text(out / "result.json", canonical(content) + "\n")
     write_text(out / "run.json", json.dumps(round_numbers(summary), indent=1, sort_keys=True))
     more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
     close_run(Execution(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)

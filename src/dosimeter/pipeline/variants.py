@@ -12,9 +12,10 @@ import numpy as np
 
 from dosimeter.config.audit import VariantRow
 from dosimeter.families import FAMILIES
+from dosimeter.families.family import CaseFolder
 from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measures.material import Material
-from dosimeter.families.membership.stored import material_of
+from dosimeter.families.membership.stored import material_of, read_case
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError, StoreError, TrainingError
 from dosimeter.pipeline.run_folder import read_run
@@ -76,47 +77,63 @@ def try_variants(
 
 
 def join_variants(
-    findings: Findings, material: Material, run: Path, *, threat: str = MEMBERSHIP.name
-) -> tuple[Findings, list[dict[str, Any]]]:  # fmt: skip
+    findings: Findings, case: CaseFolder, run: Path, *, threat: str
+) -> tuple[Findings, dict[str, dict[str, Any]]]:  # fmt: skip
     """Findings with the figures of the run's variants.
 
     Args:
-        findings: of the run itself, without any.
-        material: that they were computed from; `run.json` lists the variants.
-        run: its folder; its variants are measured.
+        findings: of one threat, without any.
+        case: what the run left of it; its summary lists the variants.
+        run: the run's folder; its variants are measured.
         threat: id of the threat, here and in the variants.
 
     Returns:
         The findings with rows of each variant: AUC and TPR at the leading rate of every attack but the controls, the
-        AUC's paired difference, and accuracies with theirs; and what result.json lists as `variants`.
+        AUC's paired difference, and accuracies with theirs; and by variant what it did to this threat.
 
     Raises:
         StoreError: a variant's folder is missing or damaged.
     """
-    described, estimates, utility = [], list(findings.estimates), list(findings.utility)
-    for one in material.summary.get("variants") or []:
-        if one["status"] != "ok":
-            described.append({**one, "threats": []})
-            continue
-        place = folder(run, str(one["id"]))
-        name = f"{FOLDER}/{one['id']}/result.json"
-        whole = read_result(place / "result.json", families=FAMILIES, name=name, absent="run the audit again")
-        own = _of_threat(whole, threat, name)
-        verdict, canaries = own["verdict"], own["details"].get("canaries")
-        bounds = _guarantees(own)
-        settings = {**one["settings"], **({"guarantee": "; ".join(bounds)} if bounds else {})}
-        outcome = {"threat": threat, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"]}
-        outcome |= {"canaries": canaries} if canaries else {}
-        described.append({**one, "settings": settings, "threats": [outcome]})
-        estimates += [replace(row, variant=one["id"]) for row in own["estimates"] if _leads(row, own)]
-        after = material_of(read_run(place))
-        estimates += _leak(after, material, (verdict["attack"], findings.verdict["attack"]), one["id"])
+    tried = [str(one["id"]) for one in case.summary.get("variants") or () if one["status"] == "ok"]
+    if not tried:
+        return findings, {}
+    material, outcomes = material_of(read_case(case)), {}
+    estimates, utility = list(findings.estimates), list(findings.utility)
+    for name in tried:
+        place, shown = folder(run, name), f"{FOLDER}/{name}/result.json"
+        whole = read_result(place / "result.json", families=FAMILIES, name=shown, absent="run the audit again")
+        own = _of_threat(whole, threat, shown)
+        verdict, canaries, bounds = own["verdict"], own["details"].get("canaries"), _guarantees(own)
+        outcomes[name] = {
+            "threat": threat, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"],
+            **({"canaries": canaries} if canaries else {}), **({"guarantee": "; ".join(bounds)} if bounds else {}),
+        }  # fmt: skip
+        estimates += [replace(row, variant=name) for row in own["estimates"] if _leads(row, own)]
+        after = material_of(read_case(read_run(place).cases[threat]))
+        estimates += _leak(after, material, (verdict["attack"], findings.verdict["attack"]), name)
         changes = _changes(after, material)
         for row in own["utility"]:
-            changed = changes.get(str(row.conditions["split"]))
-            mine = replace(row, variant=one["id"])
+            changed, mine = changes.get(str(row.conditions["split"])), replace(row, variant=name)
             utility += [mine] if changed is None else [mine, _change(mine, changed)]
-    return replace(findings, estimates=tuple(estimates), utility=tuple(utility)), described
+    return replace(findings, estimates=tuple(estimates), utility=tuple(utility)), outcomes
+
+
+def listed_variants(
+    summary: Mapping[str, Any], outcomes: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What result.json lists as `variants`: each with what it did to each threat, and its guarantees as a setting.
+
+    Args:
+        summary: the content of `run.json`.
+        outcomes: by variant, in the order of the threats.
+    """
+    listed = []
+    for one in summary.get("variants") or ():
+        found = [dict(outcome) for outcome in outcomes.get(str(one["id"]), ())]
+        bounds = dict.fromkeys(outcome.pop("guarantee") for outcome in found if "guarantee" in outcome)
+        settings = {**one["settings"], **({"guarantee": "; ".join(bounds)} if bounds else {})}
+        listed.append({**one, "settings": settings, "threats": found})
+    return listed
 
 
 def _of_threat(whole: Mapping[str, Any], threat: str, name: str) -> View:

@@ -6,35 +6,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dosimeter.families.membership.family import MEMBERSHIP
-from dosimeter.families.membership.measure import measure
-from dosimeter.families.membership.measures.material import Material
-from dosimeter.pipeline.variants import join_variants
+from dosimeter.families.family import Family
+from dosimeter.pipeline.run_folder import RunFolder
+from dosimeter.pipeline.variants import join_variants, listed_variants
 from dosimeter.results.compose import ThreatFindings, compose
 from dosimeter.results.findings import Findings
 
 
-def whole_result(material: Material, folder: Path) -> dict[str, Any]:
-    """The content of result.json of a run with one threat, with the figures of its variants.
+def whole_result(left: RunFolder, folder: Path) -> dict[str, Any]:
+    """The content of result.json of a finished run, with the figures of its variants.
 
     Args:
-        material: material of the run.
+        left: what the run left.
         folder: its folder; its variants are measured.
 
     Raises:
         StoreError: a variant's folder is missing or damaged.
     """
-    findings, variants = join_variants(measure(material), material, folder)
-    return compose(material.summary, [only_threat(findings, material.summary)], variants=variants)
+    threats: list[ThreatFindings] = []
+    outcomes: dict[str, list[Mapping[str, Any]]] = {}
+    for name, case in left.cases.items():
+        family = left.families[name]
+        findings, found = join_variants(family.measure(case), case, folder, threat=name)
+        threats.append(one_threat(name, family, findings, case.summary))
+        for variant, outcome in found.items():
+            outcomes.setdefault(variant, []).append(outcome)
+    return compose(left.summary, threats, variants=listed_variants(left.summary, outcomes))
 
 
-def only_threat(findings: Findings, summary: Mapping[str, Any]) -> ThreatFindings:
-    """The threat of a run that has one, of membership.
+def one_threat(name: str, family: Family, findings: Findings, summary: Mapping[str, Any]) -> ThreatFindings:
+    """A threat of a run.
 
     Args:
+        name: its id.
+        family: its family.
         findings: what it came to.
-        summary: the content of `run.json`.
+        summary: what `run.json` says of the run, and of this threat.
     """
-    return ThreatFindings(
-        MEMBERSHIP.name, MEMBERSHIP.name, MEMBERSHIP.question, str(summary["threat"]["at_risk"]), findings
-    )  # fmt: skip
+    return ThreatFindings(name, family.name, family.question, str(summary["threat"]["at_risk"]), findings)

@@ -12,7 +12,7 @@ from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.intervals.cells import clusters
 from dosimeter.statistics.intervals.clustered import same_size
-from dosimeter.statistics.intervals.margins import placed
+from dosimeter.statistics.intervals.margins import place_pairs
 
 EXACT = 1e-9
 """Slack within which a product of a rate and a count counts as a whole number."""
@@ -55,7 +55,7 @@ def worth(scores: Scores, truth: Truth) -> tuple[float | None, float | None]:
     """
     if same_size(truth.record):
         return None, None
-    return placed(scores.values, truth.is_member, truth.record).worth
+    return place_pairs(scores.values, truth.is_member, truth.record).worth
 
 
 def resolve(estimate: Estimate, truth: Truth, fpr: float, others: float | None) -> Estimate:

@@ -16,7 +16,6 @@ from math import ceil, hypot, inf, sqrt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr, ndtri
-from scipy.stats import binom, rankdata
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
@@ -33,7 +32,7 @@ from dosimeter.statistics.intervals.crossed import (
     half_width,
     rate_from_margins,
 )
-from dosimeter.statistics.intervals.margins import Margins, placed, unequal
+from dosimeter.statistics.intervals.margins import Margins, place_pairs, unequal
 
 _UNUSED = np.random.default_rng(0)
 """Generator for intervals in closed form, which draw nothing."""
@@ -188,10 +187,10 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
     steps = np.concatenate([[0.0], np.nextafter(np.sort(world.moment), inf)])
     near = int(np.searchsorted(steps, guess))
     calls = (Coins if world.drawn else Calls)(world)
-    first = _first(calls.shown, len(steps), near)
+    first = _first(calls.shows, len(steps), near)
     last = first - 1  # the largest leak that calls do not show
-    if last >= 0 and shown_by_ranks(world, float(steps[last])):
-        first = _first(lambda k: shown_by_ranks(world, float(steps[k])), last, last // 2)
+    if last >= 0 and ranks_show(world, float(steps[last])):
+        first = _first(lambda k: ranks_show(world, float(steps[k])), last, last // 2)
     if world.floor:
         by_rate = len(steps)
         if isinstance(calls, Calls):  # there is no floor where membership was drawn
@@ -202,6 +201,8 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
 
 def _auc(world: World, share: float) -> float:
     """The AUC of a world with a leak of this share."""
+    from scipy.stats import rankdata
+
     order, members = rankdata(world.with_leak(share)), int(world.is_member.sum())
     above = order[world.is_member.ravel()].sum() - members * (members + 1) / 2
     return float(above / (members * (world.is_member.size - members)))
@@ -231,20 +232,20 @@ class Calls:
         before, after = cells[:4], np.concatenate([cells[4:], cells[1:4]])
         self.world = world
         # Of several targets, and of persons of equal size, persons count as they are, whatever they score.
-        self.worth = placed(world.values, is_member, world.record).worth if world.by_interval else (None, None)
-        self.by_target = _cumulated(before, after)
+        self.worth = place_pairs(world.values, is_member, world.record).worth if world.by_interval else (None, None)
+        self.by_target = _cumulate(before, after)
         sums = before.sum(1, keepdims=True), after.sum(1, keepdims=True)
-        self.by_record = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in sums))
+        self.by_record = _cumulate(*(np.einsum("itk,jtk->ijk", one, one) for one in sums))
         # The jackknife gives each side's cells the stretch of their person, which a leak does not change.
         self.persons = Persons(before[[1, 3]].sum(1))
         self.unequal = any(unequal(before[side]) for side in (1, 3))
         stretch = self.persons.stretch[[0, 0, 1, 1]][:, None]
-        self.jackknifed = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (s * stretch for s in sums)))
-        self.by_cell = _cumulated(*(np.einsum("itk,jtk->ijk", one, one) for one in (before, after)))
+        self.jackknifed = _cumulate(*(np.einsum("itk,jtk->ijk", one, one) for one in (s * stretch for s in sums)))
+        self.by_cell = _cumulate(*(np.einsum("itk,jtk->ijk", one, one) for one in (before, after)))
         self.used = [(int(before[i].any(1).sum()), int(before[i].any(0).sum())) for i in (1, 3)]
         self.used.append((rows, k))
 
-    def shown(self, step: int) -> bool:
+    def shows(self, step: int) -> bool:
         """Returns whether both the interval and the p-value of TPR - FPR show a leak of `step` clusters."""
         return self.beyond_chance(step) and self.p_value(step) <= MOST_P
 
@@ -305,9 +306,9 @@ class Coins:
             for hits in (world.hits, np.where(world.is_member, world.leaky_hits, world.hits))
         )
         self.world = world
-        self.sums, self.squares = _cumulated(before, after), _cumulated(before**2, after**2)
+        self.sums, self.squares = _cumulate(before, after), _cumulate(before**2, after**2)
 
-    def shown(self, step: int) -> bool:
+    def shows(self, step: int) -> bool:
         """Returns whether the p-value shows a leak of `step` clusters."""
         return self.p_value(step) <= MOST_P
 
@@ -318,13 +319,13 @@ class Coins:
         return _tail(float(self.sums[step]), float(self.squares[step]), _step(len(self.world.values)))
 
 
-def _cumulated(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Float[Array, "*a s"]:
+def _cumulate(before: Float[Array, "*a k"], after: Float[Array, "*a k"]) -> Float[Array, "*a s"]:
     """Sums over clusters after the first 0, 1, ... k of them have changed."""
     steps = np.concatenate([before.sum(-1, keepdims=True), after - before], axis=-1)
     return np.cumsum(steps, axis=-1)
 
 
-def shown_by_ranks(world: World, share: float) -> bool:
+def ranks_show(world: World, share: float) -> bool:
     """Returns whether the AUC shows this leak: `leak_shown` with variance and p-value in closed form."""
     values = world.with_leak(share)
     if not world.by_interval and p_in_closed_form(world, ranks(values)) > MOST_P:
@@ -342,6 +343,8 @@ def p_in_closed_form(world: World, cells: Float[Array, "t n"] | Bool[Array, "t n
         world: for its truth; its scores are not read.
         cells: ranks, or hits.
     """
+    from scipy.stats import binom
+
     called = cells.dtype == np.bool_
     if not world.drawn:
         scores = Scores(world.truth.ids, cells.astype(np.float64))

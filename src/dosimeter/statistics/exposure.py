@@ -19,7 +19,6 @@ from math import log
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import betaincinv, ndtri
-from scipy.stats import binom, hypergeom, rankdata
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
@@ -171,6 +170,8 @@ def _binomial_ends(called: Array, trials: Array, tail: float) -> tuple[Array, Ar
 
 def _fisher(called: Array, used: Array, wrong: Array, others: Array) -> Array:
     """One-sided p-values of Fisher's exact test, each table computed once."""
+    from scipy.stats import hypergeom
+
     tables, back = np.unique(np.stack([called, used, wrong, others]), axis=1, return_inverse=True)
     x, n, y, m = tables
     p: Array = hypergeom.sf(x - 1, n + m, x + y, n)[back.reshape(-1)]
@@ -179,6 +180,8 @@ def _fisher(called: Array, used: Array, wrong: Array, others: Array) -> Array:
 
 def _no_more_often(hits: Array, member: Array, person: Array, block: Array, units: int) -> Array:
     """P-values of "named no more often than when unused" of every person."""
+    from scipy.stats import binom
+
     size = np.bincount(person, minlength=units)
     each = np.arange(len(member))
     used, named, wrong = (_per_block(x, person, each, units) for x in (member, hits & member, hits & ~member))
@@ -223,6 +226,8 @@ def rank(
         member: of the same models.
         unit: each record's unit, 0 to u - 1.
     """
+    from scipy.stats import rankdata
+
     normal = ndtri(rankdata(scores).reshape(scores.shape) / (scores.size + 1))
     units = int(unit.max(initial=0)) + 1
     inside, outside = (
@@ -234,12 +239,14 @@ def rank(
     return Ranks(order[~np.isnan(gap[order])], gap)
 
 
-def pooled(scores: Float[Array, "m n"], person: Int[Array, " n"]) -> Float[Array, "m u"]:
+def pool_persons(scores: Float[Array, "m n"], person: Int[Array, " n"]) -> Float[Array, "m u"]:
     """One score for each person: the mean normal score of their records, from ranks within the model.
 
-    >>> pooled(np.array([[5.0, -np.inf, 7.0, 6.0]]), np.array([0, 0, 1, 1])).round(2).tolist()
+    >>> pool_persons(np.array([[5.0, -np.inf, 7.0, 6.0]]), np.array([0, 0, 1, 1])).round(2).tolist()
     [[-0.55, 0.55]]
     """
+    from scipy.stats import rankdata
+
     units = int(person.max(initial=0)) + 1
     normal = ndtri(rankdata(scores, axis=1) / (scores.shape[1] + 1))
     sums: Array = np.stack([np.bincount(person, row, units) for row in normal])
@@ -261,6 +268,8 @@ def overlap(first: Ranks, second: Ranks, size: int) -> tuple[float, float]:
 
 def agreement(first: Ranks, second: Ranks) -> float | None:
     """Spearman's rank correlation of two rankings; None for fewer than three units or if all of one are tied."""
+    from scipy.stats import rankdata
+
     both = ~np.isnan(first.gap) & ~np.isnan(second.gap)
     if both.sum() < 3:
         return None

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import same_length
 from dosimeter.statistics.intervals.crossed import Interval, clopper_pearson, half_width
-from dosimeter.statistics.intervals.margins import Ratio, margins_of, placed, ratio_of
+from dosimeter.statistics.intervals.margins import Ratio, margins_of, place_pairs, ratio_of
 
 
 def auc_difference(
@@ -47,7 +47,7 @@ def auc_difference(
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"scores must have one shape [t n], got {first.shape} and {second.shape}")
     same_length(records=first[0], record=record)
-    found = [placed(values, is_member, record) for values in (first, second)]
+    found = [place_pairs(values, is_member, record) for values in (first, second)]
     terms = [(sign, ratio) for sign, one in zip((1.0, -1.0), found, strict=True) for _, ratio in one.terms]
     value = found[0].value - found[1].value
     half, method = half_width(margins_of(terms), level, None)
@@ -92,15 +92,15 @@ def point_at(scores: Float[Array, "t n"], is_member: Bool[Array, "t n"], fpr: fl
     """
     others = np.sort(scores[~is_member])
 
-    def called(count: int) -> Bool[Array, "t n"]:
+    def calls_at(count: int) -> Bool[Array, "t n"]:
         return scores > (others[len(others) - count - 1] if count < len(others) else -inf)
 
     n = len(others)
     count = floor(fpr * n + 1e-9)
-    chord = called(min(n, ceil(max(2 * fpr * n, FEWEST) - 1e-9)))
+    chord = calls_at(min(n, ceil(max(2 * fpr * n, FEWEST) - 1e-9)))
     bought = float(chord[~is_member].mean())
     slope = float(chord[is_member].mean()) / bought if bought else inf
-    return Point(called(count), max(1.0, slope) if slope < inf else 1.0)
+    return Point(calls_at(count), max(1.0, slope) if slope < inf else 1.0)
 
 
 @dataclass(frozen=True)

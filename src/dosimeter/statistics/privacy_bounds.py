@@ -19,7 +19,6 @@ from math import inf
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import brentq
 from scipy.special import betaincinv, log_ndtr, ndtr, ndtri
 
 from dosimeter.foundation.arrays import Array
@@ -147,6 +146,8 @@ def epsilon_of(delta: float, mu: float) -> float:
     >>> round(epsilon_of(1e-5, 2.0), 1)
     10.0
     """
+    from scipy.optimize import brentq
+
     in_range("delta", delta, 0, 1, open_low=True, open_high=True)
     if delta_of(0.0, mu) <= delta:
         return 0.0

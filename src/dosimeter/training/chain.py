@@ -21,7 +21,7 @@ from dosimeter.models.lora import LoRA, release
 from dosimeter.models.transfer import Method, Parts, divide, with_new_head
 from dosimeter.models.weights import load_state, read_weights
 from dosimeter.training.keys import module_hash, torch_version
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 from dosimeter.training.recipe import Hyperparameters
 
 
@@ -115,7 +115,7 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
         AuditError: a builder failed or weights do not fit.
     """
     link = links[index]
-    with seeded(seed):
+    with seed_torch(seed):
         if link.transfer == "scratch" or index == 0:
             model = _build(link)
             if link.weights and Path(link.weights).is_file():
@@ -124,8 +124,8 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
                 load_state(model, found.state, place)
                 if found.left_out:  # a recipe has no note that says so in its report
                     raise TrainingError(
-                        f"{place}, weights: must hold the model's tensors alone, got also {found.told}: save the "
-                        "model's own as .safetensors"
+                        f"{place}, weights: must hold the model's tensors alone, got also {found.left_names}: save "
+                        "the model's own as .safetensors"
                     )
             return model
         # what a builder draws beside given weights is frozen under adapters, so it is the same for all models
@@ -140,7 +140,7 @@ def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 
     link = links[index]
     method = link.transfer if link.frozen_prefix or link.transfer == "lora" else "full"
     lora = LoRA(link.lora_rank, link.lora_alpha)
-    with seeded(seed):
+    with seed_torch(seed):
         return divide(model, method, link.last_k, example_of(link.shape), _head_of(links, index), lora)
 
 

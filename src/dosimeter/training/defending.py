@@ -58,7 +58,7 @@ class DefenseRow:
         return self.defense.place
 
 
-def trained_with(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparameters:
+def with_defenses(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparameters:
     """Hyperparameters of a stage with its defenses: some change the values, others act during training.
 
     Raises:
@@ -66,12 +66,12 @@ def trained_with(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparame
     """
     for row in rows:
         if isinstance(row.defense, ChangesRecipe):
-            hp = _changed(row, row.defense, hp)
+            hp = _change(row, row.defense, hp)
     acting = [row.defense for row in rows if isinstance(row.defense, ACTING)]
     return replace(hp, defenses=(*hp.defenses, *acting))
 
 
-def _changed(row: DefenseRow, defense: ChangesRecipe, hp: Hyperparameters) -> Hyperparameters:
+def _change(row: DefenseRow, defense: ChangesRecipe, hp: Hyperparameters) -> Hyperparameters:
     """Hyperparameters after a defense's change, checked."""
     place = f"defense {row.id!r}: `recipe`"
     try:

@@ -77,7 +77,7 @@ def mean_answer(answers: Float[Tensor, "k n c"], trains: Bool[Array, "k n"]) -> 
     return (answers * outside).sum(0) / outside.sum(0)
 
 
-def taught(
+def soft_labels(
     found: SubModels, n: int, seed: int, train_one: Callable[[int, Int[Array, " s"]], Float[Tensor, "n c"]]
 ) -> Float[Tensor, "n c"]:
     """Soft labels for one model's records, from its sub-models.

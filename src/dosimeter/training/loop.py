@@ -63,7 +63,7 @@ class Optimizer:
 
 
 @contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seed_torch(seed: int) -> Iterator[None]:
     """Seeds PyTorch's default generator inside the block (initialisation, dropout) and restores it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -114,7 +114,7 @@ def batch_loss(logits: Tensor, labels: Tensor, defenses: Sequence[Defense], epoc
 
 
 @contextlib.contextmanager
-def hidden(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[None]:
+def defended_features(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[None]:
     """Lets the last layer of a training model read the features that the defenses leave, inside the block.
 
     Random numbers come from PyTorch's default generator.
@@ -183,8 +183,8 @@ def train(
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
     loss_mean = math.nan
     with (
-        hidden(model, hp, as_float(inputs[:2])),
-        seeded(seed_for(seed, "dropout")),
+        defended_features(model, hp, as_float(inputs[:2])),
+        seed_torch(seed_for(seed, "dropout")),
         privately(model, hp.privacy, n, seed) as private,
     ):
         for epoch in range(hp.epochs):

@@ -19,7 +19,7 @@ from dosimeter.models.architectures import as_float
 from dosimeter.models.lora import merge_adapters
 from dosimeter.models.weights import load_state
 from dosimeter.training.chain import Link, build_chain, parts_of, place_of, users_code
-from dosimeter.training.distillation import pupil, taught, teach_heads, teacher
+from dosimeter.training.distillation import pupil, soft_labels, teach_heads, teacher
 from dosimeter.training.features import FeatureJob, forward, load_features
 from dosimeter.training.keys import rows_hash, torch_version
 from dosimeter.training.loop import train
@@ -110,6 +110,11 @@ class PackJob:
         """The user's own code in its chain."""
         return users_code(self.links)
 
+    @property
+    def trained(self) -> int:
+        """Number of models that the job trains."""
+        return len(self.models)
+
     def perform(self) -> None:
         """Trains and stores the pack."""
         data = self.store.load(self.data)
@@ -149,7 +154,7 @@ class PackJob:
             inputs = forward(parts.frozen, as_float(inputs), device)
         found, hp = teacher(self.recipe), pupil(self.recipe)
         if found is not None:
-            labels = taught(found, len(rows), seed, functools.partial(self._answers, inputs, labels, parent))
+            labels = soft_labels(found, len(rows), seed, functools.partial(self._answers, inputs, labels, parent))
         train(parts.trained, inputs, labels, hp, seed=seed, device=device)
         if not self.whole:
             return _state(parts.trained)

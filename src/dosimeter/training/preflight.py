@@ -17,7 +17,7 @@ from dosimeter.foundation.user_code import is_file, resolve
 from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.models.architectures import as_float
 from dosimeter.training.chain import Link, build_chain, parts_of
-from dosimeter.training.loop import hidden, seeded
+from dosimeter.training.loop import defended_features, seed_torch
 from dosimeter.training.private.loop import check_private
 
 logger = logging.getLogger(__name__)
@@ -189,7 +189,7 @@ def check_training(trained: nn.Module, link: Link, example: Tensor) -> None:
             f"{place}: must have parameters to train, got none: add a layer, or correct `requires_grad`"
         )
     try:
-        with hidden(trained, link.hyperparameters, example), seeded(0):
+        with defended_features(trained, link.hyperparameters, example), seed_torch(0):
             loss = nn.functional.cross_entropy(trained.train()(example).float(), torch.arange(len(example)))
         torch.autograd.grad(loss, weights, allow_unused=True)
     except (Exception, SystemExit) as error:

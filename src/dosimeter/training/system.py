@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -13,19 +14,57 @@ from torch import Tensor
 from dosimeter.data import Dataset
 from dosimeter.data.cells import Held
 from dosimeter.data.entries import data_key
+from dosimeter.data.supplied import join_parts
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import TrainingError
+from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store
 from dosimeter.models.supplied.adapt import Adapted, difference
 from dosimeter.training.chain import Link, chain_key
+from dosimeter.training.defending import DefenseRow, answering
 from dosimeter.training.features import FeatureJob, feature_jobs
 from dosimeter.training.later_stages import StageSpec
 from dosimeter.training.packs import HEADS_PER_PACK, PackJob
+from dosimeter.training.recipe import ChangesAnswers
 from dosimeter.training.user_fit import Fit
 
 CHANGED = 1e-3
 """Largest change of answers, nats, that rounding of float32 sums in another order explains."""
+
+
+@runtime_checkable
+class System(Protocol):
+    """A deployed model and how it came to be.
+
+    Families ask for its abilities, never who built it.
+    """
+
+    draws: ClassVar[bool]
+    """Whether the rows that a model trains on can be chosen."""
+
+    @property
+    def store(self) -> Store:
+        """The cache."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Device on which models are trained and queried."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Root of all randomness."""
+        ...
+
+    def check_unchanged(self) -> None:
+        """Checks, after all training, that the model is the one that was asked before.
+
+        Raises:
+            TrainingError: it is not.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +80,11 @@ class TrainedSystem:
         test: test records of the last stage, or None.
         index: index of the stage at risk.
         samples: of each stage the share of its records that a model draws, where it follows the one at risk.
+        sources: of each stage the name of its data in the audit file, None for a given one.
+        defenses: of each stage.
     """
+
+    draws: ClassVar[bool] = True
 
     store: Store
     device: str
@@ -51,6 +94,26 @@ class TrainedSystem:
     test: Dataset | None
     index: int
     samples: tuple[float, ...]
+    sources: tuple[str | None, ...]
+    defenses: tuple[tuple[DefenseRow, ...], ...]
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        """The data of all stages, and the test records."""
+        return [one for one in (*self.data, self.test) if one is not None]
+
+    def check_unchanged(self) -> None:
+        """Does nothing, since no model is deployed before it is trained."""
+
+    @property
+    def answers(self) -> tuple[ChangesAnswers, ...]:
+        """Defenses of the deployed model's answers, in order."""
+        return answering([row for rows in self.defenses[self.index :] for row in rows])
+
+    @property
+    def defended(self) -> bool:
+        """Returns whether the stage at risk has defenses of any kind."""
+        return bool(self.defenses[self.index])
 
     @property
     def at_risk(self) -> Dataset:
@@ -180,8 +243,10 @@ class SuppliedSystem:
         device: device on which models are queried.
         seed: root of all randomness.
         adapted: the model as one query.
-        pool: members, non-members, population, in this order.
+        parts: the records by name: "members", "nonmembers", and "population" if there is one.
+        names: the user's name for each part's records, if they have one.
         fit: trains a shadow; None if there is no recipe.
+        gates: checks that were decided when the model and its records were read.
         sources: hashes of the code that shadows depend on.
         probe: some members and non-members.
         answers: what the model said of them when it was first asked.
@@ -189,17 +254,31 @@ class SuppliedSystem:
         seconds: that it took to answer one of them.
     """
 
+    draws: ClassVar[bool] = False
+
     store: Store
     device: str
     seed: int
     adapted: Adapted
-    pool: Dataset
+    parts: Mapping[str, Dataset]
+    names: Mapping[str, str]
     fit: Fit | str | None
+    gates: tuple[Gate, ...]
     probe: Held
     answers: Tensor
     noise: float
     sources: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+
+    @cached_property
+    def pool(self) -> Dataset:
+        """Members, non-members, population, in this order."""
+        return join_parts(self.parts)
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        """All records, as one."""
+        return [self.pool]
 
     def check_unchanged(self) -> None:
         """Checks that the model still answers as it did before the user's `fit` was called.
@@ -207,6 +286,8 @@ class SuppliedSystem:
         Raises:
             TrainingError: it does not, by more than it changes from one query to the next.
         """
+        if self.fit is None:
+            return
         change = difference(self.adapted.query(self.probe), self.answers)
         if change > max(CHANGED, 10 * self.noise):
             raise TrainingError(

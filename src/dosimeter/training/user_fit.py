@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.user_code import call_user
 from dosimeter.training.chain import Link
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 
 
 class Records(torch.utils.data.Dataset[tuple[Any, Tensor]]):
@@ -59,7 +59,7 @@ def advice(error: BaseException, labels: Tensor) -> str:
 
 def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Module:
     """Calls the user's `fit` and checks its result."""
-    with seeded(seed):
+    with seed_torch(seed):
         trained = call_user(str(link.fit), model, records, seed)
     if not isinstance(trained, nn.Module):
         raise TrainingError(

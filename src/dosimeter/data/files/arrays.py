@@ -12,7 +12,7 @@ import numpy as np
 from dosimeter.data.cells import Cells
 from dosimeter.data.dataset import Dataset, content_ids
 from dosimeter.data.labels import encode_labels
-from dosimeter.data.options import Request, told
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
@@ -44,7 +44,7 @@ def load_npz(path: Path, request: Request) -> Dataset:
         DataError: the file is damaged, holds pickled objects, or lacks an array.
     """
     request.only("classes", "noun")
-    with told(request.name, "write it again with numpy.savez"), path.open("rb") as file:
+    with as_data_error(request.name, "write it again with numpy.savez"), path.open("rb") as file:
         archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise DataError(f"{request.name}: must hold named arrays, got a single one: write it with numpy.savez")
@@ -131,7 +131,7 @@ def assemble(arrays: Mapping[str, Array], request: Request, noun: str = "record"
         cells=Cells("array", own, primary=False) if typed else None,
         ordered=request.options.classes is not None or raw.dtype.kind in "iufb",
     )
-    return request.asked(whole)
+    return request.select(whole)
 
 
 def as_inputs(values: Array, name: str) -> Array:

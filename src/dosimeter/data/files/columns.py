@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter.data.files.spelling import USUAL, decimal_text, odd_number
-from dosimeter.data.options import Request, told
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line, quote
@@ -120,7 +120,7 @@ def _feature(column: Any, title: str, request: Request) -> Feature:
         )
     if asked:
         whole = types.is_integer(kind) or types.is_boolean(kind)
-        with told(place, "categories of numbers must be whole, write them as text"):
+        with as_data_error(place, "categories of numbers must be whole, write them as text"):
             text = (column if whole else column.cast(pa.int64())).cast(pa.string())
         return _categories(text, title, place, request, asked=True)
     values = _numbers(column, place, missing=request.part)
@@ -131,7 +131,7 @@ def _numbers(column: Any, place: str, *, missing: bool) -> Array:
     """A numeric feature `[n]` float32, finite except for allowed missing cells, which are NaN."""
     import pyarrow as pa
 
-    with told(place, "write it as numbers"):
+    with as_data_error(place, "write it as numbers"):
         values: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     bad = np.flatnonzero(np.isinf(values) if missing else ~np.isfinite(values))
     if len(bad):
@@ -152,7 +152,7 @@ def _categories(column: Any, title: str, place: str, request: Request, *, asked:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    with told(place, "convert the file to UTF-8"):
+    with as_data_error(place, "convert the file to UTF-8"):
         trimmed = pc.utf8_trim_whitespace(column.cast(pa.string()).fill_null(MISSING))
         encoded = trimmed.dictionary_encode()
         codes: Array = encoded.indices.to_numpy(zero_copy_only=False)

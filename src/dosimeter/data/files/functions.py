@@ -34,7 +34,7 @@ def load_function(reference: str, request: Request) -> Dataset:
         if request.options.classes is not None:
             raise DataError(f"{request.name}: the Dataset names its classes itself: remove the option 'classes'")
         noun = request.options.noun or result.noun
-        return request.asked(replace(result, name=request.name, noun=noun, part=request.part))
+        return request.select(replace(result, name=request.name, noun=noun, part=request.part))
     if not isinstance(result, tuple) or len(result) != 2:
         kind = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
         raise DataError(f"{request.name}: must return a Dataset or (inputs, labels), got {kind}: change the function")

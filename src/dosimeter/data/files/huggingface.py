@@ -12,7 +12,7 @@ from dosimeter.data.dataset import Dataset, content_ids
 from dosimeter.data.files.arrays import as_inputs, as_text
 from dosimeter.data.files.tables import OPTIONS, from_table
 from dosimeter.data.labels import encode_labels
-from dosimeter.data.options import Request, told
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
@@ -42,7 +42,7 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
         raise DataError(
             f'{request.name}: needs the package datasets, which is not installed: pip install "dosimeter[hf-datasets]"'
         ) from None
-    with told(request.name, "check the name and the connection"):
+    with as_data_error(request.name, "check the name and the connection"):
         on_disk = path.is_dir()
         found: Any = datasets.load_from_disk(str(path)) if on_disk else datasets.load_dataset(source)
     table = _split(found, request)
@@ -53,7 +53,7 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
     column = _pictures(table, request)
     if column is not None:
         return _images(table, column, request)
-    with told(request.name, "save it again with this version of datasets"):
+    with as_data_error(request.name, "save it again with this version of datasets"):
         arrow = table.with_format("arrow")[:]
     return from_table(arrow, request)
 
@@ -68,7 +68,7 @@ def _images(table: Any, column: str, request: Request) -> Dataset:
     labels, classes = encode_labels(np.asarray(table[options.label][:]), request.name, options.classes)
     texts = {key: as_text(np.asarray(table[c][:]), key, request.name) for key, c in kept.items() if c is not None}
     rows = request.rows.within(len(table), request.name)
-    with told(f"{request.name}: column {quote(column)}", "images must decode and have one size"):
+    with as_data_error(f"{request.name}: column {quote(column)}", "images must decode and have one size"):
         ids = texts["id"] if "id" in texts else content_ids(_raw(table, column), np.array(classes)[labels])
         inputs = as_inputs(np.stack([_pixels(value) for value in table.select(rows)[column]]), request.name)
     chosen = slice(rows.start, rows.stop)

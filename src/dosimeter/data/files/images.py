@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dosimeter.data.dataset import Dataset
-from dosimeter.data.labels import encode_labels, spread
+from dosimeter.data.labels import encode_labels, spread_classes
 from dosimeter.data.options import Request, show_path
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -31,7 +31,7 @@ EIGHT_BIT = (*GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 def load_images(folder: Path, request: Request) -> Dataset:
     """Images in folders that are named after their classes; only the requested rows are decoded.
 
-    Files are sorted by path and spread over the classes (`labels.spread`), so that a range of rows is a sample.
+    Files are sorted by path and spread over the classes (`labels.spread_classes`), so that a range of rows is a sample.
     Pictures are grey if all files are, else all are RGB; transparency is dropped. Ids are paths below the folder.
 
     Args:
@@ -47,7 +47,7 @@ def load_images(folder: Path, request: Request) -> Dataset:
     request.only("classes", "noun", "size")
     files = class_files(folder, request.name)
     labels, classes = encode_labels(np.array([c for c, _ in files]), request.name, request.options.classes)
-    order = spread(labels)
+    order = spread_classes(labels)
     rows = order[np.array(request.rows.within(len(files), request.name))]
     paths = [path for _, path in files]
     size, channels = _format(paths, folder, request)
@@ -102,7 +102,7 @@ def _format(paths: Sequence[Path], folder: Path, request: Request) -> tuple[tupl
     channels = 1
     for path in paths:
         place = _place(path, folder, request.name)
-        with _opened(path, place) as image:
+        with _open(path, place) as image:
             sizes[image.height, image.width] += 1
             example.setdefault((image.height, image.width), place)
             channels = channels if image.mode in GREY else 3
@@ -127,7 +127,7 @@ def _place(path: Path, folder: Path, name: str) -> str:
     return f"{name}: {show_path(path.relative_to(folder))}"
 
 
-def _opened(source: Path | bytes, place: str) -> Image.Image:
+def _open(source: Path | bytes, place: str) -> Image.Image:
     """An image with its header read, of 8 bits per channel."""
     try:
         with warnings.catch_warnings():
@@ -162,7 +162,7 @@ def decode(source: Path | bytes, place: str, channels: int, size: tuple[int, int
     Raises:
         DataError: the image is truncated or of an unknown kind.
     """
-    with _opened(source, place) as image:
+    with _open(source, place) as image:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

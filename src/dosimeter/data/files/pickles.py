@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dosimeter.data.options import told
+from dosimeter.data.options import as_data_error
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 
@@ -65,7 +65,7 @@ def load_arrays(path: Path, place: str) -> dict[str, Any]:
     Raises:
         DataError: damaged, no dictionary, or it needs any class or function beyond NumPy's arrays.
     """
-    with told(place, "copy the file again"), path.open("rb") as file, warnings.catch_warnings():
+    with as_data_error(place, "copy the file again"), path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy 2.4 warns of how older NumPy wrote dtypes
         content = _ArrayUnpickler(file, place).load()
     if not isinstance(content, dict):

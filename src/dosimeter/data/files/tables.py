@@ -18,7 +18,7 @@ from dosimeter.data.files.columns import content, one_hot, plain, read_features
 from dosimeter.data.files.spelling import is_name, separator
 from dosimeter.data.files.tokens import tokens
 from dosimeter.data.labels import encode_labels
-from dosimeter.data.options import Request, told
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
@@ -161,7 +161,9 @@ def _texts(table: Any, column: str, rest: list[str], request: Request) -> list[s
     if request.options.categorical or request.options.categories:
         raise DataError(f"{request.name}: text is the only input, got categorical or categories too: remove one")
     if column not in rest:
-        raise DataError(f"{request.name}: needs a column {column!r} for the text, got none: {_suggested(column, rest)}")
+        raise DataError(
+            f"{request.name}: needs a column {column!r} for the text, got none: {_suggestion(column, rest)}"
+        )
     values = table.column(column)
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
@@ -171,7 +173,7 @@ def _texts(table: Any, column: str, rest: list[str], request: Request) -> list[s
     return [text or "" for text in values.to_pylist()]
 
 
-def _suggested(column: str, names: list[str]) -> str:
+def _suggestion(column: str, names: list[str]) -> str:
     """End of a message about a missing column, with a suggestion."""
     return one_line(suggest(column, names))
 
@@ -193,13 +195,13 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
     options = request.options
     typed = {*(special[key] for key in SPECIAL), *((set(options.categories or {})) - set(options.categorical))}
     text = {column: pa.string() for column in (*typed, *([options.text] if options.text else []))}
-    with told(request.name, "write it as comma-separated UTF-8 text with one header line"):
+    with as_data_error(request.name, "write it as comma-separated UTF-8 text with one header line"):
         with path.open("rb") as file:
             if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 raise DataError(f"{request.name}: must be UTF-8 text, got UTF-16: save it as CSV in UTF-8")
         refuse_separator(path, [special["label"]], request.name)
         try:
-            table = _parsed(path, text)
+            table = _parse(path, text)
             return _as_spelt(table, [special["label"], *options.categorical], path, request.name)
         except pa.ArrowInvalid as caught:
             raise find_ragged_row(str(caught), request.name) or caught from None
@@ -219,7 +221,7 @@ def refuse_separator(path: Path, needed: Sequence[str], place: str) -> None:
         )
 
 
-def _parsed(path: Path, types: Mapping[str, Any], only: Sequence[str] = ()) -> Any:
+def _parse(path: Path, types: Mapping[str, Any], only: Sequence[str] = ()) -> Any:
     """The table, or some of its columns, in one block, so that a type holds for a whole column."""
     from pyarrow import csv
 
@@ -242,7 +244,7 @@ def _as_spelt(table: Any, columns: Sequence[str], path: Path, name: str) -> Any:
     read = [c for c in read if kinds.is_integer(table[c].type) or kinds.is_floating(table[c].type)]
     if not read:
         return table
-    again = _parsed(path, dict.fromkeys(read, pa.string()), read)
+    again = _parse(path, dict.fromkeys(read, pa.string()), read)
     for column in read:
         text = pc.utf8_trim_whitespace(again[column])
         text = pc.if_else(pc.is_valid(table[column]), text, pa.scalar(None, pa.string()))
@@ -267,13 +269,13 @@ def _read_parquet(path: Path, request: Request) -> Any:
     """A Parquet file as a table."""
     import pyarrow.parquet as pq
 
-    with told(request.name, "write it again as Parquet"):
+    with as_data_error(request.name, "write it again as Parquet"):
         return pq.ParquetFile(path).read()
 
 
 def _column_names(table: Any, name: str) -> list[str]:
     """The header; refuses repeated and empty names."""
-    with told(name, "write the header as UTF-8", (UnicodeDecodeError,)):
+    with as_data_error(name, "write the header as UTF-8", (UnicodeDecodeError,)):
         names: list[str] = list(table.column_names)
     for i, column in enumerate(names):
         if column in names[:i]:
@@ -293,7 +295,7 @@ def _present(names: list[str], special: dict[str, str], request: Request) -> dic
         if column in names:
             kept[SPECIAL.get(key, "labels")] = column
         elif key == "label" or getattr(request.options, key) is not None:
-            remedy = _suggested(column, names)
+            remedy = _suggestion(column, names)
             raise DataError(f"{request.name}: needs a column {column!r} for the {key}, got none: {remedy}")
     return kept
 

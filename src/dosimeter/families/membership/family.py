@@ -1,56 +1,105 @@
-"""Membership as a family: the interface filled in, and the only file of the folder that the rest needs to know."""
+"""Membership as a family of attacks: was this record used to train the model?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import CaseFolder, Surroundings
+from dosimeter.families.membership.threat import Threat
+from dosimeter.families.threat import ThreatTable
 from dosimeter.results.metrics import Metric
 from dosimeter.results.schema import read_schema
-from dosimeter.results.views import View
 
 if TYPE_CHECKING:
+    from dosimeter.families.membership.case.drawn import DrawnCase
+    from dosimeter.families.membership.case.stated import StatedCase
+    from dosimeter.results.findings import Findings
     from dosimeter.results.page.section import Section
-
+    from dosimeter.training.system import SuppliedSystem, System, TrainedSystem
 
 DECISIONS = ("members", "nonmembers")
 """Counts of every rate and AUC."""
+METRICS: Mapping[str, Metric] = {
+    "tpr": Metric("share", needs=("fpr",), may=("threshold",), counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}),
+    "auc": Metric("auc", counts=DECISIONS),
+    "precision": Metric(
+        "share", needs=("prior",), may=("fpr", "threshold"), counts=DECISIONS, example={"prior": 0.5, "max": 0.05}
+    ),
+    "exposure": Metric("share", may=("unit",), fixed=("fpr",), by=()),
+    "fpr": Metric(
+        "share", needs=("fpr",), may=("threshold",), bad="low", counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
+    ),
+    "auc_change": Metric("auc_difference"),
+}
+"""What it measures."""
 
 
+@dataclass(frozen=True)
 class Membership:
-    """Was a record, or a person, used to train a model?"""
+    """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
 
-    name: ClassVar[str] = "membership"
-    question: ClassVar[str] = "Was this {noun} used to train the model?"
-    metrics: ClassVar[Mapping[str, Metric]] = {
-        "tpr": Metric(
-            "share", needs=("fpr",), may=("threshold",), counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
-        ),
-        "auc": Metric("auc", counts=DECISIONS),
-        "precision": Metric(
-            "share", needs=("prior",), may=("fpr", "threshold"), counts=DECISIONS, example={"prior": 0.5, "max": 0.05}
-        ),
-        "exposure": Metric("share", may=("unit",), fixed=("fpr",), by=()),
-        "fpr": Metric(
-            "share", needs=("fpr",), may=("threshold",), bad="low", counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
-        ),
-        "auc_change": Metric("auc_difference"),
-    }
+    name: str = "membership"
+    question: str = "Was this {noun} used to train the model?"
+    settings: type[Threat] = Threat
+    metrics: ClassVar[Mapping[str, Metric]] = METRICS
+
+    @property
+    def needs(self) -> type:
+        """Implements `Family`."""
+        from dosimeter.families.membership.game import Needs
+
+        return Needs
 
     @property
     def details_schema(self) -> Mapping[str, Any]:
-        """What only a threat of membership holds."""
+        """Implements `Family`."""
         return _details_schema()
 
-    def section(self, threat: View, provenance: Mapping[str, Any]) -> Section:
-        """Its part of the page.
+    def attacks(self) -> Mapping[str, type]:
+        """Implements `Family`."""
+        from dosimeter.families.membership.attacks import ATTACKS
 
-        Args:
-            threat: of a valid result.json, without the rows of its variants.
-            provenance: the content of provenance.json; every key is optional.
-        """
+        return ATTACKS
+
+    def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
+        """Implements `Family`: the default attacks, in every mode."""
+        from dosimeter.families.membership.attacks import default_rows
+
+        return default_rows(transferred=transferred)
+
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+        """Implements `Family`."""
+        from dosimeter.families.membership.problems import problems_of
+
+        return problems_of(cast(Threat, threat), around)
+
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> DrawnCase | StatedCase:
+        """Implements `Family`: membership is drawn where rows can be chosen, else the user states it."""
+        if system.draws:
+            from dosimeter.families.membership.case.drawn import drawn_case
+
+            return drawn_case(cast("TrainedSystem", system), cast(Threat, threat), attacks)
+        from dosimeter.families.membership.case.stated import stated_case
+
+        return stated_case(cast("SuppliedSystem", system), cast(Threat, threat), attacks)
+
+    def measure(self, folder: CaseFolder) -> Findings:
+        """Implements `Family`."""
+        from dosimeter.families.membership.measure import measure
+        from dosimeter.families.membership.stored import material_of, read_case, write_exposure, write_scores
+
+        left = read_case(folder)
+        write_scores(folder.path / "scores.parquet", left)
+        write_exposure(folder.path / "exposure.parquet", material := material_of(left))
+        return measure(material)
+
+    def section(self, threat: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+        """Implements `Family`."""
         from dosimeter.families.membership.section.section import section  # loads Matplotlib, which takes a second
 
         return section(threat, provenance)

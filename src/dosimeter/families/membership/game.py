@@ -47,6 +47,29 @@ class Needs:
     informed: bool = False
     per_view: int = 0
 
+    @property
+    def holds_more(self) -> bool:
+        """Returns whether it needs knowledge beside answers, which exists for natural records only."""
+        return self.features or self.inputs or self.retrain
+
+    @property
+    def in_words(self) -> str:
+        """The needs in words."""
+        parts = [str(self.access.name).lower()]
+        if self.in_shadows:
+            parts.append(f"{self.in_shadows} in-shadows")
+        if self.out_shadows:
+            parts.append(f"{self.out_shadows} out-shadows")
+        if self.population:
+            parts.append(f"population {self.population}")
+        told = {
+            "features of a frozen backbone": self.features,
+            "the records themselves": self.inputs,
+            "shadows trained anew": self.retrain,
+            "all other training records": self.informed,
+        }
+        return ", ".join([*parts, *(words for words, needed in told.items() if needed)])
+
 
 @dataclass(frozen=True)
 class Population:

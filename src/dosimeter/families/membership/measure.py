@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dosimeter.families.membership.gates.all_gates import Found, all_gates, find, not_asked
+from dosimeter.families.membership.gates.all_gates import Found, all_gates, find, unasked_checks
 from dosimeter.families.membership.gates.canaries import beside_average
 from dosimeter.families.membership.gates.null import NullResult
 from dosimeter.families.membership.measures import exposure
@@ -51,7 +51,7 @@ def measure(material: Material) -> Findings:
         estimates=(*estimates, *groups, *exposure_rows(exposed, data, stage=at_risk, targets=targets)),
         utility=tuple(utility),
         gates=tuple(gates),
-        gates_not_asked=tuple(not_asked(gates)),
+        gates_not_asked=tuple(unasked_checks(gates)),
         null_audit=tuple(_null(one) for one in nulls),
         details={
             **({} if limit is None else {"detection_limit": limit}),
@@ -97,12 +97,12 @@ def _verdict(
     base |= {"scope": None, "these_models": None}
     failed = [gate.message for gate in gates if gate.status == "fail"]
     if failed:
-        return {**base, "status": "withdrawn", "sentences": verdict.withdrawn(failed)}, None
+        return {**base, "status": "withdrawn", "sentences": verdict.withdrawal_sentences(failed)}, None
     if headline is None or material.leading is None:
         distinct = distinct_nonmembers(material.truth)
         noun = str(material.summary["noun"])
         named = material.summary["data"]["persons"] is not None
-        sentences = verdict.not_resolvable(
+        sentences = verdict.too_small_sentences(
             distinct, nonmembers_needed(FPRS[0]), noun, worth=material.worth, named=named
         )
         if headline is None:
@@ -115,14 +115,14 @@ def _verdict(
     base |= {"scope": found.scope, "these_models": None if found.given is None else _ends(area, pair)}
     if found.shifted:
         blind = found.shifted.row
-        large, sentences = verdict.gain_lead(blind), verdict.gained(told, blind)
+        large, sentences = verdict.gain_lead(blind), verdict.gain_sentences(told, blind)
         return {**base, "status": "shown", "sentences": sentences, "lead": dataclasses.asdict(large)}, None
     base["lead"] = dataclasses.asdict(verdict.lead(told, is_shown=found.shown))
     if found.shown:
-        return {**base, "status": "shown", "sentences": verdict.shown(told)}, None
+        return {**base, "status": "shown", "sentences": verdict.leak_sentences(told)}, None
     limit = detect(material, one, headline, found.baseline)
-    caught = verdict.caught(told, limit.tpr, limit.auc, POWER, planted=limit.source == "canaries")
-    sentences = verdict.not_shown(told, alike=found.unclear, limit=caught)
+    caught = verdict.limit_sentence(told, limit.tpr, limit.auc, POWER, planted=limit.source == "canaries")
+    sentences = verdict.no_leak_sentences(told, alike=found.unclear, limit=caught)
     return {**base, "status": "not_shown", "sentences": sentences}, limit.row(caught)
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool
 
+from dosimeter.families.family import CaseFolder
 from dosimeter.families.membership.design.canaries import CanaryScores
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.measures.calibration import Calibration
@@ -19,11 +20,11 @@ from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFi
 from dosimeter.families.membership.measures.exposure import individuals
 from dosimeter.families.membership.measures.material import Material, choose_headline
 from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.play import Played
+from dosimeter.families.membership.play.play import Played
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
-from dosimeter.jobs.arrays import read_arrays, save_arrays
+from dosimeter.jobs.arrays import read_arrays, save_arrays, undamaged
 from dosimeter.jobs.store import writing
 from dosimeter.statistics.evidence import Truth
 
@@ -56,6 +57,24 @@ class Left:
     def rehearsed(self) -> bool:
         """Returns whether shadows played target."""
         return len(self.arrays["rehearsal_in"]) > 0
+
+
+def read_case(folder: CaseFolder) -> Left:
+    """Reads the arrays of one threat of a finished run.
+
+    Raises:
+        StoreError: they are damaged.
+    """
+    path, summary = folder.path, folder.summary
+    with undamaged(path):
+        arrays = read_arrays(path / "truth" / "truth.npz")
+        found = {
+            str(listed["id"]): Played(**read_arrays(evidence(path, index)))
+            for index, listed in enumerate(summary["attacks"])
+            if listed["status"] == "ok"
+        }
+        blind = read_blind(path / BLIND, len(arrays["record"]))
+        return Left(summary, arrays, found, blind, read_canaries(path, summary["attacks"]))
 
 
 def material_of(left: Left) -> Material:
@@ -114,6 +133,11 @@ def read_canaries(folder: Path, listed: Sequence[Mapping[str, Any]]) -> CanarySc
         scores={name: one["scores"] for name, one in found.items()},
         rehearsed={name: one["rehearsed"] for name, one in found.items()},
     )
+
+
+def evidence(folder: Path, index: int) -> Path:
+    """Path of the file for one attack's results."""
+    return folder / "evidence" / f"{index:02d}.npz"
 
 
 def canary_evidence(folder: Path, index: int) -> Path:

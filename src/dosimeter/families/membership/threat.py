@@ -1,49 +1,21 @@
-"""The tables `[threat]` and `[spike]`."""
+"""Membership's keys of `[[threat]]`, and the table `[spike]`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dosimeter.data.views import WORD_VIEWS
+from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.table import Table
-from dosimeter.models.access import Access
+from dosimeter.foundation.view_names import WORD_VIEWS
 
-AccessName = Literal["labels", "topk", "probs", "logits", "features", "weights"]
-"""What a deployed model may give away, as users write it."""
 Knowledge = Literal["finetuning-data", "initialisation"]
 """Further knowledge of the adversary about a transfer after the stage at risk."""
 VIEWS = (
     "identity", "flip", "left", "right", "up", "down", "flip+left", "flip+right", "flip+up", "flip+down", *WORD_VIEWS,
 )  # fmt: skip
-
-
-class Threat(Table):
-    """The threat model: the adversary's knowledge and holdings, and the records that are judged."""
-
-    at_risk: str | None = None
-    access: AccessName = "logits"
-    shadows: int = Field(default=16, ge=2, le=10_000)
-    targets: int = Field(default=1, ge=1)
-    candidates: int | None = Field(default=None, ge=2)
-    population: int = Field(default=0, ge=0)
-    stratify: bool = False
-    views: tuple[str, ...] | Literal["auto"] = "auto"
-    rehearsals: int = Field(default=8, ge=2)
-    unit: Literal["record", "person"] = "record"
-    knows: tuple[Knowledge, ...] = ()
-    fold_pairs: int = Field(default=1, ge=1, le=1000)
-
-    @property
-    def granted(self) -> Access:
-        """The access as a flag."""
-        return Access[self.access.upper()]
-
-    @property
-    def models(self) -> int:
-        """Models of the stage at risk: the shadows of a fold, and its targets with their complements."""
-        return self.shadows + 2 * self.fold_pairs
 
 
 class Spike(Table):
@@ -54,3 +26,38 @@ class Spike(Table):
     )
     count: int = Field(default=20, ge=2, le=100_000)
     copies: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = Field(default=(1, 4), min_length=1, max_length=20)
+
+
+class Threat(ThreatTable):
+    """The threat model: the adversary's knowledge and holdings, and the records that are judged."""
+
+    shadows: int = Field(default=16, ge=2, le=10_000)
+    targets: int = Field(default=1, ge=1)
+    candidates: int | None = Field(default=None, ge=2)
+    population: int = Field(default=0, ge=0)
+    stratify: bool = False
+    views: tuple[str, ...] | Literal["auto"] = "auto"
+    rehearsals: int = Field(default=8, ge=2)
+    unit: Literal["record", "person"] = "record"
+    knows: tuple[Knowledge, ...] = ()
+    fold_pairs: int = Field(default=1, ge=1, le=1000)
+    spike: Spike | None = None
+
+    @property
+    def models(self) -> int:
+        """Models of the stage at risk: the shadows of a fold, and its targets with their complements."""
+        return self.shadows + 2 * self.fold_pairs
+
+    def views_for(self, augment: Sequence[str]) -> tuple[str, ...]:
+        """Query views, at most eight unless listed: the identity, and the augmentations of training.
+
+        Args:
+            augment: kinds of augmentation of the stage at risk.
+        """
+        if self.views != "auto":
+            return self.views
+        if "drop" in augment:
+            return ("identity", *WORD_VIEWS)
+        if "shift" in augment:
+            return VIEWS[:8] if "flip" in augment else ("identity", "left", "right", "up", "down")
+        return ("identity", "flip") if "flip" in augment else ("identity",)

@@ -72,7 +72,7 @@ def reading(fn: Callable[..., Any], depends: Sequence[object] = ()) -> Reading:
     if not isinstance(bare, FunctionType | type) and getattr(type(bare).__call__, "__code__", None) is None:
         code = source_hash(bare)
     walk = _Walk(bare, depends)
-    digest = mix(code, walk.named(fn, "", walk.home))
+    digest = mix(code, walk.name_digest(fn, "", walk.home))
     return Reading(digest.hex(), tuple(sorted(f"{name} ({kind})" for name, kind in walk.opaque.items())))
 
 
@@ -97,7 +97,7 @@ class _Walk:
         self.home = _home_of(root)
         named = root if isinstance(root, FunctionType | type) else type(root)
         self.forced = {id(named)}  # what the user names as `fit` counts though it may be installed
-        self.covering = {_module_named(one) for one in depends}
+        self.covering = {_module_of(one) for one in depends}
         self.covered = {id(one) for one in depends}
         self.opaque: dict[str, str] = {}
         self.known: dict[int, tuple[object, bytes]] = {}  # holds the value too, so that its id stays its own
@@ -105,7 +105,7 @@ class _Walk:
         self.values, self.bytes = MOST_VALUES, MOST_BYTES
         self.files: dict[str, bytes] = {}
 
-    def named(self, value: Any, name: str, home: str) -> bytes:
+    def name_digest(self, value: Any, name: str, home: str) -> bytes:
         """Digest of the value behind a name; a value that needs too much work is opaque as a whole."""
         kept, height = (self.values, self.bytes), len(self.above)
         self.values, self.bytes = MOST_VALUES, MOST_BYTES
@@ -211,21 +211,21 @@ class _Walk:
         bound = {f"argument {place}": one for place, one in enumerate(value.args)} | dict(
             sorted(value.keywords.items())
         )
-        parts = [part for key, one in bound.items() for part in (key, self.named(one, _dotted(name, key), home))]
+        parts = [part for key, one in bound.items() for part in (key, self.name_digest(one, _join(name, key), home))]
         return mix("partial", self.value(value.func, name, home), *parts)
 
     def method(self, value: types.MethodType, name: str, home: str) -> bytes:
         """Digest of a function and the object it is bound to."""
-        owner = self.named(value.__self__, _dotted(name, "self"), home)
+        owner = self.name_digest(value.__self__, _join(name, "self"), home)
         return mix("method", self.value(value.__func__, name, home), owner)
 
-    def compiled(self, value: Any, name: str, home: str) -> bytes:
+    def builtin(self, value: Any, name: str, home: str) -> bytes:
         """Digest of a function without bytecode: its name, and the object it is bound to."""
         owner = getattr(value, "__self__", None)
         told = mix("compiled", str(getattr(value, "__module__", "")), value.__qualname__)
         if owner is None or isinstance(owner, ModuleType | type) or library_name(value):
             return told
-        return mix(told, self.named(owner, _dotted(name, "self"), home))
+        return mix(told, self.name_digest(owner, _join(name, "self"), home))
 
     def descriptor(self, value: Any, name: str, home: str) -> bytes:
         """Digest of the functions of a property, or of a static or class method."""
@@ -248,7 +248,7 @@ class _Walk:
                 return mix("module", *parts, *chain)
             name, home = f"{name}.{chain[0]}", value.__name__
             value, chain = vars(value)[chain[0]], chain[1:]
-        return mix("module", *parts, self.named(value, name, home))
+        return mix("module", *parts, self.name_digest(value, name, home))
 
     def file(self, module: str) -> bytes:
         """Digest of the file of a module; empty for code that was typed at a prompt."""
@@ -272,7 +272,7 @@ class _Walk:
             made = getattr(getattr(one, "__code__", None), "co_filename", "").startswith("<")
             if source and made:  # a data class writes such methods from its fields, which the source has
                 continue
-            parts += [key.encode(), self.named(one, f"{value.__qualname__}.{key}", own)]
+            parts += [key.encode(), self.name_digest(one, f"{value.__qualname__}.{key}", own)]
         return mix(told, source, *parts)
 
     def function(self, value: FunctionType, name: str, home: str) -> bytes:
@@ -281,7 +281,7 @@ class _Walk:
         if not is_own(own) and id(value) not in self.forced:
             if callable(inner):
                 return mix("around", own, value.__qualname__, self.value(inner, name, home))
-            cells = [self.named(one, _dotted(name, key), home) for key, one in sorted(_cells(value).items())]
+            cells = [self.name_digest(one, _join(name, key), home) for key, one in sorted(_cells(value).items())]
             return mix("installed", own, value.__qualname__, *cells)
         parameters = list(value.__code__.co_varnames[: value.__code__.co_argcount])
         defaults = value.__defaults__ or ()
@@ -289,7 +289,7 @@ class _Walk:
         bound |= value.__kwdefaults__ or {}
         bound |= vars(value)
         before = "" if id(value) in self.forced else value.__qualname__
-        parts = [part for key, one in bound.items() for part in (key, self.named(one, _dotted(before, key), own))]
+        parts = [part for key, one in bound.items() for part in (key, self.name_digest(one, _join(before, key), own))]
         return mix("function", self.file(own), self.bytecode(value.__code__), *parts, *self.read_by(value, own))
 
     def read_by(self, fn: FunctionType, home: str) -> list[bytes]:
@@ -321,7 +321,7 @@ class _Walk:
         if not is_open(value):
             return mix(kind, self.hide(value, name, home))
         held = sorted(attributes_of(value).items())
-        parts = [part for key, one in held for part in (key, self.value(one, _dotted(name, key), home))]
+        parts = [part for key, one in held for part in (key, self.value(one, _join(name, key), home))]
         return mix("object", kind, *parts)
 
 
@@ -335,7 +335,7 @@ HANDLERS: tuple[tuple[Any, Callable[[_Walk, Any, str, str], bytes]], ...] = (
     (type, _Walk.kind),
     (FunctionType, _Walk.function),
     (types.MethodType, _Walk.method),
-    (COMPILED, _Walk.compiled),
+    (COMPILED, _Walk.builtin),
     (DESCRIPTORS, _Walk.descriptor),
 )
 """Kinds of values, with the method that makes their digest; the first that fits counts."""
@@ -355,7 +355,7 @@ def _bare(fn: Any) -> Any:
     return fn
 
 
-def _dotted(name: str, part: str) -> str:
+def _join(name: str, part: str) -> str:
     return f"{name}.{part}" if name else part
 
 
@@ -366,7 +366,7 @@ def _home_of(value: Any) -> str:
     return str(getattr(value, "__module__", None) or type(value).__module__)
 
 
-def _module_named(one: object) -> str:
+def _module_of(one: object) -> str:
     """The module of something that a user named as a dependency of training."""
     if isinstance(one, str):
         return one.partition(":")[0]

@@ -100,11 +100,11 @@ def imported_modules(code: CodeType, package: str) -> set[str]:
         for place, step in enumerate(steps):
             if step.opname == "IMPORT_NAME":
                 level, names = steps[place - 2].argval, steps[place - 1].argval
-                found |= _named(str(step.argval), names or (), level or 0, package)
+                found |= _dotted_names(str(step.argval), names or (), level or 0, package)
     return found
 
 
-def _named(module: str, names: Iterable[str], level: int, package: str) -> set[str]:
+def _dotted_names(module: str, names: Iterable[str], level: int, package: str) -> set[str]:
     """Dotted names that an import may mean: a name that is imported from a package may be a module of it."""
     if level:
         parts = package.split(".")
@@ -147,9 +147,9 @@ def _imports(source: bytes, package: str) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found |= _named(alias.name, (), 0, package)
+                found |= _dotted_names(alias.name, (), 0, package)
         elif isinstance(node, ast.ImportFrom):
-            found |= _named(node.module or "", [alias.name for alias in node.names], node.level, package)
+            found |= _dotted_names(node.module or "", [alias.name for alias in node.names], node.level, package)
     return found
 
 

@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dosimeter.data.cells import Held, held
+from dosimeter.data.cells import Held, as_held
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
 from dosimeter.foundation.wording import describe, quote
 from dosimeter.models.outputs import Meaning, Output, as_table, finish, pick
-from dosimeter.models.supplied.classes import Classes, by_columns, columns_of, named, numbered
+from dosimeter.models.supplied.classes import Classes, by_columns, class_names, columns_of, numbered_classes
 from dosimeter.models.supplied.estimators import bearer, estimator, is_estimator
 from dosimeter.models.supplied.fingerprint import of_callable, of_estimator, of_module
 from dosimeter.models.supplied.forms import Form, forms_of_functions, forms_of_networks, settle
@@ -33,6 +33,10 @@ TRIED = 2
 """Number of records that test whether a model accepts them."""
 SINGLES = 8
 """Number of records that `repeatability` also queries one by one."""
+
+
+PROBED = 64
+"""Number of records that are queried first, and settle how a model's answers are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +126,12 @@ class Adapted:
         return self.kind.startswith("scikit-learn ")
 
     @property
-    def named(self) -> bool:
+    def names_classes(self) -> bool:
         """Returns whether the model itself names its classes."""
-        return self.module is not None and named(self.module) is not None
+        return self.module is not None and class_names(self.module) is not None
 
     @property
-    def known(self) -> tuple[int, ...]:
+    def known_classes(self) -> tuple[int, ...]:
         """Numbers of the classes that the model answers for."""
         return self._way.columns
 
@@ -142,11 +146,11 @@ class Adapted:
         Raises:
             TrainingError: the model raised, or its answers cannot be read as before.
         """
-        records = held(inputs)
+        records = as_held(inputs)
         if not len(records):
             return torch.empty(0, self.classes, dtype=torch.float64)
         table = _ask(self._way, records, self._batch_size, self._name)
-        return _placed(finish(table, self.output, self._name)[0], self._way.columns, self.classes)
+        return _place_columns(finish(table, self.output, self._name)[0], self._way.columns, self.classes)
 
 
 def adapt(
@@ -185,10 +189,10 @@ def adapt(
     ([[3.0, 3.0]], 'logits', 'function <lambda>')
     """
     model = bearer(model)
-    examples = example if isinstance(example, Examples) else Examples(held(example))
+    examples = example if isinstance(example, Examples) else Examples(as_held(example))
     if not len(examples.records):
         raise ConfigError(f"{name}: needs at least one record to be tried on, got none: give records")
-    known = classes if isinstance(classes, Classes) else numbered(classes)
+    known = classes if isinstance(classes, Classes) else numbered_classes(classes)
     asking = _Asking(known, examples, output, batch_size, name)
     way = _way_of(model, asking, device)
     table = _ask(way, examples.records[:EXAMPLES], batch_size, name)
@@ -217,7 +221,7 @@ class _Asking:
     batch_size: int
     name: str
 
-    def settled(self, way: Way, forms: Sequence[Form], ask: Callable[[Form], Callable[[Held], object]]) -> Way:
+    def settle(self, way: Way, forms: Sequence[Form], ask: Callable[[Form], Callable[[Held], object]]) -> Way:
         """A way to query in the form that the model takes, and remarks about it."""
         wanted = self.examples.form
         if wanted is not None and wanted in forms:
@@ -231,7 +235,7 @@ class _Asking:
             with way.open():  # what it raises here says that it does not take this form
                 own.ask(records[np.minimum(np.arange(way.batch or TRIED), len(records) - 1)])
             table = _ask(own, part, self.batch_size, self.name)
-            values = _placed(finish(table, self.output, self.name)[0], way.columns, len(self.classes))
+            values = _place_columns(finish(table, self.output, self.name)[0], way.columns, len(self.classes))
             return None if labels is None or not several else (values.argmax(1) == labels[: len(part)]).numpy()
 
         form, said = settle(forms, attempt, self.name, (way.batch or TRIED, *records.inputs.shape[1:]))
@@ -255,7 +259,7 @@ def _way_of(model: object, asking: _Asking, device: str) -> Way:
         if not found.form.of_bytes or found.form.kind != "exact":
             return way
         forms = [found.form, Form("fractions", array=True, dtype=torch.float32, of_bytes=True)]
-        return asking.settled(way, forms, lambda form: replace(found, form=form))
+        return asking.settle(way, forms, lambda form: replace(found, form=form))
     if callable(model):
         return _function(model, asking)
     remedy = (
@@ -279,7 +283,7 @@ def _network(model: Any, asking: _Asking, device: str) -> Way:
     form = Form("fractions", dtype=net.dtype)
     way = Way(lambda _: None, net.kind, form, columns, net.open, net.module, batch=net.batch, notes=(*net.notes, *said))
     forms = forms_of_networks(records, net.dtype)
-    way = asking.settled(way, forms, lambda form: lambda batch: net.call(form.give(batch).to(net.device)))
+    way = asking.settle(way, forms, lambda form: lambda batch: net.call(form.give(batch).to(net.device)))
     with net.open():
         batch = way.form.give(records[: net.batch or 2])
         tokens = len(batch) == (net.batch or len(batch)) and looks_up(net.module, net.call, batch.to(net.device))
@@ -288,7 +292,7 @@ def _network(model: Any, asking: _Asking, device: str) -> Way:
 
 def _columns(model: Any, classes: Classes, name: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The class number of each of a network's columns, and remarks about them."""
-    own = named(model)
+    own = class_names(model)
     if own is None:
         return tuple(range(len(classes))), ()
     if not classes.ours and classes.numbered and not set(own) & set(classes.names):
@@ -307,21 +311,21 @@ def _function(function: Callable[..., object], asking: _Asking) -> Way:
     named_columns = cells is not None and cells.kind == "frame"
 
     def ask(form: Form) -> Callable[[Held], object]:
-        def called(batch: Held) -> object:
+        def call(batch: Held) -> object:
             with torch.no_grad(), warnings.catch_warnings():
                 if named_columns:  # a classifier inside misses its columns' names, so the frame is tried next
                     warnings.filterwarnings("error", message="X does not have valid feature names")
                 return function(form.give(batch))
 
-        return called
+        return call
 
     kind = f"function {getattr(function, '__name__', type(function).__name__)}"
     classes = asking.classes
     way = Way(lambda _: None, kind, Form("plain"), tuple(range(len(classes))), names=classes.names)
-    return asking.settled(way, forms_of_functions(asking.examples.records), ask)
+    return asking.settle(way, forms_of_functions(asking.examples.records), ask)
 
 
-def _placed(values: Tensor, columns: tuple[int, ...], classes: int) -> Float[Tensor, "n c"]:
+def _place_columns(values: Tensor, columns: tuple[int, ...], classes: int) -> Float[Tensor, "n c"]:
     """A model's own columns at their class numbers; classes that it does not know have −∞."""
     if columns == tuple(range(classes)):
         return values
@@ -375,7 +379,7 @@ def repeatability(adapted: Adapted, inputs: Array | Tensor | Held) -> float:
         The largest absolute change of a record's log-confidence (in the class it was first given), nats. Networks in
         float32 reach 1e-5 by rounding; 1e-3 and more says that something is drawn at random or depends on the batch.
     """
-    inputs = held(inputs)[:EXAMPLES]
+    inputs = as_held(inputs)[:EXAMPLES]
     first, again = adapted.query(inputs), adapted.query(inputs)
     alone = torch.cat([adapted.query(inputs[i : i + 1]) for i in range(min(SINGLES, len(inputs)))])
     return max(difference(again, first), difference(alone, first))

@@ -35,12 +35,12 @@ class Classes:
         return len(self.names)
 
 
-def numbered(count: int) -> Classes:
+def numbered_classes(count: int) -> Classes:
     """Classes that are known by number alone."""
     return Classes(tuple(map(str, range(count))))
 
 
-def named(model: Any) -> tuple[str, ...] | None:
+def class_names(model: Any) -> tuple[str, ...] | None:
     """The names that a model gives its classes, in the order of its columns; None if it names none.
 
     These are `classes_` of a fitted classifier and `config.id2label` of a transformers model, but for the names that
@@ -79,7 +79,7 @@ def columns_of(own: Sequence[str], classes: Classes, place: str) -> tuple[int, .
     """The class number of each of a model's columns.
 
     Args:
-        own: names of the model's classes, as `named` gives them.
+        own: names of the model's classes, as `class_names` gives them.
         classes: classes of the audit.
         place: start of messages.
 
@@ -101,8 +101,8 @@ def columns_of(own: Sequence[str], classes: Classes, place: str) -> tuple[int, .
         raise _unlike(own, classes, place)
     if by_name is not None and by_number is not None and by_name != by_number:
         raise TrainingError(
-            f"{place}: its classes {_listed(own)} could be names or numbers of the data's classes "
-            f"{_listed(classes.names)}: rename the classes of one of them"
+            f"{place}: its classes {_one_line(own)} could be names or numbers of the data's classes "
+            f"{_one_line(classes.names)}: rename the classes of one of them"
         )
     found = by_name if by_name is not None else by_number
     assert found is not None
@@ -115,11 +115,11 @@ def _unlike(own: Sequence[str], classes: Classes, place: str) -> TrainingError:
     if all(re.fullmatch(r"\d{1,9}", name) for name in own):
         remedy += ", or name the classes in the order of its numbers (the option classes)"
     return TrainingError(
-        f"{place}: its classes must be those of the data, {_listed(classes.names)}, got {_listed(own)}: {remedy}"
+        f"{place}: its classes must be those of the data, {_one_line(classes.names)}, got {_one_line(own)}: {remedy}"
     )
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def _one_line(names: Sequence[str], most: int = 12) -> str:
     """Names as one line; only the first if there are many."""
     shown = ", ".join(repr(name) for name in names[:most])
     return one_line(shown + (f" ... ({len(names)} in all)" if len(names) > most else ""), 300)
@@ -156,7 +156,7 @@ def join_classes(model: Any, classes: Classes, place: str) -> tuple[str, ...]:
     Raises:
         TrainingError: the model's classes are others.
     """
-    own = named(model)
+    own = class_names(model)
     if own is None:
         return classes.names
     extra = [name for name in own if name not in classes.names]

@@ -102,14 +102,14 @@ def estimator(model: Any, records: Held, *, classes: Classes, place: str, names:
     own = tuple(map(name_of, np.asarray(labels).tolist()))
     columns = columns_of(own, classes, place)
     form, said = _form(model, records, place, names)
-    notes = (*_renamed(own, columns, classes), *said)
+    notes = (*_renaming_note(own, columns, classes), *said)
     if method == "predict_proba":
         return Estimator(model.predict_proba, form, columns, "probs", notes)
     note = f"{kind} has no probabilities; its decision values are read as logits"
     return Estimator(model.decision_function, form, columns, "logits", (*notes, note))
 
 
-def _renamed(own: Sequence[str], columns: Sequence[int], classes: Classes) -> tuple[str, ...]:
+def _renaming_note(own: Sequence[str], columns: Sequence[int], classes: Classes) -> tuple[str, ...]:
     """The note for numbers of the model that stand for names of the data."""
     told = [(name, classes.names[column]) for name, column in zip(own, columns, strict=True)]
     odd = [f"{quote(name)} is {quote(known)}" for name, known in told if name != known]

@@ -52,7 +52,7 @@ def of_callable(function: Callable[..., Any], answers: Tensor) -> str:
         digest.update(_code(function).encode())
     except ConfigError:
         digest.update(b"no source")  # compiled code: its answers must do
-    for value in _closed_over(function):
+    for value in _closure_values(function):
         if isinstance(value, nn.Module):
             digest.update(of_module(value).encode())
         elif isinstance(value, Tensor | np.ndarray):
@@ -100,15 +100,15 @@ def _simple(value: object) -> str:
     return type(value).__name__
 
 
-def _closed_over(function: Callable[..., Any]) -> list[Any]:
+def _closure_values(function: Callable[..., Any]) -> list[Any]:
     """Values of a function's closure and defaults, and the arguments that a partial binds, in order."""
     partial = [*getattr(function, "args", ()), *getattr(function, "keywords", {}).values()]
     inner = inspect.unwrap(getattr(function, "func", function))
-    cells = [cell.cell_contents for cell in getattr(inner, "__closure__", None) or () if _filled(cell)]
+    cells = [cell.cell_contents for cell in getattr(inner, "__closure__", None) or () if _is_filled(cell)]
     return [*partial, *cells, *(getattr(inner, "__defaults__", None) or ())]
 
 
-def _filled(cell: Any) -> bool:
+def _is_filled(cell: Any) -> bool:
     """Returns whether a closure's cell has a value yet."""
     try:
         return cell.cell_contents is not cell

@@ -62,7 +62,7 @@ class Form:
         if self.features is not None:
             return _frame(x, self.features, self.names)
         if self.kind in ("frame", "texts") and cells is not None:
-            return (cells if self.names is None else cells.only(self.names)).handed()
+            return (cells if self.names is None else cells.only(self.names)).as_input()
         if self.kind == "exact" and cells is not None and cells.kind == "array":
             found = torch.from_numpy(np.ascontiguousarray(cells.values))
             found = found if self.dtype is None else found.to(self.dtype)

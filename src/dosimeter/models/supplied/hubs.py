@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import describe, quote
-from dosimeter.models.supplied.classes import named
+from dosimeter.models.supplied.classes import class_names
 
 IMAGE, TEXT = "ForImageClassification", "ForSequenceClassification"
 
@@ -106,9 +106,9 @@ def from_huggingface(
             f"target, model: {folder.name} must classify images or texts with one label for each, got {got}"
             f"{'' if task is None else ', ' + problem}: for another kind give package.module:builder"
         )
-    net = _pretrained(folder, task)
+    net = _load_pretrained(folder, task)
     known = int(net.config.num_labels)
-    if known < classes or (known > classes and named(net) is None):
+    if known < classes or (known > classes and class_names(net) is None):
         raise ConfigError(
             f"target, model: {folder.name} must have one label for each class of the data, {classes}, got {known}: "
             "give the data the model's classes"
@@ -135,7 +135,7 @@ def _json(file: Path) -> dict[str, Any]:
     return found
 
 
-def _pretrained(folder: Path, task: str) -> Any:
+def _load_pretrained(folder: Path, task: str) -> Any:
     """The network of a folder with all its weights."""
     try:
         import transformers  # noqa: PLC0415

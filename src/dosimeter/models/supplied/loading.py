@@ -134,7 +134,9 @@ def _with_weights(model: nn.Module, file: Path) -> tuple[str, ...]:
     load_state(net, found.state, "target")
     if not found.left_out:
         return ()
-    return (f"all tensors of the network were found in {quote(file.name)}; left out as no part of it: {found.told}",)
+    return (
+        f"all tensors of the network were found in {quote(file.name)}; left out as no part of it: {found.left_names}",
+    )
 
 
 def _is_model(thing: object) -> bool:
@@ -147,7 +149,7 @@ def _from_code(
 ) -> Loaded:
     """The model behind a reference into the user's code."""
     found = _attribute(reference)
-    model = found if _is_model(found) else _built(reference, found, shape, classes, options, file is not None)
+    model = found if _is_model(found) else _build(reference, found, shape, classes, options, file is not None)
     if file is None:
         return Loaded(model)
     if not isinstance(model, nn.Module):
@@ -170,7 +172,7 @@ def _attribute(reference: str) -> Any:
         raise
 
 
-def _built(
+def _build(
     reference: str,
     function: Callable[..., Any],
     shape: tuple[int, ...],
@@ -185,7 +187,7 @@ def _built(
         return function
     if not certain and not options and _takes(signature):
         return call_user(reference)
-    asked = certain or bool(options) or isinstance(function, type) or _required(signature) == 2
+    asked = certain or bool(options) or isinstance(function, type) or _count_required(signature) == 2
     if not asked and not _takes(signature, shape, classes):
         return function
     try:
@@ -213,7 +215,7 @@ def _takes(signature: inspect.Signature, *arguments: object) -> bool:
     return True
 
 
-def _required(signature: inspect.Signature) -> int:
+def _count_required(signature: inspect.Signature) -> int:
     """Number of positional arguments without a default."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(one.kind in kinds and one.default is one.empty for one in signature.parameters.values())
@@ -243,7 +245,7 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
             "--trust-pickle if you made the file yourself, or give package.module:builder, with weights as .safetensors"
         )
     try:
-        model = _trusted(path, suffix)
+        model = _load_trusted(path, suffix)
     except (Exception, SystemExit) as error:
         raise ConfigError(
             f"target, model: {path.name} must hold a model, got {describe(error)}: save it anew with the installed "
@@ -257,7 +259,7 @@ def _from_file(path: Path, trust_pickle: bool) -> Loaded:
     return Loaded(model, trusted=path.name)
 
 
-def _trusted(path: Path, suffix: str) -> object:
+def _load_trusted(path: Path, suffix: str) -> object:
     """Reads a file that may run code."""
     if suffix == ".pt2":
         from torch.export import load  # noqa: PLC0415

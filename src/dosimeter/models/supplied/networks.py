@@ -51,7 +51,7 @@ def network(model: Any, *, device: str) -> Network:
     """
     exported = is_exported(model)
     module: nn.Module = model.module() if exported else model
-    given = _declared(module)
+    given = _declared_shape(module)
     first = next((one for one in module.parameters() if one.is_floating_point()), None)
     dtype = first.dtype if first is not None else torch.float32
     batch = None
@@ -117,7 +117,7 @@ def _call_of(module: nn.Module) -> tuple[Callable[[Tensor], object], tuple[str, 
     return module, ()
 
 
-def _declared(module: nn.Module) -> Any:
+def _declared_shape(module: nn.Module) -> Any:
     """The input shape that an exported program declares, or None for other networks."""
     graph = getattr(module, "graph", None)
     if not isinstance(module, torch.fx.GraphModule) or graph is None:
@@ -154,7 +154,7 @@ def kind_of(module: nn.Module, exported: bool = False) -> str:
     >>> kind_of(nn.Linear(1, 1))
     'torch module Linear'
     """
-    if exported or _declared(module) is not None:
+    if exported or _declared_shape(module) is not None:
         return "exported program"
     if isinstance(module, torch.jit.ScriptModule):
         return f"TorchScript module {getattr(module, 'original_name', type(module).__name__)}"

@@ -1,4 +1,4 @@
-"""Settings that are derived from an audit and its data before any job: the chain as links, the split, the design."""
+"""The chain of an audit as links, and trials of its models, before any job."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from dosimeter.config.audit import Audit, VariantRow
 from dosimeter.config.tables import Stage
 from dosimeter.data import Dataset
-from dosimeter.families.membership.design.design import Split
+from dosimeter.data.views import unfit
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.user_code import is_file
 from dosimeter.training.chain import Link
-from dosimeter.training.defending import trained_with
+from dosimeter.training.defending import with_defenses
 from dosimeter.training.preflight import Together, about, check_sources, try_models
 
 
 def check_rows(audit: Audit, data: Sequence[Dataset | None]) -> None:
-    """Refuses views and augmentation of images for other records, and those of texts for other records.
+    """Refuses augmentation of images for other records, and that of texts for other records.
 
     Args:
         audit: the settings.
@@ -26,37 +26,10 @@ def check_rows(audit: Audit, data: Sequence[Dataset | None]) -> None:
     """
     problems = []
     for index, (stage, dataset) in enumerate(zip(audit.stages, data, strict=True)):
-        at_risk = index == audit.at_risk
-        place = f"threat.views and stage[{index}].augment" if at_risk else f"stage[{index}].augment"
         if dataset is not None:
-            problems += unfit(place, (*stage.augment, *(audit.views if at_risk else ())), dataset)
+            problems += unfit(f"stage[{index}].augment", stage.augment, dataset)
     if problems:
         raise ConfigError(*problems)
-
-
-def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
-    """Problems with views or kinds of augmentation for these records, at most one line for each kind.
-
-    Args:
-        place: start of messages.
-        names: names of views and kinds of augmentation.
-        records: records that they transform.
-    """
-    inputs = records.inputs
-    got = f"got inputs of shape {inputs.shape} and type {inputs.dtype}"
-    words = [name for name in names if name.startswith("drop")]
-    problems = []
-    if set(names) - {"identity", *words} and inputs.ndim != 4:
-        problems.append(
-            f"{place}: flips and shifts need images [n, channels, height, width], {got}: use views = ['identity'] and "
-            "no augment"
-        )
-    if words and not records.tokens:
-        problems.append(
-            f"{place}: words can be dropped from texts, rows of tokens [n, length], {got}: use views = "
-            "['identity'] and no augment"
-        )
-    return problems
 
 
 def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
@@ -65,12 +38,12 @@ def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
     for index, stage in enumerate(audit.stages):
         own = next(one for one in data[index:] if one is not None)
         link = _link(stage, own, audit.base)
-        links.append(replace(link, hyperparameters=trained_with(stage.hyperparameters, audit.defenses[index])))
+        links.append(replace(link, hyperparameters=with_defenses(stage.hyperparameters, audit.defenses[index])))
     return tuple(links)
 
 
 def try_chains(
-    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], split: Split, together: Together
+    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], records: int, together: Together
 ) -> None:
     """Tries the models of an audit, and those of its variants that have other settings of training.
 
@@ -78,10 +51,10 @@ def try_chains(
         audit: the settings.
         links: its chain.
         data: of each stage, None for one without.
-        split: split of the records at risk.
+        records: number of records that one model of the first stage at risk is trained on.
         together: collects what is wrong; of a variant with its id in front.
     """
-    try_models(links, data, records=_trained_on(audit, data, split), together=together)
+    try_models(links, data, records=_trained_on(audit, data, records), together=together)
     for row in audit.variants:
         if not isinstance(row, VariantRow) or not row.table.stage:
             continue
@@ -92,7 +65,7 @@ def try_chains(
         with own:
             check_rows(row.audit, data)
         if not own.errors:
-            try_models(its, data, records=_trained_on(row.audit, data, split), together=own)
+            try_models(its, data, records=_trained_on(row.audit, data, records), together=own)
         for error in own.errors:
             with together, about(f"variant {row.id!r}"):
                 raise error
@@ -109,8 +82,8 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
     return Link(shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names})
 
 
-def _trained_on(audit: Audit, data: Sequence[Dataset | None], split: Split) -> list[int]:
+def _trained_on(audit: Audit, data: Sequence[Dataset | None], records: int) -> list[int]:
     """Number of records that one model of each stage trains on; 0 for a given stage."""
     sizes = [0 if own is None else len(own) for own in data]
     later = [max(1, round(stage.sample * size)) for stage, size in zip(audit.stages, sizes, strict=True)]
-    return [*sizes[: audit.at_risk], len(split.pool) // 2, *later[audit.at_risk + 1 :]]
+    return [*sizes[: audit.at_risk], records, *later[audit.at_risk + 1 :]]

@@ -18,28 +18,24 @@ from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.files.spelling import WHOLE
 from dosimeter.data.gates import near_duplicates
-from dosimeter.data.supplied import Source, read_parts
-from dosimeter.families.membership.design.design import Design
-from dosimeter.families.membership.design.supplied import clusters_of, stated_design
-from dosimeter.families.membership.gates.asked import asked_rightly
-from dosimeter.families.membership.observe.shadow_job import PROBED, held_of
-from dosimeter.families.membership.supplied_case import SuppliedCase
+from dosimeter.data.supplied import Source, clusters_of, held_of, join_parts, read_parts
+from dosimeter.families.family import Case
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import ConfigError, DataError, TrainingError
+from dosimeter.foundation.errors import DataError, TrainingError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.user_code import import_from
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import Store
-from dosimeter.models.supplied.adapt import Adapted, Examples, adapt, repeatability
-from dosimeter.models.supplied.classes import Classes, named
+from dosimeter.models.supplied.adapt import PROBED, Adapted, Examples, adapt, repeatability
+from dosimeter.models.supplied.asked import own_predictions_agree
+from dosimeter.models.supplied.classes import Classes, class_names
 from dosimeter.models.supplied.classes import join_classes as joined_classes
 from dosimeter.models.supplied.estimators import bearer, own_predictions
 from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers, trusted_pickle
 from dosimeter.models.supplied.loading import load_target
-from dosimeter.pipeline.recipe.chain import unfit
-from dosimeter.pipeline.supplied.checks import check_fit, check_halves, check_sizes
-from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied, access_of, join_parts
+from dosimeter.pipeline.supplied.checks import check_fit, check_sizes
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
 from dosimeter.training.preflight import Together, check_device
 from dosimeter.training.system import SuppliedSystem
@@ -84,16 +80,14 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         fit=target.fit,
         fit_name=target.fit or "",
         depends=target.depends,
-        threat=audit.threat,
-        access_given="access" in audit.threat.model_fields_set,
-        attacks=audit.attacks,
+        threats=audit.threats,
         report=audit.report,
         output=target.output,
         duplicates=target.duplicates,
         gates=(*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes)),
         base=audit.base,
-        named={part: one.shown for part, one in _sources(target).items()},
-        settings=audit.settings(),
+        named={part: one.title for part, one in _sources(target).items()},
+        given=audit.settings(),
     )
 
 
@@ -129,10 +123,7 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
         check_fit(supplied)
     with together:
         check_sizes(supplied)
-    with together:
-        _check_views(supplied)
     together.tell()
-    _check_halves(supplied)
     supplied, asked = _asked(supplied, device)
     if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
         _, overlapping = _without_overlap(supplied)
@@ -142,39 +133,22 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
         device=device,
         seed=supplied.seed,
         adapted=asked.adapted,
-        pool=join_parts(_parts(supplied)),
+        parts=_parts(supplied),
+        names=supplied.named,
         fit=supplied.fit,
+        gates=(*supplied.gates, overlapping, *reads, *asked.gates),
         probe=asked.probe,
         answers=asked.answers,
         noise=asked.noise,
         sources=supplied.sources,
         seconds=asked.seconds,
     )
-    gates = (*supplied.gates, overlapping, *reads, *asked.gates)
-    access = access_of(supplied, asked.adapted)
-    return PreparedSupplied(
-        supplied, SuppliedCase(system, supplied.threat, supplied.attacks, access, _design(supplied), gates)
-    )
-
-
-def _check_views(supplied: Supplied) -> None:
-    """Refuses views that do not fit these records."""
-    views = supplied.threat.views
-    problems = [] if views == "auto" else unfit("threat.views", views, supplied.members)
-    if problems:
-        raise ConfigError(*problems)
-
-
-def _design(supplied: Supplied) -> Design:
-    """The design: who is trained on what."""
-    return stated_design(
-        supplied.members,
-        supplied.nonmembers,
-        supplied.population,
-        shadows=supplied.threat.shadows if supplied.fit is not None else 0,
-        rehearsals=supplied.threat.rehearsals,
-        seed=supplied.seed,
-    )
+    cases: dict[str, Case] = {}
+    for row in supplied.threats:
+        with together:
+            cases[row.id] = row.family.case(system, row.threat, row.attacks)
+    together.tell()
+    return PreparedSupplied(supplied, system, cases)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -221,7 +195,7 @@ def _asked(supplied: Supplied, device: str) -> tuple[Supplied, _Asked]:
     first = supplied.members
     known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
     names = joined_classes(bearer(supplied.model), known, name)
-    if not known.numbered and named(bearer(supplied.model)) is None:
+    if not known.numbered and class_names(bearer(supplied.model)) is None:
         _check_order(names)
     parts = {part: dataclasses.replace(one, classes=names) for part, one in parts.items()}
     known = dataclasses.replace(known, names=names)
@@ -250,20 +224,6 @@ def _asked(supplied: Supplied, device: str) -> tuple[Supplied, _Asked]:
         supplied, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
     )
     return matched, found
-
-
-def _check_halves(supplied: Supplied) -> None:
-    """Refuses records whose halves cannot set thresholds; says so if missing numbers make a part all copies."""
-    try:
-        check_halves(_design(supplied), supplied.seed)
-    except DataError as error:
-        for name, part in (("members", supplied.members), ("nonmembers", supplied.nonmembers)):
-            if part.persons is None and len(part.incomplete) == len(part):
-                raise DataError(
-                    f"{name}: inputs must be finite, got NaN or infinity in {len(part)} records, which is all: remove "
-                    f"or impute them ({error.problems[0]})"
-                ) from error
-        raise
 
 
 @contextlib.contextmanager
@@ -312,14 +272,15 @@ def _check_classes(adapted: Adapted, parts: Mapping[str, Dataset], names: Sequen
     Raises:
         DataError: with the part and the class.
     """
-    known = np.array(adapted.known)
+    known = np.array(adapted.known_classes)
     for part, one in parts.items():
         odd = np.flatnonzero(~np.isin(one.labels, known))
         if len(odd):
             raise DataError(
                 f"{part}: labels must be among the classes that the model answers for, "
-                f"{one_line(', '.join(names[i] for i in adapted.known), 200)}, got {names[one.labels[odd[0]]]!r} in "
-                f"row {odd[0]} ({len(odd)} such records): remove these records or correct their labels"
+                f"{one_line(', '.join(names[i] for i in adapted.known_classes), 200)}, "
+                f"got {names[one.labels[odd[0]]]!r} in row {odd[0]} ({len(odd)} such records): "
+                "remove these records or correct their labels"
             )
 
 
@@ -329,11 +290,13 @@ def _own_records(supplied: Supplied, adapted: Adapted, members: Dataset) -> Gate
     answers = adapted.query(held_of(some))
     own = None
     if adapted.estimator:
-        own = own_predictions(bearer(supplied.model), adapted.form, held_of(some), adapted.known)
-    if own is not None and _by_threshold(answers[:, list(adapted.known)], np.isin(own, adapted.known[1:])):
+        own = own_predictions(bearer(supplied.model), adapted.form, held_of(some), adapted.known_classes)
+    if own is not None and _by_threshold(
+        answers[:, list(adapted.known_classes)], np.isin(own, adapted.known_classes[1:])
+    ):
         own = None
     assumed = _assumed(adapted, supplied, members)
-    return asked_rightly(answers.argmax(1).numpy(), some.labels, own, len(members.classes), assumed=assumed)
+    return own_predictions_agree(answers.argmax(1).numpy(), some.labels, own, len(members.classes), assumed=assumed)
 
 
 def _by_threshold(answers: Tensor, second: Array) -> bool:
@@ -347,7 +310,7 @@ def _by_threshold(answers: Tensor, second: Array) -> bool:
 def _assumed(adapted: Adapted, supplied: Supplied, members: Dataset) -> bool:
     """Returns whether an order of columns or classes, or the scale of bytes or whole numbers, was assumed."""
     columns = getattr(bearer(supplied.model), "feature_names_in_", None) is not None and members.columns is None
-    classes = not members.ordered and not adapted.estimator and named(supplied.model) is None
+    classes = not members.ordered and not adapted.estimator and class_names(supplied.model) is None
     scale = members.inputs.dtype == np.uint8 or (members.inputs.dtype.kind == "i" and adapted.form.kind == "fractions")
     return bool(columns or classes or scale)
 
@@ -359,7 +322,7 @@ def _read_as(adapted: Adapted, members: Dataset, names: Sequence[str]) -> list[s
     if inputs.ndim == 2 and inputs.dtype.kind in "iu" and not members.tokens:
         said = "tokens, since the model looks them up in an embedding" if adapted.tokens else "numbers, not as tokens"
         notes.append(f"records of whole numbers are read as {said}")
-    if not adapted.estimator and not adapted.named and not all(WHOLE.fullmatch(name) for name in names):
+    if not adapted.estimator and not adapted.names_classes and not all(WHOLE.fullmatch(name) for name in names):
         listed = one_line(", ".join(map(repr, names)), 120)
         order = "that you gave" if members.ordered else "of their names"
         notes.append(f"its outputs are read as the classes in the order {order}: {listed}")

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from dosimeter.config.tables import Report
+from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.data import Dataset
-from dosimeter.data.cells import together
-from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.supplied_case import SuppliedCase
-from dosimeter.families.membership.threat import Threat
-from dosimeter.foundation.errors import ConfigError
+from dosimeter.families.family import Case
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.wording import one_line
-from dosimeter.jobs.store import key_of
-from dosimeter.models.access import Access
-from dosimeter.models.supplied.adapt import Adapted
+from dosimeter.jobs.job import models_of
+from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
+
+if TYPE_CHECKING:
+    from dosimeter.jobs.runners import Workers
+    from dosimeter.pipeline.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,7 @@ class Supplied:
         fit: trains a shadow; None if there is no recipe.
         fit_name: name of `fit` in the report.
         depends: further modules and functions whose source belongs to the shadows' keys, by name or themselves.
-        threat: the threat model; `access`, `shadows`, `views` and `rehearsals` are read.
-        access_given: whether the user set the access; otherwise it is what the model gives.
-        attacks: attacks to run.
+        threats: the adversaries, in order.
         report: wording of the report.
         output: meaning of the model's output.
         duplicates: what to do with records that are members and non-members at once.
@@ -51,7 +46,7 @@ class Supplied:
         base: folder that user modules come from.
         sources: hashes of the code that shadows depend on.
         named: the user's name for each part's records, if they have one.
-        settings: as the user gave them, for the run's folder.
+        given: settings as the user gave them, for the run's folder.
     """
 
     name: str
@@ -64,9 +59,7 @@ class Supplied:
     fit: Fit | str | None
     fit_name: str
     depends: tuple[object, ...]
-    threat: Threat
-    access_given: bool
-    attacks: tuple[NamedAttack, ...]
+    threats: tuple[ThreatRow, ...]
     report: Report
     output: Literal["auto", "logits", "probs"] = "auto"
     duplicates: Literal["refuse", "exclude"] = "refuse"
@@ -74,83 +67,74 @@ class Supplied:
     base: Path = Path()
     sources: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Settings as the user gave them."""
+        return self.given
 
 
 @dataclass(frozen=True)
-class PreparedSupplied:
+class PreparedSupplied(Prepared):
     """A supplied model with its jobs listed; nothing is trained yet.
 
     Attributes:
-        supplied: the model and its records, as the user named them.
-        case: its threat model.
+        audit: the model and its records, as the user named them.
+        system: the model in the form that can be queried.
+        cases: the cases by id of their threat.
     """
 
-    supplied: Supplied
-    case: SuppliedCase
+    audit: Supplied
+    system: SuppliedSystem
+    cases: Mapping[str, Case]
 
     @property
-    def system(self) -> SuppliedSystem:
-        """The model in the form that can be queried."""
-        return self.case.system
+    def door(self) -> str:
+        """Implements `Prepared`."""
+        return "model"
 
-    @cached_property
-    def key(self) -> str:
-        """The audit's key: equal for runs whose results must be equal."""
-        supplied, case, system = self.supplied, self.case, self.system
-        return key_of(
-            {
-                "door": "model",
-                "seed": supplied.seed,
-                "name": supplied.name,
-                "target": system.adapted.fingerprint,
-                "output": system.adapted.output,
-                "data": system.pool.fingerprint,
-                "members": len(supplied.members),
-                "candidates": len(case.design.ids),
-                "threat": [str(case.access.name), case.shadows, list(case.views), supplied.threat.rehearsals],
-                "attacks": [[row.id, row.name, row.settings] for row in supplied.attacks],
-                "report": supplied.report.model_dump(mode="json"),
-                "shadows": [job.key for job in case.jobs],
-            }
-        )
+    @property
+    def variants(self) -> tuple[()]:
+        """Implements `Prepared`: none, since a supplied model is not trained here."""
+        return ()
 
+    @property
+    def case(self) -> Any:
+        """The first case."""
+        return next(iter(self.cases.values()))
 
-def access_of(supplied: Supplied, adapted: Adapted) -> Access:
-    """The adversary's access: what the user granted, if the model gives it; by default all that the model gives.
+    @property
+    def fit(self) -> object:
+        """Implements `Prepared`."""
+        return self.audit.fit
 
-    Raises:
-        ConfigError: more is granted than the model gives.
-    """
-    gives = Access.LOGITS if adapted.output == "logits" else Access.PROBS
-    if not supplied.access_given:
-        return gives
-    granted = supplied.threat.granted
-    if Access.LOGITS in granted.includes and gives is Access.PROBS:
-        raise ConfigError(
-            f"threat.access: the model gives probabilities, got access {supplied.threat.access!r}: use 'probs', or "
-            "bring a model that returns logits"
-        )
-    return granted
+    def about(self) -> dict[str, Any]:
+        """Implements `Prepared`."""
+        from dosimeter.pipeline.supplied.summary import about_supplied
 
+        return about_supplied(self)
 
-def join_parts(parts: Mapping[str, Dataset]) -> Dataset:
-    """All records of a supplied model as one data set, in the order of the parts."""
-    sets = list(parts.values())
-    first = sets[0]
-    return Dataset(
-        inputs=np.concatenate([one.inputs for one in sets]),
-        labels=np.concatenate([one.labels for one in sets]),
-        classes=first.classes,
-        ids=np.concatenate([one.ids.astype(str) for one in sets]),
-        noun=first.noun,
-        name=" and ".join(parts),
-        columns=first.columns,
-        categories=first.categories,
-        cells=together([one.cells for one in sets]),
-        tokens=first.tokens,
-        ordered=all(one.ordered for one in sets),
-    )
+    def origin(self) -> dict[str, Any]:
+        """Implements `Prepared`."""
+        shadows = [job for job in jobs_of(self.cases) if models_of(job)]
+        return {
+            "data_sha256": self.system.pool.fingerprint,
+            "target_sha256": self.system.adapted.fingerprint,
+            "sources": {"fit": dict(self.audit.sources)} if self.audit.sources else {},
+            **({"hashed": shadows[-1].definition} if shadows else {}),
+        }
+
+    def plan(self, workers: Workers | int | None) -> Plan:
+        """Implements `Prepared`."""
+        from dosimeter.pipeline.supplied.plan import plan_supplied
+
+        return plan_supplied(self)
+
+    def seconds_left(self, workers: Workers | int | None) -> float | None:
+        """Implements `Prepared`."""
+        from dosimeter.pipeline.supplied.plan import supplied_seconds_left
+
+        return supplied_seconds_left(self)
 
 
 def name_of(thing: object) -> str:

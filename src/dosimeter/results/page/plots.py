@@ -10,15 +10,14 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Colours that stand for CSS variables: what matplotlib writes is replaced by what the page defines.
 INK, FAINT, GRID = "#010101", "#020202", "#030303"
@@ -68,6 +67,8 @@ def roc(curves: Sequence[Mapping[str, Sequence[float | int]]], *, smallest: floa
         control: the last curve is a control attack.
         title: text about the figure, for screen readers.
     """
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
     with _style("roc"):
         figure, axes = _figure(5.5, 5.0)
         axes.set(xscale="log", yscale="log", xlim=(smallest, 1), ylim=(smallest, 1))
@@ -151,6 +152,8 @@ def histogram(
         labels: labels of the axes.
         shares: the bins are shares.
     """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     with _style("histogram"):
         figure, axes = _figure(5.5, 5.0)
         given = np.asarray(bars["edges"], float)
@@ -196,6 +199,8 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
         labels: labels of the axes.
         title: text about the figure, for screen readers.
     """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     with _style("scatter"):
         figure, axes = _figure(5.5, 5.0)
         for number, x, left, right, y, low, high in points:
@@ -232,6 +237,8 @@ def _labels(axes: Axes, points: Sequence[Sequence[float]]) -> list[tuple[tuple[f
 @contextmanager
 def _style(salt: str) -> Iterator[None]:
     """Uses our settings over matplotlib's defaults inside the block: a user's matplotlibrc must not change a report."""
+    import matplotlib
+
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: Any = {**STYLE, "svg.hashsalt": salt}
@@ -241,6 +248,9 @@ def _style(salt: str) -> Iterator[None]:
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     """A transparent figure without the global state of pyplot, with fixed margins: measuring text is slow."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(left=0.17, right=0.94, bottom=0.125, top=0.975)
     FigureCanvasSVG(figure)

@@ -9,7 +9,6 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
-from scipy.stats import hypergeom
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import same_length
@@ -133,6 +132,8 @@ def _sums(stratum: _Stratum, orders: Int[Array, "b k"]) -> Float[Array, "b 2"]:
 
 def _closed_form(strata: Sequence[_Stratum], hits: Array, truth: Truth) -> Randomisation:
     """Both p-values without draws: exact or normal."""
+    from scipy.stats import hypergeom
+
     p_auc, p_tpr = (_normal_p(strata, statistic) for statistic in (0, 1))
     index, k = clusters(truth.record)
     if len(hits) == 1 and (index is None or k == len(index)):

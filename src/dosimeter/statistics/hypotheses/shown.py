@@ -13,12 +13,12 @@ from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.intervals.cells import exceeds
 from dosimeter.statistics.intervals.crossed import (
-    auc_from_placed,
+    auc_from_placements,
     difference_from_margins,
     rate_from_margins,
     rate_margins,
 )
-from dosimeter.statistics.intervals.margins import placed
+from dosimeter.statistics.intervals.margins import place_pairs
 from dosimeter.statistics.rates import Randomisation, RatePair, check_evidence
 
 MOST_P = 0.025
@@ -86,8 +86,8 @@ def of_these_models(
     """
     check_evidence(scores, truth)
     sides, worths = (truth.is_member, ~truth.is_member), worth(scores, truth)
-    found = placed(scores.values, truth.is_member, truth.record)
-    area = auc_from_placed(replace(found, margins=replace(found.margins, given=True)), level=auc.level)
+    found = place_pairs(scores.values, truth.is_member, truth.record)
+    area = auc_from_placements(replace(found, margins=replace(found.margins, given=True)), level=auc.level)
     hits, level = exceeds(scores.values, thresholds), pair.tpr.level
     margins = [replace(one, given=True) for one in rate_margins(hits, truth.is_member, truth.record)]
     tpr, fpr = (

@@ -13,7 +13,6 @@ from math import exp, log
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import same_length
@@ -23,12 +22,12 @@ from dosimeter.statistics.intervals.cells import exceeds
 from dosimeter.statistics.intervals.clustered import same_size
 from dosimeter.statistics.intervals.crossed import (
     Interval,
-    auc_from_placed,
+    auc_from_placements,
     difference_from_margins,
     rate_from_margins,
     rate_margins,
 )
-from dosimeter.statistics.intervals.margins import Placed, placed
+from dosimeter.statistics.intervals.margins import Placed, place_pairs
 from dosimeter.statistics.rates import Randomisation, check_evidence, check_no_nan
 
 _LEAST = 1e-12
@@ -65,7 +64,7 @@ def stated_p(
     check_evidence(scores, truth)
     check_no_nan(thresholds)
     same_length(scores=scores.values, thresholds=thresholds)
-    found = placed(scores.values, truth.is_member, truth.record)
+    found = place_pairs(scores.values, truth.is_member, truth.record)
     hits = exceeds(scores.values, thresholds)
     return Randomisation(auc_p(found), difference_p(hits.astype(np.float64), truth, found.worth), 0)
 
@@ -78,7 +77,7 @@ def auc_p(found: Placed) -> float:
     """
     if found.value <= 0.5:
         return 1.0
-    return _turned(lambda level: auc_from_placed(found, level=level).low - 0.5)
+    return _turning_point(lambda level: auc_from_placements(found, level=level).low - 0.5)
 
 
 def difference_p(calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | None, float | None]) -> float:
@@ -91,11 +90,11 @@ def difference_p(calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | 
     """
     if calls[truth.is_member].mean() <= calls[~truth.is_member].mean():
         return 1.0
-    rates = called(calls, truth, worth)
-    return _turned(lambda level: rates(level)[2].low)
+    rates = call_intervals(calls, truth, worth)
+    return _turning_point(lambda level: rates(level)[2].low)
 
 
-def called(
+def call_intervals(
     calls: Float[Array, "t n"], truth: Truth, worth: tuple[float | None, float | None]
 ) -> Callable[[float], tuple[Interval, Interval, Interval]]:
     """Intervals of TPR, FPR and TPR - FPR, in closed form, as a function of their level; arguments as above."""
@@ -113,12 +112,14 @@ def called(
     return at
 
 
-def _turned(beyond: Callable[[float], float]) -> float:
+def _turning_point(beyond: Callable[[float], float]) -> float:
     """Half of the error probability at which the lower end of an interval reaches chance.
 
     Args:
         beyond: how far the lower end of the interval of a level is beyond chance; it falls with the level.
     """
+    from scipy.optimize import brentq
+
     ends = log(_LEAST), log(0.5) - 1e-6
     first, last = (beyond(1 - 2 * exp(tail)) for tail in ends)
     if first > 0:

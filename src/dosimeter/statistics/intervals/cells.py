@@ -71,7 +71,7 @@ def placements(
     return above.reshape(values.shape), below.reshape(values.shape)
 
 
-def placements_sorted(
+def sorted_placements(
     values: Float[Array, "t n"], is_member: Bool[Array, "t n"]
 ) -> tuple[Float[Array, " p"], Float[Array, " q"]]:
     """The placement values of members, and of non-members, each in order of their scores; five times as fast.

@@ -29,8 +29,8 @@ from scipy.special import betaincinv, expit, logit, ndtri, stdtrit
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
 from dosimeter.statistics.intervals.bootstrap import bootstrap_variance
-from dosimeter.statistics.intervals.cells import clusters, placements_sorted
-from dosimeter.statistics.intervals.margins import Margins, Placed, Sweep, Terms, margins_of, placed, ratio_of
+from dosimeter.statistics.intervals.cells import clusters, sorted_placements
+from dosimeter.statistics.intervals.margins import Margins, Placed, Sweep, Terms, margins_of, place_pairs, ratio_of
 
 BOOTSTRAP_TARGETS = 8
 """Fewest targets for which targets are resampled."""
@@ -113,7 +113,7 @@ def rate_interval(
     margins = margins_of(terms)
     if margins.rows == 1 and margins.clusters == pooled:
         return _exact(int(ratio.num.sum()), pooled, level)
-    half, method = half_width(margins, level, _drawn(terms, margins, draws, rng))
+    half, method = half_width(margins, level, _bootstrap_variance(terms, margins, draws, rng))
     return _rate_ends(ratio.value, margins, (half, method), pooled, level, distinct)
 
 
@@ -156,10 +156,10 @@ def rate_band(
     called = pooled - np.searchsorted(scores[order[::-1]], cuts, side="right")
     cells = flat if index is None else flat // len(record) * k + index[flat % len(record)]
     sweep = Sweep(cells[order], rows, k)
-    return [_swept(sweep, count, level, distinct) for count in (*called.tolist(), pooled)]
+    return [_sweep_interval(sweep, count, level, distinct) for count in (*called.tolist(), pooled)]
 
 
-def _swept(sweep: Sweep, count: int, level: float, distinct: float | None) -> Interval:
+def _sweep_interval(sweep: Sweep, count: int, level: float, distinct: float | None) -> Interval:
     """The interval after `count` cells are called."""
     sweep.call(count)
     return rate_from_margins(count, len(sweep.cells), sweep.margins(), level=level, distinct=distinct)
@@ -222,18 +222,18 @@ def auc_interval(
     """
     _check_shapes(values, record)
     if _lone(values, record):
-        sides = placements_sorted(values, is_member)
+        sides = sorted_placements(values, is_member)
         value, distinct = float(sides[0].mean()), float(min(map(len, sides)))
         half, method = _lone_half_width(sides, level), ""
     else:
-        found = placed(values, is_member, record)
+        found = place_pairs(values, is_member, record)
         value, distinct = found.value, min(found.worth)
-        half, method = half_width(found.margins, level, _drawn(found.terms, found.margins, draws, rng))
+        half, method = half_width(found.margins, level, _bootstrap_variance(found.terms, found.margins, draws, rng))
     name = "logit delong, this trained model only" if len(values) == 1 else f"{method}, logit delong placements"
     return Interval(value, *_auc_ends(value, half, distinct, level), name)
 
 
-def auc_from_placed(found: Placed, *, level: float) -> Interval:
+def auc_from_placements(found: Placed, *, level: float) -> Interval:
     """`auc_interval(draws=0)` from placement values."""
     half, method = half_width(found.margins, level, None)
     ends = _auc_ends(found.value, half, min(found.worth), level)
@@ -273,7 +273,7 @@ def difference_interval(
         level: two-sided confidence level.
     """
     if _lone(hits, record):
-        return _recovered(tpr, fpr, 0.0)  # no record is on both sides
+        return _difference_interval(tpr, fpr, 0.0)  # no record is on both sides
     return difference_from_margins(tpr, fpr, rate_margins(hits, is_member, record), level=level)
 
 
@@ -294,10 +294,10 @@ def difference_from_margins(tpr: Interval, fpr: Interval, margins: Sequence[Marg
         own, other, both = (half_width(one, level, None)[0] ** 2 for one in margins)
     known = 0 < own < inf and 0 < other < inf
     shared = min(1.0, max(-1.0, (own + other - both) / (2 * sqrt(own * other)))) if known else 0.0
-    return _recovered(tpr, fpr, shared)
+    return _difference_interval(tpr, fpr, shared)
 
 
-def _recovered(tpr: Interval, fpr: Interval, shared: float) -> Interval:
+def _difference_interval(tpr: Interval, fpr: Interval, shared: float) -> Interval:
     """The interval of a difference from those of its parts and their correlation."""
     value = tpr.value - fpr.value
     low = value - _recover(tpr.value - tpr.low, fpr.high - fpr.value, shared)
@@ -365,7 +365,7 @@ def _recover(mine: float, theirs: float, shared: float) -> float:
     return sqrt(max(0.0, mine**2 + theirs**2 - 2 * shared * mine * theirs))
 
 
-def _drawn(terms: Terms, margins: Margins, draws: int, rng: np.random.Generator) -> float | None:
+def _bootstrap_variance(terms: Terms, margins: Margins, draws: int, rng: np.random.Generator) -> float | None:
     """The variance from the bootstrap, or None if the closed form is used."""
     if not draws or margins.rows < BOOTSTRAP_TARGETS:
         return None

@@ -137,12 +137,12 @@ class Placed:
     worth: tuple[float, float]
 
 
-def placed(values: Float[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]) -> Placed:
+def place_pairs(values: Float[Array, "t n"], is_member: Bool[Array, "t n"], record: Int[Array, " n"]) -> Placed:
     """Places members among non-members, and non-members among members."""
-    return placed_at(*placements(values, is_member), is_member, record)
+    return pooled_auc(*placements(values, is_member), is_member, record)
 
 
-def placed_at(
+def pooled_auc(
     above: Float[Array, "t n"],
     below: Float[Array, "t n"],
     is_member: Bool[Array, "t n"],

@@ -86,7 +86,7 @@ def default_delta(n: int) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def spent(noise_multiplier: float, *, delta: float, rate: float, steps: int, accountant: str) -> float:
+def spent_epsilon(noise_multiplier: float, *, delta: float, rate: float, steps: int, accountant: str) -> float:
     """Upper bound of the epsilon that so many updates spend.
 
     Raises:
@@ -135,11 +135,11 @@ def noise_for(epsilon: float, *, delta: float, rate: float, steps: int, accounta
     guess comes from the central limit theorem (Bu, Dong, Long, Su, 2020, https://arxiv.org/abs/1911.11607).
 
     Raises:
-        ConfigError: as `spent`, or no noise is enough.
+        ConfigError: as `spent_epsilon`, or no noise is enough.
     """
 
     def missing(log_noise: float) -> float:
-        found = spent(math.exp(log_noise), delta=delta, rate=rate, steps=steps, accountant=accountant)
+        found = spent_epsilon(math.exp(log_noise), delta=delta, rate=rate, steps=steps, accountant=accountant)
         return math.log(max(found, 1e-12) / epsilon)
 
     # From the guess outwards in growing steps until the sign changes, then the secant method within the bracket.

@@ -53,7 +53,7 @@ def train_private_heads(
             chosen = [poisson(draw, k, privacy.rate) for draw in draws]
             for own, one in zip(sizes, chosen, strict=True):
                 own.append(len(one))
-            batch, inside = (part.to(device) for part in _padded(chosen, rows))
+            batch, inside = (part.to(device) for part in _pad(chosen, rows))
             total, weight.grad, bias.grad = clipped_sums(
                 hider.hide(features[batch]), labels[batch], inside, weight, bias, clip=privacy.clip
             )
@@ -70,7 +70,7 @@ def train_private_heads(
     return Heads(weight.cpu(), bias.cpu(), loss.cpu())
 
 
-def _padded(
+def _pad(
     chosen: list[Int[np.ndarray, " _"]], rows: Int[np.ndarray, "m k"]
 ) -> tuple[Int[Tensor, "m b"], Bool[Tensor, "m b"]]:
     """Records of each model's batch, padded with arbitrary records, and which of them belong to the batch."""

@@ -52,7 +52,7 @@ class PrivateGradients:
             some = slice(start, start + AT_ONCE)
             value, each = per_record(self.model, batch[some], labels[some])
             total += value
-            for own, part in zip(sums, clipped(each, self.privacy.clip), strict=True):
+            for own, part in zip(sums, clip_and_sum(each, self.privacy.clip), strict=True):
                 own += part
         deviation, expected = self.privacy.noise_multiplier * self.privacy.clip, self.privacy.rate * self.n
         for p, own in zip(self.trained, sums, strict=True):
@@ -74,7 +74,7 @@ class PrivateGradients:
         check_sampling(self.sizes, self.n, self.privacy.rate)
 
 
-def clipped(each: list[Tensor], clip: float) -> list[Tensor]:
+def clip_and_sum(each: list[Tensor], clip: float) -> list[Tensor]:
     """Sums of the records' gradients `[b ...]`, after each is scaled to norm `clip` at most, over all tensors."""
     norms = torch.stack([one.flatten(1).square().sum(1) for one in each]).sum(0).sqrt()
     factor = clip / norms.clamp(min=clip)
@@ -144,14 +144,14 @@ def privately(model: nn.Module, privacy: Privacy | None, n: int, seed: int) -> I
     if privacy is None:
         yield None
         return
-    with recorded(model):
+    with record_gradients(model):
         private = PrivateGradients(model, privacy, n, seed)
         yield private
     private.check()
 
 
 @contextlib.contextmanager
-def recorded(model: nn.Module) -> Iterator[None]:
+def record_gradients(model: nn.Module) -> Iterator[None]:
     """Stores each record's gradient of the summed loss in `grad_sample` at every backward pass inside the block.
 
     Normalisation over a batch that is frozen, or has nothing to train, uses its stored statistics. Activations in
@@ -230,7 +230,7 @@ def check_private(model: nn.Module, example: Tensor) -> None:
         TrainingError: a layer cannot be private, a tensor has no gradient per record, or records touch each other.
     """
     stored = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with recorded(model.train()):
+    with record_gradients(model.train()):
         try:
             per_record(model, example, torch.arange(len(example)))
         except RuntimeError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from dosimeter.families.membership.attacks.alone.augmentation import Augmentation
 from dosimeter.families.membership.attacks.alone.boundary import Boundary
 from dosimeter.families.membership.attacks.alone.entropy import Entropy
@@ -34,7 +37,7 @@ __all__ = [
     "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
     "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
-    "Quantile", "Reference", "Shokri", "Trajectory",
+    "Quantile", "Reference", "Shokri", "Trajectory", "default_rows",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -73,3 +76,18 @@ DEFAULT = ("loss", "lira", "base", "fused", "influence", "constant", "count")
 DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "pooled_discriminant", "direct", "constant", "count")
 """Attacks that run if none is named and stages follow the one at risk: a record's class may be no class of the
 answer."""
+
+
+def default_rows(*, transferred: bool = False) -> list[dict[str, Any]]:
+    """Rows for an audit file that names no attack: the attacks of `DEFAULT`, in every mode.
+
+    Args:
+        transferred: whether stages follow the one at risk, for which there is another list.
+    """
+    if transferred:
+        return [{"name": name} for name in DEFAULT_TRANSFERRED]
+    rows: list[dict[str, Any]] = []
+    for name in DEFAULT:
+        modes = next((field for field in dataclasses.fields(ATTACKS[name]) if field.name == "mode"), None)
+        rows += [{"name": name, "mode": mode} for mode in ("online", "offline")] if modes else [{"name": name}]
+    return rows

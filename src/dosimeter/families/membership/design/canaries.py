@@ -42,7 +42,7 @@ class Canaries:
         inside = self.member[model]
         return np.asarray(np.repeat(self.rows[inside], self.copies[inside]))
 
-    def drawn_anew(self, models: int, seed: int) -> Canaries:
+    def redraw(self, models: int, seed: int) -> Canaries:
         """The same records under a membership of other models, drawn by the same rule.
 
         Args:
@@ -125,7 +125,7 @@ def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: in
     labels[wrong] = (labels[wrong] + rng.integers(1, classes, size=int(wrong.sum()))) % classes
     ids = np.array([f"canary {i}: {one} x {times}" for i, (one, times) in enumerate(zip(kind, copies, strict=True))])
     return (
-        _appended(dataset, sources, inputs, labels, ids),
+        _append(dataset, sources, inputs, labels, ids),
         replace(split, population=np.setdiff1d(split.population, sources[own])),
         Canaries(np.arange(n, n + len(kind)), kind, copies, _membership(kind, copies, models, seed)),
     )
@@ -152,7 +152,7 @@ def _noise(inputs: Array, count: int, rng: np.random.Generator) -> Array:
     return flat[rows, np.arange(flat.shape[1])].reshape(count, *inputs.shape[1:])
 
 
-def _appended(dataset: Dataset, sources: Array, inputs: Array, labels: Array, ids: Array) -> Dataset:
+def _append(dataset: Dataset, sources: Array, inputs: Array, labels: Array, ids: Array) -> Dataset:
     """The data set with further records; their persons and groups, which are not read, are those of their sources."""
     owners = dataset.persons, dataset.groups
     persons, groups = (None if own is None else np.concatenate([own, own[sources]]) for own in owners)

@@ -41,7 +41,7 @@ def person_half(person: Int[Array, " p"], rng: np.random.Generator) -> Bool[Arra
         chosen[np.where(rng.integers(0, 2, len(pairs)) > 0, pairs[:, 0], pairs[:, 1])] = True
         # With an odd number of persons the one with the fewest records has no partner.
         chosen[order[: len(size) % 2]] = rng.integers(0, 2) > 0
-        left = _levelled(chosen, size, rng)
+        left = _level(chosen, size, rng)
         if not left:
             return np.asarray((chosen ^ bool(rng.integers(0, 2)))[person])
         best = min(best, 2 * left)
@@ -69,7 +69,7 @@ def halvable(size: Int[Array, " u"]) -> bool:
     return not odd and bool(reached >> half & 1)
 
 
-def _levelled(chosen: Array, size: Array, rng: np.random.Generator) -> int:
+def _level(chosen: Array, size: Array, rng: np.random.Generator) -> int:
     """Moves persons from the larger half, or exchanges two, while that helps; returns the remaining difference."""
     while surplus := (int(size[chosen].sum()) - int(size[~chosen].sum())) // 2:
         more = chosen if surplus > 0 else ~chosen

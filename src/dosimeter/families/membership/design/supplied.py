@@ -1,13 +1,17 @@
-"""Design of a supplied model: stated membership of the target, and clusters of records that count as one."""
+"""Design of a supplied model: stated membership of the target, and pairs of shadows over the same records."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from dosimeter.data import Dataset
-from dosimeter.data.duplicates import contents
+from dosimeter.data.supplied import clusters_of, join_column
 from dosimeter.families.membership.design.design import Design, membership_matrix
-from dosimeter.foundation.arrays import Array
+from dosimeter.families.membership.measures.cross_fitting import HALVES, halvings
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.seeds import generator
 
 
 def stated_design(
@@ -42,16 +46,31 @@ def stated_design(
     )
 
 
-def join_column(members: Array | None, nonmembers: Array | None) -> Array | None:
-    """A column of members, then of non-members, if both parts have it."""
-    if members is None or nonmembers is None:
-        return None
-    return np.concatenate([members.astype(str), nonmembers.astype(str)])
+def check_halves(design: Design, parts: Mapping[str, Dataset], seed: int) -> None:
+    """Refuses records whose halves cannot set thresholds for each other, if no shadow rehearses.
 
+    Args:
+        design: the stated membership.
+        parts: the records by name; missing numbers that make a part all copies are named.
+        seed: root of all randomness.
 
-def clusters_of(members: Dataset, nonmembers: Dataset) -> Array:
-    """Persons if both parts name them, else distinct records: copies are one piece of evidence."""
-    persons = join_column(members.persons, nonmembers.persons)
-    if persons is None:
-        return contents(members.inputs, nonmembers.inputs)
-    return np.unique(persons, return_inverse=True)[1]
+    Raises:
+        DataError: which part has too few persons or distinct records.
+    """
+    member = design.member[:1]
+    if len(design.rehearsal_rows) or len(halvings(design.record, member, generator(seed, HALVES))):
+        return
+    persons = [len(np.unique(design.record[bits])) for bits in (member[0], ~member[0])]
+    text = (
+        f"members and nonmembers: halves of the records set thresholds for each other, whole persons together, and "
+        f"both need both kinds, got {persons[0]} persons among members and {persons[1]} among non-members: give "
+        "records of more persons, or a fit, whose shadows set thresholds"
+    )
+    for name in ("members", "nonmembers"):
+        part = parts[name]
+        if part.persons is None and len(part.incomplete) == len(part):
+            raise DataError(
+                f"{name}: inputs must be finite, got NaN or infinity in {len(part)} records, which is all: remove "
+                f"or impute them ({text})"
+            )
+    raise DataError(text)

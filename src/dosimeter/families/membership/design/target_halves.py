@@ -7,7 +7,7 @@ shadows, so they share their chance errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -50,18 +50,16 @@ def playing_rows(design: Design) -> Int[Array, " k"]:
     return np.concatenate([own, design.rehearsal_rows])
 
 
-def half_games(
-    design: Design, signals: Mapping[str, Float[Array, "m q r *c"]], needs: Needs
-) -> Iterator[tuple[Int[Array, " t"], MembershipGame]]:
+def half_games(design: Design, needs: Needs, views: int) -> list[tuple[Int[Array, " t"], Int[Array, " s"]]]:
     """Games in which models of one half play target, with shadows that are not from the other half.
 
     Args:
         design: the design of the audit.
-        signals: signals of the whole fleet.
         needs: needs of the attack. There are no games at all if one of them would lack shadows.
+        views: number of query views.
 
-    Yields:
-        Positions among the models that play, and their game.
+    Returns:
+        For each game the positions of its targets among the models that play, and the rows of its shadows.
     """
     rows = playing_rows(design)
     block = players(len(rows) - len(design.rehearsal_rows), len(design.rehearsal_rows))
@@ -73,12 +71,14 @@ def half_games(
         for some in np.array_split(np.unique(block[own]), FOLDS):
             judged = np.flatnonzero(np.isin(block, some))
             gone = np.isin(pair, np.concatenate([playing[judged], playing[second_half(block) != half]])) | (pair < 0)
-            shadows = np.flatnonzero(~gone)
             if len(judged):
-                games.append((judged, shadows))
-    views = next(iter(signals.values())).shape[1]
+                games.append((judged, np.flatnonzero(~gone)))
     fewest = max(needs.in_shadows, needs.out_shadows, 1) + needs.per_view * (views - 1)
-    if any(len(shadows) // 2 < fewest for _, shadows in games):
-        return
-    for judged, shadows in games:
-        yield judged, design.before(rows[judged], shadows, signals)
+    return [] if any(len(shadows) // 2 < fewest for _, shadows in games) else games
+
+
+def half_game(
+    design: Design, judged: Int[Array, " t"], shadows: Int[Array, " s"], signals: Mapping[str, Float[Array, "m q r *c"]]
+) -> MembershipGame:
+    """One of the `half_games`, with the signals of the whole fleet."""
+    return design.before(playing_rows(design)[judged], shadows, signals)

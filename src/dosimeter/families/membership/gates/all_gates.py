@@ -10,11 +10,9 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from dosimeter.families.membership.attacks import ATTACKS
-from dosimeter.families.membership.gates import asked as validity_asked
-from dosimeter.families.membership.gates import blind, claims, null, numbers, persons, runs
+from dosimeter.families.membership.gates import asked, blind, claims, null, numbers, persons, runs
 from dosimeter.families.membership.gates.null import NullResult
-from dosimeter.families.membership.measures import baseline as baseline_module
-from dosimeter.families.membership.measures.baseline import Baseline
+from dosimeter.families.membership.measures.baseline import Baseline, measure_baseline
 from dosimeter.families.membership.measures.cross_fitting import CrossFit
 from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.families.membership.rates import FPRS, PRIORS
@@ -125,9 +123,7 @@ def _baseline(material: Material, headline: str) -> Baseline | None:
         scores = material.scores[attack]
         calls = None if lead is None else exceeds(scores, material.thresholds(attack, lead))
         found.append(
-            baseline_module.baseline(
-                material.blind, scores, material.truth, rng=material.rng("blind"), calls=calls, fpr=lead
-            )
+            measure_baseline(material.blind, scores, material.truth, rng=material.rng("blind"), calls=calls, fpr=lead)
         )
     known = [one for one in found if one is not None]
     return min(known, key=lambda one: (one.exceeded, one.gain.low or 0.0), default=None)
@@ -147,10 +143,10 @@ def all_gates(
     gates += _on_claims(material, measured, found)
     data = material.summary["data"]
     if utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
-        gates.append(runs.learned(utility, data.get("most_frequent_class") or 1 / data["classes"]))
+        gates.append(runs.learning(utility, data.get("most_frequent_class") or 1 / data["classes"]))
     if material.summary["door"] != "scores":
         kinds = {kind.__name__: kind for kind in ATTACKS.values()}
-        gates.append(runs.settings_chosen(material.summary["attacks"], kinds))
+        gates.append(runs.chosen_settings(material.summary["attacks"], kinds))
     gates += material.gates
     if material.null_truth is None:
         return gates, []
@@ -164,10 +160,10 @@ def all_gates(
     return gates, nulls
 
 
-def not_asked(gates: Sequence[Gate]) -> list[dict[str, str]]:
+def unasked_checks(gates: Sequence[Gate]) -> list[dict[str, str]]:
     """Checks of the list of pitfalls that had nothing to look at, with the reasons."""
-    asked = {gate.id for gate in gates}
-    return [{"id": one, "reason": reason} for one, reason in NOT_ASKED_BECAUSE.items() if one not in asked]
+    ids = {gate.id for gate in gates}
+    return [{"id": one, "reason": reason} for one, reason in NOT_ASKED_BECAUSE.items() if one not in ids]
 
 
 def _on_the_split(material: Material, found: Found) -> list[Gate]:
@@ -190,7 +186,7 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
     headline, lead = found.headline, material.leading
     if headline is None or lead is None:
         return []
-    gates = [runs.threshold_reached(measured[headline].pairs[lead], lead)]
+    gates = [runs.reached_threshold(measured[headline].pairs[lead], lead)]
     scores, levels = material.scores[headline], _levels(material, headline)
     if levels is not None:
         gates.append(runs.pooling(*levels, material.truth))
@@ -263,7 +259,7 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found:
             {attack: material.thresholds(attack, lead) for attack in real},
             found.headline,
         ),
-        validity_asked.sign(
+        asked.sign(
             {attack: measured[attack].auc for attack in single},
             {attack: _strict(material, attack, len(single)) for attack in single},
             found.headline,
@@ -276,5 +272,5 @@ def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found:
 def _strict(material: Material, attack: str, count: int) -> Estimate:
     """The AUC of an attack with an interval that leaves room for one false alarm over all attacks (Bonferroni)."""
     scores = Scores(material.truth.ids, material.scores[attack])
-    level = 1 - 2 * validity_asked.RARE / count
+    level = 1 - 2 * asked.RARE / count
     return auc(scores, material.truth, rng=material.rng(f"{attack} auc"), level=level)

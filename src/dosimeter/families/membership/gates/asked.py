@@ -1,7 +1,7 @@
-"""Checks that a supplied model and its shadows were queried correctly: I7, I8, P11, and the sign of the AUC, P16.
+"""Checks that a supplied model and its shadows were queried correctly: I8, P11, and the sign of the AUC, P16.
 
 A model that is queried incorrectly (classes or columns in another order, inputs at another scale, halves swapped)
-seems to remember nothing. So its answers on its own training records are checked before any number is believed.
+seems to remember nothing. See `models.supplied.asked` for its answers on its own training records.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from scipy.special import ndtri, stdtrit
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
+from dosimeter.models.supplied.asked import CAUSES
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
@@ -25,10 +26,6 @@ RARE = 0.001
 """One-sided probability that a check withdraws a sound audit."""
 RARE_Z = float(-ndtri(RARE))
 """The normal quantile of `RARE`, in standard errors."""
-ROUNDING = 1e-9
-"""Shares that differ by less differ by rounding alone."""
-LEARNED_Z = float(ndtri(0.95))
-"""Standard errors by which a model must be better than guessing to count as trained."""
 SPREAD = 0.01
 """Two-sided probability that P11 warns although shadows are like the target."""
 ACCURACY_GAP = 0.1
@@ -37,73 +34,6 @@ AUC_SPREAD = 0.58
 """Standard deviation of the AUC at chance, with n records in two equal classes, times sqrt(n): 1 / sqrt(3)."""
 FEW_VALUES = 10
 """Smallest number of distinct values for which two models with equal values count as one model."""
-LEAST_DIFFERENCE = 0.05
-"""Smallest difference of accuracies at which two ways of querying a model count as different."""
-CAUSES = "labels or columns in another order than the model's, inputs at another scale, members and non-members swapped"
-
-
-def asked_rightly(
-    predicted: Int[Array, " n"], labels: Int[Array, " n"], own: Int[Array, " n"] | None, classes: int, *,
-    assumed: bool = False,
-) -> Gate:  # fmt: skip
-    """I7: whether a model beats guessing on its own training records and agrees with its own `predict`.
-
-    Guessing is the accuracy of its predictions under permuted labels. A model that is no better learned nothing or is
-    queried incorrectly. The audit is withdrawn if the model is worse, or if an order had to be assumed.
-
-    Args:
-        predicted: class numbers of members, by what the audit reads.
-        labels: their class numbers.
-        own: answers of the model's own `predict`, -1 for a class that the audit does not know; None without one.
-        classes: number of classes.
-        assumed: the order of its columns or classes was assumed, because neither it nor the records name them.
-    """
-    name, n = "Asked as its user asks it", len(labels)
-    right = predicted == labels
-    share = float(right.mean())
-    if own is not None:
-        by_itself = own == labels
-        gained, lost = int((by_itself & ~right).sum()), int((right & ~by_itself).sum())
-        if abs(gained - lost) > max(RARE_Z * sqrt(gained + lost), LEAST_DIFFERENCE * n):
-            return Gate(
-                "I7", name, "fail", share,
-                f"Of {n} members the model names the class of {share:.1%} by the numbers that are read, and of "
-                f"{by_itself.mean():.1%} by its own `predict`: it is not asked as you ask it. Bring a function from "
-                f"records to one number for each class.",
-            )  # fmt: skip
-    guessed, error = guessing(predicted, labels, classes)
-    # constant predictions are always as good as guessing: their standard error is 0, so ends belong to "no more"
-    below, more = share < guessed - RARE_Z * error - ROUNDING, share > guessed + LEARNED_Z * error + ROUNDING
-    if below or (assumed and not more):
-        less = "less than" if below else "no more than"
-        return Gate(
-            "I7", name, "fail", share,
-            f"The model names the class of {share:.1%} of {n} of its own training records, which is {less} guessing "
-            f"would ({guessed:.1%}): it is asked in the wrong way. Look for {CAUSES}.",
-        )  # fmt: skip
-    if not more:
-        return Gate(
-            "I7", name, "warn", share,
-            f"The model names the class of {share:.1%} of {n} of its own training records, which is not shown to be "
-            f"more than guessing would ({guessed:.1%}): either it learned nothing, or it is asked in the wrong way "
-            f"({CAUSES}). Compare its accuracy with the one you know.",
-        )  # fmt: skip
-    told = f"The model names the class of {share:.1%} of {n} of its own training records (guessing: {guessed:.1%})"
-    return Gate("I7", name, "pass", share, f"{told}{'' if own is None else ', as its own `predict` does'}.")
-
-
-def guessing(predicted: Int[Array, " n"], labels: Int[Array, " n"], classes: int) -> tuple[float, float]:
-    """Returns the mean accuracy of predictions under permuted labels, and its standard error.
-
-    The variance of a sum of a[i, π(i)] over random permutations π is that of a after both margins are taken out
-    (Hoeffding, "A Combinatorial Central Limit Theorem", 1951, theorem 2); a is 1 where prediction and label agree.
-    """
-    n = len(labels)
-    said, there = (np.bincount(one, minlength=classes) / n for one in (predicted, labels))
-    mean = float(said @ there)
-    # a prediction p agrees with a permuted label in the share there[p], a label l with a prediction in said[l]
-    table = np.eye(classes) - there[:, None] - said[None] + mean
-    return mean, sqrt(float(said @ table**2 @ there) / max(n - 1, 1))
 
 
 def fresh_shadows(
@@ -131,7 +61,7 @@ def fresh_shadows(
     outside = ~seen
     less = _remember_less(signal, member, outside, record, rng)
     if less:
-        return Gate("I8", name, "fail", less[1], _less_told(*less))
+        return Gate("I8", name, "fail", less[1], _other_records(*less))
     kept = outside.any(0)
     bits = member[:1, kept]
     if bits.all() or not bits.any():
@@ -195,14 +125,14 @@ def _remember_less(
     level = np.where(outside, signal[1:], 0.0).sum(0) / np.maximum(outside.sum(0), 1)
     ids = np.arange(signal.shape[1])
 
-    def found_by(values: Array, bits: Array) -> Estimate:
+    def auc_of(values: Array, bits: Array) -> Estimate:
         return auc(Scores(ids, values[None]), Truth(ids, bits[None], record), rng=rng, level=1 - 2 * RARE)
 
-    own = [found_by(values, member[0]) for values in (signal[0] - level, signal[0])]
+    own = [auc_of(values, member[0]) for values in (signal[0] - level, signal[0])]
     if any(one.low is None or one.low <= 0.5 for one in own):
         return None
     target = min(one.value or 0.5 for one in own)
-    each = [found_by(one, bits).value for one, bits in zip(signal[1:], member[1:], strict=True)]
+    each = [auc_of(one, bits).value for one, bits in zip(signal[1:], member[1:], strict=True)]
     found = np.array([one for one in each if one is not None])
     spread = float(found.std(ddof=1)) if len(found) > 1 else 0.0
     error = max(spread, AUC_SPREAD / sqrt(signal.shape[1])) / sqrt(max(len(found), 1))
@@ -210,7 +140,7 @@ def _remember_less(
     return (target, mean) if mean + RARE_Z * error < 0.5 + (target - 0.5) / 2 else None
 
 
-def _less_told(target: float, shadows: float) -> str:
+def _other_records(target: float, shadows: float) -> str:
     """The sentence of I8 about shadows that were trained on something else."""
     return (
         f"The target tells its members from other records with an AUC of {target:.3f} beside its shadows, and these "

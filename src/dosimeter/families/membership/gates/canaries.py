@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter.families.membership.gates.runs import worst_case
-from dosimeter.families.membership.measures.canaries import found_more_when_used
+from dosimeter.families.membership.measures.canaries import call_rate_gains
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.foundation.gate import Gate
 from dosimeter.statistics.estimate import Estimate
@@ -26,5 +26,5 @@ def beside_average(
         natural: its TPR - FPR at the leading rate, or None.
     """
     measured = attack is not None and any(row["status"] == "ok" for row in rows)
-    rates = found_more_when_used(material, str(attack)) if measured else np.empty(0)
+    rates = call_rate_gains(material, str(attack)) if measured else np.empty(0)
     return worst_case(rows, rates[~np.isnan(rates)], natural)

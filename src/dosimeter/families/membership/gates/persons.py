@@ -31,7 +31,7 @@ def few_persons(truth: Truth, *, named: bool = True) -> Gate | None:
     found = [Persons(side[None]) for side in sides]
     free = [one.freedom(np.ones(1)) for one in found]
     told = [
-        f"the {word} are {int((side > 0).sum()):,} {noun}{_carried(side, whom)} ({degrees:.3g} degrees of freedom)"
+        f"the {word} are {int((side > 0).sum()):,} {noun}{_heavy(side, whom)} ({degrees:.3g} degrees of freedom)"
         for word, side, degrees in zip(("members", "non-members"), sides, free, strict=True)
     ]
     if min(free) >= FEW:
@@ -50,7 +50,7 @@ def few(truth: Truth) -> bool:
     return gate is not None and gate.status == "warn"
 
 
-def _carried(side: Array, whom: str) -> str:
+def _heavy(side: Array, whom: str) -> str:
     """Text: how many persons have more records than the mean, and the share of all records that they hold."""
     sizes = side[side > 0]
     large = sizes > sizes.mean()

@@ -27,7 +27,7 @@ HIDDEN = 0.01
 """Smallest gain of AUC by centring each record that is reported."""
 
 
-def threshold_reached(pair: RatePair, fpr: float) -> Gate:
+def reached_threshold(pair: RatePair, fpr: float) -> Gate:
     """P3: whether the headline's threshold kept the false positive rate it aims at; it read no audited bit.
 
     Args:
@@ -75,7 +75,7 @@ def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], nat
     told = [row for row in rows if row["status"] == "ok"]
     if not told or natural is None or natural.value is None or natural.low is None or natural.high is None:
         return Gate("P4", name, "warn", 0.0, f"Canaries were planted, but not measured: {rows[0]['reason']}.")
-    found = [row for row in told if found_by_use(row, len(rows))]
+    found = [row for row in told if is_found_by_use(row, len(rows))]
     worst = max(found or told, key=lambda row: (row["excess"], row["auc"]))
     said = (
         f"Canaries ({_grade(worst)}) are found at {worst['tpr']:.1%} where a model used them and at "
@@ -101,7 +101,7 @@ def worst_case(rows: Sequence[Mapping[str, Any]], rates: Float[Array, " c"], nat
     )  # fmt: skip
 
 
-def found_by_use(row: Mapping[str, Any], grades: int) -> bool:
+def is_found_by_use(row: Mapping[str, Any], grades: int) -> bool:
     """Returns whether a grade is called more often where it was used, at 5 % over all grades (Bonferroni).
 
     Args:
@@ -113,7 +113,7 @@ def found_by_use(row: Mapping[str, Any], grades: int) -> bool:
 
 def _either_way(rows: Sequence[Mapping[str, Any]], grades: int) -> str:
     """Grades that are called more often than unused natural records may be, and not shown to be called more by use."""
-    odd = [row for row in rows if row["fpr_low"] > row["fpr"] and not found_by_use(row, grades)]
+    odd = [row for row in rows if row["fpr_low"] > row["fpr"] and not is_found_by_use(row, grades)]
     if not odd:
         return ""
     listed = ", ".join(f"{_grade(row)}: {row['tpr']:.0%} and {row['fpr_reached']:.0%}" for row in odd)
@@ -213,7 +213,7 @@ def _agreement(called: Array, member: Array) -> str:
     return f"; of the members of two targets that are called under one, {both / either:.0%} are called under both"
 
 
-def settings_chosen(attacks: Sequence[Mapping[str, Any]], kinds: Mapping[str, type]) -> Gate:
+def chosen_settings(attacks: Sequence[Mapping[str, Any]], kinds: Mapping[str, type]) -> Gate:
     """P7: hyperparameters that are neither defaults nor tuned on shadows, so somebody chose them.
 
     Args:
@@ -221,7 +221,7 @@ def settings_chosen(attacks: Sequence[Mapping[str, Any]], kinds: Mapping[str, ty
         kinds: classes of our attacks by name; every setting of another class counts as chosen.
     """
     name = "Settings of the attacks"
-    chosen = {str(row["id"]): _changed(row["settings"], kinds.get(str(row["name"]))) for row in attacks}
+    chosen = {str(row["id"]): _changed_settings(row["settings"], kinds.get(str(row["name"]))) for row in attacks}
     told = [f"{key} ({', '.join(names)})" for key, names in chosen.items() if names]
     if told:
         return Gate(
@@ -235,7 +235,7 @@ def settings_chosen(attacks: Sequence[Mapping[str, Any]], kinds: Mapping[str, ty
     )  # fmt: skip
 
 
-def _changed(settings: Mapping[str, Any], kind: type | None) -> list[str]:
+def _changed_settings(settings: Mapping[str, Any], kind: type | None) -> list[str]:
     """Settings that differ from their default; the mode does not count as tuning."""
     if kind is None or not dataclasses.is_dataclass(kind):
         return sorted(settings)
@@ -255,7 +255,7 @@ def _plain(value: object) -> str:
     return str([_plain(one) for one in value]) if isinstance(value, list | tuple) else str(value)
 
 
-def learned(utility: Sequence[Row], frequent: float) -> Gate:
+def learning(utility: Sequence[Row], frequent: float) -> Gate:
     """P10: whether the audited model is worth auditing: it learned something, and more than its training records.
 
     Args:

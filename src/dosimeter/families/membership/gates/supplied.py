@@ -1,46 +1,31 @@
-"""Null membership, blind baseline and checks that a single supplied model has beside its attacks."""
+"""Checks that a single supplied model has beside its attacks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dosimeter.data.duplicates import contents
-from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.gates.asked import fresh_shadows, unlike_target
 from dosimeter.families.membership.gates.numbers import saturation
-from dosimeter.families.membership.measures.blind import Blind, blind_scores
+from dosimeter.families.membership.measures.blind import Blind
 from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.supplied_case import SuppliedCase
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
-from dosimeter.jobs.runners import one_thread
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
 
-
-def supplied_null(case: SuppliedCase) -> Array:
-    """A membership that no model was trained on, for a single target and its pairs of shadows."""
-    matrix = membership_matrix(len(case.design.ids), case.shadows + 2, case.system.seed, purpose="null membership")
-    return np.delete(matrix, 1, axis=0)
-
-
-def judge_blindly(case: SuppliedCase) -> Blind:
-    """Scores of the candidates by classifiers that never query the model."""
-    design, pool = case.design, case.system.pool
-    n, seed = len(design.ids), case.system.seed
-    with one_thread():  # so that sums do not depend on the number of cores
-        return blind_scores(
-            pool.inputs[:n], pool.labels[:n], design.member[0], design.record, seed=seed, tokens=pool.tokens
-        )
+if TYPE_CHECKING:
+    from dosimeter.families.membership.case.stated import StatedCase
 
 
 def gates_before(
-    case: SuppliedCase, observations: Observations, answers: Sequence[Mapping[str, Tensor]], blind: Blind
+    case: StatedCase, observations: Observations, answers: Sequence[Mapping[str, Tensor]], blind: Blind
 ) -> list[Gate]:
     """Checks that need no measurement, in order.
 
@@ -52,12 +37,12 @@ def gates_before(
     """
     return [
         saturation(observations.signals, case.access),
-        *case.gates,
+        *case.system.gates,
         *_likeness(case, observations.correct, answers, blind),
     ]
 
 
-def _likeness(case: SuppliedCase, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind) -> list[Gate]:
+def _likeness(case: StatedCase, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind) -> list[Gate]:
     """P11 and I8, if there are shadows."""
     member = case.design.member
     if not case.shadows:
@@ -66,8 +51,8 @@ def _likeness(case: SuppliedCase, correct: Array, answers: Sequence[Mapping[str,
     accuracies = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
     rng = generator(case.system.seed, "fresh shadows")
     fresh = fresh_shadows(
-        _confidence(answers)[:, : member.shape[1]], member, _seen(case), case.design.record,
-        shifted=_shifted(case, blind, rng), rng=rng,
+        _confidence(answers)[:, : member.shape[1]], member, _training_sets(case), case.design.record,
+        shifted=_is_shifted(case, blind, rng), rng=rng,
     )  # fmt: skip
     return [unlike_target(int(member[0].sum()), int(member[1].sum()), accuracies), fresh]
 
@@ -79,7 +64,7 @@ def _confidence(answers: Sequence[Mapping[str, Tensor]]) -> Array:
     return values if values.ndim == 2 else values[:, 0]
 
 
-def _seen(case: SuppliedCase) -> Array:
+def _training_sets(case: StatedCase) -> Array:
     """Candidates that each shadow was trained on, with their exact copies."""
     shadows = case.design.member[1:]
     code = contents(case.system.pool.inputs[: shadows.shape[1]])
@@ -88,7 +73,7 @@ def _seen(case: SuppliedCase) -> Array:
     return np.stack([np.bincount(code, row)[code] > 0 for row in shadows])
 
 
-def _shifted(case: SuppliedCase, blind: Blind, rng: np.random.Generator) -> bool:
+def _is_shifted(case: StatedCase, blind: Blind, rng: np.random.Generator) -> bool:
     """Returns whether classifiers that never query a model separate members from non-members."""
     member, record = case.design.member[:1, blind.rows], case.design.record[blind.rows]
     if member.all() or not member.any():

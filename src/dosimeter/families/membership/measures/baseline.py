@@ -24,8 +24,9 @@ CROSS_FIT_VARIANCE = 2.0
 
 Each pair of records in different folds is used in both directions: one helps to judge the other. For a linear
 classifier the statistic is then a sum of symmetric terms, each twice in it, and its variance is twice what it is with
-the classifier held fixed. Simulations with both classifiers agree (`tests/test_validity_blind.py`). Where there is much
-to find, it is less, and the intervals are wider than they need to be.
+the classifier held fixed. Simulations with both classifiers agree
+(`tests/families/membership/gates/test_validity_blind.py`). Where there is much to find, it is less, and the intervals
+are wider than they need to be.
 """
 RATES = (
     "fpr",
@@ -159,7 +160,7 @@ class Baseline:
         }
 
 
-def baseline(
+def measure_baseline(
     blind: Float[Array, " n"], attack: Float[Array, "t n"], truth: Truth, *, rng: np.random.Generator,
     calls: Bool[Array, "t n"] | Float[Array, "t n"] | None = None, fpr: float | None = None,
 ) -> Baseline | None:  # fmt: skip

@@ -91,7 +91,7 @@ def blind_scores(
         tokens: the inputs are tokens.
     """
     rng = generator(seed, "blind")
-    rows = _drawn(is_member, cluster, rng)
+    rows = _draw(is_member, cluster, rng)
     bits, cluster = is_member[rows], np.unique(cluster[rows], return_inverse=True)[1]
     learners = _learners(inputs[rows], labels[rows], cluster, seed, tokens)
     fold = _folds(bits, cluster, rng)
@@ -99,11 +99,11 @@ def blind_scores(
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if len(test):
-            scores[test] = _held_out(learners, bits, cluster, train, test, rng)
+            scores[test] = _fold_ranks(learners, bits, cluster, train, test, rng)
     return Blind(rows, scores)
 
 
-def _drawn(is_member: Array, cluster: Array, rng: np.random.Generator) -> Array:
+def _draw(is_member: Array, cluster: Array, rng: np.random.Generator) -> Array:
     """All rows, or whole clusters in random order up to `MOST_RECORDS`; no cluster gives more than a tenth."""
     if len(cluster) <= MOST_RECORDS:
         return np.arange(len(cluster))
@@ -128,7 +128,7 @@ def _folds(bits: Array, cluster: Array, rng: np.random.Generator) -> Array:
     return found
 
 
-def _held_out(
+def _fold_ranks(
     learners: Sequence[_Learner], bits: Array, cluster: Array, train: Array, test: Array, rng: np.random.Generator
 ) -> Array:
     """Ranks of one fold by the learner, or the mean of all, that did best on a held-out fifth of the training part."""

@@ -54,7 +54,7 @@ def canary_rows(material: Material, attack: str) -> list[dict[str, Any]]:
             status = "refused" if attack not in canaries.scores else "not_resolvable"
             rows.append({**base, **dict.fromkeys(MEASURED), "method": "", "status": status, "reason": reason})
         else:
-            rows.append({**base, **_measured(material, attack, (kind, copies), level)})
+            rows.append({**base, **_measure_grade(material, attack, (kind, copies), level)})
     return rows
 
 
@@ -65,7 +65,7 @@ def _reason(canaries: CanaryScores, attack: str, lead: float | None) -> str:
     return "" if lead is not None else "no threshold can be certified with so few natural non-members"
 
 
-def _measured(material: Material, attack: str, grade: tuple[str, int], level: float) -> dict[str, Any]:
+def _measure_grade(material: Material, attack: str, grade: tuple[str, int], level: float) -> dict[str, Any]:
     """The numbers of one grade, for its row."""
     canaries, (kind, copies) = material.canaries, grade
     assert canaries is not None
@@ -108,7 +108,7 @@ def p_of_use(material: Material, attack: str, grade: tuple[str, int]) -> float:
     ).p_tpr  # fmt: skip
 
 
-def found_more_when_used(material: Material, attack: str) -> Float[Array, " c"]:
+def call_rate_gains(material: Material, attack: str) -> Float[Array, " c"]:
     """Share of models that call each canary, among those that trained on it, minus that among the others.
 
     Both shares are over targets and rehearsing models.

@@ -106,7 +106,7 @@ class CrossFit:
             found.append((first, second))
         return found
 
-    def chosen(self, choices: Sequence[tuple[str, str]]) -> Float[Array, "t n"]:
+    def choice_scores(self, choices: Sequence[tuple[str, str]]) -> Float[Array, "t n"]:
         """Scores of the choice as an attack: minus the mean `tail` over halvings, under the other half's choice.
 
         Args:
@@ -114,7 +114,7 @@ class CrossFit:
         """
         total = np.zeros(self.is_member.shape)
         for half, (first, second) in zip(self.halves, choices, strict=True):
-            total += self._judged(half, (self.scores[second], self.scores[first]))
+            total += self._half_tails(half, (self.scores[second], self.scores[first]))
         return -total / len(self.halves)
 
     def with_scores(self, name: str, values: Float[Array, "t n"]) -> CrossFit:
@@ -127,7 +127,7 @@ class CrossFit:
         step = max(1, _CHUNK // targets)
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def _judged(
+    def _half_tails(
         self, half: Bool[Array, " n"], scores: tuple[Float[Array, "t n"], Float[Array, "t n"]]
     ) -> Float[Array, "t n"]:
         """Tails of both halves' records, each by its own scores among the other half's non-members."""

@@ -82,7 +82,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     if not material.drawn and few(material.truth):
         return Detection(lead, None, None, 0, "top scores")  # power hangs on who the few persons are: none is promised
     planted, beside = planted_leak(material, attack), AIM_BESIDE[attack in material.choice]
-    if planted is None and judged_canaries(material, attack):
+    if planted is None and has_scored_canaries(material, attack):
         # Canaries were judged, but use is not shown to raise the calls of any grade: no limit can be promised.
         limit, source = DetectionLimit(inf, lead, lead, 0), "canaries"
     elif cells > MOST_CELLS:
@@ -95,7 +95,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
         if baseline is not None:  # a share w that is named surely lifts the AUC by w / 2, and the TPR by w
             gained = 2 * baseline.reach * MARGIN
             if baseline.rates is not None:
-                at_one_rate = tpr_in_closed_form(_widened(baseline), limit.fpr, material.truth, power=beside)
+                at_one_rate = tpr_in_closed_form(_widen(baseline), limit.fpr, material.truth, power=beside)
                 gained = min(gained, at_one_rate.share)
             share = max(limit.share, gained)
             limit = replace(limit, share=share, tpr=limit.fpr + share)
@@ -113,7 +113,7 @@ def detect(material: Material, measured: Measured, attack: str, baseline: Baseli
     auc = auc_in_closed_form(area, power=AIM)
     if baseline is not None:
         auc = max(auc, 0.5 + baseline.reach * MARGIN)
-    return Detection(lead, _named(limit), auc if auc < 1 else None, limit.worlds, source)
+    return Detection(lead, _smallest_leak_rate(limit), auc if auc < 1 else None, limit.worlds, source)
 
 
 def _beside(
@@ -154,7 +154,7 @@ def _steepest(baseline: Baseline, fpr: float) -> float:
     return exp(-apart * float(ndtri(fpr)) - apart**2 / 2)
 
 
-def _widened(baseline: Baseline) -> Estimate:
+def _widen(baseline: Baseline) -> Estimate:
     """The gain at one rate, with the interval that it has at the steepest curve that is not excluded."""
     rates = baseline.rates
     assert rates is not None
@@ -165,7 +165,7 @@ def _widened(baseline: Baseline) -> Estimate:
     return replace(rates.gain, low=rates.gain.value - reach)
 
 
-def _named(limit: DetectionLimit) -> float | None:
+def _smallest_leak_rate(limit: DetectionLimit) -> float | None:
     """The rate of the smallest leak, if at most all records leak and some of them are called."""
     return limit.tpr if limit.share <= 1 and limit.tpr > limit.fpr else None
 
@@ -201,7 +201,7 @@ def worlds_of(material: Material, attack: str, *, count: int, planted: Planted |
         yield World(values, bits, record, thresholds, leak, rng.random(k), material.drawn)
 
 
-def judged_canaries(material: Material, attack: str) -> bool:
+def has_scored_canaries(material: Material, attack: str) -> bool:
     """Returns whether there are canaries that this attack scored."""
     return material.canaries is not None and attack in material.canaries.scores
 
@@ -238,7 +238,7 @@ def planted_leak(material: Material, attack: str) -> Planted | None:
         None if no canary was judged, or if no grade is shown to be called more often where it was used.
     """
     canaries, lead = material.canaries, material.leading
-    if canaries is None or lead is None or not judged_canaries(material, attack):
+    if canaries is None or lead is None or not has_scored_canaries(material, attack):
         return None
     cuts, grades = material.thresholds(attack, lead)[:, None], canaries.grades
     shown = [grade for grade in grades if p_of_use(material, attack, grade) <= 0.05 / len(grades)]

@@ -168,7 +168,7 @@ def row(material: Material, attack: str | None, groups: Sequence[Row]) -> dict[s
         return {**base, **nothing, "status": "not_measurable", "reason": reason}
     parts: dict[str, Any] = {f"{one.kind}s": _part(material, one) for one in found}
     if base["unit"] == "person" and parts.get("persons"):
-        parts["persons"]["attack"] = _pooled(material, attack, found[1].unit)
+        parts["persons"]["attack"] = _measure_persons(material, attack, found[1].unit)
     content = {**base, **nothing, **parts, "models": len(found[0].made_of.hits), "status": "ok", "reason": ""}
     return {**content, "first": _sentence(content, str(material.summary["noun"]))}
 
@@ -338,16 +338,16 @@ def _groups(rows: Sequence[Row], declared: int) -> dict[str, Any] | None:
     return {"n": max(declared, len(named)), "highest": highest}
 
 
-def _pooled(material: Material, attack: str, persons: Int[Array, " n"]) -> dict[str, Any]:
+def _measure_persons(material: Material, attack: str, persons: Int[Array, " n"]) -> dict[str, Any]:
     """The attack on persons: was any record of this person used? Thresholds come from rehearsal, pooled alike."""
     calibration = material.calibration
     assert isinstance(calibration, Calibration)  # whole persons are drawn where shadows rehearse
     first = np.unique(persons, return_index=True)[1]
     fpr = material.leading or 0.1
-    pooled = metric.pooled(material.scores[attack], persons)
+    pooled = metric.pool_persons(material.scores[attack], persons)
     truth = Truth(np.arange(len(first)), material.truth.is_member[:, first], np.arange(len(first)))
     blocks = [
-        shadow_threshold(metric.pooled(values, persons), bits[:, first], fpr)
+        shadow_threshold(metric.pool_persons(values, persons), bits[:, first], fpr)
         for values, bits in zip(calibration.scores[attack], calibration.is_member, strict=True)
     ]
     scores = Scores(truth.ids, pooled)

@@ -176,12 +176,12 @@ def measure_attacks(material: Material) -> dict[str, Measured]:
     for name, among in material.choice.items():
         own, parts = measured[name], [measured[attack] for attack in among]
         pairs = {
-            fpr: replace(pair, tpr=_raised(pair.tpr, [one.pairs[fpr].tpr for one in parts]))
+            fpr: replace(pair, tpr=_raise_upper_end(pair.tpr, [one.pairs[fpr].tpr for one in parts]))
             for fpr, pair in own.pairs.items()
         }
         lead = pairs[material.leading or FPRS[0]]
         measured[name] = Measured(
-            _raised(own.auc, [one.auc for one in parts]),
+            _raise_upper_end(own.auc, [one.auc for one in parts]),
             pairs,
             own.oracles,
             {prior: precision_at_prior(lead, prior) for prior in PRIORS},
@@ -189,7 +189,7 @@ def measure_attacks(material: Material) -> dict[str, Measured]:
     return measured
 
 
-def _raised(own: Estimate, parts: Sequence[Estimate]) -> Estimate:
+def _raise_upper_end(own: Estimate, parts: Sequence[Estimate]) -> Estimate:
     """The estimate, with an upper end that is no lower than those of the others."""
     if own.high is None:
         return own
@@ -216,7 +216,7 @@ def choose_headline(material: Material) -> tuple[Material, str | None]:
     counted = shares(choices)
     if len(counted) == 1:
         return material, next(iter(counted))
-    name, values = _unused(CHOICE, material.scores), given.chosen(choices)
+    name, values = _unused_name(CHOICE, material.scores), given.choice_scores(choices)
     listed = {
         "id": name, "name": CHOICE, "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok",
         "reason": "", "chosen": counted,
@@ -229,6 +229,6 @@ def choose_headline(material: Material) -> tuple[Material, str | None]:
     ), name
 
 
-def _unused(name: str, taken: Mapping[str, Any]) -> str:
+def _unused_name(name: str, taken: Mapping[str, Any]) -> str:
     """A name that no attack has yet."""
-    return name if name not in taken else _unused(f"{name} again", taken)
+    return name if name not in taken else _unused_name(f"{name} again", taken)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dosimeter.data.views import apply_view
 from dosimeter.defenses.query import describe_defense, guard
 from dosimeter.families.membership.observe.probes import PROBES, Model, Situation, Subject, Training, probe
+from dosimeter.families.membership.observe.probes.subject import Load
 from dosimeter.families.membership.observe.signals import SIGNALS, signals_of
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import TrainingError
@@ -25,7 +26,7 @@ from dosimeter.models.weights import load_state
 from dosimeter.training.chain import Link, build_chain, parts_of
 from dosimeter.training.features import FeatureJob, forward, load_features
 from dosimeter.training.keys import rows_hash
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import ChangesAnswers
 
@@ -76,7 +77,7 @@ class ObserveJob:
             "signals": list(self.signals),
             "access": str(self.access.name),
             "code": package_code(__name__),
-            **({"probes": {"population": self.population}} if self.probed else {}),
+            **({"probes": {"population": self.population}} if self.probe_signals else {}),
             **({"defenses": [describe_defense(one) for one in self.defenses]} if self.defenses else {}),
             "test": self.test,
             **({"data": self.data} if self.data else {}),
@@ -86,6 +87,11 @@ class ObserveJob:
     def key(self) -> str:
         """Key of the entry."""
         return key_of(self.definition)
+
+    def decides(self, signal: str) -> dict[str, Any]:
+        """Everything that the values of one signal depend on, whatever other signals are stored beside it."""
+        left_out = ("signals", "test", *(() if signal in PROBES else ("probes",)))
+        return {"signal": signal, **{key: value for key, value in self.definition.items() if key not in left_out}}
 
     @property
     def place(self) -> str:
@@ -98,9 +104,39 @@ class ObserveJob:
         return self.pack.users_code
 
     @property
-    def probed(self) -> tuple[str, ...]:
+    def probe_signals(self) -> tuple[str, ...]:
         """Names of the signals that probes compute."""
         return tuple(name for name in self.signals if name in PROBES)
+
+    @property
+    def alike(self) -> object:
+        """Implements `Costed`."""
+        return (self.signals, len(self.pack.links), len(self.pack.models), len(self.rows))
+
+    @property
+    def size(self) -> int:
+        """Implements `Costed`."""
+        return len(self.pack.models) * len(self.rows) * len(self.views) * len(self.signals) * 8
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: the queries, and the training and solving that probes do beside their forward passes."""
+        probes = list({id(PROBES[name]): PROBES[name] for name in self.probe_signals}.values())
+        classes, models = self.pack.links[-1].classes, len(self.pack.models)
+        load = Load(
+            models=models,
+            pool=2 * self.pack.rows.shape[1],
+            population=self.population,
+            classes=classes,
+            width=pace.width,
+            pace=lambda: pace.trained(self.pack),
+        )
+        solving = sum(one.seconds(load) for one in probes)
+        if self.pack.heads and self.features:
+            whole = sum(one.passes for one in probes if one.from_records)
+            each = whole * (pace.frozen or 0.0) + 1e-8 * len(self.views) * classes
+            return each * len(self.rows) * models + solving
+        passes = len(self.views) + sum(one.passes for one in probes)
+        return float(pace.answer(self.pack)) * len(self.rows) * passes + solving
 
     def perform(self) -> None:
         """Queries the models and stores their signals and which answers are correct."""
@@ -123,8 +159,8 @@ class ObserveJob:
             if test is not None:
                 test_correct.append(model(self._test_inputs).argmax(1) == test["labels"])
         tensors = {name: torch.stack([one[name] for one in kept]) for name in plain}
-        if self.probed:
-            found = probe(self._subject(data, views[0], models), self.probed)
+        if self.probe_signals:
+            found = probe(self._subject(data, views[0], models), self.probe_signals)
             tensors |= {name: values[:, None].repeat(1, len(views), 1) for name, values in found.items()}
         tensors["correct"] = torch.stack(correct).to(torch.uint8)
         if test_correct:
@@ -166,10 +202,10 @@ class ObserveJob:
         state = self.store.load(pack.key)
         if pack.heads:
             return [_head(weight, bias) for weight, bias in zip(state["weight"], state["bias"], strict=True)]
-        model = self._untrained(0)
+        model = self._fresh_part(0)
         return [load_state(model, state, f"stage {pack.links[-1].name!r}")]
 
-    def _untrained(self, seed: int) -> nn.Module:
+    def _fresh_part(self, seed: int) -> nn.Module:
         """The part that is trained, with fresh weights if the stage has any."""
         pack, index = self.pack, len(self.pack.links) - 1
         model = self._chain(seed)
@@ -210,7 +246,7 @@ class ObserveJob:
                 labels=data["labels"],
                 observed=self.rows,
                 seeds=pack.seeds(),
-                fresh=functools.partial(_fresh_head, inputs.shape[1], link.classes) if pack.heads else self._untrained,
+                fresh=functools.partial(_fresh_head, inputs.shape[1], link.classes) if pack.heads else self._fresh_part,
             )
         return Subject(
             models=tuple(
@@ -258,5 +294,5 @@ def _head(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 def _fresh_head(features: int, classes: int, seed: int) -> nn.Linear:
     """A head before training, drawn from its seed."""
-    with seeded(seed):
+    with seed_torch(seed):
         return nn.Linear(features, classes)

@@ -9,8 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dosimeter.data import Dataset
-from dosimeter.data.cells import Held, stored
+from dosimeter.data.cells import Held, cells_from
 from dosimeter.data.views import apply_view
 from dosimeter.families.membership.observe.signals import SIGNALS, readable, signals_of
 from dosimeter.families.membership.observe.supplied_probes import Probing
@@ -22,15 +21,12 @@ from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
-from dosimeter.models.supplied.adapt import Adapted, Examples, adapt
+from dosimeter.models.supplied.adapt import PROBED, Adapted, Examples, adapt
 from dosimeter.models.supplied.classes import Classes
 from dosimeter.models.supplied.forms import Form
 from dosimeter.training.keys import rows_hash, torch_version
-from dosimeter.training.loop import seeded
+from dosimeter.training.loop import seed_torch
 from dosimeter.training.user_fit import Fit, Records, advice
-
-PROBED = 64
-"""Number of records that are queried before training and settle how a shadow's answers are read."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +97,12 @@ class ShadowJob:
         """Key of the entry."""
         return key_of(self.definition)
 
+    def decides(self, signal: str) -> dict[str, Any]:
+        """Everything that the values of one signal depend on, whatever other signals are stored beside it."""
+        kept = signal in self.probing.names
+        definition = self.definition if kept else {k: v for k, v in self.definition.items() if k != "probes"}
+        return {"signal": signal, **definition}
+
     @property
     def place(self) -> str:
         """The shadow's number, in words."""
@@ -111,15 +113,20 @@ class ShadowJob:
         """An empty tuple, since `perform` itself reports what `fit` raised."""
         return ()
 
+    @property
+    def trained(self) -> int:
+        """Number of models that the job trains: one."""
+        return 1
+
     def perform(self) -> None:
         """Trains the shadow, queries it and stores its signals."""
         data = self.store.load(self.data)
-        every, labels = Held(data["inputs"], stored(data), self.tokens), data["labels"]
+        every, labels = Held(data["inputs"], cells_from(data), self.tokens), data["labels"]
         records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])
         place = f"shadow {self.number}: fit"
         fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
         try:
-            with seeded(self.seed):
+            with seed_torch(self.seed):
                 trained = fit(records, self.seed % 2**31)
         except AuditError as error:
             raise relay(error, place) from error
@@ -161,8 +168,3 @@ def observe(
     found = signals_of(answers, labels, readable(SIGNALS, access), access, probabilities=adapted.output == "probs")
     found["correct"] = (answers[0].argmax(1) == labels).to(torch.uint8)
     return found
-
-
-def held_of(dataset: Dataset) -> Held:
-    """Records of a data set in the form in which a model is queried about them."""
-    return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)

@@ -50,7 +50,7 @@ def correctness(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Floa
 def entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """−Σ p_c log p_c, nats; 0 log 0 is 0. `labels` are not read."""
     logs = _log_probabilities(logits)[0]
-    return -_weighted(logs.exp(), logs).sum(1)
+    return -_weight(logs.exp(), logs).sum(1)
 
 
 def modified_entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -58,7 +58,7 @@ def modified_entropy(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) ->
     logs, highest, left = _log_probabilities(logits)
     rest = torch.log1p(-logs.scatter(1, highest, -torch.inf).exp()).scatter(1, highest, left)
     own = labels[:, None]
-    terms = _weighted(logs.exp(), rest).scatter(1, own, _weighted(rest.gather(1, own).exp(), logs.gather(1, own)))
+    terms = _weight(logs.exp(), rest).scatter(1, own, _weight(rest.gather(1, own).exp(), logs.gather(1, own)))
     return -terms.sum(1)
 
 
@@ -108,7 +108,7 @@ def _log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return logs.scatter(1, highest, torch.log1p(-left.exp())), highest, left
 
 
-def _weighted(weight: Tensor, value: Tensor) -> Tensor:
+def _weight(weight: Tensor, value: Tensor) -> Tensor:
     """The product of both, 0 where the weight is 0, even if the value is infinite."""
     return torch.where(weight == 0, 0.0, weight * value)
 

@@ -111,7 +111,7 @@ def chain(result: Mapping[str, Any]) -> list[StageBox]:
     return boxes
 
 
-def _transferred(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _later_stages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Facts about the stages between the one at risk and the queried model; empty if there are none."""
     at_risk = next((index for index, stage in enumerate(result["chain"]) if stage["at_risk"]), len(result["chain"]))
     later = result["chain"][at_risk + 1 :]
@@ -157,10 +157,10 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Wants to know", f"Was this {noun} among the training data of {asked}{at_risk}?"),
         ("Sees", _sentence("; ".join(words.access(threat["access"] or "")))),
-        ("Asks the model", f"{queries} for each {noun}: {views}.{_moved(result)}"),
-        ("Holds", holds + _informed(result)),
-        ("Trained", _trained(result)),
-        *_transferred(result),
+        ("Asks the model", f"{queries} for each {noun}: {views}.{_moved_copies(result)}"),
+        ("Holds", holds + _informed_rows(result)),
+        ("Trained", _own_models(result)),
+        *_later_stages(result),
         (
             "Judged by",
             f"{judged} Each target was trained on {data['members_per_target']:,} records. "
@@ -178,13 +178,13 @@ def who(result: Mapping[str, Any]) -> str:
     return f"Sees {seen}; has {words.tried(result['door'], result['adversary']['shadows'])}"
 
 
-def _moved(result: Mapping[str, Any]) -> str:
+def _moved_copies(result: Mapping[str, Any]) -> str:
     """Text: queries that an attack adds by asking for moved copies; empty if none does."""
     ran = [one["settings"]["queries"] for one in result["attacks"] if _runs(one) and one["name"] == "Boundary"]
     return f" The boundary attack asks for up to {max(ran):,} moved copies besides." if ran else ""
 
 
-def _informed(result: Mapping[str, Any]) -> str:
+def _informed_rows(result: Mapping[str, Any]) -> str:
     """Text: what only the adversary of rows marked "informed" holds; empty if there is no such row."""
     if not any(_runs(one) and one["mode"] == "informed" for one in result["attacks"]):
         return ""
@@ -205,7 +205,7 @@ def _kind(result: Mapping[str, Any]) -> str:
     return f"Multi-run: membership was drawn anew for each of {result['adversary']['targets']:,} targets, in pairs."
 
 
-def _trained(result: Mapping[str, Any]) -> str:
+def _own_models(result: Mapping[str, Any]) -> str:
     """Text: the adversary's own models."""
     shadows = result["adversary"]["shadows"]
     if not shadows:

@@ -69,14 +69,14 @@ def _row(grade: View, tpr: Row, scale: float) -> CanaryRow:
         name=f"{grade['kind']}, {copies}",
         planted=f"{grade['n']:,} canaries",
         tpr=figures.rate(tpr, _as_row(grade, ("fpr_reached", "fpr_low", "fpr_high"))),
-        reached=_unused(grade) if ok else Figure("", ok=False),
+        reached=_unused_rate(grade) if ok else Figure("", ok=False),
         excess=_excess(grade),
         auc=figures.auc(_as_row(grade, ("auc", "auc_low", "auc_high"))),
         bar=figures.bar(tpr, scale),
     )
 
 
-def _unused(row: View) -> Figure:
+def _unused_rate(row: View) -> Figure:
     """Rate at which a grade is called where it was not used; results of older releases have no interval for it."""
     if row.get("fpr_low") is None:
         return Figure(words.percent(row["fpr_reached"]))

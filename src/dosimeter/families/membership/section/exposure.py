@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dosimeter.results import figures as measures
-from dosimeter.results import words
+from dosimeter.results import figures, words
 from dosimeter.results.figures import Figure
 from dosimeter.results.page import plots
 from dosimeter.results.rows import Row
@@ -18,9 +17,9 @@ from dosimeter.results.words import plural
 ORDER = ("persons", "records", "groups")
 ABSENT = Figure("not measured", ok=False)
 RANKED = {
-    "apart": "One half of the trainings ranks; its adversary had no shadow from the other half, which measures. Both "
+    "apart": "One half of the trainings ranks; its adversary had no shadow from the other half, which figures. Both "
     "ways are averaged.",
-    "as_given": "One half of the targets ranks and the other measures. The scores were given: if each target's scores "
+    "as_given": "One half of the targets ranks and the other figures. The scores were given: if each target's scores "
     "used other targets as shadows, the lists look more exposed than they are.",
     "none": "No list: the attack was not made on one half of the trainings alone, which has too few shadows for it.",
 }
@@ -103,7 +102,7 @@ def section(result: View) -> ExposurePart | None:
         lists=[_lists(word, part) for word, part in units],
         figures=[(_noun(name, noun), _figure(part, name[:-1])) for name, part in kinds if name != "groups"],
         once=_once(units[0][1]["once"]),
-        persons=list(_pooled(units[0][1]["attack"], result)),
+        persons=list(_person_attack(units[0][1]["attack"], result)),
     )
 
 
@@ -182,13 +181,13 @@ def _once(once: View | None) -> str:
     )
 
 
-def _pooled(attack: View | None, result: View) -> Iterator[tuple[str, Figure]]:
+def _person_attack(attack: View | None, result: View) -> Iterator[tuple[str, Figure]]:
     """Text about the attack on whole persons."""
     if attack:
         rows = {name: _row(attack[name], result) for name in ("auc", "tpr", "reached")}
-        yield "AUC", measures.auc(rows["auc"])
-        yield f"Persons recognised at {words.percent(attack['fpr'])} false accusations", measures.rate(rows["tpr"])
-        yield "False accusations reached", measures.rate(rows["reached"])
+        yield "AUC", figures.auc(rows["auc"])
+        yield f"Persons recognised at {words.percent(attack['fpr'])} false accusations", figures.rate(rows["tpr"])
+        yield "False accusations reached", figures.rate(rows["reached"])
 
 
 def _row(number: View, result: View) -> Row:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dosimeter.results import figures as measures
-from dosimeter.results import words
+from dosimeter.results import figures, words
 from dosimeter.results.figures import CALIBRATED, Bar, Figure
 from dosimeter.results.rows import Row
 from dosimeter.results.views import View
@@ -54,10 +53,10 @@ def lead(result: View) -> View | None:
     if is_shown and blind and blind["shifted"]:
         ends = {"value": blind["gain"], "low": blind["gain_low"], "high": blind["gain_high"]}
         return {"measure": "gain", "shown": True, **ends, "level": blind["level"], "guess": 0.0}
-    row, ranked = rate(result), measures.find(result, verdict["attack"], "auc")
+    row, ranked = rate(result), figures.find(result, verdict["attack"], "auc")
     if row is None or row.status != "ok":
         return None
-    low, guess = row.ends[1], measures.guess(row, measures.reached_by(result, row))
+    low, guess = row.ends[1], figures.guess(row, figures.reached_by(result, row))
     if is_shown and low <= guess and ranked is not None and (ranked.low or 0.0) > 0.5:
         return {"measure": "auc", "shown": True, **_ends(ranked), "guess": 0.5}
     return {"measure": "tpr", "shown": is_shown and low > guess, **_ends(row), "guess": guess}
@@ -70,7 +69,7 @@ def _ends(row: Row) -> dict[str, float]:
 
 def rate(result: View) -> Row | None:
     """The headline attack's rate at the leading false positive rate, with the preset threshold."""
-    return measures.find(result, result["verdict"]["attack"], "tpr", fpr=measures.leading(result), threshold=CALIBRATED)
+    return figures.find(result, result["verdict"]["attack"], "tpr", fpr=figures.leading(result), threshold=CALIBRATED)
 
 
 def box(result: View, attack: str, by: str) -> Box | None:
@@ -101,21 +100,21 @@ def _rate_box(result: View, found: View, attack: str, by: str) -> Box:
     value = words.percent(found["value"], spread=spread or None)
     high = words.percent(found["high"], spread=spread, away="up")
     if found["shown"]:
-        figures = _two(found, words.percent(found["low"], spread=spread, away="down", above=found["guess"]), high)
+        numbers = _two(found, words.percent(found["low"], spread=spread, away="down", above=found["guess"]), high)
         text = f"by the headline attack, {attack}. Best estimate {value}."
     else:
-        figures = LargeNumber("Seen", value), LargeNumber(UP_TO, high, main=True)
+        numbers = LargeNumber("Seen", value), LargeNumber(UP_TO, high, main=True)
         span = words.percent_range(found["low"], found["high"], above=found["guess"])
         text = f"by the headline attack, {attack} ({words.percent(found['level'])} interval {span})."
     text += f" {_guess(result, row)} The threshold was {by}."
     row = replace(row, low=found["low"], high=found["high"])  # those of the recipe may be wider
-    strip = measures.bar(row, measures.scale_of([row], least=4 * (row.rate or 0.0)))
-    return Box(figures, f"of the used {several} recognised as training data", text, "", strip, measures.basis(row))
+    strip = figures.bar(row, figures.scale_of([row], least=4 * (row.rate or 0.0)))
+    return Box(numbers, f"of the used {several} recognised as training data", text, "", strip, figures.basis(row))
 
 
 def _guess(result: View, row: Row) -> str:
     """Text: what guessing gives, as many of the used records as of the unused ones."""
-    reached, aim = measures.reached(row, measures.reached_by(result, row)), words.percent(row.rate or 0.0)
+    reached, aim = figures.reached(row, figures.reached_by(result, row)), words.percent(row.rate or 0.0)
     if not reached.ok:
         return f"Guessing would recognise {aim}."
     ends = f" ({reached.ends})" if reached.ends else ""
@@ -128,8 +127,8 @@ def _guess(result: View, row: Row) -> str:
 def _auc_box(result: View, found: View, attack: str, by: str) -> Box:
     """An AUC, if only the ranks show the leak; the rate is in small print."""
     noun, row = result["noun"], rate(result)
-    fpr = measures.reached_by(result, row)
-    seen, reached = measures.rate(row, fpr), measures.reached(row, fpr)
+    fpr = figures.reached_by(result, row)
+    seen, reached = figures.rate(row, fpr), figures.reached(row, fpr)
     small = ""
     if seen.ok:
         wrongly = f", and {reached.value} ({reached.ends}) of the unused ones are accused" if reached.ok else ""
@@ -137,7 +136,7 @@ def _auc_box(result: View, found: View, attack: str, by: str) -> Box:
             f"As accusations of single {plural(noun)}: {seen.value} ({seen.ends}) of the used ones are recognised"
             f"{wrongly}. That alone shows no leak. The threshold was {by}."
         )
-    ranked = measures.find(result, result["verdict"]["attack"], "auc")
+    ranked = figures.find(result, result["verdict"]["attack"], "auc")
     low, high = words.decimal(found["low"], "down"), words.decimal(found["high"], "up")
     return Box(
         _two(found, low, high),
@@ -146,7 +145,7 @@ def _auc_box(result: View, found: View, attack: str, by: str) -> Box:
         "gives 0.500. Only the ranks show the leak.",
         small,
         None,
-        "" if ranked is None else measures.basis(ranked),
+        "" if ranked is None else figures.basis(ranked),
     )
 
 
@@ -161,10 +160,10 @@ def _points_box(result: View, found: View, attack: str, by: str) -> Box:
         text = (
             f"by the headline attack, {attack}. Best estimate {best} points; guessing gives 0. The threshold was {by}."
         )
-        return Box(_two(found, low, high), title, text, "", None, measures.basis(row))
+        return Box(_two(found, low, high), title, text, "", None, figures.basis(row))
     assert blind is not None
     stranger, own = words.decimal(blind["auc"]), words.decimal(blind["attack_auc"])
-    figures = (
+    numbers = (
         LargeNumber("With the model: AUC", own), LargeNumber("Without it: AUC", stranger),
         LargeNumber("Shown: it adds at least", low, main=True),
     )  # fmt: skip
@@ -178,13 +177,13 @@ def _points_box(result: View, found: View, attack: str, by: str) -> Box:
         f"{several} differ by themselves, so no rate of the attack stands here."
     )
     level = f"{words.percent(blind['level'])} intervals, paired · {words.count(blind['n'], 'record')}"
-    return Box(figures, f"{what} that the model adds.", text, "", None, level)
+    return Box(numbers, f"{what} that the model adds.", text, "", None, level)
 
 
 def no_number(result: View) -> Figure:
     """The figure for a card without a number: the headline's rate as a remark."""
     row = rate(result)
-    measure = measures.rate(row, measures.reached_by(result, row))
+    measure = figures.rate(row, figures.reached_by(result, row))
     if result["verdict"]["status"] == "withdrawn":
         return Figure("withdrawn", note=measure.note, ok=False)
     return measure
@@ -197,7 +196,7 @@ def badge(result: View) -> str:
     if verdict["status"] == "not_shown":
         row = rate(result)
         n = f" and {words.count(row.n['nonmembers'], 'unused record')}" if row is not None else ""
-        fpr = words.percent(measures.leading(result))
+        fpr = words.percent(figures.leading(result))
         if found is None:
             return f"Not shown with {tried}{n}; rate at {fpr} {no_number(result).value}"
         high = words.percent(found["high"], spread=found["high"] - found["low"], away="up")

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dosimeter.families.membership.section import adversary, canaries, exposure, lead, view
-from dosimeter.families.membership.sentences.first_page import dated
+from dosimeter.families.membership.sentences.first_page import add_date
 from dosimeter.results import figures, words
 from dosimeter.results.page import plots
 from dosimeter.results.page.environment import environment
@@ -64,7 +64,7 @@ def _first(result: Mapping[str, Any], provenance: Mapping[str, Any], names: Mapp
     return {
         "box": lead.box(result, names.get(verdict["attack"], "no attack"), by),
         "no_number": lead.no_number(result),
-        "answers": dated(verdict.get("answers", ()), provenance),
+        "answers": add_date(verdict.get("answers", ()), provenance),
         "p_values": [
             (name, f"{verdict[key]:.2g}")
             for name, key in (("members recognised", "p_tpr"), ("AUC", "p_auc"))
@@ -97,7 +97,7 @@ def _body(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, obje
 
 def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
     """ROC with its legend, and histograms; empty if there is nothing to draw."""
-    attacks, smallest, main = view.drawn(result), view.smallest_fpr(result), result["verdict"]["attack"]
+    attacks, smallest, main = view.plotted_attacks(result), view.smallest_fpr(result), result["verdict"]["attack"]
     roc, legend = Markup(""), []
     if attacks and smallest is not None:
         control = bool(attacks[-1]["control"]) and len(attacks) > 1

@@ -202,7 +202,7 @@ def wagers(result: View) -> list[Wager]:
     return found
 
 
-def drawn(result: View) -> list[View]:
+def plotted_attacks(result: View) -> list[View]:
     """Attacks whose curves are drawn: the headline, the next two by AUC, one control last; empty without a headline."""
     curves = result["details"]["curves"]
 

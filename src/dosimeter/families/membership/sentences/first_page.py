@@ -106,7 +106,7 @@ def answers(content: View, *, members: int, alike: bool = False) -> list[Answer]
     of, verdict = subject(content, members), content["verdict"]
     found = numbers.outcome(content, alike=alike)
     return [
-        Answer("tested", "What was tested?", tested(of)),
+        Answer("tested", "What was tested?", claim(of)),
         Answer("leak", "Is there a leak?", numbers.leak(found, of.noun, of.targets)),
         Answer("count", f"How many {of.nouns} and persons?", _count(of, found)),
         Answer("wrong", "How often is an accusation wrong?", _unless_void(found, numbers.wrong(found, of.noun))),
@@ -114,7 +114,7 @@ def answers(content: View, *, members: int, alike: bool = False) -> list[Answer]
         Answer("see", f"Can anybody see a {of.noun}?", see(of)),
         Answer("sure", "How sure is this?", _unless_void(found, _sure(of, found, content))),
         Answer("checks", "Did the audit pass its own checks?", checks(content["gates"])),
-        Answer("deployed", "Is this the deployed model?", deployed(of)),
+        Answer("deployed", "Is this the deployed model?", deployment(of)),
         Answer("worst", "What is the worst case for one person?", _unless_void(found, _worst(of, content))),
         Answer("version", "Which model, and when?", version(of)),
         Answer("next", "What is to be done next?", upcoming(of, found, verdict)),
@@ -126,7 +126,7 @@ def _unless_void(found: numbers.Outcome, told: str) -> str:
     return {"withdrawn": NOT_BELIEVED, "not_resolvable": TOO_SMALL}.get(found.status, told)
 
 
-def tested(of: Subject) -> str:
+def claim(of: Subject) -> str:
     """Text: what membership means, and in which training data."""
     where = {
         "recipe": f"the training data of the stage “{of.at_risk}”",
@@ -150,7 +150,7 @@ def _count(of: Subject, found: numbers.Outcome) -> str:
         told += f"The data name no persons, so only {of.nouns} are counted. "
     if found.status in ("withdrawn", "not_resolvable"):
         return f"{told}How many are recognised is not known."
-    return told + numbers.recognised(found, of.noun, of.members)
+    return told + numbers.recognition(found, of.noun, of.members)
 
 
 def attacker(of: Subject, threat: View) -> str:
@@ -197,18 +197,18 @@ def checks(gates: Sequence[View]) -> str:
     )
     whole = "No" if failed else "Yes, but read the warnings" if warned else "Yes"
     told = [f"{whole}: {', '.join(counts)}."]
-    told += [f"Failed: {_listed(failed)}."] * bool(failed) + [f"Warned: {_listed(warned)}."] * bool(warned)
+    told += [f"Failed: {_gate_names(failed)}."] * bool(failed) + [f"Warned: {_gate_names(warned)}."] * bool(warned)
     return " ".join(told)
 
 
-def _listed(gates: Sequence[View]) -> str:
+def _gate_names(gates: Sequence[View]) -> str:
     """Text: the first few checks by name."""
     named = "; ".join(f"{gate['name']} ({gate['id']})" for gate in gates[:MOST_CHECKS])
     return f"{named}; and {len(gates) - MOST_CHECKS} more" if len(gates) > MOST_CHECKS else named
 
 
-def deployed(of: Subject) -> str:
-    """Returns whether the numbers are about the deployed model or about models trained like it."""
+def deployment(of: Subject) -> str:
+    """Text: whether the numbers are about the deployed model or about models trained like it."""
     if of.door == "scores":
         models = "one model" if of.targets == 1 else f"{of.targets:,} models"
         return f"Not known: the table holds scores of {models}, and does not say which."
@@ -247,7 +247,7 @@ def _worst(of: Subject, content: View) -> str:
 
 
 def version(of: Subject) -> str:
-    """Text: the audited model; its date is in `provenance.json` alone, see `dated`."""
+    """Text: the audited model; its date is in `provenance.json` alone, see `add_date`."""
     key = f"audit key {of.key[:12]}"
     if of.door == "scores":
         return f"Not known: the table “{of.name}” names no model or version ({key}, a hash of the table)."
@@ -258,7 +258,7 @@ def version(of: Subject) -> str:
     return f"The recipe “{of.name}”, {stages} ({key}, a hash of data, code and settings)."
 
 
-def dated(told: Sequence[View], provenance: Mapping[str, Any]) -> list[Answer]:
+def add_date(told: Sequence[View], provenance: Mapping[str, Any]) -> list[Answer]:
     """The stored answers, with the date and the version of dosimeter that `provenance.json` has.
 
     Args:

@@ -105,7 +105,7 @@ def leak(found: Outcome, noun: str, targets: int) -> str:
     if found.status == "not_resolvable":
         return "This audit cannot tell. That is a limit of the audit, and it says nothing in favour of the model."
     if found.status == "not_shown":
-        return f"None was shown; that does not prove that there is none.{_not_shown(found, several)}"
+        return f"None was shown; that does not prove that there is none.{_why_not_shown(found, several)}"
     if found.by == "gain":
         assert found.blind is not None
         return (
@@ -131,7 +131,7 @@ def _whose(found: Outcome, targets: int) -> str:
     return told.get(found.scope or "", "") + chance(found.p)
 
 
-def _not_shown(found: Outcome, several: str) -> str:
+def _why_not_shown(found: Outcome, several: str) -> str:
     """Text: why an observed difference shows no leak, if its p-value alone could mislead."""
     p = found.p
     if found.alike:
@@ -153,7 +153,7 @@ def _not_shown(found: Outcome, several: str) -> str:
     return f" Chance explains what was seen (p = {p:.2g})."
 
 
-def recognised(found: Outcome, noun: str, members: int) -> str:
+def recognition(found: Outcome, noun: str, members: int) -> str:
     """Text: how many records are recognised, and how many persons stand out."""
     several, row = plural(noun), found.tpr
     if found.by == "gain":

@@ -153,7 +153,7 @@ def _counts(h: Headline, joint: str = "; they also wrongly accused") -> str:
     )
 
 
-def _averaged(h: Headline) -> str:
+def _averages(h: Headline) -> str:
     """Text: what the counts are averages over."""
     if h.targets == 1:
         return "These counts are of this trained model only."
@@ -195,7 +195,7 @@ def _least(count: float) -> str:
     return f"{floor(count * 10**digits + 1e-9) / 10**digits:.{digits}f}"
 
 
-def shown(h: Headline) -> list[str]:
+def leak_sentences(h: Headline) -> list[str]:
     """The sentences for a leak that is shown, by the accusations or only by the ranks of records."""
     low, high = ends(h.pair.tpr, h.members)
     counts = f"Of {h.members:,} {plural(h.noun)} used, {_counts(h)}."
@@ -210,7 +210,7 @@ def shown(h: Headline) -> list[str]:
             f"{words.decimal(h.auc.high, 'up')} {_interval(h, h.auc.level)}.",
             f"{counts} Such accusations do not show the leak: {low:,} to {high:,} of {h.members:,} "
             f"{_interval(h, h.pair.tpr.level)} may be as many as guessing gives.",
-            _averaged(h),
+            _averages(h),
             *_whose(h),
         ]
     told = [counts]
@@ -222,18 +222,18 @@ def shown(h: Headline) -> list[str]:
         told.append(
             f"Shown: the share of used {plural(h.noun)} that are recognised is at least "
             f"{words.points(large.low, 'down')} points above the share of unused ones that are accused; not excluded: "
-            f"up to {words.points(large.high, 'up')} points {_interval(h, large.level)}. {_averaged(h)}"
+            f"up to {words.points(large.high, 'up')} points {_interval(h, large.level)}. {_averages(h)}"
         )
     elif large.shown:
         told.append(
             f"Shown: at least {_least(large.low * h.members)} of {h.members:,}; not excluded: up to {high:,} of "
-            f"{h.members:,} {_interval(h, h.pair.tpr.level)}. {_averaged(h)}"
+            f"{h.members:,} {_interval(h, h.pair.tpr.level)}. {_averages(h)}"
         )
     else:
         told.append(
             f"An exact test shows that the measured {plural('model', h.targets)} leak (p at most {h.least_p:.2g}), but "
             f"not how much: {low:,} to {high:,} of {h.members:,} {_interval(h, h.pair.tpr.level)} may be as many as "
-            f"guessing gives. {_averaged(h)}"
+            f"guessing gives. {_averages(h)}"
         )
     return [*told, *_whose(h)]
 
@@ -251,7 +251,7 @@ def gain_lead(blind: Mapping[str, Any]) -> Lead:
     return Lead("gain", low > 0, value, low, high, float(blind["level"]), 0.0)
 
 
-def gained(h: Headline, blind: Mapping[str, Any]) -> list[str]:
+def gain_sentences(h: Headline, blind: Mapping[str, Any]) -> list[str]:
     """The sentences if members and non-members differ without the model, and the model is shown to add to that.
 
     The attack's result comes first, then that of the blind classifiers, then the gain: a leak that exposes all
@@ -271,11 +271,11 @@ def gained(h: Headline, blind: Mapping[str, Any]) -> list[str]:
         f"Shown: the model adds at least {least} points of {what}; not excluded: up to {most} points "
         f"{_interval(h, large.level)}. Only this gain speaks of the model: all rates below hold the difference of the "
         f"{plural(h.noun)} too.",
-        _averaged(h).replace("counts", "numbers").replace("Counts", "Numbers"),
+        _averages(h).replace("counts", "numbers").replace("Counts", "Numbers"),
     ]
 
 
-def caught(h: Headline, tpr: float | None, auc: float | None, power: float, *, planted: bool = False) -> str:
+def limit_sentence(h: Headline, tpr: float | None, auc: float | None, power: float, *, planted: bool = False) -> str:
     """The sentence about the detection limit: the least leak that fresh audits of this size would show.
 
     Args:
@@ -305,7 +305,7 @@ def caught(h: Headline, tpr: float | None, auc: float | None, power: float, *, p
     return f"{told} That tells how sensitive such audits are; the interval tells what this one found."
 
 
-def explained(h: Headline, *, alike: bool = False) -> str:
+def why_not_shown(h: Headline, *, alike: bool = False) -> str:
     """Text: why the observed difference shows no leak, as the end of a sentence.
 
     Args:
@@ -317,7 +317,7 @@ def explained(h: Headline, *, alike: bool = False) -> str:
     return "chance explains" if h.least_p > CHANCE_P else "so small an audit cannot tell from chance"
 
 
-def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]:
+def no_leak_sentences(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]:
     """The sentences if no leak is shown; they always say what could have been missed.
 
     Args:
@@ -331,7 +331,7 @@ def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]
     )
     return [
         f"No leak was shown: of {h.members:,} {plural(h.noun)} used, {_counts(h, ' and wrongly accused')}, which "
-        f"{explained(h, alike=alike)}.",
+        f"{why_not_shown(h, alike=alike)}.",
         f"This is not proof that nothing leaks: with {shadows}{h.targets} {plural('target model', h.targets)} and "
         f"{h.candidates:,} candidates, up to {high:,} of {h.members:,} recognised is not excluded "
         f"{_interval(h, h.pair.tpr.level)}, at about {words.percent(h.fpr)} false accusations. Nor is a stronger "
@@ -340,7 +340,7 @@ def not_shown(h: Headline, *, alike: bool = False, limit: str = "") -> list[str]
     ]
 
 
-def not_resolvable(
+def too_small_sentences(
     distinct: int, needed: int, noun: str, *, worth: float | None = None, named: bool = True
 ) -> list[str]:
     """The sentences if even the largest false positive rate cannot be certified.
@@ -369,6 +369,6 @@ def not_resolvable(
     ]
 
 
-def withdrawn(messages: list[str]) -> list[str]:
+def withdrawal_sentences(messages: list[str]) -> list[str]:
     """The sentences after a gate failed."""
     return ["No number of this audit may be believed, because a check on the audit itself failed.", *messages]

@@ -61,7 +61,7 @@ def part_of(columns: Columns, rows: Int[Array, " r"]) -> Part:
     return Part(columns, rows, attack, target, attacks, targets)
 
 
-def _sorted_by(key: Int[Array, " r"]) -> Int[Array, " r"] | slice:
+def _sort_order(key: Int[Array, " r"]) -> Int[Array, " r"] | slice:
     """The stable order of small numbers; a full slice if they are sorted already."""
     if (key[1:] >= key[:-1]).all():
         return slice(None)
@@ -79,7 +79,7 @@ def align(part: Part) -> Int[Array, "b n"]:
             f"{place}: every attack must score every target, got no row of {part.block(empty)}: add the rows or "
             "write one table for each attack"
         )
-    order = _sorted_by(key)
+    order = _sort_order(key)
     sizes = np.bincount(key, minlength=blocks)
     if (sizes != sizes[0]).any():
         if ids is not None:
@@ -129,7 +129,7 @@ def _id_problem(part: Part, key: Int[Array, " r"], ids: Int[Array, " r"]) -> Dat
     )
 
 
-def agreed(values: Array, part: Part, rows: Int[Array, "b n"], name: str) -> None:
+def check_agreement(values: Array, part: Part, rows: Int[Array, "b n"], name: str) -> None:
     """Refuses blocks that contradict the first block about a record."""
     wrong = values != values[0]
     if wrong.any():
@@ -162,7 +162,7 @@ def _in_step(part: Part, key: Int[Array, " r"], ids: Int[Array, " r"] | None, at
     models = part.values("model")
     same = [part.columns.is_member[part.rows], *(one for one in (ids, models) if one is not None)]
     by_record = tuple(one for one in (ids, models, part.target, key) if one is not None)
-    for order in (_sorted_by(key), *([] if ids is None else [np.lexsort(by_record)])):
+    for order in (_sort_order(key), *([] if ids is None else [np.lexsort(by_record)])):
         rows: Array = np.arange(len(key))[order].reshape(attacks, -1)
         if all((one[rows] == one[rows[0]]).all() for one in same):
             return rows

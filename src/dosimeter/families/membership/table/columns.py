@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter.data.files.spelling import number_like, whole
 from dosimeter.data.files.tables import find_ragged_row, refuse_separator
-from dosimeter.data.options import show_path, told
+from dosimeter.data.options import as_data_error, show_path
 from dosimeter.families.membership.table.values import DIGITS, as_floats
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
@@ -122,13 +122,13 @@ def read_columns(path: Path) -> Columns:
     place, kind = show_path(path), path.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise DataError(f"{place}: a table of scores must end in .csv or .parquet, got {quote(kind)}: convert it")
-    with told(place, "check the path"):  # a name may be too long for the system
+    with as_data_error(place, "check the path"):  # a name may be too long for the system
         there, folder = path.is_file(), path.is_dir()
     if not there:
         state = "a folder" if folder else "none"
         raise DataError(f"{place}: must be a file, got {state}: check the path")
     header = _csv_header(path, place) if kind == ".csv" else _parquet_header(path, place)
-    known = _known(header, place)
+    known = _known_columns(header, place)
     table = _read_csv(path, place, known) if kind == ".csv" else _read_parquet(path, place, known)
     if not table["score"]:
         raise DataError(f"{place}: needs rows, got a header and none: check the file")
@@ -137,7 +137,7 @@ def read_columns(path: Path) -> Columns:
     score, notes = as_floats(table.pop("score"), place, texts, long=long)
     is_member = _bits(table.pop("is_member"), place)
     calibrates = _calibrates(table.pop("split"), place) if "split" in known else None
-    coded = {name: _coded(table.pop(name), name, place) for name in list(table)}
+    coded = {name: _code(table.pop(name), name, place) for name in list(table)}
     return Columns(
         place, score, is_member, calibrates, coded, tuple(name for name in header if name not in known), notes
     )
@@ -145,9 +145,9 @@ def read_columns(path: Path) -> Columns:
 
 def _csv_header(path: Path, place: str) -> list[str]:
     """Names of a CSV file's columns."""
-    with told(place, AS_CSV):
+    with as_data_error(place, AS_CSV):
         refuse_separator(path, REQUIRED, place)
-    with told(place, AS_CSV), path.open(encoding="utf-8-sig", newline="") as file:
+    with as_data_error(place, AS_CSV), path.open(encoding="utf-8-sig", newline="") as file:
         header = next((row for row in text.reader(file) if row), None)
     if header is None:
         raise DataError(f"{place}: needs a header line and rows, got an empty file: check the file")
@@ -158,12 +158,12 @@ def _parquet_header(path: Path, place: str) -> list[str]:
     """Names of a Parquet file's columns."""
     import pyarrow.parquet as pq
 
-    with told(place, "write it again as Parquet"):
+    with as_data_error(place, "write it again as Parquet"):
         names: list[str] = pq.ParquetFile(path).schema_arrow.names
     return names
 
 
-def _known(header: Sequence[str], place: str) -> list[str]:
+def _known_columns(header: Sequence[str], place: str) -> list[str]:
     """Columns that are read; refuses a header with a repeated, a missing or a misspelt one."""
     allowed = (*REQUIRED, *OPTIONAL)
     for i, name in enumerate(header):
@@ -192,7 +192,7 @@ def _read_csv(path: Path, place: str, known: Sequence[str]) -> dict[str, Any]:
 
     types = {name: pa.string() if name in KEYS else pa.dictionary(pa.int32(), pa.string()) for name in known}
     types["score"] = pa.float64()
-    with told(place, AS_CSV):
+    with as_data_error(place, AS_CSV):
         try:
             return _parse_csv(path, known, types)
         except pa.ArrowInvalid as caught:
@@ -229,7 +229,7 @@ def _parse_csv(path: Path, known: Sequence[str], types: Mapping[str, Any]) -> di
 
 def _long_scores(path: Path, place: str, column: int) -> bool:
     """Returns whether some of the first scores of a CSV file have more digits than float64 writes."""
-    with told(place, AS_CSV), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with as_data_error(place, AS_CSV), path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         cells = [row[column] for row in islice(text.reader(file), 1000) if len(row) > column]
     return any(len(re.sub(r"[eE].*|[^0-9]", "", cell).lstrip("0")) > DIGITS for cell in cells)
 
@@ -238,7 +238,7 @@ def _score_texts(path: Path, place: str) -> Any:
     """The scores of a CSV file as they are written, read a second time."""
     import pyarrow as pa
 
-    with told(place, AS_CSV):
+    with as_data_error(place, AS_CSV):
         return _parse_csv(path, ["score"], {"score": pa.dictionary(pa.int32(), pa.string())})["score"]
 
 
@@ -248,7 +248,7 @@ def _read_parquet(path: Path, place: str, known: Sequence[str]) -> dict[str, Any
     import pyarrow.parquet as pq
 
     kinds, table, found = pa.types, {}, None
-    with told(place, "write it again as Parquet"):
+    with as_data_error(place, "write it again as Parquet"):
         for name in known:
             found = pq.ParquetFile(path).read(columns=[name])[name]
             found.validate(full=True)  # damaged text would be told only when it is decoded
@@ -272,7 +272,7 @@ def _plain(column: Any, name: str, place: str) -> Any:
     words = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary, kinds.is_boolean)
     if not any(is_kind(kind) for is_kind in (*words, kinds.is_null)) and "string_view" not in str(kind):
         raise DataError(f"{place}: column {name!r} must be text or whole numbers, got {one_line(kind, 60)}: convert it")
-    with told(f"{place}: column {name!r}", "write it as UTF-8 text"):
+    with as_data_error(f"{place}: column {name!r}", "write it as UTF-8 text"):
         text = column.cast(pa.string())
         return text if name in KEYS else text.dictionary_encode()
 
@@ -306,7 +306,7 @@ def _bits(column: Any, place: str) -> Bool[Array, " r"]:
 
     rule, remedy = "0 or 1", "write 0/1, true/false, yes/no or member/nonmember"
     if pa.types.is_dictionary(column.type):
-        coded = _numbered(column, "is_member", place)
+        coded = _code_dictionary(column, "is_member", place)
         words = [one.strip().lower() for one in coded.text()]
         known = [BITS.get(one, one[:1] == "1" if re.fullmatch(r"[01](\.0*)?", one) else None) for one in words]
         if None in known:
@@ -325,7 +325,7 @@ def _bits(column: Any, place: str) -> Bool[Array, " r"]:
 
 def _calibrates(column: Any, place: str) -> Bool[Array, " r"]:
     """Mask of the rows that set thresholds."""
-    coded = _numbered(column, "split", place)
+    coded = _code_dictionary(column, "split", place)
     words = [one.strip().lower() for one in coded.text()]
     for code, word in enumerate(words):
         if word not in ("calibration", "test"):
@@ -334,7 +334,7 @@ def _calibrates(column: Any, place: str) -> Bool[Array, " r"]:
     return np.array([word == "calibration" for word in words], bool)[coded.codes]
 
 
-def _numbered(column: Any, name: str, place: str, *, empty: bool = False) -> Coded:
+def _code_dictionary(column: Any, name: str, place: str, *, empty: bool = False) -> Coded:
     """A dictionary-encoded column; a cell may be empty only if `empty` allows it."""
     import pyarrow as pa
 
@@ -348,7 +348,7 @@ def _numbered(column: Any, name: str, place: str, *, empty: bool = False) -> Cod
     return Coded(codes, column.chunk(0).dictionary)
 
 
-def _coded(column: Any, name: str, place: str) -> Coded:
+def _code(column: Any, name: str, place: str) -> Coded:
     """A column of names or keys, checked."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -358,7 +358,7 @@ def _coded(column: Any, name: str, place: str) -> Coded:
         return Coded(numbers.to_numpy(), None)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    coded = _numbered(column, name, place, empty=name == "model")
+    coded = _code_dictionary(column, name, place, empty=name == "model")
     blank = pc.index(coded.names, "").as_py()
     if blank >= 0 and name != "model":
         row = int(np.argmax(coded.codes == blank))

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFit, halvings, usual_count
-from dosimeter.families.membership.table.blocks import Part, agreed, align, calibration_rows, part_of
+from dosimeter.families.membership.table.blocks import Part, align, calibration_rows, check_agreement, part_of
 from dosimeter.families.membership.table.columns import Columns, read_columns
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -107,9 +107,9 @@ def read_scores(path: Path, *, seed: int) -> ScoresTable:
     counts = _counts(tested)
     columns.score[np.isnan(columns.score)] = -np.inf
     rows = align(tested)
-    table = _measured(tested, rows, counts, one_line(path.stem, 80))
+    table = _measured_rows(tested, rows, counts, one_line(path.stem, 80))
     if calibrates is None:
-        return _cross_fitted(table, columns, seed)
+        return _cross_fit(table, columns, seed)
     given = part_of(columns, np.flatnonzero(calibrates))
     _check_classes(table.truth.is_member, "test rows", columns.place)
     return replace(
@@ -136,18 +136,18 @@ def _counts(part: Part) -> dict[str, Counts]:
     return found
 
 
-def _measured(part: Part, rows: Int[Array, "b n"], counts: Mapping[str, Counts], name: str) -> ScoresTable:
+def _measured_rows(part: Part, rows: Int[Array, "b n"], counts: Mapping[str, Counts], name: str) -> ScoresTable:
     """The table of the measured rows, with an empty calibration."""
     columns, t = part.columns, len(part.targets)
     is_member = columns.is_member[rows].reshape(-1, t, rows.shape[1])
-    agreed(is_member.reshape(len(is_member), -1), part, rows.reshape(len(is_member), -1), "is_member")
+    check_agreement(is_member.reshape(len(is_member), -1), part, rows.reshape(len(is_member), -1), "is_member")
     found: dict[str, Array | None] = {}
     for what in ("id", "person", "group"):
         column = columns.coded.get(what)
         codes = None if column is None else column.by_appearance() if what == "person" else column.codes
         found[what] = None if codes is None else codes[rows[0]]
         if column is not None and len(rows) > 1 and what != "id":
-            agreed(column.codes[rows], part, rows, what)
+            check_agreement(column.codes[rows], part, rows, what)
     record = np.arange(rows.shape[1])
     ids, person, group = found["id"], found["person"], found["group"]
     clusters = None if person is None else np.unique(person, return_inverse=True)[1].reshape(-1)
@@ -163,11 +163,11 @@ def _measured(part: Part, rows: Int[Array, "b n"], counts: Mapping[str, Counts],
         persons=None if clusters is None else int(clusters.max()) + 1,
         counts=counts,
         fingerprint=columns.fingerprint(),
-        notes=columns.notes + _ignored(columns),
+        notes=columns.notes + _ignored_note(columns),
     )
 
 
-def _ignored(columns: Columns) -> tuple[str, ...]:
+def _ignored_note(columns: Columns) -> tuple[str, ...]:
     """The note about columns that are not read."""
     if not columns.ignored:
         return ()
@@ -186,7 +186,7 @@ def _check_classes(is_member: Bool[Array, ...], what: str, place: str) -> None:
         )
 
 
-def _cross_fitted(table: ScoresTable, columns: Columns, seed: int) -> ScoresTable:
+def _cross_fit(table: ScoresTable, columns: Columns, seed: int) -> ScoresTable:
     """The table, with halves that set thresholds for each other."""
     truth = table.truth
     _check_classes(truth.is_member, "the rows", columns.place)

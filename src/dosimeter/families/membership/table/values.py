@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dosimeter.data.options import told
+from dosimeter.data.options import as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line
@@ -46,14 +46,14 @@ def as_floats(
         raise DataError(f"{place}: column 'score' must be numbers, got {one_line(kind, 60)}: convert it")
     if kinds.is_boolean(kind):
         column = column.cast(pa.uint8())
-    with told(f"{place}: column 'score'", "write it as numbers"):
+    with as_data_error(f"{place}: column 'score'", "write it as numbers"):
         floats = np.array(column.cast(pa.float64(), safe=False).to_numpy())
     finite = floats[np.isfinite(floats)]
     large = bool(finite.size) and max(-float(finite.min()), float(finite.max())) >= EXACT
     if kinds.is_decimal(kind) or (kinds.is_integer(kind) and large):
-        return _ordered(floats, column)
+        return _order(floats, column)
     if texts is not None and (large or long):
-        return _ordered(floats, _exact(texts(), np.isfinite(floats)))
+        return _order(floats, _exact(texts(), np.isfinite(floats)))
     return floats, ()
 
 
@@ -69,7 +69,7 @@ def _exact(texts: Any, known: Bool[Array, " r"]) -> Any:
         return text
 
 
-def _ordered(floats: Float[Array, " r"], exact: Any) -> tuple[Float[Array, " r"], tuple[str, ...]]:
+def _order(floats: Float[Array, " r"], exact: Any) -> tuple[Float[Array, " r"], tuple[str, ...]]:
     """The floats, or ranks if there are fewer distinct floats than distinct numbers."""
     import pyarrow as pa
 

@@ -83,7 +83,7 @@ class Quantile:
         """
         reading.require(game, self.needs, self.signals)
         assert game.population is not None  # `require` has refused this
-        known = _known_by_inputs(game) if self.mode == "inputs" else _known_by_shadows(game)
+        known = _columns_from_inputs(game) if self.mode == "inputs" else _columns_from_shadows(game)
         seed = int(rng.integers(2**31))  # the same for each target, which is judged by itself
         scores = np.empty((game.n_targets, len(game.ids)))
         for row, h, others in zip(
@@ -127,7 +127,7 @@ class _Known:
     expected_theirs: Float[Array, " z"]
 
 
-def _known_by_inputs(game: MembershipGame) -> _Known:
+def _columns_from_inputs(game: MembershipGame) -> _Known:
     """Columns of the record and one column for each class; the expected confidence is 0."""
     population, n = game.population, len(game.ids)
     assert population is not None
@@ -138,7 +138,7 @@ def _known_by_inputs(game: MembershipGame) -> _Known:
     return _Known(rows[:n], rows[n:], np.zeros(n), np.zeros(len(rows) - n))
 
 
-def _known_by_shadows(game: MembershipGame) -> _Known:
+def _columns_from_shadows(game: MembershipGame) -> _Known:
     """Mean and deviation over out-shadows and the class mean; the first is the expected confidence."""
     population = game.population
     assert population is not None

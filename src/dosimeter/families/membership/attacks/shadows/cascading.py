@@ -115,7 +115,7 @@ class Cascading:
             if np.array_equal(anchored, known):
                 break
             known = anchored
-            member = members_given(known, self.references, generator(seed, "cascading membership", number))
+            member = draw_memberships(known, self.references, generator(seed, "cascading membership", number))
             values = retrain(member, seed_for(seed, "cascading training", number))["logit_confidence"]
             scores = np.where(known == _OPEN, _ratio(phi, values, member), scores)
             if number + 1 < self.rounds:
@@ -123,7 +123,7 @@ class Cascading:
         return scores
 
 
-def members_given(known: Int[Array, " n"], shadows: int, rng: np.random.Generator) -> Bool[Array, "k n"]:
+def draw_memberships(known: Int[Array, " n"], shadows: int, rng: np.random.Generator) -> Bool[Array, "k n"]:
     """Draws memberships given the known bits: each row holds half of all records, open records as evenly as possible.
 
     If the anchors are right and a target trains on half of the pool, the other bits may be any of these.

@@ -114,7 +114,7 @@ class _Path:
         return result
 
     @functools.cached_property
-    def built(self) -> Float[Array, " g"]:
+    def buildup(self) -> Float[Array, " g"]:
         """Share of the curvature that has built up by each time, mean over records and classes."""
         total = np.cumsum([span.mean() for span in self._spans()])
         result: Array = (total / max(float(total[-1]), 1e-30)).astype(np.float32)
@@ -310,7 +310,7 @@ def _own(
         others = np.ascontiguousarray(field[:, part])
         action, before = np.zeros_like(others), np.zeros_like(own[part])
         for i, span in enumerate(path.seconds):
-            logits, now = path.logits[i, part], 2 / n * norms[part] / (1 + fall[part] * path.built[i])
+            logits, now = path.logits[i, part], 2 / n * norms[part] / (1 + fall[part] * path.buildup[i])
             action += path.action[i, part] - before
             before = path.action[i, part]
             p = _softmax(logits + now / 2 * before + others * path.share[i] - now * action)

@@ -87,11 +87,11 @@ def _others(game: MembershipGame, proxies: Proxies) -> Lenders:
     group = np.unique(game.labels, return_inverse=True)[1] * (proxies == "class")
     alone = np.bincount(group)[group] == 1
 
-    def lent(values: Array) -> Array:
+    def lend(values: Array) -> Array:
         own: Array = np.where(alone, values.sum(), np.bincount(group, values)[group]) - values
         return own
 
-    return lent
+    return lend
 
 
 def _nearest(game: MembershipGame, neighbours: int) -> Lenders:

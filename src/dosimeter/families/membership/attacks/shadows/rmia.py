@@ -134,8 +134,8 @@ def _shares(logs: _Confidences, gamma: float, a: float | None) -> Float[Array, "
 
 def _beaten(logs: _Confidences, gammas: Sequence[float], a: float | None) -> Int[Array, "g t n"]:
     """Number of population records that each candidate beats, for each gamma."""
-    ratios = logs.candidates - _expected(logs.shadow_candidates, a)
-    bars = np.sort(logs.population - _expected(logs.shadow_population, a), axis=1)
+    ratios = logs.candidates - _log_evidence(logs.shadow_candidates, a)
+    bars = np.sort(logs.population - _log_evidence(logs.shadow_population, a), axis=1)
     # The first place where a ratio could be inserted counts the bars strictly below it.
     return np.array(
         [
@@ -145,7 +145,7 @@ def _beaten(logs: _Confidences, gammas: Sequence[float], a: float | None) -> Int
     )
 
 
-def _expected(log_mean: Float[Array, " n"], a: float | None) -> Float[Array, " n"]:
+def _log_evidence(log_mean: Float[Array, " n"], a: float | None) -> Float[Array, " n"]:
     """Log of p(x) from the log of the shadows' mean confidence."""
     if a is None or a == 1:
         return log_mean

@@ -80,7 +80,7 @@ class PooledDiscriminant:
         centre = rows.mean(0)
         order = np.argsort(-centre, axis=1, kind="stable")
         rows, targets = (
-            np.take_along_axis(np.stack([_aligned(one, centre) for one in some]), order[None], 2)
+            np.take_along_axis(np.stack([_align(one, centre) for one in some]), order[None], 2)
             for some in (rows, game.outputs[_SIGNAL].mean(1, dtype=np.float64))
         )
         inside, outside = (side.transpose(0, 2, 1) for side in reading.split(rows.transpose(0, 2, 1), game.shadow_in))
@@ -113,7 +113,7 @@ class PooledDiscriminant:
         return result
 
 
-def _aligned(rows: Float[Array, "n c"], centre: Float[Array, "n c"]) -> Float[Array, "n c"]:
+def _align(rows: Float[Array, "n c"], centre: Float[Array, "n c"]) -> Float[Array, "n c"]:
     """A chain's answers, minus the part of its offset that is a linear function of the mean chain's answers."""
     known, offset = centre - centre.mean(0), rows - centre
     ridge = _ALIGN * len(rows) * np.eye(known.shape[1])

@@ -91,7 +91,7 @@ class TMI:
         member = torch.from_numpy(np.repeat(game.shadow_in.T, views, axis=1))
         odds = member_odds(known, member, asked, recipe, rng).double().numpy()
         scores = expit(odds).mean(2)
-        return Scores(game.ids, _stretched(scores) if self.compat else scores)
+        return Scores(game.ids, _rescale(scores) if self.compat else scores)
 
     def _rows(self, values: Float[Array, "m q n c"]) -> Float[torch.Tensor, "n r c"]:
         """The rows of every record, with the views of a model next to each other."""
@@ -102,7 +102,7 @@ class TMI:
         return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
 
 
-def _stretched(scores: Float[Array, "t n"]) -> Float[Array, "t n"]:
+def _rescale(scores: Float[Array, "t n"]) -> Float[Array, "t n"]:
     """Each target's scores, scaled linearly to [0, 1]."""
     low, high = scores.min(1, keepdims=True), scores.max(1, keepdims=True)
     result: Array = (scores - low) / np.maximum(high - low, 1e-300)

@@ -153,7 +153,7 @@ class _Search:
         predicted: Tensor = self.ask(points.flatten(0, 1)).view(points.shape[:2])
         return predicted != self.labels
 
-    def _boxed(self, points: Tensor) -> Tensor:
+    def _clamp(self, points: Tensor) -> Tensor:
         return points.clamp(0, 1) if self.box else points
 
     def _nearest(self, beyond: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
@@ -171,7 +171,7 @@ class _Search:
         drawn /= drawn.flatten(2).norm(dim=2).view(b, -1, *[1] * (self.x.ndim - 1))
         least = torch.minimum(RESOLVED * point.flatten(1).norm(dim=1), gap / 100)
         radius = self._wide(torch.maximum(gap / self.numbers, least)).clamp(min=1e-12)
-        moved = self._boxed(point + radius * drawn)
+        moved = self._clamp(point + radius * drawn)
         sign = self._beyond(moved).float() * 2 - 1
         mean = sign.mean(0)
         weight = torch.where(mean.abs() < 1, sign - mean, sign)
@@ -181,7 +181,7 @@ class _Search:
     def _jump(self, point: Tensor, direction: Tensor, step: Tensor) -> Float[Tensor, "n ..."]:
         """The longest step along a direction that stays beyond the boundary; none if all cross it."""
         steps = step * 0.5 ** torch.arange(HALVINGS)[:, None]
-        tried = self._boxed(point + steps.view(*steps.shape, *[1] * (self.x.ndim - 1)) * direction)
+        tried = self._clamp(point + steps.view(*steps.shape, *[1] * (self.x.ndim - 1)) * direction)
         there = self._beyond(tried)
         first = there.float().argmax(0)
         chosen = tried[first, torch.arange(len(self.x))]

@@ -62,13 +62,13 @@ def compute(subject: Subject) -> dict[str, Tensor]:
     for model, rows, seed in zip(subject.models, training.rows, training.seeds, strict=True):
         assert isinstance(model.trained, nn.Linear)
         logits = raw @ model.trained.weight.double().T + model.trained.bias.double()
-        left_out = torch.from_numpy(np.searchsorted(needed, _left_out(rows, training.observed, seed)))
+        left_out = torch.from_numpy(np.searchsorted(needed, _choose_left_out(rows, training.observed, seed)))
         members = torch.from_numpy(np.searchsorted(needed, rows))
         found.append(_scores(coordinates, logits, labels, places, members, left_out, training))
     return {"iha": torch.stack(found)}
 
 
-def _left_out(rows: Int[np.ndarray, " k"], observed: Int[np.ndarray, " r"], seed: int) -> Int[np.ndarray, " r"]:
+def _choose_left_out(rows: Int[np.ndarray, " k"], observed: Int[np.ndarray, " r"], seed: int) -> Int[np.ndarray, " r"]:
     """The training record that G leaves out: the observed one if it is a member, else a random one."""
     drawn = generator(seed, "left out").choice(rows, len(observed))
     return np.where(np.isin(observed, rows), observed, drawn)
@@ -147,10 +147,10 @@ def _conjugate(x: Tensor, p: Tensor) -> Solve:
     inverse = torch.linalg.inv(_blocks(x, p * (1 - p)) + DAMPING * torch.eye(x.shape[1]))
     size = max(1, NUMBERS // (p.shape[1] * max(x.shape)))
     weight = p.T.contiguous()
-    return lambda g: torch.cat([_iterated(x, weight, inverse, part) for part in torch.split(g, size)])
+    return lambda g: torch.cat([_iterate(x, weight, inverse, part) for part in torch.split(g, size)])
 
 
-def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c e"]) -> Float[Tensor, "q c e"]:
+def _iterate(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c e"]) -> Float[Tensor, "q c e"]:
     """The solution by conjugate gradients, until all right-hand sides converge; `weight`: probabilities `[c p]`."""
     c, e = len(weight), x.shape[1]
 
@@ -159,13 +159,13 @@ def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c 
         inner -= weight * inner.sum(1, keepdim=True)
         return (inner.view(-1, len(x)) @ x).view(-1, c, e).div_(len(x)).add_(v, alpha=DAMPING)
 
-    def eased(v: Tensor) -> Tensor:
+    def ease(v: Tensor) -> Tensor:
         return torch.bmm(v.transpose(0, 1), inverse).transpose(0, 1)
 
     residual = g.float()
     size = residual.flatten(1).norm(dim=1).clamp(min=1e-30)
     residual = residual / size[:, None, None]
-    solution, along = torch.zeros_like(residual), eased(residual)
+    solution, along = torch.zeros_like(residual), ease(residual)
     height = (residual * along).sum((1, 2))
     for _ in range(STEPS):
         bent = curvature(along)
@@ -176,7 +176,7 @@ def _iterated(x: Tensor, weight: Tensor, inverse: Tensor, g: Float[Tensor, "q c 
         if left < TOLERANCE:
             result: Tensor = solution.double() * size.double()[:, None, None]
             return result
-        fresh = eased(residual)
+        fresh = ease(residual)
         before, height = height, (residual * fresh).sum((1, 2))
         along = fresh + (height / before.clamp(min=1e-30))[:, None, None] * along
     raise TrainingError(f"iha: conjugate gradients must reach {TOLERANCE} in {STEPS} steps, got {left}: standardise")

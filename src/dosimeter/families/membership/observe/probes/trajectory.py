@@ -14,7 +14,7 @@ from dosimeter.families.membership.observe.probes.subject import Load, Probe, Si
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.access import Access
 from dosimeter.training.heads import moments
-from dosimeter.training.loop import Optimizer, move, seeded
+from dosimeter.training.loop import Optimizer, move, seed_torch
 from dosimeter.training.recipe import Hyperparameters
 
 EPOCHS = 10
@@ -89,7 +89,7 @@ def _network(subject: Subject, training: Training, known: Tensor, index: int) ->
     student = move(training.fresh(seed_for(seed, "student")), device, images=known.ndim == 4)
     optimizer = Optimizer([one for one in student.parameters() if one.requires_grad], hp)
     losses: list[Tensor] = []
-    with seeded(seed_for(seed, "student dropout")):
+    with seed_torch(seed_for(seed, "student dropout")):
         for epoch, order in enumerate(_orders(seed, len(known), hp)):
             student.train()
             batches = _batches(torch.from_numpy(order), hp.batch_size)

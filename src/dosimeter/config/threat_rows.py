@@ -1,0 +1,199 @@
+"""The `[[threat]]` rows: from tables to one threat each, with its family and its attacks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dosimeter.config.attack_rows import share_attacks
+from dosimeter.families import FAMILIES
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import Family, Surroundings
+from dosimeter.families.threat import ThreatTable
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.findings import findings, lines
+from dosimeter.foundation.wording import quote
+
+MOST = 100
+"""Most threats of one audit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ThreatRow:
+    """One `[[threat]]` row.
+
+    Attributes:
+        family: family of its attacks.
+        threat: the adversary.
+        attacks: attacks to run, in order.
+        place: where messages say that it stands: "threat", or "threat[1]" if there are several.
+    """
+
+    family: Family
+    threat: ThreatTable
+    attacks: tuple[NamedAttack, ...]
+    place: str = "threat"
+
+    @property
+    def id(self) -> str:
+        """Name of the threat, and of its folder."""
+        return self.threat.id or self.family.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """The rows, each None if it is wrong itself, and the problems of all, one line each."""
+
+    threats: tuple[ThreatTable | None, ...]
+    rows: tuple[ThreatRow, ...]
+    problems: tuple[str, ...]
+
+
+def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path) -> Draft:
+    """Validates the threats of an audit file, and gives each its attacks.
+
+    Args:
+        whole: the audit file.
+        stages: its stages, None for those that are wrong; empty beside a supplied model.
+        base: folder of the audit file.
+    """
+    raw = whole.get("threat", {})
+    several = isinstance(raw, tuple)
+    given = raw if isinstance(raw, tuple) else (raw,)
+    places = [f"threat[{index}]" if several else "threat" for index in range(len(given))]
+    if wrong := _no_tables(given, places):
+        return Draft((), (), tuple(wrong))
+    tables, problems = _spiked(list(given), whole)
+    threats: list[ThreatTable | None] = []
+    for table, place in zip(tables, places, strict=True):
+        threat, wrong = _read(table, place)
+        threats.append(threat)
+        problems += wrong
+    problems += _repeated(threats)
+    last = getattr(stages[-1], "name", None) if stages else None
+    around = [_surroundings(whole, threat, last) for threat in threats]
+    known = [
+        (FAMILIES[threat.family], threat, place)
+        for threat, place in zip(threats, places, strict=True)
+        if threat is not None
+    ]
+    transferred = [bool(one.transferred) for one, threat in zip(around, threats, strict=True) if threat is not None]
+    attacks, wrong = share_attacks(whole.get("attack"), base, known, transferred)
+    rows = tuple(ThreatRow(*one[:2], own, one[2]) for one, own in zip(known, attacks, strict=True))
+    single = not several and whole.get("spike") is not None
+    for row, one in zip(rows, [a for a, t in zip(around, threats, strict=True) if t is not None], strict=True):
+        tails = row.family.problems(row.threat, row.attacks, one)
+        problems += [_at(row.place, tail, top_spike=single) for tail in tails]
+    return Draft(tuple(threats), rows, (*problems, *wrong))
+
+
+def _no_tables(given: Sequence[Any], places: Sequence[str]) -> list[str]:
+    """Problems with the list of threats itself."""
+    if not 0 < len(given) <= MOST:
+        return [
+            f"threat: must be 1 to {MOST} tables, got {len(given)}: write [threat], or [[threat]] for each adversary"
+        ]
+    return [
+        f"{place}: must be a table, got {quote(one, 80)}: correct it"
+        for one, place in zip(given, places, strict=True)
+        if not isinstance(one, Mapping)
+    ]
+
+
+def _surroundings(whole: Mapping[str, Any], threat: ThreatTable | None, last: str | None) -> Surroundings:
+    """What stands around a threat in the file; `last` is the name of the last stage, None if it is not known."""
+    target = whole.get("target")
+    if target is not None:
+        return Surroundings(draws=False, transferred=False, trains=isinstance(target, Mapping) and "fit" in target)
+    known = last is not None and threat is not None
+    return Surroundings(transferred=threat.at_risk not in (None, last) if known and threat is not None else None)
+
+
+def _at(place: str, tail: str, *, top_spike: bool) -> str:
+    """A problem with its place; canaries may stand in a table of their own."""
+    return tail[1:] if top_spike and tail.startswith(".spike") else place + tail
+
+
+def _spiked(tables: list[Mapping[str, Any]], whole: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The tables, with `[spike]` in the one that it means."""
+    spike = whole.get("spike")
+    if spike is None or not isinstance(spike, Mapping):
+        return tables, []
+    if "target" in whole:
+        return tables, ["spike: a supplied model is trained already, got [spike] beside [target]: remove [spike]"]
+    meant = [index for index, table in enumerate(tables) if table.get("family", "membership") == "membership"]
+    if len(meant) != 1:
+        return tables, [
+            f"spike: canaries belong to one threat of membership, got [spike] beside {len(meant)} of them: write "
+            "[threat.spike] below the threat that it is for"
+        ]
+    if "spike" in tables[meant[0]]:
+        return tables, ["spike: must be written once, got [spike] and [threat.spike]: remove one of them"]
+    return [{**table, "spike": spike} if index == meant[0] else table for index, table in enumerate(tables)], []
+
+
+def _read(table: Mapping[str, Any], place: str) -> tuple[ThreatTable | None, list[str]]:
+    """One threat, or the problems with its table."""
+    family = table.get("family", "membership")
+    if not isinstance(family, str) or family not in FAMILIES:
+        told = suggest(family, FAMILIES) if isinstance(family, str) else "write text in quotes"
+        return None, [f"{place}.family: unknown family {quote(family)}, {told}"]
+    settings = FAMILIES[family].settings
+    try:
+        return settings.model_validate(table), []
+    except ValidationError as error:
+        found = findings(error, place, settings.model_fields)
+        return None, lines((where.replace(f"{place}.spike", "spike", 1), text) for where, text in found)
+
+
+def _repeated(threats: Sequence[ThreatTable | None]) -> list[str]:
+    """Problems with ids that occur twice; some file systems take a and A for one folder."""
+    ids = [(threat.id or threat.family).lower() for threat in threats if threat is not None]
+    return [
+        f"threat: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each [[threat]] an `id`"
+        for twice in sorted({one for one in ids if ids.count(one) > 1})
+    ]
+
+
+def python_threats(
+    given: Sequence[Mapping[str, Any]] | None, common: Mapping[str, Any], *, trains: bool
+) -> list[tuple[Family, ThreatTable, str]]:
+    """The threats of a call about a supplied model, each with its family and place.
+
+    Args:
+        given: tables as in an audit file; None for one of membership.
+        common: keys of each that has none of its own, such as `shadows`.
+        trains: whether further models can be trained.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    if given is not None and (isinstance(given, str | Mapping) or not isinstance(given, Sequence) or not given):
+        raise ConfigError(f"threats: must be a list of tables, got {quote(given)}: write [{{'family': 'membership'}}]")
+    problems: list[str] = []
+    found: list[tuple[Family, ThreatTable, str]] = []
+    for index, table in enumerate(({},) if given is None else given):
+        place = "" if given is None else f"threats[{index}]"
+        if not isinstance(table, Mapping):
+            problems.append(f"{place}: must be a table, got {quote(table)}: write {{'family': 'membership'}}")
+            continue
+        keys = (
+            FAMILIES[family].settings.model_fields if (family := table.get("family", "membership")) in FAMILIES else {}
+        )
+        threat, wrong = _read({**{key: one for key, one in common.items() if key in keys}, **table}, place)
+        problems += wrong
+        if threat is not None:
+            tails = FAMILIES[threat.family].problems(
+                threat, (), Surroundings(draws=False, trains=trains or given is None)
+            )
+            problems += [place + tail if place else tail[1:] for tail in tails]
+            found.append((FAMILIES[threat.family], threat, place or "threat"))
+    problems += _repeated([threat for _, threat, _ in found])
+    if problems:
+        raise ConfigError(*problems)
+    return found

@@ -1,0 +1,181 @@
+"""The interface of a family of attacks.
+
+Three nouns. A `System` is a deployed model and how it came to be, whoever built it. A `Case` is one `[[threat]]` on one
+system. `Findings` are what a case came to. Plan, run, measure, report, check and diff see nothing else, so none of them
+asks which family, which attack or which door it has before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.threat import ThreatTable
+
+if TYPE_CHECKING:
+    from dosimeter.data import Dataset
+    from dosimeter.jobs.job import Job
+    from dosimeter.results.findings import Findings
+    from dosimeter.results.metrics import Metric
+    from dosimeter.results.page.section import Section
+    from dosimeter.results.rows import Row
+    from dosimeter.training.system import System
+
+    Phases = Sequence[tuple[str, Sequence[Job]]]
+
+
+@dataclass(frozen=True)
+class CaseFolder:
+    """What a run left of one threat.
+
+    Attributes:
+        path: folder of its arrays.
+        summary: what `run.json` says of the run, and of this threat.
+    """
+
+    path: Path
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands around a threat in an audit file.
+
+    Attributes:
+        draws: whether the rows that a model trains on can be chosen, as in a chain that is trained here.
+        transferred: whether stages follow the one at risk; None if the stages are not known.
+        trains: whether further models can be trained.
+    """
+
+    draws: bool = True
+    transferred: bool | None = False
+    trains: bool = True
+
+
+@runtime_checkable
+class Case(Protocol):
+    """One threat on one system; nothing is trained or asked yet."""
+
+    def phases(self) -> Phases:
+        """All jobs by name of the phase, in order; jobs of one phase do not depend on each other.
+
+        Those that train or ask models come before those that play attacks. Cases are done one after another, and a job
+        that several of them need is done once.
+        """
+        ...
+
+    def datasets(self) -> Sequence[Dataset]:
+        """Data that its jobs read from the store."""
+        ...
+
+    def records(self) -> int:
+        """Number of records that one model of the stage at risk is trained on, for a test of that stage's model."""
+        ...
+
+    def definition(self) -> Mapping[str, Any]:
+        """Content of the audit's key: everything about the case that can change a number."""
+        ...
+
+    def begin(self, progress: Callable[[str, int, int], None]) -> Case:
+        """Does what must be done in this process before any job, such as to ask a live model; lists all jobs after it.
+
+        Raises:
+            AuditError: the model cannot be asked.
+        """
+        ...
+
+    def refusals(self) -> Mapping[str, str]:
+        """Why each attack cannot run, by id; attacks that can run are left out."""
+        ...
+
+    def notes(self) -> list[str]:
+        """Remarks for the reader of a plan."""
+        ...
+
+    def collect(self, folder: Path) -> Mapping[str, Any]:
+        """Copies what the jobs stored to a folder, in `games`, `truth` and `evidence`; plays nothing.
+
+        Returns:
+            The case's entry of `run.json`, with the keys `threat` (the adversary in words), `data`, `attacks` (as
+            `NamedAttack.listed` gives them) and `gates`.
+        """
+        ...
+
+
+@runtime_checkable
+class Family(Protocol):
+    """A family of attacks: all that ask the same kind of question."""
+
+    @property
+    def name(self) -> str:
+        """Name, such as "membership"."""
+        ...
+
+    @property
+    def question(self) -> str:
+        """The question in words, in which `{noun}` stands for a record."""
+        ...
+
+    @property
+    def settings(self) -> type[ThreatTable]:
+        """Keys of its `[[threat]]`."""
+        ...
+
+    @property
+    def needs(self) -> type:
+        """Type of its attacks' `needs`, which has a property `in_words`."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What a policy may limit."""
+        ...
+
+    @property
+    def details_schema(self) -> Mapping[str, Any]:
+        """JSON schema of `details` in `result.json`."""
+        ...
+
+    def attacks(self) -> Mapping[str, type]:
+        """Attacks by name."""
+        ...
+
+    def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
+        """Rows for an audit file that names no attack of this family.
+
+        Args:
+            threat: the adversary.
+            transferred: whether stages follow the one at risk.
+        """
+        ...
+
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+        """What is wrong with a threat, seen without data, one line each, as the tail of its place."""
+        ...
+
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> Case:
+        """One threat on one system.
+
+        Raises:
+            AuditError: the threat does not fit the system or its data.
+        """
+        ...
+
+    def measure(self, folder: CaseFolder) -> Findings:
+        """What a case came to, from its arrays alone."""
+        ...
+
+    def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
+        """Differences between variants of one case.
+
+        Args:
+            cases: by id of the variant, "none" first.
+        """
+        ...
+
+    def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+        """Part of the page that tells of one threat."""
+        ...

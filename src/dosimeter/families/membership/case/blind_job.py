@@ -1,0 +1,74 @@
+"""The blind baseline of a supplied model as a job: classifiers that never ask the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.measures.blind import Blind, blind_scores
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.store import Store, key_of
+
+
+@dataclass(frozen=True)
+class BlindJob:
+    """Scores of the candidates by classifiers that never query the model.
+
+    Attributes:
+        store: the store.
+        data: key of all records, candidates first.
+        design: the stated membership.
+        seed: root of all randomness.
+        tokens: the records are tokens.
+    """
+
+    store: Store
+    data: str
+    design: Design
+    seed: int
+    tokens: bool
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        return {
+            "kind": "blind",
+            "data": self.data,
+            "design": arrays_hash(member=self.design.member[0], record=self.design.record),
+            "seed": self.seed,
+            "tokens": self.tokens,
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The baseline, in words."""
+        return "blind baseline"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """An empty tuple, since no code of the user's runs."""
+        return ()
+
+    def perform(self) -> None:
+        """Computes and stores the scores."""
+        data, design = self.store.load(self.data), self.design
+        inputs, labels = (data[name].numpy()[: len(design.ids)] for name in ("inputs", "labels"))
+        found = blind_scores(inputs, labels, design.member[0], design.record, seed=self.seed, tokens=self.tokens)
+        tensors = {"rows": torch.from_numpy(found.rows), "scores": torch.from_numpy(found.scores)}
+        self.store.save(self.key, tensors, self.definition)
+
+    def load(self) -> Blind:
+        """The stored scores."""
+        found = self.store.load(self.key)
+        return Blind(found["rows"].numpy(), found["scores"].numpy())

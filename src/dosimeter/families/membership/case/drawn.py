@@ -1,0 +1,313 @@
+"""Membership on a chain that is trained here: who is trained on what, and all jobs by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from dosimeter.data import Dataset
+from dosimeter.data.entries import data_key
+from dosimeter.data.views import unfit
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.case import collect
+from dosimeter.families.membership.case.holdings import fleet_holdings
+from dosimeter.families.membership.case.refusals import Offer, refusals
+from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
+from dosimeter.families.membership.design.design import Design, Split
+from dosimeter.families.membership.design.draw import design_of, matrix_of, split_of
+from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
+from dosimeter.families.membership.observe.observe import ObserveJob, situation_of
+from dosimeter.families.membership.observe.probes import PROBES, lacking
+from dosimeter.families.membership.observe.signals import SIGNALS, readable
+from dosimeter.families.membership.play.arena import Arena
+from dosimeter.families.membership.play.frozen_head import can_retrain, has_frozen_head
+from dosimeter.families.membership.play.job import PlayJob, play_jobs
+from dosimeter.families.membership.threat import Threat
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.jobs.job import Job
+from dosimeter.models.access import Access
+from dosimeter.training.features import FeatureJob
+from dosimeter.training.later_stages import transfer
+from dosimeter.training.packs import PackJob
+from dosimeter.training.system import TrainedSystem
+
+
+@dataclass(frozen=True)
+class DrawnCase:
+    """One threat of membership on a chain that is trained; nothing is trained yet.
+
+    Attributes:
+        system: the chain and its data, the canaries among them.
+        threat: the adversary.
+        attacks: attacks to run, in order.
+        split: split of the records at risk.
+        design: the design of the audit.
+        canaries: records planted in the data of the stage at risk, or None.
+    """
+
+    system: TrainedSystem
+    threat: Threat
+    attacks: tuple[NamedAttack, ...]
+    split: Split
+    design: Design
+    canaries: Canaries | None = None
+
+    @cached_property
+    def views(self) -> tuple[str, ...]:
+        """Query views."""
+        return self.threat.views_for(self.system.link.hyperparameters.augment)
+
+    @cached_property
+    def matrix(self) -> Bool[Array, "m p"]:
+        """Membership matrix: which model trains on which record of the pool."""
+        return matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split)
+
+    @cached_property
+    def null_matrix(self) -> Bool[Array, "m n"]:
+        """Membership of the candidates in another matrix, drawn in the same way, that no model was trained on."""
+        matrix = matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split, "null membership")
+        return matrix[:, self.split.candidates]
+
+    @property
+    def signals(self) -> set[str]:
+        """Names of the signals that the attacks read."""
+        return {signal for row in self.attacks for signal in row.attack.signals}
+
+    @property
+    def knows_classes(self) -> bool:
+        """Returns whether records at risk have the deployed model's classes, so that a record's own class is one."""
+        last = self.system.data[-1]
+        return last is None or last.classes == self.system.at_risk.classes
+
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """Signals of probes that attacks ask for but these models cannot give, each with the reason."""
+        link = self.system.link
+        if self.system.transferred:
+            reason = (
+                f"asks the models of stage {link.name!r} themselves, which are transferred before anyone sees them: "
+                "end the chain at that stage, or leave the attack out"
+            )
+            return {name: reason for name in self.signals if name in PROBES}
+        single = self.threat.unit == "record" and self.canaries is None
+        population = len(self.split.population)
+        return lacking(situation_of(link, self.system.at_risk.inputs, population, single=single), self.signals)
+
+    @cached_property
+    def offer(self) -> Offer:
+        """What the threat gives an attack."""
+        system = self.system
+        return Offer(
+            self.threat.access_flag,
+            len(self.split.population),
+            self.threat.shadows,
+            features=has_frozen_head(system) and not system.transferred,
+            cells=len(self.split.pool) * self.design.classes,
+            retrain=can_retrain(system) and not system.transferred,
+            withheld=self.withheld,
+            classes=self.knows_classes,
+            transferred=system.transferred,
+            views=len(self.views),
+        )
+
+    def refusals(self) -> Mapping[str, str]:
+        """Implements `Case`."""
+        return refusals(self.attacks, self.offer)
+
+    @property
+    def running(self) -> tuple[NamedAttack, ...]:
+        """Attacks that are not refused."""
+        refused = self.refusals()
+        return tuple(row for row in self.attacks if row.id not in refused)
+
+    @cached_property
+    def jobs(self) -> FleetJobs:
+        """All jobs that train and ask models, with their keys."""
+        system = self.system
+        own, test = system.features(system.at_risk, self.views), system.features(system.test, self.views[:1])
+        packs = system.fleet(
+            self._training_rows(),
+            [job for job in own if job.view == self.views[0]],
+            alike="initialisation" in self.threat.knows,
+        )
+        stages = system.stages_after(known="finetuning-data" in self.threat.knows)
+        later = transfer(packs, stages, system.seed)
+        observations = tuple(self._observation(pack, own, test) for pack in (later[-1].packs if later else packs))
+        before = tuple(
+            replace(job, pack=pack, test=None, signals=("logit_confidence",), access=Access.LOGITS, defenses=())
+            for job, pack in zip(observations, packs, strict=True)
+            if later
+        )
+        jobs = FleetJobs(system.before, (*own, *test), packs, observations, later=later, before=before)
+        if self.canaries is None:
+            return jobs
+        rows = self._observed(self.canaries.rows)
+        canaries, others = (
+            tuple(replace(job, rows=rows, test=None, test_features=()) for job in known)
+            for known in (observations, before)
+        )
+        return replace(jobs, canaries=canaries, canaries_before=others)
+
+    @cached_property
+    def arena(self) -> Arena:
+        """Where the attacks play."""
+        return Arena(
+            store=self.system.store,
+            seed=self.system.seed,
+            design=self.design,
+            null_member=self.null_matrix,
+            answers=self.jobs.answers(),
+            views=len(self.views),
+            holdings=fleet_holdings(self),
+        )
+
+    @cached_property
+    def canary_arena(self) -> Arena | None:
+        """Where attacks that hold no more than answers play with the canaries among their candidates; None without any.
+
+        So an attack that pools over its candidates has nearly the same pool as for the natural records, whose thresholds
+        are applied to the canaries; and no natural record is judged beside a canary.
+        """
+        if self.canaries is None:
+            return None
+        design = with_canaries(self.design, self.system.at_risk, self.canaries)
+        return Arena(
+            store=self.system.store,
+            seed=self.system.seed,
+            design=design,
+            null_member=design.member,
+            answers=self.jobs.answers(canaries=True),
+            views=len(self.views),
+        )
+
+    @cached_property
+    def plays(self) -> tuple[PlayJob, ...]:
+        """Plays of the attacks that are not refused."""
+        return play_jobs(self.arena, self.running, self.jobs.packs[0])
+
+    @cached_property
+    def canary_plays(self) -> tuple[PlayJob, ...]:
+        """Plays on canaries; their thresholds come from rehearsals, so nothing else is played."""
+        if self.canary_arena is None:
+            return ()
+        rows = [row for row in self.running if not row.attack.needs.holds_more]
+        return tuple(job for job in play_jobs(self.canary_arena, rows) if job.part.role in ("target", "rehearsal"))
+
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """Implements `Case`."""
+        columns = self.arena.holdings.columns
+        return [
+            *self.jobs.phases,
+            ("columns", [] if columns is None else [columns]),
+            ("attacks", (*self.plays, *self.canary_plays)),
+        ]
+
+    def definition(self) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        return {
+            "threat": self.threat.model_dump(mode="json", exclude={"id"}),
+            "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
+            "observations": [job.key for job in self.jobs.observations],
+        }
+
+    def datasets(self) -> list[Dataset]:
+        """Implements `Case`."""
+        return self.system.datasets
+
+    def records(self) -> int:
+        """Implements `Case`."""
+        return len(self.split.pool) // 2
+
+    def begin(self, progress: Callable[[str, int, int], None]) -> DrawnCase:
+        """Implements `Case`: nothing is to be done."""
+        return self
+
+    def notes(self) -> list[str]:
+        """Implements `Case`."""
+        notes, targets = [], self.threat.targets
+        if 2 <= targets < 4:
+            notes.append(
+                f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more"
+            )
+        natural, planted = len(self.split.pool) // 2, self.canaries
+        if planted is not None:
+            many = len(planted.training_rows(0))
+            notes.append(f"spike: {len(planted.rows)} canaries are planted in stage {self.system.link.name}")
+            if 10 * many > natural:
+                notes.append(f"spike: {many} of a model's {natural + many} training records are canaries: plant fewer?")
+        classes = self.system.links[-1].classes
+        signs = [row.id for row in self.attacks if row.settings_for(classes) != row.settings]
+        if signs:
+            notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
+        return notes + [
+            f"time: the estimate leaves out the shadows that {row.id} trains"
+            for row in self.running
+            if row.trainings is None
+        ]
+
+    def collect(self, folder: Path) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        return collect.drawn(self, folder)
+
+    def _training_rows(self) -> Int[Array, "m k"]:
+        """Rows that each model trains on: its half of the pool, and canaries as often as their grade says."""
+        found = []
+        for model, row in enumerate(self.matrix):
+            natural = np.asarray(self.split.pool[row])
+            planted = None if self.canaries is None else self.canaries.training_rows(model)
+            found.append(natural if planted is None else np.concatenate([natural, planted]))
+        return np.stack(found)
+
+    def _observed(self, planted: Int[Array, " k"]) -> Int[Array, " r"]:
+        """Rows of the records at risk that models are queried about: candidates, canaries, population."""
+        return np.concatenate([self.split.pool[self.split.candidates], planted, self.split.population])
+
+    def _observation(self, pack: PackJob, own: Sequence[FeatureJob], test: Sequence[FeatureJob]) -> ObserveJob:
+        """The job that queries one pack."""
+        system, data = self.system, data_key(self.system.at_risk)
+        return ObserveJob(
+            pack=pack,
+            rows=self._observed(np.empty(0, dtype=self.split.pool.dtype)),
+            population=len(self.split.population),
+            views=self.views,
+            features=tuple(own),
+            test=None if system.test is None else data_key(system.test),
+            test_features=tuple(test),
+            signals=self._readable(self.signals - self.withheld.keys()),
+            access=self.threat.access_flag,
+            defenses=system.answers,
+            data=None if data == pack.data else data,
+        )
+
+    def _readable(self, wanted: set[str]) -> tuple[str, ...]:
+        """Signals among the wanted ones that this access and the deployed model's classes allow."""
+        found = readable(sorted(wanted), self.threat.access_flag)
+        if self.knows_classes:
+            return found
+        kept = tuple(name for name in found if name in SIGNALS and not SIGNALS[name].labels)
+        return kept or ("entropy" if Access.PROBS in self.threat.access_flag.includes else "predicted_class",)
+
+
+def drawn_case(system: TrainedSystem, threat: Threat, attacks: Sequence[NamedAttack]) -> DrawnCase:
+    """Draws the membership of one threat.
+
+    Raises:
+        ConfigError: the threat does not fit the records at risk.
+    """
+    records = system.at_risk
+    if threat.views != "auto" and (wrong := unfit("threat.views", threat.views, records)):
+        raise ConfigError(*wrong)
+    split, canaries = split_of(threat, system.seed, records), None
+    if threat.spike is not None:
+        records, split, canaries = plant(records, split, threat.spike, models=threat.models, seed=system.seed)
+        data = tuple(records if index == system.index else one for index, one in enumerate(system.data))
+        system = replace(system, data=data)
+    design = design_of(threat, system.seed, records, split)
+    return DrawnCase(system, threat, tuple(attacks), split, design, canaries)

@@ -1,0 +1,276 @@
+"""Membership of a supplied model: the shadows that the user's `fit` trains, and the answers of all models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dosimeter.data import Dataset
+from dosimeter.data.entries import data_key
+from dosimeter.data.supplied import held_of
+from dosimeter.data.views import unfit
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.case import collect
+from dosimeter.families.membership.case.blind_job import BlindJob
+from dosimeter.families.membership.case.holdings import supplied_holdings
+from dosimeter.families.membership.case.refusals import Offer, refusals
+from dosimeter.families.membership.design.design import Design, membership_matrix
+from dosimeter.families.membership.design.supplied import check_halves, stated_design
+from dosimeter.families.membership.observe.observations import supplied_answers
+from dosimeter.families.membership.observe.shadow_job import ShadowJob, observe
+from dosimeter.families.membership.observe.signals import readable
+from dosimeter.families.membership.observe.supplied_probes import Probing, probing
+from dosimeter.families.membership.play.arena import Arena
+from dosimeter.families.membership.play.job import PlayJob, play_jobs
+from dosimeter.families.membership.threat import Threat
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.job import Job
+from dosimeter.jobs.runners import one_thread
+from dosimeter.jobs.store import key_of
+from dosimeter.models.access import Access
+from dosimeter.training.system import SuppliedSystem
+
+
+@dataclass(frozen=True)
+class StatedCase:
+    """One threat of membership on a supplied model, whose members the user states; no shadow is trained yet.
+
+    Attributes:
+        system: the model and its records.
+        threat: the adversary; `shadows`, `views` and `rehearsals` are read.
+        attacks: attacks to run, in order.
+        access: access to the model's outputs.
+        design: the design of the audit; the target stands before the shadows.
+        asked: key of the model's own answers; empty until it was asked.
+    """
+
+    system: SuppliedSystem
+    threat: Threat
+    attacks: tuple[NamedAttack, ...]
+    access: Access
+    design: Design
+    asked: str = ""
+
+    @property
+    def shadows(self) -> int:
+        """Number of shadow models."""
+        return len(self.design.member) - 1
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the query views."""
+        return ("identity",) if isinstance(self.threat.views, str) else self.threat.views
+
+    @property
+    def signals(self) -> set[str]:
+        """Names of the signals that the attacks read."""
+        return {name for row in self.attacks for name in row.attack.signals}
+
+    @cached_property
+    def probing(self) -> Probing:
+        """Probes that the attacks need of the models themselves."""
+        system = self.system
+        inputs = torch.from_numpy(system.pool.inputs)
+        return probing(system.adapted, inputs, self.signals, self.access, system.device)
+
+    @cached_property
+    def offer(self) -> Offer:
+        """What the threat gives an attack."""
+        return Offer(
+            self.access,
+            len(self.design.population_ids),
+            self.shadows,
+            supplied=True,
+            withheld=self.probing.withheld,
+            views=len(self.views),
+        )
+
+    def refusals(self) -> Mapping[str, str]:
+        """Implements `Case`."""
+        return refusals(self.attacks, self.offer)
+
+    @property
+    def running(self) -> tuple[NamedAttack, ...]:
+        """Attacks that are not refused."""
+        refused = self.refusals()
+        return tuple(row for row in self.attacks if row.id not in refused)
+
+    @cached_property
+    def jobs(self) -> tuple[ShadowJob, ...]:
+        """One job per shadow."""
+        system = self.system
+        if system.fit is None or not self.shadows:
+            return ()
+        return tuple(
+            ShadowJob(
+                store=system.store,
+                data=data_key(system.pool),
+                number=number,
+                rows=np.flatnonzero(self.design.member[1 + number]),
+                views=self.views,
+                access=self.access,
+                fit=system.fit,
+                sources=tuple(sorted(system.sources.items())),
+                seed=seed_for(system.seed, "shadow", number),
+                classes=self.design.classes,
+                output=system.adapted.output,
+                device=system.device,
+                form=system.adapted.form,
+                names=system.pool.classes,
+                tokens=system.pool.tokens,
+                probing=self.probing,
+            )
+            for number in range(self.shadows)
+        )
+
+    @cached_property
+    def blind(self) -> BlindJob:
+        """The baseline of classifiers that never ask the model."""
+        system = self.system
+        return BlindJob(system.store, data_key(system.pool), self.design, system.seed, system.pool.tokens)
+
+    @cached_property
+    def null_matrix(self) -> Array:
+        """A membership that no model was trained on, for a single target and its pairs of shadows."""
+        matrix = membership_matrix(len(self.design.ids), self.shadows + 2, self.system.seed, purpose="null membership")
+        return np.delete(matrix, 1, axis=0)
+
+    @cached_property
+    def arena(self) -> Arena:
+        """Where the attacks play, once the model was asked."""
+        assert self.asked
+        names = readable(sorted(self.signals - self.probing.withheld.keys()), self.access)
+        return Arena(
+            store=self.system.store,
+            seed=self.system.seed,
+            design=self.design,
+            null_member=self.null_matrix,
+            answers=supplied_answers(self.system.store, self.asked, self.jobs, names),
+            views=len(self.views),
+            holdings=supplied_holdings(self),
+        )
+
+    @cached_property
+    def plays(self) -> tuple[PlayJob, ...]:
+        """Plays of the attacks that are not refused, once the model was asked."""
+        return play_jobs(self.arena, self.running) if self.asked else ()
+
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """Implements `Case`."""
+        columns = self.arena.holdings.columns if self.asked else None
+        return [
+            ("shadows", self.jobs),
+            ("columns", [] if columns is None else [columns]),
+            ("attacks", self.plays),
+            ("blind baseline", [self.blind]),
+        ]
+
+    def definition(self) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        system = self.system
+        return {
+            "target": system.adapted.fingerprint,
+            "output": system.adapted.output,
+            "data": system.pool.fingerprint,
+            "members": len(system.parts["members"]),
+            "candidates": len(self.design.ids),
+            "threat": [str(self.access.name), self.shadows, list(self.views), self.threat.rehearsals],
+            "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
+            "shadows": [job.key for job in self.jobs],
+        }
+
+    def datasets(self) -> list[Dataset]:
+        """Implements `Case`."""
+        return self.system.datasets
+
+    def records(self) -> int:
+        """Implements `Case`."""
+        return len(self.system.parts["members"])
+
+    def begin(self, progress: Callable[[str, int, int], None]) -> StatedCase:
+        """Implements `Case`: asks the model, before any training of the user's, which might change it.
+
+        Its answers are kept by what they are. So a model that answers otherwise than before, such as one behind a
+        network, is never judged by its old answers.
+        """
+        progress("queries", 0, 1)
+        with one_thread():
+            own = self._ask()
+        progress("queries", 1, 1)
+        content = arrays_hash(**{name: values.numpy() for name, values in own.items()})
+        definition = {"kind": "answers", "model": self.system.adapted.fingerprint, "content": content}
+        key = key_of(definition)
+        if not self.system.store.verify(key):
+            self.system.store.save(key, own, definition)
+        return replace(self, asked=key)
+
+    def _ask(self) -> dict[str, Tensor]:
+        """Answers of the target, in the form of a shadow's entry."""
+        pool, adapted = self.system.pool, self.system.adapted
+        inputs, labels = torch.from_numpy(pool.inputs), torch.from_numpy(pool.labels)
+        own = observe(adapted, held_of(pool), labels, self.views, self.access)
+        return own | self.probing.of(adapted, inputs, labels, len(self.views))
+
+    def entries(self) -> list[Mapping[str, Tensor]]:
+        """Stored answers of target and shadows, target first."""
+        return [self.system.store.load(key) for key in (self.asked, *(job.key for job in self.jobs))]
+
+    def notes(self) -> list[str]:
+        """Implements `Case`."""
+        notes = [f"{gate.name}: {gate.message}" for gate in self.system.gates if gate.status != "pass"]
+        if not self.jobs:
+            notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
+        return notes
+
+    def collect(self, folder: Path) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        return collect.stated(self, folder)
+
+
+def stated_case(system: SuppliedSystem, threat: Threat, attacks: Sequence[NamedAttack]) -> StatedCase:
+    """One threat on the members that the user stated.
+
+    Raises:
+        AuditError: the threat does not fit the records, or grants more than the model gives.
+    """
+    members, population = system.parts["members"], system.parts.get("population")
+    if threat.views != "auto" and (wrong := unfit("threat.views", threat.views, members)):
+        raise ConfigError(*wrong)
+    design = stated_design(
+        members,
+        system.parts["nonmembers"],
+        population,
+        shadows=threat.shadows if system.fit is not None else 0,
+        rehearsals=threat.rehearsals,
+        seed=system.seed,
+    )
+    check_halves(design, system.parts, system.seed)
+    return StatedCase(system, threat, tuple(attacks), access_of(threat, system), design)
+
+
+def access_of(threat: Threat, system: SuppliedSystem) -> Access:
+    """The adversary's access: what the user granted, if the model gives it; by default all that the model gives.
+
+    Raises:
+        ConfigError: more is granted than the model gives.
+    """
+    gives = Access.LOGITS if system.adapted.output == "logits" else Access.PROBS
+    if "access" not in threat.model_fields_set:
+        return gives
+    granted = threat.access_flag
+    if Access.LOGITS in granted.includes and gives is Access.PROBS:
+        raise ConfigError(
+            f"threat.access: the model gives probabilities, got access {threat.access!r}: use 'probs', or bring a model "
+            "that returns logits"
+        )
+    return granted

@@ -1,0 +1,119 @@
+"""Holdings of a run's adversary beside signals: features and recipe, the records themselves, a way to train more.
+
+A play gets the description of them, which is small, and reads the rest from the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from dosimeter.data.record_features import few_columns
+from dosimeter.families.membership.game import Holdings, Needs
+from dosimeter.families.membership.play.frozen_head import HeadSource, RetrainSource
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.training.features import FeatureJob, load_features
+
+
+@dataclass(frozen=True)
+class ColumnsJob:
+    """The records at risk as a few columns of numbers: of frozen features if there are any, else of the records.
+
+    They are learned on all records, of which nothing but the records enters.
+
+    Attributes:
+        store: the store.
+        data: key of the records' entry.
+        features: jobs of their frozen features, or none.
+        rows: records that have signals, as rows of the data `[r]`.
+        seed: seed of the components.
+        tokens: the records are tokens.
+    """
+
+    store: Store
+    data: str
+    features: tuple[FeatureJob, ...]
+    rows: Array
+    seed: int
+    tokens: bool
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        return {
+            "kind": "columns",
+            "data": self.data,
+            "features": [job.key for job in self.features],
+            "rows": arrays_hash(rows=self.rows),
+            "seed": self.seed,
+            "tokens": self.tokens,
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The records, in words."""
+        return "columns of the records"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """An empty tuple, since no code of the user's runs."""
+        return ()
+
+    def perform(self) -> None:
+        """Computes and stores the columns."""
+        import torch
+
+        inputs = self.store.load(self.data)["inputs"].numpy()
+        if self.features:
+            inputs = load_features(self.store, self.features).flatten(1).numpy()
+        columns = few_columns(inputs, self.seed, tokens=self.tokens and not self.features)
+        self.store.save(self.key, {"columns": torch.from_numpy(columns[self.rows])}, self.definition)
+
+    def load(self) -> Array:
+        """The columns `[r d]`."""
+        found: Array = self.store.load(self.key)["columns"].numpy()
+        return found
+
+
+@dataclass(frozen=True)
+class HoldingsSource:
+    """Description of an adversary's holdings, which `load` reads; what no attack asks for is None.
+
+    Attributes:
+        columns: the records as a few columns.
+        head: frozen features and recipe.
+        retrain: training of further shadows.
+    """
+
+    columns: ColumnsJob | None = None
+    head: HeadSource | None = None
+    retrain: RetrainSource | None = None
+
+    def definition(self, needs: Needs) -> dict[str, Any]:
+        """Content of the key of a play of an attack with such needs."""
+        found: dict[str, Any] = {}
+        if needs.inputs and self.columns is not None:
+            found["columns"] = self.columns.key
+        if needs.features and self.head is not None:
+            found["head"] = self.head.definition
+        if needs.retrain and self.retrain is not None:
+            found["retrain"] = self.retrain.definition
+        return found
+
+    def load(self, needs: Needs) -> Holdings:
+        """The holdings that an attack with such needs gets, once they are in the store."""
+        return Holdings(
+            head=self.head.load() if needs.features and self.head is not None else None,
+            inputs=self.columns.load() if needs.inputs and self.columns is not None else None,
+            retrain=self.retrain.load() if needs.retrain and self.retrain is not None else None,
+        )

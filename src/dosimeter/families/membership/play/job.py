@@ -1,0 +1,145 @@
+"""Plays of attacks as jobs: one for each attack and part, cached by everything that can change its scores."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import torch
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.play.arena import Arena
+from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
+from dosimeter.foundation.keys.code_keys import reading
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.package import PACKAGE
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.training.packs import PackJob
+
+SECONDS = 3e-8
+"""Seconds for each number that an attack reads, measured with the built-in attacks on one core of 2024."""
+
+
+@dataclass(frozen=True)
+class PlayJob:
+    """One part of the play of one attack; its entry holds the scores.
+
+    Attributes:
+        arena: where it plays.
+        row: the attack.
+        part: who is judged.
+        trains: a pack of models such as an attack trains that trains, as a measure of its cost.
+    """
+
+    arena: Arena
+    row: NamedAttack
+    part: Part
+    trains: PackJob | None = None
+
+    @property
+    def store(self) -> Store:
+        """The store to read from and write to."""
+        return self.arena.store
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on; of the answers only the signals that the attack reads."""
+        row, arena = self.row, self.arena
+        return {
+            "kind": "play",
+            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "part": [self.part.role, self.part.number],
+            "seed": arena.seed,
+            "design": arena.digest,
+            "answers": arena.answers.definition(row.attack.signals),
+            "holdings": arena.holdings.definition(row.attack.needs),
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The attack, in words."""
+        return f"attack {self.row.id!r}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """An empty tuple, since the play itself reports what an attack raised."""
+        return ()
+
+    @property
+    def alike(self) -> object:
+        """Implements `Costed`."""
+        return ("play", self.part.role, id(self.arena), self.row.trainings, id(self.trains))
+
+    @property
+    def size(self) -> int:
+        """Implements `Costed`."""
+        return int(self.judged * self.arena.design.member.shape[1] * 8)
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: numbers to read, and models to train, an upper limit."""
+        design = self.arena.design
+        games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
+        reading = games * (self.arena.views * float(design.member.size) * SECONDS + 1e-3)
+        if not self.row.trainings or self.trains is None:
+            return reading
+        return reading + self.row.trainings * self.judged * float(pace.whole(self.trains))
+
+    @property
+    def judged(self) -> int:
+        """Number of models that it judges."""
+        design, number = self.arena.design, self.part.number
+        if self.part.role == "rehearsal":
+            return len(design.rehearsal_rows)
+        return len(design.folds[number]) if self.part.role in ("target", "null") else 2
+
+    def perform(self) -> None:
+        """Plays, and stores the scores `[r n]`."""
+        arena, row = self.arena, self.row
+        scores = play_part(
+            row, self.part, arena.design, arena.answers.load(row.attack.signals), null_member=arena.null_member,
+            seed=arena.seed, knowledge=arena.holdings.load(row.attack.needs),
+        )  # fmt: skip
+        self.store.save(self.key, {"scores": torch.from_numpy(scores)}, self.definition)
+
+
+@cache
+def attack_code(kind: type) -> str:
+    """Digest of an attack's code and of all that it reads.
+
+    A user's attack that reads what no digest can hold gets another digest in every process, so that it is played anew.
+    """
+    if kind.__module__.partition(".")[0] == PACKAGE:
+        return package_code(kind.__module__)
+    found = reading(kind)
+    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"
+
+
+def play_jobs(arena: Arena, rows: Sequence[NamedAttack], trains: PackJob | None = None) -> tuple[PlayJob, ...]:
+    """The jobs of some attacks, attack by attack; `trains` as in `PlayJob`, for attacks that train."""
+    return tuple(
+        PlayJob(arena, row, part, trains if row.trainings else None)
+        for row in rows
+        for part in parts_of(row, arena.design, arena.views)
+    )
+
+
+def played(arena: Arena, row: NamedAttack, jobs: Sequence[PlayJob]) -> Played:
+    """The stored results of one attack.
+
+    Args:
+        arena: where it played.
+        row: the attack.
+        jobs: jobs of any attacks, of which its own are done.
+    """
+    own: Mapping[Part, PlayJob] = {job.part: job for job in jobs if job.row is row}
+    scores = {part: job.store.load(job.key)["scores"].numpy() for part, job in own.items()}
+    return join_parts(row, arena.design, arena.views, scores)

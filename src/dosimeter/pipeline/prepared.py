@@ -1,0 +1,151 @@
+"""A prepared audit, whoever trained its model: the system, a case for each threat, and what the run says of them."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from dosimeter.config.tables import Report
+from dosimeter.config.threat_rows import ThreatRow
+from dosimeter.families.family import Case
+from dosimeter.foundation.errors import AccessError
+from dosimeter.jobs.job import Job
+from dosimeter.jobs.store import key_of
+from dosimeter.training.system import System
+
+if TYPE_CHECKING:
+    from dosimeter.jobs.runners import Workers
+    from dosimeter.pipeline.plan import Plan
+
+
+@runtime_checkable
+class Settings(Protocol):
+    """What audits of every door say."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Root of all randomness."""
+        ...
+
+    @property
+    def threats(self) -> tuple[ThreatRow, ...]:
+        """The adversaries, in order."""
+        ...
+
+    @property
+    def report(self) -> Report:
+        """Wording of the report."""
+        ...
+
+    @property
+    def base(self) -> Path:
+        """Folder that user modules come from."""
+        ...
+
+    def settings(self) -> Mapping[str, Any]:
+        """All settings, as JSON values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared(abc.ABC):
+    """An audit with its data read and its jobs listed; nothing is trained yet.
+
+    Attributes:
+        audit: the settings.
+        system: the deployed model and its origin.
+        cases: the cases by id of their threat.
+    """
+
+    audit: Settings
+    system: System
+    cases: Mapping[str, Case]
+
+    @property
+    @abc.abstractmethod
+    def door(self) -> str:
+        """How the model came: "recipe" or "model"."""
+
+    @property
+    @abc.abstractmethod
+    def variants(self) -> Sequence[tuple[Any, Prepared]]:
+        """The same audit with each `[[defense]]` or `[[variant]]`."""
+
+    @property
+    def fit(self) -> object:
+        """A function of the user's that jobs carry to other processes; None without any.
+
+        Its jobs run in processes of their own, since it must not touch a model that is audited in this one.
+        """
+        return None
+
+    @abc.abstractmethod
+    def about(self) -> dict[str, Any]:
+        """What `run.json` says of the run: `noun` and `chain`."""
+
+    @abc.abstractmethod
+    def origin(self) -> dict[str, Any]:
+        """What provenance says of the data and of the user's code."""
+
+    @abc.abstractmethod
+    def plan(self, workers: Workers | int | None) -> Plan:
+        """What a run would do and cost; trains nothing."""
+
+    @abc.abstractmethod
+    def seconds_left(self, workers: Workers | int | None) -> float | None:
+        """Rough duration of a run that is about to begin; None if it cannot be told."""
+
+    @cached_property
+    def key(self) -> str:
+        """The audit's key: equal for runs whose results must be equal."""
+        audit = self.audit
+        settings = {
+            "door": self.door,
+            "seed": audit.seed,
+            "name": audit.name,
+            "report": audit.report.model_dump(mode="json"),
+            "threats": [
+                [name, row.family.name, case.definition()]
+                for row, (name, case) in zip(audit.threats, self.cases.items(), strict=True)
+            ],
+        }
+        if self.variants:
+            settings["variants"] = [[row.id, one.key] for row, one in self.variants]
+        return key_of(settings)
+
+
+def jobs_of(cases: Mapping[str, Case]) -> list[Job]:
+    """All jobs of some cases, each key once."""
+    found: dict[str, Job] = {}
+    for case in cases.values():
+        for _, jobs in case.phases():
+            for job in jobs:
+                found.setdefault(job.key, job)
+    return list(found.values())
+
+
+def require_attacks(prepared: Prepared) -> None:
+    """Refuses a run in which a threat has only controls that could run.
+
+    Raises:
+        AccessError: why each attack is refused, one line each.
+    """
+    problems: list[str] = []
+    for row, case in zip(prepared.audit.threats, prepared.cases.values(), strict=True):
+        refused, own = case.refusals(), [one.id for one in row.attacks if not one.attack.control]
+        if all(name in refused for name in own):
+            where = "" if len(prepared.cases) == 1 else f"threat {row.id!r}: "
+            lines = [f"{where}attack {name!r}: {refused[name]}" for name in own]
+            none = f"{where}attack: at least one must be no control, got none: add a [[attack]] row"
+            problems += lines or [none]
+    if problems:
+        raise AccessError(*problems)

@@ -1,0 +1,64 @@
+"""What `run.json` says of a chain that is trained here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dosimeter.pipeline.prepared import jobs_of
+from dosimeter.pipeline.recipe.prepare import PreparedRecipe
+from dosimeter.training.defending import DefenseRow
+from dosimeter.training.packs import PackJob
+
+
+def about_recipe(prepared: PreparedRecipe) -> dict[str, Any]:
+    """Noun and chain of a recipe."""
+    noun = prepared.audit.report.noun or prepared.system.at_risk.noun
+    return {"noun": noun, "chain": _chain(prepared)}
+
+
+def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:
+    """Stages of a recipe."""
+    audit, bounds = prepared.audit, _privacy(prepared)
+    risky = set(map(audit.index_of, audit.threats))
+    chain = []
+    for index, (stage, link) in enumerate(zip(audit.stages, prepared.system.links, strict=False)):
+        settings = {**link.hyperparameters.settings, "options": dict(link.options)}
+        if stage.given:
+            settings = {"weights": stage.weights, "options": dict(link.options)}
+        elif stage.fit:
+            settings = {"fit": stage.fit, "options": dict(link.options)}
+        of_method = {"last-k": ("last_k",), "lora": ("lora_rank", "lora_alpha")}.get(stage.transfer, ())
+        settings |= {name: getattr(stage, name) for name in of_method}
+        if audit.defenses[index]:
+            settings["defenses"] = [in_words(row) for row in audit.defenses[index]]
+        if index in bounds:
+            settings["privacy"] = bounds[index]
+        chain.append(
+            {
+                "stage": stage.name,
+                "data": stage.data,
+                "model": stage.model,
+                "transfer": "given" if stage.given else stage.transfer,
+                "given": stage.given,
+                "at_risk": index in risky,
+                "settings": settings,
+            }
+        )
+    return chain
+
+
+def _privacy(prepared: PreparedRecipe) -> dict[int, str]:
+    """Guarantees for the records of stages, in words, by the stage's number."""
+    found: dict[int, dict[str, None]] = {}
+    for job in jobs_of(prepared.cases):
+        if isinstance(job, PackJob) and job.recipe.privacy is not None:
+            found.setdefault(len(job.links) - 1, {})[str(job.recipe.privacy)] = None
+    persons = any(getattr(row.threat, "unit", "record") == "person" for row in prepared.audit.threats)
+    more = "; somebody with k records has k times epsilon" if persons else ""
+    # models of two threats may train on other numbers of records, and so have other guarantees
+    return {index: f"{' or '.join(told)}{more}" for index, told in found.items()}
+
+
+def in_words(row: DefenseRow) -> str:
+    """A defense with its settings, in words."""
+    return f"{row.name} ({', '.join(f'{key} {value}' for key, value in row.settings.items())})"

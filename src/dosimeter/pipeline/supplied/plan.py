@@ -1,0 +1,59 @@
+"""The plan of a run with a supplied model."""
+
+from __future__ import annotations
+
+from dosimeter.jobs.job import missing, models_of
+from dosimeter.pipeline.durations import REPORT_SECONDS
+from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
+from dosimeter.pipeline.prepared import jobs_of
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied
+
+NUMBER_SECONDS = 3e-8
+"""Seconds for each number that an attack reads."""
+
+
+def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
+    """Duration of a run that is about to query, approximate; None if a user's `fit` is the only clock."""
+    jobs = jobs_of(prepared.cases)
+    shadows = [job for job in jobs if models_of(job)]
+    if missing(shadows):
+        return None
+    queries = prepared.system.seconds * len(prepared.system.pool) * len(prepared.cases)
+    numbers = (1 + len(shadows)) * len(prepared.system.pool)
+    attacks = sum(len(row.attacks) for row in prepared.audit.threats)
+    return queries + attacks * numbers * NUMBER_SECONDS + REPORT_SECONDS
+
+
+def plan_supplied(prepared: PreparedSupplied) -> Plan:
+    """Plans a run; trains nothing.
+
+    Args:
+        prepared: the model with its records, already tried on a few of them.
+    """
+    supplied, system, jobs = prepared.audit, prepared.system, jobs_of(prepared.cases)
+    shadows = [job for job in jobs if models_of(job)]
+    absent = missing(shadows)
+    sizes = {name: len(part) for name, part in system.parts.items()}
+    records = f"{sizes['members']} members, {sizes['nonmembers']} non-members, {sizes.get('population', 0)} population"
+    how = f"supplied, {system.adapted.kind}, read as {system.adapted.output}"
+    stages = [StagePlan("target", how, records, 0, 0, "")]
+    notes = case_notes(supplied.threats, prepared.cases)
+    if shadows:
+        each = f"{(sizes['members'] + sizes['nonmembers']) // 2} records per model"
+        cached = len(shadows) - len(absent)
+        stages.append(StagePlan("shadows", f"fit {supplied.fit_name}", each, len(shadows), cached, ""))
+    if absent:
+        notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
+    signals = (1 + len(shadows)) * len(system.pool) * 16
+    size = system.pool.inputs.nbytes
+    return Plan(
+        key=prepared.key,
+        stages=tuple(stages),
+        attacks=attack_plans(supplied.threats, prepared.cases),
+        seconds=None,
+        memory=int(3e8 + 2 * size + 3 * signals),
+        disk=int(size + 2 * signals),
+        free=free_space(system.store.root),
+        hashed={"stage": {"sources": dict(supplied.sources)}, "data": system.pool.fingerprint},
+        notes=tuple(notes),
+    )

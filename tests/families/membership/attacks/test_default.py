@@ -1,0 +1,81 @@
+"""The default list against the stored measurement, and the page's figures against the same file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dosimeter.families.membership.attacks import DEFAULT
+
+ROOT = Path(__file__).parents[4]
+PAGE = (ROOT / "docs" / "attacks.md").read_text("utf-8").splitlines()
+POWER = json.loads((ROOT / "benchmarks" / "results" / "few_shadow_power.json").read_text("utf-8"))["fleets"]
+NAMES = ("loss", "influence", "base online", "lira online", "fused online")
+VARIANCES = [f"lira {mode} {one}" for mode in ("online", "offline") for one in ("bayesian", "shrunken", "global")]
+every_fleet = pytest.mark.parametrize("fleet", POWER)
+
+
+def cell(pair):
+    """A mean with its error as the page shows it."""
+    return "" if pair is None else "{:.3f} ± {:.3f}".format(*pair)
+
+
+def row(fleet, label, pairs):
+    """A line of a table."""
+    cells = [fleet, label, *map(cell, pairs)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def label(name):
+    """An attack as the page names it."""
+    first, *rest = name.split()
+    return " ".join([f"`{first}`", *rest])
+
+
+@every_fleet
+def test_the_page_shows_the_curves_that_were_measured(fleet):
+    shadows = POWER[fleet]["shadows"]
+    for name in NAMES:
+        pairs = [at["attacks"].get(name, {}).get("tpr") for at in shadows.values()]
+        if any(pairs):
+            assert row(fleet, label(name), pairs) in PAGE
+    chosen = [at.get("choice", {}).get("tpr") for at in shadows.values()]
+    assert row(fleet, "the audit's choice", chosen) in PAGE
+
+
+@every_fleet
+def test_the_page_shows_the_variances_that_were_measured(fleet):
+    for name in VARIANCES:
+        pairs = [POWER[fleet]["shadows"][number]["attacks"][name]["tpr"] for number in ("8", "16", "64")]
+        assert row(fleet, " ".join(name.split()[1:]), pairs) in PAGE
+
+
+@every_fleet
+@pytest.mark.parametrize("number", ["4", "8", "16", "32", "64"])
+def test_the_default_list_has_an_attack_within_noise_of_the_best(fleet, number):
+    """Of all that can rehearse: within two paired standard errors over targets."""
+    attacks = POWER[fleet]["shadows"][number]["attacks"]
+    best = min((one for one in attacks.values() if one["rehearses"]), key=lambda one: one["behind"][0])
+    own = [one for name, one in attacks.items() if name in listed() and one["rehearses"]]
+    nearest = min(own, key=lambda one: one["behind"][0])
+    assert nearest["behind"][0] - best["behind"][0] <= 2 * max(nearest["behind"][1], best["behind"][1])
+
+
+def listed():
+    """The default list in every mode."""
+    return {f"{name}{mode}" for name in DEFAULT for mode in ("", " online", " offline")}
+
+
+def test_the_page_shows_what_is_reached_without_shadows():
+    path = ROOT / "benchmarks" / "results" / "shadow_free.json"
+    names = {
+        "badge": "photos of 40 people, 1,280 features",
+        "cifar10": "CIFAR-10, 1,280 features",
+        "digits": "digits, 64 features",
+    }
+    for name, case in json.loads(path.read_text("utf-8"))["cases"].items():
+        attacks = case["attacks"]
+        shown = [cell(attacks[one]["tpr_at_1_percent"]) for one in ("loss", "lira_16", "lira_256", "influence")]
+        seconds = ["{:.1f}".format(attacks[one]["seconds"]) for one in ("lira_256", "influence")]
+        shares = [format(case["share_of_tpr"], ".2f"), format(case["share_of_seconds"], ".2f")]
+        assert "| " + " | ".join([names[name], f"{case['records']:,}", *shown, *seconds, *shares]) + " |" in PAGE

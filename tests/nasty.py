@@ -171,8 +171,8 @@ def outputs_are_sound(run: Path, capsys, limits: Path) -> Page:
     result = raised(json.loads((run / "result.json").read_text("utf-8")))
     assert problems(result) == []
     jsonschema.Draft202012Validator(schema.result_schema()).validate(result)
-    if (run / "scores.parquet").exists():
-        pq.read_table(run / "scores.parquet").to_pydict()
+    for path in run.glob("threats/*/scores.parquet"):
+        pq.read_table(path).to_pydict()
     files_of = ["--sarif", str(here / "check.sarif"), "--junit", str(here / "check.xml")]
     assert main(["check", str(run), "--policy", str(limits), *files_of]) in (0, 1)
     assert main(["diff", str(run), str(run)]) == 0

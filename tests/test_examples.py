@@ -76,7 +76,9 @@ def test_scores_of_your_own_are_measured(tmp_path, monkeypatch):
     assert (result["door"], result["noun"], result["data"]["candidates"]) == ("scores", "customer", 1200)
     assert result["verdict"]["status"] == "shown"
     assert result["verdict"]["attack"] == "ours"
-    assert not {"scores.parquet", "truth"} & {path.name for path in (tmp_path / "runs" / "own-scores").iterdir()}
+    assert not {"threats", "scores.parquet", "truth"} & {
+        path.name for path in (tmp_path / "runs" / "own-scores").iterdir()
+    }
 
 
 MODELS = sorted(path.stem for path in (EXAMPLES / "models").glob("*.py") if path.stem not in ("networks", "state_dict"))

@@ -410,7 +410,14 @@ def test_damaged_entries_are_made_again_and_logged(copied, caplog):
     assert (copied / "runs/audit/result.json").read_bytes() == before
 
 
-FILES = ["run.json", "truth/truth.npz", "evidence/00.npz", "result.json", "provenance.json", "audit_key"]
+FILES = [
+    "run.json",
+    "threats/membership/truth/truth.npz",
+    "threats/membership/evidence/00.npz",
+    "result.json",
+    "provenance.json",
+    "audit_key",
+]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00\xff" * 40, b"[]", b"half"])

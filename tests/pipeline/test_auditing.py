@@ -108,14 +108,18 @@ def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_pat
     assert row(found, "loss", "tpr", fpr=0.1, threshold="split").estimate.status == "ok"
     refused = {one["id"]: one["reason"] for one in flat(found.content)["attacks"] if one["status"] == "refused"}
     assert refused["lira online"] == "needs shadow models: give `fit`, a function that trains one"
-    table = pq.read_table(tmp_path / "bare" / "scores.parquet").to_pandas()
+    table = pq.read_table(tmp_path / "bare" / "threats" / "membership" / "scores.parquet").to_pandas()
     assert "split" not in table
     assert len(table) == 600 * table["attack"].nunique()
 
 
 def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare", attacks=["loss"])
-    again = flat(table_module.measure_scores(tmp_path / "bare" / "scores.parquet", tmp_path / "scores"))
+    again = flat(
+        table_module.measure_scores(
+            tmp_path / "bare" / "threats" / "membership" / "scores.parquet", tmp_path / "scores"
+        )
+    )
     assert again["estimates"] == [{**one, "stage": "unknown"} for one in flat(found.content)["estimates"]]
     gate = next(one for one in flat(found.content)["gates"] if one["id"] == "P1")
     assert gate["status"] == "warn"  # above chance, but 300 records do not show it above the blind baseline,

@@ -54,7 +54,7 @@ def test_a_run_leaves_what_its_page_says(finished):
     }  # fmt: skip
     assert {row["split"] for row in found["utility"]} == {"train", "nonmember", "test"}
     assert all(row["value"] > 0.7 for row in found["utility"])
-    scores = pq.read_table(finished / "scores.parquet").to_pydict()
+    scores = pq.read_table(finished / "threats" / "membership" / "scores.parquet").to_pydict()
     assert len(scores["score"]) == 10 * 4 * 360
     assert sum(scores["is_member"]) == 10 * 4 * 180
     provenance = json.loads((finished / "provenance.json").read_text())
@@ -64,10 +64,14 @@ def test_a_run_leaves_what_its_page_says(finished):
 
 
 def test_measure_and_report_give_the_same_bytes_again(finished):
-    before = [(finished / name).read_bytes() for name in ("result.json", "report.html", "scores.parquet")]
+    before = [
+        (finished / name).read_bytes() for name in ("result.json", "report.html", "threats/membership/scores.parquet")
+    ]
     verbs.measure(finished)
     verbs.report(finished)
-    assert [(finished / name).read_bytes() for name in ("result.json", "report.html", "scores.parquet")] == before
+    assert [
+        (finished / name).read_bytes() for name in ("result.json", "report.html", "threats/membership/scores.parquet")
+    ] == before
 
 
 def test_running_again_trains_nothing(finished):
@@ -97,7 +101,7 @@ def test_serial_and_process_runners_give_the_same_bytes(stage, tmp_path):
     settings = parse(chain(**stage) | FEW, base=BASE)
     verbs.run(settings, tmp_path / "serial" / "run", workers=1)
     verbs.run(settings, tmp_path / "processes" / "run", workers=2)
-    for name in ("result.json", "scores.parquet", "run.json"):
+    for name in ("result.json", "threats/membership/scores.parquet", "run.json"):
         one, other = (tmp_path / kind / "run" / name for kind in ("serial", "processes"))
         assert one.read_bytes() == other.read_bytes(), name
     entries = [sorted(path.name for path in (tmp_path / kind / ".store").iterdir()) for kind in ("serial", "processes")]
@@ -237,7 +241,7 @@ def test_adding_an_attack_moves_no_other_number(tmp_path):
 
 
 def test_evidence_can_be_attacked_anew_without_pickle(finished):
-    with np.load(finished / "games" / "outputs.npz", allow_pickle=False) as file:
+    with np.load(finished / "threats" / "membership" / "games" / "outputs.npz", allow_pickle=False) as file:
         assert file["logit_confidence"].shape == (10, 1, 400)
-    with np.load(finished / "truth" / "truth.npz", allow_pickle=False) as file:
+    with np.load(finished / "threats" / "membership" / "truth" / "truth.npz", allow_pickle=False) as file:
         assert file["member"].shape == (4, 360)

@@ -92,7 +92,8 @@ def test_split_matrix_and_records_are_shared(finished):
 def test_the_change_of_accuracy_is_paired(finished):
     whole = result(finished / "with")
     before, after = (
-        np.load(finished / "with" / place / "truth" / "truth.npz") for place in (".", "variants/label_smoothing-0.5")
+        np.load(finished / "with" / place / "threats/membership/truth/truth.npz")
+        for place in (".", "variants/label_smoothing-0.5")
     )
     n = before["member"].shape[1]
     right, wrong = after["correct"][:, n:], before["correct"][:, n:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 
+import example
 from flat import compare, differences
 from hypothesis import given
 from hypothesis import strategies as st

@@ -63,7 +63,7 @@ def share_attacks(
             for settings in family.default_attacks(threat, transferred=transferred[one]):
                 built[one].append(_attack(settings, base, family))
     for own in built:
-        problems += [line for line in _repeated(own) if line not in problems]
+        problems += [line for line in _repeated_ids(own) if line not in problems]
     return [tuple(own) for own in built], problems
 
 
@@ -166,7 +166,7 @@ def named_attacks(
     for number, (family, threat, _) in enumerate(threats):
         if not found[number] and not problems:
             found[number] += [_attack(row, base, family) for row in family.default_attacks(threat, transferred=False)]
-    problems += [line for own in found for line in _repeated(own) if line not in problems]
+    problems += [line for own in found for line in _repeated_ids(own) if line not in problems]
     if problems:
         raise ConfigError(*problems)
     return [tuple(own) for own in found]

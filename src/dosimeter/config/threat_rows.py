@@ -74,7 +74,7 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path) -> 
         threat, wrong = _read(table, place)
         threats.append(threat)
         problems += wrong
-    problems += _repeated(threats)
+    problems += _repeated_ids(threats)
     last = getattr(stages[-1], "name", None) if stages else None
     around = [_surroundings(whole, threat, last) for threat in threats]
     known = [
@@ -151,7 +151,7 @@ def _read(table: Mapping[str, Any], place: str) -> tuple[ThreatTable | None, lis
         return None, lines((where.replace(f"{place}.spike", "spike", 1), text) for where, text in found)
 
 
-def _repeated(threats: Sequence[ThreatTable | None]) -> list[str]:
+def _repeated_ids(threats: Sequence[ThreatTable | None]) -> list[str]:
     """Problems with ids that occur twice; some file systems take a and A for one folder."""
     ids = [(threat.id or threat.family).lower() for threat in threats if threat is not None]
     return [
@@ -193,7 +193,7 @@ def python_threats(
             )
             problems += [place + tail if place else tail[1:] for tail in tails]
             found.append((FAMILIES[threat.family], threat, place or "threat"))
-    problems += _repeated([threat for _, threat, _ in found])
+    problems += _repeated_ids([threat for _, threat, _ in found])
     if problems:
         raise ConfigError(*problems)
     return found

@@ -26,8 +26,8 @@ def problems_of(variant: Variant, names: list[str], threats: int) -> list[str]:
     found = []
     if variant.knows is not None and threats > 1:
         found.append(
-            f".knows: is a key of one threat, got {quote(variant.id)} beside {threats} of them: write a [[threat]] that "
-            "knows more"
+            f".knows: is a key of one threat, got {quote(variant.id)} beside {threats} of them: write a [[threat]] "
+            "that knows more"
         )
     if variant.id == "none":
         found.append(".id: 'none' is the audit itself, got 'none': rename it, since it names a folder")

@@ -18,8 +18,7 @@ from dosimeter.jobs.store import key_of
 from dosimeter.training.system import System
 
 if TYPE_CHECKING:
-    from dosimeter.jobs.runners import Workers
-    from dosimeter.pipeline.plan import Plan
+    pass
 
 
 @runtime_checkable
@@ -89,20 +88,8 @@ class Prepared(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def about(self) -> dict[str, Any]:
-        """What `run.json` says of the run: `noun` and `chain`."""
-
-    @abc.abstractmethod
     def origin(self) -> dict[str, Any]:
         """What provenance says of the data and of the user's code."""
-
-    @abc.abstractmethod
-    def plan(self, workers: Workers | int | None) -> Plan:
-        """What a run would do and cost; trains nothing."""
-
-    @abc.abstractmethod
-    def seconds_left(self, workers: Workers | int | None) -> float | None:
-        """Rough duration of a run that is about to begin; None if it cannot be told."""
 
     @cached_property
     def key(self) -> str:

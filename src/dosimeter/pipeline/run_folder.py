@@ -24,7 +24,7 @@ CHANGES = 3
 MOST_TRIED = 1000
 """Most names that are tried to find a free folder; if a parent cannot be read, all look taken."""
 FORMAT = 3
-"""Version of `run.json` and of the arrays beside it; version 1 held recipes only, version 2 one threat of membership."""
+"""Version of `run.json` and of its arrays; version 1 held recipes only, version 2 one threat of membership."""
 OF_THREAT = ("threat", "data", "attacks", "gates")
 """Keys of a threat's entry of `run.json`, which version 2 had at its top."""
 
@@ -150,8 +150,8 @@ def read_run(folder: Path) -> RunFolder:
             name, family = str(entry["id"]), str(entry["family"])
             if family not in FAMILIES:
                 raise StoreError(
-                    f"{folder}: has a threat of family {quote(family)}, which dosimeter {__version__} does not have: use "
-                    "the version that made it"
+                    f"{folder}: has a threat of family {quote(family)}, which dosimeter {__version__} does not have: "
+                    "use the version that made it"
                 )
             own = {**common, **entry}
             cases[name] = CaseFolder(folder if old else case_folder(folder, name), own)

@@ -23,26 +23,18 @@ from dosimeter.jobs.housekeeping import lease, make_room
 from dosimeter.jobs.job import ensure
 from dosimeter.jobs.remote_store import open_store
 from dosimeter.jobs.runners import Workers, make_runner, one_thread
-from dosimeter.jobs.store import Store, canonical, write_text
+from dosimeter.jobs.store import canonical, write_text
 from dosimeter.pipeline import variants
+from dosimeter.pipeline.doors import about, plan_of, prepare_audit, time_left
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.plan import Plan
 from dosimeter.pipeline.prepared import Prepared, jobs_of, require_attacks
 from dosimeter.pipeline.progress import Display, interruptible, show_progress
-from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.pipeline.run_folder import FORMAT, case_folder, check_folder, read_run
-from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
 from dosimeter.pipeline.whole_result import whole_result
 from dosimeter.results.rounding import round_numbers
 
 logger = logging.getLogger(__name__)
-
-
-def _prepared(audit: Audit | SuppliedAudit, store: Store, device: str, *, trust_pickle: bool) -> Prepared:
-    """An audit with its data read: the only place that asks which kind of audit file it is."""
-    if isinstance(audit, SuppliedAudit):
-        return prepare_supplied(read_supplied(audit, trust_pickle=trust_pickle), store=store, device=device)
-    return prepare(audit, store=store, device=device)
 
 
 def plan(
@@ -58,7 +50,8 @@ def plan(
     Raises:
         AuditError: all that can be found without training.
     """
-    return _prepared(audit, open_store(store), device, trust_pickle=trust_pickle).plan(workers)
+    prepared = prepare_audit(audit, store=open_store(store), device=device, trust_pickle=trust_pickle)
+    return plan_of(prepared, workers)
 
 
 @interruptible((), None)
@@ -95,7 +88,7 @@ def run(
     """
     with show_progress(progress, workers=workers, device=device) as told:
         execution = Execution(out, store, device, workers, told, disk_cap)
-        prepared = _prepared(audit, execution.open(), device, trust_pickle=trust_pickle)
+        prepared = prepare_audit(audit, store=execution.open(), device=device, trust_pickle=trust_pickle)
         return run_prepared(prepared, execution)
 
 
@@ -109,7 +102,7 @@ def run_prepared(prepared: Prepared, execution: Execution) -> Path:
     _claim(prepared, execution)
     with lease(store), interruptible(jobs_of(prepared.cases), store):
         if isinstance(execution.progress, Display):
-            execution.progress.expect(prepared.seconds_left(execution.workers))
+            execution.progress.expect(time_left(prepared, execution.workers))
         # live models are asked before any training of the user's runs, which might change them
         cases = {name: case.begin(execution.progress) for name, case in prepared.cases.items()}
         seconds = _do_jobs(prepared, cases, execution)
@@ -127,7 +120,7 @@ def run_prepared(prepared: Prepared, execution: Execution) -> Path:
         "seed": audit.seed,
         "leading_fpr": audit.report.leading_fpr,
         "door": prepared.door,
-        **prepared.about(),
+        **about(prepared),
         "threats": entries,
         **tried,
     }

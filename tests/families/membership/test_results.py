@@ -9,6 +9,7 @@ import pytest
 from audits import gaussian, material
 from flat import problems, result
 
+from dosimeter.families.membership.attacks import default_rows
 from dosimeter.families.membership.measures.material import choose_headline
 from dosimeter.results.rounding import round_numbers
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import example
 import pytest
 from flat import check, junit, parse_policy
+
 from results.policy import test_sarif
 from results.policy.test_sarif import HOSTILE, POLICY
 

@@ -15,7 +15,7 @@ from dosimeter.pipeline.durations import LOADING
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
 from dosimeter.pipeline.prepared import jobs_of
 from dosimeter.pipeline.recipe.durations import estimate, probe_prefix
-from dosimeter.pipeline.recipe.prepare import PreparedRecipe
+from dosimeter.pipeline.recipe.prepared import PreparedRecipe
 from dosimeter.training.chain import build_chain, parts_of
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.distillation import trainings

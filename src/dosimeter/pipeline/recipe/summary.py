@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dosimeter.pipeline.prepared import jobs_of
-from dosimeter.pipeline.recipe.prepare import PreparedRecipe
+from dosimeter.pipeline.recipe.prepared import PreparedRecipe
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.packs import PackJob
 

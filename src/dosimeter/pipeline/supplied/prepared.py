@@ -19,8 +19,7 @@ from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
 
 if TYPE_CHECKING:
-    from dosimeter.jobs.runners import Workers
-    from dosimeter.pipeline.plan import Plan
+    pass
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,6 @@ class PreparedSupplied(Prepared):
         """Implements `Prepared`."""
         return self.audit.fit
 
-    def about(self) -> dict[str, Any]:
-        """Implements `Prepared`."""
-        from dosimeter.pipeline.supplied.summary import about_supplied
-
-        return about_supplied(self)
-
     def origin(self) -> dict[str, Any]:
         """Implements `Prepared`."""
         shadows = [job for job in jobs_of(self.cases) if models_of(job)]
@@ -123,18 +116,6 @@ class PreparedSupplied(Prepared):
             "sources": {"fit": dict(self.audit.sources)} if self.audit.sources else {},
             **({"hashed": shadows[-1].definition} if shadows else {}),
         }
-
-    def plan(self, workers: Workers | int | None) -> Plan:
-        """Implements `Prepared`."""
-        from dosimeter.pipeline.supplied.plan import plan_supplied
-
-        return plan_supplied(self)
-
-    def seconds_left(self, workers: Workers | int | None) -> float | None:
-        """Implements `Prepared`."""
-        from dosimeter.pipeline.supplied.plan import supplied_seconds_left
-
-        return supplied_seconds_left(self)
 
 
 def name_of(thing: object) -> str:

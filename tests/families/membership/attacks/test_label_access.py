@@ -21,7 +21,7 @@ def test_attacks_that_need_no_more_run_and_the_others_are_refused(access, runs, 
     result = flat(json.loads((out / "result.json").read_text("utf-8")))
     status = {row["id"]: row["status"] for row in result["attacks"]}
     assert [name for name in NAMES if status[name] == "ok"] == [*NAMES[:runs], "constant", "count"]
-    kept = np.load(out / "games" / "outputs.npz").files
+    kept = np.load(out / "threats/membership/games/outputs.npz").files
     assert set(kept) <= {"correctness", "top1", "top2", "top3"}
     (gap,) = [row for row in result["estimates"] if row["attack"] == "gap" and row["metric"] == "auc"]
     accuracy = {row["split"]: row["value"] for row in result["utility"]}

@@ -12,8 +12,9 @@ from flat import check, flat, parse_policy
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
-from dosimeter.families.membership.gates.asked import fresh_shadows, guessing, own_predictions_agree, unlike_target
+from dosimeter.families.membership.gates.asked import fresh_shadows, unlike_target
 from dosimeter.foundation.errors import TrainingError
+from dosimeter.models.supplied.asked import guessing, own_predictions_agree
 
 INPUTS, LABELS = records(400)
 LABELS = np.where(

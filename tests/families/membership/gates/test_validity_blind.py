@@ -136,7 +136,7 @@ def test_no_shift_passes_and_the_sentence_stays(alike_run):
 def test_the_page_names_no_record(alike_run):
     """P18 by construction: there is no list of called records."""
     page = (alike_run.folder / "report.html").read_text("utf-8") + (alike_run.folder / "result.json").read_text("utf-8")
-    ids = set(pq.read_table(alike_run.folder / "scores.parquet").column("id").to_pylist())
+    ids = set(pq.read_table(alike_run.folder / "threats/membership/scores.parquet").column("id").to_pylist())
     assert len(ids) == 2 * N
     assert not [one for one in ids if one in page]
 
@@ -146,7 +146,7 @@ def test_all_records_count(alike_run):
 
 
 def test_a_run_of_an_earlier_release_warns_that_it_was_not_run(alike_run):
-    path = alike_run.folder / "evidence" / "blind.npz"
+    path = alike_run.folder / "threats/membership/evidence/blind.npz"
     kept = path.read_bytes()
     path.unlink()
     try:

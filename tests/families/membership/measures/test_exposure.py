@@ -303,7 +303,7 @@ def test_an_audit_by_person_draws_whole_persons_and_judges_them(tmp_path):
     verbs.run(parse(people(tmp_path, True), base=tmp_path), out, workers=1)
     found = flat(json.loads((out / "result.json").read_text()))
     assert problems(found) == []
-    with np.load(out / "truth" / "truth.npz") as truth:
+    with np.load(out / "threats" / "membership" / "truth" / "truth.npz") as truth:
         member, person = truth["member"], truth["persons"]
     for one in np.unique(person):
         own = member[:, person == one]
@@ -317,7 +317,7 @@ def test_an_audit_by_person_draws_whole_persons_and_judges_them(tmp_path):
     assert not [line for line in found["not_tested"] if "person as a whole" in line]
     (count,) = [row for row in found["estimates"] if row["attack"] == "count" and row["metric"] == "auc"]
     assert count["value"] == 0.5
-    private = pq.read_table(out / "exposure.parquet").to_pydict()
+    private = pq.read_table(out / "threats" / "membership" / "exposure.parquet").to_pydict()
     assert private["kind"].count("person") == 80
     assert set(private["id"][-80:]) == set(person)
     page = (out / "report.html").read_text()
@@ -352,4 +352,4 @@ def test_a_table_of_scores_with_several_targets_has_persons_and_lists_as_given(t
     assert (told["models"], told["persons"]["ranking"]) == (4, "as_given")
     assert told["persons"]["n"] == 112  # 8 of 120 were never used
     assert told["persons"]["top"][-1]["other_half"] > 0.5 > 3 * told["persons"]["top"][-1]["unused"]
-    assert not (tmp_path / "run" / "exposure.parquet").exists()
+    assert not (tmp_path / "run" / "threats" / "membership" / "exposure.parquet").exists()

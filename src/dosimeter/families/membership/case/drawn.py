@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,15 +13,18 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from dosimeter.data import Dataset
+from dosimeter.data.duplicates import contents
 from dosimeter.data.entries import data_key
+from dosimeter.data.gates import copies
 from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.case import collect
-from dosimeter.families.membership.case.holdings import fleet_holdings
+from dosimeter.families.membership.case.collect import most_frequent, save_evidence
+from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings
 from dosimeter.families.membership.case.refusals import Offer, refusals
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
 from dosimeter.families.membership.design.draw import design_of, matrix_of, split_of
+from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
 from dosimeter.families.membership.observe.observe import ObserveJob, situation_of
 from dosimeter.families.membership.observe.probes import PROBES, lacking
@@ -28,15 +32,21 @@ from dosimeter.families.membership.observe.signals import SIGNALS, readable
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.frozen_head import can_retrain, has_frozen_head
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
+from dosimeter.families.membership.stored import CANARIES, canary_evidence, save_game
 from dosimeter.families.membership.threat import Threat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.gate import Gate
+from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.models.access import Access
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.later_stages import transfer
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
+
+CANARY_ROLES = ("target", "rehearsal")
+"""Parts of a play on canaries: thresholds come from rehearsals, so nothing else is played."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,8 @@ class DrawnCase:
     @cached_property
     def arena(self) -> Arena:
         """Where the attacks play."""
+        access = self.threat.access_flag
+        fleet = Fleet(self.system, self.jobs, self.split, self.views, access, self.canaries)
         return Arena(
             store=self.system.store,
             seed=self.system.seed,
@@ -165,15 +177,15 @@ class DrawnCase:
             null_member=self.null_matrix,
             answers=self.jobs.answers(),
             views=len(self.views),
-            holdings=fleet_holdings(self),
+            holdings=fleet_holdings(fleet, self.attacks),
         )
 
     @cached_property
     def canary_arena(self) -> Arena | None:
         """Where attacks that hold no more than answers play with the canaries among their candidates; None without any.
 
-        So an attack that pools over its candidates has nearly the same pool as for the natural records, whose thresholds
-        are applied to the canaries; and no natural record is judged beside a canary.
+        So an attack that pools over its candidates has nearly the same pool as for the natural records, whose
+        thresholds are applied to the canaries; and no natural record is judged beside a canary.
         """
         if self.canaries is None:
             return None
@@ -198,7 +210,7 @@ class DrawnCase:
         if self.canary_arena is None:
             return ()
         rows = [row for row in self.running if not row.attack.needs.holds_more]
-        return tuple(job for job in play_jobs(self.canary_arena, rows) if job.part.role in ("target", "rehearsal"))
+        return tuple(job for job in play_jobs(self.canary_arena, rows) if job.part.role in CANARY_ROLES)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -254,7 +266,70 @@ class DrawnCase:
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
-        return collect.drawn(self, folder)
+        system, threat, design = self.system, self.threat, self.design
+        observations = self.arena.answers.load()
+        save_game(folder, design, observations, self.null_matrix)
+        refused = self.refusals()
+        save_evidence(self.attacks, self.plays, self.arena, folder)
+        self._save_canaries(folder)
+        owners = {"persons": system.at_risk.persons, "groups": system.at_risk.groups}
+        classes = system.links[-1].classes
+        gates = [saturation(observations.signals, threat.access_flag), self._copies()]
+        return {
+            "threat": {
+                "at_risk": system.link.name,
+                "access": threat.access,
+                "shadows": threat.shadows,
+                "targets": threat.targets,
+                "population": len(self.split.population),
+                "views": list(self.views),
+                **({"unit": "person"} if threat.unit == "person" else {}),
+                **({"knows": list(threat.knows)} if threat.knows else {}),
+                **({"fold_pairs": threat.fold_pairs} if threat.fold_pairs > 1 else {}),
+            },
+            "data": {
+                "name": system.sources[system.index],
+                "records": len(system.at_risk) - (0 if self.canaries is None else len(self.canaries.rows)),
+                "candidates": len(design.ids),
+                "population": len(self.split.population),
+                "classes": len(system.at_risk.classes),
+                "members_per_target": len(self.split.pool) // 2,
+                "most_frequent_class": most_frequent(design.labels),
+                **{name: None if values is None else len(np.unique(values)) for name, values in owners.items()},
+            },
+            "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
+            "gates": [dataclasses.asdict(gate) for gate in gates],
+        }
+
+    def _save_canaries(self, folder: Path) -> None:
+        """Writes what the attacks said of canaries, and the truth about them, if any were planted."""
+        canaries, design, n = self.canaries, self.design, len(self.design.ids)
+        if canaries is None:
+            return
+        for index, row in enumerate(self.attacks):
+            own = [job for job in self.canary_plays if job.row is row]
+            if own:
+                scores = {role: [job.load()[..., n:] for job in own if job.part.role == role] for role in CANARY_ROLES}
+                found = {"scores": np.concatenate(scores["target"]), "rehearsed": np.stack(scores["rehearsal"])}
+                save_arrays(canary_evidence(folder, index), found)
+        truth = {
+            "kind": canaries.kind,
+            "copies": canaries.copies,
+            "member": canaries.member[: design.targets],
+            "rehearsal_in": canaries.member[design.rehearsal_rows],
+        }
+        save_arrays(folder / CANARIES, truth)
+
+    def _copies(self) -> Gate:
+        """P9: judged records that occur more than once, or also in another stage's data."""
+        system = self.system
+        judged = system.at_risk.inputs[self.split.pool[self.split.candidates]]
+        found = {}
+        for index, (link, own) in enumerate(zip(system.links, system.data, strict=True)):
+            if own is not None and index != system.index:
+                content = contents(judged, own.inputs)
+                found[f"stage {link.name}"] = int(np.isin(content[: len(judged)], content[len(judged) :]).sum())
+        return copies(contents(judged), found)
 
     def _training_rows(self) -> Int[Array, "m k"]:
         """Rows that each model trains on: its half of the pool, and canaries as often as their grade says."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,23 +18,26 @@ from dosimeter.data.entries import data_key
 from dosimeter.data.supplied import held_of
 from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.case import collect
 from dosimeter.families.membership.case.blind_job import BlindJob
+from dosimeter.families.membership.case.collect import count_distinct, most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, refusals
 from dosimeter.families.membership.design.design import Design, membership_matrix
 from dosimeter.families.membership.design.supplied import check_halves, stated_design
+from dosimeter.families.membership.gates.numbers import saturation
+from dosimeter.families.membership.gates.supplied import likeness
 from dosimeter.families.membership.observe.observations import supplied_answers
 from dosimeter.families.membership.observe.shadow_job import ShadowJob, observe
 from dosimeter.families.membership.observe.signals import readable
 from dosimeter.families.membership.observe.supplied_probes import Probing, probing
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
+from dosimeter.families.membership.stored import BLIND, save_game
 from dosimeter.families.membership.threat import Threat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import seed_for
-from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.arrays import arrays_hash, save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import key_of
@@ -157,7 +161,7 @@ class StatedCase:
             null_member=self.null_matrix,
             answers=supplied_answers(self.system.store, self.asked, self.jobs, names),
             views=len(self.views),
-            holdings=supplied_holdings(self),
+            holdings=supplied_holdings(self.system, self.attacks),
         )
 
     @cached_property
@@ -234,7 +238,43 @@ class StatedCase:
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
-        return collect.stated(self, folder)
+        system, design = self.system, self.design
+        observations = self.arena.answers.load()
+        save_game(folder, design, observations, self.null_matrix)
+        refused = self.refusals()
+        save_evidence(self.attacks, self.plays, self.arena, folder)
+        blind = self.blind.load()
+        save_arrays(folder / BLIND, dataclasses.asdict(blind))
+        gates = [
+            saturation(observations.signals, self.access),
+            *system.gates,
+            *likeness(system, design, observations.correct, self.entries(), blind),
+        ]
+        members, others = (system.parts[name] for name in ("members", "nonmembers"))
+        population = len(design.population_ids)
+        return {
+            "threat": {
+                "at_risk": "target",
+                "access": str(self.access.name).lower(),
+                "shadows": self.shadows,
+                "targets": 1,
+                "population": population,
+                "views": list(self.views),
+            },
+            "data": {
+                "name": system.names.get("members", "members and non-members"),
+                "records": len(system.pool),
+                "candidates": len(design.ids),
+                "population": population,
+                "classes": design.classes,
+                "members_per_target": int(design.member[0].sum()),
+                "most_frequent_class": most_frequent(design.labels),
+                "persons": count_distinct(members.persons, others.persons),
+                "groups": count_distinct(members.groups, others.groups),
+            },
+            "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
+            "gates": [dataclasses.asdict(gate) for gate in gates],
+        }
 
 
 def stated_case(system: SuppliedSystem, threat: Threat, attacks: Sequence[NamedAttack]) -> StatedCase:
@@ -270,7 +310,7 @@ def access_of(threat: Threat, system: SuppliedSystem) -> Access:
     granted = threat.access_flag
     if Access.LOGITS in granted.includes and gives is Access.PROBS:
         raise ConfigError(
-            f"threat.access: the model gives probabilities, got access {threat.access!r}: use 'probs', or bring a model "
-            "that returns logits"
+            f"threat.access: the model gives probabilities, got access {threat.access!r}: use 'probs', or bring a "
+            "model that returns logits"
         )
     return granted

@@ -3,56 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dosimeter.data.duplicates import contents
+from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.gates.asked import fresh_shadows, unlike_target
-from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.measures.blind import Blind
-from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc
-
-if TYPE_CHECKING:
-    from dosimeter.families.membership.case.stated import StatedCase
+from dosimeter.training.system import SuppliedSystem
 
 
-def gates_before(
-    case: StatedCase, observations: Observations, answers: Sequence[Mapping[str, Tensor]], blind: Blind
+def likeness(
+    system: SuppliedSystem, design: Design, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind
 ) -> list[Gate]:
-    """Checks that need no measurement, in order.
+    """P11 and I8, if there are shadows: whether they are like the target, and fresh.
 
     Args:
-        case: the model and its shadows.
-        observations: signals that the attacks read.
+        system: the model and its records.
+        design: who was trained on what, the target first.
+        correct: which answers are correct `[m r]`.
         answers: all answers of target and shadows, target first.
         blind: scores of classifiers that never query a model.
     """
-    return [
-        saturation(observations.signals, case.access),
-        *case.system.gates,
-        *_likeness(case, observations.correct, answers, blind),
-    ]
-
-
-def _likeness(case: StatedCase, correct: Array, answers: Sequence[Mapping[str, Tensor]], blind: Blind) -> list[Gate]:
-    """P11 and I8, if there are shadows."""
-    member = case.design.member
-    if not case.shadows:
+    member = design.member
+    if len(member) < 2:
         return []
     correct = correct[:, : member.shape[1]]
     accuracies = [float(row[inside].mean()) for row, inside in zip(correct, member, strict=True)]
-    rng = generator(case.system.seed, "fresh shadows")
+    rng = generator(system.seed, "fresh shadows")
     fresh = fresh_shadows(
-        _confidence(answers)[:, : member.shape[1]], member, _training_sets(case), case.design.record,
-        shifted=_is_shifted(case, blind, rng), rng=rng,
+        _confidence(answers)[:, : member.shape[1]], member, _training_sets(system, design), design.record,
+        shifted=_is_shifted(design, blind, rng), rng=rng,
     )  # fmt: skip
     return [unlike_target(int(member[0].sum()), int(member[1].sum()), accuracies), fresh]
 
@@ -64,18 +52,18 @@ def _confidence(answers: Sequence[Mapping[str, Tensor]]) -> Array:
     return values if values.ndim == 2 else values[:, 0]
 
 
-def _training_sets(case: StatedCase) -> Array:
+def _training_sets(system: SuppliedSystem, design: Design) -> Array:
     """Candidates that each shadow was trained on, with their exact copies."""
-    shadows = case.design.member[1:]
-    code = contents(case.system.pool.inputs[: shadows.shape[1]])
+    shadows = design.member[1:]
+    code = contents(system.pool.inputs[: shadows.shape[1]])
     if len(np.unique(code)) == len(code):
         return shadows
     return np.stack([np.bincount(code, row)[code] > 0 for row in shadows])
 
 
-def _is_shifted(case: StatedCase, blind: Blind, rng: np.random.Generator) -> bool:
+def _is_shifted(design: Design, blind: Blind, rng: np.random.Generator) -> bool:
     """Returns whether classifiers that never query a model separate members from non-members."""
-    member, record = case.design.member[:1, blind.rows], case.design.record[blind.rows]
+    member, record = design.member[:1, blind.rows], design.record[blind.rows]
     if member.all() or not member.any():
         return False
     found = auc(Scores(blind.rows, blind.scores[None]), Truth(blind.rows, member, record), rng=rng)

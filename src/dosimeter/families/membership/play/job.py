@@ -13,6 +13,7 @@ import torch
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
+from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.package import PACKAGE
@@ -110,6 +111,11 @@ class PlayJob:
         )  # fmt: skip
         self.store.save(self.key, {"scores": torch.from_numpy(scores)}, self.definition)
 
+    def load(self) -> Array:
+        """The stored scores `[r n]`."""
+        found: Array = self.store.load(self.key)["scores"].numpy()
+        return found
+
 
 @cache
 def attack_code(kind: type) -> str:
@@ -141,5 +147,5 @@ def played(arena: Arena, row: NamedAttack, jobs: Sequence[PlayJob]) -> Played:
         jobs: jobs of any attacks, of which its own are done.
     """
     own: Mapping[Part, PlayJob] = {job.part: job for job in jobs if job.row is row}
-    scores = {part: job.store.load(job.key)["scores"].numpy() for part, job in own.items()}
+    scores = {part: job.load() for part, job in own.items()}
     return join_parts(row, arena.design, arena.views, scores)

@@ -210,7 +210,7 @@ def test_a_brought_network_gives_gradients_and_distances(tmp_path):
     assert reasons["GradientNorm"] == reasons["Boundary"] == reasons["Loss"] == ""
     assert "needs linear heads" in reasons["IHA"]
     assert "which a `fit` cannot train" in reasons["Trajectory"]
-    with np.load(tmp_path / "run" / "games" / "outputs.npz") as kept:
+    with np.load(tmp_path / "run" / "threats/membership/games/outputs.npz") as kept:
         norms, distances = kept["gradient_norm"][0, 0, :120], kept["boundary_distance_250"][0, 0, :120]
     exact = one_by_one(model, torch.from_numpy(x[:120]), torch.from_numpy(y[:120]))
     seen = exact > -25  # beyond it 1 - p has no digits left, even in float64
@@ -258,9 +258,17 @@ def test_the_report_says_what_these_adversaries_have_besides():
         {"name": "Boundary", "mode": None, "status": "ok", "settings": {"queries": 4000}},
         {"name": "IHA", "mode": "informed", "status": "ok", "settings": {}},
     ]
-    threat = {"at_risk": "s", "access": "weights", "shadows": 4, "targets": 1, "population": 0, "views": ["identity"]}
+    known = {"access": "weights", "shadows": 4, "targets": 1, "population": 0, "views": ["identity"]}
     data = {"name": "d", "records": 9, "candidates": 8, "classes": 2, "persons": None, "members_per_target": 4}
-    result = {"door": "recipe", "noun": "record", "threat": threat, "data": data, "attacks": attacks, "chain": []}
+    result = {
+        "door": "recipe",
+        "noun": "record",
+        "at_risk": "s",
+        "adversary": known,
+        "data": data,
+        "attacks": attacks,
+        "chain": [],
+    }
     told = dict(adversary.facts(result))
     assert told["Asks the model"].endswith("The boundary attack asks for up to 4,000 moved copies besides.")
     assert "marked informed, and no other, also holds all other training records" in told["Holds"]

@@ -1,0 +1,54 @@
+"""The two doors by which a model comes: trained here, or supplied. Only this file asks which one it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dosimeter.config.audit import Audit, SuppliedAudit
+from dosimeter.jobs.runners import Workers
+from dosimeter.jobs.store import Store
+from dosimeter.pipeline.plan import Plan
+from dosimeter.pipeline.prepared import Prepared
+from dosimeter.pipeline.recipe.plan import make_plan, seconds_left
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.pipeline.recipe.prepared import PreparedRecipe
+from dosimeter.pipeline.recipe.summary import about_recipe
+from dosimeter.pipeline.supplied.plan import plan_supplied, supplied_seconds_left
+from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied
+from dosimeter.pipeline.supplied.summary import about_supplied
+
+
+def prepare_audit(audit: Audit | SuppliedAudit, *, store: Store, device: str, trust_pickle: bool) -> Prepared:
+    """An audit with its data read.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    if isinstance(audit, SuppliedAudit):
+        return prepare_supplied(read_supplied(audit, trust_pickle=trust_pickle), store=store, device=device)
+    return prepare(audit, store=store, device=device)
+
+
+def plan_of(prepared: Prepared, workers: Workers | int | None) -> Plan:
+    """What a run would do and cost; trains nothing."""
+    if isinstance(prepared, PreparedSupplied):
+        return plan_supplied(prepared)
+    assert isinstance(prepared, PreparedRecipe)
+    return make_plan(prepared, workers=workers)
+
+
+def time_left(prepared: Prepared, workers: Workers | int | None) -> float | None:
+    """Rough duration of a run that is about to begin; None if it cannot be told."""
+    if isinstance(prepared, PreparedSupplied):
+        return supplied_seconds_left(prepared)
+    assert isinstance(prepared, PreparedRecipe)
+    return seconds_left(prepared, workers=workers)
+
+
+def about(prepared: Prepared) -> dict[str, Any]:
+    """What `run.json` says of the run: `noun` and `chain`."""
+    if isinstance(prepared, PreparedSupplied):
+        return about_supplied(prepared)
+    assert isinstance(prepared, PreparedRecipe)
+    return about_recipe(prepared)

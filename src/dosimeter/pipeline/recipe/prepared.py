@@ -1,0 +1,103 @@
+"""A chain that is trained here, with its data read and its jobs listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dosimeter.config.audit import Audit, VariantRow, with_variant
+from dosimeter.config.threat_rows import ThreatRow
+from dosimeter.families.family import Case
+from dosimeter.foundation.errors import AuditError
+from dosimeter.pipeline.prepared import Prepared, jobs_of
+from dosimeter.pipeline.recipe.chain import links_of
+from dosimeter.training.defending import DefenseRow
+from dosimeter.training.packs import PackJob
+from dosimeter.training.preflight import about
+from dosimeter.training.system import TrainedSystem
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class PreparedRecipe(Prepared):
+    """An audit with its data read and its jobs listed; nothing is trained yet.
+
+    Attributes:
+        audit: the settings.
+        system: the chain and its data; the stage at risk is the first that a threat is after.
+        cases: the cases by id of their threat.
+    """
+
+    audit: Audit
+    system: TrainedSystem
+    cases: Mapping[str, Case]
+
+    @property
+    def door(self) -> str:
+        """Implements `Prepared`."""
+        return "recipe"
+
+    @property
+    def case(self) -> Any:
+        """The first case."""
+        return next(iter(self.cases.values()))
+
+    @cached_property
+    def packs(self) -> Mapping[int, PackJob]:
+        """For each stage that is trained, the first job that trains it."""
+        found: dict[int, PackJob] = {}
+        for job in jobs_of(self.cases):
+            if isinstance(job, PackJob):
+                found.setdefault(len(job.links) - 1, job)
+        return found
+
+    @cached_property
+    def variants(self) -> tuple[tuple[DefenseRow | VariantRow, PreparedRecipe], ...]:
+        """Implements `Prepared`: same data, splits, matrices and seeds."""
+        found = []
+        for row in self.audit.variants:
+            with about(f"variant {row.id!r}" if isinstance(row, VariantRow) else "defense"):
+                audit = with_variant(self.audit, row)
+                system = system_of(audit, self.system)
+                own = PreparedRecipe(audit, system, {one.id: case_of(audit, system, one) for one in audit.threats})
+                _ = own.key  # what a job cannot be asked for is told now
+            found.append((row, own))
+        return tuple(found)
+
+    def origin(self) -> dict[str, Any]:
+        """Implements `Prepared`."""
+        risky = self.packs[self.system.index]
+        return {
+            "data_sha256": self.system.at_risk.fingerprint,
+            "hashed": risky.definition,
+            "sources": {link.name: link.sources for link in self.system.links if link.sources},
+        }
+
+
+def system_of(audit: Audit, base: TrainedSystem) -> TrainedSystem:
+    """The chain of another audit on the same data."""
+    return replace(
+        base,
+        links=links_of(audit, base.data),
+        samples=tuple(stage.sample for stage in audit.stages),
+        defenses=audit.defenses,
+    )
+
+
+def case_of(audit: Audit, system: TrainedSystem, row: ThreatRow) -> Case:
+    """One threat on the chain.
+
+    Raises:
+        AuditError: it does not fit; of several threats, with its place.
+    """
+    try:
+        return row.family.case(replace(system, index=audit.index_of(row)), row.threat, row.attacks)
+    except AuditError as error:
+        if row.place == "threat":
+            raise
+        told = [line.replace("threat", row.place, 1) if line.startswith("threat") else line for line in error.problems]
+        raise type(error)(*told) from error

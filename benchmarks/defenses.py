@@ -19,7 +19,11 @@ from machine import hardware
 
 from dosimeter.config import audit as config
 from dosimeter.defenses import DEFENSES
+from dosimeter.families import FAMILIES
 from dosimeter.pipeline import verbs
+from dosimeter.results.figures import find
+from dosimeter.results.reading import read_result
+from dosimeter.results.views import views
 
 PATH = Path(__file__).parent / "results" / "defenses.json"
 ATTACKS = [
@@ -65,26 +69,26 @@ def settings(name):
     return {"name": name, **CASES[name], "attack": ATTACKS, "defense": rows}
 
 
-def row(result, variant, entry):
+def row(view, variant, entry):
     """Accuracy and leak of one variant."""
-    split = "test" if any(one["split"] == "test" for one in result["utility"]) else "nonmember"
-    (fit,) = [one for one in result["utility"] if one["variant"] == variant and one["split"] == split]
-    own = [one for one in result["estimates"] if one["variant"] == variant and one["attack"] == entry["attack"]]
-    own = [one for one in own if one["group"] is None and one["threshold"] != "oracle"]
-    (tpr,) = [one for one in own if one["metric"] == "tpr" and one["fpr"] == 0.01]
-    (auc,) = [one for one in own if one["metric"] == "auc"]
-    ends = ("value", "low", "high")
+    split = "test" if any(one.conditions["split"] == "test" for one in view["utility"]) else "nonmember"
+    fits = [one for one in view["utility"] if one.variant == variant and one.conditions["split"] == split]
+    fits = {one.metric: one.ends for one in fits}
+    own = [one for one in view["estimates"] if one.variant == variant and one.attack == entry["attack"]]
+    own = [one for one in own if one.group is None and one.threshold != "oracle"]
+    ((tpr,), (fpr,)) = ([one for one in own if one.metric == name and one.rate == 0.01] for name in ("tpr", "fpr"))
+    (auc,) = [one for one in own if one.metric == "auc"]
     return {
         "id": variant,
         "defense": entry.get("defense", "none"),
         "settings": entry.get("settings", {}),
         "attack": entry["attack"],
-        "verdict": entry.get("verdict", result["verdict"]["status"]),
-        "accuracy": [fit[end] for end in ends],
-        "accuracy_change": [fit[key] for key in ("change", "change_low", "change_high") if key in fit] or None,
-        "tpr_at_1_percent": [tpr[end] for end in ends],
-        "fpr_reached": tpr["fpr_reached"],
-        "auc": [auc[end] for end in ends],
+        "verdict": entry.get("verdict", view["verdict"]["status"]),
+        "accuracy": list(fits["accuracy"]),
+        "accuracy_change": list(fits.get("accuracy_change", ())) or None,
+        "tpr_at_1_percent": list(tpr.ends),
+        "fpr_reached": fpr.value,
+        "auc": list(auc.ends),
         "canaries": entry.get("canaries") or [],
     }
 
@@ -94,23 +98,20 @@ def measured(name, folder):
     start = time.perf_counter()
     audit = config.parse(settings(name), base=Path(__file__).parent)
     verbs.run(audit, folder / name)
-    result = json.loads((folder / name / "result.json").read_text())
-    none = {"attack": result["verdict"]["attack"], "canaries": result.get("canaries")}
-    found = [row(result, "none", none)]
-    failed = [one for one in result["variants"] if one["status"] != "ok"]
-    found += [row(result, one["id"], one) for one in result["variants"] if one["status"] == "ok"]
-    (auc,) = [
-        one for one in result["estimates"]
-        if one["variant"] == "none" and one["attack"] == none["attack"] and one["metric"] == "auc" and not one["group"]
-    ]  # fmt: skip
+    (view,) = views(read_result(folder / name, families=FAMILIES))
+    none = {"attack": view["verdict"]["attack"], "canaries": view["details"].get("canaries")}
+    found = [row(view, "none", none)]
+    failed = [one for one in view["variants"] if one["status"] != "ok"]
+    found += [row(view, one["id"], one) for one in view["variants"] if one["status"] == "ok"]
+    auc = find(view, none["attack"], "auc")
     return {
         **hardware(),
         "seconds": round(time.perf_counter() - start, 1),
-        "shadows": result["threat"]["shadows"],
-        "targets": result["threat"]["targets"],
-        "members_per_target": result["data"]["members_per_target"],
-        "member_decisions": auc["n_members"],
-        "distinct_nonmembers": auc["n_nonmembers"],
+        "shadows": view["adversary"]["shadows"],
+        "targets": view["adversary"]["targets"],
+        "members_per_target": view["data"]["members_per_target"],
+        "member_decisions": auc.n["members"],
+        "distinct_nonmembers": auc.n["nonmembers"],
         "level_of_tpr": 0.975,
         "level_of_others": 0.95,
         "failed": failed,

@@ -86,8 +86,8 @@ FAULTS = [
     ),
     (
         "results/compare.py",
-        'row.key.metric == "auc" or',
-        'row.key.metric == "none" or',
+        'row.metric == "auc" or',
+        'row.metric == "none" or',
         "tests/results/test_compare.py",
     ),
     (

@@ -90,15 +90,15 @@ def fleet(shadows: int, targets: int, number: int) -> dict[str, int]:
 
 def _said(found) -> dict[str, int]:
     """What the verdict claims."""
-    status = found["verdict"]["status"]
+    status = found.verdict["status"]
     return {"audits": 1, "shown": int(status == "shown"), "withdrawn": int(status == "withdrawn")}
 
 
 def _half_held(found) -> dict[str, int]:
     """Whether the interval of the headline's AUC holds one half."""
-    attack = found["verdict"]["attack"]
-    row = next(row for row in found["estimates"] if (row["attack"], row["metric"]) == (attack, "auc"))
-    return {"auc_held": int(row["low"] <= 0.5 <= row["high"]), "auc": 1}
+    attack = found.verdict["attack"]
+    row = next(row for row in found.estimates if (row.attack, row.metric) == (attack, "auc"))
+    return {"auc_held": int(row.low <= 0.5 <= row.high), "auc": 1}
 
 
 def portion(name: str, first: int) -> tuple[str, int, dict[str, int]]:

@@ -28,6 +28,7 @@ from dosimeter.families.membership.attacks.reading import auc
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.results.views import views
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS = (("airplane", "ship"), ("automobile", "truck"), ("bird", "frog"), ("cat", "dog"), ("deer", "horse"))
@@ -88,18 +89,16 @@ def audit(place, task, chains, folder):
 
 def rows_of(result):
     """AUC and TPR at 1 % FPR of each attack with intervals, and accuracies."""
-    found = {}
-    for one in result["estimates"]:
-        wanted = one["metric"] == "auc" or (
-            one["metric"] == "tpr" and one["fpr"] == 0.01 and one["threshold"] == "oracle"
-        )
-        if wanted and one["group"] is None and one["variant"] == "none":
-            found.setdefault(one["attack"], {})[one["metric"]] = [one["value"], one["low"], one["high"]]
+    found, (view,) = {}, views(result)
+    for one in view["estimates"]:
+        wanted = one.metric == "auc" or (one.metric == "tpr" and one.rate == 0.01 and one.threshold == "oracle")
+        if wanted and one.group is None and one.variant == "none":
+            found.setdefault(one.attack, {})[one.metric] = [one.value, one.low, one.high]
     accuracy = {
-        one["split"]: [one["value"], one["low"], one["high"]] for one in result["utility"] if one["variant"] == "none"
+        one.conditions["split"]: [one.value, one.low, one.high] for one in view["utility"] if one.variant == "none"
     }
-    verdict = result["verdict"]
-    nulls = {one["attack"]: [one["auc"], one["low"], one["high"]] for one in result["null_audit"]}
+    verdict = view["verdict"]
+    nulls = {one["attack"]: [one["value"], one["low"], one["high"]] for one in view["null_audit"]}
     return {
         "attacks": found,
         "accuracy": accuracy,

@@ -35,16 +35,16 @@ a number of targets, of which there are twice as many where nothing leaks."""
 
 
 def audited(drawn, *, limit=False):
-    """The result, and whether its intervals hold the truth.
+    """The findings.
 
     The detection limit takes nearly all the time of an audit that shows nothing and never moves a verdict, so most
     audits leave it out.
     """
     if limit:
-        found = measure.result(drawn.material)
+        found = measure.measure(drawn.material)
     else:
         with patch.object(measure, "detect", lambda material, *_: Detection(material.leading, None, None, 0, "none")):
-            found = measure.result(drawn.material)
+            found = measure.measure(drawn.material)
     return found
 
 
@@ -57,22 +57,22 @@ def intervals(drawn, found):
     material, headline = choose_headline(drawn.material)
     single = "first" if headline in material.choice else headline
     ranked = headline if drawn.auc() == 0.5 else single
-    lead = found["verdict"]["fpr"] or 0.1
+    lead = found.verdict["fpr"] or 0.1
     rates = _rates(material, drawn.law, single, lead)
     told = []
-    for row in found["estimates"]:
-        if row["low"] is None or row["group"] is not None:
+    for row in found.estimates:
+        if row.low is None or row.group is not None:
             continue
-        if row["metric"] == "auc" and row["attack"] == ranked:
-            told.append(("AUC", row["level"], row["low"], row["high"], drawn.auc()))
-        leads = row["metric"] == "tpr" and row["threshold"] != "oracle" and row["fpr"] == lead
-        if rates and leads and row["attack"] == single:
-            told.append(("TPR", row["level"], row["low"], row["high"], rates[0]))
-            if row["fpr_low"] is not None:
-                told.append(("FPR", row["level"], row["fpr_low"], row["fpr_high"], rates[1]))
-    of_headline = [row for row in found["estimates"] if row["group"] is not None and row["metric"] == "auc"]
+        if row.metric == "auc" and row.attack == ranked:
+            told.append(("AUC", row.level, row.low, row.high, drawn.auc()))
+        leads = row.metric == "tpr" and row.threshold != "oracle" and row.rate == lead
+        if rates and leads and row.attack == single:
+            told.append(("TPR", row.level, row.low, row.high, rates[0]))
+            wanted = dataclasses.replace(row.key, metric="fpr")
+            told += [("FPR", fpr.level, fpr.low, fpr.high, rates[1]) for fpr in found.estimates if fpr.key == wanted]
+    of_headline = [row for row in found.estimates if row.group is not None and row.metric == "auc"]
     groups = of_headline if ranked == headline else []
-    told += [("AUC of a group", row["level"], row["low"], row["high"], drawn.auc()) for row in groups]
+    told += [("AUC of a group", row.level, row.low, row.high, drawn.auc()) for row in groups]
     return [
         {"of": of, "level": level, "holds": bool(low - 1e-9 <= true <= high + 1e-9), "width": high - low}
         for of, level, low, high, true in told
@@ -92,7 +92,8 @@ def _rates(material, law, headline, lead):
 def told(drawn, *, limit=False):
     """Verdict and intervals of one audit."""
     found = audited(drawn, limit=limit)
-    return {"status": found["verdict"]["status"], "intervals": intervals(drawn, found)}, found.get("detection_limit")
+    limit = found.details.get("detection_limit")
+    return {"status": found.verdict["status"], "intervals": intervals(drawn, found)}, limit
 
 
 def null_case(case, index):

@@ -18,11 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from dosimeter.families.membership.table.summary import scores_summary
 
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
 from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import Counts, ScoresTable
 from dosimeter.pipeline.table import table_material
 from dosimeter.statistics.evidence import Truth

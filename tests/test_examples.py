@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from flat import flat
 from supplied_models import SERIAL
 
 from dosimeter.cli.app import main
@@ -46,7 +47,7 @@ def test_an_example_runs(file, tmp_path, clean_imports):
     audit = parse(table, base=file.parent)
     report = verbs.run(audit, tmp_path / audit.name, workers=1)
     assert report.stat().st_size > 10_000
-    result = json.loads((tmp_path / audit.name / "result.json").read_text("utf-8"))
+    result = flat(json.loads((tmp_path / audit.name / "result.json").read_text("utf-8")))
     assert {attack["name"] for attack in result["attacks"] if attack["status"] != "ok"} <= {"Fused", "Influence"}
     assert result["data"]["candidates"] == 120
     assert result["data"]["members_per_target"] == 60
@@ -71,7 +72,7 @@ def test_scores_of_your_own_are_measured(tmp_path, monkeypatch):
     subprocess.run([sys.executable, *script[1:]], check=True, timeout=600)
     assert table.read_bytes() == shipped
     assert main(measure[1:]) == 0
-    result = json.loads((tmp_path / "runs" / "own-scores" / "result.json").read_text("utf-8"))
+    result = flat(json.loads((tmp_path / "runs" / "own-scores" / "result.json").read_text("utf-8")))
     assert (result["door"], result["noun"], result["data"]["candidates"]) == ("scores", "customer", 1200)
     assert result["verdict"]["status"] == "shown"
     assert result["verdict"]["attack"] == "ours"
@@ -107,10 +108,10 @@ def test_an_example_of_a_brought_model_runs(name, tmp_path, monkeypatch, clean_i
     monkeypatch.setattr(call, "audit", quick)
     runpy.run_path(str(EXAMPLES / "models" / f"{name}.py"))
     (result,) = seen
-    assert result.content["door"] == "model"
-    assert result.content["data"]["candidates"] == 1200
-    assert result.content["threat"]["shadows"] == 4
-    assert "I6" not in {gate["id"] for gate in result.content["gates"]}
+    assert flat(result.content)["door"] == "model"
+    assert flat(result.content)["data"]["candidates"] == 1200
+    assert flat(result.content)["threat"]["shadows"] == 4
+    assert "I6" not in {gate["id"] for gate in flat(result.content)["gates"]}
     assert f"]({name}.py)" in (EXAMPLES / "models" / "README.md").read_text("utf-8")
 
 
@@ -123,7 +124,7 @@ def test_the_example_of_a_state_dict_runs(tmp_path, monkeypatch, clean_imports):
     text = Path("state_dict.toml").read_text("utf-8")
     Path("state_dict.toml").write_text(text + '[threat]\nshadows = 4\n[[attack]]\nname = "loss"\n', encoding="utf-8")
     assert main(["run", "state_dict.toml", "--runner", "serial", "--quiet"]) == 0
-    assert json.loads(Path("runs/state_dict/result.json").read_text("utf-8"))["threat"]["shadows"] == 4
+    assert flat(json.loads(Path("runs/state_dict/result.json").read_text("utf-8")))["threat"]["shadows"] == 4
 
 
 @pytest.mark.parametrize("name", [*MODELS, "state_dict"])

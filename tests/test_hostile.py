@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from flat import check, parse_policy
 from nasty import NAMES, Page, joined, lines_are_plain, outputs_are_sound, page_of, policy, refusal, seen, tree
 from supplied_models import SERIAL, records
 
@@ -21,8 +22,6 @@ from dosimeter.families.membership.table.table import read_scores
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.data import load_audit
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.limits import parse_policy
 
 TEXTS = [name for name in NAMES if "\x00" not in name and "\ud800" not in name and len(name) < 80]
 SHORT = tuple(name for name in NAMES if len(name) <= 80)

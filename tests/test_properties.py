@@ -20,6 +20,7 @@ import example
 import nasty
 import numpy as np
 import pytest
+from flat import check, compare, flat, junit, parse_policy, problems, raised, render, sarif
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,13 +28,6 @@ from dosimeter.config.audit import Audit, SuppliedAudit, draft
 from dosimeter.foundation.errors import AuditError
 from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline import verbs
-from dosimeter.pipeline.page import render
-from dosimeter.results import schema
-from dosimeter.results.compare import compare
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.junit import junit
-from dosimeter.results.policy.limits import parse_policy
-from dosimeter.results.policy.sarif import sarif
 
 MANY = settings(
     derandomize=True,
@@ -186,9 +180,9 @@ SHOWN, TINY = example.shown(), example.tiny()
 def test_any_change_of_a_policy_is_taken_or_told(data):
     more = ["prior", "group", "threshold", "variant", "stage", "name", "not_applicable"]
     table = changed(data, tomllib.loads(POLICY), more)
-    found, problems = attempt(lambda: check(data.draw(st.sampled_from([SHOWN, TINY])), parse_policy(table)))
+    found, wrong = attempt(lambda: check(data.draw(st.sampled_from([SHOWN, TINY])), parse_policy(table)))
     if found is None:
-        assert told(problems)
+        assert told(wrong)
     else:
         assert all(line.isprintable() for line in found.lines())
         json.dumps(found.as_json(), allow_nan=False)
@@ -198,11 +192,12 @@ SMALL = copy.deepcopy(TINY) | {"curves": {}, "histograms": {}, "estimates": TINY
 LIMITS = parse_policy({"limit": [{"metric": "auc", "max": 0.6}, {"metric": "accuracy", "min": 0.5}]})
 
 
+@pytest.mark.parametrize("form", [dict, raised], ids=["version 2", "version 3"])
 @settings(MANY, max_examples=80)
 @given(data=st.data())
-def test_a_result_of_somebody_else_is_read_or_refused(data):
-    changed_one = changed(data, SMALL)
-    if schema.problems(changed_one):
+def test_a_result_of_somebody_else_is_read_or_refused(form, data):
+    changed_one = changed(data, form(SMALL))
+    if problems(changed_one):
         return
     found, _ = attempt(lambda: check(changed_one, LIMITS, SMALL))
     texts = compare(SMALL, changed_one).lines() + (found.lines() if found else [])
@@ -303,14 +298,14 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     path = write(tmp_path / "t.csv", rows)
     more = {"leading_fpr": data.draw(st.sampled_from([0.1, 0.01, 0.001])), "seed": data.draw(st.integers(0, 2**63))}
-    found, problems = attempt(lambda: table_module.measure_scores(path, tmp_path / "out", **more))
+    found, wrong = attempt(lambda: flat(table_module.measure_scores(path, tmp_path / "out", **more)))
     if found is None:
-        assert len(problems) == 1
-        assert told(problems)
+        assert len(wrong) == 1
+        assert told(wrong)
         assert nasty.tree(tmp_path) == {"t.csv"}
         return
-    content = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert schema.problems(content) == []
+    content = flat(json.loads((tmp_path / "out" / "result.json").read_text()))
+    assert problems(content) == []
     for name, most in (("auc", 0.5), ("tpr", 0.0)):
         limit = {"metric": name, "max": most} | ({"fpr": 0.1} if name == "tpr" else {})
         assert all(line.isprintable() for line in check(content, parse_policy({"limit": [limit]})).lines())
@@ -318,7 +313,7 @@ def test_any_table_ends_in_a_result_or_in_one_line(rows, data, tmp_path, quick):
 
 def numbers(tmp_path, rows, *, seed=0):
     """The estimates of a table, and its gates; nothing is written but the table."""
-    content = table_module.measure_scores(write(tmp_path / "t.csv", rows), tmp_path / "out", seed=seed)
+    content = flat(table_module.measure_scores(write(tmp_path / "t.csv", rows), tmp_path / "out", seed=seed))
     # I5 says how the table was read, such as columns that were not
     return content["estimates"], {gate["id"]: gate["status"] for gate in content["gates"] if gate["id"] != "I5"}
 

@@ -103,11 +103,11 @@ def test_records_that_differ_a_little_are_not_called_a_leak(zoo, cases, monkeypa
     monkeypatch.setattr(cases, "DRAWS", 100_000)
     case = cases.Case("shift", "model", 600, shift=0.2)
     found = [zoo.audited(cases.draw(case, seed)) for seed in range(12)]
-    assert sum(one["verdict"]["status"] == "shown" for one in found) <= 3
-    gates = [next(gate for gate in one["gates"] if gate["id"] == "P1") for one in found]
-    unclear = [one for one, gate in zip(found, gates, strict=True) if "not shown to be above them" in gate["message"]]
+    assert sum(one.verdict["status"] == "shown" for one in found) <= 3
+    gates = [next(gate for gate in one.gates if gate.id == "P1") for one in found]
+    unclear = [one for one, gate in zip(found, gates, strict=True) if "not shown to be above them" in gate.message]
     assert len(unclear) >= 3
-    assert all(one["verdict"]["status"] == "not_shown" for one in unclear)
+    assert all(one.verdict["status"] == "not_shown" for one in unclear)
 
 
 def test_two_models_show_a_leak_at_least_as_often_as_one(zoo, cases, monkeypatch):

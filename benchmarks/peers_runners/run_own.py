@@ -16,11 +16,12 @@ import audits  # noqa: E402
 
 from dosimeter.families.membership.attacks import RMIA, Difficulty, LiRA, Loss, Shokri  # noqa: E402
 from dosimeter.families.membership.design.design import Design  # noqa: E402
-from dosimeter.families.membership.measure import result  # noqa: E402
+from dosimeter.families.membership.measure import measure  # noqa: E402
 from dosimeter.families.membership.measures.material import choose_headline  # noqa: E402
 from dosimeter.families.membership.observe.observations import Observations  # noqa: E402
 from dosimeter.families.membership.observe.signals import SIGNALS  # noqa: E402
 from dosimeter.pipeline.page import write_report  # noqa: E402
+from dosimeter.pipeline.whole_result import whole_result  # noqa: E402
 from dosimeter.results.rounding import round_numbers  # noqa: E402
 
 DEFAULTS = ("loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count")
@@ -75,7 +76,8 @@ def scores(path, out):
 
 def audit(path, out, names):
     """One audit of all targets, from signals to result and report."""
-    found = round_numbers(result(material(path, names or DEFAULTS)))
+    made = material(path, names or DEFAULTS)
+    found = round_numbers(whole_result(made, out))
     out.mkdir()
     (out / "result.json").write_text(json.dumps(found, sort_keys=True), encoding="utf-8")
     measured = time.perf_counter()
@@ -87,10 +89,10 @@ def nulls(folder, out):
     """What is said of each fleet that leaks nothing."""
     said = []
     for seed, path in enumerate(sorted(folder.glob("*.npz"))):
-        found = result(material(path, DEFAULTS, seed))
-        verdict = found["verdict"]
-        row = next(r for r in found["estimates"] if (r["attack"], r["metric"]) == (verdict["attack"], "auc"))
-        said.append({"verdict shown": verdict["status"] == "shown", "AUC interval above 0.5": row["low"] > 0.5})
+        found = measure(material(path, DEFAULTS, seed))
+        verdict = found.verdict
+        row = next(r for r in found.estimates if (r.attack, r.metric) == (verdict["attack"], "auc"))
+        said.append({"verdict shown": verdict["status"] == "shown", "AUC interval above 0.5": row.low > 0.5})
     return {"said": said}
 
 

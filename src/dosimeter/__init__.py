@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from dosimeter.models.access import Access
     from dosimeter.pipeline.call import audit
     from dosimeter.pipeline.page import write_report
-    from dosimeter.pipeline.result import Reported, Result, load
+    from dosimeter.pipeline.result import Reported, Result, load, load_policy
     from dosimeter.pipeline.table import measure_scores
     from dosimeter.pipeline.verbs import measure, plan, run
     from dosimeter.results.policy.check import Check
-    from dosimeter.results.policy.limits import Policy, load_policy
+    from dosimeter.results.policy.limits import Policy
     from dosimeter.statistics.estimate import Estimate
     from dosimeter.statistics.evidence import Scores, Truth
 
@@ -75,7 +75,7 @@ _HOMES = {
     "audit": "pipeline.call",
     "load": "pipeline.result",
     "load_config": "config.audit:load",
-    "load_policy": "results.policy.limits",
+    "load_policy": "pipeline.result",
     "measure": "pipeline.verbs",
     "measure_scores": "pipeline.table",
     "plan": "pipeline.verbs",

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from flat import flat
 from nasty import page_of, policy, refusal, tree
 from pyarrow import csv
 from safetensors.torch import save_file
@@ -232,7 +233,9 @@ def test_answers_that_change_are_warned_of(capsys):
     assert call("plan", toml=toml, recipe=recipe) == 0
     assert "Repeated answers: The same query was answered differently" in capsys.readouterr().out
     assert call("run", toml=toml, recipe=recipe) == 0
-    gates = {gate["id"]: gate["status"] for gate in json.loads(Path("runs/mine/result.json").read_text())["gates"]}
+    gates = {
+        gate["id"]: gate["status"] for gate in flat(json.loads(Path("runs/mine/result.json").read_text()))["gates"]
+    }
     assert gates["I1"] == "warn"
 
 
@@ -485,7 +488,7 @@ def test_every_finite_table_is_measured_and_its_order_kept(kind, ending, capsys)
         csv.write_csv(table, file) if ending == ".csv" else pq.write_table(table, file)
         assert main(["measure", "--scores", file, "--out", name, "--quiet"]) == 0
         assert capsys.readouterr().err == ""
-    odd, ranks = (json.loads(Path(name, "result.json").read_text()) for name in ("odd", "ranks"))
+    odd, ranks = (flat(json.loads(Path(name, "result.json").read_text())) for name in ("odd", "ranks"))
     if len(set(distinct)) > 1:  # scores of one value are withdrawn
         assert odd["estimates"] == ranks["estimates"]
         assert odd["verdict"]["p_auc"] == ranks["verdict"]["p_auc"]
@@ -503,14 +506,16 @@ def test_membership_in_every_spelling(bits, capsys, monkeypatch):
 
 
 def gates_of(run: str = "runs/t") -> dict[str, str]:
-    return {gate["id"]: gate["status"] for gate in json.loads(Path(run, "result.json").read_text())["gates"]}
+    return {gate["id"]: gate["status"] for gate in flat(json.loads(Path(run, "result.json").read_text()))["gates"]}
 
 
 def test_a_reversed_sign_is_withdrawn_and_never_turned(capsys):
     assert measure(table(400, shift=-1.0)) == 0
     assert gates_of()["P16"] == "fail"
-    assert json.loads(Path("runs/t/result.json").read_text())["verdict"]["status"] == "withdrawn"
-    (auc,) = [row for row in json.loads(Path("runs/t/result.json").read_text())["estimates"] if row["metric"] == "auc"]
+    assert flat(json.loads(Path("runs/t/result.json").read_text()))["verdict"]["status"] == "withdrawn"
+    (auc,) = [
+        row for row in flat(json.loads(Path("runs/t/result.json").read_text()))["estimates"] if row["metric"] == "auc"
+    ]
     assert auc["high"] < 0.5
     assert "The sign is not turned" in page_of(Path("runs/t")).text
 
@@ -519,7 +524,7 @@ def test_scores_that_tell_nothing_are_withdrawn_and_odd_ones_warned_of(capsys):
     equal = "\n".join(["score,is_member", *(f"1,{i % 2}" for i in range(160))])
     assert measure(equal) == 0
     assert gates_of()["P8"] == "fail"
-    found = json.loads(Path("runs/t/result.json").read_text())
+    found = flat(json.loads(Path("runs/t/result.json").read_text()))
     assert [row["value"] for row in found["estimates"] if row["metric"] == "auc"] == [0.5]
     assert found["verdict"]["status"] == "withdrawn"
     assert "detection_limit" not in found
@@ -541,7 +546,7 @@ def test_scores_that_tell_nothing_are_withdrawn_and_odd_ones_warned_of(capsys):
 def test_more_groups_than_get_numbers_are_told(capsys):
     rows = [f"{i * 7 % 31},{i // 2 % 2},g{i % 60}" for i in range(1200)]
     assert measure("\n".join(["score,is_member,group", *rows])) == 0
-    found = json.loads(Path("runs/t/result.json").read_text())
+    found = flat(json.loads(Path("runs/t/result.json").read_text()))
     assert found["not_tested"][0].startswith("Single groups: there are 60, and numbers ")
     assert "Single groups: there are 60" in page_of(Path("runs/t")).text
 
@@ -634,7 +639,7 @@ POLICIES = [
     (LIMIT | {"max": 90}, "limit[0].max: must be a share from 0 to below 1, got 90: write 0.9 for 90 %"),
     (
         LIMIT | {"metric": "f1"},
-        "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'accuracy', got 'f1'",
+        "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'fpr', 'accuracy', got 'f1'",
     ),
     ({"metric": "auc"}, "limit[0]: must have max, min or both, got neither"),
 ]

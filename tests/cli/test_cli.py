@@ -159,9 +159,10 @@ def test_checks_are_counted_and_those_that_did_not_pass_are_told():
         return {"id": f"P{number}", "name": "Name", "status": status, "value": None, "message": "Said \x1b[31m.\u202e"}
 
     passed = [gate("pass", number) for number in range(3)]
-    assert check_lines({"gates": passed}) == ["3 checks passed, no warnings"]
-    assert check_lines({}) == ["0 checks passed, no warnings"]
-    assert check_lines({"gates": [gate("warn", 7), *passed[:1], gate("fail", 8), gate("warn", 9)]}) == [
+    assert check_lines({"gates": passed, "threats": []}) == ["3 checks passed, no warnings"]
+    assert check_lines({"gates": [], "threats": []}) == ["0 checks passed, no warnings"]
+    gates = [gate("warn", 7), *passed[:1], gate("fail", 8), gate("warn", 9)]
+    assert check_lines({"gates": [], "threats": [{"id": "a", "gates": gates}]}) == [
         "1 check passed, 1 failed, 2 warnings:",
         "  failed P8 (Name): Said [U+001B][31m.[U+202E]",
         "  warning P7 (Name): Said [U+001B][31m.[U+202E]",

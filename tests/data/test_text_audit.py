@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from flat import flat
 
 from dosimeter.config import audit as config
 from dosimeter.data import load
@@ -33,7 +34,7 @@ def test_a_text_audit_finds_the_leak_of_a_bag_of_words(tmp_path):
     tables = {"stage": [stage], "threat": {"shadows": 8, "targets": 2, "rehearsals": 2}, "attack": [{"name": "lira"}]}
     audit = config.parse(tables, base=tmp_path)
     run(audit, tmp_path / "run", store=tmp_path / "store", workers=1)
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    result = flat(json.loads((tmp_path / "run" / "result.json").read_text()))
     found = [one for one in result["estimates"] if one["metric"] == "auc" and one["attack"].startswith("lira")]
     assert found[0]["value"] > 0.7
 

@@ -7,7 +7,8 @@ import pytest
 import supplied_models
 import torch
 from audits import BASE, table
-from pipeline.test_text_chain import texts
+from flat import flat
+from test_text_chain import texts
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
@@ -114,7 +115,7 @@ def test_auto_asks_for_the_copies_that_training_augmented_with(tmp_path):
     assert views == ("identity", *WORD_VIEWS)
     assert set(views) <= set(VIEWS)
     verbs.run(audit, tmp_path / "run", workers=1)
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    result = flat(json.loads((tmp_path / "run" / "result.json").read_text()))
     assert result["threat"]["views"] == list(views)
     prepared = prepare(audit, store=Store(tmp_path / ".store"))
     values = prepared.case.jobs.answers().load().signals["logit_confidence"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
+from flat import flat
 from safetensors.torch import load_file
 from torch import nn
 
@@ -212,7 +213,7 @@ def test_adapters_at_risk_are_merged_for_the_stage_after_and_adapted_again(tmp_p
     settings["threat"] = {"at_risk": "adapt", "access": "probs", "shadows": 12, "targets": 4, "rehearsals": 2}
     settings["attack"] = [{"name": "tmi"}, {"name": "direct"}]
     verbs.run(parse(settings, base=BASE), tmp_path / "run", workers=1)
-    result = json.loads(bytes_of(tmp_path / "run"))
+    result = flat(json.loads(bytes_of(tmp_path / "run")))
     assert {one["status"] for one in result["attacks"]} == {"ok"}
     prepared = prepare(parse(settings, base=BASE), store=Store(tmp_path / ".store"))
     pack = prepared.case.jobs.packs[0]
@@ -227,7 +228,7 @@ def test_adapters_at_risk_are_merged_for_the_stage_after_and_adapted_again(tmp_p
 def test_it_tells_of_what_it_memorised(tmp_path):
     settings = chain(epochs=60, lora_rank=8, lr=0.05, rows="0:120")
     verbs.run(parse(settings, base=BASE), tmp_path / "run", workers=1)
-    result = json.loads(bytes_of(tmp_path / "run"))
+    result = flat(json.loads(bytes_of(tmp_path / "run")))
     (found,) = [one for one in result["estimates"] if one["metric"] == "auc" and one["attack"].startswith("lira")]
     assert found["low"] > 0.5
 

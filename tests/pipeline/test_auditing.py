@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import supplied_models
 import torch
+from flat import flat, problems
 from supplied_models import SERIAL, fit, records, target, untrained
 from torch import nn
 
@@ -16,7 +17,6 @@ import dosimeter
 from dosimeter.foundation.errors import AccessError, AuditError, ConfigError, DataError, StoreError, TrainingError
 from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline import verbs
-from dosimeter.results import schema
 
 INPUTS, LABELS = records(700)
 PARTS = {
@@ -50,8 +50,8 @@ def test_a_model_that_remembers_is_shown_to_leak(shadowed):
     assert row(shadowed, "constant", "auc").estimate.value == 0.5
     assert row(shadowed, "count", "auc").estimate.value == 0.5
     assert row(shadowed, "lira online", "tpr", fpr=0.1, threshold="shadow").fpr_reached < 0.2
-    assert schema.problems(dict(shadowed.content)) == []
-    gates = {gate["id"]: gate["status"] for gate in shadowed.content["gates"]}
+    assert problems(dict(shadowed.content)) == []
+    gates = {gate["id"]: gate["status"] for gate in flat(shadowed.content)["gates"]}
     assert {gates[one] for one in ("P9", "P11", "I1", "N1", "N2")} == {"pass"}
 
 
@@ -87,8 +87,8 @@ def test_other_processes_and_closures_give_the_same_numbers(tmp_path):
     wanted = {**PARTS, "shadows": 4, "attacks": ["loss"]}
     serial = dosimeter.audit(MODEL, **wanted, fit=fit, out=tmp_path / "audit", workers=SERIAL)
     found = dosimeter.audit(MODEL, **wanted, fit=closed, out=tmp_path / "other" / "audit", workers=2)
-    assert found.content["estimates"] == serial.content["estimates"]
-    assert found.content["audit_key"] != serial.content["audit_key"]
+    assert flat(found.content)["estimates"] == flat(serial.content)["estimates"]
+    assert flat(found.content)["audit_key"] != flat(serial.content)["audit_key"]
 
 
 def test_a_closure_over_another_number_trains_anew(tmp_path):
@@ -97,7 +97,7 @@ def test_a_closure_over_another_number_trains_anew(tmp_path):
 
     wanted = {**PARTS, "shadows": 4, "attacks": ["loss"], "workers": SERIAL}
     found = [dosimeter.audit(MODEL, **wanted, fit=closed(n), out=tmp_path / f"{n}") for n in (30, 40)]
-    assert found[0].content["estimates"] != found[1].content["estimates"]
+    assert flat(found[0].content)["estimates"] != flat(found[1].content)["estimates"]
 
 
 def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_path):
@@ -106,7 +106,7 @@ def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_pat
     assert loss.estimate.low > 0.5
     assert loss.estimate.n_members == 300
     assert row(found, "loss", "tpr", fpr=0.1, threshold="split").estimate.status == "ok"
-    refused = {one["id"]: one["reason"] for one in found.content["attacks"] if one["status"] == "refused"}
+    refused = {one["id"]: one["reason"] for one in flat(found.content)["attacks"] if one["status"] == "refused"}
     assert refused["lira online"] == "needs shadow models: give `fit`, a function that trains one"
     table = pq.read_table(tmp_path / "bare" / "threats" / "membership" / "scores.parquet").to_pandas()
     assert "split" not in table
@@ -115,11 +115,13 @@ def test_without_fit_halves_of_the_records_set_thresholds_for_each_other(tmp_pat
 
 def test_scores_of_a_run_give_the_same_numbers_through_the_scores_door(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, out=tmp_path / "bare", attacks=["loss"])
-    again = table_module.measure_scores(
-        tmp_path / "bare" / "threats" / "membership" / "scores.parquet", tmp_path / "scores"
+    again = flat(
+        table_module.measure_scores(
+            tmp_path / "bare" / "threats" / "membership" / "scores.parquet", tmp_path / "scores"
+        )
     )
-    assert again["estimates"] == [{**one, "stage": "unknown"} for one in found.content["estimates"]]
-    gate = next(one for one in found.content["gates"] if one["id"] == "P1")
+    assert again["estimates"] == [{**one, "stage": "unknown"} for one in flat(found.content)["estimates"]]
+    gate = next(one for one in flat(found.content)["gates"] if one["id"] == "P1")
     assert gate["status"] == "warn"  # above chance, but 300 records do not show it above the blind baseline,
     assert "not shown to be above them" in gate["message"]
     assert (found.status, again["verdict"]["status"]) == ("not_shown", "shown")  # which a table has not
@@ -137,7 +139,7 @@ def test_a_model_that_learned_nothing_is_at_chance(tmp_path):
 
 def test_shadows_unlike_the_target_are_warned_of(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, fit=untrained, shadows=4, out=tmp_path / "unlike", workers=SERIAL)
-    gate = next(gate for gate in found.content["gates"] if gate["id"] == "P11")
+    gate = next(gate for gate in flat(found.content)["gates"] if gate["id"] == "P11")
     assert gate["status"] == "fail"
     assert gate["value"] > 0.1
     assert found.status == "withdrawn"
@@ -149,7 +151,7 @@ def test_answers_that_change_are_measured(tmp_path):
             return MODEL(x) + 0.1 * torch.randn(len(x), 5)
 
     found = dosimeter.audit(Noisy(), **PARTS, out=tmp_path / "noisy")
-    gate = next(gate for gate in found.content["gates"] if gate["id"] == "I1")
+    gate = next(gate for gate in flat(found.content)["gates"] if gate["id"] == "I1")
     assert gate["status"] == "warn"
     assert 0.001 < gate["value"] < 1
 
@@ -163,7 +165,7 @@ def test_persons_are_resampled_as_a_whole(tmp_path):
 
     own = {"members": dataset("members", "m"), "nonmembers": dataset("nonmembers", "n")}
     found = dosimeter.audit(MODEL, **own, out=tmp_path / "persons", attacks=["loss"])
-    assert found.content["data"]["persons"] == 60
+    assert flat(found.content)["data"]["persons"] == 60
     assert row(found, "loss", "auc").estimate.n_nonmembers == 30
 
 
@@ -175,7 +177,7 @@ def test_exact_duplicates_are_refused_or_left_out(tmp_path):
     assert "duplicates = 'exclude'" in str(caught.value)
     assert not (tmp_path / "both").exists()
     found = dosimeter.audit(MODEL, **parts, out=tmp_path / "both", duplicates="exclude", attacks=["loss"])
-    assert found.content["data"]["records"] == 597
+    assert flat(found.content)["data"]["records"] == 597
 
 
 WRONG = [
@@ -249,7 +251,7 @@ def test_a_result_can_be_loaded_framed_and_reported(shadowed, tmp_path):
     assert again.content == shadowed.content
     frame = again.to_frame()
     assert len(frame) == len(again.estimates)
-    assert set(frame["metric"]) == {"auc", "tpr", "precision"}
+    assert set(frame["metric"]) == {"auc", "tpr", "fpr", "precision", "exposure"}
     assert again.report(tmp_path / "copy.html").read_bytes() == (shadowed.folder / "report.html").read_bytes()
     limits = tmp_path / "policy.toml"
     limits.write_text('[[limit]]\nmetric = "auc"\nattack = "loss"\nmax = 0.501\n')
@@ -279,10 +281,10 @@ def test_a_run_of_the_first_format_is_read(tmp_path):
         (tmp_path / "run" / "threats" / "membership" / name).rename(tmp_path / "run" / name)
     verbs.measure(tmp_path / "run")
     assert (tmp_path / "run" / "result.json").read_bytes() == before
-    result = json.loads(before)
+    result = flat(json.loads(before))
     del result["door"]
     (tmp_path / "run" / "result.json").write_text(json.dumps({**result, "schema": 1}))
-    assert dosimeter.load(tmp_path / "run").content == json.loads(before)
+    assert flat(dosimeter.load(tmp_path / "run").content) == flat(json.loads(before))
 
 
 def test_a_run_of_a_later_format_names_the_version_that_wrote_it(shadowed, tmp_path):
@@ -315,4 +317,4 @@ def test_records_of_which_halves_have_one_class_are_refused_before_they_are_aske
 
 def test_features_are_an_access_in_python_too(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, attacks=["loss"], access="features", out=tmp_path / "audit")
-    assert found.content["threat"]["access"] == "features"
+    assert flat(found.content)["threat"]["access"] == "features"

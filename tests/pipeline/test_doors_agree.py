@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from audits import QUICK, gaussian, material
+from flat import flat, result
 
-from dosimeter.families.membership.measure import result
-from dosimeter.pipeline.table import measure_scores
+from dosimeter.pipeline import table as table_module
 from dosimeter.results.rounding import round_numbers
 
 ROWS = tuple(row for row in QUICK if not row.attack.control)
@@ -46,7 +46,7 @@ def test_a_recipes_scores_give_the_same_estimates_as_a_table(tmp_path, targets):
     found = material(dataclasses.replace(design, groups=groups), observations, rows=ROWS)
     path = tmp_path / "evidence.parquet"
     exported(found, dataclasses.replace(design, groups=groups), path)
-    table = measure_scores(path, tmp_path / "out")
+    table = flat(table_module.measure_scores(path, tmp_path / "out"))
     recipe = round_numbers(result(found))
     for row in recipe["estimates"]:
         row["stage"] = "unknown"

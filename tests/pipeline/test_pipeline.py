@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from audits import BASE, audit, table
+from flat import flat, problems
 
 from dosimeter.config.audit import parse
 from dosimeter.foundation.errors import StoreError
 from dosimeter.jobs.runners import ProcessRunner
 from dosimeter.pipeline import verbs
-from dosimeter.results.schema import problems
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "800:1200", "model": "mlp", "epochs": 3, "lr": 0.05}
 
@@ -41,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def content(folder: Path) -> dict:
-    return json.loads((folder / "result.json").read_text())
+    return flat(json.loads((folder / "result.json").read_text()))
 
 
 def test_a_run_leaves_what_its_page_says(finished):

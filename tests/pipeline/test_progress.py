@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import supplied_models
+from flat import flat
 from supplied_models import SERIAL, records
 from supplied_models import fit as whole_fit
 
@@ -125,8 +126,8 @@ def test_python_shows_bars_on_a_terminal_and_nothing_elsewhere(tmp_path, monkeyp
     assert out == ""
     assert "shadows" in err
     assert "4/4" in err
-    plain = json.loads((tmp_path / "plain" / "result.json").read_text())
-    assert found.content["estimates"] == plain["estimates"]
+    plain = flat(json.loads((tmp_path / "plain" / "result.json").read_text()))
+    assert flat(found.content)["estimates"] == plain["estimates"]
 
 
 def test_a_recipe_is_estimated_before_its_first_job_for_a_display_alone(folder, monkeypatch):

@@ -8,9 +8,10 @@ from typing import Any
 
 import example
 import pytest
+from flat import render
 
 from dosimeter.foundation.errors import StoreError
-from dosimeter.pipeline.page import render, write_report
+from dosimeter.pipeline.page import write_report
 
 VARIANTS = {"shown": example.shown, "not_shown": example.not_shown, "tiny": example.tiny}
 HEADINGS = [
@@ -299,7 +300,7 @@ def test_write_report(tmp_path):
         ("{", "result.json: is not valid JSON"),
         ("[1, NaN]", "holds NaN"),
         ("[]", "result.json: result: must be object, got array"),
-        ('{"schema": 3}', "result.json: schema: must be 2, got 3"),
+        ('{"schema": 4}', "result.json: schema: must be 3, got 4"),
         ('{"schema": 1}', r"audit_key: is missing \(and \d+ more\)"),
     ],
 )

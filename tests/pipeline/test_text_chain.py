@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from flat import flat
 
 from dosimeter.config.audit import parse
 from dosimeter.pipeline import verbs
@@ -42,7 +43,7 @@ def audit_of(folder, rate=0.05, epochs=30, **changes):
 
 def aucs(folder, settings):
     verbs.run(parse(settings, base=folder), folder / "run", workers=1)
-    result = json.loads((folder / "run" / "result.json").read_text())
+    result = flat(json.loads((folder / "run" / "result.json").read_text()))
     return {one["attack"]: one for one in result["estimates"] if one["metric"] == "auc" and one["group"] is None}
 
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from flat import flat
 
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.case.refusals import refusal
@@ -45,7 +46,7 @@ def run(tmp_path_factory):
     """One finished run: folder and result."""
     folder = tmp_path_factory.mktemp("transferred")
     verbs.run(audit(folder), folder / "run", store=folder / "store", workers=1)
-    return folder, json.loads((folder / "run" / "result.json").read_text("utf-8"))
+    return folder, flat(json.loads((folder / "run" / "result.json").read_text("utf-8")))
 
 
 def auc_of(result, attack):
@@ -192,7 +193,7 @@ def varied(run):
     """A finished run with two variants, which shares the cache of `run`: folder and result."""
     folder = run[0] / "varied"
     verbs.run(audit(folder, variants=VARIANTS), folder / "run", store=run[0] / "store", workers=1)
-    return folder, json.loads((folder / "run" / "result.json").read_text("utf-8"))
+    return folder, flat(json.loads((folder / "run" / "result.json").read_text("utf-8")))
 
 
 def test_a_variant_is_the_audit_file_that_it_stands_for(varied, tmp_path):
@@ -202,8 +203,8 @@ def test_a_variant_is_the_audit_file_that_it_stands_for(varied, tmp_path):
         ("whole", audit(tmp_path, {1: VARIANTS[1]["stage"]["finetune"]})),
     ):
         verbs.run(alone, tmp_path / name, store=folder.parent / "store", workers=1)
-        own = json.loads((folder / "run" / "variants" / name / "result.json").read_text("utf-8"))
-        wanted = json.loads((tmp_path / name / "result.json").read_text("utf-8"))
+        own = flat(json.loads((folder / "run" / "variants" / name / "result.json").read_text("utf-8")))
+        wanted = flat(json.loads((tmp_path / name / "result.json").read_text("utf-8")))
         assert own["estimates"] == wanted["estimates"]
         assert own["utility"] == wanted["utility"]
 
@@ -242,7 +243,7 @@ def test_privacy_of_another_stage_is_told_to_guarantee_nothing_here():
 
     spent = "epsilon 3.97 at delta 0.001 for each record of this stage"
     chain = [{"stage": "pretrain", "settings": {}}, {"stage": "finetune", "settings": {"privacy": spent}}]
-    later, own = ({"chain": chain, "threat": {"at_risk": name}} for name in ("pretrain", "finetune"))
+    later, own = ({"chain": chain, "at_risk": name} for name in ("pretrain", "finetune"))
     bound = "epsilon 3.97 at delta 0.001 for each record of stage finetune"
     assert _guarantees(later) == [bound, "no guarantee for records of stage pretrain, which are at risk"]
     assert _guarantees(own) == [bound]

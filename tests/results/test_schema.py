@@ -1,11 +1,14 @@
+"""Version 2 of result.json, which is still read: its schema, and what our reader says of what breaks it."""
+
 import json
 from typing import Any
 
 import example
 import jsonschema
 import pytest
+from flat import problems
 
-from dosimeter.results.schema import problems, result_schema
+from dosimeter.results.schema import old_schema
 
 
 def short() -> dict[str, Any]:
@@ -24,14 +27,14 @@ VARIANTS = (example.shown, example.not_shown, example.tiny)
 
 
 def test_schema_is_valid_and_of_the_draft_it_names():
-    jsonschema.Draft202012Validator.check_schema(result_schema())
-    assert result_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(old_schema())
+    assert old_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
 @pytest.mark.parametrize("make", VARIANTS)
 def test_examples_are_valid(make):
     result = json.loads(json.dumps(make()))
-    jsonschema.Draft202012Validator(result_schema()).validate(result)
+    jsonschema.Draft202012Validator(old_schema()).validate(result)
     assert problems(result) == []
 
 
@@ -58,12 +61,12 @@ def test_our_reader_refuses_what_jsonschema_refuses(path, value, message):
     for key in path[:-1]:
         node = node[key]
     node[path[-1]] = value
-    assert not jsonschema.Draft202012Validator(result_schema()).is_valid(result)
+    assert not jsonschema.Draft202012Validator(old_schema()).is_valid(result)
     assert problems(result)[0].startswith(message)
 
 
 def test_every_missing_key_is_found_as_jsonschema_finds_it():
-    validator = jsonschema.Draft202012Validator(result_schema())
+    validator = jsonschema.Draft202012Validator(old_schema())
     parts = ["data", "threat", "verdict"]
     for part in [None, *parts]:
         for key in small() if part is None else small()[part]:

@@ -211,6 +211,7 @@ def check(
     quiet: o.Quiet = False,
 ) -> None:
     """Hold a run against limits, or an accepted run. The exit code is 1 if it does not keep to them."""
+    from dosimeter.families import FAMILIES
     from dosimeter.results.policy import check as policies
     from dosimeter.results.policy import junit as as_junit
     from dosimeter.results.policy import sarif as as_sarif
@@ -219,9 +220,10 @@ def check(
 
     read = [policy, *(path for one in (run, accepted) if one for path in (one, one / "result.json"))]
     o.spare((sarif, junit), read)
-    limits = load_policy(policy) if policy else None
-    result = read_result(run)
-    found = policies.check(result, limits, read_result(accepted) if accepted else None)
+    limits = load_policy(policy, FAMILIES) if policy else None
+    result = read_result(run, families=FAMILIES)
+    before = read_result(accepted, families=FAMILIES) if accepted else None
+    found = policies.check(result, limits, FAMILIES, before)
     for path, write in ((sarif, as_sarif.sarif), (junit, as_junit.junit)):
         if path is not None:
             from dosimeter.jobs.store import write_text
@@ -238,10 +240,11 @@ def check(
 @app.command(epilog="Example: dosimeter diff runs/before runs/after")
 def diff(old: o.Finished, new: o.Finished, as_json: o.Json = False) -> None:
     """Say what moved between two runs, and whether the intervals show it. Computes nothing anew."""
+    from dosimeter.families import FAMILIES
     from dosimeter.results.compare import compare
     from dosimeter.results.reading import read_result
 
-    found = compare(read_result(old), read_result(new))
+    found = compare(*(read_result(one, families=FAMILIES) for one in (old, new)))
     typer.echo(json.dumps(found.as_json(), indent=1, sort_keys=True) if as_json else "\n".join(found.lines()))
 
 

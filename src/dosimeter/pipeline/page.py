@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dosimeter.families.membership.section.section import section
+from dosimeter.families import FAMILIES
 from dosimeter.foundation.errors import StoreError
 from dosimeter.results import reading
 from dosimeter.results.page.render import render_page
-from dosimeter.results.page.variants import without_variants
+from dosimeter.results.views import own_rows, views
 
 
 def write_report(folder: Path) -> Path:
@@ -26,7 +26,9 @@ def write_report(folder: Path) -> Path:
     Raises:
         StoreError: result.json is missing, of an unknown version or broken; or a file cannot be read or written.
     """
-    result = reading.read_result(folder / "result.json", name="result.json", absent="run `dosimeter measure` first")
+    result = reading.read_result(
+        folder / "result.json", families=FAMILIES, name="result.json", absent="run `dosimeter measure` first"
+    )
     page = render_folder(folder, result)
     report, partial = folder / "report.html", folder / f".report.html.{os.getpid()}"
     try:
@@ -58,4 +60,5 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         result: the content of a valid result.json.
         provenance: the content of provenance.json; every key is optional.
     """
-    return render_page(result, provenance, section(without_variants(result), provenance))
+    sections = [FAMILIES[view["family"]].section(own_rows(view), provenance) for view in views(result)]
+    return render_page(result, provenance, sections)

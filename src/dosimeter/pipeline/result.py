@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dosimeter.families import FAMILIES
 from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.jobs.store import write_text
 from dosimeter.pipeline.page import render_folder
+from dosimeter.results.policy import limits
 from dosimeter.results.policy.check import Check, check
-from dosimeter.results.policy.limits import Policy, load_policy
+from dosimeter.results.policy.limits import Policy
 from dosimeter.results.reading import read_result
+from dosimeter.results.rows import Condition, Row
+from dosimeter.results.views import all_gates, views
 from dosimeter.results.words import speak
 from dosimeter.statistics.estimate import Estimate
 
@@ -28,17 +32,22 @@ class Reported:
 
     Attributes:
         attack: id of the attack.
-        metric: "tpr", "auc" or "precision".
+        metric: of membership "tpr", "auc", "precision", "fpr" (the rate that a threshold reached) or "exposure".
         fpr: false positive rate aimed at, or None.
         prior: assumed share of members, for a precision; else None.
         group: group of records, None for all records.
         variant: id of the defense that was tried, "none" for the audit itself.
         threshold: "shadow", "split", "oracle", or None.
-        estimate: value, both ends, n, and the reason if there is none.
+        estimate: value, both ends, n, and the reason if there is none; its counts are 0 for what was not counted.
         fpr_reached: false positive rate at that threshold on the targets, or None.
+        threat: id of the threat.
+        family: family of attack.
+        unit: what the number is in, such as "share" or "auc".
+        conditions: all that the number holds for, by name.
+        n: counts by name.
     """
 
-    attack: str
+    attack: str | None
     metric: str
     fpr: float | None
     prior: float | None
@@ -47,6 +56,11 @@ class Reported:
     threshold: str | None
     estimate: Estimate
     fpr_reached: float | None
+    threat: str
+    family: str
+    unit: str
+    conditions: Mapping[str, Condition]
+    n: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -74,10 +88,10 @@ class Result:
     @property
     def estimates(self) -> tuple[Reported, ...]:
         """All numbers about leakage."""
-        return tuple(_reported(row) for row in self.content["estimates"])
+        return tuple(one for view in views(self.content) for one in _reported(view["estimates"]))
 
     def to_frame(self) -> pandas.DataFrame:
-        """All estimates as a table, one row each, columns as in `result.json`.
+        """All estimates as a table, one row each: columns as in `estimates`, counts and common conditions beside them.
 
         Raises:
             ConfigError: pandas is not installed.
@@ -86,7 +100,7 @@ class Result:
             import pandas as pd
         except ImportError as error:
             raise ConfigError("to_frame: needs pandas, which is not installed: pip install pandas") from error
-        return pd.DataFrame(list(self.content["estimates"]))
+        return pd.DataFrame([_columns(one) for one in self.estimates])
 
     def report(self, path: Path | str | None = None) -> Path:
         """Writes the HTML report.
@@ -114,8 +128,8 @@ class Result:
         Raises:
             ConfigError: the policy is wrong or names what was not measured.
         """
-        limits = policy if isinstance(policy, Policy) else load_policy(Path(policy))
-        return check(self.content, limits, None if accepted is None else accepted.content)
+        wanted = policy if isinstance(policy, Policy) else load_policy(policy)
+        return check(self.content, wanted, FAMILIES, None if accepted is None else accepted.content)
 
     def __str__(self) -> str:
         return "\n".join([*map(speak, self.sentences), *check_lines(self.content)])
@@ -127,18 +141,19 @@ def check_lines(content: Mapping[str, Any]) -> list[str]:
     Args:
         content: content of `result.json`.
 
-    >>> check_lines({"gates": [{"id": "P2", "name": "Enough", "status": "warn", "message": "7 are few."}]})
+    >>> gate = {"id": "P2", "name": "Enough", "status": "warn", "message": "7 are few."}
+    >>> check_lines({"gates": [gate], "threats": []})
     ['0 checks passed, 1 warning:', '  warning P2 (Enough): 7 are few.']
     """
-    gates = content.get("gates", ())
-    count = Counter(gate["status"] for gate in gates)
+    gates, several = all_gates(content), len(content["threats"]) > 1
+    count = Counter(gate["status"] for _, gate in gates)
     told = [_counted(count["pass"], "check") + " passed"]
     told += [f"{count['fail']} failed"] if count["fail"] else []
     told += [_counted(count["warn"], "warning") if count["warn"] else "no warnings"]
     lines = [
-        f"  {word} {gate['id']} ({gate['name']}): {gate['message']}"
+        f"  {word} {gate['id']} ({gate['name']}){f', threat {of}' if several and of else ''}: {gate['message']}"
         for status, word in (("fail", "failed"), ("warn", "warning"))
-        for gate in gates
+        for of, gate in gates
         if gate["status"] == status
     ]
     return [speak(one) for one in (", ".join(told) + (":" if lines else ""), *lines)]
@@ -149,11 +164,46 @@ def _counted(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _reported(row: Mapping[str, Any]) -> Reported:
-    """One row of `estimates` as an object."""
-    estimate = Estimate(**{field.name: row[field.name] for field in dataclasses.fields(Estimate)})
-    names = [field.name for field in dataclasses.fields(Reported) if field.name != "estimate"]
-    return Reported(**{name: row[name] for name in names}, estimate=estimate)
+def _reported(rows: Sequence[Row]) -> Iterator[Reported]:
+    """The rows of one threat as objects."""
+    reached = {row.key: row.value for row in rows if row.metric == "fpr"}
+    for row in rows:
+        counts: dict[str, Any] = {f"n_{name}": row.n.get(name, 0) for name in ("members", "nonmembers")}
+        names = ("value", "low", "high", "level", "method", "n_targets", "status", "reason")
+        estimate = Estimate(**{name: getattr(row, name) for name in names}, **counts)
+        prior = row.conditions.get("prior")
+        yield Reported(
+            **{name: getattr(row, name) for name in ALIKE},
+            fpr=row.rate,
+            prior=None if prior is None else float(prior),
+            threshold=row.threshold,
+            estimate=estimate,
+            fpr_reached=reached.get(replace(row.key, metric="fpr")) if row.metric == "tpr" else None,
+        )
+
+
+ALIKE = ("attack", "metric", "group", "variant", "threat", "family", "unit", "conditions", "n")
+"""Fields that a reported row has as the row itself."""
+
+
+def _columns(one: Reported) -> dict[str, Any]:
+    """A row of the table: its own parts, its estimate's, and each condition and count that is not among them."""
+    parts = {field.name: getattr(one, field.name) for field in dataclasses.fields(Reported) if field.name != "estimate"}
+    counts = {f"n_{name}": number for name, number in one.n.items()}
+    del parts["n"]
+    return {**one.conditions, **parts, **dataclasses.asdict(one.estimate), **counts}
+
+
+def load_policy(path: Path | str) -> Policy:
+    """Reads a policy file.
+
+    Args:
+        path: a TOML file.
+
+    Raises:
+        ConfigError: every problem, one line each.
+    """
+    return limits.load_policy(Path(path), FAMILIES)
 
 
 def load(path: Path | str) -> Result:
@@ -166,7 +216,7 @@ def load(path: Path | str) -> Result:
         StoreError: there is none, it is damaged, or another version wrote it.
     """
     place = Path(path)
-    content = read_result(place)
+    content = read_result(place, families=FAMILIES)
     folder = place if place.is_dir() else place.parent
     if not content:
         raise StoreError(f"{place}: holds no result: run `dosimeter measure` first")

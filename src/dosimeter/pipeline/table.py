@@ -12,7 +12,8 @@ import numpy as np
 
 from dosimeter.config.audit import arguments
 from dosimeter.config.tables import Report
-from dosimeter.families.membership.measure import result
+from dosimeter.families.membership.family import MEMBERSHIP
+from dosimeter.families.membership.measure import measure
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.table.gates import missing_scores, table_as_read
 from dosimeter.families.membership.table.summary import scores_summary
@@ -24,6 +25,8 @@ from dosimeter.jobs.store import canonical, key_of, write_text
 from dosimeter.pipeline.execution import Execution
 from dosimeter.pipeline.run_folder import FORMAT, check_folder
 from dosimeter.pipeline.verbs import close_run
+from dosimeter.pipeline.whole_result import one_threat
+from dosimeter.results.compose import compose
 from dosimeter.results.rounding import round_numbers
 
 
@@ -57,7 +60,8 @@ def measure_scores(
     write_text(out / "audit_key", key + "\n")
     write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
     with one_thread():  # so that sums do not depend on the number of cores
-        content: dict[str, Any] = round_numbers(result(table_material(table, summary)))
+        found = one_threat(MEMBERSHIP.name, MEMBERSHIP, measure(table_material(table, summary)), summary)
+        content: dict[str, Any] = round_numbers(compose(summary, [found]))
     write_text(out / "result.json", canonical(content) + "\n")
     write_text(out / "run.json", json.dumps(round_numbers(summary), indent=1, sort_keys=True))
     more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dosimeter.config.audit import VariantRow
+from dosimeter.families import FAMILIES
+from dosimeter.families.family import CaseFolder
+from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.stored import material_of, read_case
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AccessError, TrainingError
-from dosimeter.pipeline.run_folder import RunFolder, read_run
+from dosimeter.foundation.errors import AccessError, StoreError, TrainingError
+from dosimeter.pipeline.run_folder import read_run
+from dosimeter.results.findings import Findings
+from dosimeter.results.metrics import UTILITIES
 from dosimeter.results.reading import read_result
+from dosimeter.results.rows import ORACLE, Row
+from dosimeter.results.views import View, views
+from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.paired import accuracy_difference, auc_difference
 from dosimeter.training.defending import DefenseRow
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+LEVEL = 0.95
+"""Confidence level of paired differences."""
 FOLDER = "variants"
 """Folder below a run's folder; it holds a complete run for each variant, in a folder with the variant's id."""
 
@@ -65,81 +76,126 @@ def try_variants(
     return {"variants": found} if found else {}
 
 
-def join_variants(content: Mapping[str, Any], left: RunFolder, run: Path) -> dict[str, Any]:
-    """A result with the figures of its variants.
+def join_variants(
+    findings: Findings, case: CaseFolder, run: Path, *, threat: str
+) -> tuple[Findings, dict[str, dict[str, Any]]]:  # fmt: skip
+    """Findings with the figures of the run's variants.
 
     Args:
-        content: content of `result.json` without any.
-        left: what the run left; its summary lists the variants.
-        run: its folder; its variants are measured.
+        findings: of one threat, without any.
+        case: what the run left of it; its summary lists the variants.
+        run: the run's folder; its variants are measured.
+        threat: id of the threat, here and in the variants.
 
     Returns:
-        The result with `variants`, and with rows of each in `estimates` and `utility`: AUC and TPR at the leading rate
-        of every attack but the controls, and accuracies with their paired difference to those of the audit itself.
+        The findings with rows of each variant: AUC and TPR at the leading rate of every attack but the controls, the
+        AUC's paired difference, and accuracies with theirs; and by variant what it did to this threat.
 
     Raises:
         StoreError: a variant's folder is missing or damaged.
     """
-    variants = left.summary.get("variants") or []
-    if not variants:
-        return dict(content)
-    material = material_of(read_case(next(iter(left.cases.values()))))
-    described, estimates, utility = [], list(content["estimates"]), list(content["utility"])
-    for one in variants:
-        if one["status"] != "ok":
-            described.append(dict(one))
-            continue
-        place = folder(run, str(one["id"]))
-        own = read_result(place / "result.json", name=f"{FOLDER}/{one['id']}/result.json", absent="run the audit again")
-        verdict = own["verdict"]
-        bounds = _guarantees(own)
-        settings = {**one["settings"], **({"guarantee": "; ".join(bounds)} if bounds else {})}
-        found = {**one, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"]}
-        found["settings"] = settings
-        described.append({**found, **({"canaries": own["canaries"]} if own.get("canaries") else {})})
-        estimates += [{**row, "variant": one["id"]} for row in own["estimates"] if _leads(row, own)]
-        after = material_of(read_case(next(iter(read_run(place).cases.values()))))
-        described[-1] |= _leak(after, material, (verdict["attack"], content["verdict"]["attack"]))
+    tried = [str(one["id"]) for one in case.summary.get("variants") or () if one["status"] == "ok"]
+    if not tried:
+        return findings, {}
+    material, outcomes = material_of(read_case(case)), {}
+    estimates, utility = list(findings.estimates), list(findings.utility)
+    for name in tried:
+        place, shown = folder(run, name), f"{FOLDER}/{name}/result.json"
+        whole = read_result(place / "result.json", families=FAMILIES, name=shown, absent="run the audit again")
+        own = _of_threat(whole, threat, shown)
+        verdict, canaries, bounds = own["verdict"], own["details"].get("canaries"), _guarantees(own)
+        outcomes[name] = {
+            "threat": threat, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"],
+            **({"canaries": canaries} if canaries else {}), **({"guarantee": "; ".join(bounds)} if bounds else {}),
+        }  # fmt: skip
+        estimates += [replace(row, variant=name) for row in own["estimates"] if _leads(row, own)]
+        after = material_of(read_case(read_run(place).cases[threat]))
+        estimates += _leak(after, material, (verdict["attack"], findings.verdict["attack"]), name)
         changes = _changes(after, material)
-        utility += [{**row, "variant": one["id"], **changes.get(row["split"], {})} for row in own["utility"]]
-    return {**content, "variants": described, "estimates": estimates, "utility": utility}
+        for row in own["utility"]:
+            changed, mine = changes.get(str(row.conditions["split"])), replace(row, variant=name)
+            utility += [mine] if changed is None else [mine, _change(mine, changed)]
+    return replace(findings, estimates=tuple(estimates), utility=tuple(utility)), outcomes
 
 
-def _guarantees(result: Mapping[str, Any]) -> list[str]:
+def listed_variants(
+    summary: Mapping[str, Any], outcomes: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What result.json lists as `variants`: each with what it did to each threat, and its guarantees as a setting.
+
+    Args:
+        summary: the content of `run.json`.
+        outcomes: by variant, in the order of the threats.
+    """
+    listed = []
+    for one in summary.get("variants") or ():
+        found = [dict(outcome) for outcome in outcomes.get(str(one["id"]), ())]
+        bounds = dict.fromkeys(outcome.pop("guarantee") for outcome in found if "guarantee" in outcome)
+        settings = {**one["settings"], **({"guarantee": "; ".join(bounds)} if bounds else {})}
+        listed.append({**one, "settings": settings, "threats": found})
+    return listed
+
+
+def _of_threat(whole: Mapping[str, Any], threat: str, name: str) -> View:
+    """The same threat in a variant's result."""
+    for view in views(whole):
+        if view["id"] == threat:
+            return view
+    raise StoreError(f"{name}: must hold threat {threat}, which the run itself has: run the audit again")
+
+
+def _guarantees(own: View) -> list[str]:
     """Guarantees of differential privacy, and the stages without one."""
-    stages = [stage for stage in result["chain"] if "privacy" in stage["settings"]]
-    at_risk = result["threat"]["at_risk"]
+    stages = [stage for stage in own["chain"] if "privacy" in stage["settings"]]
+    at_risk = own["at_risk"]
     found = [stage["settings"]["privacy"].replace("this stage", f"stage {stage['stage']}") for stage in stages]
     if stages and at_risk not in [stage["stage"] for stage in stages]:
         found.append(f"no guarantee for records of stage {at_risk}, which are at risk")
     return found
 
 
-def _leads(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Returns whether a row is the AUC, or the TPR at the leading rate with a preset threshold, over all records."""
-    aside = {attack["id"] for attack in result["attacks"] if attack["control"] or attack.get("reference")}
-    if row["attack"] in aside or row["group"] is not None:
+def _leads(row: Row, own: View) -> bool:
+    """Returns whether a row is the AUC, or a rate at the leading rate with a preset threshold, over all records."""
+    aside = {attack["id"] for attack in own["attacks"] if attack["control"] or attack.get("reference")}
+    if row.attack in aside or row.group is not None:
         return False
-    led = row["fpr"] == result["verdict"]["fpr"] and row["threshold"] != "oracle"
-    return bool(row["metric"] == "auc" or (row["metric"] == "tpr" and led))
+    led = row.rate == own["verdict"]["fpr"] and row.threshold != ORACLE
+    return row.metric == "auc" or (row.metric in ("tpr", "fpr") and led)
 
 
-def _leak(after: Material, before: Material, attacks: tuple[str | None, str | None]) -> dict[str, float]:
+def _leak(
+    after: Material, before: Material, attacks: tuple[str | None, str | None], variant: str
+) -> list[Row]:  # fmt: skip
     """AUC of the strongest attack on a variant minus that on the audit itself, on the same records."""
     first, second = after.scores.get(str(attacks[0])), before.scores.get(str(attacks[1]))
     if first is None or second is None:
-        return {}
-    change = auc_difference(first, second, before.truth.is_member, record=before.truth.record)
-    return {"auc_change": change.value, "auc_change_low": change.low, "auc_change_high": change.high}
+        return []
+    change = auc_difference(first, second, before.truth.is_member, record=before.truth.record, level=LEVEL)
+    row = Row(
+        threat=MEMBERSHIP.name, family=MEMBERSHIP.name, stage=str(before.summary["threat"]["at_risk"]),
+        variant=variant, attack=attacks[0], metric="auc_change", n={"records": len(before.truth.ids)},
+        n_targets=len(before.truth.is_member),
+    )  # fmt: skip
+    return [_with(row, change, MEMBERSHIP.metrics["auc_change"].unit)]
 
 
-def _changes(after: Material, before: Material) -> dict[str, dict[str, float]]:
+def _with(row: Row, change: Interval, unit: str) -> Row:
+    """The row with the numbers of a paired difference."""
+    ends: dict[str, Any] = {"value": change.value, "low": change.low, "high": change.high}
+    return replace(row, **ends, unit=unit, level=LEVEL, method=change.method, status="ok", reason="")
+
+
+def _change(row: Row, change: Interval) -> Row:
+    """The change of an accuracy, as a row beside it."""
+    return _with(replace(row, metric="accuracy_change"), change, UTILITIES["accuracy_change"].unit)
+
+
+def _changes(after: Material, before: Material) -> dict[str, Interval]:
     """Difference of accuracy to the models without the defense, with its interval, for each split."""
-    found = {}
-    for split, (right, wrong, counted, record) in _splits(after, before).items():
-        change = accuracy_difference(right, wrong, counted, record=record)
-        found[split] = {"change": change.value, "change_low": change.low, "change_high": change.high}
-    return found
+    return {
+        split: accuracy_difference(right, wrong, counted, record=record, level=LEVEL)
+        for split, (right, wrong, counted, record) in _splits(after, before).items()
+    }
 
 
 def _splits(after: Material, before: Material) -> dict[str, tuple[Array, Array, Array, Array]]:

@@ -31,6 +31,7 @@ from dosimeter.pipeline.plan import Plan
 from dosimeter.pipeline.prepared import Prepared, jobs_of, require_attacks
 from dosimeter.pipeline.progress import Display, interruptible, show_progress
 from dosimeter.pipeline.run_folder import FORMAT, case_folder, check_folder, read_run
+from dosimeter.pipeline.whole_result import whole_result
 from dosimeter.results.rounding import round_numbers
 
 logger = logging.getLogger(__name__)
@@ -198,9 +199,7 @@ def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
     for place in variants.folders(folder, left.summary) if anew else ():
         measure(place)
     with one_thread():  # so that sums do not depend on the number of cores
-        (name, case), *_ = left.cases.items()
-        found = left.families[name].measure(case)
-        content: dict[str, Any] = round_numbers(variants.join_variants(found, left, folder))
+        content: dict[str, Any] = round_numbers(whole_result(left, folder))
     write_text(folder / "result.json", canonical(content) + "\n")
     return content
 

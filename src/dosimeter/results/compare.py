@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from dosimeter.results import words
-from dosimeter.results.rows import ORACLE, Key, Row, clean, figure, rows
+from dosimeter.results.lines import Line, lines
+from dosimeter.results.rows import ORACLE, Key, clean, figure
+from dosimeter.results.views import all_gates
 
 Change = Literal["up", "down", "none", "new", "gone", "status"]
 TEST = (
@@ -37,29 +39,29 @@ class Move:
     """
 
     key: Key
-    old: Row | None
-    new: Row | None
+    old: Line | None
+    new: Line | None
     change: Change
 
     @property
     def delta(self) -> float | None:
         """New value minus old value, None without both."""
-        if self.old is None or self.new is None or not (self.old.ok and self.new.ok):
+        if self.old is None or self.new is None or not (self.old.row.ok and self.new.row.ok):
             return None
-        return self.new.ends[0] - self.old.ends[0]
+        return self.new.row.ends[0] - self.old.row.ends[0]
 
     @property
     def line(self) -> str:
         """The row as text."""
-        row = self.new or self.old
-        assert row is not None
-        text = f"{row.who}, {row.key.what}: "
+        line = self.new or self.old
+        assert line is not None
+        text = f"{line.who}, {line.key.what}: "
         if self.old is None or self.new is None:
-            return text + row.said
-        text += f"{self.old.said} -> {self.new.said}"
+            return text + line.row.said
+        text += f"{self.old.row.said} -> {self.new.row.said}"
         if self.delta is None:
             return text
-        return f"{text}, {_signed(self.key.metric, self.delta)}"
+        return f"{text}, {_signed(line.row.unit, self.delta)}"
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,14 @@ class Comparison:
         verdicts: status before and after.
         gates: checks whose status changed, as text.
         moves: moves of every row of either result.
-        leading: rates at which the results lead, before and after.
+        leading: rate at which each threat of the later result leads.
     """
 
     differences: tuple[str, ...]
     verdicts: tuple[str, str]
     gates: tuple[str, ...]
     moves: tuple[Move, ...]
-    leading: tuple[float | None, float | None]
+    leading: Mapping[str, float | None]
 
     def of(self, *changes: Change) -> list[Move]:
         """The moves of the given kinds."""
@@ -96,7 +98,7 @@ class Comparison:
         for change in ("up", "down", "status", "new", "gone"):
             found += [f"{SAID[change]}: {move.line}" for move in self.of(change)]
         still = self.of("none")
-        leading = [move for move in still if leads(move.new, self.leading[1])]
+        leading = [move for move in still if leads(move.new, self.leading)]
         found += [f"{SAID['none']}: {move.line}" for move in leading]
         if len(still) > len(leading):
             found.append(f"{SAID['none']} in {len(still) - len(leading)} more rows; --json lists them")
@@ -110,7 +112,7 @@ class Comparison:
             "gates": list(self.gates),
             "rows": [
                 {
-                    **asdict(move.key),
+                    **move.key.to_json(),
                     "change": move.change,
                     "delta": move.delta,
                     "old": _numbers(move.old),
@@ -129,7 +131,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
         old: the content of a valid result.json.
         new: the same, of later.
     """
-    before, after = ({row.key: row for row in rows(one)} for one in (old, new))
+    before, after = ({line.key: line for line in lines(one)} for one in (old, new))
     keys = list(dict.fromkeys([*after, *before]))
     return Comparison(
         differences=tuple(differences(old, new)),
@@ -138,16 +140,32 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
         moves=tuple(
             Move(key, before.get(key), after.get(key), _change(before.get(key), after.get(key))) for key in keys
         ),
-        leading=(old["verdict"]["fpr"], new["verdict"]["fpr"]),
+        leading=leading_rates(new),
     )
 
 
-def leads(row: Row | None, leading: float | None) -> bool:
-    """Returns whether a row is a headline figure: TPR at the leading rate, or AUC, of an attack that is no control."""
-    if row is None or row.control or row.key.attack is None or row.key.group is not None:
+def leading_rates(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """Rate at which each threat leads, by its id: None where none is resolvable, absent where its family has none."""
+    return {str(entry["id"]): entry["verdict"]["fpr"] for entry in result["threats"] if "fpr" in entry["verdict"]}
+
+
+def leads(line: Line | None, leading: Mapping[str, float | None]) -> bool:
+    """Returns whether a row is a headline figure: TPR at the leading rate, or AUC, of an attack that is no control.
+
+    Of a family without a leading rate every number of all records is one.
+
+    Args:
+        line: the row.
+        leading: rate at which each threat leads, by its id.
+    """
+    if line is None or line.control or line.row.attack is None or line.row.group is not None:
         return False
-    rate = row.key.fpr is not None and leading is not None and math.isclose(row.key.fpr, leading, rel_tol=1e-6)
-    return row.key.metric == "auc" or (row.key.metric == "tpr" and rate and row.key.threshold != ORACLE)
+    row = line.row
+    if row.threat not in leading:
+        return not row.unit.endswith("_difference")
+    rate = leading[row.threat]
+    at = row.rate is not None and rate is not None and math.isclose(row.rate, rate, rel_tol=1e-6)
+    return row.metric == "auc" or (row.metric == "tpr" and at and row.threshold != ORACLE)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -157,19 +175,44 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         old: the content of a valid result.json.
         new: the same.
     """
-    found = False
-    for part in ("name", "noun", "door", "seed", "threat", "data", "chain"):
+    told = [*_parts(old, new, ("name", "noun", "door"))]
+    threats = [{entry["id"]: entry for entry in one["threats"]} for one in (old, new)]
+    several, shared = max(map(len, threats)) > 1, [name for name in threats[0] if name in threats[1]]
+    pairs = {f"threat {name}: " if several else "": (threats[0][name], threats[1][name]) for name in shared}
+    for name in dict.fromkeys([*threats[0], *threats[1]]):
+        if name not in shared:
+            told.append(f"threat {name}: {'new' if name in threats[1] else 'gone'}")
+    for whose, (before, after) in pairs.items():
+        told += [f"{whose}{line}" for line in _threat(before, after)]
+    told += _parts(old, new, ("topology", "chain"))
+    for whose, (before, after) in pairs.items():
+        told += [f"{whose}{line}" for line in _attacks(before, after)]
+    yield from map(clean, told)
+    if not told and old["audit_key"] != new["audit_key"]:
+        yield "audit_key: differs, though nothing that results hold does: a seed, data or code"
+
+
+def _parts(old: Mapping[str, Any], new: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """Differences of parts of two tables."""
+    for part in names:
         for place, before, after in _leaves(old.get(part), new.get(part), part):
-            found = True
-            yield clean(f"{place}: {words.setting(before)} -> {words.setting(after)}")
+            yield f"{place}: {words.setting(before)} -> {words.setting(after)}"
+
+
+def _threat(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Differences of a threat's family, adversary and records."""
+    adversaries = [{"threat": {"at_risk": one["at_risk"], **one["adversary"]}} for one in (old, new)]
+    yield from _parts(old, new, ("family",))
+    yield from _parts(adversaries[0], adversaries[1], ("threat",))
+    yield from _parts(old, new, ("data",))
+
+
+def _attacks(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Differences of a threat's attacks."""
     attacks = [{attack["id"]: attack for attack in one["attacks"]} for one in (old, new)]
     for name in dict.fromkeys([*attacks[0], *attacks[1]]):
-        before, after = (one.get(name) for one in attacks)
-        for line in _attack(before, after):
-            found = True
-            yield clean(f"attack {name}: {line}")
-    if not found and old["audit_key"] != new["audit_key"]:
-        yield "audit_key: differs, though nothing that results hold does: a seed, data or code"
+        for line in _attack(*(one.get(name) for one in attacks)):
+            yield f"attack {name}: {line}"
 
 
 def _attack(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Iterator[str]:
@@ -207,33 +250,36 @@ def _names(value: object) -> object:
 
 def _gates(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Checks whose status changed."""
-    before, after = ({gate["id"]: gate for gate in one["gates"]} for one in (old, new))
+    before, after = ({(of, gate["id"]): gate for of, gate in all_gates(one)} for one in (old, new))
+    several = max(len(one["threats"]) for one in (old, new)) > 1
     for key in dict.fromkeys([*before, *after]):
         was, now = (one[key]["status"] if key in one else "absent" for one in (before, after))
         if was != now:
-            yield clean(f"{key} {(after.get(key) or before[key])['name']}: {was} -> {now}")
+            of = f" of threat {key[0]}" if several and key[0] else ""
+            yield clean(f"{key[1]} {(after.get(key) or before[key])['name']}{of}: {was} -> {now}")
 
 
-def _change(old: Row | None, new: Row | None) -> Change:
+def _change(old: Line | None, new: Line | None) -> Change:
     """The move that the intervals of a row show."""
     if old is None or new is None:
         return "new" if old is None else "gone"
-    if not (old.ok and new.ok):
-        return "none" if old.status == new.status else "status"
-    if new.ends[1] > old.ends[2]:
+    before, after = old.row, new.row
+    if not (before.ok and after.ok):
+        return "none" if before.status == after.status else "status"
+    if after.ends[1] > before.ends[2]:
         return "up"
-    return "down" if new.ends[2] < old.ends[1] else "none"
+    return "down" if after.ends[2] < before.ends[1] else "none"
 
 
-def _signed(metric: str, delta: float) -> str:
+def _signed(unit: str, delta: float) -> str:
     """A difference with its sign; shares are in points."""
-    size = figure(metric, abs(delta)).replace(" %", " points")
+    size = figure(unit.removesuffix("_difference"), abs(delta)).replace(" %", " points")
     return f"{'+' if delta > 0 else '-' if delta < 0 else ''}{size}"
 
 
-def _numbers(row: Row | None) -> dict[str, Any] | None:
+def _numbers(line: Line | None) -> dict[str, Any] | None:
     """A row's numbers in a form for machines."""
-    if row is None:
+    if line is None:
         return None
-    names: Sequence[str] = ("value", "low", "high", "status", "reason", "n", "n_targets")
-    return {name: getattr(row, name) for name in names}
+    names: Sequence[str] = ("value", "low", "high", "status", "reason", "n_targets")
+    return {**{name: getattr(line.row, name) for name in names}, "n": line.row.counted[0], "counts": dict(line.row.n)}

@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.wording import one_line
-from dosimeter.results import schema
+from dosimeter.results import schema, upgrade
+from dosimeter.results.metrics import Families
 
 NAME = "result.json"
 
 
 def read_result(
-    path: Path, *, name: str = "", absent: str = "give a run's folder or its result.json"
+    path: Path, *, families: Families, name: str = "", absent: str = "give a run's folder or its result.json"
 ) -> dict[str, Any]:
-    """The content of a valid result.json.
+    """The content of a valid result.json, in the current form whichever version wrote it.
 
     Args:
         path: a run's folder, or the file itself.
+        families: families of attack that are installed, by name.
         name: name of the file in messages; its path unless given.
         absent: what to do if there is none.
 
     Raises:
-        StoreError: no file, not JSON, NaN or infinity, another version, or a break of the published schema.
+        StoreError: no file, not JSON, NaN or infinity, another version, a family that is not installed, or a break of
+            the published schema.
     """
     file = path / NAME if path.is_dir() else path
     shown = name or one_line(file)
-    result: Any = schema.upgrade(read_json(file, absent, name=shown))
-    broken = schema.problems(result)
+    return checked(read_json(file, absent, name=shown), families, name=shown)
+
+
+def checked(result: Any, families: Families, *, name: str) -> dict[str, Any]:
+    """A result in the current form, if it is valid.
+
+    Args:
+        result: what `json.loads` made of a result.json, of any version.
+        families: families of attack that are installed, by name.
+        name: name of the file in messages.
+
+    Raises:
+        StoreError: as `read_result`.
+    """
+    broken: list[str] = []
+    if isinstance(result, Mapping) and result.get("schema") in upgrade.OLD_VERSIONS:
+        result = upgrade.with_door(result)
+        broken = schema.old_problems(result)
+        result = result if broken else upgrade.upgrade(result)
+    broken = broken or schema.problems(result, families)
     if broken:
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-        raise StoreError(f"{shown}: {one_line(broken[0])}{more}")
+        raise StoreError(f"{name}: {one_line(broken[0])}{more}")
     return dict(result)
 
 

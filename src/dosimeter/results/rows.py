@@ -1,23 +1,27 @@
-"""The numbers of a result.json as one kind of row: estimates, exposures and utilities, each with its words."""
+"""One number of a result: every estimate and every utility is written and read as a `Row`, in this file alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from dosimeter.foundation.wording import one_line
 from dosimeter.results import words
+from dosimeter.results.metrics import UTILITY
 
-UTILITY = "utility"
-"""Family of rows for which higher is better."""
 EXPOSURE = "exposure"
 """Metric of the highest exposure of any record, person or group."""
 HEADLINE = "headline"
 """Stands for the attack that was chosen in rehearsal."""
 ORACLE = "oracle"
 """Name of the threshold that no adversary has."""
+COUNTED: Mapping[str, str] = {"nonmembers": "distinct non-members"}
+"""Counts of distinct units on which an interval rests, with their words if the name is not plain."""
+ALWAYS_TOLD = ("fpr", "prior", "threshold", "split", "unit")
+"""Conditions that machines find with every row, absent ones as null, as they did before rows had other ones."""
+Condition = float | int | str
 
 
 @dataclass(frozen=True)
@@ -25,50 +29,58 @@ class Key:
     """Identity of a row: two rows of two results with equal keys answer the same question.
 
     Attributes:
-        family: "membership", or "utility".
+        threat: id of the threat.
+        family: such as "membership"; "utility" for a utility.
         stage: at risk.
         variant: variant of the model, "none" without defense.
         attack: id, `HEADLINE` for an exposure, or None for a utility.
         metric: such as "tpr".
-        fpr: nominal false positive rate, of "tpr", "precision" and "exposure".
-        prior: of "precision".
         group: or None.
-        threshold: "shadow", "split", "oracle", or None.
-        split: split of a utility.
-        unit: unit of an exposure: "record", "person" or "group".
+        conditions: name and value, sorted; rates are rounded so that equal ones compare equal.
     """
 
+    threat: str
     family: str
     stage: str
     variant: str
     attack: str | None
     metric: str
-    fpr: float | None = None
-    prior: float | None = None
     group: str | None = None
-    threshold: str | None = None
-    split: str | None = None
-    unit: str | None = None
+    conditions: tuple[tuple[str, Condition], ...] = ()
+
+    def get(self, name: str) -> Any:
+        """The value of a condition, or None."""
+        return dict(self.conditions).get(name)
 
     @property
     def what(self) -> str:
         """The metric with what it depends on.
 
-        >>> Key("membership", "s", "none", "a", "precision", fpr=0.01, prior=0.1, threshold="oracle").what
-        'precision at 1 %, prior 10 %, oracle threshold'
-        >>> Key("membership", "s", "none", HEADLINE, EXPOSURE, fpr=0.01, unit="person").what
+        >>> Key("m", "membership", "s", "none", "a", "precision", None, (("fpr", 0.01), ("prior", 0.1))).what
+        'precision at 1 %, prior 10 %'
+        >>> Key("m", "membership", "s", "none", HEADLINE, EXPOSURE, None, (("fpr", 0.01), ("unit", "person"))).what
         'highest exposure of any person at 1 %'
+        >>> Key("f", "inversion", "s", "none", "a", "feature", None, (("cut", "block2"),)).what
+        'feature, cut block2'
         """
-        text = "highest exposure" if self.metric == EXPOSURE else self.metric
-        if self.unit is not None:
-            text += f" of any {self.unit}"
-        if self.fpr is not None:
-            text += f" at {exact('tpr', self.fpr)}"
-        if self.prior is not None:
-            text += f", prior {exact('tpr', self.prior)}"
-        if self.threshold == ORACLE:
+        had = dict(self.conditions)
+        text = "highest exposure" if self.metric == EXPOSURE else self.metric.replace("_", " ")
+        if "unit" in had:
+            text += f" of any {had.pop('unit')}"
+        if "fpr" in had:
+            text += f" at {exact('share', float(had.pop('fpr')))}"
+        if "prior" in had:
+            text += f", prior {exact('share', float(had.pop('prior')))}"
+        if had.pop("threshold", None) == ORACLE:
             text += ", oracle threshold"
-        return f"{text} on {self.split} records" if self.split is not None else text
+        split = had.pop("split", None)
+        text += "".join(f", {name} {words.setting(value)}" for name, value in had.items())
+        return f"{text} on {split} records" if split is not None else text
+
+    def to_json(self) -> dict[str, Any]:
+        """The key for machines, its conditions beside its other parts."""
+        names = ("threat", "family", "stage", "variant", "attack", "metric", "group")
+        return {**{name: getattr(self, name) for name in names}, **dict.fromkeys(ALWAYS_TOLD), **dict(self.conditions)}
 
 
 @dataclass(frozen=True)
@@ -76,30 +88,63 @@ class Row:
     """One number, or the reason why there is none.
 
     Attributes:
-        key: what was asked.
-        who: attack, and variant, group and stage where they say more than the default.
+        threat: id of the threat.
+        family: such as "membership"; "utility" for a utility.
+        stage: at risk.
+        variant: variant of the model, "none" without defense.
+        attack: id; None for a utility.
+        metric: such as "tpr".
+        unit: what the number is in, such as "share" or "auc".
+        group: the group whose records alone were measured, None for all.
+        conditions: what the number holds for, such as a nominal false positive rate or the origin of a threshold.
         value: the estimate; None unless ok.
         low: "shown at least"; None unless ok.
         high: "not excluded up to"; None unless ok.
+        level: two-sided confidence level of both ends.
+        method: of the interval.
+        n: counts by name, such as members, nonmembers, records, persons, classes, images.
+        n_targets: targets measured; trainings judged of an exposure.
         status: "ok", "not_resolvable", "refused", "withdrawn".
         reason: why there is no number, or a remark.
-        n: distinct non-members; distinct records of a utility; units of an exposure.
-        n_targets: targets measured; trainings judged of an exposure.
-        fpr_high: upper end of the false positive rate that was reached, where it is known.
-        control: of a control, which must stay at chance.
     """
 
-    key: Key
-    who: str
+    threat: str
+    family: str
+    stage: str
+    variant: str
+    attack: str | None
+    metric: str
+    unit: str = "share"
+    group: str | None = None
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    level: float = 0.95
+    method: str = ""
+    n: Mapping[str, int] = field(default_factory=dict)
+    n_targets: int = 0
     status: str = "ok"
     reason: str = ""
-    n: int = 0
-    n_targets: int = 0
-    fpr_high: float | None = None
-    control: bool = False
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Row:
+        """The row that a valid result.json holds."""
+        return cls(**{one.name: written[one.name] for one in fields(cls)})
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as result.json holds it."""
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**found, "conditions": dict(self.conditions), "n": dict(self.n)}
+
+    @property
+    def key(self) -> Key:
+        """Identity of the row; an exposure is that of whichever attack leads."""
+        attack = HEADLINE if self.metric == EXPOSURE else self.attack
+        conditions = tuple(sorted((name, _rounded(value)) for name, value in self.conditions.items()))
+        return Key(
+            self.threat, self.family, self.stage, self.variant, attack, self.metric, self.group, conditions
+        )  # fmt: skip
 
     @property
     def ok(self) -> bool:
@@ -115,79 +160,41 @@ class Row:
         return self.value, self.low, self.high
 
     @property
+    def rate(self) -> float | None:
+        """The nominal false positive rate, None without any."""
+        found = self.conditions.get("fpr")
+        return None if found is None else float(found)
+
+    @property
+    def threshold(self) -> str | None:
+        """Origin of the threshold, None without any."""
+        found = self.conditions.get("threshold")
+        return None if found is None else str(found)
+
+    @property
+    def counted(self) -> tuple[int, str]:
+        """Distinct units on which the interval rests, and their name; the decisions on members are no such units."""
+        known = [name for name in self.n if name != "members"]
+        name = next((one for one in COUNTED if one in known), min(known, default=""))
+        return self.n.get(name, 0), COUNTED.get(name, name or "records")
+
+    @property
     def said(self) -> str:
         """Text: the number with its interval, or the reason why there is none."""
         if not self.ok:
             return self.status.replace("_", " ") + (f": {clean(self.reason)}" if self.reason else "")
-        value, low, high = (figure(self.key.metric, end, (self.ends[2] - self.ends[1]) or None) for end in self.ends)
+        value, low, high = (figure(self.unit, end, (self.ends[2] - self.ends[1]) or None) for end in self.ends)
         return f"{value} ({low.removesuffix(' %')} to {high})"
 
 
-def rows(result: Mapping[str, Any]) -> list[Row]:
-    """All estimates, then the highest exposures, then all utilities.
-
-    Args:
-        result: the content of a valid result.json.
-    """
-    controls = {attack["id"] for attack in result["attacks"] if attack["control"] or attack.get("reference")}
-    at_risk = str(result["threat"]["at_risk"] or "")
-    found = []
-    for row in result["estimates"]:
-        names = ("family", "variant", "attack", "metric", "group", "threshold")
-        stage = str(row["stage"] or "")
-        key = Key(
-            stage=stage, **{name: row[name] for name in names}, fpr=_rounded(row["fpr"]), prior=_rounded(row["prior"])
-        )
-        more = {"n": row["n_nonmembers"], "fpr_high": row.get("fpr_high"), "control": row["attack"] in controls}
-        found.append(Row(key, _who(key, at_risk), **_numbers(row), **more))
-    found += _exposures(result, at_risk)
-    for row in result["utility"]:
-        stage = str(row.get("stage") or at_risk)
-        key = Key(UTILITY, stage, row["variant"], None, row["metric"], group=row.get("group"), split=row["split"])
-        found.append(Row(key, _who(key, at_risk), **_numbers(row), n=row["n"]))
-    return found
+def _rounded(value: Condition) -> Condition:
+    """A condition, a rate rounded so that equal rates compare equal."""
+    return float(f"{value:.9g}") if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _exposures(result: Mapping[str, Any], at_risk: str) -> Iterator[Row]:
-    """One row for each kind of unit in the data, measurable or not; a single group is not a kind."""
-    told = result.get("exposure")
-    if not told:
-        return
-    attack = HEADLINE if told["attack"] is None else f"{told['attack']} ({HEADLINE})"
-    data = result["data"]
-    named = {"records": True, "persons": bool(data.get("persons")), "groups": (data.get("groups") or 0) > 1}
-    for kind, declared in named.items():
-        part = told[kind]
-        if part is None and not declared:
-            continue
-        who = clean(f"{attack} on the most exposed {kind[:-1]}")
-        key = Key("membership", at_risk, "none", HEADLINE, EXPOSURE, fpr=_rounded(told["fpr"]), unit=kind[:-1])
-        if part is None:
-            reason = told["reason"] or f"none of the {kind} has a rate of its own"
-            yield Row(key, who, status="not_resolvable", reason=reason, n_targets=told["models"])
-            continue
-        ends = {name: part["highest"][name] for name in ("value", "low", "high")}
-        yield Row(key, who, **ends, n=part["n"], n_targets=told["models"] or result["threat"]["targets"])
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that estimates and utilities share."""
-    numbers = {name: row[name] for name in ("value", "low", "high", "n_targets")}
-    return {**numbers, "status": row.get("status", "ok"), "reason": row.get("reason", "")}
-
-
-def _rounded(rate: float | int | None) -> float | None:
-    """A nominal rate, rounded so that equal rates compare equal."""
-    return None if rate is None else float(f"{rate:.9g}")
-
-
-def _who(key: Key, at_risk: str) -> str:
-    """The attack, and what else distinguishes the row from others of its metric."""
-    text = "the model" if key.attack is None else key.attack
-    text += f", variant {key.variant}" if key.variant != "none" else ""
-    text += f", group {key.group}" if key.group is not None else ""
-    text += f", stage {key.stage}" if key.stage != at_risk else ""
-    return clean(text)
+def is_utility(row: Row) -> bool:
+    """Returns whether a row is about how well the model does its task."""
+    return row.family == UTILITY
 
 
 def clean(text: object) -> str:
@@ -199,27 +206,35 @@ def clean(text: object) -> str:
     return one_line(words.visible(str(text).replace(words.SPACE, " ")), limit=600)
 
 
-def figure(metric: str, value: float, apart: float | None = None) -> str:
-    """A number in the metric's own unit.
+def figure(unit: str, value: float, apart: float | None = None) -> str:
+    """A number in its unit.
 
     Args:
-        metric: an AUC is a decimal, all others are in percent.
-        value: in [0, 1].
+        unit: see `metrics.Unit`; an AUC is a decimal, a share in percent, a difference has its sign.
+        value: the number.
         apart: the least difference that must stay visible.
 
-    >>> figure("tpr", 0.0512), figure("tpr", 0.0512, 0.0002), figure("auc", 0.71349)
+    >>> figure("share", 0.0512), figure("share", 0.0512, 0.0002), figure("auc", 0.71349)
     ('5.1 %', '5.120 %', '0.713')
+    >>> figure("bits", 1.23456), figure("auc_difference", 0.02), figure("share_difference", -0.0123)
+    ('1.235 bits', '+0.020', '-1.2 points')
     """
-    if metric == "auc":
+    if unit in ("auc", "auc_difference"):
         digits = 3 if not apart else min(6, max(3, 1 - math.floor(math.log10(apart))))
-        return f"{value:.{digits}f}"
-    return words.percent(value, spread=apart).replace(words.SPACE, " ")
+        return f"{value:.{digits}f}" if unit == "auc" else f"{value:+.{digits}f}"
+    if unit == "share":
+        return words.percent(value, spread=apart).replace(words.SPACE, " ")
+    if unit == "share_difference":
+        return f"{words.points(value)} points"
+    return f"{value:.4g} {unit}" if unit != "number" else f"{value:.4g}"
 
 
-def exact(metric: str, value: float) -> str:
+def exact(unit: str, value: float) -> str:
     """A number that a person wrote, such as a limit, in the same unit.
 
-    >>> exact("tpr", 0.145), exact("auc", 0.6)
-    ('14.5 %', '0.6')
+    >>> exact("share", 0.145), exact("auc", 0.6), exact("bits", 2)
+    ('14.5 %', '0.6', '2 bits')
     """
-    return f"{value:.6g}" if metric == "auc" else f"{100 * value:.6g} %"
+    if unit == "share":
+        return f"{100 * value:.6g} %"
+    return f"{value:.6g}" if unit in ("auc", "number") else f"{value:.6g} {unit}"

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from audits import BASE, table
+from flat import flat, problems
 
 from dosimeter.config.audit import parse
 from dosimeter.defenses import DPSGD
@@ -15,7 +16,6 @@ from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
-from dosimeter.results.schema import problems
 from dosimeter.training.recipe import Hyperparameters, settle
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "900:1100", "model": "mlp", "epochs": 2, "lr": 0.05}
@@ -42,7 +42,7 @@ def finished(tmp_path_factory):
     verbs.run(parse(settings(defense=[DP]), base=BASE), home / "variant", workers=1)
     alone = {**PRETRAIN, "rows": "0:200", "batch_size": 40, "defenses": [{**DP, "delta": 1e-4}]}
     verbs.run(parse(settings(alone), base=BASE), home / "network", workers=1)
-    return {name: json.loads((home / name / "result.json").read_text("utf-8")) for name in ("variant", "network")}
+    return {name: flat(json.loads((home / name / "result.json").read_text("utf-8"))) for name in ("variant", "network")}
 
 
 def test_the_result_says_what_was_spent(finished):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
-from pipeline.test_pipeline import PRETRAIN
+from flat import flat
+from test_pipeline import PRETRAIN
 
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
@@ -41,7 +42,7 @@ def recipe(*attacks, **stage):
 def test_features_reach_the_attack_that_needs_them(tmp_path):
     raw = recipe("influence", "loss", standardise=True, weight_decay=0.01, schedule="cosine")
     verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
-    found = json.loads((tmp_path / "out" / "result.json").read_text())
+    found = flat(json.loads((tmp_path / "out" / "result.json").read_text()))
     assert {row["name"]: row["status"] for row in found["attacks"]}["Influence"] == "ok"
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
     head = prepared.case.arena.holdings.head.load()
@@ -213,7 +214,7 @@ def test_an_audit_retrains_for_each_target(tmp_path):
     raw = recipe("cascading", "loss", standardise=True)
     raw["attack"][0]["references"] = 8
     verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
-    found = json.loads((tmp_path / "out" / "result.json").read_text())
+    found = flat(json.loads((tmp_path / "out" / "result.json").read_text()))
     assert {row["name"]: row["status"] for row in found["attacks"]}["Cascading"] == "ok"
     assert [row["status"] for row in found["null_audit"] if row["attack"] == "cascading"] == ["pass"]
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))

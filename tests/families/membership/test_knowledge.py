@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from audits import BASE, table
+from flat import flat
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
@@ -42,7 +43,7 @@ def test_with_a_frozen_backbone_they_are_its_features(tmp_path):
     raw = recipe("proxy", "loss")
     raw["attack"][0]["proxies"] = "nearest"
     verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
-    found = json.loads((tmp_path / "out" / "result.json").read_text())
+    found = flat(json.loads((tmp_path / "out" / "result.json").read_text()))
     assert {row["name"]: row["status"] for row in found["attacks"]}["Proxy"] == "ok"
     prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path / "store"))
     features = load_features(prepared.system.store, prepared.case.jobs.features).numpy().astype(float)
@@ -83,7 +84,7 @@ def test_a_brought_model_is_attacked_by_its_records_and_not_by_retraining(tmp_pa
         out=tmp_path / "a",
         workers=SERIAL,
     )
-    listed = {row["id"]: row for row in found.content["attacks"]}
+    listed = {row["id"]: row for row in flat(found.content)["attacks"]}
     assert [listed[name]["status"] for name in ("quantile inputs", "proxy", "cascading")] == ["ok", "ok", "refused"]
     assert listed["cascading"]["reason"].endswith("without defenses: leave the attack out")
 

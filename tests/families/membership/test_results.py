@@ -7,12 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 from audits import gaussian, material
+from flat import problems, result
 
 from dosimeter.families.membership.attacks import default_rows
-from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import choose_headline
 from dosimeter.results.rounding import round_numbers
-from dosimeter.results.schema import problems
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from audits import material_in
+from flat import flat, problems
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
@@ -24,7 +25,6 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
-from dosimeter.results.schema import problems
 from dosimeter.statistics.intervals.crossed import clopper_pearson
 
 
@@ -153,7 +153,7 @@ def test_the_natural_audit_stays_what_it_was(tmp_path):
 
 
 def test_no_number_of_natural_records_holds_a_canary(runs):
-    plain, spiked = (json.loads((runs / name / "result.json").read_text()) for name in ("without", "with"))
+    plain, spiked = (flat(json.loads((runs / name / "result.json").read_text())) for name in ("without", "with"))
     assert "canaries" not in plain
     for row, other in zip(plain["estimates"], spiked["estimates"], strict=True):
         for key in ("attack", "metric", "fpr", "n_members", "n_nonmembers", "n_targets"):
@@ -204,7 +204,7 @@ def test_how_often_single_canaries_are_found_counts_targets_and_rehearsals(mater
 
 
 def test_p4_says_when_averages_hide(runs, material):
-    plain, spiked = (json.loads((runs / name / "result.json").read_text()) for name in ("without", "with"))
+    plain, spiked = (flat(json.loads((runs / name / "result.json").read_text())) for name in ("without", "with"))
     (without,), (warned,) = ([gate for gate in one["gates"] if gate["id"] == "P4"] for one in (plain, spiked))
     assert without["status"] == "warn"
     assert "No canaries were planted" in without["message"]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import supplied_models
+from flat import flat
 from supplied_models import SERIAL, fit, records, target
 from torch import nn
 
@@ -47,7 +48,7 @@ def audited(out, **more):
 
 def warning(result):
     """The message of I6, or none."""
-    return next((gate["message"] for gate in result.content["gates"] if gate["id"] == "I6"), "")
+    return next((gate["message"] for gate in flat(result.content)["gates"] if gate["id"] == "I6"), "")
 
 
 def test_a_changed_configuration_trains_anew(tmp_path, monkeypatch):
@@ -58,7 +59,7 @@ def test_a_changed_configuration_trains_anew(tmp_path, monkeypatch):
     monkeypatch.setitem(CONFIG, "epochs", 60)
     changed, kept = audited(tmp_path / "b", fit=configured)
     assert kept == 0
-    assert changed.content["audit_key"] != first.content["audit_key"]
+    assert flat(changed.content)["audit_key"] != flat(first.content)["audit_key"]
 
 
 def test_what_no_key_can_hold_is_told_by_name_until_it_is_covered(tmp_path):

@@ -8,10 +8,8 @@ from xml.etree import ElementTree as ET
 
 import example
 import pytest
+from flat import check, junit, parse_policy
 
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.junit import junit
-from dosimeter.results.policy.limits import parse_policy
 from results.policy import test_sarif
 from results.policy.test_sarif import HOSTILE, POLICY
 

@@ -9,10 +9,7 @@ from importlib.resources import files
 import example
 import jsonschema
 import pytest
-
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.limits import parse_policy
-from dosimeter.results.policy.sarif import sarif
+from flat import check, parse_policy, sarif
 
 HOSTILE = "</a>]]>&\x00\x1b[31m\u202e\ufffe\ud800{0}[x](javascript:1)=cmd()/é"
 LIMITS = (
@@ -100,7 +97,8 @@ def test_numbers_without_a_limit_are_listed_once():
     result = example.shown()
     run = of(result, None, result)
     listed = [one for one in run["results"] if one["kind"] == "informational"]
-    assert len(listed) == len(result["estimates"]) + len(result["utility"]) - 8
+    own = [one for one in listed if one["properties"]["metric"] != "fpr"]  # of these results without an interval
+    assert len(own) == len(result["estimates"]) + len(result["utility"]) - 8
 
 
 def test_hostile_names_stay_text():

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import CaseFolder, Surroundings
 from dosimeter.families.membership.threat import Threat
 from dosimeter.families.threat import ThreatTable
+from dosimeter.results.metrics import Metric
+from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
     from dosimeter.families.membership.case.drawn import DrawnCase
     from dosimeter.families.membership.case.stated import StatedCase
+    from dosimeter.results.findings import Findings
+    from dosimeter.results.page.section import Section
     from dosimeter.training.system import SuppliedSystem, System, TrainedSystem
+
+DECISIONS = ("members", "nonmembers")
+"""Counts of every rate and AUC."""
+METRICS: Mapping[str, Metric] = {
+    "tpr": Metric("share", needs=("fpr",), may=("threshold",), counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}),
+    "auc": Metric("auc", counts=DECISIONS),
+    "precision": Metric(
+        "share", needs=("prior",), may=("fpr", "threshold"), counts=DECISIONS, example={"prior": 0.5, "max": 0.05}
+    ),
+    "exposure": Metric("share", may=("unit",), fixed=("fpr",), by=()),
+    "fpr": Metric(
+        "share", needs=("fpr",), may=("threshold",), bad="low", counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
+    ),
+    "auc_change": Metric("auc_difference"),
+}
+"""What it measures."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +48,7 @@ class Membership:
     question: str = "Was this {noun} used to train the model?"
     settings: type[Threat] = Threat
     takes: frozenset[str] = frozenset()
+    metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     @property
     def needs(self) -> type:
@@ -33,6 +56,11 @@ class Membership:
         from dosimeter.families.membership.game import Needs
 
         return Needs
+
+    @property
+    def details_schema(self) -> Mapping[str, Any]:
+        """Implements `Family`."""
+        return _details_schema()
 
     def attacks(self) -> Mapping[str, type]:
         """Implements `Family`."""
@@ -68,15 +96,27 @@ class Membership:
 
         return stated_case(cast("SuppliedSystem", system), cast(Threat, threat), attacks)
 
-    def measure(self, folder: CaseFolder) -> Any:
+    def measure(self, folder: CaseFolder) -> Findings:
         """Implements `Family`."""
-        from dosimeter.families.membership.measure import result
+        from dosimeter.families.membership.measure import measure
         from dosimeter.families.membership.stored import material_of, read_case, write_exposure, write_scores
 
         left = read_case(folder)
         write_scores(folder.path / "scores.parquet", left)
         write_exposure(folder.path / "exposure.parquet", material := material_of(left))
-        return result(material)
+        return measure(material)
+
+    def section(self, threat: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+        """Implements `Family`."""
+        from dosimeter.families.membership.section.section import section  # loads Matplotlib, which takes a second
+
+        return section(threat, provenance)
+
+
+@cache
+def _details_schema() -> Mapping[str, Any]:
+    """The fragment, read once."""
+    return read_schema(Path(__file__).with_name("details.schema.json"))
 
 
 MEMBERSHIP = Membership()

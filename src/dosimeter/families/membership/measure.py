@@ -1,13 +1,12 @@
-"""Computes `result.json` from evidence and truth: every number of the report, once, without any model."""
+"""Computes findings from evidence and truth: every number of the report, once, without any model."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dosimeter.families.membership.gates.all_gates import Findings, all_gates, find, unasked_checks
+from dosimeter.families.membership.gates.all_gates import Found, all_gates, find, unasked_checks
 from dosimeter.families.membership.gates.canaries import beside_average
 from dosimeter.families.membership.gates.null import NullResult
 from dosimeter.families.membership.measures import exposure
@@ -20,24 +19,21 @@ from dosimeter.families.membership.rates import FPRS, PRIORS
 from dosimeter.families.membership.sentences import first_page, verdict
 from dosimeter.families.membership.sentences.not_tested import not_tested
 from dosimeter.foundation.gate import Gate
+from dosimeter.results.findings import Findings, Null
+from dosimeter.results.upgrade import exposure_rows
 from dosimeter.statistics.certify import distinct_nonmembers, nonmembers_needed
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.rates import Randomisation, RatePair
 
-logger = logging.getLogger(__name__)
-SCHEMA = 2
-"""Version number of the format of `result.json`."""
 
-
-def result(material: Material) -> dict[str, Any]:
-    """The content of `result.json`.
+def measure(material: Material) -> Findings:
+    """What an audit of membership came to.
 
     Args:
         material: material of a finished run.
     """
     material, headline = choose_headline(material)
     measured = measure_attacks(material)
-    real = [attack for attack in measured if attack not in material.aside]
     found, utility = find(material, measured, headline), utility_rows(material)
     planted = canary_rows(material, headline) if headline else []
     gates, nulls = all_gates(material, measured, found, utility)
@@ -46,38 +42,45 @@ def result(material: Material) -> dict[str, Any]:
         gates.append(beside_average(material, planted, headline, natural))
     told, limit = _verdict(material, measured, found, gates)
     summary, groups = material.summary, group_rows(material, headline) if headline else []
-    content = {
-        "schema": SCHEMA,
-        **{key: summary[key] for key in ("audit_key", "door", "name", "noun", "chain", "threat")},
-        "data": {**summary["data"], "candidates": len(material.truth.ids)},
-        "attacks": [{**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]],
-        "verdict": told,
-        **({} if limit is None else {"detection_limit": limit}),
-        **({"canaries": planted} if planted else {}),
-        "blind": None if found.baseline is None else found.baseline.row,
-        "estimates": [
-            *(row for attack in measured for row in rows_of(material, attack, measured[attack])),
-            *groups,
-        ],
-        "exposure": exposure.row(material, headline, groups),
-        "utility": utility,
-        "gates": [dataclasses.asdict(gate) for gate in gates],
-        "gates_not_asked": unasked_checks(gates),
-        "null_audit": [_null_row(null) for null in nulls],
-        "curves": {attack: curve_of(material, attack) for attack in real},
-        "histograms": {attack: histogram_of(material, attack) for attack in real},
-        "not_tested": [*too_many_groups(material), *not_tested(summary, planted=bool(planted))],
-    }
-    told["answers"] = [
-        dataclasses.asdict(one) for one in first_page.answers(content, members=_members(material), alike=found.unclear)
-    ]
-    return content
+    data, exposed = {**summary["data"], "candidates": len(material.truth.ids)}, exposure.row(material, headline, groups)
+    estimates = [row for attack in measured for row in rows_of(material, attack, measured[attack])]
+    at_risk, targets = str(summary["threat"]["at_risk"]), int(summary["threat"]["targets"])
+    real = [attack for attack in measured if attack not in material.aside]
+    findings = Findings(
+        verdict=told,
+        estimates=(*estimates, *groups, *exposure_rows(exposed, data, stage=at_risk, targets=targets)),
+        utility=tuple(utility),
+        gates=tuple(gates),
+        gates_not_asked=tuple(unasked_checks(gates)),
+        null_audit=tuple(_null(one) for one in nulls),
+        details={
+            **({} if limit is None else {"detection_limit": limit}),
+            **({"canaries": planted} if planted else {}),
+            "blind": None if found.baseline is None else found.baseline.row,
+            "exposure": exposed,
+            "curves": {attack: curve_of(material, attack) for attack in real},
+            "histograms": {attack: histogram_of(material, attack) for attack in real},
+        },
+        not_tested=(*too_many_groups(material), *not_tested(summary, planted=bool(planted))),
+        attacks=tuple({**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]),
+        data=data,
+        adversary={key: value for key, value in summary["threat"].items() if key != "at_risk"},
+    )
+    return _answered(findings, material, alike=found.unclear)
 
 
-def _null_row(null: NullResult) -> dict[str, Any]:
+def _answered(findings: Findings, material: Material, *, alike: bool) -> Findings:
+    """The findings with the answers of the first page, which are made of them."""
+    gates = [dataclasses.asdict(gate) for gate in findings.gates]
+    view = {**material.summary, **vars(findings), "at_risk": material.summary["threat"]["at_risk"], "gates": gates}
+    answers = first_page.answers(view, members=_members(material), alike=alike)
+    told = {**findings.verdict, "answers": [dataclasses.asdict(one) for one in answers]}
+    return dataclasses.replace(findings, verdict=told)
+
+
+def _null(null: NullResult) -> Null:
     """The row of one attack in the null audit."""
-    ends = {"auc": null.auc.value, "low": null.auc.low, "high": null.auc.high}
-    return {"attack": null.attack, **ends, "status": "pass" if null.at_chance else "fail"}
+    return Null(null.attack, null.auc.value, null.auc.low, null.auc.high, "pass" if null.at_chance else "fail")
 
 
 def _members(material: Material) -> int:
@@ -86,7 +89,7 @@ def _members(material: Material) -> int:
 
 
 def _verdict(
-    material: Material, measured: Mapping[str, Measured], found: Findings, gates: Sequence[Gate]
+    material: Material, measured: Mapping[str, Measured], found: Found, gates: Sequence[Gate]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The verdict: status, first sentences, and the detection limit if no leak is shown."""
     headline = found.headline

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from dosimeter.results import figures, words
-from dosimeter.results.page import variants  # fmt: skip
+from dosimeter.results.page import variants
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
+from dosimeter.results.rows import Row
+from dosimeter.results.views import View, own_rows, views
 
 PROVENANCE_LABELS: Mapping[str, str] = {
     "dosimeter": "dosimeter version",
@@ -27,36 +31,109 @@ PROVENANCE_LABELS: Mapping[str, str] = {
     "target_sha256": "SHA-256 of the target",
     "sources": "SHA-256 of user code",
 }
+BADGES: Mapping[str, str] = {
+    "withdrawn": "Withdrawn: a validity check failed",
+    "shown": "Leak shown",
+    "not_resolvable": "Not resolvable with this much data",
+    "not_shown": "No leak shown",
+}
 # Shown elsewhere: what was hashed in a part of its own, the audit key at the head.
 SHOWN_ELSEWHERE = ("definitions", "hashed", "audit_key")
 
 
-def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], section: Section) -> str:
+def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sections: Sequence[Section]) -> str:
     """The report as one HTML page, the same bytes for the same input.
 
     Args:
-        result: the content of a valid result.json (see `schema.problems`).
+        result: the content of a valid result.json.
         provenance: the content of provenance.json; every key is optional.
-        section: what the audit's family puts on the page.
+        sections: what each threat's family puts on the page, in the order of the threats.
     """
-    whole, result = result, variants.without_variants(result)
-    nulls = _null_audit(result, section.names)
+    listed = list(zip(views(result), sections, strict=True))
+    several = len(listed) > 1
+    threats = [_threat(view, one, result, number if several else 0) for number, (view, one) in enumerate(listed, 1)]
+    terms = dict.fromkeys(entry for one in sections for entry in one.glossary)
     context: dict[str, object] = {
         "result": result,
-        "section": section,
-        "fpr": words.percent(figures.leading(result)),
-        "variants": variants.table(whole, section.names),
-        "utility": [(words.SPLITS[row["split"]], row, figures.rate(row)) for row in result["utility"]],
-        "gates": sorted(result["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
-        "passed": [gate for gate in result["gates"] if gate["status"] == "pass"],
-        "not_asked": [f"{one['id']} ({one['reason']})" for one in result.get("gates_not_asked", ())],
-        "null_audit": nulls,
-        "null_failed": any(status != "pass" for *_, status in nulls),
-        "glossary": [*section.glossary, *_methods(result)],
+        "threats": threats,
+        "what": "Privacy audit" if several else sections[0].what,
+        "badge": _whole_badge(result) if several else sections[0].badge,
+        "glossary": [*terms, *_methods(view for view, _ in listed)],
         "provenance": provenance_rows(provenance),
         "definitions": _definitions(provenance),
     }
-    return environment().get_template("report.html.j2").render(context)
+    return _with_own_ids(environment().get_template("report.html.j2").render(context))
+
+
+def _with_own_ids(html: str) -> str:
+    """The page with an own name for every mark that figures define: equal figures define equal ones."""
+    count = itertools.count(1)
+
+    def renamed(figure: re.Match[str]) -> str:
+        return re.sub(r'(\sid="|\shref="#|url\(#)', rf"\g<1>figure-{next(count)}-", figure[0])
+
+    return re.sub(r"<svg.*?</svg>", renamed, html, flags=re.DOTALL)
+
+
+def _whole_badge(result: Mapping[str, Any]) -> str:
+    """The verdict on several threats in a few words: the worst one, and whose it is."""
+    status, worst = result["verdict"]["status"], result["verdict"]["threat"]
+    return f"{BADGES[status]} (“{worst}”), of {len(result['threats'])} threats"
+
+
+def _threat(view: View, section: Section, result: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """One threat on the page, and its line in the table; `number` is 0 if it is the only one."""
+    own = own_rows(view)
+    nulls = _null_audit(own, section.names)
+    contents = [*section.contents, *([("variants", "Costs")] if view["variants"] else []), *section.more_contents]
+    contents += [("utility", "Utility"), ("validity", "Validity"), ("not-tested", "Not tested")]
+    contents += [] if number else [("reading", "How to read"), ("provenance", "Provenance"), ("signature", "Signature")]
+    block = (
+        environment()
+        .get_template("threat.html.j2")
+        .render(
+            section=section,
+            contents=contents,
+            of=f" of threat {view['id']}" if number else "",
+            fpr=words.percent(figures.leading(own)),
+            variants=variants.table(view, section.names),
+            utility=[_utility(row) for row in own["utility"]],
+            gates=sorted(own["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
+            passed=[gate for gate in own["gates"] if gate["status"] == "pass"],
+            not_asked=[f"{one['id']} ({one['reason']})" for one in own["gates_not_asked"]],
+            null_audit=nulls,
+            null_head=section.null_audit[0],
+            null_intro=section.null_audit[1],
+            null_failed=any(status != "pass" for *_, status in nulls),
+            not_tested=[*result["not_tested"], *view["not_tested"]],
+        )
+    )
+    return {
+        "id": view["id"], "question": view["question"], "who": section.who, "badge": section.badge,
+        "status": view["verdict"]["status"], "anchor": f"threat-{number}",
+        "block": Markup(apart(block, f"threat-{number}-") if number else block),
+    }  # fmt: skip
+
+
+def _utility(row: Row) -> tuple[str, Row, figures.Figure, int]:
+    """A line of the table of utilities: its records, the row, the number, how many."""
+    split = words.SPLITS.get(str(row.conditions.get("split")), "all records")
+    return split, row, figures.rate(row), row.counted[0]
+
+
+def apart(block: str, prefix: str) -> str:
+    """A part of a page with anchors of its own, and with headings below that of the page.
+
+    Args:
+        block: HTML whose texts are escaped, so that a quotation mark stands only round attributes.
+        prefix: what every id in it, and every link within it, begins with.
+
+    >>> apart('<h1 id="a">A</h1><a href="#a">x</a>', "b-")
+    '<h2 class="lead" id="b-a">A</h2><a href="#b-a">x</a>'
+    """
+    named = re.sub(r'(\s(?:id|aria-labelledby)=")', rf"\g<1>{prefix}", block)
+    linked = re.sub(r'(\shref="#|url\(#)', rf"\g<1>{prefix}", named)
+    return linked.replace("<h1 ", '<h2 class="lead" ').replace("</h1>", "</h2>")
 
 
 def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -96,22 +173,22 @@ def _definitions(provenance: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     return found
 
 
-def _methods(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _methods(found: Iterable[View]) -> list[tuple[str, str]]:
     """Glossary entries for the interval methods that occur."""
-    rows = [*result["estimates"], *result["utility"]]
+    rows = [row for view in map(own_rows, found) for row in (*view["estimates"], *view["utility"])]
     return [
         (f"Interval: {name}", meaning[:1].upper() + meaning[1:] + ".")
-        for name, meaning in words.methods(row["method"] for row in rows)
+        for name, meaning in words.methods(row.method for row in rows if row.metric != "fpr")
     ]
 
 
-def _null_audit(result: Mapping[str, Any], names: Mapping[str, str]) -> list[tuple[str, figures.Figure, str]]:
-    """Attack, AUC at a null membership, and status, for each row of the null audit."""
+def _null_audit(view: View, names: Mapping[str, str]) -> list[tuple[str, figures.Figure, str]]:
+    """Attack, its number where there is nothing to find, and status, for each row of the null audit."""
     rows = []
-    for row in result["null_audit"]:
+    for row in view["null_audit"]:
         measure = figures.Figure("not measured", ok=False)
-        if row["auc"] is not None:
+        if row["value"] is not None:
             ends = "" if None in (row["low"], row["high"]) else words.decimal_range(row["low"], row["high"])
-            measure = figures.Figure(words.decimal(row["auc"]), ends)
+            measure = figures.Figure(words.decimal(row["value"]), ends)
         rows.append((names.get(row["attack"], row["attack"]), measure, row["status"]))
     return rows

@@ -22,6 +22,8 @@ class Section:
         more_contents: anchor and label of the parts of `rest`.
         glossary: term and meaning.
         names: display name of each attack, by id.
+        who: the adversary in a few words, for the table of a run with several threats.
+        null_audit: head of the column with the null audit's numbers, and the sentence above the table.
     """
 
     what: str
@@ -33,3 +35,5 @@ class Section:
     more_contents: tuple[tuple[str, str], ...]
     glossary: tuple[tuple[str, str], ...]
     names: Mapping[str, str]
+    who: str = ""
+    null_audit: tuple[str, str] = ("Result", "The same attacks where there is nothing to find.")

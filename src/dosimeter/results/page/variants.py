@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
 
 from dosimeter.results import words
-from dosimeter.results.figures import CALIBRATED, NOTHING, Bar, Figure, Row, auc, bar, find, leading, rate, scale_of
+from dosimeter.results.figures import (
+    CALIBRATED,
+    NOTHING,
+    Bar,
+    Figure,
+    auc,
+    bar,
+    find,
+    leading,
+    rate,
+    reached_by,
+    scale_of,
+)
 from dosimeter.results.page import plots
+from dosimeter.results.rows import Row
+from dosimeter.results.views import View
 
 PLACES = {"chain": "trained otherwise", "adversary": "the adversary knows this too"}
 """Words for the part of an audit that a change of settings concerns."""
@@ -69,53 +83,49 @@ class VariantTable:
 class _Model:
     """The rows of one model in a result."""
 
-    entry: Row
+    entry: Mapping[str, Any]
     accuracy: Row | None
+    change: Row | None
     tpr: Row | None
+    reached: Row | None
     auc: Row | None
+    gap: Row | None
     names: Mapping[str, str]
 
 
-def without_variants(result: Row) -> Row:
-    """The result without the rows of its variants."""
-    if not result.get("variants"):
-        return result
-    kept = {key: [row for row in result[key] if row["variant"] == "none"] for key in ("estimates", "utility")}
-    return {**result, **kept}
-
-
-def table(result: Row, names: Mapping[str, str]) -> VariantTable | None:
+def table(view: View, names: Mapping[str, str]) -> VariantTable | None:
     """The table of variants; None if there are none.
 
     Args:
-        result: the content of a valid result.json.
+        view: one threat of a result, with the rows of its variants.
         names: names of the attacks by id.
     """
-    listed = result.get("variants")
+    listed = view["variants"]
     if not listed:
         return None
-    split = "test" if any(row["split"] == "test" for row in result["utility"]) else "nonmember"
-    none = {"id": "none", "status": "ok", "attack": result["verdict"]["attack"], "canaries": result.get("canaries")}
-    models = [_model(result, entry, split, names) for entry in [none, *listed]]
+    split = "test" if any(row.conditions.get("split") == "test" for row in view["utility"]) else "nonmember"
+    own = {"attack": view["verdict"]["attack"], "canaries": view["details"].get("canaries")}
+    models = [_model(view, entry, split, names) for entry in [{"id": "none", "status": "ok", **own}, *listed]]
     scale = scale_of(one.tpr for one in models)
     baselines = [models[0], *(one for one in models if one.entry.get("defense") == STOPPED)]
     rows = [_row(number, one, baselines, scale) for number, one in enumerate(models)]
     canaries = any(one.canary.ok for one in rows)
-    figure = _figure(models, split, leading(result))
+    figure = _figure(models, split, leading(view))
     settings = any(not entry["defense"] for entry in listed)
     return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings)
 
 
-def _model(result: Row, entry: Row, split: str, names: Mapping[str, str]) -> _Model:
+def _model(view: View, entry: Mapping[str, Any], split: str, names: Mapping[str, str]) -> _Model:
     """The rows of a variant, or of the undefended model."""
-    own = {
-        **result,
-        "estimates": [{**r, "variant": "none"} for r in result["estimates"] if r["variant"] == entry["id"]],
-    }
-    fits = [row for row in result["utility"] if row["variant"] == entry["id"] and row["split"] == split]
-    attack, fpr = entry.get("attack"), leading(result)
+    of = {kind: [row for row in view[kind] if row.variant == entry["id"]] for kind in ("estimates", "utility")}
+    own = {**view, "estimates": [replace(row, variant="none") for row in of["estimates"]]}
+    fits = {row.metric: row for row in reversed(of["utility"]) if row.conditions.get("split") == split}
+    attack, fpr = entry.get("attack"), leading(view)
     tpr = find(own, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
-    return _Model(entry, fits[0] if fits else None, tpr, find(own, attack, "auc"), names)
+    return _Model(
+        entry, fits.get("accuracy"), fits.get("accuracy_change"), tpr, reached_by(own, tpr), find(own, attack, "auc"),
+        find(own, attack, "auc_change"), names,
+    )  # fmt: skip
 
 
 def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) -> VariantLine:
@@ -128,18 +138,18 @@ def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) 
         name="" if entry["id"] == "none" else entry["id"],
         about=_about(entry),
         accuracy=rate(model.accuracy),
-        change=_points(model.accuracy),
+        change=_points(model.change),
         attack=model.names.get(str(entry["attack"]), "no attack"),
-        tpr=rate(model.tpr),
+        tpr=rate(model.tpr, model.reached),
         bar=bar(model.tpr, scale),
         auc=auc(model.auc),
-        gap=_gap(entry),
+        gap=_gap(model.gap),
         canary=_canary(entry.get("canaries") or ()),
         matched="" if model in baselines or entry.get("place") == "adversary" else _matched(model, baselines),
     )
 
 
-def _about(entry: Row) -> str:
+def _about(entry: Mapping[str, Any]) -> str:
     """Settings, place and paper of a defense, or the other change of a variant."""
     if entry["id"] == "none":
         return "as the audit file has it"
@@ -148,23 +158,23 @@ def _about(entry: Row) -> str:
     return " · ".join(part for part in (settings, place, words.citation(entry["paper"])) if part)
 
 
-def _gap(entry: Row) -> Figure:
+def _gap(row: Row | None) -> Figure:
     """Gain of the strongest attack over that on the audit itself."""
-    if entry.get("auc_change") is None:
+    if row is None or not row.ok:
         return Figure("", ok=False)
-    value, low, high = (f"{entry[key]:+.3f}" for key in ("auc_change", "auc_change_low", "auc_change_high"))
+    value, low, high = (f"{end:+.3f}" for end in row.ends)
     return Figure(value, f"{low} to {high}")
 
 
 def _points(row: Row | None) -> Figure:
     """The change of an accuracy, in percentage points."""
-    if row is None or row.get("change") is None:
+    if row is None or not row.ok:
         return Figure("", ok=False)
-    value, low, high = (f"{100 * row[key]:+.1f}" for key in ("change", "change_low", "change_high"))
+    value, low, high = (f"{100 * end:+.1f}" for end in row.ends)
     return Figure(f"{value} points", f"{low} to {high}")
 
 
-def _canary(rows: Sequence[Row]) -> Figure:
+def _canary(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """The canaries that are recognised most by use; older results have no rate for unused ones."""
     measured = [row for row in rows if row.get("status", "ok") == "ok" and row.get("tpr") is not None]
     worst = max(measured, key=lambda row: (row.get("excess", 0.0), row["tpr"]), default=None)
@@ -178,25 +188,26 @@ def _canary(rows: Sequence[Row]) -> Figure:
 
 def _matched(model: _Model, baselines: Sequence[_Model]) -> str:
     """Text that says whether a defense leaks less than less training does, at an accuracy within noise of its own."""
-    equal = [one for one in baselines if one is not model and _overlap(model.accuracy, one.accuracy)]
-    known = [(one.tpr["value"], one) for one in equal if one.tpr is not None and one.tpr["status"] == "ok"]
-    if model.tpr is None or model.tpr["status"] != "ok" or not known:
+    equal = [one for one in baselines if one is not model and _overlap(model, one)]
+    known = [(one.tpr.ends[0], one) for one in equal if one.tpr is not None and one.tpr.status == "ok"]
+    if model.tpr is None or model.tpr.status != "ok" or not known:
         return "no undefended model of its accuracy to compare with" if not equal else "no rate to compare"
     best = min(known, key=lambda pair: pair[0])[1]
     name = "the undefended model" if best.entry["id"] == "none" else str(best.entry["id"])
     assert best.tpr is not None
-    if model.tpr["high"] < best.tpr["low"]:
+    (_, low, high), (_, best_low, best_high) = model.tpr.ends, best.tpr.ends
+    if high < best_low:
         return f"leaks less than {name}"
-    if model.tpr["low"] > best.tpr["high"]:
+    if low > best_high:
         return f"leaks more than {name}"
     return f"not shown to leak less than {name}"
 
 
-def _overlap(first: Row | None, second: Row | None) -> bool:
+def _overlap(first: _Model, second: _Model) -> bool:
     """Returns whether two accuracies are within noise: their paired changes, 0 for the undefended model."""
-    if first is None or second is None:
+    if first.accuracy is None or second.accuracy is None:
         return False
-    ends = [(row.get("change_low", 0.0), row.get("change_high", 0.0)) for row in (first, second)]
+    ends = [(0.0, 0.0) if one.change is None else one.change.ends[1:] for one in (first, second)]
     return bool(ends[0][0] <= ends[1][1] and ends[1][0] <= ends[0][1])
 
 
@@ -214,6 +225,6 @@ def _figure(models: Sequence[_Model], split: str, fpr: float) -> Markup:
 
 def _ends(model: _Model) -> Iterator[tuple[Any, ...]]:
     """Accuracy and rate of a model with their intervals, if it has both."""
-    rows = (model.accuracy, model.tpr)
-    if all(row is not None and row.get("status", "ok") == "ok" for row in rows):
-        yield tuple(row[key] for row in rows if row is not None for key in ("value", "low", "high"))
+    rows = [row for row in (model.accuracy, model.tpr) if row is not None and row.status == "ok"]
+    if len(rows) == 2:
+        yield (*rows[0].ends, *rows[1].ends)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from math import isclose
 from typing import Any
 
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quote
-from dosimeter.results.compare import differences, leads
+from dosimeter.results.compare import differences, leading_rates, leads
+from dosimeter.results.lines import Line, lines
+from dosimeter.results.metrics import UTILITIES, UTILITY, Families, metrics_of
 from dosimeter.results.policy.decisions import Outcome, Status, decide
 from dosimeter.results.policy.limits import Gates, Limit, Policy
 from dosimeter.results.policy.ratchet import ratchet
-from dosimeter.results.rows import EXPOSURE, HEADLINE, ORACLE, UTILITY, Key, Row, clean, exact, rows
+from dosimeter.results.rows import EXPOSURE, HEADLINE, ORACLE, Row, clean, exact
+from dosimeter.results.views import View, all_gates, views
 
 MEANING = ("P10", "P16", "I7", "I8")
 """Checks whose warning says that numbers may be about something else than intended: they meet no limit."""
@@ -30,17 +34,20 @@ class FailedGate:
         name: in words.
         status: "fail", or "warn" where warnings are not accepted.
         message: one sentence.
+        threat: id of the threat that it concerns, where the result has several; else empty.
     """
 
     id: str
     name: str
     status: str
     message: str
+    threat: str = ""
 
     @property
     def line(self) -> str:
         """The gate as text."""
-        return f"check {self.status}: {self.id} {self.name}: {self.message}"
+        of = f" of threat {self.threat}" if self.threat else ""
+        return f"check {self.status}: {self.id} {self.name}{of}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Check:
             "gates": [asdict(gate) for gate in self.gates],
             "outcomes": [
                 {
-                    **asdict(one.row.key),
+                    **one.row.key.to_json(),
                     "name": one.name,
                     "value": one.row.value,
                     "low": one.row.low,
@@ -100,12 +107,28 @@ class Check:
         }
 
 
-def check(result: Mapping[str, Any], policy: Policy | None, accepted: Mapping[str, Any] | None = None) -> Check:
+@dataclass(frozen=True)
+class _Checked:
+    """A result with what every limit needs of it."""
+
+    result: Mapping[str, Any]
+    families: Families
+    views: Sequence[View]
+    lines: Sequence[Line]
+
+
+def check(
+    result: Mapping[str, Any],
+    policy: Policy | None,
+    families: Families,
+    accepted: Mapping[str, Any] | None = None,
+) -> Check:
     """Checks a result against a policy, an accepted result, or both.
 
     Args:
         result: the content of a valid result.json.
         policy: the limits; None to compare the headline figures with the accepted result only.
+        families: families of attack that are installed, by name.
         accepted: an earlier result than which no matched number may be shown to be worse.
 
     Returns:
@@ -117,24 +140,33 @@ def check(result: Mapping[str, Any], policy: Policy | None, accepted: Mapping[st
     """
     if policy is None and accepted is None:
         raise ConfigError("check: needs limits, got none: give a policy, an accepted result, or both")
+    of = _Checked(result, families, views(result), lines(result))
     gates = _failed(result, policy.gates if policy else Gates())
-    outcomes = _limits(result, policy) if policy else []
+    outcomes = _limits(of, policy) if policy else []
     notes: tuple[str, ...] = ()
     if accepted is not None:
-        outcomes += ratchet(result, accepted, _chosen(policy))
+        outcomes += ratchet(result, accepted, _chosen(policy, families), families)
         notes = tuple(differences(accepted, result))
-    if any(gate.status == "fail" for gate in gates):
-        reason = "withdrawn, since a check of the audit itself failed: " + ", ".join(gate.id for gate in gates)
-        outcomes = [
-            one if one.status in ("not_applicable", "refused") else replace(one, status="withdrawn", message=reason)
-            for one in outcomes
-        ]
-    doubted = [gate["id"] for gate in result["gates"] if gate["id"] in MEANING and gate["status"] == "warn"]
-    return Check(tuple(_doubted(one, doubted) for one in outcomes), gates, notes)
+    outcomes = [_doubted(_withdrawn(one, gates, len(of.views) > 1), of) for one in outcomes]
+    return Check(tuple(outcomes), gates, notes)
 
 
-def _doubted(outcome: Outcome, gates: list[str]) -> Outcome:
+def _withdrawn(outcome: Outcome, gates: Sequence[FailedGate], several: bool) -> Outcome:
+    """The outcome, withdrawn if a check of the whole run or of its threat failed."""
+    own = [gate for gate in gates if not several or gate.threat in ("", outcome.row.threat)]
+    if outcome.status in ("not_applicable", "refused") or not any(gate.status == "fail" for gate in own):
+        return outcome
+    reason = "withdrawn, since a check of the audit itself failed: " + ", ".join(gate.id for gate in own)
+    return replace(outcome, status="withdrawn", message=reason)
+
+
+def _doubted(outcome: Outcome, of: _Checked) -> Outcome:
     """The outcome, undecided if its limit is met by doubtful numbers; an exceeded limit stays exceeded."""
+    gates = [
+        gate["id"]
+        for threat, gate in all_gates(of.result)
+        if threat in ("", outcome.row.threat) and gate["id"] in MEANING and gate["status"] == "warn"
+    ]
     if outcome.status != "met" or not gates:
         return outcome
     told = f"{outcome.message}, but what the numbers mean is in doubt: see the warnings of {', '.join(gates)}"
@@ -142,26 +174,31 @@ def _doubted(outcome: Outcome, gates: list[str]) -> Outcome:
 
 
 def _failed(result: Mapping[str, Any], accepted: Gates) -> tuple[FailedGate, ...]:
-    """Checks of the audit that the policy does not accept, and the verdict if no check explains it."""
+    """Checks of the audit that the policy does not accept, and the verdicts that no check explains."""
     refused = ("fail",) if accepted.allow_warn else ("fail", "warn")
+    several = len(result["threats"]) > 1
     found = [
-        FailedGate(clean(gate["id"]), clean(gate["name"]), gate["status"], clean(gate["message"]))
-        for gate in result["gates"]
+        FailedGate(
+            clean(gate["id"]), clean(gate["name"]), gate["status"], clean(gate["message"]), clean(of) if several else ""
+        )
+        for of, gate in all_gates(result)
         if gate["status"] in refused
     ]
-    if result["verdict"]["status"] == "withdrawn" and not any(gate.status == "fail" for gate in found):
-        found.append(FailedGate("verdict", "Verdict", "fail", clean(" ".join(result["verdict"]["sentences"]))))
+    for entry in result["threats"]:
+        verdict, of = entry["verdict"], clean(entry["id"]) if several else ""
+        explained = any(gate.status == "fail" and gate.threat in ("", of) for gate in found)
+        if verdict["status"] == "withdrawn" and not explained:
+            found.append(FailedGate("verdict", "Verdict", "fail", clean(" ".join(verdict["sentences"])), of))
     return tuple(found)
 
 
-def _limits(result: Mapping[str, Any], policy: Policy) -> list[Outcome]:
+def _limits(of: _Checked, policy: Policy) -> list[Outcome]:
     """The outcomes of all limits; limits about unmeasured quantities are reported together."""
     outcomes: list[Outcome] = []
     problems: list[str] = []
-    table = rows(result)
     for index, limit in enumerate(policy.limit):
         try:
-            outcomes += _of_limit(limit, result, table, f"limit[{index}]")
+            outcomes += _of_limit(limit, of, f"limit[{index}]")
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -169,63 +206,81 @@ def _limits(result: Mapping[str, Any], policy: Policy) -> list[Outcome]:
     return outcomes
 
 
-def _of_limit(limit: Limit, result: Mapping[str, Any], table: list[Row], place: str) -> list[Outcome]:
+def _of_limit(limit: Limit, of: _Checked, place: str) -> list[Outcome]:
     """The outcomes of one limit."""
-    name = _name(limit)
+    name = _name(limit, of.families)
 
-    def outcome(row: Row, status: Status, message: str) -> Outcome:
-        return Outcome(name, row, status, message, limit.undecided, limit)
+    def outcome(line: Line, status: Status, message: str) -> Outcome:
+        return Outcome(name, line, status, message, limit.undecided, limit)
 
-    nothing = _placeholder(limit, str(result["threat"]["at_risk"] or ""))
+    meant = [view for view in of.views if _meant(limit, view, of.families)]
+    nothing = _placeholder(limit, of.families, (meant or of.views)[0] if len(meant) == 1 or not meant else None)
     if limit.not_applicable is not None:
         return [outcome(nothing, "not_applicable", clean(limit.not_applicable))]
-    matched = _matched(limit, result, table)
-    found = [outcome(row, *decide(limit, row)) for row in matched]
-    whole = limit.metric in ("accuracy", EXPOSURE)  # of the model, or of the headline alone
-    named = [] if whole else [one for one in result["attacks"] if _names(limit, one, result)]
-    refused = [attack for attack in named if attack["status"] == "refused"]
-    for attack in refused:
-        row = replace(nothing, key=replace(nothing.key, attack=attack["id"]), who=clean(attack["id"]))
-        found.append(outcome(row, "refused", f"not run: {clean(attack['reason']) or 'no reason was given'}"))
+    matched = _matched(limit, of)
+    found = [outcome(line, *decide(limit, line)) for line in matched]
+    by_attack = any("attack" in metric.by for name, metric in metrics_of(of.families) if name == limit.metric)
+    named = [(view, one) for view in meant for one in view["attacks"] if by_attack and _names(limit, one, view)]
+    refused = [(view, attack) for view, attack in named if attack["status"] == "refused"]
+    for view, attack in refused:
+        row = replace(nothing.row, attack=attack["id"], threat=view["id"], family=view["family"])
+        who = clean(attack["id"] + (f", threat {view['id']}" if len(of.views) > 1 else ""))
+        reason = f"not run: {clean(attack['reason']) or 'no reason was given'}"
+        found.append(outcome(replace(nothing, row=row, who=who), "refused", reason))
     if not matched:
-        headless = limit.attack == HEADLINE and result["verdict"]["attack"] is None
+        headless = limit.attack == HEADLINE and bool(meant) and all(one["verdict"]["attack"] is None for one in meant)
         if not headless and (len(named) > len(refused) or not refused):
-            raise ConfigError(_unmeasured(limit, result, table, place))
+            raise ConfigError(_unmeasured(limit, of, place))
         why = "no attack could be run" if headless else "every attack that it names was refused"
         found.append(outcome(nothing, "undecided", f"{why}, so nothing was measured"))
     return found
 
 
-def _matched(limit: Limit, result: Mapping[str, Any], table: list[Row]) -> list[Row]:
+def _meant(limit: Limit, view: View, families: Families) -> bool:
+    """Returns whether a limit is about a threat: its id and family fit, and its family has the metric."""
+    family = families.get(view["family"])
+    has = limit.metric in UTILITIES or (family is not None and limit.metric in family.metrics)
+    return has and _glob(view["id"], limit.threat) and _glob(view["family"], limit.family)
+
+
+def _matched(limit: Limit, of: _Checked) -> list[Line]:
     """The rows that a limit applies to."""
-    tests = _tests(limit, result).values()
-    return [row for row in table if all(test(row) for test in tests)]
+    tests = _tests(limit, of).values()
+    return [line for line in of.lines if all(test(line) for test in tests)]
 
 
-def _tests(limit: Limit, result: Mapping[str, Any]) -> dict[str, Callable[[Row], bool]]:
+def _tests(limit: Limit, of: _Checked) -> dict[str, Callable[[Line], bool]]:
     """Conditions on a row, by key of the limit."""
-    tests: dict[str, Callable[[Row], bool]] = {"metric": lambda row: row.key.metric == limit.metric}
-    if limit.metric == "accuracy":
-        tests["split"] = lambda row: row.key.split == limit.split
-    elif limit.metric == EXPOSURE:
-        tests["unit"] = lambda row: limit.unit is None or row.key.unit == limit.unit
-    else:
-        tests["attack"] = lambda row: _named(
-            row.key.attack, row.control, limit.attack, _headline(result, row.key.variant)
+    family = {view["id"]: view["family"] for view in of.views}
+    tests: dict[str, Callable[[Line], bool]] = {
+        "threat": lambda line: _glob(line.row.threat, limit.threat),
+        "family": lambda line: _glob(family[line.row.threat], limit.family),
+        "metric": lambda line: line.row.metric == limit.metric,
+    }
+    if limit.metric in UTILITIES:
+        tests["split"] = lambda line: line.row.conditions.get("split") == limit.split
+    elif limit.metric != EXPOSURE:
+        heads = {view["id"]: _headlines(view) for view in of.views}
+        tests["attack"] = lambda line: _named(
+            line.row.attack, line.control, limit.attack, heads[line.row.threat].get(line.row.variant)
         )
-        tests["fpr"] = lambda row: limit.fpr is None or _same(row.key.fpr, limit.fpr)
-        tests["prior"] = lambda row: limit.prior is None or _same(row.key.prior, limit.prior)
-        tests["threshold"] = lambda row: (
-            row.key.threshold != ORACLE if limit.threshold is None else row.key.threshold == limit.threshold
-        )
-    tests["stage"] = lambda row: _glob(row.key.stage, limit.stage)
-    tests["variant"] = lambda row: _glob(row.key.variant, limit.variant)
-    tests["group"] = lambda row: (
-        row.key.group is None
+        if limit.threshold is None:
+            tests["threshold"] = lambda line: line.row.threshold != ORACLE
+    for key, value in limit.wanted.items():
+        tests[key] = partial(_holds_for, key, value)
+    tests["stage"] = lambda line: _glob(line.row.stage, limit.stage)
+    tests["variant"] = lambda line: _glob(line.row.variant, limit.variant)
+    tests["group"] = lambda line: (
+        line.row.group is None
         if limit.group is None
-        else row.key.group is not None and _glob(row.key.group, limit.group)
+        else line.row.group is not None and _glob(line.row.group, limit.group)
     )
     return tests
+
+
+def _holds_for(key: str, value: float | str, line: Line) -> bool:
+    """Returns whether a row has this condition."""
+    return _same(line.row.conditions.get(key), value)
 
 
 def _named(attack: str | None, control: bool, pattern: str, headline: str | None) -> bool:
@@ -235,38 +290,38 @@ def _named(attack: str | None, control: bool, pattern: str, headline: str | None
     return attack is not None and (attack == pattern or (not control and fnmatchcase(attack, pattern)))
 
 
-def _headline(result: Mapping[str, Any], variant: str) -> str | None:
-    """The headline attack of the audit itself or of one of its variants."""
-    chosen = {"none": result["verdict"]["attack"]}
-    chosen |= {one["id"]: one.get("attack") for one in result.get("variants") or ()}
-    return chosen.get(variant)
+def _headlines(view: View) -> dict[str, str | None]:
+    """The headline attack of the audit itself and of each of its variants."""
+    return {"none": view["verdict"]["attack"], **{one["id"]: one.get("attack") for one in view["variants"]}}
 
 
-def _names(limit: Limit, attack: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+def _names(limit: Limit, attack: Mapping[str, Any], view: View) -> bool:
     """Returns whether a limit applies to an attack."""
     aside = bool(attack["control"] or attack.get("reference"))
-    return _named(attack["id"], aside, limit.attack, result["verdict"]["attack"])
+    return _named(attack["id"], aside, limit.attack, view["verdict"]["attack"])
 
 
 def _glob(text: str, pattern: str) -> bool:
     return text == pattern or fnmatchcase(text, pattern)
 
 
-def _same(rate: float | None, wanted: float) -> bool:
-    return rate is not None and isclose(rate, wanted, rel_tol=1e-6)
+def _same(found: object, wanted: float | str) -> bool:
+    if isinstance(found, int | float) and isinstance(wanted, int | float):
+        return isclose(found, wanted, rel_tol=1e-6)
+    return found == wanted
 
 
-def _unmeasured(limit: Limit, result: Mapping[str, Any], table: list[Row], place: str) -> str:
+def _unmeasured(limit: Limit, of: _Checked, place: str) -> str:
     """Text: the key of a limit that matches nothing that was measured, and what was measured."""
-    left, tests = table, _tests(limit, result)
+    left, tests = list(of.lines), _tests(limit, of)
     wrong = next(iter(tests))
     for key, test in tests.items():
-        wrong, kept = key, [row for row in left if test(row)]
+        wrong, kept = key, [line for line in left if test(line)]
         if not kept:
             break
         left = kept
-    value = getattr(limit, wrong)
-    measured = dict.fromkeys(getattr(row.key, wrong) for row in left)
+    value = limit.conditions.get(wrong, getattr(limit, wrong, None))
+    measured = dict.fromkeys(_part(line, wrong, of) for line in left)
     names = [str(one) for one in measured if one is not None]
     rate = isinstance(value, float)
     remedy = suggest(str(value), names) if names and not rate else f"measured are: {', '.join(names) or 'none'}"
@@ -274,44 +329,54 @@ def _unmeasured(limit: Limit, result: Mapping[str, Any], table: list[Row], place
     return one_line(text + ", or give not_applicable = 'the reason'", limit=600)
 
 
-def _placeholder(limit: Limit, at_risk: str = "") -> Row:
-    """A row for a limit without numbers."""
-    utility, exposure = limit.metric == "accuracy", limit.metric == EXPOSURE
+def _part(line: Line, key: str, of: _Checked) -> object:
+    """The part of a row that a key of a limit chooses by."""
+    if key == "family":
+        return next(view["family"] for view in of.views if view["id"] == line.row.threat)
+    return dict(line.key.conditions)[key] if key in line.row.conditions else getattr(line.row, key, None)
+
+
+def _placeholder(limit: Limit, families: Families, view: View | None = None) -> Line:
+    """A row for a limit without numbers; `view` is the only threat that it can mean, if there is only one."""
+    utility, exposure = limit.metric in UTILITIES, limit.metric == EXPOSURE
     attack = HEADLINE if exposure else limit.attack
-    key = Key(
-        family=UTILITY if utility else "membership",
-        stage=at_risk if limit.stage == "*" else limit.stage,
+    metric = next((metric for name, metric in metrics_of(families, limit.family) if name == limit.metric), None)
+    own = next((name for name, one in families.items() if limit.metric in one.metrics), "")
+    row = Row(
+        threat=limit.threat if view is None else view["id"],
+        family=UTILITY if utility else own if view is None else view["family"],
+        stage=limit.stage if limit.stage != "*" else "" if view is None else str(view["at_risk"]),
         variant="none" if limit.variant == "*" else limit.variant,
         attack=None if utility else attack,
         metric=limit.metric,
-        fpr=limit.fpr,
-        prior=limit.prior,
+        unit="share" if metric is None else metric.unit,
         group=limit.group,
-        threshold=limit.threshold,
-        split=limit.split if utility else None,
-        unit=limit.unit,
+        conditions={**limit.wanted, **({"split": limit.split} if utility else {})},
+        status="not_resolvable",
     )
-    who = "the model" if utility else "every attack" if attack == "*" else clean(attack)
-    return Row(key, who, status="not_resolvable")
+    return Line(row, "the model" if utility else "every attack" if attack == "*" else clean(attack))
 
 
-def _name(limit: Limit) -> str:
+def _name(limit: Limit, families: Families) -> str:
     """Name of a limit."""
     if limit.name is not None:
         return clean(limit.name)
-    bounds = [f"{side} {exact(limit.metric, bound)}" for side, bound in (("max", limit.max), ("min", limit.min))
+    row = _placeholder(limit, families).row
+    bounds = [f"{side} {exact(row.unit, bound)}" for side, bound in (("max", limit.max), ("min", limit.min))
               if bound is not None]  # fmt: skip
-    return f"{_placeholder(limit).key.what}, {' and '.join(bounds)}"
+    chosen = [f"{key} {value}" for key, value in (("family", limit.family), ("threat", limit.threat)) if value != "*"]
+    return clean(f"{', '.join([row.key.what, *chosen])}, {' and '.join(bounds)}")
 
 
-def _chosen(policy: Policy | None) -> Callable[[Mapping[str, Any]], list[Row]]:
+def _chosen(policy: Policy | None, families: Families) -> Callable[[Mapping[str, Any]], list[Line]]:
     """Rows in which an accepted result is compared: those of the limits, else the headline figures."""
 
-    def chosen(result: Mapping[str, Any]) -> list[Row]:
-        table = rows(result)
+    def chosen(result: Mapping[str, Any]) -> list[Line]:
+        of = _Checked(result, families, views(result), lines(result))
         if policy is None:
-            return [row for row in table if leads(row, result["verdict"]["fpr"]) and row.key.variant == "none"]
+            leading = leading_rates(result)
+            return [line for line in of.lines if leads(line, leading) and line.row.variant == "none"]
         limits = [limit for limit in policy.limit if limit.not_applicable is None]
-        return [row for limit in limits for row in _matched(limit, result, table)]
+        return [line for limit in limits for line in _matched(limit, of)]
 
     return chosen

@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from dosimeter.results.lines import Line
 from dosimeter.results.policy.limits import Limit, Undecided
-from dosimeter.results.rows import EXPOSURE, UTILITY, Row, clean, exact, figure
+from dosimeter.results.rows import EXPOSURE, Row, clean, exact, figure, is_utility
 
 Status = Literal["met", "exceeded", "undecided", "not_applicable", "withdrawn", "refused"]
 FEW_TARGETS = 8
@@ -29,7 +30,7 @@ class Outcome:
 
     Attributes:
         name: name of the limit.
-        row: the number; with a status other than "ok" if there is none.
+        source: the number; with a status other than "ok" if there is none.
         status: result of the comparison.
         message: one sentence.
         undecided: what "undecided" means here.
@@ -37,11 +38,16 @@ class Outcome:
     """
 
     name: str
-    row: Row
+    source: Line
     status: Status
     message: str
     undecided: Undecided = "fail"
     limit: Limit | None = None
+
+    @property
+    def row(self) -> Row:
+        """The number."""
+        return self.source.row
 
     @property
     def fails(self) -> bool:
@@ -54,19 +60,20 @@ class Outcome:
         meaning = {"fail": " (fails)", "warn": " (warning)", "pass": ""}[self.undecided]
         mark = self.status.replace("_", " ") + (meaning if self.status == "undecided" else "")
         number = f" is {self.row.said}" if self.row.ok else ""
-        return f"{mark}: {self.name}: {self.row.who}{number}; {self.message}"
+        return f"{mark}: {self.name}: {self.source.who}{number}; {self.message}"
 
 
-def decide(limit: Limit, row: Row) -> tuple[Status, str]:
+def decide(limit: Limit, line: Line) -> tuple[Status, str]:
     """Compares one number with one limit.
 
     Args:
         limit: with `max`, `min` or both.
-        row: what was measured; if it is not ok, its status and reason decide.
+        line: what was measured; if it is not ok, its status and reason decide.
 
     Returns:
         The status, and one sentence.
     """
+    row = line.row
     if not row.ok:
         return _without_number(row)
     sides = []
@@ -78,32 +85,32 @@ def decide(limit: Limit, row: Row) -> tuple[Status, str]:
         found = [side for side in sides if side[0] == status]
         if found:
             return found[0][0], "; ".join(text for _, text in found)
-    return "met", "; ".join(text for _, text in sides) + _understated(row)
+    return "met", "; ".join(text for _, text in sides) + _understated(line)
 
 
 def _side(row: Row, bound: float, *, upper: bool) -> tuple[Status, str]:
     """Compares one end of the interval with one bound."""
     value, low, high = row.ends
-    metric, (far, near) = row.key.metric, (high, low) if upper else (low, high)
+    unit, (far, near) = row.unit, (high, low) if upper else (low, high)
     sign = 1 if upper else -1
     word, relation = ("most", "above") if upper else ("least", "below")
 
     def say(end: float) -> str:
         apart = [gap for gap in (high - low, abs(end - bound)) if gap]
-        return figure(metric, end, min(apart, default=None))
+        return figure(unit, end, min(apart, default=None))
 
     if sign * (far - bound) <= 0:
-        return "met", f"at {word} {say(far)} is compatible with the data, the limit is {exact(metric, bound)}"
+        return "met", f"at {word} {say(far)} is compatible with the data, the limit is {exact(unit, bound)}"
     if sign * (near - bound) > 0:
         shown = "least" if upper else "most"
-        return "exceeded", f"at {shown} {say(near)} is shown, which is {relation} the limit of {exact(metric, bound)}"
-    between = f"the interval from {say(low)} to {say(high)} holds the limit of {exact(metric, bound)}"
+        return "exceeded", f"at {shown} {say(near)} is shown, which is {relation} the limit of {exact(unit, bound)}"
+    between = f"the interval from {say(low)} to {say(high)} holds the limit of {exact(unit, bound)}"
     return "undecided", f"{between}; {_what_decides(row, bound, upper=upper)}"
 
 
 def _what_decides(row: Row, bound: float, *, upper: bool) -> str:
     """Text: how much more data would bring the end to the limit; intervals shrink about as 1 / sqrt(n)."""
-    if row.key.metric == EXPOSURE:  # its value belongs to one unit, its upper end to another
+    if row.metric == EXPOSURE:  # its value belongs to one unit, its upper end to another
         return f"more than {row.n_targets:,} trainings (targets, and shadows that rehearse) narrow it"
     value, low, high = row.ends
     room = bound - value if upper else value - bound
@@ -116,9 +123,8 @@ def _what_decides(row: Row, bound: float, *, upper: bool) -> str:
     times = ratio * ratio  # a power of so large a float would raise
     if times > HOPELESS:
         return "the estimate lies so near the limit that more data may never decide it"
-    records, targets = (math.ceil(times * n - SLACK) for n in (row.n, row.n_targets))
-    noun = "records" if row.key.family == UTILITY else "distinct non-members"
-    enough = f"about {records:,} {noun} instead of {row.n:,}"
+    records, targets = (math.ceil(times * n - SLACK) for n in (row.counted[0], row.n_targets))
+    enough = f"about {records:,} {row.counted[1]} instead of {row.counted[0]:,}"
     if row.n_targets == 1:
         return (
             f"{enough} would decide it for this trained model only; what another training would give takes more "
@@ -146,17 +152,18 @@ def _what_resolves(row: Row) -> str:
     """Text: number of non-members that the false positive rate needs, if too few are the cause."""
     from dosimeter.statistics.certify import nonmembers_needed  # loads SciPy, which takes a second
 
-    if row.key.fpr is None or row.key.family == UTILITY or row.key.metric == EXPOSURE:
+    if row.rate is None or is_utility(row) or row.metric == EXPOSURE:
         return ""
-    needed = nonmembers_needed(row.key.fpr)
-    if row.n >= needed:
+    needed, had = nonmembers_needed(row.rate), row.counted[0]
+    if had >= needed:
         return ""
     times = "; with one target, half of the candidates are its non-members" if row.n_targets == 1 else ""
-    return f"; {needed:,} distinct non-members instead of {row.n:,} resolve it{times}"
+    return f"; {needed:,} distinct non-members instead of {had:,} resolve it{times}"
 
 
-def _understated(row: Row) -> str:
+def _understated(line: Line) -> str:
     """A remark if the threshold was stricter than intended."""
-    if row.key.metric != "tpr" or row.key.fpr is None or row.fpr_high is None or row.fpr_high >= row.key.fpr:
+    row, high = line.row, line.fpr_high
+    if row.metric != "tpr" or row.rate is None or high is None or high >= row.rate:
         return ""
-    return f" (the threshold reached at most {figure('tpr', row.fpr_high)} false accusations)"
+    return f" (the threshold reached at most {figure(row.unit, high)} false accusations)"

@@ -1,4 +1,4 @@
-"""A check as JUnit XML of the junit-10 family: one suite for each variant and family, one case for each outcome.
+"""A check as JUnit XML of the junit-10 family: one suite for each threat, family and variant, one case for each.
 
 No times, no hosts: the same check gives the same bytes.
 """
@@ -30,12 +30,13 @@ def junit(check: Check, result: Mapping[str, Any]) -> str:
         suite = ET.SubElement(root, "testsuite", name=AUDIT)
         for gate in check.gates:
             _gate(suite, gate)
-    names = dict.fromkeys((one.row.key.family, one.row.key.variant) for one in check.outcomes)
-    for family, variant in names:
-        suite = ET.SubElement(root, "testsuite", name=clean(f"{family}, variant {variant}"))
+    several = len(result["threats"]) > 1
+    names = dict.fromkeys(_suite(one) for one in check.outcomes)
+    for threat, family, variant in names:
+        whose = f", threat {threat}" if several else ""
+        suite = ET.SubElement(root, "testsuite", name=clean(f"{family}, variant {variant}{whose}"))
         _maps_to(suite, family)
-        of_suite = [one for one in check.outcomes if (one.row.key.family, one.row.key.variant) == (family, variant)]
-        for outcome in of_suite:
+        for outcome in [one for one in check.outcomes if _suite(one) == (threat, family, variant)]:
             _outcome(suite, outcome)
     for suite in root:
         _count(suite)
@@ -43,6 +44,11 @@ def junit(check: Check, result: Mapping[str, Any]) -> str:
         root.set(kind, str(sum(int(suite.get(kind, "0")) for suite in root)))
     ET.indent(root, " ")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _suite(outcome: Outcome) -> tuple[str, str, str]:
+    """Threat, family and variant of an outcome."""
+    return outcome.row.threat, outcome.row.family, outcome.row.variant
 
 
 def _maps_to(suite: ET.Element, family: str) -> None:
@@ -56,9 +62,9 @@ def _maps_to(suite: ET.Element, family: str) -> None:
 
 def _outcome(suite: ET.Element, outcome: Outcome) -> None:
     """One case; it has no child if the limit is met."""
-    key = outcome.row.key
+    key, source = outcome.row.key, outcome.source
     where = ".".join(clean(part).replace(".", "_") for part in (key.family, key.stage, key.attack or "model") if part)
-    case = ET.SubElement(suite, "testcase", classname=where, name=clean(f"{outcome.name}: {outcome.row.who}"))
+    case = ET.SubElement(suite, "testcase", classname=where, name=clean(f"{outcome.name}: {source.who}"))
     if outcome.status == "withdrawn":
         kind = "error"
     elif outcome.fails:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.toml import read
 from dosimeter.foundation.wording import quote
+from dosimeter.results.metrics import UTILITIES, Families, metrics_of
 
-Metric = Literal["tpr", "auc", "precision", "exposure", "accuracy"]
 Undecided = Literal["fail", "warn", "pass"]
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
-ONLY: Mapping[str, tuple[str, ...]] = {
-    "fpr": ("tpr", "precision"),
-    "prior": ("precision",),
-    "threshold": ("tpr", "precision"),
-    "attack": ("tpr", "auc", "precision"),
-    "split": ("accuracy",),
-    "unit": ("exposure",),
-    "group": ("tpr", "auc", "precision", "accuracy"),
-}
-"""Keys that only some metrics have."""
-NEEDED: Mapping[str, str] = {"tpr": "fpr", "precision": "prior"}
-"""The key without which a metric has no meaning."""
-EXAMPLES: Mapping[str, str] = {"fpr": "fpr = 0.01", "prior": "prior = 0.5"}
+Condition = float | str
+CHOOSING = ("fpr", "prior", "threshold", "attack", "split", "unit", "group")
+"""Keys that only some metrics have; families may have further ones."""
 RATES = ("fpr", "prior", "max", "min")
+"""Keys that are shares; the last two only of metrics whose unit is one."""
+SHARES = {"share", "auc"}
 
 
 class _Strict(BaseModel):
@@ -43,6 +37,8 @@ class Limit(_Strict):
 
     Attributes:
         metric: metric of the rows.
+        family: name or glob of the family of their threat.
+        threat: id or glob of their threat.
         fpr: their nominal false positive rate.
         prior: their share of members among candidates, of "precision".
         attack: id, a glob over the ids of attacks that are no controls, or "headline".
@@ -52,6 +48,7 @@ class Limit(_Strict):
         threshold: "oracle", or without it the one that was set before the targets were measured.
         split: of "accuracy".
         unit: of "exposure"; without it, records, and persons and groups where the data name them.
+        conditions: further conditions that the family's metric has, such as a number of shots.
         max: met if the upper end is at most this.
         min: met if the lower end is at least this.
         undecided: what it means if the interval holds the limit.
@@ -59,7 +56,9 @@ class Limit(_Strict):
         not_applicable: why it does not count.
     """
 
-    metric: Metric
+    metric: Pattern
+    family: Pattern = "*"
+    threat: Pattern = "*"
     fpr: float | None = None
     prior: float | None = None
     attack: Pattern = "*"
@@ -69,11 +68,18 @@ class Limit(_Strict):
     threshold: Literal["shadow", "split", "oracle"] | None = None
     split: Literal["train", "nonmember", "test"] = "test"
     unit: Literal["record", "person", "group"] | None = None
+    conditions: dict[str, Condition] = Field(default_factory=dict)
     max: float | None = None
     min: float | None = None
     undecided: Undecided = "fail"
     name: str | None = Field(default=None, min_length=1, max_length=80)
     not_applicable: str | None = Field(default=None, min_length=1, max_length=300)
+
+    @property
+    def wanted(self) -> dict[str, Condition]:
+        """Conditions that a row must have, by name; the split of a utility is added by whoever knows the metric."""
+        named = {name: getattr(self, name) for name in ("fpr", "prior", "threshold", "unit")}
+        return {**{name: value for name, value in named.items() if value is not None}, **self.conditions}
 
 
 class Gates(_Strict):
@@ -100,28 +106,30 @@ class Policy(_Strict):
     gates: Gates = Gates()
 
 
-def load_policy(path: Path) -> Policy:
+def load_policy(path: Path, families: Families) -> Policy:
     """Reads a policy file.
 
     Args:
         path: a TOML file.
+        families: families of attack that are installed, by name.
 
     Raises:
         ConfigError: every problem, one line each.
     """
-    return parse_policy(read(path, absent="correct the path; docs/policies.md shows an example"))
+    return parse_policy(read(path, absent="correct the path; docs/policies.md shows an example"), families)
 
 
-def parse_policy(table: Mapping[str, Any]) -> Policy:
+def parse_policy(table: Mapping[str, Any], families: Families) -> Policy:
     """Validates the tables of a policy.
 
     Args:
         table: as TOML gives it.
+        families: families of attack that are installed, by name.
 
     Raises:
         ConfigError: every problem, one line each.
 
-    >>> parse_policy({"limit": [{"metric": "auc", "max": 60}]})
+    >>> parse_policy({"limit": [{"metric": "accuracy", "max": 60}]}, {})
     Traceback (most recent call last):
     ...
     dosimeter.foundation.errors.ConfigError: limit[0].max: must be a share from 0 to below 1, got 60: write 0.6 for 60 %
@@ -136,7 +144,7 @@ def parse_policy(table: Mapping[str, Any]) -> Policy:
         found += findings(error, "", _Top.model_fields, tables=("limit",))
     raw, limits = whole.get("limit"), []
     for index, part in enumerate(raw[:1000] if isinstance(raw, tuple) else ()):
-        limit, wrong = _limit(part, f"limit[{index}]")
+        limit, wrong = _limit(part, f"limit[{index}]", families)
         limits.append(limit)
         found += wrong
     gates = Gates()
@@ -155,33 +163,63 @@ def _policys(place: str) -> str:
     return place.replace("the audit file", "the policy file") or "the policy file"
 
 
-def _limit(raw: Any, place: str) -> tuple[Limit | None, list[Finding]]:
+def _limit(raw: Any, place: str, families: Families) -> tuple[Limit | None, list[Finding]]:
     """One validated limit, or the problems with it."""
     if not isinstance(raw, Mapping):
         return None, [(place, f": must be a table, got {quote(raw, 80)}: write it below [[limit]]")]
-    found, limit = [], None
+    found, limit = _of_metric(raw, place, families), None
+    further = _further(raw, families)
+    known = {key: value for key, value in raw.items() if key not in further}
     try:
-        limit = Limit.model_validate(raw)
+        limit = Limit.model_validate({**known, **({"conditions": further} if further else {})})
     except ValidationError as error:
-        found = findings(error, place, Limit.model_fields)
-    found += _impossible(raw, place)
+        found = [*findings(error, place, {k: v for k, v in Limit.model_fields.items() if k != "conditions"}), *found]
+    if "conditions" in raw:
+        found.append((f"{place}.conditions", ": unknown key: write each condition as a key of its own"))
+    units = {metric.unit for one, metric in metrics_of(families) if one == raw.get("metric")}
+    found += _impossible(raw, place, RATES if not units or units <= SHARES else RATES[:2])
     return (None if found else limit), found
 
 
-def _impossible(raw: Mapping[str, Any], place: str) -> list[Finding]:
-    """Problems with rates out of range, and with keys that contradict each other or the metric."""
-    found = [one for key in RATES for one in _rate(raw.get(key), key, place)]
-    metric = raw.get("metric")
-    known = isinstance(metric, str) and metric in {name for names in ONLY.values() for name in names}
-    for key, metrics in ONLY.items() if known else ():
-        if key in raw and metric not in metrics:
-            found.append((f"{place}.{key}", f": is only for {' and '.join(metrics)}, got {metric}: remove it"))
-    needed = NEEDED.get(metric) if known and isinstance(metric, str) else None
-    if needed and needed not in raw:
-        found.append((f"{place}.{needed}", f": is required for {metric} and missing: write {EXAMPLES[needed]}"))
+def _further(raw: Mapping[str, Any], families: Families) -> dict[str, Any]:
+    """Keys of a limit that are conditions of a family's metric and no key that every limit has."""
+    conditions = {key for _, metric in metrics_of(families) for key in (*metric.needs, *metric.may)}
+    return {key: value for key, value in raw.items() if key in conditions and key not in Limit.model_fields}
+
+
+def _of_metric(raw: Mapping[str, Any], place: str, families: Families) -> list[Finding]:
+    """Problems with a metric that no family has, or with keys that it has not or lacks."""
+    name, family = raw.get("metric"), raw.get("family", "*")
+    if not isinstance(name, str) or not isinstance(family, str):
+        return []  # missing, or its type is told
+    every = list(metrics_of(families, family))
+    limited = list(dict.fromkeys(one for one, metric in every if metric.limited))
+    if len(every) == len(UTILITIES) and families and not any(fnmatchcase(one, family) for one in families):
+        remedy = suggest(family, list(families))
+        return [(f"{place}.family", f": must match a family of attacks, got {quote(family, 80)}: {remedy}")]
+    if name not in limited:
+        told = ", ".join(repr(one) for one in limited)
+        return [(f"{place}.metric", f": must be one of {told}, got {quote(name, 80)}: {suggest(name, limited)}")]
+    own, found = [metric for one, metric in every if one == name], []
+    known = {*CHOOSING, *_further(raw, families)}
+    for key in [key for key in raw if key in known and not any(key in metric.keys for metric in own)]:
+        having = list(dict.fromkeys(one for one, metric in every if metric.limited and key in metric.keys))
+        told = " and ".join(having) or "metrics of other families"
+        found.append((f"{place}.{key}", f": is only for {told}, got {name}: remove it"))
+    for key in own[0].needs:
+        if key not in raw and all(key in metric.needs for metric in own):
+            example = f"{key} = {own[0].example.get(key, 1)!r}"
+            found.append((f"{place}.{key}", f": is required for {name} and missing: write {example}"))
     if "max" not in raw and "min" not in raw:
-        end = "min = 0.8" if metric == "accuracy" else "max = 0.05"
-        found.append((place, f": must have max, min or both, got neither: write {end}"))
+        end = "max" if own[0].bad == "high" else "min"
+        example = f"{end} = {own[0].example.get(end, 0.05)!r}"
+        found.append((place, f": must have max, min or both, got neither: write {example}"))
+    return found
+
+
+def _impossible(raw: Mapping[str, Any], place: str, rates: Sequence[str]) -> list[Finding]:
+    """Problems with rates out of range, and with ends that contradict each other."""
+    found = [one for key in rates for one in _rate(raw.get(key), key, place)]
     low, high = raw.get("min"), raw.get("max")
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
         found.append((f"{place}.min", f": must be at most max = {high}, got {low}: exchange them"))

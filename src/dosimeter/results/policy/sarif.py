@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dosimeter.foundation.version import __version__
+from dosimeter.results.lines import Line, lines
 from dosimeter.results.policy.check import Check, FailedGate
 from dosimeter.results.policy.decisions import Outcome
-from dosimeter.results.rows import Key, Row, clean, rows
+from dosimeter.results.rows import ALWAYS_TOLD, Key, Row, clean
 from dosimeter.results.standards import Entry, entries
+from dosimeter.results.upgrade import MEMBERSHIP
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -39,11 +40,11 @@ def sarif(check: Check, result: Mapping[str, Any]) -> str:
         check: of `dosimeter.results.policy.check.check`.
         result: the result.json that was checked; numbers without a limit are listed for information.
     """
-    limited = {outcome.row.key for outcome in check.outcomes if outcome.row.ok or outcome.row.n}
+    limited = {outcome.row.key for outcome in check.outcomes if outcome.row.ok or outcome.row.counted[0]}
     found = [
         *(_of_gate(gate) for gate in check.gates),
         *(_of_outcome(outcome) for outcome in check.outcomes),
-        *(_of_row(row) for row in rows(result) if row.key not in limited),
+        *(_of_line(line) for line in lines(result) if line.key not in limited),
     ]
     rules = {rule: key for rule, key, _ in found}
     order = {rule: index for index, rule in enumerate(sorted(rules))}
@@ -91,34 +92,39 @@ def _of_outcome(outcome: Outcome) -> Found:
     return rule, outcome.row.key, _result(rule, kind, level, outcome.line, outcome.row, more)
 
 
-def _of_row(row: Row) -> Found:
+def _of_line(line: Line) -> Found:
     """A result for a number without a limit."""
-    rule, text = _rule_id(row.key), f"no limit: {row.who}, {row.key.what}: {row.said}"
-    return rule, row.key, _result(rule, "informational", "none", text, row, {"control": row.control})
+    rule, text = _rule_id(line.key), f"no limit: {line.who}, {line.key.what}: {line.row.said}"
+    return rule, line.key, _result(rule, "informational", "none", text, line.row, {"control": line.control})
 
 
 def _of_gate(gate: FailedGate) -> Found:
     """A result for a failed check of the audit itself."""
     rule = f"audit/{_segment(gate.id)}"
-    return rule, None, _plain(rule, "fail", "error", gate.line, {"status": gate.status})
+    return rule, None, _plain(rule, "fail", "error", gate.line, {"status": gate.status, "threat": gate.threat or None})
 
 
 def _result(rule: str, kind: str, level: str, text: str, row: Row, more: Mapping[str, Any]) -> dict[str, Any]:
     """A result about a number."""
-    numbers = {name: getattr(row, name) for name in ("value", "low", "high", "n")}
-    key = {name: clean(value) if isinstance(value, str) else value for name, value in asdict(row.key).items()}
+    numbers = {**{name: getattr(row, name) for name in ("value", "low", "high")}, "n": row.counted[0]}
+    key = {name: clean(value) if isinstance(value, str) else value for name, value in row.key.to_json().items()}
     properties = {**key, **numbers, "nTargets": row.n_targets, "rowStatus": row.status, **more}
-    found = _plain(rule, kind, level, text, properties)
+    found = _plain(rule, kind, level, text, properties, row.conditions.keys())
     taxa = [_reference(entry) for entry in entries(row.key.family) if kind in FINDINGS]
     return found | ({"taxa": taxa} if taxa else {})
 
 
-def _plain(rule: str, kind: str, level: str, text: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(
+    rule: str, kind: str, level: str, text: str, properties: Mapping[str, Any], conditions: Collection[str] = ()
+) -> dict[str, Any]:  # fmt: skip
     """Fields that every result has."""
     known = {name: value for name, value in properties.items() if value is not None}
     names = ("family", "stage", "variant", "attack", "metric", "fpr", "prior", "group", "threshold", "split", "limit")
     unit = [known["unit"]] if "unit" in known else []
-    same = json.dumps([rule, *(known.get(name) for name in names), *unit])
+    further = {name: known[name] for name in sorted(conditions) if name not in ALWAYS_TOLD}
+    # The only threat of older results keeps the prints that it had then.
+    threat = [known["threat"]] if known.get("threat", MEMBERSHIP) != MEMBERSHIP else []
+    same = json.dumps([rule, *(known.get(name) for name in names), *unit, *threat, *further.items()])
     return {
         "kind": kind,
         "level": level,

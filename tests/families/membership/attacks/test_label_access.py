@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from audits import BASE, table
+from flat import flat
 
 from dosimeter.config.audit import parse
 from dosimeter.pipeline import verbs
@@ -17,7 +18,7 @@ def test_attacks_that_need_no_more_run_and_the_others_are_refused(access, runs, 
     raw = table(access=access, shadows=6, targets=2) | {"attack": [{"name": name} for name in NAMES]}
     verbs.run(parse(raw, base=BASE), out=tmp_path / "run", store=tmp_path / "store", workers=1)
     out = tmp_path / "run"
-    result = json.loads((out / "result.json").read_text("utf-8"))
+    result = flat(json.loads((out / "result.json").read_text("utf-8")))
     status = {row["id"]: row["status"] for row in result["attacks"]}
     assert [name for name in NAMES if status[name] == "ok"] == [*NAMES[:runs], "constant", "count"]
     kept = np.load(out / "threats/membership/games/outputs.npz").files

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import supplied_models
 import torch
+from flat import check, flat, parse_policy
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
 from dosimeter.families.membership.gates.asked import fresh_shadows, unlike_target
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.models.supplied.asked import guessing, own_predictions_agree
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.limits import parse_policy
 
 INPUTS, LABELS = records(400)
 LABELS = np.where(
@@ -28,7 +27,7 @@ def audited(tmp_path, model=None, parts=PARTS, **more):
     """A finished audit and its checks by number."""
     wanted = {"attacks": ["loss"], "shadows": 4, **more}
     found = dosimeter.audit(model or target(PARTS["members"]), **parts, out=tmp_path / "audit", **wanted)
-    return found, {gate["id"]: gate for gate in found.content["gates"]}
+    return found, {gate["id"]: gate for gate in flat(found.content)["gates"]}
 
 
 def steps(model, dataset, count=40):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import supplied_models
 import torch
+from flat import check, flat, parse_policy, problems, render
 
 import dosimeter
 from dosimeter.data import Dataset
@@ -20,10 +21,7 @@ from dosimeter.families.membership.measures.baseline import measure_baseline
 from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.sentences.verdict import gain_lead
 from dosimeter.pipeline import verbs
-from dosimeter.pipeline.page import render
-from dosimeter.results import schema, words
-from dosimeter.results.policy.check import check
-from dosimeter.results.policy.limits import parse_policy
+from dosimeter.results import words
 from dosimeter.statistics.evidence import Truth
 
 N = 400
@@ -52,7 +50,7 @@ class Neighbours(torch.nn.Module):
 
 
 def gate(result, name="P1"):
-    return next(one for one in result.content["gates"] if one["id"] == name)
+    return next(one for one in flat(result.content)["gates"] if one["id"] == name)
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +76,11 @@ def test_a_shift_without_a_leak_withdraws_the_number(shifted):
     assert found["value"] > 0.65
     assert shifted.status == "withdrawn"
     assert "no more than a stranger" in shifted.sentences[1]
-    blind = shifted.content["blind"]
+    blind = flat(shifted.content)["blind"]
     assert blind["shifted"]
     assert blind["gain_low"] <= 0
     assert blind["gain"] == pytest.approx(blind["attack_auc"] - blind["auc"], abs=1e-9)
-    assert schema.problems(dict(shifted.content)) == []
+    assert problems(dict(shifted.content)) == []
     page = (shifted.folder / "report.html").read_text("utf-8")
     assert "Withdrawn: a validity check failed" in page
     assert "Not excluded: up to" not in page
@@ -98,11 +96,11 @@ def test_a_failed_baseline_fails_the_check(shifted):
 
 def test_a_shift_with_a_leak_shows_the_gain_alone(leaking):
     assert gate(leaking)["status"] == "warn"
-    blind = leaking.content["blind"]
+    blind = flat(leaking.content)["blind"]
     assert 0.5 < blind["low"] < blind["high"] < blind["attack_auc"]
     assert 0 < blind["gain_low"] < blind["gain"] < blind["gain_high"]
     assert leaking.status == "shown"
-    verdict = leaking.content["verdict"]
+    verdict = flat(leaking.content)["verdict"]
     assert verdict["p_auc"] is verdict["p_tpr"] is None
     assert "differ from the unused ones by themselves" in leaking.sentences[0]
     least = words.points(blind["gain_low"], "down")
@@ -111,8 +109,8 @@ def test_a_shift_with_a_leak_shows_the_gain_alone(leaking):
     assert least in page
     assert "beyond what a stranger to the model could tell" in page
     assert "by chance with a probability" not in page
-    assert "P14" not in {one["id"] for one in leaking.content["gates"]}
-    assert schema.problems(dict(leaking.content)) == []
+    assert "P14" not in {one["id"] for one in flat(leaking.content)["gates"]}
+    assert problems(dict(leaking.content)) == []
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +126,11 @@ def test_no_shift_passes_and_the_sentence_stays(alike_run):
     assert found["status"] == "pass"
     assert "not excluded" in found["message"]
     assert alike_run.status == "shown"
-    assert not alike_run.content["blind"]["shifted"]
-    assert alike_run.content["verdict"]["p_auc"] < 0.01
-    assert "differ for other reasons" in alike_run.content["not_tested"][0]  # classifiers do not see all differences
+    assert not flat(alike_run.content)["blind"]["shifted"]
+    assert flat(alike_run.content)["verdict"]["p_auc"] < 0.01
+    assert (
+        "differ for other reasons" in flat(alike_run.content)["not_tested"][0]
+    )  # classifiers do not see all differences
 
 
 def test_the_page_names_no_record(alike_run):
@@ -142,7 +142,7 @@ def test_the_page_names_no_record(alike_run):
 
 
 def test_all_records_count(alike_run):
-    assert alike_run.content["blind"]["n"] == 2 * N  # halves set thresholds for each other
+    assert flat(alike_run.content)["blind"]["n"] == 2 * N  # halves set thresholds for each other
 
 
 def test_a_run_of_an_earlier_release_warns_that_it_was_not_run(alike_run):
@@ -150,7 +150,7 @@ def test_a_run_of_an_earlier_release_warns_that_it_was_not_run(alike_run):
     kept = path.read_bytes()
     path.unlink()
     try:
-        found = verbs.measure(alike_run.folder)
+        found = flat(verbs.measure(alike_run.folder))
     finally:
         path.write_bytes(kept)
     assert found["blind"] is None
@@ -235,7 +235,7 @@ def test_the_variance_of_the_classifiers_counts_twice_in_rates_too():
 
 
 def test_a_page_whose_leak_shows_by_rate_says_so(leaking):
-    content = json.loads(json.dumps(dict(leaking.content)))
+    content = json.loads(json.dumps(flat(leaking.content)))
     content["blind"] |= {"exceeded_by": ["rate"], "rate_gain": 0.081, "rate_gain_low": 0.042, "rate_gain_high": 0.12}
     content["verdict"]["lead"] = asdict(gain_lead(content["blind"]))
     assert content["verdict"]["lead"]["measure"] == "rate_gain"

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from audits import attacks, gaussian, material
+from flat import result
 
 from dosimeter.families.membership.gates.claims import (
     beyond_the_average,
@@ -15,7 +16,6 @@ from dosimeter.families.membership.gates.claims import (
     list_of_members,
     no_proof,
 )
-from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.calibration import tail
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Truth

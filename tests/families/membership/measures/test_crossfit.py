@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from flat import result
 from oracles import auc as slow_auc
 from scipy.stats import binomtest
 
-from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.cross_fitting import HALVINGS, CrossFit, halvings, shares
 from dosimeter.families.membership.measures.material import CHOICE
 from dosimeter.families.membership.table.summary import scores_summary

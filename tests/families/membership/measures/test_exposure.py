@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from audits import BASE, attacks, gaussian, material, table
+from flat import flat, problems, result
 
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.design.design import membership_matrix
@@ -19,7 +20,6 @@ from dosimeter.families.membership.design.target_halves import (
     second_half,
 )
 from dosimeter.families.membership.game import Holdings, Needs
-from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures import exposure
 from dosimeter.families.membership.play.play import play_attack
 from dosimeter.foundation.errors import ConfigError
@@ -27,7 +27,7 @@ from dosimeter.jobs.store import Store
 from dosimeter.pipeline import table as table_module
 from dosimeter.pipeline import verbs
 from dosimeter.results import rounding
-from dosimeter.results.schema import problems
+from dosimeter.results.rows import Row
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.rates import shadow_threshold
 
@@ -192,11 +192,12 @@ def test_without_scores_from_halves_there_is_no_list():
 
 
 def test_a_group_that_may_be_named_when_unused_counts_as_nothing_shown():
-    def row(group, low, fpr_high):
-        numbers = {"value": low + 0.1, "low": low, "high": low + 0.2, "fpr_reached": 0.01, "fpr_high": fpr_high}
-        return {"metric": "tpr", "status": "ok", "group": group, **numbers}
+    def rows(group, low, fpr_high):
+        base = Row("membership", "membership", "s", "none", "lira online", "tpr", group=group)
+        yield replace(base, value=low + 0.1, low=low, high=low + 0.2)
+        yield replace(base, metric="fpr", value=0.01, low=0.0, high=fpr_high)
 
-    found = exposure.row(audit(), "lira online", [row("a", 0.3, 0.4), row("b", 0.2, 0.05)])["groups"]
+    found = exposure.row(audit(), "lira online", [*rows("a", 0.3, 0.4), *rows("b", 0.2, 0.05)])["groups"]
     assert found["n"] == 2
     assert found["highest"] == {"value": pytest.approx(0.3), "low": 0.2, "high": 0.5, "unused": 0.01}
 
@@ -300,7 +301,7 @@ def people(folder, persons):
 def test_an_audit_by_person_draws_whole_persons_and_judges_them(tmp_path):
     out = tmp_path / "run"
     verbs.run(parse(people(tmp_path, True), base=tmp_path), out, workers=1)
-    found = json.loads((out / "result.json").read_text())
+    found = flat(json.loads((out / "result.json").read_text()))
     assert problems(found) == []
     with np.load(out / "threats" / "membership" / "truth" / "truth.npz") as truth:
         member, person = truth["member"], truth["persons"]
@@ -345,7 +346,7 @@ def test_a_table_of_scores_with_several_targets_has_persons_and_lists_as_given(t
         scores = rng.normal(size=360) + 3 * member
         lines += [f"{s},{int(m)},t{target},{i},p{i // 3}" for i, (s, m) in enumerate(zip(scores, member, strict=True))]
     (tmp_path / "scores.csv").write_text("\n".join(lines))
-    found = table_module.measure_scores(tmp_path / "scores.csv", tmp_path / "run", leading_fpr=0.1)
+    found = flat(table_module.measure_scores(tmp_path / "scores.csv", tmp_path / "run", leading_fpr=0.1))
     assert problems(found) == []
     told = found["exposure"]
     assert (told["models"], told["persons"]["ranking"]) == (4, "as_given")

@@ -5,10 +5,9 @@ import re
 
 import pytest
 from example import not_shown, provenance, shown, tiny
+from flat import own_view, problems, render
 
 from dosimeter.families.membership.section.exposure import section
-from dosimeter.pipeline.page import render
-from dosimeter.results.schema import problems
 
 
 def part(n, *, low=0.4, ranking="apart", attack=None, once=None):
@@ -61,7 +60,7 @@ def test_the_page_tells_highest_lists_and_stability():
 
 
 def test_every_interval_stands_beside_its_number():
-    found = section(with_exposure(shown()))
+    found = section(own_view(with_exposure(shown())))
     (listed,) = found.lists[0].rows
     assert (listed.used.value, listed.used.ends) == ("75\xa0%", "60 to 90\xa0%")
     assert (listed.unused.value, listed.unused.ends) == ("2\xa0%", "0 to 10\xa0%")
@@ -93,7 +92,7 @@ def test_the_attack_on_persons_has_its_table():
 def test_the_first_page_is_silent_where_no_number_may_be_believed(status):
     result = with_exposure(shown())
     result["verdict"] = {**result["verdict"], "status": status}
-    assert section(result).first == ""
+    assert section(own_view(result)).first == ""
 
 
 def test_what_is_not_measurable_says_why():
@@ -104,7 +103,7 @@ def test_what_is_not_measurable_says_why():
 
 
 def test_results_of_earlier_releases_have_no_section():
-    assert section(shown()) is None
+    assert section(own_view(shown())) is None
     page = render(shown(), {})
     assert words_of(page) is None
     assert "#exposure" not in page

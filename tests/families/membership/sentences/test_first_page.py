@@ -18,18 +18,16 @@ import example
 import numpy as np
 import pytest
 from audits import QUICK, gaussian, material
+from flat import own_view, problems, render, result
 
 from dosimeter.cli.app import main
-from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.sentences import first_page
 from dosimeter.families.membership.sentences import first_page_numbers as numbers
 from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import read_scores
 from dosimeter.pipeline import table as table_module
-from dosimeter.pipeline.page import render
 from dosimeter.results.rounding import round_numbers
-from dosimeter.results.schema import problems
 
 WORDS = tomllib.loads((Path(__file__).parent / "first_page.toml").read_text("utf-8"))
 ROWS = tuple(row for row in QUICK if row.id in ("loss", "constant", "count"))
@@ -223,7 +221,7 @@ def test_the_exposure_of_the_first_page_is_that_of_the_table():
     assert f"each for itself: {told['exposure']['persons']['shown']} of 30." in count
 
 
-NOTHING = numbers.Outcome("not_shown", "none", None, None, None, None, (), None, 0.4, False, None)
+NOTHING = numbers.Outcome("not_shown", "none", None, None, None, None, None, (), None, 0.4, False, None)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +347,9 @@ def test_every_kind_of_large_number_has_its_words(lead, figures, told):
 
 def worst(**changed):
     """The answer about one person, of a result that is changed so."""
-    told = {**content(("recipe", "shown")), **changed}
+    told = own_view(content(("recipe", "shown")))
+    details = {**told["details"], **{key: value for key, value in changed.items() if key != "data"}}
+    told |= {"details": details, "data": changed.get("data", told["data"])}
     found = first_page.answers(told, members=150)
     return plain(next(one.answer for one in found if one.id == "worst"))
 
@@ -370,7 +370,7 @@ def test_the_worst_case_comes_from_persons_records_and_canaries():
 def test_who_is_asked_about_a_stage_that_others_follow():
     told = content(("recipe", "shown"))
     chain = [*told["chain"], {**told["chain"][0], "stage": "deployed", "at_risk": False}]
-    found = {one.id: plain(one.answer) for one in first_page.answers({**told, "chain": chain}, members=150)}
+    found = {one.id: plain(one.answer) for one in first_page.answers(own_view({**told, "chain": chain}), members=150)}
     assert found["deployed"].endswith("The answers came from the last stage, “deployed”.")
     assert "stages s, deployed" in found["version"]
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from audits import attacks, gaussian, material
+from flat import result
 from scipy.stats import binomtest
 
 from dosimeter.families.membership.design.design import Design
-from dosimeter.families.membership.measure import result
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.observe.signals import logit_confidence, logit_confidence_t2
 from dosimeter.training.heads import train_heads

@@ -1,8 +1,7 @@
 """Tables of scores that know nothing of membership: the door claims no leak. More: `benchmarks/null_claims.py`."""
 
+from flat import result
 from null_tables import material_of
-
-from dosimeter.families.membership.measure import result
 
 
 def test_null_tables_claim_nothing_in_small():

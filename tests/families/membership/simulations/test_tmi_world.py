@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tmi_world
+from flat import flat
 from oracles import auc
 
 from dosimeter.config.audit import parse
@@ -40,7 +41,7 @@ class World:
         name = "-".join([task, *map(str, changes)])
         if name not in self.done:
             verbs.run(self.audit(task, **changes), self.folder / name, store=self.folder / "store", workers=1)
-            self.done[name] = json.loads((self.folder / name / "result.json").read_text("utf-8"))
+            self.done[name] = flat(json.loads((self.folder / name / "result.json").read_text("utf-8")))
         return self.done[name]
 
     def row(self, task, attack, metric="auc", **changes):

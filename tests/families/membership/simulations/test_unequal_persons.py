@@ -30,8 +30,8 @@ def audits(cases, sizes, targets, record_sd, count):
     for seed in range(count):
         drawn = cases.draw(case, seed)
         found = zoo.audited(drawn)
-        claimed.append(found["verdict"]["status"] == "shown")
-        smallest += [gate["value"] for gate in found["gates"] if gate["id"] == "P14"]
+        claimed.append(found.verdict["status"] == "shown")
+        smallest += [gate.value for gate in found.gates if gate.id == "P14"]
         holds += [one["holds"] for one in zoo.intervals(drawn, found) if one["of"] == "AUC"]
     return claimed, smallest, holds
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -19,6 +18,7 @@ from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.families.membership.rates import FPRS, PRIORS
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
+from dosimeter.results.rows import Row
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores
 from dosimeter.statistics.hypotheses.shown import Scope, Shown, leak_shown, of_these_models
@@ -47,7 +47,7 @@ NOT_ASKED_BECAUSE = {
 
 
 @dataclass(frozen=True)
-class Findings:
+class Found:
     """Results of all attacks and of the blind baseline at the leading rate.
 
     Attributes:
@@ -83,19 +83,19 @@ class Findings:
         return self.baseline if self.baseline is not None and self.baseline.shifted else None
 
 
-def find(material: Material, measured: Mapping[str, Measured], headline: str | None) -> Findings:
+def find(material: Material, measured: Mapping[str, Measured], headline: str | None) -> Found:
     """Compares the headline attack with chance and, if there is one, with the blind baseline.
 
     If records differ a little without the model, an attack may detect this before the blind classifiers do. So an
     attack above chance, beside classifiers at chance, is no leak yet: the gain must be shown in any case.
     """
     if headline is None:
-        return Findings(None, None, {}, False)
+        return Found(None, None, {}, False)
     baseline, lead = _baseline(material, headline), material.leading
     if lead is None:
-        return Findings(headline, baseline, {}, False)
+        return Found(headline, baseline, {}, False)
     if baseline is not None and baseline.shifted:
-        return Findings(headline, baseline, {}, baseline.exceeded)
+        return Found(headline, baseline, {}, baseline.exceeded)
     p_values = {one: material.p_values(one, lead) for one in measured if one not in material.aside}
     own = measured[headline]
     evidence = leak_shown(own.auc, own.pairs[lead], p_values[headline], drawn=material.drawn)
@@ -105,7 +105,7 @@ def find(material: Material, measured: Mapping[str, Measured], headline: str | N
         own_scores = Scores(material.truth.ids, material.scores[headline])
         cuts = material.thresholds(headline, lead)
         given = of_these_models(own.auc, own.pairs[lead], own_scores, material.truth, thresholds=cuts)
-    return Findings(headline, baseline, p_values, evidence.leak and not unclear, unclear, evidence, given)
+    return Found(headline, baseline, p_values, evidence.leak and not unclear, unclear, evidence, given)
 
 
 def _baseline(material: Material, headline: str) -> Baseline | None:
@@ -130,7 +130,7 @@ def _baseline(material: Material, headline: str) -> Baseline | None:
 
 
 def all_gates(
-    material: Material, measured: Mapping[str, Measured], found: Findings, utility: Sequence[Mapping[str, Any]]
+    material: Material, measured: Mapping[str, Measured], found: Found, utility: Sequence[Row]
 ) -> tuple[list[Gate], list[NullResult]]:
     """All gates, and the null audit that one of them rests on."""
     gates = [
@@ -166,7 +166,7 @@ def unasked_checks(gates: Sequence[Gate]) -> list[dict[str, str]]:
     return [{"id": one, "reason": reason} for one, reason in NOT_ASKED_BECAUSE.items() if one not in ids]
 
 
-def _on_the_split(material: Material, found: Findings) -> list[Gate]:
+def _on_the_split(material: Material, found: Found) -> list[Gate]:
     """P1; for a table of scores the records are not known, so it is not asked."""
     door = material.summary["door"]
     if door == "recipe":
@@ -181,7 +181,7 @@ def _on_persons(material: Material) -> list[Gate]:
     return [] if gate is None else [gate]
 
 
-def _on_the_headline(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+def _on_the_headline(material: Material, measured: Mapping[str, Measured], found: Found) -> list[Gate]:
     """P3, P5, P6, P14: checks of what the verdict rests on."""
     headline, lead = found.headline, material.leading
     if headline is None or lead is None:
@@ -201,7 +201,7 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
     return gates
 
 
-def _on_claims(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+def _on_claims(material: Material, measured: Mapping[str, Measured], found: Found) -> list[Gate]:
     """P12, P13, P17, P18: checks of the claims that the numbers allow."""
     headline, lead = found.headline, material.leading
     gates = [claims.kind_of_audit(str(material.summary["door"]), len(material.truth.is_member))]
@@ -216,7 +216,7 @@ def _on_claims(material: Material, measured: Mapping[str, Measured], found: Find
     return [*gates, claims.list_of_members(listed, material.truth, rng=material.rng("list of members"))]
 
 
-def _by_ranks_only(found: Findings, pair: RatePair | None) -> bool:
+def _by_ranks_only(found: Found, pair: RatePair | None) -> bool:
     """Returns whether a leak is shown by the ranks of records and not by the rate."""
     if not found.shown or pair is None:
         return False
@@ -247,7 +247,7 @@ def _levels(material: Material, attack: str) -> tuple[Array, Array] | None:
     return scores.reshape(own.shape), np.stack(levels)[calibration.block]
 
 
-def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found: Findings) -> list[Gate]:
+def _on_all_attacks(material: Material, measured: Mapping[str, Measured], found: Found) -> list[Gate]:
     """P8 and P16, over all attacks that are no control."""
     real = [attack for attack in measured if attack not in material.aside]
     if not real:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
+from dosimeter.results.rows import Row
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.paired import auc_difference
@@ -254,7 +255,7 @@ def _plain(value: object) -> str:
     return str([_plain(one) for one in value]) if isinstance(value, list | tuple) else str(value)
 
 
-def learning(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
+def learning(utility: Sequence[Row], frequent: float) -> Gate:
     """P10: whether the audited model is worth auditing: it learned something, and more than its training records.
 
     Args:
@@ -262,14 +263,11 @@ def learning(utility: Sequence[Mapping[str, Any]], frequent: float) -> Gate:
         frequent: share of the most frequent class, which is what guessing reaches.
     """
     name = "A model that learned"
-    rows = {str(row["split"]): row for row in utility}
-    inside, outside = rows["train"], rows["nonmember"]
-    gap = float(inside["value"]) - float(outside["value"])
-    told = (
-        f"Accuracy is {inside['value']:.1%} on members and {outside['value']:.1%} on non-members "
-        f"({outside['low']:.1%} to {outside['high']:.1%})"
-    )
-    if outside["low"] <= frequent:
+    rows = {str(row.conditions["split"]): row.ends for row in utility}
+    inside, (outside, low, high) = rows["train"][0], rows["nonmember"]
+    gap = inside - outside
+    told = f"Accuracy is {inside:.1%} on members and {outside:.1%} on non-members ({low:.1%} to {high:.1%})"
+    if low <= frequent:
         return Gate(
             "P10", name, "warn", gap,
             f"{told}, which is not shown to be better than always naming the most frequent class ({frequent:.1%}): "

@@ -21,6 +21,7 @@ from dosimeter.families.membership.measures.cross_fitting import CrossFit
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.foundation.arrays import Array
 from dosimeter.results import words
+from dosimeter.results.rows import Row
 from dosimeter.statistics import exposure as metric
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores, Truth
@@ -143,8 +144,8 @@ def _owners(material: Material) -> Array | None:
     return material.persons
 
 
-def row(material: Material, attack: str | None, groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The key `exposure` of `result.json`; it names no record and no person.
+def row(material: Material, attack: str | None, groups: Sequence[Row]) -> dict[str, Any]:
+    """The key `exposure` of the details; it names no record and no person.
 
     Args:
         material: material of a finished run.
@@ -316,26 +317,24 @@ def _stability(one: Exposed) -> dict[str, Any] | None:
     return {"n": size, "jaccard": jaccard, "chance": chance, "spearman": metric.agreement(first, second)}
 
 
-def _groups(rows: Sequence[Mapping[str, Any]], declared: int) -> dict[str, Any] | None:
+def _groups(rows: Sequence[Row], declared: int) -> dict[str, Any] | None:
     """Highest ends over all groups; the lower end is 0 for a group that may be called as often when unused.
 
-    For a group that is too small for a rate nothing is excluded, so one such group sets the upper end to 1.
-
-    Args:
-        rows: rows of `estimates` that are about groups.
-        declared: groups that the data name.
+    For a group that is too small for a rate nothing is excluded, so one such group among the `declared` ones sets the
+    upper end to 1.
     """
-    named = [one for one in rows if one["metric"] == "tpr" and one["status"] == "ok"]
+    named = [one for one in rows if one.metric == "tpr" and one.status == "ok"]
     if not named:
         return None
-    lows = [one["low"] if one["low"] > (one["fpr_high"] or 0.0) else 0.0 for one in named]
-    most = int(np.argmax(lows)) if max(lows) > 0 else int(np.argmax([one["value"] for one in named]))
-    highest = {
-        "value": named[most]["value"],
-        "low": lows[most],
-        "high": 1.0 if len(named) < declared else max(one["high"] for one in named),
-        "unused": named[most]["fpr_reached"],
-    }
+    reached = {one.group: one for one in rows if one.metric == "fpr"}
+    unused, (values, ends, highs) = (
+        [reached[one.group] for one in named],
+        zip(*(one.ends for one in named), strict=True),
+    )
+    lows = [low if low > (fpr.high or 0.0) else 0.0 for low, fpr in zip(ends, unused, strict=True)]
+    most = int(np.argmax(lows)) if max(lows) > 0 else int(np.argmax(values))
+    high = 1.0 if len(named) < declared else max(highs)
+    highest = {"value": values[most], "low": lows[most], "high": high, "unused": unused[most].value}
     return {"n": max(declared, len(named)), "highest": highest}
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dosimeter.families.membership.measures.material import Material
-from dosimeter.families.membership.measures.rows import row_of, with_rate_reached
+from dosimeter.families.membership.measures.rows import rate_rows, row_of
 from dosimeter.families.membership.rates import FPRS
+from dosimeter.results.rows import Row
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.rates import auc, tpr_at_threshold
 
@@ -14,7 +13,7 @@ MOST_GROUPS = 50
 """Most groups that get numbers of their own."""
 
 
-def group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
+def group_rows(material: Material, attack: str) -> list[Row]:
     """Rows of the headline attack on each group, at the common thresholds; intervals hold for all groups jointly.
 
     Groups of one class, and all groups if there are more than `MOST_GROUPS`, have no rows.
@@ -22,7 +21,7 @@ def group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
     names = _groups(material)
     if not 1 < len(names) <= MOST_GROUPS:
         return []
-    lead, rows = material.leading or FPRS[0], []
+    lead, rows = material.leading or FPRS[0], list[Row]()
     thresholds, truth = material.thresholds(attack, lead), material.truth
     for name in names:
         mask = material.groups == name
@@ -36,8 +35,8 @@ def group_rows(material: Material, attack: str) -> list[dict[str, Any]]:
         rng = material.rng(f"{attack} tpr group {name}")
         pair = tpr_at_threshold(scores, part, thresholds=own, fpr=lead, rng=rng, level=1 - share / 2)
         rows.append(row_of(material, attack, "auc", found, group=str(name)))
-        more = {"fpr": lead, "threshold": material.calibration.source, "group": str(name)}
-        rows.append(row_of(material, attack, "tpr", pair.tpr, **more, **with_rate_reached(pair)))
+        source = material.calibration.source
+        rows += rate_rows(material, attack, pair, group=str(name), fpr=lead, threshold=source)
     return rows
 
 

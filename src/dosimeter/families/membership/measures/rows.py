@@ -1,39 +1,74 @@
-"""Rows of `result.json`: estimates, curves, histograms, utility."""
+"""What an audit measured as rows, and curves and histograms."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import Any
 
 import numpy as np
 
+from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.families.membership.rates import FPRS
+from dosimeter.results.metrics import UTILITY
+from dosimeter.results.rows import Condition, Row
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.evidence import Scores
 from dosimeter.statistics.rates import RatePair, histogram, roc
 from dosimeter.statistics.utility import accuracy
 
 
-def row_of(material: Material, attack: str, metric: str, estimate: Estimate, **more: Any) -> dict[str, Any]:
-    """One estimate as a row."""
-    keys = ("fpr", "prior", "group", "threshold", "fpr_reached", "fpr_low", "fpr_high")
-    base = {"family": "membership", "stage": material.summary["threat"]["at_risk"], "variant": "none", "attack": attack}
-    return {**base, "metric": metric, **dict.fromkeys(keys), **dataclasses.asdict(estimate), **more}
+def row_of(
+    material: Material, attack: str, metric: str, estimate: Estimate, *, group: str | None = None,
+    **conditions: Condition,
+) -> Row:  # fmt: skip
+    """One estimate as a row.
+
+    Args:
+        material: material of the audit.
+        attack: id of the attack.
+        metric: one of the family's.
+        estimate: the number.
+        group: the group whose records alone were measured.
+        conditions: what the number holds for.
+    """
+    return Row(
+        threat=MEMBERSHIP.name,
+        family=MEMBERSHIP.name,
+        stage=str(material.summary["threat"]["at_risk"]),
+        variant="none",
+        attack=attack,
+        metric=metric,
+        unit=MEMBERSHIP.metrics[metric].unit,
+        group=group,
+        conditions=conditions,
+        **_numbers(estimate),
+        n={"members": estimate.n_members, "nonmembers": estimate.n_nonmembers},
+    )
 
 
-def with_rate_reached(pair: RatePair) -> dict[str, float | None]:
-    """The pair's estimate, with the false positive rate that was reached."""
-    return {"fpr_reached": pair.fpr.value, "fpr_low": pair.fpr.low, "fpr_high": pair.fpr.high}
+def _numbers(estimate: Estimate) -> dict[str, Any]:
+    """The fields that an estimate shares with its row."""
+    names = ("value", "low", "high", "level", "method", "n_targets", "status", "reason")
+    return {name: getattr(estimate, name) for name in names}
 
 
-def rows_of(material: Material, attack: str, measured: Measured) -> list[dict[str, Any]]:
+def rate_rows(
+    material: Material, attack: str, pair: RatePair, *, group: str | None = None, **conditions: Condition
+) -> list[Row]:  # fmt: skip
+    """The true positive rate, and the false positive rate that its threshold reached, under the same conditions."""
+    rows = [row_of(material, attack, "tpr", pair.tpr, group=group, **conditions)]
+    if pair.fpr.value is not None:
+        rows.append(row_of(material, attack, "fpr", pair.fpr, group=group, **conditions))
+    return rows
+
+
+def rows_of(material: Material, attack: str, measured: Measured) -> list[Row]:
     """The estimates of one attack as rows."""
     row, source = functools.partial(row_of, material, attack), material.calibration.source
     rows = [row("auc", measured.auc)]
     for fpr, pair in measured.pairs.items():
-        rows.append(row("tpr", pair.tpr, fpr=fpr, threshold=source, **with_rate_reached(pair)))
+        rows += rate_rows(material, attack, pair, fpr=fpr, threshold=source)
         rows.append(row("tpr", measured.oracles[fpr], fpr=fpr, threshold="oracle"))
     lead = material.leading or FPRS[0]
     rows += [
@@ -43,7 +78,7 @@ def rows_of(material: Material, attack: str, measured: Measured) -> list[dict[st
     return rows
 
 
-def utility_rows(material: Material) -> list[dict[str, Any]]:
+def utility_rows(material: Material) -> list[Row]:
     """Accuracy of the targets on members, non-members, and records outside every model."""
     if material.correct is None:
         return []
@@ -57,8 +92,19 @@ def utility_rows(material: Material) -> list[dict[str, Any]]:
     rows = []
     for split, correct, counted, record in splits:
         estimate = accuracy(correct, counted, record=record, rng=material.rng(f"accuracy {split}"))
-        kept = {key: getattr(estimate, key) for key in ("value", "low", "high", "level", "method", "n_targets")}
-        rows.append({"variant": "none", "metric": "accuracy", "split": split, "n": estimate.n_nonmembers, **kept})
+        rows.append(
+            Row(
+                threat=MEMBERSHIP.name,
+                family=UTILITY,
+                stage=str(material.summary["threat"]["at_risk"]),
+                variant="none",
+                attack=None,
+                metric="accuracy",
+                conditions={"split": split},
+                **_numbers(estimate),
+                n={"records": estimate.n_nonmembers},
+            )
+        )
     return rows
 
 

@@ -119,7 +119,7 @@ def _later_stages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     names = ", ".join(f"“{stage['stage']}”" for stage in later)
     text = f"The model at risk is not deployed: it is trained further in {names}, and the last model answers."
-    knows = result["threat"].get("knows") or ()
+    knows = result["adversary"].get("knows") or ()
     told = [one for key, one in KNOWN.items() if key in knows]
     own = "Of that they know the recipe and where the records come from"
     text += f" {'They know ' + ' and '.join(told) if told else own}."
@@ -134,7 +134,7 @@ def _later_stages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Facts about the adversary: what they want, see, hold and do, each as label and sentence."""
-    threat, data, noun = result["threat"], result["data"], result["noun"]
+    threat, data, noun = result["adversary"], result["data"], result["noun"]
     persons = "" if data["persons"] is None else f", of {words.count(data['persons'], 'person')}"
     judged = (
         f"{words.count(data['candidates'], 'candidate')} from “{data['name']}” "
@@ -153,7 +153,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if threat["population"]:
         holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
     asked = "the stage" if result["door"] == "recipe" else "the supplied model"
-    at_risk = f" “{threat['at_risk']}”" if result["door"] == "recipe" else ""
+    at_risk = f" “{result['at_risk']}”" if result["door"] == "recipe" else ""
     return [
         ("Wants to know", f"Was this {noun} among the training data of {asked}{at_risk}?"),
         ("Sees", _sentence("; ".join(words.access(threat["access"] or "")))),
@@ -168,6 +168,14 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Kind of audit", _kind(result)),
     ]
+
+
+def who(result: Mapping[str, Any]) -> str:
+    """The adversary in a few words."""
+    if result["door"] == "scores":
+        return "Not known: only scores were given"
+    seen = "; ".join(words.access(result["adversary"]["access"] or "")) or "nothing"
+    return f"Sees {seen}; has {words.tried(result['door'], result['adversary']['shadows'])}"
 
 
 def _moved_copies(result: Mapping[str, Any]) -> str:
@@ -192,14 +200,14 @@ def _kind(result: Mapping[str, Any]) -> str:
     """Text: whether membership was drawn in many runs, drawn in one run, or stated (P12)."""
     if result["door"] != "recipe":
         return "No experiment (zero-run): membership was stated by the user, and no run drew it."
-    if result["threat"]["targets"] == 1:
+    if result["adversary"]["targets"] == 1:
         return "One-run: membership of all candidates was drawn together, and one model was trained on it."
-    return f"Multi-run: membership was drawn anew for each of {result['threat']['targets']:,} targets, in pairs."
+    return f"Multi-run: membership was drawn anew for each of {result['adversary']['targets']:,} targets, in pairs."
 
 
 def _own_models(result: Mapping[str, Any]) -> str:
     """Text: the adversary's own models."""
-    shadows = result["threat"]["shadows"]
+    shadows = result["adversary"]["shadows"]
     if not shadows:
         return "None."
     how = "by the same recipe" if result["door"] == "recipe" else "by the training function that came with the model"

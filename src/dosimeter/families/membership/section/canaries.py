@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dosimeter.results import figures, words
-from dosimeter.results.figures import CALIBRATED, Bar, Figure, Row, find, leading
+from dosimeter.results.figures import CALIBRATED, Bar, Figure, find, leading, reached_by
+from dosimeter.results.rows import Row
+from dosimeter.results.views import View
 
 
 @dataclass(frozen=True)
@@ -30,48 +32,58 @@ class CanaryPart:
     told: str
 
 
-def section(result: Row) -> CanaryPart | None:
+def section(result: View) -> CanaryPart | None:
     """The section on canaries, or None if none were planted."""
-    planted = result.get("canaries")
+    planted = result["details"].get("canaries")
     if not planted:
         return None
     attack = result["verdict"]["attack"]
     natural = find(result, attack, "tpr", fpr=leading(result), threshold=CALIBRATED)
-    own = [{**row, "value": row["tpr"]} for row in planted]
-    scale = figures.scale_of([natural, *own])
+    fpr = reached_by(result, natural)
+    own = [(one, _as_row(one, ("tpr", "low", "high"))) for one in planted]
+    scale = figures.scale_of([natural, *(row for _, row in own)])
     candidates = words.count(result["data"]["candidates"], "record")
     first = CanaryRow(
-        "natural records", candidates, figures.rate(natural), figures.reached(natural), _natural(natural),
-        figures.auc(find(result, attack, "auc")), figures.bar(natural, scale),
+        "natural records", candidates, figures.rate(natural, fpr), figures.reached(natural, fpr),
+        _natural(natural, fpr), figures.auc(find(result, attack, "auc")), figures.bar(natural, scale),
     )  # fmt: skip
     gate = next((gate["message"] for gate in result["gates"] if gate["id"] == "P4"), "")
-    return CanaryPart([first, *(_row(row, scale) for row in own)], words.percent(planted[0]["level"]), gate)
+    level = words.percent(planted[0]["level"])
+    return CanaryPart([first, *(_row(one, row, scale) for one, row in own)], level, gate)
 
 
-def _row(row: Row, scale: float) -> CanaryRow:
+def _as_row(grade: View, names: tuple[str, str, str]) -> Row:
+    """A number of a grade as a row."""
+    value, low, high = (grade.get(name) for name in names)
+    return Row(
+        "", "", "", "none", grade["attack"], names[0], conditions={"fpr": grade["fpr"]}, value=value, low=low,
+        high=high, level=grade["level"], method=grade["method"], status=grade["status"], reason=grade["reason"],
+    )  # fmt: skip
+
+
+def _row(grade: View, tpr: Row, scale: float) -> CanaryRow:
     """The row of one grade."""
-    copies = "once" if row["copies"] == 1 else f"{row['copies']} times"
-    ok = row["status"] == "ok"
-    ranked = {**row, "value": row["auc"], "low": row["auc_low"], "high": row["auc_high"]}
+    copies = "once" if grade["copies"] == 1 else f"{grade['copies']} times"
+    ok = grade["status"] == "ok"
     return CanaryRow(
-        name=f"{row['kind']}, {copies}",
-        planted=f"{row['n']:,} canaries",
-        tpr=figures.rate(row),
-        reached=_unused_rate(row) if ok else Figure("", ok=False),
-        excess=_excess(row),
-        auc=figures.auc(ranked),
-        bar=figures.bar(row, scale),
+        name=f"{grade['kind']}, {copies}",
+        planted=f"{grade['n']:,} canaries",
+        tpr=figures.rate(tpr, _as_row(grade, ("fpr_reached", "fpr_low", "fpr_high"))),
+        reached=_unused_rate(grade) if ok else Figure("", ok=False),
+        excess=_excess(grade),
+        auc=figures.auc(_as_row(grade, ("auc", "auc_low", "auc_high"))),
+        bar=figures.bar(tpr, scale),
     )
 
 
-def _unused_rate(row: Row) -> Figure:
+def _unused_rate(row: View) -> Figure:
     """Rate at which a grade is called where it was not used; results of older releases have no interval for it."""
     if row.get("fpr_low") is None:
         return Figure(words.percent(row["fpr_reached"]))
     return Figure(words.percent(row["fpr_reached"]), words.percent_range(row["fpr_low"], row["fpr_high"]))
 
 
-def _excess(row: Row) -> Figure:
+def _excess(row: View) -> Figure:
     """Difference that use makes to the calls of a grade, in percentage points; older results lack it."""
     if row.get("excess") is None:
         return Figure("", ok=False)
@@ -79,8 +91,8 @@ def _excess(row: Row) -> Figure:
     return Figure(f"{value} points", f"{low} to {high}")
 
 
-def _natural(row: Row | None) -> Figure:
+def _natural(row: Row | None, fpr: Row | None) -> Figure:
     """The excess of natural records, without an interval, which P4 gives."""
-    if row is None or row.get("fpr_reached") is None or row["value"] is None:
+    if row is None or fpr is None or fpr.value is None or row.value is None:
         return Figure("", ok=False)
-    return Figure(f"{100 * (row['value'] - row['fpr_reached']):.1f} points")
+    return Figure(f"{100 * (row.value - fpr.value):.1f} points")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from dosimeter.results import figures, words
-from dosimeter.results.figures import Figure, Row
+from dosimeter.results.figures import Figure
 from dosimeter.results.page import plots
+from dosimeter.results.rows import Row
+from dosimeter.results.views import View
 from dosimeter.results.words import plural
 
 ORDER = ("persons", "records", "groups")
@@ -80,9 +82,9 @@ class ExposurePart:
     persons: list[tuple[str, Figure]]
 
 
-def section(result: Row) -> ExposurePart | None:
+def section(result: View) -> ExposurePart | None:
     """The section on exposure, or None for a result of an earlier release."""
-    found = result.get("exposure")
+    found = result["details"].get("exposure")
     if not found:
         return None
     level = words.percent(found["level"])
@@ -100,7 +102,7 @@ def section(result: Row) -> ExposurePart | None:
         lists=[_lists(word, part) for word, part in units],
         figures=[(_noun(name, noun), _figure(part, name[:-1])) for name, part in kinds if name != "groups"],
         once=_once(units[0][1]["once"]),
-        persons=list(_person_attack(units[0][1]["attack"])),
+        persons=list(_person_attack(units[0][1]["attack"], result)),
     )
 
 
@@ -114,7 +116,7 @@ def _count(n: int, noun: str) -> str:
     return f"{n:,}{words.SPACE}{plural(noun, n)}"
 
 
-def _highest(noun: str, part: Row) -> Highest:
+def _highest(noun: str, part: View) -> Highest:
     """One row of the table of highest exposures."""
     top = part["highest"]
     shown, spread = part.get("shown"), top["high"] - top["low"]
@@ -128,7 +130,7 @@ def _highest(noun: str, part: Row) -> Highest:
     )
 
 
-def _nothing(part: Row) -> str:
+def _nothing(part: View) -> str:
     """Text for a lower end of 0, also where all units were recognised but there are too few trainings."""
     every = part.get("always", 0) == part["n"] and not part.get("always_unused", 0)
     return "not told by so few trainings" if every else "nothing shown"
@@ -139,7 +141,7 @@ def _share(value: float | None) -> str:
     return "not known" if value is None else words.percent(value)
 
 
-def _lists(noun: str, part: Row) -> Lists:
+def _lists(noun: str, part: View) -> Lists:
     """The lists of one kind of unit."""
     rows = [
         Listed(
@@ -162,14 +164,14 @@ def _lists(noun: str, part: Row) -> Lists:
     return Lists(plural(noun), rows, RANKED[part["ranking"]], told)
 
 
-def _measure(row: Row, value: str, low: str, high: str) -> Figure:
+def _measure(row: View, value: str, low: str, high: str) -> Figure:
     """A share with its interval, as a figure."""
     if row[value] is None:
         return ABSENT
     return Figure(words.percent(row[value], spread=row[high] - row[low]), words.percent_range(row[low], row[high]))
 
 
-def _once(once: Row | None) -> str:
+def _once(once: View | None) -> str:
     """Text: how often at least one record of a person is recognised."""
     if not once:
         return ""
@@ -179,15 +181,21 @@ def _once(once: Row | None) -> str:
     )
 
 
-def _person_attack(attack: Row | None) -> Iterator[tuple[str, Figure]]:
+def _person_attack(attack: View | None, result: View) -> Iterator[tuple[str, Figure]]:
     """Text about the attack on whole persons."""
     if attack:
-        yield "AUC", figures.auc(attack["auc"])
-        yield f"Persons recognised at {words.percent(attack['fpr'])} false accusations", figures.rate(attack["tpr"])
-        yield "False accusations reached", figures.rate(attack["reached"])
+        rows = {name: _row(attack[name], result) for name in ("auc", "tpr", "reached")}
+        yield "AUC", figures.auc(rows["auc"])
+        yield f"Persons recognised at {words.percent(attack['fpr'])} false accusations", figures.rate(rows["tpr"])
+        yield "False accusations reached", figures.rate(rows["reached"])
 
 
-def _figure(part: Row, kind: str) -> Markup:
+def _row(number: View, result: View) -> Row:
+    """A number of the details as a row."""
+    return Row(str(result["id"]), str(result["family"]), str(result["at_risk"]), "none", None, "persons", **number)
+
+
+def _figure(part: View, kind: str) -> Markup:
     """The distribution of exposure over units; it shows the fixed word `kind`, never a word of the user's.
 
     A person with several records is recognised in part: the share is of used records, not of trainings.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dosimeter.results import figures, words
-from dosimeter.results.figures import CALIBRATED, Bar, Figure, Row
+from dosimeter.results.figures import CALIBRATED, Bar, Figure
+from dosimeter.results.rows import Row
+from dosimeter.results.views import View
 from dosimeter.results.words import plural
 
 SHOWN, UP_TO = "Shown: at least", "Not excluded: up to"
@@ -41,40 +43,40 @@ class Box:
     basis: str
 
 
-def lead(result: Row) -> Row | None:
+def lead(result: View) -> View | None:
     """The large number; for results of earlier versions it is chosen as `verdict.lead` does."""
     verdict = result["verdict"]
-    stored: Row | None = verdict.get("lead")
+    stored: View | None = verdict.get("lead")
     if stored is not None or verdict["status"] not in ("shown", "not_shown"):
         return stored
-    blind, is_shown = result.get("blind"), verdict["status"] == "shown"
+    blind, is_shown = result["details"].get("blind"), verdict["status"] == "shown"
     if is_shown and blind and blind["shifted"]:
         ends = {"value": blind["gain"], "low": blind["gain_low"], "high": blind["gain_high"]}
         return {"measure": "gain", "shown": True, **ends, "level": blind["level"], "guess": 0.0}
     row, ranked = rate(result), figures.find(result, verdict["attack"], "auc")
-    if row is None or row["status"] != "ok":
+    if row is None or row.status != "ok":
         return None
-    if is_shown and row["low"] <= figures.guess(row) and ranked is not None and (ranked["low"] or 0.0) > 0.5:
+    low, guess = row.ends[1], figures.guess(row, figures.reached_by(result, row))
+    if is_shown and low <= guess and ranked is not None and (ranked.low or 0.0) > 0.5:
         return {"measure": "auc", "shown": True, **_ends(ranked), "guess": 0.5}
-    guess = figures.guess(row)
-    return {"measure": "tpr", "shown": is_shown and row["low"] > guess, **_ends(row), "guess": guess}
+    return {"measure": "tpr", "shown": is_shown and low > guess, **_ends(row), "guess": guess}
 
 
 def _ends(row: Row) -> dict[str, float]:
     """The value with its interval."""
-    return {key: row[key] for key in ("value", "low", "high", "level")}
+    return {key: getattr(row, key) for key in ("value", "low", "high", "level")}
 
 
-def rate(result: Row) -> Row | None:
+def rate(result: View) -> Row | None:
     """The headline attack's rate at the leading false positive rate, with the preset threshold."""
     return figures.find(result, result["verdict"]["attack"], "tpr", fpr=figures.leading(result), threshold=CALIBRATED)
 
 
-def box(result: Row, attack: str, by: str) -> Box | None:
+def box(result: View, attack: str, by: str) -> Box | None:
     """The large numbers of the first card; None if no number is stated.
 
     Args:
-        result: the content of `result.json`.
+        result: a threat of a result.
         attack: full name of the headline attack.
         by: how its threshold was set.
     """
@@ -85,12 +87,12 @@ def box(result: Row, attack: str, by: str) -> Box | None:
     return kind(result, found, attack, by)
 
 
-def _two(found: Row, low: str, high: str) -> tuple[LargeNumber, ...]:
+def _two(found: View, low: str, high: str) -> tuple[LargeNumber, ...]:
     """Both ends of what is shown, as large numbers."""
     return LargeNumber(SHOWN, low, main=True), LargeNumber(UP_TO, high)
 
 
-def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
+def _rate_box(result: View, found: View, attack: str, by: str) -> Box:
     """A rate: its two ends if it is shown, else the observed rate and the upper end."""
     row, several = rate(result), plural(result["noun"])
     assert row is not None
@@ -105,27 +107,28 @@ def _rate_box(result: Row, found: Row, attack: str, by: str) -> Box:
         span = words.percent_range(found["low"], found["high"], above=found["guess"])
         text = f"by the headline attack, {attack} ({words.percent(found['level'])} interval {span})."
     text += f" {_guess(result, row)} The threshold was {by}."
-    row = {**row, "low": found["low"], "high": found["high"]}  # those of the recipe may be wider
-    strip = figures.bar(row, figures.scale_of([row, {"status": "ok", "high": 4 * row["fpr"]}]))
+    row = replace(row, low=found["low"], high=found["high"])  # those of the recipe may be wider
+    strip = figures.bar(row, figures.scale_of([row], least=4 * (row.rate or 0.0)))
     return Box(numbers, f"of the used {several} recognised as training data", text, "", strip, figures.basis(row))
 
 
-def _guess(result: Row, row: Row) -> str:
+def _guess(result: View, row: Row) -> str:
     """Text: what guessing gives, as many of the used records as of the unused ones."""
-    reached = figures.reached(row)
+    reached, aim = figures.reached(row, figures.reached_by(result, row)), words.percent(row.rate or 0.0)
     if not reached.ok:
-        return f"Guessing would recognise {words.percent(row['fpr'])}."
+        return f"Guessing would recognise {aim}."
     ends = f" ({reached.ends})" if reached.ends else ""
     return (
-        f"The attack aims at {words.percent(row['fpr'])} false accusations and reached {reached.value}{ends} of the "
+        f"The attack aims at {aim} false accusations and reached {reached.value}{ends} of the "
         "unused; guessing recognises as many of the used."
     )
 
 
-def _auc_box(result: Row, found: Row, attack: str, by: str) -> Box:
+def _auc_box(result: View, found: View, attack: str, by: str) -> Box:
     """An AUC, if only the ranks show the leak; the rate is in small print."""
     noun, row = result["noun"], rate(result)
-    seen, reached = figures.rate(row), figures.reached(row)
+    fpr = figures.reached_by(result, row)
+    seen, reached = figures.rate(row, fpr), figures.reached(row, fpr)
     small = ""
     if seen.ok:
         wrongly = f", and {reached.value} ({reached.ends}) of the unused ones are accused" if reached.ok else ""
@@ -146,11 +149,11 @@ def _auc_box(result: Row, found: Row, attack: str, by: str) -> Box:
     )
 
 
-def _points_box(result: Row, found: Row, attack: str, by: str) -> Box:
+def _points_box(result: View, found: View, attack: str, by: str) -> Box:
     """A difference to the false accusations, or to what blind classifiers reach."""
     low, high = words.points(found["low"], "down"), words.points(found["high"], "up")
     best, several = words.points(found["value"]), plural(result["noun"])
-    row, blind = rate(result), result.get("blind")
+    row, blind = rate(result), result["details"].get("blind")
     if found["measure"] == "difference":
         assert row is not None
         title = f"points: the share of used {several} recognised, less the share of unused ones accused"
@@ -177,21 +180,22 @@ def _points_box(result: Row, found: Row, attack: str, by: str) -> Box:
     return Box(numbers, f"{what} that the model adds.", text, "", None, level)
 
 
-def no_number(result: Row) -> Figure:
+def no_number(result: View) -> Figure:
     """The figure for a card without a number: the headline's rate as a remark."""
-    measure = figures.rate(rate(result))
+    row = rate(result)
+    measure = figures.rate(row, figures.reached_by(result, row))
     if result["verdict"]["status"] == "withdrawn":
         return Figure("withdrawn", note=measure.note, ok=False)
     return measure
 
 
-def badge(result: Row) -> str:
+def badge(result: View) -> str:
     """The verdict in a few words; "not shown" always comes with what was tried and what could have been missed."""
     verdict, found = result["verdict"], lead(result)
-    tried = words.tried(result["door"], result["threat"]["shadows"])
+    tried = words.tried(result["door"], result["adversary"]["shadows"])
     if verdict["status"] == "not_shown":
         row = rate(result)
-        n = f" and {words.count(row['n_nonmembers'], 'unused record')}" if row is not None else ""
+        n = f" and {words.count(row.n['nonmembers'], 'unused record')}" if row is not None else ""
         fpr = words.percent(figures.leading(result))
         if found is None:
             return f"Not shown with {tried}{n}; rate at {fpr} {no_number(result).value}"

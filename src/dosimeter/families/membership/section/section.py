@@ -1,4 +1,4 @@
-"""Membership's part of the page, from the content of `result.json`. Measures nothing."""
+"""Membership's part of the page, from a threat of `result.json`. Measures nothing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from dosimeter.results import figures, words
 from dosimeter.results.page import plots
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
+from dosimeter.results.views import View
+
+NULL_AUDIT = (
+    "AUC under made-up membership",
+    "The same attacks, the same outputs, and a made-up membership that no model was trained on: every AUC must be near "
+    "0.5.",
+)
 
 
-def section(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+def section(result: View, provenance: Mapping[str, Any]) -> Section:
     """Membership's part of the page.
 
     Args:
-        result: the content of a valid result.json, without its variants.
+        result: a threat of a valid result.json, without the rows of its variants.
         provenance: the content of provenance.json; every key is optional.
     """
     names = {attack["id"]: view.full_name(attack) for attack in result["attacks"]}
@@ -46,6 +53,8 @@ def section(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section
         more_contents=(("precision", "Accusations"), ("curves", "Curves")),
         glossary=adversary.GLOSSARY,
         names=names,
+        who=adversary.who(result),
+        null_audit=NULL_AUDIT,
     )
 
 
@@ -92,14 +101,14 @@ def _figures(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, o
     roc, legend = Markup(""), []
     if attacks and smallest is not None:
         control = bool(attacks[-1]["control"]) and len(attacks) > 1
-        curves = [result["curves"][attack["id"]] for attack in attacks]
+        curves = [result["details"]["curves"][attack["id"]] for attack in attacks]
         title = "ROC: members recognised against false accusations"
         roc = Markup(plots.roc(curves, smallest=smallest, control=control, title=title))
         for index, attack in enumerate(attacks):
             series = 0 if attack["control"] and index else index + 1
             auc = figures.auc(figures.find(result, attack["id"], "auc"))
             legend.append((series, names[attack["id"]], f"AUC {auc.value}" if auc.ok else ""))
-    bars = result["histograms"].get(main)
+    bars = result["details"]["histograms"].get(main)
     histogram = Markup("")
     if bars and sum(bars["members"]) and sum(bars["nonmembers"]):
         histogram = Markup(plots.histogram(bars, title="Scores of members and non-members"))

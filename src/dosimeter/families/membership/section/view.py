@@ -11,16 +11,18 @@ from dosimeter.results.figures import (
     NO_VALUE,
     Bar,
     Figure,
-    Row,
     auc,
     bar,
     find,
     leading,
     rate,
     reached,
+    reached_by,
     same,
     scale_of,
 )
+from dosimeter.results.rows import Row
+from dosimeter.results.views import View
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Wager:
     note: str
 
 
-def full_name(attack: Row) -> str:
+def full_name(attack: View) -> str:
     """An attack's name, with its mode if it has one."""
     return f"{attack['name']} ({attack['mode']})" if attack["mode"] else str(attack["name"])
 
@@ -74,7 +76,7 @@ class AttackTable:
     note: str
 
 
-def _settings(attack: Row) -> str:
+def _settings(attack: View) -> str:
     """Settings of an attack that are not in its name; its id first, if that says more.
 
     For a choice of other halves: the chosen attacks with their counts.
@@ -87,7 +89,7 @@ def _settings(attack: Row) -> str:
     return ", ".join(f"{k} {words.setting(v)}" for k, v in items if v is not None and k != "mode")
 
 
-def attacks(result: Row) -> AttackTable:
+def attacks(result: View) -> AttackTable:
     """The table of attacks: headline first, controls and refused ones last."""
     fpr = leading(result)
     order = sorted(result["attacks"], key=lambda a: (a["status"] == "refused", a["control"], not a["headline"]))
@@ -107,8 +109,8 @@ def attacks(result: Row) -> AttackTable:
                 control=attack["control"],
                 headline=attack["headline"],
                 refused=f"{NO_VALUE.get(attack['status'], attack['status'])}: {reason}" if refused else "",
-                tpr=rate(tpr),
-                reached=reached(tpr),
+                tpr=rate(tpr, reached_by(result, tpr)),
+                reached=reached(tpr, reached_by(result, tpr)),
                 auc=auc(find(result, attack["id"], "auc")),
                 bar=bar(tpr, scale),
             )
@@ -119,25 +121,28 @@ def attacks(result: Row) -> AttackTable:
     return AttackTable([replace(row, tpr=replace(row.tpr, note="")) for row in rows], scale, notes.pop())
 
 
-def ladder(result: Row) -> list[Rung]:
+def ladder(result: View) -> list[Rung]:
     """The headline attack at falling false positive rates."""
     attack = result["verdict"]["attack"]
-    extra = {row["fpr"] for row in result["estimates"] if row["attack"] == attack and row["metric"] == "tpr"}
+    extra = {row.rate for row in result["estimates"] if row.attack == attack and row.metric == "tpr"}
     rates = [*LADDER, *(f for f in extra if f is not None and not any(same(f, known) for known in LADDER))]
     rungs = []
     for fpr in sorted(rates, reverse=True):
         row = find(result, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
+        fpr_row = reached_by(result, row)
         oracle = rate(find(result, attack, "tpr", fpr=fpr, threshold="oracle"))
-        if row is not None and oracle.note == row["reason"]:
+        if row is not None and oracle.note == row.reason:
             oracle = replace(oracle, note="")
-        if row is not None and row["status"] == "not_resolvable":
-            least = words.percent(words.certifiable(row["n_nonmembers"]))
-            note = row["reason"] or (
-                f"{words.count(row['n_nonmembers'], 'distinct unused record')} can certify {least} at the smallest"
+        if row is not None and row.status == "not_resolvable":
+            distinct = row.n["nonmembers"]
+            least = words.percent(words.certifiable(distinct))
+            note = (
+                row.reason or f"{words.count(distinct, 'distinct unused record')} can certify {least} at the smallest"
             )
-            rungs.append(Rung(words.percent(fpr), Figure("not resolvable", note=note, ok=False), reached(row), oracle))
+            tpr = Figure("not resolvable", note=note, ok=False)
         else:
-            rungs.append(Rung(words.percent(fpr), rate(row), reached(row), oracle))
+            tpr = rate(row, fpr_row)
+        rungs.append(Rung(words.percent(fpr), tpr, reached(row, fpr_row), oracle))
     return rungs
 
 
@@ -153,22 +158,22 @@ class GroupRow:
     bar: Bar | None
 
 
-def groups(result: Row) -> list[GroupRow]:
+def groups(result: View) -> list[GroupRow]:
     """The groups, the most exposed by AUC first; empty if none were declared."""
     attack = result["verdict"]["attack"]
     own: dict[str, dict[str, Row]] = {}
     for row in result["estimates"]:
-        if row["group"] is not None and row["attack"] == attack:
-            own.setdefault(row["group"], {})[row["metric"]] = row
+        if row.group is not None and row.attack == attack:
+            own.setdefault(row.group, {})[row.metric] = row
     own = {name: one for name, one in own.items() if {"auc", "tpr"} <= one.keys()}
     scale = scale_of(one["tpr"] for one in own.values())
-    ranked = sorted(own, key=lambda name: (-(own[name]["auc"]["value"] or 0.0), name))
+    ranked = sorted(own, key=lambda name: (-(own[name]["auc"].value or 0.0), name))
     return [
         GroupRow(
             name,
-            words.count(own[name]["auc"]["n_nonmembers"], "unused record"),
-            rate(own[name]["tpr"]),
-            reached(own[name]["tpr"]),
+            words.count(own[name]["auc"].n["nonmembers"], "unused record"),
+            rate(own[name]["tpr"], own[name].get("fpr")),
+            reached(own[name]["tpr"], own[name].get("fpr")),
             auc(own[name]["auc"]),
             bar(own[name]["tpr"], scale),
         )
@@ -176,33 +181,34 @@ def groups(result: Row) -> list[GroupRow]:
     ]
 
 
-def wagers(result: Row) -> list[Wager]:
+def wagers(result: View) -> list[Wager]:
     """Wrong accusations of the headline attack at the leading rate, one entry per prior, the highest prior first."""
     attack, fpr = result["verdict"]["attack"], leading(result)
     priors = {
-        row["prior"]
+        float(row.conditions["prior"])
         for row in result["estimates"]
-        if row["attack"] == attack and row["metric"] == "precision" and row["prior"] is not None
+        if row.attack == attack and row.metric == "precision"
     }
     found = []
     for prior in sorted(priors, reverse=True):
         row = find(result, attack, "precision", prior=prior, fpr=fpr) or find(result, attack, "precision", prior=prior)
-        if row is None or row["status"] != "ok":
-            status = "not_resolvable" if row is None else row["status"]
-            found.append(Wager(words.one_in(prior), "", "", f"{NO_VALUE[status]}. {row['reason'] if row else ''}"))
+        if row is None or row.status != "ok":
+            status = "not_resolvable" if row is None else row.status
+            found.append(Wager(words.one_in(prior), "", "", f"{NO_VALUE[status]}. {row.reason if row else ''}"))
             continue
-        ends = words.percent_range(1 - row["high"], 1 - row["low"])
-        found.append(Wager(words.one_in(prior), words.wrong_of(row["value"]), ends, row["reason"]))
+        value, low, high = row.ends
+        ends = words.percent_range(1 - high, 1 - low)
+        found.append(Wager(words.one_in(prior), words.wrong_of(value), ends, row.reason))
     return found
 
 
-def plotted_attacks(result: Row) -> list[Row]:
+def plotted_attacks(result: View) -> list[View]:
     """Attacks whose curves are drawn: the headline, the next two by AUC, one control last; empty without a headline."""
-    curves = result["curves"]
+    curves = result["details"]["curves"]
 
-    def by_auc(attack: Row) -> float:
+    def by_auc(attack: View) -> float:
         row = find(result, attack["id"], "auc")
-        return -1.0 if row is None or row["value"] is None else float(row["value"])
+        return -1.0 if row is None or row.value is None else float(row.value)
 
     have = [a for a in result["attacks"] if a["id"] in curves and len(curves[a["id"]]["fpr"])]
     first = [a for a in have if a["id"] == result["verdict"]["attack"]]
@@ -210,12 +216,12 @@ def plotted_attacks(result: Row) -> list[Row]:
     return [*first, *others[:2], *[a for a in have if a["control"] and a not in first][:1]] if first else []
 
 
-def smallest_fpr(result: Row) -> float | None:
+def smallest_fpr(result: View) -> float | None:
     """The smallest rate that can be resolved for the headline attack; the plot's axes begin there."""
     attack = result["verdict"]["attack"]
     rates = [
-        row["fpr"]
+        row.rate
         for row in result["estimates"]
-        if row["attack"] == attack and row["metric"] == "tpr" and row["status"] == "ok" and row["fpr"]
+        if row.attack == attack and row.metric == "tpr" and row.status == "ok" and row.rate
     ]
     return max(LADDER[-1], min(rates)) if rates and min(rates) < 1 else None

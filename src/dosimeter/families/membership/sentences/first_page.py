@@ -9,7 +9,7 @@ from typing import Any
 
 from dosimeter.families.membership.sentences import first_page_numbers as numbers
 from dosimeter.results import words
-from dosimeter.results.figures import Row
+from dosimeter.results.views import View
 from dosimeter.results.words import plural
 
 NOT_BELIEVED = "Not known: a check on the audit itself failed, so no number of it may be believed."
@@ -76,30 +76,30 @@ class Subject:
         return self.door != "recipe"
 
 
-def subject(content: Row, members: int) -> Subject:
-    """The subject of a result."""
-    data, chain, threat = content["data"], content["chain"], content["threat"]
+def subject(content: View, members: int) -> Subject:
+    """The subject of a threat."""
+    data, chain, adversary = content["data"], content["chain"], content["adversary"]
     return Subject(
         door=content["door"],
         noun=content["noun"],
         name=content["name"],
         key=content["audit_key"],
         stages=tuple(stage["stage"] for stage in chain),
-        at_risk=threat["at_risk"],
+        at_risk=content["at_risk"],
         model=chain[0]["model"] if content["door"] == "model" and chain else None,
         source=data["name"],
-        targets=threat["targets"],
+        targets=adversary["targets"],
         candidates=data["candidates"],
         members=members,
         persons=data["persons"],
     )
 
 
-def answers(content: Row, *, members: int, alike: bool = False) -> list[Answer]:
+def answers(content: View, *, members: int, alike: bool = False) -> list[Answer]:
     """All answers, in the order of the page.
 
     Args:
-        content: content of `result.json`; its verdict has no answers yet.
+        content: a threat with what is common to the run; its verdict has no answers yet.
         members: judged records that each target used.
         alike: the attack is above chance, but not above what somebody finds who never asks the model.
     """
@@ -110,7 +110,7 @@ def answers(content: Row, *, members: int, alike: bool = False) -> list[Answer]:
         Answer("leak", "Is there a leak?", numbers.leak(found, of.noun, of.targets)),
         Answer("count", f"How many {of.nouns} and persons?", _count(of, found)),
         Answer("wrong", "How often is an accusation wrong?", _unless_void(found, numbers.wrong(found, of.noun))),
-        Answer("attacker", "What does the attacker hold and see?", attacker(of, content["threat"])),
+        Answer("attacker", "What does the attacker hold and see?", attacker(of, content["adversary"])),
         Answer("see", f"Can anybody see a {of.noun}?", see(of)),
         Answer("sure", "How sure is this?", _unless_void(found, _sure(of, found, content))),
         Answer("checks", "Did the audit pass its own checks?", checks(content["gates"])),
@@ -153,7 +153,7 @@ def _count(of: Subject, found: numbers.Outcome) -> str:
     return told + numbers.recognition(found, of.noun, of.members)
 
 
-def attacker(of: Subject, threat: Row) -> str:
+def attacker(of: Subject, threat: View) -> str:
     """Text: what the attacker holds, trains and sees."""
     if of.door == "scores":
         return "Not known: only scores were given, not how they were made."
@@ -175,18 +175,18 @@ def see(of: Subject) -> str:
     )
 
 
-def _sure(of: Subject, found: numbers.Outcome, content: Row) -> str:
+def _sure(of: Subject, found: numbers.Outcome, content: View) -> str:
     """Text: the interval, and what it covers."""
     told = [numbers.sure(found, of.noun)]
     if of.door == "recipe" and of.targets == 1:
         told.append("It speaks of this trained model only, not of another training run.")
     elif of.supplied:
         told.append("Membership was stated, not drawn: how the two sides were chosen is not in the interval.")
-    limit = content.get("detection_limit")
+    limit = content["details"].get("detection_limit")
     return " ".join([*told, *([limit["sentence"]] if limit else [])])
 
 
-def checks(gates: Sequence[Row]) -> str:
+def checks(gates: Sequence[View]) -> str:
     """Text: how many checks passed, and which did not."""
     if not gates:
         return "No check was run."
@@ -201,7 +201,7 @@ def checks(gates: Sequence[Row]) -> str:
     return " ".join(told)
 
 
-def _gate_names(gates: Sequence[Row]) -> str:
+def _gate_names(gates: Sequence[View]) -> str:
     """Text: the first few checks by name."""
     named = "; ".join(f"{gate['name']} ({gate['id']})" for gate in gates[:MOST_CHECKS])
     return f"{named}; and {len(gates) - MOST_CHECKS} more" if len(gates) > MOST_CHECKS else named
@@ -223,10 +223,10 @@ def deployment(of: Subject) -> str:
     return f"No: {models}, {each}on a random half of the {of.nouns}. The deployed model itself was not asked.{last}"
 
 
-def _worst(of: Subject, content: Row) -> str:
+def _worst(of: Subject, content: View) -> str:
     """Text: the most exposed person or record, and planted canaries."""
     told = [] if of.persons is not None else ["The data name no persons."]
-    exposure = content.get("exposure") or {}
+    exposure = content["details"].get("exposure") or {}
     first = str(exposure.get("first", ""))
     if first:
         told.append(first)
@@ -234,7 +234,7 @@ def _worst(of: Subject, content: Row) -> str:
         told.append("Nothing can be said of any single one: each was in too few trainings.")
     else:
         told.append("Not known of any single one: one training says nothing about it.")
-    planted = [row for row in content.get("canaries") or () if row["status"] == "ok"]
+    planted = [row for row in content["details"].get("canaries") or () if row["status"] == "ok"]
     if planted:
         worst = max(planted, key=lambda row: row["low"])
         span = words.percent_range(worst["low"], worst["high"])
@@ -258,7 +258,7 @@ def version(of: Subject) -> str:
     return f"The recipe “{of.name}”, {stages} ({key}, a hash of data, code and settings)."
 
 
-def add_date(told: Sequence[Row], provenance: Mapping[str, Any]) -> list[Answer]:
+def add_date(told: Sequence[View], provenance: Mapping[str, Any]) -> list[Answer]:
     """The stored answers, with the date and the version of dosimeter that `provenance.json` has.
 
     Args:
@@ -282,7 +282,7 @@ def _day(started: object) -> str | None:
     return f"{day.day} {day:%B %Y}"
 
 
-def upcoming(of: Subject, found: numbers.Outcome, verdict: Row) -> str:
+def upcoming(of: Subject, found: numbers.Outcome, verdict: View) -> str:
     """Text: what to do next, by verdict."""
     again = "Audit again when the model, its data or its training change."
     if found.status == "withdrawn":

@@ -9,7 +9,9 @@ from typing import Literal
 
 from dosimeter.families.membership.sentences.verdict import CHANCE_P
 from dosimeter.results import words
-from dosimeter.results.figures import CALIBRATED, Row, find
+from dosimeter.results.figures import CALIBRATED, find, reached_by
+from dosimeter.results.rows import Row
+from dosimeter.results.views import View
 from dosimeter.results.words import about, plural
 from dosimeter.statistics.hypotheses.shown import MOST_P
 
@@ -24,6 +26,7 @@ class Outcome:
         scope: of whom it is shown, "models" or "recipe"; None if nobody asked.
         lead: the large number, see `verdict.Lead`, or None.
         tpr: the estimate of the rate at the leading false positive rate, or None.
+        fpr: the false positive rate that its threshold reached, or None.
         auc: that of the AUC, or None.
         precisions: share of accusations that are right, by the share of candidates that were used; those that have one.
         blind: the key of `result.json`.
@@ -35,32 +38,30 @@ class Outcome:
     status: str
     by: Literal["rate", "ranks", "gain", "test", "none"]
     scope: str | None
-    lead: Row | None
+    lead: View | None
     tpr: Row | None
+    fpr: Row | None
     auc: Row | None
     precisions: tuple[tuple[float, Row], ...]
-    blind: Row | None
+    blind: View | None
     p: float | None
     alike: bool
-    persons: Row | None
+    persons: View | None
 
 
-def outcome(content: Row, *, alike: bool = False) -> Outcome:
+def outcome(content: View, *, alike: bool = False) -> Outcome:
     """The outcome that a result holds, for the sentences.
 
     Args:
-        content: content of `result.json`.
+        content: a threat with what is common to the run.
         alike: see `Outcome`.
     """
     verdict = content["verdict"]
     attack, fpr, lead = verdict["attack"], verdict["fpr"], verdict.get("lead")
     found = [
-        (row["prior"], row)
+        (float(row.conditions["prior"]), row)
         for row in content["estimates"]
-        if row["metric"] == "precision"
-        and row["attack"] == attack
-        and row["variant"] == "none"
-        and row["status"] == "ok"
+        if row.metric == "precision" and row.attack == attack and row.variant == "none" and row.status == "ok"
     ]
     tpr = find(content, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
     auc = find(content, attack, "auc")
@@ -69,17 +70,18 @@ def outcome(content: Row, *, alike: bool = False) -> Outcome:
         by=_by(verdict, lead),
         scope=verdict.get("scope"),
         lead=lead,
-        tpr=None if tpr is None or tpr["status"] != "ok" else tpr,
-        auc=None if auc is None or auc["status"] != "ok" else auc,
+        tpr=None if tpr is None or tpr.status != "ok" else tpr,
+        fpr=reached_by(content, tpr),
+        auc=None if auc is None or auc.status != "ok" else auc,
         precisions=tuple(sorted(found, key=lambda one: -one[0])),
-        blind=content.get("blind"),
+        blind=content["details"].get("blind"),
         p=min((p for p in (verdict["p_auc"], verdict["p_tpr"]) if p is not None), default=None),
         alike=alike,
-        persons=(content.get("exposure") or {}).get("persons"),
+        persons=(content["details"].get("exposure") or {}).get("persons"),
     )
 
 
-def _by(verdict: Row, lead: Row | None) -> Literal["rate", "ranks", "gain", "test", "none"]:
+def _by(verdict: View, lead: View | None) -> Literal["rate", "ranks", "gain", "test", "none"]:
     """The statistic that shows the leak, see `Outcome.by`."""
     if verdict["status"] != "shown" or lead is None:
         return "none"
@@ -158,9 +160,11 @@ def recognition(found: Outcome, noun: str, members: int) -> str:
         return f"How many are recognised because of the model cannot be said: the {several} differ by themselves."
     if row is None:
         return "How many are recognised is not known."
-    lead = found.lead if found.lead is not None and found.lead["measure"] == "tpr" else row
-    low, high = floor(lead["low"] * members + 1e-9), ceil(lead["high"] * members - 1e-9)
-    seen = f"{about(row['value'] * members)} of {members:,}"
+    value, *ends = row.ends
+    if found.lead is not None and found.lead["measure"] == "tpr":
+        ends = [found.lead["low"], found.lead["high"]]
+    low, high = floor(ends[0] * members + 1e-9), ceil(ends[1] * members - 1e-9)
+    seen = f"{about(value * members)} of {members:,}"
     if found.by == "rate":
         assert found.lead is not None
         least = f"at least {low:,}; " if found.lead["measure"] == "tpr" else ""
@@ -173,7 +177,7 @@ def recognition(found: Outcome, noun: str, members: int) -> str:
     return f"Recognised as training data: {seen}, {tail}"
 
 
-def _persons(part: Row | None) -> str:
+def _persons(part: View | None) -> str:
     """Text: how many persons are shown to stand out."""
     if part is None:
         return ""
@@ -189,19 +193,18 @@ def wrong(found: Outcome, noun: str) -> str:
             "the model."
         )
     told = []
-    row = found.tpr
-    if row is not None and row.get("fpr_reached") is not None:
-        unused = row["fpr_reached"]
-        span = words.percent_range(row["fpr_low"], row["fpr_high"])
-        value = words.percent(unused, spread=row["fpr_high"] - row["fpr_low"])
+    if found.tpr is not None and found.fpr is not None:
+        unused, low, high = found.fpr.ends
+        span = words.percent_range(low, high)
+        value = words.percent(unused, spread=high - low)
         told.append(f"{value} of the unused {several} are accused wrongly ({span}).")
     ends = [found.precisions[0], found.precisions[-1]] if len(found.precisions) > 1 else list(found.precisions)
     if found.by in ("none", "ranks", "test"):
         told.append(f"No accusation is shown to be better than a guess{_guesses([prior for prior, _ in ends])}.")
     elif ends:
         each = [
-            f"{words.one_in(prior)} candidates was used, {words.wrong_of(row['value'])} accusations are wrong "
-            f"({words.percent_range(1 - row['high'], 1 - row['low'])})"
+            f"{words.one_in(prior)} candidates was used, {words.wrong_of(row.ends[0])} accusations are wrong "
+            f"({words.percent_range(1 - row.ends[2], 1 - row.ends[1])})"
             for prior, row in ends
         ]
         told.append(f"Where {'; where '.join(each)}.")
@@ -231,15 +234,15 @@ def sure(found: Outcome, noun: str) -> str:
         "rate_gain": f"{_points(lead)} points more used {several} recognised at equally many false accusations",
     }[lead["measure"]]
     row = found.tpr if lead["measure"] != "auc" else found.auc
-    n = "" if row is None else f", from {row['n_members']:,} decisions about members"
+    n = "" if row is None else f", from {row.n['members']:,} decisions about members"
     return f"The {level} interval is {span}{n}."
 
 
-def _share(lead: Row) -> str:
+def _share(lead: View) -> str:
     """Text: the interval of a rate, as in the tables."""
     return words.percent_range(lead["low"], lead["high"], above=lead["guess"])
 
 
-def _points(lead: Row) -> str:
+def _points(lead: View) -> str:
     """Text: the interval of a difference."""
     return f"{words.points(lead['low'], 'down')} to {words.points(lead['high'], 'up')}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from audits import BASE, table
+from flat import flat
 from sklearn.linear_model import LogisticRegression
 from supplied_models import SERIAL, Data, fit, records
 from torch import nn
@@ -205,7 +206,7 @@ def test_a_brought_network_gives_gradients_and_distances(tmp_path):
         dosimeter.families.membership.attacks.Trajectory(),
     ]
     shown = supplied(tmp_path, model, rows, access="weights")
-    reasons = {row["name"]: row["reason"] for row in shown.content["attacks"]}
+    reasons = {row["name"]: row["reason"] for row in flat(shown.content)["attacks"]}
     assert reasons["GradientNorm"] == reasons["Boundary"] == reasons["Loss"] == ""
     assert "needs linear heads" in reasons["IHA"]
     assert "which a `fit` cannot train" in reasons["Trajectory"]
@@ -257,9 +258,17 @@ def test_the_report_says_what_these_adversaries_have_besides():
         {"name": "Boundary", "mode": None, "status": "ok", "settings": {"queries": 4000}},
         {"name": "IHA", "mode": "informed", "status": "ok", "settings": {}},
     ]
-    threat = {"at_risk": "s", "access": "weights", "shadows": 4, "targets": 1, "population": 0, "views": ["identity"]}
+    known = {"access": "weights", "shadows": 4, "targets": 1, "population": 0, "views": ["identity"]}
     data = {"name": "d", "records": 9, "candidates": 8, "classes": 2, "persons": None, "members_per_target": 4}
-    result = {"door": "recipe", "noun": "record", "threat": threat, "data": data, "attacks": attacks, "chain": []}
+    result = {
+        "door": "recipe",
+        "noun": "record",
+        "at_risk": "s",
+        "adversary": known,
+        "data": data,
+        "attacks": attacks,
+        "chain": [],
+    }
     told = dict(adversary.facts(result))
     assert told["Asks the model"].endswith("The boundary attack asks for up to 4,000 moved copies besides.")
     assert "marked informed, and no other, also holds all other training records" in told["Holds"]

@@ -1,0 +1,46 @@
+"""The content of result.json: what is common to a run, its threats, its variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dosimeter.families.family import Family
+from dosimeter.pipeline.run_folder import RunFolder
+from dosimeter.pipeline.variants import join_variants, listed_variants
+from dosimeter.results.compose import ThreatFindings, compose
+from dosimeter.results.findings import Findings
+
+
+def whole_result(left: RunFolder, folder: Path) -> dict[str, Any]:
+    """The content of result.json of a finished run, with the figures of its variants.
+
+    Args:
+        left: what the run left.
+        folder: its folder; its variants are measured.
+
+    Raises:
+        StoreError: a variant's folder is missing or damaged.
+    """
+    threats: list[ThreatFindings] = []
+    outcomes: dict[str, list[Mapping[str, Any]]] = {}
+    for name, case in left.cases.items():
+        family = left.families[name]
+        findings, found = join_variants(family.measure(case), case, folder, threat=name)
+        threats.append(one_threat(name, family, findings, case.summary))
+        for variant, outcome in found.items():
+            outcomes.setdefault(variant, []).append(outcome)
+    return compose(left.summary, threats, variants=listed_variants(left.summary, outcomes))
+
+
+def one_threat(name: str, family: Family, findings: Findings, summary: Mapping[str, Any]) -> ThreatFindings:
+    """A threat of a run.
+
+    Args:
+        name: its id.
+        family: its family.
+        findings: what it came to.
+        summary: what `run.json` says of the run, and of this threat.
+    """
+    return ThreatFindings(name, family.name, family.question, str(summary["threat"]["at_risk"]), findings)

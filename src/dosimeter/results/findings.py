@@ -1,0 +1,86 @@
+"""What one threat came to: the form in which every family of attack hands over what it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from dosimeter.foundation.gate import Gate
+from dosimeter.results.rows import Row
+
+
+class Dose(Protocol):
+    """How much an adversary learns, in a unit that all families share."""
+
+    @property
+    def low(self) -> float:
+        """Shown at least."""
+
+    @property
+    def ceiling(self) -> float:
+        """The most that could be learned."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The dose as result.json holds it."""
+
+
+@dataclass(frozen=True)
+class Null:
+    """An attack where there is nothing to find.
+
+    Attributes:
+        attack: its id.
+        value: its metric there; None if it has none.
+        low: lower end of the interval, or None.
+        high: upper end, or None.
+        status: "pass" or "fail".
+        metric: what was measured.
+    """
+
+    attack: str
+    value: float | None
+    low: float | None
+    high: float | None
+    status: str
+    metric: str = "auc"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a threat came to.
+
+    Attributes:
+        verdict: status, headline attack, sentences, answers, and what else the family's part of the schema says.
+        estimates: numbers about the leak.
+        utility: numbers about how well the model does its task.
+        gates: checks of the audit that concern this threat.
+        gates_not_asked: id and reason of checks that had nothing to test.
+        null_audit: each attack again, where there is nothing to find.
+        details: what only this family has; its own part of the schema holds it.
+        not_tested: one sentence each.
+        attacks: what ran, what was refused, and which one is the headline.
+        data: the records.
+        adversary: what the adversary knows, holds and sees.
+        dose: None where the family has no way to tell it.
+    """
+
+    verdict: Mapping[str, Any]
+    estimates: tuple[Row, ...]
+    utility: tuple[Row, ...]
+    gates: tuple[Gate, ...]
+    gates_not_asked: tuple[Mapping[str, str], ...]
+    null_audit: tuple[Null, ...]
+    details: Mapping[str, Any]
+    not_tested: tuple[str, ...]
+    attacks: tuple[Mapping[str, Any], ...]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    adversary: Mapping[str, Any] = field(default_factory=dict)
+    dose: Dose | None = None
+
+    def of_threat(self, threat: str) -> Findings:
+        """The findings with every row under a threat's id."""
+        estimates, utility = (
+            tuple(replace(row, threat=threat) for row in rows) for rows in (self.estimates, self.utility)
+        )
+        return replace(self, estimates=estimates, utility=utility)

@@ -1,0 +1,55 @@
+"""A threat of a result together with what the whole run says: what sections, sentences and figures read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dosimeter.results.rows import Row
+
+View = Mapping[str, Any]
+"""An entry of `threats` with the run's common keys, its rows as `Row` objects, and the run's gates before its own."""
+COMMON = ("audit_key", "name", "noun", "door", "chain")
+"""Keys of the run that every view has."""
+
+
+def views(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One view for each threat, in order.
+
+    Args:
+        result: the content of a valid result.json.
+    """
+    return [_view(result, entry) for entry in result["threats"]]
+
+
+def _view(result: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The view of one threat."""
+    utility = [row for row in result["utility"] if row["threat"] == entry["id"]]
+    return {
+        **{key: result[key] for key in COMMON},
+        **entry,
+        "estimates": tuple(Row.from_json(row) for row in entry["estimates"]),
+        "utility": tuple(Row.from_json(row) for row in utility),
+        "gates": [*result["gates"], *entry["gates"]],
+        "variants": [own for one in result["variants"] for own in _variants(one, entry["id"])],
+    }
+
+
+def _variants(entry: Mapping[str, Any], threat: str) -> list[dict[str, Any]]:
+    """A variant with what it did to one threat; none if it was not tried on it, but one that failed is everybody's."""
+    kept = {key: value for key, value in entry.items() if key != "threats"}
+    if entry["status"] != "ok":
+        return [kept]
+    return [{**kept, **one} for one in entry["threats"] if one["threat"] == threat]
+
+
+def own_rows(view: View) -> dict[str, Any]:
+    """The view without the rows of its variants."""
+    kept = {kind: tuple(row for row in view[kind] if row.variant == "none") for kind in ("estimates", "utility")}
+    return {**view, **kept}
+
+
+def all_gates(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Gates of the whole run (with an empty id), then those of each threat with its id."""
+    whole = [("", gate) for gate in result["gates"]]
+    return whole + [(str(entry["id"]), gate) for entry in result["threats"] for gate in entry["gates"]]

@@ -231,9 +231,13 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
     beside = [block for block in blocks if re.search(r"^\[(data\.|topology)", block, re.M)]
     for block in beside:
         assert config.parse(tomllib.loads(block), base=tmp_path).parts
-    recipe, target, variants, *targets = [block for block in blocks if block not in beside]
+    (several,) = [block for block in blocks if "[[threat]]" in block]
+    recipe, target, variants, *targets = [block for block in blocks if block not in (*beside, several)]
     audit = config.parse(tomllib.loads(recipe), base=tmp_path)
     assert [row.id for row in audit.attacks] == ["lira online", "count"]
+    table = {**tomllib.loads(recipe), **tomllib.loads(several)}
+    ids = [row.id for row in config.parse(table, base=tmp_path).threats]
+    assert ids == ["pretraining", "finetuning", "labels-only"]
     table = tomllib.loads(recipe + variants)
     table["threat"] = {"at_risk": "pretrain", "shadows": 16}
     table["attack"] = [{"name": "tmi"}]

@@ -8,7 +8,7 @@ import supplied_models
 import torch
 from audits import BASE, table
 from flat import flat
-from test_text_chain import texts
+from pipeline.test_text_chain import texts
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset

@@ -13,6 +13,7 @@ from flat import check, flat, parse_policy, problems
 
 from dosimeter import defenses, load
 from dosimeter.config.audit import parse
+from dosimeter.families.membership.measures.variants import accuracy_changes
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import variants, verbs
@@ -381,7 +382,7 @@ def test_changes_of_accuracy_are_those_of_whole_persons_where_persons_are_member
     member = (rng.random((4, 50)) < 0.5)[:, person]
     truth = SimpleNamespace(is_member=member, record=person)
     after, before = (SimpleNamespace(correct=one, truth=truth, test_correct=None) for one in correct)
-    found = variants._changes(after, before)
+    found = accuracy_changes(after, before)
     for split, counted in (("train", member), ("nonmember", ~member)):
         wanted = accuracy_difference(correct[0][:, :200], correct[1][:, :200], counted, record=person)
         assert found[split] == wanted

@@ -167,7 +167,7 @@ def _repeated_ids(threats: Sequence[ThreatTable | None]) -> list[str]:
 
 
 def python_threats(
-    given: Sequence[Mapping[str, Any]] | None, common: Mapping[str, Any], *, trains: bool
+    given: Sequence[object] | None, common: Mapping[str, Any], *, trains: bool
 ) -> list[tuple[Family, ThreatTable, str]]:
     """The threats of a call about a supplied model, each with its family and place.
 

@@ -172,13 +172,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         output=output,
         duplicates=duplicates,
         base=base,
-        given={
-            **call.settings(),
-            "model": name_of(model),
-            "fit": None if fit is None else name_of(fit),
-            **({"depends": [name_in_depends(one) for one in named]} if named else {}),
-            **threat_settings(rows),
-        },
+        given={**call.settings(), **_named(model, fit, named), **threat_settings(rows)},
     )
     cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
     with show_progress(progress, workers=workers, device=device) as told:
@@ -200,6 +194,12 @@ def _check(fit: object, options: object, depends: object, progress: object) -> t
     if progress is not None and not callable(progress):
         raise ConfigError(f"progress: must be a function of (phase, done, total), got {quote(progress)}: pass one")
     return check_depends(depends)
+
+
+def _named(model: object, fit: object, depends: tuple[object, ...]) -> dict[str, Any]:
+    """Names of what the user brought, for the run's folder."""
+    more = {"depends": [name_in_depends(one) for one in depends]} if depends else {}
+    return {"model": name_of(model), "fit": None if fit is None else name_of(fit), **more}
 
 
 def _check_taken(rows: Sequence[ThreatRow], given: Mapping[str, object]) -> None:
@@ -242,7 +242,7 @@ def _read(
 
 
 def _threats(
-    call: _Call, threats: Sequence[Mapping[str, Any]] | None, attacks: Sequence[object] | None, base: Path, *,
+    call: _Call, threats: Sequence[object] | None, attacks: Sequence[object] | None, base: Path, *,
     trains: bool,
 ) -> tuple[ThreatRow, ...]:  # fmt: skip
     """The adversaries of a call with their attacks.

@@ -8,31 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from dosimeter.config.audit import VariantRow
 from dosimeter.families import FAMILIES
 from dosimeter.families.family import CaseFolder
-from dosimeter.families.membership.family import MEMBERSHIP
-from dosimeter.families.membership.measures.material import Material
-from dosimeter.families.membership.stored import material_of, read_case
-from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError, StoreError, TrainingError
 from dosimeter.pipeline.run_folder import read_run
 from dosimeter.results.findings import Findings
-from dosimeter.results.metrics import UTILITIES
 from dosimeter.results.reading import read_result
-from dosimeter.results.rows import ORACLE, Row
+from dosimeter.results.rows import ORACLE, Row, is_utility
 from dosimeter.results.views import View, views
-from dosimeter.statistics.intervals.crossed import Interval
-from dosimeter.statistics.paired import accuracy_difference, auc_difference
 from dosimeter.training.defending import DefenseRow
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-LEVEL = 0.95
-"""Confidence level of paired differences."""
 FOLDER = "variants"
 """Folder below a run's folder; it holds a complete run for each variant, in a folder with the variant's id."""
 
@@ -97,7 +86,9 @@ def join_variants(
     tried = [str(one["id"]) for one in case.summary.get("variants") or () if one["status"] == "ok"]
     if not tried:
         return findings, {}
-    material, outcomes = material_of(read_case(case)), {}
+    outcomes: dict[str, dict[str, Any]] = {}
+    cases = {"none": case, **{name: _case_of(folder(run, name), threat) for name in tried}}
+    changes = FAMILIES[str(case.summary["family"])].compare(cases)
     estimates, utility = list(findings.estimates), list(findings.utility)
     for name in tried:
         place, shown = folder(run, name), f"{FOLDER}/{name}/result.json"
@@ -109,12 +100,15 @@ def join_variants(
             **({"canaries": canaries} if canaries else {}), **({"guarantee": "; ".join(bounds)} if bounds else {}),
         }  # fmt: skip
         estimates += [replace(row, variant=name) for row in own["estimates"] if _leads(row, own)]
-        after = material_of(read_case(read_run(place).cases[threat]))
-        estimates += _leak(after, material, (verdict["attack"], findings.verdict["attack"]), name)
-        changes = _changes(after, material)
+        changed = [row for row in changes if row.variant == name]
+        estimates += [row for row in changed if not is_utility(row)]
         for row in own["utility"]:
-            changed, mine = changes.get(str(row.conditions["split"])), replace(row, variant=name)
-            utility += [mine] if changed is None else [mine, _change(mine, changed)]
+            utility.append(replace(row, variant=name))
+            utility += [
+                replace(one, n=row.n, n_targets=row.n_targets)  # a change is about the records of its accuracy
+                for one in changed
+                if is_utility(one) and one.conditions == row.conditions
+            ]
     return replace(findings, estimates=tuple(estimates), utility=tuple(utility)), outcomes
 
 
@@ -134,6 +128,18 @@ def listed_variants(
         settings = {**one["settings"], **({"guarantee": "; ".join(bounds)} if bounds else {})}
         listed.append({**one, "settings": settings, "threats": found})
     return listed
+
+
+def _case_of(run: Path, threat: str) -> CaseFolder:
+    """What a variant's run left of a threat.
+
+    Raises:
+        StoreError: it does not have it.
+    """
+    cases = read_run(run).cases
+    if threat not in cases:
+        raise StoreError(f"{run}: must hold threat {threat}, which the run itself has: run the audit again")
+    return cases[threat]
 
 
 def _of_threat(whole: Mapping[str, Any], threat: str, name: str) -> View:
@@ -159,56 +165,7 @@ def _leads(row: Row, own: View) -> bool:
     aside = {attack["id"] for attack in own["attacks"] if attack["control"] or attack.get("reference")}
     if row.attack in aside or row.group is not None:
         return False
+    if "fpr" not in own["verdict"]:
+        return True  # a family without a leading rate leads with all its numbers over all records
     led = row.rate == own["verdict"]["fpr"] and row.threshold != ORACLE
     return row.metric == "auc" or (row.metric in ("tpr", "fpr") and led)
-
-
-def _leak(
-    after: Material, before: Material, attacks: tuple[str | None, str | None], variant: str
-) -> list[Row]:  # fmt: skip
-    """AUC of the strongest attack on a variant minus that on the audit itself, on the same records."""
-    first, second = after.scores.get(str(attacks[0])), before.scores.get(str(attacks[1]))
-    if first is None or second is None:
-        return []
-    change = auc_difference(first, second, before.truth.is_member, record=before.truth.record, level=LEVEL)
-    row = Row(
-        threat=MEMBERSHIP.name, family=MEMBERSHIP.name, stage=str(before.summary["threat"]["at_risk"]),
-        variant=variant, attack=attacks[0], metric="auc_change", n={"records": len(before.truth.ids)},
-        n_targets=len(before.truth.is_member),
-    )  # fmt: skip
-    return [_with(row, change, MEMBERSHIP.metrics["auc_change"].unit)]
-
-
-def _with(row: Row, change: Interval, unit: str) -> Row:
-    """The row with the numbers of a paired difference."""
-    ends: dict[str, Any] = {"value": change.value, "low": change.low, "high": change.high}
-    return replace(row, **ends, unit=unit, level=LEVEL, method=change.method, status="ok", reason="")
-
-
-def _change(row: Row, change: Interval) -> Row:
-    """The change of an accuracy, as a row beside it."""
-    return _with(replace(row, metric="accuracy_change"), change, UTILITIES["accuracy_change"].unit)
-
-
-def _changes(after: Material, before: Material) -> dict[str, Interval]:
-    """Difference of accuracy to the models without the defense, with its interval, for each split."""
-    return {
-        split: accuracy_difference(right, wrong, counted, record=record, level=LEVEL)
-        for split, (right, wrong, counted, record) in _splits(after, before).items()
-    }
-
-
-def _splits(after: Material, before: Material) -> dict[str, tuple[Array, Array, Array, Array]]:
-    """Correct answers with and without the defense, counted answers, and clusters, for each split."""
-    if after.correct is None or before.correct is None:
-        return {}
-    member, record = after.truth.is_member, after.truth.record
-    n = member.shape[1]
-    inside = (after.correct[:, :n], before.correct[:, :n])
-    found = {"train": (*inside, member, record), "nonmember": (*inside, ~member, record)}
-    right, wrong = after.correct[:, n:], before.correct[:, n:]
-    if after.test_correct is not None and before.test_correct is not None:
-        right, wrong = after.test_correct, before.test_correct
-    if right.shape[1]:
-        found["test"] = (right, wrong, np.ones_like(right), np.arange(right.shape[1]))
-    return found

@@ -7,7 +7,7 @@ import pytest
 import torch
 from audits import BASE, table
 from flat import flat
-from test_pipeline import PRETRAIN
+from pipeline.test_pipeline import PRETRAIN
 
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data

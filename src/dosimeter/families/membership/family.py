@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import CaseFolder, Surroundings
+from dosimeter.families.membership.metrics import METRICS, NAME
 from dosimeter.families.membership.threat import Threat
 from dosimeter.families.threat import ThreatTable
 from dosimeter.results.metrics import Metric
@@ -21,30 +22,15 @@ if TYPE_CHECKING:
     from dosimeter.families.membership.case.stated import StatedCase
     from dosimeter.results.findings import Findings
     from dosimeter.results.page.section import Section
+    from dosimeter.results.rows import Row
     from dosimeter.training.system import SuppliedSystem, System, TrainedSystem
-
-DECISIONS = ("members", "nonmembers")
-"""Counts of every rate and AUC."""
-METRICS: Mapping[str, Metric] = {
-    "tpr": Metric("share", needs=("fpr",), may=("threshold",), counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}),
-    "auc": Metric("auc", counts=DECISIONS),
-    "precision": Metric(
-        "share", needs=("prior",), may=("fpr", "threshold"), counts=DECISIONS, example={"prior": 0.5, "max": 0.05}
-    ),
-    "exposure": Metric("share", may=("unit",), fixed=("fpr",), by=()),
-    "fpr": Metric(
-        "share", needs=("fpr",), may=("threshold",), bad="low", counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
-    ),
-    "auc_change": Metric("auc_difference"),
-}
-"""What it measures."""
 
 
 @dataclass(frozen=True)
 class Membership:
     """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
 
-    name: str = "membership"
+    name: str = NAME
     question: str = "Was this {noun} used to train the model?"
     settings: type[Threat] = Threat
     takes: frozenset[str] = frozenset()
@@ -95,6 +81,12 @@ class Membership:
         from dosimeter.families.membership.case.stated import stated_case
 
         return stated_case(cast("SuppliedSystem", system), cast(Threat, threat), attacks)
+
+    def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
+        """Implements `Family`: paired differences of the AUC and of accuracies."""
+        from dosimeter.families.membership.measures.variants import compare
+
+        return compare(cases)
 
     def measure(self, folder: CaseFolder) -> Findings:
         """Implements `Family`."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measures.material import Material, Measured
+from dosimeter.families.membership.metrics import METRICS, NAME
 from dosimeter.families.membership.rates import FPRS
 from dosimeter.results.metrics import UTILITY
 from dosimeter.results.rows import Condition, Row
@@ -33,13 +33,13 @@ def row_of(
         conditions: what the number holds for.
     """
     return Row(
-        threat=MEMBERSHIP.name,
-        family=MEMBERSHIP.name,
+        threat=NAME,
+        family=NAME,
         stage=str(material.summary["threat"]["at_risk"]),
         variant="none",
         attack=attack,
         metric=metric,
-        unit=MEMBERSHIP.metrics[metric].unit,
+        unit=METRICS[metric].unit,
         group=group,
         conditions=conditions,
         **_numbers(estimate),
@@ -94,7 +94,7 @@ def utility_rows(material: Material) -> list[Row]:
         estimate = accuracy(correct, counted, record=record, rng=material.rng(f"accuracy {split}"))
         rows.append(
             Row(
-                threat=MEMBERSHIP.name,
+                threat=NAME,
                 family=UTILITY,
                 stage=str(material.summary["threat"]["at_risk"]),
                 variant="none",

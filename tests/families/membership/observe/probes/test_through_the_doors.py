@@ -12,7 +12,6 @@ from torch import nn
 import dosimeter
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
-from dosimeter.families.membership.observe.observations import gather
 from dosimeter.families.membership.observe.probes import PROBES, Situation, boundary, lacking, probe
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS, readable
 from dosimeter.families.membership.observe.supplied_probes import probing
@@ -65,7 +64,7 @@ def work(here):
         save_data(data, here.system.store)
     for job in (*here.case.jobs.common, *here.case.jobs.features, *here.case.jobs.packs, *here.case.jobs.observations):
         job.perform()
-    return gather(here.case.jobs.observations)
+    return here.case.jobs.answers().load()
 
 
 def test_the_store_keeps_what_probes_give(tmp_path):

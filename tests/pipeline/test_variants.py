@@ -1,14 +1,14 @@
 """Variants: one more defense each under the same audit, from the audit file to the report and the policy."""
 
+import dataclasses
 import json
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from audits import BASE, table
+from audits import BASE, QUICK, gaussian, material, table
 from flat import check, flat, parse_policy, problems
 
 from dosimeter import defenses, load
@@ -18,6 +18,7 @@ from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import variants, verbs
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.statistics.evidence import Truth
 from dosimeter.statistics.paired import accuracy_difference
 from dosimeter.training import defending, heads
 
@@ -380,8 +381,9 @@ def test_changes_of_accuracy_are_those_of_whole_persons_where_persons_are_member
     whole = rng.random((2, 4, 50)) < 0.7
     correct = [np.concatenate([one[:, person], one[:, :30]], axis=1) for one in whole]
     member = (rng.random((4, 50)) < 0.5)[:, person]
-    truth = SimpleNamespace(is_member=member, record=person)
-    after, before = (SimpleNamespace(correct=one, truth=truth, test_correct=None) for one in correct)
+    some = material(*gaussian(0, leakage=0.0, n=40, z=0), rows=QUICK[:1])
+    truth = Truth(np.arange(200).astype(str), member, person)
+    after, before = (dataclasses.replace(some, correct=one, truth=truth, test_correct=None) for one in correct)
     found = accuracy_changes(after, before)
     for split, counted in (("train", member), ("nonmember", ~member)):
         wanted = accuracy_difference(correct[0][:, :200], correct[1][:, :200], counted, record=person)

@@ -17,7 +17,6 @@ from dosimeter.foundation.version import __version__
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.arrays import undamaged
 from dosimeter.results.rounding import round_numbers
-from dosimeter.results.schema import summary_problems
 
 CHANGES = 3
 """Most settings that a message names if the folder holds another audit."""
@@ -25,6 +24,8 @@ MOST_TRIED = 1000
 """Most names that are tried to find a free folder; if a parent cannot be read, all look taken."""
 FORMAT = 3
 """Version of `run.json` and of its arrays; version 1 held recipes only, version 2 one threat of membership."""
+COMMON = ("audit_key", "door", "name", "noun", "chain", "seed", "leading_fpr")
+"""Keys of `run.json` that say something of the whole run."""
 OF_THREAT = ("threat", "data", "attacks", "gates")
 """Keys of a threat's entry of `run.json`, which version 2 had at its top."""
 
@@ -161,14 +162,16 @@ def read_run(folder: Path) -> RunFolder:
 
 
 def _check_summary(summary: Mapping[str, Any]) -> None:
-    """Refuses a summary that would break the result.
+    """Refuses a summary without what every family's measuring and reporting need.
 
     Raises:
-        ValueError: where.
+        ValueError: what is wrong.
     """
-    broken = summary_problems(summary)
-    if broken or type(summary["seed"]) is not int or not 0 < float(summary["leading_fpr"]) < 1:
-        raise ValueError(broken[0] if broken else "seed and leading_fpr must be numbers")
+    for key in (*COMMON, *OF_THREAT):
+        if key not in summary:
+            raise ValueError(f"{key}: is missing")
+    if type(summary["seed"]) is not int or not 0 < float(summary["leading_fpr"]) < 1:
+        raise ValueError("seed and leading_fpr must be numbers")
 
 
 def _upgraded(summary: Any, folder: Path) -> tuple[dict[str, Any], bool]:

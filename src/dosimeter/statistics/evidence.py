@@ -1,4 +1,7 @@
-"""Evidence, which an attack returns, and the truth, which no attack receives."""
+"""Evidence, which an attack returns, and the truth, which no attack receives.
+
+Axes: `t` targets, `n` records, `v` values that a secret may have.
+"""
 
 from __future__ import annotations
 
@@ -34,4 +37,34 @@ class Truth:
 
     ids: Array
     is_member: Bool[Array, "t n"]
+    record: Int[Array, " n"]
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Evidence of an attack on a secret with several values, such as an attribute or an identity.
+
+    Attributes:
+        ids: record ids `[n]`.
+        values: log-score of each value, for each target and record `[t n v]`, float64; -inf excludes a value.
+        candidates: the values among which each record's secret is sought `[n v]`; None if they are the same for all.
+    """
+
+    ids: Array
+    values: Float[Array, "t n v"]
+    candidates: Int[Array, "n v"] | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The truth about secrets with several values. No attack ever receives it.
+
+    Attributes:
+        ids: record ids `[n]`.
+        values: the true value of each, a position among the guesses `[t n]`.
+        record: cluster of each record `[n]`, as in `Truth`.
+    """
+
+    ids: Array
+    values: Int[Array, "t n"]
     record: Int[Array, " n"]

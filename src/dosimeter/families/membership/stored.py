@@ -26,6 +26,7 @@ from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import read_arrays, save_arrays, undamaged
 from dosimeter.jobs.store import writing
+from dosimeter.results.schema import summary_problems
 from dosimeter.statistics.evidence import Truth
 
 CANARIES = Path("truth") / "canaries.npz"
@@ -67,6 +68,9 @@ def read_case(folder: CaseFolder) -> Left:
     """
     path, summary = folder.path, folder.summary
     with undamaged(path):
+        broken = summary_problems(summary)
+        if broken:
+            raise ValueError(broken[0])
         arrays = read_arrays(path / "truth" / "truth.npz")
         found = {
             str(listed["id"]): Played(**read_arrays(evidence(path, index)))

@@ -21,6 +21,7 @@ from dosimeter.training.defending import DefenseRow
 from dosimeter.training.distillation import trainings
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
+from dosimeter.training.system import TrainedSystem
 
 
 def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None) -> Plan:
@@ -41,8 +42,8 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
         seconds = None if seconds is None or more is None else seconds + more - LOADING
         waiting |= {job.key: job for job in own}
     packs = [job for job in waiting.values() if isinstance(job, PackJob)]
-    first = prepared.packs[system.index]
-    parameters, prefix = _parameters(first), probe_prefix(system)
+    first, prefix = prepared.packs.get(system.index), probe_prefix(system)
+    parameters = 0 if first is None else _parameters(first)
     width = 0 if prefix is None else prefix.one.numel() * 4
     answers = sum(job.size for job in waiting.values() if isinstance(job, Costed))
     features = width * sum(job.size for job in waiting.values() if isinstance(job, FeatureJob))
@@ -54,7 +55,6 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
     if disk > free:
         notes.append(f"disk: needs {disk / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: free space or choose --store")
-    last = _last(jobs, system.index).definition
     return Plan(
         key=prepared.key,
         stages=tuple(stages),
@@ -63,7 +63,7 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
         memory=_memory(prepared, jobs, width * len(system.at_risk), parameters),
         disk=disk,
         free=free,
-        hashed={"stage": last["stage"], "data": system.at_risk.fingerprint, "torch": last["torch"], "threads": 1},
+        hashed=_hashed(jobs, system),
         notes=tuple(notes),
     )
 
@@ -95,9 +95,13 @@ def seconds_left(prepared: PreparedRecipe, *, workers: Workers | int | None = No
         raise
 
 
-def _last(jobs: Sequence[Job], index: int) -> PackJob:
-    """The last job that trains a stage."""
-    return [job for job in jobs if isinstance(job, PackJob) and len(job.links) == index + 1][-1]
+def _hashed(jobs: Sequence[Job], system: TrainedSystem) -> dict[str, Any]:
+    """Content of the keys of the stage at risk; of its code alone if no threat trains it."""
+    found = [job for job in jobs if isinstance(job, PackJob) and len(job.links) == system.index + 1]
+    if not found:
+        return {"stage": {"sources": system.link.sources}, "data": system.at_risk.fingerprint}
+    last = found[-1].definition
+    return {"stage": last["stage"], "data": system.at_risk.fingerprint, "torch": last["torch"], "threads": 1}
 
 
 def _stages(prepared: PreparedRecipe, todo: Sequence[Job]) -> list[StagePlan]:
@@ -175,6 +179,7 @@ def _parameters(job: PackJob) -> int:
 
 def _memory(prepared: PreparedRecipe, jobs: Sequence[Job], features: int, parameters: int) -> int:
     """A rough peak of one process: PyTorch itself, the data, the pack with gradients and momentum, the signals."""
-    models = parameters * len(prepared.packs[prepared.system.index].models) * 4
+    pack = prepared.packs.get(prepared.system.index)
+    models = 0 if pack is None else parameters * len(pack.models) * 4
     answers = sum(job.size for job in jobs if isinstance(job, Costed))
     return int(3e8 + prepared.system.at_risk.inputs.nbytes * 2 + models + features + 3 * answers)

@@ -70,10 +70,10 @@ class PreparedRecipe(Prepared):
 
     def origin(self) -> dict[str, Any]:
         """Implements `Prepared`."""
-        risky = self.packs[self.system.index]
+        risky = self.packs.get(self.system.index)  # a family may need no trained model
         return {
             "data_sha256": self.system.at_risk.fingerprint,
-            "hashed": risky.definition,
+            **({} if risky is None else {"hashed": risky.definition}),
             "sources": {link.name: link.sources for link in self.system.links if link.sources},
         }
 

@@ -6,7 +6,6 @@ import json
 
 import pytest
 from audits import BASE, table
-from families.toy import COLOUR, ColourPlay
 
 from dosimeter.config.audit import parse
 from dosimeter.families import FAMILIES
@@ -20,6 +19,7 @@ from dosimeter.results.policy.check import check
 from dosimeter.results.policy.junit import junit
 from dosimeter.results.policy.limits import parse_policy
 from dosimeter.results.policy.sarif import sarif
+from families.toy import COLOUR, ColourPlay
 
 MEMBERSHIP = {"id": "members", "shadows": 4, "targets": 2, "population": 20}
 ATTACKS = [{"name": "loss"}, {"name": "constant"}]

@@ -153,3 +153,11 @@ def test_measuring_anew_gives_the_same_bytes(finished):
     verbs.measure(finished)
     verbs.report(finished)
     assert [(finished / name).read_bytes() for name in ("result.json", "report.html")] == before
+
+
+def test_a_topology_stands_for_its_threats():
+    parties = [{"name": "phone", "trust": "full"}, {"name": "server", "trust": "honest-but-curious"}]
+    parts = [{"name": "all", "stage": "train", "at": "phone"}]
+    raw = {key: value for key, value in table().items() if key != "threat"}
+    audit = parse({**raw, "topology": {"parties": parties, "parts": parts}}, base=BASE)
+    assert [(row.id, row.family.name) for row in audit.threats] == [("server-sees", "colour")]

@@ -1,11 +1,9 @@
 """A toy family: what is a record's secret colour? Each record has a card; an attack sees a blurred picture of it.
-
-It is registered by one line, `FAMILIES["colour"] = COLOUR`, and stands for what any family must bring.
+It is registered by one line, `FAMILIES["colour"] = COLOUR`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +19,7 @@ from dosimeter.data import Dataset
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import CaseFolder, Surroundings
 from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import Topology
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import generator
@@ -37,12 +36,10 @@ from dosimeter.statistics.evidence import Guesses
 from dosimeter.statistics.intervals.crossed import clopper_pearson
 from dosimeter.training.system import System
 
-NAME, COLOURS = "colour", ("red", "green", "blue", "white")
+NAME = "colour"
 
 
 class ColourThreat(ThreatTable):
-    """How many cards there are, and how sharp the pictures are; 0 shows nothing."""
-
     family: str = NAME
     cards: int = Field(default=400, ge=8)
     sharpness: float = Field(default=2.0, ge=0)
@@ -58,14 +55,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Needs:
-    """Least access."""
-
     access: Access = Access.PROBS
-    retrain: bool = False
-
-    @property
-    def in_words(self) -> str:
-        return f"{str(self.access.name).lower()}, a picture of each card"
+    in_words: ClassVar[str] = "a picture of each card"
 
 
 @dataclass(frozen=True)
@@ -107,8 +98,8 @@ class ColourPlay:
     @cached_property
     def definition(self) -> dict[str, Any]:
         pixels = pictures(self.threat, self.seed, null=self.null)[1]
-        attack = [self.row.id, self.row.name, self.row.settings]
-        return {"kind": "play", "attack": attack, "pixels": arrays_hash(pixels=pixels), "seed": self.seed}
+        row, pixels = self.row, arrays_hash(pixels=pixels)
+        return {"kind": "play", "attack": [row.id, row.name, row.settings], "pixels": pixels, "seed": self.seed}
 
     @cached_property
     def key(self) -> str:
@@ -121,15 +112,12 @@ class ColourPlay:
     def perform(self) -> None:
         _, pixels = pictures(self.threat, self.seed, null=self.null)
         game = Picture(np.arange(len(pixels)).astype(str), pixels)
-        found = self.row.attack.run(game, generator(self.seed, f"{self.row.id} {self.null}"))
-        self.store.save(self.key, {"guesses": torch.from_numpy(found.values)}, self.definition)
-
-    def load(self) -> np.ndarray:
-        return self.store.load(self.key)["guesses"].numpy()
+        found = self.row.attack.run(game, generator(self.seed, f"{self.row.id} {self.null}")).values
+        self.store.save(self.key, {"guesses": torch.from_numpy(found)}, self.definition)
 
 
 def pictures(threat: ColourThreat, seed: int, *, null: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """The colours of the cards `[n]`, and pictures `[n 4]`: of these cards, or (`null`) of others."""
+    """The cards' colours `[n]`, and pictures `[n 4]` of these cards or (`null`) of others."""
     rng = generator(seed, "cards")
     colours, other = rng.integers(4, size=(2, threat.cards))
     noise = rng.normal(size=(threat.cards, 4))
@@ -145,15 +133,12 @@ class ColourCase:
     attacks: tuple[NamedAttack, ...]
 
     @cached_property
-    def plays(self) -> dict[tuple[str, bool], ColourPlay]:
-        rows = [row for row in self.attacks if row.id not in self.refusals()]
-        store, seed = self.system.store, self.system.seed
-        return {
-            (row.id, null): ColourPlay(store, seed, self.threat, row, null) for row in rows for null in (False, True)
-        }
+    def plays(self) -> list[ColourPlay]:
+        rows, system = [row for row in self.attacks if row.id not in self.refusals()], self.system
+        return [ColourPlay(system.store, system.seed, self.threat, row, null) for row in rows for null in (False, True)]
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
-        return [("attacks", list(self.plays.values()))]
+        return [("attacks", self.plays)]
 
     def datasets(self) -> list[Dataset]:
         return []
@@ -162,16 +147,14 @@ class ColourCase:
         return 2
 
     def definition(self) -> Mapping[str, Any]:
-        attacks = [[row.id, row.name, row.settings] for row in self.attacks]
-        return {"threat": self.threat.model_dump(mode="json"), "attacks": attacks}
+        return {"threat": self.threat.model_dump(), "attacks": [[row.id, row.settings] for row in self.attacks]}
 
     def begin(self, progress: Callable[[str, int, int], None]) -> ColourCase:
         return self
 
     def refusals(self) -> Mapping[str, str]:
-        granted = self.threat.access_flag.includes
-        lacking = [row for row in self.attacks if row.attack.needs.access not in granted]
-        return {row.id: f"needs a picture, but threat.access grants {self.threat.access}" for row in lacking}
+        granted, told = self.threat.access_flag.includes, f"needs a picture, but access is {self.threat.access}"
+        return {row.id: told for row in self.attacks if row.attack.needs.access not in granted}
 
     def notes(self) -> list[str]:
         return ["pictures: they show nothing"] if self.threat.sharpness == 0 else []
@@ -179,9 +162,9 @@ class ColourCase:
     def collect(self, folder: Path) -> Mapping[str, Any]:
         colours, _ = pictures(self.threat, self.system.seed)
         save_arrays(folder / "truth" / "truth.npz", {"colours": colours})
-        for (name, null), play in self.plays.items():
-            number = [row.id for row in self.attacks].index(name)
-            save_arrays(folder / "evidence" / f"{number}-{int(null)}.npz", {"guesses": play.load()})
+        for play in self.plays:
+            number, guesses = self.attacks.index(play.row), self.system.store.load(play.key)["guesses"].numpy()
+            save_arrays(folder / "evidence" / f"{number}-{int(play.null)}.npz", {"guesses": guesses})
         refused = self.refusals()
         return {
             "threat": {"at_risk": "cards", "access": self.threat.access, "sharpness": self.threat.sharpness},
@@ -195,15 +178,12 @@ class ColourCase:
 class Colour:
     """The family."""
 
-    name: str = NAME
-    question: str = "Which colour is this {noun}'s card?"
-    settings: type[ColourThreat] = ColourThreat
-    needs: type[Needs] = Needs
-    takes: frozenset[str] = frozenset()
-    details_schema: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"type": "object"})
-    metrics: Mapping[str, Metric] = dataclasses.field(
-        default_factory=lambda: {"right": Metric("share", by=("attack",), counts=("records",), example={"max": 0.3})}
-    )
+    name, question = NAME, "Which colour is this {noun}'s card?"
+    settings, needs, takes = ColourThreat, Needs, frozenset()
+    details_schema: ClassVar[Mapping[str, Any]] = {"type": "object"}
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "right": Metric("share", by=("attack",), counts=("records",), example={"max": 0.3})
+    }
 
     def attacks(self) -> Mapping[str, type]:
         return {"brightest": Brightest, "dice": Dice}
@@ -211,12 +191,13 @@ class Colour:
     def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
         return [{"name": "brightest"}, {"name": "dice"}]
 
-    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
-        odd = threat.cards % 2
-        return [f".cards: must be even, got {threat.cards}: use {threat.cards + 1}"] if odd else []
+    def threats(self, topology: Topology) -> list[ColourThreat]:
+        return [ColourThreat(id=f"{one.name}-sees") for one in topology.parties if one.trust != "full"]
 
-    def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
-        """Does nothing, since it reads no records."""
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+        return [f".cards: must be even, got {threat.cards}: use {threat.cards + 1}"] * (threat.cards % 2)
+
+    def check_records(self, parts: Any, threat: ThreatTable, *, trains: bool, seed: int) -> None: ...
 
     def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> ColourCase:
         if threat.cards > 10_000:
@@ -231,31 +212,21 @@ class Colour:
         rows = {name: self._right(name, guesses, colours) for name, (guesses, _) in found.items()}
         nulls = {name: self._right(name, guesses, colours) for name, (_, guesses) in found.items()}
         head = next(one["id"] for one in summary["attacks"] if one["status"] == "ok" and not one["control"])
-        rng, record = generator(int(summary["seed"]), "dose"), np.arange(len(colours))
-        dose = dose_of_guesses(found[head][0], colours[None], record, rng=rng)
-        low = rows[head].low or 0.0
-        status = "shown" if low > 0.25 else "not_shown"
-        text = (
-            f"Somebody who sees the picture names {figure('share', low)} of the colours at least; guessing names 25 %."
-        )
-        bad = [one for one in summary["attacks"] if one["control"] and (rows[one["id"]].low or 0.0) > 0.25]
-        gate = Gate("N1", "Controls at chance", "fail" if bad else "pass", None, "Dice name a quarter of the colours.")
+        rng, low = generator(int(summary["seed"]), "dose"), rows[head].low
+        text = f"Somebody who sees the picture names at least {figure('share', low)} of the colours, by luck 25 %."
+        bad = any(one["control"] and rows[one["id"]].low > 0.25 for one in summary["attacks"] if one["id"] in rows)
+        gate = Gate("N1", "Controls at chance", ("pass", "fail")[bad], None, "Dice name a quarter of the colours.")
         return Findings(
-            verdict={"status": status, "attack": head, "sentences": [text]},
+            verdict={"status": "shown" if low > 0.25 else "not_shown", "attack": head, "sentences": [text]},
             estimates=tuple(rows.values()),
-            utility=(),
             gates=(gate,),
-            gates_not_asked=(),
             null_audit=tuple(
-                Null(n, r.value, r.low, r.high, "pass" if (r.low or 0.0) <= 0.25 else "fail", "right")
-                for n, r in nulls.items()
+                Null(name, *row.ends, ("pass", "fail")[row.low > 0.25], "right") for name, row in nulls.items()
             ),
-            details={},
-            not_tested=("Other cards were not tested.",),
             attacks=tuple({**one, "headline": one["id"] == head} for one in summary["attacks"]),
             data=summary["data"],
-            adversary={key: value for key, value in summary["threat"].items() if key != "at_risk"},
-            dose=None,
+            adversary=summary["threat"],
+            dose=dose_of_guesses(found[head][0], colours[None], np.arange(len(colours)), rng=rng),
         )
 
     def _guesses(self, folder: CaseFolder, name: str, null: int) -> np.ndarray:
@@ -264,9 +235,8 @@ class Colour:
 
     def _right(self, attack: str, guesses: np.ndarray, colours: np.ndarray) -> Row:
         right, n = int((guesses[0].argmax(1) == colours).sum()), len(colours)
-        low, high = clopper_pearson(right, n)
-        ends = {"value": right / n, "low": low, "high": high, "method": "clopper-pearson", "n": {"records": n}}
-        return Row(NAME, NAME, "cards", "none", attack, "right", **ends, n_targets=1)
+        ends = dict(zip(("low", "high"), clopper_pearson(right, n), strict=True))
+        return Row(NAME, NAME, "cards", "none", attack, "right", value=right / n, **ends, n={"records": n}, n_targets=1)
 
     def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
         return ()
@@ -274,9 +244,7 @@ class Colour:
     def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
         first = Markup("<section class='card'><h1>{}</h1></section>").format(escape(result["verdict"]["sentences"][0]))
         names = {one["id"]: one["name"] for one in result["attacks"]}
-        return Section(
-            "Colour audit", result["verdict"]["status"], first, Markup(), Markup(), (), (), (), names, "an eye"
-        )
+        return Section("Colour audit", result["verdict"]["status"], first, names)
 
 
 COLOUR = Colour()

@@ -14,6 +14,7 @@ from dosimeter.families import FAMILIES
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import Family, Surroundings
 from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import Topology
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import findings, lines
@@ -54,14 +55,26 @@ class Draft:
     problems: tuple[str, ...]
 
 
-def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path) -> Draft:
+def exposed(topology: Topology) -> tuple[dict[str, Any], ...]:
+    """The `[[threat]]` tables that a topology stands for, of all families."""
+    return tuple(
+        {**threat.model_dump(exclude_unset=True), "family": name}
+        for name, family in FAMILIES.items()
+        for threat in family.threats(topology)
+    )
+
+
+def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, topology: Topology | None = None) -> Draft:
     """Validates the threats of an audit file, and gives each its attacks.
 
     Args:
         whole: the audit file.
         stages: its stages, None for those that are wrong; empty beside a supplied model.
         base: folder of the audit file.
+        topology: stands for the threats, if there is one from which some follow.
     """
+    if topology is not None and (derived := exposed(topology)):
+        whole = {**whole, "threat": derived}
     raw = whole.get("threat", {})
     several = isinstance(raw, tuple)
     given = raw if isinstance(raw, tuple) else (raw,)

@@ -85,7 +85,7 @@ class NamedAttack:
         Raises:
             AuditError: it is no whole number from 0 on.
         """
-        found = getattr(self.attack, "trainings", None if self.attack.needs.retrain else 0)
+        found = getattr(self.attack, "trainings", None if getattr(self.attack.needs, "retrain", False) else 0)
         if found is not None and not (type(found) is int and found >= 0):
             raise AuditError(
                 f"attack {self.id!r}: `trainings` must be a whole number from 0, got {quote(found)}: correct it"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import Topology
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
@@ -155,6 +156,10 @@ class Family(Protocol):
             threat: the adversary.
             transferred: whether stages follow the one at risk.
         """
+        ...
+
+    def threats(self, topology: Topology) -> Sequence[ThreatTable]:
+        """What a topology exposes to whom: the threats of this family that follow from it, each with an id."""
         ...
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:

@@ -53,13 +53,13 @@ class Findings:
     Attributes:
         verdict: status, headline attack, sentences, answers, and what else the family's part of the schema says.
         estimates: numbers about the leak.
+        attacks: what ran, what was refused, and which one is the headline.
         utility: numbers about how well the model does its task.
         gates: checks of the audit that concern this threat.
         gates_not_asked: id and reason of checks that had nothing to test.
         null_audit: each attack again, where there is nothing to find.
         details: what only this family has; its own part of the schema holds it.
         not_tested: one sentence each.
-        attacks: what ran, what was refused, and which one is the headline.
         data: the records.
         adversary: what the adversary knows, holds and sees.
         dose: None where the family has no way to tell it.
@@ -67,13 +67,13 @@ class Findings:
 
     verdict: Mapping[str, Any]
     estimates: tuple[Row, ...]
-    utility: tuple[Row, ...]
-    gates: tuple[Gate, ...]
-    gates_not_asked: tuple[Mapping[str, str], ...]
-    null_audit: tuple[Null, ...]
-    details: Mapping[str, Any]
-    not_tested: tuple[str, ...]
     attacks: tuple[Mapping[str, Any], ...]
+    utility: tuple[Row, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    gates_not_asked: tuple[Mapping[str, str], ...] = ()
+    null_audit: tuple[Null, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    not_tested: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     adversary: Mapping[str, Any] = field(default_factory=dict)
     dose: Dose | None = None

@@ -13,6 +13,7 @@ from dosimeter.families.family import CaseFolder, Surroundings
 from dosimeter.families.membership.metrics import METRICS, NAME
 from dosimeter.families.membership.threat import Threat
 from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import Topology
 from dosimeter.results.metrics import Metric
 from dosimeter.results.schema import read_schema
 
@@ -59,6 +60,10 @@ class Membership:
         from dosimeter.families.membership.attacks import default_rows
 
         return default_rows(transferred=transferred)
+
+    def threats(self, topology: Topology) -> Sequence[Threat]:
+        """Implements `Family`: none, since a topology says nothing of how many models an adversary can train."""
+        return ()
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""

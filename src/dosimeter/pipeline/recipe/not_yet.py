@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dosimeter.config.audit import Audit
+from dosimeter.config.threat_rows import exposed
 from dosimeter.foundation.errors import ConfigError
 
 
@@ -13,7 +14,7 @@ def refuse_what_cannot_run(audit: Audit) -> None:
         ConfigError: one line for each thing that would be ignored.
     """
     problems = []
-    if audit.topology is not None:
+    if audit.topology is not None and not exposed(audit.topology):
         problems.append(
             "topology: no family of this release fills threats from it, got one with "
             f"{len(audit.topology.parties)} parties: describe the adversary in [threat], and remove [topology]"

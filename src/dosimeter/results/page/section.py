@@ -16,12 +16,12 @@ class Section:
         what: the audit in two words, such as "Membership audit".
         badge: the verdict in a few words.
         first: the first card.
+        names: display name of each attack, by id.
         body: the parts after the first card.
         rest: the parts after the costs of defenses.
         contents: anchor and label of the parts of `body`.
         more_contents: anchor and label of the parts of `rest`.
         glossary: term and meaning.
-        names: display name of each attack, by id.
         who: the adversary in a few words, for the table of a run with several threats.
         null_audit: head of the column with the null audit's numbers, and the sentence above the table.
     """
@@ -29,11 +29,11 @@ class Section:
     what: str
     badge: str
     first: Markup
-    body: Markup
-    rest: Markup
-    contents: tuple[tuple[str, str], ...]
-    more_contents: tuple[tuple[str, str], ...]
-    glossary: tuple[tuple[str, str], ...]
     names: Mapping[str, str]
+    body: Markup = Markup()
+    rest: Markup = Markup()
+    contents: tuple[tuple[str, str], ...] = ()
+    more_contents: tuple[tuple[str, str], ...] = ()
+    glossary: tuple[tuple[str, str], ...] = ()
     who: str = ""
     null_audit: tuple[str, str] = ("Result", "The same attacks where there is nothing to find.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from dosimeter.cli import app, screen
 from dosimeter.cli.app import main
 from dosimeter.config.tables import Stage
+from dosimeter.families import FAMILIES
 from dosimeter.families.membership.attacks import default_rows
+from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.pipeline import progress as _progress
 from dosimeter.pipeline.result import check_lines
 
@@ -130,20 +133,45 @@ def test_json_for_machines(folder, capsys):
 def test_list_marks_what_is_used_unless_the_audit_names_others(capsys):
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    marked = found.pop("defaults")
+    marked, families = found.pop("defaults"), found.pop("families")
     assert {"attacks", "data", "defenses", "models", "transfer", "views"} == found.keys() == marked.keys()
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [
+    assert lines[:3] == [
         "[default]: used where the audit names none of its kind",
         "[default of a chain]: used instead where stages follow the one at risk",
+        "attacks of membership: Was this record used to train the model?",
     ]
+    headings = {"attacks": lines[2], "views": "views of membership"}
     for kind, entries in found.items():
-        below = lines[lines.index(kind if marked[kind] else f"{kind} (none by default)") + 1 :]
+        heading = headings.get(kind, kind if marked[kind] else f"{kind} (none by default)")
+        below = lines[lines.index(heading) + 1 :]
         for line, (name, text) in zip(below, entries.items(), strict=False):
             assert line == f"  {name}" + (f" [{marked[kind][name]}]" if name in marked[kind] else "") + (
                 f": {text}" if text else ""
             )
+    own = families["membership"]
+    assert families.keys() == FAMILIES.keys()
+    assert (own["attacks"], own["defaults"]) == (found["attacks"], marked["attacks"])
+    assert own["metrics"]["tpr"] == {"unit": "share", "bad": "high", "limited": True}
+    assert own["threat"]["shadows"] == {"required": False, "default": 16}
+
+
+def test_list_has_a_heading_for_every_family(capsys, monkeypatch):
+    other = dataclasses.replace(MEMBERSHIP, name="belonging", question="Did {noun} belong?")
+    monkeypatch.setitem(FAMILIES, "belonging", other)
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(("attacks of", "views of"))] == [
+        "attacks of membership: Was this record used to train the model?",
+        "attacks of belonging: Did record belong?",
+        "views of membership",
+        "views of belonging",
+    ]
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["families"].keys() == {"membership", "belonging"}
+    assert found["attacks"] == found["families"]["belonging"]["attacks"]
 
 
 @pytest.mark.parametrize("transferred", [False, True])

@@ -250,12 +250,14 @@ def diff(old: o.Finished, new: o.Finished, as_json: o.Json = False) -> None:
 
 @app.command(name="list", epilog="Example: dosimeter list --json")
 def list_(as_json: o.Json = False) -> None:
-    """List attacks, defenses, data sets, models, transfer methods and query views, and mark the defaults."""
-    from dosimeter.cli.screen import catalogue, catalogue_lines, defaults
+    """List attacks by family, defenses, data sets, models, transfer methods and query views, and mark the defaults."""
+    from dosimeter.cli import screen
 
-    found = catalogue()
-    told = json.dumps({**found, "defaults": defaults()}, indent=1) if as_json else "\n".join(catalogue_lines(found))
-    typer.echo(told)
+    if as_json:
+        found = {**screen.catalogue(), "defaults": screen.defaults(), "families": screen.families()}
+        typer.echo(json.dumps(found, indent=1))
+        return
+    typer.echo("\n".join(screen.catalogue_lines()))
 
 
 def _own_output() -> contextlib.AbstractContextManager[object]:

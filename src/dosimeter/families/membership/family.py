@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import CaseFolder, Surroundings
+from dosimeter.families.family import CaseFolder, Names, Surroundings
 from dosimeter.families.membership.metrics import METRICS, NAME
-from dosimeter.families.membership.threat import Threat
+from dosimeter.families.membership.threat import VIEWS, Threat
 from dosimeter.families.threat import ThreatTable
 from dosimeter.results.metrics import Metric
 from dosimeter.results.schema import read_schema
@@ -59,6 +59,10 @@ class Membership:
         from dosimeter.families.membership.attacks import default_rows
 
         return default_rows(transferred=transferred)
+
+    def names(self) -> Mapping[str, Names]:
+        """Implements `Family`: query views."""
+        return {"views": Names(dict.fromkeys(VIEWS, ""), {"identity": "default; further ones if training augments"})}
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""

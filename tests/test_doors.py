@@ -21,7 +21,7 @@ from dosimeter.foundation.keys.own_code import walk_code
 
 ROOT = Path(dosimeter.__file__).parent
 PAGE = Path(__file__).parent.parent / "docs" / "design" / "0007-rooms.md"
-FILES = sorted(path for path in ROOT.rglob("*.py") if "demos" not in path.parts)
+FILES = sorted(path for path in ROOT.rglob("*.py") if not {"demos", "template"} & set(path.parts))
 VERBS = ["demo", "init", "plan", "run", "measure", "report", "check", "diff", "list"]
 ROOMS = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.M)
 TOP = {"__init__", "attacks", "errors", "games"}

@@ -10,6 +10,7 @@ import pytest
 
 from dosimeter.cli import app, screen
 from dosimeter.cli.app import main
+from dosimeter.config import audit as config
 from dosimeter.config.tables import Stage
 from dosimeter.families import FAMILIES
 from dosimeter.families.membership.attacks import default_rows
@@ -91,6 +92,33 @@ def test_init_again_or_elsewhere(folder, capsys):
     for where in ("file", "file/x", "/proc/nowhere"):
         assert main(["init", where]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_init_writes_what_the_family_gives(folder, capsys, monkeypatch):
+    class Other(type(MEMBERSHIP)):
+        def template(self):
+            return {"audit.toml": "# other\n"}
+
+    assert main(["init", "a", "--family", "membership"]) == 0
+    assert main(["init", "b"]) == 0
+    assert all(Path("a", name).read_bytes() == Path("b", name).read_bytes() for name in ("audit.toml", "recipe.py"))
+    monkeypatch.setitem(FAMILIES, "other", Other(name="other"))
+    capsys.readouterr()
+    assert main(["init", "c", "--family", "other"]) == 0
+    assert capsys.readouterr().out == "Wrote c/audit.toml. Next: dosimeter plan c/audit.toml\n"
+    assert Path("c/audit.toml").read_text() == "# other\n"
+    assert main(["init", "d", "--family", "membrship"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --family: must be a family of attack, got 'membrship': did you mean 'membership'?\n"
+    )
+    assert not Path("d").exists()
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_the_template_of_every_family_is_an_audit_of_it(family, tmp_path):
+    for name, text in family.template().items():
+        (tmp_path / name).write_text(text)
+    assert [row.family for row in config.load(tmp_path / "audit.toml").threats] == [family]
 
 
 def test_the_commented_lines_of_init_work_too(folder, capsys):

@@ -174,6 +174,10 @@ class Family(Protocol):
         """Further names that its threats may use, by kind, as `dosimeter list` shows them."""
         ...
 
+    def template(self) -> Mapping[str, str]:
+        """Text of the files of `dosimeter init`, by name: an `audit.toml` that runs as it is, and its recipe."""
+        ...
+
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """What is wrong with a threat, seen without data, one line each, as the tail of its place."""
         ...

@@ -64,6 +64,11 @@ class Membership:
         """Implements `Family`: query views."""
         return {"views": Names(dict.fromkeys(VIEWS, ""), {"identity": "default; further ones if training augments"})}
 
+    def template(self) -> Mapping[str, str]:
+        """Implements `Family`."""
+        folder = Path(__file__).with_name("template")
+        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
+
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""
         from dosimeter.families.membership.problems import problems_of

@@ -226,6 +226,34 @@ def test_checks_are_counted_and_those_that_did_not_pass_are_told():
     ]
 
 
+def test_every_threat_is_told_with_its_first_sentence_and_its_warnings():
+    def threat(name, status):
+        warning = {"id": "P2", "name": "Enough", "status": "warn", "value": None, "message": f"{name} is small."}
+        return {"id": name, "verdict": {"status": status, "sentences": [f"{name} first.", "More."]}, "gates": [warning]}
+
+    threats = [threat("a", "not_shown"), threat("b", "shown")]
+    whole = {"status": "shown", "threat": "b", "sentences": ["2 threats.", "b first.", "More."]}
+    several = {"verdict": whole, "threats": threats, "gates": [], "audit_key": "0"}
+    assert screen.verdict_lines(several, Path("report.html")) == [
+        "2 threats.",
+        "b first.",
+        "More.",
+        "Threat a: a first.",
+        "0 checks passed, 2 warnings:",
+        "  warning P2 (Enough), threat a: a is small.",
+        "  warning P2 (Enough), threat b: b is small.",
+        "Report: report.html",
+    ]
+    single = {**several, "threats": threats[1:], "verdict": {**whole, "sentences": ["b first.", "More."]}}
+    assert screen.verdict_lines(single, Path("result.json")) == [
+        "b first.",
+        "More.",
+        "0 checks passed, 1 warning:",
+        "  warning P2 (Enough): b is small.",
+        "Result: result.json",
+    ]
+
+
 def test_version_and_no_arguments(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("dosimeter ")

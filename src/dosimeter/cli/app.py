@@ -289,9 +289,9 @@ def _run(audit: Audit | SuppliedAudit, out: Path | None, as_json: bool, quiet: b
 def _tell(result: dict[str, Any], path: Path, as_json: bool, quiet: bool) -> None:
     """Print the verdict, the warnings, and where the report is."""
     if as_json:
-        typer.echo(
-            json.dumps({"verdict": result["verdict"], "path": str(path), "audit_key": result["audit_key"]}, indent=1)
-        )
+        told = {"verdict": result["verdict"], "path": str(path), "audit_key": result["audit_key"]}
+        told["threats"] = {one["id"]: one["verdict"] for one in result["threats"]}
+        typer.echo(json.dumps(told, indent=1))
     elif not quiet:
         from dosimeter.cli.screen import verdict_lines
 

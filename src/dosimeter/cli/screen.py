@@ -14,8 +14,8 @@ from dosimeter.families import FAMILIES
 from dosimeter.families.family import Family, Names
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.housekeeping import Collection, Entry, in_words
-from dosimeter.pipeline.plan import Plan
-from dosimeter.pipeline.result import check_lines
+from dosimeter.pipeline.plan import AttackPlan, Plan
+from dosimeter.pipeline.result import check_lines, first_sentences
 from dosimeter.results.words import speak
 
 
@@ -25,9 +25,9 @@ def plain(text: object) -> str:
 
 
 def verdict_lines(result: Mapping[str, Any], path: Path) -> list[str]:
-    """The first sentences of a result, its checks, and the place where it was written."""
+    """The first sentences of a result and of its threats, its checks, and the place where it was written."""
     kind = "Report" if path.suffix == ".html" else "Result"
-    return [plain(line) for line in (*result["verdict"]["sentences"], *check_lines(result), f"{kind}: {path}")]
+    return [plain(line) for line in (*first_sentences(result), *check_lines(result), f"{kind}: {path}")]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -39,13 +39,7 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(f"    {stage.models} models: {stage.cached} cached, {stage.models - stage.cached} to train")
         if stage.reason:
             lines.append(f"    {stage.reason}")
-    lines += ["", "Attacks"]
-    for attack in plan.attacks:
-        lines.append(
-            f"  {attack.id}: needs {attack.needs}"
-            if not attack.refused
-            else f"  {attack.id}: REFUSED, {attack.refused}"
-        )
+    lines += _attack_lines(plan.attacks)
     seconds = "unknown" if plan.seconds is None else f"about {plan.seconds:.0f} s"
     lines += [
         "",
@@ -56,6 +50,20 @@ def plan_lines(plan: Plan) -> list[str]:
     if sources:
         lines.append("Hashed into the key: " + ", ".join(f"{name} {value[:12]}" for name, value in sources.items()))
     return lines + [f"Note: {note}" for note in plan.notes]
+
+
+def _attack_lines(attacks: Sequence[AttackPlan]) -> list[str]:
+    """The attacks of a plan, below their threat if there are several."""
+    threats = list(dict.fromkeys(attack.threat for attack in attacks))
+    lines = []
+    for threat in threats:
+        lines += ["", "Attacks" if len(threats) == 1 else f"Attacks of threat {threat}"]
+        lines += [
+            f"  {one.id}: REFUSED, {one.refused}" if one.refused else f"  {one.id}: needs {one.needs}"
+            for one in attacks
+            if one.threat == threat
+        ]
+    return lines
 
 
 CHAIN = "default of a chain"

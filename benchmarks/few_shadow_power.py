@@ -28,7 +28,7 @@ from machine import hardware
 from scipy import stats
 from shadow_free import known, pictures, train
 
-from dosimeter.config.attack_rows import attack_rows
+from dosimeter.config.attack_rows import named_attacks
 from dosimeter.data import load
 from dosimeter.families.membership.attacks import ATTACKS as REGISTRY
 from dosimeter.families.membership.attacks import (
@@ -45,9 +45,11 @@ from dosimeter.families.membership.attacks import (
     Shokri,
 )
 from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.game import MembershipGame, Population
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.observe.signals import signals_of
+from dosimeter.families.membership.threat import Threat
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float, convnet
 from dosimeter.training.loop import seed_torch
@@ -257,7 +259,8 @@ def case(make, most):
     """One kind of fleet at all numbers of shadows, each drawn at most `most` times."""
     start, games = time.perf_counter(), list(make())
     trained, sizes = time.perf_counter() - start, games[0][0]
-    default = {row.id for row in attack_rows((), ROOT)[0]}
+    (rows,) = named_attacks(None, ROOT, [(MEMBERSHIP, Threat(), "threat")])
+    default = {row.id for row in rows}
     curves = {str(shadows): table(games, shadows, most, default) for shadows in SHADOWS}
     return {
         "records": len(sizes.ids),

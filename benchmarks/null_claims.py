@@ -58,7 +58,7 @@ def unequal(sizes: str, targets: int, spread: float, number: int) -> dict[str, i
     zoo_cases.DRAWS = 100_000
     drawn = zoo_cases.draw(zoo_cases.Case("sizes", sizes=sizes, targets=targets, record_sd=spread), number)
     found = zoo.audited(drawn)
-    smallest = [gate["value"] for gate in found["gates"] if gate["id"] == "P14"]
+    smallest = [gate.value for gate in found.gates if gate.id == "P14"]
     held = [one["holds"] for one in zoo.intervals(drawn, found) if one["of"] == "AUC"]
     return {
         **_said(found),

@@ -127,7 +127,7 @@ def shown_at(case, limit, seed):
     called = np.mean([_called(draw(case, 20_000_000 + 10 * seed + i), limit["fpr"]) for i in range(8)])
     share = max((limit["tpr"] - called) / (1 - called), 0.0)
     again = (draw(case, 10_000_000 + 10 * seed + i, planted=share) for i in range(REPEATS["planted"]))
-    return [audited(one)["verdict"]["status"] == "shown" for one in again]
+    return [audited(one).verdict["status"] == "shown" for one in again]
 
 
 def graded_case(case, index):

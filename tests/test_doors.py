@@ -16,12 +16,13 @@ import pytest
 
 import dosimeter
 from dosimeter.cli.app import main
+from dosimeter.families import FAMILIES
 from dosimeter.families.membership.attacks import ATTACKS
 from dosimeter.foundation.keys.own_code import walk_code
 
 ROOT = Path(dosimeter.__file__).parent
 PAGE = Path(__file__).parent.parent / "docs" / "design" / "0007-rooms.md"
-FILES = sorted(path for path in ROOT.rglob("*.py") if "demos" not in path.parts)
+FILES = sorted(path for path in ROOT.rglob("*.py") if not {"demos", "template"} & set(path.parts))
 VERBS = ["demo", "init", "plan", "run", "measure", "report", "check", "diff", "list"]
 ROOMS = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.M)
 TOP = {"__init__", "attacks", "errors", "games"}
@@ -40,6 +41,23 @@ LARGE = {
     ("data.named.corpora", "_corpus: 8 parameters"),
 }
 """Functions beyond the limits, with the reason."""
+
+SHARED = {"families", *(f"families.{name}" for name in ("family", "attack", "threat", "topology"))}
+"""What all families have in common; the first is the registry, `FAMILIES`."""
+OF_ONE_FAMILY = {
+    # doors that name what users import
+    ("__init__", "families.membership.game"),
+    ("attacks", "families.membership.attacks"),
+    ("games", "families.membership.game"),
+    # a table of scores and membership bits has no model and no audit file, and so no case of a family
+    ("pipeline.table", "families.membership.family"),
+    ("pipeline.table", "families.membership.measure"),
+    ("pipeline.table", "families.membership.measures.material"),
+    ("pipeline.table", "families.membership.table.gates"),
+    ("pipeline.table", "families.membership.table.summary"),
+    ("pipeline.table", "families.membership.table.table"),
+}
+"""Files outside the families that read one family's code, with the reason."""
 
 
 def module_of(path: Path) -> str:
@@ -163,6 +181,27 @@ def test_shared_code_names_no_attack(path):
         if isinstance(one, ast.Constant) and isinstance(one.value, str)
     }
     assert (named, compared & set(ATTACKS)) == (set(), set())
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if module_of(p).split(".")[0] != "families"], ids=module_of)
+def test_shared_code_knows_only_the_interface_of_families(path):
+    """No file outside reads the code of one family, but for those that say why."""
+    inner = {one for one in imports(path) if one.split(".")[0] == "families"}
+    assert {one for one in inner - SHARED if (module_of(path), one) not in OF_ONE_FAMILY} == set()
+
+
+def test_every_exception_is_one():
+    known = {(module_of(path), one) for path in FILES for one in imports(path)}
+    assert known >= OF_ONE_FAMILY
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if module_of(p).split(".")[0] == "families"], ids=module_of)
+def test_a_family_imports_no_other(path):
+    """A family's folder reads itself and the interface; the interface reads no family, the registry names them all."""
+    own = ".".join(module_of(path).split(".")[:2])
+    wrong = {one for one in imports(path) if f"{one}.".startswith("families.") and one not in SHARED - {"families"}}
+    wrong = {one for one in wrong if own in SHARED or not f"{one}.".startswith(f"{own}.")}
+    assert wrong == ({f"families.{name}.family" for name in FAMILIES} if own == "families" else set())
 
 
 def test_exported_names_are_there():

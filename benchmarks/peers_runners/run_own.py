@@ -16,12 +16,14 @@ import audits  # noqa: E402
 
 from dosimeter.families.membership.attacks import RMIA, Difficulty, LiRA, Loss, Shokri  # noqa: E402
 from dosimeter.families.membership.design.design import Design  # noqa: E402
+from dosimeter.families.membership.family import MEMBERSHIP  # noqa: E402
 from dosimeter.families.membership.measure import measure  # noqa: E402
 from dosimeter.families.membership.measures.material import choose_headline  # noqa: E402
 from dosimeter.families.membership.observe.observations import Observations  # noqa: E402
 from dosimeter.families.membership.observe.signals import SIGNALS  # noqa: E402
 from dosimeter.pipeline.page import write_report  # noqa: E402
-from dosimeter.pipeline.whole_result import whole_result  # noqa: E402
+from dosimeter.pipeline.whole_result import one_threat  # noqa: E402
+from dosimeter.results.compose import compose  # noqa: E402
 from dosimeter.results.rounding import round_numbers  # noqa: E402
 
 DEFAULTS = ("loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count")
@@ -77,7 +79,8 @@ def scores(path, out):
 def audit(path, out, names):
     """One audit of all targets, from signals to result and report."""
     made = material(path, names or DEFAULTS)
-    found = round_numbers(whole_result(made, out))
+    threat = one_threat(MEMBERSHIP.name, MEMBERSHIP, measure(made), made.summary)
+    found = round_numbers(compose(made.summary, [threat]))
     out.mkdir()
     (out / "result.json").write_text(json.dumps(found, sort_keys=True), encoding="utf-8")
     measured = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 
 from dosimeter.cli import app, screen
 from dosimeter.cli.app import main
+from dosimeter.config import audit as config
 from dosimeter.config.tables import Stage
+from dosimeter.families import FAMILIES
 from dosimeter.families.membership.attacks import default_rows
+from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.pipeline import progress as _progress
 from dosimeter.pipeline.result import check_lines
 
@@ -90,6 +94,33 @@ def test_init_again_or_elsewhere(folder, capsys):
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_init_writes_what_the_family_gives(folder, capsys, monkeypatch):
+    class Other(type(MEMBERSHIP)):
+        def template(self):
+            return {"audit.toml": "# other\n"}
+
+    assert main(["init", "a", "--family", "membership"]) == 0
+    assert main(["init", "b"]) == 0
+    assert all(Path("a", name).read_bytes() == Path("b", name).read_bytes() for name in ("audit.toml", "recipe.py"))
+    monkeypatch.setitem(FAMILIES, "other", Other(name="other"))
+    capsys.readouterr()
+    assert main(["init", "c", "--family", "other"]) == 0
+    assert capsys.readouterr().out == "Wrote c/audit.toml. Next: dosimeter plan c/audit.toml\n"
+    assert Path("c/audit.toml").read_text() == "# other\n"
+    assert main(["init", "d", "--family", "membrship"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --family: must be a family of attack, got 'membrship': did you mean 'membership'?\n"
+    )
+    assert not Path("d").exists()
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_the_template_of_every_family_is_an_audit_of_it(family, tmp_path):
+    for name, text in family.template().items():
+        (tmp_path / name).write_text(text)
+    assert [row.family for row in config.load(tmp_path / "audit.toml").threats] == [family]
+
+
 def test_the_commented_lines_of_init_work_too(folder, capsys):
     main(["init"])
     text = Path("audit.toml").read_text()
@@ -130,20 +161,45 @@ def test_json_for_machines(folder, capsys):
 def test_list_marks_what_is_used_unless_the_audit_names_others(capsys):
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    marked = found.pop("defaults")
+    marked, families = found.pop("defaults"), found.pop("families")
     assert {"attacks", "data", "defenses", "models", "transfer", "views"} == found.keys() == marked.keys()
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [
+    assert lines[:3] == [
         "[default]: used where the audit names none of its kind",
         "[default of a chain]: used instead where stages follow the one at risk",
+        "attacks of membership: Was this record used to train the model?",
     ]
+    headings = {"attacks": lines[2], "views": "views of membership"}
     for kind, entries in found.items():
-        below = lines[lines.index(kind if marked[kind] else f"{kind} (none by default)") + 1 :]
+        heading = headings.get(kind, kind if marked[kind] else f"{kind} (none by default)")
+        below = lines[lines.index(heading) + 1 :]
         for line, (name, text) in zip(below, entries.items(), strict=False):
             assert line == f"  {name}" + (f" [{marked[kind][name]}]" if name in marked[kind] else "") + (
                 f": {text}" if text else ""
             )
+    own = families["membership"]
+    assert families.keys() == FAMILIES.keys()
+    assert (own["attacks"], own["defaults"]) == (found["attacks"], marked["attacks"])
+    assert own["metrics"]["tpr"] == {"unit": "share", "bad": "high", "limited": True}
+    assert own["threat"]["shadows"] == {"required": False, "default": 16}
+
+
+def test_list_has_a_heading_for_every_family(capsys, monkeypatch):
+    other = dataclasses.replace(MEMBERSHIP, name="belonging", question="Did {noun} belong?")
+    monkeypatch.setitem(FAMILIES, "belonging", other)
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(("attacks of", "views of"))] == [
+        "attacks of membership: Was this record used to train the model?",
+        "attacks of belonging: Did record belong?",
+        "views of membership",
+        "views of belonging",
+    ]
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["families"].keys() == {"membership", "belonging"}
+    assert found["attacks"] == found["families"]["belonging"]["attacks"]
 
 
 @pytest.mark.parametrize("transferred", [False, True])
@@ -167,6 +223,34 @@ def test_checks_are_counted_and_those_that_did_not_pass_are_told():
         "  failed P8 (Name): Said [U+001B][31m.[U+202E]",
         "  warning P7 (Name): Said [U+001B][31m.[U+202E]",
         "  warning P9 (Name): Said [U+001B][31m.[U+202E]",
+    ]
+
+
+def test_every_threat_is_told_with_its_first_sentence_and_its_warnings():
+    def threat(name, status):
+        warning = {"id": "P2", "name": "Enough", "status": "warn", "value": None, "message": f"{name} is small."}
+        return {"id": name, "verdict": {"status": status, "sentences": [f"{name} first.", "More."]}, "gates": [warning]}
+
+    threats = [threat("a", "not_shown"), threat("b", "shown")]
+    whole = {"status": "shown", "threat": "b", "sentences": ["2 threats.", "b first.", "More."]}
+    several = {"verdict": whole, "threats": threats, "gates": [], "audit_key": "0"}
+    assert screen.verdict_lines(several, Path("report.html")) == [
+        "2 threats.",
+        "b first.",
+        "More.",
+        "Threat a: a first.",
+        "0 checks passed, 2 warnings:",
+        "  warning P2 (Enough), threat a: a is small.",
+        "  warning P2 (Enough), threat b: b is small.",
+        "Report: report.html",
+    ]
+    single = {**several, "threats": threats[1:], "verdict": {**whole, "sentences": ["b first.", "More."]}}
+    assert screen.verdict_lines(single, Path("result.json")) == [
+        "b first.",
+        "More.",
+        "0 checks passed, 1 warning:",
+        "  warning P2 (Enough): b is small.",
+        "Result: result.json",
     ]
 
 

@@ -188,6 +188,12 @@ class Colour:
     def attacks(self) -> Mapping[str, type]:
         return {"brightest": Brightest, "dice": Dice}
 
+    def names(self) -> dict[str, Any]:
+        return {}
+
+    def template(self) -> dict[str, str]:
+        return {"audit.toml": "[threat]\nfamily = 'colour'\n"}
+
     def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
         return [{"name": "brightest"}, {"name": "dice"}]
 

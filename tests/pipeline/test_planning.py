@@ -67,6 +67,18 @@ def test_refusals_say_why_and_what_to_do(threat, attack, reason, tmp_path):
     assert any("REFUSED" in line and reason in line for line in plan_lines(found))
 
 
+def test_attacks_stand_below_their_threat_where_there_are_several(tmp_path):
+    raw = table() | {"attack": [{"name": "loss"}]}
+    one = plan_lines(verbs.plan(parse(raw, base=BASE), store=tmp_path))
+    again = raw | {"threat": [raw["threat"], {**raw["threat"], "id": "by-label", "access": "labels"}]}
+    two = plan_lines(verbs.plan(parse(again, base=BASE), store=tmp_path))
+    own, below = one.index("Attacks"), two.index("Attacks of threat membership")
+    assert one[own + 1].startswith("  loss: needs ")
+    assert two[below + 1 : below + 4] == [one[own + 1], "", "Attacks of threat by-label"]
+    assert two[below + 4].startswith("  loss: REFUSED, needs probs, but threat.access grants labels")
+    assert two[below + 5] == ""
+
+
 def test_a_huge_plan_trains_nothing(tmp_path, even_clock):
     """Its 2,002 models of 100,000 epochs would take days."""
     raw = table(shadows=2000)

@@ -84,20 +84,27 @@ def demo(
 
 
 @app.command(epilog="Example: dosimeter init my-audit")
-def init(folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path()) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+    family: Annotated[str, typer.Option(help="Family of attack; `dosimeter list` names them.")] = "membership",
+) -> None:
     """Write a commented audit.toml and a recipe.py that run as they are."""
     from dosimeter.cli.screen import plain
+    from dosimeter.families import FAMILIES
+    from dosimeter.foundation.checks import suggest
     from dosimeter.jobs.store import write_text
 
-    start = resources.files("dosimeter.cli.demos") / "start"
-    names = ("audit.toml", "recipe.py")
-    present = [str(folder / name) for name in names if (folder / name).exists()]
+    if family not in FAMILIES:
+        known = suggest(family, FAMILIES)
+        raise ConfigError(f"--family: must be a family of attack, got {family!r}: {known}")
+    files = {folder / name: text for name, text in FAMILIES[family].template().items()}
+    present = [str(path) for path in files if path.exists()]
     if present:
         raise StoreError(f"{', '.join(present)}: exists already: choose another folder, or delete it")
-    for name in names:
-        write_text(folder / name, (start / name).read_text(encoding="utf-8"))
-    audit, recipe = folder / "audit.toml", folder / "recipe.py"
-    typer.echo(plain(f"Wrote {audit} and {recipe}. Next: dosimeter plan {shlex.quote(str(audit))}"))
+    for path, text in files.items():
+        write_text(path, text)
+    wrote, audit = " and ".join(map(str, files)), shlex.quote(str(folder / "audit.toml"))
+    typer.echo(plain(f"Wrote {wrote}. Next: dosimeter plan {audit}"))
 
 
 @app.command(epilog="Example: dosimeter plan audit.toml --json")
@@ -250,12 +257,14 @@ def diff(old: o.Finished, new: o.Finished, as_json: o.Json = False) -> None:
 
 @app.command(name="list", epilog="Example: dosimeter list --json")
 def list_(as_json: o.Json = False) -> None:
-    """List attacks, defenses, data sets, models, transfer methods and query views, and mark the defaults."""
-    from dosimeter.cli.screen import catalogue, catalogue_lines, defaults
+    """List attacks by family, defenses, data sets, models, transfer methods and query views, and mark the defaults."""
+    from dosimeter.cli import screen
 
-    found = catalogue()
-    told = json.dumps({**found, "defaults": defaults()}, indent=1) if as_json else "\n".join(catalogue_lines(found))
-    typer.echo(told)
+    if as_json:
+        found = {**screen.catalogue(), "defaults": screen.defaults(), "families": screen.families()}
+        typer.echo(json.dumps(found, indent=1))
+        return
+    typer.echo("\n".join(screen.catalogue_lines()))
 
 
 def _own_output() -> contextlib.AbstractContextManager[object]:
@@ -280,9 +289,9 @@ def _run(audit: Audit | SuppliedAudit, out: Path | None, as_json: bool, quiet: b
 def _tell(result: dict[str, Any], path: Path, as_json: bool, quiet: bool) -> None:
     """Print the verdict, the warnings, and where the report is."""
     if as_json:
-        typer.echo(
-            json.dumps({"verdict": result["verdict"], "path": str(path), "audit_key": result["audit_key"]}, indent=1)
-        )
+        told = {"verdict": result["verdict"], "path": str(path), "audit_key": result["audit_key"]}
+        told["threats"] = {one["id"]: one["verdict"] for one in result["threats"]}
+        typer.echo(json.dumps(told, indent=1))
     elif not quiet:
         from dosimeter.cli.screen import verdict_lines
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
+
+from dosimeter.families import FAMILIES
+from dosimeter.families.family import Family, Names
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.housekeeping import Collection, Entry, in_words
-from dosimeter.pipeline.plan import Plan
-from dosimeter.pipeline.result import check_lines
+from dosimeter.pipeline.plan import AttackPlan, Plan
+from dosimeter.pipeline.result import check_lines, first_sentences
 from dosimeter.results.words import speak
 
 
@@ -20,9 +25,9 @@ def plain(text: object) -> str:
 
 
 def verdict_lines(result: Mapping[str, Any], path: Path) -> list[str]:
-    """The first sentences of a result, its checks, and the place where it was written."""
+    """The first sentences of a result and of its threats, its checks, and the place where it was written."""
     kind = "Report" if path.suffix == ".html" else "Result"
-    return [plain(line) for line in (*result["verdict"]["sentences"], *check_lines(result), f"{kind}: {path}")]
+    return [plain(line) for line in (*first_sentences(result), *check_lines(result), f"{kind}: {path}")]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -34,13 +39,7 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(f"    {stage.models} models: {stage.cached} cached, {stage.models - stage.cached} to train")
         if stage.reason:
             lines.append(f"    {stage.reason}")
-    lines += ["", "Attacks"]
-    for attack in plan.attacks:
-        lines.append(
-            f"  {attack.id}: needs {attack.needs}"
-            if not attack.refused
-            else f"  {attack.id}: REFUSED, {attack.refused}"
-        )
+    lines += _attack_lines(plan.attacks)
     seconds = "unknown" if plan.seconds is None else f"about {plan.seconds:.0f} s"
     lines += [
         "",
@@ -53,65 +52,135 @@ def plan_lines(plan: Plan) -> list[str]:
     return lines + [f"Note: {note}" for note in plan.notes]
 
 
-def catalogue() -> dict[str, dict[str, str]]:
-    """Names that an audit file may use: for each kind a table from name to one line."""
-    from typing import get_args
-
-    from dosimeter.data import DATASETS
-    from dosimeter.defenses import DEFENSES
-    from dosimeter.families.membership.attacks import ATTACKS
-    from dosimeter.families.membership.threat import VIEWS
-    from dosimeter.models.architectures import ARCHITECTURES
-    from dosimeter.models.transfer import Method
-
-    def first(text: str | None) -> str:
-        return (text or "").strip().splitlines()[0]
-
-    return {
-        "attacks": {name: first(kind.__doc__) for name, kind in ATTACKS.items()},
-        "defenses": {name: first(kind.__doc__) for name, kind in DEFENSES.items()},
-        "data": {name: f"{spec.about} ({spec.source})" for name, spec in DATASETS.items()},
-        "models": {name: first(builder.__doc__) for name, builder in ARCHITECTURES.items()},
-        "transfer": dict.fromkeys(get_args(Method), ""),
-        "views": dict.fromkeys(VIEWS, ""),
-    }
+def _attack_lines(attacks: Sequence[AttackPlan]) -> list[str]:
+    """The attacks of a plan, below their threat if there are several."""
+    threats = list(dict.fromkeys(attack.threat for attack in attacks))
+    lines = []
+    for threat in threats:
+        lines += ["", "Attacks" if len(threats) == 1 else f"Attacks of threat {threat}"]
+        lines += [
+            f"  {one.id}: REFUSED, {one.refused}" if one.refused else f"  {one.id}: needs {one.needs}"
+            for one in attacks
+            if one.threat == threat
+        ]
+    return lines
 
 
 CHAIN = "default of a chain"
 """Mark of defaults for an audit in which stages follow the one at risk."""
 
 
+def families() -> dict[str, dict[str, Any]]:
+    """The families of attack by name: question, attacks with the defaults among them, metrics, keys of a threat."""
+    return {
+        name: {
+            "name": family.name,
+            "question": family.question.replace("{noun}", "record"),
+            "attacks": {attack: _first(kind.__doc__) for attack, kind in family.attacks().items()},
+            "defaults": _default_attacks(family),
+            "metrics": {
+                metric: {"unit": one.unit, "bad": one.bad, "limited": one.limited}
+                for metric, one in family.metrics.items()
+            },
+            "threat": {
+                key: {"required": one.is_required(), "default": _as_json(one)}
+                for key, one in family.settings.model_fields.items()
+            },
+        }
+        for name, family in FAMILIES.items()
+    }
+
+
+def catalogue() -> dict[str, dict[str, str]]:
+    """Names that an audit file may use: for each kind a table from name to one line, of all families together."""
+    from dosimeter.data import DATASETS
+    from dosimeter.defenses import DEFENSES
+    from dosimeter.models.architectures import ARCHITECTURES
+    from dosimeter.models.transfer import Method
+
+    found = {
+        "attacks": _together(one["attacks"] for one in families().values()),
+        "defenses": {name: _first(kind.__doc__) for name, kind in DEFENSES.items()},
+        "data": {name: f"{spec.about} ({spec.source})" for name, spec in DATASETS.items()},
+        "models": {name: _first(builder.__doc__) for name, builder in ARCHITECTURES.items()},
+        "transfer": dict.fromkeys(get_args(Method), ""),
+    }
+    return found | {kind: _together(one.about for _, one in own) for kind, own in _names().items()}
+
+
 def defaults() -> dict[str, dict[str, str]]:
     """Defaults for each kind in the catalogue, with the case in which they apply."""
     from dosimeter.config.tables import Stage
-    from dosimeter.families.membership.attacks import DEFAULT, DEFAULT_TRANSFERRED
 
-    attacks = dict.fromkeys(DEFAULT_TRANSFERRED, CHAIN)
-    attacks |= {name: f"default; {CHAIN}" if name in attacks else "default" for name in DEFAULT}
-    return {
-        "attacks": attacks,
+    found: dict[str, dict[str, str]] = {
+        "attacks": _together(one["defaults"] for one in families().values()),
         "defenses": {},
         "data": {},
         "models": {},
         "transfer": {str(Stage.model_fields["transfer"].default): "default"},
-        "views": {"identity": "default; further ones if training augments"},
     }
+    return found | {kind: _together(one.defaults for _, one in own) for kind, own in _names().items()}
 
 
-def catalogue_lines(found: dict[str, dict[str, str]]) -> list[str]:
-    """A catalogue as text; a mark in brackets shows the defaults."""
+def catalogue_lines() -> list[str]:
+    """The catalogue as text, family by family; a mark in brackets shows the defaults."""
     lines = [
         "[default]: used where the audit names none of its kind",
         f"[{CHAIN}]: used instead where stages follow the one at risk",
     ]
-    marks = defaults()
-    for kind, entries in found.items():
-        own = marks[kind]
-        lines.append(kind if own else f"{kind} (none by default)")
-        for name, text in entries.items():
-            mark = f" [{own[name]}]" if name in own else ""
-            lines.append(f"  {name}{mark}: {text}" if text else f"  {name}{mark}")
+    for one in families().values():
+        lines += _section(f"attacks of {one['name']}: {one['question']}", one["attacks"], one["defaults"])
+    found, marks = catalogue(), defaults()
+    for kind in ("defenses", "data", "models", "transfer"):
+        lines += _section(kind if marks[kind] else f"{kind} (none by default)", found[kind], marks[kind])
+    for kind, own in _names().items():
+        for family, names in own:
+            lines += _section(f"{kind} of {family}", names.about, names.defaults)
     return lines
+
+
+def _section(heading: str, about: Mapping[str, str], marks: Mapping[str, str]) -> list[str]:
+    """Names of one kind below a heading."""
+    told = {name: f"{name} [{marks[name]}]" if name in marks else name for name in about}
+    return [heading, *(f"  {told[name]}: {text}" if text else f"  {told[name]}" for name, text in about.items())]
+
+
+def _default_attacks(family: Family) -> dict[str, str]:
+    """Attacks that run where an audit names none of a family, with the case."""
+    threat = family.settings.model_construct(family=family.name)
+    marks: dict[str, list[str]] = {}
+    for transferred, mark in ((False, "default"), (True, CHAIN)):
+        for row in family.default_attacks(threat, transferred=transferred):
+            own = marks.setdefault(row["name"], [])
+            own += [mark] if mark not in own else []
+    return {name: "; ".join(own) for name, own in marks.items()}
+
+
+def _names() -> dict[str, list[tuple[str, Names]]]:
+    """Names of further kinds, each with the family that has them."""
+    found: dict[str, list[tuple[str, Names]]] = {}
+    for name, family in FAMILIES.items():
+        for kind, own in family.names().items():
+            found.setdefault(kind, []).append((name, own))
+    return found
+
+
+def _together(tables: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Several tables as one; of a name that two have, the first tells."""
+    found: dict[str, str] = {}
+    for table in tables:
+        found = {**found, **{name: text for name, text in table.items() if name not in found}}
+    return found
+
+
+def _first(text: str | None) -> str:
+    """The first line of a docstring."""
+    return (text or "").strip().partition("\n")[0]
+
+
+def _as_json(key: FieldInfo) -> Any:
+    """The default of a key, None if it is required."""
+    return None if key.is_required() else to_jsonable_python(key.get_default(call_default_factory=True))
 
 
 def entry_lines(entries: Sequence[Entry]) -> list[str]:

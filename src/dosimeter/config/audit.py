@@ -16,7 +16,7 @@ from dosimeter.config.defense_rows import defense_problems, defense_rows
 from dosimeter.config.named_parts import DataPart
 from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
-from dosimeter.config.variant_rows import flat, merge_rows, problems_of
+from dosimeter.config.variant_rows import flat, merge_rows, placed, problems_of
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.topology import Topology
 from dosimeter.foundation.errors import ConfigError
@@ -305,7 +305,7 @@ def _add_variants(whole: Mapping[str, Any], audit: Audit) -> Draft:
         if wrong:
             continue
         meant = draft(merge_rows(whole, table), base=audit.base, name=audit.name)
-        problems += [f"{place}: {text}" for text in meant.problems]
+        problems += [placed(place, text) for text in meant.problems]
         if isinstance(meant.audit, Audit):
             rows.append(VariantRow(table, meant.audit))
     ids = [row.id.lower() for row in (*audit.variants, *rows)]

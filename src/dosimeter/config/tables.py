@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from dosimeter.data.options import Options
-from dosimeter.families.membership.threat import Knowledge
 from dosimeter.foundation.table import NAME, Reference, Table
 from dosimeter.models.transfer import Method
 from dosimeter.training.recipe import Hyperparameters
@@ -128,7 +127,7 @@ class Variant(Table):
     """The same audit with other settings of training, or an adversary who knows more."""
 
     id: str = Field(pattern=NAME)
-    knows: tuple[Knowledge, ...] | None = None
+    knows: tuple[str, ...] | None = None
     stage: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 

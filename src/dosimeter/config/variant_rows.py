@@ -46,6 +46,15 @@ def problems_of(variant: Variant, names: list[str], threats: int) -> list[str]:
     return found
 
 
+def placed(place: str, text: str) -> str:
+    """A problem of the audit that a row stands for; what the row itself says of the adversary stands in the row.
+
+    >>> placed("variant[0]", "threat.knows[0]: must be text"), placed("variant[0]", "stage[0].lr: must be above 0")
+    ('variant[0].knows[0]: must be text', 'variant[0]: stage[0].lr: must be above 0')
+    """
+    return f"{place}.{text.removeprefix('threat.')}" if text.startswith("threat.knows") else f"{place}: {text}"
+
+
 def merge_rows(whole: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
     """The tables of the audit file that a row stands for, without any variants."""
     table = {key: value for key, value in whole.items() if key not in ("defense", "variant")}

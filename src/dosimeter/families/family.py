@@ -8,7 +8,7 @@ asks which family, which attack or which door it has before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -54,6 +54,19 @@ class Surroundings:
     draws: bool = True
     transferred: bool | None = False
     trains: bool = True
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of one kind that the threats of a family may use, such as query views.
+
+    Attributes:
+        about: each name to one line about it, or to empty text.
+        defaults: those that are used unless a threat names others, to the case in which they are.
+    """
+
+    about: Mapping[str, str]
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -160,6 +173,14 @@ class Family(Protocol):
 
     def threats(self, topology: Topology) -> Sequence[ThreatTable]:
         """What a topology exposes to whom: the threats of this family that follow from it, each with an id."""
+        ...
+
+    def names(self) -> Mapping[str, Names]:
+        """Further names that its threats may use, by kind, as `dosimeter list` shows them."""
+        ...
+
+    def template(self) -> Mapping[str, str]:
+        """Text of the files of `dosimeter init`, by name: an `audit.toml` that runs as it is, and its recipe."""
         ...
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:

@@ -132,7 +132,18 @@ class Result:
         return check(self.content, wanted, FAMILIES, None if accepted is None else accepted.content)
 
     def __str__(self) -> str:
-        return "\n".join([*map(speak, self.sentences), *check_lines(self.content)])
+        return "\n".join([*map(speak, first_sentences(self.content)), *check_lines(self.content)])
+
+
+def first_sentences(content: Mapping[str, Any]) -> list[str]:
+    """The sentences of the whole verdict, then the first sentence of each threat that they are not about.
+
+    Args:
+        content: content of `result.json`.
+    """
+    verdict = content["verdict"]
+    others = [one for one in content["threats"] if one["id"] != verdict["threat"]]
+    return [*verdict["sentences"], *(f"Threat {one['id']}: {one['verdict']['sentences'][0]}" for one in others)]
 
 
 def check_lines(content: Mapping[str, Any]) -> list[str]:

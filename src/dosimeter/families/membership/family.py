@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import CaseFolder, Surroundings
+from dosimeter.families.family import CaseFolder, Names, Surroundings
 from dosimeter.families.membership.metrics import METRICS, NAME
-from dosimeter.families.membership.threat import Threat
+from dosimeter.families.membership.threat import VIEWS, Threat
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
 from dosimeter.results.metrics import Metric
@@ -64,6 +64,15 @@ class Membership:
     def threats(self, topology: Topology) -> Sequence[Threat]:
         """Implements `Family`: none, since a topology says nothing of how many models an adversary can train."""
         return ()
+
+    def names(self) -> Mapping[str, Names]:
+        """Implements `Family`: query views."""
+        return {"views": Names(dict.fromkeys(VIEWS, ""), {"identity": "default; further ones if training augments"})}
+
+    def template(self) -> Mapping[str, str]:
+        """Implements `Family`."""
+        folder = Path(__file__).with_name("template")
+        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""

@@ -1,0 +1,56 @@
+"""Benchmarks against the package as it is: what they import, the faults they put in, the slow tests that they name."""
+
+import ast
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "benchmarks"
+FILES = sorted(FOLDER.rglob("*.py"))
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("mutations").FAULTS
+
+
+def stored(name):
+    """A file of figures."""
+    return json.loads((FOLDER / "results" / name).read_text("utf-8"))
+
+
+@every_file
+def test_what_a_benchmark_imports_is_there(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dosimeter":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
+
+
+def test_every_fault_stands_once_and_names_tests_that_exist(faults):
+    for file, text, wrong, tests in faults:
+        whole = (ROOT / "src" / "dosimeter" / file).read_text("utf-8")
+        assert whole.count(text) == 1, (file, text)
+        assert text != wrong
+        assert all((ROOT / name).exists() for name in tests.split()), tests
+
+
+def test_every_fault_was_caught(faults):
+    rows = stored("mutations.json")["faults"]
+    assert {(row["file"], row["fault"]) for row in rows} == {(file, wrong) for file, _, wrong, _ in faults}
+    assert all(row["caught"] for row in rows)
+
+
+def test_stored_outcomes_are_of_tests_that_exist():
+    for row in stored("verify.json")["tests"]:
+        module, _, name = row["test"].partition("::")
+        path = ROOT / f"{module.replace('.', '/')}.py"
+        assert re.search(rf"^def {re.escape(name.partition('[')[0])}\(", path.read_text("utf-8"), re.MULTILINE), name

@@ -63,10 +63,7 @@ class Needs:
 class Brightest:
     """Name the colour that is brightest in the picture."""
 
-    paper: ClassVar[str] = "none; a toy"
-    control: ClassVar[bool] = False
-    needs: ClassVar[Needs] = Needs()
-    signals: ClassVar[tuple[str, ...]] = ()
+    paper, control, needs, signals = "none; a toy", False, Needs(), ()
     weight: float = 1.0
 
     def run(self, game: Picture, rng: np.random.Generator) -> Guesses:
@@ -77,8 +74,7 @@ class Brightest:
 class Dice(Brightest):
     """Throw a die: a control."""
 
-    control: ClassVar[bool] = True
-    needs: ClassVar[Needs] = Needs(Access.LABELS)
+    control, needs = True, Needs(Access.LABELS)
 
     def run(self, game: Picture, rng: np.random.Generator) -> Guesses:
         return Guesses(game.ids, rng.normal(size=(1, *game.pixels.shape)))

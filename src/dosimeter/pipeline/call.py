@@ -18,7 +18,7 @@ from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
 from dosimeter.data.supplied import read_parts
 from dosimeter.families.threat import AccessName
-from dosimeter.foundation.errors import AuditError, ConfigError
+from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.table import Table
 from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.wording import quote
@@ -228,12 +228,11 @@ def _read(
     Raises:
         AuditError: the model or records are missing, or cannot be read.
     """
-    missing = [name for name in ("model", "members", "nonmembers") if given[name] is None]
+    if given["model"] is None:
+        raise ConfigError("model: is required and missing, got None: pass the trained model")
+    missing = [name for name in ("members", "nonmembers") if given[name] is None]
     if missing:
-        raise ConfigError(
-            *[f"{name}: is required and missing, got None: pass {'the trained model' if name == 'model' else 'records'}"
-              for name in missing]
-        )  # fmt: skip
+        raise DataError(*[f"{name}: is required and missing, got None: pass records" for name in missing])
     odd = [name for name in data if not isinstance(name, str) or name in given]
     if not isinstance(data, Mapping) or odd:
         raise ConfigError(f"data: must be a table of names to records, got {quote(odd or data)}: rename it")

@@ -32,6 +32,8 @@ J = TypeVar("J")
 Done = Callable[[int], None]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Environment of a worker: libraries that a job loads read it; `torch.set_num_threads` reaches PyTorch only."""
+WORTH_STARTING = 10.0
+"""Seconds of work for which processes are started, each of which loads PyTorch first; jobs say theirs as `brief`."""
 RunnerName = Literal["auto", "serial", "processes", "ray"]
 
 
@@ -132,7 +134,8 @@ class SerialRunner:
 class ProcessRunner:
     """Runs jobs in fresh processes with one thread each, which serve all jobs of a run and end if it is interrupted.
 
-    A single job runs in this process, where PyTorch is already loaded. Processes are loky's: they do not import the
+    A single job runs in this process, where PyTorch is already loaded; so do jobs that say that they are brief, unless
+    processes have been started before. Processes are loky's: they do not import the
     user's script again, and a job may hold a function that was typed at a prompt or closes over values.
 
     Args:
@@ -146,7 +149,8 @@ class ProcessRunner:
 
     def run(self, function: Callable[[J], None], jobs: Sequence[J], done: Done) -> None:
         """Implements `Runner.run`."""
-        if len(jobs) == 1 and not self.apart:
+        brief = sum(getattr(job, "brief", float("inf")) for job in jobs)
+        if (len(jobs) == 1 and not self.apart) or (self._pool is None and brief < WORTH_STARTING):
             SerialRunner().run(function, jobs, done)
             return
         if self._pool is None:

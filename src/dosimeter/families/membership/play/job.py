@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import inf
 from typing import Any
 
 import torch
@@ -88,14 +89,23 @@ class PlayJob:
         """Implements `Costed`."""
         return int(self.judged * self.arena.design.member.shape[1] * 8)
 
-    def cost(self, pace: Any) -> float:
-        """Implements `Costed`: numbers to read, and models to train, an upper limit."""
+    @property
+    def _reading(self) -> float:
+        """Seconds to read what the attack reads."""
         design = self.arena.design
         games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
-        reading = games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS)
+        return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS)
+
+    @property
+    def brief(self) -> float:
+        """Rough duration on one core where the attack trains nothing, else infinite."""
+        return self._reading if self.row.trainings == 0 else inf
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: numbers to read, and models to train, an upper limit."""
         if not self.row.trainings or self.trains is None:
-            return reading
-        return reading + self.row.trainings * self.judged * float(pace.whole(self.trains))
+            return self._reading
+        return self._reading + self.row.trainings * self.judged * float(pace.whole(self.trains))
 
     @property
     def judged(self) -> int:

@@ -184,7 +184,7 @@ class Row:
         if not self.ok:
             return self.status.replace("_", " ") + (f": {clean(self.reason)}" if self.reason else "")
         value, low, high = (figure(self.unit, end, (self.ends[2] - self.ends[1]) or None) for end in self.ends)
-        return f"{value} ({low.removesuffix(' %')} to {high})"
+        return f"{value} ({low.removesuffix(' %').removesuffix(' bits')} to {high})"
 
 
 def _rounded(value: Condition) -> Condition:

@@ -12,6 +12,7 @@ from dosimeter.families.membership.gates.null import NullResult
 from dosimeter.families.membership.measures import exposure
 from dosimeter.families.membership.measures.canaries import canary_rows
 from dosimeter.families.membership.measures.detection_limit import POWER, detect
+from dosimeter.families.membership.measures.dose import dose_rows, doses_of, of_headline
 from dosimeter.families.membership.measures.groups import group_rows, too_many_groups
 from dosimeter.families.membership.measures.material import Material, Measured, choose_headline, measure_attacks
 from dosimeter.families.membership.measures.rows import curve_of, histogram_of, rows_of, utility_rows
@@ -44,11 +45,17 @@ def measure(material: Material) -> Findings:
     summary, groups = material.summary, group_rows(material, headline) if headline else []
     data, exposed = {**summary["data"], "candidates": len(material.truth.ids)}, exposure.row(material, headline, groups)
     estimates = [row for attack in measured for row in rows_of(material, attack, measured[attack])]
+    doses = doses_of(material, measured)
     at_risk, targets = str(summary["threat"]["at_risk"]), int(summary["threat"]["targets"])
     real = [attack for attack in measured if attack not in material.aside]
     findings = Findings(
         verdict=told,
-        estimates=(*estimates, *groups, *exposure_rows(exposed, data, stage=at_risk, targets=targets)),
+        estimates=(
+            *estimates,
+            *groups,
+            *exposure_rows(exposed, data, stage=at_risk, targets=targets),
+            *dose_rows(material, measured, doses),
+        ),
         utility=tuple(utility),
         gates=tuple(gates),
         gates_not_asked=tuple(unasked_checks(gates)),
@@ -65,6 +72,7 @@ def measure(material: Material) -> Findings:
         attacks=tuple({**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]),
         data=data,
         adversary={key: value for key, value in summary["threat"].items() if key != "at_risk"},
+        dose=of_headline(material, headline, doses, found.baseline),
     )
     return _answered(findings, material, alike=found.unclear)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dosimeter.results import words
 from dosimeter.results.lines import Line, lines
-from dosimeter.results.rows import ORACLE, Key, clean, figure
+from dosimeter.results.rows import DOSE, ORACLE, Key, clean, figure
 from dosimeter.results.views import all_gates
 
 Change = Literal["up", "down", "none", "new", "gone", "status"]
@@ -165,7 +165,7 @@ def leads(line: Line | None, leading: Mapping[str, float | None]) -> bool:
         return not row.unit.endswith("_difference")
     rate = leading[row.threat]
     at = row.rate is not None and rate is not None and math.isclose(row.rate, rate, rel_tol=1e-6)
-    return row.metric in ("auc", "dose") or (row.metric == "tpr" and at and row.threshold != ORACLE)
+    return row.metric in ("auc", DOSE) or (row.metric == "tpr" and at and row.threshold != ORACLE)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,8 @@ from dosimeter.results.metrics import UTILITY
 
 EXPOSURE = "exposure"
 """Metric of the highest exposure of any record, person or group."""
+DOSE = "dose"
+"""Metric of what an attack tells about one record, in bits, in every family."""
 HEADLINE = "headline"
 """Stands for the attack that was chosen in rehearsal."""
 ORACLE = "oracle"

@@ -12,13 +12,12 @@ from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit
 from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.families.membership.measures.rows import row_of
-from dosimeter.results.doses import FoundDose
-from dosimeter.results.rows import Row
+from dosimeter.results.findings import FoundDose
+from dosimeter.results.rows import DOSE, Row
 from dosimeter.statistics.dose.dose import Dose
 from dosimeter.statistics.dose.measure import REHEARSED, Known, dose_of_bits, dose_of_choice
 from dosimeter.statistics.estimate import Estimate
 
-METRIC = "dose"
 CEILING = 1.0
 """Bits of a secret with two equally probable values."""
 APART = "read by records that are set apart"
@@ -26,17 +25,16 @@ APART = "read by records that are set apart"
 NO_CLASS = "the scores that a reader is fitted on lack members or non-members"
 
 
-def doses_of(material: Material, measured: Mapping[str, Measured]) -> dict[str, Dose]:
-    """The dose of each attack that was measured.
+def doses_of(material: Material) -> dict[str, Dose]:
+    """The dose of each attack.
 
     A choice of other halves has an upper end that is no lower than those of the attacks it is made of, as its other
     numbers have.
 
     Args:
         material: material of the audit.
-        measured: its estimates, by attack.
     """
-    found = {attack: _dose(material, attack) for attack in measured}
+    found = {attack: _dose(material, attack) for attack in material.scores}
     for name, among in material.choice.items():
         highs = [one.high for one in (found[name], *(found[part] for part in among)) if one.high is not None]
         if found[name].high is not None:
@@ -46,7 +44,7 @@ def doses_of(material: Material, measured: Mapping[str, Measured]) -> dict[str, 
 
 def dose_rows(material: Material, measured: Mapping[str, Measured], doses: Mapping[str, Dose]) -> list[Row]:
     """Doses as rows."""
-    return [row_of(material, attack, METRIC, _estimate(dose, measured[attack].auc)) for attack, dose in doses.items()]
+    return [row_of(material, attack, DOSE, _estimate(dose, measured[attack].auc)) for attack, dose in doses.items()]
 
 
 def of_headline(

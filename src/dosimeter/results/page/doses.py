@@ -1,62 +1,23 @@
-"""The dose of a threat as result.json holds it, and in words that a page prints."""
+"""The dose of a threat in words: a sentence, a figure and an entry of the glossary. Measures nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dosimeter.results import words
+from dosimeter.results.figures import Figure
+from dosimeter.results.findings import chance
 
-
-@dataclass(frozen=True)
-class FoundDose:
-    """The dose of a threat's headline attack, in bits about one record.
-
-    Attributes:
-        attack: id of the headline attack.
-        value: the estimate; a reader that does worse than the prior tells nothing, 0.
-        low: shown at least.
-        high: not excluded up to.
-        level: two-sided confidence level of both ends.
-        ceiling: all that there is to tell.
-        floor: what the trivial attack tells; 0 if it knows no more than the prior.
-    """
-
-    attack: str
-    value: float
-    low: float
-    high: float
-    level: float
-    ceiling: float
-    floor: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """The dose as result.json holds it, with the chance of the truth knowing nothing and with the evidence."""
-        return {
-            "shown": self.low,
-            "not_excluded": self.high,
-            "floor": self.floor,
-            "ceiling": self.ceiling,
-            "value": self.value,
-            "level": self.level,
-            "attack": self.attack,
-            "chance_before": chance(self.ceiling, 0.0),
-            "chance_after": chance(self.ceiling, self.value),
-        }
-
-
-def chance(ceiling: float, dose: float) -> float:
-    """The chance that the truth is given, in the geometric mean over records.
-
-    Args:
-        ceiling: all that there is to tell, in bits.
-        dose: what is told of it.
-
-    >>> chance(1.0, 0.0), chance(3.0, 1.0)
-    (0.5, 0.25)
-    """
-    return 2.0 ** -(ceiling - dose)
+TERM = (
+    "Dose (bits)",
+    "How much the answers tell about one record beyond what was known before, on average over records. 1 bit settles a "
+    "question with two equally likely answers; 0 bits leave it as it was. It is what a simple reader of the attack's "
+    "scores gains, who was fitted on other records or models: a more skilful one may gain more. The chance that the "
+    "truth is given is the geometric mean over records, so it is less than the share of right guesses. A few records "
+    "that are surely known move the average little.",
+)
+"""Entry of the glossary."""
 
 
 def sentences(dose: Mapping[str, Any], *, noun: str, settles: str, shown: bool) -> str:
@@ -68,6 +29,7 @@ def sentences(dose: Mapping[str, Any], *, noun: str, settles: str, shown: bool) 
         settles: what all bits together would settle, such as "whether a photo was used".
         shown: whether the verdict shows a leak; if not, no lower end is told.
 
+    >>> from dosimeter.results.findings import FoundDose
     >>> found = FoundDose("loss", 0.16, 0.14, 0.19, 0.95, 1.0).to_json()
     >>> print(sentences(found, noun="photo", settles="whether a photo was used", shown=True).replace(words.SPACE, " "))
     In bits: at least 0.140 of the 1 bit that would settle whether a photo was used is shown, and up to 0.190 is not \
@@ -78,8 +40,7 @@ excluded (best estimate 0.160). Somebody who knows nothing is right about one ph
     value, low, high, ceiling = (dose.get(key) for key in ("value", "shown", "not_excluded", "ceiling"))
     if value is None or low is None or high is None or ceiling is None:
         return ""
-    spread = high - low
-    seen, up_to = words.bits(value, spread), words.bits(high, spread, "up")
+    seen, up_to = words.bits(value, spread := high - low), words.bits(high, spread, "up")
     whole = f"of the {ceiling:.3g} bit{'' if ceiling == 1 else 's'} that would settle {settles}"
     before, after, least, most = (chance(ceiling, one) for one in (0.0, value, low, high))
     apart = (most - least) or None
@@ -94,11 +55,26 @@ excluded (best estimate 0.160). Somebody who knows nothing is right about one ph
     else:
         told = f"{seen} {whole} is seen, and up to {up_to} is not excluded"
     knowing = f"1 time in {1 / before:.3g}, a chance of {words.percent(before, bare=True)} in 100"
-    after_told = words.percent(after, spread=apart, bare=True)
+    then = f"they can give the truth a chance of {words.percent(after, spread=apart, bare=True)} in 100 on average"
     return (
-        f"In bits: {told}. Somebody who knows nothing is right about one {noun} {knowing}; with this, they can give "
-        f"the truth a chance of {after_told} in 100 on average ({ends}).{_floor(dose['floor'])}"
+        f"In bits: {told}. Somebody who knows nothing is right about one {noun} {knowing}; with this, {then} ({ends})."
+        f"{_floor(dose['floor'])}"
     )
+
+
+def figure(dose: Mapping[str, Any] | None) -> Figure:
+    """A dose as a figure, with what there is to tell; "–" without a number.
+
+    Args:
+        dose: an entry of result.json, or None.
+    """
+    value, low, high = ((dose or {}).get(key) for key in ("value", "shown", "not_excluded"))
+    if dose is None or value is None or low is None or high is None:
+        return Figure("–", ok=False)
+    of = f"bits of {dose['ceiling']:.3g}"
+    spread = high - low
+    ends = f"{words.bits(low, spread, 'down')} to {words.bits(high, spread, 'up')}"
+    return Figure(words.bits(value, spread), ends, of)
 
 
 def _floor(floor: float | None) -> str:

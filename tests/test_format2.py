@@ -91,4 +91,6 @@ def test_a_run_that_was_measured_anew_does_not_differ_from_what_was_stored(run, 
     assert main(["diff", str(OLD / "recipe"), str(folder)]) == 0
     told = capsys.readouterr().out
     assert "The audits do not differ" in told
-    assert not any(line.startswith(("moved", "new:", "gone:", "changed")) for line in told.splitlines())
+    moved = [line for line in told.splitlines() if line.startswith(("moved", "new:", "gone:", "changed"))]
+    assert moved
+    assert all(line.startswith("new:") and ", dose: " in line for line in moved), moved  # version 2 had no dose

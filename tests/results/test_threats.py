@@ -398,7 +398,7 @@ def test_a_family_brings_metrics_units_and_conditions_of_its_own():
     limit = {"metric": "taken", "cut": "block1", "max": 4}
     (found,) = plain_check(toy(), plain_parse({"limit": [limit]}, BOTH), BOTH).outcomes
     assert found.row.key.what == "taken, batch 8, cut block1"
-    assert (found.status, found.row.said) == ("undecided", "3 bits (2 bits to 5 bits)")
+    assert (found.status, found.row.said) == ("undecided", "3 bits (2 to 5 bits)")
     assert found.name == "taken, cut block1, max 4 bits"
     wrong = [
         ({"metric": "taken", "max": 4}, "limit[0].cut: is required for taken and missing: write cut = 'block1'"),

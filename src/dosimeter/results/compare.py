@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dosimeter.results import words
 from dosimeter.results.lines import Line, lines
-from dosimeter.results.rows import ORACLE, Key, clean, figure
+from dosimeter.results.rows import DOSE, ORACLE, Key, clean, figure
 from dosimeter.results.views import all_gates
 
 Change = Literal["up", "down", "none", "new", "gone", "status"]
@@ -150,7 +150,7 @@ def leading_rates(result: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def leads(line: Line | None, leading: Mapping[str, float | None]) -> bool:
-    """Returns whether a row is a headline figure: TPR at the leading rate, or AUC, of an attack that is no control.
+    """Returns whether a row is a headline figure: TPR at the leading rate, AUC or dose of an attack that is no control.
 
     Of a family without a leading rate every number of all records is one.
 
@@ -165,7 +165,7 @@ def leads(line: Line | None, leading: Mapping[str, float | None]) -> bool:
         return not row.unit.endswith("_difference")
     rate = leading[row.threat]
     at = row.rate is not None and rate is not None and math.isclose(row.rate, rate, rel_tol=1e-6)
-    return row.metric == "auc" or (row.metric == "tpr" and at and row.threshold != ORACLE)
+    return row.metric in ("auc", DOSE) or (row.metric == "tpr" and at and row.threshold != ORACLE)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

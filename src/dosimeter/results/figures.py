@@ -126,6 +126,15 @@ def auc(row: Row | None) -> Figure:
     return Figure(words.decimal(value), words.decimal_range(low, high))
 
 
+def bits(row: Row | None) -> Figure:
+    """A number of bits, as a figure."""
+    if row is None or row.status != "ok":
+        return rate(row)
+    value, low, high = row.ends
+    spread = high - low
+    return Figure(words.bits(value, spread), f"{words.bits(low, spread, 'down')} to {words.bits(high, spread, 'up')}")
+
+
 def guess(row: Row, fpr: Row | None) -> float:
     """The largest rate that guessing reaches: as many used records as unused ones are accused."""
     high = None if fpr is None else fpr.high

@@ -26,6 +26,56 @@ class Dose(Protocol):
 
 
 @dataclass(frozen=True)
+class FoundDose:
+    """The dose of a threat's headline attack, in bits about one record.
+
+    Attributes:
+        attack: id of the headline attack.
+        value: the estimate; a reader that does worse than the prior tells nothing, 0.
+        low: shown at least.
+        high: not excluded up to.
+        level: two-sided confidence level of both ends.
+        ceiling: all that there is to tell.
+        floor: what the trivial attack tells; 0 if it knows no more than the prior.
+    """
+
+    attack: str
+    value: float
+    low: float
+    high: float
+    level: float
+    ceiling: float
+    floor: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The dose as result.json holds it, with the chance of the truth knowing nothing and with the evidence."""
+        return {
+            "shown": self.low,
+            "not_excluded": self.high,
+            "floor": self.floor,
+            "ceiling": self.ceiling,
+            "value": self.value,
+            "level": self.level,
+            "attack": self.attack,
+            "chance_before": chance(self.ceiling, 0.0),
+            "chance_after": chance(self.ceiling, self.value),
+        }
+
+
+def chance(ceiling: float, dose: float) -> float:
+    """The chance that the truth is given, in the geometric mean over records.
+
+    Args:
+        ceiling: all that there is to tell, in bits.
+        dose: what is told of it.
+
+    >>> chance(1.0, 0.0), chance(3.0, 1.0)
+    (0.5, 0.25)
+    """
+    return float(2.0 ** (dose - ceiling))
+
+
+@dataclass(frozen=True)
 class Null:
     """An attack where there is nothing to find.
 

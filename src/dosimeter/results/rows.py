@@ -13,6 +13,8 @@ from dosimeter.results.metrics import UTILITY
 
 EXPOSURE = "exposure"
 """Metric of the highest exposure of any record, person or group."""
+DOSE = "dose"
+"""Metric of what an attack tells about one record, in bits, in every family."""
 HEADLINE = "headline"
 """Stands for the attack that was chosen in rehearsal."""
 ORACLE = "oracle"
@@ -184,7 +186,7 @@ class Row:
         if not self.ok:
             return self.status.replace("_", " ") + (f": {clean(self.reason)}" if self.reason else "")
         value, low, high = (figure(self.unit, end, (self.ends[2] - self.ends[1]) or None) for end in self.ends)
-        return f"{value} ({low.removesuffix(' %')} to {high})"
+        return f"{value} ({low.removesuffix(' %').removesuffix(' bits')} to {high})"
 
 
 def _rounded(value: Condition) -> Condition:

@@ -172,6 +172,25 @@ def points(difference: Number, away: Away | None = None) -> str:
     return f"{'' if text.startswith('-') else '+'}{text}"
 
 
+def bits(value: Number, spread: Number | None = None, away: Away | None = None) -> str:
+    """A number of bits, with two digits of the width of its interval; a lower end above 0 is not printed as 0.
+
+    Args:
+        value: the number, not negative.
+        spread: width of the interval around it; without it, three decimals.
+        away: of the end of an interval the side to which it is rounded.
+
+    >>> bits(0.16123, 0.05), bits(0.00043, 0.05, "down"), bits(1, 0), bits(0.0612)
+    ('0.161', '0.0004', '1.000', '0.061')
+    """
+    digits = 3 if not spread or spread <= 0 else min(5, max(2, 1 - math.floor(math.log10(spread))))
+    text = _rounded(value, digits, away)
+    while away == "down" and value > 0 and float(text) <= 0 and digits < MOST_DIGITS:
+        digits += 1
+        text = _rounded(value, digits, away)
+    return text
+
+
 def of_time(auc: Number) -> str:
     r"""Text: how often a member ranks above a non-member, with the digits of the AUC.
 

@@ -12,6 +12,7 @@ from dosimeter.families.membership.gates.null import NullResult
 from dosimeter.families.membership.measures import exposure
 from dosimeter.families.membership.measures.canaries import canary_rows
 from dosimeter.families.membership.measures.detection_limit import POWER, detect
+from dosimeter.families.membership.measures.dose import dose_rows, doses_of, of_headline
 from dosimeter.families.membership.measures.groups import group_rows, too_many_groups
 from dosimeter.families.membership.measures.material import Material, Measured, choose_headline, measure_attacks
 from dosimeter.families.membership.measures.rows import curve_of, histogram_of, rows_of, utility_rows
@@ -20,8 +21,10 @@ from dosimeter.families.membership.sentences import first_page, verdict
 from dosimeter.families.membership.sentences.not_tested import not_tested
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Findings, Null
+from dosimeter.results.rows import Row
 from dosimeter.results.upgrade import exposure_rows
 from dosimeter.statistics.certify import distinct_nonmembers, nonmembers_needed
+from dosimeter.statistics.dose.dose import Dose
 from dosimeter.statistics.estimate import Estimate
 from dosimeter.statistics.rates import Randomisation, RatePair
 
@@ -43,12 +46,10 @@ def measure(material: Material) -> Findings:
     told, limit = _verdict(material, measured, found, gates)
     summary, groups = material.summary, group_rows(material, headline) if headline else []
     data, exposed = {**summary["data"], "candidates": len(material.truth.ids)}, exposure.row(material, headline, groups)
-    estimates = [row for attack in measured for row in rows_of(material, attack, measured[attack])]
-    at_risk, targets = str(summary["threat"]["at_risk"]), int(summary["threat"]["targets"])
-    real = [attack for attack in measured if attack not in material.aside]
+    real, doses = [attack for attack in measured if attack not in material.aside], doses_of(material)
     findings = Findings(
         verdict=told,
-        estimates=(*estimates, *groups, *exposure_rows(exposed, data, stage=at_risk, targets=targets)),
+        estimates=_rows(material, measured, doses, [*groups, *_exposures(material, exposed, data)]),
         utility=tuple(utility),
         gates=tuple(gates),
         gates_not_asked=tuple(unasked_checks(gates)),
@@ -65,6 +66,7 @@ def measure(material: Material) -> Findings:
         attacks=tuple({**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]),
         data=data,
         adversary={key: value for key, value in summary["threat"].items() if key != "at_risk"},
+        dose=of_headline(material, headline, doses, found.baseline),
     )
     return _answered(findings, material, alike=found.unclear)
 
@@ -76,6 +78,20 @@ def _answered(findings: Findings, material: Material, *, alike: bool) -> Finding
     answers = first_page.answers(view, members=_members(material), alike=alike)
     told = {**findings.verdict, "answers": [dataclasses.asdict(one) for one in answers]}
     return dataclasses.replace(findings, verdict=told)
+
+
+def _rows(
+    material: Material, measured: Mapping[str, Measured], doses: Mapping[str, Dose], more: Sequence[Row]
+) -> tuple[Row, ...]:
+    """All estimates: those of each attack, `more` of them, doses."""
+    own = (row for attack in measured for row in rows_of(material, attack, measured[attack]))
+    return (*own, *more, *dose_rows(material, measured, doses))
+
+
+def _exposures(material: Material, exposed: dict[str, Any], data: dict[str, Any]) -> tuple[Row, ...]:
+    """Rows of the highest exposures."""
+    threat = material.summary["threat"]
+    return tuple(exposure_rows(exposed, data, stage=str(threat["at_risk"]), targets=int(threat["targets"])))
 
 
 def _null(null: NullResult) -> Null:

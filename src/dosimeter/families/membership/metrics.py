@@ -19,6 +19,7 @@ METRICS: Mapping[str, Metric] = {
     "fpr": Metric(
         "share", needs=("fpr",), may=("threshold",), bad="low", counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
     ),
+    "dose": Metric("bits", counts=DECISIONS),
     "auc_change": Metric("auc_difference"),
 }
 """What it measures."""

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from dosimeter.results import figures, words
-from dosimeter.results.page import variants
+from dosimeter.results.page import doses, variants
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
 from dosimeter.results.rows import Row
@@ -58,7 +58,7 @@ def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sectio
         "threats": threats,
         "what": "Privacy audit" if several else sections[0].what,
         "badge": _whole_badge(result) if several else sections[0].badge,
-        "glossary": [*terms, *_methods(view for view, _ in listed)],
+        "glossary": [*terms, *([doses.TERM] if result["dose"] else []), *_methods(view for view, _ in listed)],
         "provenance": provenance_rows(provenance),
         "definitions": _definitions(provenance),
     }
@@ -110,6 +110,7 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
     )
     return {
         "id": view["id"], "question": view["question"], "who": section.who, "badge": section.badge,
+        "dose": doses.figure(None if view["verdict"]["status"] == "withdrawn" else view["dose"]),
         "status": view["verdict"]["status"], "anchor": f"threat-{number}",
         "block": Markup(apart(block, f"threat-{number}-") if number else block),
     }  # fmt: skip

@@ -16,6 +16,7 @@ from dosimeter.results.figures import (
     Figure,
     auc,
     bar,
+    bits,
     find,
     leading,
     rate,
@@ -23,7 +24,7 @@ from dosimeter.results.figures import (
     scale_of,
 )
 from dosimeter.results.page import plots
-from dosimeter.results.rows import Row
+from dosimeter.results.rows import DOSE, Row
 from dosimeter.results.views import View
 
 PLACES = {"chain": "trained otherwise", "adversary": "the adversary knows this too"}
@@ -48,6 +49,7 @@ class VariantLine:
         bar: strip of the TPR.
         auc: AUC of the same attack.
         gap: difference of the AUC to that of the audit itself.
+        dose: dose of the same attack.
         canary: rate of the worst canaries, and which they are.
         matched: comparison at equal accuracy.
     """
@@ -63,13 +65,17 @@ class VariantLine:
     bar: Bar | None = None
     auc: Figure = NOTHING
     gap: Figure = NOTHING
+    dose: Figure = NOTHING
     canary: Figure = NOTHING
     matched: str = ""
 
 
 @dataclass(frozen=True)
 class VariantTable:
-    """The rows, with the words and the figure around them; `settings`: some variant is no defense."""
+    """The rows, with the words and the figure around them.
+
+    `settings`: some variant is no defense; `dosed`: doses are told.
+    """
 
     rows: list[VariantLine]
     split: str
@@ -77,6 +83,7 @@ class VariantTable:
     canaries: bool
     figure: Markup
     settings: bool
+    dosed: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class _Model:
     reached: Row | None
     auc: Row | None
     gap: Row | None
+    dose: Row | None
     names: Mapping[str, str]
 
 
@@ -112,7 +120,8 @@ def table(view: View, names: Mapping[str, str]) -> VariantTable | None:
     canaries = any(one.canary.ok for one in rows)
     figure = _figure(models, split, leading(view))
     settings = any(not entry["defense"] for entry in listed)
-    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings)
+    dosed = any(one.dose is not None for one in models)
+    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings, dosed)
 
 
 def _model(view: View, entry: Mapping[str, Any], split: str, names: Mapping[str, str]) -> _Model:
@@ -124,7 +133,7 @@ def _model(view: View, entry: Mapping[str, Any], split: str, names: Mapping[str,
     tpr = find(own, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
     return _Model(
         entry, fits.get("accuracy"), fits.get("accuracy_change"), tpr, reached_by(own, tpr), find(own, attack, "auc"),
-        find(own, attack, "auc_change"), names,
+        find(own, attack, "auc_change"), find(own, attack, DOSE), names,
     )  # fmt: skip
 
 
@@ -144,6 +153,7 @@ def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) 
         bar=bar(model.tpr, scale),
         auc=auc(model.auc),
         gap=_gap(model.gap),
+        dose=bits(model.dose),
         canary=_canary(entry.get("canaries") or ()),
         matched="" if model in baselines or entry.get("place") == "adversary" else _matched(model, baselines),
     )

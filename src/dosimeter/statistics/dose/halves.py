@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from dosimeter.foundation.arrays import Array
 from dosimeter.statistics.intervals.cells import clusters
 
-HALVINGS, FEW_HALVINGS, MANY = 11, 3, 200_000
+HALVINGS, FEW_HALVINGS, MANY = 11, 3, 100_000
 """Random halvings whose readers' probabilities are averaged; fewer from `MANY` scores on, where readers hardly differ.
 
 One halving's readers rest on half of the records each, and another seed gives another dose."""

@@ -89,24 +89,65 @@ def dose_of_bits(
     >>> found.low > 0.1, found.high < found.ceiling == 1.0
     (True, True)
     """
-    in_range("prior", prior, 0, 1, open_low=True, open_high=True)
-    _check(scores, bits.shape, record, level)
-    yes = int(bits.sum())
-    if yes in (0, bits.size):
-        raise ValueError(f"bits must have both classes, got {yes} of {bits.size} that are true")
+    _check_bits(scores, bits, record, prior, level)
     check_no_nan(scores)
-    law = np.array([1 - prior, prior])
 
     def fit(evidence: Array, secrets: Array) -> Reader:
         reader = fit_bits(evidence, secrets, prior)
         return lambda asked: _both(reader.probability(asked))
 
+    return _dose_of_bits(_Question(scores, bits, record), known, fit, (prior, level, rng))
+
+
+def _check_bits(scores: Array, bits: Array, record: Array, prior: float, level: float) -> None:
+    """Refuses a prior that is none, evidence that does not fit, and secrets of one class."""
+    in_range("prior", prior, 0, 1, open_low=True, open_high=True)
+    _check(scores, bits.shape, record, level)
+    yes = int(bits.sum())
+    if yes in (0, bits.size):
+        raise ValueError(f"bits must have both classes, got {yes} of {bits.size} that are true")
+
+
+def _dose_of_bits(
+    asked: _Question,
+    known: Known | None,
+    fit: Callable[[Array, Array], Reader],
+    how: tuple[float, float, np.random.Generator],
+) -> Dose:
+    """The dose about bits; `how` holds prior, level and generator."""
+    (prior, level, rng), bits = how, asked.secrets
+
     def usable(secrets: Array) -> bool:
         return bool(secrets.any() and not secrets.all())
 
-    found = _read(_Question(scores, bits, record), known, fit, usable, rng)
-    sides = [(prior, bits), (1 - prior, ~bits)]
-    return _dose(found, bits.astype(np.int64), (sides, law, known is None), record, level, rng)
+    found = _read(asked, known, fit, usable, rng)
+    sides, law = [(prior, bits), (1 - prior, ~bits)], np.array([1 - prior, prior])
+    return _dose(found, bits.astype(np.int64), (sides, law, known is None), asked.record, level, rng)
+
+
+def dose_of_choice(
+    scores: Float[Array, "a t n"],
+    bits: Bool[Array, "t n"],
+    record: Int[Array, " n"],
+    *,
+    rng: np.random.Generator,
+    prior: float = 0.5,
+    level: float = 0.95,
+) -> Dose:
+    """Dose of several attacks, of which halves of the clusters choose one for each other: the one they read best.
+
+    So no choice rests on a record that is judged by it. Arguments and errors are those of `dose_of_bits`, but that
+    `scores` has one more axis, of attacks.
+    """
+    _check_bits(scores[0], bits, record, prior, level)
+    check_no_nan(scores)
+
+    def fit(evidence: Array, secrets: Array) -> Reader:
+        readers = [fit_bits(evidence[..., number], secrets, prior) for number in range(len(scores))]
+        best = min(range(len(scores)), key=lambda number: readers[number].loss)
+        return lambda asked: _both(readers[best].probability(asked[..., best]))
+
+    return _dose_of_bits(_Question(np.moveaxis(scores, 0, -1), bits, record), None, fit, (prior, level, rng))
 
 
 def dose_of_guesses(

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from dosimeter.families.membership.section import adversary, canaries, exposure, lead, view
 from dosimeter.families.membership.sentences.first_page import add_date
 from dosimeter.results import figures, words
-from dosimeter.results.page import plots
+from dosimeter.results.page import doses, plots
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
 from dosimeter.results.views import View
@@ -61,8 +61,12 @@ def section(result: View, provenance: Mapping[str, Any]) -> Section:
 def _first(result: Mapping[str, Any], provenance: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, object]:
     """Content of the first card."""
     verdict, by = result["verdict"], words.THRESHOLDS[figures.source(result)]
+    noun, box = result["noun"], lead.box(result, names.get(verdict["attack"], "no attack"), by)
+    shown = verdict["status"] == "shown"
+    dose = doses.sentences(result["dose"] or {}, noun=noun, settles=f"whether one {noun} was used", shown=shown)
     return {
-        "box": lead.box(result, names.get(verdict["attack"], "no attack"), by),
+        "box": box,
+        "dose": dose if box else "",
         "no_number": lead.no_number(result),
         "answers": add_date(verdict.get("answers", ()), provenance),
         "p_values": [
@@ -83,6 +87,7 @@ def _body(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, obje
         "facts": adversary.facts(result),
         "attacks": table.rows,
         "attacks_note": table.note,
+        "dosed": table.dosed,
         "scale": words.percent(table.scale),
         "fpr": words.percent(figures.leading(result)),
         "attack_name": names.get(attack, "no attack"),

@@ -13,6 +13,7 @@ from dosimeter.results.figures import (
     Figure,
     auc,
     bar,
+    bits,
     find,
     leading,
     rate,
@@ -21,13 +22,13 @@ from dosimeter.results.figures import (
     same,
     scale_of,
 )
-from dosimeter.results.rows import Row
+from dosimeter.results.rows import DOSE, Row
 from dosimeter.results.views import View
 
 
 @dataclass(frozen=True)
 class AttackLine:
-    """One attack: its rate at the leading false positive rate, the rate reached, its AUC."""
+    """One attack: its rate at the leading false positive rate, the rate reached, its AUC, its dose."""
 
     name: str
     mode: str
@@ -39,6 +40,7 @@ class AttackLine:
     tpr: Figure
     reached: Figure
     auc: Figure
+    dose: Figure
     bar: Bar | None
 
 
@@ -69,11 +71,12 @@ def full_name(attack: View) -> str:
 
 @dataclass(frozen=True)
 class AttackTable:
-    """Rows, the end of the strips' axis, and a remark that would otherwise be in every row."""
+    """Rows, the end of the strips' axis, a remark that would otherwise be in every row, and whether doses are told."""
 
     rows: list[AttackLine]
     scale: float
     note: str
+    dosed: bool
 
 
 def _settings(attack: View) -> str:
@@ -112,13 +115,15 @@ def attacks(result: View) -> AttackTable:
                 tpr=rate(tpr, reached_by(result, tpr)),
                 reached=reached(tpr, reached_by(result, tpr)),
                 auc=auc(find(result, attack["id"], "auc")),
+                dose=bits(find(result, attack["id"], DOSE)),
                 bar=bar(tpr, scale),
             )
         )
+    dosed = any(row.metric == DOSE for row in result["estimates"])
     notes = {row.tpr.note for row in rows if not row.refused}
     if len(notes) != 1 or len(rows) < 2:
-        return AttackTable(rows, scale, "")
-    return AttackTable([replace(row, tpr=replace(row.tpr, note="")) for row in rows], scale, notes.pop())
+        return AttackTable(rows, scale, "", dosed)
+    return AttackTable([replace(row, tpr=replace(row.tpr, note="")) for row in rows], scale, notes.pop(), dosed)
 
 
 def ladder(result: View) -> list[Rung]:

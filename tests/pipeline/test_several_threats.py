@@ -21,6 +21,7 @@ from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.prepared import jobs_of
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.results.views import views
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "0:300", "model": "mlp", "epochs": 3, "lr": 0.05}
 FINETUNE = {"name": "finetune", "data": "digits", "rows": "300:600", "transfer": "head", "epochs": 3, "lr": 0.05}
@@ -31,8 +32,7 @@ THREATS = [
     {"id": "labels", "at_risk": "finetune", "access": "labels", **COMMON},
 ]
 ATTACKS = [
-    {"name": "loss", "threats": ["finetuning"]},
-    {"name": "direct", "threats": ["pretraining"]},
+    {"name": "loss", "threats": ["pretraining", "finetuning"]},
     {"name": "gap", "threats": ["labels"]},
     {"name": "constant"},
 ]
@@ -136,3 +136,16 @@ def test_the_worst_verdict_leads(finished):
     assert found["verdict"]["sentences"][0].startswith("3 threats were tested: ")
     with pytest.raises((AssertionError, ValueError, KeyError)):
         flat(found)  # which is for one threat
+
+
+def test_each_section_is_about_its_own_stage(finished):
+    """What is at risk under another threat is not at risk here, and a deployed model is not said to be transferred."""
+    found = {view["id"]: view for view in views(json.loads((finished / "result.json").read_text()))}
+    marked = {name: [one["stage"] for one in view["chain"] if one["at_risk"]] for name, view in found.items()}
+    assert marked == {"pretraining": ["pretrain"], "finetuning": ["finetune"], "labels": ["finetune"]}
+    for name, view in found.items():
+        answers = " ".join(one["answer"] for one in view["verdict"]["answers"])
+        assert ("came from the last stage" in answers) == (name == "pretraining")
+    page = (finished / "report.html").read_text()
+    assert page.count("The model at risk is not deployed") == 1
+    assert page.count('<span class="tag risk">records at risk</span>') == 3

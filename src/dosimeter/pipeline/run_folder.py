@@ -17,6 +17,7 @@ from dosimeter.foundation.version import __version__
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.arrays import undamaged
 from dosimeter.results.rounding import round_numbers
+from dosimeter.results.views import chain_of
 
 CHANGES = 3
 """Most settings that a message names if the folder holds another audit."""
@@ -154,7 +155,7 @@ def read_run(folder: Path) -> RunFolder:
                     f"{folder}: has a threat of family {quote(family)}, which dosimeter {__version__} does not have: "
                     "use the version that made it"
                 )
-            own = {**common, **entry}
+            own = {**common, **entry, "chain": chain_of(common["chain"], entry["threat"]["at_risk"])}
             cases[name] = CaseFolder(folder if old else case_folder(folder, name), own)
             families[name] = FAMILIES[family]
             _check_summary(own)

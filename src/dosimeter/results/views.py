@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.results.rows import Row
@@ -28,11 +28,17 @@ def _view(result: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]
     return {
         **{key: result[key] for key in COMMON},
         **entry,
+        "chain": chain_of(result["chain"], entry["at_risk"]),
         "estimates": tuple(Row.from_json(row) for row in entry["estimates"]),
         "utility": tuple(Row.from_json(row) for row in utility),
         "gates": [*result["gates"], *entry["gates"]],
         "variants": [own for one in result["variants"] for own in _variants(one, entry["id"])],
     }
+
+
+def chain_of(chain: Sequence[Mapping[str, Any]], at_risk: str) -> list[dict[str, Any]]:
+    """The chain as one threat sees it: of several stages that are at risk in a run, only its own."""
+    return [{**stage, "at_risk": stage["stage"] == at_risk} for stage in chain]
 
 
 def _variants(entry: Mapping[str, Any], threat: str) -> list[dict[str, Any]]:

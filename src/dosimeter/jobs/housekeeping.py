@@ -29,7 +29,7 @@ class Entry:
 
     Attributes:
         key: its name.
-        kind: "data", "features", "models", "outputs", "shadow", or "unreadable".
+        kind: "data", "features", "models", "outputs", "shadow", "play" and others, or "unreadable".
         what: stage and models, where it has them.
         size: bytes on disk.
         used: when it was last used, seconds since the epoch.
@@ -117,6 +117,8 @@ def _describe(store: Store, key: str) -> tuple[str, str]:
     models = definition.get("models")
     if isinstance(models, list) and models:
         name += f", models {models[0]} to {models[-1]}" if len(models) > 1 else f", model {models[0]}"
+    elif isinstance(attack := definition.get("attack"), list) and attack:
+        name = f"attack {attack[0]}"
     elif "number" in definition:
         name = f"shadow {definition['number']}"
     return one_line(definition.get("kind", "unreadable"), 40), one_line(name.strip(", "), 100)

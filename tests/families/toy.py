@@ -172,8 +172,6 @@ class ColourCase:
 
 @dataclass(frozen=True)
 class Colour:
-    """The family."""
-
     name, question = NAME, "Which colour is this {noun}'s card?"
     settings, needs, takes = ColourThreat, Needs, frozenset()
     details_schema: ClassVar[Mapping[str, Any]] = {"type": "object"}

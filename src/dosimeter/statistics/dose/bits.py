@@ -24,10 +24,10 @@ RIDGE = 0.1
 The intercept has none. It keeps coefficients finite where classes are separate."""
 _HINGE = 3.0
 """-log of the top share at which the third feature begins: e^-3, about 5 %."""
-MANY, _WIDTH = 20_000, 0.01
+MANY, _WIDTH = 20_000, 0.003
 """Scores from which a reader is fitted on cells of near ranks, and their width in log odds of the rank.
 
-They move the probability of a score by less than 1e-4."""
+They move the probability of a score by less than 1e-4, and the dose by less than 1e-5 bits."""
 _STEPS = 100
 """Most Newton steps; some ten are usual."""
 _BEATS = 1e-9

@@ -27,7 +27,7 @@ from dosimeter.jobs.arrays import arrays_hash, read_arrays, save_arrays, undamag
 from dosimeter.jobs.job import Job
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.access import Access
-from dosimeter.results.findings import Findings, Null
+from dosimeter.results.findings import Findings, Null, found_dose
 from dosimeter.results.metrics import Metric
 from dosimeter.results.page.section import Section
 from dosimeter.results.rows import Row, figure
@@ -226,7 +226,7 @@ class Colour:
             attacks=tuple({**one, "headline": one["id"] == head} for one in summary["attacks"]),
             data=summary["data"],
             adversary=summary["threat"],
-            dose=dose_of_guesses(found[head][0], colours[None], np.arange(len(colours)), rng=rng),
+            dose=found_dose(head, dose_of_guesses(found[head][0], colours[None], np.arange(len(colours)), rng=rng)),
         )
 
     def _guesses(self, folder: CaseFolder, name: str, null: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -25,7 +25,7 @@ from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.compare import differences
 from dosimeter.results.compose import ThreatFindings, compose
-from dosimeter.results.findings import Findings
+from dosimeter.results.findings import Findings, FoundDose
 from dosimeter.results.lines import lines
 from dosimeter.results.metrics import UTILITIES, Metric
 from dosimeter.results.policy.junit import junit
@@ -173,16 +173,7 @@ def findings(status: str, dose: Any = None) -> Findings:
     verdict["p_tpr"] = None
     details = {"curves": {}, "histograms": {}}
     entry = SEVERAL["threats"][0]
-    return Findings(verdict, (), (), (), (), (), details, (), (), entry["data"], entry["adversary"], dose)
-
-
-@dataclass(frozen=True)
-class Dose:
-    low: float
-    ceiling: float
-
-    def to_json(self) -> dict[str, Any]:
-        return {"shown": self.low, "not_excluded": 1.0, "floor": 0.0, "ceiling": self.ceiling}
+    return Findings(verdict, (), (), details=details, data=entry["data"], adversary=entry["adversary"], dose=dose)
 
 
 def composed(*found: Findings) -> dict[str, Any]:
@@ -203,7 +194,12 @@ def composed(*found: Findings) -> dict[str, Any]:
     ],
 )
 def test_the_worst_verdict_is_that_of_the_run(given, status, threat):
-    made = [findings(one) if isinstance(one, str) else findings(one[0], Dose(*one[1:])) for one in given]
+    made = [
+        findings(one)
+        if isinstance(one, str)
+        else findings(one[0], FoundDose("a", one[1], one[1], one[2], 0.95, one[2]))
+        for one in given
+    ]
     result = composed(*made)
     assert problems(result) == []
     assert (result["verdict"]["status"], result["verdict"]["threat"]) == (status, threat)
@@ -381,7 +377,7 @@ def toy() -> dict[str, Any]:
     verdict = {"status": "shown", "attack": "grab", "sentences": ["It grabs."]}
     attack = {**single("chance")["threats"][0]["attacks"][0], "id": "grab"}
     estimates = tuple(replace(row, conditions={"cut": cut, "batch": 8}) for cut in ("block1", "block2"))
-    found = Findings(verdict, estimates, (), (), (), (), {}, (), (attack,))
+    found = Findings(verdict, estimates, (attack,))
     entry = ThreatFindings("toys", "toy", "What is it?", "s", found).to_json("record")
     return single() | {"threats": [*single()["threats"], entry]}
 

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.rows import Row
-
-
-class Dose(Protocol):
-    """How much an adversary learns, in a unit that all families share."""
-
-    @property
-    def low(self) -> float:
-        """Shown at least."""
-
-    @property
-    def ceiling(self) -> float:
-        """The most that could be learned."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The dose as result.json holds it."""
+from dosimeter.statistics.dose.dose import Dose
 
 
 @dataclass(frozen=True)
@@ -60,6 +46,19 @@ class FoundDose:
             "chance_before": chance(self.ceiling, 0.0),
             "chance_after": chance(self.ceiling, self.value),
         }
+
+
+def found_dose(attack: str, dose: Dose, floor: float = 0.0) -> FoundDose | None:
+    """The dose of a threat's headline attack; None without a number.
+
+    Args:
+        attack: id of the attack.
+        dose: what was measured.
+        floor: what the trivial attack tells.
+    """
+    if dose.value is None or dose.low is None or dose.high is None:
+        return None
+    return FoundDose(attack, max(0.0, dose.value), dose.low, dose.high, dose.level, dose.ceiling, floor)
 
 
 def chance(ceiling: float, dose: float) -> float:
@@ -126,7 +125,7 @@ class Findings:
     not_tested: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     adversary: Mapping[str, Any] = field(default_factory=dict)
-    dose: Dose | None = None
+    dose: FoundDose | None = None
 
     def of_threat(self, threat: str) -> Findings:
         """The findings with every row under a threat's id."""

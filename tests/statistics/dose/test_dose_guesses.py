@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from dosimeter.statistics.dose.dose import Dose, checked_prior, entropy, odds_in_words
+from dosimeter.statistics.dose.dose import checked_prior, entropy
 from dosimeter.statistics.dose.guesses import GuessReader, fit_guesses
 from dosimeter.statistics.dose.measure import Known, dose_of_guesses
 
@@ -78,11 +78,10 @@ def test_equal_guesses_tell_nothing(equal, rehearsed):
     assert 0 < found.high < found.ceiling == 2.0
 
 
-def test_identities_are_told_and_put_in_words():
+def test_identities_are_told():
     guesses, values = drawn(0, n=40, v=40, strength=8.0, targets=4)
     found = ours(guesses, values)
     assert 4 < found.low < found.value < found.high <= found.ceiling == pytest.approx(np.log2(40))
-    assert odds_in_words(found).startswith("knowing nothing more, they would be right 1 time in 40; with this, 1 in 1.")
 
 
 def test_nothing_is_near_zero_and_not_shown():
@@ -146,8 +145,3 @@ def test_priors_are_laws():
     assert checked_prior(np.array([0.25, 0.75])).tolist() == [0.25, 0.75]
     with pytest.raises(ValueError, match="got 1 with"):
         checked_prior(np.array([1.0]))
-
-
-def test_odds_are_those_of_the_log_loss():
-    found = Dose(np.log2(40 / 3), 1.0, 4.0, np.log2(40), 0.95, "", 40, 1, np.log2(3))
-    assert odds_in_words(found) == "knowing nothing more, they would be right 1 time in 40; with this, 1 in 3"

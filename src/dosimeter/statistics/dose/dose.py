@@ -1,4 +1,4 @@
-"""One threat's dose in bits, and the same as odds in words.
+"""One threat's dose in bits.
 
 The dose is predictive V-information (Xu et al., "A Theory of Usable Information under Computational Constraints", 2020,
 https://arxiv.org/abs/2002.10689): the part of mutual information that a simple, honestly fitted reader of the evidence
@@ -80,26 +80,3 @@ def checked_prior(prior: Float[Array, " v"]) -> Float[Array, " v"]:
             f"got {len(prior)} with least {float(prior.min(initial=1)):g} and sum {float(prior.sum()):g}"
         )
     return np.asarray(prior / prior.sum())
-
-
-def odds_in_words(found: Dose) -> str:
-    """The dose as odds of a right guess, 2^-log loss; "1 time in 2" stands for a probability of one half.
-
-    It is the geometric mean of the probabilities that the reader gave to the truth, and at least that of the prior.
-
-    Args:
-        found: a dose; one without a number is told by its reason.
-
-    >>> odds_in_words(Dose(1.0, 0.9, 1.1, 3.0, 0.95, "", 100, 1, 2.0))
-    'knowing nothing more, they would be right 1 time in 8; with this, 1 in 4'
-    """
-    if found.value is None:
-        return found.reason
-    before, after = found.ceiling, found.ceiling - max(0.0, found.value)
-    return f"knowing nothing more, they would be right 1 time in {_times(before)}; with this, 1 in {_times(after)}"
-
-
-def _times(bits: float) -> str:
-    """`2^bits` with three digits at most below 100, whole above."""
-    times = 2.0**bits
-    return f"{times:.3g}" if times < 100 else f"{times:,.0f}"

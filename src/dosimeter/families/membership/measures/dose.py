@@ -12,7 +12,7 @@ from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit
 from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.families.membership.measures.rows import row_of
-from dosimeter.results.findings import FoundDose
+from dosimeter.results.findings import FoundDose, found_dose
 from dosimeter.results.rows import DOSE, Row
 from dosimeter.statistics.dose.dose import Dose
 from dosimeter.statistics.dose.measure import REHEARSED, Known, dose_of_bits, dose_of_choice
@@ -59,10 +59,9 @@ def of_headline(
         baseline: of a supplied model, the classifiers that never ask it; what they tell is the floor.
     """
     found = doses.get(str(headline))
-    if headline is None or found is None or found.value is None or found.low is None or found.high is None:
+    if headline is None or found is None:
         return None
-    floor = _floor(material, baseline)
-    return FoundDose(headline, max(0.0, found.value), found.low, found.high, found.level, found.ceiling, floor)
+    return found_dose(headline, found, _floor(material, baseline))
 
 
 def _dose(material: Material, attack: str) -> Dose:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from dosimeter.families.membership.design.canaries import CanaryScores
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, shares
+from dosimeter.families.membership.metrics import DIRECT, function_at
 from dosimeter.families.membership.rates import FPRS, PRIORS
 from dosimeter.foundation import gate
 from dosimeter.foundation.arrays import Array
@@ -24,7 +25,6 @@ from dosimeter.statistics.hypotheses.stated import stated_p
 from dosimeter.statistics.rates import (
     Randomisation,
     RatePair,
-    auc,
     precision_at_prior,
     randomisation_p,
     tpr_at_threshold,
@@ -132,12 +132,24 @@ class Material:
 
 @dataclass(frozen=True)
 class Measured:
-    """The estimates of one attack."""
+    """The estimates of one attack.
 
-    auc: Estimate
+    Attributes:
+        direct: those of `metrics.DIRECT`, by metric.
+        pairs: true and false positive rate at each nominal rate.
+        oracles: true positive rates at thresholds that no adversary has.
+        precisions: by prior.
+    """
+
+    direct: Mapping[str, Estimate]
     pairs: Mapping[float, RatePair]
     oracles: Mapping[float, Estimate]
     precisions: Mapping[float, Estimate]
+
+    @property
+    def auc(self) -> Estimate:
+        """The area under the ROC."""
+        return self.direct["auc"]
 
 
 def measure_attack(material: Material, attack: str) -> Measured:
@@ -158,7 +170,10 @@ def measure_attack(material: Material, attack: str) -> Measured:
     oracles = {fpr: tpr_oracle(scores, truth, fpr=fpr, rng=material.rng(f"{attack} oracle {fpr}")) for fpr in FPRS}
     lead = pairs[material.leading or FPRS[0]]
     return Measured(
-        auc(scores, truth, rng=material.rng(f"{attack} auc")),
+        {
+            name: function_at(place)(scores, truth, rng=material.rng(f"{attack} {name}"))
+            for name, place in DIRECT.items()
+        },
         pairs,
         oracles,
         {prior: precision_at_prior(lead, prior) for prior in PRIORS},
@@ -181,7 +196,10 @@ def measure_attacks(material: Material) -> dict[str, Measured]:
         }
         lead = pairs[material.leading or FPRS[0]]
         measured[name] = Measured(
-            _raise_upper_end(own.auc, [one.auc for one in parts]),
+            {
+                metric: _raise_upper_end(one, [part.direct[metric] for part in parts])
+                for metric, one in own.direct.items()
+            },
             pairs,
             own.oracles,
             {prior: precision_at_prior(lead, prior) for prior in PRIORS},

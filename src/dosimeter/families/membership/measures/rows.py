@@ -66,7 +66,7 @@ def rate_rows(
 def rows_of(material: Material, attack: str, measured: Measured) -> list[Row]:
     """The estimates of one attack as rows."""
     row, source = functools.partial(row_of, material, attack), material.calibration.source
-    rows = [row("auc", measured.auc)]
+    rows = [row(metric, estimate) for metric, estimate in measured.direct.items()]
     for fpr, pair in measured.pairs.items():
         rows += rate_rows(material, attack, pair, fpr=fpr, threshold=source)
         rows.append(row("tpr", measured.oracles[fpr], fpr=fpr, threshold="oracle"))

@@ -29,7 +29,7 @@ from dosimeter.statistics.dose.halves import halvings, usual_count
 from dosimeter.statistics.dose.measure import Known, dose_of_bits, dose_of_guesses
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "dose.json"
+RESULTS = ROOT / "benchmarks" / "results" / "dose.json"
 sys.path.append(str(ROOT / "tests" / "statistics" / "dose"))
 from dose_laws import LAWS, Law, targets  # noqa: E402
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-STORED = json.loads((BENCHMARKS / "dose.json").read_text(encoding="utf-8"))["cells"]
+STORED = json.loads((BENCHMARKS / "results" / "dose.json").read_text(encoding="utf-8"))["cells"]
 LEVEL = 0.001
 """Of each test: with some 250 tests, one in four runs on new seeds would fail by chance."""
 PILOT = {

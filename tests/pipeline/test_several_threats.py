@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from audits import BASE
@@ -106,26 +104,31 @@ def test_an_interrupted_run_goes_on_where_it_stopped(finished, tmp_path, monkeyp
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_at_any_moment_gives_the_same_bytes(finished, tmp_path):
-    """SIGKILL at 30 random moments, spread over the whole run with two processes."""
-    rng = random.Random(0)
+    """SIGKILL at 30 random moments with two processes; a run that comes to its end begins again in another folder."""
+    rng, whole = random.Random(0), (finished / "result.json").read_bytes()
     code = (
         "import json, sys; from pathlib import Path; from dosimeter.config.audit import parse; "
         "from dosimeter.pipeline import verbs; "
         "verbs.run(parse(json.loads(sys.argv[1]), base=Path.cwd()), Path(sys.argv[2]), workers=2)"
     )
-    command = [sys.executable, "-c", code, json.dumps(audit(*THREATS)), str(tmp_path / "run")]
-    killed = 0
-    for _ in range(30):
-        with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE) as process:
-            time.sleep(rng.uniform(2.0, 8.0))
-            killed += process.poll() is None
-            os.kill(process.pid, signal.SIGKILL) if process.poll() is None else None
+    killed, ended, stages = 0, 0, set()
+    while killed < 30:
+        folder = tmp_path / str(ended) / "run"
+        command = [sys.executable, "-c", code, json.dumps(audit(*THREATS)), str(folder)]
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(rng.uniform(2.5, 7.0))
+            process.kill()
+        killed += process.returncode == -signal.SIGKILL
+        stages.add(len(list((folder.parent / ".store").glob("*/manifest.json"))))
         if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL, process.stderr
+            assert (folder / "result.json").read_bytes() == whole
+            ended += 1
+        else:
+            assert process.returncode == -signal.SIGKILL
     subprocess.run(command, cwd=tmp_path, check=True)
-    assert killed
-    assert (tmp_path / "run" / "result.json").read_bytes() == (finished / "result.json").read_bytes()
+    assert (folder / "result.json").read_bytes() == whole
+    assert len(stages) > 5, stages
 
 
 def test_the_worst_verdict_leads(finished):

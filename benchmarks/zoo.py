@@ -150,7 +150,7 @@ def scope(material):
     (material, headline), lead, truth = choose_headline(material), material.leading, material.truth
     scores, cuts, rng = Scores(truth.ids, material.scores[headline]), material.thresholds(headline, lead), material.rng
     pair = tpr_at_threshold(scores, truth, thresholds=cuts, fpr=lead, rng=rng(f"{headline} tpr {lead}"), level=0.975)
-    own = Measured(auc(scores, truth, rng=rng(f"{headline} auc")), {lead: pair}, {}, {})
+    own = Measured({"auc": auc(scores, truth, rng=rng(f"{headline} auc"))}, {lead: pair}, {}, {})
     return find(material, {headline: own}, headline).scope
 
 

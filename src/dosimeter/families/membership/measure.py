@@ -40,7 +40,7 @@ def measure(material: Material) -> Findings:
     found, utility = find(material, measured, headline), utility_rows(material)
     planted = canary_rows(material, headline) if headline else []
     gates, nulls = all_gates(material, measured, found, utility)
-    if material.summary["door"] == "recipe":
+    if material.drawn:
         natural = measured[headline].pairs[material.leading].difference if headline and material.leading else None
         gates.append(beside_average(material, planted, headline, natural))
     told, limit = _verdict(material, measured, found, gates)

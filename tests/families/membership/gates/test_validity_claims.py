@@ -40,10 +40,10 @@ def test_a_sound_audit_passes_all_of_them(sound):
 
 
 def test_p12_fires_on_one_run_and_on_none():
-    assert [kind_of_audit(*one).status for one in (("recipe", 8), ("recipe", 1), ("model", 1), ("scores", 5))] == [
+    assert [kind_of_audit(n, drawn=drawn).status for n, drawn in ((8, True), (1, True), (1, False), (5, False))] == [
         "pass", "warn", "warn", "warn",
     ]  # fmt: skip
-    assert [kind_of_audit(*one).value for one in (("recipe", 8), ("recipe", 1), ("model", 1))] == [8.0, 1.0, 0.0]
+    assert [kind_of_audit(n, drawn=drawn).value for n, drawn in ((8, True), (1, True), (1, False))] == [8.0, 1.0, 0.0]
 
 
 def test_p13_fires_where_membership_was_stated(sound):

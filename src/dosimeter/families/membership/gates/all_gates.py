@@ -144,7 +144,7 @@ def all_gates(
     data = material.summary["data"]
     if utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
         gates.append(runs.learning(utility, data.get("most_frequent_class") or 1 / data["classes"]))
-    if material.summary["door"] != "scores":
+    if material.queried:
         kinds = {kind.__name__: kind for kind in ATTACKS.values()}
         gates.append(runs.chosen_settings(material.summary["attacks"], kinds))
     gates += material.gates
@@ -168,10 +168,9 @@ def unasked_checks(gates: Sequence[Gate]) -> list[dict[str, str]]:
 
 def _on_the_split(material: Material, found: Found) -> list[Gate]:
     """P1; for a table of scores the records are not known, so it is not asked."""
-    door = material.summary["door"]
-    if door == "recipe":
+    if material.drawn:
         return [blind.alike_by_design()]
-    return [blind.alike(found.baseline, above_chance=found.unclear)] if door == "model" and found.headline else []
+    return [blind.alike(found.baseline, above_chance=found.unclear)] if material.queried and found.headline else []
 
 
 def _on_persons(material: Material) -> list[Gate]:
@@ -204,7 +203,7 @@ def _on_the_headline(material: Material, measured: Mapping[str, Measured], found
 def _on_claims(material: Material, measured: Mapping[str, Measured], found: Found) -> list[Gate]:
     """P12, P13, P17, P18: checks of the claims that the numbers allow."""
     headline, lead = found.headline, material.leading
-    gates = [claims.kind_of_audit(str(material.summary["door"]), len(material.truth.is_member))]
+    gates = [claims.kind_of_audit(len(material.truth.is_member), drawn=material.drawn)]
     if headline is None:
         return gates
     own = measured[headline]

@@ -17,15 +17,15 @@ DISCOVERY = 0.1
 """False discovery rate of the list of members that P18 tests."""
 
 
-def kind_of_audit(door: str, targets: int) -> Gate:
+def kind_of_audit(targets: int, *, drawn: bool) -> Gate:
     """P12: whether membership was drawn as an experiment, and in how many training runs.
 
     Args:
-        door: "recipe", "model" or "scores".
         targets: models that are measured.
+        drawn: whether membership was drawn here.
     """
     name = "Kind of audit"
-    if door != "recipe":
+    if not drawn:
         return Gate(
             "P12", name, "warn", 0.0,
             "Zero-run: membership was stated, and no run drew it, so what is shown is of these records under "

@@ -69,7 +69,7 @@ def decisions(material: Material, attack: str, fpr: float) -> Decisions | None:
     own = exceeds(material.scores[attack], material.thresholds(attack, fpr))
     member, calibration = material.truth.is_member, material.calibration
     if isinstance(calibration, CrossFit) or calibration.source == "split":
-        if len(own) < 2 or material.summary["door"] != "scores":
+        if len(own) < 2 or material.queried:
             return None
         return Decisions(own, member, np.arange(len(own)), material.scores[attack], as_given=True)
     scores, bits = calibration.scores[attack][0], calibration.is_member[0]
@@ -78,7 +78,7 @@ def decisions(material: Material, attack: str, fpr: float) -> Decisions | None:
     pairs = np.arange(len(bits)).reshape(-1, 2)
     thresholds = [shadow_threshold(np.delete(scores, one, 0), np.delete(bits, one, 0), fpr) for one in pairs]
     called = scores > np.repeat(thresholds, 2)[:, None]
-    if material.summary["door"] == "model":
+    if material.queried and not material.drawn:
         own, member = own[:0], member[:0]
     block = players(len(own), len(bits))
     hits, member = np.concatenate([own, called]), np.concatenate([member, bits])
@@ -139,7 +139,7 @@ def measure(material: Material, attack: str, fpr: float) -> list[Exposed]:
 
 def _owners(material: Material) -> Array | None:
     """Person of each record, or None if the data name no persons."""
-    if material.persons is None and material.summary["door"] != "recipe":
+    if material.persons is None and not material.drawn:
         return None if material.summary["data"].get("persons") is None else material.truth.record
     return material.persons
 

@@ -75,6 +75,11 @@ class Material:
     canaries: CanaryScores | None = None
 
     @property
+    def queried(self) -> bool:
+        """Returns whether a model was queried here; a table of scores says nothing of its model's answers."""
+        return bool(self.summary["door"] != "scores")
+
+    @property
     def drawn(self) -> bool:
         """Returns whether membership was drawn here, by a fair coin for each record, not stated by the user."""
         return bool(self.summary["door"] == "recipe")

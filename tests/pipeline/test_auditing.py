@@ -318,3 +318,38 @@ def test_records_of_which_halves_have_one_class_are_refused_before_they_are_aske
 def test_features_are_an_access_in_python_too(tmp_path):
     found = dosimeter.audit(MODEL, **PARTS, attacks=["loss"], access="features", out=tmp_path / "audit")
     assert flat(found.content)["threat"]["access"] == "features"
+
+
+def test_threats_are_named_in_the_call_with_and_without_fit(tmp_path):
+    """A threat without shadows of its own has those of the call, where `fit` trains any; lists are as in Python."""
+    threats = [{"id": "labels", "access": "labels"}, {"id": "all", "views": ["identity"]}]
+    rows = ["gap", {"name": "loss", "threats": ["all"]}]
+    for train in (None, functools.partial(fit, epochs=2)):
+        how = {"fit": train, "shadows": 4, "workers": SERIAL}
+        found = dosimeter.audit(MODEL, **PARTS, threats=threats, attacks=rows, out=tmp_path / str(train is None), **how)
+        told = {one["id"]: one for one in found.content["threats"]}
+        assert {name: one["adversary"]["access"] for name, one in told.items()} == {"labels": "labels", "all": "logits"}
+        assert {one["adversary"]["shadows"] for one in told.values()} == {0 if train is None else 4}
+        assert [len(one["attacks"]) for one in told.values()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"threats": {}}, "threats: must be a list of tables"),
+        ({"threats": [3]}, "threats[0]: must be a table, got 3"),
+        ({"threats": [{"family": ["x"]}]}, "threats[0].family: unknown family"),
+        ({"threats": [{"shadows": 4}]}, "threats[0].shadows: shadows are trained by"),
+        ({"threats": [{"acces": "labels"}]}, "threats[0].acces: unknown key, did you mean 'access'"),
+        ({"threats": [{}, {}]}, "threat: ids must be distinct, got 'membership' 2 times"),
+        ({"data": [1]}, "data: must be a table of names to records, got [1]"),
+        ({"data": {"more": PARTS["members"]}}, "data: no threat of this call reads it, got ['more']"),
+        ({"transcript": "x"}, "transcript: no threat of this call reads it, got 'x'"),
+        ({"show_records": True}, "show_records: no threat of this call reads it, got True"),
+    ],
+)
+def test_threats_and_more_that_are_wrong_are_one_line(given, line, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        dosimeter.audit(MODEL, **PARTS, **given, out=tmp_path / "out")
+    assert line in str(caught.value)
+    assert not (tmp_path / "out").exists()

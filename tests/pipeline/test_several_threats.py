@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from audits import BASE
 from flat import flat
 
 from dosimeter.config.audit import parse
+from dosimeter.foundation.errors import StoreError
 from dosimeter.jobs.job import models_of
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
@@ -152,3 +154,19 @@ def test_each_section_is_about_its_own_stage(finished):
     page = (finished / "report.html").read_text()
     assert page.count("The model at risk is not deployed") == 1
     assert page.count('<span class="tag risk">records at risk</span>') == 3
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "a/b", "..", ""])
+@pytest.mark.parametrize("kind", ["threats", "variants"])
+def test_an_id_in_run_json_leads_nowhere_else(kind, name, finished, tmp_path):
+    """Measuring writes below `threats/ID` and `variants/ID`, and a run's folder may come from a stranger."""
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    summary = json.loads(path.read_text())
+    summary.setdefault("variants", [{"id": "x", "status": "ok"}])[0]["id"] = name if kind == "variants" else "x"
+    summary["threats"][0]["id"] = name if kind == "threats" else "pretraining"
+    path.write_text(json.dumps(summary))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match="is damaged .*id must be a name without slashes"):
+        verbs.measure(tmp_path / "run")
+    assert sorted(tmp_path.rglob("*")) == before

@@ -13,6 +13,7 @@ from dosimeter.families.family import Family
 from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.toml import as_tuples
 from dosimeter.foundation.wording import one_line, quote
 
 MOST = 1000
@@ -152,7 +153,7 @@ def named_attacks(
     problems, found = [], [list[NamedAttack]() for _ in threats]
     for index, one in enumerate(tables):
         if isinstance(one, Mapping):
-            given, wrong = share_attacks((_tuples(one),), base, threats, plain)
+            given, wrong = share_attacks((as_tuples(one),), base, threats, plain)
             serves = _named_by(one, threats) if not wrong else []
             problems += [line.replace("attack[0]", f"attack[{index}]", 1) for line in wrong]
             for number in serves:
@@ -174,7 +175,7 @@ def named_attacks(
 
 def _named_by(row: Mapping[str, Any], threats: Sequence[Served]) -> list[int]:
     """Numbers of the threats that a row is for."""
-    return _serves({key: _tuples(value) for key, value in row.items()}, threats)[0]
+    return _serves({key: as_tuples(value) for key, value in row.items()}, threats)[0]
 
 
 def _object(one: object, threats: Sequence[Served]) -> list[tuple[int, NamedAttack]]:
@@ -205,10 +206,3 @@ def _attack(row: Mapping[str, Any], base: Path, family: Family) -> NamedAttack:
     name, own_id, attack = build(row, base, kind_of(family))
     mode = getattr(attack, "mode", None)
     return NamedAttack(label(f"{name} {mode}" if mode else name) if own_id is None else own_id, name, attack)
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples, as validation of an audit file takes them."""
-    if isinstance(value, list | tuple):
-        return tuple(_tuples(item) for item in value)
-    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -22,7 +22,7 @@ from dosimeter.families.topology import Topology
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
 from dosimeter.foundation.table import Table
-from dosimeter.foundation.toml import read
+from dosimeter.foundation.toml import as_tuples, read
 from dosimeter.foundation.wording import quote
 from dosimeter.training.defending import DefenseRow
 
@@ -239,7 +239,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if any("nested deeper" in text for _, text in found):
         return Draft(None, (), 0, tuple(lines(found)))
     default_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "audit"
-    whole = {"name": default_name[:64], **_tuples(table)}
+    whole = {"name": default_name[:64], **as_tuples(table)}
     kind = TargetTop if "target" in whole else Top
     try:
         top: Top | TargetTop | None = kind.model_validate(whole)
@@ -364,10 +364,3 @@ def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[s
         return model.model_validate(raw), []
     except ValidationError as error:
         return None, findings(error, place, model.model_fields)
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples, so that strict validation accepts TOML arrays."""
-    if isinstance(value, list | tuple):
-        return tuple(_tuples(item) for item in value)
-    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -18,7 +18,7 @@ from dosimeter.training.defending import ACTING, METHODS, DefenseRow
 from dosimeter.training.recipe import BoundsRecords, ChangesAnswers, ChangesLoss, ChangesRecipe, SubModels
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
-"""Pattern of a variant's id, which names a folder."""
+"""Pattern of an id that names a folder of a run, such as a variant's."""
 KIND = Kind(
     word="defense",
     known=DEFENSES,

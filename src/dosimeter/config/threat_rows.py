@@ -18,6 +18,7 @@ from dosimeter.families.topology import Topology
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import findings, lines
+from dosimeter.foundation.toml import as_tuples
 from dosimeter.foundation.wording import quote
 
 MOST = 100
@@ -84,7 +85,7 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
     tables, problems = _spiked(list(given), whole)
     threats: list[ThreatTable | None] = []
     for table, place in zip(tables, places, strict=True):
-        threat, wrong = _read(table, place)
+        threat, wrong = _read(table, place, top_spike=whole.get("spike") is not None)
         threats.append(threat)
         problems += wrong
     problems += _repeated_ids(threats)
@@ -156,8 +157,8 @@ def _spiked(tables: list[Mapping[str, Any]], whole: Mapping[str, Any]) -> tuple[
     return [{**table, "spike": spike} if index == meant[0] else table for index, table in enumerate(tables)], []
 
 
-def _read(table: Mapping[str, Any], place: str) -> tuple[ThreatTable | None, list[str]]:
-    """One threat, or the problems with its table."""
+def _read(table: Mapping[str, Any], place: str, *, top_spike: bool = False) -> tuple[ThreatTable | None, list[str]]:
+    """One threat, or the problems with its table; canaries may stand in a table of their own, `[spike]`."""
     family = table.get("family", "membership")
     if not isinstance(family, str) or family not in FAMILIES:
         told = suggest(family, FAMILIES) if isinstance(family, str) else "write text in quotes"
@@ -167,7 +168,9 @@ def _read(table: Mapping[str, Any], place: str) -> tuple[ThreatTable | None, lis
         return settings.model_validate(table), []
     except ValidationError as error:
         found = findings(error, place, settings.model_fields)
-        return None, lines((where.replace(f"{place}.spike", "spike", 1), text) for where, text in found)
+        if top_spike:
+            found = [(where.replace(f"{place}.spike", "spike", 1), text) for where, text in found]
+        return None, lines(found)
 
 
 def _repeated_ids(threats: Sequence[ThreatTable | None]) -> list[str]:
@@ -201,15 +204,13 @@ def python_threats(
         if not isinstance(table, Mapping):
             problems.append(f"{place}: must be a table, got {quote(table)}: write {{'family': 'membership'}}")
             continue
-        keys = (
-            FAMILIES[family].settings.model_fields if (family := table.get("family", "membership")) in FAMILIES else {}
-        )
-        threat, wrong = _read({**{key: one for key, one in common.items() if key in keys}, **table}, place)
+        family = table.get("family", "membership")
+        keys = FAMILIES[family].settings.model_fields if isinstance(family, str) and family in FAMILIES else {}
+        own = {key: one for key, one in common.items() if key in keys}
+        threat, wrong = _read({**own, **as_tuples(table)}, place)
         problems += wrong
         if threat is not None:
-            tails = FAMILIES[threat.family].problems(
-                threat, (), Surroundings(draws=False, trains=trains or given is None)
-            )
+            tails = FAMILIES[threat.family].problems(threat, (), Surroundings(draws=False, trains=trains))
             problems += [place + tail if place else tail[1:] for tail in tails]
             found.append((FAMILIES[threat.family], threat, place or "threat"))
     problems += _repeated_ids([threat for _, threat, _ in found])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,10 @@ def read(path: Path, *, absent: str = "correct the path, or run `dosimeter init`
         raise ConfigError(f"{shown}: must be TOML, got {what}: correct it") from error
     except OSError as error:
         raise ConfigError(f"{shown}: must be a readable file, got: {error.strerror}: {absent}") from error
+
+
+def as_tuples(value: Any) -> Any:
+    """A value with its lists as tuples, at every depth, so that strict validation accepts TOML arrays."""
+    if isinstance(value, list | tuple):
+        return tuple(as_tuples(item) for item in value)
+    return {key: as_tuples(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -49,10 +49,10 @@ class _Call(Table):
     workers: int | None = Field(default=None, ge=1)
     noun: str | None = Field(default=None, min_length=1, max_length=40)
 
-    @property
-    def threat(self) -> dict[str, Any]:
-        """The keys of a threat that the call itself has."""
-        return {"shadows": self.shadows} | ({} if self.access is None else {"access": self.access})
+    def threat(self, *, trains: bool) -> dict[str, Any]:
+        """The keys of a threat that the call itself has; without `fit` no shadow is trained, whatever their number."""
+        own = {"shadows": self.shadows} if trains else {}
+        return own | ({} if self.access is None else {"access": self.access})
 
     def settings(self) -> dict[str, Any]:
         """Settings that can change a result, for the run's folder."""
@@ -152,7 +152,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     )  # fmt: skip
     base = Path.cwd()
     rows = _threats(call, threats, attacks, base, trains=fit is not None)
-    _check_taken(rows, {"data": data, "transcript": transcript, "show_records": show_records})
+    _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
     parts = _read(given, data or {}, call, options or Options(), base)
     supplied = Supplied(
@@ -202,6 +202,19 @@ def _named(model: object, fit: object, depends: tuple[object, ...]) -> dict[str,
     return {"model": name_of(model), "fit": None if fit is None else name_of(fit), **more}
 
 
+def _names(data: object) -> list[str]:
+    """Names of further records.
+
+    Raises:
+        ConfigError: they are no table by name.
+    """
+    if data is None:
+        return []
+    if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
+        raise ConfigError(f"data: must be a table of names to records, got {quote(data)}: write {{'name': records}}")
+    return list(data)
+
+
 def _check_taken(rows: Sequence[ThreatRow], given: Mapping[str, object]) -> None:
     """Refuses arguments that no threat of the call reads, since they would be ignored.
 
@@ -233,9 +246,9 @@ def _read(
     missing = [name for name in ("members", "nonmembers") if given[name] is None]
     if missing:
         raise DataError(*[f"{name}: is required and missing, got None: pass records" for name in missing])
-    odd = [name for name in data if not isinstance(name, str) or name in given]
-    if not isinstance(data, Mapping) or odd:
-        raise ConfigError(f"data: must be a table of names to records, got {quote(odd or data)}: rename it")
+    taken = [name for name in data if name in given]
+    if taken:
+        raise ConfigError(f"data: names must differ from the other arguments, got {quote(taken[0])}: rename it")
     parts = {name: one for name, one in given.items() if name != "model" and one is not None}
     return read_parts({**parts, **data}, seed=call.seed, base=base, options=options)
 
@@ -249,7 +262,7 @@ def _threats(
     Raises:
         ConfigError: every problem, one line each.
     """
-    found = python_threats(threats, call.threat, trains=trains)
+    found = python_threats(threats, call.threat(trains=trains), trains=trains)
     given = named_attacks(attacks, base, found)
     return tuple(ThreatRow(*one[:2], own, one[2]) for one, own in zip(found, given, strict=True))
 

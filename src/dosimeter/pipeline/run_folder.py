@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dosimeter.config.defense_rows import FOLDER
 from dosimeter.families import FAMILIES
 from dosimeter.families.family import CaseFolder, Family
 from dosimeter.foundation.errors import StoreError
@@ -147,6 +148,7 @@ def read_run(folder: Path) -> RunFolder:
     with undamaged(folder):
         summary, old = _upgraded(json.loads(path.read_text(encoding="utf-8")), folder)
         cases, families = {}, {}
+        _check_names([one["id"] for one in (*summary["threats"], *(summary.get("variants") or ()))])
         common = {key: value for key, value in summary.items() if key != "threats"}
         for entry in summary["threats"]:
             name, family = str(entry["id"]), str(entry["family"])
@@ -160,6 +162,17 @@ def read_run(folder: Path) -> RunFolder:
             families[name] = FAMILIES[family]
             _check_summary(own)
     return RunFolder(summary, cases, families)
+
+
+def _check_names(ids: Sequence[Any]) -> None:
+    """Refuses ids of threats and variants that lead out of the run's folder, since each names a folder in it.
+
+    Raises:
+        ValueError: the id.
+    """
+    for one in ids:
+        if not isinstance(one, str) or not FOLDER.fullmatch(one):
+            raise ValueError(f"id must be a name without slashes, got {quote(one)}")
 
 
 def _check_summary(summary: Mapping[str, Any]) -> None:

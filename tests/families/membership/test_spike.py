@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audits import material_in
+from audits import BASE, material_in, table
 from flat import flat, problems
 
 from dosimeter.config.audit import parse
@@ -351,3 +351,14 @@ def test_a_lone_canary_of_each_kind_has_the_exact_interval(material):
     for row in canary_rows(one, "lira online"):
         low, high = clopper_pearson(round(4 * row["tpr"]), 4, level=row["level"])
         assert (row["low"], row["high"]) == pytest.approx((low, high))
+
+
+def test_a_wrong_table_of_canaries_is_named_where_it_stands():
+    for raw, place in (
+        ({"spike": {"counts": 4}}, "spike.counts"),
+        ({"threat": {"spike": {"counts": 4}}}, "threat.spike.counts"),
+        ({"threat": [{"id": "a"}, {"id": "b", "spike": {"counts": 4}}]}, "threat[1].spike.counts"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse(table() | raw, base=BASE)
+        assert caught.value.problems == (f"{place}: unknown key, did you mean 'count'?",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.jobs.job import missing, models_of
 from dosimeter.pipeline.durations import REPORT_SECONDS
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
@@ -18,10 +19,15 @@ def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
     shadows = [job for job in jobs if models_of(job)]
     if missing(shadows):
         return None
-    queries = prepared.system.seconds * len(prepared.system.pool) * len(prepared.cases)
-    numbers = (1 + len(shadows)) * len(prepared.system.pool)
-    attacks = sum(len(row.attacks) for row in prepared.audit.threats)
-    return queries + attacks * numbers * NUMBER_SECONDS + REPORT_SECONDS
+    asked = [len(prepared.system.pool) * _views(row) for row in prepared.audit.threats]
+    numbers = [(1 + len(shadows)) * n * len(row.attacks) for n, row in zip(asked, prepared.audit.threats, strict=True)]
+    return prepared.system.seconds * sum(asked) + sum(numbers) * NUMBER_SECONDS + REPORT_SECONDS
+
+
+def _views(row: ThreatRow) -> int:
+    """Number of views under which a threat's records are queried; one where its family has no such key."""
+    views = getattr(row.threat, "views", "auto")
+    return 1 if views == "auto" else len(views)
 
 
 def plan_supplied(prepared: PreparedSupplied) -> Plan:
@@ -44,7 +50,7 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
         stages.append(StagePlan("shadows", f"fit {supplied.fit_name}", each, len(shadows), cached, ""))
     if absent:
         notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
-    signals = (1 + len(shadows)) * len(system.pool) * 16
+    signals = (1 + len(shadows)) * len(system.pool) * 16 * max(map(_views, supplied.threats))
     size = system.pool.inputs.nbytes
     return Plan(
         key=prepared.key,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.findings import Finding, findings, lines, scan
-from dosimeter.foundation.toml import read
+from dosimeter.foundation.toml import as_tuples, read
 from dosimeter.foundation.wording import quote
 from dosimeter.results.metrics import UTILITIES, Families, metrics_of
 
@@ -137,7 +137,7 @@ def parse_policy(table: Mapping[str, Any], families: Families) -> Policy:
     found = scan(table)
     if any("nested deeper" in text for _, text in found):
         raise ConfigError(*lines(found))
-    whole = _tuples(table)
+    whole = as_tuples(table)
     try:
         _Top.model_validate(whole)
     except ValidationError as error:
@@ -238,10 +238,3 @@ def _rate(value: Any, key: str, place: str) -> list[Finding]:
         remedy = "lower it" if value > 100 else "raise it"
         return [(f"{place}.{key}", f": must be {rule}, got {quote(value, 40)}: {remedy}")]
     return []
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples, so that strict validation accepts TOML arrays."""
-    if isinstance(value, list | tuple):
-        return tuple(_tuples(item) for item in value)
-    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -15,7 +15,7 @@ from dosimeter.families.membership.observe.shadow_job import ShadowJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.store import Store, key_of
 
-KEPT = 8
+KEPT = 4
 """Most signals that a process holds while it plays one attack after another."""
 
 

@@ -49,9 +49,8 @@ class ThreatRow:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """The rows, each None if it is wrong itself, and the problems of all, one line each."""
+    """The rows that are not wrong themselves, and the problems of all, one line each."""
 
-    threats: tuple[ThreatTable | None, ...]
     rows: tuple[ThreatRow, ...]
     problems: tuple[str, ...]
 
@@ -81,7 +80,7 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
     given = raw if isinstance(raw, tuple) else (raw,)
     places = [f"threat[{index}]" if several else "threat" for index in range(len(given))]
     if wrong := _no_tables(given, places):
-        return Draft((), (), tuple(wrong))
+        return Draft((), tuple(wrong))
     tables, problems = _spiked(list(given), whole)
     threats: list[ThreatTable | None] = []
     for table, place in zip(tables, places, strict=True):
@@ -109,7 +108,7 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
             rows.append(ThreatRow(family, threat, own, place))
             tails = family.problems(threat, own, one)
             problems += [_at(place, tail, top_spike=whole.get("spike") is not None) for tail in tails]
-    return Draft(tuple(threats), tuple(rows), (*problems, *of_attacks))
+    return Draft(tuple(rows), (*problems, *of_attacks))
 
 
 def _no_tables(given: Sequence[Any], places: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from dosimeter.config.audit import parse
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.game import Needs
+from dosimeter.families.membership.play.job import attack_code
 from dosimeter.families.membership.play.play import Part, play_part
 from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
@@ -74,3 +75,25 @@ def test_a_null_play_reads_the_null_membership_and_others_the_true_one(fold):
     of_null, of_target = (game.shadow_in for game in attack.games)
     assert (of_null == null[others]).all()
     assert (of_target == design.member[others]).all()
+
+
+OPAQUE = iter(range(3))
+"""A value that no digest can hold."""
+
+
+def test_an_attack_that_reads_what_no_key_can_hold_is_played_in_every_run():
+    class Plain:
+        def run(self, game, rng):
+            return len("plain")
+
+    class Hidden:
+        def run(self, game, rng):
+            return next(OPAQUE)
+
+    found = []
+    for _ in range(2):  # each as in a process of its own
+        attack_code.cache_clear()
+        found.append([attack_code(kind) for kind in (Plain, Hidden)])
+    (plain, hidden), (again, other) = found
+    assert plain == again
+    assert hidden != other

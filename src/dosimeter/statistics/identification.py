@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.special import betaincinv
 
 from dosimeter.foundation.arrays import Array

@@ -237,7 +237,7 @@ def test_help_is_light():
 
 def test_results_and_statistics_import_lightly():
     """Results are read, compared and judged, and settings checked, without PyTorch, SciPy's laws or matplotlib."""
-    light = re.compile(r"(results|statistics|families\.membership\.(threat$|sentences|section))\b")
+    light = re.compile(r"(results|statistics|families\.(membership|inversion)\.(threat$|sentences|section))\b")
     modules = [f"dosimeter.{module_of(path)}" for path in FILES if light.match(module_of(path))]
     assert len(modules) > 40
     heavy = ("torch", "scipy.stats", "sklearn", "matplotlib", "pandas")

@@ -64,7 +64,7 @@ def test_the_p_values_are_those_of_all_exchanges():
 
 
 def test_what_is_needed_is_that_of_random_matchings():
-    """A judge that takes each reconstruction for another identity is right as often as a random order has fixed points."""
+    """If each reconstruction looks like one other identity, a random order has as many hits as it has fixed points."""
     n = 20
     similarity = np.eye(n)[np.roll(np.arange(n), 1)][None]
     found = exchange_names({"a": similarity}, rng=rng(), draws=20_000)

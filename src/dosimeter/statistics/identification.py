@@ -1,11 +1,11 @@
 """How well a judge tells from evidence which of N identities it is about: rates, a test, and what a test would miss.
 
 A judge gives each reconstruction a similarity to every identity, so the evidence is a matrix with one row for each
-identity that was attacked and one column for each that it may be taken for. Identities are the unit: the pictures of one
-person, and the models that were trained on them, are no further persons.
+identity that was attacked and one column for each that it may be taken for. Identities are the unit: the pictures of
+one person, and the models that were trained on them, are no further persons.
 
-Nothing but the model ties a row to a column. So if it tells nothing, the names of the rows may be exchanged at will, and
-the randomisation test does just that (Good, "Permutation, Parametric, and Bootstrap Tests of Hypotheses", 2005, ch. 3).
+Nothing but the model ties a row to a column. So if it tells nothing, the names of the rows may be exchanged at will.
+The randomisation test does just that (Good, "Permutation, Parametric, and Bootstrap Tests of Hypotheses", 2005).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class NameTest:
 
     @property
     def shown(self) -> bool:
-        """Returns whether one of both is small; together they are so in at most twice `level` of audits without a leak."""
+        """Returns whether one of both is small; without a leak, that is so in at most twice `level` of audits."""
         return min(self.p_recognised, self.p_placed) <= self.level
 
 

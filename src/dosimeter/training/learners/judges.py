@@ -1,4 +1,4 @@
-"""Judges who say which identity a record shows; they know the identities from other records than the audited model's."""
+"""Judges who say which identity a record shows; they know the identities from records that no audited model saw."""
 
 from __future__ import annotations
 

@@ -84,7 +84,8 @@ def _ends(status: str, told: Mapping[str, Any]) -> list[str]:
         ]
     if status == "shown":
         return [
-            f"That names are told apart at all is shown; the share of identities like these may be anything up to {up_to}."
+            "That names can be told apart at all is shown; the share of identities like these may be anything up to "
+            f"{up_to}."
         ]
     caught = "No attack, however successful, could have been shown with so few identities."
     if told["limit"] < 1:

@@ -106,7 +106,7 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
             null_head=section.null_audit[0],
             null_intro=section.null_audit[1],
             null_failed=any(status != "pass" for *_, status in nulls),
-            not_tested=[*result["not_tested"], *view["not_tested"]],
+            not_tested=[*view["not_tested"], *result["not_tested"]],
         )
     )
     return {

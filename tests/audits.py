@@ -42,6 +42,12 @@ def faces(**threat: Any) -> dict[str, Any]:
         },
         "stage": [stage],
         "threat": {"family": "inversion", "public": "others", **threat},
+        "attack": [
+            {"name": "miface", "steps": 60},
+            {"name": "gmi", "restarts": 2, "steps": 100},
+            {"name": "prior_best", "samples": 200},
+            {"name": "mean_public"},
+        ],
     }
 
 

@@ -64,7 +64,7 @@ def test_it_answers_as_the_fleet_does(tmp_path, way):
             assert torch.equal((logits.argmax(1) == labels).to(torch.uint8), seen["correct"][number])
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.get("transfer", way.get("model")))
+@pytest.mark.parametrize("way", WAYS[:-1], ids=lambda way: way.get("transfer", way.get("model")))
 def test_whoever_holds_it_has_features_and_gradients(tmp_path, way):
     system, packs, _ = packs_of(tmp_path, **way)
     one, pack = opened(packs[-1], 0), packs[-1]

@@ -22,7 +22,6 @@ from dosimeter.families.inversion.stored import evidence_file, small_pictures, t
 from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
-from dosimeter.models.access import Access
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
@@ -170,8 +169,6 @@ class InversionCase:
         notes = ["null audit: one more model is trained, on the same records under exchanged names"]
         if self.identities < 20:
             notes.append(f"identities: {self.identities} show only a large leak; 20 and more are better")
-        if self.system.answers and self.threat.access_flag == Access.WEIGHTS:
-            notes.append("defenses of answers: whoever holds the weights goes round them; try access = 'probs' too")
         if self.threat.show_records:
             notes.append("show_records: the report will show pictures of people in the training data")
         return notes

@@ -26,8 +26,8 @@ def checked_public(threat: InversionThreat, system: TrainedSystem) -> Dataset:
     """
     name, own = str(threat.public), system.at_risk
     if name not in system.parts:
-        known = suggest(name, system.parts) if system.parts else f"write [data.{name}]"
-        raise ConfigError(f"threat.public: no such part of data, got {quote(name)}: {known}")
+        known = suggest(name, system.parts) if system.parts else f"there is none, write [data.{name}]"
+        raise ConfigError(f"threat.public: no such part of data, got {quote(name)}, {known}")
     public = system.parts[name]
     problems = []
     if own.tokens or own.columns is not None or own.inputs.dtype.kind not in "fu" or own.cells is not None:

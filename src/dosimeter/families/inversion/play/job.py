@@ -151,9 +151,8 @@ class PlayJob:
         """What the attack gets."""
         arena, device = self.arena, self.pack.device
         one, prior = opened(self.pack, self.number), arena.prior.load().to(device)
-        # whoever holds the weights goes round what is done to answers
-        defenses = () if arena.access == Access.WEIGHTS else arena.defenses
-        answer = guard(lambda records: _logits(one.model, records, device), defenses, self.pack.seeds()[self.number])
+        seed = self.pack.seeds()[self.number]
+        answer = guard(lambda records: _logits(one.model, records, device), arena.defenses, seed)
         classes = np.array(self.classes)
         return InversionGame(
             ids=classes.astype(str),

@@ -45,11 +45,11 @@ def test_the_run_of_an_example_is_named_after_its_folder(file, clean_imports):
 
 def test_the_example_of_inversion_runs(tmp_path):
     table = tomllib.loads((EXAMPLES / "inversion" / "audit.toml").read_text("utf-8"))
-    assert [row["id"] for row in table["variant"]] == ["last-3", "last-2", "last-1", "head", "stopped"]
+    assert [row["id"] for row in table["variant"]] == ["last-2", "last-1", "head", "stopped"]
     table["stage"][0] |= {"rows": "0:300", "epochs": 1}
     table["stage"][1]["epochs"] = 2
     table["threat"]["targets"] = 1
-    table |= {"variant": table["variant"][1:2], "attack": [{"name": "miface", "steps": 5}, {"name": "mean_public"}]}
+    table |= {"variant": table["variant"][:1], "attack": [{"name": "miface", "steps": 5}, {"name": "mean_public"}]}
     verbs.run(parse(table, base=EXAMPLES), tmp_path / "run", workers=1)
     (threat,) = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))["threats"]
     assert threat["verdict"]["status"] in ("shown", "not_shown")

@@ -83,8 +83,8 @@ def test_people_are_recognised_in_what_attacks_made_and_the_page_says_so_plainly
     head = threat["verdict"]["attack"]
     assert head in ("miface", "gmi logit")
     told = " ".join(threat["verdict"]["sentences"])
-    assert "Somebody who has the model and holds 200 photos of other people can make photos" in told
-    assert "by chance it would be 1" in told
+    assert "Somebody who has the model and holds 200 photos of other identities can make photos" in told
+    assert "by chance an attack would get 1 right" in told
     assert "this trained model only" in told
     number = threat["details"]["headline"]["value"] * 20
     assert f"{number:.0f} of 20 identities" in told

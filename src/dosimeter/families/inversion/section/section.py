@@ -137,12 +137,14 @@ def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> d
     settings = ", ".join(
         f"{key} {words.setting(value)}" for key, value in sorted(one["settings"].items()) if key != "mode"
     )
+    queries = result["details"]["queries"].get(one["id"], 0)
+    asked = f"the model was asked {words.number(queries)} times" if queries else ""
     return {
         "name": names[one["id"]], "headline": one["headline"], "control": one["control"], "refused": one["reason"],
-        "about": " · ".join(part for part in (words.citation(one["paper"]), settings) if part),
+        "about": " · ".join(part for part in (words.citation(one["paper"]), settings, asked) if part),
         "recognised": figures.rate(found["recognised"]), "bar": figures.bar(found["recognised"], 1.0),
         "classified": figures.rate(found["classified"]), "placed": figures.auc(found["placed"]),
-        "dose": figures.bits(found[DOSE]), "queries": words.number(result["details"]["queries"].get(one["id"], 0)),
+        "dose": figures.bits(found[DOSE]),
     }  # fmt: skip
 
 

@@ -28,8 +28,8 @@ YARDSTICKS: Mapping[str, str] = {
 }
 """What attacks do that optimise nothing, by their class."""
 NOT_TESTED = (
-    "Attacks with other pictures of what people look like, such as trained generators or diffusion models, and attacks "
-    "that adapt to a defense, for example with the pretrained model from which this one was finetuned.",
+    "Attacks with a better notion of what such records look like, such as trained generators or diffusion models, and "
+    "attacks that adapt to a defense, for example with the pretrained model from which this one was finetuned.",
     "What people would recognise: judges are programs that compare numbers.",
     "Whether single training records can be rebuilt: what is judged is which identity a reconstruction shows.",
     "Identities that are no class of the model, and membership of single records.",
@@ -50,7 +50,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     if status == "withdrawn":
         return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
     noun, n = told["noun"], told["identities"]
-    who = f"Somebody who {ACCESS[told['access']]} and holds {told['public']:,} {words.plural(noun)} of other people"
+    who = f"Somebody who {ACCESS[told['access']]} and holds {told['public']:,} {words.plural(noun)} of other identities"
     if status == "not_resolvable":
         return [
             f"Whether somebody could make a {noun} by which an identity of the training data is recognised cannot be "
@@ -58,7 +58,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
             "That is a limit of this audit. It says nothing in favour of the model.",
         ]
     many = f"{_many(told['value'], n)} of {n}"
-    chance = "by chance it would be 1"
+    chance = "by chance an attack would get 1 right"
     if status == "shown":
         first = (
             f"{who} can make {words.plural(noun)} in which {many} identities of the training data are recognised; "
@@ -111,9 +111,10 @@ def _beside(told: Mapping[str, Any]) -> list[str]:
 def _scope(told: Mapping[str, Any]) -> str:
     """Which models it is about, and who judged."""
     models = "this trained model only" if told["targets"] == 1 else f"{told['targets']} models that were trained alike"
+    nouns = words.plural(told["noun"])
     return (
-        f"This is about {models}. The judge knows the identities from other {words.plural(told['noun'])}, was never "
-        "shown to the attack, and learned on other people what makes two faces or things alike."
+        f"This is about {models}. The judge knows the identities from other {nouns}, which no attack saw. What makes "
+        f"two {nouns} alike it learned on those of other identities."
     )
 
 

@@ -167,6 +167,9 @@ class InversionCase:
     def notes(self) -> list[str]:
         """Implements `Case`."""
         notes = ["null audit: one more model is trained, on the same records under exchanged names"]
+        if 2 <= self.threat.targets < 4:
+            many = self.threat.targets
+            notes.append(f"targets: intervals over {many} models are very wide; take 1, or 4 and more")
         if self.identities < 20:
             notes.append(f"identities: {self.identities} show only a large leak; 20 and more are better")
         if self.threat.show_records:

@@ -211,6 +211,7 @@ class InversionCase:
         """What one attack made, as the judges see it, on the audited models `[t n k v]` and on the null model."""
         jobs = self.verdicts[attack]
         seen = [job.load() for job in jobs]
+        seen = [{name: one[name][:, :1] for name in one} for one in seen]  # of each identity the one that counts
         arrays = {name: np.stack([one[name] for one in seen[:-1]]) for name in ("lineup", "classifier")}
         arrays |= {f"null_{name}": seen[-1][name][None] for name in ("lineup", "classifier")}
         arrays["queries"] = np.array([job.queries() for job in jobs[:-1]])

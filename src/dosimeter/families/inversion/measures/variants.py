@@ -21,9 +21,9 @@ from dosimeter.statistics.paired import accuracy_difference
 def compare(cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
     """Rows of `recognised_change` and `accuracy_change` for each variant.
 
-    Starts, judges and identities are the same for all variants, so an attack is compared with itself. Beside each
-    attack stands the strongest of the variant against the strongest of the audit itself, under the id of the former if
-    both are different attacks; an adversary may change their attack when a defense appears.
+    Starts, judges and identities are the same for all variants, so an attack is compared with itself. But the strongest
+    attack on a variant is compared with the strongest on the audit itself: an adversary may change their attack when a
+    defense appears. If these are two attacks, the row stands under the former and its reason names the latter.
 
     Args:
         cases: by id of the variant, "none" first.

@@ -42,7 +42,7 @@ LARGE = {
 }
 """Functions beyond the limits, with the reason."""
 
-SHARED = {"families", *(f"families.{name}" for name in ("family", "attack", "threat", "topology"))}
+SHARED = {"families", *(f"families.{name}" for name in ("family", "attack", "threat", "topology", "resources"))}
 """What all families have in common; the first is the registry, `FAMILIES`."""
 OF_ONE_FAMILY = {
     # doors that name what users import

@@ -1,4 +1,6 @@
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import oracles
@@ -14,6 +16,8 @@ from dosimeter.training.recipe import Hyperparameters
 
 RECIPE = Hyperparameters(epochs=40, batch_size=16, lr=0.05, momentum=0.9, standardise=True)
 TARGETS = 24
+ROOT = Path(__file__).parents[5]
+STORED = ROOT / "benchmarks" / "results" / "bmia.json"
 
 
 def fleet(p, d, c, models, targets=4, weight_decay=0.0):
@@ -99,6 +103,28 @@ def test_the_law_lies_about_where_heads_without_the_record_do(heads):
     law = laplace.logit_law(game.head, answers, member, "diagonal", 1.0)
     _, variance = laplace.confidence_moments(law, game.labels, 200, np.random.default_rng(0))
     assert 0.1 < np.median(np.sqrt(variance) / truth) < 10
+
+
+def test_the_page_shows_what_was_measured():
+    """With its gain over the plain difference, and the ratio of the Laplace's deviation to the true one."""
+    page, cases = (ROOT / "docs" / "attacks.md").read_text("utf-8"), json.loads(STORED.read_text("utf-8"))["cases"]
+    ordered = [cases[name] for name in ("digits", "badge", "cifar10")]
+    shown = {
+        "difficulty, 1 reference": "`difficulty`, 1",
+        "bmia, 1 reference": "`bmia`, 1",
+        "bmia kfac, 1 reference": "`bmia` kfac, 1",
+        "lira offline, 8 references": "`lira` offline, 8",
+    }
+    for name, words in shown.items():
+        values = [one["attacks"][name][what] for one in ordered for what in ("auc", "tpr")]
+        cells = ["{:.3f} ± {:.3f}".format(*value) for value in values]
+        assert f"| {words} | {' | '.join(cells)} |" in page
+    gains = [one["attacks"]["bmia, 1 reference"]["gain"][what] for one in ordered for what in ("auc", "tpr")]
+    cells = ["{:+.3f} ± {:.3f}".format(*gain).replace("-", "−") for gain in gains]
+    assert f"| `bmia` minus `difficulty`, 1, paired | {' | '.join(cells)} |" in page
+    for one in ordered:
+        ratios = [one["spread"][name]["ratio"] for name in ("bmia", "bmia kfac", "bmia prior 0.01")]
+        assert f"| {one['spread']['bmia']['true']:.2f} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |" in page
 
 
 def test_without_features_or_with_wrong_settings_it_is_refused(heads):

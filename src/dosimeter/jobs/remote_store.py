@@ -19,13 +19,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.store import Store, damage_of, damage_of_tensors, find_leftovers, own_name, writing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 

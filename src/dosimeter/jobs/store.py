@@ -21,14 +21,15 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +198,8 @@ class Store:
         Raises:
             StoreError: there is no such entry.
         """
+        from safetensors.torch import load_file  # loads PyTorch, which takes seconds
+
         path = self.root / key / "tensors.safetensors"
         try:
             return load_file(path)
@@ -214,6 +217,8 @@ class Store:
         Raises:
             StoreError: the disk is full or not writable; nothing is left behind.
         """
+        from safetensors.torch import save_file
+
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(dir=self.root, prefix=f".draft-{os.getpid()}-{_HOST}-"))

@@ -124,10 +124,8 @@ def table(view: View, names: Mapping[str, str]) -> VariantTable | None:
     canaries = any(one.canary.ok for one in rows)
     figure = _figure(models, split, leading(view))
     settings = any(not entry["defense"] for entry in listed)
-    told = [
-        any(row is not None for row in own) for own in zip(*((one.dose, one.graded) for one in models), strict=True)
-    ]
-    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings, *told)
+    dosed, graded = (any(getattr(one, name) is not None for one in models) for name in ("dose", "graded"))
+    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings, dosed, graded)
 
 
 def _model(view: View, entry: Mapping[str, Any], split: str, names: Mapping[str, str]) -> _Model:

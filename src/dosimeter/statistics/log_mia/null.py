@@ -154,8 +154,7 @@ def _mean(law: Array, k: Array, n: int) -> float:
 def _choose(a: Int[Array, " *k"] | int, b: Int[Array, " *k"] | int) -> Array:
     """Logarithm of a binomial coefficient; stable for large numbers."""
     top, part = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    found: Array = -np.log1p(top) - betaln(top - part + 1, part + 1)
-    return found
+    return np.asarray(-np.log1p(top) - betaln(top - part + 1, part + 1))
 
 
 def exchangeable(record: Int[Array, " n"], *, drawn: bool) -> bool:

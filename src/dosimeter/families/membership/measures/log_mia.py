@@ -24,7 +24,15 @@ from dosimeter.statistics.evidence import Scores
 from dosimeter.statistics.intervals.cells import clusters, exceeds
 from dosimeter.statistics.intervals.crossed import rate_from_margins, rate_interval, rate_margins
 from dosimeter.statistics.log_mia.counts import Calls, budget, calls_of, log_mia, oracle_thresholds
-from dosimeter.statistics.log_mia.grades import MOST_P, STRICT_FPR, Grade, Point, grade_of, undecidable
+from dosimeter.statistics.log_mia.grades import (
+    MOST_P,
+    STRICT_FPR,
+    UNDECIDABLE,
+    Grade,
+    Point,
+    grade_of,
+    undecidable,
+)
 from dosimeter.statistics.log_mia.null import Exchange, Null, called_null, exchangeable, oracle_null
 from dosimeter.statistics.rates import Randomisation
 
@@ -52,6 +60,11 @@ class Standing:
     p_values: Mapping[str, Randomisation]
     failed: Sequence[str]
     baseline: Baseline | None
+
+    @property
+    def shifted(self) -> bool:
+        """Returns whether members and non-members are shown to differ without the model."""
+        return self.baseline is not None and self.baseline.shifted
 
 
 @dataclass(frozen=True)
@@ -237,6 +250,8 @@ def _preset(
         most_p=MOST_P / together,
         unclaimed=_unclaimed(material, attack, standing),
     )
+    if standing.shifted:
+        grade = replace(grade, shown=UNDECIDABLE)  # a leak may be shown all the same, by its gain
     return replace(one, grade=grade, grade_level=level, ratio=_ratio(points[0]))
 
 
@@ -244,7 +259,7 @@ def _called_law(
     material: Material, attack: str, hits: Any, calls: Calls, standing: Standing, labels: Exchange | None
 ) -> tuple[Null | None, str]:  # fmt: skip
     """What chance gives if the calls are given, and the name of the law; else the p-value is that of the verdict."""
-    if standing.baseline is not None and standing.baseline.shifted:
+    if standing.shifted:
         return None, UNMODELLED
     if _lone(material):
         null = called_null(calls.tp, calls.fp, calls.n, calls.m)
@@ -287,7 +302,7 @@ def _unclaimed(material: Material, attack: str, standing: Standing) -> str:
     blind, lead = material.blind, material.leading
     if blind is None or standing.baseline is None or lead is None:
         return ""
-    if standing.baseline.shifted:
+    if standing.shifted:
         return "members and non-members differ without the model, so the rates do not speak of the model alone"
     found = standing.baseline
     if attack != standing.headline:

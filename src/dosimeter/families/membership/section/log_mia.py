@@ -1,9 +1,10 @@
-"""The page's section on Log-MIA: the evidence of the headline attack, and the grade of every attack. Measures nothing."""
+"""The page's section on Log-MIA: evidence of the headline attack, and grades of all attacks. Measures nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 from dosimeter.results import words
 from dosimeter.results.figures import Figure
@@ -158,8 +159,8 @@ def _sentences(one: View, noun: str) -> list[str]:
     if one["grade_reason"]:
         told.append(f"Why: {one['grade_reason']}.")
     elif least is not None and least > 1:
-        up_to = "no upper end is known" if most is None else f"up to {most:.3g} times as often is not excluded"
-        told.append(
-            f"Used {words.plural(noun)} are accused at least {least:.3g} times as often as unused ones; {up_to}."
-        )
+        # Rounded outwards, as all ends are.
+        up_to = "no upper end is known" if most is None else f"up to {ceil(100 * most) / 100:,g} times is not excluded"
+        often = f"at least {floor(100 * least) / 100:,g} times as often as unused ones"
+        told.append(f"Used {words.plural(noun)} are accused {often}; {up_to}.")
     return told

@@ -46,7 +46,7 @@ def measure(material: Material) -> Findings:
     failed = [gate.message for gate in gates if gate.status == "fail"]
     told, limit = _verdict(material, measured, found, failed)
     read = readings(material, measured, Standing(headline, found.p_values, failed, found.baseline))
-    planted = graded_canaries(planted, failed)
+    planted = graded_canaries(material, headline, planted, failed)
     summary, groups = material.summary, group_rows(material, headline) if headline else []
     data, exposed = {**summary["data"], "candidates": len(material.truth.ids)}, exposure.row(material, headline, groups)
     real, doses = [attack for attack in measured if attack not in material.aside], doses_of(material)

@@ -9,6 +9,7 @@ from audits import material as audited
 from flat import composed, problems
 from scipy.stats import hypergeom
 
+from dosimeter.families.membership.design.canaries import CanaryScores
 from dosimeter.families.membership.measures.baseline import Baseline, measure_baseline
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
@@ -270,21 +271,44 @@ def test_nan_and_one_class_are_refused():
         read(replace(one, truth=Truth(one.truth.ids, bits, one.truth.record)))
 
 
-CANARY = {"kind": "noise", "copies": 1, "status": "ok", "reason": "", "p": 0.0001, "low": 0.6, "high": 0.9,
-          "fpr_low": 0.0, "fpr_high": 0.05}  # fmt: skip
+def canaried(called, n=6000, targets=2):
+    """An audit with one kind of canaries, of which shares are called where they were used and where not."""
+    one = table(13, {"a": 1.0}, targets=targets, drawn=True, n=400, m=400)
+    member = np.stack([np.arange(n) % 2 == turn % 2 for turn in range(targets)])
+    ranked = np.arange(n)[None].repeat(targets, 0) // 2 / (n // 2)
+    values = np.where(ranked < np.where(member, *called), 99.0, -99.0)
+    scores = CanaryScores(np.full(n, "noise"), np.ones(n, int), member, member[:0], {"a": values}, {})
+    return replace(one, canaries=scores)
 
 
-def test_canaries_are_graded_apart_and_by_their_own_rule():
-    rows = [CANARY, {**CANARY, "fpr_high": 0.001, "low": 0.4}, {**CANARY, "fpr_high": 0.001}, {**CANARY, "p": 0.03},
-            {**CANARY, "status": "refused", "reason": "no answers", "low": None, "fpr_low": None}]  # fmt: skip
-    found = graded_canaries(rows, [])
-    shown = [one["grade_shown"] for one in found]
-    assert shown == ["moderate", "high", "severe", "undecidable", "undecidable"]
-    assert found[0]["grade_not_excluded"] == "severe"
-    assert "p 0.03 is above 0.01" in found[3]["grade_reason"]
-    assert found[4]["grade_reason"] == "no answers"
-    assert {one["grade_shown"] for one in graded_canaries(rows, ["failed"])} == {"undecidable"}
-    assert graded_canaries([], []) == []
+ROW = {"kind": "noise", "copies": 1, "status": "ok", "reason": "", "p": 0.0001}
+
+
+@pytest.mark.parametrize(("called", "shown"), [
+    ((0.9, 0.0), "severe"), ((0.4, 0.0), "high"), ((0.6, 0.01), "high"), ((0.35, 0.1), "moderate"),
+    ((0.1, 0.1), "no evidence"),
+])  # fmt: skip
+def test_canaries_are_graded_apart_and_by_their_own_rule(called, shown):
+    """Severe takes half of the canaries at a certified rate, where a tenth of natural records would do."""
+    one = canaried(called)
+    (found,) = graded_canaries(one, "a", [ROW], [])
+    assert found["grade_shown"] == shown
+    if shown not in ("no evidence", "moderate"):
+        (doubted,) = graded_canaries(one, "a", [{**ROW, "p": 0.06}], [])
+        assert doubted["grade_shown"] == "undecidable"
+        assert "p 0.06 is above 0.05" in doubted["grade_reason"]
+    (withdrawn,) = graded_canaries(one, "a", [ROW], ["failed"])
+    assert (withdrawn["grade_shown"], withdrawn["grade_not_excluded"]) == ("undecidable", "severe")
+
+
+def test_grades_of_several_canaries_share_the_chance_of_an_error():
+    one = canaried((0.9, 0.0))
+    first, refused = graded_canaries(one, "a", [{**ROW, "p": 0.03}, {**ROW, "status": "refused", "reason": "no"}], [])
+    assert "p 0.03 is above 0.025" in first["grade_reason"]
+    assert (refused["grade_shown"], refused["grade_reason"]) == ("undecidable", "no")
+    assert graded_canaries(one, "a", [], []) == []
+    few = canaried((0.9, 0.0), n=16)
+    assert graded_canaries(few, "a", [ROW], [])[0]["grade_not_excluded"] == "severe"
 
 
 @pytest.mark.parametrize(("targets", "leakage"), [(1, 1.5), (4, 1.5), (4, 0.0)])

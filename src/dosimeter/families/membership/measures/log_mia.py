@@ -17,6 +17,7 @@ from dosimeter.families.membership.measures.baseline import Baseline, measure_ba
 from dosimeter.families.membership.measures.material import Material, Measured
 from dosimeter.families.membership.measures.rows import row_of
 from dosimeter.families.membership.rates import FPRS
+from dosimeter.foundation.arrays import Array
 from dosimeter.results.rows import DECIDED, LOG_MIA, ORACLE, Row
 from dosimeter.statistics.certify import nonmembers_needed, worth
 from dosimeter.statistics.estimate import Estimate, Status
@@ -166,11 +167,15 @@ def readings(material: Material, measured: Mapping[str, Measured], standing: Sta
     return found
 
 
-def graded_canaries(planted: Sequence[Mapping[str, Any]], failed: Sequence[str]) -> list[dict[str, Any]]:
+def graded_canaries(
+    material: Material, attack: str | None, planted: Sequence[Mapping[str, Any]], failed: Sequence[str]
+) -> list[dict[str, Any]]:
     """Rows of canaries with their own grades: canaries are no natural records, so none counts among those.
 
     Args:
-        planted: rows of `canary_rows`, whose intervals hold together.
+        material: material of the audit.
+        attack: the headline attack.
+        planted: rows of `canary_rows`; the grades of all of them hold together at 95 %.
         failed: messages of checks of the audit that failed.
     """
     rows = []
@@ -178,11 +183,23 @@ def graded_canaries(planted: Sequence[Mapping[str, Any]], failed: Sequence[str])
         if failed or one["status"] != "ok":
             grade = undecidable(_withdrawn(failed) if failed else str(one["reason"]))
         else:
-            point = Point((one["low"], one["high"]), (one["fpr_low"], one["fpr_high"]))
-            grade = grade_of([point], one["p"], most_p=MOST_P / len(planted), canaries=True)
+            grade = _canary_grade(material, str(attack), one, len(planted))
         told = {"grade_shown": grade.shown, "grade_not_excluded": grade.not_excluded, "grade_reason": grade.reason}
         rows.append({**one, **told})
     return rows
+
+
+def _canary_grade(material: Material, attack: str, one: Mapping[str, Any], rows: int) -> Grade:
+    """The grade of the canaries of one row, by the calls of those that a target did not train on."""
+    canaries, lead = material.canaries, material.leading
+    assert canaries is not None
+    assert lead is not None
+    own = canaries.of(one["kind"], one["copies"])
+    member = canaries.member[:, own]
+    hits = exceeds(canaries.scores[attack][:, own], material.thresholds(attack, lead))
+    level = 1 - (1 - CONFIDENCE) / (2 * rows)
+    tpr, fpr = _given(hits, member, np.arange(member.shape[1]), level, (None, None))
+    return grade_of([Point(tpr, fpr)], one["p"], most_p=MOST_P / rows, canaries=True)
 
 
 def _labels(material: Material) -> Exchange | None:
@@ -256,7 +273,7 @@ def _preset(
 
 
 def _called_law(
-    material: Material, attack: str, hits: Any, calls: Calls, standing: Standing, labels: Exchange | None
+    material: Material, attack: str, hits: Array, calls: Calls, standing: Standing, labels: Exchange | None
 ) -> tuple[Null | None, str]:  # fmt: skip
     """What chance gives if the calls are given, and the name of the law; else the p-value is that of the verdict."""
     if standing.shifted:
@@ -279,16 +296,21 @@ def _point(material: Material, attack: str, fpr: float, level: float, *, ratio: 
     """
     truth, values = material.truth, material.scores[attack]
     hits = exceeds(values, material.thresholds(attack, fpr))
-    margins = rate_margins(hits, truth.is_member, truth.record)
-    sides = zip((truth.is_member, ~truth.is_member), margins, worth(Scores(truth.ids, values), truth), strict=False)
-    tpr, reached = (
-        rate_from_margins(
-            int(hits[side].sum()), int(side.sum()), replace(own, given=True), level=level, distinct=distinct
-        )
-        for side, own, distinct in sides
-    )
+    tpr, reached = _given(hits, truth.is_member, truth.record, level, worth(Scores(truth.ids, values), truth))
     among = [_point(material, one, fpr, level, ratio=ratio).tpr[1] for one in material.choice.get(attack, ())]
-    return Point((tpr.low, max([tpr.high, *among])), (reached.low, reached.high), ratio=ratio)
+    return Point((tpr[0], max([tpr[1], *among])), reached, ratio=ratio)
+
+
+def _given(
+    hits: Array, member: Array, record: Array, level: float, worths: tuple[float | None, float | None]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ends of the true and of the false positive rate, with several targets taken as given."""
+    found = []
+    for side, own, distinct in zip((member, ~member), rate_margins(hits, member, record), worths, strict=False):
+        count, of = int(hits[side].sum()), int(side.sum())
+        one = rate_from_margins(count, of, replace(own, given=True), level=level, distinct=distinct)
+        found.append((one.low, one.high))
+    return found[0], found[1]
 
 
 def _ratio(point: Point) -> tuple[float | None, float | None]:

@@ -198,7 +198,7 @@ def test_coins_give_the_law_of_every_outcome(record, ties):
     assert found.p == pytest.approx((every >= tp).mean(), abs=4 * 0.5 / np.sqrt(1000) + 1e-3)
     logs = np.log1p(np.minimum(every, 8)) / np.log1p(8)
     assert found.expected == pytest.approx(logs.mean(), abs=4 * logs.std() / np.sqrt(1000) + 1e-9)
-    assert found.method == "exchange with the complement, 1000 draws"
+    assert found.method == "exchange with the complement, 1,000 draws"
 
 
 def test_permuted_records_have_the_exact_law():

@@ -9,9 +9,9 @@ labels are exchanged as they could have been drawn, and the threshold is read of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import exp, inf, log1p
 
 import numpy as np
@@ -28,6 +28,8 @@ DRAWS = 1000
 AFFORDABLE = 200_000_000
 """Most labels that are drawn for one law; beyond, there are fewer exchanges, `FEWEST` at least."""
 FEWEST = 199
+FEWEST_OF_MANY = 50
+"""Fewest exchanges for a mean over very many calls, which hardly varies."""
 _CHUNK = 2_000_000
 """Most labels of exchanged tables that are held in memory at once."""
 
@@ -178,7 +180,7 @@ class Exchange:
             is_member: the truth.
             record: cluster of each record.
             drawn: whether membership was drawn by coins, not stated.
-            rng: generator for the seed of coins or permutations, which are the same for every law.
+            rng: generator for the seed of coins or permutations, so that each law has its own generator.
 
         Raises:
             ValueError: membership was stated and clusters have unequally many records.
@@ -193,27 +195,41 @@ class Exchange:
         self.place[order] = np.arange(len(record)) % max(1, len(record) // self.k)
         self.rows = None if drawn else order.reshape(self.k, -1)
         self.draws = int(np.clip(AFFORDABLE // is_member.size, FEWEST, DRAWS))
-        self.method = f"{'exchange with the complement' if drawn else 'permutation'}, {self.draws} draws"
 
     def oracle_null(self, values: Float[Array, "t n"], allowed: Int[Array, " t"], tp: int) -> Null:
         """The law of the members above each target's non-member of rank `allowed + 1`, summed over targets.
+
+        Only the highest scores matter, so few labels are drawn; if that non-member is lower under some labels, more.
 
         Args:
             values: scores.
             allowed: false accusations allowed for each target.
             tp: the sum that was seen.
         """
-        n, tops = values.shape[1], []
-        for row, bits, most in zip(values, self.is_member, allowed.tolist(), strict=True):
-            share = max(1, int((~bits).sum())) / n
-            tops.append(_Top(row, min(n, int(8 * (most + 1) / share) + 64)))
-        sums = []
-        for turn in self._turns():
+        n, others = values.shape[1], (~self.is_member).sum(1)
+        sizes = 8 * (allowed + 1) * n // np.maximum(others, 1) + 64
+        while True:
+            tops = [_Top(row, min(n, int(size))) for row, size in zip(values, sizes, strict=True)]
+            found = self._oracle_sums(tops, allowed.tolist(), n)
+            if found is not None:
+                return self._null(found, tp)
+            sizes = 16 * sizes
+
+    def _oracle_sums(self, tops: Sequence[_Top], allowed: Sequence[int], n: int) -> Int[Array, " b"] | None:
+        """Sums over targets for all drawn labels; None if the scores that were sorted are too few."""
+        columns, sums = [top.columns for top in tops], []
+        used = np.unique(self.index[np.concatenate(columns)])
+        for turn in self._turns(used, self.draws):
             found = np.zeros(len(turn), np.int64)
-            for t, (row, top, most) in enumerate(zip(values, tops, allowed.tolist(), strict=True)):
-                found += _above(row, top, partial(self._labels, turn, t), most)
+            for t, (top, most) in enumerate(zip(tops, allowed, strict=True)):
+                others = np.cumsum(~self._labels(turn, used, t, top.columns), axis=1)
+                short = others[:, -1] <= most
+                if short.any() and len(top.columns) < n:
+                    return None
+                # Coins may leave fewer non-members than may be called; then every member is above.
+                found += np.where(short, n - others[:, -1], _count(others, top.first, most))
             sums.append(found)
-        return self._null(np.concatenate(sums), tp)
+        return np.concatenate(sums)
 
     def called_null(self, hits: Bool[Array, "t n"], tp: int) -> Null:
         """The law of the called members if the calls are given.
@@ -223,34 +239,36 @@ class Exchange:
             tp: called members that were seen.
         """
         columns = [np.flatnonzero(row) for row in hits]
-        sums = []
-        for turn in self._turns():
-            each = [self._labels(turn, t, own).sum(1) for t, own in enumerate(columns)]
+        used, sums = np.unique(self.index[np.flatnonzero(hits.any(0))]), []
+        draws = int(np.clip(AFFORDABLE // 10 // max(1, len(used) * len(hits)), FEWEST_OF_MANY, self.draws))
+        for turn in self._turns(used, draws):
+            each = [self._labels(turn, used, t, own).sum(1) for t, own in enumerate(columns)]
             sums.append(np.sum(each, axis=0))
         return self._null(np.concatenate(sums), tp)
 
-    def _turns(self) -> Iterator[Array]:
-        """Chunks of coins, or of orders of the clusters `[b k]`."""
-        step, rng = max(1, _CHUNK // self.k), np.random.default_rng(self.seed)
-        for first in range(0, self.draws, step):
-            some = min(step, self.draws - first)
+    def _turns(self, used: Int[Array, " u"], draws: int) -> Iterator[Array]:
+        """Chunks of coins of some clusters, or of clusters whose labels they get `[b u]`."""
+        step, rng = max(1, _CHUNK // max(1, len(used))), np.random.default_rng(self.seed)
+        for first in range(0, draws, step):
+            some = min(step, draws - first)
             if self.drawn:
-                yield rng.integers(0, 2, (some, self.k), np.uint8).astype(bool)
+                yield rng.integers(0, 2, (some, len(used)), np.uint8).astype(bool)
             else:
-                yield rng.permuted(np.tile(np.arange(self.k), (some, 1)), axis=1)
+                yield np.array([rng.choice(self.k, len(used), replace=False) for _ in range(some)])
 
-    def _labels(self, turn: Array, target: int, columns: Int[Array, " w"]) -> Bool[Array, "b w"]:
+    def _labels(self, turn: Array, used: Array, target: int, columns: Int[Array, " w"]) -> Bool[Array, "b w"]:
         """Exchanged labels of some records under one target."""
-        own = self.is_member[target]
+        own, turned = self.is_member[target], turn[:, np.searchsorted(used, self.index[columns])]
         if self.rows is None:
-            return np.asarray(own[columns] ^ turn[:, self.index[columns]])
-        return np.asarray(own[self.rows[turn[:, self.index[columns]], self.place[columns]]])
+            return np.asarray(own[columns] ^ turned)
+        return np.asarray(own[self.rows[turned, self.place[columns]]])
 
     def _null(self, sums: Array, tp: int) -> Null:
         """The law of drawn sums; what was seen counts as one draw, so that no p-value is 0."""
         n = int(self.is_member.sum())
         expected = float(np.log1p(np.minimum(sums, n)).mean()) / log1p(n)
-        return Null(expected, (1 + int((sums >= tp).sum())) / (1 + self.draws), self.method)
+        method = f"{'exchange with the complement' if self.drawn else 'permutation'}, {len(sums):,} draws"
+        return Null(expected, (1 + int((sums >= tp).sum())) / (1 + len(sums)), method)
 
 
 class _Top:
@@ -262,17 +280,6 @@ class _Top:
         ordered = row[self.columns]
         new = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
         self.first = np.repeat(new, np.diff(np.append(new, len(ordered))))
-
-
-def _above(row: Array, top: _Top, labels: Callable[[Array], Array], most: int) -> Int[Array, " b"]:
-    """Members strictly above the non-member of rank `most + 1`, for each table of labels."""
-    others = np.cumsum(~labels(top.columns), axis=1)
-    if (others[:, -1] <= most).any():
-        if len(top.columns) == len(row):
-            # Coins may leave fewer non-members than may be called; then every member is above.
-            return np.where(others[:, -1] <= most, len(row) - others[:, -1], _count(others, top.first, most))
-        return _above(row, _Top(row, len(row)), labels, most)
-    return _count(others, top.first, most)
 
 
 def _count(others: Int[Array, "b w"], first: Int[Array, " w"], most: int) -> Int[Array, " b"]:

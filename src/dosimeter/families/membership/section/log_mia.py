@@ -13,7 +13,7 @@ from dosimeter.results.views import View
 THRESHOLDS: Mapping[str, str] = {
     "A": "A: no false accusation allowed",
     "B": "B: about as many as the logarithm of the number of records",
-    "preset": "set beforehand",
+    "preset": "Set beforehand",
 }
 """Regimes in words."""
 ABSENT = "–"

@@ -180,6 +180,9 @@ def test_the_headline_stands_alone_and_the_others_together():
     alone, among = read(one, headline="a")["a", "preset"], read(one, headline="b")["a", "preset"]
     assert alone.grade.shown == "weak"  # the same counts show less where five attacks share the chance of an error
     assert among.grade.shown == "no evidence"
+    quiet = read(table(7, dict.fromkeys("abcdef", 0.0)), headline="a")
+    assert quiet["a", "preset"].grade.reason.endswith("is above 0.05")
+    assert quiet["b", "preset"].grade.reason.endswith("is above 0.01")
 
 
 def test_at_many_non_members_the_strict_rate_is_asked_too():

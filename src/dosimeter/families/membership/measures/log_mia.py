@@ -305,12 +305,22 @@ def _given(
     hits: Array, member: Array, record: Array, level: float, worths: tuple[float | None, float | None]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Ends of the true and of the false positive rate, with several targets taken as given."""
-    found = []
-    for side, own, distinct in zip((member, ~member), rate_margins(hits, member, record), worths, strict=False):
-        count, of = int(hits[side].sum()), int(side.sum())
-        one = rate_from_margins(count, of, replace(own, given=True), level=level, distinct=distinct)
-        found.append((one.low, one.high))
-    return found[0], found[1]
+    sides = member, ~member
+    if len(hits) == 1:
+        unused = np.random.default_rng(0)  # one target has no bootstrap
+        tpr, fpr = (
+            rate_interval(hits, side, record=record, rng=unused, level=level, distinct=distinct)
+            for side, distinct in zip(sides, worths, strict=True)
+        )
+    else:
+        margins = rate_margins(hits, member, record)[:2]
+        tpr, fpr = (
+            rate_from_margins(
+                int(hits[side].sum()), int(side.sum()), replace(own, given=True), level=level, distinct=distinct
+            )
+            for side, own, distinct in zip(sides, margins, worths, strict=True)
+        )
+    return (tpr.low, tpr.high), (fpr.low, fpr.high)
 
 
 def _ratio(point: Point) -> tuple[float | None, float | None]:

@@ -17,6 +17,7 @@ from dosimeter.families.membership.attacks.alone.population import PopulationTes
 from dosimeter.families.membership.attacks.alone.quantile import Quantile
 from dosimeter.families.membership.attacks.controls import Constant, Count
 from dosimeter.families.membership.attacks.shadows.base import BASE
+from dosimeter.families.membership.attacks.shadows.bmia import BMIA
 from dosimeter.families.membership.attacks.shadows.cascading import Cascading
 from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
 from dosimeter.families.membership.attacks.shadows.fused import Fused
@@ -34,7 +35,7 @@ from dosimeter.families.membership.attacks.transfer.pooled_discriminant import P
 from dosimeter.families.membership.attacks.transfer.tmi import TMI
 
 __all__ = [
-    "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
+    "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
     "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
     "Quantile", "Reference", "Shokri", "Trajectory", "default_rows",
@@ -59,6 +60,7 @@ ATTACKS = {
     "rmia": RMIA,
     "base": BASE,
     "fused": Fused,
+    "bmia": BMIA,
     "influence": Influence,
     "gradient_norm": GradientNorm,
     "iha": IHA,

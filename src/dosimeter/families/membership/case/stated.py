@@ -22,6 +22,7 @@ from dosimeter.families.membership.case.blind_job import BlindJob
 from dosimeter.families.membership.case.collect import count_distinct, most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, refusals
+from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.design.design import Design, membership_matrix
 from dosimeter.families.membership.design.supplied import check_halves, stated_design
 from dosimeter.families.membership.gates.numbers import saturation
@@ -34,6 +35,7 @@ from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
 from dosimeter.families.membership.stored import BLIND, save_game
 from dosimeter.families.membership.threat import Threat
+from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import seed_for
@@ -102,6 +104,10 @@ class StatedCase:
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         return refusals(self.attacks, self.offer)
+
+    def resources(self) -> Mapping[str, Resources]:
+        """Implements `UsesResources`."""
+        return resources_of(self.running, self.shadows, len(self.views))
 
     @property
     def running(self) -> tuple[NamedAttack, ...]:
@@ -207,6 +213,7 @@ class StatedCase:
         Its answers are kept by what they are. So a model that answers otherwise than before, such as one behind a
         network, is never judged by its old answers.
         """
+        self.resources()  # refuses attacks that say of themselves what is no count
         progress("queries", 0, 1)
         with one_thread():
             own = self._ask()
@@ -274,6 +281,7 @@ class StatedCase:
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
+            "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 
 

@@ -31,7 +31,11 @@ from families.inversion.games import SHAPE, game_of
 
 SETTINGS = {
     "miface": [{"steps": 40}, {"steps": 40, "start": "zero"}],
-    "gmi": [{"mode": "logit", "restarts": 2, "steps": 80}, {"mode": "ce", "restarts": 2, "steps": 80}],
+    "gmi": [
+        {"mode": "logit", "restarts": 2, "steps": 80},
+        {"mode": "ce", "restarts": 2, "steps": 80},
+        {"copies": 3, "restarts": 1, "steps": 60},
+    ],
     "brep_mi": [{"samples": 400, "steps": 60, "directions": 16}],
     "prior_best": [{"samples": 400}],
     "nearest_public": [{}],
@@ -134,8 +138,8 @@ def test_is_at_chance_where_the_model_does_not_know_these_people_and_better_wher
 @every_attack
 def test_starts_do_not_depend_on_which_identities_are_attacked_together(name, settings):
     """A run may divide identities into several plays."""
-    if name == "brep_mi":
-        pytest.skip("draws its directions for all identities of a play together")
+    if name == "brep_mi" or "copies" in settings:
+        pytest.skip("draws for all identities of a play together")
     attack = ATTACKS[name](**settings)
     whole, part = run(attack, game_of(3, leaks=True)[0]), run(attack, game_of(3, leaks=True, classes=[4, 7])[0])
     assert np.allclose(whole[:, [4, 7]], part, atol=1e-4)
@@ -191,6 +195,14 @@ def test_gmi_is_its_slow_twin():
         made.sort(key=lambda one: -one[0])
         twin = np.stack([x for _, x in made])
         assert np.allclose(found[identity].reshape(2, -1), twin, atol=2e-4)
+
+
+def test_copies_average_the_gradient_and_without_noise_change_nothing():
+    plain, same = (run(GMI(restarts=1, steps=20, copies=k, noise=0.0), game_of(5, leaks=True)[0]) for k in (1, 4))
+    assert np.allclose(plain, same, atol=1e-4)
+    noisy = [run(GMI(restarts=1, steps=20, copies=4, noise=0.2), game_of(5, leaks=True)[0], seed) for seed in (0, 0, 1)]
+    assert np.array_equal(noisy[0], noisy[1])
+    assert not np.allclose(noisy[0], noisy[2], atol=1e-4)
 
 
 def test_the_logit_loss_is_that_of_the_paper():
@@ -258,6 +270,8 @@ WRONG = [
     (GMI, {"steps": 0}),
     (GMI, {"momentum": 1.0}),
     (GMI, {"prior_weight": -1.0}),
+    (GMI, {"noise": -0.1}),
+    (GMI, {"copies": 0}),
     (MIFace, {"step": 0.0}),
     (PriorBest, {"samples": 0}),
     (BrepMI, {"growth": 1.0}),

@@ -45,10 +45,31 @@ def numbers(folder: Path) -> dict[str, Any]:
         "verdict": threat["verdict"]["status"],
         "judges": threat["details"]["judges"],
         "null_audit": {row["attack"]: row["value"] for row in threat["null_audit"]},
-        "identities": len(threat["data"]["identities"]),
+        "identities": threat["data"]["identities"],
         "targets": threat["adversary"]["targets"],
         "variants": found,
     }
+
+
+def lines(content: dict[str, Any]) -> list[str]:
+    """Rows of the table in `docs/inversion.md`, of the first seed."""
+
+    def share(value: list[float]) -> str:
+        return f"{100 * value[0]:.0f} % ({100 * value[1]:.0f} to {100 * value[2]:.0f})"
+
+    def points(value: list[float] | None) -> str:
+        return "" if value is None else f"{100 * value[0]:+.0f} ({100 * value[1]:+.0f} to {100 * value[2]:+.0f})"
+
+    rows = []
+    for name, one in content["runs"][str(SEEDS[0])]["variants"].items():
+        attacks = one["attacks"]
+        cells = [
+            "all layers" if name == "none" else f"`{name}`", share(one["accuracy"]["accuracy"]),
+            *(share(attacks[attack]["recognised"]) for attack in ("gmi logit", "miface", "prior_best")),
+            points(attacks["gmi logit"].get("recognised_change")),
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
 
 
 def main() -> None:

@@ -117,3 +117,11 @@ def test_intervals_cover(targets):
         missed["rate"] += not rate.low <= 1 - 0.8**2 <= rate.high
         missed["place"] += not place.low <= 2 / 3 <= place.high
     assert max(missed.values()) <= 300 * 0.05 + 4 * math.sqrt(300 * 0.05 * 0.95)
+
+
+def test_six_attacks_on_20_identities_would_show_a_third():
+    """The page on inversion says about 36 %."""
+    nothing = {str(seed): drawn(20, 1, seed=seed) for seed in range(6)}
+    found = exchange_names(nothing, rng=rng())
+    assert found.needed == pytest.approx(5 / 20)
+    assert would_show(20, found.needed) == pytest.approx(0.36, abs=0.005)

@@ -146,6 +146,9 @@ def test_judges_prior_and_starts_are_the_same_for_all_variants(tmp_path):
 def test_pictures_are_shown_and_kept_on_request_alone(finished, store, tmp_path):
     result, folder = finished
     assert result["threats"][0]["details"]["pictures"] is None
+    assert result["threats"][0]["details"]["identities"] is None
+    for text in ((folder / "report.html").read_text("utf-8"), (folder / "result.json").read_text("utf-8")):
+        assert not [name for name in ("s01", "s20") if name in text]
     assert "data:image/png" not in (folder / "report.html").read_text("utf-8")
     for file in folder.rglob("*.npz"):
         assert "pictures" not in read_arrays(file)
@@ -153,6 +156,9 @@ def test_pictures_are_shown_and_kept_on_request_alone(finished, store, tmp_path)
     pictures = shown["threats"][0]["details"]["pictures"]
     assert [row["attack"] for row in pictures["rows"]] == ["", *(one["id"] for one in shown["threats"][0]["attacks"])]
     assert all(len(row["png"]) == 20 for row in pictures["rows"])
+    named = shown["threats"][0]["details"]["identities"]
+    assert [one["name"] for one in named] == pictures["identities"] == [f"s{number:02d}" for number in range(1, 21)]
+    assert np.mean([one["recognised"] for one in named]) == shown["threats"][0]["details"]["headline"]["value"]
     page = (tmp_path / "shown" / "report.html").read_text("utf-8")
     assert page.count("data:image/png;base64,") == 20 * 5
     same = [

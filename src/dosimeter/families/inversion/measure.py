@@ -85,7 +85,6 @@ def _status(found: Measured, gates: Sequence[Gate]) -> str:
 def _details(found: Measured) -> dict[str, Any]:
     """What only this family has."""
     rate, left = found.headline_rate, found.left
-    hits, names = found.hits(found.headline).mean(0), left.summary["data"]["identities"]
     needed = found.test.needed
     return {
         "headline": {
@@ -94,14 +93,21 @@ def _details(found: Measured) -> dict[str, Any]:
         "chance": 1 / found.identities,
         "needed": min(needed, 1.0) if needed <= 1 else None,
         "limit": would_show(found.identities, needed),
-        "identities": [
-            {"name": name, "recognised": float(hit)} for name, hit in zip(names, hits.tolist(), strict=True)
-        ],
+        "identities": _named(found),
         "beside": found.beside(),
         "judges": {name: float(np.mean(left.truth[f"{name}_right"])) for name in ("lineup", "classifier")},
         "queries": {one: int(np.max(arrays["queries"])) for one, arrays in left.evidence.items()},
         "pictures": _pictures(found),
     }  # fmt: skip
+
+
+def _named(found: Measured) -> list[dict[str, Any]] | None:
+    """Each identity by name with the share of models from which it is recognised; None unless the audit asks for it."""
+    left = found.left
+    if not left.summary["threat"]["show_records"]:
+        return None
+    hits, names = found.hits(found.headline).mean(0).tolist(), left.truth["names"].tolist()
+    return [{"name": name, "recognised": hit} for name, hit in zip(names, hits, strict=True)]
 
 
 def _pictures(found: Measured) -> dict[str, Any] | None:
@@ -112,10 +118,10 @@ def _pictures(found: Measured) -> dict[str, Any] | None:
     left = found.left
     if not left.summary["threat"]["show_records"] or left.faces is None:
         return None
-    names = left.summary["data"]["identities"][:SHOWN_PICTURES]
+    names = left.truth["names"][:SHOWN_PICTURES].tolist()
     rows = {"": left.faces, **{one: arrays["pictures"] for one, arrays in left.evidence.items()}}
     return {
-        "identities": list(names),
+        "identities": names,
         "rows": [{"attack": one, "png": [_png(each) for each in made[:SHOWN_PICTURES]]} for one, made in rows.items()],
     }
 

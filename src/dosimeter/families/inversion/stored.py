@@ -100,7 +100,7 @@ def read_left(folder: CaseFolder) -> Left:
         }
         real = truth_file(folder.path).with_name("pictures.npz")
         faces = read_arrays(real).get("pictures") if real.is_file() else None
-        n = len(folder.summary["data"]["identities"])
+        n = int(folder.summary["data"]["identities"])
         if any(arrays["lineup"].shape[1::2] != (n, n) for arrays in evidence.values()):
             raise ValueError("evidence must be about the identities of the run")
     return Left(folder.summary, truth, evidence, faces)

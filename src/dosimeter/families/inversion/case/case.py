@@ -183,7 +183,8 @@ class InversionCase:
         found = {name: np.concatenate([one[name].numpy() for one in answered]) == 1 for name in answered[0]}
         rows = {name: getattr(self.split, name) for name in ("trained", "known", "tested")}
         tested = {f"{name}_right": right for name, right in self.judge.tested().items()}
-        save_arrays(truth_file(folder), {**rows, **tested, **found, "labels": system.at_risk.labels})
+        who = {"labels": system.at_risk.labels, "names": np.array(system.at_risk.classes, dtype=str)}
+        save_arrays(truth_file(folder), {**rows, **tested, **found, **who})
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
                 save_arrays(evidence_file(folder, index), self._evidence(row.id))
@@ -199,7 +200,7 @@ class InversionCase:
             },
             "data": {
                 "name": system.sources[system.index], "records": len(system.at_risk),
-                "identities": list(map(str, system.at_risk.classes)), "trained": len(self.split.trained),
+                "identities": self.identities, "trained": len(self.split.trained),
                 "known": len(self.split.known), "tested": len(self.split.tested), "public": len(self.public),
                 "public_identities": int(len(np.unique(self.public.labels))),
             },

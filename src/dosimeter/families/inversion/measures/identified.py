@@ -44,7 +44,7 @@ class Measured:
     @cached_property
     def identities(self) -> int:
         """Number of identities."""
-        return len(self.left.summary["data"]["identities"])
+        return int(self.left.summary["data"]["identities"])
 
     @cached_property
     def attackers(self) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def _dose(result: View) -> str:
     """The dose in words; empty where no number is to be quoted."""
     if _box(result) is None or result["dose"] is None:
         return ""
-    n, shown = len(result["data"]["identities"]), result["verdict"]["status"] == "shown"
+    n, shown = int(result["data"]["identities"]), result["verdict"]["status"] == "shown"
     settles = f"which of {n} identities a class of the model is"
     return doses.sentences(result["dose"], noun="identity", settles=settles, shown=shown)
 
@@ -116,7 +116,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
         ),
         (
             "Who is at risk",
-            f"{len(data['identities']):,} identities with {data['trained']:,} {nouns} that "
+            f"{data['identities']:,} identities with {data['trained']:,} {nouns} that "
             f"{words.count(adversary['targets'], 'model')} learned in stage {result['at_risk']}.",
         ),
         (
@@ -149,8 +149,8 @@ def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> d
 
 
 def _recognised(result: View) -> list[tuple[str, str]]:
-    """Each identity with the share of models from which it is recognised."""
-    return [(one["name"], words.percent(one["recognised"])) for one in result["details"]["identities"]]
+    """Each identity with the share of models from which it is recognised; none unless the audit asks for them."""
+    return [(one["name"], words.percent(one["recognised"])) for one in result["details"]["identities"] or ()]
 
 
 def _grid(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dosimeter.families.membership.known import Known
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 
@@ -35,6 +36,7 @@ class Needs:
             recipe has them, so nothing is refused for it: plan and report say it beside the attack.
         retrain: whether further shadows that train on a membership of the attack's own choice.
         per_view: further shadows on each side for each view beyond the first.
+        labelled: fewest records that are known to be members of the target, and fewest that are known not to be.
     """
 
     access: Access
@@ -46,6 +48,7 @@ class Needs:
     retrain: bool = False
     informed: bool = False
     per_view: int = 0
+    labelled: int = 0
 
     @property
     def holds_more(self) -> bool:
@@ -62,6 +65,8 @@ class Needs:
             parts.append(f"{self.out_shadows} out-shadows")
         if self.population:
             parts.append(f"population {self.population}")
+        if self.labelled:
+            parts.append(f"{self.labelled} known members, {self.labelled} known non-members")
         told = {
             "features of a frozen backbone": self.features,
             "the records themselves": self.inputs,
@@ -159,6 +164,7 @@ class MembershipGame:
         head: frozen features and recipe, where the models are heads on them, or None.
         inputs: the records themselves, as a few columns of numbers, float64, or None.
         retrain: trains further shadows, or None.
+        known: records whose membership is known for each target, or None.
 
     Raises:
         ValueError: a shape does not fit, or shadow rows are not complementary pairs.
@@ -174,6 +180,7 @@ class MembershipGame:
     head: FrozenHead | None = None
     inputs: Float[Array, "n d"] | None = None
     retrain: Retrain | None = None
+    known: Known | None = None
 
     def __post_init__(self) -> None:
         if len(self.shadow_in) % 2 or not (self.shadow_in[0::2] ^ self.shadow_in[1::2]).all():
@@ -224,6 +231,7 @@ class MembershipGame:
             shadow_outputs=pick(self.shadow_outputs, rest),
             shadow_in=self.shadow_in[rest],
             population=population,
+            known=None if self.known is None else self.known.rehearse(rows, rest),
         )
         return game, self.shadow_in[rows]
 
@@ -234,7 +242,7 @@ class Holdings:
 
     Attributes:
         head: frozen features and recipe, or None.
-        inputs: all records that have signals, as a few columns `[n+z d]`, or None.
+        inputs: all records that have signals, as a few columns `[n+k+z d]`, or None.
         retrain: trains further shadows, or None.
     """
 
@@ -244,12 +252,16 @@ class Holdings:
 
     def tell(self, game: MembershipGame, needs: Needs) -> MembershipGame:
         """The game, with the holdings that an attack needs."""
+        n, k = len(game.ids), 0 if game.known is None else len(game.known.ids)
         game = replace(
-            game, head=self.head if needs.features else None, retrain=self.retrain if needs.retrain else None
+            game,
+            head=self.head if needs.features else None,
+            retrain=self.retrain if needs.retrain else None,
+            known=game.known if needs.labelled else None,
         )
         if not needs.inputs or self.inputs is None:
             return game
-        n, population = len(game.ids), game.population
+        population = game.population
         if population is not None:
-            population = replace(population, inputs=self.inputs[n:])
+            population = replace(population, inputs=self.inputs[n + k :])
         return replace(game, inputs=self.inputs[:n], population=population)

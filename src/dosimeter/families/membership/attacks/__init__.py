@@ -16,6 +16,7 @@ from dosimeter.families.membership.attacks.alone.modified_entropy import Modifie
 from dosimeter.families.membership.attacks.alone.population import PopulationTest
 from dosimeter.families.membership.attacks.alone.quantile import Quantile
 from dosimeter.families.membership.attacks.controls import Constant, Count
+from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
 from dosimeter.families.membership.attacks.shadows.base import BASE
 from dosimeter.families.membership.attacks.shadows.cascading import Cascading
 from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
@@ -37,7 +38,7 @@ __all__ = [
     "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
     "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
-    "Quantile", "Reference", "Shokri", "Trajectory", "default_rows",
+    "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory", "default_rows",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -51,6 +52,7 @@ ATTACKS = {
     "shokri": Shokri,
     "trajectory": Trajectory,
     "quantile": Quantile,
+    "simple_shot": SimpleShot,
     "difficulty": Difficulty,
     "reference": Reference,
     "proxy": Proxy,

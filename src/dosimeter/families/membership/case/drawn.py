@@ -23,7 +23,7 @@ from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings
 from dosimeter.families.membership.case.refusals import Offer, refusals
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
-from dosimeter.families.membership.design.draw import design_of, matrix_of, split_of
+from dosimeter.families.membership.design.draw import NULL, design_of, matrix_of, split_of
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
 from dosimeter.families.membership.observe.observe import ObserveJob, situation_of
@@ -82,7 +82,7 @@ class DrawnCase:
     @cached_property
     def null_matrix(self) -> Bool[Array, "m n"]:
         """Membership of the candidates in another matrix, drawn in the same way, that no model was trained on."""
-        matrix = matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split, "null membership")
+        matrix = matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split, NULL)
         return matrix[:, self.split.candidates]
 
     @property
@@ -125,6 +125,7 @@ class DrawnCase:
             classes=self.knows_classes,
             transferred=system.transferred,
             views=len(self.views),
+            labelled=self.design.known_of_each,
         )
 
     def refusals(self) -> Mapping[str, str]:
@@ -286,6 +287,7 @@ class DrawnCase:
                 **({"unit": "person"} if threat.unit == "person" else {}),
                 **({"knows": list(threat.knows)} if threat.knows else {}),
                 **({"fold_pairs": threat.fold_pairs} if threat.fold_pairs > 1 else {}),
+                **({"labelled": len(self.split.known)} if threat.labelled else {}),
             },
             "data": {
                 "name": system.sources[system.index],
@@ -341,8 +343,9 @@ class DrawnCase:
         return np.stack(found)
 
     def _observed(self, planted: Int[Array, " k"]) -> Int[Array, " r"]:
-        """Rows of the records at risk that models are queried about: candidates, canaries, population."""
-        return np.concatenate([self.split.pool[self.split.candidates], planted, self.split.population])
+        """Rows of the records at risk that models are queried about: candidates, canaries, labelled, population."""
+        pool, split = self.split.pool, self.split
+        return np.concatenate([pool[split.candidates], planted, pool[split.known], split.population])
 
     def _observation(self, pack: PackJob, own: Sequence[FeatureJob], test: Sequence[FeatureJob]) -> ObserveJob:
         """The job that queries one pack."""

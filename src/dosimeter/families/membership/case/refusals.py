@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
+from dosimeter.families.membership.known import enough
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
 from dosimeter.models.access import Access
 
@@ -30,6 +31,7 @@ class Offer:
         classes: whether a record's class is one of the deployed model's.
         transferred: whether the models at risk are transferred before they are deployed.
         views: under which a record is queried.
+        labelled: fewest records that are known to be members of a model, or known not to be.
     """
 
     access: Access
@@ -43,6 +45,7 @@ class Offer:
     classes: bool = True
     transferred: bool = False
     views: int = 1
+    labelled: int = 0
 
 
 def refusals(rows: Sequence[NamedAttack], given: Offer) -> dict[str, str]:
@@ -64,6 +67,11 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     if given.population < needs.population:
         remedy = "give a population" if given.supplied else "raise threat.population"
         return f"needs a population of {needs.population}, got {given.population}: {remedy}"
+    if given.labelled < needs.labelled:
+        return (
+            f"needs {needs.labelled} known members and {needs.labelled} known non-members of each model, got "
+            f"{given.labelled}: set `labelled = {enough(needs.labelled)}` in [[threat]]"
+        )
     if most and given.shadows // 2 - 1 < most:
         return (
             f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "

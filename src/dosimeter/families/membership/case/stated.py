@@ -22,8 +22,9 @@ from dosimeter.families.membership.case.blind_job import BlindJob
 from dosimeter.families.membership.case.collect import count_distinct, most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, refusals
-from dosimeter.families.membership.design.design import Design, membership_matrix
-from dosimeter.families.membership.design.supplied import check_halves, stated_design
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.design.labelled import set_apart
+from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.gates.supplied import likeness
 from dosimeter.families.membership.observe.observations import supplied_answers
@@ -51,7 +52,7 @@ class StatedCase:
 
     Attributes:
         system: the model and its records.
-        threat: the adversary; `shadows`, `views` and `rehearsals` are read.
+        threat: the adversary; `shadows`, `views`, `rehearsals` and `labelled` are read.
         attacks: attacks to run, in order.
         access: access to the model's outputs.
         design: the design of the audit; the target stands before the shadows.
@@ -97,6 +98,7 @@ class StatedCase:
             supplied=True,
             withheld=self.probing.withheld,
             views=len(self.views),
+            labelled=self.design.known_of_each,
         )
 
     def refusals(self) -> Mapping[str, str]:
@@ -120,7 +122,7 @@ class StatedCase:
                 store=system.store,
                 data=data_key(system.pool),
                 number=number,
-                rows=np.flatnonzero(self.design.member[1 + number]),
+                rows=np.flatnonzero(self.design.training[1 + number]),
                 views=self.views,
                 access=self.access,
                 fit=system.fit,
@@ -146,8 +148,8 @@ class StatedCase:
     @cached_property
     def null_matrix(self) -> Array:
         """A membership that no model was trained on, for a single target and its pairs of shadows."""
-        matrix = membership_matrix(len(self.design.ids), self.shadows + 2, self.system.seed, purpose="null membership")
-        return np.delete(matrix, 1, axis=0)
+        n = len(self.design.ids)
+        return stated_null(self.design.training.shape[1], self.shadows, self.system.seed)[:, :n]
 
     @cached_property
     def arena(self) -> Arena:
@@ -199,7 +201,7 @@ class StatedCase:
 
     def records(self) -> int:
         """Implements `Case`."""
-        return len(self.system.parts["members"])
+        return int(self.design.training[0].sum())
 
     def begin(self, progress: Callable[[str, int, int], None]) -> StatedCase:
         """Implements `Case`: asks the model, before any training of the user's, which might change it.
@@ -260,6 +262,7 @@ class StatedCase:
                 "targets": 1,
                 "population": population,
                 "views": list(self.views),
+                **({"labelled": len(design.labelled.ids)} if design.labelled else {}),
             },
             "data": {
                 "name": system.names.get("members", "members and non-members"),
@@ -267,7 +270,7 @@ class StatedCase:
                 "candidates": len(design.ids),
                 "population": population,
                 "classes": design.classes,
-                "members_per_target": int(design.member[0].sum()),
+                "members_per_target": int(design.training[0].sum()),
                 "most_frequent_class": most_frequent(design.labels),
                 "persons": count_distinct(members.persons, others.persons),
                 "groups": count_distinct(members.groups, others.groups),
@@ -283,6 +286,7 @@ def stated_case(system: SuppliedSystem, threat: Threat, attacks: Sequence[NamedA
     Raises:
         ConfigError: more is granted than the model gives.
     """
+    system = replace(system, parts=set_apart(system.parts, threat.labelled, system.seed))
     design = _design(system.parts, threat, trains=system.fit is not None, seed=system.seed)
     return StatedCase(system, threat, tuple(attacks), access_of(threat, system), design)
 
@@ -295,19 +299,14 @@ def check_parts(parts: Mapping[str, Dataset], threat: Threat, *, trains: bool, s
     """
     if threat.views != "auto" and (wrong := unfit("threat.views", threat.views, parts["members"])):
         raise ConfigError(*wrong)
+    parts = set_apart(parts, threat.labelled, seed)
     check_halves(_design(parts, threat, trains=trains, seed=seed), parts, seed)
 
 
 def _design(parts: Mapping[str, Dataset], threat: Threat, *, trains: bool, seed: int) -> Design:
     """The target's stated membership, and the shadows over the same records."""
-    return stated_design(
-        parts["members"],
-        parts["nonmembers"],
-        parts.get("population"),
-        shadows=threat.shadows if trains else 0,
-        rehearsals=threat.rehearsals,
-        seed=seed,
-    )
+    shadows = threat.shadows if trains else 0
+    return stated_design(parts, shadows=shadows, rehearsals=threat.rehearsals, seed=seed)
 
 
 def access_of(threat: Threat, system: SuppliedSystem) -> Access:

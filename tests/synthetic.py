@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from dosimeter.families.membership.game import BEFORE_TRANSFER, FrozenHead, MembershipGame, Population
 from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.weights import Weights
 from dosimeter.statistics.evidence import Truth
 
 
@@ -47,6 +49,40 @@ def _head(seed, n_records):
 
 KNOWN = 90
 """Records with known membership."""
+
+
+class Answers(torch.nn.Module):
+    """A model that looks its logits up by a record's number, so that its weights give the answers of the game."""
+
+    def __init__(self, phi, labels):
+        super().__init__()
+        own = torch.from_numpy(phi)[:, None] / 2
+        self.register_buffer("logits", torch.where(torch.from_numpy(labels)[:, None] == torch.arange(2), own, -own))
+        self.gain, self.bias = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.zeros(2))
+
+    def forward(self, x):
+        return self.logits[x[:, 0].long()] * self.gain + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Nets:
+    """Models of a fleet by number."""
+
+    phi: np.ndarray
+    labels: np.ndarray
+
+    def __call__(self, row):
+        return Answers(self.phi[row], self.labels)
+
+
+def _weights(phi, labels, known, rows):
+    """The models of a game, whose phi of judged records is `[m n]`."""
+    own = np.empty((len(phi), KNOWN))
+    for bits, table in zip(rows, (known.outputs, known.shadow_outputs), strict=True):
+        own[bits] = table["logit_confidence"][:, 0]
+    nets = Nets(np.concatenate([phi, own], 1), np.concatenate([labels, known.labels]))
+    numbers = torch.arange(nets.phi.shape[1], dtype=torch.float32)[:, None]
+    return Weights(nets, numbers, *rows)
 
 
 def _known(seed, leakage, models, n_views, rows):
@@ -132,6 +168,7 @@ def fleet(
         shadow_outputs={name: values[shadows][:, :, n_records:] for name, values in tables.items()},
         inputs=inputs[n_records:],
     )
+    known = _known(seed, leakage, 2 * n_pairs, n_views, (targets, shadows))
     game = MembershipGame(
         ids=np.arange(n_records),
         labels=labels[:n_records],
@@ -143,6 +180,7 @@ def fleet(
         head=_head(seed, n_records),
         inputs=inputs[:n_records],
         retrain=Retrain((difficulty + of_view)[:, part], leakage * memorised[part], spread[part]),
-        known=_known(seed, leakage, 2 * n_pairs, n_views, (targets, shadows)),
+        known=known,
+        weights=_weights(phi[:, 0, part], labels[part], known, (targets, shadows)),
     )
     return game, Truth(np.arange(n_records), member[targets], np.arange(n_records))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.known import Known
 
 CANDIDATES, OUTSIDE, MODELS, TARGETS, VIEWS = 2000, 1000, 72, 8, 5
 
@@ -78,8 +79,12 @@ def observed(name, logits, labels):
     return SIGNALS[name].compute(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
 
 
-def fleet(seed):
+def fleet(seed, known=0):
     """Train a fleet.
+
+    Args:
+        seed: of all draws.
+        known: the last candidates, whose membership the adversary knows, are not judged.
 
     Returns:
         A function from a number of shadows, and of views that `correctness` has, to the game of the first 8 models;
@@ -96,24 +101,31 @@ def fleet(seed):
     tables = {name: values[:, None] for name, values in tables.items()}
     tables["correctness"] = np.stack([one.argmax(axis=2) == labels for one in views], axis=1).astype(float)
     others = ("entropy", "modified_entropy", "top1", "top2", "top3", "hinge")
+    others += ("scaled_confidences", "logits") if known else ()
     tables |= {name: np.stack([observed(name, one, labels) for one in logits])[:, None] for name in others}
+    judged = CANDIDATES - known
 
     def game(n_shadows, n_views=1):
         def pick(first, last, part):
             return {name: values[first:last, :n_views, part] for name, values in tables.items()}
 
-        inside, outside = slice(CANDIDATES), slice(CANDIDATES, None)
+        inside, labelled, outside = slice(judged), slice(judged, CANDIDATES), slice(CANDIDATES, None)
         shadows = (TARGETS, TARGETS + n_shadows)
         ids = np.arange(CANDIDATES + OUTSIDE)
         population = Population(ids[outside], labels[outside], pick(0, TARGETS, outside), pick(*shadows, outside))
+        own = None
+        if known:
+            bits = (member[:TARGETS, labelled], member[slice(*shadows), labelled])
+            own = Known(ids[labelled], labels[labelled], *bits, pick(0, TARGETS, labelled), pick(*shadows, labelled))
         return MembershipGame(
             ids=ids[inside],
             labels=labels[inside],
             classes=20,
             outputs=pick(0, TARGETS, inside),
             shadow_outputs=pick(*shadows, inside),
-            shadow_in=member[slice(*shadows)],
+            shadow_in=member[slice(*shadows), inside],
             population=population,
+            known=own,
         )
 
-    return game, member[:TARGETS], accuracies
+    return game, member[:TARGETS, :judged], accuracies

@@ -83,6 +83,8 @@ def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
         raise ValueError("the attack needs the records themselves, got a game without inputs: run it within an audit")
     if needs.retrain and game.retrain is None:
         raise ValueError("the attack needs to train further shadows, got a game that cannot: use a stage with a head")
+    if needs.weights and game.weights is None:
+        raise ValueError("the attack needs the models themselves, got a game without weights: run it within an audit")
     shadows_used = max(wanted.values()) > 0
     for signal in names:
         tables = {"outputs": game.outputs}

@@ -260,7 +260,7 @@ class DrawnCase:
         if signs:
             notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
         return notes + [
-            f"time: the estimate leaves out the shadows that {row.id} trains"
+            f"time: the estimate leaves out the models that {row.id} trains"
             for row in self.running
             if row.trainings is None
         ]

@@ -32,6 +32,7 @@ class Offer:
         transferred: whether the models at risk are transferred before they are deployed.
         views: under which a record is queried.
         labelled: fewest records that are known to be members of a model, or known not to be.
+        untunable: why no copies of the models can be trained; empty if they can.
     """
 
     access: Access
@@ -46,6 +47,7 @@ class Offer:
     transferred: bool = False
     views: int = 1
     labelled: int = 0
+    untunable: str = ""
 
 
 def refusals(rows: Sequence[NamedAttack], given: Offer) -> dict[str, str]:
@@ -118,6 +120,8 @@ def _holds(needs: Needs, given: Offer) -> str:
             f"needs about 1 kB for each record and class, so {given.cells / 1e6:.0f} GB of memory where "
             f"{MOST_CELLS / 1e6:.0f} are the most: use fewer records, or leave the attack out"
         )
+    if needs.weights and given.untunable:
+        return given.untunable
     if needs.retrain and not given.retrain:
         return (
             "retrains its shadows for each target, which needs heads on a frozen backbone without defenses: leave the "

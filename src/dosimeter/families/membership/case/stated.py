@@ -30,7 +30,7 @@ from dosimeter.families.membership.gates.supplied import likeness
 from dosimeter.families.membership.observe.observations import supplied_answers
 from dosimeter.families.membership.observe.shadow_job import ShadowJob, observe
 from dosimeter.families.membership.observe.signals import readable
-from dosimeter.families.membership.observe.supplied_probes import Probing, probing
+from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing, gives_gradients, probing
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
 from dosimeter.families.membership.stored import BLIND, save_game
@@ -43,6 +43,7 @@ from dosimeter.jobs.job import Job
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import key_of
 from dosimeter.models.access import Access
+from dosimeter.models.architectures import as_float
 from dosimeter.training.system import SuppliedSystem
 
 
@@ -99,7 +100,25 @@ class StatedCase:
             withheld=self.probing.withheld,
             views=len(self.views),
             labelled=self.design.known_of_each,
+            untunable=self._untunable,
         )
+
+    @property
+    def _untunable(self) -> str:
+        """Text: why no copy of each model can be trained, if an attack asks for that; empty if it can."""
+        if not any(row.attack.needs.weights for row in self.attacks):
+            return ""
+        if not gives_gradients(self.system.adapted, as_float(torch.from_numpy(self.system.pool.inputs[:TRIED]))):
+            return (
+                "trains copies of the target, so it needs a PyTorch module that takes the records as floats and returns "
+                "their logits, got another model: bring such a module or leave the attack out"
+            )
+        if self.shadows:
+            return (
+                "trains copies of each model, and the weights of shadows that `fit` trains are not kept: leave out fit, "
+                "or the attack"
+            )
+        return ""
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
@@ -163,7 +182,7 @@ class StatedCase:
             null_member=self.null_matrix,
             answers=supplied_answers(self.system.store, self.asked, self.jobs, names),
             views=len(self.views),
-            holdings=supplied_holdings(self.system, self.attacks),
+            holdings=supplied_holdings(self.system, self.attacks, self.design.training.shape[1]),
         )
 
     @cached_property

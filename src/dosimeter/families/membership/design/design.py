@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.membership.design.labelled import Labelled
 from dosimeter.families.membership.design.person_split import halvable, person_half
-from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.game import MembershipGame, Population, Seats
 from dosimeter.families.membership.known import Known
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
@@ -226,8 +226,12 @@ class Design:
             signals: what the attack declared, of the whole fleet: candidates, labelled records, population.
             member: another membership matrix (the null audit), or None for the true one.
         """
+        return self.before(*self.seats(fold), signals, member)
+
+    def seats(self, fold: int) -> Seats:
+        """Rows of the targets of a fold, and of the shadows of all other pairs."""
         others = np.delete(np.arange(len(self.member)), np.arange(self._width * fold, self._width * (fold + 1)))
-        return self.before(self.folds[fold], others, signals, member)
+        return self.folds[fold], others
 
     def before(
         self, rows: Int[Array, " t"], others: Int[Array, " s"], signals: Mapping[str, Float[Array, "m q r *c"]],

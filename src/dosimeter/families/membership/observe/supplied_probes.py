@@ -79,7 +79,7 @@ def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
     images = inputs.ndim == 4 and not adapted.kind.startswith("scikit-learn")  # which takes bytes as they are
     return Situation(
         supplied=True,
-        network=_gives_gradients(adapted, as_float(inputs[:TRIED])),
+        network=gives_gradients(adapted, as_float(inputs[:TRIED])),
         heads=False,
         recipe=False,
         continuous=images or inputs.is_floating_point(),
@@ -88,7 +88,7 @@ def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
     )
 
 
-def _gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
+def gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
     """Returns whether the model is a plain module that maps records, as floats, to the queried logits."""
     module = adapted.module
     if module is None or adapted.output != "logits" or is_exported(module):

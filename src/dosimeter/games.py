@@ -10,5 +10,6 @@ from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Scores, Truth
 
 __all__ = [
-    "Access", "Attack", "FrozenHead", "Known", "MembershipGame", "Needs", "Population", "Retrain", "Scores", "Truth", "Weights",
+    "Access", "Attack", "FrozenHead", "Known", "MembershipGame", "Needs", "Population", "Retrain", "Scores", "Truth",
+    "Weights",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -35,8 +35,8 @@ class Known:
     labels: Int[Array, " k"]
     is_member: Bool[Array, "t k"]
     shadow_in: Bool[Array, "s k"]
-    outputs: Mapping[str, Float[Array, "t q k *c"]]
-    shadow_outputs: Mapping[str, Float[Array, "s q k *c"]]
+    outputs: Mapping[str, Float[Array, "_t q _k *c"]]
+    shadow_outputs: Mapping[str, Float[Array, "_s q _k *c"]]
 
     def __post_init__(self) -> None:
         for kind, table, bits in (
@@ -88,4 +88,4 @@ def enough(each: int) -> int:
     >>> enough(1), enough(10), enough(25)
     (20, 50, 90)
     """
-    return 10 * ceil((2 + (4 + 2 * each) ** 0.5) ** 2 / 10)
+    return 10 * ceil((2 + sqrt(4 + 2 * each)) ** 2 / 10)

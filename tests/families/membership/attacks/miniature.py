@@ -11,6 +11,7 @@ import numpy as np
 
 from dosimeter.families.membership.game import MembershipGame, Population
 from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.weights import Weights
 
 CANDIDATES, OUTSIDE, MODELS, TARGETS, VIEWS = 2000, 1000, 72, 8, 5
 
@@ -30,8 +31,25 @@ def memberships(rng):
     return np.stack([halves, ~halves], axis=1).reshape(MODELS, CANDIDATES)
 
 
-def train(bits, labels, member, seed):
-    """Train all models at once; logits `[m n c]` of all records, float64, for each view."""
+class Nets:
+    """The trained models by number; a `games.Modules`."""
+
+    def __init__(self, weights, biases):
+        self.weights, self.biases = weights, biases
+
+    def __call__(self, row):
+        import torch
+
+        layers = [torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 20)]
+        with torch.no_grad():
+            for layer, weight, bias in zip(layers[::2], self.weights, self.biases, strict=True):
+                layer.weight.copy_(weight[row].T)
+                layer.bias.copy_(bias[row, 0])
+        return torch.nn.Sequential(*layers)
+
+
+def train(bits, labels, member, seed, kept=None):
+    """Train all models at once; logits `[m n c]` of all records, float64, for each view; `kept` gets the `Nets`."""
     import torch  # the default run collects this file and does without
 
     draw = torch.Generator().manual_seed(seed)
@@ -54,6 +72,8 @@ def train(bits, labels, member, seed):
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y[rows].flatten()) * MODELS
         loss.backward()
         optimizer.step()
+    if kept is not None:
+        kept.append(Nets([one.detach() for one in weights], [one.detach() for one in biases]))
     with torch.no_grad():
         turned = np.random.default_rng([seed, 1])
         moved = [np.where(np.isin(np.arange(64), turned.permutation(64)[:4]), -bits, bits) for _ in range(VIEWS - 1)]
@@ -93,7 +113,8 @@ def fleet(seed, known=0):
     rng = np.random.default_rng(seed)
     bits, labels = records(rng)
     member = memberships(rng)
-    views = train(bits, labels, member, seed)
+    nets = []
+    views = train(bits, labels, member, seed, nets)
     logits = views[0]
     right = logits.argmax(axis=2) == labels
     accuracies = {"train": right[:, :CANDIDATES][member].mean(), "outside": right[:, CANDIDATES:].mean()}
@@ -113,10 +134,16 @@ def fleet(seed, known=0):
         shadows = (TARGETS, TARGETS + n_shadows)
         ids = np.arange(CANDIDATES + OUTSIDE)
         population = Population(ids[outside], labels[outside], pick(0, TARGETS, outside), pick(*shadows, outside))
-        own = None
+        own = weights = None
         if known:
-            bits = (member[:TARGETS, labelled], member[slice(*shadows), labelled])
-            own = Known(ids[labelled], labels[labelled], *bits, pick(0, TARGETS, labelled), pick(*shadows, labelled))
+            import torch
+
+            rows = (np.arange(TARGETS), np.arange(*shadows))
+            weights = Weights(nets[0], torch.from_numpy(bits[:CANDIDATES]).float(), *rows)
+            known_in = (member[:TARGETS, labelled], member[slice(*shadows), labelled])
+            own = Known(
+                ids[labelled], labels[labelled], *known_in, pick(0, TARGETS, labelled), pick(*shadows, labelled)
+            )
         return MembershipGame(
             ids=ids[inside],
             labels=labels[inside],
@@ -126,6 +153,7 @@ def fleet(seed, known=0):
             shadow_in=member[slice(*shadows), inside],
             population=population,
             known=own,
+            weights=weights,
         )
 
     return game, member[:TARGETS, :judged], accuracies

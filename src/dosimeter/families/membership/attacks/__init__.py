@@ -39,9 +39,9 @@ from dosimeter.families.membership.attacks.transfer.tmi import TMI
 __all__ = [
     "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
-    "GradientNorm", "Influence", "LaplacianShot", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
-    "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory",
-    "TransductiveTuning", "default_rows",
+    "GradientNorm", "Influence", "LaplacianShot", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant",
+    "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory", "TransductiveTuning",
+    "default_rows",
 ]  # fmt: skip
 
 ATTACKS = {

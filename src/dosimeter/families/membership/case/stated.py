@@ -110,13 +110,13 @@ class StatedCase:
             return ""
         if not gives_gradients(self.system.adapted, as_float(torch.from_numpy(self.system.pool.inputs[:TRIED]))):
             return (
-                "trains copies of the target, so it needs a PyTorch module that takes the records as floats and returns "
-                "their logits, got another model: bring such a module or leave the attack out"
+                "trains copies of the target, so it needs a PyTorch module that takes the records as floats and "
+                "returns their logits, got another model: bring such a module or leave the attack out"
             )
         if self.shadows:
             return (
-                "trains copies of each model, and the weights of shadows that `fit` trains are not kept: leave out fit, "
-                "or the attack"
+                "trains copies of each model, and the weights of shadows that `fit` trains are not kept: leave out "
+                "fit, or the attack"
             )
         return ""
 

@@ -99,4 +99,3 @@ class WeightsSource:
     def load(self) -> Weights:
         """The models of nobody as yet; a game says who plays target."""
         return Weights(self.modules, self.modules.inputs()[: self.records], NOBODY, NOBODY)
-

@@ -2,7 +2,9 @@
 
 Prototypical networks with a linear embedding (Snell, Swersky, Zemel 2017, arXiv:1703.05175): in each episode a shadow
 plays target, a few records of either side are its support, and other records are told apart by their distances to the
-two centroids. Nothing of the target enters. Axes: `d` numbers of a record, `e` of an embedded one, `b` episodes at once.
+two centroids. Nothing of the target enters.
+
+Axes: `d` numbers of a record, `e` of an embedded one, `b` episodes at once.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ def _fit(
         drawn = table[torch.from_numpy(models)[:, None, None], torch.from_numpy(rows)]  # [b 2 each d]
         loss = _loss(drawn @ matrix, min(shots, each - 1))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return matrix.detach().numpy()
 

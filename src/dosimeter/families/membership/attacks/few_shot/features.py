@@ -121,22 +121,21 @@ def rows_of(game: MembershipGame, kind: str, target: int) -> Rows:
     """
     known, population = game.known, game.population
     assert known is not None
-    judged = _columns(game.outputs, target, kind)
-    rows = Rows(judged, _columns(known.outputs, target, kind), judged[:0])
-    if population is not None:
-        rows = Rows(rows.judged, rows.known, _columns(population.outputs, target, kind))
-    if kind == "base-relative":
-        rows = Rows(
-            _beside(rows.judged, _out_mean(game.shadow_outputs, game.shadow_in)),
-            _beside(rows.known, _out_mean(known.shadow_outputs, known.shadow_in)),
-            rows.outside if population is None else _beside(rows.outside, _mean(population.shadow_outputs)),
-        )
-    if rows.known.shape[1] != rows.judged.shape[1]:
+    judged, own = (_columns(table, target, kind) for table in (game.outputs, known.outputs))
+    if own.shape[1] != judged.shape[1]:
         raise ValueError(
-            f"features of known and judged records must have equal widths, got {rows.known.shape[1]} and "
-            f"{rows.judged.shape[1]}: ask the same model about both"
+            f"features of known and judged records must have equal widths, got {own.shape[1]} and {judged.shape[1]}: "
+            "ask the same model about both"
         )
-    return Rows(rows.judged, rows.known, rows.outside[:, : rows.judged.shape[1]])
+    outside = judged[:0] if population is None else _columns(population.outputs, target, kind)
+    if kind != "base-relative":
+        return Rows(judged, own, outside)
+    base = np.empty(0) if population is None else population.shadow_outputs["logit_confidence"][:, 0].mean(axis=0)
+    return Rows(
+        _beside(judged, _out_mean(game.shadow_outputs, game.shadow_in)),
+        _beside(own, _out_mean(known.shadow_outputs, known.shadow_in)),
+        _beside(outside, base),
+    )
 
 
 def scaled(rows: Rows) -> Rows:
@@ -149,7 +148,7 @@ def scaled(rows: Rows) -> Rows:
     spread = np.where(high > low, (high - low) / 2, np.maximum(source.std(axis=0), 1e-12))
 
     def measured(values: Array) -> Array:
-        return np.clip((values - middle) / spread, -FAR, FAR)
+        return np.asarray(np.clip((values - middle) / spread, -FAR, FAR))
 
     return Rows(measured(rows.judged), measured(rows.known), measured(rows.outside))
 
@@ -172,8 +171,3 @@ def _out_mean(shadow_outputs: Mapping[str, Array], shadow_in: Bool[Array, "s n"]
     """Mean confidence of the shadows that did not train on a record."""
     values = shadow_outputs["logit_confidence"][:, 0]
     return np.asarray(np.where(shadow_in, 0.0, values).sum(axis=0) / (~shadow_in).sum(axis=0))
-
-
-def _mean(shadow_outputs: Mapping[str, Array]) -> Float[Array, " z"]:
-    """Mean confidence of all shadows, none of which trained on a record of the population."""
-    return np.asarray(shadow_outputs["logit_confidence"][:, 0].mean(axis=0))

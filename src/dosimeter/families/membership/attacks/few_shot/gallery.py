@@ -54,7 +54,9 @@ def alike(
     return Gallery(directions(raw.points, centre), raw.is_member), directions(queries, centre)
 
 
-def left_out(support: Float[Array, "s d"], is_member: Bool[Array, " s"]) -> tuple[Float[Array, "s g"], Bool[Array, "s g"]]:
+def left_out(
+    support: Float[Array, "s d"], is_member: Bool[Array, " s"]
+) -> tuple[Float[Array, "s g"], Bool[Array, "s g"]]:
     """Squared distances of each support record to the gallery of the others, as `alike` makes it, and whose it is.
 
     Args:

@@ -112,7 +112,7 @@ def mended(
     """Assignment to members, weight and number of neighbours chosen on the support alone."""
     setting = _choice(support, is_member, queries)
     points, asked = gallery.alike(support, is_member, queries)
-    return shares(asked, points, [setting], symmetric=True)[0]
+    return np.asarray(shares(asked, points, [setting], symmetric=True)[0])
 
 
 def _choice(
@@ -141,7 +141,7 @@ def as_released(episode: Episode, rows: Rows) -> Float[Array, " q"]:
     grid = list(product(WEIGHTS, NEAR))
     right = [episodes.found_alone(one, episode.validation_in) for one in shares(trial, points, grid)]
     best = len(grid) - 1 - int(np.argmax(right[::-1]))
-    return shares(asked, points, [grid[best]])[0]
+    return np.asarray(shares(asked, points, [grid[best]])[0])
 
 
 def shares(

@@ -13,7 +13,6 @@ from dosimeter.families.membership.attacks.few_shot import embedding, episodes, 
 from dosimeter.families.membership.attacks.few_shot.episodes import Episode, Mode
 from dosimeter.families.membership.attacks.few_shot.features import Kind, Rows
 from dosimeter.families.membership.game import MembershipGame, Needs
-from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array
 from dosimeter.statistics.evidence import Scores
 
@@ -24,8 +23,8 @@ class SimpleShot:
 
     Paper: Jiménez-López, Rodríguez-Barroso, Luzón, Del Ser, Herrera, "Membership Inference Attacks Fueled by Few-Shot
     Learning", 2025, https://arxiv.org/abs/2503.09365 (FeS-MIA SS), after Wang et al. 2019,
-    https://arxiv.org/abs/1911.04623. `s = sum of 1/d over near members / sum of 1/d over all near points`, d the squared
-    distance, the points a support of `shots` members and non-members and their two centroids.
+    https://arxiv.org/abs/1911.04623. `s = sum of 1/d over near members / sum of 1/d over all near points`, with d the
+    squared distance; the points are a support of `shots` members and non-members and their two centroids.
     Threat model: the target's answers on the records and on `shots` known members and non-members; no shadows, unless
     the features or `meta` read some.
     Deviations: scores are shares of an episode's queries that score lower. "as_released" follows the authors' code:

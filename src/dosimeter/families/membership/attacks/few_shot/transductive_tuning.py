@@ -1,4 +1,4 @@
-"""Transductive tuning: a copy of the target is trained to tell members, on a few known ones and on the judged records."""
+"""Transductive tuning: a copy of the target is trained to tell members, on a few known ones and the judged records."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class TransductiveTuning:
         """Log-odds of the queries of one episode."""
         support = _known(game, episode.support, episode.is_member)
         queries = _judged(game, episode.queries)
-        read = tuning.released_reading
+        read: tuning.Reading = tuning.released_reading
         if features.chosen(self.mode, self.features) == "label-aware":
             read = tuning.label_aware(net, queries)
         if self.mode == "as_released":
@@ -133,9 +133,7 @@ class TransductiveTuning:
             tuning.epoch(own, optimizer, support, queries, temperature, released=False)
         return np.asarray(own.odds(queries).numpy())
 
-    def _choice(
-        self, net: nn.Module, read: tuning.Reading, support: Batch, queries: Batch
-    ) -> tuple[float, int]:
+    def _choice(self, net: nn.Module, read: tuning.Reading, support: Batch, queries: Batch) -> tuple[float, int]:
         """Temperature and epochs with the least loss on held-out support records; ties: the first."""
         if self.shots < FEW:
             return FIXED[0], min(FIXED[1], self.epochs)
@@ -180,7 +178,8 @@ def _loss(own: Judge, batch: Batch) -> float:
 
 def _known(game: MembershipGame, rows: Array, is_member: Array) -> Batch:
     """Known records as the model takes them."""
-    assert game.known is not None and game.weights is not None
+    assert game.known is not None
+    assert game.weights is not None
     inputs = game.weights.inputs[torch.from_numpy(rows + len(game.ids))]
     return Batch(inputs, torch.from_numpy(np.asarray(game.known.labels[rows])), torch.from_numpy(is_member))
 

@@ -70,12 +70,13 @@ class Judge(nn.Module):
     def entropy(self, batch: Batch, temperature: float) -> Tensor:
         """Mean entropy of the softmax at a temperature, nats; no bit is read."""
         shares = torch.softmax(self(batch) / temperature, 1)
-        return -(shares * shares.clamp(min=RAREST).log()).sum(1).mean()
+        found: Tensor = -(shares * shares.clamp(min=RAREST).log()).sum(1).mean()
+        return found
 
     @torch.no_grad()
     def odds(self, batch: Batch) -> Float[Tensor, " r"]:
         """Log-odds "in" of each record; the softmax of "in" rises with it, but saturates."""
-        logits = self.resting()(batch)
+        logits: Tensor = self.resting()(batch)
         return (logits[:, 1] - logits[:, 0]).double()
 
     def resting(self) -> Judge:
@@ -143,10 +144,11 @@ def epoch(
         temperature: of the entropy.
         released: in training mode, so that batch normalisation follows the few records; mended keeps its statistics.
     """
-    for loss in (lambda: judge.loss(support), lambda: judge.entropy(queries, temperature)):
+    for asked in (support, queries):
         judge.train(released)
         optimizer.zero_grad()
-        loss().backward()
+        loss = judge.loss(support) if asked is support else judge.entropy(queries, temperature)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 

@@ -31,6 +31,7 @@ def signals_of(phi):
         "scaled_top": np.stack([-phi, phi], -1),
         "predicted_class": np.stack([phi <= 0, phi > 0], -1).astype(float),
         "logits": np.stack([-phi, phi], -1) / 2,
+        "activations": np.stack([-phi, phi], -1) / 2,
         BEFORE_TRANSFER: phi,
         "gradient_norm": np.log(2) / 2 + other,
         "iha": phi,

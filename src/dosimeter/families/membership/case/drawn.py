@@ -28,6 +28,7 @@ from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
 from dosimeter.families.membership.observe.observe import ObserveJob, situation_of
 from dosimeter.families.membership.observe.probes import PROBES, lacking
+from dosimeter.families.membership.observe.probes.activations import chain_can_be_cut
 from dosimeter.families.membership.observe.signals import SIGNALS, readable
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.frozen_head import can_retrain, has_frozen_head
@@ -107,8 +108,9 @@ class DrawnCase:
             )
             return {name: reason for name in self.signals if name in PROBES}
         single = self.threat.unit == "record" and self.canaries is None
-        population = len(self.split.population)
-        return lacking(situation_of(link, self.system.at_risk.inputs, population, single=single), self.signals)
+        population, records = len(self.split.population), self.system.at_risk.inputs
+        cut = "activations" not in self.signals or chain_can_be_cut(self.system.links)
+        return lacking(situation_of(link, records, population, single=single, cut=cut), self.signals)
 
     @cached_property
     def offer(self) -> Offer:

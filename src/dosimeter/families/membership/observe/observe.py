@@ -161,7 +161,7 @@ class ObserveJob:
         tensors = {name: torch.stack([one[name] for one in kept]) for name in plain}
         if self.probe_signals:
             found = probe(self._subject(data, views[0], models), self.probe_signals)
-            tensors |= {name: values[:, None].repeat(1, len(views), 1) for name, values in found.items()}
+            tensors |= {name: torch.stack([values] * len(views), 1) for name, values in found.items()}
         tensors["correct"] = torch.stack(correct).to(torch.uint8)
         if test_correct:
             tensors["test_correct"] = torch.stack(test_correct).to(torch.uint8)
@@ -262,7 +262,7 @@ class ObserveJob:
         )
 
 
-def situation_of(link: Link, inputs: Array, population: int, *, single: bool) -> Situation:
+def situation_of(link: Link, inputs: Array, population: int, *, single: bool, cut: bool) -> Situation:
     """The situation of a stage's models for probes, known before any is trained."""
     own, hp = link.fit is None, link.hyperparameters
     return Situation(
@@ -273,6 +273,7 @@ def situation_of(link: Link, inputs: Array, population: int, *, single: bool) ->
         continuous=inputs.ndim == 4 or inputs.dtype.kind == "f",
         population=population,
         single=single,
+        cut=cut,
     )
 
 

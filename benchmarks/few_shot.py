@@ -8,8 +8,9 @@ tuning.
 
 The table has AUC and TPR at 1 % FPR, the gain over another attack as a paired difference (mean and 95 % interval of
 Student's t over the 12 pairs of targets), and processor seconds for one target: of the attack, and of training its
-shadows, which serve any number of targets. "Equal seconds" is LiRA with as many shadows as could be trained in the
-attack's own seconds for one target, in whole pairs, at most 64; below 4 shadows it is the loss attack.
+shadows, which serve any number of targets. "Equal seconds" is LiRA, or RMIA, with as many of 4, 8, 16, 32 or 64 shadows
+as could be trained in the seconds that the attack and its shadows take for one target; below 4 it is the loss attack.
+`--page` writes the tables into `docs/few-shot.md`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from dosimeter.families.membership.attacks import (
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "few_shot.json"
+PAGE = ROOT / "docs" / "few-shot.md"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 FLEETS, KNOWN, SHOTS, FPR = 3, 100, (1, 5, 10), 0.01
 TUNED = 1
 """Fleets on which transductive tuning runs: each takes about half an hour."""
@@ -48,7 +51,7 @@ def attacks():
     found = {"loss": (Loss(), 0)}
     for shadows in LADDER:
         found[f"lira, {shadows} shadows"] = (LiRA(), shadows)
-    found["rmia, 4 shadows"] = (RMIA(), 4)
+        found[f"rmia, {shadows} shadows"] = (RMIA(), shadows)
     found["base, 4 shadows"] = (BASE(), 4)
     for shots in SHOTS:
         for kind, name in ((SimpleShot, "simple_shot"), (LaplacianShot, "laplacian_shot")):
@@ -140,16 +143,48 @@ def table(content):
             "seconds": round(seconds, 3), "shadow_seconds": round(shadows * each, 2),
         }  # fmt: skip
         if getattr(attack, "labels", 0):
+            others = ["loss", *(f"{one}, {shadows} shadows" for one in ("lira", "rmia", "base") if shadows)]
             fitting = [one for one in LADDER if one * each <= seconds + shadows * each]
-            same = f"lira, {fitting[-1]} shadows" if fitting else "loss"
-            row["over"] = {
-                "loss": gain(content, name, "loss"),
-                "equal seconds": {"attack": same, **gain(content, name, same)},
-            }
-            if shadows:
-                row["over"] |= {other: gain(content, name, f"{other}, 4 shadows") for other in ("lira", "rmia", "base")}
+            row["equal_seconds"] = fitting[-1] if fitting else 0
+            others += [f"{one}, {fitting[-1]} shadows" for one in ("lira", "rmia") if fitting]
+            known = {one for own in content["portions"].values() for one in own}
+            row["over"] = {other: gain(content, name, other) for other in dict.fromkeys(others) if other in known}
         rows[name] = row
     return rows
+
+
+def signed(value):
+    """A difference with its sign, as the pages write numbers."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def said(difference):
+    """A paired difference in words and numbers."""
+    mean, low, high = difference
+    numbers = f"{signed(mean)} ({signed(low)} to {signed(high)})"
+    return f"adds nothing here: {numbers}" if low <= 0 <= high else numbers
+
+
+def page(rows):
+    """Both tables of the page."""
+    lines = ["| attack | labels | AUC | TPR at 1 % FPR | seconds for one target |", "| --- | --- | --- | --- | --- |"]
+    for name, row in rows.items():
+        auc, tpr = (f"{one[0]:.3f} ({one[1]:.3f} to {one[2]:.3f})" for one in (row["auc"], row["tpr"]))
+        seconds = f"{row['seconds']:.2f}" + (f", and {row['shadow_seconds']:.1f} for shadows" if row["shadows"] else "")
+        lines.append(f"| {name} | {row['labels'] or ''} | {auc} | {tpr} | {seconds} |")
+    lines += ["", "| attack | gain over | AUC | TPR at 1 % FPR |", "| --- | --- | --- | --- |"]
+    for name, row in rows.items():
+        if "as released" in name:
+            continue
+        for other, own in row.get("over", {}).items():
+            lines.append(f"| {name} | {other} | {said(own['auc'])} | {said(own['tpr'])} |")
+    return "\n".join(lines)
+
+
+def put(text, rows):
+    """The page with its tables."""
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{page(rows)}\n\n{END}{rest.partition(END)[2]}"
 
 
 def write(content):
@@ -164,7 +199,12 @@ def main():
     """Does what is missing, and writes all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave transductive tuning out")
+    parser.add_argument("--page", action="store_true", help="write the stored figures into the page, and no more")
     asked = parser.parse_args()
+    if asked.page:
+        rows = json.loads(RESULTS.read_text(encoding="utf-8"))["table"]
+        PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        return
     torch.set_num_threads(1)
     content = {"portions": {}, "accuracies": {}, "training": {}}
     if RESULTS.exists():

@@ -185,6 +185,16 @@ def test_a_table_of_known_records_must_fit():
         Known(np.arange(3), np.zeros(3, np.int64), bits, bits[:0], values, {})
 
 
+@pytest.mark.parametrize(
+    ("shadows", "names", "offered"), [(4, ["loss"], True), (4, ["simple_shot"], False), (6, ["loss"], False)]
+)
+def test_a_plan_with_hardly_any_shadow_offers_the_cheapest_audit(tmp_path, shadows, names, offered):
+    notes = prepared(tmp_path, *names, shadows=shadows, targets=1).notes()
+    told = [note for note in notes if note.startswith("labelled: ")]
+    assert len(told) == offered
+    assert not told or f"`labelled = {enough(10)}` in [[threat]] and add attack simple_shot" in told[0]
+
+
 def statuses(found):
     return {row["id"]: row["status"] for row in found["attacks"]}
 

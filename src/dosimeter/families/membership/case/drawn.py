@@ -20,7 +20,7 @@ from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.collect import most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings
-from dosimeter.families.membership.case.refusals import Offer, refusals
+from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
 from dosimeter.families.membership.design.draw import NULL, design_of, matrix_of, split_of
@@ -261,7 +261,7 @@ class DrawnCase:
         signs = [row.id for row in self.attacks if row.settings_for(classes) != row.settings]
         if signs:
             notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
-        return notes + [
+        return [*notes, *cheapest(self.attacks, self.threat.shadows)] + [
             f"time: the estimate leaves out the models that {row.id} trains"
             for row in self.running
             if row.trainings is None

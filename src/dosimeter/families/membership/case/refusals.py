@@ -15,6 +15,21 @@ MOST_CELLS = 4_000_000
 """Most records of the pool times classes for closed forms of heads: each takes about 1 kB, so 4 GB."""
 
 
+FEW_SHADOWS = 6
+"""Shadows below which most attacks that compare with shadows are refused or weak."""
+
+
+def cheapest(rows: Sequence[NamedAttack], shadows: int) -> list[str]:
+    """Remark of a plan: the cheapest audit, where there are hardly any shadows and nobody asks for it; or none."""
+    if shadows >= FEW_SHADOWS or any(row.attack.needs.labelled for row in rows):
+        return []
+    return [
+        f"labelled: with {shadows} shadows, the cheapest useful audit is of an adversary who knows the membership of a "
+        f"few records: set `labelled = {enough(10)}` in [[threat]] and add attack simple_shot, which trains nothing; it "
+        "may show leakage, never its absence"
+    ]
+
+
 @dataclass(frozen=True)
 class Offer:
     """Access, models and data that a threat model gives an attack.

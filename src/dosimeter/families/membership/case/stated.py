@@ -21,7 +21,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.blind_job import BlindJob
 from dosimeter.families.membership.case.collect import count_distinct, most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import supplied_holdings
-from dosimeter.families.membership.case.refusals import Offer, refusals
+from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.labelled import set_apart
 from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
@@ -255,7 +255,7 @@ class StatedCase:
         notes = [f"{gate.name}: {gate.message}" for gate in self.system.gates if gate.status != "pass"]
         if not self.jobs:
             notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
-        return notes
+        return notes + cheapest(self.attacks, self.shadows)
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""

@@ -28,7 +28,7 @@ class SimpleShot:
     Threat model: the target's answers on the records and on `shots` known members and non-members; no shadows, unless
     the features or `meta` read some.
     Deviations: scores are shares of an episode's queries that score lower. "as_released" follows the authors' code:
-    queries are centred and normalised and the support is not (defect 1 of docs/design/0010-few-shot.md), the number of
+    queries are centred and normalised and the support is not (docs/few-shot.md lists the defects), the number of
     neighbours is chosen on 15 + 15 further labelled records, the label is not read. Its centre is the mean of the known
     members, since nobody but the trainer has that of all members; an exact copy counts as very near instead of
     dividing by zero. "mended" treats support and queries alike, centres on the support, chooses the number of

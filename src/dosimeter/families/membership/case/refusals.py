@@ -25,8 +25,8 @@ def cheapest(rows: Sequence[NamedAttack], shadows: int) -> list[str]:
         return []
     return [
         f"labelled: with {shadows} shadows, the cheapest useful audit is of an adversary who knows the membership of a "
-        f"few records: set `labelled = {enough(10)}` in [[threat]] and add attack simple_shot, which trains nothing; it "
-        "may show leakage, never its absence"
+        f"few records: set `labelled = {enough(10)}` in [[threat]] and add attack simple_shot, which trains nothing; "
+        "it may show leakage, never its absence"
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import linalg, optimize, special, stats
 
 
 def lira(game, mode, variance, prior_count=4):
@@ -402,6 +402,47 @@ def fused(game, mode):
     bend = 4 * np.median(np.abs(known), axis=0)
     decide = logistic(np.arcsinh(known / bend), np.concatenate([bits.ravel() for _, bits in rehearsals]))
     return decide(np.arcsinh(parts(game) / bend)).reshape(game.n_targets, -1)
+
+
+def bmia(game, posterior, references, prior, draws, rng):
+    """BMIA by the whole precision matrix of a head's weights, class by class; the root of a matrix by SciPy."""
+    head, c = game.head, game.classes
+    x = np.asarray(head.features, dtype=float)
+    if head.standardise:
+        x = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.1 * x.var(0).mean() + 1e-12)
+    x = np.column_stack([x, np.ones(len(x))])[head.candidates]
+    n, d = x.shape
+    least = prior * 3 * (d - 1) + len(head.labels) / 2 * head.weight_decay
+    moments = np.empty((2 * references, 2, n))
+    for row in range(2 * references):
+        odds = game.shadow_outputs["scaled_confidences"][row, 0]
+        p, own = 1 / (1 + np.exp(-odds)), np.flatnonzero(game.shadow_in[row])
+        spreads = [np.diag(p[i]) - np.outer(p[i], p[i]) for i in own]
+        times = len(head.labels) / 2 / len(own)
+        if posterior == "diagonal":
+            whole = sum(np.kron(s, np.outer(x[i], x[i])) for s, i in zip(spreads, own, strict=True))
+            g = np.diag(np.diag(times * whole))
+        else:
+            g = times * np.kron(sum(spreads), sum(np.outer(x[i], x[i]) for i in own) / len(own))
+        covariance = np.linalg.inv(g + least * np.eye(c * d))
+        roots = []
+        for i in range(n):
+            slope = np.kron(np.eye(c), x[i])
+            roots.append(np.real(linalg.sqrtm(slope @ covariance @ slope.T)))
+        found = np.empty((draws, n))
+        for draw in range(draws):
+            noise = rng.standard_normal((n, c))
+            for i in range(n):
+                logits = np.log(p[i]) + roots[i] @ noise[i]
+                label = game.labels[i]
+                found[draw, i] = logits[label] - special.logsumexp(np.delete(logits, label))
+        moments[row] = found.mean(0), found.var(0, ddof=1)
+    scores = np.empty((game.n_targets, n))
+    for i in range(n):
+        outside = moments[: 2 * references][~game.shadow_in[: 2 * references, i], :, i]
+        scale = np.sqrt(outside[:, 1].mean() + outside[:, 0].var())
+        scores[:, i] = (game.outputs["logit_confidence"][:, 0, i] - outside[:, 0].mean()) / scale
+    return scores
 
 
 def auc(scores, is_member):

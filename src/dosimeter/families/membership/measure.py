@@ -61,6 +61,7 @@ def measure(material: Material) -> Findings:
             "exposure": exposed,
             "curves": {attack: curve_of(material, attack) for attack in real},
             "histograms": {attack: histogram_of(material, attack) for attack in real},
+            **({"resources": summary["resources"]} if "resources" in summary else {}),
         },
         not_tested=(*too_many_groups(material), *not_tested(summary, planted=bool(planted))),
         attacks=tuple({**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]),

@@ -40,6 +40,7 @@ SETTINGS = {
     ],
     "base": [{"mode": "online"}, {"mode": "offline"}, {"mode": "offline", "alpha": 0.33, "temperature": 1.0}],
     "fused": [{"mode": "online"}, {"mode": "offline"}],
+    "bmia": [{"draws": 10}, {"posterior": "kfac", "draws": 10}, {"references": 2, "draws": 10}],
     "influence": [{}],
     "cascading": [{"references": 16}, {"rounds": 2, "references": 8, "tolerance": 0}],
     "gradient_norm": [{"calibrated": False}, {"calibrated": True}],

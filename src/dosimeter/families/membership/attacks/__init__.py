@@ -20,6 +20,7 @@ from dosimeter.families.membership.attacks.few_shot.laplacian_shot import Laplac
 from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
 from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
 from dosimeter.families.membership.attacks.shadows.base import BASE
+from dosimeter.families.membership.attacks.shadows.bmia import BMIA
 from dosimeter.families.membership.attacks.shadows.cascading import Cascading
 from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
 from dosimeter.families.membership.attacks.shadows.fused import Fused
@@ -37,7 +38,7 @@ from dosimeter.families.membership.attacks.transfer.pooled_discriminant import P
 from dosimeter.families.membership.attacks.transfer.tmi import TMI
 
 __all__ = [
-    "ATTACKS", "BASE", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
+    "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
     "GradientNorm", "Influence", "LaplacianShot", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant",
     "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory", "TransductiveTuning",
@@ -66,6 +67,7 @@ ATTACKS = {
     "rmia": RMIA,
     "base": BASE,
     "fused": Fused,
+    "bmia": BMIA,
     "influence": Influence,
     "gradient_norm": GradientNorm,
     "iha": IHA,

@@ -21,6 +21,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.collect import most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
+from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
 from dosimeter.families.membership.design.draw import NULL, design_of, matrix_of, split_of
@@ -35,6 +36,7 @@ from dosimeter.families.membership.play.frozen_head import can_retrain, has_froz
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
 from dosimeter.families.membership.stored import CANARIES, canary_evidence, save_game
 from dosimeter.families.membership.threat import Threat
+from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.gate import Gate
@@ -133,6 +135,10 @@ class DrawnCase:
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         return refusals(self.attacks, self.offer)
+
+    def resources(self) -> Mapping[str, Resources]:
+        """Implements `UsesResources`."""
+        return resources_of(self.running, self.threat.shadows, len(self.views))
 
     @property
     def running(self) -> tuple[NamedAttack, ...]:
@@ -303,6 +309,7 @@ class DrawnCase:
             },
             "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
+            "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 
     def _save_canaries(self, folder: Path) -> None:

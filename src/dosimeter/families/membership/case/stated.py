@@ -22,6 +22,7 @@ from dosimeter.families.membership.case.blind_job import BlindJob
 from dosimeter.families.membership.case.collect import count_distinct, most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
+from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.labelled import set_apart
 from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
@@ -35,6 +36,7 @@ from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
 from dosimeter.families.membership.stored import BLIND, save_game
 from dosimeter.families.membership.threat import Threat
+from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import seed_for
@@ -123,6 +125,10 @@ class StatedCase:
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         return refusals(self.attacks, self.offer)
+
+    def resources(self) -> Mapping[str, Resources]:
+        """Implements `UsesResources`."""
+        return resources_of(self.running, self.shadows, len(self.views))
 
     @property
     def running(self) -> tuple[NamedAttack, ...]:
@@ -296,6 +302,7 @@ class StatedCase:
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
+            "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 
 

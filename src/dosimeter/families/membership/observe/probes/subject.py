@@ -140,6 +140,7 @@ class Probe:
         passes: cost per model and record in forward passes of a network, approximate, for `plan`.
         seconds: time to train and solve for one pack, beside its forward passes.
         from_records: whether models are asked with records, so that what is frozen runs each time.
+        queries: most answers of a model about one record that an adversary asks for.
     """
 
     signals: tuple[str, ...]
@@ -149,6 +150,7 @@ class Probe:
     passes: float
     seconds: Callable[[Load], float] = no_work
     from_records: bool = False
+    queries: int = 1
 
 
 @contextmanager

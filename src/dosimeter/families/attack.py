@@ -25,8 +25,8 @@ class Attack(Protocol[G, E]):
     Four more are optional. `effective(classes)` gives the hyperparameters whose effective value differs for so many
     classes of the deployed model. `trainings` is the number of models that the attack trains for each target.
     `labels` is the number of records whose membership in the target it must be told for one score, those that only
-    choose settings included. `reads_shadows` is the number of shadows that it reads, if those are not all. Both are shown
-    beside what it finds.
+    choose settings included. `reads_shadows` is the number of shadows that it reads, if those are not all. Both are
+    shown beside what it finds.
     Every target of a fold is judged by itself: leaving one target out must not change another's scores.
     """
 

@@ -43,13 +43,15 @@ LARGE = {
 }
 """Functions beyond the limits, with the reason."""
 
-SHARED = {"families", *(f"families.{name}" for name in ("family", "attack", "threat", "topology"))}
+SHARED = {"families", *(f"families.{name}" for name in ("family", "attack", "threat", "topology", "resources"))}
 """What all families have in common; the first is the registry, `FAMILIES`."""
 OF_ONE_FAMILY = {
     # doors that name what users import
     ("__init__", "families.membership.game"),
     ("attacks", "families.membership.attacks"),
     ("games", "families.membership.game"),
+    ("games", "families.membership.known"),
+    ("games", "families.membership.weights"),
     # a table of scores and membership bits has no model and no audit file, and so no case of a family
     ("pipeline.table", "families.membership.family"),
     ("pipeline.table", "families.membership.measure"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import logging
 import os
 import re
@@ -116,10 +115,6 @@ class RemoteStore(Store):
         with self._reaching("read"):
             system.invalidate_cache()
             return bool(system.exists(path))
-
-    def definition(self, key: str) -> dict[str, Any]:
-        """Implements `Store.definition`."""
-        return dict(json.loads(self._get(f"{key}/{MANIFEST}"))["definition"])
 
     def definitions(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Implements `Store.definitions`."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.families.family import Case
+from dosimeter.families.resources import UsesResources
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class AttackPlan:
         needs: its needs, in words.
         refused: why it cannot run, or empty.
         threat: id of the threat that it serves.
+        uses: resources that it will use for one target, in words; empty if it is refused or its family does not say.
     """
 
     id: str
     needs: str
     refused: str
     threat: str
+    uses: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,12 @@ def attack_plans(threats: tuple[ThreatRow, ...], cases: Mapping[str, Case]) -> t
     """The attacks of all threats, in order."""
     found = []
     for row, case in zip(threats, cases.values(), strict=True):
-        refused = case.refusals()
-        found += [AttackPlan(one.id, one.attack.needs.in_words, refused.get(one.id, ""), row.id) for one in row.attacks]
+        refused, used = case.refusals(), case.resources() if isinstance(case, UsesResources) else {}
+        uses = {name: one.in_words for name, one in used.items()}
+        found += [
+            AttackPlan(one.id, one.attack.needs.in_words, refused.get(one.id, ""), row.id, uses.get(one.id, ""))
+            for one in row.attacks
+        ]
     return tuple(found)
 
 

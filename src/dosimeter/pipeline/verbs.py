@@ -25,6 +25,7 @@ from dosimeter.jobs.runners import Workers, make_runner, one_thread
 from dosimeter.jobs.store import canonical, write_text
 from dosimeter.pipeline import variants
 from dosimeter.pipeline.doors import about, plan_of, prepare_audit, time_left
+from dosimeter.pipeline.durations import work_of
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.plan import Plan
 from dosimeter.pipeline.prepared import Prepared, jobs_of, require_attacks
@@ -127,7 +128,7 @@ def run_prepared(prepared: Prepared, execution: Execution) -> Path:
     start = time.perf_counter()
     measure(execution.out, anew=False)
     seconds["measure"] = round(time.perf_counter() - start, 2)
-    more = {"seed": audit.seed, "audit_key": prepared.key, **prepared.origin()}
+    more = {"seed": audit.seed, "audit_key": prepared.key, "work": work_of(cases), **prepared.origin()}
     return close_run(execution, audit.base, started, seconds, more)
 
 

@@ -82,6 +82,13 @@ def test_what_is_no_count_is_refused(key, value):
         resources_of([row], 16, 1)
 
 
+def test_it_is_refused_before_anything_is_trained(tmp_path):
+    case = prepare(audit(), store=Store(tmp_path)).case
+    wrong = dataclasses.replace(case, attacks=(NamedAttack("own", "own", Tutored(labels=-1)),))
+    with pytest.raises(AuditError, match="attack 'own': `labels` must be a whole number from 0, got -1: correct it"):
+        wrong.begin(lambda phase, done, total: None)
+
+
 def audit():
     raw = table(shadows=4, targets=2)
     raw["stage"][0] |= {"rows": "0:200", "epochs": 1}

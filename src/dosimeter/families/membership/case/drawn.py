@@ -247,7 +247,8 @@ class DrawnCase:
         return len(self.split.pool) // 2
 
     def begin(self, progress: Callable[[str, int, int], None]) -> DrawnCase:
-        """Implements `Case`: nothing is to be done."""
+        """Implements `Case`: refuses attacks that say of themselves what is no count."""
+        self.resources()
         return self
 
     def notes(self) -> list[str]:

@@ -234,6 +234,7 @@ class StatedCase:
         Its answers are kept by what they are. So a model that answers otherwise than before, such as one behind a
         network, is never judged by its old answers.
         """
+        self.resources()  # refuses attacks that say of themselves what is no count
         progress("queries", 0, 1)
         with one_thread():
             own = self._ask()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dosimeter.config.threat_rows import ThreatRow
-from dosimeter.families.family import Case
+from dosimeter.families.family import Case, Resizable
+from dosimeter.jobs.job import Job, models_of
+from dosimeter.pipeline.prepared import jobs_of
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,23 @@ def case_notes(threats: tuple[ThreatRow, ...], cases: Mapping[str, Case]) -> lis
     """Remarks about each threat; where there are several, each with the threat's id."""
     told = [(row.id, note) for row, case in zip(threats, cases.values(), strict=True) for note in case.notes()]
     return list(dict.fromkeys(note if len(threats) == 1 else f"threat {name}: {note}" for name, note in told))
+
+
+def other_sizes(cases: Mapping[str, Case], seconds: Callable[[Sequence[Job]], float | None]) -> list[str]:
+    """What other numbers of models of the adversary would cost and show, one remark each.
+
+    Args:
+        cases: the cases by id of their threat.
+        seconds: duration of what is missing of some jobs; None if a user's code decides it.
+    """
+    notes = []
+    for name, case in cases.items():
+        for told, other in (case.sizes() if isinstance(case, Resizable) else {}).items():
+            jobs = jobs_of({name: other})
+            took, models = seconds(jobs), sum(map(models_of, jobs))
+            cost = f"{models} models" if took is None else f"{models} models, about {took:.0f} s"
+            notes.append(f"{told if len(cases) == 1 else f'threat {name}: {told}'} ({cost})")
+    return notes
 
 
 def free_space(path: Path) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
+from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs, OwnRehearsal
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
 from dosimeter.families.membership.threat import rehearses
 from dosimeter.models.access import Access
@@ -67,11 +67,11 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     if given.population < needs.population:
         remedy = "give a population" if given.supplied else "raise threat.population"
         return f"needs a population of {needs.population}, got {given.population}: {remedy}"
-    aside = int(rehearses(given.shadows))
+    aside = int(rehearses(given.shadows) and not isinstance(row.attack, OwnRehearsal))
     if given.shadows // 2 - aside >= most:
         return ""
     when = " when one pair is set aside for thresholds" if aside else ""
-    least = 2 * (most + 1) if rehearses(2 * most) else 2 * most
+    least = 2 * (most + 1) if rehearses(2 * most) and not isinstance(row.attack, OwnRehearsal) else 2 * most
     return (
         f"needs {most} shadows per record and side{when}, got {given.shadows // 2 - aside}: raise "
         f"{'' if given.supplied else 'threat.'}shadows to {least}"

@@ -187,6 +187,36 @@ FAULTS = [
         "raise typer.Exit(0)",
         "tests/cli/test_cli.py tests/results/policy/test_policy.py",
     ),
+    (
+        "statistics/log_mia/counts.py",
+        "place = len(others) - 1 - most",
+        "place = len(others) - 2 - most",
+        "tests/statistics/log_mia/test_log_mia.py",
+    ),
+    (
+        "statistics/log_mia/null.py",
+        "return (value - self.expected) / (1 - self.expected)",
+        "return max(0.0, (value - self.expected) / (1 - self.expected))",
+        "tests/statistics/log_mia/test_log_mia.py",
+    ),
+    (
+        "statistics/log_mia/grades.py",
+        "one.fpr[1 - end]",
+        "one.fpr[end]",
+        "tests/statistics/log_mia/test_log_mia_grades.py",
+    ),
+    (
+        M + "measures/log_mia.py",
+        "most_p=MOST_P / together",
+        "most_p=MOST_P",
+        "tests/families/membership/measures/test_log_mia_rows.py",
+    ),
+    (
+        M + "measures/log_mia.py",
+        "if standing.failed:",
+        "if False:",
+        "tests/families/membership/measures/test_log_mia_rows.py",
+    ),
 ]
 
 

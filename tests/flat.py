@@ -55,7 +55,7 @@ def flat(content: Mapping[str, Any]) -> dict[str, Any]:
         **{key: content[key] for key in COMMON},
         "threat": {"at_risk": entry["at_risk"], **entry["adversary"]},
         **{key: entry[key] for key in ("data", "attacks", "verdict", "gates_not_asked")},
-        **entry["details"],
+        **_details(entry["details"]),
         "estimates": _estimates(entry["estimates"]),
         "utility": [_utility(row, changes) for row in content["utility"] if row["metric"] == "accuracy"],
         "gates": [*content["gates"], *entry["gates"]],
@@ -63,6 +63,16 @@ def flat(content: Mapping[str, Any]) -> dict[str, Any]:
         "not_tested": [*content["not_tested"], *entry["not_tested"]],
         **({"variants": [_variant(one, entry) for one in content["variants"]]} if content["variants"] else {}),
     }
+
+
+def _details(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Details without what version 2 had not: Log-MIA, and grades of canaries."""
+    kept = {key: value for key, value in found.items() if key != "log_mia"}
+    if "canaries" in kept:
+        kept["canaries"] = [
+            {key: value for key, value in one.items() if not key.startswith("grade_")} for one in kept["canaries"]
+        ]
+    return kept
 
 
 def _estimates(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -110,7 +120,7 @@ def _variant(one: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]
     """A variant with what it did."""
     own = {key: value for key, value in one.items() if key != "threats"}
     for outcome in one["threats"]:
-        own |= {key: value for key, value in outcome.items() if key != "threat"}
+        own |= _details({key: value for key, value in outcome.items() if key != "threat"})
     for row in entry["estimates"]:
         if row["metric"] == "auc_change" and row["variant"] == one["id"]:
             own |= _change("auc_change", row)

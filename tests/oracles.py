@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import linalg, optimize, special, stats
 
 
 def lira(game, mode, variance, prior_count=4):
@@ -402,6 +404,47 @@ def fused(game, mode):
     return decide(np.arcsinh(parts(game) / bend)).reshape(game.n_targets, -1)
 
 
+def bmia(game, posterior, references, prior, draws, rng):
+    """BMIA by the whole precision matrix of a head's weights, class by class; the root of a matrix by SciPy."""
+    head, c = game.head, game.classes
+    x = np.asarray(head.features, dtype=float)
+    if head.standardise:
+        x = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.1 * x.var(0).mean() + 1e-12)
+    x = np.column_stack([x, np.ones(len(x))])[head.candidates]
+    n, d = x.shape
+    least = prior * 3 * (d - 1) + len(head.labels) / 2 * head.weight_decay
+    moments = np.empty((2 * references, 2, n))
+    for row in range(2 * references):
+        odds = game.shadow_outputs["scaled_confidences"][row, 0]
+        p, own = 1 / (1 + np.exp(-odds)), np.flatnonzero(game.shadow_in[row])
+        spreads = [np.diag(p[i]) - np.outer(p[i], p[i]) for i in own]
+        times = len(head.labels) / 2 / len(own)
+        if posterior == "diagonal":
+            whole = sum(np.kron(s, np.outer(x[i], x[i])) for s, i in zip(spreads, own, strict=True))
+            g = np.diag(np.diag(times * whole))
+        else:
+            g = times * np.kron(sum(spreads), sum(np.outer(x[i], x[i]) for i in own) / len(own))
+        covariance = np.linalg.inv(g + least * np.eye(c * d))
+        roots = []
+        for i in range(n):
+            slope = np.kron(np.eye(c), x[i])
+            roots.append(np.real(linalg.sqrtm(slope @ covariance @ slope.T)))
+        found = np.empty((draws, n))
+        for draw in range(draws):
+            noise = rng.standard_normal((n, c))
+            for i in range(n):
+                logits = np.log(p[i]) + roots[i] @ noise[i]
+                label = game.labels[i]
+                found[draw, i] = logits[label] - special.logsumexp(np.delete(logits, label))
+        moments[row] = found.mean(0), found.var(0, ddof=1)
+    scores = np.empty((game.n_targets, n))
+    for i in range(n):
+        outside = moments[: 2 * references][~game.shadow_in[: 2 * references, i], :, i]
+        scale = np.sqrt(outside[:, 1].mean() + outside[:, 0].var())
+        scores[:, i] = (game.outputs["logit_confidence"][:, 0, i] - outside[:, 0].mean()) / scale
+    return scores
+
+
 def auc(scores, is_member):
     """Share of (member, nonmember) pairs in the right order, ties counted half."""
     members, nonmembers = scores[is_member][:, None], scores[~is_member][None, :]
@@ -414,3 +457,57 @@ def unchecked(kind, **settings):
     vars(attack).update({name: field.default for name, field in kind.__dataclass_fields__.items()} | settings)
     attack.__post_init__()
     return attack
+
+
+def simple_shot(support, bits, queries, neighbours):
+    """Members' share among the nearest points, one query and one point at a time, in mended mode."""
+    support, queries = np.asarray(support, float), np.asarray(queries, float)
+    inside = np.mean([row for row, bit in zip(support, bits, strict=True) if bit], axis=0)
+    outside = np.mean([row for row, bit in zip(support, bits, strict=True) if not bit], axis=0)
+    centre = (inside + outside) / 2
+
+    def unit(row):
+        return (row - centre) / max(math.sqrt(sum((row - centre) ** 2)), 1e-6)
+
+    points = [(unit(row), bool(bit)) for row, bit in zip(support, bits, strict=True)]
+    if len(support) > 2:
+        points += [(unit(outside), False), (unit(inside), True)]
+    scores = []
+    for query in queries:
+        near = sorted((max(sum((unit(query) - point) ** 2), 1e-12), bit) for point, bit in points)[:neighbours]
+        scores.append(sum(1 / d for d, bit in near if bit) / sum(1 / d for d, _ in near))
+    return np.array(scores)
+
+
+def laplacian_energy(assigned, distances, weight, near):
+    """Sum of y log y + a y - weight sum of W y y', term by term; `near[q]` lists the neighbours of query q."""
+    total = 0.0
+    for q, row in enumerate(assigned):
+        for p, y in enumerate(row):
+            total += y * math.log(y) + distances[q][p] * y if y > 0 else 0.0
+            total -= weight * sum(share * y * assigned[other][p] for other, share in near[q].items())
+    return total
+
+
+def laplacian_shot(distances, weight, near, updates):
+    """Assignments after some updates, one record at a time, all from those before."""
+    found = [[math.exp(-d) for d in row] for row in distances]
+    found = [[y / sum(row) for y in row] for row in found]
+    for _ in range(updates):
+        before, found = found, []
+        for q, row in enumerate(distances):
+            pull = [sum(share * before[other][p] for other, share in near[q].items()) for p in range(len(row))]
+            own = [math.exp(weight * one - d) for one, d in zip(pull, row, strict=True)]
+            found.append([y / sum(own) for y in own])
+    return np.array(found)
+
+
+def tuning_start(answers, bits):
+    """Rows of the layer of transductive tuning as released, "out" and "in": class means of the positive part, unit."""
+    rows = np.maximum(np.asarray(answers, float), 0)
+    found = []
+    for side in (False, True):
+        own = [row for row, bit in zip(rows, bits, strict=True) if bool(bit) == side]
+        mean = sum(own) / len(own)
+        found.append(mean / max(math.sqrt(sum(mean**2)), 1e-6))
+    return np.stack(found)

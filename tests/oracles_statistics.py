@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 
@@ -84,3 +86,36 @@ def spread_by_matrices(influences, sides, record):
         matrices.append(m / np.trace(m))
     mixed = sum(v * m for v, m in zip(variances, matrices, strict=True))
     return (left**2).sum(), max(1.0, np.trace(mixed) ** 2 / np.trace(mixed @ mixed))
+
+
+def calls_within_budget_by_loops(values, is_member, allowed):
+    """Most members of one target that any threshold calls with at most so many non-members; of equals the lowest."""
+    best = (0, 0)
+    for cut in [np.inf, -np.inf, *values]:
+        tp = sum(1 for score, bit in zip(values, is_member, strict=True) if bit and score > cut)
+        fp = sum(1 for score, bit in zip(values, is_member, strict=True) if not bit and score > cut)
+        if fp <= allowed:
+            best = max(best, (tp, fp))
+    return best
+
+
+def oracle_law_by_orders(n, m, allowed):
+    """Shares of all orders of n members and m non-members with 0 to n members above non-member `allowed + 1`."""
+    counts = np.zeros(n + 1)
+    for places in itertools.combinations(range(n + m), m):
+        counts[places[allowed] - allowed] += 1
+    return counts / counts.sum()
+
+
+def called_sums_by_exchange(values, is_member, record, allowed):
+    """Members above each target's non-member of rank `allowed + 1`, for every outcome of a coin per cluster."""
+    names, sums = sorted(set(record.tolist())), []
+    for coins in itertools.product((False, True), repeat=len(names)):
+        turned = np.array([dict(zip(names, coins, strict=True))[one] for one in record.tolist()])
+        sums.append(
+            sum(
+                calls_within_budget_by_loops(row, bits ^ turned, most)[0]
+                for row, bits, most in zip(values, is_member, allowed, strict=True)
+            )
+        )
+    return np.array(sums)

@@ -11,7 +11,7 @@ from dosimeter.config.audit import parse
 from dosimeter.families import FAMILIES
 from dosimeter.foundation.errors import AccessError, ConfigError
 from dosimeter.jobs.store import Store
-from dosimeter.pipeline import verbs
+from dosimeter.pipeline import page, verbs
 from dosimeter.pipeline.recipe.prepare import prepare
 from dosimeter.pipeline.result import load
 from dosimeter.results.compare import compare
@@ -151,7 +151,7 @@ def test_another_attack_is_played_alone(finished, tmp_path, monkeypatch):
 def test_measuring_anew_gives_the_same_bytes(finished):
     before = [(finished / name).read_bytes() for name in ("result.json", "report.html")]
     verbs.measure(finished)
-    verbs.report(finished)
+    page.report(finished)
     assert [(finished / name).read_bytes() for name in ("result.json", "report.html")] == before
 
 

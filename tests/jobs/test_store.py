@@ -111,7 +111,7 @@ def test_a_refusing_disk_is_one_line_and_leaves_nothing(filled, code, monkeypatc
     def refuse(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(module, "save_file", refuse)
+    monkeypatch.setattr("safetensors.torch.save_file", refuse)
     with pytest.raises(StoreError) as caught:
         filled.save("0" * 24, {"x": torch.zeros(1)}, {})
     (line,) = caught.value.problems

@@ -251,7 +251,7 @@ def test_a_result_can_be_loaded_framed_and_reported(shadowed, tmp_path):
     assert again.content == shadowed.content
     frame = again.to_frame()
     assert len(frame) == len(again.estimates)
-    assert set(frame["metric"]) == {"auc", "tpr", "fpr", "precision", "exposure", "dose"}
+    assert set(frame["metric"]) == {"auc", "tpr", "fpr", "precision", "exposure", "dose", "log_mia"}
     assert again.report(tmp_path / "copy.html").read_bytes() == (shadowed.folder / "report.html").read_bytes()
     limits = tmp_path / "policy.toml"
     limits.write_text('[[limit]]\nmetric = "auc"\nattack = "loss"\nmax = 0.501\n')
@@ -267,7 +267,7 @@ def test_a_run_of_the_first_format_is_read(tmp_path):
     of_then = tmp_path / "run" / "run.json"
     summary = json.loads(of_then.read_text())
     (entry,) = summary["threats"]
-    del entry["data"]["most_frequent_class"], entry["gates"][1:]
+    del entry["data"]["most_frequent_class"], entry["gates"][1:], entry["resources"]
     of_then.write_text(json.dumps(summary))
     verbs.measure(tmp_path / "run")
     before = (tmp_path / "run" / "result.json").read_bytes()

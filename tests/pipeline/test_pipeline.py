@@ -19,7 +19,7 @@ from flat import flat, problems
 from dosimeter.config.audit import parse
 from dosimeter.foundation.errors import StoreError
 from dosimeter.jobs.runners import ProcessRunner
-from dosimeter.pipeline import verbs
+from dosimeter.pipeline import page, verbs
 
 PRETRAIN = {"name": "pretrain", "data": "digits", "rows": "800:1200", "model": "mlp", "epochs": 3, "lr": 0.05}
 
@@ -68,7 +68,7 @@ def test_measure_and_report_give_the_same_bytes_again(finished):
         (finished / name).read_bytes() for name in ("result.json", "report.html", "threats/membership/scores.parquet")
     ]
     verbs.measure(finished)
-    verbs.report(finished)
+    page.report(finished)
     assert [
         (finished / name).read_bytes() for name in ("result.json", "report.html", "threats/membership/scores.parquet")
     ] == before

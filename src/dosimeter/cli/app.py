@@ -200,9 +200,9 @@ def measure(
 def report(run_folder: o.RunFolder, quiet: o.Quiet = False) -> None:
     """Write report.html anew from a run's result.json. Computes nothing."""
     from dosimeter.cli.screen import plain
-    from dosimeter.pipeline import verbs
+    from dosimeter.pipeline import page
 
-    path = verbs.report(run_folder)
+    path = page.report(run_folder)
     if not quiet:
         typer.echo(f"Report: {plain(path)}")
 

@@ -59,7 +59,9 @@ def _attack_lines(attacks: Sequence[AttackPlan]) -> list[str]:
     for threat in threats:
         lines += ["", "Attacks" if len(threats) == 1 else f"Attacks of threat {threat}"]
         lines += [
-            f"  {one.id}: REFUSED, {one.refused}" if one.refused else f"  {one.id}: needs {one.needs}"
+            f"  {one.id}: REFUSED, {one.refused}"
+            if one.refused
+            else f"  {one.id}: needs {one.needs}" + (f"; uses {one.uses}" if one.uses else "")
             for one in attacks
             if one.threat == threat
         ]

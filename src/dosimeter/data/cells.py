@@ -10,14 +10,15 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kind = Literal["array", "frame", "texts"]
 TEXT = "text"
@@ -139,11 +140,13 @@ class Cells:
         digest = hashlib.sha256(self.kind.encode())
         for name, tensor in self.tensors().items():
             digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            digest.update(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
         """The cells as the store keeps them: an array unchanged, a table as the bytes of an Arrow file."""
+        import torch  # takes seconds, and reading a table needs none of it
+
         if self.kind == "array":
             return {_STORED + self.kind: torch.from_numpy(np.ascontiguousarray(self.values))}
         import pyarrow as pa
@@ -256,6 +259,8 @@ class Held:
 
     def __getitem__(self, rows: slice | Array) -> Held:
         """The records in `rows`: a slice, or positions."""
+        import torch
+
         at = rows if isinstance(rows, slice) else torch.from_numpy(np.asarray(rows))
         return Held(self.inputs[at], None if self.cells is None else self.cells[rows], self.tokens)
 
@@ -264,6 +269,8 @@ def as_held(records: Array | Tensor | Held) -> Held:
     """Records of any form as `Held`."""
     if isinstance(records, Held):
         return records
-    if isinstance(records, Tensor):
+    import torch
+
+    if isinstance(records, torch.Tensor):
         return Held(records)
     return Held(torch.from_numpy(np.ascontiguousarray(records)))

@@ -9,7 +9,7 @@ from dosimeter.foundation.errors import AuditError, StoreError, TrainingError
 from dosimeter.foundation.user_code import is_users_fault
 from dosimeter.foundation.wording import describe
 from dosimeter.jobs.runners import Runner
-from dosimeter.jobs.store import Store
+from dosimeter.jobs.store import Store, timing
 
 
 @runtime_checkable
@@ -82,7 +82,8 @@ def perform(job: Job) -> None:
     """
     place = job.place
     try:
-        job.perform()
+        with timing():
+            job.perform()
     except StoreError:
         raise
     except AuditError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import logging
 import os
 import re
@@ -20,13 +19,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.store import Store, damage_of, damage_of_tensors, find_leftovers, own_name, writing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -115,10 +115,6 @@ class RemoteStore(Store):
         with self._reaching("read"):
             system.invalidate_cache()
             return bool(system.exists(path))
-
-    def definition(self, key: str) -> dict[str, Any]:
-        """Implements `Store.definition`."""
-        return dict(json.loads(self._get(f"{key}/{MANIFEST}"))["definition"])
 
     def definitions(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Implements `Store.definitions`."""

@@ -18,16 +18,18 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,17 @@ def this_machine() -> str:
 
 FORMAT = 1
 """Version of the layout of an entry."""
+_BEGAN: ContextVar[float | None] = ContextVar("began", default=None)
+
+
+@contextlib.contextmanager
+def timing() -> Iterator[None]:
+    """Notes when a piece of work begins; an entry that is saved inside the block keeps the seconds until then."""
+    token = _BEGAN.set(time.perf_counter())
+    try:
+        yield
+    finally:
+        _BEGAN.reset(token)
 
 
 def canonical(value: Any) -> str:
@@ -113,8 +126,16 @@ class Store:
 
     def definition(self, key: str) -> dict[str, Any]:
         """The definition that was hashed to make the key."""
-        manifest: dict[str, Any] = json.loads((self.root / key / "manifest.json").read_text(encoding="utf-8"))
-        return dict(manifest["definition"])
+        return dict(json.loads(self._get(f"{key}/manifest.json"))["definition"])
+
+    def seconds(self, key: str) -> float | None:
+        """Seconds in which an entry was made, whenever that was; None if nobody noted them."""
+        try:
+            own = self.root / key / "manifest.json"  # a remote store has copied here what it read
+            found = json.loads(own.read_bytes() if own.is_file() else self._get(f"{key}/manifest.json")).get("seconds")
+        except (OSError, ValueError, StoreError):
+            return None
+        return float(found) if isinstance(found, int | float) else None
 
     def definitions(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Key and definition of every complete entry, in the order of keys."""
@@ -177,6 +198,8 @@ class Store:
         Raises:
             StoreError: there is no such entry.
         """
+        from safetensors.torch import load_file  # loads PyTorch, which takes seconds
+
         path = self.root / key / "tensors.safetensors"
         try:
             return load_file(path)
@@ -194,6 +217,8 @@ class Store:
         Raises:
             StoreError: the disk is full or not writable; nothing is left behind.
         """
+        from safetensors.torch import save_file
+
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(dir=self.root, prefix=f".draft-{os.getpid()}-{_HOST}-"))
@@ -201,6 +226,8 @@ class Store:
                 path = draft / "tensors.safetensors"
                 save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
                 manifest = {"format": FORMAT, "sha256": file_hash(path), "definition": definition}
+                if (began := _BEGAN.get()) is not None:
+                    manifest["seconds"] = round(time.perf_counter() - began, 4)
                 (draft / "manifest.json").write_text(canonical(manifest), encoding="utf-8")
                 draft.chmod(0o755)
                 self._rename(draft, key)

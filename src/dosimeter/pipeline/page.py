@@ -14,6 +14,14 @@ from dosimeter.results.page.render import render_page
 from dosimeter.results.views import own_rows, views
 
 
+def report(folder: Path) -> Path:
+    """Writes `report.html` again from `result.json`; computes nothing."""
+    try:
+        return write_report(folder)
+    except StoreError as error:
+        raise StoreError(*[f"{folder}: {problem}" for problem in error.problems]) from error
+
+
 def write_report(folder: Path) -> Path:
     """Renders a run folder's result.json, with its provenance.json if there is one, to report.html.
 

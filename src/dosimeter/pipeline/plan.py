@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dosimeter.config.threat_rows import ThreatRow
-from dosimeter.families.family import Case, Resizable
-from dosimeter.jobs.job import Job, models_of
-from dosimeter.pipeline.prepared import jobs_of
+from dosimeter.families.family import Case
+from dosimeter.families.resources import UsesResources
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,14 @@ class AttackPlan:
         needs: its needs, in words.
         refused: why it cannot run, or empty.
         threat: id of the threat that it serves.
+        uses: resources that it will use for one target, in words; empty if it is refused or its family does not say.
     """
 
     id: str
     needs: str
     refused: str
     threat: str
+    uses: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,12 @@ def attack_plans(threats: tuple[ThreatRow, ...], cases: Mapping[str, Case]) -> t
     """The attacks of all threats, in order."""
     found = []
     for row, case in zip(threats, cases.values(), strict=True):
-        refused = case.refusals()
-        found += [AttackPlan(one.id, one.attack.needs.in_words, refused.get(one.id, ""), row.id) for one in row.attacks]
+        refused, used = case.refusals(), case.resources() if isinstance(case, UsesResources) else {}
+        uses = {name: one.in_words for name, one in used.items()}
+        found += [
+            AttackPlan(one.id, one.attack.needs.in_words, refused.get(one.id, ""), row.id, uses.get(one.id, ""))
+            for one in row.attacks
+        ]
     return tuple(found)
 
 
@@ -92,23 +97,6 @@ def case_notes(threats: tuple[ThreatRow, ...], cases: Mapping[str, Case]) -> lis
     """Remarks about each threat; where there are several, each with the threat's id."""
     told = [(row.id, note) for row, case in zip(threats, cases.values(), strict=True) for note in case.notes()]
     return list(dict.fromkeys(note if len(threats) == 1 else f"threat {name}: {note}" for name, note in told))
-
-
-def other_sizes(cases: Mapping[str, Case], seconds: Callable[[Sequence[Job]], float | None]) -> list[str]:
-    """What other numbers of models of the adversary would cost and show, one remark each.
-
-    Args:
-        cases: the cases by id of their threat.
-        seconds: duration of what is missing of some jobs; None if a user's code decides it.
-    """
-    notes = []
-    for name, case in cases.items():
-        for told, other in (case.sizes() if isinstance(case, Resizable) else {}).items():
-            jobs = jobs_of({name: other})
-            took, models = seconds(jobs), sum(map(models_of, jobs))
-            cost = f"{models} models" if took is None else f"{models} models, about {took:.0f} s"
-            notes.append(f"{told if len(cases) == 1 else f'threat {name}: {told}'} ({cost})")
-    return notes
 
 
 def free_space(path: Path) -> int:

@@ -32,7 +32,8 @@ class Reported:
 
     Attributes:
         attack: id of the attack.
-        metric: of membership "tpr", "auc", "precision", "fpr" (the rate that a threshold reached) or "exposure".
+        metric: of membership "tpr", "auc", "precision", "fpr" (the rate that a threshold reached), "dose", "log_mia" or
+            "exposure".
         fpr: false positive rate aimed at, or None.
         prior: assumed share of members, for a precision; else None.
         group: group of records, None for all records.
@@ -45,6 +46,8 @@ class Reported:
         unit: what the number is in, such as "share" or "auc".
         conditions: all that the number holds for, by name.
         n: counts by name.
+        grade_shown: of `log_mia` at a preset threshold, the grade of the leak that is shown, by our rules; else None.
+        grade_not_excluded: the grade that is not excluded; else None.
     """
 
     attack: str | None
@@ -61,6 +64,8 @@ class Reported:
     unit: str
     conditions: Mapping[str, Condition]
     n: Mapping[str, int]
+    grade_shown: str | None = None
+    grade_not_excluded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,19 @@ def _reported(rows: Sequence[Row]) -> Iterator[Reported]:
         )
 
 
-ALIKE = ("attack", "metric", "group", "variant", "threat", "family", "unit", "conditions", "n")
+ALIKE = (
+    "attack",
+    "metric",
+    "group",
+    "variant",
+    "threat",
+    "family",
+    "unit",
+    "conditions",
+    "n",
+    "grade_shown",
+    "grade_not_excluded",
+)
 """Fields that a reported row has as the row itself."""
 
 

@@ -168,4 +168,4 @@ def _leads(row: Row, own: View) -> bool:
     if "fpr" not in own["verdict"]:
         return True  # a family without a leading rate leads with all its numbers over all records
     led = row.rate == own["verdict"]["fpr"] and row.threshold != ORACLE
-    return row.metric in ("auc", "dose") or (row.metric in ("tpr", "fpr") and led)
+    return row.metric in ("auc", "dose", "log_mia") or (row.metric in ("tpr", "fpr") and led)

@@ -14,7 +14,6 @@ from typing import Any
 from dosimeter.config.audit import Audit, SuppliedAudit
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.families.family import Case
-from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.provenance import provenance
 from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.version import __version__
@@ -26,6 +25,7 @@ from dosimeter.jobs.runners import Workers, make_runner, one_thread
 from dosimeter.jobs.store import canonical, write_text
 from dosimeter.pipeline import variants
 from dosimeter.pipeline.doors import about, plan_of, prepare_audit, time_left
+from dosimeter.pipeline.durations import work_of
 from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.plan import Plan
 from dosimeter.pipeline.prepared import Prepared, jobs_of, require_attacks
@@ -128,7 +128,7 @@ def run_prepared(prepared: Prepared, execution: Execution) -> Path:
     start = time.perf_counter()
     measure(execution.out, anew=False)
     seconds["measure"] = round(time.perf_counter() - start, 2)
-    more = {"seed": audit.seed, "audit_key": prepared.key, **prepared.origin()}
+    more = {"seed": audit.seed, "audit_key": prepared.key, "work": work_of(cases), **prepared.origin()}
     return close_run(execution, audit.base, started, seconds, more)
 
 
@@ -176,6 +176,8 @@ def close_run(
     execution: Execution, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]
 ) -> Path:
     """Writes the origin of the numbers (provenance), and the report."""
+    from dosimeter.pipeline.page import report  # Matplotlib takes a second to load
+
     device = None if execution.device == "none" else execution.device
     content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
     write_text(execution.out / "provenance.json", json.dumps(content, indent=1, sort_keys=True))
@@ -202,13 +204,3 @@ def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:
         content: dict[str, Any] = round_numbers(whole_result(left, folder))
     write_text(folder / "result.json", canonical(content) + "\n")
     return content
-
-
-def report(folder: Path) -> Path:
-    """Writes `report.html` again from `result.json`; computes nothing."""
-    from dosimeter.pipeline.page import write_report  # Matplotlib takes a second to load
-
-    try:
-        return write_report(folder)
-    except StoreError as error:
-        raise StoreError(*[f"{folder}: {problem}" for problem in error.problems]) from error

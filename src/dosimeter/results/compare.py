@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from dosimeter.results import words
 from dosimeter.results.lines import Line, lines
-from dosimeter.results.rows import DOSE, ORACLE, Key, clean, figure
+from dosimeter.results.rows import APART, DOSE, ORACLE, Key, alike, clean, figure
 from dosimeter.results.views import all_gates
 
-Change = Literal["up", "down", "none", "new", "gone", "status"]
+Change = Literal["up", "down", "none", "new", "gone", "status", "not_compared"]
 TEST = (
     "Moved means that the two intervals do not overlap. That is a conservative test: a small move can be real and stay "
     "unseen, and what does not move is not shown to be equal."
@@ -24,6 +24,7 @@ SAID: Mapping[str, str] = {
     "new": "new",
     "gone": "gone",
     "status": "changed status",
+    "not_compared": "not compared",
 }
 
 
@@ -47,6 +48,8 @@ class Move:
     def delta(self) -> float | None:
         """New value minus old value, None without both."""
         if self.old is None or self.new is None or not (self.old.row.ok and self.new.row.ok):
+            return None
+        if self.change == "not_compared":
             return None
         return self.new.row.ends[0] - self.old.row.ends[0]
 
@@ -97,6 +100,8 @@ class Comparison:
         found += [f"Check {one}" for one in self.gates]
         for change in ("up", "down", "status", "new", "gone"):
             found += [f"{SAID[change]}: {move.line}" for move in self.of(change)]
+        apart = self.of("not_compared")
+        found += [f"{SAID['not_compared']}: {len(apart)} rows, since {APART}"] if apart else []
         still = self.of("none")
         leading = [move for move in still if leads(move.new, self.leading)]
         found += [f"{SAID['none']}: {move.line}" for move in leading]
@@ -264,6 +269,8 @@ def _change(old: Line | None, new: Line | None) -> Change:
     if old is None or new is None:
         return "new" if old is None else "gone"
     before, after = old.row, new.row
+    if not alike(before, after):
+        return "not_compared"
     if not (before.ok and after.ok):
         return "none" if before.status == after.status else "status"
     if after.ends[1] > before.ends[2]:

@@ -43,6 +43,8 @@ class Metric:
         counts: numbers n that every row has.
         bad: the end that is worse: "high" for a leak, "low" for a utility.
         example: for each key of a limit a value that a message may propose.
+        graded: whether its rows may have grades, which a limit may bound.
+        names_threshold: whether its needed conditions say which threshold is meant, so that a limit need not.
     """
 
     unit: Unit
@@ -53,6 +55,8 @@ class Metric:
     counts: tuple[str, ...] = ()
     bad: Literal["high", "low"] = "high"
     example: Mapping[str, float | str] = field(default_factory=lambda: MappingProxyType({"max": 0.05}))
+    graded: bool = False
+    names_threshold: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -15,6 +15,12 @@ EXPOSURE = "exposure"
 """Metric of the highest exposure of any record, person or group."""
 DOSE = "dose"
 """Metric of what an attack tells about one record, in bits, in every family."""
+LOG_MIA = "log_mia"
+"""Metric that depends on the number of records: rows of different counts are never compared."""
+DECIDED = "nonmember_decisions"
+"""Count of decisions on non-members, summed over targets."""
+APART = "Log-MIA depends on the numbers of members and non-members, which differ"
+"""Why two of them are not compared."""
 HEADLINE = "headline"
 """Stands for the attack that was chosen in rehearsal."""
 ORACLE = "oracle"
@@ -108,6 +114,8 @@ class Row:
         n_targets: targets measured; trainings judged of an exposure.
         status: "ok", "not_resolvable", "refused", "withdrawn".
         reason: why there is no number, or a remark.
+        grade_shown: grade of the leak that is shown, of metrics that are graded; None of others.
+        grade_not_excluded: grade that is not excluded; None of others.
     """
 
     threat: str
@@ -128,15 +136,19 @@ class Row:
     n_targets: int = 0
     status: str = "ok"
     reason: str = ""
+    grade_shown: str | None = None
+    grade_not_excluded: str | None = None
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Row:
         """The row that a valid result.json holds."""
-        return cls(**{one.name: written[one.name] for one in fields(cls)})
+        return cls(**{one.name: written[one.name] for one in fields(cls) if one.name in written})
 
     def to_json(self) -> dict[str, Any]:
         """The row as result.json holds it."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
+        if self.grade_shown is None:
+            del found["grade_shown"], found["grade_not_excluded"]
         return {**found, "conditions": dict(self.conditions), "n": dict(self.n)}
 
     @property
@@ -182,16 +194,31 @@ class Row:
 
     @property
     def said(self) -> str:
-        """Text: the number with its interval, or the reason why there is none."""
+        """Text: the number with its interval, or the reason why there is none; a Log-MIA never stands alone."""
         if not self.ok:
-            return self.status.replace("_", " ") + (f": {clean(self.reason)}" if self.reason else "")
-        value, low, high = (figure(self.unit, end, (self.ends[2] - self.ends[1]) or None) for end in self.ends)
-        return f"{value} ({low.removesuffix(' %').removesuffix(' bits')} to {high})"
+            told = self.status.replace("_", " ") + (f": {clean(self.reason)}" if self.reason else "")
+        else:
+            value, low, high = (figure(self.unit, end, (self.ends[2] - self.ends[1]) or None) for end in self.ends)
+            told = f"{value} ({low.removesuffix(' %').removesuffix(' bits')} to {high})"
+            told += f": {clean(self.reason)}" if self.metric == LOG_MIA else ""
+        return f"{told}; {self.graded}" if self.graded else told
+
+    @property
+    def graded(self) -> str:
+        """Text: both ends of the grade, which is ours and no paper's; empty if the metric is not graded."""
+        if self.grade_shown is None:
+            return ""
+        return f"grade (ours) {self.grade_shown} shown, {self.grade_not_excluded} not excluded"
 
 
 def _rounded(value: Condition) -> Condition:
     """A condition, a rate rounded so that equal rates compare equal."""
     return float(f"{value:.9g}") if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def alike(one: Row, other: Row) -> bool:
+    """Returns whether two rows of one key may be compared: a Log-MIA only with another of as many records."""
+    return one.metric != LOG_MIA or all(one.n.get(name) == other.n.get(name) for name in ("members", DECIDED))
 
 
 def is_utility(row: Row) -> bool:

@@ -214,7 +214,10 @@ WRONG = [
     ("[[limit]]\nmetric = 'tpr'\nfpr = 1.0\nmax = 0.5", "limit[0].fpr: must be a share above 0 and below 1, got 1.0"),
     ("[[limit]]\nmetric = 'tpr'\nmax = 0.5", "limit[0].fpr: is required for tpr and missing: write fpr = 0.01"),
     ("[[limit]]\nmetric = 'precision'\nmax = 0.5", "limit[0].prior: is required for precision and missing"),
-    ("[[limit]]\nmetric = 'auc'\nmax = 0.5\nfpr = 0.1", "limit[0].fpr: is only for tpr and precision and fpr, got auc"),
+    (
+        "[[limit]]\nmetric = 'auc'\nmax = 0.5\nfpr = 0.1",
+        "limit[0].fpr: is only for tpr and precision and fpr and log_mia, got auc",
+    ),
     (
         "[[limit]]\nmetric = 'accuracy'\nmin = 0.5\nattack = '*'",
         "limit[0].attack: is only for tpr and auc and precision",

@@ -14,12 +14,12 @@ from dosimeter.families.membership.measures.canaries import canary_rows
 from dosimeter.families.membership.measures.detection_limit import POWER, detect
 from dosimeter.families.membership.measures.dose import dose_rows, doses_of, of_headline
 from dosimeter.families.membership.measures.groups import group_rows, too_many_groups
+from dosimeter.families.membership.measures.log_mia import Reading, Standing, graded_canaries, readings
 from dosimeter.families.membership.measures.material import Material, Measured, choose_headline, measure_attacks
 from dosimeter.families.membership.measures.rows import curve_of, histogram_of, rows_of, utility_rows
 from dosimeter.families.membership.rates import FPRS, PRIORS
 from dosimeter.families.membership.sentences import first_page, verdict
 from dosimeter.families.membership.sentences.not_tested import not_tested
-from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Findings, Null
 from dosimeter.results.rows import Row
 from dosimeter.results.upgrade import exposure_rows
@@ -43,13 +43,16 @@ def measure(material: Material) -> Findings:
     if material.drawn:
         natural = measured[headline].pairs[material.leading].difference if headline and material.leading else None
         gates.append(beside_average(material, planted, headline, natural))
-    told, limit = _verdict(material, measured, found, gates)
+    failed = [gate.message for gate in gates if gate.status == "fail"]
+    told, limit = _verdict(material, measured, found, failed)
+    read = readings(material, measured, Standing(headline, found.p_values, failed, found.baseline))
+    planted = graded_canaries(material, headline, planted, failed)
     summary, groups = material.summary, group_rows(material, headline) if headline else []
     data, exposed = {**summary["data"], "candidates": len(material.truth.ids)}, exposure.row(material, headline, groups)
     real, doses = [attack for attack in measured if attack not in material.aside], doses_of(material)
     findings = Findings(
         verdict=told,
-        estimates=_rows(material, measured, doses, [*groups, *_exposures(material, exposed, data)]),
+        estimates=_rows(material, measured, doses, read, [*groups, *_exposures(material, exposed, data)]),
         utility=tuple(utility),
         gates=tuple(gates),
         gates_not_asked=tuple(unasked_checks(gates)),
@@ -59,8 +62,10 @@ def measure(material: Material) -> Findings:
             **({"canaries": planted} if planted else {}),
             "blind": None if found.baseline is None else found.baseline.row,
             "exposure": exposed,
+            "log_mia": [one.to_json() for one in read],
             "curves": {attack: curve_of(material, attack) for attack in real},
             "histograms": {attack: histogram_of(material, attack) for attack in real},
+            **({"resources": summary["resources"]} if "resources" in summary else {}),
         },
         not_tested=(*too_many_groups(material), *not_tested(summary, planted=bool(planted))),
         attacks=tuple({**attack, "headline": attack["id"] == headline} for attack in summary["attacks"]),
@@ -81,11 +86,15 @@ def _answered(findings: Findings, material: Material, *, alike: bool) -> Finding
 
 
 def _rows(
-    material: Material, measured: Mapping[str, Measured], doses: Mapping[str, Dose], more: Sequence[Row]
+    material: Material,
+    measured: Mapping[str, Measured],
+    doses: Mapping[str, Dose],
+    read: Sequence[Reading],
+    more: Sequence[Row],
 ) -> tuple[Row, ...]:
-    """All estimates: those of each attack, `more` of them, doses."""
+    """All estimates: those of each attack, `more` of them, doses, Log-MIA."""
     own = (row for attack in measured for row in rows_of(material, attack, measured[attack]))
-    return (*own, *more, *dose_rows(material, measured, doses))
+    return (*own, *more, *dose_rows(material, measured, doses), *(one.row(material) for one in read))
 
 
 def _exposures(material: Material, exposed: dict[str, Any], data: dict[str, Any]) -> tuple[Row, ...]:
@@ -105,13 +114,12 @@ def _members(material: Material) -> int:
 
 
 def _verdict(
-    material: Material, measured: Mapping[str, Measured], found: Found, gates: Sequence[Gate]
+    material: Material, measured: Mapping[str, Measured], found: Found, failed: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The verdict: status, first sentences, and the detection limit if no leak is shown."""
     headline = found.headline
     base: dict[str, Any] = {"attack": headline, "fpr": material.leading, "p_auc": None, "p_tpr": None}
     base |= {"scope": None, "these_models": None}
-    failed = [gate.message for gate in gates if gate.status == "fail"]
     if failed:
         return {**base, "status": "withdrawn", "sentences": verdict.withdrawal_sentences(failed)}, None
     if headline is None or material.leading is None:

@@ -27,6 +27,15 @@ METRICS: Mapping[str, Metric] = {
         "share", needs=("fpr",), may=("threshold",), bad="low", counts=DECISIONS, example={"fpr": 0.01, "max": 0.05}
     ),
     "dose": Metric("bits", counts=DECISIONS),
+    "log_mia": Metric(
+        "number",
+        needs=("regime",),
+        may=("fpr", "threshold"),
+        counts=DECISIONS,
+        graded=True,
+        names_threshold=True,
+        example={"regime": "preset", "max": 0.5},
+    ),
     "auc_change": Metric("auc_difference"),
 }
 """What it measures."""

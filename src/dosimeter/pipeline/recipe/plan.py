@@ -12,8 +12,8 @@ from dosimeter.jobs.job import Costed, Job, missing
 from dosimeter.jobs.runners import Workers
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline.durations import LOADING
-from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space, other_sizes
-from dosimeter.pipeline.prepared import jobs_of
+from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
+from dosimeter.pipeline.prepared import jobs_of, other_sizes
 from dosimeter.pipeline.recipe.durations import estimate, pace_of
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe
 from dosimeter.training.chain import build_chain, parts_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.jobs.job import missing, models_of
 from dosimeter.pipeline.durations import REPORT_SECONDS
-from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space, other_sizes
-from dosimeter.pipeline.prepared import jobs_of
+from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
+from dosimeter.pipeline.prepared import jobs_of, other_sizes
 from dosimeter.pipeline.supplied.prepared import PreparedSupplied
 
 NUMBER_SECONDS = 3e-8

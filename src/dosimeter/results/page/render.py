@@ -38,7 +38,7 @@ BADGES: Mapping[str, str] = {
     "not_shown": "No leak shown",
 }
 # Shown elsewhere: what was hashed in a part of its own, the audit key at the head.
-SHOWN_ELSEWHERE = ("definitions", "hashed", "audit_key")
+SHOWN_ELSEWHERE = ("definitions", "hashed", "audit_key", "work")
 
 
 def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sections: Sequence[Section]) -> str:

@@ -24,7 +24,7 @@ from dosimeter.results.figures import (
     scale_of,
 )
 from dosimeter.results.page import plots
-from dosimeter.results.rows import DOSE, Row
+from dosimeter.results.rows import DOSE, LOG_MIA, Row
 from dosimeter.results.views import View
 
 PLACES = {"chain": "trained otherwise", "adversary": "the adversary knows this too"}
@@ -50,6 +50,7 @@ class VariantLine:
         auc: AUC of the same attack.
         gap: difference of the AUC to that of the audit itself.
         dose: dose of the same attack.
+        grade: grade of the same attack, which is ours, by its threshold that was set beforehand.
         canary: rate of the worst canaries, and which they are.
         matched: comparison at equal accuracy.
     """
@@ -66,6 +67,7 @@ class VariantLine:
     auc: Figure = NOTHING
     gap: Figure = NOTHING
     dose: Figure = NOTHING
+    grade: Figure = NOTHING
     canary: Figure = NOTHING
     matched: str = ""
 
@@ -74,7 +76,7 @@ class VariantLine:
 class VariantTable:
     """The rows, with the words and the figure around them.
 
-    `settings`: some variant is no defense; `dosed`: doses are told.
+    `settings`: some variant is no defense; `dosed`, `graded`: doses, and grades, are told.
     """
 
     rows: list[VariantLine]
@@ -84,6 +86,7 @@ class VariantTable:
     figure: Markup
     settings: bool
     dosed: bool
+    graded: bool
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class _Model:
     auc: Row | None
     gap: Row | None
     dose: Row | None
+    graded: Row | None
     names: Mapping[str, str]
 
 
@@ -120,8 +124,8 @@ def table(view: View, names: Mapping[str, str]) -> VariantTable | None:
     canaries = any(one.canary.ok for one in rows)
     figure = _figure(models, split, leading(view))
     settings = any(not entry["defense"] for entry in listed)
-    dosed = any(one.dose is not None for one in models)
-    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings, dosed)
+    dosed, graded = (any(getattr(one, name) is not None for one in models) for name in ("dose", "graded"))
+    return VariantTable(rows, words.SPLITS[split], words.percent(scale), canaries, figure, settings, dosed, graded)
 
 
 def _model(view: View, entry: Mapping[str, Any], split: str, names: Mapping[str, str]) -> _Model:
@@ -133,8 +137,21 @@ def _model(view: View, entry: Mapping[str, Any], split: str, names: Mapping[str,
     tpr = find(own, attack, "tpr", fpr=fpr, threshold=CALIBRATED)
     return _Model(
         entry, fits.get("accuracy"), fits.get("accuracy_change"), tpr, reached_by(own, tpr), find(own, attack, "auc"),
-        find(own, attack, "auc_change"), find(own, attack, DOSE), names,
+        find(own, attack, "auc_change"), find(own, attack, DOSE), _graded(own, attack), names,
     )  # fmt: skip
+
+
+def _graded(own: View, attack: str | None) -> Row | None:
+    """The graded row of an attack."""
+    rows = [row for row in own["estimates"] if row.metric == LOG_MIA and row.attack == attack and row.grade_shown]
+    return rows[0] if rows else None
+
+
+def _grade(row: Row | None) -> Figure:
+    """Both ends of a grade."""
+    if row is None:
+        return Figure("", ok=False)
+    return Figure(str(row.grade_shown), f"not excluded: {row.grade_not_excluded}")
 
 
 def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) -> VariantLine:
@@ -154,6 +171,7 @@ def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) 
         auc=auc(model.auc),
         gap=_gap(model.gap),
         dose=bits(model.dose),
+        grade=_grade(model.graded),
         canary=_canary(entry.get("canaries") or ()),
         matched="" if model in baselines or entry.get("place") == "adversary" else _matched(model, baselines),
     )

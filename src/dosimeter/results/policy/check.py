@@ -264,7 +264,8 @@ def _tests(limit: Limit, of: _Checked) -> dict[str, Callable[[Line], bool]]:
         tests["attack"] = lambda line: _named(
             line.row.attack, line.control, limit.attack, heads[line.row.threat].get(line.row.variant)
         )
-        if limit.threshold is None:
+        own = [metric for name, metric in metrics_of(of.families) if name == limit.metric]
+        if limit.threshold is None and not any(metric.names_threshold for metric in own):
             tests["threshold"] = lambda line: line.row.threshold != ORACLE
     for key, value in limit.wanted.items():
         tests[key] = partial(_holds_for, key, value)
@@ -364,6 +365,7 @@ def _name(limit: Limit, families: Families) -> str:
     row = _placeholder(limit, families).row
     bounds = [f"{side} {exact(row.unit, bound)}" for side, bound in (("max", limit.max), ("min", limit.min))
               if bound is not None]  # fmt: skip
+    bounds += [] if limit.max_grade is None else [f"max grade {limit.max_grade}"]
     chosen = [f"{key} {value}" for key, value in (("family", limit.family), ("threat", limit.threat)) if value != "*"]
     return clean(f"{', '.join([row.key.what, *chosen])}, {' and '.join(bounds)}")
 

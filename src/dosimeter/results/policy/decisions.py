@@ -13,6 +13,7 @@ from typing import Literal
 from dosimeter.results.lines import Line
 from dosimeter.results.policy.limits import Limit, Undecided
 from dosimeter.results.rows import EXPOSURE, Row, clean, exact, figure, is_utility
+from dosimeter.statistics.log_mia.grades import GRADES, UNDECIDABLE
 
 Status = Literal["met", "exceeded", "undecided", "not_applicable", "withdrawn", "refused"]
 FEW_TARGETS = 8
@@ -67,25 +68,38 @@ def decide(limit: Limit, line: Line) -> tuple[Status, str]:
     """Compares one number with one limit.
 
     Args:
-        limit: with `max`, `min` or both.
+        limit: with `max`, `min`, `max_grade` or several of them.
         line: what was measured; if it is not ok, its status and reason decide.
 
     Returns:
         The status, and one sentence.
     """
     row = line.row
-    if not row.ok:
+    if not row.ok and not (limit.max_grade and row.grade_shown):
         return _without_number(row)
-    sides = []
-    if limit.max is not None:
+    sides = [] if limit.max_grade is None else [_graded(row, limit.max_grade)]
+    if not row.ok and (limit.max is not None or limit.min is not None):
+        sides.append(_without_number(row))
+    elif limit.max is not None:
         sides.append(_side(row, limit.max, upper=True))
-    if limit.min is not None:
+    if row.ok and limit.min is not None:
         sides.append(_side(row, limit.min, upper=False))
     for status in ("exceeded", "undecided"):
         found = [side for side in sides if side[0] == status]
         if found:
             return found[0][0], "; ".join(text for _, text in found)
     return "met", "; ".join(text for _, text in sides) + _understated(line)
+
+
+def _graded(row: Row, most: str) -> tuple[Status, str]:
+    """Compares both ends of a grade with the worst one that is allowed."""
+    if row.grade_shown is None or row.grade_not_excluded is None:
+        return "undecided", "only the threshold that was set beforehand is graded: write regime = 'preset'"
+    bound, told = GRADES.index(most), f"{row.graded}; the limit is {most}"
+    if row.grade_shown != UNDECIDABLE and GRADES.index(row.grade_shown) > bound:
+        return "exceeded", told
+    met = row.grade_shown != UNDECIDABLE and GRADES.index(row.grade_not_excluded) <= bound
+    return ("met", told) if met else ("undecided", f"{told}: more records of both kinds decide it")
 
 
 def _side(row: Row, bound: float, *, upper: bool) -> tuple[Status, str]:

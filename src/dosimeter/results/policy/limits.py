@@ -17,6 +17,8 @@ from dosimeter.foundation.wording import quote
 from dosimeter.results.metrics import UTILITIES, Families, metrics_of
 
 Undecided = Literal["fail", "warn", "pass"]
+MaxGrade = Literal["weak", "moderate", "high"]
+"""Worst grades that a limit may allow: nothing milder can be certified, and nothing is worse than the next one."""
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 Condition = float | str
 CHOOSING = ("fpr", "prior", "threshold", "attack", "split", "unit", "group")
@@ -51,6 +53,7 @@ class Limit(_Strict):
         conditions: further conditions that the family's metric has, such as a number of shots.
         max: met if the upper end is at most this.
         min: met if the lower end is at least this.
+        max_grade: of a graded metric: met if the grade that is not excluded is at most this.
         undecided: what it means if the interval holds the limit.
         name: what the limit is called.
         not_applicable: why it does not count.
@@ -71,6 +74,7 @@ class Limit(_Strict):
     conditions: dict[str, Condition] = Field(default_factory=dict)
     max: float | None = None
     min: float | None = None
+    max_grade: MaxGrade | None = None
     undecided: Undecided = "fail"
     name: str | None = Field(default=None, min_length=1, max_length=80)
     not_applicable: str | None = Field(default=None, min_length=1, max_length=300)
@@ -210,7 +214,11 @@ def _of_metric(raw: Mapping[str, Any], place: str, families: Families) -> list[F
         if key not in raw and all(key in metric.needs for metric in own):
             example = f"{key} = {own[0].example.get(key, 1)!r}"
             found.append((f"{place}.{key}", f": is required for {name} and missing: write {example}"))
-    if "max" not in raw and "min" not in raw:
+    graded = any(metric.graded for metric in own)
+    if "max_grade" in raw and not graded:
+        told = " and ".join(dict.fromkeys(one for one, metric in every if metric.graded)) or "no metric"
+        found.append((f"{place}.max_grade", f": is only for {told}, got {name}: remove it"))
+    if not ({"max", "min"} | ({"max_grade"} if graded else set())) & raw.keys():
         end = "max" if own[0].bad == "high" else "min"
         example = f"{end} = {own[0].example.get(end, 0.05)!r}"
         found.append((place, f": must have max, min or both, got neither: write {example}"))

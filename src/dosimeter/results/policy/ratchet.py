@@ -12,7 +12,7 @@ from dosimeter.results.lines import Line, lines
 from dosimeter.results.metrics import Families, metric_of
 from dosimeter.results.policy.decisions import Outcome, Status
 from dosimeter.results.policy.limits import Undecided
-from dosimeter.results.rows import Key, Row, figure
+from dosimeter.results.rows import APART, Key, Row, alike, figure
 
 Chosen = Callable[[Mapping[str, Any]], list[Line]]
 """Function that selects the rows of a result to compare."""
@@ -95,6 +95,8 @@ def _judged(new: Row | None, old: Row | None, worse: int) -> tuple[Status, str, 
     if new is None or not new.ok:
         why = "it was not measured" if new is None else new.said
         return "undecided", f"the accepted result has {old.said}, this one has none: {why}", "fail"
+    if not alike(old, new):
+        return "not_applicable", APART, "pass"
     (value, low, high), (was, was_low, was_high) = new.ends, old.ends
     unit, moved = new.unit, "rose" if worse > 0 else "fell"
     shown, bound = (low, was_high) if worse > 0 else (high, was_low)

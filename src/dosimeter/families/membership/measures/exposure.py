@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.membership.design.target_halves import players, second_half
 from dosimeter.families.membership.measures.cross_fitting import CrossFit
+from dosimeter.families.membership.measures.groups import measure_persons
 from dosimeter.families.membership.measures.material import Material
-from dosimeter.families.membership.measures.person_attack import measure_persons
 from dosimeter.foundation.arrays import Array
 from dosimeter.results import words
 from dosimeter.results.rows import Row

@@ -76,6 +76,11 @@ class PlayJob:
         return f"attack {self.row.id!r}"
 
     @property
+    def attack(self) -> str:
+        """Id of the attack."""
+        return self.row.id
+
+    @property
     def users_code(self) -> tuple[str, ...]:
         """An empty tuple, since the play itself reports what an attack raised."""
         return ()

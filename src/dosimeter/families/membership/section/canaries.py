@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dosimeter.families.membership.section.log_mia import grade
 from dosimeter.results import figures, words
 from dosimeter.results.figures import CALIBRATED, Bar, Figure, find, leading, reached_by
 from dosimeter.results.rows import Row
@@ -20,16 +21,18 @@ class CanaryRow:
     reached: Figure
     excess: Figure
     auc: Figure
+    grade: Figure
     bar: Bar | None
 
 
 @dataclass(frozen=True)
 class CanaryPart:
-    """The rows, natural records first, the level of their intervals, and the result of P4."""
+    """The rows, natural records first, the level of their intervals, the result of P4, and whether there are grades."""
 
     rows: list[CanaryRow]
     level: str
     told: str
+    graded: bool
 
 
 def section(result: View) -> CanaryPart | None:
@@ -45,11 +48,19 @@ def section(result: View) -> CanaryPart | None:
     candidates = words.count(result["data"]["candidates"], "record")
     first = CanaryRow(
         "natural records", candidates, figures.rate(natural, fpr), figures.reached(natural, fpr),
-        _natural(natural, fpr), figures.auc(find(result, attack, "auc")), figures.bar(natural, scale),
+        _natural(natural, fpr), figures.auc(find(result, attack, "auc")), _natural_grade(result),
+        figures.bar(natural, scale),
     )  # fmt: skip
     gate = next((gate["message"] for gate in result["gates"] if gate["id"] == "P4"), "")
     level = words.percent(planted[0]["level"])
-    return CanaryPart([first, *(_row(one, row, scale) for one, row in own)], level, gate)
+    rows = [first, *(_row(one, row, scale) for one, row in own)]
+    return CanaryPart(rows, level, gate, any(row.grade.ok for row in rows))
+
+
+def _natural_grade(result: View) -> Figure:
+    """The grade of the natural records under the headline attack; older results have none."""
+    preset = find(result, result["verdict"]["attack"], "log_mia", regime="preset")
+    return Figure("", ok=False) if preset is None else grade(vars(preset))
 
 
 def _as_row(grade: View, names: tuple[str, str, str]) -> Row:
@@ -61,17 +72,18 @@ def _as_row(grade: View, names: tuple[str, str, str]) -> Row:
     )  # fmt: skip
 
 
-def _row(grade: View, tpr: Row, scale: float) -> CanaryRow:
+def _row(row: View, tpr: Row, scale: float) -> CanaryRow:
     """The row of one grade."""
-    copies = "once" if grade["copies"] == 1 else f"{grade['copies']} times"
-    ok = grade["status"] == "ok"
+    copies = "once" if row["copies"] == 1 else f"{row['copies']} times"
+    ok = row["status"] == "ok"
     return CanaryRow(
-        name=f"{grade['kind']}, {copies}",
-        planted=f"{grade['n']:,} canaries",
-        tpr=figures.rate(tpr, _as_row(grade, ("fpr_reached", "fpr_low", "fpr_high"))),
-        reached=_unused_rate(grade) if ok else Figure("", ok=False),
-        excess=_excess(grade),
-        auc=figures.auc(_as_row(grade, ("auc", "auc_low", "auc_high"))),
+        name=f"{row['kind']}, {copies}",
+        planted=f"{row['n']:,} canaries",
+        tpr=figures.rate(tpr, _as_row(row, ("fpr_reached", "fpr_low", "fpr_high"))),
+        reached=_unused_rate(row) if ok else Figure("", ok=False),
+        excess=_excess(row),
+        auc=figures.auc(_as_row(row, ("auc", "auc_low", "auc_high"))),
+        grade=grade(row),
         bar=figures.bar(tpr, scale),
     )
 

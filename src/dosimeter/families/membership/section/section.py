@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dosimeter.families.membership.section import adversary, canaries, exposure, lead, view
+from dosimeter.families.membership.section import adversary, canaries, exposure, lead, log_mia, resources, view
 from dosimeter.families.membership.sentences.first_page import add_date
 from dosimeter.results import figures, words
 from dosimeter.results.page import doses, plots
@@ -36,22 +36,25 @@ def section(result: View, provenance: Mapping[str, Any]) -> Section:
         "badge": lead.badge(result),
         **_first(result, provenance, names),
         **_body(result, names),
+        "resources": resources.table(result, provenance, names),
         **_figures(result, names),
     }
     templates = environment(Path(__file__).with_name("templates"))
     first, body, rest = (
         Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body", "rest")
     )
-    optional = [(name, name.capitalize()) for name in ("groups", "exposure", "canaries") if context[name]]
+    optional = [("log-mia", "Log-MIA")] if context["log_mia"] else []
+    optional += [(name, name.capitalize()) for name in ("groups", "exposure", "canaries") if context[name]]
+    used = [("resources", "Resources")] if context["resources"] else []
     return Section(
         what="Membership audit",
         badge=lead.badge(result),
         first=first,
         body=body,
         rest=rest,
-        contents=(("adversary", "Adversary"), ("attacks", "Attacks"), ("ladder", "Rates"), *optional),
+        contents=(("adversary", "Adversary"), ("attacks", "Attacks"), ("ladder", "Rates"), *used, *optional),
         more_contents=(("precision", "Accusations"), ("curves", "Curves")),
-        glossary=adversary.GLOSSARY,
+        glossary=(*adversary.GLOSSARY, *(log_mia.TERMS if context["log_mia"] else ())),
         names=names,
         who=adversary.who(result),
         null_audit=NULL_AUDIT,
@@ -96,6 +99,7 @@ def _body(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, obje
         "groups": view.groups(result),
         "exposure": exposure.section(result),
         "canaries": canaries.section(result),
+        "log_mia": log_mia.section(result, names),
         "wagers": view.wagers(result),
     }
 

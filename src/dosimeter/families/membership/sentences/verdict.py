@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any, Literal
@@ -369,6 +369,6 @@ def too_small_sentences(
     ]
 
 
-def withdrawal_sentences(messages: list[str]) -> list[str]:
+def withdrawal_sentences(messages: Sequence[str]) -> list[str]:
     """The sentences after a gate failed."""
     return ["No number of this audit may be believed, because a check on the audit itself failed.", *messages]

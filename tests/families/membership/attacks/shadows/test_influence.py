@@ -44,7 +44,7 @@ def confidence(logits, labels):
 def test_leaving_one_out_agrees_with_exact_retraining(updates, likeness):
     """Without halves: the reference less a record, and with it at double weight. Within 25 % of the typical effect."""
     head = head_of(1, updates=updates)
-    x, onehot = closed_form._inputs(head), np.eye(3, dtype=np.float32)[head.labels]
+    x, onehot = closed_form.head_inputs(head), np.eye(3, dtype=np.float32)[head.labels]
     path, p = closed_form._descend(x, onehot, head), len(x)
     none = np.zeros((1, p), np.float32), np.zeros((1, x.shape[1], 3), np.float32)
     _, own, field, _ = closed_form._respond(x, path.curvature, none, path.action[-1], 0 * path.action[-1])
@@ -67,7 +67,7 @@ def test_leaving_one_out_agrees_with_exact_retraining(updates, likeness):
 
 def test_the_reference_is_exact_descent():
     head = dataclasses.replace(head_of(2), weight_decay=0.01)
-    x, onehot = closed_form._inputs(head), np.eye(3, dtype=np.float32)[head.labels]
+    x, onehot = closed_form.head_inputs(head), np.eye(3, dtype=np.float32)[head.labels]
     path = closed_form._descend(x, onehot, head)
     np.testing.assert_allclose(path.logits[-1], retrained(head, np.full(40, 1 / 40)), atol=1e-4)
     np.testing.assert_allclose(path.logits, -x @ (x.T @ path.action) / 40, atol=1e-4)

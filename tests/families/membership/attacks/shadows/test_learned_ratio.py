@@ -1,4 +1,4 @@
-"""The learned ratio: its columns by hand, other records in training, monotone scores, thresholds that it sets itself."""
+"""The learned ratio: columns by hand, other records in training, monotone scores, thresholds that it sets itself."""
 
 import dataclasses
 
@@ -13,8 +13,9 @@ from synthetic import fleet, signals_of
 
 from dosimeter.config.audit import parse
 from dosimeter.families.membership.attacks import LearnedRatio, LiRA
-from dosimeter.families.membership.attacks.shadows.ratio_columns import columns_of, scale_of, without_pair
+from dosimeter.families.membership.attacks.ratio_columns import columns_of, scale_of, without_pair
 from dosimeter.families.membership.play.play import play_attack
+from dosimeter.foundation.seeds import generator
 from dosimeter.pipeline import verbs
 from dosimeter.statistics.rates import shadow_threshold
 
@@ -219,8 +220,6 @@ def test_a_play_takes_the_scores_of_the_shadows_for_thresholds():
     played = play_attack(row, design, observations, null_member=null, seed=0)
     assert played.rehearsed.shape == (1, len(design.rehearsal_rows), 120)
     signals = {name: observations.signals[name] for name in row.attack.signals}
-    from dosimeter.foundation.seeds import generator
-
     own = row.attack.rehearse(design.game(0, signals), generator(0, "attack learned_ratio fold 0"))
     np.testing.assert_array_equal(played.rehearsed[0], own[: len(design.rehearsal_rows)])
 

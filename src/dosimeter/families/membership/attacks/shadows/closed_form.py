@@ -134,7 +134,7 @@ def closed_form(head: FrozenHead) -> Laws:
     The result for the last head is kept, since every target of a run asks for the same. The first pass takes each
     record's action from the reference. The second and third take it from heads that hold the record.
     """
-    x, onehot = _inputs(head), np.eye(head.classes, dtype=np.float32)[head.labels]
+    x, onehot = head_inputs(head), np.eye(head.classes, dtype=np.float32)[head.labels]
     path = _descend(x, onehot, head)
     rng = np.random.default_rng(0)
     # A fixed draw: the laws of a head must not differ between the targets and attacks of a run.
@@ -169,7 +169,7 @@ def _blocks(p: int) -> Iterator[slice]:
     return (slice(start, start + BLOCK) for start in range(0, p, BLOCK))
 
 
-def _inputs(head: FrozenHead) -> Float[Array, "p d"]:
+def head_inputs(head: FrozenHead) -> Float[Array, "p d"]:
     """Features as the head sees them, with a constant column for the bias."""
     x = head.features.astype(np.float64)
     if head.standardise:

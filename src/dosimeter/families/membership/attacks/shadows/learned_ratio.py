@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.membership.attacks import reading
-from dosimeter.families.membership.attacks.shadows.ratio_columns import (
+from dosimeter.families.membership.attacks.ratio_columns import (
     SIGNALS,
     Columns,
     columns_of,
@@ -41,8 +41,8 @@ class LearnedRatio:
 
     Each shadow in turn plays the target before all shadows but its own pair. Records are dealt into four parts; records
     of one part are judged by trees that were trained on the other three, copies of a record together. The score may
-    only rise with each column that rises with the target's confidence. A target is compared with all shadows but one pair, in turn,
-    so with as many as in training, and the scores are averaged.
+    only rise with each column that rises with the target's confidence. A target is compared with all shadows but one
+    pair, in turn, so with as many as in training, and the scores are averaged.
     Threat model: confidences of the target; two pairs of shadows or more, trained after the records are known; their
     own membership bits.
     Deviations: from Shokri et al., one model for all classes, and comparison with further shadows. Thresholds come from

@@ -198,7 +198,7 @@ def lacks(situation: Situation) -> str:
 PROBES = tuple(
     Probe(
         (f"boundary_distance_{queries}",), Access.LABELS, partial(compute, queries=queries), lacks,
-        passes=float(queries), from_records=True,
+        passes=float(queries), from_records=True, queries=queries,
     )
     for queries in QUERIES
 )  # fmt: skip

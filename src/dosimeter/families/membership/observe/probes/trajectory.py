@@ -132,4 +132,4 @@ def seconds(load: Load) -> float:
     return EPOCHS * load.population * load.pace()
 
 
-PROBE = Probe(SIGNALS, Access.PROBS, compute, lacks, passes=2.0 * EPOCHS, seconds=seconds)
+PROBE = Probe(SIGNALS, Access.PROBS, compute, lacks, passes=2.0 * EPOCHS, seconds=seconds, queries=0)

@@ -1,0 +1,1 @@
+"""Log-MIA with its evidence: the measure, what chance gives, and grades of a leak."""

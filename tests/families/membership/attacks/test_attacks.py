@@ -40,6 +40,7 @@ SETTINGS = {
     ],
     "base": [{"mode": "online"}, {"mode": "offline"}, {"mode": "offline", "alpha": 0.33, "temperature": 1.0}],
     "fused": [{"mode": "online"}, {"mode": "offline"}],
+    "learned_ratio": [{}, {"trees": 20, "rate": 0.3, "leaves": 4}],
     "bmia": [{"draws": 10}, {"posterior": "kfac", "draws": 10}, {"references": 2, "draws": 10}],
     "influence": [{}],
     "cascading": [{"references": 16}, {"rounds": 2, "references": 8, "tolerance": 0}],
@@ -121,7 +122,7 @@ def test_declares_its_needs_and_has_one_public_method(name, settings):
     methods = [
         key for key, value in vars(type(attack)).items() if inspect.isfunction(value) and not key.startswith("_")
     ]
-    assert set(methods) - {"effective"} == {"run"}
+    assert set(methods) - {"effective", "rehearse"} == {"run"}
 
 
 @every_attack

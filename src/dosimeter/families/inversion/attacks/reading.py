@@ -13,7 +13,7 @@ from torch import Tensor
 from dosimeter.families.inversion.game import BATCH, InversionGame
 from dosimeter.foundation.errors import AccessError
 from dosimeter.statistics.evidence import Reconstructions
-from dosimeter.training.deployed import Opened
+from dosimeter.training.deployment.network import Opened
 
 Aim = Literal["ce", "logit"]
 """The cross-entropy of the class, or its logit beside the distance of features from usual ones."""

@@ -16,12 +16,16 @@ from dosimeter.families.membership.attacks.alone.modified_entropy import Modifie
 from dosimeter.families.membership.attacks.alone.population import PopulationTest
 from dosimeter.families.membership.attacks.alone.quantile import Quantile
 from dosimeter.families.membership.attacks.controls import Constant, Count
+from dosimeter.families.membership.attacks.few_shot.laplacian_shot import LaplacianShot
+from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
+from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
 from dosimeter.families.membership.attacks.shadows.base import BASE
 from dosimeter.families.membership.attacks.shadows.bmia import BMIA
 from dosimeter.families.membership.attacks.shadows.cascading import Cascading
 from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
 from dosimeter.families.membership.attacks.shadows.fused import Fused
 from dosimeter.families.membership.attacks.shadows.influence import Influence
+from dosimeter.families.membership.attacks.shadows.learned_ratio import LearnedRatio
 from dosimeter.families.membership.attacks.shadows.lira import LiRA
 from dosimeter.families.membership.attacks.shadows.proxy import Proxy
 from dosimeter.families.membership.attacks.shadows.reference import Reference
@@ -37,8 +41,9 @@ from dosimeter.families.membership.attacks.transfer.tmi import TMI
 __all__ = [
     "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
-    "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
-    "Quantile", "Reference", "Shokri", "Trajectory", "default_rows",
+    "GradientNorm", "Influence", "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "ModifiedEntropy",
+    "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory",
+    "TransductiveTuning", "default_rows",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -52,6 +57,9 @@ ATTACKS = {
     "shokri": Shokri,
     "trajectory": Trajectory,
     "quantile": Quantile,
+    "simple_shot": SimpleShot,
+    "laplacian_shot": LaplacianShot,
+    "transductive_tuning": TransductiveTuning,
     "difficulty": Difficulty,
     "reference": Reference,
     "proxy": Proxy,
@@ -60,6 +68,7 @@ ATTACKS = {
     "rmia": RMIA,
     "base": BASE,
     "fused": Fused,
+    "learned_ratio": LearnedRatio,
     "bmia": BMIA,
     "influence": Influence,
     "gradient_norm": GradientNorm,

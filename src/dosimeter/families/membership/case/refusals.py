@@ -6,12 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
+from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs, OwnRehearsal
+from dosimeter.families.membership.known import enough
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
+from dosimeter.families.membership.threat import rehearses
 from dosimeter.models.access import Access
 
 MOST_CELLS = 4_000_000
 """Most records of the pool times classes for closed forms of heads: each takes about 1 kB, so 4 GB."""
+
+
+FEW_SHADOWS = 6
+"""Shadows below which most attacks that compare with shadows are refused or weak."""
+
+
+def cheapest(rows: Sequence[NamedAttack], shadows: int) -> list[str]:
+    """Remark of a plan: the cheapest audit, where there are hardly any shadows and nobody asks for it; or none."""
+    if shadows >= FEW_SHADOWS or any(row.attack.needs.labelled for row in rows):
+        return []
+    return [
+        f"labelled: with {shadows} shadows, the cheapest useful audit is of an adversary who knows the membership of a "
+        f"few records: set `labelled = {enough(10)}` in [[threat]] and add attack simple_shot, which trains nothing; "
+        "it may show leakage, never its absence"
+    ]
 
 
 @dataclass(frozen=True)
@@ -23,6 +40,7 @@ class Offer:
         population: records outside every model.
         shadows: models of the adversary.
         supplied: whether the target is the user's own, which decides what to do about a lack.
+        trains: whether shadows can be trained.
         features: features of a frozen backbone, with heads of a known recipe on them.
         cells: records of the pool times classes.
         retrain: whether shadows can be trained anew for each target.
@@ -30,12 +48,15 @@ class Offer:
         classes: whether a record's class is one of the deployed model's.
         transferred: whether the models at risk are transferred before they are deployed.
         views: under which a record is queried.
+        labelled: fewest records that are known to be members of a model, or known not to be.
+        untunable: why no copies of the models can be trained; empty if they can.
     """
 
     access: Access
     population: int
     shadows: int
     supplied: bool = False
+    trains: bool = True
     features: bool = False
     cells: int = 0
     retrain: bool = False
@@ -43,6 +64,8 @@ class Offer:
     classes: bool = True
     transferred: bool = False
     views: int = 1
+    labelled: int = 0
+    untunable: str = ""
 
 
 def refusals(rows: Sequence[NamedAttack], given: Offer) -> dict[str, str]:
@@ -59,17 +82,25 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     if lacks := _signals(row, given) or _holds(needs, given):
         return lacks
     most = max(needs.in_shadows, needs.out_shadows) + needs.per_view * (given.views - 1)
-    if most and given.supplied and not given.shadows:
+    if most and given.supplied and not given.trains:
         return "needs shadow models: give `fit`, a function that trains one"
     if given.population < needs.population:
         remedy = "give a population" if given.supplied else "raise threat.population"
         return f"needs a population of {needs.population}, got {given.population}: {remedy}"
-    if most and given.shadows // 2 - 1 < most:
+    if given.labelled < needs.labelled:
         return (
-            f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
-            f"{given.shadows // 2 - 1}: raise {'' if given.supplied else 'threat.'}shadows to {2 * (most + 1)}"
+            f"needs {needs.labelled} known members and {needs.labelled} known non-members of each model, got "
+            f"{given.labelled}: set `labelled = {enough(needs.labelled)}` in [[threat]]"
         )
-    return ""
+    aside = int(rehearses(given.shadows) and not isinstance(row.attack, OwnRehearsal))
+    if given.shadows // 2 - aside >= most:
+        return ""
+    when = " when one pair is set aside for thresholds" if aside else ""
+    least = 2 * (most + 1) if rehearses(2 * most) and not isinstance(row.attack, OwnRehearsal) else 2 * most
+    return (
+        f"needs {most} shadows per record and side{when}, got {given.shadows // 2 - aside}: raise "
+        f"{'' if given.supplied else 'threat.'}shadows to {least}"
+    )
 
 
 def _signals(row: NamedAttack, given: Offer) -> str:
@@ -110,6 +141,8 @@ def _holds(needs: Needs, given: Offer) -> str:
             f"needs about 1 kB for each record and class, so {given.cells / 1e6:.0f} GB of memory where "
             f"{MOST_CELLS / 1e6:.0f} are the most: use fewer records, or leave the attack out"
         )
+    if needs.weights and given.untunable:
+        return given.untunable
     if needs.retrain and not given.retrain:
         return (
             "retrains its shadows for each target, which needs heads on a frozen backbone without defenses: leave the "

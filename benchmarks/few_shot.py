@@ -51,19 +51,21 @@ def attacks():
     found = {"loss": (Loss(), 0)}
     for shadows in LADDER:
         found[f"lira, {shadows} shadows"] = (LiRA(), shadows)
+    for shadows in LADDER:
         found[f"rmia, {shadows} shadows"] = (RMIA(), shadows)
     found["base, 4 shadows"] = (BASE(), 4)
     for shots in SHOTS:
+        told = "1 shot" if shots == 1 else f"{shots} shots"
         for kind, name in ((SimpleShot, "simple_shot"), (LaplacianShot, "laplacian_shot")):
-            found[f"{name}, as released, {shots} shots"] = (kind(shots, "as_released"), 0)
-            found[f"{name}, {shots} shots"] = (kind(shots), 0)
-            found[f"{name}, base-relative, {shots} shots, 4 shadows"] = (kind(shots, features="base-relative"), 4)
-        found[f"simple_shot, meta, {shots} shots, 4 shadows"] = (
+            found[f"{name}, as released, {told}"] = (kind(shots, "as_released"), 0)
+            found[f"{name}, {told}"] = (kind(shots), 0)
+            found[f"{name}, base-relative, {told}, 4 shadows"] = (kind(shots, features="base-relative"), 4)
+        found[f"simple_shot, meta, {told}, 4 shadows"] = (
             SimpleShot(shots, meta=True, features="base-relative"),
             4,
         )
         for mode, text in (("as_released", ", as released"), ("mended", "")):
-            found[f"transductive_tuning{text}, {shots} shots"] = (TransductiveTuning(shots, mode), 0)
+            found[f"transductive_tuning{text}, {told}"] = (TransductiveTuning(shots, mode), 0)
     return found
 
 
@@ -169,7 +171,9 @@ def page(rows):
     """Both tables of the page."""
     lines = ["| attack | labels | AUC | TPR at 1 % FPR | seconds for one target |", "| --- | --- | --- | --- | --- |"]
     for name, row in rows.items():
-        auc, tpr = (f"{one[0]:.3f} ({one[1]:.3f} to {one[2]:.3f})" for one in (row["auc"], row["tpr"]))
+        auc, tpr = (
+            f"{one[0]:.3f} ({one[1]:.3f} to {one[2]:.3f})".replace("-", "−") for one in (row["auc"], row["tpr"])
+        )
         seconds = f"{row['seconds']:.2f}" + (f", and {row['shadow_seconds']:.1f} for shadows" if row["shadows"] else "")
         lines.append(f"| {name} | {row['labels'] or ''} | {auc} | {tpr} | {seconds} |")
     lines += ["", "| attack | gain over | AUC | TPR at 1 % FPR |", "| --- | --- | --- | --- |"]

@@ -224,6 +224,15 @@ def test_a_model_with_a_frozen_backbone_and_a_network_of_pictures_are_tuned(tmp_
     assert set(statuses(flat(json.loads((tmp_path / "out" / "result.json").read_text()))).values()) == {"ok"}
 
 
+def test_canaries_are_judged_with_the_same_known_records(tmp_path):
+    raw = few("simple_shot", "loss", population=60, candidates=100)
+    raw["threat"]["spike"] = {"count": 4, "copies": [2], "kinds": ["plain", "noise"]}
+    verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
+    found = np.load(tmp_path / "out" / "threats" / "membership" / "evidence" / "canaries-00.npz")
+    assert found["scores"].shape == (2, 8)
+    assert np.isfinite(found["scores"]).all()
+
+
 def world(n=300):
     x, y = records(n)
     half = n // 2

@@ -53,7 +53,7 @@ def draw_labelled(cluster: Int[Array, " p"], labelled: int, seed: int) -> Int[Ar
         Positions in the pool, in order.
 
     >>> draw_labelled(np.array([0, 0, 1, 2, 2]), 2, seed=0).tolist()
-    [3, 4]
+    [0, 1, 2]
     """
     order = generator(seed, "labelled").permutation(int(cluster.max()) + 1)
     sizes = np.bincount(cluster)[order]

@@ -67,7 +67,7 @@ class SuppliedModule:
 
     def __call__(self, row: int) -> nn.Module:
         """Implements `Modules`."""
-        return copy.deepcopy(self.module)
+        return copy.deepcopy(self.module).cpu()
 
     @property
     def definition(self) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Two audits on pictures of digits: heads on the frozen features of a perceptron t
 perceptrons trained from scratch. Each is one run of dosimeter with a `[[defense]]` row for every setting of every
 defense's ladder.
 The strongest attack is chosen for each variant in its own rehearsal. `python benchmarks/defenses.py [CASE ...]` writes
-`results/defenses.json`; cases that are not named stay as they are.
+`results/defenses.json`; cases that are not named stay as they are. Defenses that have their rows keep them, if the
+undefended model still has the same accuracy and leak, whatever their intervals; `--again` measures all anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from machine import hardware
 from dosimeter.config import audit as config
 from dosimeter.defenses import DEFENSES
 from dosimeter.families import FAMILIES
+from dosimeter.foundation.errors import ConfigError
 from dosimeter.pipeline import verbs
 from dosimeter.results.figures import find
 from dosimeter.results.reading import read_result
@@ -63,10 +65,24 @@ CASES = {
 }  # fmt: skip
 
 
-def settings(name):
-    """The audit of a case with a variant for every setting of every ladder."""
-    rows = [{"name": defense, **one} for defense, kind in DEFENSES.items() for one in kind.ladder]
+def settings(name, rows):
+    """The audit of a case with a variant for each of some defenses."""
     return {"name": name, **CASES[name], "attack": ATTACKS, "defense": rows}
+
+
+def rows_of(name, known):
+    """Rows for every setting of every ladder that is not known, and entries of those that the case refuses."""
+    rows, refused = [], []
+    for defense, kind in DEFENSES.items():
+        for one in kind.ladder if defense not in known else ():
+            row = {"name": defense, **one}
+            try:
+                config.parse(settings(name, [row]), base=Path(__file__).parent)
+            except ConfigError as error:
+                refused.append({"defense": defense, "settings": one, "status": "refused", "reason": error.problems[0]})
+            else:
+                rows.append(row)
+    return rows, refused
 
 
 def row(view, variant, entry):
@@ -93,10 +109,11 @@ def row(view, variant, entry):
     }
 
 
-def measured(name, folder):
-    """All rows of a case."""
+def measured(name, folder, known):
+    """All rows of a case that are not known, the undefended model first."""
     start = time.perf_counter()
-    audit = config.parse(settings(name), base=Path(__file__).parent)
+    rows, refused = rows_of(name, known)
+    audit = config.parse(settings(name, rows), base=Path(__file__).parent)
     verbs.run(audit, folder / name)
     (view,) = views(read_result(folder / name, families=FAMILIES))
     none = {"attack": view["verdict"]["attack"], "canaries": view["details"].get("canaries")}
@@ -114,9 +131,31 @@ def measured(name, folder):
         "distinct_nonmembers": auc.n["nonmembers"],
         "level_of_tpr": 0.975,
         "level_of_others": 0.95,
-        "failed": failed,
+        "failed": failed + refused,
         "variants": found,
     }
+
+
+def values(one):
+    """The estimates of a row without their intervals."""
+    found = [one[name][0] for name in ("accuracy", "tpr_at_1_percent", "auc")]
+    return [*found, *(canary["tpr"] for canary in one["canaries"])]
+
+
+def merged(old, new):
+    """What was known of a case with what was measured now, in the order of the registry.
+
+    Raises:
+        SystemExit: the undefended model is not the one that was measured before.
+    """
+    if old is None:
+        return new
+    before, now = (values(one["variants"][0]) for one in (old, new))
+    if before != now:
+        sys.exit(f"the undefended model must have the figures of before, {before}, got {now}: use --again")
+    order = ["none", *DEFENSES]
+    variants = sorted(old["variants"] + new["variants"][1:], key=lambda one: order.index(one["defense"]))
+    return {**old, "variants": variants, "failed": old["failed"] + new["failed"]}
 
 
 def percent(ends, digits=1):
@@ -166,7 +205,9 @@ def matched(found, lost):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        for case in sys.argv[1:] or CASES:
-            found = measured(case, Path(temporary))
+        for case in [one for one in sys.argv[1:] if one != "--again"] or CASES:
             known = json.loads(PATH.read_text()) if PATH.is_file() else {}
+            old = None if "--again" in sys.argv else known.get(case)
+            names = set() if old is None else {one["defense"] for one in old["variants"] + old["failed"]}
+            found = merged(old, measured(case, Path(temporary), names))
             PATH.write_text(json.dumps({**known, case: found}, indent=1, sort_keys=True) + "\n")

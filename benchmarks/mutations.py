@@ -65,6 +65,36 @@ FAULTS = [
         "tests/defenses",
     ),
     (
+        "training/charges.py",
+        "parts += [one.charge(narrow.divergence) for one in putting]",
+        "parts += [0 * one.charge(narrow.divergence) for one in putting]",
+        "tests/defenses/training/test_hidden.py",
+    ),
+    (
+        "training/sensitivity/perturbations.py",
+        "here - stride * slope.sign()",
+        "here + stride * slope.sign()",
+        "tests/training/sensitivity/test_perturbations.py",
+    ),
+    (
+        "training/sensitivity/fisher.py",
+        "flatten(1).square().sum(1)",
+        "flatten(1).sum(1).square()",
+        "tests/training/sensitivity/test_fisher.py",
+    ),
+    (
+        "models/transfer.py",
+        'if self.statistics == "strict":',
+        "if False:",
+        "tests/models/test_live.py",
+    ),
+    (
+        "defenses/training/dependence.py",
+        "(one * other.T).sum()",
+        "(one * other).mean()",
+        "tests/defenses/training/test_hidden.py",
+    ),
+    (
         "training/private/accounting.py",
         "MOST_EPSILON = 100.0",
         "MOST_EPSILON = 0.1",

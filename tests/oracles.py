@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import linalg, optimize, special, stats
 
@@ -455,3 +457,57 @@ def unchecked(kind, **settings):
     vars(attack).update({name: field.default for name, field in kind.__dataclass_fields__.items()} | settings)
     attack.__post_init__()
     return attack
+
+
+def simple_shot(support, bits, queries, neighbours):
+    """Members' share among the nearest points, one query and one point at a time, in mended mode."""
+    support, queries = np.asarray(support, float), np.asarray(queries, float)
+    inside = np.mean([row for row, bit in zip(support, bits, strict=True) if bit], axis=0)
+    outside = np.mean([row for row, bit in zip(support, bits, strict=True) if not bit], axis=0)
+    centre = (inside + outside) / 2
+
+    def unit(row):
+        return (row - centre) / max(math.sqrt(sum((row - centre) ** 2)), 1e-6)
+
+    points = [(unit(row), bool(bit)) for row, bit in zip(support, bits, strict=True)]
+    if len(support) > 2:
+        points += [(unit(outside), False), (unit(inside), True)]
+    scores = []
+    for query in queries:
+        near = sorted((max(sum((unit(query) - point) ** 2), 1e-12), bit) for point, bit in points)[:neighbours]
+        scores.append(sum(1 / d for d, bit in near if bit) / sum(1 / d for d, _ in near))
+    return np.array(scores)
+
+
+def laplacian_energy(assigned, distances, weight, near):
+    """Sum of y log y + a y - weight sum of W y y', term by term; `near[q]` lists the neighbours of query q."""
+    total = 0.0
+    for q, row in enumerate(assigned):
+        for p, y in enumerate(row):
+            total += y * math.log(y) + distances[q][p] * y if y > 0 else 0.0
+            total -= weight * sum(share * y * assigned[other][p] for other, share in near[q].items())
+    return total
+
+
+def laplacian_shot(distances, weight, near, updates):
+    """Assignments after some updates, one record at a time, all from those before."""
+    found = [[math.exp(-d) for d in row] for row in distances]
+    found = [[y / sum(row) for y in row] for row in found]
+    for _ in range(updates):
+        before, found = found, []
+        for q, row in enumerate(distances):
+            pull = [sum(share * before[other][p] for other, share in near[q].items()) for p in range(len(row))]
+            own = [math.exp(weight * one - d) for one, d in zip(pull, row, strict=True)]
+            found.append([y / sum(own) for y in own])
+    return np.array(found)
+
+
+def tuning_start(answers, bits):
+    """Rows of the layer of transductive tuning as released, "out" and "in": class means of the positive part, unit."""
+    rows = np.maximum(np.asarray(answers, float), 0)
+    found = []
+    for side in (False, True):
+        own = [row for row, bit in zip(rows, bits, strict=True) if bool(bit) == side]
+        mean = sum(own) / len(own)
+        found.append(mean / max(math.sqrt(sum(mean**2)), 1e-6))
+    return np.stack(found)

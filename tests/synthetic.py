@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from dosimeter.families.membership.game import BEFORE_TRANSFER, FrozenHead, MembershipGame, Population
+from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.weights import Weights
 from dosimeter.statistics.evidence import Truth
 
 
@@ -27,6 +30,8 @@ def signals_of(phi):
         "scaled_confidences": np.stack([-phi, phi], -1),
         "scaled_top": np.stack([-phi, phi], -1),
         "predicted_class": np.stack([phi <= 0, phi > 0], -1).astype(float),
+        "logits": np.stack([-phi, phi], -1) / 2,
+        "activations": np.stack([-phi, phi], -1) / 2,
         BEFORE_TRANSFER: phi,
         "gradient_norm": np.log(2) / 2 + other,
         "iha": phi,
@@ -41,6 +46,59 @@ def _head(seed, n_records):
     labels = rng.integers(2, size=n_records)
     features = rng.normal(size=(n_records, 4)) + 2.0 * labels[:, None]
     return FrozenHead(features, labels, 2, np.arange(n_records), np.full(20, 0.5), 0.0, 0.0, standardise=False)
+
+
+KNOWN = 90
+"""Records with known membership."""
+
+
+class Answers(torch.nn.Module):
+    """A model that looks its logits up by a record's number, so that its weights give the answers of the game."""
+
+    def __init__(self, phi, labels):
+        super().__init__()
+        own = torch.from_numpy(phi)[:, None] / 2
+        self.register_buffer("logits", torch.where(torch.from_numpy(labels)[:, None] == torch.arange(2), own, -own))
+        self.gain, self.bias = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.zeros(2))
+
+    def forward(self, x):
+        return self.logits[x[:, 0].long()] * self.gain + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Nets:
+    """Models of a fleet by number."""
+
+    phi: np.ndarray
+    labels: np.ndarray
+
+    def __call__(self, row):
+        return Answers(self.phi[row], self.labels)
+
+
+def _weights(phi, labels, known, rows):
+    """The models of a game, whose phi of judged records is `[m n]`."""
+    own = np.empty((len(phi), KNOWN))
+    for bits, table in zip(rows, (known.outputs, known.shadow_outputs), strict=True):
+        own[bits] = table["logit_confidence"][:, 0]
+    nets = Nets(np.concatenate([phi, own], 1), np.concatenate([labels, known.labels]))
+    numbers = torch.arange(nets.phi.shape[1], dtype=torch.float32)[:, None]
+    return Weights(nets, numbers, *rows)
+
+
+def _known(seed, leakage, models, n_views, rows):
+    """Further records of the same law, half of them in each model, whose membership the adversary knows."""
+    rng = np.random.default_rng([seed, 4])
+    first = np.stack([rng.permutation(KNOWN) < KNOWN // 2 for _ in range(models // 2)])
+    member = np.stack([first, ~first], axis=1).reshape(models, KNOWN)
+    difficulty, of_view = rng.normal(0.5, 2.0, KNOWN), rng.normal(0.0, 0.5, (n_views, KNOWN))
+    of_view[0] = 0.0
+    memorised, spread = rng.uniform(0.5, 2.0, KNOWN), rng.uniform(0.5, 1.5, KNOWN)
+    noise = rng.normal(size=(models, n_views, KNOWN))
+    tables = signals_of(difficulty + of_view + leakage * memorised * member[:, None, :] + spread * noise)
+    targets, shadows = ({name: values[one] for name, values in tables.items()} for one in rows)
+    ids, labels = np.arange(KNOWN) + 1_000_000, rng.integers(2, size=KNOWN)
+    return Known(ids, labels, member[rows[0]], member[rows[1]], targets, shadows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +158,7 @@ def fleet(
     labels = np.random.default_rng([seed, 1]).integers(2, size=total)
     inputs = np.random.default_rng([seed, 3]).normal(size=(total, 3))
     inputs[:, 0] += difficulty
-    known = slice(n_records)
+    part = slice(n_records)
 
     targets = np.arange(n_targets)
     shadows = np.arange(2 * n_pairs - n_shadows, 2 * n_pairs)
@@ -111,6 +169,7 @@ def fleet(
         shadow_outputs={name: values[shadows][:, :, n_records:] for name, values in tables.items()},
         inputs=inputs[n_records:],
     )
+    known = _known(seed, leakage, 2 * n_pairs, n_views, (targets, shadows))
     game = MembershipGame(
         ids=np.arange(n_records),
         labels=labels[:n_records],
@@ -121,6 +180,8 @@ def fleet(
         population=population,
         head=_head(seed, n_records),
         inputs=inputs[:n_records],
-        retrain=Retrain((difficulty + of_view)[:, known], leakage * memorised[known], spread[known]),
+        retrain=Retrain((difficulty + of_view)[:, part], leakage * memorised[part], spread[part]),
+        known=known,
+        weights=_weights(phi[:, 0, part], labels[part], known, (targets, shadows)),
     )
     return game, Truth(np.arange(n_records), member[targets], np.arange(n_records))

@@ -51,6 +51,8 @@ OF_ONE_FAMILY = {
     ("attacks", "families.membership.attacks"),
     ("games", "families.membership.game"),
     ("games", "families.inversion.game"),
+    ("games", "families.membership.known"),
+    ("games", "families.membership.weights"),
     # a table of scores and membership bits has no model and no audit file, and so no case of a family
     ("pipeline.table", "families.membership.family"),
     ("pipeline.table", "families.membership.measure"),

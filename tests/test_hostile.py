@@ -20,7 +20,7 @@ from dosimeter.cli.app import main
 from dosimeter.config.audit import draft
 from dosimeter.families.membership.table.table import read_scores
 from dosimeter.foundation.errors import AuditError, ConfigError
-from dosimeter.pipeline import verbs
+from dosimeter.pipeline import page, verbs
 from dosimeter.pipeline.recipe.data import load_audit
 
 TEXTS = [name for name in NAMES if "\x00" not in name and "\ud800" not in name and len(name) < 80]
@@ -138,7 +138,7 @@ def test_names_of_tables_and_folders(name, folder, capsys, monkeypatch):
     before = tree(folder)
     for out in ([], ["--out", f"./{name}.out"]):
         with monkeypatch.context() as patched:
-            patched.setattr(verbs, "report", lambda where: where / "report.html")
+            patched.setattr(page, "report", lambda where: where / "report.html")
             code = main(["measure", "--scores", f"./{name}.csv", *out])
         if "\udcff" in name and code:  # not every reader opens a name that is no UTF-8
             refusal(capsys, code)

@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 
 from dosimeter.config.audit import Audit, SuppliedAudit, draft
 from dosimeter.foundation.errors import AuditError
+from dosimeter.pipeline import page, verbs
 from dosimeter.pipeline import table as table_module
-from dosimeter.pipeline import verbs
 
 MANY = settings(
     derandomize=True,
@@ -283,7 +283,7 @@ def quick(monkeypatch):
     for module in (verbs, table_module):
         monkeypatch.setattr(module, "write_text", write_text)
     monkeypatch.setattr(verbs, "one_thread", nullcontext)
-    monkeypatch.setattr(verbs, "report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(page, "report", lambda folder: folder / "report.html")
     monkeypatch.setattr(verbs, "provenance", lambda **_: {})
 
 

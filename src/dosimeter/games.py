@@ -6,20 +6,12 @@ from dosimeter.families.attack import Attack
 from dosimeter.families.inversion.game import InversionGame
 from dosimeter.families.inversion.game import Needs as InversionNeeds
 from dosimeter.families.membership.game import FrozenHead, MembershipGame, Needs, Population, Retrain
+from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.weights import Weights
 from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Reconstructions, Scores, Truth
 
 __all__ = [
-    "Access",
-    "Attack",
-    "FrozenHead",
-    "InversionGame",
-    "InversionNeeds",
-    "MembershipGame",
-    "Needs",
-    "Population",
-    "Reconstructions",
-    "Retrain",
-    "Scores",
-    "Truth",
-]
+    "Access", "Attack", "FrozenHead", "InversionGame", "InversionNeeds", "Known", "MembershipGame", "Needs", "Population",
+    "Reconstructions", "Retrain", "Scores", "Truth", "Weights",
+]  # fmt: skip

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import save_file
 
 from dosimeter.cli.app import main
-from dosimeter.jobs import store
 
 TOML = """
 seed = 0
@@ -358,7 +358,7 @@ def test_two_audits_with_recipes_of_their_own_in_one_process(folder, capsys):
 
 
 def test_a_full_disk_is_told_and_the_next_run_continues(folder, capsys, monkeypatch):
-    real, saved = store.save_file, []
+    real, saved = safetensors.torch.save_file, []
 
     def fill_up(tensors, path):
         if len(saved) == 4:
@@ -366,9 +366,9 @@ def test_a_full_disk_is_told_and_the_next_run_continues(folder, capsys, monkeypa
         saved.append(path)
         real(tensors, path)
 
-    monkeypatch.setattr(store, "save_file", fill_up)
+    monkeypatch.setattr(safetensors.torch, "save_file", fill_up)
     refused(capsys, call("run"), "the disk is full: free space or choose another place with --out or --store")
-    monkeypatch.setattr(store, "save_file", real)
+    monkeypatch.setattr(safetensors.torch, "save_file", real)
     assert call("plan") == 0
     assert "3 cached, 3 to train" in capsys.readouterr().out
     assert call("run") == 0

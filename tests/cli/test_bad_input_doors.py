@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import safetensors.torch
 import torch
 from flat import flat
 from nasty import page_of, policy, refusal, tree
@@ -27,8 +28,7 @@ from torch import nn
 import dosimeter
 from dosimeter.cli.app import main
 from dosimeter.foundation.errors import AuditError, DataError, TrainingError
-from dosimeter.jobs import store
-from dosimeter.pipeline import verbs
+from dosimeter.pipeline import page
 
 TOML = """
 name = "mine"
@@ -501,7 +501,7 @@ SPELT = ["0 1", "0.0 1.0", "false true", "FALSE True", "no Yes", "nonmember memb
 
 @pytest.mark.parametrize("bits", SPELT)
 def test_membership_in_every_spelling(bits, capsys, monkeypatch):
-    monkeypatch.setattr(verbs, "report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(page, "report", lambda folder: folder / "report.html")
     assert measure(table(160, bits=tuple(bits.split())), "--json") == 0
     assert json.loads(capsys.readouterr().out)["verdict"]["status"] == "shown"
 
@@ -737,7 +737,7 @@ def test_a_place_that_cannot_be_written(what, capsys):
 
 def test_a_full_disk_is_told_and_the_next_run_continues(capsys, monkeypatch):
     recipe, toml = RECIPE.replace("ANSWER", "x").replace("FIT", "pass"), SHADOWS.replace("shadows = 2", "shadows = 4")
-    real, saved = store.save_file, []
+    real, saved = safetensors.torch.save_file, []
 
     def fill_up(tensors, path):
         if len(saved) == 3:
@@ -745,10 +745,10 @@ def test_a_full_disk_is_told_and_the_next_run_continues(capsys, monkeypatch):
         saved.append(path)
         real(tensors, path)
 
-    monkeypatch.setattr(store, "save_file", fill_up)
+    monkeypatch.setattr(safetensors.torch, "save_file", fill_up)
     (line,) = refusal(capsys, call("run", toml=toml, recipe=recipe))
     assert "the disk is full: free space or choose another place with --out or --store" in line
-    monkeypatch.setattr(store, "save_file", real)
+    monkeypatch.setattr(safetensors.torch, "save_file", real)
     assert call("plan", toml=toml, recipe=recipe) == 0
     assert "4 models: 1 cached, 3 to train" in capsys.readouterr().out
     assert call("run", toml=toml, recipe=recipe) == 0

@@ -104,6 +104,7 @@ CASES = [
     ("{ width = 8 }", "{ width = nan }", "stage[0].options.width: must be a finite number", ""),
     ("batch_size = 16", "batch_size = 0", "stage[1].batch_size: must be at least 1, got 0", "raise it"),
     ("batch_size = 16", 'augment = ["flip"]', "stage[1].augment: transfer 'head' computes", "use transfer 'full'"),
+    ("lr = 0.1", 'bn_mode = "official"', "stage[0].bn_mode: only transfer 'last-k' has it, got official", "remove it"),
     ("batch_size = 16", 'model = "mlp"', "stage[1].model: transfer 'head' takes the parent's model", "remove it"),
     ("batch_size = 16", "options = { width = 1 }", "stage[1].options: belong to `model`", "remove them"),
     ('name = "second"', 'name = "first"', "stage: names must be distinct, got 'first' 2 times", "rename one"),

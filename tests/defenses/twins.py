@@ -103,3 +103,45 @@ def one_head(features, labels, own, hp, seed, *, loss=None, hide=None):
             optimizer.step()
     weight = (head.weight * scale).detach()
     return weight, head.bias.detach() - weight @ mean
+
+
+def gaussian(x: np.ndarray, width: float) -> np.ndarray:
+    """Kernel of each pair of rows, from its definition."""
+    found = np.empty((len(x), len(x)))
+    for i, one in enumerate(x):
+        for j, other in enumerate(x):
+            mean = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one)
+            found[i, j] = math.exp(-mean / (2 * width**2))
+    return found
+
+
+def centre(kernel: np.ndarray) -> np.ndarray:
+    """H K H by products of matrices."""
+    h = np.eye(len(kernel)) - 1 / len(kernel)
+    return h @ kernel @ h
+
+
+def normalised_hsic(first: np.ndarray, second: np.ndarray) -> float:
+    """The double sum over pairs of K' L' with kernels that are centred on one side, as the paper's code has it."""
+    h, total = np.eye(len(first)) - 1 / len(first), 0.0
+    parts = [one @ h @ np.linalg.inv(one @ h + 1e-5 * len(first) * np.eye(len(first))) for one in (first, second)]
+    for i in range(len(first)):
+        for j in range(len(first)):
+            total += parts[0][i, j] * parts[1][j, i]
+    return total
+
+
+def coco(first: np.ndarray, second: np.ndarray) -> float:
+    """The root of the largest singular value of the product of centred kernels, over their size."""
+    return math.sqrt(np.linalg.svd(centre(first) @ centre(second), compute_uv=False)[0]) / len(first)
+
+
+def bido(measure, records, hidden, labels, lambda_x, lambda_y, width) -> float:
+    """Sum over hidden layers of λ_x d(X, Z) − λ_y d(Z, Y)."""
+    depends = {"hsic": normalised_hsic, "coco": coco}[measure]
+    same = np.array([[float(a == b) for b in labels] for a in labels])
+    x, total = gaussian(np.asarray(records), width), 0.0
+    for layer in hidden:
+        z = gaussian(np.asarray(layer), width)
+        total += lambda_x * depends(x, z) - lambda_y * depends(z, same)
+    return total

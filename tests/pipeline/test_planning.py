@@ -167,7 +167,7 @@ def test_the_work_of_a_hessian(width, classes, by_the_book):
 def test_training_by_a_plug_in_is_said_not_to_be_in_the_estimate(tmp_path, monkeypatch):
     monkeypatch.delattr(Cascading, "trainings")
     found = verbs.plan(parse(recipe("loss", "cascading"), base=BASE), store=tmp_path)
-    assert "time: the estimate leaves out the shadows that cascading trains" in found.notes
+    assert "time: the estimate leaves out the models that cascading trains" in found.notes
 
 
 def test_needs_are_told_in_words(tmp_path):

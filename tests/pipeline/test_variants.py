@@ -265,6 +265,18 @@ BAD = [
         "defense[0]: dropout changes the built-in training, got a stage with `fit`: write it into `fit`",
     ),
     (
+        {"defense": [{"name": "mid"}]},
+        "defense[0]: mid acts on hidden layers that are trained, got transfer = 'head', which trains the last",
+    ),
+    (
+        {"stage": [PRETRAIN, {**FINETUNE, "transfer": "lora"}], "defense": [{"name": "mid"}]},
+        "defense[0]: mid trains a layer of its own before the last one, got transfer = 'lora'",
+    ),
+    (
+        {"stage": [PRETRAIN, {**FINETUNE, "transfer": "full"}], "defense": [{"name": "bido", "measure": "hsick"}]},
+        "defense[0].measure: must be one of 'hsic', 'coco', got 'hsick'",
+    ),
+    (
         {"stage": [{**PRETRAIN, "defenses": [{"name": "masking"}]}, FINETUNE], "defense": []},
         "stage[0].defenses: masking changes answers, which only the deployed model gives: move it to the last stage",
     ),

@@ -140,17 +140,20 @@ def _roles(stage: Stage, *, at_risk: bool, last: bool) -> list[str]:
 def _training(stage: Stage) -> list[str]:
     """Problems with settings of training that exclude each other."""
     problems = []
-    if stage.augment and stage.transfer in ("head", "last-k"):
+    if stage.augment and stage.transfer == "head":
         problems.append(
             f"augment: transfer {stage.transfer!r} computes frozen features once, so records cannot be augmented, got "
-            f"{list(stage.augment)}: remove it or use transfer 'full'"
+            f"{list(stage.augment)}: remove it or use transfer 'full' or 'last-k'"
         )
     problems += _adapters(stage)
-    if "last_k" in stage.model_fields_set and stage.transfer != "last-k":
-        problems.append(
-            f"last_k: only transfer 'last-k' has it, got {stage.last_k} with {stage.transfer!r}: remove it or set "
-            f"transfer = 'last-k'"
-        )
+    problems += [
+        f"{key}: only transfer 'last-k' has it, got {getattr(stage, key)} with {stage.transfer!r}: remove it or set "
+        "transfer = 'last-k'"
+        for key in ("last_k", "bn_mode")
+        if key in stage.model_fields_set and stage.transfer != "last-k"
+    ]
+    if stage.bn_mode == "official" and stage.fit:
+        problems.append("bn_mode: only the built-in training has it, got 'official' with `fit`: remove it")
     if stage.standardise and (stage.transfer != "head" or stage.fit):
         problems.append("standardise: only the built-in training of transfer 'head' has it, got true: remove it")
     if stage.precision == "bfloat16" and stage.transfer == "head" and not stage.fit:

@@ -14,8 +14,15 @@ from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.models.access import Access
-from dosimeter.training.defending import ACTING, METHODS, DefenseRow
-from dosimeter.training.recipe import BoundsRecords, ChangesAnswers, ChangesLoss, ChangesRecipe, SubModels
+from dosimeter.training.defending import ACTING, HIDDEN, METHODS, DefenseRow
+from dosimeter.training.recipe import (
+    BoundsRecords,
+    ChangesAnswers,
+    ChangesLoss,
+    ChangesRecipe,
+    PutsBottleneck,
+    SubModels,
+)
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 """Pattern of an id that names a folder of a run, such as a variant's."""
@@ -116,6 +123,12 @@ def _together(
         )
     if bounding and stage.precision == "bfloat16":
         problems.append(f"{bounding[0]} clips and adds noise in float32, got precision = 'bfloat16': remove it")
+    if bounding and stage.bn_mode == "official":
+        problems.append(
+            f"{bounding[0]} bounds what a record does, got bn_mode = 'official', which moves stored statistics without "
+            "noise: use 'strict'"
+        )
+    problems += _hidden(stage, rows, bounding)
     if rows and stage.given:
         problems.append(f"a given stage is not trained, got {rows[0].name}: remove them")
     training = [row.name for row in rows if isinstance(row.defense, ChangesRecipe | ACTING)]
@@ -134,3 +147,27 @@ def _together(
         for place, threat in threats.items()
         if changing and threat.access_flag.includes & (Access.FEATURES | Access.WEIGHTS)
     ]
+
+
+def _hidden(stage: Stage, rows: Sequence[DefenseRow], bounding: Sequence[str]) -> list[str]:
+    """Problems with the defenses of one stage that act on hidden layers, as the tail of their place."""
+    acting = [row.name for row in rows if isinstance(row.defense, HIDDEN)]
+    putting = [row.name for row in rows if isinstance(row.defense, PutsBottleneck)]
+    problems = []
+    if acting and stage.transfer == "head" and not stage.fit:
+        problems.append(
+            f"{acting[0]} acts on hidden layers that are trained, got transfer = 'head', which trains the last layer "
+            "alone: use 'last-k', 'full' or 'scratch'"
+        )
+    if putting and stage.transfer == "lora":
+        problems.append(
+            f"{putting[0]} trains a layer of its own before the last one, got transfer = 'lora', which freezes all "
+            "layers before it: use 'last-k' or 'full'"
+        )
+    if len(putting) > 1:
+        problems.append(f"one of them puts a bottleneck before the last layer, got {' and '.join(putting)}: keep one")
+    if acting and bounding:
+        problems.append(
+            f"{bounding[0]} bounds the gradient of the loss alone, got {acting[0]}, which adds to the loss: keep one"
+        )
+    return problems

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dosimeter.data.options import Options
 from dosimeter.foundation.table import NAME, Reference, Table
-from dosimeter.models.transfer import Method
+from dosimeter.models.transfer import Method, Statistics
 from dosimeter.training.recipe import Hyperparameters
 
 
@@ -62,6 +62,7 @@ class Stage(Table):
     transfer: Literal[Method, Joint] = "scratch"
     parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
     last_k: int = Field(default=1, ge=1, le=10_000)
+    bn_mode: Literal[Statistics] = "strict"
     lora_rank: int = Field(default=8, ge=1, le=10_000)
     lora_alpha: int = Field(default=16, ge=1, le=1_000_000)
     head: Reference | None = None

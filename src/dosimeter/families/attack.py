@@ -24,8 +24,9 @@ class Attack(Protocol[G, E]):
     adversary could run, of which no finding is made. `needs` and `signals` may depend on hyperparameters.
     Four more are optional. `effective(classes)` gives the hyperparameters whose effective value differs for so many
     classes of the deployed model. `trainings` is the number of models that the attack trains for each target.
-    `labels` is the number of records whose membership in the target it must be told, and `reads_shadows` the number of
-    shadows that it reads, if those are not all; both are shown beside what it finds.
+    `labels` is the number of records whose membership in the target it must be told for one score, those that only
+    choose settings included. `reads_shadows` is the number of shadows that it reads, if those are not all. Both are
+    shown beside what it finds.
     Every target of a fold is judged by itself: leaving one target out must not change another's scores.
     """
 

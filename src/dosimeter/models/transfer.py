@@ -16,6 +16,7 @@ from dosimeter.models.architectures import cut, locate
 from dosimeter.models.last_layer import Backbone, replace_head
 from dosimeter.models.lora import LORA, LoRA, with_adapters
 
+Statistics = Literal["strict", "official"]
 Method = Literal["scratch", "head", "last-k", "lora", "full"]
 
 
@@ -34,7 +35,7 @@ class Parts:
 
 def divide(
     model: nn.Module, method: Method, last_k: int = 1, example: Tensor | None = None, head: str | None = None,
-    lora: LoRA = LORA,
+    lora: LoRA = LORA, *, put: bool = False,
 ) -> Parts:  # fmt: skip
     """Divides a model into frozen and trained part, by a transfer method.
 
@@ -46,6 +47,7 @@ def divide(
         example: two records, by which the head of a model without `backbone` and `head` is found.
         head: dotted name of the head, where it is not to be found.
         lora: rank and scale of the adapters, for "lora".
+        put: a defense put a block before the head, which is trained with it and does not count for "last-k".
 
     Raises:
         ConfigError: the package of the adapters is absent.
@@ -63,9 +65,9 @@ def divide(
             f"model {type(model).__name__}: transfer 'last-k' needs the order of the blocks, got a model of which only "
             "the last layer was found: give attributes `backbone` (a Sequential) and `head` (a Linear), or use 'head'"
         )
-    line = len(blocks)
+    line = len(blocks) - put
     if method == "last-k":
-        with_weights = [i for i, block in enumerate(blocks) if any(True for _ in block.parameters())]
+        with_weights = [i for i, block in enumerate(blocks[:line]) if any(True for _ in block.parameters())]
         if len(with_weights) < last_k:
             remedy = f"use up to {len(with_weights)}" if with_weights else "use transfer 'head'"
             raise TrainingError(
@@ -75,6 +77,44 @@ def divide(
         line = with_weights[-last_k]
     frozen = nn.Sequential(*blocks[:line]).eval().requires_grad_(False)
     return Parts(frozen, last if line == len(blocks) else nn.Sequential(*blocks[line:], last))
+
+
+class Live(nn.Module):
+    """A frozen part that runs anew for every batch, and the trained part after it.
+
+    Args:
+        frozen: blocks that are not trained.
+        trained: blocks that are, ending in the head.
+        statistics: "strict", batch normalisation of the frozen part keeps its stored statistics; "official", it takes
+            those of the batch in training and moves the stored ones, as the code of Ho et al., 2024,
+            https://arxiv.org/abs/2405.05588, does.
+    """
+
+    def __init__(self, frozen: nn.Sequential, trained: nn.Sequential, statistics: Statistics) -> None:
+        super().__init__()
+        self.frozen, self.trained, self.statistics = frozen, trained, statistics
+
+    @property
+    def backbone(self) -> nn.Sequential:
+        """All blocks before the head."""
+        return nn.Sequential(*self.frozen.children(), *list(self.trained.children())[:-1])
+
+    @property
+    def head(self) -> nn.Module:
+        """The last layer."""
+        return self.trained[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits `[b c]`."""
+        logits: Tensor = self.trained(self.frozen(x))
+        return logits
+
+    def train(self, mode: bool = True) -> Live:
+        """Puts the trained part in training mode; the frozen one only where its statistics move."""
+        super().train(mode)
+        if self.statistics == "strict":
+            self.frozen.eval()
+        return self
 
 
 def with_new_head(model: nn.Module, classes: int, example: Tensor | None = None, head: str | None = None) -> nn.Module:

@@ -15,14 +15,15 @@ from dosimeter.foundation.keys.package_code import class_code, package_code
 from dosimeter.foundation.package import PACKAGE
 from dosimeter.foundation.user_code import resolve, source_hash
 from dosimeter.jobs.store import file_hash, key_of
+from dosimeter.models.bottleneck import with_bottleneck
 from dosimeter.models.build import build
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.lora import LoRA, release
-from dosimeter.models.transfer import Method, Parts, divide, with_new_head
+from dosimeter.models.transfer import Live, Method, Parts, Statistics, divide, with_new_head
 from dosimeter.models.weights import load_state, read_weights
 from dosimeter.training.keys import module_hash, torch_version
 from dosimeter.training.loop import seed_torch
-from dosimeter.training.recipe import Hyperparameters
+from dosimeter.training.recipe import Hyperparameters, PutsBottleneck
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Link:
         classes: number of classes of its task.
         transfer: how it starts from its parent.
         last_k: blocks trained before the head, for "last-k".
+        bn_mode: what batch normalisation before them does in training, for "last-k".
         lora_rank, lora_alpha: rank and scale of the adapters, for "lora".
         head: dotted name of the model's last layer, if it cannot be found automatically.
         options: keyword arguments of the model builder.
@@ -51,6 +53,7 @@ class Link:
     classes: int
     transfer: Method = "scratch"
     last_k: int = 1
+    bn_mode: Statistics = "strict"
     lora_rank: int = 8
     lora_alpha: int = 16
     head: str | None = None
@@ -90,8 +93,14 @@ class Link:
 
     @property
     def frozen_prefix(self) -> bool:
-        """Returns whether a part of the model is never trained, so that its outputs are computed once."""
-        return self.transfer in ("head", "last-k") and self.fit is None
+        """Returns whether a part of the model always gives the same for a record, so that it is computed once."""
+        return self.transfer in ("head", "last-k") and self.fit is None and not self.live
+
+    @property
+    def live(self) -> bool:
+        """Returns whether a part that is not trained runs anew for every batch, since it or the records change."""
+        moving = self.bn_mode == "official" or bool(self.hyperparameters.augment)
+        return self.transfer == "last-k" and self.fit is None and moving
 
 
 def _build(link: Link) -> nn.Module:
@@ -103,7 +112,7 @@ def _build(link: Link) -> nn.Module:
 
 
 def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[str, Tensor] | None) -> nn.Module:
-    """Builds the untrained model of stage `index`: fresh, or its parent's with a fresh head.
+    """Builds the untrained model of stage `index`: fresh, or its parent's with a fresh head; a bottleneck is put in.
 
     Args:
         links: the chain.
@@ -127,26 +136,52 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
                         f"{place}, weights: must hold the model's tensors alone, got also {found.left_names}: save "
                         "the model's own as .safetensors"
                     )
-            return model
+            return _narrowed(links, index, model)
         # what a builder draws beside given weights is frozen under adapters, so it is the same for all models
         model = build_chain(links, index - 1, 0 if link.transfer == "lora" else seed, None)
         if parent is not None:
             load_state(model, parent, f"stage {links[index - 1].name!r}")
-        return with_new_head(model, link.classes, example_of(link.shape), _head_of(links, index))
+        with_new_head(model, link.classes, example_of(link.shape), _head_of(links, index, put=index))
+        return _narrowed(links, index, model)
+
+
+def _narrowed(links: Sequence[Link], index: int, model: nn.Module) -> nn.Module:
+    """The model of a stage with the bottleneck that a defense of the stage puts before its last layer."""
+    putting = _putting(links[index])
+    if putting is None:
+        return model
+    return with_bottleneck(model, putting.bottleneck, example_of(links[index].shape), _head_of(links, index, put=index))
+
+
+def _putting(link: Link) -> PutsBottleneck | None:
+    """The defense of a stage that puts a bottleneck, or None."""
+    return next((one for one in link.hyperparameters.defenses if isinstance(one, PutsBottleneck)), None)
 
 
 def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 0) -> Parts:
     """The model of stage `index`, divided into frozen and trained part; adapters are drawn from `seed`."""
     link = links[index]
-    method = link.transfer if link.frozen_prefix or link.transfer == "lora" else "full"
+    method = link.transfer if link.frozen_prefix or link.live or link.transfer == "lora" else "full"
     lora = LoRA(link.lora_rank, link.lora_alpha)
     with seed_torch(seed):
-        return divide(model, method, link.last_k, example_of(link.shape), _head_of(links, index), lora)
+        head, example = _head_of(links, index, put=index + 1), example_of(link.shape)
+        parts = divide(model, method, link.last_k, example, head, lora, put=_putting(link) is not None)
+    if link.live and isinstance(parts.frozen, nn.Sequential) and isinstance(parts.trained, nn.Sequential):
+        return Parts(None, Live(parts.frozen, parts.trained, link.bn_mode))
+    return parts
 
 
-def _head_of(links: tuple[Link, ...], index: int) -> str | None:
-    """Name of the last layer of the model that stage `index` uses, if the user gave one."""
-    return next((link.head for link in reversed(links[: index + 1]) if link.model is not None), None)
+def _head_of(links: Sequence[Link], index: int, *, put: int) -> str | None:
+    """Name of the last layer of the model that stage `index` uses, if the user gave one.
+
+    Args:
+        links: the chain.
+        index: which stage.
+        put: bottlenecks of the stages before this one are in the model; each moved the layer to `.1`.
+    """
+    first = next((one for one in range(index, -1, -1) if links[one].model is not None), 0)
+    name = links[first].head
+    return None if name is None else name + ".1" * sum(_putting(link) is not None for link in links[first:put])
 
 
 def place_of(links: Sequence[Link], models: Sequence[int] = ()) -> str:

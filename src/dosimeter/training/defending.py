@@ -15,16 +15,20 @@ from dosimeter.training.recipe import (
     ChangesAnswers,
     ChangesLoss,
     ChangesRecipe,
+    ChargesHidden,
     Defense,
     HidesFeatures,
     Hyperparameters,
+    PutsBottleneck,
     SubModels,
     settings_of,
 )
 
-METHODS = ("recipe", "hide", "loss", "bound", "divide", "release")
+METHODS = ("recipe", "bottleneck", "hide", "loss", "penalty", "bound", "divide", "release")
 """Methods that a defense can have; each defense has at least one."""
-ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels
+HIDDEN = PutsBottleneck | ChargesHidden
+"""Defenses that need hidden layers that are trained."""
+ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels | HIDDEN
 """Defenses that act during training."""
 
 

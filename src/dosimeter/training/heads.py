@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
-from dosimeter.training.loop import Optimizer, batch_loss, find_diverged
-from dosimeter.training.recipe import ChangesLoss, Defense, HidesFeatures, Hyperparameters
+from dosimeter.training.loop import Optimizer, batch_loss, find_diverged, own_loss
+from dosimeter.training.recipe import HidesFeatures, Hyperparameters
 
 VARIANCE_FLOOR = 0.1
 """Share of the mean feature variance that standardisation adds to every feature's variance."""
@@ -88,7 +88,7 @@ def train_heads(
             flat = batch.reshape(-1)
             x = torch.index_select(features, 0, flat, out=gathered[: len(flat)]).view(*batch.shape, d)
             y = labels[batch] if labels.ndim == 1 else labels[torch.arange(m, device=device)[:, None], places[step]]
-            gradient = functools.partial(_gradient, labels=y, defenses=hp.defenses, epoch=epoch)
+            gradient = functools.partial(_gradient, labels=y, hp=hp, epoch=epoch)
             loss += _head_step(hider.hide(x), gradient, weight, bias, None if hider.hiding else scaling)
             optimizer.update(hp.lr_at(epoch * batches + step, hp.epochs * batches))
         loss /= k
@@ -157,17 +157,17 @@ class Hider:
 
 
 def _gradient(
-    logits: Float[Tensor, "m c b"], *, labels: Tensor, defenses: Sequence[Defense], epoch: int
+    logits: Float[Tensor, "m c b"], *, labels: Tensor, hp: Hyperparameters, epoch: int
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, "m c b"]]:
     """Each model's loss summed over its batch, and the gradient of its mean with respect to the logits.
 
     It is written by hand for cross-entropy, and comes from automatic differentiation for the loss of a defense.
     """
-    if any(isinstance(one, ChangesLoss) for one in defenses):
+    if own_loss(hp, epoch) is not None:
         leaf = logits.transpose(1, 2).contiguous().requires_grad_()
         with torch.enable_grad():
             # Models are independent, so the gradient of the sum of losses holds each model's own gradient.
-            mean = batch_loss(leaf, labels, defenses, epoch)
+            mean = batch_loss(leaf, labels, hp, epoch)
             (slope,) = torch.autograd.grad(mean.sum(), leaf)
         return mean.detach() * leaf.shape[1], slope.transpose(1, 2).contiguous()
     log_p = torch.log_softmax(logits, 1)

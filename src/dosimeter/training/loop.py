@@ -17,8 +17,9 @@ from dosimeter.data.views import drop_words
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.architectures import as_float, locate
+from dosimeter.training.charges import charges
 from dosimeter.training.private.loop import privately
-from dosimeter.training.recipe import Augmentation, ChangesLoss, Defense, HidesFeatures, Hyperparameters, settle
+from dosimeter.training.recipe import Augmentation, ChangesLoss, HidesFeatures, Hyperparameters, PacesLoss, settle
 
 SHIFT = 4
 """Largest shift of the training augmentation, pixels; borders are replicated."""
@@ -101,15 +102,31 @@ def augment_batch(batch: Tensor, kinds: tuple[Augmentation, ...], rng: torch.Gen
     return batch
 
 
+def _batch_of(inputs: Tensor, hp: Hyperparameters, rng: torch.Generator) -> Tensor:
+    """The inputs of one update: as models take them, augmented, images with channels last."""
+    batch = augment_batch(as_float(inputs), hp.augment, rng) if hp.augment else as_float(inputs)
+    return batch.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else batch
+
+
 def move(model: nn.Module, device: torch.device, *, images: bool) -> nn.Module:
     """Puts a model on a device, channels last if it takes images."""
     layout = torch.channels_last if images else torch.contiguous_format
     return model.to(device=device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
-def batch_loss(logits: Tensor, labels: Tensor, defenses: Sequence[Defense], epoch: int) -> Tensor:
+def own_loss(hp: Hyperparameters, epoch: int) -> ChangesLoss | None:
+    """What a defense trains with in an epoch, or None if there is none that decides the loss."""
+    for one in hp.defenses:
+        if isinstance(one, PacesLoss):
+            return one.paced(hp.done(epoch))
+        if isinstance(one, ChangesLoss):
+            return one
+    return None
+
+
+def batch_loss(logits: Tensor, labels: Tensor, hp: Hyperparameters, epoch: int) -> Tensor:
     """Mean loss of a batch: cross-entropy, or the loss of a defense. Labels are classes or probabilities."""
-    own = next((one for one in defenses if isinstance(one, ChangesLoss)), None)
+    own = own_loss(hp, epoch)
     return nn.functional.cross_entropy(logits, labels) if own is None else own.loss(logits, labels, epoch)
 
 
@@ -154,6 +171,7 @@ def train(
     *,
     seed: int,
     device: torch.device,
+    records: Tensor | None = None,
 ) -> float:
     """Trains one model in place.
 
@@ -166,15 +184,16 @@ def train(
         hp: the recipe.
         seed: decides the order of the data, augmentation and dropout.
         device: device to train on.
+        records: `[n ...]` as the whole model takes them, where `inputs` are what its frozen part gives; not augmented.
 
     Returns:
-        Mean loss of the last epoch, nats.
+        Mean loss of the last epoch, with what defenses add, nats.
 
     Raises:
-        TrainingError: the loss is not finite, or the model cannot be private where a defense makes it so.
+        TrainingError: the loss is not finite, a defense needs layers that are not there, or the model cannot be
+            private where a defense makes it so.
     """
-    images = inputs.ndim == 4
-    move(model, device, images=images).train()
+    move(model, device, images=inputs.ndim == 4).train()
     inputs, labels = inputs.to(device), labels.to(device)
     n, batches = len(inputs), -(-len(inputs) // hp.batch_size)
     hp = settle(hp, n)
@@ -183,6 +202,7 @@ def train(
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=hp.precision == "bfloat16")
     loss_mean = math.nan
     with (
+        charges(model, hp, as_float(inputs[:2])) as charge,
         defended_features(model, hp, as_float(inputs[:2])),
         seed_torch(seed_for(seed, "dropout")),
         privately(model, hp.privacy, n, seed) as private,
@@ -194,15 +214,14 @@ def train(
             else:
                 drawn = private.batches(batches)
             for step, rows in enumerate(drawn):
-                batch = as_float(inputs[rows])
-                if hp.augment:
-                    batch = augment_batch(batch, hp.augment, augment_rng)
-                if images:
-                    batch = batch.contiguous(memory_format=torch.channels_last)
+                batch = _batch_of(inputs[rows], hp, augment_rng)
                 if private is None:
                     with autocast:
                         # softmax.
-                        loss = batch_loss(model(batch).float(), labels[rows], hp.defenses, epoch)
+                        loss = batch_loss(model(batch).float(), labels[rows], hp, epoch)
+                    if charge is not None:
+                        whole = batch if records is None else as_float(records[rows.cpu()]).to(device)
+                        loss = loss + charge(whole, labels[rows])
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.detach() * len(rows)
                 else:

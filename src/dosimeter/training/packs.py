@@ -152,24 +152,28 @@ class PackJob:
         inputs = load_features(self.store, self.features)[rows] if self.features else data["inputs"][rows]
         if parts.frozen is not None and not self.features:
             inputs = forward(parts.frozen, as_float(inputs), device)
+        records = None if parts.frozen is None else data["inputs"][rows]
         found, hp = teacher(self.recipe), pupil(self.recipe)
         if found is not None:
-            labels = soft_labels(found, len(rows), seed, functools.partial(self._answers, inputs, labels, parent))
-        train(parts.trained, inputs, labels, hp, seed=seed, device=device)
+            answers = functools.partial(self._answers, inputs, records, labels, parent)
+            labels = soft_labels(found, len(rows), seed, answers)
+        train(parts.trained, inputs, labels, hp, seed=seed, device=device, records=records)
         if not self.whole:
             return _state(parts.trained)
         merge_adapters(parts.trained)  # in place: adapters stand in the model itself
         return _state(model.cpu())
 
     def _answers(
-        self, inputs: Tensor, labels: Tensor, parent: dict[str, Tensor] | None, seed: int, own: Array
-    ) -> Tensor:
+        self, inputs: Tensor, records: Tensor | None, labels: Tensor, parent: dict[str, Tensor] | None, seed: int,
+        own: Array,
+    ) -> Tensor:  # fmt: skip
         """Probabilities `[k c]` of a sub-model on all of a model's records, after training on some of them."""
         model = build_chain(self.links, len(self.links) - 1, seed_for(seed, "initialisation"), parent)
         drawn, rows = seed_for(seed, "adapters"), torch.from_numpy(own)
         trained = parts_of(self.links, len(self.links) - 1, model, drawn).trained
-        device = torch.device(self.device)
-        train(trained, inputs[rows], labels[rows], pupil(self.links[-1].hyperparameters), seed=seed, device=device)
+        device, hp = torch.device(self.device), pupil(self.links[-1].hyperparameters)
+        known = None if records is None else records[rows]
+        train(trained, inputs[rows], labels[rows], hp, seed=seed, device=device, records=known)
         return torch.softmax(forward(trained, as_float(inputs), device), 1)
 
 

@@ -17,6 +17,7 @@ from dosimeter.foundation.user_code import is_file, resolve
 from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.models.architectures import as_float
 from dosimeter.training.chain import Link, build_chain, parts_of
+from dosimeter.training.charges import charges
 from dosimeter.training.loop import defended_features, seed_torch
 from dosimeter.training.private.loop import check_private
 
@@ -116,7 +117,7 @@ def try_models(
                     _check_bias(parts.trained)
                 elif link.hyperparameters.bounded:
                     check_private(parts.trained, inner)
-                check_training(parts.trained, link, inner[:smallest])
+                check_training(parts.trained, link, inner[:smallest], example[:smallest])
             continue
         break  # later stages start from this one
 
@@ -171,16 +172,17 @@ def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
         raise TrainingError(f"{place}: logits must be finite floating-point numbers, got {got}: correct it")
 
 
-def check_training(trained: nn.Module, link: Link, example: Tensor) -> None:
+def check_training(trained: nn.Module, link: Link, example: Tensor, records: Tensor | None = None) -> None:
     """Computes one gradient and discards it, so that a model that cannot be trained is found before the fleet.
 
     Args:
         trained: the part that is trained.
         link: the stage.
         example: inputs of that part, as many as the smallest batch has, at most two.
+        records: what they were made from, if that is something else.
 
     Raises:
-        TrainingError: no parameters, no gradient, or the model raised.
+        TrainingError: no parameters, no gradient, a defense needs what is not there, or the model raised.
     """
     place = f"stage {link.name!r}, model {link.model or 'of its parent'!r}"
     weights = [one for one in trained.parameters() if one.requires_grad]
@@ -189,9 +191,13 @@ def check_training(trained: nn.Module, link: Link, example: Tensor) -> None:
             f"{place}: must have parameters to train, got none: add a layer, or correct `requires_grad`"
         )
     try:
-        with defended_features(trained, link.hyperparameters, example), seed_torch(0):
-            loss = nn.functional.cross_entropy(trained.train()(example).float(), torch.arange(len(example)))
+        hp, labels = link.hyperparameters, torch.arange(len(example))
+        with charges(trained, hp, example) as charge, defended_features(trained, hp, example), seed_torch(0):
+            loss = nn.functional.cross_entropy(trained.train()(example).float(), labels)
+            loss = loss if charge is None else loss + charge(example if records is None else records, labels)
         torch.autograd.grad(loss, weights, allow_unused=True)
+    except AuditError:
+        raise
     except (Exception, SystemExit) as error:
         raise TrainingError(
             f"{place}: must be trainable with a batch of {len(example)}, the smallest that batch_size gives, got "

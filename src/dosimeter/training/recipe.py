@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dosimeter.models.bottleneck import Bottleneck
 from dosimeter.training.private.accounting import Privacy
 
 Augmentation = Literal["flip", "shift", "drop"]
@@ -52,11 +53,44 @@ class ChangesLoss(Protocol):
 
 
 @runtime_checkable
+class PacesLoss(Protocol):
+    """A defense whose loss depends on how much of the training is over."""
+
+    def paced(self, done: float) -> ChangesLoss:
+        """The loss of an epoch, after which a share `done` of the planned epochs is over; above 0, at most 1."""
+        ...
+
+
+@runtime_checkable
 class HidesFeatures(Protocol):
     """A defense that changes the input of the last layer during training."""
 
     def hide(self, features: Float[Tensor, "*b d"], uniform: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
         """The features to train on, from features and uniform random numbers of the same shape."""
+        ...
+
+
+@runtime_checkable
+class PutsBottleneck(Protocol):
+    """A defense that puts a noisy bottleneck before the last layer and charges for what passes it in training."""
+
+    def bottleneck(self, features: int) -> Bottleneck:
+        """A fresh bottleneck for so many features, drawn from PyTorch's default generator."""
+        ...
+
+    def charge(self, divergence: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+        """What is added to the loss of a batch, from the divergence of each of its records, nats."""
+        ...
+
+
+@runtime_checkable
+class ChargesHidden(Protocol):
+    """A defense that adds to the loss of a batch what the outputs of the hidden layers tell of records and labels."""
+
+    def penalty(
+        self, records: Float[Tensor, "b d"], hidden: tuple[Float[Tensor, "b _"], ...], labels: Tensor
+    ) -> Float[Tensor, ""]:
+        """What is added; differentiable by `hidden`, one for each hidden layer, the first layer first."""
         ...
 
 
@@ -149,6 +183,14 @@ class Hyperparameters:
     def bounded(self) -> bool:
         """Returns whether a defense bounds the effect of any one record."""
         return any(isinstance(one, BoundsRecords) for one in self.defenses)
+
+    def done(self, epoch: int) -> float:
+        """Share of the planned epochs that are over after `epoch`, which counts from 0.
+
+        >>> Hyperparameters(epochs=5, share=0.5).done(4)
+        0.5
+        """
+        return (epoch + 1) / self.epochs * self.share
 
     def lr_at(self, step: int, steps: int) -> float:
         """Learning rate of update `step` of `steps`.

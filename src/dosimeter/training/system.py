@@ -29,7 +29,7 @@ from dosimeter.training.packs import HEADS_PER_PACK, PackJob
 from dosimeter.training.recipe import ChangesAnswers
 from dosimeter.training.user_fit import Fit
 
-OF_POOL = ("members", "nonmembers", "population")
+OF_POOL = ("members", "nonmembers", "labelled members", "labelled non-members", "population")
 """Parts whose records the shadows of a supplied model are trained on or asked about."""
 CHANGED = 1e-3
 """Largest change of answers, nats, that rounding of float32 sums in another order explains."""
@@ -276,7 +276,7 @@ class SuppliedSystem:
 
     @cached_property
     def pool(self) -> Dataset:
-        """Members, non-members, population, in this order."""
+        """Members, non-members, further ones of both kinds that the adversary knows, population, in this order."""
         return join_parts({name: part for name, part in self.parts.items() if name in OF_POOL})
 
     @property

@@ -99,6 +99,12 @@ def test_rows_are_checked(row, line):
         (HEAD | {"standardise": True}, [DP], "stage[1].defenses: dp_sgd bounds what a record does, got standardise"),
         (HEAD, [DP, {"name": "hamp"}], "one of them decides the loss, the step or the labels, got dp_sgd and hamp"),
         (HEAD, [DP, {"name": "selena"}], "one of them decides the loss, the step or the labels, got dp_sgd and selena"),
+        (HEAD | {"transfer": "full"}, [DP, {"name": "bido"}], "dp_sgd bounds the gradient of the loss alone, got bido"),
+        (
+            HEAD | {"transfer": "last-k", "bn_mode": "official"},
+            [DP],
+            "bn_mode = 'official', which moves stored statistics",
+        ),
         (HEAD | {"fit": "recipe:fit"}, [DP], "dp_sgd changes the built-in training, got a stage with `fit`"),
         (HEAD | {"transfer": "full", "precision": "bfloat16"}, [DP], "dp_sgd clips and adds noise in float32, got"),
     ],

@@ -1,12 +1,15 @@
 """Losses against their formulas, batched heads against one-by-one training, networks against heads."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 
 from defenses import twins
 from defenses.twins import CPU, C, D, K, data, one_head
-from dosimeter.defenses import HAMP, L2, Dropout, EarlyStopping, LabelSmoothing, RelaxLoss
+from dosimeter.defenses import HAMP, L2, Dropout, EarlyStopping, LabelSmoothing, NegativeLabelSmoothing, RelaxLoss
 from dosimeter.models.architectures import mlp
 from dosimeter.training.heads import train_heads
 from dosimeter.training.loop import train
@@ -14,10 +17,21 @@ from dosimeter.training.recipe import Hyperparameters
 
 LOSSES = {
     "label_smoothing": (LabelSmoothing(0.3), lambda rows, y, _: twins.label_smoothing(rows, y, 0.3)),
+    "negative_label_smoothing": (
+        NegativeLabelSmoothing(-0.05),
+        lambda rows, y, _: twins.label_smoothing(rows, y, -0.05),
+    ),
     "relax_loss below": (RelaxLoss(2.5), lambda rows, y, epoch: twins.relax_loss(rows, y, 2.5, epoch)),
     "relax_loss above": (RelaxLoss(0.1), lambda rows, y, epoch: twins.relax_loss(rows, y, 0.1, epoch)),
     "hamp": (HAMP(0.6, 0.2), lambda rows, y, _: twins.hamp(rows, y, HAMP(0.6, 0.2).top(C), 0.2)),
 }
+
+
+@dataclass
+class Ramp:
+    """A factor of the size that the schedule has in an epoch."""
+
+    epsilon: float
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
@@ -63,12 +77,16 @@ def test_labels_of_hamp_have_the_entropy_asked_for(entropy, classes):
     ("defenses", "how"),
     [
         ((LabelSmoothing(0.3),), {"loss": LabelSmoothing(0.3).loss}),
+        (
+            (NegativeLabelSmoothing(-0.3, start=0.2, full=0.8),),
+            {"loss": lambda z, y, epoch: LabelSmoothing.loss(Ramp((0, -0.1, -0.2, -0.3, -0.3)[epoch]), z, y, epoch)},
+        ),
         ((RelaxLoss(0.8),), {"loss": RelaxLoss(0.8).loss}),
         ((HAMP(0.5, 0.1),), {"loss": HAMP(0.5, 0.1).loss}),
         ((Dropout(0.4),), {"hide": Dropout(0.4).hide}),
         ((Dropout(0.4), RelaxLoss(0.8)), {"loss": RelaxLoss(0.8).loss, "hide": Dropout(0.4).hide}),
     ],
-    ids=["label_smoothing", "relax_loss", "hamp", "dropout", "both"],
+    ids=["label_smoothing", "negative_label_smoothing", "relax_loss", "hamp", "dropout", "both"],
 )
 def test_batched_heads_equal_one_by_one_training(defenses, how, standardise):
     features, labels, rows = data()
@@ -134,3 +152,46 @@ def test_l2_adds_to_the_penalty_of_the_stage():
 def test_labels_of_hardly_any_entropy_are_those_of_plain_training():
     assert HAMP(entropy=1e-15).top(10) == pytest.approx(1, abs=1e-11)
     assert HAMP(entropy=1e-9).top(10) == pytest.approx(1, abs=1e-8)
+
+
+def test_negative_label_smoothing_is_plain_first_and_then_follows_its_schedule_under_early_stopping_too():
+    features, labels, _ = data()
+
+    def trained(epochs, *defenses, stop=1.0):
+        torch.manual_seed(0)
+        model = mlp((D,), C, width=16)
+        hp = Hyperparameters(epochs=epochs, batch_size=8, lr=0.1, defenses=defenses)
+        train(model, features, labels, hp if stop == 1 else EarlyStopping(stop).recipe(hp), seed=1, device=CPU)
+        return torch.cat([one.flatten() for one in model.parameters()])
+
+    late = NegativeLabelSmoothing(-0.3, start=0.5, full=0.75)
+    assert torch.equal(trained(8, late, stop=0.5), trained(4))
+    assert not torch.allclose(trained(8, late, stop=0.75), trained(6), atol=1e-3)
+    assert torch.equal(trained(4, NegativeLabelSmoothing(-0.3, 0.0, 0.0)), trained(4, Constant(-0.3)))
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Smoothing by the same factor in every epoch."""
+
+    paper: ClassVar[str] = ""
+    place: ClassVar[str] = "loss"
+    ladder: ClassVar[tuple] = ()
+
+    alpha: float
+
+    def loss(self, logits, labels, epoch):
+        return NegativeLabelSmoothing(self.alpha).loss(logits, labels, epoch)
+
+
+def test_targets_of_negative_label_smoothing_sum_to_one_and_others_are_pushed_down_for_ever():
+    z, y = torch.zeros(1, C, dtype=torch.float64), torch.tensor([1])
+    slopes = []
+    for top in (0.0, 50.0):
+        leaf = (z + top * torch.nn.functional.one_hot(y, C)).requires_grad_()
+        NegativeLabelSmoothing(-0.2).loss(leaf, y, 0).backward()
+        slopes.append(leaf.grad)
+    wanted = torch.full((1, C), 0.2 / C, dtype=torch.float64)
+    wanted[0, 1] -= 0.2
+    torch.testing.assert_close(slopes[1], wanted)
+    assert float(slopes[0].sum()) == pytest.approx(0, abs=1e-12)

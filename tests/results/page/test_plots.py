@@ -11,16 +11,19 @@ CURVE = {
     "low": [0.0, 0.08, 0.3, 1.0],
     "high": [0.1, 0.2, 0.5, 1.0],
 }
+SHARES = {"value": [0.5, 0.3, 0.2], "low": [0.4, 0.2, 0.1], "high": [0.6, 0.4, 0.3]}
 BARS = {"edges": [-1.0, 0.0, 1.0], "members": [1, 3], "nonmembers": [3, 1]}
 
 
 def _draw(kind: str) -> str:
     if kind == "roc":
         return plots.roc([CURVE, CURVE, CURVE, CURVE], smallest=0.001, control=True, title="a & b")
+    if kind == "layers":
+        return plots.by_layer([SHARES, SHARES], share="the information", title="a & b")
     return plots.histogram(BARS, title="a & b")
 
 
-@pytest.mark.parametrize("kind", ["roc", "histogram"])
+@pytest.mark.parametrize("kind", ["roc", "histogram", "layers"])
 def test_figure_is_one_themed_element_with_text(kind):
     svg = _draw(kind)
     root = ElementTree.fromstring(svg)
@@ -32,7 +35,7 @@ def test_figure_is_one_themed_element_with_text(kind):
     assert [element for element in root.iter("text")]
 
 
-@pytest.mark.parametrize("kind", ["roc", "histogram"])
+@pytest.mark.parametrize("kind", ["roc", "histogram", "layers"])
 def test_figure_does_not_depend_on_time_or_on_the_users_settings(kind):
     svg = _draw(kind)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
@@ -43,10 +46,10 @@ def test_figure_does_not_depend_on_time_or_on_the_users_settings(kind):
 def test_ids_of_two_figures_do_not_clash():
     ids = [
         {e.get("id") for e in ElementTree.fromstring(_draw(kind)).iter() if e.get("id")}
-        for kind in ("roc", "histogram")
+        for kind in ("roc", "histogram", "layers")
     ]
     assert ids[0]
-    assert not ids[0] & ids[1]
+    assert len(ids[0] | ids[1] | ids[2]) == sum(map(len, ids))
 
 
 def test_counts_become_shares():
@@ -75,3 +78,12 @@ def test_shares_have_ticks_short_enough_for_the_margin(top):
     ticks = [text for text in _texts(plots.histogram(bars, title="")) if text.endswith(" %")]
     assert ticks
     assert max(map(len, ticks)) <= len("100 %")
+
+
+def test_layers_are_numbered_from_one_and_have_a_line_for_each_curve():
+    svg = plots.by_layer([SHARES, SHARES], share="the information", title="")
+    texts = _texts(svg)
+    assert {"1", "2", "3", "share of the information"} <= set(texts)
+    assert "0" not in texts
+    marks = [element for element in ElementTree.fromstring(svg).iter("use") if "series" in (element.get("style") or "")]
+    assert len(marks) == 2 * (1 + 3)  # a band and three points each

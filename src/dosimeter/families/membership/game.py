@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.weights import Weights
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 
@@ -35,6 +37,8 @@ class Needs:
             recipe has them, so nothing is refused for it: plan and report say it beside the attack.
         retrain: whether further shadows that train on a membership of the attack's own choice.
         per_view: further shadows on each side for each view beyond the first.
+        labelled: fewest records that are known to be members of the target, and fewest that are known not to be.
+        weights: whether the models themselves, to train copies of them.
     """
 
     access: Access
@@ -46,11 +50,13 @@ class Needs:
     retrain: bool = False
     informed: bool = False
     per_view: int = 0
+    labelled: int = 0
+    weights: bool = False
 
     @property
     def holds_more(self) -> bool:
         """Returns whether it needs knowledge beside answers, which exists for natural records only."""
-        return self.features or self.inputs or self.retrain
+        return self.features or self.inputs or self.retrain or self.weights
 
     @property
     def in_words(self) -> str:
@@ -62,11 +68,14 @@ class Needs:
             parts.append(f"{self.out_shadows} out-shadows")
         if self.population:
             parts.append(f"population {self.population}")
+        if self.labelled:
+            parts.append(f"{self.labelled} known members, {self.labelled} known non-members")
         told = {
             "features of a frozen backbone": self.features,
             "the records themselves": self.inputs,
             "shadows trained anew": self.retrain,
             "all other training records": self.informed,
+            "copies of the target to train": self.weights,
         }
         return ", ".join([*parts, *(words for words, needed in told.items() if needed)])
 
@@ -159,6 +168,8 @@ class MembershipGame:
         head: frozen features and recipe, where the models are heads on them, or None.
         inputs: the records themselves, as a few columns of numbers, float64, or None.
         retrain: trains further shadows, or None.
+        known: records whose membership is known for each target, or None.
+        weights: the models themselves, or None.
 
     Raises:
         ValueError: a shape does not fit, or shadow rows are not complementary pairs.
@@ -174,6 +185,8 @@ class MembershipGame:
     head: FrozenHead | None = None
     inputs: Float[Array, "n d"] | None = None
     retrain: Retrain | None = None
+    known: Known | None = None
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         if len(self.shadow_in) % 2 or not (self.shadow_in[0::2] ^ self.shadow_in[1::2]).all():
@@ -224,8 +237,14 @@ class MembershipGame:
             shadow_outputs=pick(self.shadow_outputs, rest),
             shadow_in=self.shadow_in[rest],
             population=population,
+            known=None if self.known is None else self.known.rehearse(rows, rest),
+            weights=None if self.weights is None else self.weights.rehearse(rows, rest),
         )
         return game, self.shadow_in[rows]
+
+
+Seats = tuple[Int[Array, " t"], Int[Array, " s"]]
+"""Rows of the membership matrix that play target in a game, and rows of its shadows."""
 
 
 @dataclass(frozen=True)
@@ -234,22 +253,38 @@ class Holdings:
 
     Attributes:
         head: frozen features and recipe, or None.
-        inputs: all records that have signals, as a few columns `[n+z d]`, or None.
+        inputs: all records that have signals, as a few columns `[n+k+z d]`, or None.
         retrain: trains further shadows, or None.
+        weights: the models, of nobody in particular, or None.
     """
 
     head: FrozenHead | None = None
     inputs: Float[Array, "r d"] | None = None
     retrain: Retrain | None = None
+    weights: Weights | None = None
 
-    def tell(self, game: MembershipGame, needs: Needs) -> MembershipGame:
-        """The game, with the holdings that an attack needs."""
+    def tell(self, game: MembershipGame, needs: Needs, seats: Seats | None = None) -> MembershipGame:
+        """The game, with the holdings that an attack needs.
+
+        Args:
+            game: what the signals make.
+            needs: the attack's needs.
+            seats: numbers in the fleet of those who play target, and of the shadows; None where no models are held.
+        """
+        weights = None
+        if needs.weights and self.weights is not None and seats is not None:
+            weights = replace(self.weights, rows=seats[0], shadow_rows=seats[1])
+        n, k = len(game.ids), 0 if game.known is None else len(game.known.ids)
         game = replace(
-            game, head=self.head if needs.features else None, retrain=self.retrain if needs.retrain else None
+            game,
+            head=self.head if needs.features else None,
+            retrain=self.retrain if needs.retrain else None,
+            known=game.known if needs.labelled else None,
+            weights=weights,
         )
         if not needs.inputs or self.inputs is None:
             return game
-        n, population = len(game.ids), game.population
+        population = game.population
         if population is not None:
-            population = replace(population, inputs=self.inputs[n:])
+            population = replace(population, inputs=self.inputs[n + k :])
         return replace(game, inputs=self.inputs[:n], population=population)

@@ -205,7 +205,8 @@ def save_game(out: Path, design: Design, observations: Observations, null_member
         observations: signals of the fleet.
         null_member: the null audit's matrix.
     """
-    targets = design.targets
+    targets, n = design.targets, len(design.ids)
+    labelled = np.arange(n, design.training.shape[1])  # which are neither judged nor outside every model
     save_arrays(out / "games" / "outputs.npz", dict(observations.signals))
     arrays = {
         "ids": np.asarray(design.ids).astype(str),
@@ -213,7 +214,7 @@ def save_game(out: Path, design: Design, observations: Observations, null_member
         "null_member": null_member[:targets],
         "record": design.record,
         "rehearsal_in": design.member[design.rehearsal_rows],
-        "correct": observations.correct[:targets],
+        "correct": np.delete(observations.correct[:targets], labelled, axis=1),
     }
     if design.groups is not None:
         arrays["groups"] = design.groups.astype(str)

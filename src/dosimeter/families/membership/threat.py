@@ -41,6 +41,7 @@ class Threat(ThreatTable):
     unit: Literal["record", "person"] = "record"
     knows: tuple[Knowledge, ...] = ()
     fold_pairs: int = Field(default=1, ge=1, le=1000)
+    labelled: int = Field(default=0, ge=0, le=1_000_000)
     spike: Spike | None = None
 
     @property

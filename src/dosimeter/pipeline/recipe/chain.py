@@ -73,7 +73,10 @@ def try_chains(
 
 def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
     """One stage as a link, without its defenses."""
-    names = ("name", "model", "transfer", "last_k", "lora_rank", "lora_alpha", "head", "options", "fit", "depends")
+    names = (
+        "name", "model", "transfer", "last_k", "bn_mode", "lora_rank", "lora_alpha", "head", "options", "fit",
+        "depends",
+    )  # fmt: skip
     weights = stage.weights
     if weights and is_file(base / weights):
         weights = str(base / weights)

@@ -29,7 +29,7 @@ def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:
             settings = {"weights": stage.weights, "options": dict(link.options)}
         elif stage.fit:
             settings = {"fit": stage.fit, "options": dict(link.options)}
-        of_method = {"last-k": ("last_k",), "lora": ("lora_rank", "lora_alpha")}.get(stage.transfer, ())
+        of_method = {"last-k": ("last_k", "bn_mode"), "lora": ("lora_rank", "lora_alpha")}.get(stage.transfer, ())
         settings |= {name: getattr(stage, name) for name in of_method}
         if audit.defenses[index]:
             settings["defenses"] = [in_words(row) for row in audit.defenses[index]]

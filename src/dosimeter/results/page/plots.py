@@ -220,6 +220,33 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
         return _svg(figure, title)
 
 
+def by_layer(curves: Sequence[Mapping[str, Sequence[float]]], *, share: str, title: str) -> str:
+    """Shares over the layers of a model, with their intervals, as an SVG element.
+
+    Args:
+        curves: `value`, `low` and `high` of each curve, one number for each layer in the order in which they run; at
+            most three, told apart by a legend beside the figure.
+        share: what the shares are of, for the label of the axis.
+        title: text about the figure, for screen readers.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    with _style("layers"):
+        figure, axes = _figure(5.5, 5.0)
+        for curve, color, dash in zip(curves, SERIES, DASHES, strict=False):
+            places = np.arange(1, len(curve["value"]) + 1)
+            axes.fill_between(places, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
+            axes.plot(places, curve["value"], color=color, linestyle=dash, linewidth=2, marker="o", markersize=4)
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(_as_percent))
+        axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(True, axis="y")
+        axes.set_xlabel("layer, in the order in which they run")
+        axes.set_ylabel(f"share of {share}")
+        return _svg(figure, title)
+
+
 def _labels(axes: Axes, points: Sequence[Sequence[float]]) -> list[tuple[tuple[float, float], str]]:
     """Places for the numbers of points; points that nearly coincide share one place."""
     size = [high - low for low, high in (axes.get_xlim(), axes.get_ylim())]

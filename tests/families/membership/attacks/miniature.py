@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.weights import Weights
 
 CANDIDATES, OUTSIDE, MODELS, TARGETS, VIEWS = 2000, 1000, 72, 8, 5
 
@@ -29,8 +31,25 @@ def memberships(rng):
     return np.stack([halves, ~halves], axis=1).reshape(MODELS, CANDIDATES)
 
 
-def train(bits, labels, member, seed):
-    """Train all models at once; logits `[m n c]` of all records, float64, for each view."""
+class Nets:
+    """The trained models by number; a `games.Modules`."""
+
+    def __init__(self, weights, biases):
+        self.weights, self.biases = weights, biases
+
+    def __call__(self, row):
+        import torch
+
+        layers = [torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 20)]
+        with torch.no_grad():
+            for layer, weight, bias in zip(layers[::2], self.weights, self.biases, strict=True):
+                layer.weight.copy_(weight[row].T)
+                layer.bias.copy_(bias[row, 0])
+        return torch.nn.Sequential(*layers)
+
+
+def train(bits, labels, member, seed, kept=None):
+    """Train all models at once; logits `[m n c]` of all records, float64, for each view; `kept` gets the `Nets`."""
     import torch  # the default run collects this file and does without
 
     draw = torch.Generator().manual_seed(seed)
@@ -53,6 +72,8 @@ def train(bits, labels, member, seed):
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y[rows].flatten()) * MODELS
         loss.backward()
         optimizer.step()
+    if kept is not None:
+        kept.append(Nets([one.detach() for one in weights], [one.detach() for one in biases]))
     with torch.no_grad():
         turned = np.random.default_rng([seed, 1])
         moved = [np.where(np.isin(np.arange(64), turned.permutation(64)[:4]), -bits, bits) for _ in range(VIEWS - 1)]
@@ -78,8 +99,12 @@ def observed(name, logits, labels):
     return SIGNALS[name].compute(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
 
 
-def fleet(seed):
+def fleet(seed, known=0):
     """Train a fleet.
+
+    Args:
+        seed: of all draws.
+        known: the last candidates, whose membership the adversary knows, are not judged.
 
     Returns:
         A function from a number of shadows, and of views that `correctness` has, to the game of the first 8 models;
@@ -88,7 +113,8 @@ def fleet(seed):
     rng = np.random.default_rng(seed)
     bits, labels = records(rng)
     member = memberships(rng)
-    views = train(bits, labels, member, seed)
+    nets = []
+    views = train(bits, labels, member, seed, nets)
     logits = views[0]
     right = logits.argmax(axis=2) == labels
     accuracies = {"train": right[:, :CANDIDATES][member].mean(), "outside": right[:, CANDIDATES:].mean()}
@@ -96,24 +122,38 @@ def fleet(seed):
     tables = {name: values[:, None] for name, values in tables.items()}
     tables["correctness"] = np.stack([one.argmax(axis=2) == labels for one in views], axis=1).astype(float)
     others = ("entropy", "modified_entropy", "top1", "top2", "top3", "hinge")
+    others += ("scaled_confidences", "logits") if known else ()
     tables |= {name: np.stack([observed(name, one, labels) for one in logits])[:, None] for name in others}
+    judged = CANDIDATES - known
 
     def game(n_shadows, n_views=1):
         def pick(first, last, part):
             return {name: values[first:last, :n_views, part] for name, values in tables.items()}
 
-        inside, outside = slice(CANDIDATES), slice(CANDIDATES, None)
+        inside, labelled, outside = slice(judged), slice(judged, CANDIDATES), slice(CANDIDATES, None)
         shadows = (TARGETS, TARGETS + n_shadows)
         ids = np.arange(CANDIDATES + OUTSIDE)
         population = Population(ids[outside], labels[outside], pick(0, TARGETS, outside), pick(*shadows, outside))
+        own = weights = None
+        if known:
+            import torch
+
+            rows = (np.arange(TARGETS), np.arange(*shadows))
+            weights = Weights(nets[0], torch.from_numpy(bits[:CANDIDATES]).float(), *rows)
+            known_in = (member[:TARGETS, labelled], member[slice(*shadows), labelled])
+            own = Known(
+                ids[labelled], labels[labelled], *known_in, pick(0, TARGETS, labelled), pick(*shadows, labelled)
+            )
         return MembershipGame(
             ids=ids[inside],
             labels=labels[inside],
             classes=20,
             outputs=pick(0, TARGETS, inside),
             shadow_outputs=pick(*shadows, inside),
-            shadow_in=member[slice(*shadows)],
+            shadow_in=member[slice(*shadows), inside],
             population=population,
+            known=own,
+            weights=weights,
         )
 
-    return game, member[:TARGETS], accuracies
+    return game, member[:TARGETS, :judged], accuracies

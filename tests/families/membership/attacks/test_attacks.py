@@ -47,6 +47,21 @@ SETTINGS = {
     "iha": [{}],
     "boundary": [{"queries": 250}, {"queries": 1000}],
     "trajectory": [{}],
+    "laplacian_shot": [
+        *({"shots": shots, "episodes": 8} for shots in (1, 10)),
+        {"mode": "as_released", "shots": 5},
+        {"features": "base-relative", "episodes": 8},
+    ],
+    "transductive_tuning": [
+        *({"shots": shots, "episodes": 4, "epochs": 2} for shots in (1, 10)),
+        {"mode": "as_released", "shots": 5, "epochs": 1},
+    ],
+    "simple_shot": [
+        *({"shots": shots, "episodes": 10} for shots in (1, 10)),
+        {"shots": 5, "mode": "as_released"},
+        {"features": "base-relative", "episodes": 10},
+        {"meta": True, "shots": 5, "features": "base-relative", "episodes": 10},
+    ],
     "tmi": [{"updates": 40}, {"outputs": "top", "updates": 40}, {"outputs": "label", "updates": 40}, {"compat": True}],
     "adapted_lira": [{"mode": "mean"}, {"mode": "views"}],
     "discriminant": [{}],
@@ -61,6 +76,10 @@ CASES = [
     for one in SETTINGS[name]
 ]
 every_attack = pytest.mark.parametrize(("name", "settings"), CASES)
+
+
+def attack_needs(name, settings):
+    return ATTACKS[name](**settings).needs
 
 
 def run(attack, game, seed=0):
@@ -158,6 +177,12 @@ def test_judges_every_target_by_itself(name, settings):
         alone = dataclasses.replace(
             game,
             outputs={key: values[pick] for key, values in game.outputs.items()},
+            known=dataclasses.replace(
+                game.known,
+                is_member=game.known.is_member[pick],
+                outputs={key: values[pick] for key, values in game.known.outputs.items()},
+            ),
+            weights=dataclasses.replace(game.weights, rows=game.weights.rows[pick]),
             population=dataclasses.replace(
                 game.population, outputs={key: values[pick] for key, values in game.population.outputs.items()}
             ),
@@ -186,7 +211,9 @@ def test_stays_finite_far_out(name, settings):
     extreme = dataclasses.replace(game, outputs=signals_of(phi), shadow_outputs=signals_of(shadows))
     values = run(ATTACKS[name](**settings), extreme).values
     assert np.isfinite(values).all()
-    if settings.get("outputs") != "label":  # a label does not say how sure the model is
+    # A label does not say how sure the model is.
+    # Where few records are known, two records are judged by different ones.
+    if settings.get("outputs") != "label" and not attack_needs(name, settings).labelled:
         assert (values[:, 1] >= values[:, 0]).all()
 
 
@@ -205,11 +232,14 @@ def test_is_at_chance_without_leakage(name, settings, n_shadows):
 
 @every_attack
 def test_finds_leakage_unless_it_is_a_control(name, settings):
+    if settings.get("mode") == "as_released":
+        pytest.skip("without the true label these are near chance: test_few_shot.py")
     game, truth = fleet(6, leakage=2.0, n_shadows=16, n_records=1000)
     attack = ATTACKS[name](**settings)
     for row, is_member in zip(run(attack, game).values, truth.is_member, strict=True):
         found = auc(row, is_member)
-        assert (found == 0.5) if attack.control else (found > 0.6)
+        least = 0.52 if settings.get("shots") == 1 else 0.6
+        assert (found == 0.5) if attack.control else (found > least)
 
 
 @every_attack
@@ -231,10 +261,16 @@ def test_an_unfit_game_is_refused(name, settings):
     if attack.needs.population:
         with pytest.raises(ValueError, match="population records, got 0"):
             run(attack, dataclasses.replace(game, population=None))
-    for name, message in {"inputs": "needs the records themselves", "retrain": "needs to train further"}.items():
-        if getattr(attack.needs, name):
+    if attack.needs.labelled:
+        with pytest.raises(ValueError, match="known non-members of each target, got 0"):
+            run(attack, dataclasses.replace(game, known=None))
+    lacks = {
+        "inputs": "needs the records themselves", "retrain": "needs to train further", "weights": "needs the models",
+    }  # fmt: skip
+    for part, message in lacks.items():
+        if getattr(attack.needs, part):
             with pytest.raises(ValueError, match=message):
-                run(attack, dataclasses.replace(game, **{name: None}))
+                run(attack, dataclasses.replace(game, **{part: None}))
     for signal in attack.signals:
         lacking = {key: values for key, values in game.outputs.items() if key != signal}
         with pytest.raises(ValueError, match=f"needs the signal '{signal}' in outputs"):

@@ -93,7 +93,8 @@ def test_less_access_gives_fewer_signals_and_no_more_than_they_need():
     labels, top = ("correctness", "predicted_class"), ("top1", "top2", "top3", "scaled_top")
     assert set(readable(SIGNALS, Access.LABELS)) == set(labels)
     assert set(readable(SIGNALS, Access.TOPK)) == {*labels, *top}
-    assert set(readable(SIGNALS, Access.PROBS)) == set(SIGNALS)
+    assert set(readable(SIGNALS, Access.PROBS)) == set(SIGNALS) - {"logits"}
+    assert set(readable(SIGNALS, Access.LOGITS)) == set(SIGNALS)
     assert readable(["entropy", "nonsense"], Access.LABELS) == ("correctness",)
     assert readable([], Access.LOGITS) == ("logit_confidence",)
     with pytest.raises(ValueError, match="signals must be readable with access LABELS, got entropy"):

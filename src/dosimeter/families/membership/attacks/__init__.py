@@ -16,6 +16,9 @@ from dosimeter.families.membership.attacks.alone.modified_entropy import Modifie
 from dosimeter.families.membership.attacks.alone.population import PopulationTest
 from dosimeter.families.membership.attacks.alone.quantile import Quantile
 from dosimeter.families.membership.attacks.controls import Constant, Count
+from dosimeter.families.membership.attacks.few_shot.laplacian_shot import LaplacianShot
+from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
+from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
 from dosimeter.families.membership.attacks.shadows.base import BASE
 from dosimeter.families.membership.attacks.shadows.bmia import BMIA
 from dosimeter.families.membership.attacks.shadows.cascading import Cascading
@@ -37,8 +40,9 @@ from dosimeter.families.membership.attacks.transfer.tmi import TMI
 __all__ = [
     "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
-    "GradientNorm", "Influence", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant", "PopulationTest", "Proxy",
-    "Quantile", "Reference", "Shokri", "Trajectory", "default_rows",
+    "GradientNorm", "Influence", "LaplacianShot", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant",
+    "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory", "TransductiveTuning",
+    "default_rows",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -52,6 +56,9 @@ ATTACKS = {
     "shokri": Shokri,
     "trajectory": Trajectory,
     "quantile": Quantile,
+    "simple_shot": SimpleShot,
+    "laplacian_shot": LaplacianShot,
+    "transductive_tuning": TransductiveTuning,
     "difficulty": Difficulty,
     "reference": Reference,
     "proxy": Proxy,

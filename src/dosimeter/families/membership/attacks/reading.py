@@ -77,23 +77,44 @@ def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
     if needs.population and (population is None or len(population.ids) < needs.population):
         size = 0 if population is None else len(population.ids)
         raise ValueError(f"the attack needs at least {needs.population} population records, got {size}: set more aside")
+    if needs.labelled:
+        _require_known(game, needs.labelled)
     if needs.inputs and (game.inputs is None or (population is not None and population.inputs is None)):
         raise ValueError("the attack needs the records themselves, got a game without inputs: run it within an audit")
     if needs.retrain and game.retrain is None:
         raise ValueError("the attack needs to train further shadows, got a game that cannot: use a stage with a head")
+    if needs.weights and game.weights is None:
+        raise ValueError("the attack needs the models themselves, got a game without weights: run it within an audit")
     shadows_used = max(wanted.values()) > 0
     for signal in names:
         tables = {"outputs": game.outputs}
         tables |= {"shadow_outputs": game.shadow_outputs} if shadows_used else {}
-        if population is not None:
-            tables |= {"population.outputs": population.outputs}
-            tables |= {"population.shadow_outputs": population.shadow_outputs} if shadows_used else {}
+        for part, more in {"population": population, "known": game.known if needs.labelled else None}.items():
+            if more is not None:
+                tables |= {f"{part}.outputs": more.outputs}
+                tables |= {f"{part}.shadow_outputs": more.shadow_outputs} if shadows_used else {}
         for table, values in tables.items():
             if signal not in values:
                 raise ValueError(
                     f"the attack needs the signal {signal!r} in {table}, got {', '.join(values) or 'none'}"
                 )
             checks.finite(f"{table}[{signal!r}]", values[signal])
+
+
+def _require_known(game: MembershipGame, fewest: int) -> None:
+    """Refuses a game without enough known members and known non-members of each target, or that judges one of them."""
+    known = game.known
+    each = 0 if known is None else known.fewest
+    if known is None or each < fewest:
+        raise ValueError(
+            f"the attack needs at least {fewest} known members and {fewest} known non-members of each target, got "
+            f"{each}: label more records, or take fewer shots"
+        )
+    both = np.intersect1d(np.asarray(game.ids).astype(str), np.asarray(known.ids).astype(str))
+    if len(both):
+        raise ValueError(
+            f"known records must not be judged, got {len(both)} that are, the first is {str(both[0])!r}: leave them out"
+        )
 
 
 def log_confidence(phi: Array) -> Array:

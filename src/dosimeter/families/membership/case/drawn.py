@@ -20,15 +20,16 @@ from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.collect import most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings
-from dosimeter.families.membership.case.refusals import Offer, refusals
+from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
-from dosimeter.families.membership.design.draw import design_of, matrix_of, split_of
+from dosimeter.families.membership.design.draw import NULL, design_of, matrix_of, split_of
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
 from dosimeter.families.membership.observe.observe import ObserveJob, situation_of
 from dosimeter.families.membership.observe.probes import PROBES, lacking
+from dosimeter.families.membership.observe.probes.activations import chain_can_be_cut
 from dosimeter.families.membership.observe.signals import SIGNALS, readable
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.frozen_head import can_retrain, has_frozen_head
@@ -84,7 +85,7 @@ class DrawnCase:
     @cached_property
     def null_matrix(self) -> Bool[Array, "m n"]:
         """Membership of the candidates in another matrix, drawn in the same way, that no model was trained on."""
-        matrix = matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split, "null membership")
+        matrix = matrix_of(self.threat, self.system.seed, self.system.at_risk, self.split, NULL)
         return matrix[:, self.split.candidates]
 
     @property
@@ -109,8 +110,9 @@ class DrawnCase:
             )
             return {name: reason for name in self.signals if name in PROBES}
         single = self.threat.unit == "record" and self.canaries is None
-        population = len(self.split.population)
-        return lacking(situation_of(link, self.system.at_risk.inputs, population, single=single), self.signals)
+        population, records = len(self.split.population), self.system.at_risk.inputs
+        cut = "activations" not in self.signals or chain_can_be_cut(self.system.links)
+        return lacking(situation_of(link, records, population, single=single, cut=cut), self.signals)
 
     @cached_property
     def offer(self) -> Offer:
@@ -127,6 +129,7 @@ class DrawnCase:
             classes=self.knows_classes,
             transferred=system.transferred,
             views=len(self.views),
+            labelled=self.design.known_of_each,
         )
 
     def refusals(self) -> Mapping[str, str]:
@@ -265,8 +268,8 @@ class DrawnCase:
         signs = [row.id for row in self.attacks if row.settings_for(classes) != row.settings]
         if signs:
             notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
-        return notes + [
-            f"time: the estimate leaves out the shadows that {row.id} trains"
+        return [*notes, *cheapest(self.attacks, self.threat.shadows)] + [
+            f"time: the estimate leaves out the models that {row.id} trains"
             for row in self.running
             if row.trainings is None
         ]
@@ -293,6 +296,7 @@ class DrawnCase:
                 **({"unit": "person"} if threat.unit == "person" else {}),
                 **({"knows": list(threat.knows)} if threat.knows else {}),
                 **({"fold_pairs": threat.fold_pairs} if threat.fold_pairs > 1 else {}),
+                **({"labelled": len(self.split.known)} if threat.labelled else {}),
             },
             "data": {
                 "name": system.sources[system.index],
@@ -349,8 +353,9 @@ class DrawnCase:
         return np.stack(found)
 
     def _observed(self, planted: Int[Array, " k"]) -> Int[Array, " r"]:
-        """Rows of the records at risk that models are queried about: candidates, canaries, population."""
-        return np.concatenate([self.split.pool[self.split.candidates], planted, self.split.population])
+        """Rows of the records at risk that models are queried about: candidates, canaries, labelled, population."""
+        pool, split = self.split.pool, self.split
+        return np.concatenate([pool[split.candidates], planted, pool[split.known], split.population])
 
     def _observation(self, pack: PackJob, own: Sequence[FeatureJob], test: Sequence[FeatureJob]) -> ObserveJob:
         """The job that queries one pack."""

@@ -23,6 +23,7 @@ from dosimeter.families.membership.play.frozen_head import (
     has_frozen_head,
 )
 from dosimeter.families.membership.play.holdings import ColumnsJob, HoldingsSource
+from dosimeter.families.membership.play.modules import FleetModules, SuppliedModule, WeightsSource
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.access import Access
 from dosimeter.training.system import SuppliedSystem, TrainedSystem
@@ -56,15 +57,33 @@ def fleet_holdings(fleet: Fleet, attacks: Sequence[NamedAttack]) -> HoldingsSour
         _columns(fleet) if any(one.inputs for one in needs) else None,
         _head(fleet) if any(one.features for one in needs) and has_frozen_head(fleet.system) else None,
         _retrain(fleet) if any(one.retrain for one in needs) and can_retrain(fleet.system) else None,
+        _weights(fleet) if any(one.weights for one in needs) else None,
     )
 
 
-def supplied_holdings(system: SuppliedSystem, attacks: Sequence[NamedAttack]) -> HoldingsSource:
-    """Holdings for a supplied model: its records."""
-    if not any(row.attack.needs.inputs for row in attacks):
-        return HoldingsSource()
-    rows, seed = np.arange(len(system.pool)), seed_for(system.seed, "columns") % 2**31
-    return HoldingsSource(ColumnsJob(system.store, data_key(system.pool), (), rows, seed, system.pool.tokens))
+def supplied_holdings(system: SuppliedSystem, attacks: Sequence[NamedAttack], records: int) -> HoldingsSource:
+    """Holdings for a supplied model: its records, and the model itself.
+
+    Args:
+        system: the model and its records.
+        attacks: attacks to run.
+        records: judged and labelled records, the first of all.
+    """
+    needs, data = [row.attack.needs for row in attacks], data_key(system.pool)
+    columns = weights = None
+    if any(one.inputs for one in needs):
+        rows, seed = np.arange(len(system.pool)), seed_for(system.seed, "columns") % 2**31
+        columns = ColumnsJob(system.store, data, (), rows, seed, system.pool.tokens)
+    if any(one.weights for one in needs) and system.adapted.module is not None:
+        own = SuppliedModule(system.adapted.module, system.adapted.fingerprint, system.store, data)
+        weights = WeightsSource(own, records)
+    return HoldingsSource(columns, weights=weights)
+
+
+def _weights(fleet: Fleet) -> WeightsSource:
+    """The models, and the records that they are asked about."""
+    jobs = fleet.jobs.observations
+    return WeightsSource(FleetModules(jobs), len(jobs[0].rows) - jobs[0].population)
 
 
 def _columns(fleet: Fleet) -> ColumnsJob:

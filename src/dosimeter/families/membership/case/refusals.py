@@ -7,11 +7,27 @@ from dataclasses import dataclass, field
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
+from dosimeter.families.membership.known import enough
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
 from dosimeter.models.access import Access
 
 MOST_CELLS = 4_000_000
 """Most records of the pool times classes for closed forms of heads: each takes about 1 kB, so 4 GB."""
+
+
+FEW_SHADOWS = 6
+"""Shadows below which most attacks that compare with shadows are refused or weak."""
+
+
+def cheapest(rows: Sequence[NamedAttack], shadows: int) -> list[str]:
+    """Remark of a plan: the cheapest audit, where there are hardly any shadows and nobody asks for it; or none."""
+    if shadows >= FEW_SHADOWS or any(row.attack.needs.labelled for row in rows):
+        return []
+    return [
+        f"labelled: with {shadows} shadows, the cheapest useful audit is of an adversary who knows the membership of a "
+        f"few records: set `labelled = {enough(10)}` in [[threat]] and add attack simple_shot, which trains nothing; "
+        "it may show leakage, never its absence"
+    ]
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,8 @@ class Offer:
         classes: whether a record's class is one of the deployed model's.
         transferred: whether the models at risk are transferred before they are deployed.
         views: under which a record is queried.
+        labelled: fewest records that are known to be members of a model, or known not to be.
+        untunable: why no copies of the models can be trained; empty if they can.
     """
 
     access: Access
@@ -43,6 +61,8 @@ class Offer:
     classes: bool = True
     transferred: bool = False
     views: int = 1
+    labelled: int = 0
+    untunable: str = ""
 
 
 def refusals(rows: Sequence[NamedAttack], given: Offer) -> dict[str, str]:
@@ -64,6 +84,11 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     if given.population < needs.population:
         remedy = "give a population" if given.supplied else "raise threat.population"
         return f"needs a population of {needs.population}, got {given.population}: {remedy}"
+    if given.labelled < needs.labelled:
+        return (
+            f"needs {needs.labelled} known members and {needs.labelled} known non-members of each model, got "
+            f"{given.labelled}: set `labelled = {enough(needs.labelled)}` in [[threat]]"
+        )
     if most and given.shadows // 2 - 1 < most:
         return (
             f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
@@ -110,6 +135,8 @@ def _holds(needs: Needs, given: Offer) -> str:
             f"needs about 1 kB for each record and class, so {given.cells / 1e6:.0f} GB of memory where "
             f"{MOST_CELLS / 1e6:.0f} are the most: use fewer records, or leave the attack out"
         )
+    if needs.weights and given.untunable:
+        return given.untunable
     if needs.retrain and not given.retrain:
         return (
             "retrains its shadows for each target, which needs heads on a frozen backbone without defenses: leave the "

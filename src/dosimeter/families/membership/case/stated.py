@@ -21,16 +21,17 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.blind_job import BlindJob
 from dosimeter.families.membership.case.collect import count_distinct, most_frequent, save_evidence
 from dosimeter.families.membership.case.holdings import supplied_holdings
-from dosimeter.families.membership.case.refusals import Offer, refusals
+from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
-from dosimeter.families.membership.design.design import Design, membership_matrix
-from dosimeter.families.membership.design.supplied import check_halves, stated_design
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.design.labelled import set_apart
+from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.gates.supplied import likeness
 from dosimeter.families.membership.observe.observations import supplied_answers
 from dosimeter.families.membership.observe.shadow_job import ShadowJob, observe
 from dosimeter.families.membership.observe.signals import readable
-from dosimeter.families.membership.observe.supplied_probes import Probing, probing
+from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing, gives_gradients, probing
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
 from dosimeter.families.membership.stored import BLIND, save_game
@@ -44,6 +45,7 @@ from dosimeter.jobs.job import Job
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import key_of
 from dosimeter.models.access import Access
+from dosimeter.models.architectures import as_float
 from dosimeter.training.system import SuppliedSystem
 
 
@@ -53,7 +55,7 @@ class StatedCase:
 
     Attributes:
         system: the model and its records.
-        threat: the adversary; `shadows`, `views` and `rehearsals` are read.
+        threat: the adversary; `shadows`, `views`, `rehearsals` and `labelled` are read.
         attacks: attacks to run, in order.
         access: access to the model's outputs.
         design: the design of the audit; the target stands before the shadows.
@@ -99,7 +101,26 @@ class StatedCase:
             supplied=True,
             withheld=self.probing.withheld,
             views=len(self.views),
+            labelled=self.design.known_of_each,
+            untunable=self._untunable,
         )
+
+    @property
+    def _untunable(self) -> str:
+        """Text: why no copy of each model can be trained, if an attack asks for that; empty if it can."""
+        if not any(row.attack.needs.weights for row in self.attacks):
+            return ""
+        if not gives_gradients(self.system.adapted, as_float(torch.from_numpy(self.system.pool.inputs[:TRIED]))):
+            return (
+                "trains copies of the target, so it needs a PyTorch module that takes the records as floats and "
+                "returns their logits, got another model: bring such a module or leave the attack out"
+            )
+        if self.shadows:
+            return (
+                "trains copies of each model, and the weights of shadows that `fit` trains are not kept: leave out "
+                "fit, or the attack"
+            )
+        return ""
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
@@ -126,7 +147,7 @@ class StatedCase:
                 store=system.store,
                 data=data_key(system.pool),
                 number=number,
-                rows=np.flatnonzero(self.design.member[1 + number]),
+                rows=np.flatnonzero(self.design.training[1 + number]),
                 views=self.views,
                 access=self.access,
                 fit=system.fit,
@@ -152,8 +173,8 @@ class StatedCase:
     @cached_property
     def null_matrix(self) -> Array:
         """A membership that no model was trained on, for a single target and its pairs of shadows."""
-        matrix = membership_matrix(len(self.design.ids), self.shadows + 2, self.system.seed, purpose="null membership")
-        return np.delete(matrix, 1, axis=0)
+        n = len(self.design.ids)
+        return stated_null(self.design.training.shape[1], self.shadows, self.system.seed)[:, :n]
 
     @cached_property
     def arena(self) -> Arena:
@@ -167,7 +188,7 @@ class StatedCase:
             null_member=self.null_matrix,
             answers=supplied_answers(self.system.store, self.asked, self.jobs, names),
             views=len(self.views),
-            holdings=supplied_holdings(self.system, self.attacks),
+            holdings=supplied_holdings(self.system, self.attacks, self.design.training.shape[1]),
         )
 
     @cached_property
@@ -205,7 +226,7 @@ class StatedCase:
 
     def records(self) -> int:
         """Implements `Case`."""
-        return len(self.system.parts["members"])
+        return int(self.design.training[0].sum())
 
     def begin(self, progress: Callable[[str, int, int], None]) -> StatedCase:
         """Implements `Case`: asks the model, before any training of the user's, which might change it.
@@ -241,7 +262,7 @@ class StatedCase:
         notes = [f"{gate.name}: {gate.message}" for gate in self.system.gates if gate.status != "pass"]
         if not self.jobs:
             notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
-        return notes
+        return notes + cheapest(self.attacks, self.shadows)
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
@@ -267,6 +288,7 @@ class StatedCase:
                 "targets": 1,
                 "population": population,
                 "views": list(self.views),
+                **({"labelled": len(design.labelled.ids)} if design.labelled else {}),
             },
             "data": {
                 "name": system.names.get("members", "members and non-members"),
@@ -274,7 +296,7 @@ class StatedCase:
                 "candidates": len(design.ids),
                 "population": population,
                 "classes": design.classes,
-                "members_per_target": int(design.member[0].sum()),
+                "members_per_target": int(design.training[0].sum()),
                 "most_frequent_class": most_frequent(design.labels),
                 "persons": count_distinct(members.persons, others.persons),
                 "groups": count_distinct(members.groups, others.groups),
@@ -291,6 +313,7 @@ def stated_case(system: SuppliedSystem, threat: Threat, attacks: Sequence[NamedA
     Raises:
         ConfigError: more is granted than the model gives.
     """
+    system = replace(system, parts=set_apart(system.parts, threat.labelled, system.seed))
     design = _design(system.parts, threat, trains=system.fit is not None, seed=system.seed)
     return StatedCase(system, threat, tuple(attacks), access_of(threat, system), design)
 
@@ -303,19 +326,14 @@ def check_parts(parts: Mapping[str, Dataset], threat: Threat, *, trains: bool, s
     """
     if threat.views != "auto" and (wrong := unfit("threat.views", threat.views, parts["members"])):
         raise ConfigError(*wrong)
+    parts = set_apart(parts, threat.labelled, seed)
     check_halves(_design(parts, threat, trains=trains, seed=seed), parts, seed)
 
 
 def _design(parts: Mapping[str, Dataset], threat: Threat, *, trains: bool, seed: int) -> Design:
     """The target's stated membership, and the shadows over the same records."""
-    return stated_design(
-        parts["members"],
-        parts["nonmembers"],
-        parts.get("population"),
-        shadows=threat.shadows if trains else 0,
-        rehearsals=threat.rehearsals,
-        seed=seed,
-    )
+    shadows = threat.shadows if trains else 0
+    return stated_design(parts, shadows=shadows, rehearsals=threat.rehearsals, seed=seed)
 
 
 def access_of(threat: Threat, system: SuppliedSystem) -> Access:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dosimeter.families.membership.design.labelled import Labelled
 from dosimeter.families.membership.design.person_split import halvable, person_half
-from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.game import MembershipGame, Population, Seats
+from dosimeter.families.membership.known import Known
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator
@@ -24,11 +26,13 @@ class Split:
         pool: records of which each model trains on one half `[p]`.
         candidates: the pool's records that are judged, as positions in `pool` `[n]`.
         population: records outside every model `[z]`.
+        known: the pool's records whose membership the adversary knows, as positions in `pool` `[k]`.
     """
 
     pool: Int[Array, " p"]
     candidates: Int[Array, " n"]
     population: Int[Array, " z"]
+    known: Int[Array, " k"] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def split_records(
@@ -156,6 +160,7 @@ class Design:
         groups: group of each candidate, for separate numbers `[n]`, or None.
         persons: of each candidate, whose record it is `[n]`, or None; of a supplied model `record` says so.
         fold_pairs: complementary pairs of targets that are attacked with the same shadows.
+        labelled: records whose membership the adversary knows, or None.
     """
 
     ids: Array
@@ -171,6 +176,7 @@ class Design:
     groups: Array | None = None
     persons: Array | None = None
     fold_pairs: int = 1
+    labelled: Labelled | None = None
 
     @property
     def folds(self) -> list[Int[Array, " f"]]:
@@ -196,6 +202,16 @@ class Design:
         """Number of rows of a fold in the matrix."""
         return 1 if self.lone else 2 * self.fold_pairs
 
+    @property
+    def training(self) -> Bool[Array, "m r"]:
+        """Which model trains on which candidate, then on which labelled record `[m n+k]`."""
+        return self.member if self.labelled is None else np.concatenate([self.member, self.labelled.member], axis=1)
+
+    @property
+    def known_of_each(self) -> int:
+        """Fewest known members or non-members, for any model; 0 without labelled records."""
+        return 0 if self.labelled is None else self.labelled.fewest
+
     def truth(self, member: Bool[Array, "m n"] | None = None) -> Truth:
         """The truth about the targets, or about them under another matrix."""
         return Truth(self.ids, (self.member if member is None else member)[: self.targets], self.record)
@@ -207,11 +223,15 @@ class Design:
 
         Args:
             fold: which fold.
-            signals: what the attack declared, of the whole fleet.
+            signals: what the attack declared, of the whole fleet: candidates, labelled records, population.
             member: another membership matrix (the null audit), or None for the true one.
         """
+        return self.before(*self.seats(fold), signals, member)
+
+    def seats(self, fold: int) -> Seats:
+        """Rows of the targets of a fold, and of the shadows of all other pairs."""
         others = np.delete(np.arange(len(self.member)), np.arange(self._width * fold, self._width * (fold + 1)))
-        return self.before(self.folds[fold], others, signals, member)
+        return self.folds[fold], others
 
     def before(
         self, rows: Int[Array, " t"], others: Int[Array, " s"], signals: Mapping[str, Float[Array, "m q r *c"]],
@@ -225,21 +245,27 @@ class Design:
             signals: as in `game`.
             member: as in `game`.
         """
-        matrix, n = self.member if member is None else member, len(self.ids)
-        population = None
+        matrix, n, labelled = self.member if member is None else member, len(self.ids), self.labelled
+        end = n if labelled is None else n + len(labelled.ids)
+
+        def pick(which: Array, first: int, last: int | None) -> dict[str, Array]:
+            return {name: values[which][:, :, first:last] for name, values in signals.items()}
+
+        population = known = None
         if len(self.population_ids):
-            population = Population(
-                self.population_ids,
-                self.population_labels,
-                {name: values[rows][:, :, n:] for name, values in signals.items()},
-                {name: values[others][:, :, n:] for name, values in signals.items()},
-            )
+            outside = (pick(rows, end, None), pick(others, end, None))
+            population = Population(self.population_ids, self.population_labels, *outside)
+        if labelled is not None:
+            bits = labelled.member if member is None else labelled.null_member
+            own = (pick(rows, n, end), pick(others, n, end))
+            known = Known(labelled.ids, labelled.labels, bits[rows], bits[others], *own)
         return MembershipGame(
             self.ids,
             self.labels,
             self.classes,
-            {name: values[rows][:, :, :n] for name, values in signals.items()},
-            {name: values[others][:, :, :n] for name, values in signals.items()},
+            pick(rows, 0, n),
+            pick(others, 0, n),
             matrix[others],
             population,
+            known=known,
         )

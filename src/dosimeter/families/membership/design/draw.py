@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool
 
 from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.families.membership.design.design import Design, Split, membership_matrix, split_records
+from dosimeter.families.membership.design.labelled import Labelled, draw_judged, draw_labelled
 from dosimeter.families.membership.threat import Threat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
+
+NULL = "null membership"
+"""Purpose of the matrix that no model is trained on."""
 
 
 def split_of(threat: Threat, seed: int, dataset: Dataset) -> Split:
@@ -18,7 +24,7 @@ def split_of(threat: Threat, seed: int, dataset: Dataset) -> Split:
     split = split_records(
         dataset.labels,
         population=threat.population,
-        candidates=threat.candidates,
+        candidates=None if threat.labelled else threat.candidates,
         stratify=threat.stratify,
         seed=seed,
         person=_persons(threat, dataset),
@@ -28,7 +34,13 @@ def split_of(threat: Threat, seed: int, dataset: Dataset) -> Split:
             f"threat.population: must leave at least 4 records to train on, got {len(split.pool)} of {len(dataset)}: "
             "lower it or use more records"
         )
-    return split
+    if not threat.labelled:
+        return split
+    own = _persons(threat, dataset)
+    pool = split.pool
+    cluster = contents(dataset.inputs[pool]) if own is None else np.unique(own[pool], return_inverse=True)[1]
+    known = draw_labelled(cluster.reshape(-1), threat.labelled, seed)
+    return replace(split, known=known, candidates=draw_judged(len(pool), known, threat.candidates, seed))
 
 
 def design_of(threat: Threat, seed: int, dataset: Dataset, split: Split) -> Design:
@@ -37,6 +49,11 @@ def design_of(threat: Threat, seed: int, dataset: Dataset, split: Split) -> Desi
     matrix = matrix_of(threat, seed, dataset, split)
     persons = None if dataset.persons is None else dataset.persons[rows]
     whole = persons if threat.unit == "person" else None
+    labelled, own = None, split.pool[split.known]
+    if len(own):
+        null = matrix_of(threat, seed, dataset, split, NULL)
+        bits = (one[:, split.known] for one in (matrix, null))
+        labelled = Labelled(dataset.ids[own], dataset.labels[own], *bits)
     return Design(
         ids=dataset.ids[rows],
         labels=dataset.labels[rows],
@@ -50,6 +67,7 @@ def design_of(threat: Threat, seed: int, dataset: Dataset, split: Split) -> Desi
         groups=None if dataset.groups is None else dataset.groups[rows],
         persons=persons,
         fold_pairs=threat.fold_pairs,
+        labelled=labelled,
     )
 
 

@@ -142,11 +142,11 @@ class ObserveJob:
         """Queries the models and stores their signals and which answers are correct."""
         data = self.store.load(self.data or self.pack.data)
         labels = data["labels"][torch.from_numpy(self.rows)]
-        views = [self._inputs(data, view) for view in self.views]
+        views = [self.inputs_of(view) for view in self.views]
         test = self.store.load(self.test) if self.test else None
         kept: list[dict[str, Tensor]] = []
         correct, test_correct = [], []
-        models, plain = self._models(), [name for name in self.signals if name in SIGNALS]
+        models, plain = self.parts(), [name for name in self.signals if name in SIGNALS]
         for model in map(self._answer, models, self.pack.seeds()):
             outputs = [model(inputs) for inputs in views]
             if not all(bool(torch.isfinite(logits).all()) for logits in outputs) and not self.defenses:
@@ -161,17 +161,18 @@ class ObserveJob:
         tensors = {name: torch.stack([one[name] for one in kept]) for name in plain}
         if self.probe_signals:
             found = probe(self._subject(data, views[0], models), self.probe_signals)
-            tensors |= {name: values[:, None].repeat(1, len(views), 1) for name, values in found.items()}
+            tensors |= {name: torch.stack([values] * len(views), 1) for name, values in found.items()}
         tensors["correct"] = torch.stack(correct).to(torch.uint8)
         if test_correct:
             tensors["test_correct"] = torch.stack(test_correct).to(torch.uint8)
         self.store.save(self.key, tensors, self.definition)
 
-    def _inputs(self, data: Mapping[str, Tensor], view: str) -> Tensor:
+    def inputs_of(self, view: str) -> Tensor:
         """Inputs of the trained part of the models, for the observed rows under one view."""
         rows = torch.from_numpy(self.rows)
         if self.features:
             return load_features(self.store, [job for job in self.features if job.view == view])[rows]
+        data = self.store.load(self.data or self.pack.data)
         return self._through(apply_view(as_float(data["inputs"][rows]), view))
 
     @cached_property
@@ -196,7 +197,7 @@ class ObserveJob:
             return None
         return parts_of(pack.links, index, self._chain(0)).frozen
 
-    def _models(self) -> list[nn.Module]:
+    def parts(self) -> list[nn.Module]:
         """The trained part of each model of the pack; a head is a linear layer."""
         pack = self.pack
         state = self.store.load(pack.key)
@@ -261,7 +262,7 @@ class ObserveJob:
         )
 
 
-def situation_of(link: Link, inputs: Array, population: int, *, single: bool) -> Situation:
+def situation_of(link: Link, inputs: Array, population: int, *, single: bool, cut: bool) -> Situation:
     """The situation of a stage's models for probes, known before any is trained."""
     own, hp = link.fit is None, link.hyperparameters
     return Situation(
@@ -272,6 +273,7 @@ def situation_of(link: Link, inputs: Array, population: int, *, single: bool) ->
         continuous=inputs.ndim == 4 or inputs.dtype.kind == "f",
         population=population,
         single=single,
+        cut=cut,
     )
 
 

@@ -88,6 +88,11 @@ def predicted_class(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> 
     return torch.zeros_like(logits, dtype=torch.float64).scatter(1, logits.argmax(1, keepdim=True), 1.0)
 
 
+def raw_logits(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c"]:
+    """The answer itself, nats, float64; `labels` are not read. Few-shot attacks as released read it (2503.09365)."""
+    return logits.double()
+
+
 def top(rank: int) -> Callable[[Tensor, Tensor], Tensor]:
     """The signal "logarithm of the probability of rank 1, 2, ..."; `LEAST` if there are fewer classes."""
 
@@ -145,8 +150,9 @@ SIGNALS: dict[str, Signal] = {
     "scaled_confidences": Signal(scaled_confidences, labels=False),
     "scaled_top": Signal(scaled_top, Access.TOPK, labels=False),
     "predicted_class": Signal(predicted_class, Access.LABELS, low=0.0, high=1.0, labels=False),
+    "logits": Signal(raw_logits, Access.LOGITS, high=-LEAST, labels=False),
 }
-"""Signals that `observe` can keep of a model's outputs; the last three have a number for each class."""
+"""Signals that `observe` can keep of a model's outputs; the last four have a number for each class."""
 ACCESS: dict[str, Access] = {name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}
 """The least access for every signal, of a model's outputs or of a probe."""
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dosimeter.families.membership.observe.probes import PROBES, Model, Situation, Subject, evaluating, lacking, probe
+from dosimeter.families.membership.observe.probes.activations import can_cut
 from dosimeter.families.membership.observe.signals import readable
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
@@ -62,7 +63,7 @@ class Probing:
             device=torch.device(self.device),
             training=None,
         )
-        return {name: values.repeat(views, 1) for name, values in probe(subject, self.names).items()}
+        return {name: torch.cat([values] * views) for name, values in probe(subject, self.names).items()}
 
 
 def probing(adapted: Adapted, inputs: Tensor, wanted: Iterable[str], access: Access, device: str) -> Probing:
@@ -76,19 +77,21 @@ def probing(adapted: Adapted, inputs: Tensor, wanted: Iterable[str], access: Acc
 
 def _situation(adapted: Adapted, inputs: Tensor) -> Situation:
     """The situation of a supplied model for probes."""
+    network = gives_gradients(adapted, as_float(inputs[:TRIED]))
     images = inputs.ndim == 4 and not adapted.kind.startswith("scikit-learn")  # which takes bytes as they are
     return Situation(
         supplied=True,
-        network=_gives_gradients(adapted, as_float(inputs[:TRIED])),
+        network=network,
         heads=False,
         recipe=False,
         continuous=images or inputs.is_floating_point(),
         population=0,
         single=False,
+        cut=network and adapted.module is not None and can_cut(adapted.module, as_float(inputs[:TRIED]).clone()),
     )
 
 
-def _gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
+def gives_gradients(adapted: Adapted, inputs: Tensor) -> bool:
     """Returns whether the model is a plain module that maps records, as floats, to the queried logits."""
     module = adapted.module
     if module is None or adapted.output != "logits" or is_exported(module):

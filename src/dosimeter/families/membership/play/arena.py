@@ -44,9 +44,12 @@ class Arena:
     @cached_property
     def digest(self) -> str:
         """Digest of the design and the null membership."""
-        one = self.design
+        one, more = self.design, {}
+        if one.labelled is not None:
+            own = one.labelled
+            more = {"known": own.ids, "known labels": own.labels, "bits": own.member, "null bits": own.null_member}
         numbers = [one.classes, one.targets, one.rehearsals, int(one.lone), one.fold_pairs, self.views]
         return arrays_hash(
             numbers=numbers, ids=one.ids, labels=one.labels, member=one.member, null=self.null_member,
-            record=one.record, population_ids=one.population_ids, population_labels=one.population_labels,
+            record=one.record, population_ids=one.population_ids, population_labels=one.population_labels, **more,
         )  # fmt: skip

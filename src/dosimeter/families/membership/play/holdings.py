@@ -12,6 +12,7 @@ from typing import Any
 from dosimeter.data.record_features import few_columns
 from dosimeter.families.membership.game import Holdings, Needs
 from dosimeter.families.membership.play.frozen_head import HeadSource, RetrainSource
+from dosimeter.families.membership.play.modules import WeightsSource
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
@@ -93,11 +94,13 @@ class HoldingsSource:
         columns: the records as a few columns.
         head: frozen features and recipe.
         retrain: training of further shadows.
+        weights: the models themselves.
     """
 
     columns: ColumnsJob | None = None
     head: HeadSource | None = None
     retrain: RetrainSource | None = None
+    weights: WeightsSource | None = None
 
     def definition(self, needs: Needs) -> dict[str, Any]:
         """Content of the key of a play of an attack with such needs."""
@@ -108,6 +111,8 @@ class HoldingsSource:
             found["head"] = self.head.definition
         if needs.retrain and self.retrain is not None:
             found["retrain"] = self.retrain.definition
+        if needs.weights and self.weights is not None:
+            found["weights"] = self.weights.definition
         return found
 
     def load(self, needs: Needs) -> Holdings:
@@ -116,4 +121,5 @@ class HoldingsSource:
             head=self.head.load() if needs.features and self.head is not None else None,
             inputs=self.columns.load() if needs.inputs and self.columns is not None else None,
             retrain=self.retrain.load() if needs.retrain and self.retrain is not None else None,
+            weights=self.weights.load() if needs.weights and self.weights is not None else None,
         )

@@ -95,12 +95,14 @@ def play_part(
     if part.role == "half":
         views = next(iter(signals.values())).shape[1]
         judged, shadows = half_games(design, needs, views)[number]
-        game = knowledge.tell(half_game(design, judged, shadows, signals), needs)
+        seats = (playing_rows(design)[judged], shadows)
+        game = knowledge.tell(half_game(design, judged, shadows, signals), needs, seats)
         return _scores(row, game, seed, f"half game {number}")
+    seats = design.seats(number)
     if part.role == "null":
-        game = knowledge.tell(design.game(number, signals, null_member), needs)
+        game = knowledge.tell(design.game(number, signals, null_member), needs, seats)
         return _scores(row, game, seed, f"fold {number} null")
-    game = knowledge.tell(design.game(number, signals), needs)
+    game = knowledge.tell(design.game(number, signals), needs, seats)
     if part.role == "target":
         return _scores(row, game, seed, f"fold {number}")
     trials = [

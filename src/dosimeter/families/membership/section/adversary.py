@@ -152,6 +152,11 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     holds = f"Every candidate {noun} with its true class (1 of {data['classes'] or 0:,})."
     if threat["population"]:
         holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
+    if threat.get("labelled"):
+        holds += (
+            f" They also know of {words.count(threat['labelled'], 'further record')} whether the target was trained "
+            "on it; no attack judges these."
+        )
     asked = "the stage" if result["door"] == "recipe" else "the supplied model"
     at_risk = f" “{result['at_risk']}”" if result["door"] == "recipe" else ""
     return [

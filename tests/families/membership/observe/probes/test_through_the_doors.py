@@ -39,6 +39,8 @@ def test_signals_and_probes_have_names_of_their_own_and_one_table_of_access():
     assert not SIGNALS.keys() & PROBES.keys()
     assert ACCESS.keys() == SIGNALS.keys() | PROBES.keys()
     assert all(name in one.signals for name, one in PROBES.items())
+    assert "activations" not in readable(PROBES, Access.LOGITS)
+    assert "activations" in readable(PROBES, Access.FEATURES)
     assert readable(PROBES, Access.LABELS) == tuple(f"boundary_distance_{queries}" for queries in boundary.QUERIES)
     assert set(readable(PROBES, Access.WEIGHTS)) == set(PROBES)
     assert "gradient_norm" not in readable(PROBES, Access.LOGITS)
@@ -73,7 +75,7 @@ def test_the_store_keeps_what_probes_give(tmp_path):
     found = work(here)
     assert {values.shape for values in found.signals.values()} == {(6, 1, 140)}
     job = here.case.jobs.observations[3]
-    (model,) = job._models()
+    (model,) = job.parts()
     rows = torch.from_numpy(job.rows)
     inputs, labels = (
         torch.from_numpy(here.system.at_risk.inputs)[rows],
@@ -100,7 +102,7 @@ def test_heads_are_probed_on_frozen_features(tmp_path):
     assert ((found.signals["boundary_distance_250"][:, 0] == 0) == ~found.correct).all()
     job = here.case.jobs.observations[0]
     data = here.system.store.load(job.pack.data)
-    subject = job._subject(data, job._inputs(data, "identity"), job._models())
+    subject = job._subject(data, job.inputs_of("identity"), job.parts())
     for model in subject.models:
         whole = model.answer(subject.records)
         np.testing.assert_allclose(whole, model.trained(subject.inputs).detach(), atol=1e-4)
@@ -148,6 +150,7 @@ BASIC = {
     ("change", "name", "reason"),
     [
         ({"network": False}, "gradient_norm", "needs gradients, so a PyTorch module"),
+        ({"cut": False}, "activations", "a PyTorch module that ends in a torch.nn.Linear"),
         ({"heads": False}, "iha", "or use transfer = 'head' with optimizer = 'sgd'"),
         ({"heads": False, "supplied": True}, "iha", "got other models: leave the attack out"),
         ({"single": False}, "iha", "use threat.unit = 'record' and no [spike]"),
@@ -161,7 +164,8 @@ def test_what_a_situation_lacks(change, name, reason):
     assert lacking(Situation(**BASIC), PROBES) == {}
     found = lacking(Situation(**BASIC | change), PROBES)
     assert reason in found[name]
-    assert {PROBES[one].lacks for one in found} == {PROBES[name].lacks}
+    both = {PROBES["activations"].lacks} if change.get("network") is False else set()
+    assert {PROBES[one].lacks for one in found} == {PROBES[name].lacks} | both
 
 
 def test_a_plan_refuses_what_models_cannot_give_and_counts_what_probes_cost(tmp_path, even_clock):

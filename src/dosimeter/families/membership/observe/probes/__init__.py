@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from dosimeter.families.membership.observe.probes import boundary, gradient_norm, iha, trajectory
+from dosimeter.families.membership.observe.probes import activations, boundary, gradient_norm, iha, trajectory
 from dosimeter.families.membership.observe.probes.subject import Model, Probe, Situation, Subject, Training, evaluating
 from dosimeter.foundation.errors import TrainingError
 
 __all__ = ["PROBES", "Model", "Probe", "Situation", "Subject", "Training", "evaluating", "lacking", "probe"]
 
 PROBES: dict[str, Probe] = {
+    "activations": activations.PROBE,
     "gradient_norm": gradient_norm.PROBE,
     "iha": iha.PROBE,
     **{name: probe for probe in boundary.PROBES for name in probe.signals},
@@ -22,7 +23,7 @@ PROBES: dict[str, Probe] = {
 
 
 def probe(subject: Subject, names: Iterable[str]) -> dict[str, Tensor]:
-    """Signals of a pack of models `[m r]`, float64; a probe that gives several of them runs once.
+    """Signals of a pack of models `[m r]`, or `[m r d]`, float64; a probe that gives several of them runs once.
 
     Raises:
         TrainingError: a value is NaN or infinite.

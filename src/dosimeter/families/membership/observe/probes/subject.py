@@ -89,6 +89,7 @@ class Situation:
         continuous: a record is an image or a row of real numbers, so that it can be moved by a little.
         population: records outside every model.
         single: records are drawn one by one, so that no other training record reveals the membership of one.
+        cut: they end in a linear layer that can be cut off.
     """
 
     supplied: bool
@@ -98,6 +99,7 @@ class Situation:
     continuous: bool
     population: int
     single: bool
+    cut: bool = True
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Probe:
     Attributes:
         signals: names of what `compute` gives.
         access: the least access from which an adversary can compute them.
-        compute: from a subject to each signal `[m r]`, float64, finite.
+        compute: from a subject to each signal `[m r]` or `[m r d]`, float64, finite.
         lacks: why a situation cannot give them and what to do, or an empty string.
         passes: cost per model and record in forward passes of a network, approximate, for `plan`.
         seconds: time to train and solve for one pack, beside its forward passes.

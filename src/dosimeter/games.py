@@ -12,6 +12,6 @@ from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Reconstructions, Scores, Truth
 
 __all__ = [
-    "Access", "Attack", "FrozenHead", "InversionGame", "InversionNeeds", "Known", "MembershipGame", "Needs", "Population",
-    "Reconstructions", "Retrain", "Scores", "Truth", "Weights",
+    "Access", "Attack", "FrozenHead", "InversionGame", "InversionNeeds", "Known", "MembershipGame", "Needs",
+    "Population", "Reconstructions", "Retrain", "Scores", "Truth", "Weights",
 ]  # fmt: skip

@@ -1,0 +1,121 @@
+"""What the adversary's prior changes: the same model, attacks and starts with principal components and with generators.
+
+`python benchmarks/inversion_priors.py` writes `results/inversion_priors.json`: of each prior the share of people who are
+recognised in what each attack made, and the difference to principal components, paired by person. Runs are kept in the
+folder that DOSIMETER_RUNS names, so that a further call goes on where one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import hardware
+
+from dosimeter.config.audit import parse
+from dosimeter.families import FAMILIES
+from dosimeter.jobs.arrays import read_arrays
+from dosimeter.pipeline import verbs
+from dosimeter.results.reading import read_result
+from dosimeter.statistics.paired import accuracy_difference
+
+PATH = Path(__file__).parent / "results" / "inversion_priors.json"
+PRIORS = ({"prior": "principal"}, {"prior": "vae"}, {"prior": "wgan"})
+ATTACKS = (
+    {"name": "gmi", "mode": "logit"},
+    {"name": "gmi", "mode": "ce"},
+    {"name": "gmi", "mode": "logit", "id": "gmi noise", "copies": 8, "restarts": 3, "steps": 100},
+    {"name": "gmi", "mode": "logit", "id": "gmi views", "copies": 8, "copied": "views", "restarts": 3, "steps": 100},
+    {"name": "ppa"},
+    {"name": "ppa", "id": "ppa views", "copies": 8, "copied": "views", "restarts": 4},
+    {"name": "brep_mi"},
+    {"name": "miface"},
+    {"name": "prior_best"},
+    {"name": "mean_public"},
+)
+MODELS = {"linear": {"lr": 0.05}, "convnet": {"lr": 0.05, "augment": ["flip", "shift"]}}
+
+
+def audit(model: str, prior: dict[str, Any]) -> dict[str, Any]:
+    """One audit of a model of 20 people, with 20 others as public records."""
+    options = {"data": "orl-faces", "data_options": {"size": [28, 23]}}
+    people = [f"s{number:02d}" for number in range(1, 41)]
+    return {
+        "name": f"{model}-{prior['prior']}",
+        "data": {
+            "private": {**options, "where": {"label": people[:20]}},
+            "others": {**options, "where": {"label": people[20:]}},
+        },
+        "stage": [
+            {"name": "train", "data": "private", "model": model, "epochs": 60, "batch_size": 16, **MODELS[model]}
+        ],
+        "threat": {"family": "inversion", "public": "others", **prior},
+        "attack": list(ATTACKS),
+    }
+
+
+def hits(folder: Path, index: int) -> np.ndarray:
+    """Whether each person is recognised in what an attack made."""
+    lineup = read_arrays(folder / "threats" / "inversion" / "evidence" / f"{index}.npz")["lineup"][0, :, 0]
+    return lineup.argmax(1) == np.arange(len(lineup))
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    """What one run came to."""
+    result = read_result(folder / "result.json", families=FAMILIES, name="result.json", absent="run the benchmark")
+    (threat,) = result["threats"]
+    found: dict[str, Any] = {}
+    for row in threat["estimates"]:
+        if row["metric"] in ("recognised", "placed") and row["conditions"].get("top", 1) == 1 and not row["reason"]:
+            found.setdefault(row["attack"], {})[row["metric"]] = [row["value"], row["low"], row["high"]]
+    work = json.loads((folder / "provenance.json").read_text("utf-8"))["work"]["inversion"]
+    return {
+        "attacks": found,
+        "verdict": threat["verdict"]["status"],
+        "null_audit": {row["attack"]: row["value"] for row in threat["null_audit"]},
+        "seconds": {name: work["phases"].get(name) for name in ("prior", "attacks")},
+        "accuracy": [row["value"] for row in result["utility"] if row["conditions"]["split"] == "nonmember"],
+    }
+
+
+def change(before: np.ndarray, after: np.ndarray) -> list[float]:
+    """Difference of two shares with the ends of its 95 % interval, paired by person."""
+    every = np.ones((1, len(before)), bool)
+    found = accuracy_difference(after[None], before[None], every, record=np.arange(len(before)))
+    return [found.value, found.low, found.high]
+
+
+def main() -> None:
+    """Runs all audits and writes the figures."""
+    with tempfile.TemporaryDirectory() as draft:
+        base, started, found = Path(os.environ.get("DOSIMETER_RUNS", draft)), time.time(), {}
+        for model in MODELS:
+            for prior in PRIORS:
+                raw = audit(model, prior)
+                folder = base / raw["name"]
+                if not (folder / "result.json").is_file():
+                    verbs.run(parse(raw, base=base), folder, workers=1, store=base / "store")
+                one = numbers(folder)
+                first = base / f"{model}-principal"
+                one["change"] = {
+                    name: change(hits(first, index), hits(folder, index)) for index, name in enumerate(one["attacks"])
+                }
+                found[raw["name"]] = one
+                PATH.write_text(
+                    json.dumps(
+                        {"seconds": round(time.time() - started), "hardware": hardware(), "audits": found},
+                        indent=1,
+                        sort_keys=True,
+                    )
+                    + "\n",
+                    encoding="utf-8",
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 """What the adversary's prior changes: the same model, attacks and starts with principal components and with generators.
 
-`python benchmarks/inversion_priors.py` writes `results/inversion_priors.json`: of each prior the share of people who are
-recognised in what each attack made, and the difference to principal components, paired by person. Runs are kept in the
-folder that DOSIMETER_RUNS names, so that a further call goes on where one stopped.
+`python benchmarks/inversion_priors.py` writes `results/inversion_priors.json`: of each prior the share of people who
+are recognised in what each attack made, and the difference to principal components, paired by person. Runs are kept in
+the folder that DOSIMETER_RUNS names, so that a further call goes on where one stopped.
 """
 
 from __future__ import annotations

@@ -2,21 +2,24 @@
 
 Fleets: the miniature of `tests/families/membership/attacks/miniature.py` (3 fleets of 8 targets), linear heads on the
 photos of the badge demo (64 targets), and, with a table of pictures, linear heads on 4,000 of them (16 targets, 400
-records aside) and small convolutional nets trained whole on 2,000 of them at half resolution (16 targets). Each fleet
-has 64 shadows beside its targets, of which smaller numbers are drawn in whole complementary pairs, several times
-without overlap.
+records aside) and small convolutional nets trained whole on 2,000 of them at half resolution (16 targets); and four
+fleets of perceptrons that remember wrong labels, of `few_shadow_fleets.py` (16 targets each). Each fleet has 64 shadows
+beside its targets, of which smaller numbers are drawn in whole complementary pairs, several times without overlap.
 
 Per number of shadows and attack: TPR at 1 % FPR and AUC, mean over targets and draws with a standard error over
-targets, and how far the TPR is behind the best attack's, by paired differences. An audit sets a pair of shadows aside
-for each rehearsal: `rehearses` says whether the attack runs with two fewer. `fpr_reached` is that of the rehearsed
-threshold for 1 %. `choice` is what an audit measures, the attack of the default list that is strongest in rehearsal,
-and how far it is behind the best attack that rehearses.
+targets, and how far they are behind the best attack's, by paired differences. An audit sets a pair of shadows aside
+for each rehearsal: `rehearses` says whether the attack runs with two fewer, or rehearses by itself. `fpr_reached` is
+that of the threshold for 1 %, rehearsed or, with fewer than four shadows, set by halves of each target's records.
+`thresholds` says what two shadows reach when they set that of `base` themselves. `learned_ratio_ahead` is paired too.
+`choice` is what an audit measures, the attack of the default list that is strongest in rehearsal, and how far it is
+behind the best attack that rehearses.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -24,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from few_shadow_fleets import WORLDS, fleet
 from machine import hardware
 from scipy import stats
 from shadow_free import known, pictures, train
@@ -35,6 +39,7 @@ from dosimeter.families.membership.attacks import (
     Entropy,
     Gap,
     Influence,
+    LearnedRatio,
     LiRA,
     Loss,
     ModifiedEntropy,
@@ -43,15 +48,18 @@ from dosimeter.families.membership.attacks import (
     Quantile,
     Reference,
     Shokri,
+    reading,
 )
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.family import MEMBERSHIP
-from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.game import MembershipGame, OwnRehearsal, Population
 from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.cross_fitting import CrossFit, halvings
 from dosimeter.families.membership.observe.signals import signals_of
 from dosimeter.families.membership.threat import Threat
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float, convnet
+from dosimeter.statistics.rates import shadow_threshold
 from dosimeter.training.loop import seed_torch
 from dosimeter.training.loop import train as train_net
 from dosimeter.training.recipe import Hyperparameters
@@ -59,12 +67,24 @@ from dosimeter.training.recipe import Hyperparameters
 ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("quantile", "shokri")  # run on the first draw of shadows only
 SHADOWS, MOST, REHEARSALS, FPR = (0, 2, 4, 8, 16, 32, 64), 64, 8, 0.01
-DRAWS = {"miniature": 4, "badge": 4, "cifar10 heads": 2, "cifar10 nets": 2}
-TARGETS = {"badge": 64, "cifar10 heads": 16, "cifar10 nets": 16}
+DRAWS = {"miniature": 4, "badge": 4, "cifar10 heads": 2, "cifar10 nets": 2} | dict.fromkeys(WORLDS, 2)
+TARGETS = {"badge": 64, "cifar10 heads": 16, "cifar10 nets": 16} | dict.fromkeys(WORLDS, 16)
 NET = Hyperparameters(epochs=24, batch_size=50, lr=0.05, momentum=0.9, schedule="one-cycle")
 POOL, ASIDE = 2000, 400
 NONE = [np.arange(1)]  # a game without shadows has one pair all the same, which nothing reads
-ONE_MODE = (Gap, Loss, Entropy, ModifiedEntropy, PopulationTest, Influence, Shokri, Quantile, Reference, Proxy)
+ONE_MODE = (
+    Gap,
+    Loss,
+    Entropy,
+    ModifiedEntropy,
+    PopulationTest,
+    Influence,
+    Shokri,
+    Quantile,
+    Reference,
+    Proxy,
+    LearnedRatio,
+)
 ATTACKS = {name: kind() for name, kind in REGISTRY.items() if kind in ONE_MODE}
 ATTACKS |= {
     f"{name} {mode}": REGISTRY[name](mode)
@@ -144,6 +164,14 @@ def nets(data, targets):
     yield game_of(outputs, labels, member, classes, targets)
 
 
+def noisy(world):
+    """One fleet of perceptrons that remember wrong labels."""
+    logits, labels, member, classes, accuracy = fleet(world, 0)
+    print(f"{world}: accuracy inside {accuracy[0]:.3f}, outside {accuracy[1]:.3f}", file=sys.stderr)
+    outputs = [signals(one, torch.from_numpy(labels)) for one in logits]
+    yield game_of(outputs, labels, member, classes, TARGETS[world])
+
+
 def thin(game, pairs):
     """The game with some pairs of shadows."""
     rows = np.stack([2 * pairs, 2 * pairs + 1], axis=1).ravel()
@@ -190,8 +218,43 @@ def draws(shadows, most):
 def rehearse(listed, game):
     """The calibration of an audit whose shadows all rehearse, at most `REHEARSALS` pairs of them."""
     trials = [game.rehearse(pair) for pair in range(min(REHEARSALS, game.n_shadows // 2))]
-    scores = {name: [np.concatenate([run(one, trial) for trial, _ in trials])] for name, one in listed.items()}
+    scores = {
+        name: [one.rehearse(game, np.random.default_rng(0))[: 2 * len(trials)]]
+        if isinstance(one, OwnRehearsal)
+        else [np.concatenate([run(one, trial) for trial, _ in trials])]
+        for name, one in listed.items()
+    }
     return Calibration("shadow", np.zeros(1, int), [np.concatenate([bits for _, bits in trials])], scores)
+
+
+def by_halves(scores, is_member):
+    """FPR that thresholds of halves of the records reach for each target `[t]`, as where no shadow rehearses."""
+    found = []
+    for row, bits in zip(scores[:, None], is_member[:, None], strict=True):
+        record = np.arange(row.shape[1])
+        halves = halvings(record, bits, np.random.default_rng(0), drawn=True)
+        calls = CrossFit(bits, record, {}, halves).calls_of(row, FPR, bits)
+        found.append(calls[~bits].mean())
+    return np.array(found)
+
+
+def by_themselves(game, scores, is_member):
+    """FPR of `base` at thresholds that two shadows set: each beside the other alone, and beside the mean of both."""
+    phi = game.shadow_outputs["logit_confidence_t2"]
+    own = np.stack([reading.log_mean_confidence(one[None]) for one in phi])
+    known = {"each beside the other": own - own[::-1], "each beside both": own - reading.log_mean_confidence(phi)}
+    cuts = {name: shadow_threshold(values, game.shadow_in, FPR) for name, values in known.items()}
+    return {name: ((scores > cut) & ~is_member).sum(1) / (~is_member).sum(1) for name, cut in cuts.items()}
+
+
+def own_rehearsal(name):
+    """Whether an attack needs no further pair of shadows for its thresholds."""
+    return isinstance(ATTACKS[name], OwnRehearsal)
+
+
+def rehearses(name, game, shadows):
+    """Whether an attack can set thresholds with so many shadows."""
+    return shadows >= 4 and (own_rehearsal(name) or fits(ATTACKS[name], game, shadows - 2))
 
 
 def one_game(game, is_member, drawn, default):
@@ -199,26 +262,31 @@ def one_game(game, is_member, drawn, default):
 
     The choice's entry is that of the attack chosen in each draw; FPR reached is NaN where nothing rehearses.
     """
-    found, chosen, shadows = {}, [], 0 if drawn is NONE else 2 * len(drawn[0])
+    found, chosen, themselves, shadows = {}, [], [], 0 if drawn is NONE else 2 * len(drawn[0])
     for pairs in drawn:
         some = thin(game, pairs)
         listed = {name: one for name, one in ATTACKS.items() if fits(one, game, shadows)}
         scores = {name: run(one, some) for name, one in listed.items() if name not in SLOW or name not in found}
-        ready = {name: ATTACKS[name] for name in listed if shadows >= 4 and fits(ATTACKS[name], game, shadows - 2)}
-        ready = {name: one for name, one in ready.items() if name in default or isinstance(one, LiRA)}
+        ready = {name: ATTACKS[name] for name in listed if rehearses(name, game, shadows)}
+        ready = {
+            name: one for name, one in ready.items() if name in default or isinstance(one, LiRA) or own_rehearsal(name)
+        }
         rehearsed, rows = rehearse(ready, some) if ready else None, {}
         for name, values in scores.items():
-            reached = np.full(len(values), np.nan)
+            reached = by_halves(values, is_member) if shadows < 4 else np.full(len(values), np.nan)
             if rehearsed and name in rehearsed.scores:
                 (threshold,) = rehearsed.thresholds(name, FPR)
                 reached = ((values > threshold) & ~is_member).sum(1) / (~is_member).sum(1)
             rows[name] = np.column_stack([measured(values, is_member), reached])
+        if shadows == 2:
+            themselves.append(by_themselves(some, scores["base online"], is_member))
         if rehearsed:
             chosen.append(max(sorted(default & ready.keys()), key=lambda name: rehearsed.strength(name, FPR)))
             rows["choice"] = rows[chosen[-1]]
         for name, values in rows.items():
             found.setdefault(name, []).append(values)
-    return {name: np.mean(values, axis=0) for name, values in found.items()}, chosen
+    thresholds = {name: np.mean([one[name] for one in themselves], axis=0) for name in (themselves or [{}])[0]}
+    return {name: np.mean(values, axis=0) for name, values in found.items()}, chosen, thresholds
 
 
 def with_error(values):
@@ -226,25 +294,46 @@ def with_error(values):
     return [round(float(values.mean()), 4), round(float(values.std(ddof=1) / np.sqrt(len(values))), 4)]
 
 
+BESIDE = ("base online", "lira online", "fused online")
+
+
+def ahead(values):
+    """How far the learned ratio is ahead of others, by paired differences of TPR and of AUC over targets."""
+    own, found = values["learned_ratio"], {}
+    for name in BESIDE:
+        if name in values:
+            gain = own - values[name]
+            found[name] = {"tpr": with_error(gain[:, 0]), "auc": with_error(gain[:, 1])}
+    return found
+
+
 def table(games, shadows, most, default):
     """The rows at one number of shadows."""
     drawn = draws(shadows, most)
     parts = [one_game(game, bits, drawn, default) for game, bits in games]
-    values = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-    choice, chosen = values.pop("choice", None), [name for _, part in parts for name in part]
-    ready = [name for name in values if shadows >= 4 and fits(ATTACKS[name], games[0][0], shadows - 2)]
+    values = {name: np.concatenate([part[name] for part, *_ in parts]) for name in parts[0][0]}
+    choice, chosen = values.pop("choice", None), [name for _, part, _ in parts for name in part]
+    ready = [name for name in values if rehearses(name, games[0][0], shadows)]
 
     def first(names):
         return max(names, key=lambda name: values[name][:, 0].mean())
 
     best, rows = first(values), {}
+    top = max((one[:, 1] for one in values.values()), key=np.mean)
     for name in sorted(values, key=lambda name: -values[name][:, 0].mean()):
         own = values[name]
         rows[name] = {"tpr": with_error(own[:, 0]), "auc": with_error(own[:, 1]), "rehearses": name in ready}
         rows[name]["behind"] = with_error(values[best][:, 0] - own[:, 0])
+        rows[name]["behind_auc"] = with_error(top - own[:, 1])
         if np.isfinite(own[:, 2]).all():
             rows[name]["fpr_reached"] = with_error(own[:, 2])
     found = {"draws": len(drawn), "best": best, "attacks": rows}
+    if parts[0][2]:
+        found["thresholds"] = {
+            name: with_error(np.concatenate([part[name] for *_, part in parts])) for name in parts[0][2]
+        }
+    if "learned_ratio" in values:
+        found["learned_ratio_ahead"] = ahead(values)
     if ready:
         found["choice"] = {
             "best": first(ready),
@@ -285,6 +374,7 @@ def main():
     if asked.out and asked.out.exists():
         found = json.loads(asked.out.read_text("utf-8"))
     makers = {"miniature": miniature, "badge": lambda: heads(pictures("orl-faces", 128), TARGETS["badge"])}
+    makers |= {world: functools.partial(noisy, world) for world in WORLDS}
     if data:
         makers["cifar10 heads"] = lambda: heads(pictures(data, 96, "0:4000", ASIDE), TARGETS["cifar10 heads"])
         makers["cifar10 nets"] = lambda: nets(data, TARGETS["cifar10 nets"])
@@ -293,10 +383,9 @@ def main():
     for name in makers:
         if asked.only in (None, name):
             found["fleets"][name] = {"machine": hardware()} | case(makers[name], DRAWS[name])
-    text = json.dumps(found, indent=1)
-    print(text)
-    if asked.out:
-        asked.out.write_text(text + "\n", encoding="utf-8")
+            if asked.out:  # after each fleet, so that an interrupted run goes on with --only
+                asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from dosimeter.results.reading import read_result
 PATH = Path(__file__).parent / "results" / "inversion.json"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "inversion" / "audit.toml"
 SEEDS = (0,)
+ORDER = ("none", "last-2", "last-1", "head", "stopped")
 METRICS = ("recognised", "placed", "recognised_change")
 
 
@@ -60,9 +61,9 @@ def lines(content: dict[str, Any]) -> list[str]:
     def points(value: list[float] | None) -> str:
         return "" if value is None else f"{100 * value[0]:+.0f} ({100 * value[1]:+.0f} to {100 * value[2]:+.0f})"
 
-    rows = []
-    for name, one in content["runs"][str(SEEDS[0])]["variants"].items():
-        attacks = one["attacks"]
+    rows, found = [], content["runs"][str(SEEDS[0])]["variants"]
+    for name in ORDER:
+        one, attacks = found[name], found[name]["attacks"]
         cells = [
             "all layers" if name == "none" else f"`{name}`", share(one["accuracy"]["accuracy"]),
             *(share(attacks[attack]["recognised"]) for attack in ("gmi logit", "miface", "prior_best")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import numpy as np
 from dosimeter.config.audit import Audit, parse
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.attacks import default_rows
+from dosimeter.families.membership.case.refusals import Offer, refusal
 from dosimeter.families.membership.design.design import Design, membership_matrix
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.measures.calibration import Calibration
+from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFit, halvings
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.families.membership.observe.observations import Observations
-from dosimeter.families.membership.play.play import play_attack
+from dosimeter.families.membership.play.play import Played, play_attack
 from dosimeter.families.membership.stored import material_of, read_case
+from dosimeter.foundation.seeds import generator
 from dosimeter.models.access import Access
 from dosimeter.pipeline.run_folder import read_run
 
@@ -56,10 +60,11 @@ def audit(**threat: Any) -> Audit:
     return parse(table(**threat), base=BASE)
 
 
-def attacks() -> tuple[NamedAttack, ...]:
-    """Every default attack in every mode that needs no features, of which these fleets have none."""
+def attacks(shadows: int = 16) -> tuple[NamedAttack, ...]:
+    """Every default attack in every mode that can run with so many shadows and without features."""
     settings = {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": default_rows()}
-    return tuple(row for row in parse(settings, base=BASE).attacks if not row.attack.needs.features)
+    given = Offer(Access.LOGITS, 100, shadows)
+    return tuple(row for row in parse(settings, base=BASE).attacks if not refusal(row, given))
 
 
 QUICK = tuple(row for row in attacks() if row.id != "base offline")
@@ -138,24 +143,31 @@ def material(
             for row in rows
         ],
     }  # fmt: skip
-    bits = design.member[design.rehearsal_rows]
-    folds = len(design.folds)
     return Material(
         summary=summary,
         truth=design.truth(),
         scores={name: one.scores for name, one in evidence.items()},
-        calibration=Calibration(
-            source="shadow",
-            block=np.repeat(np.arange(folds), 2)[: design.targets],
-            is_member=[bits] * folds,
-            scores={name: list(one.rehearsed) for name, one in evidence.items()},
-        ),
+        calibration=_calibration(design, evidence, seed),
         null_scores={name: one.null for name, one in evidence.items()},
         null_truth=design.truth(null),
         correct=observations.correct[: design.targets],
         test_correct=None,
         groups=design.groups,
         gates=(saturation(observations.signals, Access.LOGITS),),
+    )
+
+
+def _calibration(design: Design, evidence: Mapping[str, Played], seed: int) -> Calibration | CrossFit:
+    """What sets thresholds: rehearsals or, if no shadow rehearses, halves of the records, as in a run."""
+    bits, folds, own = design.member[design.rehearsal_rows], len(design.folds), design.truth().is_member
+    if not len(bits):
+        halves = halvings(design.record, own, generator(seed, HALVES), drawn=True)
+        return CrossFit(own, design.record, {name: one.scores for name, one in evidence.items()}, halves)
+    return Calibration(
+        source="shadow",
+        block=np.repeat(np.arange(folds), 2)[: design.targets],
+        is_member=[bits] * folds,
+        scores={name: list(one.rehearsed) for name, one in evidence.items()},
     )
 
 

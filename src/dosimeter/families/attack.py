@@ -22,11 +22,12 @@ class Attack(Protocol[G, E]):
     Class attributes say what `plan`, `observe` and the report need: `paper` (authors, year, link), `control` (True for
     the constant and the count attack, which must stay at chance), and `reference` where it is True: an attack that no
     adversary could run, of which no finding is made. `needs` and `signals` may depend on hyperparameters.
-    Four more are optional. `effective(classes)` gives the hyperparameters whose effective value differs for so many
+    Five more are optional. `effective(classes)` gives the hyperparameters whose effective value differs for so many
     classes of the deployed model. `trainings` is the number of models that the attack trains for each target.
     `labels` is the number of records whose membership in the target it must be told for one score, those that only
     choose settings included. `reads_shadows` is the number of shadows that it reads, if those are not all. Both are
-    shown beside what it finds.
+    shown beside what it finds. `game_seconds` is what one game takes beyond reading, where that is much, in seconds on
+    one core.
     Every target of a fold is judged by itself: leaving one target out must not change another's scores.
     """
 

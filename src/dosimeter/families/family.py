@@ -120,6 +120,15 @@ class Case(Protocol):
 
 
 @runtime_checkable
+class Resizable(Protocol):
+    """A case whose adversary could train more models or fewer; a plan says what that would cost and show."""
+
+    def sizes(self) -> Mapping[str, Case]:
+        """The case at other sizes, each under what it would show, as the begin of a sentence."""
+        ...
+
+
+@runtime_checkable
 class Family(Protocol):
     """A family of attacks: all that ask the same kind of question."""
 

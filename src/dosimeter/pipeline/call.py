@@ -40,7 +40,7 @@ class _Call(Table):
     """Arguments of `audit` other than model, records and attacks."""
 
     seed: int = Field(ge=0)
-    shadows: int = Field(ge=2, le=10_000)
+    shadows: int = Field(ge=0, le=10_000)
     output: Literal["auto", "logits", "probs"]
     duplicates: Literal["refuse", "exclude"]
     access: AccessName | None = None
@@ -116,7 +116,7 @@ def audit(  # more than seven parameters because this is the one call that a use
             and returns it. It must never start from weights that saw the members.
         population: further records of the same kind, in no training set; some attacks need them.
         data: further records by name, for threats of families that read them.
-        shadows: how many models `fit` trains, even.
+        shadows: how many models `fit` trains, even; 0 for none.
         threats: the adversaries, as tables of an audit file; one of membership unless given. `shadows` and `access` are
             those of each that has none of its own.
         attacks: names, tables as in an audit file, or attacks themselves; the default list unless given.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow
-from dosimeter.families.family import Case
+from dosimeter.families.family import Case, Resizable
 from dosimeter.foundation.errors import AccessError
-from dosimeter.jobs.job import Job
+from dosimeter.jobs.job import Job, models_of
 from dosimeter.jobs.store import key_of
 from dosimeter.training.system import System
 
@@ -118,6 +118,23 @@ def jobs_of(cases: Mapping[str, Case]) -> list[Job]:
             for job in jobs:
                 found.setdefault(job.key, job)
     return list(found.values())
+
+
+def other_sizes(cases: Mapping[str, Case], seconds: Callable[[Sequence[Job]], float | None]) -> list[str]:
+    """What other numbers of models of the adversary would cost and show, one remark each.
+
+    Args:
+        cases: the cases by id of their threat.
+        seconds: duration of what is missing of some jobs; None if a user's code decides it.
+    """
+    notes = []
+    for name, case in cases.items():
+        for told, other in (case.sizes() if isinstance(case, Resizable) else {}).items():
+            jobs = jobs_of({name: other})
+            took, models = seconds(jobs), sum(map(models_of, jobs))
+            cost = f"{models} models" if took is None else f"{models} models, about {took:.0f} s"
+            notes.append(f"{told if len(cases) == 1 else f'threat {name}: {told}'} ({cost})")
+    return notes
 
 
 def require_attacks(prepared: Prepared) -> None:

@@ -265,7 +265,12 @@ def histogram(values: Float[Array, " ..."], is_member: Bool[Array, " ..."], bins
 
 
 def randomisation_p(
-    scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"], rng: np.random.Generator, draws: int = 1000
+    scores: Scores,
+    truth: Truth,
+    *,
+    thresholds: Float[Array, " t"] | Float[Array, "t n"],
+    rng: np.random.Generator,
+    draws: int = 1000,
 ) -> Randomisation:
     """Exchanges truth with its complement by a fair coin for each record cluster, and ranks the observed statistic.
 
@@ -283,7 +288,7 @@ def randomisation_p(
     Args:
         scores: evidence.
         truth: truth about the same records.
-        thresholds: one per target, as in `tpr_at_threshold`.
+        thresholds: one per target or per cell, as in `tpr_at_threshold`; they are kept in every exchange.
         rng: generator for the coins.
         draws: number of random exchanges.
 

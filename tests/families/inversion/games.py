@@ -10,7 +10,7 @@ from torch import nn
 
 from dosimeter.families.inversion.game import Asked, InversionGame, Starts
 from dosimeter.models.access import Access
-from dosimeter.training.deployed import Opened
+from dosimeter.training.deployment.network import Opened
 from dosimeter.training.learners.principal import fit_prior
 
 SHAPE = (1, 6, 5)

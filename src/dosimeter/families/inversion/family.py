@@ -58,10 +58,13 @@ class Inversion:
         return ATTACKS
 
     def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
-        """Implements `Family`: all attacks; what the access does not allow is refused by name."""
+        """Implements `Family`: all attacks, of which those are refused by name that the access does not allow.
+
+        None where stages follow the one at risk, which is refused.
+        """
         from dosimeter.families.inversion.attacks import default_rows
 
-        return default_rows()
+        return [] if transferred else default_rows()
 
     def threats(self, topology: Topology) -> Sequence[InversionThreat]:
         """Implements `Family`: none, since a topology says nothing of records of other people."""

@@ -14,7 +14,7 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError
 from dosimeter.foundation.seeds import generator
 from dosimeter.models.access import Access
-from dosimeter.training.deployed import Opened
+from dosimeter.training.deployment.network import Opened
 from dosimeter.training.learners.prior import Prior
 
 BATCH = 256

@@ -243,6 +243,20 @@ class MembershipGame:
         return game, self.shadow_in[rows]
 
 
+@runtime_checkable
+class OwnRehearsal(Protocol):
+    """An attack that lets its shadows play the target by itself, and so needs no further pair for thresholds."""
+
+    def rehearse(self, game: MembershipGame, rng: np.random.Generator) -> Float[Array, "s n"]:
+        """Scores of all shadows, in the order of their rows, each as if it were a target.
+
+        Args:
+            game: the game, as `run` gets it.
+            rng: a generator in the same state as that of `run`.
+        """
+        ...
+
+
 Seats = tuple[Int[Array, " t"], Int[Array, " s"]]
 """Rows of the membership matrix that play target in a game, and rows of its shadows."""
 

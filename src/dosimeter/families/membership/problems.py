@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dosimeter.families.family import Surroundings
-from dosimeter.families.membership.threat import VIEWS, Spike, Threat
+from dosimeter.families.membership.threat import VIEWS, Spike, Threat, rehearses
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.wording import quote
 
@@ -38,7 +38,7 @@ def problems_of(threat: Threat, around: Surroundings) -> list[str]:
     ]
     if threat.spike is not None:
         problems.append(".spike: a supplied model is trained already, got canaries beside [target]: remove them")
-    if "shadows" in given and not around.trains:
+    if "shadows" in given and threat.shadows and not around.trains:
         problems.append(
             ".shadows: shadows are trained by `target.fit`, which is absent: add it, or remove threat.shadows"
         )
@@ -53,17 +53,8 @@ def _numbers(threat: Threat) -> list[str]:
             f".shadows: must be even, since shadows come in complementary pairs, got {threat.shadows}: "
             f"use {threat.shadows + 1}"
         )
-    elif threat.targets > max(most := threat.shadows + 2 * threat.fold_pairs - 4, 1):
-        wider = "" if threat.fold_pairs == 1 else f" + {2 * (threat.fold_pairs - 1)}"
-        problems.append(
-            f".targets: must be at most shadows - 2{wider} = {most}, since two pairs of models beyond the "
-            f"targets set the thresholds, got {threat.targets}: lower it or raise shadows"
-        )
-    elif threat.fold_pairs > 1 and 2 * threat.fold_pairs * -(-threat.targets // (2 * threat.fold_pairs)) > most:
-        problems.append(
-            f".targets: whole folds of {2 * threat.fold_pairs} models must leave two pairs that set the "
-            f"thresholds, got {threat.targets} targets of {most + 4} models: lower targets or fold_pairs"
-        )
+    else:
+        problems += _targets(threat)
     if threat.views == "auto":
         return problems
     wrong = [view for view in threat.views if view not in VIEWS]
@@ -71,6 +62,28 @@ def _numbers(threat: Threat) -> list[str]:
     if not wrong and (threat.views[:1] != ("identity",) or len(set(threat.views)) < len(threat.views)):
         problems.append(f".views: must be distinct and begin with 'identity', got {list(threat.views)}: put it first")
     return problems
+
+
+def _targets(threat: Threat) -> list[str]:
+    """More targets, or more models in whole folds of them, than there may be."""
+    most, fold, ready = threat.most_targets, 2 * threat.fold_pairs, rehearses(threat.shadows)
+    if threat.targets > most:
+        if not ready:
+            what = f"must be at most {most}, the number of models (shadows + 2 fold_pairs)"
+        else:
+            wider = "" if threat.fold_pairs == 1 else f" + {fold - 2}"
+            what = (
+                f"must be at most shadows - 2{wider} = {most}, since two pairs of models beyond the targets set the "
+                "thresholds"
+            )
+        return [f".targets: {what}, got {threat.targets}: lower it or raise shadows"]
+    if fold * -(-threat.targets // fold) > max(most, fold):
+        leave = "leave two pairs that set the thresholds" if ready else "be whole"
+        return [
+            f".targets: whole folds of {fold} models must {leave}, got {threat.targets} targets of {threat.models} "
+            "models: lower targets or fold_pairs"
+        ]
+    return []
 
 
 def _canaries(spike: Spike) -> list[str]:

@@ -97,7 +97,8 @@ def material_of(left: Left) -> Material:
             scores={name: list(one.rehearsed) for name, one in left.evidence.items()},
         )
     else:
-        halves = halvings(record, member, generator(int(left.summary["seed"]), HALVES))
+        drawn = bool(left.summary["door"] == "recipe")
+        halves = halvings(record, member, generator(int(left.summary["seed"]), HALVES), drawn=drawn)
         calibration = CrossFit(member, record, scores, halves)
     return Material(
         summary=left.summary,

@@ -18,6 +18,23 @@ VIEWS = (
 )  # fmt: skip
 
 
+LEAST_REHEARSING = 4
+"""Fewest shadows of a target of which one pair can rehearse before another."""
+
+
+HALVES_SET_THRESHOLDS = "halves of the records set thresholds for each other"
+"""What sets thresholds where no shadow rehearses."""
+
+
+def rehearses(shadows: int) -> bool:
+    """Returns whether so many shadows can set thresholds: one pair plays the target, and another is left to attack it.
+
+    >>> rehearses(2), rehearses(4)
+    (False, True)
+    """
+    return shadows >= LEAST_REHEARSING
+
+
 class Spike(Table):
     """Canaries that are planted in the stage at risk: graded leaks that an audit must find."""
 
@@ -31,7 +48,7 @@ class Spike(Table):
 class Threat(ThreatTable):
     """The threat model: the adversary's knowledge and holdings, and the records that are judged."""
 
-    shadows: int = Field(default=16, ge=2, le=10_000)
+    shadows: int = Field(default=16, ge=0, le=10_000)
     targets: int = Field(default=1, ge=1)
     candidates: int | None = Field(default=None, ge=2)
     population: int = Field(default=0, ge=0)
@@ -48,6 +65,11 @@ class Threat(ThreatTable):
     def models(self) -> int:
         """Models of the stage at risk: the shadows of a fold, and its targets with their complements."""
         return self.shadows + 2 * self.fold_pairs
+
+    @property
+    def most_targets(self) -> int:
+        """Largest number of targets: with shadows that rehearse, two pairs of models beyond them set thresholds."""
+        return self.models - 4 if rehearses(self.shadows) else self.models
 
     def views_for(self, augment: Sequence[str]) -> tuple[str, ...]:
         """Query views, at most eight unless listed: the identity, and the augmentations of training.

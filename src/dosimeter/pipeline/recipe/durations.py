@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -57,10 +57,12 @@ class Pace:
     Attributes:
         system: the chain and its data.
         prefix: the frozen prefix of the deployed stage, or None.
+        known: speeds that were measured, by stage and by how a pack is trained.
     """
 
     system: TrainedSystem
     prefix: Prefix | None
+    known: dict[object, float] = field(default_factory=dict)
 
     @property
     def frozen(self) -> float | None:
@@ -74,7 +76,10 @@ class Pace:
 
     def trained(self, job: PackJob) -> float:
         """Seconds in which a pack trains on one record in one epoch."""
-        return _pace(self.system, job, self.prefix)
+        kind = len(job.links), job.heads, len(job.models) if job.heads else 1
+        if kind not in self.known:
+            self.known[kind] = _pace(self.system, job, self.prefix)
+        return self.known[kind]
 
     def whole(self, job: PackJob) -> float:
         """Seconds to train one model of a pack."""
@@ -82,6 +87,12 @@ class Pace:
 
     def answer(self, job: PackJob) -> float:
         """Seconds in which one whole model of a pack answers for one record."""
+        if (kind := ("answer", len(job.links))) not in self.known:
+            self.known[kind] = self._ask(job)
+        return self.known[kind]
+
+    def _ask(self, job: PackJob) -> float:
+        """Asks a whole model of a pack about a few records."""
         model = build_chain(job.links, len(job.links) - 1, 0, None)
         inputs = as_float(torch.from_numpy(self.system.at_risk.inputs[:32].copy()))
         passes = []
@@ -92,13 +103,22 @@ class Pace:
         return min(passes) / len(inputs)
 
 
-def estimate(system: TrainedSystem, jobs: Sequence[Job], workers: Workers | int | None) -> float | None:
+def pace_of(system: TrainedSystem) -> Pace:
+    """The speed of this machine, of which each part is measured when it is first asked for."""
+    with one_thread():
+        return Pace(system, probe_prefix(system))
+
+
+def estimate(
+    system: TrainedSystem, jobs: Sequence[Job], workers: Workers | int | None, pace: Pace | None = None
+) -> float | None:
     """Seconds of a run, from a probe of each kind of job on one thread; a rough figure.
 
     Args:
         system: the chain and its data.
         jobs: jobs that are missing.
         workers: who does the jobs.
+        pace: of the same system, if it was measured.
 
     Returns:
         The seconds; None if a user's `fit` is the clock.
@@ -109,8 +129,8 @@ def estimate(system: TrainedSystem, jobs: Sequence[Job], workers: Workers | int 
     if any(job.links[-1].fit for job in packs):
         return None
     cores, parts = workers_for(workers, system.device), []
+    pace = pace or pace_of(system)
     with one_thread():
-        pace = Pace(system, probe_prefix(system))
         if features and pace.prefix is not None:
             own = [job for job in features if len(job.links) == len(system.links)]
             each = pace.prefix.seconds * sum(job.size for job in own) / RECORDS_PER_CHUNK / max(1, len(own))

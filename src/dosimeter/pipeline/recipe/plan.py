@@ -13,8 +13,8 @@ from dosimeter.jobs.runners import Workers
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline.durations import LOADING
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
-from dosimeter.pipeline.prepared import jobs_of
-from dosimeter.pipeline.recipe.durations import estimate, probe_prefix
+from dosimeter.pipeline.prepared import jobs_of, other_sizes
+from dosimeter.pipeline.recipe.durations import estimate, pace_of
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe
 from dosimeter.training.chain import build_chain, parts_of
 from dosimeter.training.defending import DefenseRow
@@ -33,7 +33,8 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
     """
     system, jobs = prepared.system, jobs_of(prepared.cases)
     todo = missing(jobs)
-    seconds = estimate(system, todo, workers)
+    pace = pace_of(system)
+    seconds = estimate(system, todo, workers, pace)
     stages, waiting = _stages(prepared, todo), {job.key: job for job in todo}
     for row, one in prepared.variants:
         own = [job for job in missing(jobs_of(one.cases)) if job.key not in waiting]
@@ -42,7 +43,7 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
         seconds = None if seconds is None or more is None else seconds + more - LOADING
         waiting |= {job.key: job for job in own}
     packs = [job for job in waiting.values() if isinstance(job, PackJob)]
-    first, prefix = prepared.packs.get(system.index), probe_prefix(system)
+    first, prefix = prepared.packs.get(system.index), pace.prefix
     parameters = 0 if first is None else _parameters(first)
     width = 0 if prefix is None else prefix.one.numel() * 4
     answers = sum(job.size for job in waiting.values() if isinstance(job, Costed))
@@ -53,6 +54,7 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
     free, notes = free_space(system.store.root), case_notes(prepared.audit.threats, prepared.cases)
     if seconds is None:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
+    notes += other_sizes(prepared.cases, lambda jobs: estimate(system, missing(jobs), workers, pace))
     if disk > free:
         notes.append(f"disk: needs {disk / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: free space or choose --store")
     return Plan(

@@ -6,7 +6,7 @@ from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.jobs.job import missing, models_of
 from dosimeter.pipeline.durations import REPORT_SECONDS
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
-from dosimeter.pipeline.prepared import jobs_of
+from dosimeter.pipeline.prepared import jobs_of, other_sizes
 from dosimeter.pipeline.supplied.prepared import PreparedSupplied
 
 NUMBER_SECONDS = 3e-8
@@ -50,6 +50,7 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
         stages.append(StagePlan("shadows", f"fit {supplied.fit_name}", each, len(shadows), cached, ""))
     if absent:
         notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
+    notes += other_sizes(prepared.cases, lambda _: None)
     signals = (1 + len(shadows)) * len(system.pool) * 16 * max(map(_views, supplied.threats))
     size = system.pool.inputs.nbytes
     return Plan(

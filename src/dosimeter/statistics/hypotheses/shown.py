@@ -73,7 +73,7 @@ def leak_shown(auc: Estimate, pair: RatePair, p: Randomisation, *, drawn: bool =
 
 
 def of_these_models(
-    auc: Estimate, pair: RatePair, scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"]
+    auc: Estimate, pair: RatePair, scores: Scores, truth: Truth, *, thresholds: Float[Array, " t"] | Float[Array, "t n"]
 ) -> tuple[Estimate, RatePair]:
     """The same values with intervals of these models: targets are fixed, and records alone are random.
 

@@ -80,17 +80,44 @@ def slow_z(cells, bits):
     return (inside.mean() - outside.mean()) / spread if spread else 0.0
 
 
-def test_the_score_of_a_choice_is_a_mean_of_shares_of_non_members():
-    one = made(4, attacks=3)
+@pytest.mark.parametrize(("decimals", "targets"), [(None, 1), (0, 1), (1, 2)])
+def test_the_score_of_a_choice_is_a_mean_of_shares_of_non_members(decimals, targets):
+    one = made(4, attacks=3, decimals=decimals, targets=targets)
     choices = one.choices(list(one.scores), 0.1)
     found = one.choice_scores(choices)
     for record in range(60):
         each = []
         for half, (first, second) in zip(one.halves, choices, strict=True):
             values = one.scores[second if half[record] else first]
-            other = (half != half[record]) & ~one.is_member[0]
-            each.append((1 + (values[0, other] >= values[0, record]).sum()) / (1 + other.sum()))
-        assert found[0, record] == pytest.approx(-np.mean(each))
+            known = values[:, half != half[record]][~one.is_member[:, half != half[record]]]
+            each.append((1 + (known[:, None] >= values[:, record]).sum(0)) / (1 + len(known)))
+        assert found[:, record] == pytest.approx(-np.mean(each, axis=0))
+
+
+def test_a_choice_scores_records_outside_all_halves_by_both():
+    one, rng = made(5, attacks=3, targets=2), np.random.default_rng(0)
+    choices, planted = one.choices(list(one.scores), 0.1), {name: rng.normal(size=(2, 7)) for name in one.scores}
+    found = one.choice_scores_outside(choices, planted)
+    for canary in range(7):
+        each = []
+        for half, pair in zip(one.halves, choices, strict=True):
+            for own, name in zip((half, ~half), pair, strict=True):
+                known = one.scores[name][:, own][~one.is_member[:, own]]
+                each.append((1 + (known[:, None] >= planted[name][:, canary]).sum(0)) / (1 + len(known)))
+        assert found[:, canary] == pytest.approx(-np.mean(each, axis=0))
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("decimals", [None, 0])
+@pytest.mark.parametrize("fpr", [0.3, 0.1, 0.01])
+def test_calls_are_those_above_the_thresholds(targets, decimals, fpr):
+    one = made(6, targets=targets, decimals=decimals)
+    values = one.scores["a1"]
+    assert (one.calls_of(values, fpr, one.is_member) == (values > one.thresholds("a1", fpr))).all()
+    cuts = []
+    for half in one.halves:
+        cuts += [shadow_threshold(values[:, own], one.is_member[:, own], fpr) for own in (half, ~half)]
+    assert one.outside("a1", fpr) == np.sort(cuts)[len(cuts) // 2]
 
 
 def test_halvings_keep_persons_together_and_leave_out_those_of_one_class():

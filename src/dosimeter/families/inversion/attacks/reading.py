@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dosimeter.families.inversion.game import BATCH, InversionGame
 from dosimeter.foundation.errors import AccessError
 from dosimeter.statistics.evidence import Reconstructions
-from dosimeter.training.deployed import Opened
+from dosimeter.training.deployment.network import Opened
 
 Aim = Literal["ce", "logit", "poincare", "margin"]
 """What is made small: the cross-entropy of the class, minus its logit beside the distance of features from usual ones,

@@ -28,7 +28,7 @@ from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
-from dosimeter.training.deployed import opened
+from dosimeter.training.deployment.network import opened
 from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import ChangesAnswers
 

@@ -16,7 +16,7 @@ from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
-from dosimeter.training.deployed import answers, deployed
+from dosimeter.training.deployment.network import answers, deployed
 from dosimeter.training.learners.judges import Classifier, Lineup, fit_classifier, fit_lineup
 from dosimeter.training.packs import PackJob
 

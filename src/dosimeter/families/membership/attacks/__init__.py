@@ -25,6 +25,7 @@ from dosimeter.families.membership.attacks.shadows.cascading import Cascading
 from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
 from dosimeter.families.membership.attacks.shadows.fused import Fused
 from dosimeter.families.membership.attacks.shadows.influence import Influence
+from dosimeter.families.membership.attacks.shadows.learned_ratio import LearnedRatio
 from dosimeter.families.membership.attacks.shadows.lira import LiRA
 from dosimeter.families.membership.attacks.shadows.proxy import Proxy
 from dosimeter.families.membership.attacks.shadows.reference import Reference
@@ -40,9 +41,9 @@ from dosimeter.families.membership.attacks.transfer.tmi import TMI
 __all__ = [
     "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
-    "GradientNorm", "Influence", "LaplacianShot", "LiRA", "Loss", "ModifiedEntropy", "PooledDiscriminant",
-    "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory", "TransductiveTuning",
-    "default_rows",
+    "GradientNorm", "Influence", "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "ModifiedEntropy",
+    "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory",
+    "TransductiveTuning", "default_rows",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -67,6 +68,7 @@ ATTACKS = {
     "rmia": RMIA,
     "base": BASE,
     "fused": Fused,
+    "learned_ratio": LearnedRatio,
     "bmia": BMIA,
     "influence": Influence,
     "gradient_norm": GradientNorm,

@@ -10,11 +10,16 @@ import numpy as np
 from jaxtyping import Int
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.design.canaries import Canaries
+from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, played
-from dosimeter.families.membership.stored import evidence
+from dosimeter.families.membership.stored import CANARIES, canary_evidence, evidence
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import save_arrays
+
+CANARY_ROLES = ("target", "rehearsal")
+"""Parts of a play on canaries: they set no threshold and are in no null audit."""
 
 
 def save_evidence(attacks: Sequence[NamedAttack], plays: Sequence[PlayJob], arena: Arena, folder: Path) -> None:
@@ -30,6 +35,34 @@ def save_evidence(attacks: Sequence[NamedAttack], plays: Sequence[PlayJob], aren
     for index, row in enumerate(attacks):
         if row.id in ran:
             save_arrays(evidence(folder, index), dataclasses.asdict(played(arena, row, plays)))
+
+
+def save_canaries(
+    canaries: Canaries, attacks: Sequence[NamedAttack], plays: Sequence[PlayJob], design: Design, folder: Path
+) -> None:
+    """Writes what the attacks said of canaries, and the truth about them.
+
+    Args:
+        canaries: the planted records.
+        attacks: all attacks, in order.
+        plays: the plays on canaries of those that were run, which are done.
+        design: design of the natural records, which stand before the canaries in each play.
+        folder: folder of the case.
+    """
+    for index, row in enumerate(attacks):
+        own = [job for job in plays if job.row is row]
+        if own:
+            n = len(design.ids)
+            scores = {role: [job.load()[..., n:] for job in own if job.part.role == role] for role in CANARY_ROLES}
+            found = {"scores": np.concatenate(scores["target"]), "rehearsed": np.stack(scores["rehearsal"])}
+            save_arrays(canary_evidence(folder, index), found)
+    truth = {
+        "kind": canaries.kind,
+        "copies": canaries.copies,
+        "member": canaries.member[: design.targets],
+        "rehearsal_in": canaries.member[design.rehearsal_rows],
+    }
+    save_arrays(folder / CANARIES, truth)
 
 
 def most_frequent(labels: Int[Array, " n"]) -> float:

@@ -18,10 +18,11 @@ from dosimeter.data.entries import data_key
 from dosimeter.data.gates import copies
 from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.case.collect import most_frequent, save_evidence
+from dosimeter.families.membership.case.collect import CANARY_ROLES, most_frequent, save_canaries, save_evidence
 from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
+from dosimeter.families.membership.case.sizes import other_sizes, shown_with
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
 from dosimeter.families.membership.design.draw import NULL, design_of, matrix_of, split_of
@@ -34,22 +35,18 @@ from dosimeter.families.membership.observe.signals import SIGNALS, readable
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.frozen_head import can_retrain, has_frozen_head
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
-from dosimeter.families.membership.stored import CANARIES, canary_evidence, save_game
-from dosimeter.families.membership.threat import Threat
+from dosimeter.families.membership.stored import save_game
+from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat, rehearses
 from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.gate import Gate
-from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.models.access import Access
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.later_stages import transfer
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
-
-CANARY_ROLES = ("target", "rehearsal")
-"""Parts of a play on canaries: thresholds come from rehearsals, so nothing else is played."""
 
 
 @dataclass(frozen=True)
@@ -258,6 +255,8 @@ class DrawnCase:
             notes.append(
                 f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more"
             )
+        if not rehearses(self.threat.shadows):
+            notes.append(f"shadows: {self.threat.shadows or 'none'}, so none rehearses; {HALVES_SET_THRESHOLDS}")
         natural, planted = len(self.split.pool) // 2, self.canaries
         if planted is not None:
             many = len(planted.training_rows(0))
@@ -274,6 +273,16 @@ class DrawnCase:
             if row.trainings is None
         ]
 
+    def sizes(self) -> Mapping[str, DrawnCase]:
+        """Implements `Resizable`."""
+        system, found = self.system, {}
+        for threat in other_sizes(self.threat):
+            design = design_of(threat, system.seed, system.at_risk, self.split)
+            planted = None if self.canaries is None else self.canaries.redraw(threat.models, system.seed)
+            other = replace(self, threat=threat, design=design, canaries=planted)
+            found[shown_with(threat.shadows, other.running)] = other
+        return found
+
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
         system, threat, design = self.system, self.threat, self.design
@@ -281,7 +290,8 @@ class DrawnCase:
         save_game(folder, design, observations, self.null_matrix)
         refused = self.refusals()
         save_evidence(self.attacks, self.plays, self.arena, folder)
-        self._save_canaries(folder)
+        if self.canaries is not None:
+            save_canaries(self.canaries, self.attacks, self.canary_plays, design, folder)
         owners = {"persons": system.at_risk.persons, "groups": system.at_risk.groups}
         classes = system.links[-1].classes
         gates = [saturation(observations.signals, threat.access_flag), self._copies()]
@@ -312,25 +322,6 @@ class DrawnCase:
             "gates": [dataclasses.asdict(gate) for gate in gates],
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
-
-    def _save_canaries(self, folder: Path) -> None:
-        """Writes what the attacks said of canaries, and the truth about them, if any were planted."""
-        canaries, design, n = self.canaries, self.design, len(self.design.ids)
-        if canaries is None:
-            return
-        for index, row in enumerate(self.attacks):
-            own = [job for job in self.canary_plays if job.row is row]
-            if own:
-                scores = {role: [job.load()[..., n:] for job in own if job.part.role == role] for role in CANARY_ROLES}
-                found = {"scores": np.concatenate(scores["target"]), "rehearsed": np.stack(scores["rehearsal"])}
-                save_arrays(canary_evidence(folder, index), found)
-        truth = {
-            "kind": canaries.kind,
-            "copies": canaries.copies,
-            "member": canaries.member[: design.targets],
-            "rehearsal_in": canaries.member[design.rehearsal_rows],
-        }
-        save_arrays(folder / CANARIES, truth)
 
     def _copies(self) -> Gate:
         """P9: judged records that occur more than once, or also in another stage's data."""

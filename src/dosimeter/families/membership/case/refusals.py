@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs
+from dosimeter.families.membership.game import BEFORE_TRANSFER, Needs, OwnRehearsal
 from dosimeter.families.membership.known import enough
 from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS
+from dosimeter.families.membership.threat import rehearses
 from dosimeter.models.access import Access
 
 MOST_CELLS = 4_000_000
@@ -39,6 +40,7 @@ class Offer:
         population: records outside every model.
         shadows: models of the adversary.
         supplied: whether the target is the user's own, which decides what to do about a lack.
+        trains: whether shadows can be trained.
         features: features of a frozen backbone, with heads of a known recipe on them.
         cells: records of the pool times classes.
         retrain: whether shadows can be trained anew for each target.
@@ -54,6 +56,7 @@ class Offer:
     population: int
     shadows: int
     supplied: bool = False
+    trains: bool = True
     features: bool = False
     cells: int = 0
     retrain: bool = False
@@ -79,7 +82,7 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     if lacks := _signals(row, given) or _holds(needs, given):
         return lacks
     most = max(needs.in_shadows, needs.out_shadows) + needs.per_view * (given.views - 1)
-    if most and given.supplied and not given.shadows:
+    if most and given.supplied and not given.trains:
         return "needs shadow models: give `fit`, a function that trains one"
     if given.population < needs.population:
         remedy = "give a population" if given.supplied else "raise threat.population"
@@ -89,12 +92,15 @@ def refusal(row: NamedAttack, given: Offer) -> str:
             f"needs {needs.labelled} known members and {needs.labelled} known non-members of each model, got "
             f"{given.labelled}: set `labelled = {enough(needs.labelled)}` in [[threat]]"
         )
-    if most and given.shadows // 2 - 1 < most:
-        return (
-            f"needs {most} shadows per record and side when one pair is set aside for thresholds, got "
-            f"{given.shadows // 2 - 1}: raise {'' if given.supplied else 'threat.'}shadows to {2 * (most + 1)}"
-        )
-    return ""
+    aside = int(rehearses(given.shadows) and not isinstance(row.attack, OwnRehearsal))
+    if given.shadows // 2 - aside >= most:
+        return ""
+    when = " when one pair is set aside for thresholds" if aside else ""
+    least = 2 * (most + 1) if rehearses(2 * most) and not isinstance(row.attack, OwnRehearsal) else 2 * most
+    return (
+        f"needs {most} shadows per record and side{when}, got {given.shadows // 2 - aside}: raise "
+        f"{'' if given.supplied else 'threat.'}shadows to {least}"
+    )
 
 
 def _signals(row: NamedAttack, given: Offer) -> str:

@@ -23,6 +23,7 @@ from dosimeter.families.membership.case.collect import count_distinct, most_freq
 from dosimeter.families.membership.case.holdings import supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
+from dosimeter.families.membership.case.sizes import other_sizes, shown_with
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.labelled import set_apart
 from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
@@ -35,7 +36,7 @@ from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
 from dosimeter.families.membership.stored import BLIND, save_game
-from dosimeter.families.membership.threat import Threat
+from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat
 from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
@@ -99,6 +100,7 @@ class StatedCase:
             len(self.design.population_ids),
             self.shadows,
             supplied=True,
+            trains=self.system.fit is not None,
             withheld=self.probing.withheld,
             views=len(self.views),
             labelled=self.design.known_of_each,
@@ -261,8 +263,20 @@ class StatedCase:
         """Implements `Case`."""
         notes = [f"{gate.name}: {gate.message}" for gate in self.system.gates if gate.status != "pass"]
         if not self.jobs:
-            notes.append("shadows: none without `fit`; halves of the records set thresholds for each other")
+            why = " without `fit`" if self.system.fit is None else ""
+            notes.append(f"shadows: none{why}; {HALVES_SET_THRESHOLDS}")
+        elif not len(self.design.rehearsal_rows):
+            notes.append(f"shadows: {self.shadows}, so none rehearses; {HALVES_SET_THRESHOLDS}")
         return notes + cheapest(self.attacks, self.shadows)
+
+    def sizes(self) -> Mapping[str, StatedCase]:
+        """Implements `Resizable`: none without `fit`."""
+        system, found = self.system, {}
+        for threat in other_sizes(self.threat) if system.fit is not None else ():
+            design = _design(system.parts, threat, trains=True, seed=system.seed)
+            other = replace(self, threat=threat, design=design)
+            found[shown_with(threat.shadows, other.running)] = other
+        return found
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""

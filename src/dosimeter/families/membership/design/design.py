@@ -12,6 +12,7 @@ from dosimeter.families.membership.design.labelled import Labelled
 from dosimeter.families.membership.design.person_split import halvable, person_half
 from dosimeter.families.membership.game import MembershipGame, Population, Seats
 from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.threat import rehearses
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator
@@ -186,7 +187,9 @@ class Design:
 
     @property
     def rehearsal_rows(self) -> Int[Array, " k"]:
-        """Rows of the models that rehearse, in pairs."""
+        """Rows of the models that rehearse, in pairs; none if a pair would leave no shadow to attack it with."""
+        if not rehearses(len(self.member) - self._width):
+            return np.empty(0, np.int64)
         first = self._width * len(self.folds)
         pairs = min(self.rehearsals, (len(self.member) - first) // 2)
         return np.arange(first, first + 2 * pairs)

@@ -61,7 +61,7 @@ def canary_rows(material: Material, attack: str) -> list[dict[str, Any]]:
 def _reason(canaries: CanaryScores, attack: str, lead: float | None) -> str:
     """Text: why there is no number; empty if there is one."""
     if attack not in canaries.scores:
-        return "this attack holds more than answers, which is known of natural records only, so it judged no canary"
+        return "an attack that holds more than answers, which is known of natural records only, judges no canary"
     return "" if lead is not None else "no threshold can be certified with so few natural non-members"
 
 
@@ -73,7 +73,7 @@ def _measure_grade(material: Material, attack: str, grade: tuple[str, int], leve
     assert lead is not None
     own, name = canaries.of(kind, copies), f"{kind} x {copies}"
     member, values = canaries.member[:, own], canaries.scores[attack][:, own]
-    hits, record = values > material.thresholds(attack, lead)[:, None], np.arange(member.shape[1])
+    hits, record = values > material.thresholds_of_canaries(attack, lead)[:, None], np.arange(member.shape[1])
     tpr, fpr = (
         rate_interval(hits, side, record=record, rng=material.rng(f"canaries {name} {of}"), level=level)
         for of, side in (("tpr", member), ("fpr", ~member))
@@ -103,7 +103,8 @@ def p_of_use(material: Material, attack: str, grade: tuple[str, int]) -> float:
     own = canaries.of(*grade)
     part = Truth(np.flatnonzero(own), canaries.member[:, own], np.arange(int(own.sum())))
     return randomisation_p(
-        Scores(part.ids, canaries.scores[attack][:, own]), part, thresholds=material.thresholds(attack, lead),
+        Scores(part.ids, canaries.scores[attack][:, own]), part,
+        thresholds=material.thresholds_of_canaries(attack, lead),
         rng=material.rng(f"canaries {grade[0]} x {grade[1]} p"), draws=DRAWS,
     ).p_tpr  # fmt: skip
 
@@ -123,10 +124,12 @@ def call_rate_gains(material: Material, attack: str) -> Float[Array, " c"]:
     canaries, lead = material.canaries, material.leading
     assert canaries is not None
     assert lead is not None
-    thresholds = material.thresholds(attack, lead)
+    thresholds = material.thresholds_of_canaries(attack, lead)
     called = canaries.scores[attack] > thresholds[:, None]
     # A model that rehearses is judged once per fold; its call is the share of the folds in which it is made.
-    again = (canaries.rehearsed[attack] > thresholds[::2][:, None, None]).mean(0)
+    again = np.zeros(canaries.rehearsal_in.shape)
+    if len(again):
+        again = (canaries.rehearsed[attack] > thresholds[::2][:, None, None]).mean(0)
     shares = []
     for targets, rehearsing in ((canaries.member, canaries.rehearsal_in), (~canaries.member, ~canaries.rehearsal_in)):
         models = targets.sum(0) + rehearsing.sum(0)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, inf, sqrt
+from math import inf
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +31,8 @@ HALVINGS = 41
 """Number of random halvings, odd so that a median is one of the thresholds. More change less with the seed."""
 FEW_HALVINGS, MANY_SCORES = 5, 1_000_000
 """Number of halvings of a table with more scores than `MANY_SCORES` under one attack: large halves hardly differ."""
+_ROUNDING = 1e-12
+"""Share of a mean square below which a variance is rounding, and 0."""
 _CHUNK = 500_000
 """Scores whose values under all halvings are held in memory at once."""
 HALVES = "halves that set thresholds"
@@ -74,6 +76,22 @@ class CrossFit:
             found[part] = _middle(np.where(self.halves[:, part], cuts[:, 1:], cuts[:, :1]))
         return np.broadcast_to(found, values.shape)
 
+    def outside(self, attack: str, fpr: float) -> float:
+        """The threshold of records that are in no half: the median over all halves."""
+        return float(_middle(self._cuts(self.scores[attack], fpr, self.is_member).ravel()))
+
+    def calls_of(self, values: Float[Array, "t n"], fpr: float, is_member: Bool[Array, "t n"]) -> Bool[Array, "t n"]:
+        """Calls at the thresholds of `thresholds_of`; it looks only at scores that some half calls, so it is quick."""
+        cuts, calls = self._cuts(values, fpr, is_member), np.zeros(values.size, bool)
+        some = np.flatnonzero(values > cuts.min())
+        column = some % values.shape[1]
+        step = max(1, _CHUNK // len(cuts))
+        for start in range(0, len(some), step):
+            part = slice(start, start + step)
+            own = np.where(self.halves[:, column[part]], cuts[:, 1:], cuts[:, :1])
+            calls[some[part]] = (values.ravel()[some[part]] > own).sum(axis=0) > len(cuts) // 2
+        return calls.reshape(values.shape)
+
     def tails(self, attack: str, values: Float[Array, "t n"]) -> Float[Array, "t n"]:
         """P-value of each score, the median over halvings of `tail` among the half without it."""
         del attack  # the scores that are measured are those that calibrate
@@ -113,9 +131,28 @@ class CrossFit:
             choices: from `choices`.
         """
         total = np.zeros(self.is_member.shape)
-        for half, (first, second) in zip(self.halves, choices, strict=True):
-            total += self._half_tails(half, (self.scores[second], self.scores[first]))
+        for attack in shares(choices):
+            # Records in the first half are judged by the choice of the second.
+            chosen = np.array([[one == attack for one in reversed(pair)] for pair in choices])
+            some = chosen.any(1)
+            total += self._sum_of_tails(self.scores[attack], self.halves[some], chosen[some])
         return -total / len(self.halves)
+
+    def choice_scores_outside(
+        self, choices: Sequence[tuple[str, str]], scores: Mapping[str, Float[Array, "t c"]]
+    ) -> Float[Array, "t c"]:
+        """Scores of the choice for records that are in no half: minus the mean tail among both halves of all halvings.
+
+        Args:
+            choices: from `choices`.
+            scores: of these records, under each attack that was chosen.
+        """
+        found = []
+        for half, pair in zip(self.halves, choices, strict=True):
+            for own, attack in zip((half, ~half), pair, strict=True):
+                known = self.scores[attack][:, own][~self.is_member[:, own]]
+                found.append(tail(scores[attack], np.sort(known)))
+        return np.asarray(-np.mean(found, axis=0))
 
     def with_scores(self, name: str, values: Float[Array, "t n"]) -> CrossFit:
         """A copy with the scores of one more attack."""
@@ -127,47 +164,77 @@ class CrossFit:
         step = max(1, _CHUNK // targets)
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def _half_tails(
-        self, half: Bool[Array, " n"], scores: tuple[Float[Array, "t n"], Float[Array, "t n"]]
+    def _sum_of_tails(
+        self, values: Float[Array, "t n"], halves: Bool[Array, "r n"], counted: Bool[Array, "r 2"]
     ) -> Float[Array, "t n"]:
-        """Tails of both halves' records, each by its own scores among the other half's non-members."""
-        found = np.empty(self.is_member.shape)
-        for own, values in zip((half, ~half), scores, strict=True):
-            found[:, own] = tail(values[:, own], np.sort(values[:, ~own][~self.is_member[:, ~own]]))
-        return found
+        """Sum over halvings of the scores' tails among the other half's non-members.
+
+        Args:
+            values: scores.
+            halves: which records are in the first half.
+            counted: whether a halving counts for records in its first half, and for those in its second.
+        """
+        order = np.argsort(-values, axis=None)
+        ordered, column = -values.ravel()[order], order % values.shape[1]
+        nonmember, found = ~self.is_member.ravel()[order], np.zeros(values.size)
+        last = np.searchsorted(ordered, ordered, side="right") - 1  # equal scores have reached each other
+        upto, step = np.cumsum(nonmember), max(1, _CHUNK // values.size)
+        for start in range(0, len(halves), step):
+            first = halves[start : start + step, column]
+            own = (first & nonmember).cumsum(axis=1)
+            reached = np.where(first, upto[last] - own[:, last], own[:, last])
+            many = np.where(first, upto[-1] - own[:, -1:], own[:, -1:])
+            counts = np.where(first, counted[start : start + step, :1], counted[start : start + step, 1:])
+            found[order] += (counts * (1 + reached) / (1 + many)).sum(axis=0)
+        return found.reshape(values.shape)
 
     def _strengths(self, attack: str, fpr: float) -> Float[Array, "r 2 2"]:
         """Larger z-value of two statistics of each half's members, and the z-value of the rank test.
 
         Values are rounded, so that equal strengths stay equal whatever the order of summation.
         """
-        values, place = self.scores[attack], ranks(self.scores[attack])  # ranks among all records, which read no bit
-        cuts, found = self._cuts(values, fpr, self.is_member), np.empty((len(self.halves), 2, 2))
-        for number, half in enumerate(self.halves):
-            for side, own in enumerate((half, ~half)):
-                bits, calls = self.is_member[:, own], (values[:, own] > cuts[number, side]).astype(np.float64)
-                ranked = _z(place[:, own], bits)
-                found[number, side] = max(ranked, _z(calls, bits)), ranked
+        values, bits = self.scores[attack], self.is_member
+        place = ranks(values)  # ranks among all records, which read no bit
+        place -= place.mean()
+        cuts, found = self._cuts(values, fpr, bits), np.empty((len(self.halves), 2, 2))
+        some = np.flatnonzero(values > cuts.min())
+        high, named = values.ravel()[some], bits.ravel()[some]
+        column = some % values.shape[1]
+        for side, own in enumerate((self.halves, ~self.halves)):
+            weight = own.astype(np.float64)
+            size, members = len(bits) * weight.sum(1), weight @ bits.sum(0)
+            ranked = _z(size, members, *(weight @ one.sum(0) for one in (place, place**2, place * bits)))
+            calls = own[:, column] & (high > cuts[:, side, None])
+            called = calls.sum(1)
+            found[:, side, 0] = np.maximum(ranked, _z(size, members, called, called, (calls & named).sum(1)))
+            found[:, side, 1] = ranked
         return np.round(found, 9)
 
     def _cuts(self, values: Float[Array, "t n"], fpr: float, is_member: Bool[Array, "t n"]) -> Float[Array, "r 2"]:
         """Thresholds that both halves of each halving set, as by `shadow_threshold`, with one sort for all."""
         order = np.argsort(-values, axis=None)
-        ordered, nonmember, column = values.ravel()[order], ~is_member.ravel()[order], order % values.shape[1]
-        found = np.full((len(self.halves), 2), inf)
-        for number, half in enumerate(self.halves):
-            first = half[column]
-            for side, own in enumerate((nonmember & first, nonmember & ~first)):
-                upto = np.cumsum(own)
-                # N + 1 ranks, as in `shadow_threshold`.
-                above = floor(fpr * (upto[-1] + 1) + EXACT)
-                if above:
-                    found[number, side] = ordered[np.searchsorted(upto, above)]
+        # Members set no threshold, so their places are left out before any half is looked at.
+        order = order[~is_member.ravel()[order]]
+        ordered, column = values.ravel()[order], order % values.shape[1]
+        counts, found = np.bincount(column, minlength=values.shape[1]), np.full((len(self.halves), 2), inf)
+        for side, own in enumerate((self.halves, ~self.halves)):
+            # N + 1 ranks, as in `shadow_threshold`.
+            above = np.floor(fpr * (own @ counts + 1) + EXACT).astype(np.int64)
+            near = own[:, column[: 4 * above.max() + 50]].cumsum(axis=1)
+            places = (near >= above[:, None]).argmax(axis=1)
+            for number in np.flatnonzero(near[:, -1] < above):  # the place lies further down
+                places[number] = np.flatnonzero(own[number, column])[above[number] - 1]
+            found[above > 0, side] = ordered[places[above > 0]]
         return found
 
 
 def halvings(
-    record: Int[Array, " n"], is_member: Bool[Array, "t n"], rng: np.random.Generator, *, count: int | None = None
+    record: Int[Array, " n"],
+    is_member: Bool[Array, "t n"],
+    rng: np.random.Generator,
+    *,
+    count: int | None = None,
+    drawn: bool = False,
 ) -> Bool[Array, "r n"]:
     """Random halves by persons, both with members and non-members in the same proportion.
 
@@ -178,6 +245,8 @@ def halvings(
         is_member: the truth.
         rng: generator for the draws.
         count: how many are drawn; `usual_count` unless given.
+        drawn: coins drew the membership. Then halves do not look at it, so that they would be the same had the coins
+            fallen otherwise, and an exchange of bits is an exact test.
 
     Returns:
         Which records are in the first half of each halving; no row if no draw had both classes in both halves.
@@ -185,7 +254,7 @@ def halvings(
     found = []
     for _ in range(count or usual_count(is_member.size)):
         half = np.zeros(len(record), bool)
-        half[halve(record, is_member, rng)[0]] = True
+        half[halve(record, np.zeros_like(is_member) if drawn else is_member, rng)[0]] = True
         bits = [is_member[:, own] for own in (half, ~half)]
         if all(one.any() and not one.all() for one in bits):
             found.append(half)
@@ -216,10 +285,20 @@ def _middle(values: Float[Array, r * a]) -> Float[Array, " *a"]:
     return np.asarray(np.partition(values, middle, axis=0)[middle])
 
 
-def _z(cells: Float[Array, "t k"], is_member: Bool[Array, "t k"]) -> float:
-    """z-value of the members' mean against the non-members', under permutation of the bits."""
-    members, spread = int(is_member.sum()), float(cells.std())
-    if not spread:
-        return 0.0
-    gap = float(cells[is_member].mean() - cells[~is_member].mean())
-    return gap / (spread * sqrt(1 / members + 1 / (cells.size - members)))
+def _z(
+    size: Float[Array, " r"], members: Float[Array, " r"], total: Array, squares: Array, inside: Array
+) -> Float[Array, " r"]:
+    """z-value of the members' mean against the non-members', under permutation of the bits, in each of some halves.
+
+    Args:
+        size: number of cells.
+        members: how many of them are members'.
+        total: sum of the values of all cells.
+        squares: sum of their squares.
+        inside: sum of the values of members' cells.
+    """
+    spread = squares / size - (total / size) ** 2
+    known = (spread > _ROUNDING * squares / size) & (members > 0) & (members < size)
+    spread, members = np.where(known, spread, 1.0), np.where(known, members, size / 2)
+    gap = inside / members - (total - inside) / (size - members)
+    return np.asarray(np.where(known, gap / np.sqrt(spread * (1 / members + 1 / (size - members))), 0.0))

@@ -240,7 +240,7 @@ def planted_leak(material: Material, attack: str) -> Planted | None:
     canaries, lead = material.canaries, material.leading
     if canaries is None or lead is None or not has_scored_canaries(material, attack):
         return None
-    cuts, grades = material.thresholds(attack, lead)[:, None], canaries.grades
+    cuts, grades = material.thresholds_of_canaries(attack, lead)[:, None], canaries.grades
     shown = [grade for grade in grades if p_of_use(material, attack, grade) <= 0.05 / len(grades)]
     rates = {}
     for grade in shown:
@@ -251,7 +251,8 @@ def planted_leak(material: Material, attack: str) -> Planted | None:
         return None
     worst = max(rates, key=lambda grade: rates[grade][0] - rates[grade][1])
     used, unused = rates[worst]
-    natural = float((material.scores[attack] > cuts)[~material.truth.is_member].mean())
+    named = exceeds(material.scores[attack], material.thresholds(attack, lead))
+    natural = float(named[~material.truth.is_member].mean())
     own = canaries.of(*worst)
     scores, member = canaries.scores[attack][:, own], canaries.member[:, own]
     scores, member = scores[:, member.any(0)], member[:, member.any(0)]

@@ -16,25 +16,22 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.membership.design.target_halves import players, second_half
-from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit
+from dosimeter.families.membership.measures.groups import measure_persons
 from dosimeter.families.membership.measures.material import Material
 from dosimeter.foundation.arrays import Array
 from dosimeter.results import words
 from dosimeter.results.rows import Row
 from dosimeter.statistics import exposure as metric
-from dosimeter.statistics.estimate import Estimate
-from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.intervals.cells import exceeds
 from dosimeter.statistics.intervals.crossed import rate_interval
-from dosimeter.statistics.rates import auc, shadow_threshold, tpr_at_threshold
+from dosimeter.statistics.rates import shadow_threshold
 
 LEVEL = 0.95
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SHARES = (0.01, 0.05, 0.1)
 """Lengths of the lists of the most exposed, as shares of all units; there is one of ten units too."""
 EDGES = np.linspace(0, 1, 11)
-POOLED = "mean over a person's records of the normal scores of their ranks within one model"
 Unit = Literal["record", "person"]
 
 
@@ -69,6 +66,8 @@ def decisions(material: Material, attack: str, fpr: float) -> Decisions | None:
     own = exceeds(material.scores[attack], material.thresholds(attack, fpr))
     member, calibration = material.truth.is_member, material.calibration
     if isinstance(calibration, CrossFit) or calibration.source == "split":
+        if material.drawn:  # complementary targets, that is one block, say of each record one thing
+            return Decisions(own, member, players(len(own), 0), material.apart.get(attack)) if len(own) > 2 else None
         if len(own) < 2 or material.queried:
             return None
         return Decisions(own, member, np.arange(len(own)), material.scores[attack], as_given=True)
@@ -162,13 +161,14 @@ def row(material: Material, attack: str | None, groups: Sequence[Row]) -> dict[s
     found = measure(material, attack, fpr)
     if not found:
         reason = (
-            "one training says nothing of single records: it needs shadows that rehearse, or a table with 2 targets or "
-            "more"
+            f"{'one training says' if len(material.truth.is_member) == 1 else 'two complementary trainings say'} "
+            "nothing of single records: it needs shadows that rehearse, or "
+            f"{'3 targets' if material.drawn else 'a table with 2 targets'} or more"
         )
         return {**base, **nothing, "status": "not_measurable", "reason": reason}
     parts: dict[str, Any] = {f"{one.kind}s": _part(material, one) for one in found}
     if base["unit"] == "person" and parts.get("persons"):
-        parts["persons"]["attack"] = _measure_persons(material, attack, found[1].unit)
+        parts["persons"]["attack"] = measure_persons(material, attack, found[1].unit)
     content = {**base, **nothing, **parts, "models": len(found[0].made_of.hits), "status": "ok", "reason": ""}
     return {**content, "first": _sentence(content, str(material.summary["noun"]))}
 
@@ -336,32 +336,6 @@ def _groups(rows: Sequence[Row], declared: int) -> dict[str, Any] | None:
     high = 1.0 if len(named) < declared else max(highs)
     highest = {"value": values[most], "low": lows[most], "high": high, "unused": unused[most].value}
     return {"n": max(declared, len(named)), "highest": highest}
-
-
-def _measure_persons(material: Material, attack: str, persons: Int[Array, " n"]) -> dict[str, Any]:
-    """The attack on persons: was any record of this person used? Thresholds come from rehearsal, pooled alike."""
-    calibration = material.calibration
-    assert isinstance(calibration, Calibration)  # whole persons are drawn where shadows rehearse
-    first = np.unique(persons, return_index=True)[1]
-    fpr = material.leading or 0.1
-    pooled = metric.pool_persons(material.scores[attack], persons)
-    truth = Truth(np.arange(len(first)), material.truth.is_member[:, first], np.arange(len(first)))
-    blocks = [
-        shadow_threshold(metric.pool_persons(values, persons), bits[:, first], fpr)
-        for values, bits in zip(calibration.scores[attack], calibration.is_member, strict=True)
-    ]
-    scores = Scores(truth.ids, pooled)
-    ranked = auc(scores, truth, rng=material.rng("exposure person auc"))
-    pair = tpr_at_threshold(
-        scores, truth, thresholds=np.array(blocks)[calibration.block], fpr=fpr, rng=material.rng("exposure person tpr"),
-        level=0.975,
-    )  # fmt: skip
-    return {"rule": POOLED, "fpr": fpr, "auc": _short(ranked), "tpr": _short(pair.tpr), "reached": _short(pair.fpr)}
-
-
-def _short(estimate: Estimate) -> dict[str, Any]:
-    """An estimate without its counts."""
-    return {key: getattr(estimate, key) for key in ("value", "low", "high", "level", "method", "status", "reason")}
 
 
 def _sentence(content: Mapping[str, Any], noun: str) -> str:

@@ -196,7 +196,7 @@ def _canary_grade(material: Material, attack: str, one: Mapping[str, Any], rows:
     assert lead is not None
     own = canaries.of(one["kind"], one["copies"])
     member = canaries.member[:, own]
-    hits = exceeds(canaries.scores[attack][:, own], material.thresholds(attack, lead))
+    hits = exceeds(canaries.scores[attack][:, own], material.thresholds_of_canaries(attack, lead))
     level = 1 - (1 - CONFIDENCE) / (2 * rows)
     tpr, fpr = _given(hits, member, np.arange(member.shape[1]), level, (None, None))
     return grade_of([Point(tpr, fpr)], one["p"], most_p=MOST_P / rows, canaries=True)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from dosimeter.families.membership.design.canaries import CanaryScores
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import CrossFit, shares
+from dosimeter.families.membership.measures.exchanged import affordable, exchanged_p
 from dosimeter.families.membership.metrics import DIRECT, function_at
 from dosimeter.families.membership.rates import FPRS, PRIORS
 from dosimeter.foundation import gate
@@ -57,6 +58,8 @@ class Material:
             of them `[p n]`; attacks that gave none are left out.
         persons: whose record each is, by name `[n]`, or None; where membership was stated, `truth.record` says so.
         canaries: what the attacks said of planted records, or None if there are none.
+        chosen: the headline, if halves of the records chose it; None before, and where rehearsals choose.
+        chosen_among: the attacks among which they chose.
     """
 
     summary: Mapping[str, Any]
@@ -73,6 +76,8 @@ class Material:
     apart: Mapping[str, Float[Array, "p n"]] = field(default_factory=dict)
     persons: Array | None = None
     canaries: CanaryScores | None = None
+    chosen: str | None = None
+    chosen_among: tuple[str, ...] = ()
 
     @property
     def queried(self) -> bool:
@@ -126,8 +131,19 @@ class Material:
         """One threshold for each target, or for each cell if halves judge each other."""
         return self.calibration.thresholds(attack, fpr)
 
+    def thresholds_of_canaries(self, attack: str, fpr: float) -> Float[Array, " t"]:
+        """One threshold of planted records for each target; they are in no half of the natural records."""
+        given = self.calibration
+        if isinstance(given, CrossFit):
+            return np.full(len(self.truth.is_member), given.outside(attack, fpr))
+        return given.thresholds(attack, fpr)
+
     def p_values(self, attack: str, fpr: float) -> Randomisation:
         """P-values of the attack's statistics, by exchange of the bits as they could have been drawn."""
+        given = self.calibration
+        if self.drawn and isinstance(given, CrossFit) and affordable(given):
+            among = self.chosen_among if attack == self.chosen else (attack,)
+            return exchanged_p(given, among, fpr, rng=self.rng("randomisation"))
         test = randomisation_p if self.drawn else stated_p
         # Where membership was stated the seed draws nothing but halves, so no seed can be sought that moves a p-value.
         rng = self.rng("randomisation") if self.drawn else generator(0, "measure randomisation")
@@ -238,8 +254,13 @@ def choose_headline(material: Material) -> tuple[Material, str | None]:
     choices = given.choices(candidates, fpr)
     counted = shares(choices)
     if len(counted) == 1:
-        return material, next(iter(counted))
+        name = next(iter(counted))
+        return replace(material, chosen=name, chosen_among=tuple(candidates)), name
     name, values = _unused_name(CHOICE, material.scores), given.choice_scores(choices)
+    canaries = material.canaries
+    if canaries is not None and counted.keys() <= canaries.scores.keys():
+        planted = given.choice_scores_outside(choices, canaries.scores)
+        canaries = replace(canaries, scores={**canaries.scores, name: planted})
     listed = {
         "id": name, "name": CHOICE, "mode": None, "paper": "", "control": False, "settings": {}, "status": "ok",
         "reason": "", "chosen": counted,
@@ -249,6 +270,9 @@ def choose_headline(material: Material) -> tuple[Material, str | None]:
         summary={**material.summary, "attacks": [*material.summary["attacks"], listed]},
         scores={**material.scores, name: values},
         calibration=given.with_scores(name, values),
+        canaries=canaries,
+        chosen=name,
+        chosen_among=tuple(candidates),
     ), name
 
 

@@ -13,6 +13,7 @@ import torch
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.target_halves import half_games
+from dosimeter.families.membership.game import OwnRehearsal
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
 from dosimeter.foundation.arrays import Array
@@ -96,10 +97,13 @@ class PlayJob:
 
     @property
     def _reading(self) -> float:
-        """Seconds to read what the attack reads."""
+        """Seconds to read what the attack reads, and to work on it as long as the attack says."""
         design = self.arena.design
         games = len(design.rehearsal_rows) // 2 if self.part.role == "rehearsal" else 1
-        return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS)
+        if isinstance(self.row.attack, OwnRehearsal):
+            games = min(games, 1)
+        more = float(getattr(self.row.attack, "game_seconds", 0.0))
+        return games * (self.arena.views * float(design.member.size) * SECONDS + GAME_SECONDS + more)
 
     @property
     def brief(self) -> float:

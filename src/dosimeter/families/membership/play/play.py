@@ -6,7 +6,7 @@ of the models without shadows from the other half. Parts do not depend on each o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,14 +16,13 @@ from jaxtyping import Bool, Float
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.target_halves import half_game, half_games, playing_rows
-from dosimeter.families.membership.game import Holdings, MembershipGame
+from dosimeter.families.membership.game import Holdings, MembershipGame, OwnRehearsal
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.seeds import generator
 from dosimeter.foundation.user_code import relay
 from dosimeter.foundation.wording import describe
-from dosimeter.statistics.evidence import Scores
 
 Role = Literal["target", "rehearsal", "null", "half"]
 
@@ -105,6 +104,9 @@ def play_part(
     game = knowledge.tell(design.game(number, signals), needs, seats)
     if part.role == "target":
         return _scores(row, game, seed, f"fold {number}")
+    if isinstance(row.attack, OwnRehearsal) and len(design.rehearsal_pairs):
+        rows = [row for pair in design.rehearsal_pairs for row in (2 * pair, 2 * pair + 1)]
+        return _checked(row, row.attack.rehearse, game, seed, f"fold {number}", (game.n_shadows, len(game.ids)))[rows]
     trials = [
         _scores(row, game.rehearse(pair)[0], seed, f"fold {number} rehearsal {pair}") for pair in design.rehearsal_pairs
     ]
@@ -156,14 +158,25 @@ def play_attack(
 
 def _scores(row: NamedAttack, game: MembershipGame, seed: int, purpose: str) -> Float[Array, "t n"]:
     """Runs an attack on one game and checks its result."""
+    wanted = (game.n_targets, len(game.ids))
+    return _checked(row, lambda game, rng: row.attack.run(game, rng).values, game, seed, purpose, wanted)
+
+
+def _checked(
+    row: NamedAttack,
+    plays: Callable[[MembershipGame, np.random.Generator], Array],
+    game: MembershipGame,
+    seed: int,
+    purpose: str,
+    wanted: tuple[int, int],
+) -> Float[Array, "r n"]:
+    """Scores of an attack; what it raises is told with its name, and so are another shape and NaN."""
     try:
-        result: Scores = row.attack.run(game, generator(seed, f"attack {row.id} {purpose}"))
-        values = np.asarray(result.values, dtype=np.float64)
+        values = np.asarray(plays(game, generator(seed, f"attack {row.id} {purpose}")), dtype=np.float64)
     except AuditError as error:
         raise relay(error, f"attack {row.id!r}") from error
     except (Exception, SystemExit) as error:
         raise AuditError(f"attack {row.id!r}: raised {describe(error)}: correct it or leave it out") from error
-    wanted = (game.n_targets, len(game.ids))
     if values.shape != wanted:
         raise AuditError(f"attack {row.id!r}: must give scores of shape {wanted}, got {values.shape}: correct it")
     if np.isnan(values).any():

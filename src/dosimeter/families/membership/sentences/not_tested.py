@@ -13,6 +13,10 @@ NOT_TESTED = (
     PERSONS,
     "Model extraction and data poisoning.",
 )
+NO_SHADOWS = (
+    "Attackers with shadow models: this audit had no shadow model, and such an audit may show leakage, never its "
+    "absence."
+)
 STATED = (
     "Whether members and non-members differ for other reasons, such as their time or source: membership was stated, "
     "not drawn, so a part of what is shown here may be that difference."
@@ -32,9 +36,10 @@ def not_tested(summary: Mapping[str, Any], *, planted: bool = False) -> list[str
     [4, 5, 6]
     """
     door, persons = summary["door"], summary["threat"].get("unit") == "person"
+    alone = [NO_SHADOWS] if door != "scores" and summary["threat"].get("shadows") == 0 else []
     if door == "recipe":
         left = [one for one in NOT_TESTED if not (persons and one == PERSONS)]
-        return [one.replace(CANARIES, "") if planted else one for one in left]
+        return [*alone, *(one.replace(CANARIES, "") if planted else one for one in left)]
     if door == "model":
-        return [STATED, *NOT_TESTED]
+        return [STATED, *alone, *NOT_TESTED]
     return [STATED, "How the scores were made: whether their attacks read the truth cannot be seen here.", *NOT_TESTED]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dosimeter.models.architectures import as_float, locate
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.weights import load_state
-from dosimeter.training.chain import build_chain, parts_of
+from dosimeter.training.chain import build_chain, head_of, parts_of
 from dosimeter.training.packs import PackJob
 
 
@@ -72,9 +72,8 @@ class Opened:
 def opened(pack: PackJob, number: int) -> Opened:
     """One model of a pack for somebody who holds its weights; arguments as in `deployed`."""
     link, model = pack.links[-1], deployed(pack, number)
-    named = next((one.head for one in reversed(pack.links) if one.model is not None), None)
-    example = example_of(link.shape).to(pack.device)
-    head = locate(model, example, named).head
+    named = head_of(pack.links, len(pack.links) - 1, put=len(pack.links))
+    head = locate(model, example_of(link.shape).to(pack.device), named).head
     return Opened(model, next(one for one in model.modules() if isinstance(one, nn.Linear) and _same(one, head)))
 
 

@@ -15,7 +15,7 @@ from dosimeter.families.membership.observe.observe import ObserveJob
 from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.pipeline.recipe.prepare import prepare
-from dosimeter.training.deployed import answers, deployed, opened
+from dosimeter.training.deployment.network import answers, deployed, opened
 
 FIRST = {"name": "before", "data": "digits", "rows": "0:100", "model": "mlp", "options": {"width": 12, "depth": 2}}
 
@@ -40,11 +40,12 @@ WAYS = [
     {"transfer": "head"},
     {"transfer": "last-k", "last_k": 1},
     {"transfer": "full"},
+    {"transfer": "full", "defenses": [{"name": "mid"}]},
     {"transfer": "lora", "lora_rank": 2},
 ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.get("transfer", way.get("model")))
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(str(one) for one in way.values())[:24])
 def test_it_answers_as_the_fleet_does(tmp_path, way):
     system, packs, features = packs_of(tmp_path, **way)
     records, labels = torch.from_numpy(system.at_risk.inputs), torch.from_numpy(system.at_risk.labels)
@@ -64,7 +65,7 @@ def test_it_answers_as_the_fleet_does(tmp_path, way):
             assert torch.equal((logits.argmax(1) == labels).to(torch.uint8), seen["correct"][number])
 
 
-@pytest.mark.parametrize("way", WAYS[:-1], ids=lambda way: way.get("transfer", way.get("model")))
+@pytest.mark.parametrize("way", WAYS[:-1], ids=lambda way: "-".join(str(one) for one in way.values())[:24])
 def test_whoever_holds_it_has_features_and_gradients(tmp_path, way):
     system, packs, _ = packs_of(tmp_path, **way)
     one, pack = opened(packs[-1], 0), packs[-1]

@@ -25,20 +25,18 @@ from dosimeter.results.reading import read_result
 from dosimeter.statistics.paired import accuracy_difference
 
 PATH = Path(__file__).parent / "results" / "inversion_priors.json"
-PRIORS = ({"prior": "principal"}, {"prior": "vae"}, {"prior": "wgan"})
+PRIORS = ({"prior": "principal"}, {"prior": "vae", "prior_steps": 2000}, {"prior": "wgan", "prior_steps": 400})
 ATTACKS = (
-    {"name": "gmi", "mode": "logit"},
-    {"name": "gmi", "mode": "ce"},
-    {"name": "gmi", "mode": "logit", "id": "gmi noise", "copies": 8, "restarts": 3, "steps": 100},
-    {"name": "gmi", "mode": "logit", "id": "gmi views", "copies": 8, "copied": "views", "restarts": 3, "steps": 100},
-    {"name": "ppa"},
-    {"name": "ppa", "id": "ppa views", "copies": 8, "copied": "views", "restarts": 4},
-    {"name": "brep_mi"},
+    {"name": "gmi", "mode": "logit", "restarts": 3, "steps": 150},
+    {"name": "gmi", "mode": "ce", "restarts": 3, "steps": 150},
+    {"name": "ppa", "restarts": 4, "steps": 75},
+    {"name": "ppa", "id": "ppa views", "copies": 4, "copied": "views", "restarts": 4, "steps": 75},
+    {"name": "brep_mi", "steps": 30},
     {"name": "miface"},
     {"name": "prior_best"},
     {"name": "mean_public"},
 )
-MODELS = {"linear": {"lr": 0.05}, "convnet": {"lr": 0.05, "augment": ["flip", "shift"]}}
+MODELS = {"convnet": {"lr": 0.05, "augment": ["flip", "shift"]}}
 
 
 def audit(model: str, prior: dict[str, Any]) -> dict[str, Any]:

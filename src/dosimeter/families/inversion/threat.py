@@ -11,7 +11,7 @@ NAME = "inversion"
 """Name of the family."""
 PRINCIPAL = "principal"
 """Name of the prior that is not trained by steps."""
-TRAINED = {"vae": 2000, "wgan": 1000}
+TRAINED = {"vae": 1000, "wgan": 1000}
 """Priors that are trained by steps, with the number of steps unless an audit file says otherwise."""
 
 

@@ -142,7 +142,7 @@ def _check_range(reference: str, made: Float[Tensor, "b ..."], value_range: tupl
         low, high = 0.0, 1.0
     else:
         low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
-    least, most = float(made.min()), float(made.max())
+    least, most = float(made.detach().min()), float(made.detach().max())
     if least < low - 1e-4 or most > high + 1e-4:
         raise ConfigError(
             f"{reference}: records must lie from {low:g} to {high:g}, as models take them, got {least:.3g} to "

@@ -324,3 +324,11 @@ def test_leaks_are_rarely_claimed_where_nothing_leaks(tmp_path, record_figure):
         claimed.append(threat["verdict"]["status"] != "not_shown")
     record_figure("claims of untrained models", audits=20, claimed=sum(claimed))
     assert sum(claimed) <= 4
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_bytes_of_one(tmp_path):
+    for workers in (1, 2):
+        verbs.run(parse(faces(), base=BASE), tmp_path / str(workers) / "run", workers=workers)
+    first, second = ((tmp_path / str(workers) / "run" / "result.json").read_bytes() for workers in (1, 2))
+    assert first == second

@@ -99,7 +99,7 @@ def _dose(result: View) -> str:
     if _box(result) is None or result["dose"] is None:
         return ""
     n, shown = int(result["data"]["identities"]), result["verdict"]["status"] == "shown"
-    settles = f"which of {n} identities a class of the model is"
+    settles = f"which of {n} identities a class of the model stands for"
     return doses.sentences(result["dose"], noun="identity", settles=settles, shown=shown)
 
 

@@ -130,8 +130,9 @@ def test_is_at_chance_where_the_model_does_not_know_these_people_and_better_wher
         leaks: exchange_names({name: np.stack(seen)}, rng=np.random.default_rng(0))
         for leaks, seen in similarity.items()
     }
-    assert tests[False].p_recognised > 0.01
-    assert tests[False].p_placed > 0.01
+    rare = 0.05 / (2 * len(CASES))  # all cases together are allowed one failure in twenty
+    assert tests[False].p_recognised > rare
+    assert tests[False].p_placed > rare
     rate = recognised(np.stack(similarity[True])).mean()
     if attack.control:
         assert rate == pytest.approx(0.1)  # one for each game

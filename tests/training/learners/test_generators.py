@@ -114,7 +114,7 @@ def test_samples_come_to_look_like_the_records():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fit", "steps"), [(fit_vae, 1500), (lambda *given: fit_wgan(*given)[0], 600)], ids=["vae", "wgan"]
+    ("fit", "steps"), [(fit_vae, 600), (lambda *given: fit_wgan(*given)[0], 250)], ids=["vae", "wgan"]
 )
 def test_a_long_training_recovers_the_law_of_the_records(fit, steps):
     """Brightness of the lower half: uniform records have a known mean and spread."""

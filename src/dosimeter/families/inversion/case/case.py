@@ -176,6 +176,10 @@ class InversionCase:
     def notes(self) -> list[str]:
         """Implements `Case`."""
         notes = ["null audit: one more model is trained, on the same records under exchanged names"]
+        if steps := self.prior.kind.steps:
+            notes.append(
+                f"prior: a generator is trained on the public records, {steps:,} steps of {self.threat.prior!r}"
+            )
         if 2 <= self.threat.targets < 4:
             many = self.threat.targets
             notes.append(f"targets: intervals over {many} models are very wide; take 1, or 4 and more")

@@ -34,7 +34,7 @@ GLOSSARY = (
         "Place",
         "The share of the other identities that a reconstruction is less similar to than to its own; 0.5 by chance.",
     ),
-    ("Prior", "What records of this kind look like in general, learned on the public records."),
+    ("Prior", "What records of this kind look like in general, learned on the public records or known to a generator."),
 )
 NULL_AUDIT = (
     "Recognised under exchanged names",

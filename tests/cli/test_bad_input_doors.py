@@ -353,7 +353,7 @@ CALLS = [
     ({"seed": "0"}, "seed: must be a whole number, got '0': write 0 without quotes"),
     ({"seed": 1.5}, "seed: must be a whole number, got 1.5"),
     ({"shadows": 5, "fit": fit}, "shadows: must be even"),
-    ({"shadows": 0, "fit": fit}, "shadows: must be at least 2, got 0"),
+    ({"shadows": -2, "fit": fit}, "shadows: must be at least 0, got -2"),
     ({"shadows": "4", "fit": fit}, "shadows: must be a whole number, got '4'"),
     ({"output": "logit"}, "output: must be one of 'auto', 'logits', 'probs', got 'logit'"),
     ({"duplicates": "drop"}, "duplicates: must be one of 'refuse', 'exclude', got 'drop'"),
@@ -640,8 +640,8 @@ POLICIES = [
     (LIMIT | {"max": 90}, "limit[0].max: must be a share from 0 to below 1, got 90: write 0.9 for 90 %"),
     (
         LIMIT | {"metric": "f1"},
-        "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'fpr', 'dose', 'log_mia', 'accuracy', "
-        "got 'f1'",
+        "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'fpr', 'dose', 'log_mia', "
+        "'recognised', 'classified', 'placed', 'accuracy', got 'f1'",
     ),
     ({"metric": "auc"}, "limit[0]: must have max, min or both, got neither"),
 ]

@@ -1,8 +1,11 @@
 """Cuts of models: two halves answer as the whole, and costs follow the formulas of their layers."""
 
+import math
+
 import jaxtyping
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from dosimeter.foundation.errors import ConfigError
@@ -10,6 +13,7 @@ from dosimeter.models.architectures import bag_of_words, convnet, efficientnet_l
 from dosimeter.models.cuts.graph import read_graph
 from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import cuts, find_cut
+from dosimeter.models.cuts.radius import radii, radius
 from dosimeter.models.last_layer import example_of
 
 
@@ -124,7 +128,9 @@ def by_formula(model, example):
         total += output[0].numel() * fan
 
     hooks = [
-        one.register_forward_hook(count) for one in model.modules() if isinstance(one, nn.Linear | nn.modules.conv._ConvNd)
+        one.register_forward_hook(count)
+        for one in model.modules()
+        if isinstance(one, nn.Linear | nn.modules.conv._ConvNd)
     ]
     with torch.no_grad():
         model.eval()(example)
@@ -288,3 +294,54 @@ def test_a_large_network_is_cut_between_its_blocks():
     block = "backbone.0.net._blocks.2"  # its input goes around it
     assert len(find_cut(found, f"{block}._bn1").tensors) == 2
     assert len(find_cut(found, block).tensors) == 1
+
+
+def test_the_radius_is_the_within_part_of_the_variance():
+    """One by one, and against the mean square within groups of an analysis of variance."""
+    drawn = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, 4, (60,), generator=drawn) * 7 - 3  # classes need not be 0, 1, 2
+    features = torch.randn(60, 5, generator=drawn) + labels[:, None] / 5
+    found = radius(features, labels)
+    slow = (
+        sum(
+            float((z - features[labels == y].mean(0)).double().square().sum())
+            for z, y in zip(features, labels, strict=True)
+        )
+        / 60
+    )
+    assert found.squared == pytest.approx(slow, rel=1e-5)
+    ratios = []
+    for column in features.T.double().numpy():
+        groups = [column[(labels == y).numpy()] for y in labels.unique()]
+        f = stats.f_oneway(*groups).statistic
+        within = 1 / (1 + f * (len(groups) - 1) / (60 - len(groups)))  # share of the sum of squares within groups
+        ratios.append((within, column.var()))
+    assert found.share == pytest.approx(sum(w * v for w, v in ratios) / sum(v for _, v in ratios), rel=1e-5)
+
+
+def test_the_radius_of_points_and_of_classes_without_difference():
+    labels = torch.tensor([0, 0, 1, 1])
+    points = radius(torch.tensor([[1.0], [1.0], [4.0], [4.0]]), labels)
+    assert (points.squared, points.share, points.records) == (0.0, 0.0, 4)
+    alike = radius(torch.tensor([[-1.0], [1.0], [-1.0], [1.0]]), labels)
+    assert (alike.squared, alike.share) == (1.0, 1.0)
+    assert math.isnan(radius(torch.ones(4, 2), labels).share)
+    for wrong in (torch.tensor([[math.nan]]), torch.zeros(0, 1), torch.zeros(2, 1)):
+        with pytest.raises(ValueError, match="must"):
+            radius(wrong, torch.zeros(1, dtype=torch.long))
+
+
+def test_radii_follow_the_features_of_each_cut():
+    model, example = built("residual")
+    model.eval()
+    graph = read_graph(model, example)
+    inputs = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(20) % 3
+    found = {cut.name: one for cut, one in radii(graph, cuts(graph), inputs, labels, batch=7)}
+    with torch.no_grad():
+        assert found["input"].squared == pytest.approx(radius(inputs.flatten(1), labels).squared, rel=1e-5)
+        assert found["output"].squared == pytest.approx(radius(model(inputs), labels).squared, rel=1e-4)
+        act = torch.relu(model.norm(model.first(inputs)))
+        both = torch.cat([act.flatten(1), model.inner[0](act).flatten(1)], dim=1)
+    assert found["inner.0"].squared == pytest.approx(radius(both, labels).squared, rel=1e-4)
+    assert all(one.records == 20 for one in found.values())

@@ -69,14 +69,14 @@ def _cut_lines(stage: StageCuts) -> list[str]:
     shown = stage.cuts if len(stage.cuts) <= MOST else _few(stage)
     lines = [
         f"Cuts of stage {plain(stage.stage)}, for one record",
-        f"  {'after':<22} {'crosses':<15} {'float32':>7} {'float16':>7} {'int8':>6} {'weights':>7} {'mult-adds':>9}",
+        f"  {'after':<21} {'crosses':<15} {'float32':>7} {'float16':>7} {'int8':>6} {'weights':>7} {'mult-adds':>9}",
     ]
     for cut in shown:
         mark = "*" if set(cut.names) & set(stage.used) else " "
         adds = _short(cut.multiply_adds) if cut.counted else f">={_short(cut.multiply_adds)}"
         sizes = [_short(cut.bytes[form]) for form in ("float32", "float16", "int8")]
         lines.append(
-            f"{mark} {_end(cut.name, 22):<22} {_end(_shapes(cut), 15):<15} {sizes[0]:>7} {sizes[1]:>7} {sizes[2]:>6} "
+            f"{mark} {_end(cut.name, 21):<21} {_end(_shapes(cut), 15):<15} {sizes[0]:>7} {sizes[1]:>7} {sizes[2]:>6} "
             f"{_short(cut.parameters):>7} {adds:>9}"
         )
     if len(shown) < len(stage.cuts):

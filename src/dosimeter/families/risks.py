@@ -17,7 +17,7 @@ STRENGTH = ("features", *OUTPUTS, "gradients", "weights")
 
 KNOWN, ASSUMED, UNKNOWN = "weights known", "weights assumed known", "weights unknown"
 """Of what made the features, or of the whole model: known by the file; or by what usually is so; or not."""
-AT_WILL, PASSING = "asks at will", "sees others' queries"
+AT_WILL, PASSING = "asks at will", "sees queries of others"
 """Whether they choose the records that a model answers."""
 
 

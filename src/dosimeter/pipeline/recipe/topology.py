@@ -77,6 +77,12 @@ def plan_topology(audit: Audit | SuppliedAudit) -> TopologyPlan:
             "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
             "stage"
         )
+    absent = [stage.name for stage in audit.stages if stage.data is None and not stage.given]
+    if audit.stages[-1].data is None or absent:
+        raise ConfigError(
+            f"plan --topology: needs the shape of the records, got stage {(absent or [audit.stages[-1].name])[0]!r} "
+            "without `data`: name its data"
+        )
     import_from(audit.base)
     together = Together()
     parts = audit.topology.parts if audit.topology else ()

@@ -32,6 +32,42 @@ FAULTS = [
         "tests/foundation/keys/test_package_code.py",
     ),
     ("statistics/intervals/cells.py", "values > by_cell", "values >= by_cell", "tests/statistics"),
+    (
+        "statistics/identification.py",
+        "(similarity >= own[..., None])",
+        "(similarity > own[..., None])",
+        "tests/statistics/test_identification.py",
+    ),
+    (
+        "families/inversion/case/case.py",
+        "= self.split.named",
+        "= labels[self.split.trained]",
+        "tests/families/inversion/test_case.py",
+    ),
+    (
+        "families/inversion/attacks/gmi.py",
+        "self.momentum * speed - self.lr * slope",
+        "self.momentum * speed + self.lr * slope",
+        "tests/families/inversion/test_attacks.py",
+    ),
+    (
+        "families/inversion/attacks/brep_mi.py",
+        "push = -(units * out",
+        "push = (units * out",
+        "tests/families/inversion/test_attacks.py",
+    ),
+    (
+        "families/inversion/measures/checks.py",
+        'return "fail" if p_value',
+        'return "pass" if p_value',
+        "tests/families/inversion/test_case.py",
+    ),
+    (
+        "training/learners/judges.py",
+        "ledoit_wolf((seen - means[labels])[inside]",
+        "ledoit_wolf(seen[inside]",
+        "tests/training/learners",
+    ),
     ("statistics/certify.py", "log(0.05) / n_distinct", "log(0.5) / n_distinct", "tests/statistics"),
     (
         "statistics/hypotheses/shown.py",

@@ -33,6 +33,28 @@ def table(**threat: Any) -> dict[str, Any]:
     return {"name": "tiny", "stage": [stage], "threat": {"shadows": 8, "targets": 4, "population": 40, **threat}}
 
 
+def faces(**threat: Any) -> dict[str, Any]:
+    """An audit of inversion of a linear model on 20 people, with 20 others as public records; it trains in a second."""
+    options = {"data": "orl-faces", "data_options": {"size": [28, 23]}}
+    people = [f"s{number:02d}" for number in range(1, 41)]
+    stage = {"name": "train", "data": "private", "model": "linear", "epochs": 40, "batch_size": 16, "lr": 0.05}
+    return {
+        "name": "faces",
+        "data": {
+            "private": {**options, "where": {"label": people[:20]}},
+            "others": {**options, "where": {"label": people[20:]}},
+        },
+        "stage": [stage],
+        "threat": {"family": "inversion", "public": "others", **threat},
+        "attack": [
+            {"name": "miface", "steps": 60},
+            {"name": "gmi", "restarts": 2, "steps": 100},
+            {"name": "prior_best", "samples": 200},
+            {"name": "mean_public"},
+        ],
+    }
+
+
 def audit(**threat: Any) -> Audit:
     """The audit of `table`."""
     return parse(table(**threat), base=BASE)

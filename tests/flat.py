@@ -60,7 +60,7 @@ def flat(content: Mapping[str, Any]) -> dict[str, Any]:
         "utility": [_utility(row, changes) for row in content["utility"] if row["metric"] == "accuracy"],
         "gates": [*content["gates"], *entry["gates"]],
         "null_audit": [_null(row) for row in entry["null_audit"]],
-        "not_tested": [*content["not_tested"], *entry["not_tested"]],
+        "not_tested": [*entry["not_tested"], *content["not_tested"]],
         **({"variants": [_variant(one, entry) for one in content["variants"]]} if content["variants"] else {}),
     }
 

@@ -54,3 +54,11 @@ def test_stored_outcomes_are_of_tests_that_exist():
         module, _, name = row["test"].partition("::")
         path = ROOT / f"{module.replace('.', '/')}.py"
         assert re.search(rf"^def {re.escape(name.partition('[')[0])}\(", path.read_text("utf-8"), re.MULTILINE), name
+
+
+def test_the_page_on_inversion_has_the_stored_figures(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    page = (ROOT / "docs" / "inversion.md").read_text("utf-8")
+    rows = importlib.import_module("inversion").lines(stored("inversion.json"))
+    assert len(rows) == 5
+    assert [row for row in rows if row not in page] == []

@@ -24,7 +24,8 @@ from dosimeter.config import audit as config
 from dosimeter.config import named_parts, tables, topology
 from dosimeter.config.tables import Report, Stage, Target, Variant
 from dosimeter.data import DATASETS, Options
-from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families import FAMILIES
+from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.families.membership.table import columns
 from dosimeter.families.membership.threat import Spike, Threat
 from dosimeter.jobs import runners
@@ -158,6 +159,7 @@ TABLES = [
     (Stage, "`[[stage]]`"),
     (Target, "`[target]`"),
     (Threat, "`[threat]`"),
+    (InversionThreat, "Inversion"),
     (Report, "`[report]`"),
     (Spike, "`[spike]`"),
 ]
@@ -212,9 +214,10 @@ def test_keys_outside_tables_are_documented():
     assert rows["seed"][1] == f"`{tables.Top.model_fields['seed'].default}`"
 
 
-def test_every_attack_and_setting_is_documented_with_its_default():
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_every_attack_and_setting_is_documented_with_its_default(family):
     page = (ROOT / "docs" / "audit-file.md").read_text("utf-8")
-    for name, kind in ATTACKS.items():
+    for name, kind in FAMILIES[family].attacks().items():
         assert f"`{name}`" in page
         assert f"\n## `{name}`" in (ROOT / "docs" / "attacks.md").read_text("utf-8") or kind.control
         fields = [field for field in dataclasses.fields(kind) if field.init]
@@ -323,12 +326,15 @@ def test_every_field_of_the_result_is_documented():
 
 def test_every_check_is_documented():
     page = (ROOT / "docs" / "pitfalls.md").read_text("utf-8")
-    files = (ROOT / "src" / "dosimeter").rglob("*.py")
+    files = list((ROOT / "src" / "dosimeter").rglob("*.py"))
     ids = {one for path in files for one in re.findall(r'Gate\(\s*"([PNI]\d+)"', path.read_text("utf-8"))}
     rows = set(re.findall(r"^\| ([PNI]\d+) \|", page, re.MULTILINE))
     checks = set(re.findall(r"^\| (\w\d+) \|", page.split("## The checks in the report")[1], re.MULTILINE))
     assert ids <= rows
     assert ids == checks
+    inversion = (ROOT / "docs" / "inversion.md").read_text("utf-8")
+    own = {one for path in files for one in re.findall(r'Gate\(\s*"(V\d+)"', path.read_text("utf-8"))}
+    assert {*own, "N1", "N2"} == set(re.findall(r"^\| (\w\d+) \|", inversion, re.MULTILINE))
     assert {f"P{number}" for number in range(1, 19)} <= rows
     assert all(f"**{one}.**" in page for one in ids)
 

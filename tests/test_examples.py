@@ -39,8 +39,26 @@ def test_every_example_is_listed():
 
 
 @pytest.mark.parametrize("file", AUDITS, ids=lambda file: file.parent.name)
-def test_an_example_runs(file, tmp_path, clean_imports):
+def test_the_run_of_an_example_is_named_after_its_folder(file, clean_imports):
     assert load(file).name == file.parent.name
+
+
+def test_the_example_of_inversion_runs(tmp_path):
+    table = tomllib.loads((EXAMPLES / "inversion" / "audit.toml").read_text("utf-8"))
+    assert [row["id"] for row in table["variant"]] == ["last-2", "last-1", "head", "stopped"]
+    table["stage"][0] |= {"rows": "0:300", "epochs": 1}
+    table["stage"][1]["epochs"] = 2
+    table["threat"]["targets"] = 1
+    table |= {"variant": table["variant"][:1], "attack": [{"name": "miface", "steps": 5}, {"name": "mean_public"}]}
+    verbs.run(parse(table, base=EXAMPLES), tmp_path / "run", workers=1)
+    (threat,) = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))["threats"]
+    assert threat["verdict"]["status"] in ("shown", "not_shown")
+    changes = [row["variant"] for row in threat["estimates"] if row["metric"] == "recognised_change"]
+    assert set(changes) == {"last-2"}
+
+
+def test_an_example_runs(tmp_path, clean_imports):
+    file = EXAMPLES / "customers" / "audit.toml"
     table = tomllib.loads(file.read_text("utf-8"))
     table["stage"][0]["rows"] = "0:160"
     table["threat"] |= {"shadows": 6, "targets": 2, "population": 40}

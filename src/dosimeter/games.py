@@ -1,15 +1,17 @@
-"""Types for a membership attack of your own: what it receives, what it needs, what it returns."""
+"""Types for an attack of your own: what it receives, what it needs, what it returns."""
 
 from __future__ import annotations
 
 from dosimeter.families.attack import Attack
+from dosimeter.families.inversion.game import InversionGame
+from dosimeter.families.inversion.game import Needs as InversionNeeds
 from dosimeter.families.membership.game import FrozenHead, MembershipGame, Needs, Population, Retrain
 from dosimeter.families.membership.known import Known
 from dosimeter.families.membership.weights import Weights
 from dosimeter.models.access import Access
-from dosimeter.statistics.evidence import Scores, Truth
+from dosimeter.statistics.evidence import Reconstructions, Scores, Truth
 
 __all__ = [
-    "Access", "Attack", "FrozenHead", "Known", "MembershipGame", "Needs", "Population", "Retrain", "Scores", "Truth",
-    "Weights",
+    "Access", "Attack", "FrozenHead", "InversionGame", "InversionNeeds", "Known", "MembershipGame", "Needs",
+    "Population", "Reconstructions", "Retrain", "Scores", "Truth", "Weights",
 ]  # fmt: skip

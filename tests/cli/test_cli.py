@@ -170,17 +170,21 @@ def test_list_marks_what_is_used_unless_the_audit_names_others(capsys):
         "[default of a chain]: used instead where stages follow the one at risk",
         "attacks of membership: Was this record used to train the model?",
     ]
-    headings = {"attacks": lines[2], "views": "views of membership"}
-    for kind, entries in found.items():
-        heading = headings.get(kind, kind if marked[kind] else f"{kind} (none by default)")
+    headings = {"views": "views of membership"}
+    of_families = {f"attacks of {name}: {one['question']}": one for name, one in families.items()}
+    listed = {kind: (entries, marked[kind]) for kind, entries in found.items() if kind != "attacks"}
+    listed |= {heading: (one["attacks"], one["defaults"]) for heading, one in of_families.items()}
+    for kind, (entries, marks) in listed.items():
+        if kind in of_families:
+            headings[kind] = kind
+        heading = headings.get(kind, kind if marks else f"{kind} (none by default)")
         below = lines[lines.index(heading) + 1 :]
         for line, (name, text) in zip(below, entries.items(), strict=False):
-            assert line == f"  {name}" + (f" [{marked[kind][name]}]" if name in marked[kind] else "") + (
-                f": {text}" if text else ""
-            )
+            assert line == f"  {name}" + (f" [{marks[name]}]" if name in marks else "") + (f": {text}" if text else "")
     own = families["membership"]
     assert families.keys() == FAMILIES.keys()
-    assert (own["attacks"], own["defaults"]) == (found["attacks"], marked["attacks"])
+    assert found["attacks"] == {**own["attacks"], **families["inversion"]["attacks"]}
+    assert marked["attacks"] == {**own["defaults"], **families["inversion"]["defaults"]}
     assert own["metrics"]["tpr"] == {"unit": "share", "bad": "high", "limited": True}
     assert own["threat"]["shadows"] == {"required": False, "default": 16}
 
@@ -192,21 +196,25 @@ def test_list_has_a_heading_for_every_family(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith(("attacks of", "views of"))] == [
         "attacks of membership: Was this record used to train the model?",
+        f"attacks of inversion: {FAMILIES['inversion'].question.replace('{noun}', 'record')}",
         "attacks of belonging: Did record belong?",
         "views of membership",
         "views of belonging",
     ]
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["families"].keys() == {"membership", "belonging"}
-    assert found["attacks"] == found["families"]["belonging"]["attacks"]
+    assert found["families"].keys() == {"membership", "inversion", "belonging"}
+    together = {**found["families"]["belonging"]["attacks"], **found["families"]["inversion"]["attacks"]}
+    assert found["attacks"] == together
 
 
 @pytest.mark.parametrize("transferred", [False, True])
 def test_what_list_marks_is_what_an_audit_without_attacks_runs(transferred):
     mark = screen.CHAIN if transferred else "default"
     marked = [name for name, said in screen.defaults()["attacks"].items() if mark in said.split("; ")]
-    assert set(marked) == {row["name"] for row in default_rows(transferred=transferred)}
+    rows = [one.default_attacks(one.settings(), transferred=transferred) for one in FAMILIES.values()]
+    assert set(marked) == {row["name"] for own in rows for row in own}
+    assert {row["name"] for row in rows[0]} == {row["name"] for row in default_rows(transferred=transferred)}
     assert Stage(name="a").transfer in screen.defaults()["transfer"]
 
 

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from audits import BASE, table
+from audits import BASE, faces, table
 
 from dosimeter.config.audit import parse
 from dosimeter.families import FAMILIES
@@ -22,9 +22,13 @@ from dosimeter.results.views import own_rows, views
 from families.toy import COLOUR
 
 ROOT = Path(__file__).parents[2]
-LEAKS = {"membership": {"shadows": 8, "targets": 4, "population": 40}, "colour": {"sharpness": 2.0}}
+LEAKS = {
+    "membership": {"shadows": 8, "targets": 4, "population": 40},
+    "inversion": {"public": "others"},
+    "colour": {"sharpness": 2.0},
+}
 """A threat of each family; where nothing leaks, its `NOTHING` changes it."""
-NOTHING = {"membership": {}, "colour": {"sharpness": 0.0}}
+NOTHING = {"membership": {}, "inversion": {}, "colour": {"sharpness": 0.0}}
 
 
 @pytest.fixture(autouse=True)
@@ -32,14 +36,15 @@ def registered(monkeypatch):
     monkeypatch.setitem(FAMILIES, "colour", COLOUR)
 
 
-@pytest.fixture(params=["membership", "colour"])
+@pytest.fixture(params=["membership", "inversion", "colour"])
 def family(request):
     return FAMILIES[request.param]
 
 
 def audit(family, *, leaks=True):
     """A small audit of one family; a model that was trained for no epoch at all tells nothing of its records."""
-    raw = table() | {"threat": {"family": family.name, **LEAKS[family.name], **({} if leaks else NOTHING[family.name])}}
+    raw = faces() if family.name == "inversion" else table()
+    raw |= {"threat": {"family": family.name, **LEAKS[family.name], **({} if leaks else NOTHING[family.name])}}
     if not leaks:
         raw["stage"][0] |= {"lr": 1e-12, "epochs": 1}
     return parse(raw, base=BASE)

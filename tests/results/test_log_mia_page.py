@@ -73,7 +73,7 @@ def test_the_page_tells_both_grades_and_whose_they_are(name, measured):
     assert f"Grade of the leak (ours): {row['grade_shown']}. Not excluded: {row['grade_not_excluded']}." in part
     assert part.count("(ours)") >= 3
     attacks = [one for one in result["threats"][0]["attacks"] if one["status"] == "ok"]
-    assert part.count('data-label="Grade (ours): shown"') == len(attacks)
+    assert part.count('data-label="Grade shown (ours)"') == len(attacks)
     assert part.count('data-label="By chance"') == 3
     assert "Grade of a leak (ours)" in html
 
@@ -85,9 +85,9 @@ def test_canaries_and_variants_have_grades_of_their_own(measured):
     assert all(one["grade_shown"] and one["grade_not_excluded"] for one in entry["details"]["canaries"])
     html = render(result, {})
     canaries = html.split('<section id="canaries">')[1].split("</section>")[0]
-    assert canaries.count('data-label="Grade (ours): shown"') == 1 + len(entry["details"]["canaries"])
+    assert canaries.count('data-label="Grade shown (ours)"') == 1 + len(entry["details"]["canaries"])
     variants = html.split('<section id="variants">')[1].split("</section>")[0]
-    assert variants.count('data-label="Grade (ours): shown"') == 1 + sum(
+    assert variants.count('data-label="Grade shown (ours)"') == 1 + sum(
         one["status"] == "ok" for one in result["variants"]
     )
     for one in result["variants"]:

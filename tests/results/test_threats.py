@@ -86,7 +86,11 @@ BREAKS: list[tuple[tuple[Any, ...], Any, str]] = [
     (("threats",), [], "threats: must have at least 1 entries, got 0"),
     (("topology",), "x", "topology: must be object or null, got string"),
     (("threats", 1, "id"), "membership", "threats[1].id: must differ from those of other threats"),
-    (("threats", 1, "family"), "inversion", "threats[1].family: must be one that is installed (membership), got"),
+    (
+        ("threats", 1, "family"),
+        "extraction",
+        "threats[1].family: must be one that is installed (membership, inversion), got",
+    ),
     (("threats", 1, "verdict", "status"), "fine", "threats[1].verdict.status: must be one of"),
     (("threats", 1, "data", "records"), -1, "threats[1].data.records: must be at least 0, got -1"),
     (("threats", 1, "verdict", "p_auc"), 2, "threats[1].verdict.p_auc: must be at most 1, got 2"),
@@ -159,12 +163,15 @@ def test_a_row_is_read_as_it_was_written():
 
 def test_a_family_that_is_not_installed_is_refused_in_one_line(folder, capsys):
     result = copy.deepcopy(SEVERAL)
-    result["threats"][1]["family"] = "inversion"
+    result["threats"][1]["family"] = "extraction"
     Path("result.json").write_text(json.dumps(result), encoding="utf-8")
     for command in (["report", "."], ["diff", ".", "."], ["check", ".", "--accepted", "."]):
         assert main(command) == 2
         (told,) = capsys.readouterr().err.splitlines()
-        assert "threats[1].family: must be one that is installed (membership), got 'inversion': use the" in told
+        assert (
+            "threats[1].family: must be one that is installed (membership, inversion), got 'extraction': use the"
+            in told
+        )
 
 
 def findings(status: str, dose: Any = None) -> Findings:
@@ -246,8 +253,8 @@ def test_a_limit_is_about_all_threats_or_those_that_it_names():
     assert [threat for threat, _ in limited(**accuracy)] == ["membership", "insider"]
     with pytest.raises(ConfigError, match=r"limit\[0\].threat: must match .* got 'insidr': did you mean 'insider'"):
         limited(**tpr, threat="insidr")
-    with pytest.raises(ConfigError, match=r"limit\[0\].family: must match a family of attacks, got 'inversion'"):
-        limited(**tpr, family="inversion")
+    with pytest.raises(ConfigError, match=r"limit\[0\].family: must match a family of attacks, got 'extraction'"):
+        limited(**tpr, family="extraction")
 
 
 def test_outcomes_name_their_threat():

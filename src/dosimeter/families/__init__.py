@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dosimeter.families.family import Family
+from dosimeter.families.inversion.family import INVERSION
 from dosimeter.families.membership.family import MEMBERSHIP
 
-FAMILIES: Mapping[str, Family] = {"membership": MEMBERSHIP}
+FAMILIES: Mapping[str, Family] = {"membership": MEMBERSHIP, "inversion": INVERSION}

@@ -49,8 +49,11 @@ _BEGAN: ContextVar[float | None] = ContextVar("began", default=None)
 
 @contextlib.contextmanager
 def timing() -> Iterator[None]:
-    """Notes when a piece of work begins; an entry that is saved inside the block keeps the seconds until then."""
-    token = _BEGAN.set(time.perf_counter())
+    """Notes when a piece of work begins; an entry that is saved inside the block keeps the seconds until then.
+
+    They are those of the processor, since work waits for its turn where several processes share a machine.
+    """
+    token = _BEGAN.set(time.process_time())
     try:
         yield
     finally:
@@ -227,7 +230,7 @@ class Store:
                 save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
                 manifest = {"format": FORMAT, "sha256": file_hash(path), "definition": definition}
                 if (began := _BEGAN.get()) is not None:
-                    manifest["seconds"] = round(time.perf_counter() - began, 4)
+                    manifest["seconds"] = round(time.process_time() - began, 4)
                 (draft / "manifest.json").write_text(canonical(manifest), encoding="utf-8")
                 draft.chmod(0o755)
                 self._rename(draft, key)

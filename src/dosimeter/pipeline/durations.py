@@ -20,7 +20,7 @@ REPORT_SECONDS = 2.0
 def work_of(cases: Mapping[str, Case]) -> dict[str, dict[str, Any]]:
     """Seconds that the work of each threat took when it was done, in this run or in an earlier one.
 
-    A job has one thread, so these are seconds of one core; jobs that ran at the same time add up. None where the store
+    They are seconds of the processor, so of one core; jobs that ran at the same time add up. None where the store
     has no note of it.
 
     Args:

@@ -96,7 +96,8 @@ def join_variants(
         own = _of_threat(whole, threat, shown)
         verdict, canaries, bounds = own["verdict"], own["details"].get("canaries"), _guarantees(own)
         outcomes[name] = {
-            "threat": threat, "attack": verdict["attack"], "fpr": verdict["fpr"], "verdict": verdict["status"],
+            "threat": threat, "attack": verdict["attack"], "verdict": verdict["status"],
+            **({"fpr": verdict["fpr"]} if "fpr" in verdict else {}),
             **({"canaries": canaries} if canaries else {}), **({"guarantee": "; ".join(bounds)} if bounds else {}),
         }  # fmt: skip
         estimates += [replace(row, variant=name) for row in own["estimates"] if _leads(row, own)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +20,36 @@ SAID: Mapping[str, str] = {
     "not_resolvable": "not resolvable",
     "not_shown": "not shown to leak",
 }
+
+
+LEAKS: Mapping[str, str] = {
+    "attribute": "attributes of training records",
+    "property": "properties of the training set",
+    "membership": "membership",
+    "inversion": "model inversion",
+    "exchange": "gradients",
+}
+"""Kinds of leak that are known, by the family that asks about each; some have no family yet."""
+
+
+def not_asked(families: Iterable[str]) -> str:
+    """Sentence about the kinds of leak that no family of a run asks about; empty if there are none.
+
+    Args:
+        families: of the run.
+
+    >>> not_asked(["membership"])
+    'Attributes of training records, properties of the training set, model inversion, gradients: only membership was.'
+    >>> not_asked(["membership", "inversion"]).rpartition(": ")[2]
+    'only membership and model inversion were.'
+    """
+    own = list(dict.fromkeys(families))
+    left = ", ".join(words for name, words in LEAKS.items() if name not in own)
+    if not left:
+        return ""
+    asked = [LEAKS.get(name, name) for name in own]
+    told = asked[0] if len(asked) == 1 else f"{', '.join(asked[:-1])} and {asked[-1]}"
+    return f"{left[0].upper()}{left[1:]}: only {told} {'was' if len(asked) == 1 else 'were'}."
 
 
 @dataclass(frozen=True)
@@ -77,7 +107,7 @@ def compose(
         threats: one or several, with different ids.
         gates: checks of the whole run.
         variants: what was tried besides; `threats` of each says what it did to each threat.
-        not_tested: what no threat of the run tested.
+        not_tested: what no threat of the run tested, beside the kinds of leak that none asks about.
 
     Raises:
         ValueError: no threat, or two with one id.
@@ -96,7 +126,7 @@ def compose(
         "utility": [row.to_json() for one in threats for row in one.findings.of_threat(one.id).utility],
         "gates": [asdict(gate) for gate in gates],
         "variants": [dict(one) for one in variants],
-        "not_tested": list(not_tested),
+        "not_tested": [*filter(None, [not_asked(one.family for one in threats)]), *not_tested],
     }
 
 

@@ -54,6 +54,23 @@ MEMBERSHIP: tuple[Entry, ...] = (
 """Entries that were read in the source's own text, or in independent verbatim copies that agree."""
 
 
+INVERSION: tuple[Entry, ...] = (
+    Entry("MITRE ATLAS", "5.6.0", "MITRE", "AML.T0024.001", "Invert AI Model", "equal"),
+    Entry("OWASP Machine Learning Security Top 10", "2023", "OWASP", "ML03:2023", "Model Inversion Attack", "superset"),
+    MEMBERSHIP[2],
+    Entry("OWASP AISVS", "1.0", "OWASP", "v1.0-C11.2", "Membership-Inference and Model-Inversion Mitigation (section)",
+          "superset"),
+    *MEMBERSHIP[4:],
+)  # fmt: skip
+"""Entries of model inversion, read in the same way."""
+FAMILIES: Mapping[str, tuple[Entry, ...]] = {"membership": MEMBERSHIP, "inversion": INVERSION}
+
+
 def entries(family: str) -> tuple[Entry, ...]:
     """Entries that findings of a family map to; a utility maps to nothing."""
-    return MEMBERSHIP if family == "membership" else ()
+    return FAMILIES.get(family, ())
+
+
+def all_entries() -> tuple[Entry, ...]:
+    """Entries that findings of any family map to, each once."""
+    return tuple(dict.fromkeys(entry for own in FAMILIES.values() for entry in own))

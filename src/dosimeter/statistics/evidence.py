@@ -1,6 +1,6 @@
 """Evidence, which an attack returns, and the truth, which no attack receives.
 
-Axes: `t` targets, `n` records, `v` values that a secret may have.
+Axes: `t` targets, `n` records or other subjects, `v` values that a secret may have, `k` reconstructions of one subject.
 """
 
 from __future__ import annotations
@@ -68,3 +68,16 @@ class Secrets:
     ids: Array
     values: Int[Array, "t n"]
     record: Int[Array, " n"]
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """Evidence of an attack that makes records, such as a picture for each identity that a model knows.
+
+    Attributes:
+        ids: what each was made for `[n]`.
+        values: for each target and id some records `[t n k ...]`, the one that the adversary trusts most first.
+    """
+
+    ids: Array
+    values: Float[Array, "t n k ..."]

@@ -141,7 +141,7 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
         model = build_chain(links, index - 1, 0 if link.transfer == "lora" else seed, None)
         if parent is not None:
             load_state(model, parent, f"stage {links[index - 1].name!r}")
-        with_new_head(model, link.classes, example_of(link.shape), _head_of(links, index, put=index))
+        with_new_head(model, link.classes, example_of(link.shape), head_of(links, index, put=index))
         return _narrowed(links, index, model)
 
 
@@ -150,7 +150,7 @@ def _narrowed(links: Sequence[Link], index: int, model: nn.Module) -> nn.Module:
     putting = _putting(links[index])
     if putting is None:
         return model
-    return with_bottleneck(model, putting.bottleneck, example_of(links[index].shape), _head_of(links, index, put=index))
+    return with_bottleneck(model, putting.bottleneck, example_of(links[index].shape), head_of(links, index, put=index))
 
 
 def _putting(link: Link) -> PutsBottleneck | None:
@@ -164,14 +164,14 @@ def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 
     method = link.transfer if link.frozen_prefix or link.live or link.transfer == "lora" else "full"
     lora = LoRA(link.lora_rank, link.lora_alpha)
     with seed_torch(seed):
-        head, example = _head_of(links, index, put=index + 1), example_of(link.shape)
+        head, example = head_of(links, index, put=index + 1), example_of(link.shape)
         parts = divide(model, method, link.last_k, example, head, lora, put=_putting(link) is not None)
     if link.live and isinstance(parts.frozen, nn.Sequential) and isinstance(parts.trained, nn.Sequential):
         return Parts(None, Live(parts.frozen, parts.trained, link.bn_mode))
     return parts
 
 
-def _head_of(links: Sequence[Link], index: int, *, put: int) -> str | None:
+def head_of(links: Sequence[Link], index: int, *, put: int) -> str | None:
     """Name of the last layer of the model that stage `index` uses, if the user gave one.
 
     Args:

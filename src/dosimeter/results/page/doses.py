@@ -41,6 +41,7 @@ excluded (best estimate 0.160). Somebody who knows nothing is right about one ph
     if value is None or low is None or high is None or ceiling is None:
         return ""
     seen, up_to = words.bits(value, spread := high - low), words.bits(high, spread, "up")
+    up_to = f"{ceiling:.3g}" if high >= ceiling else up_to  # no more than there is to tell
     whole = f"of the {ceiling:.3g} bit{'' if ceiling == 1 else 's'} that would settle {settles}"
     before, after, least, most = (chance(ceiling, one) for one in (0.0, value, low, high))
     apart = (most - least) or None

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from dosimeter.results import figures, words
-from dosimeter.results.page import doses, variants
+from dosimeter.results.page import doses, plain_variants, variants
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
 from dosimeter.results.rows import Row
@@ -96,7 +96,8 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
             contents=contents,
             of=f" of threat {view['id']}" if number else "",
             fpr=words.percent(figures.leading(own)),
-            variants=variants.table(view, section.names),
+            variants=None if section.leads else variants.table(view, section.names),
+            plain=plain_variants.table(view, section),
             utility=[_utility(row) for row in own["utility"]],
             gates=sorted(own["gates"], key=lambda gate: ("fail", "warn", "pass").index(gate["status"])),
             passed=[gate for gate in own["gates"] if gate["status"] == "pass"],
@@ -105,7 +106,7 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
             null_head=section.null_audit[0],
             null_intro=section.null_audit[1],
             null_failed=any(status != "pass" for *_, status in nulls),
-            not_tested=[*result["not_tested"], *view["not_tested"]],
+            not_tested=[*view["not_tested"], *result["not_tested"]],
         )
     )
     return {

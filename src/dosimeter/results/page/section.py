@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -24,6 +25,8 @@ class Section:
         glossary: term and meaning.
         who: the adversary in a few words, for the table of a run with several threats.
         null_audit: head of the column with the null audit's numbers, and the sentence above the table.
+        leads: metric, conditions and heading of the number by which variants are compared; None for a family that
+            compares them at a leading false positive rate.
     """
 
     what: str
@@ -37,3 +40,4 @@ class Section:
     glossary: tuple[tuple[str, str], ...] = ()
     who: str = ""
     null_audit: tuple[str, str] = ("Result", "The same attacks where there is nothing to find.")
+    leads: tuple[str, Mapping[str, Any], str] | None = None

@@ -158,13 +158,13 @@ def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) 
     """One row of the table."""
     entry = model.entry
     if entry["status"] != "ok":
-        return VariantLine(number, entry["id"], _about(entry), failed=entry["reason"] or "no reason was given")
+        return VariantLine(number, entry["id"], about(entry), failed=entry["reason"] or "no reason was given")
     return VariantLine(
         number=number,
         name="" if entry["id"] == "none" else entry["id"],
-        about=_about(entry),
+        about=about(entry),
         accuracy=rate(model.accuracy),
-        change=_points(model.change),
+        change=points(model.change),
         attack=model.names.get(str(entry["attack"]), "no attack"),
         tpr=rate(model.tpr, model.reached),
         bar=bar(model.tpr, scale),
@@ -177,7 +177,7 @@ def _row(number: int, model: _Model, baselines: Sequence[_Model], scale: float) 
     )
 
 
-def _about(entry: Mapping[str, Any]) -> str:
+def about(entry: Mapping[str, Any]) -> str:
     """Settings, place and paper of a defense, or the other change of a variant."""
     if entry["id"] == "none":
         return "as the audit file has it"
@@ -194,7 +194,7 @@ def _gap(row: Row | None) -> Figure:
     return Figure(value, f"{low} to {high}")
 
 
-def _points(row: Row | None) -> Figure:
+def points(row: Row | None) -> Figure:
     """The change of an accuracy, in percentage points."""
     if row is None or not row.ok:
         return Figure("", ok=False)

@@ -15,7 +15,7 @@ from dosimeter.results.lines import Line, lines
 from dosimeter.results.policy.check import Check, FailedGate
 from dosimeter.results.policy.decisions import Outcome
 from dosimeter.results.rows import ALWAYS_TOLD, Key, Row, clean
-from dosimeter.results.standards import Entry, entries
+from dosimeter.results.standards import Entry, all_entries, entries
 from dosimeter.results.upgrade import MEMBERSHIP
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -164,11 +164,11 @@ def _rule(rule: str, key: Key | None) -> dict[str, Any]:
 
 def _sources() -> list[str]:
     """The lists that findings map to, in a fixed order."""
-    return sorted({entry.source for entry in entries("membership")})
+    return sorted({entry.source for entry in all_entries()})
 
 
 def _of(source: str) -> list[Entry]:
-    return [entry for entry in entries("membership") if entry.source == source]
+    return [entry for entry in all_entries() if entry.source == source]
 
 
 def _component(source: str) -> dict[str, Any]:

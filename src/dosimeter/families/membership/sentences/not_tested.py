@@ -1,4 +1,4 @@
-"""Sentences about what an audit leaves open."""
+"""Sentences about what an audit of membership leaves open; other questions are the whole run's to name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 CANARIES = ", and records that were chosen to be easy to find (canaries)"
 PERSONS = "Membership of a person as a whole: each record is judged on its own."
 NOT_TESTED = (
-    "Attributes of training records, properties of the training set, model inversion, gradients: only membership was.",
     "Attackers with access beyond the one above, with more shadow models, or with other attacks than those listed.",
     f"Records that are not among the candidates{CANARIES}.",
     PERSONS,
@@ -34,7 +33,7 @@ def not_tested(summary: Mapping[str, Any], *, planted: bool = False) -> list[str
         planted: whether canaries were judged.
 
     >>> [len(not_tested({"door": door, "threat": {}})) for door in ("recipe", "model", "scores")]
-    [5, 6, 7]
+    [4, 5, 6]
     """
     door, persons = summary["door"], summary["threat"].get("unit") == "person"
     alone = [NO_SHADOWS] if door != "scores" and summary["threat"].get("shadows") == 0 else []

@@ -1,0 +1,85 @@
+"""What the attacks have in common: what they aim at, and the order in which they hand over what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dosimeter.families.inversion.game import BATCH, InversionGame
+from dosimeter.foundation.errors import AccessError
+from dosimeter.statistics.evidence import Reconstructions
+from dosimeter.training.deployment.network import Opened
+
+Aim = Literal["ce", "logit"]
+"""The cross-entropy of the class, or its logit beside the distance of features from usual ones."""
+KEPT = 5
+"""Most reconstructions of one identity that an attack hands over."""
+
+
+def held(game: InversionGame) -> Opened:
+    """The model of a game, for an attack that follows its gradients.
+
+    Raises:
+        AccessError: the weights are not granted.
+    """
+    if game.opened is None:
+        raise AccessError("needs the model's weights, and the game has none: grant access = 'weights'")
+    return game.opened
+
+
+def each(game: InversionGame, restarts: int) -> Int[Tensor, " b"]:
+    """The output of each start, identity by identity `[n * restarts]`."""
+    return torch.from_numpy(np.repeat(game.classes, restarts)).to(game.device)
+
+
+def aim_of(game: InversionGame, aim: Aim, wanted: Int[Tensor, " b"]) -> Callable[[Tensor], Float[Tensor, " b"]]:
+    """What is made small: one number for each record, from which gradients flow.
+
+    Args:
+        game: the game.
+        aim: "ce" is `-log p_y`; "logit" is `-f_y + mean (h - h_public)^2`, the logit loss of Nguyen et al. (2023), with
+            the mean features `h` of the public records.
+        wanted: the output that each record is for.
+    """
+    model, rows = held(game), torch.arange(len(wanted), device=wanted.device)
+    if aim == "ce":
+        return lambda x: -model.answer(x)[1].log_softmax(1)[rows, wanted]
+    with torch.inference_mode():
+        parts = [model.answer(batch)[0].sum(0) for batch in torch.split(game.public, BATCH)]
+    usual = (torch.stack(parts).sum(0) / len(game.public)).clone()
+
+    def loss(x: Tensor) -> Tensor:
+        features, logits = model.answer(x)
+        return ((features - usual) ** 2).mean(1) - logits[rows, wanted]
+
+    return loss
+
+
+def handed_over(game: InversionGame, records: Float[Tensor, "n r ..."], trust: Float[Tensor, "n r"]) -> Reconstructions:
+    """The evidence: of each identity up to `KEPT` records, the one that the adversary trusts most first.
+
+    Args:
+        game: the game.
+        records: of each identity and restart.
+        trust: how much the adversary trusts each, by what they know themselves.
+    """
+    order = trust.argsort(dim=1, descending=True, stable=True)[:, :KEPT].to(records.device)
+    index = order.reshape(*order.shape, *[1] * (records.ndim - 2)).expand(-1, -1, *records.shape[2:])
+    return Reconstructions(game.ids, records.gather(1, index).cpu().float().numpy()[None])
+
+
+def own_confidence(game: InversionGame, records: Float[Tensor, "n r ..."]) -> Float[Tensor, "n r"]:
+    """Log-probability that the model itself gives each record's class.
+
+    Args:
+        game: with access to probabilities.
+        records: of each identity and restart.
+    """
+    n, restarts = records.shape[:2]
+    found = game.asked.log_probs(records.flatten(0, 1))
+    return found[torch.arange(n * restarts), each(game, restarts).cpu()].reshape(n, restarts)

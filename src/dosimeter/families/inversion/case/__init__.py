@@ -1,0 +1,1 @@
+"""One threat of inversion on one system."""

@@ -1,0 +1,232 @@
+"""One threat of inversion on a chain that is trained here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dosimeter.data import Dataset
+from dosimeter.data.entries import data_key
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.inversion.case.checks import checked_public, shared_records
+from dosimeter.families.inversion.case.records import RecordSplit, split_records
+from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
+from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob, PriorJob
+from dosimeter.families.inversion.stored import evidence_file, small_pictures, truth_file
+from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.jobs.arrays import save_arrays
+from dosimeter.jobs.job import Job
+from dosimeter.training.features import FeatureJob
+from dosimeter.training.packs import PackJob
+from dosimeter.training.system import TrainedSystem
+
+
+@dataclass(frozen=True)
+class InversionCase:
+    """One threat on one chain; nothing is trained yet.
+
+    Attributes:
+        system: the chain.
+        threat: the adversary.
+        attacks: to run, in order.
+        public: records of other people.
+        split: which of the records at risk serve what.
+    """
+
+    system: TrainedSystem
+    threat: InversionThreat
+    attacks: tuple[NamedAttack, ...]
+    public: Dataset
+    split: RecordSplit
+
+    @cached_property
+    def null_system(self) -> TrainedSystem:
+        """The same chain whose last stage has the trained records with labels that were exchanged at random."""
+        system, labels = self.system, self.system.at_risk.labels.copy()
+        labels[self.split.trained] = self.split.named
+        data = tuple(
+            replace(system.at_risk, labels=labels) if index == system.index else own
+            for index, own in enumerate(system.data)
+        )
+        return replace(system, data=data)
+
+    @cached_property
+    def features(self) -> tuple[FeatureJob, ...]:
+        """Jobs of the frozen features of the records at risk."""
+        return self.system.features(self.system.at_risk, ("identity",))
+
+    @cached_property
+    def packs(self) -> tuple[PackJob, ...]:
+        """The audited models: the same records, trained anew."""
+        return self.system.fleet(np.tile(self.split.trained, (self.threat.targets, 1)), self.features)
+
+    @cached_property
+    def null_packs(self) -> tuple[PackJob, ...]:
+        """One model that learned the same records under exchanged names."""
+        return self.null_system.fleet(self.split.trained[None], self.features)
+
+    @cached_property
+    def prior(self) -> PriorJob:
+        """The adversary's prior."""
+        shape = tuple(int(side) for side in self.public.inputs.shape[1:])
+        return PriorJob(self.system.store, data_key(self.public), len(self.public), shape, self.threat.latent)
+
+    @cached_property
+    def judge(self) -> JudgeJob:
+        """The judges, without any defense."""
+        system = self.system
+        return JudgeJob(system.store, data_key(system.at_risk), data_key(self.public), self.split, self.prior.shape)
+
+    @cached_property
+    def answers(self) -> tuple[AnswersJob, ...]:
+        """How well the audited models do their task."""
+        system, test = self.system, self.system.test
+        return tuple(
+            AnswersJob(pack, len(system.at_risk), None if test is None else data_key(test)) for pack in self.packs
+        )
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, tuple[VerdictJob, ...]]:
+        """By attack that is not refused, what the judges say of each audited model, and last of the null model."""
+        system, refused = self.system, self.refusals()
+        arena = Arena(system.seed, self.threat.access_flag, data_key(self.public), self.prior, system.answers)
+        models = [
+            (pack, number)
+            for packs in (self.packs, self.null_packs)
+            for pack in packs
+            for number in range(len(pack.models))
+        ]
+        return {
+            row.id: tuple(
+                VerdictJob(tuple(PlayJob(arena, row, *model, part) for part in chunks(self.identities)), self.judge)
+                for model in models
+            )
+            for row in self.attacks
+            if row.id not in refused
+        }
+
+    @property
+    def identities(self) -> int:
+        """Number of identities."""
+        return len(self.system.at_risk.classes)
+
+    def refusals(self) -> Mapping[str, str]:
+        """Implements `Case`."""
+        found, granted = {}, self.threat.access_flag.includes
+        for row in self.attacks:
+            wanted = row.attack.needs.access
+            if wanted not in granted:
+                names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
+                found[row.id] = (
+                    f"needs {names}, but threat.access grants {self.threat.access}: grant it or leave the attack out"
+                )
+        return found
+
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """Implements `Case`."""
+        verdicts = [job for jobs in self.verdicts.values() for job in jobs]
+        return [
+            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
+            ("features", self.features),
+            ("models", (*self.packs, *self.null_packs)),
+            ("prior and judges", (self.prior, self.judge)),
+            ("queries", self.answers),
+            ("attacks", [play for job in verdicts for play in job.plays]),
+            ("judging", verdicts),
+        ]
+
+    def datasets(self) -> list[Dataset]:
+        """Implements `Case`."""
+        return [*self.system.datasets, self.null_system.at_risk, self.public]
+
+    def records(self) -> int:
+        """Implements `Case`."""
+        return len(self.split.trained)
+
+    def definition(self) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        return {
+            "threat": self.threat.model_dump(mode="json", exclude={"id"}),
+            "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
+            "answers": [job.key for job in self.answers],
+            "null": [pack.key for pack in self.null_packs],
+            "judge": self.judge.key,
+            "prior": self.prior.key,
+        }
+
+    def begin(self, progress: Callable[[str, int, int], None]) -> InversionCase:
+        """Implements `Case`: nothing is to be done."""
+        return self
+
+    def notes(self) -> list[str]:
+        """Implements `Case`."""
+        notes = ["null audit: one more model is trained, on the same records under exchanged names"]
+        if 2 <= self.threat.targets < 4:
+            many = self.threat.targets
+            notes.append(f"targets: intervals over {many} models are very wide; take 1, or 4 and more")
+        if self.identities < 20:
+            notes.append(f"identities: {self.identities} show only a large leak; 20 and more are better")
+        if self.threat.show_records:
+            notes.append("show_records: the report will show pictures of people in the training data")
+        return notes
+
+    def collect(self, folder: Path) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        threat, system, refused = self.threat, self.system, self.refusals()
+        answered = [system.store.load(job.key) for job in self.answers]
+        found = {name: np.concatenate([one[name].numpy() for one in answered]) == 1 for name in answered[0]}
+        rows = {name: getattr(self.split, name) for name in ("trained", "known", "tested")}
+        tested = {f"{name}_right": right for name, right in self.judge.tested().items()}
+        who = {"labels": system.at_risk.labels, "names": np.array(system.at_risk.classes, dtype=str)}
+        save_arrays(truth_file(folder), {**rows, **tested, **found, **who})
+        for index, row in enumerate(self.attacks):
+            if row.id not in refused:
+                save_arrays(evidence_file(folder, index), self._evidence(row.id))
+        if threat.show_records:
+            first = [
+                int(rows["trained"][system.at_risk.labels[rows["trained"]] == one][0]) for one in range(self.identities)
+            ]
+            save_arrays(truth_file(folder).with_name("pictures.npz"), small_pictures(system.at_risk.inputs[first]))
+        return {
+            "threat": {
+                "at_risk": system.link.name, "access": threat.access, "targets": threat.targets,
+                "public": str(threat.public), "latent": threat.latent, "show_records": threat.show_records,
+            },
+            "data": {
+                "name": system.sources[system.index], "records": len(system.at_risk),
+                "identities": self.identities, "trained": len(self.split.trained),
+                "known": len(self.split.known), "tested": len(self.split.tested), "public": len(self.public),
+                "public_identities": int(len(np.unique(self.public.labels))),
+            },
+            "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
+            "gates": [dataclasses.asdict(shared_records(system.at_risk, self.split))],
+        }  # fmt: skip
+
+    def _evidence(self, attack: str) -> dict[str, Any]:
+        """What one attack made, as the judges see it, on the audited models `[t n k v]` and on the null model."""
+        jobs = self.verdicts[attack]
+        seen = [job.load() for job in jobs]
+        seen = [{name: one[name][:, :1] for name in one} for one in seen]  # of each identity the one that counts
+        arrays = {name: np.stack([one[name] for one in seen[:-1]]) for name in ("lineup", "classifier")}
+        arrays |= {f"null_{name}": seen[-1][name][None] for name in ("lineup", "classifier")}
+        arrays["queries"] = np.array([job.queries() for job in jobs[:-1]])
+        if self.threat.show_records:
+            arrays |= small_pictures(jobs[0].records()[:, 0])
+        return arrays
+
+
+def inversion_case(system: TrainedSystem, threat: InversionThreat, attacks: Sequence[NamedAttack]) -> InversionCase:
+    """One threat on one chain.
+
+    Raises:
+        AuditError: the threat does not fit the records.
+    """
+    public = checked_public(threat, system)
+    split = split_records(system.at_risk, threat.pictures, system.seed)
+    return InversionCase(system, threat, tuple(attacks), public, split)

@@ -1,0 +1,124 @@
+"""Inversion as a family of attacks: could a picture be made by which a person of the training data is recognised?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import CaseFolder, Names, Surroundings
+from dosimeter.families.inversion.metrics import METRICS
+from dosimeter.families.inversion.threat import NAME, InversionThreat
+from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import Topology
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.results.metrics import Metric
+from dosimeter.results.schema import read_schema
+
+if TYPE_CHECKING:
+    from dosimeter.data import Dataset
+    from dosimeter.families.inversion.case.case import InversionCase
+    from dosimeter.results.findings import Findings
+    from dosimeter.results.page.section import Section
+    from dosimeter.results.rows import Row
+    from dosimeter.training.system import System, TrainedSystem
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
+
+    name: str = NAME
+    question: str = (
+        "Could somebody with this model make a {noun} by which an identity of its training data is recognised?"
+    )
+    settings: type[InversionThreat] = InversionThreat
+    takes: frozenset[str] = frozenset()
+    metrics: ClassVar[Mapping[str, Metric]] = METRICS
+
+    @property
+    def needs(self) -> type:
+        """Implements `Family`."""
+        from dosimeter.families.inversion.game import Needs
+
+        return Needs
+
+    @property
+    def details_schema(self) -> Mapping[str, Any]:
+        """Implements `Family`."""
+        return _details_schema()
+
+    def attacks(self) -> Mapping[str, type]:
+        """Implements `Family`."""
+        from dosimeter.families.inversion.attacks import ATTACKS
+
+        return ATTACKS
+
+    def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
+        """Implements `Family`: all attacks, of which those are refused by name that the access does not allow.
+
+        None where stages follow the one at risk, which is refused.
+        """
+        from dosimeter.families.inversion.attacks import default_rows
+
+        return [] if transferred else default_rows()
+
+    def threats(self, topology: Topology) -> Sequence[InversionThreat]:
+        """Implements `Family`: none, since a topology says nothing of records of other people."""
+        return ()
+
+    def names(self) -> Mapping[str, Names]:
+        """Implements `Family`: none."""
+        return {}
+
+    def template(self) -> Mapping[str, str]:
+        """Implements `Family`."""
+        folder = Path(__file__).with_name("template")
+        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
+
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+        """Implements `Family`."""
+        from dosimeter.families.inversion.problems import problems_of
+
+        return problems_of(cast(InversionThreat, threat), around)
+
+    def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
+        """Implements `Family`: a supplied model is refused before its records are read."""
+
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> InversionCase:
+        """Implements `Family`."""
+        from dosimeter.families.inversion.case.case import inversion_case
+
+        if not system.draws:
+            raise ConfigError("threat.family: inversion needs a model that is trained here: write its [[stage]]")
+        return inversion_case(cast("TrainedSystem", system), cast(InversionThreat, threat), attacks)
+
+    def measure(self, folder: CaseFolder) -> Findings:
+        """Implements `Family`."""
+        from dosimeter.families.inversion.measure import measure
+
+        return measure(folder)
+
+    def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
+        """Implements `Family`: differences of the share that is recognised, and of accuracies, paired."""
+        from dosimeter.families.inversion.measures.variants import compare
+
+        return compare(cases)
+
+    def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+        """Implements `Family`."""
+        from dosimeter.families.inversion.section.section import section
+
+        return section(result)
+
+
+@cache
+def _details_schema() -> Mapping[str, Any]:
+    """The fragment, read once."""
+    return read_schema(Path(__file__).with_name("details.schema.json"))
+
+
+INVERSION = Inversion()

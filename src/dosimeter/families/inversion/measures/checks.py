@@ -1,0 +1,105 @@
+"""Checks of an inversion audit: of the judges, of the null audit, of the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dosimeter.families.inversion.measures.identified import Measured
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.gate import Gate
+from dosimeter.results.findings import Null
+from dosimeter.statistics.identification import exchange_names, rate_of, recognised
+from dosimeter.statistics.intervals.crossed import clopper_pearson
+
+FALSE_ALARM = 0.01
+"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
+GOOD_JUDGE = 0.9
+"""Share of real records that a judge should name right."""
+METRIC = "recognised"
+"""What the null audit measures."""
+
+
+def blind_judge(found: Measured) -> bool:
+    """Returns whether the lineup is not shown to recognise even real records of the identities."""
+    right = found.left.truth["lineup_right"]
+    return clopper_pearson(int(right.sum()), len(right))[0] <= 1 / found.identities
+
+
+def judges(found: Measured) -> Gate:
+    """V1: whether the judges recognise real records of the identities, which nobody trained on."""
+    shares = {name: float(np.mean(found.left.truth[f"{name}_right"])) for name in ("lineup", "classifier")}
+    n = len(found.left.truth["lineup_right"])
+    told = (
+        f"Of {n} real records that nobody trained on, the lineup names {100 * shares['lineup']:.0f} % right, the "
+        f"classifier {100 * shares['classifier']:.0f} %"
+    )
+    if blind_judge(found):
+        return Gate(
+            "V1", "Judges", "warn", shares["lineup"],
+            f"{told}: the lineup is not shown to recognise the identities at all, so nothing can be concluded.",
+        )  # fmt: skip
+    if shares["lineup"] < GOOD_JUDGE:
+        return Gate(
+            "V1", "Judges", "warn", shares["lineup"],
+            f"{told}. A better judge may recognise more of what the attacks made.",
+        )  # fmt: skip
+    return Gate("V1", "Judges", "pass", shares["lineup"], f"{told}.")
+
+
+def null_audit(found: Measured) -> tuple[Null, ...]:
+    """Every attack on a model that learned the same records under exchanged names, where no name tells who is meant.
+
+    An attack that reads the audit instead of the model would still be right there.
+    """
+    ids = tuple(found.left.evidence)
+    p_values = _p_values(found, {one: found.left.lineup(one, null=True) for one in ids}, "null")
+    level = 1 - FALSE_ALARM / len(ids)
+    rows = []
+    for one in ids:
+        hits = recognised(found.left.lineup(one, null=True))
+        rate = rate_of(hits, rng=found.rng(f"null rate {one}"), level=level)
+        rows.append(Null(one, rate.value, rate.low, rate.high, _status(p_values[one], len(ids)), METRIC))
+    return tuple(rows)
+
+
+def null_gate(rows: Sequence[Null]) -> Gate:
+    """N1: the decision on the null audit."""
+    wrong = [row.attack for row in rows if row.status != "pass"]
+    if wrong:
+        return Gate(
+            "N1", "Null audit", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} made identities recognisable from a model that learned them under exchanged names: "
+            "the audit is broken, and its numbers are withdrawn.",
+        )  # fmt: skip
+    return Gate(
+        "N1", "Null audit", "pass", 0.0,
+        f"All {len(rows)} attacks are at chance on a model that learned the same records under exchanged names.",
+    )  # fmt: skip
+
+
+def controls(found: Measured) -> Gate:
+    """N2: controls, which ask nothing of the model, must be at chance on the audited models."""
+    ids = [one for one in found.left.evidence if one in found.left.controls]
+    if not ids:
+        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
+    p_values = _p_values(found, {one: found.left.lineup(one) for one in ids}, "control")
+    wrong = [one for one in ids if _status(p_values[one], len(ids)) == "fail"]
+    if wrong:
+        return Gate(
+            "N2", "Controls", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} must be at chance and is not: the audit gives away which identity is which.",
+        )  # fmt: skip
+    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+
+
+def _p_values(found: Measured, similarity: Mapping[str, Array], purpose: str) -> dict[str, float]:
+    """For each attack by itself the smaller p-value of the two statistics."""
+    tests = {name: exchange_names({name: one}, rng=found.rng(f"{purpose} {name}")) for name, one in similarity.items()}
+    return {name: min(test.p_recognised, test.p_placed) for name, test in tests.items()}
+
+
+def _status(p_value: float, attacks: int) -> str:
+    """Whether an attack is at chance, with both statistics and the number of attacks allowed for."""
+    return "fail" if p_value <= FALSE_ALARM / (2 * attacks) else "pass"

@@ -1,0 +1,243 @@
+"""Plays of attacks as jobs, and what the judges say of them: cached by everything that can change either."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dosimeter.defenses.query import describe_defense, guard
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.inversion.game import Asked, InversionGame, Starts
+from dosimeter.families.inversion.play.learners import JudgeJob, PriorJob
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.keys.code_keys import reading
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.package import PACKAGE
+from dosimeter.foundation.seeds import generator
+from dosimeter.foundation.user_code import relay
+from dosimeter.foundation.wording import describe
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.models.access import Access
+from dosimeter.models.architectures import as_float
+from dosimeter.training.deployment.network import opened
+from dosimeter.training.packs import PackJob
+from dosimeter.training.recipe import ChangesAnswers
+
+GRADIENT = 3.0
+"""Work of an answer with its gradient, in answers."""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Where the attacks of a case play.
+
+    Attributes:
+        seed: root of all randomness.
+        access: what the model gives away.
+        public: key of the public records.
+        prior: the adversary's prior.
+        defenses: of the deployed model's answers.
+    """
+
+    seed: int
+    access: Access
+    public: str
+    prior: PriorJob
+    defenses: tuple[ChangesAnswers, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlayJob:
+    """One attack on some identities of one model; its entry holds the reconstructions `[n k ...]`.
+
+    Attributes:
+        arena: where it plays.
+        row: the attack.
+        pack: the pack of the model.
+        number: place of the model in the pack.
+        classes: the identities, by the number of their output.
+    """
+
+    arena: Arena
+    row: NamedAttack
+    pack: PackJob
+    number: int
+    classes: tuple[int, ...]
+
+    @property
+    def store(self) -> Store:
+        """The store to read from and write to."""
+        return self.pack.store
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        row, arena = self.row, self.arena
+        return {
+            "kind": "play",
+            "family": "inversion",
+            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "model": [self.pack.key, self.number],
+            "classes": list(self.classes),
+            "seed": arena.seed,
+            "access": str(arena.access.name),
+            "public": arena.public,
+            "prior": arena.prior.key,
+            "defenses": [describe_defense(one) for one in arena.defenses],
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The attack, in words."""
+        return f"attack {self.row.id!r}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """The user's own code in the model; what an attack raised, the play itself reports."""
+        return self.pack.users_code
+
+    @property
+    def alike(self) -> object:
+        """Implements `Costed`."""
+        return ("play", self.row.id, len(self.classes), id(self.pack.links))
+
+    @property
+    def size(self) -> int:
+        """Implements `Costed`."""
+        return 4 * 5 * len(self.classes) * int(np.prod(self.pack.links[-1].shape))
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: answers, or answers with gradients; an attack of the user's does not say how many."""
+        passes = float(getattr(self.row.attack, "passes", 0)) * len(self.classes)
+        gradients = Access.WEIGHTS in self.row.attack.needs.access
+        return passes * (GRADIENT if gradients else 1.0) * float(pace.answer(self.pack))
+
+    def perform(self) -> None:
+        """Plays, and stores the reconstructions and the number of queries."""
+        game = self.game()
+        try:
+            found = self.row.attack.run(game, generator(self.arena.seed, f"attack {self.row.id}", *self.classes))
+            values = np.asarray(found.values, dtype=np.float32)
+        except AuditError as error:
+            raise relay(error, self.place) from error
+        except (Exception, SystemExit) as error:
+            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
+        shape = self.pack.links[-1].shape
+        if values.ndim < 3 or (values.shape[0], values.shape[1], values.shape[3:]) != (1, len(self.classes), shape):
+            wanted = (1, len(self.classes), "k", *shape)
+            raise AuditError(
+                f"{self.place}: must give reconstructions of shape {wanted}, got {values.shape}: correct it"
+            )
+        if not values.shape[2] or not np.isfinite(values).all():
+            raise AuditError(f"{self.place}: must give finite reconstructions of each identity: correct it")
+        tensors = {"records": torch.from_numpy(values[0]), "queries": torch.tensor(game.asked.count)}
+        self.store.save(self.key, tensors, self.definition)
+
+    def game(self) -> InversionGame:
+        """What the attack gets."""
+        arena, device = self.arena, self.pack.device
+        one, prior = opened(self.pack, self.number), arena.prior.load().to(device)
+        seed = self.pack.seeds()[self.number]
+        answer = guard(lambda records: _logits(one.model, records, device), arena.defenses, seed)
+        classes = np.array(self.classes)
+        return InversionGame(
+            ids=classes.astype(str),
+            classes=classes,
+            public=as_float(self.store.load(arena.public)["inputs"]).to(device),
+            prior=prior,
+            starts=Starts(arena.seed, classes, prior.latent),
+            asked=Asked(answer, arena.access),
+            opened=one if arena.access == Access.WEIGHTS else None,
+        )
+
+
+@dataclass(frozen=True)
+class VerdictJob:
+    """Job that shows both judges what one attack made on one model; its entry holds their similarities `[n k v]`.
+
+    Attributes:
+        plays: of all identities, in order.
+        judge: the judges.
+    """
+
+    plays: tuple[PlayJob, ...]
+    judge: JudgeJob
+    users_code: tuple[str, ...] = field(default=())
+
+    @property
+    def store(self) -> Store:
+        """The store to read from and write to."""
+        return self.judge.store
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        played = [play.key for play in self.plays]
+        return {"kind": "judged", "plays": played, "judge": self.judge.key, "code": package_code(__name__)}
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """What is judged, in words."""
+        return f"judging of {self.plays[0].place}"
+
+    def perform(self) -> None:
+        """Judges and stores."""
+        records = self.records()
+        flat = records.reshape(-1, int(np.prod(records.shape[2:]))).astype(np.float64)
+        lineup, classifier = self.judge.load()
+        tensors = {
+            name: torch.from_numpy(judge.similarity(flat).reshape(*records.shape[:2], -1))
+            for name, judge in (("lineup", lineup), ("classifier", classifier))
+        }
+        self.store.save(self.key, tensors, self.definition)
+
+    def records(self) -> Array:
+        """The reconstructions of all identities `[n k ...]`."""
+        return np.concatenate([self.store.load(play.key)["records"].numpy() for play in self.plays])
+
+    def queries(self) -> int:
+        """How often the model was asked."""
+        return sum(int(self.store.load(play.key)["queries"].sum()) for play in self.plays)
+
+    def load(self) -> dict[str, Array]:
+        """Similarities by judge `[n k v]`."""
+        return {name: tensor.numpy() for name, tensor in self.store.load(self.key).items()}
+
+
+@cache
+def attack_code(kind: type) -> str:
+    """Digest of an attack's code and of all that it reads; a fresh one in every process where none can hold that."""
+    if kind.__module__.partition(".")[0] == PACKAGE:
+        return package_code(kind.__module__)
+    found = reading(kind)
+    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"
+
+
+def chunks(identities: int, size: int = 64) -> Sequence[tuple[int, ...]]:
+    """All identities, divided into those of one play; random starts do not depend on the division."""
+    return [tuple(range(start, min(start + size, identities))) for start in range(0, identities, size)]
+
+
+def _logits(model: torch.nn.Module, records: Tensor, device: str) -> Tensor:
+    """Logits of a batch."""
+    found: Tensor = model(records.to(device)).float()
+    return found

@@ -1,0 +1,1 @@
+"""Inversion's part of the page."""

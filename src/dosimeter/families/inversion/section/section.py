@@ -1,0 +1,165 @@
+"""Inversion's part of the page, from a threat of `result.json`. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES
+from dosimeter.results import figures, words
+from dosimeter.results.page import doses
+from dosimeter.results.page.environment import environment
+from dosimeter.results.page.section import Section
+from dosimeter.results.rows import DOSE
+from dosimeter.results.views import View
+
+GLOSSARY = (
+    ("Identity", "One class of the model, such as a person whose photos it was trained to recognise."),
+    (
+        "Lineup",
+        "A judge that compares what an attack made with other real records of every identity, and names the most "
+        "similar one. What counts as similar it learned on the public records, which show others.",
+    ),
+    (
+        "Classifier",
+        "A second judge, trained on other records of the identities to tell them apart. The literature calls the share "
+        "that it names right the attack accuracy. It was trained for the same task as the model, so what misleads the "
+        "model may mislead it too.",
+    ),
+    (
+        "Place",
+        "The share of the other identities that a reconstruction is less similar to than to its own; 0.5 by chance.",
+    ),
+    ("Prior", "What records of this kind look like in general, learned on the public records."),
+)
+NULL_AUDIT = (
+    "Recognised under exchanged names",
+    "The same attacks on a model that learned the same records with the names exchanged at random: no more may be "
+    "recognised than by chance.",
+)
+TOP = {"top": 1}
+"""Condition of the leading numbers."""
+
+
+def section(result: View) -> Section:
+    """Inversion's part of the page.
+
+    Args:
+        result: a threat of a valid result.json, without the rows of its variants.
+    """
+    names = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in result["attacks"]}
+    badge = BADGES[result["verdict"]["status"]]
+    context = {
+        "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
+        "attacks": [_attack(result, one, names) for one in result["attacks"]], "names": names,
+        "recognised": _recognised(result), "grid": _grid(result, names),
+    }  # fmt: skip
+    templates = environment(Path(__file__).with_name("templates"))
+    first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
+    return Section(
+        what="Inversion audit",
+        badge=badge,
+        first=first,
+        names=names,
+        body=body,
+        contents=(("adversary", "Adversary"), ("attacks", "Attacks"), ("identities", "Identities")),
+        glossary=GLOSSARY,
+        who=f"Somebody who {ACCESS[result['adversary']['access']]}, with {result['data']['public']:,} public records",
+        null_audit=NULL_AUDIT,
+        leads=("recognised", TOP, "Identities recognised"),
+    )
+
+
+def _box(result: View) -> dict[str, str] | None:
+    """The two ends of the headline's share; None where no number is to be quoted."""
+    if result["verdict"]["status"] in ("withdrawn", "not_resolvable"):
+        return None
+    found, spread = (
+        result["details"]["headline"],
+        result["details"]["headline"]["high"] - result["details"]["headline"]["low"],
+    )
+    shown = result["verdict"]["status"] == "shown" and found["low"] > result["details"]["chance"]
+    first = ("Shown at least", found["low"], "down") if shown else ("Seen", found["value"], None)
+    return {
+        "first_label": first[0],
+        "first": words.percent(first[1], spread=spread, away=first[2]),  # type: ignore[arg-type]
+        "second": words.percent(found["high"], spread=spread, away="up"),
+        "chance": words.percent(result["details"]["chance"]),
+        "level": words.percent(found["level"]),
+        "method": found["method"],
+    }
+
+
+def _dose(result: View) -> str:
+    """The dose in words; empty where no number is to be quoted."""
+    if _box(result) is None or result["dose"] is None:
+        return ""
+    n, shown = int(result["data"]["identities"]), result["verdict"]["status"] == "shown"
+    settles = f"which of {n} identities a class of the model stands for"
+    return doses.sentences(result["dose"], noun="identity", settles=settles, shown=shown)
+
+
+def _facts(result: View) -> list[tuple[str, str]]:
+    """The adversary, the records and the judges, each with a sentence."""
+    data, adversary, noun = result["data"], result["adversary"], result["noun"]
+    judges = {name: words.percent(share) for name, share in result["details"]["judges"].items()}
+    nouns = words.plural(noun)
+    return [
+        ("What they see", f"Somebody who {ACCESS[adversary['access']]}."),
+        (
+            "What they hold",
+            f"{data['public']:,} {nouns} of {data['public_identities']:,} other identities, and no {noun} of those at "
+            f"risk. From them they learn a prior of {adversary['latent']:,} numbers at most.",
+        ),
+        (
+            "Who is at risk",
+            f"{data['identities']:,} identities with {data['trained']:,} {nouns} that "
+            f"{words.count(adversary['targets'], 'model')} learned in stage {result['at_risk']}.",
+        ),
+        (
+            "Who judges",
+            f"A lineup that knows the identities from {data['known']:,} other {nouns}; of {data['tested']:,} real ones "
+            f"it names {judges['lineup']} right. A classifier, which names {judges['classifier']} right. The attacks "
+            "see neither.",
+        ),
+    ]
+
+
+def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """One attack with its numbers."""
+    found = {
+        metric: figures.find(result, one["id"], metric, **(TOP if metric in ("recognised", "classified") else {}))
+        for metric in ("recognised", "classified", "placed", DOSE)
+    }
+    settings = ", ".join(
+        f"{key} {words.setting(value)}" for key, value in sorted(one["settings"].items()) if key != "mode"
+    )
+    queries = result["details"]["queries"].get(one["id"], 0)
+    asked = f"the model was asked {words.number(queries)} times" if queries else ""
+    return {
+        "name": names[one["id"]], "headline": one["headline"], "control": one["control"], "refused": one["reason"],
+        "about": " · ".join(part for part in (words.citation(one["paper"]), settings, asked) if part),
+        "recognised": figures.rate(found["recognised"]), "bar": figures.bar(found["recognised"], 1.0),
+        "classified": figures.rate(found["classified"]), "placed": figures.auc(found["placed"]),
+        "dose": figures.bits(found[DOSE]),
+    }  # fmt: skip
+
+
+def _recognised(result: View) -> list[tuple[str, str]]:
+    """Each identity with the share of models from which it is recognised; none unless the audit asks for them."""
+    return [(one["name"], words.percent(one["recognised"])) for one in result["details"]["identities"] or ()]
+
+
+def _grid(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of pictures; none unless the audit asks for them."""
+    pictures = result["details"]["pictures"]
+    if pictures is None:
+        return []
+    titles = {"": f"a real {result['noun']} of the training data", **names}
+    return [
+        {"title": titles[row["attack"]], "cells": list(zip(pictures["identities"], row["png"], strict=True))}
+        for row in pictures["rows"]
+    ]

@@ -1,0 +1,95 @@
+"""Variants of a family that has no leading false positive rate: each with the number that its family leads with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dosimeter.results import words
+from dosimeter.results.figures import NOTHING, Figure, bits, find, rate
+from dosimeter.results.page.section import Section
+from dosimeter.results.page.variants import about, points
+from dosimeter.results.rows import DOSE, Row, figure
+from dosimeter.results.views import View
+
+
+@dataclass(frozen=True)
+class PlainLine:
+    """One model: how well it does its task, and what its strongest attack reaches.
+
+    Attributes:
+        name: id of the variant; empty for the audit itself.
+        about: what was changed.
+        failed: why it has no figures, or empty.
+        accuracy: on the split of the table.
+        change: of the accuracy, in points.
+        attack: the strongest.
+        leads: the number that the family leads with.
+        gap: its paired difference to the audit itself.
+        dose: of the same attack.
+    """
+
+    name: str
+    about: str
+    failed: str = ""
+    accuracy: Figure = NOTHING
+    change: Figure = NOTHING
+    attack: str = ""
+    leads: Figure = NOTHING
+    gap: Figure = NOTHING
+    dose: Figure = NOTHING
+
+
+@dataclass(frozen=True)
+class PlainTable:
+    """The lines, with the split of accuracies and the heading of the leading number."""
+
+    rows: Sequence[PlainLine]
+    split: str
+    heading: str
+
+
+def table(view: View, section: Section) -> PlainTable | None:
+    """The table of variants; None without variants, or for a family that has a leading rate.
+
+    Args:
+        view: one threat of a result, with the rows of its variants.
+        section: what its family puts on the page.
+    """
+    if section.leads is None or not view["variants"]:
+        return None
+    split = "test" if any(row.conditions.get("split") == "test" for row in view["utility"]) else "nonmember"
+    itself = {"id": "none", "status": "ok", "attack": view["verdict"]["attack"]}
+    rows = [_line(view, entry, split, section) for entry in [itself, *view["variants"]]]
+    return PlainTable(rows, words.SPLITS[split], section.leads[2])
+
+
+def _line(view: View, entry: Mapping[str, Any], split: str, section: Section) -> PlainLine:
+    """One line."""
+    assert section.leads is not None
+    (metric, conditions, _), told = section.leads, about(entry)
+    if entry["status"] != "ok":
+        return PlainLine(entry["id"], told, failed=entry["reason"] or "no reason was given")
+    of = {kind: [row for row in view[kind] if row.variant == entry["id"]] for kind in ("estimates", "utility")}
+    own = {**view, "estimates": [replace(row, variant="none") for row in of["estimates"]]}
+    fits = {row.metric: row for row in reversed(of["utility"]) if row.conditions.get("split") == split}
+    attack = entry["attack"]
+    return PlainLine(
+        name="" if entry["id"] == "none" else entry["id"],
+        about=told,
+        accuracy=rate(fits.get("accuracy")),
+        change=points(fits.get("accuracy_change")),
+        attack=section.names.get(str(attack), "no attack"),
+        leads=rate(find(own, attack, metric, **conditions)),
+        gap=_change(find(own, attack, f"{metric}_change", **conditions)),
+        dose=bits(find(own, attack, DOSE)),
+    )
+
+
+def _change(row: Row | None) -> Figure:
+    """A paired difference in its unit, with a remark on what is compared."""
+    if row is None or not row.ok:
+        return Figure("", ok=False)
+    value, low, high = (figure(row.unit, end) for end in row.ends)
+    return Figure(value, f"{low.removesuffix(' points')} to {high}", row.reason)

@@ -1,0 +1,1 @@
+"""A trained model of a fleet as it is deployed."""

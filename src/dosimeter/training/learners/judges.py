@@ -1,0 +1,124 @@
+"""Judges who say which identity a record shows; they know the identities from records that no audited model saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dosimeter.foundation.arrays import Array
+
+MOST_COMPONENTS = 100
+"""Most principal components that a judge looks at."""
+FEWEST = 2
+"""Fewest identities, and fewest records of one, from which it is learned how records of one identity differ."""
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """A judge who compares a record with real ones of each identity and says how similar it is to each.
+
+    What differs between records of one identity was learned on other identities: along directions in which they differ
+    much a difference counts little. It is a Mahalanobis distance within classes, as in Fisher's discriminant analysis.
+
+    Attributes:
+        mean: subtracted first `[d]`.
+        axes: from records to the space of comparison `[d k]`.
+        gallery: each identity's mean place there `[v k]`.
+    """
+
+    mean: Float[Array, " d"]
+    axes: Float[Array, "d k"]
+    gallery: Float[Array, "v k"]
+
+    def similarity(self, records: Float[Array, "n d"]) -> Float[Array, "n v"]:
+        """Minus half of the squared distance to each identity: the log likelihood of a normal law, but for a constant.
+
+        Args:
+            records: flattened.
+        """
+        place = (records - self.mean) @ self.axes
+        return np.asarray(-0.5 * ((place[:, None] - self.gallery) ** 2).sum(-1))
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A judge that was trained to tell the identities apart.
+
+    Attributes:
+        weight: `[v d]`.
+        bias: `[v]`.
+    """
+
+    weight: Float[Array, "v d"]
+    bias: Float[Array, " v"]
+
+    def similarity(self, records: Float[Array, "n d"]) -> Float[Array, "n v"]:
+        """Log-odds of each identity, but for a constant.
+
+        Args:
+            records: flattened.
+        """
+        return np.asarray(records @ self.weight.T + self.bias)
+
+
+def usable(labels: Int[Array, " n"]) -> bool:
+    """Returns whether identities have records enough to learn how records of one identity differ."""
+    return bool((np.bincount(labels) >= FEWEST).sum() >= FEWEST)
+
+
+def fit_lineup(
+    others: tuple[Float[Array, "p d"], Int[Array, " p"]], known: tuple[Float[Array, "n d"], Int[Array, " n"]]
+) -> Lineup:
+    """Fits the first judge.
+
+    Args:
+        others: records and identities of other people, on whom the comparison is learned.
+        known: records and identities, from 0 on, of those who are to be recognised.
+
+    Raises:
+        ValueError: the others do not show how records of one identity differ.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    records, labels = others
+    if not usable(labels):
+        raise ValueError(f"others must be {FEWEST} identities or more with {FEWEST} records each")
+    mean, basis = _components(records)
+    seen = (records - mean) @ basis
+    counts = np.bincount(labels)
+    inside = counts[labels] >= FEWEST
+    means = np.stack([np.bincount(labels, one, len(counts)) for one in seen.T], 1) / np.maximum(counts, 1)[:, None]
+    covariance, _ = ledoit_wolf((seen - means[labels])[inside], assume_centered=True)
+    values, vectors = np.linalg.eigh(covariance)
+    axes = basis @ (vectors / np.sqrt(np.maximum(values, values[-1] * 1e-9)))
+    places = (known[0] - mean) @ axes
+    gallery = np.stack([places[known[1] == one].mean(0) for one in range(int(known[1].max()) + 1)])
+    return Lineup(mean, axes, gallery)
+
+
+def fit_classifier(records: Float[Array, "n d"], labels: Int[Array, " n"]) -> Classifier:
+    """Fits the second judge: linear discriminant analysis with shrinkage on principal components.
+
+    Args:
+        records: of the identities to be recognised.
+        labels: their identities, from 0 on.
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    mean, basis = _components(records)
+    found = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit((records - mean) @ basis, labels)
+    weight, bias = found.coef_, found.intercept_
+    if len(weight) == 1:  # of two identities it keeps the difference only
+        weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.array([-bias[0], bias[0]]) / 2
+    weight = weight @ basis.T
+    return Classifier(weight, bias - weight @ mean)
+
+
+def _components(records: Array) -> tuple[Array, Array]:
+    """Mean `[d]` and principal axes `[d k]` of records."""
+    mean = records.mean(0)
+    _, sizes, axes = np.linalg.svd(records - mean, full_matrices=False)
+    kept = sizes > sizes[0] * 1e-6
+    return mean, axes[kept][:MOST_COMPONENTS].T

@@ -1,0 +1,67 @@
+"""Synthetic games of inversion: people whose looks are known, and linear models that know them or know nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from dosimeter.families.inversion.game import Asked, InversionGame, Starts
+from dosimeter.models.access import Access
+from dosimeter.training.deployment.network import Opened
+from dosimeter.training.learners.principal import fit_prior
+
+SHAPE = (1, 6, 5)
+TRAITS = 8
+"""Numbers in which people differ."""
+
+
+@dataclass(frozen=True)
+class People:
+    """What is true of a game: how its identities look `[n d]`."""
+
+    looks: np.ndarray
+
+    def similarity(self, records: np.ndarray) -> np.ndarray:
+        """Minus the squared distance of records `[n ...]` to each look, the common part left out `[n v]`."""
+        flat = records.reshape(len(records), -1)
+        centre = self.looks.mean(0)
+        a, b = flat - centre, self.looks - centre
+        a, b = (one / np.linalg.norm(one, axis=1, keepdims=True).clip(1e-9) for one in (a, b))
+        return a @ b.T
+
+
+class Linear(nn.Module):
+    """Logits of the nearest look, at a temperature."""
+
+    def __init__(self, looks: np.ndarray, sharpness: float) -> None:
+        super().__init__()
+        self.head = nn.Linear(looks.shape[1], len(looks))
+        weight = torch.from_numpy(looks).float() * sharpness
+        self.head.weight = nn.Parameter(weight, requires_grad=False)
+        self.head.bias = nn.Parameter(-sharpness * torch.from_numpy((looks**2).sum(1) / 2).float(), requires_grad=False)
+
+    def forward(self, x):
+        return self.head(x.flatten(1))
+
+
+def game_of(seed, *, leaks, identities=10, access=Access.WEIGHTS, classes=None, sharpness=40.0, tell=None):
+    """A game and the truth about it; a model that does not leak knows people other than those at risk."""
+    rng = np.random.default_rng(seed)
+    traits = rng.normal(0, 0.08, (TRAITS, int(np.prod(SHAPE))))
+    people, strangers = (0.5 + rng.normal(size=(identities, TRAITS)) @ traits for _ in range(2))
+    public = 0.5 + rng.normal(size=(60, TRAITS)) @ traits + rng.normal(0, 0.01, (60, traits.shape[1]))
+    public = torch.from_numpy(public.astype(np.float32)).reshape(-1, *SHAPE)
+    model = Linear(people if leaks else strangers, sharpness).eval()
+    tell = tell or (lambda logits: logits)
+    classes = np.arange(identities) if classes is None else np.array(classes)
+    prior = fit_prior(public, 12)
+    game = InversionGame(
+        ids=classes.astype(str), classes=classes, public=public, prior=prior,
+        starts=Starts(seed, classes, prior.latent),
+        asked=Asked(lambda records: tell(model(records)), access),
+        opened=Opened(model, model.head) if access == Access.WEIGHTS else None,
+    )  # fmt: skip
+    return game, People(people)

@@ -45,7 +45,8 @@ LARGE = {
 
 SHARED = {
     "families",
-    *(f"families.{name}" for name in ("family", "attack", "threat", "topology", "resources", "sights", "rules", "risks")),
+    *(f"families.{name}" for name in ("family", "attack", "threat", "resources")),
+    *(f"families.{name}" for name in ("topology", "sights", "rules", "risks")),
 }
 """What all families have in common; the first is the registry, `FAMILIES`."""
 OF_ONE_FAMILY = {

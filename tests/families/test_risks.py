@@ -87,6 +87,18 @@ def test_what_can_be_tested_and_why_not():
     assert all(one.remark for one in risk)
 
 
+def test_inversion_needs_records_of_others_and_the_last_stage():
+    both = {**KNOWN, "inversion": {"weights"}}
+    whole, (net,) = topology(*SPLIT)
+    found = one_of(risks(whole, [net], both), "inversion", "server")
+    assert (found.tested, found.remark[-33:]) == (True, 'access = "weights", public = "public"'[-33:])
+    later = [net, StageRole("after", "more")]
+    assert "last stage" in one_of(risks(whole, later, both), "inversion", "server").remark
+    parties, parts, edges, holds = SPLIT
+    poor, stages = topology([parties[0], parties[1][:2]], parts, edges, holds)
+    assert "`auxiliary`" in one_of(risks(poor, stages, both), "inversion", "server").remark
+
+
 def test_features_cross_even_if_no_edge_says_so():
     parties, parts, _, holds = SPLIT
     silent, stages = topology(parties, parts, [], holds)

@@ -103,7 +103,9 @@ def _few(stage: StageCuts) -> list[ModelCut]:
 
 
 def _shapes(cut: ModelCut) -> str:
-    """Shape of what crosses; of several tensors how many there are."""
+    """Shape of what crosses; of several tensors how many there are, and whether the records are among them."""
+    if cut.bare and len(cut.tensors) > 1:
+        return f"input and {len(cut.tensors) - 1}"
     if len(cut.tensors) > 1:
         return f"{len(cut.tensors)} tensors"
     return "x".join(map(str, cut.tensors[0].shape)) or "1"
@@ -145,7 +147,7 @@ def _sight_lines(topology: Topology, found: Sequence[Sight]) -> list[str]:
         for one in mine:
             what = {
                 "features": f"features after {one.cut}",
-                "inputs": f"the records of {one.data}",
+                "inputs": f"the records of {one.data}" if one.data else "the records themselves",
                 "weights": f"weights of {one.part}",
                 "gradients": f"gradients from {one.part}",
             }.get(one.sees, one.sees)

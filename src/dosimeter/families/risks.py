@@ -178,7 +178,8 @@ def _of(
                 found += _training(view, rule, topology, stages[: index + 1])
             else:
                 found += _model(view, rule)
-    return [_judged(one, available) for one in found]
+    own_data = next((one.auxiliary for one in topology.parties if one.name in who and one.auxiliary), None)
+    return [_judged(one, available, own_data, stages[-1].name) for one in found]
 
 
 def _queries(view: _View, rule: Rule, topology: Topology, stages: Sequence[StageRole]) -> Iterator[Risk]:
@@ -264,12 +265,25 @@ def _model(view: _View, rule: Rule) -> Iterator[Risk]:
         )  # fmt: skip
 
 
-def _judged(risk: Risk, available: Mapping[str, Collection[str]]) -> Risk:
-    """A risk with the threat that tests it, or the reason why none does."""
+def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | None, last: str) -> Risk:
+    """A risk with the threat that tests it, or the reason why none does.
+
+    Args:
+        risk: not judged yet.
+        available: families of this release, each with the words for access that its threats take.
+        own: data that the adversary has.
+        last: name of the last stage.
+    """
+    rule = risk.rule
     reason = _reason(risk, available)
+    if not reason and rule.last and risk.at_risk != last:
+        reason = f"attacks of family {rule.family} judge the last stage of a chain alone"
+    if not reason and rule.auxiliary and own is None:
+        reason = f"attacks of family {rule.family} need records of others: name them as `auxiliary` of the party"
     if reason:
         return replace(risk, remark=reason)
-    threat = f'family = "{risk.rule.family}", at_risk = "{risk.at_risk}", access = "{ACCESS[risk.access]}"'
+    threat = f'family = "{rule.family}", at_risk = "{risk.at_risk}", access = "{ACCESS[risk.access]}"'
+    threat += f', {rule.auxiliary} = "{own}"' if rule.auxiliary else ""
     return replace(risk, tested=True, remark=threat)
 
 

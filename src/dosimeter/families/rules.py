@@ -21,6 +21,8 @@ class Rule:
         at_risk: about what.
         source: paper that shows it.
         active: whether it takes a party that departs from the protocol.
+        auxiliary: key of a `[[threat]]` that must name the adversary's own data, or empty.
+        last: whether attacks of this release judge the last stage of a chain alone.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Rule:
     at_risk: AtRisk
     source: str
     active: bool = False
+    auxiliary: str = ""
+    last: bool = False
 
 
 OUT = ("logits", "probabilities", "labels")
@@ -70,7 +74,7 @@ RULES = (
     ),
     Rule(
         "inversion", "inversion", ("weights", *OUT), "what a class looks like", "training",
-        "Fredrikson, Jha, Ristenpart, 2015, https://doi.org/10.1145/2810103.2813677",
+        "Fredrikson, Jha, Ristenpart, 2015, https://doi.org/10.1145/2810103.2813677", auxiliary="public", last=True,
     ),
     Rule(
         "copy", None, OUT, "the model, by imitation", "model",

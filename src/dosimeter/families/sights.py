@@ -24,11 +24,13 @@ class StageRole:
         name: name of the stage.
         data: what it is trained on, or None if that is not known.
         parts: parts of its model in the order in which they run; empty if the topology has none.
+        bare: names of parts after which the records themselves cross too, since a later layer takes them.
     """
 
     name: str
     data: str | None
     parts: tuple[ModelPart, ...] = ()
+    bare: frozenset[str] = frozenset()
 
     def before(self, part: ModelPart) -> tuple[ModelPart, ...]:
         """Parts that run before one."""
@@ -46,7 +48,7 @@ class Sight:
         part: part of the model whose input, values, gradients or weights they are.
         way: how it gets there: "device -> rest", or "runs rest".
         cut: layer at which the features leave, for features.
-        data: name of the data, for inputs.
+        data: name of the data, for inputs; None for all that pass.
     """
 
     party: str
@@ -118,6 +120,8 @@ def _features(stage: StageRole) -> Iterator[Sight]:
         if part.at != following.at:
             way = f"{part.name} -> {following.name}"
             yield from _both(following.at, "features", stage.name, part.name, way, cut=part.last)
+            if part.name in stage.bare:
+                yield from _both(following.at, "inputs", stage.name, part.name, way)
 
 
 def _edges(topology: Topology, stage: StageRole) -> Iterator[Sight]:

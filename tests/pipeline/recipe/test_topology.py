@@ -156,3 +156,30 @@ def test_a_supplied_model_is_refused(plan):
     code, _, err = plan(text)
     assert code == 2
     assert "plan --topology: needs a model that can be cut" in err
+
+
+LONG_WAY = """
+import torch
+
+class LongWay(torch.nn.Module):
+    def __init__(self, width, classes):
+        super().__init__()
+        self.first = torch.nn.Linear(width, 4)
+        self.head = torch.nn.Linear(4 + width, classes)
+
+    def forward(self, x):
+        return self.head(torch.cat([self.first(x).relu(), x], dim=1))
+
+def build(shape, classes):
+    return LongWay(shape[0], classes)
+"""
+
+
+def test_records_that_go_around_the_device_are_seen(plan, folder):
+    (folder / "longway.py").write_text(LONG_WAY)
+    own = GOOD.replace('model = "mlp"\noptions = { width = 8, depth = 2 }', 'model = "longway:build"')
+    code, out, err = plan(own.replace("backbone.1", "first"))
+    assert (code, err) == (0, "")
+    assert "* first                 input and 1" in out
+    assert "    the records themselves: device -> rest" in out.splitlines()
+    assert "records (users of phone): the records themselves." in out

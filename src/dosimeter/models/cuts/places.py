@@ -53,6 +53,11 @@ class ModelCut:
     counted: bool
     modes: tuple[str, ...]
 
+    @property
+    def bare(self) -> bool:
+        """Returns whether the records themselves cross."""
+        return any(one.name == INPUT for one in self.tensors)
+
 
 def cuts(graph: ModelGraph) -> tuple[ModelCut, ...]:
     """Every place of the program at which a model can be cut, from the input to the output.

@@ -99,7 +99,8 @@ def plan_topology(audit: Audit | SuppliedAudit) -> TopologyPlan:
         own = tuple(part for part in parts if part.stage == stage.name)
         ordered, wrong = in_order(own, parts, found[stage.name].cuts) if own else ((), [])
         problems += wrong
-        roles.append(StageRole(stage.name, stage.data, ordered))
+        bare = {part.name for part in ordered if _bare(found[stage.name], part)}
+        roles.append(StageRole(stage.name, stage.data, ordered, frozenset(bare)))
     problems = problems or edge_problems(audit.topology, roles)
     if problems:
         raise ConfigError(*problems)
@@ -131,6 +132,12 @@ def _graphs(audit: Audit, wanted: Sequence[str], together: Together) -> list[tup
             graph = read_graph(build_chain(links, index, 0, None), example)
             found.append((link.name, StageCuts(link.name, graph.program.how, graph.operations, cuts(graph))))
     return found
+
+
+def _bare(stage: StageCuts, part: ModelPart) -> bool:
+    """Returns whether the records cross after a part, beside its features."""
+    cut = find_cut(stage.cuts, part.last or OUTPUT)
+    return cut is not None and cut.bare
 
 
 def in_order(

@@ -20,7 +20,7 @@ from dosimeter.pipeline.recipe.topology import StageCuts, TopologyPlan, plan_top
 WIDTH = 80
 """Columns of a terminal."""
 MOST = 40
-"""Most cuts that are printed; of a larger model those at the ends of modules with one tensor, as far as they fit."""
+"""Most cuts that are printed; of a larger model those with one tensor after blocks, and after their layers if they fit."""
 
 
 def topology_text(path: Path, *, as_json: bool) -> str:
@@ -69,14 +69,14 @@ def _cut_lines(stage: StageCuts) -> list[str]:
     shown = stage.cuts if len(stage.cuts) <= MOST else _few(stage)
     lines = [
         f"Cuts of stage {plain(stage.stage)}, for one record",
-        f"  {'after':<21} {'crosses':<15} {'float32':>7} {'float16':>7} {'int8':>6} {'weights':>7} {'mult-adds':>9}",
+        f"  {'after':<24} {'crosses':<12} {'float32':>7} {'float16':>7} {'int8':>6} {'weights':>7} {'mult-adds':>9}",
     ]
     for cut in shown:
         mark = "*" if set(cut.names) & set(stage.used) else " "
         adds = _short(cut.multiply_adds) if cut.counted else f">={_short(cut.multiply_adds)}"
         sizes = [_short(cut.bytes[form]) for form in ("float32", "float16", "int8")]
         lines.append(
-            f"{mark} {_end(cut.name, 21):<21} {_end(_shapes(cut), 15):<15} {sizes[0]:>7} {sizes[1]:>7} {sizes[2]:>6} "
+            f"{mark} {_end(cut.name, 24):<24} {_end(_shapes(cut), 12):<12} {sizes[0]:>7} {sizes[1]:>7} {sizes[2]:>6} "
             f"{_short(cut.parameters):>7} {adds:>9}"
         )
     if len(shown) < len(stage.cuts):
@@ -98,8 +98,12 @@ def _few(stage: StageCuts) -> list[ModelCut]:
     """Cuts of a large model: its ends, those of the topology, and those with one tensor after outer modules."""
     must = [cut for cut in stage.cuts if set(cut.names) & set(stage.used) or cut in (stage.cuts[0], stage.cuts[-1])]
     more = [cut for cut in stage.cuts if len(cut.tensors) == 1 and len(cut.names) > 1 and cut not in must]
-    more.sort(key=lambda cut: (cut.name.count("."), cut.position))
-    return sorted([*must, *more[: max(0, MOST - len(must))]], key=lambda cut: cut.position)
+    for depth in sorted({cut.name.count(".") for cut in more}):  # blocks first, then the layers within them
+        some = [cut for cut in more if cut.name.count(".") == depth]
+        if len(must) + len(some) > MOST:
+            break
+        must += some
+    return sorted(must, key=lambda cut: cut.position)
 
 
 def _shapes(cut: ModelCut) -> str:

@@ -55,7 +55,7 @@ def test_both_tables(plan, folder):
     lines = out.splitlines()
     assert max(map(len, lines)) <= 80
     rows = lines[2 : next(i for i, line in enumerate(lines) if "is a cut of the topology" in line)]
-    cuts = {line[2:23].strip(): line.split() for line in rows}
+    cuts = {line[2:26].strip(): line.split() for line in rows}
     # one number in, eight hidden: 1 x 8 + 8 weights, 8 multiply-adds, 32 bytes
     assert cuts["backbone.1"] == ["*", "backbone.1", "8", "32", "16", "8", "16", "8"]
     assert cuts["output"][-2:] == [str(16 + 72 + 27), str(8 + 64 + 24)]
@@ -180,6 +180,18 @@ def test_records_that_go_around_the_device_are_seen(plan, folder):
     own = GOOD.replace('model = "mlp"\noptions = { width = 8, depth = 2 }', 'model = "longway:build"')
     code, out, err = plan(own.replace("backbone.1", "first"))
     assert (code, err) == (0, "")
-    assert "* first                 input and 1" in out
+    assert "* first                    input and 1" in out
     assert "    the records themselves: device -> rest" in out.splitlines()
     assert "records (users of phone): the records themselves." in out
+
+
+def test_a_large_model_shows_its_blocks(plan):
+    deep = GOOD.replace("depth = 2", "depth = 45")
+    code, out, _ = plan(deep)
+    rows = out[: out.index("is a cut of the topology")].splitlines()[2:-1]
+    assert code == 0
+    assert len(rows) <= 40
+    assert any(row.startswith("* backbone.1 ") for row in rows)
+    assert sum(row.split()[:1] == ["output"] for row in rows) == 1
+    assert "more cuts: use --json" in out
+    assert len(json.loads(plan(deep, "--json")[1])["stages"][0]["cuts"]) == 1 + 1 + 2 * 45 + 1

@@ -179,6 +179,16 @@ def test_only_a_party_that_returns_gradients_and_departs_from_the_protocol_steer
         assert ("steering" in {one.rule.name for one in risks(whole, stages, KNOWN)}) == steers
 
 
+def test_gradients_that_a_party_sends_itself_steer_nobody():
+    whole, stages = topology(
+        [("phone", "full"), ("server", "malicious")],
+        [("first", "phone"), ("middle", "server"), ("last", "server")],
+        [("last", "middle", "gradients")],
+        [("phone", "users")],
+    )
+    assert "steering" not in {one.rule.name for one in risks(whole, stages, KNOWN)}
+
+
 def test_labels_that_cross_are_seen_and_not_inferred():
     whole, stages = topology(
         [("phone", "full"), ("server", "honest-but-curious")],

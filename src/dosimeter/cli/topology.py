@@ -20,7 +20,7 @@ from dosimeter.pipeline.recipe.topology import StageCuts, TopologyPlan, plan_top
 WIDTH = 80
 """Columns of a terminal."""
 MOST = 40
-"""Most cuts that are printed; of a larger model those with one tensor after blocks, and after their layers if they fit."""
+"""Most cuts that are printed; of a larger model those with one tensor after blocks, after layers too if they fit."""
 
 
 def topology_text(path: Path, *, as_json: bool) -> str:

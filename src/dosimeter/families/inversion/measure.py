@@ -12,6 +12,7 @@ import numpy as np
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.inversion.measures.checks import blind_judge, controls, judges, null_audit, null_gate
 from dosimeter.families.inversion.measures.identified import Measured
+from dosimeter.families.inversion.measures.utility import utility
 from dosimeter.families.inversion.sentences.first_page import NOT_TESTED, failed_names, sentences
 from dosimeter.families.inversion.stored import read_left
 from dosimeter.foundation.arrays import Array
@@ -57,7 +58,7 @@ def measure(folder: CaseFolder) -> Findings:
         },
         estimates=tuple(found.rows()),
         attacks=tuple({**one, "headline": one["id"] == found.headline} for one in summary["attacks"]),
-        utility=tuple(found.utility()),
+        utility=tuple(utility(found)),
         gates=gates,
         null_audit=nulls,
         details=details,

@@ -18,12 +18,14 @@ from dosimeter.families.inversion.case.checks import checked_public, shared_reco
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
 from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
 from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob, PriorJob
+from dosimeter.families.inversion.play.perturbed import PerturbedJob, perturbed_rows
 from dosimeter.families.inversion.stored import evidence_file, small_pictures, truth_file
 from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
+from dosimeter.training.sensitivity.perturbations import SIZES
 from dosimeter.training.system import TrainedSystem
 
 
@@ -92,6 +94,13 @@ class InversionCase:
         )
 
     @cached_property
+    def perturbed(self) -> tuple[PerturbedJob, ...]:
+        """How often the audited models stay right under small changes of held-out records."""
+        held_out = np.setdiff1d(np.arange(len(self.system.at_risk)), self.split.trained)
+        rows = perturbed_rows(held_out, self.system.seed)
+        return tuple(PerturbedJob(pack, rows) for pack in self.packs)
+
+    @cached_property
     def verdicts(self) -> Mapping[str, tuple[VerdictJob, ...]]:
         """By attack that is not refused, what the judges say of each audited model, and last of the null model."""
         system, refused = self.system, self.refusals()
@@ -136,7 +145,7 @@ class InversionCase:
             ("features", self.features),
             ("models", (*self.packs, *self.null_packs)),
             ("prior and judges", (self.prior, self.judge)),
-            ("queries", self.answers),
+            ("queries", (*self.answers, *self.perturbed)),
             ("attacks", [play for job in verdicts for play in job.plays]),
             ("judging", verdicts),
         ]
@@ -154,7 +163,7 @@ class InversionCase:
         return {
             "threat": self.threat.model_dump(mode="json", exclude={"id"}),
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
-            "answers": [job.key for job in self.answers],
+            "answers": [*(job.key for job in self.answers), *(job.key for job in self.perturbed)],
             "null": [pack.key for pack in self.null_packs],
             "judge": self.judge.key,
             "prior": self.prior.key,
@@ -181,7 +190,9 @@ class InversionCase:
         threat, system, refused = self.threat, self.system, self.refusals()
         answered = [system.store.load(job.key) for job in self.answers]
         found = {name: np.concatenate([one[name].numpy() for one in answered]) == 1 for name in answered[0]}
+        found |= {"perturbed": np.concatenate([job.load().numpy() for job in self.perturbed])}
         rows = {name: getattr(self.split, name) for name in ("trained", "known", "tested")}
+        rows |= {"perturbed_rows": self.perturbed[0].rows, "perturbed_sizes": np.array(SIZES)}
         tested = {f"{name}_right": right for name, right in self.judge.tested().items()}
         who = {"labels": system.at_risk.labels, "names": np.array(system.at_risk.classes, dtype=str)}
         save_arrays(truth_file(folder), {**rows, **tested, **found, **who})

@@ -12,7 +12,7 @@ from audits import BASE, faces
 from dosimeter.config.audit import parse
 from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.play import perturbed as module
-from dosimeter.families.inversion.play.perturbed import perturbed_rows, range_of
+from dosimeter.families.inversion.play.perturbed import MOST, range_of, sampled
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.arrays import read_arrays
 from dosimeter.jobs.store import Store
@@ -116,15 +116,14 @@ def test_a_policy_limits_it_at_a_size(finished):
         parse_policy({"limit": [{"metric": "perturbed_accuracy", "min": 0.5}]}, FAMILIES)
 
 
-def test_many_records_are_drawn_once_for_all_variants(monkeypatch):
+def test_many_records_are_drawn_once_for_all_variants():
     rows = np.arange(7, 1207)
-    drawn = perturbed_rows(rows, 3)
-    assert len(np.unique(drawn)) == module.MOST == len(drawn)
+    drawn = sampled(rows, 3, MOST)
+    assert len(np.unique(drawn)) == MOST == len(drawn)
     assert np.isin(drawn, rows).all()
-    assert np.array_equal(drawn, perturbed_rows(rows, 3))
-    assert not np.array_equal(drawn, perturbed_rows(rows, 4))
-    monkeypatch.setattr(module, "MOST", 1200)
-    assert np.array_equal(perturbed_rows(rows, 3), rows)
+    assert np.array_equal(drawn, sampled(rows, 3, MOST))
+    assert not np.array_equal(drawn, sampled(rows, 4, MOST))
+    assert np.array_equal(sampled(rows, 3, 1200), rows)
 
 
 def test_changes_are_shares_of_the_range_of_a_record():

@@ -21,3 +21,4 @@ class InversionThreat(ThreatTable):
     pictures: float = Field(default=0.5, gt=0, lt=1)
     latent: int = Field(default=64, ge=1, le=4096)
     show_records: bool = False
+    fisher: bool = False

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.case.checks import checked_public, shared_records
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
+from dosimeter.families.inversion.play.information import SAMPLES, InformationJob, aimed
 from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
 from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob, PriorJob
-from dosimeter.families.inversion.play.perturbed import PerturbedJob, perturbed_rows
-from dosimeter.families.inversion.stored import evidence_file, small_pictures, truth_file
+from dosimeter.families.inversion.play.perturbed import MOST, PerturbedJob, sampled
+from dosimeter.families.inversion.stored import evidence_file, information_file, small_pictures, truth_file
 from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.training.features import FeatureJob
@@ -94,10 +97,15 @@ class InversionCase:
         )
 
     @cached_property
+    def held_out(self) -> Int[np.ndarray, " h"]:
+        """Rows at risk that no model is trained on."""
+        found: Array = np.setdiff1d(np.arange(len(self.system.at_risk)), self.split.trained)
+        return found
+
+    @cached_property
     def perturbed(self) -> tuple[PerturbedJob, ...]:
         """How often the audited models stay right under small changes of held-out records."""
-        held_out = np.setdiff1d(np.arange(len(self.system.at_risk)), self.split.trained)
-        rows = perturbed_rows(held_out, self.system.seed)
+        rows = sampled(self.held_out, self.system.seed, MOST)
         return tuple(PerturbedJob(pack, rows) for pack in self.packs)
 
     @cached_property
@@ -119,6 +127,19 @@ class InversionCase:
             for row in self.attacks
             if row.id not in refused
         }
+
+    @cached_property
+    def information(self) -> tuple[InformationJob, ...]:
+        """Which layers of the first audited model the losses depend on; nothing unless the threat asks for it."""
+        if not self.threat.fisher:
+            return ()
+        asked = {
+            index: self.verdicts[row.id][0]
+            for index, row in enumerate(self.attacks)
+            if row.id in self.verdicts and not row.attack.control
+        }
+        learned, others = (sampled(one, self.system.seed, SAMPLES) for one in (self.split.trained, self.held_out))
+        return (InformationJob(self.packs[0], learned, others, self.prior, data_key(self.public), asked),)
 
     @property
     def identities(self) -> int:
@@ -148,6 +169,7 @@ class InversionCase:
             ("queries", (*self.answers, *self.perturbed)),
             ("attacks", [play for job in verdicts for play in job.plays]),
             ("judging", verdicts),
+            ("layers", self.information),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -167,6 +189,7 @@ class InversionCase:
             "null": [pack.key for pack in self.null_packs],
             "judge": self.judge.key,
             "prior": self.prior.key,
+            "information": [job.key for job in self.information],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> InversionCase:
@@ -199,6 +222,8 @@ class InversionCase:
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
                 save_arrays(evidence_file(folder, index), self._evidence(row.id))
+        for job in self.information:
+            save_arrays(information_file(folder), self._layers(job))
         if threat.show_records:
             first = [
                 int(rows["trained"][system.at_risk.labels[rows["trained"]] == one][0]) for one in range(self.identities)
@@ -218,6 +243,11 @@ class InversionCase:
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(shared_records(system.at_risk, self.split))],
         }  # fmt: skip
+
+    def _layers(self, job: InformationJob) -> dict[str, Any]:
+        """Squared gradients by layer, with the rows and the losses that they are of."""
+        losses = np.array([aimed(row.attack) for row in self.attacks], dtype=str)
+        return {**job.load(), "train_rows": job.learned, "held_out_rows": job.held_out, "losses": losses}
 
     def _evidence(self, attack: str) -> dict[str, Any]:
         """What one attack made, as the judges see it, on the audited models `[t n k v]` and on the null model."""

@@ -26,16 +26,17 @@ STEP_COST = 4.0
 """Work of one step of the search, an answer with its gradient and an answer, in answers."""
 
 
-def perturbed_rows(held_out: Int[Array, " h"], seed: int) -> Int[Array, " n"]:
-    """The held-out rows that are perturbed: all, or `MOST` drawn at random, the same ones for every variant.
+def sampled(rows: Int[Array, " h"], seed: int, most: int) -> Int[Array, " n"]:
+    """All rows, or some of them drawn at random, the same ones for every variant.
 
     Args:
-        held_out: rows that no model is trained on.
+        rows: to draw from.
         seed: root of all randomness.
+        most: how many are kept.
     """
-    if len(held_out) <= MOST:
-        return held_out
-    chosen: Array = generator(seed, "inversion perturbed").choice(held_out, MOST, replace=False)
+    if len(rows) <= most:
+        return rows
+    chosen: Array = generator(seed, "inversion perturbed").choice(rows, most, replace=False)
     chosen.sort()
     return chosen
 

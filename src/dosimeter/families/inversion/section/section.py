@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dosimeter.families.inversion.section.layers import layers
 from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES
 from dosimeter.results import figures, words
 from dosimeter.results.page import doses
@@ -40,6 +41,7 @@ NULL_AUDIT = (
     "The same attacks on a model that learned the same records with the names exchanged at random: no more may be "
     "recognised than by chance.",
 )
+CONTENTS = (("adversary", "Adversary"), ("attacks", "Attacks"), ("identities", "Identities"))
 TOP = {"top": 1}
 """Condition of the leading numbers."""
 
@@ -56,6 +58,7 @@ def section(result: View) -> Section:
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "attacks": [_attack(result, one, names) for one in result["attacks"]], "names": names,
         "recognised": _recognised(result), "grid": _grid(result, names),
+        "layers": (depth := layers(result, names)),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
@@ -65,7 +68,7 @@ def section(result: View) -> Section:
         first=first,
         names=names,
         body=body,
-        contents=(("adversary", "Adversary"), ("attacks", "Attacks"), ("identities", "Identities")),
+        contents=CONTENTS if depth is None else (*CONTENTS, ("layers", "Layers")),
         glossary=GLOSSARY,
         who=f"Somebody who {ACCESS[result['adversary']['access']]}, with {result['data']['public']:,} public records",
         null_audit=NULL_AUDIT,

@@ -10,7 +10,8 @@ import torch
 from audits import BASE, faces
 
 from dosimeter.config.audit import parse
-from dosimeter.families.inversion.play.information import aimed
+from dosimeter.families.inversion.attacks.reading import margin, poincare
+from dosimeter.families.inversion.play.information import LOSSES, aimed
 from dosimeter.families.inversion.section.layers import layers
 from dosimeter.jobs.arrays import read_arrays
 from dosimeter.jobs.store import Store
@@ -26,6 +27,8 @@ def raw(model="mlp"):
         {"name": "gmi", "restarts": 1, "steps": 30},
         {"name": "prior_best", "samples": 100},
         {"name": "mean_public"},
+        {"name": "gmi", "mode": "ce", "restarts": 1, "steps": 5},
+        {"name": "ppa", "steps": 2, "samples": 20, "restarts": 2},
     ]
     return made
 
@@ -68,10 +71,19 @@ def test_squares_are_those_of_a_loop_over_records_with_the_attacks_own_loss(fini
         features, logits = one.answer(made[identity][None])
         loss = ((features - usual) ** 2).mean() - logits[0, identity]
         assert stored["made-0"][identity] == pytest.approx(squares(loss), rel=1e-3)
-    assert stored["losses"].tolist() == ["logit", "ce", "ce"]
+    made = torch.from_numpy(case.verdicts["ppa"][0].records()[:, 0])
+    loss = poincare(one.answer(made[3][None])[1], torch.tensor([3])).sum()
+    assert stored["made-4"][3] == pytest.approx(squares(loss), rel=1e-3)
+    assert stored["losses"].tolist() == ["logit", "ce", "ce", "ce", "poincare"]
     assert stored["made-1"].shape == (20, 2)
     assert "made-2" not in stored  # the control asks nothing of the model
     assert stored["prior"].shape == stored["noise"].shape == (200, 2)
+
+
+def test_margin_and_distance_are_those_of_the_attacks():
+    logits, labels = torch.randn(7, 5), torch.arange(7) % 5
+    assert torch.allclose(LOSSES["margin"](logits, labels), margin(logits, labels))
+    assert torch.allclose(LOSSES["poincare"](logits, labels), poincare(logits, labels))
 
 
 def test_the_result_says_where_the_information_lies_and_the_page_draws_it(finished):
@@ -129,6 +141,6 @@ def test_without_two_layers_the_page_says_why_there_is_nothing(tmp_path):
 def test_it_is_off_unless_asked_for_and_names_the_loss_of_each_attack(tmp_path):
     assert prepare(parse(faces(), base=BASE), store=Store(tmp_path)).cases["inversion"].information == ()
     rows = {row.id: aimed(row.attack) for row in parse({**faces(), "attack": [
-        {"name": "gmi", "mode": "ce"}, {"name": "gmi"}, {"name": "miface"},
+        {"name": "gmi", "mode": "ce"}, {"name": "gmi"}, {"name": "miface"}, {"name": "ppa", "aim": "margin"},
     ]}, base=BASE).attacks}  # fmt: skip
-    assert rows == {"gmi ce": "ce", "gmi logit": "logit", "miface": "ce"}
+    assert rows == {"gmi ce": "ce", "gmi logit": "logit", "miface": "ce", "ppa": "margin"}

@@ -14,7 +14,7 @@ from dosimeter.families.inversion.measures.checks import blind_judge, controls, 
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.families.inversion.measures.information import information
 from dosimeter.families.inversion.measures.utility import utility
-from dosimeter.families.inversion.sentences.first_page import NOT_TESTED, failed_names, sentences
+from dosimeter.families.inversion.sentences.first_page import failed_names, not_tested, sentences
 from dosimeter.families.inversion.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
@@ -63,7 +63,7 @@ def measure(folder: CaseFolder) -> Findings:
         gates=gates,
         null_audit=nulls,
         details=details,
-        not_tested=NOT_TESTED,
+        not_tested=not_tested(summary["threat"]["prior"]),
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),

@@ -15,18 +15,20 @@ from jaxtyping import Int
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.inversion.case.checks import checked_public, shared_records
+from dosimeter.families.inversion.case.checks import checked_prior, checked_public, shared_records
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
 from dosimeter.families.inversion.play.information import SAMPLES, InformationJob, aimed
 from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
-from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob, PriorJob
+from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob
 from dosimeter.families.inversion.play.perturbed import MOST, PerturbedJob, sampled
+from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
 from dosimeter.families.inversion.stored import evidence_file, information_file, small_pictures, truth_file
-from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.families.inversion.threat import TRAINED, InversionThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.training.features import FeatureJob
+from dosimeter.training.learners.given import Given
 from dosimeter.training.packs import PackJob
 from dosimeter.training.sensitivity.perturbations import SIZES
 from dosimeter.training.system import TrainedSystem
@@ -42,6 +44,7 @@ class InversionCase:
         attacks: to run, in order.
         public: records of other people.
         split: which of the records at risk serve what.
+        generator: what is known of the user's generator; None without one.
     """
 
     system: TrainedSystem
@@ -49,6 +52,7 @@ class InversionCase:
     attacks: tuple[NamedAttack, ...]
     public: Dataset
     split: RecordSplit
+    generator: Given | None = None
 
     @cached_property
     def null_system(self) -> TrainedSystem:
@@ -79,8 +83,10 @@ class InversionCase:
     @cached_property
     def prior(self) -> PriorJob:
         """The adversary's prior."""
-        shape = tuple(int(side) for side in self.public.inputs.shape[1:])
-        return PriorJob(self.system.store, data_key(self.public), len(self.public), shape, self.threat.latent)
+        shape, threat = tuple(int(side) for side in self.public.inputs.shape[1:]), self.threat
+        steps = (threat.prior_steps or TRAINED[threat.prior]) if threat.prior in TRAINED else 0
+        kind = PriorKind(threat.prior, threat.latent, steps, self.system.seed, self.generator)
+        return PriorJob(self.system.store, data_key(self.public), len(self.public), shape, kind, self.system.device)
 
     @cached_property
     def judge(self) -> JudgeJob:
@@ -156,6 +162,8 @@ class InversionCase:
                 found[row.id] = (
                     f"needs {names}, but threat.access grants {self.threat.access}: grant it or leave the attack out"
                 )
+            elif row.attack.needs.pictures and len(self.prior.shape) != 3:
+                found[row.id] = f"needs pictures, but records have the shape {self.prior.shape}: leave the attack out"
         return found
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
@@ -165,7 +173,8 @@ class InversionCase:
             *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
             ("features", self.features),
             ("models", (*self.packs, *self.null_packs)),
-            ("prior and judges", (self.prior, self.judge)),
+            ("prior", (self.prior,)),
+            ("judges", (self.judge,)),
             ("queries", (*self.answers, *self.perturbed)),
             ("attacks", [play for job in verdicts for play in job.plays]),
             ("judging", verdicts),
@@ -199,6 +208,10 @@ class InversionCase:
     def notes(self) -> list[str]:
         """Implements `Case`."""
         notes = ["null audit: one more model is trained, on the same records under exchanged names"]
+        if steps := self.prior.kind.steps:
+            notes.append(
+                f"prior: a generator is trained on the public records, {steps:,} steps of {self.threat.prior!r}"
+            )
         if 2 <= self.threat.targets < 4:
             many = self.threat.targets
             notes.append(f"targets: intervals over {many} models are very wide; take 1, or 4 and more")
@@ -232,7 +245,9 @@ class InversionCase:
         return {
             "threat": {
                 "at_risk": system.link.name, "access": threat.access, "targets": threat.targets,
-                "public": str(threat.public), "latent": threat.latent, "show_records": threat.show_records,
+                "public": str(threat.public), "prior": threat.prior,
+                "latent": threat.latent if self.generator is None else self.generator.latent,
+                "steps": self.prior.kind.steps, "show_records": threat.show_records,
             },
             "data": {
                 "name": system.sources[system.index], "records": len(system.at_risk),
@@ -270,4 +285,5 @@ def inversion_case(system: TrainedSystem, threat: InversionThreat, attacks: Sequ
     """
     public = checked_public(threat, system)
     split = split_records(system.at_risk, threat.pictures, system.seed)
-    return InversionCase(system, threat, tuple(attacks), public, split)
+    generator = checked_prior(threat, public)
+    return InversionCase(system, threat, tuple(attacks), public, split, generator)

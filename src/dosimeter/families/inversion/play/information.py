@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dosimeter.families.inversion.attacks.reading import SHORT, TINY, Aim
 from dosimeter.families.inversion.game import BATCH, Starts
 from dosimeter.families.inversion.play.job import VerdictJob
-from dosimeter.families.inversion.play.learners import PriorJob
+from dosimeter.families.inversion.play.priors import PriorJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
@@ -24,19 +25,40 @@ from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.training.deployment.network import Opened, answers, opened
 from dosimeter.training.packs import PackJob
-from dosimeter.training.sensitivity.fisher import Fisher, fisher, layers_of
+from dosimeter.training.sensitivity.fisher import Fisher, Loss, cross_entropy, fisher, layers_of
+from dosimeter.training.sensitivity.perturbations import margins
 
 SAMPLES = 200
 """Records of each control, and most records of the task on each side."""
 WORK = 4.0
 """Work of a record's gradient by the weights, in answers."""
-Aimed = Literal["ce", "logit"]
-"""Loss of an attack: the cross-entropy of its class, or its logit beside the distance of features from usual ones."""
 
 
-def aimed(attack: object) -> Aimed:
-    """The loss by which an attack's reconstructions are looked at: its own if it has this mode, else cross-entropy."""
-    return "logit" if getattr(attack, "mode", None) == "logit" else "ce"
+def distance(logits: Float[Tensor, "b c"], labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """The Poincaré distance of the attacks, written so that it runs inside `torch.func.vmap`, where one_hot does not.
+
+    Args:
+        logits: of records.
+        labels: the output that each is for.
+    """
+    u = logits / logits.abs().sum(1, keepdim=True).clamp_min(TINY)
+    v = torch.zeros_like(u).scatter(1, labels[:, None], 1 - SHORT)
+    inside = (1 - (u**2).sum(1)).clamp_min(TINY) * (1 - (v**2).sum(1))
+    return torch.acosh(1 + 2 * ((u - v) ** 2).sum(1) / inside)
+
+
+LOSSES: Mapping[Aim, Loss] = {
+    "ce": cross_entropy,
+    "poincare": distance,
+    "margin": lambda logits, labels: -margins(logits, labels),
+}
+"""Losses of attacks that depend on logits alone."""
+
+
+def aimed(attack: object) -> Aim:
+    """The loss by which an attack's reconstructions are looked at: what it makes small itself, else cross-entropy."""
+    own = getattr(attack, "aim", getattr(attack, "mode", None))
+    return next((name for name in get_args(Aim) if name == own), "ce")
 
 
 @dataclass(frozen=True)
@@ -139,11 +161,11 @@ class InformationJob:
         sizes = torch.from_numpy(found["train"].parameters)
         return {**squares, "parameters": sizes, "layers": _text("\n".join(layers))}
 
-    def _of_attack(self, one: Opened, made: tuple[Tensor, Tensor], loss: Aimed, layers: tuple[str, ...]) -> Fisher:
+    def _of_attack(self, one: Opened, made: tuple[Tensor, Tensor], loss: Aim, layers: tuple[str, ...]) -> Fisher:
         """Of what one attack made, by its own loss."""
         device = self.pack.device
-        if loss == "ce":
-            return fisher(one.model, *made, layers=layers, device=device)
+        if loss in LOSSES:
+            return fisher(one.model, *made, loss=LOSSES[loss], layers=layers, device=device)
         public = as_float(self.store.load(self.public)["inputs"])
         with torch.inference_mode():
             parts = [one.answer(batch.to(device))[0].sum(0) for batch in torch.split(public, BATCH)]

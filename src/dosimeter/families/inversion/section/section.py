@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from dosimeter.families.inversion.section.layers import layers
 from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES
+from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED
 from dosimeter.results import figures, words
 from dosimeter.results.page import doses
 from dosimeter.results.page.environment import environment
@@ -34,7 +35,7 @@ GLOSSARY = (
         "Place",
         "The share of the other identities that a reconstruction is less similar to than to its own; 0.5 by chance.",
     ),
-    ("Prior", "What records of this kind look like in general, learned on the public records."),
+    ("Prior", "What records of this kind look like in general, learned on the public records or known to a generator."),
 )
 NULL_AUDIT = (
     "Recognised under exchanged names",
@@ -115,7 +116,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
         (
             "What they hold",
             f"{data['public']:,} {nouns} of {data['public_identities']:,} other identities, and no {noun} of those at "
-            f"risk. From them they learn a prior of {adversary['latent']:,} numbers at most.",
+            f"risk. {_prior(adversary)}",
         ),
         (
             "Who is at risk",
@@ -129,6 +130,16 @@ def _facts(result: View) -> list[tuple[str, str]]:
             "see neither.",
         ),
     ]
+
+
+def _prior(adversary: Mapping[str, Any]) -> str:
+    """What the adversary knows of such records in general."""
+    name, latent = adversary["prior"], words.count(adversary["latent"], "number")
+    if name == PRINCIPAL:
+        return f"From them they learn a prior of {latent} at most."
+    if name in TRAINED:
+        return f"On them they train a generator ({name}, {adversary['steps']:,} steps) with latents of {latent}."
+    return f"They have a generator ({name}) with latents of {latent}."
 
 
 def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

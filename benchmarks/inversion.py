@@ -1,8 +1,9 @@
 """Defenses against inversion: the audit of `examples/inversion` on frozen layers, and one that compares defenses.
 
-`python benchmarks/inversion.py [layers] [defenses]` writes `results/inversion.json`: of each variant the accuracy on
+`python benchmarks/inversion.py [layers] [defenses] [fisher]` writes `results/inversion.json`: of each variant the accuracy on
 photos that it was not trained on, as they are and under small changes, the share of people who are recognised in what
-each attack made, and its paired difference to full finetuning. Runs are kept in the folder that DOSIMETER_RUNS names,
+each attack made, and its paired difference to full finetuning; and of the fully finetuned model which layers attack and task depend
+on. Runs are kept in the folder that DOSIMETER_RUNS names,
 and figures are written after each seed, so that a further call goes on where one stopped.
 """
 
@@ -26,7 +27,7 @@ from dosimeter.results.reading import read_result
 
 PATH = Path(__file__).parent / "results" / "inversion.json"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "inversion" / "audit.toml"
-SEEDS = {"layers": (0,), "defenses": (0, 1, 2)}
+SEEDS = {"layers": (0,), "defenses": (0,), "fisher": (0, 1, 2)}
 ORDER = ("none", "last-2", "last-1", "head", "stopped")
 LARGEST = 0.0025
 """Size of the small changes under which an accuracy is kept."""
@@ -58,9 +59,12 @@ def audit(case: str, seed: int) -> dict[str, Any]:
     made = {**tomllib.loads(EXAMPLE.read_text("utf-8")), "seed": seed}
     if case == "layers":
         return made
-    made["stage"][0]["options"]["norm"] = "group"
     made["threat"]["targets"] = 1
     made["attack"] = [{"name": "gmi", "restarts": 2, "steps": 100}, {"name": "prior_best"}, {"name": "mean_public"}]
+    if case == "fisher":
+        made["threat"]["fisher"] = True
+        return {name: table for name, table in made.items() if name != "variant"}
+    made["stage"][0]["options"]["norm"] = "group"
     return {**made, "variant": list(VARIANTS)}
 
 
@@ -84,6 +88,7 @@ def numbers(folder: Path) -> dict[str, Any]:
         "identities": threat["data"]["identities"],
         "targets": threat["adversary"]["targets"],
         "variants": found,
+        **({"fisher": threat["details"]["fisher"]} if threat["details"].get("fisher") else {}),
     }
 
 
@@ -122,6 +127,26 @@ def lines_of_defenses(content: dict[str, Any], seed: int) -> list[str]:
             share(accuracy["perturbed_accuracy"]), share(gmi["recognised"]), points(gmi.get("recognised_change")),
             share(one["attacks"]["prior_best"]["recognised"]),
         ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def lines_of_layers(content: dict[str, Any]) -> list[str]:
+    """Rows of the table on layers in `docs/inversion.md`, one for each seed."""
+
+    def band(one: dict[str, float], shift: float = 0) -> str:
+        value, low, high = (f"{one[end] + shift:.2f}" for end in ("value", "low", "high"))
+        return f"{value} ({low} to {high})"
+
+    rows = []
+    for seed, run in content["fisher"].items():
+        curves = {one["of"]: one for one in run["fisher"]["curves"]}
+        slopes = {one["beside"]: one["slope"] for one in run["fisher"]["ratios"]}
+        cells = [
+            str(int(seed) + 1),
+            *(band(curves[kind][how]["centre"], 1) for how in ("mean", "sum") for kind in ("made", "held_out")),
+            *(band(slopes[kind]) for kind in ("train", "held_out", "prior")),
+        ]
         rows.append(f"| {' | '.join(cells)} |")
     return rows
 

@@ -11,6 +11,7 @@ targets, and how far they are behind the best attack's, by paired differences. A
 for each rehearsal: `rehearses` says whether the attack runs with two fewer, or rehearses by itself. `fpr_reached` is
 that of the threshold for 1 %, rehearsed or, with fewer than four shadows, set by halves of each target's records.
 `thresholds` says what two shadows reach when they set that of `base` themselves. `learned_ratio_ahead` is paired too.
+`two_against_eight` is `base` with two shadows less `lira` with global variance and eight, paired as well.
 `choice` is what an audit measures, the attack of the default list that is strongest in rehearsal, and how far it is
 behind the best attack that rehearses.
 """
@@ -341,7 +342,7 @@ def table(games, shadows, most, default):
             "tpr": with_error(choice[:, 0]),
             "behind": with_error(values[first(ready)][:, 0] - choice[:, 0]),
         }
-    return found
+    return found, values
 
 
 def case(make, most):
@@ -350,7 +351,9 @@ def case(make, most):
     trained, sizes = time.perf_counter() - start, games[0][0]
     (rows,) = named_attacks(None, ROOT, [(MEMBERSHIP, Threat(), "threat")])
     default = {row.id for row in rows}
-    curves = {str(shadows): table(games, shadows, most, default) for shadows in SHADOWS}
+    tables = {str(shadows): table(games, shadows, most, default) for shadows in SHADOWS}
+    curves = {shadows: found for shadows, (found, _) in tables.items()}
+    two, eight = tables["2"][1]["base online"], tables["8"][1]["lira online global"]
     return {
         "records": len(sizes.ids),
         "classes": sizes.classes,
@@ -358,6 +361,7 @@ def case(make, most):
         "targets": sum(len(bits) for _, bits in games),
         "fleets": len(games),
         "seconds": {"fleet": round(trained, 1), "attacks": round(time.perf_counter() - start - trained, 1)},
+        "two_against_eight": {"tpr": with_error((two - eight)[:, 0]), "auc": with_error((two - eight)[:, 1])},
         "shadows": curves,
     }
 

@@ -225,7 +225,7 @@ FAULTS = [
     ),
     (
         M + "problems.py",
-        'if "shadows" in given and not around.trains:',
+        'if "shadows" in given and threat.shadows and not around.trains:',
         "if False:",
         "tests/cli/test_bad_input_doors.py",
     ),

@@ -1,6 +1,8 @@
 """Audits in which nothing leaks, in numbers that no test run has time for: how often is a leak claimed all the same?
 
-Three doors: tables of persons with unequally many records, tables of scores of other shapes, and fleets of a recipe.
+Four doors: tables of persons with unequally many records, tables of scores of other shapes, fleets of a recipe, and
+supplied models with a fit. With fewer than four shadows, halves of the records set thresholds; how many are called
+wrongly at them is counted too.
 Each cell is done in portions of 20 audits, and the figures are written after each: an interrupted run goes on where it
 stopped. All cells take about an hour on two cores. `tests/test_null_claims.py` holds the stored figures to the bounds.
 The detection limit, which never moves a verdict, is left out, as in the zoo.
@@ -32,6 +34,8 @@ TABLES = (
     "four targets, heavy tails",
 )
 FLEETS = ((8, 1), (16, 8), (32, 16))
+FEW = ((0, 1), (0, 2), (2, 1), (2, 4))
+SUPPLIED = (0, 2)
 
 
 def cells() -> dict[str, tuple[int, Callable[[int], dict[str, int]]]]:
@@ -47,6 +51,10 @@ def cells() -> dict[str, tuple[int, Callable[[int], dict[str, int]]]]:
     for shadows, targets in FLEETS:
         name = f"recipe: {shadows} shadows, {targets} targets"
         found[name] = 600 if targets == 1 else 200, functools.partial(fleet, shadows, targets)
+    for shadows, targets in FEW:
+        found[f"recipe: {shadows} shadows, {targets} targets"] = 200, functools.partial(few, shadows, targets)
+    for shadows in SUPPLIED:
+        found[f"supplied model: {shadows} shadows"] = 200, functools.partial(supplied, shadows)
     return found
 
 
@@ -84,8 +92,29 @@ def fleet(shadows: int, targets: int, number: int) -> dict[str, int]:
     from audits import attacks, gaussian, material
 
     drawn = gaussian(1000 + number, leakage=0.0, shadows=shadows, targets=targets)
-    found = zoo.audited(SimpleNamespace(material=material(*drawn, seed=1000 + number, rows=attacks())))
+    rows = attacks(shadows)
+    found = zoo.audited(SimpleNamespace(material=material(*drawn, seed=1000 + number, rows=rows)))
     return {**_said(found), **_half_held(found)}
+
+
+def few(shadows: int, targets: int, number: int) -> dict[str, int]:
+    """A recipe's fleet at chance, where no shadow rehearses."""
+    import zoo
+    from audits import attacks, gaussian, material
+
+    drawn = gaussian(5000 + number, leakage=0.0, n=700, shadows=shadows, targets=targets)
+    found = zoo.audited(SimpleNamespace(material=material(*drawn, seed=5000 + number, rows=attacks(shadows))))
+    return {**_said(found), **_half_held(found), **_called(found, 350 * targets)}
+
+
+def supplied(shadows: int, number: int) -> dict[str, int]:
+    """A supplied model at chance, beside shadows of its fit and classifiers that never ask it."""
+    import zoo
+    from audits import attacks, lone
+
+    one = lone(9000 + number, leakage=0.0, n=700, shadows=shadows, rows=attacks(shadows))
+    found = zoo.audited(SimpleNamespace(material=one))
+    return {**_said(found), **_half_held(found), **_called(found, 350)}
 
 
 def _said(found) -> dict[str, int]:
@@ -99,6 +128,17 @@ def _half_held(found) -> dict[str, int]:
     attack = found.verdict["attack"]
     row = next(row for row in found.estimates if (row.attack, row.metric) == (attack, "auc"))
     return {"auc_held": int(row.low <= 0.5 <= row.high), "auc": 1}
+
+
+def _called(found, nonmembers: int) -> dict[str, int]:
+    """Unused records that the headline calls, of how many, and the rate that it aims at, in thousandths."""
+    attack, aim = found.verdict["attack"], found.verdict["fpr"]
+    (reached,) = [
+        row.value
+        for row in found.estimates
+        if (row.attack, row.metric, row.conditions.get("fpr")) == (attack, "fpr", aim) and row.group is None
+    ]
+    return {"called": round(reached * nonmembers), "unused": nonmembers, "aim": round(1000 * aim)}
 
 
 def portion(name: str, first: int) -> tuple[str, int, dict[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.attacks import default_rows
 from dosimeter.families.membership.case.refusals import Offer, refusal
 from dosimeter.families.membership.design.design import Design, membership_matrix
+from dosimeter.families.membership.design.supplied import stated_null
 from dosimeter.families.membership.gates.numbers import saturation
+from dosimeter.families.membership.measures.blind import blind_scores
 from dosimeter.families.membership.measures.calibration import Calibration
 from dosimeter.families.membership.measures.cross_fitting import HALVES, CrossFit, halvings
 from dosimeter.families.membership.measures.material import Material
@@ -61,10 +64,11 @@ def audit(**threat: Any) -> Audit:
 
 
 def attacks(shadows: int = 16) -> tuple[NamedAttack, ...]:
-    """Every default attack in every mode that can run with so many shadows and without features."""
+    """Every default attack that can run with so many shadows and without features, and in less than a second a game."""
     settings = {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": default_rows()}
     given = Offer(Access.LOGITS, 100, shadows)
-    return tuple(row for row in parse(settings, base=BASE).attacks if not refusal(row, given))
+    quick = (row for row in parse(settings, base=BASE).attacks if not hasattr(row.attack, "game_seconds"))
+    return tuple(row for row in quick if not refusal(row, given))
 
 
 QUICK = tuple(row for row in attacks() if row.id != "base offline")
@@ -110,7 +114,8 @@ def material(
 ) -> Material:
     """What a run would leave, from a design and its outputs."""
     rows = QUICK if rows is None else rows
-    null = membership_matrix(design.member.shape[1], len(design.member), seed, purpose="null membership")
+    models, n = design.member.shape
+    null = stated_null(n, models - 1, seed) if design.lone else membership_matrix(n, models, seed, "null membership")
     evidence = {row.id: play_attack(row, design, observations, null_member=null, seed=seed) for row in rows}
     summary = {
         "door": "recipe",
@@ -168,6 +173,34 @@ def _calibration(design: Design, evidence: Mapping[str, Played], seed: int) -> C
         block=np.repeat(np.arange(folds), 2)[: design.targets],
         is_member=[bits] * folds,
         scores={name: list(one.rehearsed) for name, one in evidence.items()},
+    )
+
+
+def lone(seed: int, *, leakage: float, n: int, shadows: int, rows: Any) -> Material:
+    """What a run with a supplied model and a `fit` would leave, with classifiers that saw records of pure noise.
+
+    Args:
+        seed: of the draw.
+        leakage: as in `gaussian`, of the target and of the shadows.
+        n: members and non-members.
+        shadows: that `fit` trained.
+        rows: attacks.
+    """
+    design, observations = gaussian(seed, leakage=leakage, n=n, shadows=shadows, targets=1)
+    kept = np.delete(np.arange(shadows + 2), 1)
+    signals = {name: values[kept] for name, values in observations.signals.items()}
+    design = replace(design, member=design.member[kept], lone=True)
+    made = material(design, Observations(signals, observations.correct[kept], None), seed=seed, rows=rows)
+    rng = np.random.default_rng([seed, 7])
+    judged, bits = np.full(n, np.nan), design.member[0]
+    found = blind_scores(rng.normal(size=(n, 10)).astype(np.float32), design.labels, bits, design.record, seed=seed)
+    judged[found.rows] = found.scores
+    halves = halvings(design.record, bits[None], generator(seed, HALVES))
+    return replace(
+        made,
+        summary={**made.summary, "door": "model", "threat": {**made.summary["threat"], "shadows": shadows}},
+        calibration=CrossFit(bits[None], design.record, made.scores, halves),
+        blind=judged,
     )
 
 

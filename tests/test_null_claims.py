@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 STORED = json.loads((BENCHMARKS / "results" / "null_claims.json").read_text(encoding="utf-8"))["portions"]
 LEVEL = 0.001
-"""Of each test: with 28 cells and at most three tests each, one in twelve runs on new seeds would fail by chance."""
+"""Of each test: with 34 cells and at most four tests each, one in ten runs on new seeds would fail by chance."""
 
 
 @pytest.fixture
@@ -41,6 +41,25 @@ def test_no_kind_of_audit_claims_too_often_and_intervals_hold(name):
     assert binomtest(total(name, "auc_held"), total(name, "auc"), 0.93, alternative="less").pvalue > LEVEL
     if total(name, "p14"):
         assert binomtest(total(name, "p14_at_most_5_percent"), audits, 0.05, alternative="greater").pvalue > LEVEL
+
+
+FEW = [name for name in STORED if total(name, "unused")]
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_thresholds_of_halves_reach_their_rate(name):
+    """Not more than they aim at; and not much less than so many unused records in a half can give."""
+    audits = total(name, "audits")
+    aim, called, unused = total(name, "aim") / 1000 / audits, total(name, "called"), total(name, "unused")
+    in_a_half = unused // audits // 2
+    best = int(aim * (in_a_half + 1) + 1e-9) / (in_a_half + 1)
+    assert binomtest(called, unused, aim, alternative="greater").pvalue > LEVEL
+    assert called / unused > 0.7 * best
+
+
+def test_few_shadows_were_tried_at_both_doors():
+    assert len(FEW) == 6
+    assert {name.split(":")[0] for name in FEW} == {"recipe", "supplied model"}
 
 
 def test_a_portion_is_what_its_audits_count(null_claims, monkeypatch):

@@ -353,7 +353,7 @@ CALLS = [
     ({"seed": "0"}, "seed: must be a whole number, got '0': write 0 without quotes"),
     ({"seed": 1.5}, "seed: must be a whole number, got 1.5"),
     ({"shadows": 5, "fit": fit}, "shadows: must be even"),
-    ({"shadows": 0, "fit": fit}, "shadows: must be at least 2, got 0"),
+    ({"shadows": -2, "fit": fit}, "shadows: must be at least 0, got -2"),
     ({"shadows": "4", "fit": fit}, "shadows: must be a whole number, got '4'"),
     ({"output": "logit"}, "output: must be one of 'auto', 'logits', 'probs', got 'logit'"),
     ({"duplicates": "drop"}, "duplicates: must be one of 'refuse', 'exclude', got 'drop'"),

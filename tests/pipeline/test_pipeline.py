@@ -55,8 +55,8 @@ def test_a_run_leaves_what_its_page_says(finished):
     assert {row["split"] for row in found["utility"]} == {"train", "nonmember", "test"}
     assert all(row["value"] > 0.7 for row in found["utility"])
     scores = pq.read_table(finished / "threats" / "membership" / "scores.parquet").to_pydict()
-    assert len(scores["score"]) == 10 * 4 * 360
-    assert sum(scores["is_member"]) == 10 * 4 * 180
+    assert len(scores["score"]) == 11 * 4 * 360
+    assert sum(scores["is_member"]) == 11 * 4 * 180
     provenance = json.loads((finished / "provenance.json").read_text())
     assert provenance["versions"]["torch"]
     assert provenance["data_sha256"]

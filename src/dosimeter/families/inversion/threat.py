@@ -27,3 +27,4 @@ class InversionThreat(ThreatTable):
     prior: Reference = PRINCIPAL
     prior_steps: int | None = Field(default=None, ge=1, le=10_000_000)
     show_records: bool = False
+    fisher: bool = False

@@ -10,7 +10,8 @@ from dosimeter.families.membership.attacks import DEFAULT
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "attacks.md").read_text("utf-8").splitlines()
 POWER = json.loads((ROOT / "benchmarks" / "results" / "few_shadow_power.json").read_text("utf-8"))["fleets"]
-NAMES = ("loss", "influence", "base online", "lira online", "fused online")
+NAMES = ("loss", "influence", "base online", "lira online", "fused online", "learned_ratio")
+BESIDE = ("base online", "lira online", "fused online")
 VARIANCES = [f"lira {mode} {one}" for mode in ("online", "offline") for one in ("bayesian", "shrunken", "global")]
 every_fleet = pytest.mark.parametrize("fleet", POWER)
 
@@ -59,6 +60,77 @@ def test_the_default_list_has_an_attack_within_noise_of_the_best(fleet, number):
     own = [one for name, one in attacks.items() if name in listed() and one["rehearses"]]
     nearest = min(own, key=lambda one: one["behind"][0])
     assert nearest["behind"][0] - best["behind"][0] <= 2 * max(nearest["behind"][1], best["behind"][1])
+
+
+LEARNED = [fleet for fleet in POWER if "two_against_eight" in POWER[fleet]]
+
+
+def test_six_fleets_were_measured_with_few_shadows():
+    assert len(LEARNED) >= 6
+
+
+def test_base_with_two_shadows_ranks_as_lira_with_global_variance_and_eight():
+    """Its AUC is lower by more than two paired standard errors on one fleet at most."""
+    behind = []
+    for fleet in LEARNED:
+        gain, error = POWER[fleet]["two_against_eight"]["auc"]
+        behind += [fleet] * (gain < -2 * error)
+    assert len(behind) <= 1, behind
+
+
+@pytest.mark.parametrize("fleet", LEARNED)
+def test_halves_reach_their_rate_with_two_shadows_and_the_shadows_themselves_do_not(fleet):
+    at = POWER[fleet]["shadows"]["2"]
+    value, error = at["attacks"]["base online"]["fpr_reached"]
+    assert value - 2 * error <= 0.01
+    for far, spread in at["thresholds"].values():
+        assert abs(far - 0.01) > 4 * spread
+
+
+@pytest.mark.parametrize("number", ["4", "8", "16"])
+def test_the_learned_ratio_is_never_behind_and_often_ahead(number):
+    """By AUC, of `base`, `lira` and `fused` whichever is best on the fleet; two paired standard errors."""
+    ahead = 0
+    for fleet in LEARNED:
+        found = POWER[fleet]["shadows"][number]
+        best = max((one for one in BESIDE if one in found["attacks"]), key=lambda one: found["attacks"][one]["auc"][0])
+        gain, error = found["learned_ratio_ahead"][best]["auc"]
+        assert gain >= -2 * error, fleet
+        ahead += gain > 2 * error
+    assert ahead >= 3
+
+
+@pytest.mark.parametrize("number", ["4", "8", "16"])
+def test_the_learned_ratio_names_as_many_members_as_the_best(number):
+    """By TPR at 1 % FPR, likewise."""
+    for fleet in LEARNED:
+        found = POWER[fleet]["shadows"][number]
+        best = max((one for one in BESIDE if one in found["attacks"]), key=lambda one: found["attacks"][one]["tpr"][0])
+        gain, error = found["learned_ratio_ahead"][best]["tpr"]
+        assert gain >= -2 * error, fleet
+
+
+def signed(pair):
+    """A difference with its error as the page shows it."""
+    return "{:+.3f} ± {:.3f}".format(*pair)
+
+
+@pytest.mark.parametrize("fleet", LEARNED)
+def test_the_page_shows_what_few_shadows_are_worth(fleet):
+    cells = [fleet, signed(POWER[fleet]["two_against_eight"]["auc"])]
+    for number in ("4", "8", "16", "64"):
+        found = POWER[fleet]["shadows"][number]
+        best = max((one for one in BESIDE if one in found["attacks"]), key=lambda one: found["attacks"][one]["auc"][0])
+        cells.append(signed(found["learned_ratio_ahead"][best]["auc"]))
+    assert "| " + " | ".join(cells) + " |" in PAGE
+
+
+@pytest.mark.parametrize("fleet", LEARNED)
+@pytest.mark.parametrize("number", ["4", "8", "16", "64"])
+def test_the_learned_ratio_sets_thresholds_that_are_not_too_low(fleet, number):
+    value, error = POWER[fleet]["shadows"][number]["attacks"]["learned_ratio"]["fpr_reached"]
+    assert value <= 0.0125 + 2 * error
+    assert value >= 0.003 - 2 * error
 
 
 def listed():

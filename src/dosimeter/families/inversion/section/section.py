@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dosimeter.families.inversion.section.layers import layers
 from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES
 from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED
 from dosimeter.results import figures, words
@@ -41,6 +42,7 @@ NULL_AUDIT = (
     "The same attacks on a model that learned the same records with the names exchanged at random: no more may be "
     "recognised than by chance.",
 )
+CONTENTS = (("adversary", "Adversary"), ("attacks", "Attacks"), ("identities", "Identities"))
 TOP = {"top": 1}
 """Condition of the leading numbers."""
 
@@ -57,6 +59,7 @@ def section(result: View) -> Section:
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "attacks": [_attack(result, one, names) for one in result["attacks"]], "names": names,
         "recognised": _recognised(result), "grid": _grid(result, names),
+        "layers": (depth := layers(result, names)),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
@@ -66,7 +69,7 @@ def section(result: View) -> Section:
         first=first,
         names=names,
         body=body,
-        contents=(("adversary", "Adversary"), ("attacks", "Attacks"), ("identities", "Identities")),
+        contents=CONTENTS if depth is None else (*CONTENTS, ("layers", "Layers")),
         glossary=GLOSSARY,
         who=f"Somebody who {ACCESS[result['adversary']['access']]}, with {result['data']['public']:,} public records",
         null_audit=NULL_AUDIT,

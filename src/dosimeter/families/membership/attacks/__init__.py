@@ -82,7 +82,7 @@ ATTACKS = {
     "count": Count,
 }
 """Membership attacks, those that see least first."""
-DEFAULT = ("loss", "lira", "base", "fused", "influence", "constant", "count")
+DEFAULT = ("loss", "lira", "base", "fused", "learned_ratio", "influence", "constant", "count")
 """Attacks that run, in every mode, if none is named; `benchmarks/few_shadow_power.py` gives the reasons."""
 DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "pooled_discriminant", "direct", "constant", "count")
 """Attacks that run if none is named and stages follow the one at risk: a record's class may be no class of the

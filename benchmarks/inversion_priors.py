@@ -88,6 +88,19 @@ def change(before: np.ndarray, after: np.ndarray) -> list[float]:
     return [found.value, found.low, found.high]
 
 
+def lines(audits: dict[str, Any]) -> list[str]:
+    """Rows of the table in `docs/inversion.md`."""
+
+    def cell(one: dict[str, Any], attack: str) -> str:
+        value, low, high = (100 * number for number in one["attacks"][attack]["recognised"])
+        change, least, most = (100 * number for number in one["change"][attack])
+        return f"{value:.0f} % ({low:.0f} to {high:.0f}); {change:+.0f} ({least:+.0f} to {most:+.0f})"
+
+    names = [name for name in audits["principal"]["attacks"] if name not in ("miface", "mean_public")]
+    head = [f"| attack | {' | '.join(f'`{prior}`' for prior in audits)} |", f"| --- |{' --- |' * len(audits)}"]
+    return head + [f"| `{name}` | {' | '.join(cell(one, name) for one in audits.values())} |" for name in names]
+
+
 def main() -> None:
     """Runs all audits and writes the figures."""
     with tempfile.TemporaryDirectory() as draft:
@@ -103,6 +116,7 @@ def main() -> None:
                 name: change(hits(first, index), hits(folder, index)) for index, name in enumerate(one["attacks"])
             }
             found[prior["prior"]] = one
+    print("\n".join(lines(found)))
     PATH.write_text(
         json.dumps({"hardware": hardware(), "audits": found}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
     )

@@ -26,11 +26,10 @@ from dosimeter.statistics.paired import accuracy_difference
 PATH = Path(__file__).parent / "results" / "inversion_priors.json"
 PRIORS = ({"prior": "principal"}, {"prior": "vae", "prior_steps": 2000}, {"prior": "wgan", "prior_steps": 400})
 ATTACKS = (
-    {"name": "gmi", "mode": "logit", "restarts": 3, "steps": 150},
-    {"name": "gmi", "mode": "ce", "restarts": 3, "steps": 150},
-    {"name": "ppa", "restarts": 4, "steps": 75},
-    {"name": "ppa", "id": "ppa views", "copies": 4, "copied": "views", "restarts": 4, "steps": 75},
-    {"name": "brep_mi", "steps": 30},
+    {"name": "gmi", "mode": "logit", "restarts": 2, "steps": 100},
+    {"name": "gmi", "mode": "ce", "restarts": 2, "steps": 100},
+    {"name": "ppa", "restarts": 2, "steps": 75},
+    {"name": "ppa", "id": "ppa views", "copies": 4, "copied": "views", "restarts": 2, "steps": 75},
     {"name": "miface"},
     {"name": "prior_best"},
     {"name": "mean_public"},

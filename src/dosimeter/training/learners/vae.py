@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.learners import decoder, encoder
-from dosimeter.training.learners.drawing import Drawing
+from dosimeter.training.learners.drawing import Drawing, settled
 from dosimeter.training.loop import seed_torch
 
 BATCH = 64
@@ -31,7 +31,7 @@ def fit_vae(records: Float[Tensor, "p c h w"], latent: int, steps: int, seed: in
         seed: of all randomness, which is drawn on the CPU.
 
     Returns:
-        From latents to pictures in the range of the records, in training mode.
+        From latents to pictures in the range of the records, in evaluation mode.
     """
     shape, value_range = tuple(records.shape[1:]), (float(records.min()), float(records.max()))
     with seed_torch(seed_for(seed, "vae weights")):
@@ -45,7 +45,7 @@ def fit_vae(records: Float[Tensor, "p c h w"], latent: int, steps: int, seed: in
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return maker
+    return settled(maker, draw, latent)
 
 
 def vae_loss(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.learners import critic, decoder
-from dosimeter.training.learners.drawing import Drawing
+from dosimeter.training.learners.drawing import Drawing, settled
 from dosimeter.training.loop import seed_torch
 
 BATCH = 32
@@ -34,7 +34,7 @@ def fit_wgan(records: Float[Tensor, "p c h w"], latent: int, steps: int, seed: i
         seed: of all randomness, which is drawn on the CPU.
 
     Returns:
-        The generator, from latents to pictures in the range of the records, and the critic; in training mode.
+        The generator, from latents to pictures in the range of the records, and the critic; in evaluation mode.
     """
     shape, value_range = tuple(records.shape[1:]), (float(records.min()), float(records.max()))
     with seed_torch(seed_for(seed, "wgan weights")):
@@ -55,7 +55,7 @@ def fit_wgan(records: Float[Tensor, "p c h w"], latent: int, steps: int, seed: i
         makers.zero_grad()
         cost.backward()
         makers.step()
-    return maker, judge
+    return settled(maker, draw, latent), judge.eval()
 
 
 def critic_loss(

@@ -1,10 +1,10 @@
-"""Defenses against inversion: the audit of `examples/inversion` on frozen layers, and one that compares defenses.
+"""Defenses against inversion: the audit of `examples/inversion` on frozen layers, and others made from it.
 
-`python benchmarks/inversion.py [layers] [defenses] [fisher]` writes `results/inversion.json`: of each variant the
-accuracy on photos that it was not trained on, as they are and under small changes, the share of people who are
-recognised in what each attack made, and its paired difference to full finetuning; and of the fully finetuned model
-which layers attack and task depend on. Runs are kept in the folder that DOSIMETER_RUNS names, and figures are written
-after each seed, so that a further call goes on where one stopped.
+`python benchmarks/inversion.py [layers] [defenses] [fisher]` writes `results/inversion.json`. `layers` and `defenses`
+have of each variant the accuracy on photos that it was not trained on, `defenses` also under small changes of them, the
+share of people who are recognised in what each attack made, and its paired difference to full finetuning. `fisher` says
+which layers of the fully finetuned model attack and task depend on. Runs are kept in the folder that DOSIMETER_RUNS
+names, and figures are written after each seed, so that a further call goes on where one stopped.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from machine import hardware
 
 from dosimeter.config.audit import parse
 from dosimeter.families import FAMILIES
+from dosimeter.jobs.arrays import read_arrays
 from dosimeter.pipeline import verbs
 from dosimeter.results.reading import read_result
+from dosimeter.statistics.identification import recognised
+from dosimeter.statistics.paired import accuracy_difference
+from dosimeter.training.sensitivity.perturbations import agreement
 
 PATH = Path(__file__).parent / "results" / "inversion.json"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "inversion" / "audit.toml"
@@ -92,6 +97,35 @@ def numbers(folder: Path) -> dict[str, Any]:
     }
 
 
+def hits(folder: Path) -> np.ndarray:
+    """Who is recognised in what the first attack, `gmi`, made `[t n]`."""
+    return recognised(read_arrays(folder / "threats" / "inversion" / "evidence" / "0.npz")["lineup"][:, :, 0], 1)
+
+
+def matched(folder: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """Each defense beside the undefended model, or the one that stopped early, whose accuracy is nearest to its own.
+
+    Args:
+        folder: of the run.
+        found: what `numbers` says of each variant.
+    """
+    places = {name: folder if name == "none" else folder / "variants" / name for name in found}
+    plain = [name for name in found if name == "none" or name.startswith("stopped")]
+    rows = {}
+    for name in found:
+        if name not in plain:
+            own = found[name]["accuracy"]["accuracy"][0]
+            near = min(plain, key=lambda one: abs(found[one]["accuracy"]["accuracy"][0] - own))
+            first, second = hits(places[name]), hits(places[near])
+            change = accuracy_difference(
+                first, second, np.ones_like(first), record=np.arange(first.shape[1]), level=0.95
+            )
+            rows[name] = {"beside": near, "change": [change.value, change.low, change.high]}
+    leaks = np.array([hits(place).mean() for place in places.values()])
+    held = np.array([one["accuracy"]["perturbed_accuracy"][0] for one in found.values()])
+    return {"rows": rows, "explained_by_perturbed_accuracy": agreement(held, leaks)}
+
+
 def share(value: list[float]) -> str:
     """A share with its interval."""
     return f"{100 * value[0]:.0f} % ({100 * value[1]:.0f} to {100 * value[2]:.0f})"
@@ -116,6 +150,12 @@ def lines(content: dict[str, Any]) -> list[str]:
     return rows
 
 
+def beside(run: dict[str, Any], name: str) -> str:
+    """The difference of a defense to an undefended model of nearest accuracy."""
+    row = run["matched"]["rows"].get(name)
+    return "" if row is None else f"{points(row['change'])}, `{row['beside']}`"
+
+
 def lines_of_defenses(content: dict[str, Any], seed: int) -> list[str]:
     """Rows of the table on defenses in `docs/inversion.md`."""
     rows, found = [], content["defenses"][str(seed)]["variants"]
@@ -125,7 +165,7 @@ def lines_of_defenses(content: dict[str, Any], seed: int) -> list[str]:
         cells = [
             "all layers" if name == "none" else f"`{name}`", share(accuracy["accuracy"]),
             share(accuracy["perturbed_accuracy"]), share(gmi["recognised"]), points(gmi.get("recognised_change")),
-            share(one["attacks"]["prior_best"]["recognised"]),
+            share(one["attacks"]["prior_best"]["recognised"]), beside(content["defenses"][str(seed)], name),
         ]  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     return rows
@@ -162,6 +202,9 @@ def main() -> None:
                 verbs.run(parse(audit(case, seed), base=EXAMPLE.parent), folder, workers=1, store=base / ".store")
                 key = "runs" if case == "layers" else case
                 content.setdefault(key, {})[str(seed)] = {**numbers(folder), "seconds": round(time.time() - started)}
+                if case == "defenses":
+                    one = content[key][str(seed)]
+                    one["matched"] = matched(folder, one["variants"])
                 content |= {"hardware": hardware()}
                 PATH.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

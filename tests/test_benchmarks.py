@@ -59,6 +59,11 @@ def test_stored_outcomes_are_of_tests_that_exist():
 def test_the_page_on_inversion_has_the_stored_figures(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     page = (ROOT / "docs" / "inversion.md").read_text("utf-8")
-    rows = importlib.import_module("inversion").lines(stored("inversion.json"))
+    module, content = importlib.import_module("inversion"), stored("inversion.json")
+    rows = module.lines(content)
     assert len(rows) == 5
+    rows += module.lines_of_defenses(content, 0)
+    assert len(rows) == 5 + 12
     assert [row for row in rows if row not in page] == []
+    assert content["defenses"]["0"]["verdict"] == "shown"
+    assert all(one["change"][2] > 0 for one in content["defenses"]["0"]["matched"]["rows"].values())  # none is shown

@@ -145,5 +145,5 @@ def test_measuring_twice_gives_the_same(leaking):
 def test_the_default_rows_are_the_default_attacks_in_every_mode():
     assert [" ".join(row.values()) for row in default_rows()] == [
         "loss", "lira online", "lira offline", "base online", "base offline", "fused online", "fused offline",
-        "influence", "constant", "count",
+        "learned_ratio", "influence", "constant", "count",
     ]  # fmt: skip

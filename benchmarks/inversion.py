@@ -1,10 +1,10 @@
 """Defenses against inversion: the audit of `examples/inversion` on frozen layers, and one that compares defenses.
 
-`python benchmarks/inversion.py [layers] [defenses] [fisher]` writes `results/inversion.json`: of each variant the accuracy on
-photos that it was not trained on, as they are and under small changes, the share of people who are recognised in what
-each attack made, and its paired difference to full finetuning; and of the fully finetuned model which layers attack and task depend
-on. Runs are kept in the folder that DOSIMETER_RUNS names,
-and figures are written after each seed, so that a further call goes on where one stopped.
+`python benchmarks/inversion.py [layers] [defenses] [fisher]` writes `results/inversion.json`: of each variant the
+accuracy on photos that it was not trained on, as they are and under small changes, the share of people who are
+recognised in what each attack made, and its paired difference to full finetuning; and of the fully finetuned model
+which layers attack and task depend on. Runs are kept in the folder that DOSIMETER_RUNS names, and figures are written
+after each seed, so that a further call goes on where one stopped.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def test_samples_come_to_look_like_the_records():
     ("fit", "steps"), [(fit_vae, 600), (lambda *given: fit_wgan(*given)[0], 200)], ids=["vae", "wgan"]
 )
 def test_a_long_training_comes_near_the_law_of_the_records(fit, steps):
-    """Brightness of the lower half: the mean within half of a standard deviation, the spread within half of itself."""
+    """Brightness of the lower half: mean within half a standard deviation, spread within a half of itself."""
     x, latents = gradients(400), torch.from_numpy(np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32))
     made = inert(fit(x, 4, steps, 0))(latents)
     own, wanted = made[:, 0, 8:].mean((1, 2)), x[:, 0, 8:].mean((1, 2))

@@ -1,14 +1,17 @@
-"""Frozen layers as a defense against inversion: the audit of `examples/inversion`, once for each of some seeds.
+"""Defenses against inversion: the audit of `examples/inversion` on frozen layers, and one that compares defenses.
 
-`python benchmarks/inversion.py` writes `results/inversion.json`: of each variant the accuracy on photos that it was not
-trained on, the share of people who are recognised in what each attack made, and its paired difference to full
-finetuning. Runs are kept in the folder that DOSIMETER_RUNS names, so that a further call goes on where one stopped.
+`python benchmarks/inversion.py [layers] [defenses] [fisher]` writes `results/inversion.json`: of each variant the
+accuracy on photos that it was not trained on, as they are and under small changes, the share of people who are
+recognised in what each attack made, and its paired difference to full finetuning; and of the fully finetuned model
+which layers attack and task depend on. Runs are kept in the folder that DOSIMETER_RUNS names, and figures are written
+after each seed, so that a further call goes on where one stopped.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 import tomllib
@@ -24,9 +27,45 @@ from dosimeter.results.reading import read_result
 
 PATH = Path(__file__).parent / "results" / "inversion.json"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "inversion" / "audit.toml"
-SEEDS = (0,)
+SEEDS = {"layers": (0,), "defenses": (0,), "fisher": (0, 1, 2)}
 ORDER = ("none", "last-2", "last-1", "head", "stopped")
+LARGEST = 0.0025
+"""Size of the small changes under which an accuracy is kept."""
 METRICS = ("recognised", "placed", "recognised_change")
+
+
+def variant(name: str, *defenses: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """A row of `[[variant]]` that finetunes otherwise."""
+    return {"id": name, "stage": {"finetune": {**({"defenses": list(defenses)} if defenses else {}), **changed}}}
+
+
+BIDO = {"name": "bido", "measure": "hsic", "lambda_x": 0.5, "lambda_y": 5.0}
+VARIANTS = (
+    *(variant(f"stopped-{epochs}", epochs=epochs) for epochs in (40, 20, 10)),
+    variant("last-2", transfer="last-k", last_k=2),
+    variant("last-1", transfer="last-k", last_k=1),
+    variant("mid", {"name": "mid", "beta": 0.1}),
+    variant("bido-hsic", BIDO),
+    variant("bido-coco", {"name": "bido", "measure": "coco", "lambda_x": 0.1, "lambda_y": 5.0}),
+    variant("negative-labels", {"name": "negative_label_smoothing", "alpha": -0.05}),
+    variant("last-2-bido", BIDO, transfer="last-k", last_k=2),
+    variant("dp-100", {"name": "dp_sgd", "epsilon": 100.0}, batch_size=50, lr=0.2),
+)
+"""What the audit `defenses` compares; all start from the same pretrained weights."""
+
+
+def audit(case: str, seed: int) -> dict[str, Any]:
+    """The tables of an audit file. Private training needs group normalisation, so all models of `defenses` have it."""
+    made = {**tomllib.loads(EXAMPLE.read_text("utf-8")), "seed": seed}
+    if case == "layers":
+        return made
+    made["threat"]["targets"] = 1
+    made["attack"] = [{"name": "gmi", "restarts": 2, "steps": 100}, {"name": "prior_best"}, {"name": "mean_public"}]
+    if case == "fisher":
+        made["threat"]["fisher"] = True
+        return {name: table for name, table in made.items() if name != "variant"}
+    made["stage"][0]["options"]["norm"] = "group"
+    return {**made, "variant": list(VARIANTS)}
 
 
 def numbers(folder: Path) -> dict[str, Any]:
@@ -36,7 +75,7 @@ def numbers(folder: Path) -> dict[str, Any]:
     names = ["none", *(one["id"] for one in result["variants"])]
     found: dict[str, Any] = {name: {"accuracy": {}, "attacks": {}} for name in names}
     for row in result["utility"]:
-        if row["conditions"]["split"] == "nonmember":
+        if row["conditions"]["split"] == "nonmember" and row["conditions"].get("epsilon", LARGEST) == LARGEST:
             found[row["variant"]]["accuracy"][row["metric"]] = [row["value"], row["low"], row["high"]]
     for row in threat["estimates"]:
         if row["metric"] in METRICS and row["conditions"].get("top", 1) == 1 and not row["reason"]:
@@ -49,19 +88,23 @@ def numbers(folder: Path) -> dict[str, Any]:
         "identities": threat["data"]["identities"],
         "targets": threat["adversary"]["targets"],
         "variants": found,
+        **({"fisher": threat["details"]["fisher"]} if threat["details"].get("fisher") else {}),
     }
 
 
+def share(value: list[float]) -> str:
+    """A share with its interval."""
+    return f"{100 * value[0]:.0f} % ({100 * value[1]:.0f} to {100 * value[2]:.0f})"
+
+
+def points(value: list[float] | None) -> str:
+    """A difference of shares with its interval."""
+    return "" if value is None else f"{100 * value[0]:+.0f} ({100 * value[1]:+.0f} to {100 * value[2]:+.0f})"
+
+
 def lines(content: dict[str, Any]) -> list[str]:
-    """Rows of the table in `docs/inversion.md`, of the first seed."""
-
-    def share(value: list[float]) -> str:
-        return f"{100 * value[0]:.0f} % ({100 * value[1]:.0f} to {100 * value[2]:.0f})"
-
-    def points(value: list[float] | None) -> str:
-        return "" if value is None else f"{100 * value[0]:+.0f} ({100 * value[1]:+.0f} to {100 * value[2]:+.0f})"
-
-    rows, found = [], content["runs"][str(SEEDS[0])]["variants"]
+    """Rows of the table on frozen layers in `docs/inversion.md`, of the first seed."""
+    rows, found = [], content["runs"][str(SEEDS["layers"][0])]["variants"]
     for name in ORDER:
         one, attacks = found[name], found[name]["attacks"]
         cells = [
@@ -73,16 +116,54 @@ def lines(content: dict[str, Any]) -> list[str]:
     return rows
 
 
+def lines_of_defenses(content: dict[str, Any], seed: int) -> list[str]:
+    """Rows of the table on defenses in `docs/inversion.md`."""
+    rows, found = [], content["defenses"][str(seed)]["variants"]
+    for name in ("none", *(row["id"] for row in VARIANTS)):
+        one = found[name]
+        accuracy, gmi = one["accuracy"], one["attacks"]["gmi logit"]
+        cells = [
+            "all layers" if name == "none" else f"`{name}`", share(accuracy["accuracy"]),
+            share(accuracy["perturbed_accuracy"]), share(gmi["recognised"]), points(gmi.get("recognised_change")),
+            share(one["attacks"]["prior_best"]["recognised"]),
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def lines_of_layers(content: dict[str, Any]) -> list[str]:
+    """Rows of the table on layers in `docs/inversion.md`, one for each seed."""
+
+    def band(one: dict[str, float], shift: float = 0) -> str:
+        value, low, high = (f"{one[end] + shift:.2f}" for end in ("value", "low", "high"))
+        return f"{value} ({low} to {high})"
+
+    rows = []
+    for seed, run in content["fisher"].items():
+        curves = {one["of"]: one for one in run["fisher"]["curves"]}
+        slopes = {one["beside"]: one["slope"] for one in run["fisher"]["ratios"]}
+        cells = [
+            str(int(seed) + 1),
+            *(band(curves[kind][how]["centre"], 1) for how in ("mean", "sum") for kind in ("made", "held_out")),
+            *(band(slopes[kind]) for kind in ("train", "held_out", "prior")),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
 def main() -> None:
-    """Runs all seeds and writes the figures."""
+    """Runs the cases that are named, seed by seed, and writes the figures."""
+    content = json.loads(PATH.read_text("utf-8")) if PATH.is_file() else {"runs": {}}
     with tempfile.TemporaryDirectory() as draft:
-        base, started, runs = Path(os.environ.get("DOSIMETER_RUNS", draft)), time.time(), {}
-        for seed in SEEDS:
-            audit = parse({**tomllib.loads(EXAMPLE.read_text("utf-8")), "seed": seed}, base=EXAMPLE.parent)
-            verbs.run(audit, base / f"seed-{seed}", workers=1)
-            runs[str(seed)] = numbers(base / f"seed-{seed}")
-    content = {"seconds": round(time.time() - started), "hardware": hardware(), "runs": runs}
-    PATH.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        base = Path(os.environ.get("DOSIMETER_RUNS", draft))
+        for case in sys.argv[1:] or list(SEEDS):
+            for seed in SEEDS[case]:
+                started, folder = time.time(), base / f"{case}-{seed}"
+                verbs.run(parse(audit(case, seed), base=EXAMPLE.parent), folder, workers=1, store=base / ".store")
+                key = "runs" if case == "layers" else case
+                content.setdefault(key, {})[str(seed)] = {**numbers(folder), "seconds": round(time.time() - started)}
+                content |= {"hardware": hardware()}
+                PATH.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flat import flat
@@ -35,6 +37,17 @@ def stored(name: str) -> dict:
     return json.loads((OLD / name / "result.json").read_text("utf-8"))
 
 
+def moved(content: Mapping[str, Any], name: str) -> list[str]:
+    """Differences between what is measured now and what is stored.
+
+    What was not tested was told in another order, without the sentence about shadows that there are not.
+    """
+    now, before = flat(json.loads(json.dumps(content))), stored(name)
+    new = [one for one in now["not_tested"] if not one.startswith("Attackers with shadow models: this audit had no")]
+    assert sorted(new) == sorted(before["not_tested"])
+    return differences({**now, "not_tested": []}, {**before, "not_tested": []})
+
+
 @pytest.fixture
 def run(tmp_path):
     """Copies a stored run, so that it can be measured."""
@@ -48,17 +61,17 @@ def run(tmp_path):
 @pytest.mark.parametrize("name", RUNS)
 def test_a_stored_run_is_measured_as_it_was(name, run):
     folder = run(name)
-    assert differences(flat(json.loads(json.dumps(verbs.measure(folder)))), stored(name)) == []
+    assert moved(verbs.measure(folder), name) == []
     for own in sorted((folder / "variants").glob("*")):
         found = json.loads((own / "result.json").read_text("utf-8"))
-        assert differences(flat(found), stored(f"{name}/variants/{own.name}")) == []
+        assert moved(found, f"{name}/variants/{own.name}") == []
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_stored_table_is_measured_as_it_was(name, tmp_path):
     scores = shutil.copy(OLD / name / "scores.csv", tmp_path / f"{stored(name)['name']}.csv")
     found = table.measure_scores(Path(scores), tmp_path / "run", leading_fpr=0.1)
-    assert differences(flat(json.loads(json.dumps(found))), stored(name)) == []
+    assert moved(found, name) == []
 
 
 @pytest.mark.parametrize("name", [*RUNS, *TABLES])

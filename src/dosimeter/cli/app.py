@@ -118,11 +118,19 @@ def plan(
     address: o.Address = None,
     gpus_per_job: o.Gpus = None,
     trust_pickle: o.TrustPickle = False,
+    topology: o.Topology = False,
     as_json: o.Json = False,
 ) -> None:
     """Show what an audit would train, what is cached, what is refused, and what it costs. Trains nothing."""
     import dataclasses
 
+    if topology:
+        from dosimeter.cli.topology import topology_text
+
+        with _own_output():
+            text = topology_text(audit, as_json=as_json)
+        typer.echo(text)
+        return
     from dosimeter.pipeline import verbs
     from dosimeter.pipeline.execution import Execution
     from dosimeter.pipeline.recipe.data import load_audit

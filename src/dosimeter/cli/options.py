@@ -42,6 +42,7 @@ TrustPickle = Annotated[
     bool,
     typer.Option("--trust-pickle", help="Load a supplied model from a file that can run code. The report says so."),
 ]
+Topology = Annotated[bool, typer.Option("--topology", help="Show the model's cuts, and who sees what, instead.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no sentences.")]
 

@@ -72,8 +72,19 @@ class Metric:
 UTILITIES: Mapping[str, Metric] = {
     "accuracy": Metric("share", may=("split",), by=("group",), bad="low", counts=("records",), example={"min": 0.8}),
     "accuracy_change": Metric("share_difference", may=("split",), by=("group",), bad="low"),
-}
-"""Metrics of utilities; a change is that of a variant to the audit without it."""
+    "perturbed_accuracy": Metric(
+        "share", needs=("epsilon",), may=("split",), by=("group",), bad="low", counts=("records",),
+        example={"epsilon": 0.0025, "min": 0.8},
+    ),
+    "perturbed_accuracy_change": Metric(
+        "share_difference", needs=("epsilon",), may=("split",), by=("group",), bad="low"
+    ),
+}  # fmt: skip
+"""Metrics of utilities; a change is that of a variant to the audit without it.
+
+`perturbed_accuracy` counts records that stay right whatever is changed by up to `epsilon`, a share of the range of a
+record's numbers. Families give it where it tells how a defense works.
+"""
 
 
 class Described(Protocol):

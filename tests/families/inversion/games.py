@@ -14,6 +14,8 @@ from dosimeter.training.deployment.network import Opened
 from dosimeter.training.learners.principal import fit_prior
 
 SHAPE = (1, 6, 5)
+PICTURE = (1, 12, 10)
+"""Shape of smooth pictures that look the same in a mirror, as faces nearly do."""
 TRAITS = 8
 """Numbers in which people differ."""
 
@@ -47,13 +49,23 @@ class Linear(nn.Module):
         return self.head(x.flatten(1))
 
 
-def game_of(seed, *, leaks, identities=10, access=Access.WEIGHTS, classes=None, sharpness=40.0, tell=None):
+def smooth(rng, count):
+    """Smooth pictures that look the same in a mirror, flattened `[n d]`."""
+    coarse = torch.from_numpy(rng.normal(0, 0.12, (count, 1, 4, 3)))
+    fine = nn.functional.interpolate(coarse, size=PICTURE[1:], mode="bilinear", align_corners=False)
+    return ((fine + fine.flip(-1)) / 2).flatten(1).numpy()
+
+
+def game_of(
+    seed, *, leaks, identities=10, access=Access.WEIGHTS, classes=None, sharpness=40.0, tell=None, pictures=False
+):
     """A game and the truth about it; a model that does not leak knows people other than those at risk."""
     rng = np.random.default_rng(seed)
-    traits = rng.normal(0, 0.08, (TRAITS, int(np.prod(SHAPE))))
+    shape = PICTURE if pictures else SHAPE
+    traits = smooth(rng, TRAITS) if pictures else rng.normal(0, 0.08, (TRAITS, int(np.prod(SHAPE))))
     people, strangers = (0.5 + rng.normal(size=(identities, TRAITS)) @ traits for _ in range(2))
     public = 0.5 + rng.normal(size=(60, TRAITS)) @ traits + rng.normal(0, 0.01, (60, traits.shape[1]))
-    public = torch.from_numpy(public.astype(np.float32)).reshape(-1, *SHAPE)
+    public = torch.from_numpy(public.astype(np.float32)).reshape(-1, *shape)
     model = Linear(people if leaks else strangers, sharpness).eval()
     tell = tell or (lambda logits: logits)
     classes = np.arange(identities) if classes is None else np.array(classes)

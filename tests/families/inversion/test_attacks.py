@@ -15,6 +15,7 @@ import torch
 from dosimeter.families.inversion.attacks import (
     ATTACKS,
     GMI,
+    PPA,
     BrepMI,
     MeanPublic,
     MIFace,
@@ -35,6 +36,11 @@ SETTINGS = {
         {"mode": "logit", "restarts": 2, "steps": 80},
         {"mode": "ce", "restarts": 2, "steps": 80},
         {"copies": 3, "restarts": 1, "steps": 60},
+        {"mode": "ce", "copies": 3, "restarts": 2, "steps": 60, "copied": "views"},
+    ],
+    "ppa": [
+        {"samples": 200, "restarts": 2, "steps": 40, "views": 5},
+        {"samples": 200, "restarts": 1, "steps": 40, "views": 5, "aim": "margin", "copies": 3},
     ],
     "brep_mi": [{"samples": 400, "steps": 60, "directions": 16}],
     "prior_best": [{"samples": 400}],
@@ -118,14 +124,15 @@ def test_is_at_chance_where_the_model_does_not_know_these_people_and_better_wher
     similarity = {True: [], False: []}
     for seed in range(6):
         for leaks, seen in similarity.items():
-            game, people = game_of(seed, leaks=leaks)
+            game, people = game_of(seed, leaks=leaks, pictures=attack.needs.pictures)
             seen.append(people.similarity(run(attack, game)[0, :, 0]))
     tests = {
         leaks: exchange_names({name: np.stack(seen)}, rng=np.random.default_rng(0))
         for leaks, seen in similarity.items()
     }
-    assert tests[False].p_recognised > 0.01
-    assert tests[False].p_placed > 0.01
+    rare = 0.05 / (2 * len(CASES))  # all cases together are allowed one failure in twenty
+    assert tests[False].p_recognised > rare
+    assert tests[False].p_placed > rare
     rate = recognised(np.stack(similarity[True])).mean()
     if attack.control:
         assert rate == pytest.approx(0.1)  # one for each game
@@ -138,7 +145,7 @@ def test_is_at_chance_where_the_model_does_not_know_these_people_and_better_wher
 @every_attack
 def test_starts_do_not_depend_on_which_identities_are_attacked_together(name, settings):
     """A run may divide identities into several plays."""
-    if name == "brep_mi" or "copies" in settings:
+    if name in ("brep_mi", "ppa") or "copies" in settings:
         pytest.skip("draws for all identities of a play together")
     attack = ATTACKS[name](**settings)
     whole, part = run(attack, game_of(3, leaks=True)[0]), run(attack, game_of(3, leaks=True, classes=[4, 7])[0])
@@ -272,6 +279,10 @@ WRONG = [
     (GMI, {"prior_weight": -1.0}),
     (GMI, {"noise": -0.1}),
     (GMI, {"copies": 0}),
+    (PPA, {"steps": 0}),
+    (PPA, {"crop": 1.5}),
+    (PPA, {"noise": -0.1}),
+    (PPA, {"samples": 4}),
     (MIFace, {"step": 0.0}),
     (PriorBest, {"samples": 0}),
     (BrepMI, {"growth": 1.0}),

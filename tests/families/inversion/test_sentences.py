@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES, NOT_TESTED, sentences
+from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES, not_tested, sentences
 from dosimeter.families.threat import AccessName
 from dosimeter.results import words
 
@@ -73,5 +73,10 @@ def test_every_access_has_words(access):
 
 
 def test_no_words_promise_proof():
-    texts = [*NOT_TESTED, *BADGES.values(), *(one for status in BADGES for one in told(status, failed=["x"]))]
+    texts = [
+        *not_tested("principal"),
+        *not_tested("vae"),
+        *BADGES.values(),
+        *(one for status in BADGES for one in told(status, failed=["x"])),
+    ]
     assert not [one for one in texts if any(word in one.lower() for word in ("proof", "prove", "safe", "guarantee"))]

@@ -224,6 +224,16 @@ def test_a_model_with_a_frozen_backbone_and_a_network_of_pictures_are_tuned(tmp_
     assert set(statuses(flat(json.loads((tmp_path / "out" / "result.json").read_text()))).values()) == {"ok"}
 
 
+def test_no_shadow_is_needed_at_a_recipe(tmp_path):
+    raw = few("simple_shot", "laplacian_shot", "loss", shadows=0, targets=2, population=0)
+    verbs.run(parse(raw, base=BASE), tmp_path / "out", store=tmp_path / "store", workers=1)
+    content = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert set(statuses(flat(content)).values()) == {"ok"}
+    assert content["threats"][0]["adversary"]["shadows"] == 0
+    used = {name: own["labelled"] for name, own in content["threats"][0]["details"]["resources"].items()}
+    assert used == {"simple_shot mended": 10, "laplacian_shot mended": 10, "loss": 0}
+
+
 def test_canaries_are_judged_with_the_same_known_records(tmp_path):
     raw = few("simple_shot", "loss", population=60, candidates=100)
     raw["threat"]["spike"] = {"count": 4, "copies": [2], "kinds": ["plain", "noise"]}

@@ -213,6 +213,13 @@ def test_what_cannot_be_compared_is_refused(second, groups, message):
         contrast(made(np.ones((4, 3))), made(second), groups=(None, groups))
 
 
+def test_a_layer_that_few_records_move_is_refused_and_not_given_an_endless_interval():
+    few = np.ones((5, 3))
+    few[1:, 0] = 0  # a third of the bootstrap samples have no slope there
+    with pytest.raises(ValueError, match="the second loss must have slopes in each layer for many of its 5 records"):
+        contrast(made(np.ones((4, 3))), made(few))
+
+
 def test_layers_before_frozen_ones_count_too_and_a_perceptron_runs():
     torch.manual_seed(0)
     model = mlp((6,), 3, width=5, depth=2)

@@ -15,7 +15,7 @@ from dosimeter.foundation.errors import AccessError
 from dosimeter.foundation.seeds import generator
 from dosimeter.models.access import Access
 from dosimeter.training.deployment.network import Opened
-from dosimeter.training.learners.principal import Prior
+from dosimeter.training.learners.prior import Prior
 
 BATCH = 256
 """Records of one query."""
@@ -27,16 +27,19 @@ class Needs:
 
     Attributes:
         access: to the deployed model.
+        pictures: whether records must be pictures, channels by height by width.
     """
 
     access: Access = Access.WEIGHTS
+    pictures: bool = False
 
     @property
     def in_words(self) -> str:
         """The requirements as text."""
+        kind = "pictures" if self.pictures else "records"
         if Access.WEIGHTS in self.access:
-            return "the model's weights, and records of other people"
-        return f"the model's {str(self.access.name).lower()}, and records of other people"
+            return f"the model's weights, and {kind} of other people"
+        return f"the model's {str(self.access.name).lower()}, and {kind} of other people"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ import numpy as np
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.inversion.measures.checks import blind_judge, controls, judges, null_audit, null_gate
 from dosimeter.families.inversion.measures.identified import Measured
-from dosimeter.families.inversion.sentences.first_page import NOT_TESTED, failed_names, sentences
+from dosimeter.families.inversion.measures.information import information
+from dosimeter.families.inversion.measures.utility import utility
+from dosimeter.families.inversion.sentences.first_page import failed_names, not_tested, sentences
 from dosimeter.families.inversion.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
@@ -57,11 +59,11 @@ def measure(folder: CaseFolder) -> Findings:
         },
         estimates=tuple(found.rows()),
         attacks=tuple({**one, "headline": one["id"] == found.headline} for one in summary["attacks"]),
-        utility=tuple(found.utility()),
+        utility=tuple(utility(found)),
         gates=gates,
         null_audit=nulls,
         details=details,
-        not_tested=NOT_TESTED,
+        not_tested=not_tested(summary["threat"]["prior"]),
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),
@@ -98,6 +100,7 @@ def _details(found: Measured) -> dict[str, Any]:
         "judges": {name: float(np.mean(left.truth[f"{name}_right"])) for name in ("lineup", "classifier")},
         "queries": {one: int(np.max(arrays["queries"])) for one, arrays in left.evidence.items()},
         "pictures": _pictures(found),
+        "fisher": information(found),
     }  # fmt: skip
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dosimeter.families.family import Surroundings
-from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED, InversionThreat
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.user_code import REFERENCE
+from dosimeter.foundation.wording import quote
 
 
 def problems_of(threat: InversionThreat, around: Surroundings) -> list[str]:
@@ -23,4 +26,18 @@ def problems_of(threat: InversionThreat, around: Surroundings) -> list[str]:
             ".at_risk: must be the last stage, since a person is a class of the deployed model, got "
             f"{threat.at_risk!r}: remove at_risk, or end the chain there"
         )
-    return problems
+    return [*problems, *_of_prior(threat)]
+
+
+def _of_prior(threat: InversionThreat) -> list[str]:
+    """Problems with the prior."""
+    known = (PRINCIPAL, *TRAINED)
+    if threat.prior not in known and not REFERENCE.fullmatch(threat.prior):
+        remedy = suggest(threat.prior, known)
+        return [f".prior: must be {', '.join(known)} or package.module:function, got {quote(threat.prior)}: {remedy}"]
+    if threat.prior_steps is not None and threat.prior not in TRAINED:
+        return [
+            f".prior_steps: is for the priors that are trained here, {' and '.join(TRAINED)}, got prior = "
+            f"{quote(threat.prior)}: remove it"
+        ]
+    return []

@@ -23,6 +23,11 @@ def truth_file(folder: Path) -> Path:
     return folder / "truth" / "truth.npz"
 
 
+def information_file(folder: Path) -> Path:
+    """File for the squared gradients of losses by layer."""
+    return folder / "evidence" / "layers.npz"
+
+
 def evidence_file(folder: Path, index: int) -> Path:
     """File for what the judges say of one attack.
 
@@ -57,12 +62,14 @@ class Left:
         truth: arrays of the truth.
         evidence: arrays by attack that was run.
         faces: a real picture of each identity, if pictures are to be shown.
+        information: squared gradients by layer, if the audit asks for them.
     """
 
     summary: Mapping[str, Any]
     truth: Mapping[str, Array]
     evidence: Mapping[str, Mapping[str, Array]]
     faces: Array | None
+    information: Mapping[str, Array] | None = None
 
     @property
     def controls(self) -> frozenset[str]:
@@ -100,7 +107,9 @@ def read_left(folder: CaseFolder) -> Left:
         }
         real = truth_file(folder.path).with_name("pictures.npz")
         faces = read_arrays(real).get("pictures") if real.is_file() else None
+        layers = information_file(folder.path)
+        information = read_arrays(layers) if layers.is_file() else None
         n = int(folder.summary["data"]["identities"])
         if any(arrays["lineup"].shape[1::2] != (n, n) for arrays in evidence.values()):
             raise ValueError("evidence must be about the identities of the run")
-    return Left(folder.summary, truth, evidence, faces)
+    return Left(folder.summary, truth, evidence, faces, information)

@@ -9,6 +9,10 @@ from dosimeter.foundation.table import Reference
 
 NAME = "inversion"
 """Name of the family."""
+PRINCIPAL = "principal"
+"""Name of the prior that is not trained by steps."""
+TRAINED = {"vae": 1000, "wgan": 1000}
+"""Priors that are trained by steps, with the number of steps unless an audit file says otherwise."""
 
 
 class InversionThreat(ThreatTable):
@@ -20,4 +24,7 @@ class InversionThreat(ThreatTable):
     targets: int = Field(default=1, ge=1, le=1000)
     pictures: float = Field(default=0.5, gt=0, lt=1)
     latent: int = Field(default=64, ge=1, le=4096)
+    prior: Reference = PRINCIPAL
+    prior_steps: int | None = Field(default=None, ge=1, le=10_000_000)
     show_records: bool = False
+    fisher: bool = False

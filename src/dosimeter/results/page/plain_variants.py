@@ -10,8 +10,11 @@ from dosimeter.results import words
 from dosimeter.results.figures import NOTHING, Figure, bits, find, rate
 from dosimeter.results.page.section import Section
 from dosimeter.results.page.variants import about, points
-from dosimeter.results.rows import DOSE, Row, figure
+from dosimeter.results.rows import DOSE, Row, exact, figure
 from dosimeter.results.views import View
+
+PERTURBED = "perturbed_accuracy"
+"""Metric of the accuracy under small changes of the records."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class PlainLine:
         leads: the number that the family leads with.
         gap: its paired difference to the audit itself.
         dose: of the same attack.
+        perturbed: accuracy under small changes of the records.
+        perturbed_change: of it, in points.
     """
 
     name: str
@@ -39,15 +44,27 @@ class PlainLine:
     leads: Figure = NOTHING
     gap: Figure = NOTHING
     dose: Figure = NOTHING
+    perturbed: Figure = NOTHING
+    perturbed_change: Figure = NOTHING
 
 
 @dataclass(frozen=True)
 class PlainTable:
-    """The lines, with the split of accuracies and the heading of the leading number."""
+    """The lines, with what stands above and below them.
+
+    Attributes:
+        rows: the lines.
+        split: of accuracies, in words.
+        heading: of the leading number.
+        epsilon: size of the small changes, in words; empty where no accuracy under them was measured.
+        weakened: names of the variants whose models leak less and also stay right less often under small changes.
+    """
 
     rows: Sequence[PlainLine]
     split: str
     heading: str
+    epsilon: str
+    weakened: Sequence[str]
 
 
 def table(view: View, section: Section) -> PlainTable | None:
@@ -61,8 +78,12 @@ def table(view: View, section: Section) -> PlainTable | None:
         return None
     split = "test" if any(row.conditions.get("split") == "test" for row in view["utility"]) else "nonmember"
     itself = {"id": "none", "status": "ok", "attack": view["verdict"]["attack"]}
-    rows = [_line(view, entry, split, section) for entry in [itself, *view["variants"]]]
-    return PlainTable(rows, words.SPLITS[split], section.leads[2])
+    entries = [itself, *view["variants"]]
+    rows = [_line(view, entry, split, section) for entry in entries]
+    sizes = [float(row.conditions["epsilon"]) for row in view["utility"] if row.metric == PERTURBED]
+    largest = exact("share", max(sizes)) if sizes else ""
+    weakened = [str(entry["id"]) for entry in entries if _weakened(view, entry, section)]
+    return PlainTable(rows, words.SPLITS[split], section.leads[2], largest, weakened)
 
 
 def _line(view: View, entry: Mapping[str, Any], split: str, section: Section) -> PlainLine:
@@ -84,7 +105,28 @@ def _line(view: View, entry: Mapping[str, Any], split: str, section: Section) ->
         leads=rate(find(own, attack, metric, **conditions)),
         gap=_change(find(own, attack, f"{metric}_change", **conditions)),
         dose=bits(find(own, attack, DOSE)),
+        perturbed=rate(_perturbed(of["utility"], PERTURBED)),
+        perturbed_change=points(_perturbed(of["utility"], f"{PERTURBED}_change")),
     )
+
+
+def _perturbed(rows: Sequence[Row], metric: str) -> Row | None:
+    """The number under the largest of the small changes."""
+    found = [row for row in rows if row.metric == metric]
+    return max(found, key=lambda row: float(row.conditions["epsilon"]), default=None)
+
+
+def _weakened(view: View, entry: Mapping[str, Any], section: Section) -> bool:
+    """Returns whether a variant is shown to leak less, and also to stay right less often under small changes."""
+    assert section.leads is not None
+    metric, conditions, _ = section.leads
+    rows = [row for kind in ("estimates", "utility") for row in view[kind] if row.variant == entry["id"]]
+    own = {**view, "estimates": [replace(row, variant="none") for row in rows]}
+    found = (
+        find(own, entry.get("attack"), f"{metric}_change", **conditions),
+        _perturbed(rows, f"{PERTURBED}_change"),
+    )
+    return all(row is not None and row.ok and row.ends[2] < 0 for row in found)
 
 
 def _change(row: Row | None) -> Figure:

@@ -14,7 +14,7 @@ from dosimeter.results import figures, words
 from dosimeter.results.page import doses, plain_variants, variants
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
-from dosimeter.results.rows import Row
+from dosimeter.results.rows import Row, exact
 from dosimeter.results.views import View, own_rows, views
 
 PROVENANCE_LABELS: Mapping[str, str] = {
@@ -119,7 +119,9 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
 
 def _utility(row: Row) -> tuple[str, Row, figures.Figure, int]:
     """A line of the table of utilities: its records, the row, the number, how many."""
-    split = words.SPLITS.get(str(row.conditions.get("split")), "all records")
+    split, epsilon = words.SPLITS.get(str(row.conditions.get("split")), "all records"), row.conditions.get("epsilon")
+    if epsilon is not None:
+        split += f", every number changed by up to {exact('share', float(epsilon))} of its range"
     return split, row, figures.rate(row), row.counted[0]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Prior:
+class Principal:
     """Records as `mean + latent @ directions`, cut to the range of those it was fitted on.
 
     A latent of independent standard normal numbers gives records with the mean and, within the span of the directions,
@@ -37,20 +37,20 @@ class Prior:
         return len(self.directions)
 
     def decode(self, latent: Float[Tensor, "b k"]) -> Float[Tensor, "b ..."]:
-        """Records of some latents; gradients flow.
-
-        Args:
-            latent: on the device of the prior.
-        """
+        """Implements `Prior`."""
         flat = (self.mean + latent @ self.directions).clamp(self.low, self.high)
         return flat.reshape(len(latent), *self.shape)
 
-    def to(self, device: str) -> Prior:
-        """The prior on a device."""
-        return Prior(self.mean.to(device), self.directions.to(device), self.shape, self.low, self.high)
+    def unlikely(self, latent: Float[Tensor, "b k"], records: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
+        """Implements `Prior`: half of the squared latent, which is minus the logarithm of its density."""
+        return (latent**2).sum(1) / 2
+
+    def to(self, device: str) -> Principal:
+        """Implements `Prior`."""
+        return Principal(self.mean.to(device), self.directions.to(device), self.shape, self.low, self.high)
 
 
-def fit_prior(records: Float[Tensor, "p ..."], latent: int) -> Prior:
+def fit_prior(records: Float[Tensor, "p ..."], latent: int) -> Principal:
     """Fits a prior on records of other subjects than those that are attacked.
 
     Args:
@@ -73,4 +73,4 @@ def fit_prior(records: Float[Tensor, "p ..."], latent: int) -> Prior:
     axes = (vectors[:, kept].T @ (flat - mean)) / values[kept].sqrt()[:, None]
     directions = spread[kept][:, None] * axes
     low, high = float(flat.min()), float(flat.max())
-    return Prior(mean.float(), directions.float(), tuple(records.shape[1:]), low, high)
+    return Principal(mean.float(), directions.float(), tuple(records.shape[1:]), low, high)

@@ -88,7 +88,8 @@ def contrast(
         draws: number of bootstrap samples.
 
     Raises:
-        ValueError: other layers, fewer than two layers or two groups, or a layer without information of one loss.
+        ValueError: other layers, fewer than two layers or two groups, or a layer without information of one loss, in
+            the records or in a bootstrap sample.
     """
     if first.layers != second.layers or len(first.layers) < 2:
         raise ValueError(f"both losses must have the same two layers or more, got {first.layers} and {second.layers}")
@@ -103,6 +104,12 @@ def contrast(
         _resampled(one, group, generator(seed, "Fisher bootstrap", index), draws)
         for index, (one, group) in enumerate(zip((first, second), groups, strict=True))
     ]
+    for name, (sample, many) in zip(("first", "second"), drawn, strict=True):
+        if not (sample > 0).all():
+            raise ValueError(
+                f"the {name} loss must have slopes in each layer for many of its {many} records or groups, got so few "
+                "that some bootstrap samples have none: use more records, or a loss that does not vanish"
+            )
     own = [one.of_layers("sum") for one in (first, second)]
     ratios = [np.log(b) - np.log(a) for a, b in (own, [sample for sample, _ in drawn])]
     return LayerContrast(

@@ -7,13 +7,15 @@ from typing import Any
 from dosimeter.families.inversion.attacks.brep_mi import BrepMI
 from dosimeter.families.inversion.attacks.gmi import GMI
 from dosimeter.families.inversion.attacks.miface import MIFace
+from dosimeter.families.inversion.attacks.ppa import PPA
 from dosimeter.families.inversion.attacks.search import MeanPublic, NearestPublic, PriorBest
 
-__all__ = ["ATTACKS", "GMI", "BrepMI", "MIFace", "MeanPublic", "NearestPublic", "PriorBest", "default_rows"]
+__all__ = ["ATTACKS", "GMI", "PPA", "BrepMI", "MIFace", "MeanPublic", "NearestPublic", "PriorBest", "default_rows"]
 
 ATTACKS = {
     "miface": MIFace,
     "gmi": GMI,
+    "ppa": PPA,
     "brep_mi": BrepMI,
     "prior_best": PriorBest,
     "nearest_public": NearestPublic,

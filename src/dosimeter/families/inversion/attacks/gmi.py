@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from dosimeter.families.inversion.attacks.reading import Aim, aim_of, each, handed_over, own_confidence
+from dosimeter.families.inversion.attacks.copies import Copied, Copies
+from dosimeter.families.inversion.attacks.reading import aim_of, each, handed_over, own_confidence
 from dosimeter.families.inversion.game import InversionGame, Needs
 from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Reconstructions
@@ -23,11 +23,12 @@ class GMI:
     Networks", CVPR 2020, https://arxiv.org/abs/1911.07135, equations 2 to 4; mode "logit": the loss of Nguyen,
     Chandrasegaran, Abdollahzadeh, Cheung, CVPR 2023, https://arxiv.org/abs/2304.01669, equation 3.
     Threat model: the weights, and records of other people for the prior.
-    Deviations: the prior is the one of the case, principal components, whose density is known and takes the place of
-    a discriminator; latents are kept within `reach` standard deviations. The restart that the model itself is surest
-    about is handed over first: the judge has no part in the choice. With several `copies` each gradient is the mean
-    over copies of the record with noise in its numbers, which undoes defenses that merely roughen gradients (PAA in
-    "Generative Model Inversion Through the Lens of the Manifold Hypothesis", NeurIPS 2025).
+    Deviations: the prior is the one of the case; the critic of "wgan" serves as in the paper, and with another prior
+    half of the squared latent takes its place, minus the logarithm of its density. Latents are kept within `reach`
+    standard deviations. The restart that the model itself is surest about is handed over first: the judge has no part
+    in the choice. With several `copies` each gradient is the mean over copies of the record, with noise in its numbers
+    (PAA) or as other views of a picture (TAA), which undoes defenses that merely roughen gradients ("Generative Model
+    Inversion Through the Lens of the Manifold Hypothesis", NeurIPS 2025).
     Cost: steps x identities x restarts x copies gradients.
 
     Attributes:
@@ -36,16 +37,17 @@ class GMI:
         steps: of each start.
         lr: learning rate.
         momentum: of Nesterov's method.
-        prior_weight: of half of the squared latent, beside the loss of the identity; the paper's 100 to 1.
+        prior_weight: of what the prior finds unusual, beside the loss of the identity; the paper's 100 to 1.
         reach: largest absolute number of a latent.
         copies: over which each gradient is averaged; 1 has no noise.
         noise: standard deviation of the noise, as a share of the records' range.
+        copied: "noise", or "views" for crops of pictures that are resized, turned and mirrored.
     """
 
     paper: ClassVar[str] = "Zhang et al., CVPR 2020, https://arxiv.org/abs/1911.07135"
     control: ClassVar[bool] = False
 
-    mode: Aim = "logit"
+    mode: Literal["ce", "logit"] = "logit"
     restarts: int = 5
     steps: int = 300
     lr: float = 0.02
@@ -54,6 +56,7 @@ class GMI:
     reach: float = 3.0
     copies: int = 1
     noise: float = 0.05
+    copied: Copied = "noise"
 
     def __post_init__(self) -> None:
         for name in ("restarts", "steps", "lr", "reach", "copies"):
@@ -67,8 +70,8 @@ class GMI:
 
     @property
     def needs(self) -> Needs:
-        """The weights."""
-        return Needs(Access.WEIGHTS)
+        """The weights, and pictures if views are made of them."""
+        return Needs(Access.WEIGHTS, pictures=self.copies > 1 and self.copied == "views")
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -85,26 +88,19 @@ class GMI:
 
         Args:
             game: the game, which has the starts.
-            rng: draws the noise of copies.
+            rng: draws what differs between copies.
         """
         loss = aim_of(game, self.mode, each(game, self.restarts))
+        copies = Copies(self.copies, self.copied, self.noise)
         start = game.starts.of_classes(self.restarts).flatten(0, 1).to(game.device)
         latent, speed = start.clamp(-self.reach, self.reach), torch.zeros_like(start)
         for _ in range(self.steps):
             latent = latent.detach().requires_grad_(True)
             records = game.prior.decode(latent)
-            blurred = [loss(self._noisy(records, game, rng)).sum() for _ in range(self.copies)]
-            total = torch.stack(blurred).mean() + self.prior_weight * (latent**2).sum() / 2
-            (slope,) = torch.autograd.grad(total, latent)
+            total = copies.mean(loss, records, game, rng) + self.prior_weight * game.prior.unlikely(latent, records)
+            (slope,) = torch.autograd.grad(total.sum(), latent)
             before, speed = speed, self.momentum * speed - self.lr * slope
             step = (1 + self.momentum) * speed - self.momentum * before
             latent = (latent.detach() + step).clamp(-self.reach, self.reach)
         records = game.prior.decode(latent.detach()).reshape(len(game.classes), self.restarts, *game.prior.shape)
         return handed_over(game, records, own_confidence(game, records))
-
-    def _noisy(self, records: Tensor, game: InversionGame, rng: np.random.Generator) -> Tensor:
-        """One copy of some records, with noise if there are several."""
-        if self.copies == 1:
-            return records
-        noise = torch.from_numpy(rng.standard_normal(tuple(records.shape), dtype=np.float32)).to(records.device)
-        return records + self.noise * (game.prior.high - game.prior.low) * noise

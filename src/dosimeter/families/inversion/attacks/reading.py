@@ -8,15 +8,20 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from dosimeter.families.inversion.game import BATCH, InversionGame
 from dosimeter.foundation.errors import AccessError
 from dosimeter.statistics.evidence import Reconstructions
 from dosimeter.training.deployment.network import Opened
 
-Aim = Literal["ce", "logit"]
-"""The cross-entropy of the class, or its logit beside the distance of features from usual ones."""
+Aim = Literal["ce", "logit", "poincare", "margin"]
+"""What is made small: the cross-entropy of the class, minus its logit beside the distance of features from usual ones,
+the Poincaré distance to the class, or how much the best other class is ahead."""
+SHORT = 1e-4
+"""By which the Poincaré loss keeps its goal inside the ball."""
+TINY = 1e-6
+"""Least distance from the border of the ball, so that none is divided by zero."""
 KEPT = 5
 """Most reconstructions of one identity that an attack hands over."""
 
@@ -43,12 +48,16 @@ def aim_of(game: InversionGame, aim: Aim, wanted: Int[Tensor, " b"]) -> Callable
     Args:
         game: the game.
         aim: "ce" is `-log p_y`; "logit" is `-f_y + mean (h - h_public)^2`, the logit loss of Nguyen et al. (2023), with
-            the mean features `h` of the public records.
+            the mean features `h` of the public records; "poincare" and "margin" as in the functions of these names.
         wanted: the output that each record is for.
     """
     model, rows = held(game), torch.arange(len(wanted), device=wanted.device)
     if aim == "ce":
         return lambda x: -model.answer(x)[1].log_softmax(1)[rows, wanted]
+    if aim == "poincare":
+        return lambda x: poincare(model.answer(x)[1], wanted)
+    if aim == "margin":
+        return lambda x: margin(model.answer(x)[1], wanted)
     with torch.inference_mode():
         parts = [model.answer(batch)[0].sum(0) for batch in torch.split(game.public, BATCH)]
     usual = (torch.stack(parts).sum(0) / len(game.public)).clone()
@@ -58,6 +67,35 @@ def aim_of(game: InversionGame, aim: Aim, wanted: Int[Tensor, " b"]) -> Callable
         return ((features - usual) ** 2).mean(1) - logits[rows, wanted]
 
     return loss
+
+
+def poincare(logits: Float[Tensor, "b c"], wanted: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """Distance in the Poincaré ball from logits, divided by the sum of their absolute values, to the wanted class.
+
+    Struppek et al., "Plug & Play Attacks", ICML 2022, https://arxiv.org/abs/2201.12179, equation 4. Its slope does not
+    vanish where the model is sure.
+
+    Args:
+        logits: of records.
+        wanted: the output that each is for.
+    """
+    u = logits / logits.abs().sum(1, keepdim=True).clamp_min(TINY)
+    v = nn.functional.one_hot(wanted, logits.shape[1]).float().sub(SHORT).clamp_min(0)
+    inside = (1 - (u**2).sum(1)).clamp_min(TINY) * (1 - (v**2).sum(1))
+    return torch.acosh(1 + 2 * ((u - v) ** 2).sum(1) / inside)
+
+
+def margin(logits: Float[Tensor, "b c"], wanted: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """By how much the largest other logit is above that of the wanted class; negative where it is below.
+
+    Yuan et al., "Pseudo Label-Guided Model Inversion Attack", AAAI 2023, https://arxiv.org/abs/2302.09814, equation 4.
+
+    Args:
+        logits: of records.
+        wanted: the output that each is for.
+    """
+    own = nn.functional.one_hot(wanted, logits.shape[1]).bool()
+    return logits.masked_fill(own, -torch.inf).amax(1) - logits[own]
 
 
 def handed_over(game: InversionGame, records: Float[Tensor, "n r ..."], trust: Float[Tensor, "n r"]) -> Reconstructions:

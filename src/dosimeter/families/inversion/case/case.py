@@ -10,20 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.inversion.case.checks import checked_public, shared_records
+from dosimeter.families.inversion.case.checks import checked_prior, checked_public, shared_records
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
+from dosimeter.families.inversion.play.information import SAMPLES, InformationJob, aimed
 from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
-from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob, PriorJob
-from dosimeter.families.inversion.stored import evidence_file, small_pictures, truth_file
-from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob
+from dosimeter.families.inversion.play.perturbed import MOST, PerturbedJob, sampled
+from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
+from dosimeter.families.inversion.stored import evidence_file, information_file, small_pictures, truth_file
+from dosimeter.families.inversion.threat import TRAINED, InversionThreat
+from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.training.features import FeatureJob
+from dosimeter.training.learners.given import Given
 from dosimeter.training.packs import PackJob
+from dosimeter.training.sensitivity.perturbations import SIZES
 from dosimeter.training.system import TrainedSystem
 
 
@@ -37,6 +44,7 @@ class InversionCase:
         attacks: to run, in order.
         public: records of other people.
         split: which of the records at risk serve what.
+        generator: what is known of the user's generator; None without one.
     """
 
     system: TrainedSystem
@@ -44,6 +52,7 @@ class InversionCase:
     attacks: tuple[NamedAttack, ...]
     public: Dataset
     split: RecordSplit
+    generator: Given | None = None
 
     @cached_property
     def null_system(self) -> TrainedSystem:
@@ -74,8 +83,10 @@ class InversionCase:
     @cached_property
     def prior(self) -> PriorJob:
         """The adversary's prior."""
-        shape = tuple(int(side) for side in self.public.inputs.shape[1:])
-        return PriorJob(self.system.store, data_key(self.public), len(self.public), shape, self.threat.latent)
+        shape, threat = tuple(int(side) for side in self.public.inputs.shape[1:]), self.threat
+        steps = (threat.prior_steps or TRAINED[threat.prior]) if threat.prior in TRAINED else 0
+        kind = PriorKind(threat.prior, threat.latent, steps, self.system.seed, self.generator)
+        return PriorJob(self.system.store, data_key(self.public), len(self.public), shape, kind, self.system.device)
 
     @cached_property
     def judge(self) -> JudgeJob:
@@ -90,6 +101,18 @@ class InversionCase:
         return tuple(
             AnswersJob(pack, len(system.at_risk), None if test is None else data_key(test)) for pack in self.packs
         )
+
+    @cached_property
+    def held_out(self) -> Int[np.ndarray, " h"]:
+        """Rows at risk that no model is trained on."""
+        found: Array = np.setdiff1d(np.arange(len(self.system.at_risk)), self.split.trained)
+        return found
+
+    @cached_property
+    def perturbed(self) -> tuple[PerturbedJob, ...]:
+        """How often the audited models stay right under small changes of held-out records."""
+        rows = sampled(self.held_out, self.system.seed, MOST)
+        return tuple(PerturbedJob(pack, rows) for pack in self.packs)
 
     @cached_property
     def verdicts(self) -> Mapping[str, tuple[VerdictJob, ...]]:
@@ -111,6 +134,19 @@ class InversionCase:
             if row.id not in refused
         }
 
+    @cached_property
+    def information(self) -> tuple[InformationJob, ...]:
+        """Which layers of the first audited model the losses depend on; nothing unless the threat asks for it."""
+        if not self.threat.fisher:
+            return ()
+        asked = {
+            index: self.verdicts[row.id][0]
+            for index, row in enumerate(self.attacks)
+            if row.id in self.verdicts and not row.attack.control
+        }
+        learned, others = (sampled(one, self.system.seed, SAMPLES) for one in (self.split.trained, self.held_out))
+        return (InformationJob(self.packs[0], learned, others, self.prior, data_key(self.public), asked),)
+
     @property
     def identities(self) -> int:
         """Number of identities."""
@@ -126,6 +162,8 @@ class InversionCase:
                 found[row.id] = (
                     f"needs {names}, but threat.access grants {self.threat.access}: grant it or leave the attack out"
                 )
+            elif row.attack.needs.pictures and len(self.prior.shape) != 3:
+                found[row.id] = f"needs pictures, but records have the shape {self.prior.shape}: leave the attack out"
         return found
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
@@ -135,10 +173,12 @@ class InversionCase:
             *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
             ("features", self.features),
             ("models", (*self.packs, *self.null_packs)),
-            ("prior and judges", (self.prior, self.judge)),
-            ("queries", self.answers),
+            ("prior", (self.prior,)),
+            ("judges", (self.judge,)),
+            ("queries", (*self.answers, *self.perturbed)),
             ("attacks", [play for job in verdicts for play in job.plays]),
             ("judging", verdicts),
+            ("layers", self.information),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -154,10 +194,11 @@ class InversionCase:
         return {
             "threat": self.threat.model_dump(mode="json", exclude={"id"}),
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
-            "answers": [job.key for job in self.answers],
+            "answers": [*(job.key for job in self.answers), *(job.key for job in self.perturbed)],
             "null": [pack.key for pack in self.null_packs],
             "judge": self.judge.key,
             "prior": self.prior.key,
+            "information": [job.key for job in self.information],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> InversionCase:
@@ -167,6 +208,10 @@ class InversionCase:
     def notes(self) -> list[str]:
         """Implements `Case`."""
         notes = ["null audit: one more model is trained, on the same records under exchanged names"]
+        if steps := self.prior.kind.steps:
+            notes.append(
+                f"prior: a generator is trained on the public records, {steps:,} steps of {self.threat.prior!r}"
+            )
         if 2 <= self.threat.targets < 4:
             many = self.threat.targets
             notes.append(f"targets: intervals over {many} models are very wide; take 1, or 4 and more")
@@ -181,13 +226,17 @@ class InversionCase:
         threat, system, refused = self.threat, self.system, self.refusals()
         answered = [system.store.load(job.key) for job in self.answers]
         found = {name: np.concatenate([one[name].numpy() for one in answered]) == 1 for name in answered[0]}
+        found |= {"perturbed": np.concatenate([job.load().numpy() for job in self.perturbed])}
         rows = {name: getattr(self.split, name) for name in ("trained", "known", "tested")}
+        rows |= {"perturbed_rows": self.perturbed[0].rows, "perturbed_sizes": np.array(SIZES)}
         tested = {f"{name}_right": right for name, right in self.judge.tested().items()}
         who = {"labels": system.at_risk.labels, "names": np.array(system.at_risk.classes, dtype=str)}
         save_arrays(truth_file(folder), {**rows, **tested, **found, **who})
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
                 save_arrays(evidence_file(folder, index), self._evidence(row.id))
+        for job in self.information:
+            save_arrays(information_file(folder), self._layers(job))
         if threat.show_records:
             first = [
                 int(rows["trained"][system.at_risk.labels[rows["trained"]] == one][0]) for one in range(self.identities)
@@ -196,7 +245,9 @@ class InversionCase:
         return {
             "threat": {
                 "at_risk": system.link.name, "access": threat.access, "targets": threat.targets,
-                "public": str(threat.public), "latent": threat.latent, "show_records": threat.show_records,
+                "public": str(threat.public), "prior": threat.prior,
+                "latent": threat.latent if self.generator is None else self.generator.latent,
+                "steps": self.prior.kind.steps, "show_records": threat.show_records,
             },
             "data": {
                 "name": system.sources[system.index], "records": len(system.at_risk),
@@ -207,6 +258,11 @@ class InversionCase:
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(shared_records(system.at_risk, self.split))],
         }  # fmt: skip
+
+    def _layers(self, job: InformationJob) -> dict[str, Any]:
+        """Squared gradients by layer, with the rows and the losses that they are of."""
+        losses = np.array([aimed(row.attack) for row in self.attacks], dtype=str)
+        return {**job.load(), "train_rows": job.learned, "held_out_rows": job.held_out, "losses": losses}
 
     def _evidence(self, attack: str) -> dict[str, Any]:
         """What one attack made, as the judges see it, on the audited models `[t n k v]` and on the null model."""
@@ -229,4 +285,5 @@ def inversion_case(system: TrainedSystem, threat: InversionThreat, attacks: Sequ
     """
     public = checked_public(threat, system)
     split = split_records(system.at_risk, threat.pictures, system.seed)
-    return InversionCase(system, threat, tuple(attacks), public, split)
+    generator = checked_prior(threat, public)
+    return InversionCase(system, threat, tuple(attacks), public, split, generator)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.data.parts.apart import shared
 from dosimeter.families.inversion.case.records import RecordSplit
-from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED, InversionThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.wording import quote
+from dosimeter.models.architectures import as_float
+from dosimeter.training.learners.given import Given, checked_generator
 from dosimeter.training.learners.judges import FEWEST, usable
 from dosimeter.training.system import TrainedSystem
+
+CHANNELS = (1, 3)
+"""Channels of pictures that a generator is trained on here: grey, or red, green and blue."""
+SIDES = (16, 64)
+"""Fewest and most pixels of their sides."""
 
 
 def checked_public(threat: InversionThreat, system: TrainedSystem) -> Dataset:
@@ -50,6 +58,27 @@ def checked_public(threat: InversionThreat, system: TrainedSystem) -> Dataset:
     if problems:
         raise DataError(*[f"threat.public: {one}: choose other records for [data.{name}]" for one in problems])
     return public
+
+
+def checked_prior(threat: InversionThreat, public: Dataset) -> Given | None:
+    """What is known of a generator of the user's; None without one.
+
+    Raises:
+        ConfigError: the prior does not fit the public records.
+    """
+    shape = tuple(int(side) for side in public.inputs.shape[1:])
+    if threat.prior == PRINCIPAL:
+        return None
+    if threat.prior in TRAINED:
+        if len(shape) != 3 or shape[0] not in CHANNELS or not SIDES[0] <= min(shape[1:]) <= max(shape[1:]) <= SIDES[1]:
+            raise ConfigError(
+                f"threat.prior: {threat.prior!r} makes pictures of {CHANNELS[0]} or {CHANNELS[1]} channels and "
+                f"{SIDES[0]} to {SIDES[1]} pixels a side, got records of shape {shape}: resize them, or use "
+                f"{PRINCIPAL!r}"
+            )
+        return None
+    records = as_float(torch.from_numpy(public.inputs))
+    return checked_generator(threat.prior, shape, (float(records.min()), float(records.max())))
 
 
 def shared_records(records: Dataset, split: RecordSplit) -> Gate:

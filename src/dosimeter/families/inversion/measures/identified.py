@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,14 +13,12 @@ from dosimeter.families.inversion.stored import Left
 from dosimeter.families.inversion.threat import NAME
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator
-from dosimeter.results.metrics import UTILITY
 from dosimeter.results.rows import DOSE, Condition, Row
 from dosimeter.statistics.dose.dose import Dose
 from dosimeter.statistics.dose.measure import dose_of_guesses
 from dosimeter.statistics.identification import NameTest, exchange_names, place_of, placed, rate_of, recognised
 from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.paired import accuracy_difference
-from dosimeter.statistics.utility import accuracy
 
 LEVEL = 0.95
 """Confidence level of every row, two-sided; rows are not corrected for the number of attacks."""
@@ -130,30 +127,3 @@ class Measured:
                 )
                 found.append({"attack": attack, "gain": gain.value, "low": gain.low, "high": gain.high})
         return found
-
-    def utility(self) -> list[Row]:
-        """How well the audited models do their task."""
-        found = []
-        for split, (correct, counted) in splits_of(self.left).items():
-            estimate = accuracy(
-                correct, counted, record=np.arange(correct.shape[1]), rng=self.rng(f"accuracy {split}"), level=LEVEL
-            )
-            numbers = {name: getattr(estimate, name) for name in ("value", "low", "high", "method", "n_targets")}
-            found.append(
-                Row(
-                    threat=NAME, family=UTILITY, stage=str(self.left.summary["threat"]["at_risk"]), variant="none",
-                    attack=None, metric="accuracy", conditions={"split": split}, level=LEVEL,
-                    n={"records": estimate.n_nonmembers}, **numbers,
-                )
-            )  # fmt: skip
-        return found
-
-
-def splits_of(left: Left) -> Mapping[str, tuple[Array, Array]]:
-    """By split, whether each answer of the audited models is right `[t n]`, and which answers it counts."""
-    correct, trained = left.truth["correct"], np.zeros_like(left.truth["correct"])
-    trained[:, left.truth["trained"]] = True
-    found = {"train": (correct, trained), "nonmember": (correct, ~trained)}
-    if "test_correct" in left.truth:
-        found["test"] = (left.truth["test_correct"], np.ones_like(left.truth["test_correct"]))
-    return found

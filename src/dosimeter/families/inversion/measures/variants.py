@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from dosimeter.families.family import CaseFolder
-from dosimeter.families.inversion.measures.identified import LEVEL, Measured, splits_of
+from dosimeter.families.inversion.measures.identified import LEVEL, Measured
+from dosimeter.families.inversion.measures.utility import utility_changes
 from dosimeter.families.inversion.metrics import METRICS
 from dosimeter.families.inversion.stored import read_left
 from dosimeter.families.inversion.threat import NAME
-from dosimeter.results.metrics import UTILITIES, UTILITY
 from dosimeter.results.rows import Row
 from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.paired import accuracy_difference
 
 
 def compare(cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
-    """Rows of `recognised_change` and `accuracy_change` for each variant.
+    """Rows of `recognised_change`, and of changes of accuracies, for each variant.
 
     Starts, judges and identities are the same for all variants, so an attack is compared with itself. But the strongest
     attack on a variant is compared with the strongest on the audit itself: an adversary may change their attack when a
@@ -34,7 +34,7 @@ def compare(cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
         pairs = {one: one for one in after.attackers if one in before.left.evidence}
         pairs[after.headline] = before.headline
         rows += [_change(after, before, pair, name) for pair in pairs.items()]
-        rows += _utility(after, before, name)
+        rows += utility_changes(after, before, name)
     return tuple(rows)
 
 
@@ -50,21 +50,6 @@ def _change(after: Measured, before: Measured, pair: tuple[str, str], variant: s
         reason="" if pair[0] == pair[1] else f"compared with {pair[1]}, the strongest without the change",
     )  # fmt: skip
     return _with(row, change)
-
-
-def _utility(after: Measured, before: Measured, variant: str) -> list[Row]:
-    """Difference of accuracies, paired by record."""
-    rows, others = [], splits_of(before.left)
-    for split, (right, counted) in splits_of(after.left).items():
-        records = np.arange(right.shape[1])
-        change = accuracy_difference(right, others[split][0], counted, record=records, level=LEVEL)
-        row = Row(
-            threat=NAME, family=UTILITY, stage=str(before.left.summary["threat"]["at_risk"]), variant=variant,
-            attack=None, metric="accuracy_change", unit=UTILITIES["accuracy_change"].unit, conditions={"split": split},
-            n={"records": int(counted.any(0).sum())}, n_targets=len(right),
-        )  # fmt: skip
-        rows.append(_with(row, change))
-    return rows
 
 
 def _with(row: Row, change: Interval) -> Row:

@@ -1,4 +1,4 @@
-"""Jobs of what adversary and judges train for themselves: the prior, the judges; and of what the models answer."""
+"""Jobs of the judges, who learn who is who, and of what the models answer."""
 
 from __future__ import annotations
 
@@ -18,72 +18,10 @@ from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.training.deployment.network import answers, deployed
 from dosimeter.training.learners.judges import Classifier, Lineup, fit_classifier, fit_lineup
-from dosimeter.training.learners.principal import Prior, fit_prior
 from dosimeter.training.packs import PackJob
 
 PRODUCT = 3e-10
 """Seconds of a multiplication in a matrix product on one core of 2024."""
-
-
-@dataclass(frozen=True)
-class PriorJob:
-    """Job that fits the adversary's prior on the public records.
-
-    Attributes:
-        store: store to write to.
-        data: key of the public records.
-        records: number of public records.
-        shape: of one record.
-        latent: most numbers of a latent.
-    """
-
-    store: Store
-    data: str
-    records: int
-    shape: tuple[int, ...]
-    latent: int
-    users_code: tuple[str, ...] = ()
-
-    @cached_property
-    def definition(self) -> dict[str, Any]:
-        """Everything that the key depends on."""
-        return {"kind": "prior", "data": self.data, "latent": self.latent, "code": package_code(__name__)}
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """What it makes, in words."""
-        return "prior of the public records"
-
-    @property
-    def alike(self) -> object:
-        """Implements `Costed`."""
-        return self.key
-
-    @property
-    def size(self) -> int:
-        """Implements `Costed`."""
-        return 4 * (self.latent + 1) * int(np.prod(self.shape))
-
-    def cost(self, pace: Any) -> float:
-        """Implements `Costed`."""
-        return PRODUCT * float(self.records**2 * (np.prod(self.shape) + self.records))
-
-    def perform(self) -> None:
-        """Fits and stores."""
-        found = fit_prior(as_float(self.store.load(self.data)["inputs"]), self.latent)
-        tensors = {"mean": found.mean, "directions": found.directions, "range": torch.tensor([found.low, found.high])}
-        self.store.save(self.key, tensors, self.definition)
-
-    def load(self) -> Prior:
-        """The prior."""
-        found = self.store.load(self.key)
-        low, high = found["range"].tolist()
-        return Prior(found["mean"], found["directions"], self.shape, low, high)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dosimeter.families.inversion.section.layers import layers
 from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES
+from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED
 from dosimeter.results import figures, words
 from dosimeter.results.page import doses
 from dosimeter.results.page.environment import environment
@@ -33,13 +35,14 @@ GLOSSARY = (
         "Place",
         "The share of the other identities that a reconstruction is less similar to than to its own; 0.5 by chance.",
     ),
-    ("Prior", "What records of this kind look like in general, learned on the public records."),
+    ("Prior", "What records of this kind look like in general, learned on the public records or known to a generator."),
 )
 NULL_AUDIT = (
     "Recognised under exchanged names",
     "The same attacks on a model that learned the same records with the names exchanged at random: no more may be "
     "recognised than by chance.",
 )
+CONTENTS = (("adversary", "Adversary"), ("attacks", "Attacks"), ("identities", "Identities"))
 TOP = {"top": 1}
 """Condition of the leading numbers."""
 
@@ -56,6 +59,7 @@ def section(result: View) -> Section:
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "attacks": [_attack(result, one, names) for one in result["attacks"]], "names": names,
         "recognised": _recognised(result), "grid": _grid(result, names),
+        "layers": (depth := layers(result, names)),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
@@ -65,7 +69,7 @@ def section(result: View) -> Section:
         first=first,
         names=names,
         body=body,
-        contents=(("adversary", "Adversary"), ("attacks", "Attacks"), ("identities", "Identities")),
+        contents=CONTENTS if depth is None else (*CONTENTS, ("layers", "Layers")),
         glossary=GLOSSARY,
         who=f"Somebody who {ACCESS[result['adversary']['access']]}, with {result['data']['public']:,} public records",
         null_audit=NULL_AUDIT,
@@ -112,7 +116,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
         (
             "What they hold",
             f"{data['public']:,} {nouns} of {data['public_identities']:,} other identities, and no {noun} of those at "
-            f"risk. From them they learn a prior of {adversary['latent']:,} numbers at most.",
+            f"risk. {_prior(adversary)}",
         ),
         (
             "Who is at risk",
@@ -126,6 +130,16 @@ def _facts(result: View) -> list[tuple[str, str]]:
             "see neither.",
         ),
     ]
+
+
+def _prior(adversary: Mapping[str, Any]) -> str:
+    """What the adversary knows of such records in general."""
+    name, latent = adversary["prior"], words.count(adversary["latent"], "number")
+    if name == PRINCIPAL:
+        return f"From them they learn a prior of {latent} at most."
+    if name in TRAINED:
+        return f"On them they train a generator ({name}, {adversary['steps']:,} steps) with latents of {latent}."
+    return f"They have a generator ({name}) with latents of {latent}."
 
 
 def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

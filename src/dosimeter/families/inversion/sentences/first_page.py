@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dosimeter.families.inversion.threat import PRINCIPAL
 from dosimeter.results import words
 
 ACCESS: Mapping[str, str] = {
@@ -28,14 +29,24 @@ YARDSTICKS: Mapping[str, str] = {
 }
 """What attacks do that optimise nothing, by their class."""
 NOT_TESTED = (
-    "Attacks with a better notion of what such records look like, such as trained generators or diffusion models, and "
-    "attacks that adapt to a defense, for example with the pretrained model from which this one was finetuned.",
+    "Attacks that adapt to a defense with the pretrained model from which this one was finetuned.",
     "What people would recognise: judges are programs that compare numbers.",
     "Whether single training records can be rebuilt: what is judged is which identity a reconstruction shows.",
     "Identities that are no class of the model, and membership of single records.",
     "Adversaries with more access than the one above.",
 )
-"""What an audit of inversion leaves open."""
+"""What an audit of inversion leaves open, whatever the prior."""
+BETTER = "Attacks with a better notion of what such records look like, such as {} or diffusion models."
+"""What it leaves open by its prior."""
+
+
+def not_tested(prior: str) -> tuple[str, ...]:
+    """What an audit leaves open.
+
+    Args:
+        prior: name of the adversary's prior.
+    """
+    return (BETTER.format("trained generators" if prior == PRINCIPAL else "larger generators"), *NOT_TESTED)
 
 
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,123 @@
+"""Small networks that adversaries train on pictures: decoders, encoders and critics, for any height and width."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+SMALLEST = 8
+"""A side is halved while both sides have at least so many pixels."""
+SLOPE = 0.2
+"""Slope of the leaky ReLU below zero."""
+
+
+def halvings(height: int, width: int) -> list[tuple[int, int]]:
+    """Sizes from the smallest to the whole one, each half as high and wide as the next, rounded up.
+
+    >>> halvings(28, 23)
+    [(7, 6), (14, 12), (28, 23)]
+    >>> halvings(6, 5)
+    [(6, 5)]
+    """
+    sizes = [(height, width)]
+    while min(sizes[0]) >= SMALLEST:
+        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
+    return sizes
+
+
+class Scaled(nn.Module):
+    """Records from a range to 0 to 1, or back.
+
+    Args:
+        low: least value of a record.
+        high: largest value.
+        back: from 0 to 1 to the range.
+    """
+
+    def __init__(self, low: float, high: float, *, back: bool = False) -> None:
+        super().__init__()
+        self.low, self.size, self.back = low, high - low, back
+
+    def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """The scaled records."""
+        return x * self.size + self.low if self.back else (x - self.low) / self.size
+
+
+class Cropped(nn.Module):
+    """Pictures without the last rows and columns that a size has no room for."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Float[Tensor, "b c _h _w"]) -> Float[Tensor, "b c h w"]:
+        """The pictures cut to the size."""
+        return x[:, :, : self.size[0], : self.size[1]]
+
+
+def decoder(shape: tuple[int, ...], latent: int, value_range: tuple[float, float], width: int = 16) -> nn.Sequential:
+    """A network from latents `[b, latent]` to pictures `[b, *shape]` of a range.
+
+    A linear layer makes the smallest size; then each transposed convolution doubles it, as in the generator of Zhang et
+    al. (CVPR 2020).
+
+    Args:
+        shape: channels, height, width.
+        latent: numbers of a latent.
+        value_range: least and largest value of a record.
+        width: channels at the whole size; each smaller size has twice as many, four times at most.
+    """
+    sizes = halvings(*shape[1:])
+    wide = [width * min(4, 2**step) for step in reversed(range(len(sizes)))]
+    first = wide[0] * sizes[0][0] * sizes[0][1]
+    layers: list[nn.Module] = [nn.Linear(latent, first), nn.Unflatten(1, (wide[0], *sizes[0])), *_normed(wide[0])]
+    for (before, after), size in zip(pairwise(wide), sizes[1:], strict=True):
+        layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), Cropped(size), *_normed(after)]
+    return nn.Sequential(
+        *layers, nn.Conv2d(wide[-1], shape[0], 3, padding=1), nn.Sigmoid(), Scaled(*value_range, back=True)
+    )
+
+
+def encoder(shape: tuple[int, ...], numbers: int, value_range: tuple[float, float], width: int = 16) -> nn.Sequential:
+    """A network from pictures `[b, *shape]` of a range to `[b, numbers]`; arguments as in `decoder`."""
+    return _narrowing(shape, numbers, value_range, width, normed=True)
+
+
+def critic(shape: tuple[int, ...], value_range: tuple[float, float], width: int = 16) -> nn.Sequential:
+    """A network from pictures `[b, *shape]` of a range to one number each `[b, 1]`; arguments as in `decoder`.
+
+    It has no normalisation, so that each picture's number is its own, as the gradient penalty asks (Gulrajani et al.,
+    NeurIPS 2017, section 4).
+    """
+    return _narrowing(shape, 1, value_range, width, normed=False)
+
+
+def _normed(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Batch normalisation and ReLU."""
+    return nn.BatchNorm2d(channels), nn.ReLU()
+
+
+def _narrowing(
+    shape: tuple[int, ...], numbers: int, value_range: tuple[float, float], width: int, *, normed: bool
+) -> nn.Sequential:
+    """Convolutions that halve the size, then a linear layer."""
+    sizes = halvings(*shape[1:])
+    wide = [width * min(4, 2**step) for step in range(len(sizes))]
+    layers: list[nn.Module] = [Scaled(*value_range), nn.Conv2d(shape[0], wide[0], 3, padding=1), nn.LeakyReLU(SLOPE)]
+    for before, after in pairwise(wide):
+        norm = [nn.BatchNorm2d(after)] if normed else []
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), *norm, nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(wide[-1] * sizes[0][0] * sizes[0][1], numbers))
+
+
+def inert(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode; no parameter asks for a gradient."""
+    return network.eval().requires_grad_(False)
+
+
+def finite(network: nn.Module) -> bool:
+    """Returns whether all weights and buffers are finite numbers."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values())

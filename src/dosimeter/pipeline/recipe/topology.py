@@ -1,0 +1,197 @@
+"""`plan --topology`: the cuts of each model, who sees what, and what they could learn. Nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import torch
+
+from dosimeter.config.audit import Audit, SuppliedAudit
+from dosimeter.families import FAMILIES
+from dosimeter.families.risks import Risk, risks
+from dosimeter.families.sights import Sight, StageRole, edge_problems, sights
+from dosimeter.families.threat import AccessName
+from dosimeter.families.topology import ModelPart, Topology
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.user_code import import_from
+from dosimeter.foundation.wording import quote
+from dosimeter.models.architectures import as_float
+from dosimeter.models.cuts.graph import INPUT, OUTPUT, Operation, read_graph
+from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
+from dosimeter.pipeline.recipe.chain import links_of
+from dosimeter.pipeline.recipe.data import read_data
+from dosimeter.pipeline.recipe.parts import read_parts
+from dosimeter.training.chain import build_chain
+from dosimeter.training.preflight import Together, about, check_sources
+
+
+@dataclass(frozen=True)
+class StageCuts:
+    """The places at which the model of a stage can be cut.
+
+    Attributes:
+        stage: name of the stage.
+        how: what read the model, "fx" or "export".
+        operations: of the model, in order.
+        cuts: from the input to the output.
+        used: names of the cuts between parts of the topology.
+    """
+
+    stage: str
+    how: str
+    operations: tuple[Operation, ...]
+    cuts: tuple[ModelCut, ...]
+    used: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TopologyPlan:
+    """What a topology means.
+
+    Attributes:
+        stages: cuts of each model that somebody runs; of the last stage's without a topology.
+        topology: who holds and runs what, or None.
+        sights: who sees what.
+        risks: what they could learn.
+    """
+
+    stages: tuple[StageCuts, ...]
+    topology: Topology | None = None
+    sights: tuple[Sight, ...] = ()
+    risks: tuple[Risk, ...] = ()
+
+
+def plan_topology(audit: Audit | SuppliedAudit) -> TopologyPlan:
+    """Reads the models of an audit as graphs, and derives from `[topology]` who sees and could learn what.
+
+    Models are built for the records of their stages, with fresh weights.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    if isinstance(audit, SuppliedAudit):
+        raise ConfigError(
+            "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
+            "stage"
+        )
+    absent = [stage.name for stage in audit.stages if stage.data is None and not stage.given]
+    if audit.stages[-1].data is None or absent:
+        raise ConfigError(
+            f"plan --topology: needs the shape of the records, got stage {(absent or [audit.stages[-1].name])[0]!r} "
+            "without `data`: name its data"
+        )
+    import_from(audit.base)
+    together = Together()
+    parts = audit.topology.parts if audit.topology else ()
+    names = [stage.name for stage in audit.stages]
+    wanted = [name for name in names if name in {part.stage for part in parts}] or names[-1:]
+    found: dict[str, StageCuts] = {}
+    for name, one in _graphs(audit, wanted, together):
+        found[name] = one
+    together.tell()
+    if audit.topology is None:
+        return TopologyPlan(tuple(found.values()))
+    roles, problems = [], list[str]()
+    for stage in audit.stages:
+        own = tuple(part for part in parts if part.stage == stage.name)
+        ordered, wrong = in_order(own, parts, found[stage.name].cuts) if own else ((), [])
+        problems += wrong
+        bare = {part.name for part in ordered if _bare(found[stage.name], part)}
+        roles.append(StageRole(stage.name, stage.data, ordered, frozenset(bare)))
+    problems = problems or edge_problems(audit.topology, roles)
+    if problems:
+        raise ConfigError(*problems)
+    used = {role.name: tuple(part.last for part in role.parts if part.last) for role in roles}
+    known = {name: frozenset(get_args(AccessName)) - {"features"} for name in FAMILIES}
+    return TopologyPlan(
+        tuple(replace(one, used=used[name]) for name, one in found.items()),
+        audit.topology,
+        sights(audit.topology, roles),
+        risks(audit.topology, roles, known),
+    )
+
+
+def _graphs(audit: Audit, wanted: Sequence[str], together: Together) -> list[tuple[str, StageCuts]]:
+    """The cuts of the models of some stages, as far as their data and models can be read."""
+    parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
+    data, _ = read_data(audit, parts, together)
+    if any(own is None and not stage.given for own, stage in zip(data, audit.stages, strict=True)) or data[-1] is None:
+        return []
+    links = tuple(replace(link, weights=None) for link in links_of(audit, data))
+    found = []
+    for index, link in enumerate(links):
+        if link.name not in wanted:
+            continue
+        own = next(one for one in data[index:] if one is not None)
+        example = as_float(torch.from_numpy(own.inputs[:2].copy()))
+        with together, about(f"stage {link.name!r}"):
+            check_sources(link)
+            graph = read_graph(build_chain(links, index, 0, None), example)
+            found.append((link.name, StageCuts(link.name, graph.program.how, graph.operations, cuts(graph))))
+    return found
+
+
+def _bare(stage: StageCuts, part: ModelPart) -> bool:
+    """Returns whether the records cross after a part, beside its features."""
+    cut = find_cut(stage.cuts, part.last or OUTPUT)
+    return cut is not None and cut.bare
+
+
+def in_order(
+    own: Sequence[ModelPart], parts: Sequence[ModelPart], known: Sequence[ModelCut]
+) -> tuple[tuple[ModelPart, ...], list[str]]:
+    """The parts of one model in the order in which they run, or the problems with them.
+
+    A part begins with the output of the layer `from`, and ends with that of the layer `to`. Together the parts are the
+    whole model.
+
+    Args:
+        own: parts of the model's stage.
+        parts: all parts, by whose order messages name places.
+        known: cuts of the model.
+    """
+    spans, problems = [], list[str]()
+    for part in own:
+        ends = []
+        for key, layer, usual in (("from", part.first, INPUT), ("to", part.last, OUTPUT)):
+            cut = find_cut(known, layer or usual)
+            if cut is None:
+                names = [name for one in known for name in one.names]
+                problems.append(
+                    f"topology.parts[{parts.index(part)}].{key}: the model of stage {part.stage!r} has no cut at such "
+                    f"a layer, got {quote(layer)}, {suggest(str(layer), names)}"
+                )
+            else:
+                ends.append(cut)
+        if len(ends) == 2:
+            spans.append((ends[0], ends[1], part))
+    if problems:
+        return (), problems
+    spans.sort(key=lambda one: (one[0].position, one[1].position))
+    before, last = known[0], known[-1]
+    for first, end, part in spans:
+        place = f"topology.parts[{parts.index(part)}]"
+        if end.position <= first.position:
+            problems.append(f"{place}: must end after it begins, got {first.name!r} to {end.name!r}: correct it")
+        if first.position > before.position:
+            problems.append(_gap(part.stage, before, first))
+        elif first.position < before.position:
+            problems.append(
+                f"{place}: must begin where the part before it ends, {before.name!r}, got {first.name!r}: correct one "
+                "of them"
+            )
+        before = end
+    if before.position < last.position:
+        problems.append(_gap(own[0].stage, before, last))
+    return tuple(part for _, _, part in spans), problems
+
+
+def _gap(stage: str, first: ModelCut, end: ModelCut) -> str:
+    """A piece of a model that nobody runs."""
+    return (
+        f"topology.parts: somebody must run the whole model of stage {stage!r}, got none from {first.name!r} to "
+        f"{end.name!r}: add a part, or correct `from` and `to`"
+    )

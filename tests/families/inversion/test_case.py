@@ -14,7 +14,7 @@ from dosimeter.config.audit import parse
 from dosimeter.data import load
 from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.case.records import split_records
-from dosimeter.foundation.errors import AuditError, ConfigError, DataError
+from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.games import Access, InversionNeeds, Reconstructions
 from dosimeter.jobs.arrays import read_arrays
 from dosimeter.jobs.store import Store
@@ -281,13 +281,15 @@ def test_records_that_do_not_fit_are_refused_before_training(tmp_path):
     lone["data"]["others"]["where"] = {"label": ["s21"]}
     with pytest.raises(DataError, match=r"must have 2 identities or more with 2 records each"):
         prepared(lone, tmp_path)
-    words = table()
+    persons = [f"{18 + one % 60},{'fm'[one % 2]},p{one // 8}" for one in range(160)]
+    (tmp_path / "people.csv").write_text("\n".join(["age,sex,label", *persons]))
+    words, file = table(), str(tmp_path / "people.csv")
     words |= {
-        "data": {"others": {"data": "adult", "rows": "0:50"}},
+        "data": {"others": {"data": file, "rows": "80:160"}},
         "threat": {"family": "inversion", "public": "others"},
     }
-    words["stage"][0] |= {"data": "adult", "rows": "50:400"}
-    with pytest.raises(AuditError, match=r"inversion needs 5|pictures or other plain numbers"):
+    words["stage"][0] |= {"data": file, "rows": "0:80"}
+    with pytest.raises(DataError, match="pictures or other plain numbers, got texts or a table"):
         prepared(words, tmp_path)
 
 

@@ -29,7 +29,7 @@ from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.families.membership.table import columns
 from dosimeter.families.membership.threat import Spike, Threat
 from dosimeter.jobs import runners
-from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.names import ARCHITECTURES
 from dosimeter.results import schema
 
 ROOT = Path(__file__).parents[1]

@@ -250,13 +250,18 @@ def test_help_is_light():
         ["diff", "RUN", "RUN"],
         ["check", "RUN", "--policy", "policy.toml"],
         ["report", "RUN"],
+        ["measure", "--scores", "scores.csv"],
+        ["list"],
+        ["list", "--json"],
     ],
-    ids=lambda a: a[0],
+    ids=" ".join,
 )
-def test_verbs_that_read_results_load_no_torch(arguments, tmp_path):
+def test_verbs_that_need_no_model_load_no_torch(arguments, tmp_path):
     """They would take seconds longer; what they load beside it, such as matplotlib, they need."""
     run = shutil.copytree(Path(__file__).parent / "golden" / "format2" / "recipe", tmp_path / "run")
     (tmp_path / "policy.toml").write_text('[[limit]]\nmetric = "auc"\nmin = 0.1\n', encoding="utf-8")
+    rows = [f"r{one},{one % 7},{one % 2}" for one in range(100)]
+    (tmp_path / "scores.csv").write_text("\n".join(["id,score,is_member", *rows]), encoding="utf-8")
     words = [str(run) if word == "RUN" else word for word in arguments]
     code = f"import sys; from dosimeter.cli.app import main; sys.exit(main({words}) * 2 + ('torch' in sys.modules))"
     done = subprocess.run(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
-from dosimeter.models.bottleneck import Bottleneck
 from dosimeter.training.private.accounting import Privacy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dosimeter.models.bottleneck import Bottleneck
 
 Augmentation = Literal["flip", "shift", "drop"]
 

@@ -16,6 +16,7 @@ from dosimeter.families.membership.attacks.alone.modified_entropy import Modifie
 from dosimeter.families.membership.attacks.alone.population import PopulationTest
 from dosimeter.families.membership.attacks.alone.quantile import Quantile
 from dosimeter.families.membership.attacks.controls import Constant, Count
+from dosimeter.families.membership.attacks.elsewhere.universal_ratio import UniversalRatio
 from dosimeter.families.membership.attacks.few_shot.laplacian_shot import LaplacianShot
 from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
 from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
@@ -43,7 +44,7 @@ __all__ = [
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
     "GradientNorm", "Influence", "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "ModifiedEntropy",
     "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory",
-    "TransductiveTuning", "default_rows",
+    "TransductiveTuning", "UniversalRatio", "default_rows",
 ]  # fmt: skip
 
 ATTACKS = {
@@ -69,6 +70,7 @@ ATTACKS = {
     "base": BASE,
     "fused": Fused,
     "learned_ratio": LearnedRatio,
+    "universal_ratio": UniversalRatio,
     "bmia": BMIA,
     "influence": Influence,
     "gradient_norm": GradientNorm,

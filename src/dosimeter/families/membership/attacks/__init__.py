@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dosimeter.families.membership.attacks.alone.population import PopulationTest
     from dosimeter.families.membership.attacks.alone.quantile import Quantile
     from dosimeter.families.membership.attacks.controls import Constant, Count
+    from dosimeter.families.membership.attacks.elsewhere.universal_ratio import UniversalRatio
     from dosimeter.families.membership.attacks.few_shot.laplacian_shot import LaplacianShot
     from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
     from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
@@ -45,7 +46,7 @@ __all__ = [
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
     "GradientNorm", "Influence", "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "ModifiedEntropy",
     "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory",
-    "TransductiveTuning", "default_rows",
+    "TransductiveTuning", "UniversalRatio", "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -73,6 +74,7 @@ ATTACKS: Registry[type[Any]] = Registry(
         "base": "shadows.base:BASE",
         "fused": "shadows.fused:Fused",
         "learned_ratio": "shadows.learned_ratio:LearnedRatio",
+        "universal_ratio": "elsewhere.universal_ratio:UniversalRatio",
         "bmia": "shadows.bmia:BMIA",
         "influence": "shadows.influence:Influence",
         "gradient_norm": "alone.gradient_norm:GradientNorm",

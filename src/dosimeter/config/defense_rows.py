@@ -21,6 +21,7 @@ from dosimeter.training.recipe import (
     ChangesLoss,
     ChangesRecipe,
     PutsBottleneck,
+    Release,
     SubModels,
 )
 
@@ -29,7 +30,9 @@ FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 KIND = Kind(
     word="defense",
     known=DEFENSES,
-    wanted="a frozen dataclass with a method " + ", ".join(f"`{name}`" for name in METHODS[:-1]) + " or `release`",
+    wanted="a frozen dataclass with a method "
+    + ", ".join(f"`{name}`" for name in METHODS[:-1])
+    + f" or `{METHODS[-1]}`",
     fits=lambda found: any(callable(getattr(found, name, None)) for name in METHODS),
     needs={"paper": str, "place": str, "ladder": tuple},
     protocol="docs/defenses.md",
@@ -141,6 +144,13 @@ def _together(
     if changing and not answers:
         text = "changes answers, which only the deployed model gives: move it to the last stage"
         problems.append(f"{changing[0]} {text}")
+    crossing = [row.name for row in rows if isinstance(row.defense, Release)]
+    uncut = [place for place, threat in threats.items() if not hasattr(threat, "cuts")]
+    if crossing and uncut:
+        problems.append(
+            f"{crossing[0]} changes what crosses a cut, got {uncut[0]}, whose adversary sees none: remove it, or use "
+            "family = 'split'"
+        )
     return problems + [
         f"{changing[0]} changes answers, but {place}.access = {threat.access!r} gives the model itself: grant "
         "'probs' or 'logits', or remove it"

@@ -23,11 +23,6 @@ def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Sur
             "`weights` if it is trained already"
         ]
     problems = [*_of_cuts(threat)]
-    if threat.access != "features":
-        problems.append(
-            f".access: must be 'features', since the adversary sees what crosses the cut, got {threat.access!r}: "
-            "remove it"
-        )
     if threat.auxiliary is None:
         problems.append(
             ".auxiliary: is required and missing: name a [data.NAME] with records of others, which the adversary has"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dosimeter.families.threat import AccessName, ThreatTable
+from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.table import Reference
 
 NAME = "split"
@@ -21,7 +21,7 @@ class SplitThreat(ThreatTable):
     """The threat model: where the model is cut, whose records cross, and what the adversary knows and holds."""
 
     family: str = NAME
-    access: AccessName = "features"
+    access: Literal["features"] = "features"
     cuts: tuple[str, ...] = ()
     auxiliary: Reference | None = None
     victims: Reference | None = None

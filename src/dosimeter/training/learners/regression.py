@@ -63,17 +63,24 @@ def fit_ridge(features: Float[Tensor, "n ..."], records: Float[Tensor, "n ..."],
     spread = z.std(0, correction=0)
     scale = torch.where(spread > TINY * spread.max().clamp_min(1e-300), spread, torch.ones_like(spread))
     z, target = (z - centre) / scale, y - bias
-    # The Gram matrix of records is as small as they are few, however many features there are.
-    values, vectors = torch.linalg.eigh(z @ z.T)
-    values = values.clamp_min(0)
-    rotated = vectors.T @ target
+    sizes, left, right = _decomposed(z)
+    rotated = left.T @ target
     best = (float("inf"), penalties[0])
     for penalty in penalties:
-        kept = values / (values + n * penalty)
-        residual = target - vectors @ (kept[:, None] * rotated)
+        kept = sizes**2 / (sizes**2 + n * penalty)
+        residual = target - left @ (kept[:, None] * rotated)
         # The mean of the targets is fitted too: 1/n of the hat matrix.
-        leverage = (vectors**2 @ kept + 1 / n).clamp_max(1 - 1e-6)
+        leverage = (left**2 @ kept + 1 / n).clamp_max(1 - 1e-6)
         error = float(((residual / (1 - leverage)[:, None]) ** 2).mean())
         best = min(best, (error, penalty))
-    dual = vectors @ (rotated / (values + n * best[1])[:, None])
-    return Ridge(centre, scale, z.T @ dual, bias, best[1])
+    weight = right @ (rotated * (sizes / (sizes**2 + n * best[1]))[:, None])
+    return Ridge(centre, scale, weight, bias, best[1])
+
+
+def _decomposed(z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " r"], Float[Tensor, "n r"], Float[Tensor, "d r"]]:
+    """Singular values and vectors, by the smaller one of both Gram matrices: much faster where one side is small."""
+    n, d = z.shape
+    values, vectors = torch.linalg.eigh(z @ z.T if n <= d else z.T @ z)
+    kept = values > TINY * values[-1].clamp_min(1e-300)
+    sizes, own = values[kept].sqrt(), vectors[:, kept]
+    return (sizes, own, z.T @ own / sizes) if n <= d else (sizes, z @ own / sizes, own)

@@ -22,7 +22,7 @@ class RidgeInverse:
     https://arxiv.org/abs/2502.11308.
     Threat model: features at the cut, and the same of records of the adversary's own.
     Deviations: the penalty is the one with the least leave-one-out error on the auxiliary records.
-    Cost: one eigendecomposition of as many rows as there are auxiliary records.
+    Cost: one eigendecomposition, of as many rows as there are auxiliary records or features, whichever are fewer.
 
     Attributes:
         penalties: to choose among, as a share of the number of records.

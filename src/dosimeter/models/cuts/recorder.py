@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx
+from torch.utils._pytree import tree_leaves
 
 from dosimeter.models.cuts.graph import ModelGraph
 from dosimeter.models.cuts.places import ModelCut, needed
@@ -37,7 +38,8 @@ class _Recorder(fx.Interpreter):
         for index, last in enumerate(self.last):
             if last is n:
                 # Later operations may change a value in place, as ReLU often does: what was sent stays as it was.
-                self.sent[index] = tuple(self.made[one].clone() for one in self.crossing[index])
+                values = tree_leaves([self.made[one] for one in self.crossing[index]])
+                self.sent[index] = tuple(one.clone() for one in values if isinstance(one, Tensor))
         return self.made[n]
 
 

@@ -119,10 +119,10 @@ class Measured:
         """The numbers of one attack on inputs at one cut."""
         arrays, lineup = self.left.evidence[attack], self.lineup(attack, source)
         error = arrays["mse"][:, source]
-        yield self._row(attack, "mse", mean_of(error, self.person, limits=(0, np.inf)), at)
+        yield self._row(attack, "mse", mean_of(error, self.person, limits=(0.0, np.inf)), at)
         if "ssim" in arrays:
             yield self._row(attack, "psnr", mean_of(psnr(error.ravel()).reshape(error.shape), self.person), at)
-            yield self._row(attack, "ssim", mean_of(arrays["ssim"][:, source], self.person, limits=(-1, 1)), at)
+            yield self._row(attack, "ssim", mean_of(arrays["ssim"][:, source], self.person, limits=(-1.0, 1.0)), at)
         for top in (one for one in TOPS if one < lineup.shape[-1]):
             rate = rate_of(recognised(lineup, top), rng=self.rng(f"identified {attack}"))
             yield self._row(attack, "identified", rate, {"top": top, **at})

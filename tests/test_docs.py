@@ -26,6 +26,7 @@ from dosimeter.config.tables import Report, Stage, Target, Variant
 from dosimeter.data import DATASETS, Options
 from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.families.split.threat import SplitThreat
 from dosimeter.families.membership.table import columns
 from dosimeter.families.membership.threat import Spike, Threat
 from dosimeter.jobs import runners
@@ -160,6 +161,7 @@ TABLES = [
     (Target, "`[target]`"),
     (Threat, "`[threat]`"),
     (InversionThreat, "Inversion"),
+    (SplitThreat, "Split"),
     (Report, "`[report]`"),
     (Spike, "`[spike]`"),
 ]

@@ -99,6 +99,12 @@ class Measured:
         arrays = self.left.evidence[attack]
         return arrays["null_lineup"] if null else arrays["lineup"][:, source]
 
+    def by_person(self, attack: str, source: int) -> Float[Array, "t p"]:
+        """Mean squared error of each person's records."""
+        counts = np.bincount(self.person)
+        errors = self.left.evidence[attack]["mse"][:, source]
+        return np.stack([np.bincount(self.person, one) / counts for one in errors])
+
     def guesses(self, attack: str, told: Told, source: int, *, null: bool = False) -> Float[Array, "t n v"]:
         """Log-scores of the values that victims have."""
         arrays = self.left.evidence[attack]

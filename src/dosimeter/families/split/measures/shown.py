@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter.families.split.measures.measured import Measured, Told
-from dosimeter.statistics.identification import exchange_names, placed, recognised, would_show
+from dosimeter.statistics.identification import exchange_names, placed, would_show
 from dosimeter.statistics.leakage.attributes import auc_of
 from dosimeter.statistics.leakage.exchange import DRAWS, exchange_attacks, exchange_attributes, sign_test
 
@@ -108,9 +108,9 @@ class Tests:
                 named = exchange_names({attack: own}, rng=rng, draws=max(DRAWS, FINE * tests))
                 p_chance, p_floor = min(1.0, 2 * min(named.p_recognised, named.p_placed)), None
                 if floor is not None:
-                    other = found.lineup(floor, 0)
-                    pairs = ((recognised(own), recognised(other)), (placed(own), placed(other)))
-                    p_floor = min(1.0, 2 * min(sign_test(a.astype(float), b.astype(float)) for a, b in pairs))
+                    nearer = found.by_person(floor, 0), found.by_person(attack, source)
+                    placed_better = placed(own), placed(found.lineup(floor, 0))
+                    p_floor = min(1.0, 2 * min(sign_test(*nearer), sign_test(*placed_better)))
                 effect = float(placed(own).mean())
                 yield Test(attack, source, cut, None, effect, p_chance, p_floor, tests, self.level)
 

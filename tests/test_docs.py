@@ -26,9 +26,9 @@ from dosimeter.config.tables import Report, Stage, Target, Variant
 from dosimeter.data import DATASETS, Options
 from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.threat import InversionThreat
-from dosimeter.families.split.threat import SplitThreat
 from dosimeter.families.membership.table import columns
 from dosimeter.families.membership.threat import Spike, Threat
+from dosimeter.families.split.threat import SplitThreat
 from dosimeter.jobs import runners
 from dosimeter.models.architectures import ARCHITECTURES
 from dosimeter.results import schema

@@ -144,18 +144,23 @@ def _together(
     if changing and not answers:
         text = "changes answers, which only the deployed model gives: move it to the last stage"
         problems.append(f"{changing[0]} {text}")
-    crossing = [row.name for row in rows if isinstance(row.defense, Release)]
-    uncut = [place for place, threat in threats.items() if not hasattr(threat, "cuts")]
-    if crossing and uncut:
-        problems.append(
-            f"{crossing[0]} changes what crosses a cut, got {uncut[0]}, whose adversary sees none: remove it, or use "
-            "family = 'split'"
-        )
+    problems += _crossing(rows, threats)
     return problems + [
         f"{changing[0]} changes answers, but {place}.access = {threat.access!r} gives the model itself: grant "
         "'probs' or 'logits', or remove it"
         for place, threat in threats.items()
         if changing and threat.access_flag.includes & (Access.FEATURES | Access.WEIGHTS)
+    ]
+
+
+def _crossing(rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable]) -> list[str]:
+    """Problems with defenses of what crosses a cut, as the tail of their place."""
+    crossing = [row.name for row in rows if isinstance(row.defense, Release)]
+    return [
+        f"{crossing[0]} changes what crosses a cut, got {place}, whose adversary sees none: remove it, or use family = "
+        "'split'"
+        for place, threat in threats.items()
+        if crossing and not hasattr(threat, "cuts")
     ]
 
 

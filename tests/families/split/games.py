@@ -124,10 +124,10 @@ def audit(attacks=None, model="net", data="pictures", **threat):
         },
         "attack": attacks or [
             {"name": "ridge"},
-            {"name": "decoder", "epochs": 20},
+            {"name": "decoder", "epochs": 12},
             {"name": "attribute_pool", "classifiers": ["logistic", "svm"]},
             {"name": "output_only", "mode": "attribute", "classifiers": ["logistic", "svm"]},
-            {"name": "output_only", "mode": "input", "epochs": 20},
+            {"name": "output_only", "mode": "input", "epochs": 12},
             {"name": "raw_input", "classifiers": ["logistic", "svm"]},
             {"name": "mean_input"},
         ],

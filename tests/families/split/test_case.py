@@ -178,7 +178,7 @@ def test_a_policy_limits_it_and_sarif_names_the_lists(finished):
             assert "AML.T0024.000" not in taxa
     assert passed == [False, True, True]
     unmeasured = parse_policy({"limit": [{"metric": "ssim", "cut": "9", "max": 0.3}]}, families=FAMILIES)
-    with pytest.raises(ConfigError, match="must match what was measured for ssim, got '9': measured are: 2, 4"):
+    with pytest.raises(ConfigError, match="must match what was measured for ssim, got '9': use one of: 2, 4"):
         check(read, unmeasured, families=FAMILIES)
 
 

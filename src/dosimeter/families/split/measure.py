@@ -10,7 +10,7 @@ from typing import Any
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
 from dosimeter.families.split.measures.measured import Measured
-from dosimeter.families.split.measures.shown import Test, Tests
+from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
 from dosimeter.families.split.sentences.first_page import NOT_TESTED, failed_names, sentences
 from dosimeter.families.split.stored import read_left
@@ -31,7 +31,7 @@ def measure(folder: CaseFolder) -> Findings:
         StoreError: an array is missing or damaged.
     """
     found = Measured(read_left(folder))
-    tests, nulls = Tests(found), null_audit(found)
+    tests, nulls = Decisions(found), null_audit(found)
     checks = (trained_enough(found), tellable(found), apart(found), null_gate(nulls), controls(found))
     gates = tuple(one for one in checks if one is not None)
     summary, head, caught = folder.summary, tests.headline, tests.caught()
@@ -58,7 +58,7 @@ def measure(folder: CaseFolder) -> Findings:
     )
 
 
-def _status(tests: Tests, gates: Sequence[Gate], caught: Mapping[str, float] | None) -> str:
+def _status(tests: Decisions, gates: Sequence[Gate], caught: Mapping[str, float] | None) -> str:
     """Status of the verdict."""
     if any(gate.status == "fail" for gate in gates):
         return "withdrawn"
@@ -68,7 +68,7 @@ def _status(tests: Tests, gates: Sequence[Gate], caught: Mapping[str, float] | N
     return "not_resolvable" if hopeless else "not_shown"
 
 
-def _reached(found: Measured, test: Test | None) -> dict[str, Any] | None:
+def _reached(found: Measured, test: Decision | None) -> dict[str, Any] | None:
     """What the best attack on a secret reached, beside the yardsticks; None without any attack."""
     if test is None:
         return None
@@ -89,7 +89,7 @@ def _reached(found: Measured, test: Test | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _details(found: Measured, tests: Tests, caught: Mapping[str, float] | None) -> dict[str, Any]:
+def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | None) -> dict[str, Any]:
     """What only this family has."""
     head = tests.headline
     return {
@@ -104,7 +104,7 @@ def _details(found: Measured, tests: Tests, caught: Mapping[str, float] | None) 
     }
 
 
-def _headline(found: Measured, tests: Tests) -> dict[str, Any]:
+def _headline(found: Measured, tests: Decisions) -> dict[str, Any]:
     """The headline's share or AUC, at a level that allows for the choice among all tests."""
     head, level = tests.headline, tests.choice_level
     if head.told is None:
@@ -121,7 +121,7 @@ def _ends(one: Any, level: float) -> dict[str, Any]:
     return {"value": one.value, "low": one.low, "high": one.high, "level": level, "method": one.method}
 
 
-def _dose(found: Measured, tests: Tests) -> FoundDose | None:
+def _dose(found: Measured, tests: Decisions) -> FoundDose | None:
     """The dose of the headline, with that of the answers as its floor."""
     head, level = tests.headline, tests.choice_level
     floor = found.floor("input" if head.told is None else "attribute")

@@ -21,7 +21,7 @@ FINE = 400
 
 
 @dataclass(frozen=True)
-class Test:
+class Decision:
     """One attack at one cut, after one secret.
 
     Attributes:
@@ -71,7 +71,7 @@ class Test:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Decisions:
     """All tests of a run.
 
     Attributes:
@@ -92,11 +92,11 @@ class Tests:
         return self.found.of("attribute", "features") if self.found.attributes else []
 
     @cached_property
-    def all(self) -> tuple[Test, ...]:
+    def all(self) -> tuple[Decision, ...]:
         """Tests of inputs, then of attributes."""
         return (*self._inputs(), *self._attributes())
 
-    def _inputs(self) -> Iterator[Test]:
+    def _inputs(self) -> Iterator[Decision]:
         """Whether the true record is told from others of the lineup."""
         found, floor = self.found, self.found.floor("input")
         attacks = found.of("input", "features")
@@ -112,9 +112,9 @@ class Tests:
                     placed_better = placed(own), placed(found.lineup(floor, 0))
                     p_floor = min(1.0, 2 * min(sign_test(*nearer), sign_test(*placed_better)))
                 effect = float(placed(own).mean())
-                yield Test(attack, source, cut, None, effect, p_chance, p_floor, tests, self.level)
+                yield Decision(attack, source, cut, None, effect, p_chance, p_floor, tests, self.level)
 
-    def _attributes(self) -> Iterator[Test]:
+    def _attributes(self) -> Iterator[Decision]:
         """Whether attributes are told."""
         found, floor = self.found, self.found.floor("attribute")
         tests = len(self._of_attributes) * len(found.cuts) * len(found.attributes)
@@ -129,16 +129,16 @@ class Tests:
                         other = found.guesses(floor, told, 0)
                         p_floor = exchange_attacks(own, other, *truth, rng=rng, draws=draws)
                     effect = auc_of(own, *truth).value
-                    yield Test(attack, source, cut, told, effect, p_chance, p_floor, tests, self.level)
+                    yield Decision(attack, source, cut, told, effect, p_chance, p_floor, tests, self.level)
 
-    def best(self, told: Told | None) -> Test | None:
+    def best(self, told: Told | None) -> Decision | None:
         """The test of one secret with the smallest p-value, then with the largest effect; None without any."""
         mine = [one for one in self.all if (one.told is None) == (told is None)]
         mine = [one for one in mine if told is None or (one.told is not None and one.told.index == told.index)]
         return min(mine, key=lambda one: (one.p, -one.effect), default=None)
 
     @cached_property
-    def headline(self) -> Test:
+    def headline(self) -> Decision:
         """The first secret that is shown, the input before attributes; without any, the first one."""
         bests = [self.best(None), *(self.best(told) for told in self.found.attributes)]
         there = [one for one in bests if one is not None]

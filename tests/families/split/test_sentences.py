@@ -17,8 +17,8 @@ def test_a_leak_in_plain_words():
     first, second, third, last = sentences("shown", told())
     assert first == (
         "Somebody who sees what leaves the device, can run records of their own through the first half of the model "
-        "and holds 1,500 photos of others learns more of the photo itself and the attribute “sex” than the model's answer "
-        "must tell."
+        "and holds 1,500 photos of others learns more of the photo itself and the attribute “sex” than the model's "
+        "answer must tell."
     )
     assert "picked out of 40 in 10 of 40 cases" in second
     assert second.endswith("by chance it would be 1, 2 from the answer alone.")

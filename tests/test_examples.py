@@ -151,3 +151,14 @@ def test_examples_of_models_take_at_most_twenty_lines(name):
     file = EXAMPLES / "models" / (f"{name}.toml" if name == "state_dict" else f"{name}.py")
     lines = [line for line in file.read_text("utf-8").split("# --- the audit")[-1].splitlines() if line.strip()]
     assert len([line for line in lines if not line.startswith("#")]) <= 20
+
+
+def test_the_example_of_split_runs(tmp_path):
+    table = tomllib.loads((EXAMPLES / "split" / "audit.toml").read_text("utf-8"))
+    table["stage"][0]["epochs"] = 1
+    table["threat"]["cuts"] = ["backbone"]
+    table["attack"] = [{"name": "ridge"}, {"name": "mean_input"}]
+    verbs.run(parse(table, base=EXAMPLES), tmp_path / "run", workers=1)
+    (threat,) = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))["threats"]
+    assert threat["data"]["lineup"] == 15
+    assert threat["details"]["tests"][0]["p_floor"] is None

@@ -136,6 +136,18 @@ class ChangesAnswers(Protocol):
         ...
 
 
+@runtime_checkable
+class Release(Protocol):
+    """A defense that changes what a device sends over the cut of a model.
+
+    Its method is not called `release`, since defenses of answers are recognised by that name.
+    """
+
+    def send(self, features: Float[Tensor, "b ..."], rng: np.random.Generator) -> Float[Tensor, "b ..."]:
+        """What is sent in place of some features, in their shape; fresh randomness for each record comes from `rng`."""
+        ...
+
+
 def settings_of(defense: Defense) -> dict[str, Any]:
     """Settings of a defense by name."""
     return asdict(defense)  # type: ignore[call-overload,no-any-return]

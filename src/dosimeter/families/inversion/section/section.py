@@ -116,7 +116,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
         (
             "What they hold",
             f"{data['public']:,} {nouns} of {data['public_identities']:,} other identities, and no {noun} of those at "
-            f"risk. {_prior(adversary)}",
+            f"risk. {_prior(adversary)}{_origin(adversary)}",
         ),
         (
             "Who is at risk",
@@ -140,6 +140,12 @@ def _prior(adversary: Mapping[str, Any]) -> str:
     if name in TRAINED:
         return f"On them they train a generator ({name}, {adversary['steps']:,} steps) with latents of {latent}."
     return f"They have a generator ({name}) with latents of {latent}."
+
+
+def _origin(adversary: Mapping[str, Any]) -> str:
+    """Which attacks have the weights that the model was finetuned from; empty if none has."""
+    listed = ", ".join(f"“{one}”" for one in adversary.get("origin", ()))
+    return f" For {listed} they also have the weights that the model was finetuned from." if listed else ""
 
 
 def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 `python benchmarks/beside_the_model.py [faces] [drawings]` writes `results/beside_the_model.json`: of each attack the
 share of identities that are recognised and how far up they are placed, and the paired differences to the same attack
-without the help, or for `plg_mi` to `ppa`. `faces` finetunes four nets on 20 people of `orl-faces`, pretrained on
-digits, all layers and one block of three; `drawings` one net on 70 characters of three alphabets of `omniglot`, which
-DOSIMETER_OMNIGLOT names. Runs are kept in the folder that DOSIMETER_RUNS names, so a further call goes on where one
-stopped.
+without the help, or for `plg_mi` to `ppa`. `faces` finetunes four nets, pretrained on digits, on 20 people of
+`orl-faces`; `drawings` one on 70 characters of three alphabets of `omniglot`, which DOSIMETER_OMNIGLOT names. Runs are
+kept in the folder that DOSIMETER_RUNS names, so a further call goes on where one stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from dosimeter.statistics.identification import recognised
 from dosimeter.statistics.paired import accuracy_difference
 
 PATH = Path(__file__).parent / "results" / "beside_the_model.json"
-SHORT = {"name": "gmi", "restarts": 2, "steps": 150}
+SHORT = {"name": "gmi", "restarts": 1, "steps": 150}
 HELP = {
     "": {},
     "3 students": {"students": 3},
@@ -40,22 +39,18 @@ HELP = {
     "change": {"checkpoint": "change"},
 }
 """What helps `gmi`."""
-GUIDED = {"": {}, "unguided": {"guidance": 0.0}}
-"""`plg_mi` as it is, and with a generator that the model does not steer."""
 ATTACKS = (
     *(
         {**SHORT, "mode": mode, "id": f"gmi {mode}{', ' if name else ''}{name}", **more}
         for mode in ("logit", "ce")
         for name, more in HELP.items()
     ),
-    {"name": "ppa", "restarts": 2, "steps": 75, "aim": "margin", "id": "ppa margin"},
-    *(
-        {"name": "plg_mi", "restarts": 2, "steps": 75, "id": f"plg_mi{' ' if name else ''}{name}", **more}
-        for name, more in GUIDED.items()
-    ),
+    {"name": "ppa", "id": "ppa margin", "aim": "margin", "restarts": 2, "steps": 75},
+    {"name": "plg_mi", "restarts": 2, "steps": 75},
     {"name": "prior_best"},
     {"name": "mean_public"},
 )
+METRICS = ("recognised", "placed", "classified")
 SIDE = 28
 PRIVATE = ("Balinese", "Greek", "Early_Aramaic")
 PUBLIC = ("Japanese_(katakana)", "Sanskrit", "Korean")
@@ -82,14 +77,13 @@ def audit(case: str, folder: Path) -> dict[str, Any]:
             for name, some in (("private", names[:20]), ("others", names[20:]))
         }
         finetune = {"epochs": 80, "batch_size": 16, "lr": 0.02}
-        more: dict[str, Any] = {"variant": [{"id": "last-1", "stage": {"finetune": {"transfer": "last-k"}}}]}
         threat = {"targets": 4}
     else:
         parts = {
             name: {"data": drawn(folder, name, alphabets)}
             for name, alphabets in (("private", PRIVATE), ("others", PUBLIC))
         }
-        finetune, more = {"epochs": 60, "batch_size": 32, "lr": 0.05}, {}
+        finetune = {"epochs": 60, "batch_size": 32, "lr": 0.05}
         threat = {"targets": 1, "prior": "vae", "prior_steps": 1500}
     pretrain = {"data": "mnist-5k", "model": "convnet", "epochs": 4, "batch_size": 64, "lr": 0.05}
     return {
@@ -101,7 +95,6 @@ def audit(case: str, folder: Path) -> dict[str, Any]:
         ],
         "threat": {"family": "inversion", "public": "others", **threat},
         "attack": list(ATTACKS),
-        **more,
     }
 
 
@@ -134,34 +127,31 @@ def moved(before: np.ndarray, after: np.ndarray) -> list[float]:
 
 
 def numbers(folder: Path) -> dict[str, Any]:
-    """What one run came to, by variant and attack."""
+    """What one run came to."""
     result = read_result(folder / "result.json", families=FAMILIES, name="result.json", absent="run the benchmark")
     (threat,) = result["threats"]
-    found: dict[str, Any] = {}
-    for variant in ("none", *(one["id"] for one in result["variants"])):
-        place = folder if variant == "none" else folder / "variants" / variant
-        known = [one["id"] for one in threat["attacks"]]
-        seen = {attack: judged(place, index) for index, attack in enumerate(known)}
-        rows = {attack: {"changes": {}} for attack in known}
-        for row in threat["estimates"]:
-            here = row["variant"] == variant and row["conditions"].get("top", 1) == 1 and not row["reason"]
-            if here and row["metric"] in ("recognised", "placed", "classified"):
-                rows[row["attack"]][row["metric"]] = [row["value"], row["low"], row["high"]]
-        for attack in known:
-            if (other := plain(attack)) is not None:
-                rows[attack]["changes"] = {
-                    "recognised": change(seen[other][0], seen[attack][0]),
-                    "placed": moved(seen[other][1], seen[attack][1]),
-                }
-        accuracy = [
-            row["value"]
-            for row in result["utility"]
-            if (row["metric"], row["variant"], row["conditions"]["split"]) == ("accuracy", variant, "nonmember")
-        ]
-        found[variant] = {"attacks": rows, "accuracy": accuracy}
+    known = [one["id"] for one in threat["attacks"]]
+    seen, rows = {attack: judged(folder, index) for index, attack in enumerate(known)}, {}
+    for attack in known:
+        rows[attack] = {
+            row["metric"]: [row["value"], row["low"], row["high"]]
+            for row in threat["estimates"]
+            if row["attack"] == attack and row["metric"] in METRICS and row["conditions"].get("top", 1) == 1
+        }
+        if (other := plain(attack)) is not None:
+            rows[attack]["changes"] = {
+                "recognised": change(seen[other][0], seen[attack][0]),
+                "placed": moved(seen[other][1], seen[attack][1]),
+            }
+    (accuracy,) = (
+        [row["value"], row["low"], row["high"]]
+        for row in result["utility"]
+        if (row["metric"], row["conditions"]["split"]) == ("accuracy", "nonmember")
+    )
     work = json.loads((folder / "provenance.json").read_text("utf-8"))["work"]["inversion"]
     return {
-        "variants": found, "identities": threat["data"]["identities"], "targets": threat["adversary"]["targets"],
+        "attacks": rows, "accuracy": accuracy,
+        "identities": threat["data"]["identities"], "targets": threat["adversary"]["targets"],
         "verdict": threat["verdict"]["status"], "judges": threat["details"]["judges"],
         "null_audit": {row["attack"]: [row["value"], row["status"]] for row in threat["null_audit"]},
         "seconds": work,
@@ -178,12 +168,14 @@ def points(value: list[float]) -> str:
     return f"{100 * value[0]:+.0f} ({100 * value[1]:+.0f} to {100 * value[2]:+.0f})"
 
 
-def lines(case: dict[str, Any], variant: str = "none") -> list[str]:
+def lines(case: dict[str, Any]) -> list[str]:
     """Rows of a table of `docs/inversion.md`."""
     rows = []
-    for name, one in case["variants"][variant]["attacks"].items():
+    for name, one in case["attacks"].items():
         if name != "mean_public":
-            changes = [points(one["changes"][metric]) if one["changes"] else "" for metric in ("recognised", "placed")]
+            changes = [
+                points(one["changes"][metric]) if "changes" in one else "" for metric in ("recognised", "placed")
+            ]
             rows.append(f"| `{name}` | {share(one['recognised'])} | {changes[0]} | {changes[1]} |")
     return rows
 
@@ -201,8 +193,7 @@ def main() -> None:
             stored[case] = numbers(folder)
             text = json.dumps({"hardware": hardware(), "audits": stored}, indent=1, sort_keys=True)
             PATH.write_text(text + "\n", encoding="utf-8")
-            for variant in stored[case]["variants"]:
-                print("\n".join([f"{case}, {variant}", *lines(stored[case], variant)]))
+            print("\n".join([case, *lines(stored[case])]))
 
 
 if __name__ == "__main__":

@@ -285,6 +285,17 @@ def test_brep_mi_keeps_to_the_class_and_moves_away_from_its_border():
     assert float(after) > float(before)
 
 
+def test_brep_mi_never_leaves_the_class():
+    """Wherever it is stopped, what it has is named for the class, of every identity that a sample was named for."""
+    game, _ = game_of(10, leaks=True, access=Access.LABELS)
+    model = game_of(10, leaks=True)[0].opened.model
+    started = game.asked.labels(game.prior.decode(game.starts.samples(300).clamp(-3, 3))).unique()
+    assert len(started) >= 5
+    made = [run(BrepMI(samples=300, steps=steps, directions=8), game)[0, :, 0] for steps in range(1, 26)]
+    assert all(torch.equal(model(torch.from_numpy(one[started])).argmax(1), started) for one in made)
+    assert len({one.tobytes() for one in made}) > 5
+
+
 def test_queries_are_counted():
     game, _ = game_of(0, leaks=True, access=Access.LABELS)
     run(BrepMI(samples=50, steps=3, directions=4), game)

@@ -56,6 +56,14 @@ def test_stored_outcomes_are_of_tests_that_exist():
         assert re.search(rf"^def {re.escape(name.partition('[')[0])}\(", path.read_text("utf-8"), re.MULTILINE), name
 
 
+def test_the_page_on_inversion_says_how_much_faster_a_batch_is():
+    page = " ".join((ROOT / "docs" / "inversion.md").read_text("utf-8").split())
+    linear, convnet = stored("batched_inversion.json")["cases"].values()
+    assert linear["ok"]
+    assert f"`gmi` was {linear['ratio']:.0f} times as fast as with one latent at a time on a linear model" in page
+    assert f"and {convnet['ratio']:.1f} times on a small convolutional net" in page
+
+
 def test_the_page_on_inversion_has_the_stored_figures(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     page = (ROOT / "docs" / "inversion.md").read_text("utf-8")

@@ -17,9 +17,11 @@ from dosimeter.families.inversion.attacks import GMI, PLGMI
 from dosimeter.families.inversion.attacks.helped import helped_aim
 from dosimeter.families.inversion.attacks.reading import aim_of, margin, of_logits
 from dosimeter.families.inversion.attacks.views import AROUND, seen
+from dosimeter.families.inversion.case.refusals import refusal
 from dosimeter.families.inversion.game import Needs
 from dosimeter.foundation.errors import AccessError, AuditError, TrainingError
 from dosimeter.jobs.store import Store
+from dosimeter.models.access import Access
 from dosimeter.models.learners import inert
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -221,6 +223,15 @@ def test_with_less_access_or_too_few_public_records_or_no_pictures_plg_mi_is_ref
     case = case_of({**raw, "attack": [{"name": "plg_mi"}]}, tmp_path)
     flat = replace(case, public=replace(case.public, inputs=case.public.inputs.reshape(200, -1)))
     assert flat.refusals() == {"plg_mi": "needs pictures, but records have the shape (644,): leave the attack out"}
+
+
+def test_what_is_trained_beside_a_model_needs_its_weights_whatever_an_attack_says_of_its_access(tmp_path):
+    """A generator follows gradients, and students see answers before any defense of them."""
+    case = case_of(faces(access="probs"), tmp_path)
+    needs = [Needs(Access.PROBS, students=Lessons(1, 1)), Needs(Access.LABELS, guided=PLGMI().needs.guided)]
+    told = [refusal(one, case.threat, case.public, case.system) for one in needs]
+    assert all(one.startswith("needs weights, but threat.access grants probs") for one in told)
+    assert not refusal(Needs(Access.PROBS), case.threat, case.public, case.system)
 
 
 def test_each_model_has_its_own_trainings_whose_keys_hold_what_they_depend_on(tmp_path):

@@ -160,3 +160,13 @@ def test_a_students_loss_is_the_divergence_by_hand():
 def test_students_of_pictures_are_convolutional():
     assert any(isinstance(one, nn.Conv2d) for one in student((1, 8, 8), 3, (0.0, 1.0)))
     assert not any(isinstance(one, nn.Conv2d) for one in student((12,), 3, (0.0, 1.0)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_both_are_trained_on_an_accelerator():
+    pictures, _ = shades()
+    there, chosen = pictures.to("cuda"), torch.arange(10).reshape(2, 5)
+    maker = fit_guided(there, chosen, no_steer, Guidance(5, 3, 2, 1, 0.2), 0)
+    assert maker(torch.zeros(2, 3, device="cuda"), torch.tensor([0, 1], device="cuda")).is_cuda
+    (one,) = fit_students(there, torch.randn(60, 3).double().log_softmax(1), Lessons(1, 2), 0)
+    assert one(there).is_cuda

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dosimeter.data import Dataset
 from dosimeter.families.inversion.game import Needs
 from dosimeter.families.inversion.threat import InversionThreat
+from dosimeter.models.access import Access
 from dosimeter.training.recipe import PutsBottleneck
 from dosimeter.training.system import TrainedSystem
 
@@ -19,8 +20,11 @@ def refusal(needs: Needs, threat: InversionThreat, public: Dataset, system: Trai
         system: the chain.
     """
     granted, shape = threat.access_flag.includes, tuple(int(side) for side in public.inputs.shape[1:])
-    if needs.access not in granted:
-        names = " and ".join(str(one.name).lower() for one in needs.access if one not in granted)
+    # Generators follow the model's gradients, and students learn answers that no defense has changed.
+    trains = needs.guided is not None or needs.students is not None
+    wanted = needs.access | Access.WEIGHTS if trains else needs.access
+    if wanted not in granted:
+        names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
         return f"needs {names}, but threat.access grants {threat.access}: grant it or leave the attack out"
     if needs.pictures and len(shape) != 3:
         return f"needs pictures, but records have the shape {shape}: leave the attack out"

@@ -56,6 +56,27 @@ def test_stored_outcomes_are_of_tests_that_exist():
         assert re.search(rf"^def {re.escape(name.partition('[')[0])}\(", path.read_text("utf-8"), re.MULTILINE), name
 
 
+def test_the_page_on_inversion_says_what_helps_beside_the_model(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    page, audits = (ROOT / "docs" / "inversion.md").read_text("utf-8"), stored("beside_the_model.json")["audits"]
+    rows = [row for case in audits.values() for row in importlib.import_module("beside_the_model").lines(case)]
+    assert len(rows) == 13 * len(audits)
+    assert [row for row in rows if row not in page] == []
+    faces = audits["faces"]
+    value, low, high = (100 * one for one in faces["accuracy"])
+    assert f"{value:.0f} % right on their other photos ({low:.0f} to {high:.0f})" in page
+    _, low, high = (100 * one for one in faces["attacks"]["gmi ce, 3 students"]["changes"]["placed_together"])
+    assert low > 0
+    assert f"of the table ({low:+.0f} to {high:+.0f})" in page
+    helped = [one["changes"] for name, one in faces["attacks"].items() if "usual" in name or ", change" in name]
+    assert all(one["recognised"][1] < 0 and one["placed"][1] < 0 for one in helped)  # none is shown to find more
+    assert all(
+        status == "pass" and value <= 1 / one["identities"] + 1e-9
+        for one in audits.values()
+        for value, status in one["null_audit"].values()
+    )
+
+
 def test_the_page_on_inversion_says_how_much_faster_a_batch_is():
     page = " ".join((ROOT / "docs" / "inversion.md").read_text("utf-8").split())
     linear, convnet = stored("batched_inversion.json")["cases"].values()

@@ -326,6 +326,7 @@ def test_the_report_says_who_had_the_weights_before_finetuning(finished):
     assert not [one for one in threat["not_tested"] if "finetuned" in one]
     page = (folder / "run" / "report.html").read_text("utf-8").replace("\xa0", " ")
     assert "For “usual”, “change” they also have the weights that the model was finetuned from." in page
+    assert "GMI logit" not in page  # three rows would be called so, which their ids tell apart
     told = "and the weights that it was finetuned from" in threat["verdict"]["sentences"][0]
     assert told == (threat["verdict"]["attack"] in ("usual", "change"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def section(result: View) -> Section:
     Args:
         result: a threat of a valid result.json, without the rows of its variants.
     """
-    names = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in result["attacks"]}
+    names = _names(result["attacks"])
     badge = BADGES[result["verdict"]["status"]]
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
@@ -75,6 +75,12 @@ def section(result: View) -> Section:
         null_audit=NULL_AUDIT,
         leads=("recognised", TOP, "Identities recognised"),
     )
+
+
+def _names(attacks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What each attack is called, by its id: its name and mode, or its id where several rows would be called so."""
+    called = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in attacks}
+    return {key: name if list(called.values()).count(name) == 1 else key for key, name in called.items()}
 
 
 def _box(result: View) -> dict[str, str] | None:

@@ -62,19 +62,35 @@ def test_the_page_on_inversion_says_what_helps_beside_the_model(monkeypatch):
     rows = [row for case in audits.values() for row in importlib.import_module("beside_the_model").lines(case)]
     assert len(rows) == 13 * len(audits)
     assert [row for row in rows if row not in page] == []
-    faces = audits["faces"]
-    value, low, high = (100 * one for one in faces["accuracy"])
-    assert f"{value:.0f} % right on their other photos ({low:.0f} to {high:.0f})" in page
-    _, low, high = (100 * one for one in faces["attacks"]["gmi ce, 3 students"]["changes"]["placed_together"])
-    assert low > 0
-    assert f"of the table ({low:+.0f} to {high:+.0f})" in page
-    helped = [one["changes"] for name, one in faces["attacks"].items() if "usual" in name or ", change" in name]
-    assert all(one["recognised"][1] < 0 and one["placed"][1] < 0 for one in helped)  # none is shown to find more
-    assert all(
-        status == "pass" and value <= 1 / one["identities"] + 1e-9
-        for one in audits.values()
-        for value, status in one["null_audit"].values()
-    )
+    rights = ("photos", "faces"), ("drawings", "drawings")
+    for noun, case in rights:
+        value, low, high = (100 * one for one in audits[case]["accuracy"])
+        assert (
+            f"{value:.0f} % right on {'their ' if case == 'faces' else ''}other {noun} ({low:.0f} to {high:.0f})"
+            in page
+        )
+    together = {
+        (case, name): one["changes"]["placed_together"]
+        for case, audit in audits.items()
+        for name, one in audit["attacks"].items()
+        if "changes" in one
+    }
+    shown = {name for name, (_, low, high) in together.items() if low > 0 or high < 0}
+    students = [
+        ("drawings", "gmi ce, 3 students"),
+        ("drawings", "gmi logit, 3 students"),
+        ("faces", "gmi ce, 3 students"),
+    ]
+    assert sorted(shown) == students
+    (_, least, most), (_, _, other), (_, low, high) = (tuple(100 * one for one in together[name]) for name in students)
+    assert f"on faces ({low:+.0f} to {high:+.0f})" in page
+    assert f"on drawings ({least:+.0f} to {most:+.0f}, and just above 0 to {other:+.0f})" in page
+    changes = [one["changes"] for audit in audits.values() for one in audit["attacks"].values() if "changes" in one]
+    assert all(one["recognised"][1] < 0 < one["recognised"][2] for one in changes)
+    assert all(status == "pass" for audit in audits.values() for _, status in audit["null_audit"].values())
+    assert all(value <= 1 / 20 for value, _ in audits["faces"]["null_audit"].values())
+    lineup = audits["drawings"]["judges"]["lineup"]
+    assert f"names only {100 * lineup:.0f} % of real drawings right" in page
 
 
 def test_the_page_on_inversion_says_how_much_faster_a_batch_is():

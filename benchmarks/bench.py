@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import attacks
+import batched_inversion
 import convnets
 import growth
 import heads
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "heads": heads.cases,
     "convnets": convnets.cases,
     "scores": scores.cases,
+    "inversion": batched_inversion.cases,
     "quick": quick.cases,
 }
 

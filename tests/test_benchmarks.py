@@ -56,6 +56,51 @@ def test_stored_outcomes_are_of_tests_that_exist():
         assert re.search(rf"^def {re.escape(name.partition('[')[0])}\(", path.read_text("utf-8"), re.MULTILINE), name
 
 
+def test_the_page_on_inversion_says_what_helps_beside_the_model(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    page, audits = (ROOT / "docs" / "inversion.md").read_text("utf-8"), stored("beside_the_model.json")["audits"]
+    rows = [row for case in audits.values() for row in importlib.import_module("beside_the_model").lines(case)]
+    assert len(rows) == 13 * len(audits)
+    assert [row for row in rows if row not in page] == []
+    rights = ("photos", "faces"), ("drawings", "drawings")
+    for noun, case in rights:
+        value, low, high = (100 * one for one in audits[case]["accuracy"])
+        assert (
+            f"{value:.0f} % right on {'their ' if case == 'faces' else ''}other {noun} ({low:.0f} to {high:.0f})"
+            in page
+        )
+    together = {
+        (case, name): one["changes"]["placed_together"]
+        for case, audit in audits.items()
+        for name, one in audit["attacks"].items()
+        if "changes" in one
+    }
+    shown = {name for name, (_, low, high) in together.items() if low > 0 or high < 0}
+    students = [
+        ("drawings", "gmi ce, 3 students"),
+        ("drawings", "gmi logit, 3 students"),
+        ("faces", "gmi ce, 3 students"),
+    ]
+    assert sorted(shown) == students
+    (_, least, most), (_, _, other), (_, low, high) = (tuple(100 * one for one in together[name]) for name in students)
+    assert f"on faces ({low:+.0f} to {high:+.0f})" in page
+    assert f"on drawings ({least:+.0f} to {most:+.0f}, and just above 0 to {other:+.0f})" in page
+    changes = [one["changes"] for audit in audits.values() for one in audit["attacks"].values() if "changes" in one]
+    assert all(one["recognised"][1] < 0 < one["recognised"][2] for one in changes)
+    assert all(status == "pass" for audit in audits.values() for _, status in audit["null_audit"].values())
+    assert all(value <= 1 / 20 for value, _ in audits["faces"]["null_audit"].values())
+    lineup = audits["drawings"]["judges"]["lineup"]
+    assert f"names only {100 * lineup:.0f} % of real drawings right" in page
+
+
+def test_the_page_on_inversion_says_how_much_faster_a_batch_is():
+    page = " ".join((ROOT / "docs" / "inversion.md").read_text("utf-8").split())
+    linear, convnet = stored("batched_inversion.json")["cases"].values()
+    assert linear["ok"]
+    assert f"`gmi` was {linear['ratio']:.0f} times as fast as with one latent at a time on a linear model" in page
+    assert f"and {convnet['ratio']:.1f} times on a small convolutional net" in page
+
+
 def test_the_page_on_inversion_has_the_stored_figures(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     page = (ROOT / "docs" / "inversion.md").read_text("utf-8")

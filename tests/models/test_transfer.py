@@ -36,6 +36,44 @@ def test_trainable_parameters(method, last_k, trained):
         assert not any(p.requires_grad for p in parts.frozen.parameters())
 
 
+VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
+"""Widths of the convolutions of VGG16, and where it halves a picture."""
+
+
+def vgg16(classes):
+    """VGG16 with batch normalisation for 64 x 64 pixels, as Ho et al. (2024) finetune it; without memory."""
+    layers, before = [], 3
+    for width in VGG16:
+        if width == "M":
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(before, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            before = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.BatchNorm1d(2048), nn.Linear(2048, classes))
+
+
+@pytest.mark.parametrize(
+    ("frozen_to", "trained"),
+    [(None, 16_776_232), (20, 15_038_952), (26, 13_857_256), (27, 11_497_448), (30, 9_136_616), (43, 2_053_096)],
+)
+def test_trainable_counts_of_vgg16_are_those_of_the_formula_and_of_the_paper(frozen_to, trained):
+    """Layers up to an index are frozen; the counts are those of the figure of Ho et al., 2024, arXiv:2405.05588."""
+    with torch.device("meta"):
+        model = vgg16(1000)
+    counted, before, place = 2 * 2048 + 2048 * 1000 + 1000, 3, 0
+    for width in VGG16:
+        if width == "M":
+            place += 1
+            continue
+        counted += (9 * before * width + width) * (frozen_to is None or place > frozen_to)
+        counted += 2 * width * (frozen_to is None or place + 1 > frozen_to)
+        before, place = width, place + 3
+    assert counted == trained
+    later = [at for at, layer in enumerate(model[:-1]) if list(layer.parameters()) and at > (frozen_to or -1)]
+    parts = divide(model, "full") if frozen_to is None else divide(model, "last-k", len(later))
+    assert sum(one.numel() for one in parts.trained.parameters() if one.requires_grad) == trained
+
+
 def test_batch_normalisation_in_the_prefix_stays():
     parts = divide(convnet((1, 8, 8), 3, widths=(8, 8)).train(), "head")
     before = {name: tensor.clone() for name, tensor in parts.frozen.state_dict().items()}

@@ -1,12 +1,14 @@
-"""Small networks that adversaries train on pictures: decoders, encoders and critics, for any height and width."""
+"""Small networks that adversaries train: decoders, encoders and critics of pictures of any size, and classifiers."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from math import prod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 SMALLEST = 8
 """A side is halved while both sides have at least so many pixels."""
@@ -126,6 +128,107 @@ def critic(shape: tuple[int, ...], value_range: tuple[float, float], width: int 
     NeurIPS 2017, section 4).
     """
     return _narrowing(shape, 1, value_range, width, normed=False)
+
+
+class ClassNorm(nn.Module):
+    """Batch normalisation whose scale and shift are those of a class, and a ReLU.
+
+    Args:
+        channels: of the maps.
+        classes: number of classes.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale, self.shift = nn.Embedding(classes, channels), nn.Embedding(classes, channels)
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x: Float[Tensor, "b c h w"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        """The normalised maps, each as its class has them."""
+        found: Tensor = self.scale(labels)[:, :, None, None] * self.norm(x) + self.shift(labels)[:, :, None, None]
+        return found.relu()
+
+
+class ClassDecoder(nn.Module):
+    """A network from latents and classes to pictures of a range: that of `decoder`, normalised by class.
+
+    The class has a part in the normalisations alone, as in the generator of Miyato and Koyama ("cGANs with Projection
+    Discriminator", ICLR 2018, https://arxiv.org/abs/1802.05637).
+
+    Args:
+        shape: channels, height, width.
+        latent: numbers of a latent.
+        classes: number of classes.
+        value_range: least and largest value of a record.
+        width: channels at the whole size, as in `decoder`.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], latent: int, classes: int, value_range: tuple[float, float], width: int = 16
+    ) -> None:
+        super().__init__()
+        sizes = halvings(*shape[1:])
+        wide = [width * min(4, 2**step) for step in reversed(range(len(sizes)))]
+        self.first = nn.Linear(latent, wide[0] * sizes[0][0] * sizes[0][1])
+        self.start = nn.Unflatten(1, (wide[0], *sizes[0]))
+        self.norms = nn.ModuleList(ClassNorm(one, classes) for one in wide)
+        self.steps = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), Cropped(size))
+            for (before, after), size in zip(pairwise(wide), sizes[1:], strict=True)
+        )
+        last = nn.Conv2d(wide[-1], shape[0], 3, padding=1)
+        self.last = nn.Sequential(last, nn.Sigmoid(), Scaled(*value_range, back=True))
+
+    def forward(self, latent: Float[Tensor, "b k"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        """The pictures."""
+        maps = self.norms[0](self.start(self.first(latent)), labels)
+        for step, norm in zip(self.steps, self.norms[1:], strict=True):
+            maps = norm(step(maps), labels)
+        made: Tensor = self.last(maps)
+        return made
+
+
+class ClassCritic(nn.Module):
+    """A network from pictures and classes to one number each `[b]`; every matrix has spectral norm 1.
+
+    A projection discriminator (Miyato and Koyama, ICLR 2018, https://arxiv.org/abs/1802.05637, equation 3): a number of
+    the picture's features, and their product with the features of the class. Arguments as in `ClassDecoder`.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int, value_range: tuple[float, float], width: int = 16) -> None:
+        super().__init__()
+        features = 4 * width
+        body = _narrowing(shape, features, value_range, width, normed=False)
+        self.body = nn.Sequential(*(_bounded(layer) for layer in body), nn.LeakyReLU(SLOPE))
+        self.usual, self.of_class = _bounded(nn.Linear(features, 1)), _bounded(nn.Embedding(classes, features))
+
+    def forward(self, x: Float[Tensor, "b c h w"], labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """How usual each picture is for its class."""
+        features = self.body(x)
+        found: Tensor = self.usual(features)[:, 0] + (self.of_class(labels) * features).sum(1)
+        return found
+
+
+def _bounded(layer: nn.Module) -> nn.Module:
+    """The layer, its matrix divided by its largest singular value; what has no matrix stays as it is."""
+    return spectral_norm(layer) if hasattr(layer, "weight") else layer
+
+
+def student(shape: tuple[int, ...], classes: int, value_range: tuple[float, float], width: int = 16) -> nn.Sequential:
+    """A classifier of records `[b, *shape]` with logits `[b, classes]`: convolutions for pictures, else a perceptron.
+
+    Args:
+        shape: of a record.
+        classes: number of classes.
+        value_range: least and largest value of a record.
+        width: channels at the whole size of a picture; a perceptron has eight times as many hidden numbers.
+    """
+    if len(shape) == 3:
+        return encoder(shape, classes, value_range, width)
+    hidden = nn.Linear(prod(shape), 8 * width)
+    return nn.Sequential(Scaled(*value_range), nn.Flatten(), hidden, nn.ReLU(), nn.Linear(8 * width, classes))
 
 
 def _normed(channels: int) -> tuple[nn.Module, nn.Module]:

@@ -142,6 +142,11 @@ class TrainedSystem:
         return len(self.links) > self.index + 1
 
     @property
+    def inherits(self) -> bool:
+        """Returns whether the stage at risk starts from the weights of the stage before it, trained here or given."""
+        return self.index > 0 and self.link.transfer != "scratch"
+
+    @property
     def before(self) -> tuple[PackJob, ...]:
         """Jobs of the stages before the one at risk, one model each, in order."""
         return self._before[0]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import nn
 
+from dosimeter.families.inversion.attacks.reading import margin
 from dosimeter.families.inversion.game import Asked, InversionGame, Starts
 from dosimeter.models.access import Access
+from dosimeter.models.learners import inert
 from dosimeter.training.deployment.network import Opened
+from dosimeter.training.learners.guided import Guided, fit_guided, pseudo_labelled
 from dosimeter.training.learners.principal import fit_prior
+from dosimeter.training.learners.students import fit_students
 
 SHAPE = (1, 6, 5)
 PICTURE = (1, 12, 10)
@@ -77,3 +81,26 @@ def game_of(
         opened=Opened(model, model.head) if access == Access.WEIGHTS else None,
     )  # fmt: skip
     return game, People(people)
+
+
+def helped(game, needs):
+    """The game with all that an attack needs beside the model; training sees public records and answers alone."""
+    model, shape = game.opened.model, game.prior.shape
+    found = game.asked.log_probs(game.public)
+    if needs.guided is not None:
+        network = fit_guided(
+            game.public,
+            pseudo_labelled(found, needs.guided.top),
+            lambda made, labels: margin(model(made), labels),
+            needs.guided,
+            0,
+        )
+        guided = Guided(inert(network), needs.guided.latent, shape, game.prior.low, game.prior.high)
+        game = replace(game, guided=guided)
+    if needs.students is not None:
+        game = replace(game, students=tuple(map(inert, fit_students(game.public, found, needs.students, 0))))
+    if needs.checkpoint != "none":
+        blank = Linear(np.random.default_rng(9).normal(0.5, 0.1, model.head.weight.shape), 1.0)
+        game = replace(game, origin=Opened(blank, blank.head))
+    game.asked.count[0] = 0
+    return game

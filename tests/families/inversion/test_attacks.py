@@ -15,7 +15,9 @@ import torch
 from dosimeter.families.inversion.attacks import (
     ATTACKS,
     GMI,
+    PLGMI,
     PPA,
+    SLOW,
     BrepMI,
     MeanPublic,
     MIFace,
@@ -28,7 +30,7 @@ from dosimeter.families.inversion.game import Needs
 from dosimeter.foundation.errors import AccessError
 from dosimeter.models.access import Access
 from dosimeter.statistics.identification import exchange_names, recognised
-from families.inversion.games import SHAPE, game_of
+from families.inversion.games import PICTURE, SHAPE, game_of, helped
 
 SETTINGS = {
     "miface": [{"steps": 40}, {"steps": 40, "start": "zero"}],
@@ -37,7 +39,10 @@ SETTINGS = {
         {"mode": "ce", "restarts": 2, "steps": 80},
         {"copies": 3, "restarts": 1, "steps": 60},
         {"mode": "ce", "copies": 3, "restarts": 2, "steps": 60, "copied": "views"},
+        {"students": 2, "student_steps": 40, "restarts": 2, "steps": 60},
+        {"mode": "ce", "checkpoint": "usual", "restarts": 2, "steps": 80},
     ],
+    "plg_mi": [{"top": 10, "latent": 16, "generator_steps": 15, "critic_steps": 1, "restarts": 2, "steps": 50}],
     "ppa": [
         {"samples": 200, "restarts": 2, "steps": 40, "views": 5},
         {"samples": 200, "restarts": 1, "steps": 40, "views": 5, "aim": "margin", "copies": 3},
@@ -59,8 +64,16 @@ def run(attack, game, seed=0):
     return attack.run(game, np.random.default_rng(seed)).values
 
 
-def test_the_registry_is_covered_and_all_of_it_runs_by_default():
-    assert set(SETTINGS) == set(ATTACKS) == {row["name"] for row in default_rows()}
+def game_for(attack, seed, **settings):
+    """A game with all that an attack needs, and the truth about it."""
+    game, people = game_of(seed, **settings)
+    return helped(game, attack.needs), people
+
+
+def test_the_registry_is_covered_and_all_of_it_runs_by_default_but_what_trains_a_generator_for_each_model():
+    assert set(SETTINGS) == set(ATTACKS)
+    assert {row["name"] for row in default_rows()} == set(ATTACKS) - SLOW
+    assert {name for name, all_ in SETTINGS.items() if ATTACKS[name](**all_[0]).needs.guided} == SLOW
 
 
 @every_attack
@@ -86,7 +99,8 @@ def test_is_a_frozen_documented_dataclass_with_one_public_method(name, settings)
 
 @every_attack
 def test_is_seeded_and_picklable_and_leaves_the_game_alone(name, settings):
-    attack, (game, _) = ATTACKS[name](**settings), game_of(1, leaks=True)
+    attack = ATTACKS[name](**settings)
+    game, _ = game_for(attack, 1, leaks=True, pictures=attack.needs.guided is not None)
     again, before = (
         pickle.loads(pickle.dumps(attack)),
         copy.deepcopy((game.public, game.prior, game.opened.model.state_dict())),
@@ -104,15 +118,16 @@ def test_is_seeded_and_picklable_and_leaves_the_game_alone(name, settings):
 
 @every_attack
 def test_gives_finite_records_in_range_the_best_first(name, settings):
-    game, _ = game_of(2, leaks=True)
-    found = run(ATTACKS[name](**settings), game)
+    attack = ATTACKS[name](**settings)
+    game, _ = game_for(attack, 2, leaks=True, pictures=attack.needs.guided is not None)
+    found = run(attack, game)
     assert found.shape[:2] == (1, 10)
-    assert found.shape[3:] == SHAPE
+    assert found.shape[3:] == (SHAPE if attack.needs.guided is None else PICTURE)
     assert 1 <= found.shape[2] <= KEPT
     assert np.isfinite(found).all()
     assert found.min() >= game.prior.low - 1e-6
     assert found.max() <= game.prior.high + 1e-6
-    if name in ("gmi", "prior_best", "nearest_public"):
+    if name in ("gmi", "plg_mi", "prior_best", "nearest_public"):
         own = torch.from_numpy(found[0]).flatten(0, 1)
         trust = game.asked.log_probs(own).reshape(10, found.shape[2], -1)[np.arange(10), :, np.arange(10)]
         assert (np.diff(trust.numpy(), axis=1) <= 1e-5).all()
@@ -124,7 +139,7 @@ def test_is_at_chance_where_the_model_does_not_know_these_people_and_better_wher
     similarity = {True: [], False: []}
     for seed in range(6):
         for leaks, seen in similarity.items():
-            game, people = game_of(seed, leaks=leaks, pictures=attack.needs.pictures)
+            game, people = game_for(attack, seed, leaks=leaks, pictures=attack.needs.pictures)
             seen.append(people.similarity(run(attack, game)[0, :, 0]))
     tests = {
         leaks: exchange_names({name: np.stack(seen)}, rng=np.random.default_rng(0))
@@ -148,7 +163,10 @@ def test_starts_do_not_depend_on_which_identities_are_attacked_together(name, se
     if name in ("brep_mi", "ppa") or "copies" in settings:
         pytest.skip("draws for all identities of a play together")
     attack = ATTACKS[name](**settings)
-    whole, part = run(attack, game_of(3, leaks=True)[0]), run(attack, game_of(3, leaks=True, classes=[4, 7])[0])
+    pictures = attack.needs.guided is not None
+    whole, part = (
+        run(attack, game_for(attack, 3, leaks=True, classes=some, pictures=pictures)[0]) for some in (None, [4, 7])
+    )
     assert np.allclose(whole[:, [4, 7]], part, atol=1e-4)
 
 
@@ -267,6 +285,17 @@ def test_brep_mi_keeps_to_the_class_and_moves_away_from_its_border():
     assert float(after) > float(before)
 
 
+def test_brep_mi_never_leaves_the_class():
+    """Wherever it is stopped, what it has is named for the class, of every identity that a sample was named for."""
+    game, _ = game_of(10, leaks=True, access=Access.LABELS)
+    model = game_of(10, leaks=True)[0].opened.model
+    started = game.asked.labels(game.prior.decode(game.starts.samples(300).clamp(-3, 3))).unique()
+    assert len(started) >= 5
+    made = [run(BrepMI(samples=300, steps=steps, directions=8), game)[0, :, 0] for steps in range(1, 26)]
+    assert all(torch.equal(model(torch.from_numpy(one[started])).argmax(1), started) for one in made)
+    assert len({one.tobytes() for one in made}) > 5
+
+
 def test_queries_are_counted():
     game, _ = game_of(0, leaks=True, access=Access.LABELS)
     run(BrepMI(samples=50, steps=3, directions=4), game)
@@ -288,6 +317,12 @@ WRONG = [
     (BrepMI, {"growth": 1.0}),
     (BrepMI, {"inside": 0.0}),
     (BrepMI, {"radius": 0.0}),
+    (GMI, {"students": -1}),
+    (GMI, {"student_steps": 0}),
+    (GMI, {"checkpoint_weight": -0.1}),
+    (PLGMI, {"top": 0}),
+    (PLGMI, {"generator_steps": 0}),
+    (PLGMI, {"guidance": -1.0}),
 ]
 
 

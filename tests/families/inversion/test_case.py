@@ -264,6 +264,15 @@ def test_a_wrong_threat_is_told_in_one_line(threat, kind, message, tmp_path):
         prepared(raw, tmp_path)
 
 
+def test_other_records_of_private_identities_in_the_public_set_are_refused(tmp_path):
+    """No record is in both, and still somebody is."""
+    raw = faces()
+    raw["data"]["private"] |= {"rows": "0:198"}
+    raw["data"]["others"] |= {"where": {"label": ["s20", "s21"]}, "rows": "198:210"}
+    with pytest.raises(DataError, match=r"threat.public: .*'s20'"):
+        prepared(raw, tmp_path)
+
+
 def test_records_that_do_not_fit_are_refused_before_training(tmp_path):
     few = faces()
     few["data"]["private"]["where"] = {"label": ["s01", "s02", "s03"]}

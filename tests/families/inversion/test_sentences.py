@@ -12,7 +12,7 @@ from dosimeter.results import words
 
 TOLD = {
     "noun": "photo", "access": "weights", "public": 1200, "identities": 20, "targets": 1, "value": 0.7, "low": 0.45,
-    "high": 0.89, "limit": 0.36, "failed": [],
+    "high": 0.89, "limit": 0.36, "failed": [], "origin": False,
     "beside": [
         {"class": "PriorBest", "settings": {"samples": 1000}, "value": 0.5},
         {"class": "GMI", "settings": {}, "value": 0.6},
@@ -37,6 +37,15 @@ def test_a_leak_is_told_in_counts_with_both_ends_and_yardsticks():
         "recognised in the photo of somebody else that the model takes for them."
     )
     assert "this trained model only" in scope
+
+
+def test_who_has_the_weights_before_finetuning_is_said_so_and_then_it_is_not_left_open():
+    first, *_ = told("shown", origin=True)
+    assert first.startswith(
+        "Somebody who has the model and the weights that it was finetuned from, and holds 1,200 photos of other "
+        "identities can make photos"
+    )
+    assert len(set(not_tested("vae")) - set(not_tested("vae", origin=True))) == 1
 
 
 def test_a_lower_end_that_chance_reaches_is_not_called_shown():

@@ -82,6 +82,28 @@ def test_the_lineup_learns_from_others_what_to_look_past():
     assert right > plain + 0.2
 
 
+def test_judges_are_at_chance_on_labels_that_were_shuffled():
+    """Over 20 sets of 10 people: neither judge names more than chance once names were exchanged among records."""
+    right = {"lineup": [], "classifier": []}
+    for seed in range(20):
+        x, _ = people(10, 6, 10 + seed)
+        rng = np.random.default_rng(seed)
+        named = np.stack([rng.permutation(10) for _ in range(6)], 1).ravel()  # each name has one record of each place
+        known, tested = np.arange(len(x)) % 6 < 4, np.arange(len(x)) % 6 >= 4
+        judges = fit_lineup(people(30, 6, 3), (x[known], named[known])), fit_classifier(x[known], named[known])
+        for name, judge in zip(right, judges, strict=True):
+            right[name].append((judge.similarity(x[tested]).argmax(1) == named[tested]).mean())
+    for shares in right.values():
+        assert np.mean(shares) == pytest.approx(0.1, abs=3 * (0.09 / 400) ** 0.5)
+
+
+def test_a_record_by_which_the_lineup_knows_somebody_is_at_no_distance():
+    x, labels = people(6, 1, 7)
+    similarity = fit_lineup(people(20, 4, 8), (x, labels)).similarity(x)
+    assert np.allclose(np.diag(similarity), 0, atol=1e-9)
+    assert (similarity.argmax(1) == labels).all()
+
+
 def test_the_classifier_is_that_of_the_library():
     x, labels = people(6, 5, 4)
     found, (asked, _) = fit_classifier(x, labels), people(6, 2, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,10 +16,15 @@ from dosimeter.foundation.errors import AccessError
 from dosimeter.foundation.seeds import generator
 from dosimeter.models.access import Access
 from dosimeter.training.deployment.network import Opened
+from dosimeter.training.learners.guided import Guidance, Guided
 from dosimeter.training.learners.prior import Prior
+from dosimeter.training.learners.students import Lessons
 
 BATCH = 256
 """Records of one query."""
+Checkpoint = Literal["none", "usual", "change"]
+"""What an adversary makes of the public weights that the model was finetuned from: nothing, a notion of usual records
+by their features there, or what finetuning changed in the features."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +34,24 @@ class Needs:
     Attributes:
         access: to the deployed model.
         pictures: whether records must be pictures, channels by height by width.
+        guided: a generator that is trained for the model; None without one.
+        students: of the model; None without any.
+        checkpoint: what is made of the weights that the model was finetuned from.
     """
 
     access: Access = Access.WEIGHTS
     pictures: bool = False
+    guided: Guidance | None = None
+    students: Lessons | None = None
+    checkpoint: Checkpoint = "none"
 
     @property
     def in_words(self) -> str:
         """The requirements as text."""
         kind = "pictures" if self.pictures else "records"
-        if Access.WEIGHTS in self.access:
-            return f"the model's weights, and {kind} of other people"
-        return f"the model's {str(self.access.name).lower()}, and {kind} of other people"
+        what = "weights" if Access.WEIGHTS in self.access else str(self.access.name).lower()
+        origin = "" if self.checkpoint == "none" else ", the weights that it was finetuned from"
+        return f"the model's {what}{origin}, and {kind} of other people"
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,9 @@ class InversionGame:
         starts: random latents.
         asked: the model's answers.
         opened: the model itself, with access "weights" only.
+        guided: a generator that was trained for this model, if the attack needs one.
+        students: networks that learned this model's answers on the public records, if the attack needs them.
+        origin: the network that this model was finetuned from, if the attack needs it.
     """
 
     ids: Array
@@ -139,6 +154,9 @@ class InversionGame:
     starts: Starts
     asked: Asked
     opened: Opened | None
+    guided: Guided | None = None
+    students: tuple[Callable[[Tensor], Tensor], ...] = ()
+    origin: Opened | None = None
 
     @property
     def device(self) -> str:

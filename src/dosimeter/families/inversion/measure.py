@@ -42,6 +42,7 @@ def measure(folder: CaseFolder) -> Findings:
     details = _details(found)
     told = {
         "noun": summary["noun"], "access": summary["threat"]["access"], "public": summary["data"]["public"],
+        "origin": found.headline in summary["threat"].get("origin", ()),
         "identities": found.identities, "targets": summary["threat"]["targets"], "value": rate.value,
         "low": rate.low, "high": rate.high, "limit": details["limit"], "failed": failed_names(gates),
         "beside": [
@@ -63,7 +64,7 @@ def measure(folder: CaseFolder) -> Findings:
         gates=gates,
         null_audit=nulls,
         details=details,
-        not_tested=not_tested(summary["threat"]["prior"]),
+        not_tested=not_tested(summary["threat"]["prior"], origin=bool(summary["threat"].get("origin"))),
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dosimeter.foundation.errors import TrainingError
 from dosimeter.models.architectures import as_float, locate
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.weights import load_state
@@ -71,9 +72,31 @@ class Opened:
 
 def opened(pack: PackJob, number: int) -> Opened:
     """One model of a pack for somebody who holds its weights; arguments as in `deployed`."""
-    link, model = pack.links[-1], deployed(pack, number)
-    named = head_of(pack.links, len(pack.links) - 1, put=len(pack.links))
-    head = locate(model, example_of(link.shape).to(pack.device), named).head
+    return _opened(pack, deployed(pack, number), len(pack.links) - 1)
+
+
+def origin(pack: PackJob) -> Opened:
+    """The network that the models of a pack were finetuned from, as it was released, for somebody who holds it.
+
+    Args:
+        pack: of a stage that starts from another one.
+
+    Raises:
+        TrainingError: the stage starts from nothing.
+    """
+    index = len(pack.links) - 2
+    if index < 0 or pack.links[-1].transfer == "scratch":
+        raise TrainingError(f"stage {pack.links[-1].name!r}: must start from weights of a stage before it, got none")
+    model = build_chain(pack.links, index, 0, None)
+    if pack.parent:
+        load_state(model, pack.store.load(pack.parent), f"stage {pack.links[index].name!r}")
+    return _opened(pack, model.to(pack.device).eval().requires_grad_(False), index)
+
+
+def _opened(pack: PackJob, model: nn.Module, index: int) -> Opened:
+    """A network of a stage with its last layer."""
+    named = head_of(pack.links, index, put=index + 1)
+    head = locate(model, example_of(pack.links[-1].shape).to(pack.device), named).head
     return Opened(model, next(one for one in model.modules() if isinstance(one, nn.Linear) and _same(one, head)))
 
 

@@ -51,22 +51,34 @@ def aim_of(game: InversionGame, aim: Aim, wanted: Int[Tensor, " b"]) -> Callable
             the mean features `h` of the public records; "poincare" and "margin" as in the functions of these names.
         wanted: the output that each record is for.
     """
-    model, rows = held(game), torch.arange(len(wanted), device=wanted.device)
-    if aim == "ce":
-        return lambda x: -model.answer(x)[1].log_softmax(1)[rows, wanted]
-    if aim == "poincare":
-        return lambda x: poincare(model.answer(x)[1], wanted)
-    if aim == "margin":
-        return lambda x: margin(model.answer(x)[1], wanted)
+    model = held(game)
+    if aim != "logit":
+        return lambda x: of_logits(aim, model.answer(x)[1], wanted)
     with torch.inference_mode():
         parts = [model.answer(batch)[0].sum(0) for batch in torch.split(game.public, BATCH)]
     usual = (torch.stack(parts).sum(0) / len(game.public)).clone()
 
     def loss(x: Tensor) -> Tensor:
         features, logits = model.answer(x)
-        return ((features - usual) ** 2).mean(1) - logits[rows, wanted]
+        return ((features - usual) ** 2).mean(1) + of_logits(aim, logits, wanted)
 
     return loss
+
+
+def of_logits(aim: Aim, logits: Float[Tensor, "b c"], wanted: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """What is made small, as far as it depends on logits alone: of "logit" minus the logit of the class.
+
+    Args:
+        aim: what is made small.
+        logits: of records.
+        wanted: the output that each is for.
+    """
+    if aim == "poincare":
+        return poincare(logits, wanted)
+    if aim == "margin":
+        return margin(logits, wanted)
+    own = logits if aim == "logit" else logits.log_softmax(1)
+    return -own.gather(1, wanted[:, None])[:, 0]
 
 
 def poincare(logits: Float[Tensor, "b c"], wanted: Int[Tensor, " b"]) -> Float[Tensor, " b"]:

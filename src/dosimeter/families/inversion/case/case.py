@@ -17,6 +17,8 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.case.checks import checked_prior, checked_public, shared_records
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
+from dosimeter.families.inversion.case.refusals import has_origin, refusal
+from dosimeter.families.inversion.play.beside import Beside, GuidedJob, Held, StudentsJob, beside
 from dosimeter.families.inversion.play.information import SAMPLES, InformationJob, aimed
 from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
 from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob
@@ -127,12 +129,28 @@ class InversionCase:
         ]
         return {
             row.id: tuple(
-                VerdictJob(tuple(PlayJob(arena, row, *model, part) for part in chunks(self.identities)), self.judge)
+                VerdictJob(
+                    tuple(
+                        PlayJob(arena, row, *model, part, self._beside(row, *model)) for part in chunks(self.identities)
+                    ),
+                    self.judge,
+                )
                 for model in models
             )
             for row in self.attacks
             if row.id not in refused
         }
+
+    def _beside(self, row: NamedAttack, pack: PackJob, number: int) -> Beside:
+        """What an attack has beside one model."""
+        held = Held(pack, number, data_key(self.public), len(self.public), self.system.seed)
+        return beside(row.attack.needs, held)
+
+    @property
+    def trained_beside(self) -> list[GuidedJob | StudentsJob]:
+        """Jobs of what attacks train beside the models, each once."""
+        plays = [play for jobs in self.verdicts.values() for job in jobs for play in job.plays]
+        return list({job.key: job for play in plays for job in play.beside.jobs}.values())
 
     @cached_property
     def information(self) -> tuple[InformationJob, ...]:
@@ -154,17 +172,8 @@ class InversionCase:
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        found, granted = {}, self.threat.access_flag.includes
-        for row in self.attacks:
-            wanted = row.attack.needs.access
-            if wanted not in granted:
-                names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
-                found[row.id] = (
-                    f"needs {names}, but threat.access grants {self.threat.access}: grant it or leave the attack out"
-                )
-            elif row.attack.needs.pictures and len(self.prior.shape) != 3:
-                found[row.id] = f"needs pictures, but records have the shape {self.prior.shape}: leave the attack out"
-        return found
+        found = {row.id: refusal(row.attack.needs, self.threat, self.public, self.system) for row in self.attacks}
+        return {row: reason for row, reason in found.items() if reason}
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -176,6 +185,7 @@ class InversionCase:
             ("prior", (self.prior,)),
             ("judges", (self.judge,)),
             ("queries", (*self.answers, *self.perturbed)),
+            ("learners", self.trained_beside),
             ("attacks", [play for job in verdicts for play in job.plays]),
             ("judging", verdicts),
             ("layers", self.information),
@@ -211,6 +221,10 @@ class InversionCase:
         if steps := self.prior.kind.steps:
             notes.append(
                 f"prior: a generator is trained on the public records, {steps:,} steps of {self.threat.prior!r}"
+            )
+        if trained := self.trained_beside:
+            notes.append(
+                f"attacks: {len(trained)} trainings beside the models, for each model anew and for the null audit's too"
             )
         if 2 <= self.threat.targets < 4:
             many = self.threat.targets
@@ -248,6 +262,7 @@ class InversionCase:
                 "public": str(threat.public), "prior": threat.prior,
                 "latent": threat.latent if self.generator is None else self.generator.latent,
                 "steps": self.prior.kind.steps, "show_records": threat.show_records,
+                "origin": [one.id for one in self.attacks if one.id not in refused and has_origin(one.attack.needs)],
             },
             "data": {
                 "name": system.sources[system.index], "records": len(system.at_risk),

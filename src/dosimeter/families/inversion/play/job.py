@@ -15,6 +15,7 @@ from torch import Tensor
 from dosimeter.defenses.query import describe_defense, guard
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.game import Asked, InversionGame, Starts
+from dosimeter.families.inversion.play.beside import Beside
 from dosimeter.families.inversion.play.learners import JudgeJob
 from dosimeter.families.inversion.play.priors import PriorJob
 from dosimeter.foundation.arrays import Array
@@ -28,7 +29,7 @@ from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
-from dosimeter.training.deployment.network import opened
+from dosimeter.training.deployment.network import opened, origin
 from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import ChangesAnswers
 
@@ -65,6 +66,7 @@ class PlayJob:
         pack: the pack of the model.
         number: place of the model in the pack.
         classes: the identities, by the number of their output.
+        beside: what the attack has beside the model.
     """
 
     arena: Arena
@@ -72,6 +74,7 @@ class PlayJob:
     pack: PackJob
     number: int
     classes: tuple[int, ...]
+    beside: Beside = Beside()
 
     @property
     def store(self) -> Store:
@@ -92,6 +95,7 @@ class PlayJob:
             "access": str(arena.access.name),
             "public": arena.public,
             "prior": arena.prior.key,
+            "beside": self.beside.definition,
             "defenses": [describe_defense(one) for one in arena.defenses],
             "code": package_code(__name__),
         }
@@ -154,7 +158,7 @@ class PlayJob:
         one, prior = opened(self.pack, self.number), arena.prior.load().to(device)
         seed = self.pack.seeds()[self.number]
         answer = guard(lambda records: _logits(one.model, records, device), arena.defenses, seed)
-        classes = np.array(self.classes)
+        classes, own = np.array(self.classes), self.beside
         return InversionGame(
             ids=classes.astype(str),
             classes=classes,
@@ -163,6 +167,9 @@ class PlayJob:
             starts=Starts(arena.seed, classes, prior.latent),
             asked=Asked(answer, arena.access),
             opened=one if arena.access == Access.WEIGHTS else None,
+            guided=None if own.guided is None else own.guided.load(),
+            students=() if own.students is None else own.students.load(),
+            origin=origin(self.pack) if own.origin else None,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def section(result: View) -> Section:
     Args:
         result: a threat of a valid result.json, without the rows of its variants.
     """
-    names = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in result["attacks"]}
+    names = _names(result["attacks"])
     badge = BADGES[result["verdict"]["status"]]
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
@@ -75,6 +75,12 @@ def section(result: View) -> Section:
         null_audit=NULL_AUDIT,
         leads=("recognised", TOP, "Identities recognised"),
     )
+
+
+def _names(attacks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What each attack is called, by its id: its name and mode, or its id where several rows would be called so."""
+    called = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in attacks}
+    return {key: name if list(called.values()).count(name) == 1 else key for key, name in called.items()}
 
 
 def _box(result: View) -> dict[str, str] | None:
@@ -116,7 +122,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
         (
             "What they hold",
             f"{data['public']:,} {nouns} of {data['public_identities']:,} other identities, and no {noun} of those at "
-            f"risk. {_prior(adversary)}",
+            f"risk. {_prior(adversary)}{_origin(adversary)}",
         ),
         (
             "Who is at risk",
@@ -140,6 +146,12 @@ def _prior(adversary: Mapping[str, Any]) -> str:
     if name in TRAINED:
         return f"On them they train a generator ({name}, {adversary['steps']:,} steps) with latents of {latent}."
     return f"They have a generator ({name}) with latents of {latent}."
+
+
+def _origin(adversary: Mapping[str, Any]) -> str:
+    """Which attacks have the weights that the model was finetuned from; empty if none has."""
+    listed = ", ".join(f"“{one}”" for one in adversary.get("origin", ()))
+    return f" For {listed} they also have the weights that the model was finetuned from." if listed else ""
 
 
 def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -28,8 +28,9 @@ YARDSTICKS: Mapping[str, str] = {
     "NearestPublic": "the {noun} of somebody else that the model takes for them",
 }
 """What attacks do that optimise nothing, by their class."""
+ADAPTED = "Attacks that adapt to a defense with the pretrained model from which this one was finetuned."
+"""What an audit of inversion leaves open unless an attack had those weights."""
 NOT_TESTED = (
-    "Attacks that adapt to a defense with the pretrained model from which this one was finetuned.",
     "What people would recognise: judges are programs that compare numbers.",
     "Whether single training records can be rebuilt: what is judged is which identity a reconstruction shows.",
     "Identities that are no class of the model, and membership of single records.",
@@ -40,13 +41,15 @@ BETTER = "Attacks with a better notion of what such records look like, such as {
 """What it leaves open by its prior."""
 
 
-def not_tested(prior: str) -> tuple[str, ...]:
+def not_tested(prior: str, *, origin: bool = False) -> tuple[str, ...]:
     """What an audit leaves open.
 
     Args:
         prior: name of the adversary's prior.
+        origin: whether an attack had the weights that the model was finetuned from.
     """
-    return (BETTER.format("trained generators" if prior == PRINCIPAL else "larger generators"), *NOT_TESTED)
+    better = BETTER.format("trained generators" if prior == PRINCIPAL else "larger generators")
+    return (better, *(() if origin else (ADAPTED,)), *NOT_TESTED)
 
 
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
@@ -55,13 +58,20 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     Args:
         status: of the verdict.
         told: `noun`, `access`, `public`, `identities`, `targets`; of the headline attack its `name`, `value`, `low` and
-            `high`; `limit`, the share that would have been shown; `beside`, of each other attack that optimises nothing
-            its class, settings and share; `failed`, names of checks that failed.
+            `high`, and `origin`, whether it had the weights that the model was finetuned from; `limit`, the share that
+            would have been shown; `beside`, of each other attack that optimises nothing its class, settings and share;
+            `failed`, names of checks that failed.
     """
     if status == "withdrawn":
         return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
     noun, n = told["noun"], told["identities"]
-    who = f"Somebody who {ACCESS[told['access']]} and holds {told['public']:,} {words.plural(noun)} of other identities"
+    holds = f"holds {told['public']:,} {words.plural(noun)} of other identities"
+    has = (
+        f"{ACCESS[told['access']]} and the weights that it was finetuned from,"
+        if told["origin"]
+        else ACCESS[told["access"]]
+    )
+    who = f"Somebody who {has} and {holds}"
     if status == "not_resolvable":
         return [
             f"Whether somebody could make a {noun} by which an identity of the training data is recognised cannot be "

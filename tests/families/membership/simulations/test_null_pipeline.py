@@ -88,39 +88,32 @@ def test_every_attack_is_at_chance_on_a_fleet_trained_on_noise(shadows):
     assert count["value"] == 0.5
 
 
-LEARNED = parse(
-    {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": [{"name": "learned_ratio"}]}, base=BASE
-).attacks
-"""It takes a second for each game, so it is not among `attacks()`."""
-
-
-def learned_on_noise(seed: int, shadows: int) -> tuple[str, float, bool]:
-    """Verdict, AUC, and whether its interval has one half."""
-    found = result(material(*noise_fleet(seed, shadows), rows=LEARNED))
-    (row,) = (row for row in found["estimates"] if row["metric"] == "auc")
+def ratio_on_noise(name: str, seed: int, shadows: int) -> tuple[str, float, bool]:
+    """Verdict and AUC of a ratio that trees give, which `attacks()` lacks, and whether its interval has one half."""
+    raw = {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": [{"name": name}]}
+    found = result(material(*noise_fleet(seed, shadows), rows=parse(raw, base=BASE).attacks))
+    row = next(row for row in found["estimates"] if row["metric"] == "auc")
     return found["verdict"]["status"], row["value"], row["low"] <= 0.5 <= row["high"]
 
 
-def test_the_learned_ratio_is_at_chance_on_a_fleet_trained_on_noise():
-    status, value, _ = learned_on_noise(0, 6)
+RATIOS = (("learned_ratio", 4), ("learned_ratio", 8), ("learned_ratio", 16), ("universal_ratio", 2))
+
+
+@pytest.mark.parametrize(("name", "shadows"), [("learned_ratio", 6), ("universal_ratio", 2)])
+def test_a_ratio_of_trees_is_at_chance_on_a_fleet_trained_on_noise(name, shadows):
+    status, value, _ = ratio_on_noise(name, 0, shadows)
     assert status == "not_shown"
     assert abs(value - 0.5) < 0.06
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shadows", [4, 8, 16])
-def test_the_learned_ratio_is_at_chance_over_many_fleets_trained_on_noise(shadows, record_figure):
+@pytest.mark.parametrize(("name", "shadows"), RATIOS)
+def test_a_ratio_of_trees_is_at_chance_over_many_fleets_trained_on_noise(name, shadows, record_figure):
     repeats = 40
-    found = [learned_on_noise(seed, shadows) for seed in range(1, repeats + 1)]
+    found = [ratio_on_noise(name, seed, shadows) for seed in range(1, repeats + 1)]
     claims, outside = sum(one[0] == "shown" for one in found), sum(not one[2] for one in found)
     mean = float(np.mean([one[1] for one in found]))
-    record_figure(
-        f"learned ratio on noise fleets, {shadows} shadows",
-        n=repeats,
-        outside=outside,
-        mean_auc=mean,
-        false_claims=claims,
-    )
+    record_figure(f"{name} on noise, {shadows} shadows", n=repeats, outside=outside, mean_auc=mean, false_claims=claims)
     assert binomtest(claims, repeats, 0.05, alternative="greater").pvalue > 0.05
     assert binomtest(outside, repeats, 0.05, alternative="greater").pvalue > 0.01
     assert abs(mean - 0.5) < 0.02

@@ -640,8 +640,7 @@ POLICIES = [
     (LIMIT | {"max": 90}, "limit[0].max: must be a share from 0 to below 1, got 90: write 0.9 for 90 %"),
     (
         LIMIT | {"metric": "f1"},
-        "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'fpr', 'dose', 'log_mia', "
-        "'recognised', 'classified', 'placed', 'accuracy', 'perturbed_accuracy', got 'f1'",
+        f"limit[0].metric: must be one of {', '.join(map(repr, LIMITED))}, got 'f1'",
     ),
     ({"metric": "auc"}, "limit[0]: must have max, min or both, got neither"),
 ]

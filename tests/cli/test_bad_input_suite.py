@@ -131,7 +131,7 @@ def test_a_table_in_utf_16_is_told(capsys):
         ("[spike]", "spike: a supplied model is trained already"),
         ('[[defense]]\nname = "top_k"', "defense: a supplied model is not trained here"),
         ('[[attack]]\nname = "boundary"\nqueries = "250"', "got '250': write 250 without quotes"),
-        ('[[attack]]\nname = "xyz"', "trajectory, transductive_tuning (or write package.module:Class)"),
+        ('[[attack]]\nname = "xyz"', "transductive_tuning, universal_ratio (or write package.module:Class)"),
     ],
 )
 def test_what_a_brought_model_cannot_have_is_one_line(tail, message, capsys):

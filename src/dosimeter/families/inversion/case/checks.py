@@ -9,7 +9,7 @@ from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.data.parts.apart import shared
 from dosimeter.families.inversion.case.records import RecordSplit
-from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED, InversionThreat
+from dosimeter.families.inversion.threat import NETWORK, PRINCIPAL, TRAINED, InversionThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.gate import Gate
@@ -23,6 +23,8 @@ CHANNELS = (1, 3)
 """Channels of pictures that a generator is trained on here: grey, or red, green and blue."""
 SIDES = (16, 64)
 """Fewest and most pixels of their sides."""
+SMALLEST = 4
+"""Fewest pixels of a side of pictures that judges see with networks."""
 
 
 def checked_public(threat: InversionThreat, system: TrainedSystem) -> Dataset:
@@ -32,32 +34,74 @@ def checked_public(threat: InversionThreat, system: TrainedSystem) -> Dataset:
         ConfigError: there is no such part of data.
         DataError: its records do not fit those at risk.
     """
-    name, own = str(threat.public), system.at_risk
-    if name not in system.parts:
-        known = suggest(name, system.parts) if system.parts else f"there is none, write [data.{name}]"
-        raise ConfigError(f"threat.public: no such part of data, got {quote(name)}, {known}")
-    public = system.parts[name]
+    own, public = system.at_risk, _part("public", threat.public, system)
     problems = []
     if own.tokens or own.columns is not None or own.inputs.dtype.kind not in "fu" or own.cells is not None:
         problems.append("the stage's records must be pictures or other plain numbers, got texts or a table")
-    if public.inputs.shape[1:] != own.inputs.shape[1:] or public.inputs.dtype != own.inputs.dtype:
-        problems.append(
-            f"its records must have the form of those at risk, {own.inputs.dtype} {own.inputs.shape[1:]}, got "
-            f"{public.inputs.dtype} {public.inputs.shape[1:]}"
-        )
-    elif (both := shared(public, own, groups=False)) is not None:
-        problems.append(both)
-    named = [{one.classes[label] for label in np.unique(one.labels)} for one in (public, own)]
-    if same := sorted(set.intersection(*named)):
-        problems.append(f"its identities must be others than those at risk, got {quote(same[0])} in both")
-    if not usable(public.labels):
-        problems.append(
-            f"it must have {FEWEST} identities or more with {FEWEST} records each, by which judges learn how records "
-            "of one identity differ, got fewer"
-        )
+    problems += [*_strangers(public, own, "those at risk"), *_learnable(public)]
     if problems:
-        raise DataError(*[f"threat.public: {one}: choose other records for [data.{name}]" for one in problems])
+        raise DataError(*[f"threat.public: {one}: choose other records for [data.{threat.public}]" for one in problems])
     return public
+
+
+def checked_verifier(threat: InversionThreat, system: TrainedSystem, public: Dataset) -> Dataset | None:
+    """Records of further people, from whom judges alone learn what is similar; None if the threat names none.
+
+    Raises:
+        ConfigError: there is no such part, or judges cannot see such records with networks.
+        DataError: its records do not fit those at risk and the public ones.
+    """
+    shape = public.inputs.shape[1:]
+    if threat.judges == NETWORK and (len(shape) != 3 or min(shape[1:]) < SMALLEST):
+        raise ConfigError(
+            f"threat.judges: 'network' needs pictures of {SMALLEST} pixels a side or more, got records of shape "
+            f"{shape}: use 'linear'"
+        )
+    if threat.verifier is None:
+        return None
+    found = _part("verifier", threat.verifier, system)
+    problems = [
+        *_strangers(found, system.at_risk, "those at risk"), *_strangers(found, public, "the public ones"),
+        *_learnable(found),
+    ]  # fmt: skip
+    if problems:
+        place = f"choose other records for [data.{threat.verifier}]"
+        raise DataError(*[f"threat.verifier: {one}: {place}" for one in problems])
+    return found
+
+
+def _part(key: str, name: object, system: TrainedSystem) -> Dataset:
+    """A part of data that a key of the threat names."""
+    if str(name) not in system.parts:
+        known = suggest(str(name), system.parts) if system.parts else f"there is none, write [data.{name}]"
+        raise ConfigError(f"threat.{key}: no such part of data, got {quote(str(name))}, {known}")
+    return system.parts[str(name)]
+
+
+def _strangers(records: Dataset, own: Dataset, whose: str) -> list[str]:
+    """Why records cannot be ones of other people than some; none if they can."""
+    problems = []
+    if records.inputs.shape[1:] != own.inputs.shape[1:] or records.inputs.dtype != own.inputs.dtype:
+        problems.append(
+            f"its records must have the form of {whose}, {own.inputs.dtype} {own.inputs.shape[1:]}, got "
+            f"{records.inputs.dtype} {records.inputs.shape[1:]}"
+        )
+    elif (both := shared(records, own, groups=False)) is not None:
+        problems.append(both)
+    named = [{one.classes[label] for label in np.unique(one.labels)} for one in (records, own)]
+    if same := sorted(set.intersection(*named)):
+        problems.append(f"its identities must be others than {whose}, got {quote(same[0])} in both")
+    return problems
+
+
+def _learnable(records: Dataset) -> list[str]:
+    """Why judges cannot learn on records what is similar; none if they can."""
+    if usable(records.labels):
+        return []
+    return [
+        f"it must have {FEWEST} identities or more with {FEWEST} records each, by which judges learn how records "
+        "of one identity differ, got fewer"
+    ]
 
 
 def checked_prior(threat: InversionThreat, public: Dataset) -> Given | None:

@@ -27,6 +27,16 @@ def blind_judge(found: Measured) -> bool:
     return clopper_pearson(int(right.sum()), len(right))[0] <= 1 / found.identities
 
 
+def marks(found: Measured) -> dict[str, str]:
+    """By judge that names less than `GOOD_JUDGE` of real records right, the remark for each of its rows."""
+    shares = {name: float(np.mean(found.left.truth[f"{name}_right"])) for name in ("lineup", "classifier")}
+    return {
+        name: f"the {name} names only {100 * share:.0f} % of real records right"
+        for name, share in shares.items()
+        if share < GOOD_JUDGE
+    }
+
+
 def judges(found: Measured) -> Gate:
     """V1: whether the judges recognise real records of the identities, which nobody trained on."""
     shares = {name: float(np.mean(found.left.truth[f"{name}_right"])) for name in ("lineup", "classifier")}
@@ -40,7 +50,7 @@ def judges(found: Measured) -> Gate:
             "V1", "Judges", "warn", shares["lineup"],
             f"{told}: the lineup is not shown to recognise the identities at all, so nothing can be concluded.",
         )  # fmt: skip
-    if shares["lineup"] < GOOD_JUDGE:
+    if min(shares.values()) < GOOD_JUDGE:
         return Gate(
             "V1", "Judges", "warn", shares["lineup"],
             f"{told}. A better judge may recognise more of what the attacks made.",

@@ -15,7 +15,7 @@ from torch import Tensor
 from dosimeter.defenses.query import describe_defense, guard
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.game import Asked, InversionGame, Starts
-from dosimeter.families.inversion.play.learners import JudgeJob
+from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.priors import PriorJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError

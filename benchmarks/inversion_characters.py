@@ -42,13 +42,13 @@ ALPHABETS = {
 }
 """Who is at risk, what the adversary holds, from whom the judges learn, and what a net may be pretrained on."""
 ATTACKS = (
-    {"name": "ppa", "aim": "margin", "restarts": 3, "steps": 80},
-    {"name": "ppa", "id": "ppa views", "aim": "margin", "restarts": 2, "steps": 50, "copies": 4, "copied": "views"},
-    {"name": "brep_mi", "steps": 60, "directions": 16},
+    {"name": "ppa", "aim": "margin", "restarts": 3, "steps": 100},
+    {"name": "ppa", "id": "ppa views", "aim": "margin", "restarts": 2, "steps": 50, "copies": 3, "copied": "views"},
+    {"name": "brep_mi", "steps": 50, "directions": 12},
     {"name": "prior_best", "samples": 400},
     {"name": "mean_public"},
 )
-PRIOR = {"prior": "vae", "prior_steps": 1500, "latent": 64}
+PRIOR = {"prior": "vae", "prior_steps": 2500, "latent": 64}
 
 
 def finetuned(name: str, *defenses: dict[str, Any], **changed: Any) -> dict[str, Any]:

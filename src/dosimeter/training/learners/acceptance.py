@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ PARTS = 5
 """Into so many parts identities are divided; each is tried by a judge who learned on the others."""
 
 
+@runtime_checkable
 class Compares(Protocol):
     """A judge."""
 

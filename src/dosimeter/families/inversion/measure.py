@@ -52,6 +52,7 @@ def measure(folder: CaseFolder) -> Findings:
         "noun": summary["noun"], "access": summary["threat"]["access"], "public": summary["data"]["public"],
         "identities": found.identities, "targets": summary["threat"]["targets"], "value": rate.value,
         "low": rate.low, "high": rate.high, "limit": details["limit"], "failed": failed_names(gates),
+        "null_audit": bool(nulls),
         "beside": [
             {"class": one["name"], "settings": one["settings"], "value": float(found.hits(one["id"]).mean())}
             for one in summary["attacks"] if one["id"] in found.attackers and one["id"] != found.headline

@@ -35,3 +35,8 @@ class InversionThreat(ThreatTable):
     verifier: Reference | None = None
     show_records: bool = False
     fisher: bool = False
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """The public records, and those from whom the judges alone learn."""
+        return tuple(one for one in (self.public, self.verifier) if one is not None)

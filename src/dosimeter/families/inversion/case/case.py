@@ -15,8 +15,9 @@ from jaxtyping import Int
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.inversion.case.checks import checked_prior, checked_public, checked_verifier, shared_records
+from dosimeter.families.inversion.case.checks import checked_prior, checked_strangers, shared_records
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
+from dosimeter.families.inversion.case.refused import refusals
 from dosimeter.families.inversion.play.information import SAMPLES, InformationJob, aimed
 from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
 from dosimeter.families.inversion.play.judges import JudgeJob
@@ -158,17 +159,7 @@ class InversionCase:
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        found, granted = {}, self.threat.access_flag.includes
-        for row in self.attacks:
-            wanted = row.attack.needs.access
-            if wanted not in granted:
-                names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
-                found[row.id] = (
-                    f"needs {names}, but threat.access grants {self.threat.access}: grant it or leave the attack out"
-                )
-            elif row.attack.needs.pictures and len(self.prior.shape) != 3:
-                found[row.id] = f"needs pictures, but records have the shape {self.prior.shape}: leave the attack out"
-        return found
+        return refusals(self.attacks, self.threat, self.prior.shape)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -289,8 +280,7 @@ def inversion_case(system: TrainedSystem, threat: InversionThreat, attacks: Sequ
     Raises:
         AuditError: the threat does not fit the records.
     """
-    public = checked_public(threat, system)
-    verifier = checked_verifier(threat, system, public)
+    public, verifier = checked_strangers(threat, system.at_risk, system.parts)
     split = split_records(system.at_risk, threat.pictures, system.seed)
     generator = checked_prior(threat, public)
     return InversionCase(system, threat, tuple(attacks), public, split, generator, verifier)

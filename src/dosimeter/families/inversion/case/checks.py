@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -17,7 +19,6 @@ from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
 from dosimeter.training.learners.given import Given, checked_generator
 from dosimeter.training.learners.judges import FEWEST, usable
-from dosimeter.training.system import TrainedSystem
 
 CHANNELS = (1, 3)
 """Channels of pictures that a generator is trained on here: grey, or red, green and blue."""
@@ -27,30 +28,28 @@ SMALLEST = 4
 """Fewest pixels of a side of pictures that judges see with networks."""
 
 
-def checked_public(threat: InversionThreat, system: TrainedSystem) -> Dataset:
-    """The public records of a threat, which must be of the same kind and of other identities.
+def checked_strangers(
+    threat: InversionThreat, own: Dataset, parts: Mapping[str, Dataset], *, supplied: bool = False
+) -> tuple[Dataset, Dataset | None]:
+    """The records of other people: those that the adversary holds, and those from whom judges alone learn, if any.
 
-    Raises:
-        ConfigError: there is no such part of data.
-        DataError: its records do not fit those at risk.
-    """
-    own, public = system.at_risk, _part("public", threat.public, system)
-    problems = []
-    if own.tokens or own.columns is not None or own.inputs.dtype.kind not in "fu" or own.cells is not None:
-        problems.append("the stage's records must be pictures or other plain numbers, got texts or a table")
-    problems += [*_strangers(public, own, "those at risk"), *_learnable(public)]
-    if problems:
-        raise DataError(*[f"threat.public: {one}: choose other records for [data.{threat.public}]" for one in problems])
-    return public
-
-
-def checked_verifier(threat: InversionThreat, system: TrainedSystem, public: Dataset) -> Dataset | None:
-    """Records of further people, from whom judges alone learn what is similar; None if the threat names none.
+    Args:
+        threat: the adversary, who names both.
+        own: the records at risk.
+        parts: parts of data by name.
+        supplied: whether a user gave them with a model; classes that are mere numbers then need not be the same.
 
     Raises:
         ConfigError: there is no such part, or judges cannot see such records with networks.
-        DataError: its records do not fit those at risk and the public ones.
+        DataError: its records do not fit those at risk, or each other.
     """
+    public = _part("public", threat.public, parts, supplied=supplied)
+    problems = []
+    if own.tokens or own.columns is not None or own.inputs.dtype.kind not in "fu" or own.cells is not None:
+        problems.append("the records at risk must be pictures or other plain numbers, got texts or a table")
+    problems += [*_apart(public, own, "those at risk", supplied=supplied), *_learnable(public)]
+    if problems:
+        raise DataError(*[f"threat.public: {one}: choose other records as {threat.public}" for one in problems])
     shape = public.inputs.shape[1:]
     if threat.judges == NETWORK and (len(shape) != 3 or min(shape[1:]) < SMALLEST):
         raise ConfigError(
@@ -58,27 +57,26 @@ def checked_verifier(threat: InversionThreat, system: TrainedSystem, public: Dat
             f"{shape}: use 'linear'"
         )
     if threat.verifier is None:
-        return None
-    found = _part("verifier", threat.verifier, system)
-    problems = [
-        *_strangers(found, system.at_risk, "those at risk"), *_strangers(found, public, "the public ones"),
-        *_learnable(found),
-    ]  # fmt: skip
+        return public, None
+    found = _part("verifier", threat.verifier, parts, supplied=supplied)
+    whose = (own, "those at risk"), (public, "the public ones")
+    problems = [one for pair in whose for one in _apart(found, *pair, supplied=supplied)] + _learnable(found)
     if problems:
-        place = f"choose other records for [data.{threat.verifier}]"
+        place = f"choose other records as {threat.verifier}"
         raise DataError(*[f"threat.verifier: {one}: {place}" for one in problems])
-    return found
+    return public, found
 
 
-def _part(key: str, name: object, system: TrainedSystem) -> Dataset:
+def _part(key: str, name: object, parts: Mapping[str, Dataset], *, supplied: bool) -> Dataset:
     """A part of data that a key of the threat names."""
-    if str(name) not in system.parts:
-        known = suggest(str(name), system.parts) if system.parts else f"there is none, write [data.{name}]"
+    if str(name) not in parts:
+        write = f"pass data={{{str(name)!r}: records}}" if supplied else f"write [data.{name}]"
+        known = suggest(str(name), parts) if parts else f"there is none, {write}"
         raise ConfigError(f"threat.{key}: no such part of data, got {quote(str(name))}, {known}")
-    return system.parts[str(name)]
+    return parts[str(name)]
 
 
-def _strangers(records: Dataset, own: Dataset, whose: str) -> list[str]:
+def _apart(records: Dataset, own: Dataset, whose: str, *, supplied: bool) -> list[str]:
     """Why records cannot be ones of other people than some; none if they can."""
     problems = []
     if records.inputs.shape[1:] != own.inputs.shape[1:] or records.inputs.dtype != own.inputs.dtype:
@@ -89,7 +87,8 @@ def _strangers(records: Dataset, own: Dataset, whose: str) -> list[str]:
     elif (both := shared(records, own, groups=False)) is not None:
         problems.append(both)
     named = [{one.classes[label] for label in np.unique(one.labels)} for one in (records, own)]
-    if same := sorted(set.intersection(*named)):
+    called = not supplied or not all(name.isdecimal() for name in set.union(*named))
+    if called and (same := sorted(set.intersection(*named))):
         problems.append(f"its identities must be others than {whose}, got {quote(same[0])} in both")
     return problems
 

@@ -61,11 +61,12 @@ def judges(found: Measured) -> Gate:
 def null_audit(found: Measured) -> tuple[Null, ...]:
     """Every attack on a model that learned the same records under exchanged names, where no name tells who is meant.
 
-    An attack that reads the audit instead of the model would still be right there.
+    An attack that reads the audit instead of the model would still be right there. Empty where no such model could be
+    trained.
     """
-    ids = tuple(found.left.evidence)
+    ids = tuple(one for one, arrays in found.left.evidence.items() if "null_lineup" in arrays)
     p_values = _p_values(found, {one: found.left.lineup(one, null=True) for one in ids}, "null")
-    level = 1 - FALSE_ALARM / len(ids)
+    level = 1 - FALSE_ALARM / max(len(ids), 1)
     rows = []
     for one in ids:
         hits = recognised(found.left.lineup(one, null=True))
@@ -76,6 +77,12 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
 
 def null_gate(rows: Sequence[Null]) -> Gate:
     """N1: the decision on the null audit."""
+    if not rows:
+        return Gate(
+            "N1", "Null audit", "warn", 0.0,
+            "There was none, since nothing could train the model anew: give `fit`. An attack that reads the audit and "
+            "not the model would not have been found out.",
+        )  # fmt: skip
     wrong = [row.attack for row in rows if row.status != "pass"]
     if wrong:
         return Gate(

@@ -126,9 +126,11 @@ class JudgeJob:
         rng = generator(self.seed, "inversion acceptance")
         arrays = {
             "mean": lineup.mean, "axes": lineup.axes, "gallery": lineup.gallery, "weight": classifier.weight,
-            "bias": classifier.bias, "accepts_from": np.array(accepts_from(*others, _shots(known[1]), rng)),
+            "bias": classifier.bias,
         }  # fmt: skip
-        return lineup, classifier, {name: torch.from_numpy(np.ascontiguousarray(one)) for name, one in arrays.items()}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(one)) for name, one in arrays.items()}
+        least = accepts_from(*others, _shots(known[1]), rng)
+        return lineup, classifier, tensors | {"accepts_from": torch.tensor(least, dtype=torch.float64)}
 
     def _networks(self, known: _People, others: _People) -> tuple[Compares, Compares, dict[str, Tensor]]:
         """Both judges that see with networks; one part of the others is kept from the first, for its threshold."""

@@ -23,6 +23,8 @@ METRICS: Mapping[str, Metric] = {
     "confirmed": Metric("share", needs=(ACCEPTING,), by=("attack",), counts=IDENTITIES, example=EXAMPLE),
     "rejected": Metric("share", needs=(ACCEPTING,), by=("attack",), counts=IDENTITIES, example=EXAMPLE),
     "recognised_change": Metric("share_difference", needs=("top",), by=("attack",), counts=IDENTITIES),
+    "chosen_change": Metric("share_difference", by=("attack",), counts=IDENTITIES),
+    "chosen_cost": Metric("share_difference", by=("attack",), counts=IDENTITIES, bad="low"),
 }
 """What it measures.
 
@@ -31,7 +33,9 @@ records of each identity. `classified` is what a classifier says that was traine
 identities, the attack accuracy of the literature. `accepted` counts what the lineup takes for the identity where it
 may also say "nobody": a threshold accepts the share `false_acceptance` of records of somebody else. `confirmed` counts
 those that the classifier names right and the lineup accepts, and `rejected` is the share of the classifier's successes
-that the lineup does not accept: an independent judge does not see what the literature would count.
+that the lineup does not accept: an independent judge does not see what the literature would count. `chosen_change` is
+what the recommended variant changes of `recognised`, and `chosen_cost` what it changes of accuracy, both on identities
+that had no part in its choice.
 """
 
 __all__ = ["IDENTITIES", "METRICS", "NAME", "TOPS"]

@@ -42,9 +42,9 @@ ALPHABETS = {
 }
 """Who is at risk, what the adversary holds, from whom the judges learn, and what a net may be pretrained on."""
 ATTACKS = (
-    {"name": "ppa", "aim": "margin", "restarts": 2, "steps": 100},
-    {"name": "ppa", "id": "ppa views", "aim": "margin", "restarts": 2, "steps": 30, "copies": 3, "copied": "views"},
-    {"name": "brep_mi", "steps": 40, "directions": 10},
+    {"name": "ppa", "aim": "margin", "restarts": 3, "steps": 100},
+    {"name": "ppa", "id": "ppa views", "aim": "margin", "restarts": 2, "steps": 50, "copies": 3, "copied": "views"},
+    {"name": "brep_mi", "steps": 50, "directions": 12},
     {"name": "prior_best", "samples": 400},
     {"name": "mean_public"},
 )
@@ -66,17 +66,17 @@ def bido(x: float) -> dict[str, Any]:
     return {"name": "bido", "measure": "hsic", "lambda_x": x, "lambda_y": 10 * x}
 
 
-EARLY = tuple(finetuned(f"stopped-{epochs}", epochs=epochs) for epochs in (16, 8))
+EARLY = tuple(finetuned(f"stopped-{epochs}", epochs=epochs) for epochs in (20, 12, 8))
 DEPTHS = tuple(frozen(blocks) for blocks in (3, 2, 1))
 RANDOM = frozen(2, name="random-2")
 RANDOM["stage"]["pretrain"] = {"epochs": 1, "lr": 1e-9}
 MAIN = (
     *EARLY,
     *DEPTHS,
-    frozen(2, bido(0.1), name="last-2-bido"),
     finetuned("bido-0.1", bido(0.1)),
     finetuned("negative-0.05", {"name": "negative_label_smoothing", "alpha": -0.05}),
     finetuned("mid-0.03", {"name": "mid", "beta": 0.03}),
+    frozen(2, bido(0.1), name="last-2-bido"),
     RANDOM,
 )
 """All three seeds; `random-2` freezes layers that were never trained."""
@@ -113,7 +113,7 @@ def audit(step: str, seed: int) -> dict[str, Any]:
                 "options": {"widths": [16, 32, 64, 64]}, "epochs": 5, "batch_size": 64, "lr": 0.05,
             },
             {
-                "name": "finetune", "data": "private", "transfer": "full", "epochs": 40, "batch_size": 32, "lr": 0.03,
+                "name": "finetune", "data": "private", "transfer": "full", "epochs": 60, "batch_size": 32, "lr": 0.03,
                 "schedule": "one-cycle", "augment": ["shift"],
             },
         ],

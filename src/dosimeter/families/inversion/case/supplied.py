@@ -14,12 +14,11 @@ import torch
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
-from dosimeter.data.supplied import held_of
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.case.checks import checked_prior, checked_strangers, shared_records
 from dosimeter.families.inversion.case.held import HeldRecords, held_records, plain
 from dosimeter.families.inversion.case.refused import refusals
-from dosimeter.families.inversion.play.given import GivenModel, given_model
+from dosimeter.families.inversion.play.given import GivenModel, ask, given_model
 from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.perturbed import MOST, range_of, sampled
 from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
@@ -169,7 +168,7 @@ class SuppliedCase:
     def _truth(self) -> dict[str, Array]:
         """Who is who, which record served what, and how well model and judges do."""
         at_risk, split, outputs = self.held.at_risk, self.held.split, np.array(self.held.outputs)
-        answers = self.system.adapted.query(held_of(at_risk)).argmax(1).numpy()
+        answers = ask(self.system.adapted, torch.from_numpy(at_risk.inputs)).argmax(1).numpy()
         held_out = sampled(np.setdiff1d(np.arange(len(at_risk)), split.trained), self.system.seed, MOST)
         found = {name: getattr(split, name) for name in ("trained", "known", "tested")}
         found |= {"correct": (answers == outputs[at_risk.labels])[None], "perturbed_rows": held_out}

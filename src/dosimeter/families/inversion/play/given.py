@@ -44,8 +44,8 @@ class Whole(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits `[b c]`, of the classes in the order of the data."""
-        given = self.form.give(Held(x))
-        answer = pick(self.call(given.to(x.device)), rows=len(x), columns=len(self.columns), place="model")
+        given = self.form.give(Held(x)).to(x.device, self.dtype)
+        answer = pick(self.call(given), rows=len(x), columns=len(self.columns), place="model")
         logits = answer.clamp_min(SMALLEST).log() if self.output == "probs" else answer
         order = torch.as_tensor(np.argsort(self.columns), device=logits.device)
         return logits[:, order].float()
@@ -69,7 +69,19 @@ class GivenModel:
 
     def answer(self, records: Tensor) -> Tensor:
         """Log-values of records `[b c]`, as the model itself is asked."""
-        return self.adapted.query(records.detach().cpu())
+        return ask(self.adapted, records.detach().cpu())
+
+
+def ask(adapted: Adapted, records: Tensor) -> Tensor:
+    """Log-values of records that are numbers alone, in the type of number that the model takes.
+
+    Args:
+        adapted: the model.
+        records: as dosimeter holds them.
+    """
+    form = adapted.form
+    own = form.dtype if form.kind == "exact" and records.is_floating_point() else None
+    return adapted.query(records if own is None else records.to(own))
 
 
 def given_model(adapted: Adapted, example: Array, device: str) -> GivenModel:

@@ -27,6 +27,11 @@ def _seconds(value):
     return "< 0.01" if value < 0.01 else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
+def _series(row):
+    """The line of the figure that a row stands in: attacks that differ in shots or references only share one."""
+    return row["attack"].removesuffix(" one reference").partition(" shot")[0].rstrip(" 0123456789")
+
+
 def table(fleet):
     """Every attack with every number of shadows, cheapest first."""
     head = [
@@ -38,9 +43,10 @@ def table(fleet):
         "TPR at 1 % FPR",
         "AUC",
         "dose, bits",
+        "L*",
         "",
     ]
-    lines = [head, ["---"] * len(head)]
+    lines, whole = [head, ["---"] * len(head)], fleet["targets"]
     for row in fleet["attacks"]:
         kind, *mode = row["attack"].split(" ")
         seconds = row["seconds"]
@@ -54,6 +60,9 @@ def table(fleet):
                 _span(row["tpr"]),
                 _span(row["auc"]),
                 "{:.2f} ({:.2f} to {:.2f})".format(*row["dose"]),
+                "{:.2f} ({:.2f} to {:.2f})".format(*row["log_mia_corrected"]["A"]).replace("-", "−")
+                if row["targets"] == whole
+                else f"{row['targets']} targets",
                 "**frontier**" if row["frontier"] else "",
             ]
         )
@@ -78,13 +87,13 @@ def draw(found):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    kinds = list(dict.fromkeys(row["attack"] for fleet in found["fleets"].values() for row in fleet["attacks"]))
-    colours = dict(zip(kinds, pyplot.get_cmap("tab10").colors, strict=False))
-    markers = dict(zip(kinds, "osD^vPX<>*", strict=False))
+    kinds = list(dict.fromkeys(_series(row) for fleet in found["fleets"].values() for row in fleet["attacks"]))
+    colours = dict(zip(kinds, [*pyplot.get_cmap("tab10").colors, "black", "goldenrod"], strict=False))
+    markers = dict(zip(kinds, "osD^vPX<>*hd", strict=False))
     figure, panels = pyplot.subplots(len(found["fleets"]), 1, figsize=(7, 4.2 * len(found["fleets"])), squeeze=False)
     for panel, (name, fleet) in zip(panels[:, 0], found["fleets"].items(), strict=True):
         for kind in kinds:
-            rows = [row for row in fleet["attacks"] if row["attack"] == kind]
+            rows = [row for row in fleet["attacks"] if _series(row) == kind]
             if not rows:
                 continue
             x = [max(LEAST, sum(row["seconds"].values())) for row in rows]

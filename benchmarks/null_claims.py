@@ -36,7 +36,7 @@ TABLES = (
 FLEETS = ((8, 1), (16, 8), (32, 16))
 FEW = ((0, 1), (0, 2), (2, 1), (2, 4))
 SUPPLIED = (0, 2)
-FEW_AUDITS = 160
+FEW_AUDITS = 200
 """Audits of each cell without rehearsal; more narrow the bounds, and portions that were done stay."""
 
 

@@ -28,8 +28,9 @@ from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.families.membership.table import columns
 from dosimeter.families.membership.threat import Spike, Threat
+from dosimeter.families.split.threat import SplitThreat
 from dosimeter.jobs import runners
-from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.names import ARCHITECTURES
 from dosimeter.results import schema
 
 ROOT = Path(__file__).parents[1]
@@ -160,6 +161,7 @@ TABLES = [
     (Target, "`[target]`"),
     (Threat, "`[threat]`"),
     (InversionThreat, "Inversion"),
+    (SplitThreat, "Split"),
     (Report, "`[report]`"),
     (Spike, "`[spike]`"),
 ]

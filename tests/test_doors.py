@@ -56,6 +56,7 @@ OF_ONE_FAMILY = {
     ("games", "families.membership.game"),
     ("games", "families.inversion.game"),
     ("games", "families.membership.known"),
+    ("games", "families.split.game"),
     ("games", "families.membership.weights"),
     # a table of scores and membership bits has no model and no audit file, and so no case of a family
     ("pipeline.table", "families.membership.family"),
@@ -250,13 +251,18 @@ def test_help_is_light():
         ["diff", "RUN", "RUN"],
         ["check", "RUN", "--policy", "policy.toml"],
         ["report", "RUN"],
+        ["measure", "--scores", "scores.csv"],
+        ["list"],
+        ["list", "--json"],
     ],
-    ids=lambda a: a[0],
+    ids=" ".join,
 )
-def test_verbs_that_read_results_load_no_torch(arguments, tmp_path):
+def test_verbs_that_need_no_model_load_no_torch(arguments, tmp_path):
     """They would take seconds longer; what they load beside it, such as matplotlib, they need."""
     run = shutil.copytree(Path(__file__).parent / "golden" / "format2" / "recipe", tmp_path / "run")
     (tmp_path / "policy.toml").write_text('[[limit]]\nmetric = "auc"\nmin = 0.1\n', encoding="utf-8")
+    rows = [f"r{one},{one % 7},{one % 2}" for one in range(100)]
+    (tmp_path / "scores.csv").write_text("\n".join(["id,score,is_member", *rows]), encoding="utf-8")
     words = [str(run) if word == "RUN" else word for word in arguments]
     code = f"import sys; from dosimeter.cli.app import main; sys.exit(main({words}) * 2 + ('torch' in sys.modules))"
     done = subprocess.run(
@@ -267,7 +273,7 @@ def test_verbs_that_read_results_load_no_torch(arguments, tmp_path):
 
 def test_results_and_statistics_import_lightly():
     """Results are read, compared and judged, and settings checked, without PyTorch, SciPy's laws or matplotlib."""
-    light = re.compile(r"(results|statistics|families\.(membership|inversion)\.(threat$|sentences|section))\b")
+    light = re.compile(r"(results|statistics|families\.(membership|inversion|split)\.(threat$|sentences|section))\b")
     modules = [f"dosimeter.{module_of(path)}" for path in FILES if light.match(module_of(path))]
     assert len(modules) > 40
     heavy = ("torch", "scipy.stats", "sklearn", "matplotlib", "pandas")

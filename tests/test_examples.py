@@ -161,3 +161,14 @@ def test_the_example_of_a_supplied_model_and_inversion_runs(tmp_path, monkeypatc
     (threat,) = json.loads((tmp_path / "runs" / "faces" / "result.json").read_text("utf-8"))["threats"]
     assert threat["verdict"]["status"] == "shown"
     assert (threat["data"]["identities"], threat["data"]["public_identities"]) == (20, 20)
+
+
+def test_the_example_of_split_runs(tmp_path):
+    table = tomllib.loads((EXAMPLES / "split" / "audit.toml").read_text("utf-8"))
+    table["stage"][0]["epochs"] = 1
+    table["threat"]["cuts"] = ["backbone"]
+    table["attack"] = [{"name": "ridge"}, {"name": "mean_input"}]
+    verbs.run(parse(table, base=EXAMPLES), tmp_path / "run", workers=1)
+    (threat,) = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))["threats"]
+    assert threat["data"]["lineup"] == 15
+    assert threat["details"]["tests"][0]["p_floor"] is None

@@ -62,6 +62,15 @@ def test_few_shadows_were_tried_at_both_doors():
     assert {name.split(":")[0] for name in FEW} == {"recipe", "supplied model"}
 
 
+def test_the_page_says_what_few_shadows_claim():
+    shown = [total(name, "shown") for name in FEW]
+    called = [100 * total(name, "called") / total(name, "unused") for name in FEW]
+    page = " ".join((BENCHMARKS.parent / "docs" / "concepts.md").read_text(encoding="utf-8").split())
+    audits = sum(total(name, "audits") for name in FEW)
+    assert f"{sum(shown)} of {audits:,} simulated audits show a leak: {min(shown)} to {max(shown)} of 200" in page
+    assert f"they call {min(called):.1f} to {max(called):.1f} % of the unused records" in page
+
+
 def test_a_portion_is_what_its_audits_count(null_claims, monkeypatch):
     monkeypatch.setattr(null_claims, "PORTION", 1)
     name, first, counts = null_claims.portion("table: half of 600 records", 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dosimeter.foundation.version import __version__
+from dosimeter.foundation.package import __version__
 
 if TYPE_CHECKING:
     from dosimeter.config.audit import Audit

@@ -8,10 +8,13 @@ from dosimeter.families.inversion.game import Needs as InversionNeeds
 from dosimeter.families.membership.game import FrozenHead, MembershipGame, Needs, Population, Retrain
 from dosimeter.families.membership.known import Known
 from dosimeter.families.membership.weights import Weights
+from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
+from dosimeter.families.split.game import Needs as SplitNeeds
 from dosimeter.models.access import Access
-from dosimeter.statistics.evidence import Reconstructions, Scores, Truth
+from dosimeter.statistics.evidence import Guesses, Reconstructions, Scores, Truth
 
 __all__ = [
-    "Access", "Attack", "FrozenHead", "InversionGame", "InversionNeeds", "Known", "MembershipGame", "Needs",
-    "Population", "Reconstructions", "Retrain", "Scores", "Truth", "Weights",
+    "Access", "Attack", "Auxiliary", "FrozenHead", "Guesses", "InversionGame", "InversionNeeds", "Known",
+    "MembershipGame", "Needs", "Population", "Reconstructions", "Retrain", "Scores", "Secret", "SplitGame",
+    "SplitNeeds", "Truth", "Weights",
 ]  # fmt: skip

@@ -183,8 +183,8 @@ def test_list_marks_what_is_used_unless_the_audit_names_others(capsys):
             assert line == f"  {name}" + (f" [{marks[name]}]" if name in marks else "") + (f": {text}" if text else "")
     own = families["membership"]
     assert families.keys() == FAMILIES.keys()
-    assert found["attacks"] == {**own["attacks"], **families["inversion"]["attacks"]}
-    assert marked["attacks"] == {**own["defaults"], **families["inversion"]["defaults"]}
+    assert found["attacks"] == {name: text for one in families.values() for name, text in one["attacks"].items()}
+    assert marked["attacks"] == {name: text for one in families.values() for name, text in one["defaults"].items()}
     assert own["metrics"]["tpr"] == {"unit": "share", "bad": "high", "limited": True}
     assert own["threat"]["shadows"] == {"required": False, "default": 16}
 
@@ -197,14 +197,16 @@ def test_list_has_a_heading_for_every_family(capsys, monkeypatch):
     assert [line for line in lines if line.startswith(("attacks of", "views of"))] == [
         "attacks of membership: Was this record used to train the model?",
         f"attacks of inversion: {FAMILIES['inversion'].question.replace('{noun}', 'record')}",
+        f"attacks of split: {FAMILIES['split'].question.replace('{noun}', 'record')}",
         "attacks of belonging: Did record belong?",
         "views of membership",
         "views of belonging",
     ]
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["families"].keys() == {"membership", "inversion", "belonging"}
+    assert found["families"].keys() == {"membership", "inversion", "split", "belonging"}
     together = {**found["families"]["belonging"]["attacks"], **found["families"]["inversion"]["attacks"]}
+    together |= found["families"]["split"]["attacks"]
     assert found["attacks"] == together
 
 

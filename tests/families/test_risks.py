@@ -87,6 +87,31 @@ def test_what_can_be_tested_and_why_not():
     assert all(one.remark for one in risk)
 
 
+def test_features_are_tested_where_attacks_read_them():
+    both = {**KNOWN, "split": {"features"}}
+    whole, (net,) = topology(*SPLIT)
+    found = risks(whole, [net], both)
+    input_, attributes = (one_of(found, rule, "server") for rule in ("reconstruction", "attributes"))
+    assert input_.remark == (
+        'family = "split", at_risk = "net", access = "features", auxiliary = "public", victims = "users", '
+        'cuts = ["l1"], knows = "weights"'
+    )
+    assert attributes.remark == input_.remark + ', attributes = ["sex"]'
+    assert input_.tested
+    assert attributes.tested
+    wire = one_of(found, "reconstruction", WIRE)
+    assert not wire.tested
+    assert "records of the adversary's own" in wire.remark
+    floor = one_of(found, "attributes-of-answers", "server")
+    assert not floor.tested
+    assert "`output_only`" in floor.remark
+    parties, parts, edges, holds = SPLIT
+    poor, stages = topology([parties[0], parties[1][:2]], parts, edges, holds)
+    assert "`auxiliary`" in one_of(risks(poor, stages, both), "reconstruction", "server").remark
+    later = [net, StageRole("after", "more")]
+    assert "last stage" in one_of(risks(whole, later, both), "reconstruction", "server").remark
+
+
 def test_inversion_needs_records_of_others_and_the_last_stage():
     both = {**KNOWN, "inversion": {"weights"}}
     whole, (net,) = topology(*SPLIT)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from dosimeter.foundation.errors import ConfigError, TrainingError
-from dosimeter.models.architectures import ARCHITECTURES, as_float, convnet, cut, efficientnet_lite0, mlp
+from dosimeter.models.architectures import as_float, convnet, cut, efficientnet_lite0, mlp
+from dosimeter.models.names import ARCHITECTURES
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))

@@ -89,7 +89,7 @@ BREAKS: list[tuple[tuple[Any, ...], Any, str]] = [
     (
         ("threats", 1, "family"),
         "extraction",
-        "threats[1].family: must be one that is installed (membership, inversion), got",
+        "threats[1].family: must be one that is installed (membership, inversion, split), got",
     ),
     (("threats", 1, "verdict", "status"), "fine", "threats[1].verdict.status: must be one of"),
     (("threats", 1, "data", "records"), -1, "threats[1].data.records: must be at least 0, got -1"),
@@ -169,7 +169,7 @@ def test_a_family_that_is_not_installed_is_refused_in_one_line(folder, capsys):
         assert main(command) == 2
         (told,) = capsys.readouterr().err.splitlines()
         assert (
-            "threats[1].family: must be one that is installed (membership, inversion), got 'extraction': use the"
+            "threats[1].family: must be one that is installed (membership, inversion, split), got 'extraction': use the"
             in told
         )
 
@@ -405,7 +405,7 @@ def test_a_family_brings_metrics_units_and_conditions_of_its_own():
     assert found.name == "taken, cut block1, max 4 bits"
     wrong = [
         ({"metric": "taken", "max": 4}, "limit[0].cut: is required for taken and missing: write cut = 'block1'"),
-        ({"metric": "tpr", "fpr": 0.1, "max": 0.4, "cut": 1}, "limit[0].cut: is only for taken, got tpr: remove it"),
+        ({"metric": "tpr", "fpr": 0.1, "max": 0.4, "cut": 1}, "limit[0].cut: is only for identified and"),
         ({"metric": "taken", "cut": "block1", "max": 4, "prior": 0.5}, "limit[0].prior: is only for precision, got"),
         ({"metric": "taken", "cut": "block1", "max": 4, "family": "membership"}, "limit[0].metric: must be one of"),
         ({"metric": "auc_change", "max": 0.1}, "limit[0].metric: must be one of 'tpr', 'auc'"),

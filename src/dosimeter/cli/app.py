@@ -19,7 +19,7 @@ import typer
 from dosimeter.cli import options as o
 from dosimeter.cli.store import store_verbs
 from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
-from dosimeter.foundation.version import __version__
+from dosimeter.foundation.package import __version__
 
 if TYPE_CHECKING:
     from dosimeter.config.audit import Audit, SuppliedAudit
@@ -190,15 +190,16 @@ def measure(
     quiet: o.Quiet = False,
 ) -> None:
     """Compute result.json anew from a finished run's evidence, or from a table of scores. Trains nothing."""
-    from dosimeter.pipeline import verbs
-    from dosimeter.pipeline.table import measure_scores
-
     if (run_folder is None) == (scores is None):
         raise ConfigError("measure: takes the folder of a finished run or --scores with a table: give one of them")
     if scores is None:
+        from dosimeter.pipeline import verbs
+
         assert run_folder is not None
         _tell(verbs.measure(run_folder), run_folder / "result.json", as_json, quiet)
         return
+    from dosimeter.pipeline.table import measure_scores
+
     folder = out or Path("runs") / scores.stem
     found = measure_scores(scores, folder, seed=seed, noun=noun, leading_fpr=fpr)
     _tell(found, folder / "report.html", as_json, quiet)

@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from dosimeter.families import FAMILIES
 from dosimeter.families.family import Family, Names
+from dosimeter.foundation.registry import Registry
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.housekeeping import Collection, Entry, in_words
 from dosimeter.pipeline.plan import AttackPlan, Plan
@@ -78,7 +79,7 @@ def families() -> dict[str, dict[str, Any]]:
         name: {
             "name": family.name,
             "question": family.question.replace("{noun}", "record"),
-            "attacks": {attack: _first(kind.__doc__) for attack, kind in family.attacks().items()},
+            "attacks": _about(family.attacks()),
             "defaults": _default_attacks(family),
             "metrics": {
                 metric: {"unit": one.unit, "bad": one.bad, "limited": one.limited}
@@ -97,14 +98,13 @@ def catalogue() -> dict[str, dict[str, str]]:
     """Names that an audit file may use: for each kind a table from name to one line, of all families together."""
     from dosimeter.data import DATASETS
     from dosimeter.defenses import DEFENSES
-    from dosimeter.models.architectures import ARCHITECTURES
-    from dosimeter.models.transfer import Method
+    from dosimeter.models.names import ARCHITECTURES, Method
 
     found = {
         "attacks": _together(one["attacks"] for one in families().values()),
-        "defenses": {name: _first(kind.__doc__) for name, kind in DEFENSES.items()},
+        "defenses": DEFENSES.about(),
         "data": {name: f"{spec.about} ({spec.source})" for name, spec in DATASETS.items()},
-        "models": {name: _first(builder.__doc__) for name, builder in ARCHITECTURES.items()},
+        "models": ARCHITECTURES.about(),
         "transfer": dict.fromkeys(get_args(Method), ""),
     }
     return found | {kind: _together(one.about for _, one in own) for kind, own in _names().items()}
@@ -175,9 +175,11 @@ def _together(tables: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return found
 
 
-def _first(text: str | None) -> str:
-    """The first line of a docstring."""
-    return (text or "").strip().partition("\n")[0]
+def _about(attacks: Mapping[str, type]) -> dict[str, str]:
+    """One line about each attack; those of a family of this package are not imported for it."""
+    if isinstance(attacks, Registry):
+        return attacks.about()
+    return {name: (kind.__doc__ or "").strip().partition("\n")[0] for name, kind in attacks.items()}
 
 
 def _as_json(key: FieldInfo) -> Any:

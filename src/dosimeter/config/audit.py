@@ -334,28 +334,6 @@ def _read_defenses(
     return variants, tuple(own), problems
 
 
-def arguments(model: type[T], names: Mapping[str, str] | None = None, /, **given: Any) -> T:
-    """A table that Python code or the command line gives key by key.
-
-    Args:
-        model: the table.
-        names: what messages call a key, where that is not its own name.
-        given: its keys; None stands for the default.
-
-    Raises:
-        ConfigError: every key that is wrong, one line each.
-    """
-    given = {key: value for key, value in given.items() if value is not None}
-    found, table = scan(given), None
-    try:
-        table = model.model_validate(given)
-    except ValidationError as error:
-        found += findings(error, "", model.model_fields)
-    if found or table is None:
-        raise ConfigError(*lines(((names or {}).get(place, place), text) for place, text in found))
-    return table
-
-
 def _table(model: type[T], raw: Any, place: str) -> tuple[T | None, list[tuple[str, str]]]:
     """One validated table, or the problems with it."""
     if not isinstance(raw, Mapping):

@@ -16,7 +16,7 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.findings import Finding, findings, lines
 from dosimeter.foundation.user_code import REFERENCE, is_file
 from dosimeter.foundation.wording import quote
-from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.names import ARCHITECTURES
 
 
 def chain_problems(stages: Sequence[Stage], at_risk: Mapping[str, str | None], base: Path) -> list[str]:

@@ -21,6 +21,7 @@ from dosimeter.training.recipe import (
     ChangesLoss,
     ChangesRecipe,
     PutsBottleneck,
+    Release,
     SubModels,
 )
 
@@ -29,7 +30,9 @@ FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 KIND = Kind(
     word="defense",
     known=DEFENSES,
-    wanted="a frozen dataclass with a method " + ", ".join(f"`{name}`" for name in METHODS[:-1]) + " or `release`",
+    wanted="a frozen dataclass with a method "
+    + ", ".join(f"`{name}`" for name in METHODS[:-1])
+    + f" or `{METHODS[-1]}`",
     fits=lambda found: any(callable(getattr(found, name, None)) for name in METHODS),
     needs={"paper": str, "place": str, "ladder": tuple},
     protocol="docs/defenses.md",
@@ -141,11 +144,23 @@ def _together(
     if changing and not answers:
         text = "changes answers, which only the deployed model gives: move it to the last stage"
         problems.append(f"{changing[0]} {text}")
+    problems += _crossing(rows, threats)
     return problems + [
         f"{changing[0]} changes answers, but {place}.access = {threat.access!r} gives the model itself: grant "
         "'probs' or 'logits', or remove it"
         for place, threat in threats.items()
         if changing and threat.access_flag.includes & (Access.FEATURES | Access.WEIGHTS)
+    ]
+
+
+def _crossing(rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable]) -> list[str]:
+    """Problems with defenses of what crosses a cut, as the tail of their place."""
+    crossing = [row.name for row in rows if isinstance(row.defense, Release)]
+    return [
+        f"{crossing[0]} changes what crosses a cut, got {place}, whose adversary sees none: remove it, or use family = "
+        "'split'"
+        for place, threat in threats.items()
+        if crossing and not hasattr(threat, "cuts")
     ]
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dosimeter.data.options import Options
 from dosimeter.foundation.table import NAME, Reference, Table
-from dosimeter.models.transfer import Method, Statistics
+from dosimeter.models.names import Method, Statistics
 from dosimeter.training.recipe import Hyperparameters
 
 

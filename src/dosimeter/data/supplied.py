@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dosimeter.data.alike import own_ids, same_classes, same_features
 from dosimeter.data.cells import Cells, Held, from_pandas, loses
@@ -274,6 +273,8 @@ def join_parts(parts: Mapping[str, Dataset]) -> Dataset:
 
 def held_of(dataset: Dataset) -> Held:
     """Records of a data set in the form in which a model is queried about them."""
+    import torch  # tables of scores are measured without it
+
     return Held(torch.from_numpy(dataset.inputs), dataset.cells, dataset.tokens)
 
 

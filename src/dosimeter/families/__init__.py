@@ -7,5 +7,6 @@ from collections.abc import Mapping
 from dosimeter.families.family import Family
 from dosimeter.families.inversion.family import INVERSION
 from dosimeter.families.membership.family import MEMBERSHIP
+from dosimeter.families.split.family import SPLIT
 
-FAMILIES: Mapping[str, Family] = {"membership": MEMBERSHIP, "inversion": INVERSION}
+FAMILIES: Mapping[str, Family] = {"membership": MEMBERSHIP, "inversion": INVERSION, "split": SPLIT}

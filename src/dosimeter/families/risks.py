@@ -10,7 +10,9 @@ from dosimeter.families.rules import RULES, Rule
 from dosimeter.families.sights import OUTPUTS, WIRE, Sight, StageRole, asks, sights
 from dosimeter.families.topology import Holding, Topology
 
-ACCESS = {"labels": "labels", "probabilities": "probs", "logits": "logits", "weights": "weights"}
+ACCESS = {
+    "features": "features", "labels": "labels", "probabilities": "probs", "logits": "logits", "weights": "weights",
+}  # fmt: skip
 """What an adversary sees, to the word of a `[[threat]]` for it."""
 STRENGTH = ("features", *OUTPUTS, "gradients", "weights")
 """What an adversary sees, the least telling of a model's training data first."""
@@ -39,6 +41,7 @@ class Risk:
         knows: what else decides how strong the attack is.
         tested: whether this release has attacks for it.
         remark: the `[[threat]]` that tests it, or why it is not tested.
+        cuts: layers after which the features leave that they see, of what the rule takes.
     """
 
     adversary: tuple[str, ...]
@@ -54,6 +57,7 @@ class Risk:
     knows: str
     tested: bool
     remark: str
+    cuts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,7 @@ def _queries(view: _View, rule: Rule, topology: Topology, stages: Sequence[Stage
         yield Risk(
             view.who, bool(view.malicious), rule, view.stage.name, view.stage.name, holding.party, holding.data,
             attributes, access, ways, _knows_before(view, seen, access), False, "",
+            tuple(dict.fromkeys(str(one.cut) for one in seen if one.sees == "features")),
         )  # fmt: skip
 
 
@@ -284,7 +289,15 @@ def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | Non
         return replace(risk, remark=reason)
     threat = f'family = "{rule.family}", at_risk = "{risk.at_risk}", access = "{ACCESS[risk.access]}"'
     threat += f', {rule.auxiliary} = "{own}"' if rule.auxiliary else ""
+    if risk.access == "features" and rule.at_risk == "queries":
+        threat += f', victims = "{risk.data}", cuts = {_listed(risk.cuts)}, knows = "weights"'
+        threat += f", attributes = {_listed(risk.attributes)}" if risk.attributes else ""
     return replace(risk, tested=True, remark=threat)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a list of an audit file."""
+    return "[" + ", ".join(f'"{one}"' for one in names) + "]"
 
 
 def _reason(risk: Risk, available: Mapping[str, Collection[str]]) -> str:
@@ -296,6 +309,10 @@ def _reason(risk: Risk, available: Mapping[str, Collection[str]]) -> str:
         return "no attack that imitates models"
     if family not in available:
         return f"this release has no attacks of family {family}"
+    if risk.rule.untested:
+        return risk.rule.untested
+    if risk.access == "features" and risk.knows == UNKNOWN:
+        return "the attacks of this release need what the first half makes of records of the adversary's own"
     if ACCESS.get(risk.access) not in available[family]:
         return f"no attack of family {family} reads {risk.access} at a cut"
     if risk.data is None:

@@ -23,6 +23,7 @@ class Rule:
         active: whether it takes a party that departs from the protocol.
         auxiliary: key of a `[[threat]]` that must name the adversary's own data, or empty.
         last: whether attacks of this release judge the last stage of a chain alone.
+        untested: why no attack of this release tests it although its family is there, or empty.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Rule:
     active: bool = False
     auxiliary: str = ""
     last: bool = False
+    untested: str = ""
 
 
 OUT = ("logits", "probabilities", "labels")
@@ -41,19 +43,20 @@ RULES = (
     Rule("records", None, ("inputs",), "the records themselves", "queries", "follows from the topology"),
     Rule(
         "reconstruction", "split", ("features",), "the input", "queries",
-        "He, Zhang, Lee, 2019, https://doi.org/10.1145/3359789.3359824",
+        "He, Zhang, Lee, 2019, https://doi.org/10.1145/3359789.3359824", auxiliary="auxiliary", last=True,
     ),
     Rule(
         "attributes", "split", ("features",), "private attributes", "queries",
-        "Song, Shmatikov, 2020, https://arxiv.org/abs/1905.11742",
+        "Song, Shmatikov, 2020, https://arxiv.org/abs/1905.11742", auxiliary="auxiliary", last=True,
     ),
     Rule(
         "attributes-of-answers", "split", OUT, "private attributes", "queries",
         "Malekzadeh, Borovykh, Gunduz, 2021, https://arxiv.org/abs/2105.12049",
+        untested="answers are attacked beside features alone: `output_only` is the floor of a threat of family split",
     ),
     Rule(
         "hidden-labels", "split", ("features", "gradients"), "the labels", "queries",
-        "Liu, Lyu, 2022, https://arxiv.org/abs/2203.05222",
+        "Liu, Lyu, 2022, https://arxiv.org/abs/2203.05222", untested="no attack of family split infers labels",
     ),
     Rule("labels", None, ("true labels",), "the labels themselves", "queries", "follows from the topology"),
     Rule(
@@ -63,6 +66,7 @@ RULES = (
     Rule(
         "steering", "split", ("features",), "the input, in training", "queries",
         "Pasquini, Ateniese, Bernaschi, 2021, https://arxiv.org/abs/2012.02670", active=True,
+        untested="no attack of family split acts during training",
     ),
     Rule(
         "updates", "exchange", ("weights",), "properties of training records", "training",

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dosimeter.foundation.version import __version__
+from dosimeter.foundation.package import __version__
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "pyarrow", "safetensors")
 

@@ -29,9 +29,8 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dosimeter.foundation.errors import AuditError, ConfigError, StoreError, TrainingError
-from dosimeter.foundation.package import ROOT
+from dosimeter.foundation.package import ROOT, __version__
 from dosimeter.foundation.user_code import user_sources
-from dosimeter.foundation.version import __version__
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.ray_address import knock, no_answer
 from dosimeter.jobs.store import Store

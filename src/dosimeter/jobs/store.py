@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 
 from dosimeter.foundation.errors import StoreError
-from dosimeter.foundation.version import __version__
+from dosimeter.foundation.package import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -205,15 +205,6 @@ def efficientnet_lite0(
     return Classifier(nn.Sequential(_EfficientNetFeatures(net, size)), nn.Linear(1280, classes))
 
 
-ARCHITECTURES: dict[str, Builder] = {
-    "linear": linear,
-    "mlp": mlp,
-    "convnet": convnet,
-    "bag-of-words": bag_of_words,
-    "efficientnet-lite0": efficientnet_lite0,
-}
-
-
 def cut(model: nn.Module, example: Tensor | None = None, head: str | None = None) -> tuple[nn.Sequential, nn.Linear]:
     """The blocks before the head, and the head; arguments as in `locate`."""
     found = locate(model, example, head)

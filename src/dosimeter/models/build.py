@@ -10,7 +10,7 @@ from torch import nn
 from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
 from dosimeter.foundation.user_code import call_user
 from dosimeter.foundation.wording import one_line, quote
-from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.names import ARCHITECTURES
 
 
 def build(reference: str, shape: tuple[int, ...], classes: int, options: Mapping[str, Any], *, place: str) -> nn.Module:

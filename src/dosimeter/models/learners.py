@@ -12,6 +12,8 @@ SMALLEST = 8
 """A side is halved while both sides have at least so many pixels."""
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero."""
+FEWEST_PLACES = 4
+"""Least height and width of features that are taken for maps."""
 
 
 def halvings(height: int, width: int) -> list[tuple[int, int]]:
@@ -79,6 +81,37 @@ def decoder(shape: tuple[int, ...], latent: int, value_range: tuple[float, float
     return nn.Sequential(
         *layers, nn.Conv2d(wide[-1], shape[0], 3, padding=1), nn.Sigmoid(), Scaled(*value_range, back=True)
     )
+
+
+def inverse(
+    given: tuple[int, ...], made: tuple[int, ...], value_range: tuple[float, float], width: int = 64
+) -> nn.Sequential:
+    """A network from features `[b, *given]` to records `[b, *made]` of a range.
+
+    Features that are maps, channels by height by width, go through convolutions at their own size and then at that of
+    the picture; others through a hidden layer. After He, Zhang, Lee, ACSAC 2019.
+
+    Args:
+        given: shape of the features of one record.
+        made: shape of one record.
+        value_range: least and largest number of a record.
+        width: channels of convolutions; the hidden layer has eight times as many.
+    """
+    size = int(torch.Size(made).numel())
+    end: list[nn.Module] = [nn.Sigmoid(), Scaled(*value_range, back=True)]
+    if len(given) == len(made) == 3 and min(given[1:]) >= FEWEST_PLACES:
+        return nn.Sequential(
+            nn.Conv2d(given[0], width, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+            nn.Upsample(size=tuple(made[1:]), mode="bilinear", align_corners=False),
+            nn.Conv2d(width, width // 2, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(width // 2, made[0], 3, padding=1), *end,
+        )  # fmt: skip
+    hidden = 8 * width
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(int(torch.Size(given).numel()), hidden), nn.ReLU(), nn.Linear(hidden, size),
+        nn.Unflatten(1, made), *end,
+    )  # fmt: skip
 
 
 def encoder(shape: tuple[int, ...], numbers: int, value_range: tuple[float, float], width: int = 16) -> nn.Sequential:

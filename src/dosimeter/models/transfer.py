@@ -7,7 +7,6 @@ normalisation in the frozen prefix stays in evaluation mode.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 
@@ -15,9 +14,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.models.architectures import cut, locate
 from dosimeter.models.last_layer import Backbone, replace_head
 from dosimeter.models.lora import LORA, LoRA, with_adapters
-
-Statistics = Literal["strict", "official"]
-Method = Literal["scratch", "head", "last-k", "lora", "full"]
+from dosimeter.models.names import Method, Statistics
 
 
 @dataclass(frozen=True)

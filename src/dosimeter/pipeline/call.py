@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from dosimeter.config.attack_rows import named_attacks
-from dosimeter.config.audit import arguments, threat_settings
+from dosimeter.config.audit import threat_settings
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
 from dosimeter.data.supplied import read_apart
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
-from dosimeter.foundation.table import Table
+from dosimeter.foundation.table import Table, arguments
 from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.runners import Workers

@@ -28,7 +28,7 @@ class Execution:
     Attributes:
         out: the run's folder.
         store: the cache, a folder or a URL; `out`'s neighbour `.store` unless given.
-        device: device on which models are trained and queried; of a table of scores, which has none, "none".
+        device: device on which models are trained and queried.
         workers: workers that do the jobs, or a number of processes; None for one per core.
         progress: called with (phase, done, total).
         disk_cap: bytes that the cache may hold; None for no limit.

@@ -1,7 +1,8 @@
-"""Renders the report of a run's folder."""
+"""Closes a run's folder: origin of the numbers, and the report."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,30 @@ from typing import Any
 
 from dosimeter.families import FAMILIES
 from dosimeter.foundation.errors import StoreError
+from dosimeter.foundation.provenance import provenance
+from dosimeter.jobs.store import write_text
 from dosimeter.results import reading
 from dosimeter.results.page.render import render_page
 from dosimeter.results.views import own_rows, views
+
+
+def close_run(
+    folder: Path,
+    *,
+    base: Path = Path(),
+    device: str | None,
+    started: float,
+    seconds: Mapping[str, float],
+    more: Mapping[str, Any],
+) -> Path:
+    """Writes the origin of a run's numbers (provenance), and its report; arguments as of `provenance`.
+
+    Returns:
+        The path of the report.
+    """
+    content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
+    write_text(folder / "provenance.json", json.dumps(content, indent=1, sort_keys=True))
+    return report(folder)
 
 
 def report(folder: Path) -> Path:

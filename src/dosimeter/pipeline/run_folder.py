@@ -14,7 +14,7 @@ from dosimeter.config.defense_rows import FOLDER
 from dosimeter.families import FAMILIES
 from dosimeter.families.family import CaseFolder, Family
 from dosimeter.foundation.errors import StoreError
-from dosimeter.foundation.version import __version__
+from dosimeter.foundation.package import __version__
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.arrays import undamaged
 from dosimeter.results.rounding import round_numbers

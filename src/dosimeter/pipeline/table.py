@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from dosimeter.config.audit import arguments
 from dosimeter.config.tables import Report
 from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measure import measure
@@ -19,12 +19,11 @@ from dosimeter.families.membership.table.gates import missing_scores, table_as_r
 from dosimeter.families.membership.table.summary import scores_summary
 from dosimeter.families.membership.table.table import ScoresTable, read_scores
 from dosimeter.foundation.gate import Gate
-from dosimeter.foundation.version import __version__
-from dosimeter.jobs.runners import one_thread
+from dosimeter.foundation.package import __version__
+from dosimeter.foundation.table import arguments
 from dosimeter.jobs.store import canonical, key_of, write_text
-from dosimeter.pipeline.execution import Execution
+from dosimeter.pipeline.page import close_run
 from dosimeter.pipeline.run_folder import FORMAT, check_folder
-from dosimeter.pipeline.verbs import close_run
 from dosimeter.pipeline.whole_result import one_threat
 from dosimeter.results.compose import compose
 from dosimeter.results.rounding import round_numbers
@@ -59,13 +58,13 @@ def measure_scores(
     )
     write_text(out / "audit_key", key + "\n")
     write_text(out / "audit.json", json.dumps({**settings, "file": str(scores)}, indent=1, sort_keys=True))
-    with one_thread():  # so that sums do not depend on the number of cores
+    with threadpool_limits(1):  # so that sums do not depend on the number of cores; PyTorch is not needed here
         found = one_threat(MEMBERSHIP.name, MEMBERSHIP, measure(table_material(table, summary)), summary)
         content: dict[str, Any] = round_numbers(compose(summary, [found]))
     write_text(out / "result.json", canonical(content) + "\n")
     write_text(out / "run.json", json.dumps(round_numbers(summary), indent=1, sort_keys=True))
     more = {"seed": seed, "audit_key": key, "data_sha256": table.fingerprint}
-    close_run(Execution(out, device="none"), Path(), started, {"measure": round(time.time() - started, 2)}, more)
+    close_run(out, device=None, started=started, seconds={"measure": round(time.time() - started, 2)}, more=more)
     return content
 
 

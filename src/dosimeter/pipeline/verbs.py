@@ -14,9 +14,8 @@ from typing import Any
 from dosimeter.config.audit import Audit, SuppliedAudit
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.families.family import Case
-from dosimeter.foundation.provenance import provenance
+from dosimeter.foundation.package import __version__
 from dosimeter.foundation.user_code import report_user_errors
-from dosimeter.foundation.version import __version__
 from dosimeter.jobs.carried import carry_functions
 from dosimeter.jobs.housekeeping import lease, make_room
 from dosimeter.jobs.job import ensure
@@ -27,6 +26,7 @@ from dosimeter.pipeline import variants
 from dosimeter.pipeline.doors import about, plan_of, prepare_audit, time_left
 from dosimeter.pipeline.durations import work_of
 from dosimeter.pipeline.execution import Execution, Progress
+from dosimeter.pipeline.page import close_run
 from dosimeter.pipeline.plan import Plan
 from dosimeter.pipeline.prepared import Prepared, jobs_of, require_attacks
 from dosimeter.pipeline.progress import Display, interruptible, show_progress
@@ -129,7 +129,12 @@ def run_prepared(prepared: Prepared, execution: Execution) -> Path:
     measure(execution.out, anew=False)
     seconds["measure"] = round(time.perf_counter() - start, 2)
     more = {"seed": audit.seed, "audit_key": prepared.key, "work": work_of(cases), **prepared.origin()}
-    return close_run(execution, audit.base, started, seconds, more)
+    execution.progress("report", 0, 1)
+    path = close_run(
+        execution.out, base=audit.base, device=execution.device, started=started, seconds=seconds, more=more
+    )
+    execution.progress("report", 1, 1)
+    return path
 
 
 def _claim(prepared: Prepared, execution: Execution) -> None:
@@ -170,21 +175,6 @@ def _do_jobs(prepared: Prepared, cases: Mapping[str, Case], execution: Execution
             if execution.disk_cap is not None:
                 make_room(store, execution.disk_cap, keys)
     return seconds
-
-
-def close_run(
-    execution: Execution, base: Path, started: float, seconds: Mapping[str, float], more: Mapping[str, Any]
-) -> Path:
-    """Writes the origin of the numbers (provenance), and the report."""
-    from dosimeter.pipeline.page import report  # Matplotlib takes a second to load
-
-    device = None if execution.device == "none" else execution.device
-    content = provenance(base=base, device=device, started=started, seconds=seconds, more=more)
-    write_text(execution.out / "provenance.json", json.dumps(content, indent=1, sort_keys=True))
-    execution.progress("report", 0, 1)
-    path = report(execution.out)
-    execution.progress("report", 1, 1)
-    return path
 
 
 def measure(folder: Path, *, anew: bool = True) -> dict[str, Any]:

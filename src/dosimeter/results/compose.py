@@ -28,6 +28,7 @@ LEAKS: Mapping[str, str] = {
     "membership": "membership",
     "inversion": "model inversion",
     "exchange": "gradients",
+    "split": "features at a cut",
 }
 """Kinds of leak that are known, by the family that asks about each; some have no family yet."""
 
@@ -38,8 +39,8 @@ def not_asked(families: Iterable[str]) -> str:
     Args:
         families: of the run.
 
-    >>> not_asked(["membership"])
-    'Attributes of training records, properties of the training set, model inversion, gradients: only membership was.'
+    >>> not_asked(["membership"]).rpartition(", ")[2]
+    'features at a cut: only membership was.'
     >>> not_asked(["membership", "inversion"]).rpartition(": ")[2]
     'only membership and model inversion were.'
     """

@@ -63,7 +63,9 @@ INVERSION: tuple[Entry, ...] = (
     *MEMBERSHIP[4:],
 )  # fmt: skip
 """Entries of model inversion, read in the same way."""
-FAMILIES: Mapping[str, tuple[Entry, ...]] = {"membership": MEMBERSHIP, "inversion": INVERSION}
+SPLIT: tuple[Entry, ...] = (MEMBERSHIP[2], *MEMBERSHIP[4:])
+"""Entries of what crosses the cut of a model: no list names it, so general ones stand here."""
+FAMILIES: Mapping[str, tuple[Entry, ...]] = {"membership": MEMBERSHIP, "inversion": INVERSION, "split": SPLIT}
 
 
 def entries(family: str) -> tuple[Entry, ...]:

@@ -19,7 +19,8 @@ from dosimeter.models.bottleneck import with_bottleneck
 from dosimeter.models.build import build
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.lora import LoRA, release
-from dosimeter.models.transfer import Live, Method, Parts, Statistics, divide, with_new_head
+from dosimeter.models.names import Method, Statistics
+from dosimeter.models.transfer import Live, Parts, divide, with_new_head
 from dosimeter.models.weights import load_state, read_weights
 from dosimeter.training.keys import module_hash, torch_version
 from dosimeter.training.loop import seed_torch

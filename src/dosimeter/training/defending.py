@@ -20,11 +20,12 @@ from dosimeter.training.recipe import (
     HidesFeatures,
     Hyperparameters,
     PutsBottleneck,
+    Release,
     SubModels,
     settings_of,
 )
 
-METHODS = ("recipe", "bottleneck", "hide", "loss", "penalty", "bound", "divide", "release")
+METHODS = ("recipe", "bottleneck", "hide", "loss", "penalty", "bound", "divide", "release", "send")
 """Methods that a defense can have; each defense has at least one."""
 HIDDEN = PutsBottleneck | ChargesHidden
 """Defenses that need hidden layers that are trained."""
@@ -98,3 +99,8 @@ def _change(row: DefenseRow, defense: ChangesRecipe, hp: Hyperparameters) -> Hyp
 def answering(rows: Sequence[DefenseRow]) -> tuple[ChangesAnswers, ...]:
     """Defenses that change the model's answers."""
     return tuple(row.defense for row in rows if isinstance(row.defense, ChangesAnswers))
+
+
+def sending(rows: Sequence[DefenseRow]) -> tuple[Release, ...]:
+    """Defenses that change what a device sends over the cut, in order."""
+    return tuple(row.defense for row in rows if isinstance(row.defense, Release))

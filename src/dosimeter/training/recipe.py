@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
-from dosimeter.models.bottleneck import Bottleneck
 from dosimeter.training.private.accounting import Privacy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dosimeter.models.bottleneck import Bottleneck
 
 Augmentation = Literal["flip", "shift", "drop"]
 
@@ -130,6 +133,18 @@ class ChangesAnswers(Protocol):
         self, probabilities: Float[Tensor, "r c"], noise: Callable[[], Float[Tensor, "r c"]]
     ) -> Float[Tensor, "r c"]:
         """The probabilities to release; `noise` gives the model's answers on as many random inputs."""
+        ...
+
+
+@runtime_checkable
+class Release(Protocol):
+    """A defense that changes what a device sends over the cut of a model.
+
+    Its method is not called `release`, since defenses of answers are recognised by that name.
+    """
+
+    def send(self, features: Float[Tensor, "b ..."], rng: np.random.Generator) -> Float[Tensor, "b ..."]:
+        """What is sent in place of some features, in their shape; fresh randomness for each record comes from `rng`."""
         ...
 
 

@@ -22,11 +22,11 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store
 from dosimeter.models.supplied.adapt import Adapted, difference
 from dosimeter.training.chain import Link, chain_key
-from dosimeter.training.defending import DefenseRow, answering
+from dosimeter.training.defending import DefenseRow, answering, sending
 from dosimeter.training.features import FeatureJob, feature_jobs
 from dosimeter.training.later_stages import StageSpec
 from dosimeter.training.packs import HEADS_PER_PACK, PackJob
-from dosimeter.training.recipe import ChangesAnswers
+from dosimeter.training.recipe import ChangesAnswers, Release
 from dosimeter.training.user_fit import Fit
 
 OF_POOL = ("members", "nonmembers", "labelled members", "labelled non-members", "population")
@@ -113,6 +113,11 @@ class TrainedSystem:
     def answers(self) -> tuple[ChangesAnswers, ...]:
         """Defenses of the deployed model's answers, in order."""
         return answering([row for rows in self.defenses[self.index :] for row in rows])
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """Defenses of what a device sends over the cut of the deployed model, in order."""
+        return sending(self.defenses[-1])
 
     @property
     def defended(self) -> bool:

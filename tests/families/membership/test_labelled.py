@@ -9,6 +9,7 @@ from flat import flat
 from supplied_models import SERIAL, fit, records, target
 
 import dosimeter
+from dosimeter.cli.app import main
 from dosimeter.config.audit import parse
 from dosimeter.data.dataset import Dataset
 from dosimeter.families.membership.design.draw import design_of, matrix_of, split_of
@@ -193,6 +194,32 @@ def test_a_plan_with_hardly_any_shadow_offers_the_cheapest_audit(tmp_path, shado
     told = [note for note in notes if note.startswith("labelled: ")]
     assert len(told) == offered
     assert not told or f"`labelled = {enough(10)}` in [[threat]] and add attack simple_shot" in told[0]
+
+
+def test_a_plan_for_a_supplied_model_offers_it_too_and_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    """Also where more shots are asked for than there are members."""
+    monkeypatch.chdir(tmp_path)
+    for name, (inputs, labels) in zip(("members", "nonmembers"), world(80), strict=True):
+        np.savez(f"{name}.npz", inputs=inputs, labels=labels)
+    (tmp_path / "offered_here.py").write_text("from torch import nn\nnet = nn.Linear(20, 5)\n")
+    text = (
+        'name = "mine"\nseed = 0\n[target]\nmodel = "offered_here:net"\nmembers = "members.npz"\n'
+        'nonmembers = "nonmembers.npz"\n[threat]\n'
+    )
+
+    def said(more):
+        (tmp_path / "audit.toml").write_text(text + more)
+        code = main(["plan", "audit.toml"])
+        read = capsys.readouterr()
+        return code, " ".join((read.out + read.err).split())
+
+    code, told = said('[[attack]]\nname = "loss"\n')
+    assert (code, "labelled: with 0 shadows, the cheapest useful audit" in told) == (0, True)
+    few = '[[attack]]\nname = "simple_shot"\nshots = 10\n[[attack]]\nname = "loss"\n'
+    code, told = said(f"labelled = 10\n{few}")
+    assert (code, "needs 10 known members and 10 known non-members of each model, got 2: set" in told) == (0, True)
+    code, told = said(f"labelled = 200\n{few}")
+    assert (code, "`labelled` must leave records to be judged, got 200 labelled records" in told) == (2, True)
 
 
 def statuses(found):

@@ -24,6 +24,7 @@ from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.results.rows import Row
 
 
 def used(name, *, shadows=16, views=1, **settings):
@@ -143,6 +144,7 @@ def test_seconds_that_nobody_noted_are_not_made_up(run, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "What the attacks used" in page
     assert 'data-label="Seconds"' not in page
+    assert "Leakage per minute" not in page
 
 
 def test_the_report_shows_them_in_cards_that_fit_a_phone(run):
@@ -152,6 +154,32 @@ def test_the_report_shows_them_in_cards_that_fit_a_phone(run):
     for label in ("Labelled records", "Shadow models", "Models of its own", "Queries a record", "Seconds"):
         assert section.count(f'data-label="{label}"') == 3
     assert "The training of 6\u00a0models" in section
+    assert "<b>Leakage per minute</b>" in section
+    assert section.count("<svg") == 1
+    assert section.count('<span class="num">') == 2  # loss and base are drawn, the control is not
+
+
+def test_the_figure_adds_the_shadows_that_an_attack_reads():
+    def row(attack, value):
+        conditions = {"fpr": 0.01, "threshold": "shadow"}
+        return Row(
+            "t", "membership", "s", "none", attack, "tpr", conditions=conditions, value=value, low=0.1, high=0.9
+        )  # fmt: skip
+
+    def result(attacks, used):
+        return {
+            "id": "membership", "verdict": {"fpr": 0.01}, "estimates": [row(name, 0.5) for name in attacks],
+            "attacks": [{"id": name, "control": name == "count"} for name in attacks],
+            "details": {"resources": {name: {"shadows": shadows} for name, shadows in used.items()}},
+        }  # fmt: skip
+
+    work = {"models": 10, "training": 40.0, "attacks": {"base": 0.5, "loss": 0.0, "count": 1.0, "lira": None}}
+    one = result(["base", "loss", "count", "lira"], {"base": 4, "loss": 0, "count": 4, "lira": 4})
+    found = resources._points(one, work)
+    assert list(found) == ["loss", "base"]
+    assert [point[0] for point in found.values()] == [resources.LEAST, 4 * 4.0 + 0.5]
+    assert found["base"][1:] == (0.5, 0.1, 0.9)
+    assert resources._points(one, work | {"training": None}) == {}
 
 
 def test_older_results_have_no_table():

@@ -62,7 +62,7 @@ def test_both_tables(plan, folder):
     assert "    features after backbone.1: device -> rest" in lines
     assert "attributes (users of phone): private attributes (sex, and others that" in out
     assert 'test with family = "membership", at_risk = "finetune", access = "weights"' in " ".join(out.split())
-    assert "NOT TESTED: this release has no attacks of family split" in out
+    assert "NOT TESTED: attacks of family split need records of others" in " ".join(out.split())
     assert sorted(path.name for path in folder.iterdir()) == ["audit.toml", "people.csv"]  # nothing is trained or kept
 
 

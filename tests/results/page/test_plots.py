@@ -20,10 +20,13 @@ def _draw(kind: str) -> str:
         return plots.roc([CURVE, CURVE, CURVE, CURVE], smallest=0.001, control=True, title="a & b")
     if kind == "layers":
         return plots.by_layer([SHARES, SHARES], share="the information", title="a & b")
+    if kind == "seconds":
+        points = [(1, 1e-4, 0.1, 0.0, 0.2), (2, 60.0, 0.3, 0.2, 0.4)]
+        return plots.over_seconds(points, share="members recognised", title="a & b")
     return plots.histogram(BARS, title="a & b")
 
 
-@pytest.mark.parametrize("kind", ["roc", "histogram", "layers"])
+@pytest.mark.parametrize("kind", ["roc", "histogram", "layers", "seconds"])
 def test_figure_is_one_themed_element_with_text(kind):
     svg = _draw(kind)
     root = ElementTree.fromstring(svg)
@@ -35,7 +38,7 @@ def test_figure_is_one_themed_element_with_text(kind):
     assert [element for element in root.iter("text")]
 
 
-@pytest.mark.parametrize("kind", ["roc", "histogram", "layers"])
+@pytest.mark.parametrize("kind", ["roc", "histogram", "layers", "seconds"])
 def test_figure_does_not_depend_on_time_or_on_the_users_settings(kind):
     svg = _draw(kind)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
@@ -46,10 +49,20 @@ def test_figure_does_not_depend_on_time_or_on_the_users_settings(kind):
 def test_ids_of_two_figures_do_not_clash():
     ids = [
         {e.get("id") for e in ElementTree.fromstring(_draw(kind)).iter() if e.get("id")}
-        for kind in ("roc", "histogram", "layers")
+        for kind in ("roc", "histogram", "layers", "seconds")
     ]
     assert ids[0]
-    assert len(ids[0] | ids[1] | ids[2]) == sum(map(len, ids))
+    assert len(set().union(*ids)) == sum(map(len, ids))
+
+
+def test_points_that_nearly_coincide_share_a_label_on_logarithmic_seconds():
+    points = [(1, 1.0, 0.3, 0.2, 0.4), (2, 1.05, 0.3, 0.2, 0.4), (3, 50.0, 0.3, 0.2, 0.4)]
+    texts = _texts(plots.over_seconds(points, share="members recognised", title=""))
+    assert {"1, 2", "3", "seconds of one core", "members recognised"} <= set(texts)
+
+
+def test_one_point_alone_is_drawn():
+    assert "1" in _texts(plots.over_seconds([(1, 2.0, 0.0, 0.0, 0.1)], share="members", title=""))
 
 
 def test_counts_become_shares():

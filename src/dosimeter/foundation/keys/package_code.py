@@ -12,7 +12,7 @@ from typing import Any
 from dosimeter.foundation.package import PACKAGE, ROOT
 from dosimeter.foundation.user_code import source_hash
 
-LEFT_OUT = ("dosimeter.foundation.version",)
+LEFT_OUT = ("dosimeter.foundation.package",)
 """Modules that do not count: a release that changes no code that runs keeps what is stored."""
 
 

@@ -22,8 +22,8 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.user_code import REFERENCE, call_user, resolve
 from dosimeter.foundation.wording import describe, quote
-from dosimeter.models.architectures import ARCHITECTURES
 from dosimeter.models.build import build
+from dosimeter.models.names import ARCHITECTURES
 from dosimeter.models.supplied.estimators import is_estimator
 from dosimeter.models.supplied.hubs import Preprocessed, from_huggingface, from_timm
 from dosimeter.models.supplied.networks import is_exported

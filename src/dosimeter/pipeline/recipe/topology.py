@@ -12,7 +12,7 @@ from dosimeter.config.audit import Audit, SuppliedAudit
 from dosimeter.families import FAMILIES
 from dosimeter.families.risks import Risk, risks
 from dosimeter.families.sights import Sight, StageRole, edge_problems, sights
-from dosimeter.families.threat import AccessName
+from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import ModelPart, Topology
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
@@ -105,13 +105,22 @@ def plan_topology(audit: Audit | SuppliedAudit) -> TopologyPlan:
     if problems:
         raise ConfigError(*problems)
     used = {role.name: tuple(part.last for part in role.parts if part.last) for role in roles}
-    known = {name: frozenset(get_args(AccessName)) - {"features"} for name in FAMILIES}
+    known = {name: _read(family.settings) for name, family in FAMILIES.items()}
     return TopologyPlan(
         tuple(replace(one, used=used[name]) for name, one in found.items()),
         audit.topology,
         sights(audit.topology, roles),
         risks(audit.topology, roles, known),
     )
+
+
+def _read(settings: type[ThreatTable]) -> frozenset[str]:
+    """What attacks of a family read, in the words for access.
+
+    Where a threat may have other access too, features are those of the last layer and not those at a cut.
+    """
+    words = frozenset(get_args(settings.model_fields["access"].annotation))
+    return words - {"features"} if len(words) > 1 else words
 
 
 def _graphs(audit: Audit, wanted: Sequence[str], together: Together) -> list[tuple[str, StageCuts]]:

@@ -209,7 +209,8 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
             axes.plot([x, x], [low, high], color=color, linewidth=1.2, alpha=0.55)
             axes.plot([x], [y], color=color, marker="D" if number == 0 else "o", markersize=5, linestyle="")
         axes.set_ylim(bottom=0)
-        for place, numbers in _labels(axes, points):
+        spans = [high - low for low, high in (axes.get_xlim(), axes.get_ylim())]
+        for place, numbers in _labels((spans[0], spans[1]), points):
             axes.annotate(numbers, place, (5, 5), textcoords="offset points", fontsize=11)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(_as_percent))
@@ -217,6 +218,40 @@ def scatter(points: Sequence[Sequence[float]], *, labels: tuple[str, str], title
         axes.grid(True)
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
+        return _svg(figure, title)
+
+
+def over_seconds(points: Sequence[Sequence[float]], *, share: str, title: str) -> str:
+    """Numbered points with their intervals over seconds on a logarithmic axis, as an SVG element.
+
+    Args:
+        points: number, seconds above 0, share, its low and high end.
+        share: label of the shares' axis.
+        title: text about the figure, for screen readers.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    with _style("seconds"):
+        figure, axes = _figure(5.5, 5.0)
+        axes.set_xscale("log")
+        for _, x, y, low, high in points:
+            axes.plot([x, x], [low, high], color=SERIES[0], linewidth=1.2, alpha=0.55)
+            axes.plot([x], [y], color=SERIES[0], marker="o", markersize=5, linestyle="")
+        seconds = [one[1] for one in points]
+        axes.set_xlim(min(seconds) / 2, max(seconds) * 3)
+        axes.set_ylim(bottom=0)
+        first, last = (np.log10(end) for end in axes.get_xlim())
+        flat = [(one[0], (np.log10(one[1]) - first) / (last - first), 0, 0, one[2], 0, 0) for one in points]
+        for (place, y), numbers in _labels((1.0, axes.get_ylim()[1]), flat):
+            axes.annotate(numbers, (10 ** (first + place * (last - first)), y), (5, 5), textcoords="offset points")
+        axes.xaxis.set_major_locator(LogLocator(numticks=6))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(_as_percent))
+        axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+        axes.grid(True)
+        axes.set_xlabel("seconds of one core")
+        axes.set_ylabel(share)
         return _svg(figure, title)
 
 
@@ -247,9 +282,8 @@ def by_layer(curves: Sequence[Mapping[str, Sequence[float]]], *, share: str, tit
         return _svg(figure, title)
 
 
-def _labels(axes: Axes, points: Sequence[Sequence[float]]) -> list[tuple[tuple[float, float], str]]:
-    """Places for the numbers of points; points that nearly coincide share one place."""
-    size = [high - low for low, high in (axes.get_xlim(), axes.get_ylim())]
+def _labels(size: tuple[float, float], points: Sequence[Sequence[float]]) -> list[tuple[tuple[float, float], str]]:
+    """Places for the numbers of points on axes of some lengths; points that nearly coincide share one place."""
     found: list[tuple[tuple[float, float], str]] = []
     for number, x, _, _, y, _, _ in points:
         for index, (place, text) in enumerate(found):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from dosimeter.foundation.version import __version__
+from dosimeter.foundation.package import __version__
 from dosimeter.results.lines import Line, lines
 from dosimeter.results.policy.check import Check, FailedGate
 from dosimeter.results.policy.decisions import Outcome

@@ -14,9 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
-from scipy.optimize import brentq
-from scipy.special import logsumexp
-from scipy.stats import binom
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError, TrainingError
@@ -171,6 +168,7 @@ def noise_for(epsilon: float, *, delta: float, rate: float, steps: int, accounta
 
 def _guess(epsilon: float, delta: float, rate: float, steps: int) -> float:
     """The noise multiplier that would suffice if all updates together were Gaussian noise."""
+    from scipy.optimize import brentq  # settings are checked without it
 
     def excess(log_noise: float) -> float:
         inverse = min(math.exp(-2 * log_noise), 600.0)
@@ -196,6 +194,9 @@ def check_sampling(sizes: list[int], n: int, rate: float) -> None:
     Raises:
         TrainingError: of 30 or more batches, which coins give once in 10^12 trainings at most.
     """
+    from scipy.special import logsumexp  # settings are checked without them
+    from scipy.stats import binom
+
     mean, variance = n * rate, n * rate * (1 - rate)
     if len(sizes) < 30 or variance < 1:
         return

@@ -41,6 +41,7 @@ SETTINGS = {
     "base": [{"mode": "online"}, {"mode": "offline"}, {"mode": "offline", "alpha": 0.33, "temperature": 1.0}],
     "fused": [{"mode": "online"}, {"mode": "offline"}],
     "learned_ratio": [{}, {"trees": 20, "rate": 0.3, "leaves": 4}],
+    "universal_ratio": [{}],
     "bmia": [{"draws": 10}, {"posterior": "kfac", "draws": 10}, {"references": 2, "draws": 10}],
     "influence": [{}],
     "cascading": [{"references": 16}, {"rounds": 2, "references": 8, "tolerance": 0}],

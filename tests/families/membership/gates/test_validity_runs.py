@@ -23,7 +23,7 @@ from dosimeter.families.membership.gates.runs import (
     reached_threshold,
     worst_case,
 )
-from dosimeter.families.membership.observe.signals import SATURATED
+from dosimeter.families.membership.observe.saturation import SATURATED
 from dosimeter.families.membership.section.adversary import facts
 from dosimeter.families.membership.table.gates import missing_scores
 from dosimeter.models.access import Access

@@ -8,9 +8,9 @@ import torch
 from audits import gaussian
 from scipy.special import logsumexp
 
+from dosimeter.families.membership.observe.saturation import SATURATED
 from dosimeter.families.membership.observe.signals import (
     LEAST,
-    SATURATED,
     SIGNALS,
     logit_confidence,
     logit_confidence_t2,

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from audits import attacks, gaussian, material
+from audits import BASE, attacks, gaussian, material
 from flat import result
 from scipy.stats import binomtest
 
+from dosimeter.config.audit import parse
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.observe.signals import logit_confidence, logit_confidence_t2
@@ -85,6 +86,44 @@ def test_every_attack_is_at_chance_on_a_fleet_trained_on_noise(shadows):
             assert abs(row["value"] - 0.5) < 0.06, row["attack"]
     count = next(row for row in found["estimates"] if row["attack"] == "count" and row["metric"] == "auc")
     assert count["value"] == 0.5
+
+
+LEARNED = parse(
+    {"stage": [{"name": "s", "data": "digits", "model": "linear"}], "attack": [{"name": "learned_ratio"}]}, base=BASE
+).attacks
+"""It takes a second for each game, so it is not among `attacks()`."""
+
+
+def learned_on_noise(seed: int, shadows: int) -> tuple[str, float, bool]:
+    """Verdict, AUC, and whether its interval has one half."""
+    found = result(material(*noise_fleet(seed, shadows), rows=LEARNED))
+    (row,) = (row for row in found["estimates"] if row["metric"] == "auc")
+    return found["verdict"]["status"], row["value"], row["low"] <= 0.5 <= row["high"]
+
+
+def test_the_learned_ratio_is_at_chance_on_a_fleet_trained_on_noise():
+    status, value, _ = learned_on_noise(0, 6)
+    assert status == "not_shown"
+    assert abs(value - 0.5) < 0.06
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shadows", [4, 8, 16])
+def test_the_learned_ratio_is_at_chance_over_many_fleets_trained_on_noise(shadows, record_figure):
+    repeats = 40
+    found = [learned_on_noise(seed, shadows) for seed in range(1, repeats + 1)]
+    claims, outside = sum(one[0] == "shown" for one in found), sum(not one[2] for one in found)
+    mean = float(np.mean([one[1] for one in found]))
+    record_figure(
+        f"learned ratio on noise fleets, {shadows} shadows",
+        n=repeats,
+        outside=outside,
+        mean_auc=mean,
+        false_claims=claims,
+    )
+    assert binomtest(claims, repeats, 0.05, alternative="greater").pvalue > 0.05
+    assert binomtest(outside, repeats, 0.05, alternative="greater").pvalue > 0.01
+    assert abs(mean - 0.5) < 0.02
 
 
 @pytest.mark.slow

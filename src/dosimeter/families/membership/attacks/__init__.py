@@ -2,88 +2,105 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dosimeter.families.membership.attacks.alone.augmentation import Augmentation
-from dosimeter.families.membership.attacks.alone.boundary import Boundary
-from dosimeter.families.membership.attacks.alone.entropy import Entropy
-from dosimeter.families.membership.attacks.alone.gap import Gap
-from dosimeter.families.membership.attacks.alone.gradient_norm import GradientNorm
-from dosimeter.families.membership.attacks.alone.iha import IHA
-from dosimeter.families.membership.attacks.alone.loss import Loss
-from dosimeter.families.membership.attacks.alone.modified_entropy import ModifiedEntropy
-from dosimeter.families.membership.attacks.alone.population import PopulationTest
-from dosimeter.families.membership.attacks.alone.quantile import Quantile
-from dosimeter.families.membership.attacks.controls import Constant, Count
-from dosimeter.families.membership.attacks.few_shot.laplacian_shot import LaplacianShot
-from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
-from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
-from dosimeter.families.membership.attacks.shadows.base import BASE
-from dosimeter.families.membership.attacks.shadows.bmia import BMIA
-from dosimeter.families.membership.attacks.shadows.cascading import Cascading
-from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
-from dosimeter.families.membership.attacks.shadows.fused import Fused
-from dosimeter.families.membership.attacks.shadows.influence import Influence
-from dosimeter.families.membership.attacks.shadows.learned_ratio import LearnedRatio
-from dosimeter.families.membership.attacks.shadows.lira import LiRA
-from dosimeter.families.membership.attacks.shadows.proxy import Proxy
-from dosimeter.families.membership.attacks.shadows.reference import Reference
-from dosimeter.families.membership.attacks.shadows.rmia import RMIA
-from dosimeter.families.membership.attacks.shadows.shokri import Shokri
-from dosimeter.families.membership.attacks.shadows.trajectory import Trajectory
-from dosimeter.families.membership.attacks.transfer.adapted_lira import AdaptedLiRA
-from dosimeter.families.membership.attacks.transfer.direct import Direct
-from dosimeter.families.membership.attacks.transfer.discriminant import Discriminant
-from dosimeter.families.membership.attacks.transfer.pooled_discriminant import PooledDiscriminant
-from dosimeter.families.membership.attacks.transfer.tmi import TMI
+from dosimeter.foundation.registry import Registry
+
+if TYPE_CHECKING:
+    from dosimeter.families.membership.attacks.alone.augmentation import Augmentation
+    from dosimeter.families.membership.attacks.alone.boundary import Boundary
+    from dosimeter.families.membership.attacks.alone.entropy import Entropy
+    from dosimeter.families.membership.attacks.alone.gap import Gap
+    from dosimeter.families.membership.attacks.alone.gradient_norm import GradientNorm
+    from dosimeter.families.membership.attacks.alone.iha import IHA
+    from dosimeter.families.membership.attacks.alone.loss import Loss
+    from dosimeter.families.membership.attacks.alone.modified_entropy import ModifiedEntropy
+    from dosimeter.families.membership.attacks.alone.population import PopulationTest
+    from dosimeter.families.membership.attacks.alone.quantile import Quantile
+    from dosimeter.families.membership.attacks.controls import Constant, Count
+    from dosimeter.families.membership.attacks.elsewhere.universal_ratio import UniversalRatio
+    from dosimeter.families.membership.attacks.few_shot.laplacian_shot import LaplacianShot
+    from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
+    from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
+    from dosimeter.families.membership.attacks.shadows.base import BASE
+    from dosimeter.families.membership.attacks.shadows.bmia import BMIA
+    from dosimeter.families.membership.attacks.shadows.cascading import Cascading
+    from dosimeter.families.membership.attacks.shadows.difficulty import Difficulty
+    from dosimeter.families.membership.attacks.shadows.fused import Fused
+    from dosimeter.families.membership.attacks.shadows.influence import Influence
+    from dosimeter.families.membership.attacks.shadows.learned_ratio import LearnedRatio
+    from dosimeter.families.membership.attacks.shadows.lira import LiRA
+    from dosimeter.families.membership.attacks.shadows.proxy import Proxy
+    from dosimeter.families.membership.attacks.shadows.reference import Reference
+    from dosimeter.families.membership.attacks.shadows.rmia import RMIA
+    from dosimeter.families.membership.attacks.shadows.shokri import Shokri
+    from dosimeter.families.membership.attacks.shadows.trajectory import Trajectory
+    from dosimeter.families.membership.attacks.transfer.adapted_lira import AdaptedLiRA
+    from dosimeter.families.membership.attacks.transfer.direct import Direct
+    from dosimeter.families.membership.attacks.transfer.discriminant import Discriminant
+    from dosimeter.families.membership.attacks.transfer.pooled_discriminant import PooledDiscriminant
+    from dosimeter.families.membership.attacks.transfer.tmi import TMI
 
 __all__ = [
     "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
     "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
     "GradientNorm", "Influence", "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "ModifiedEntropy",
     "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory",
-    "TransductiveTuning", "default_rows",
+    "TransductiveTuning", "UniversalRatio", "default_rows",
 ]  # fmt: skip
 
-ATTACKS = {
-    "gap": Gap,
-    "augmentation": Augmentation,
-    "boundary": Boundary,
-    "loss": Loss,
-    "entropy": Entropy,
-    "modified_entropy": ModifiedEntropy,
-    "population": PopulationTest,
-    "shokri": Shokri,
-    "trajectory": Trajectory,
-    "quantile": Quantile,
-    "simple_shot": SimpleShot,
-    "laplacian_shot": LaplacianShot,
-    "transductive_tuning": TransductiveTuning,
-    "difficulty": Difficulty,
-    "reference": Reference,
-    "proxy": Proxy,
-    "lira": LiRA,
-    "cascading": Cascading,
-    "rmia": RMIA,
-    "base": BASE,
-    "fused": Fused,
-    "learned_ratio": LearnedRatio,
-    "bmia": BMIA,
-    "influence": Influence,
-    "gradient_norm": GradientNorm,
-    "iha": IHA,
-    "tmi": TMI,
-    "adapted_lira": AdaptedLiRA,
-    "discriminant": Discriminant,
-    "pooled_discriminant": PooledDiscriminant,
-    "direct": Direct,
-    "constant": Constant,
-    "count": Count,
-}
+ATTACKS: Registry[type[Any]] = Registry(
+    __name__,
+    {
+        "gap": "alone.gap:Gap",
+        "augmentation": "alone.augmentation:Augmentation",
+        "boundary": "alone.boundary:Boundary",
+        "loss": "alone.loss:Loss",
+        "entropy": "alone.entropy:Entropy",
+        "modified_entropy": "alone.modified_entropy:ModifiedEntropy",
+        "population": "alone.population:PopulationTest",
+        "shokri": "shadows.shokri:Shokri",
+        "trajectory": "shadows.trajectory:Trajectory",
+        "quantile": "alone.quantile:Quantile",
+        "simple_shot": "few_shot.simple_shot:SimpleShot",
+        "laplacian_shot": "few_shot.laplacian_shot:LaplacianShot",
+        "transductive_tuning": "few_shot.transductive_tuning:TransductiveTuning",
+        "difficulty": "shadows.difficulty:Difficulty",
+        "reference": "shadows.reference:Reference",
+        "proxy": "shadows.proxy:Proxy",
+        "lira": "shadows.lira:LiRA",
+        "cascading": "shadows.cascading:Cascading",
+        "rmia": "shadows.rmia:RMIA",
+        "base": "shadows.base:BASE",
+        "fused": "shadows.fused:Fused",
+        "learned_ratio": "shadows.learned_ratio:LearnedRatio",
+        "universal_ratio": "elsewhere.universal_ratio:UniversalRatio",
+        "bmia": "shadows.bmia:BMIA",
+        "influence": "shadows.influence:Influence",
+        "gradient_norm": "alone.gradient_norm:GradientNorm",
+        "iha": "alone.iha:IHA",
+        "tmi": "transfer.tmi:TMI",
+        "adapted_lira": "transfer.adapted_lira:AdaptedLiRA",
+        "discriminant": "transfer.discriminant:Discriminant",
+        "pooled_discriminant": "transfer.pooled_discriminant:PooledDiscriminant",
+        "direct": "transfer.direct:Direct",
+        "constant": "controls:Constant",
+        "count": "controls:Count",
+    },
+)
 """Membership attacks, those that see least first."""
-DEFAULT = ("loss", "lira", "base", "fused", "learned_ratio", "influence", "constant", "count")
-"""Attacks that run, in every mode, if none is named; `benchmarks/few_shadow_power.py` gives the reasons."""
+BOTH: tuple[str | None, ...] = ("online", "offline")
+DEFAULT: dict[str, tuple[str | None, ...]] = {
+    "loss": (None,),
+    "lira": BOTH,
+    "base": BOTH,
+    "fused": BOTH,
+    "learned_ratio": (None,),
+    "influence": (None,),
+    "constant": (None,),
+    "count": (None,),
+}
+"""Attacks that run if none is named, with their modes; `benchmarks/few_shadow_power.py` gives the reasons."""
 DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "pooled_discriminant", "direct", "constant", "count")
 """Attacks that run if none is named and stages follow the one at risk: a record's class may be no class of the
 answer."""
@@ -97,8 +114,11 @@ def default_rows(*, transferred: bool = False) -> list[dict[str, Any]]:
     """
     if transferred:
         return [{"name": name} for name in DEFAULT_TRANSFERRED]
-    rows: list[dict[str, Any]] = []
-    for name in DEFAULT:
-        modes = next((field for field in dataclasses.fields(ATTACKS[name]) if field.name == "mode"), None)
-        rows += [{"name": name, "mode": mode} for mode in ("online", "offline")] if modes else [{"name": name}]
-    return rows
+    return [{"name": name} | ({"mode": mode} if mode else {}) for name, modes in DEFAULT.items() for mode in modes]
+
+
+if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for
+
+    def __getattr__(name: str) -> object:
+        """A class of the registry."""
+        return ATTACKS.exported(name)

@@ -145,8 +145,9 @@ def all_gates(
     if utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
         gates.append(runs.learning(utility, data.get("most_frequent_class") or 1 / data["classes"]))
     if material.queried:
-        kinds = {kind.__name__: kind for kind in ATTACKS.values()}
-        gates.append(runs.chosen_settings(material.summary["attacks"], kinds))
+        rows = material.summary["attacks"]
+        kinds = {name: kind for name in (str(row["name"]) for row in rows) if (kind := ATTACKS.defined(name))}
+        gates.append(runs.chosen_settings(rows, kinds))
     gates += material.gates
     if material.null_truth is None:
         return gates, []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from dosimeter.families.membership.observe.signals import SATURATED
+from dosimeter.families.membership.observe.saturation import SATURATED
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.models.access import Access

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dosimeter.families.membership.observe.probes import PROBES
+from dosimeter.families.membership.observe.saturation import SATURATED
 from dosimeter.models.access import Access
 
 
@@ -36,8 +36,6 @@ def logit_confidence_t2(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"])
 
 LEAST = -104.0
 """Logarithm that stands for a probability of 0, nats; it is below that of every other float32 probability."""
-SATURATED = 24 * float(np.log(2.0))
-"""φ of a float32 probability that rounds to 1, nats: then 1 − p is below 2⁻²⁴."""
 TOP = 3
 """Number of classes whose probabilities a model with access `topk` gives."""
 

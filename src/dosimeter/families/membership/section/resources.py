@@ -1,4 +1,4 @@
-"""The table of what the attacks used: labelled records, models, queries, seconds."""
+"""The table of what the attacks used, and the figure of what each found for its seconds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from dosimeter.results import words
+from dosimeter.results.figures import CALIBRATED, find, leading
+from dosimeter.results.page import plots
 from dosimeter.results.views import View
+
+LEAST = 1e-4
+"""Seconds at which whatever took less is drawn."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one attack used."""
+    """What one attack used; its number in the figure, or nothing if it is not drawn."""
 
+    number: str
     name: str
     labelled: str
     shadows: str
@@ -24,11 +32,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in the order of the attacks, whether any has seconds, and a sentence on the training of models."""
+    """Rows in the order of the attacks, whether any has seconds, a sentence on the training of models, the figure."""
 
     rows: list[Line]
     timed: bool
     training: str
+    figure: Markup
 
 
 def table(result: View, provenance: Mapping[str, Any], names: Mapping[str, str]) -> Table | None:
@@ -44,8 +53,11 @@ def table(result: View, provenance: Mapping[str, Any], names: Mapping[str, str])
         return None
     work = (provenance.get("work") or {}).get(result["id"]) or {}
     seconds = work.get("attacks") or {}
+    points = _points(result, work)
+    numbers = {name: str(number) for number, name in enumerate(points, 1)}
     rows = [
         Line(
+            number=numbers.get(attack["id"], ""),
             name=names[attack["id"]],
             labelled=f"{own['labelled']:,}",
             shadows=f"{own['shadows']:,}",
@@ -56,7 +68,31 @@ def table(result: View, provenance: Mapping[str, Any], names: Mapping[str, str])
         for attack in result["attacks"]
         if (own := used.get(attack["id"])) is not None
     ]
-    return Table(rows, any(seconds.get(name) is not None for name in used), _training(work))
+    timed, figure = any(seconds.get(name) is not None for name in used), Markup("")
+    if points:
+        drawn = [(number, *point) for number, point in enumerate(points.values(), 1)]
+        share = f"members recognised, at {words.percent(leading(result))} false accusations"
+        figure = Markup(plots.over_seconds(drawn, share=share, title="Members recognised for the seconds it takes"))
+    return Table(rows, timed, _training(work), figure)
+
+
+def _points(result: View, work: Mapping[str, Any]) -> dict[str, tuple[float, float, float, float]]:
+    """Seconds of each attack and of the shadows it reads, and the share of members with its ends, cheapest first.
+
+    Controls find nothing, and are not drawn. Without the seconds of the trainings no attack can be placed.
+    """
+    models, training, seconds = work.get("models"), work.get("training"), work.get("attacks") or {}
+    if not models or training is None:
+        return {}
+    found = {}
+    for attack in result["attacks"]:
+        own, played = result["details"]["resources"].get(attack["id"]), seconds.get(attack["id"])
+        row = find(result, attack["id"], "tpr", fpr=leading(result), threshold=CALIBRATED)
+        if attack["control"] or own is None or played is None or row is None or row.status != "ok":
+            continue
+        value, low, high = row.ends
+        found[attack["id"]] = (max(LEAST, own["shadows"] * training / models + played), value, low, high)
+    return dict(sorted(found.items(), key=lambda one: one[1][0]))
 
 
 def _seconds(value: float | None) -> str:

@@ -230,6 +230,32 @@ def test_where_nothing_leaks_an_audit_shows_nothing():
     assert {gate["id"]: gate["status"] for gate in found["gates"]}["N1"] == "pass"
 
 
+def false_bits(models, records, seed):
+    """Complementary halves that no model was trained on."""
+    draw = np.random.default_rng(seed)
+    first = np.stack([draw.permutation(records) < records // 2 for _ in range(models // 2)])
+    return np.stack([first, ~first], axis=1).reshape(models, records)
+
+
+def test_bits_that_no_model_was_trained_on_are_not_told():
+    """Models that leak: neither with the shadows' true bits nor with false ones does it tell false bits of targets."""
+    game, truth = fleet(11, leakage=1.5, n_shadows=12, n_targets=8, n_records=400)
+    assert (
+        np.mean([auc(*one) for one in zip(LearnedRatio().run(game, rng()).values, truth.is_member, strict=True)]) > 0.7
+    )
+    false = dataclasses.replace(game, shadow_in=false_bits(12, 400, 1))
+    for one in (game, false):
+        scores = LearnedRatio().run(one, rng()).values
+        told = [auc(row, bits) for row, bits in zip(scores, false_bits(8, 400, 2), strict=True)]
+        assert abs(np.mean(told) - 0.5) < 0.03
+
+
+def test_the_null_audit_of_models_that_leak_passes():
+    found = result(material(*gaussian(12, leakage=1.5, shadows=6, targets=2), rows=ROWS))
+    assert found["verdict"]["status"] == "shown"
+    assert {gate["id"]: gate["status"] for gate in found["gates"]}["N1"] == "pass"
+
+
 def test_four_shadows_are_enough_and_two_are_refused_in_a_plan(tmp_path):
     for shadows, reason in ((4, ""), (2, "needs 2 shadows per record and side, got 1: raise threat.shadows to 4")):
         one = audit(shadows=shadows, targets=1)

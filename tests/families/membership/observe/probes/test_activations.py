@@ -7,7 +7,7 @@ from torch import nn
 
 from dosimeter.families.membership.observe.probes import activations
 from dosimeter.foundation.errors import TrainingError
-from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.names import ARCHITECTURES
 from dosimeter.training.loop import seed_torch
 from families.membership.observe.probes.subjects import clouds, subject_of
 

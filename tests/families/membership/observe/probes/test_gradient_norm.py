@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dosimeter.families.membership.observe.probes import gradient_norm
-from dosimeter.models.architectures import ARCHITECTURES
+from dosimeter.models.names import ARCHITECTURES
 from dosimeter.training.loop import seed_torch
 from families.membership.observe.probes.subjects import clouds, subject_of
 

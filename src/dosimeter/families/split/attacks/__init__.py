@@ -1,0 +1,51 @@
+"""The attacks, one file per method; the dictionary is the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dosimeter.foundation.registry import Registry
+
+if TYPE_CHECKING:
+    from dosimeter.families.split.attacks.attribute_pool import AttributePool
+    from dosimeter.families.split.attacks.decoder import Decoder
+    from dosimeter.families.split.attacks.mean_input import MeanInput
+    from dosimeter.families.split.attacks.output_only import OutputOnly
+    from dosimeter.families.split.attacks.raw_input import RawInput
+    from dosimeter.families.split.attacks.ridge import RidgeInverse
+
+__all__ = [
+    "ATTACKS", "AttributePool", "Decoder", "MeanInput", "OutputOnly", "RawInput", "RidgeInverse", "default_rows",
+]  # fmt: skip
+
+ATTACKS: Registry[type[Any]] = Registry(
+    __name__,
+    {
+        "ridge": "ridge:RidgeInverse",
+        "decoder": "decoder:Decoder",
+        "attribute_pool": "attribute_pool:AttributePool",
+        "output_only": "output_only:OutputOnly",
+        "raw_input": "raw_input:RawInput",
+        "mean_input": "mean_input:MeanInput",
+    },
+)
+"""Attacks on features: those that read them first, then the yardsticks, then the control."""
+
+
+def default_rows(*, attributes: bool) -> list[dict[str, Any]]:
+    """Rows for an audit file that names no attack.
+
+    Args:
+        attributes: whether the threat names attributes.
+    """
+    rows: list[dict[str, Any]] = [{"name": "ridge"}, {"name": "decoder"}, {"name": "output_only", "mode": "input"}]
+    if attributes:
+        rows += [{"name": "attribute_pool"}, {"name": "output_only", "mode": "attribute"}, {"name": "raw_input"}]
+    return [*rows, {"name": "mean_input"}]
+
+
+if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for
+
+    def __getattr__(name: str) -> object:
+        """A class of the registry."""
+        return ATTACKS.exported(name)

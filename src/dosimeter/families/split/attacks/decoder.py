@@ -1,0 +1,49 @@
+"""Decoder: a network that makes inputs of features, trained on the adversary's own records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dosimeter.families.split.attacks.reading import predicted, remade
+from dosimeter.families.split.game import Needs, SplitGame
+from dosimeter.statistics.evidence import Reconstructions
+from dosimeter.training.learners.inverting import fit_inverse
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Train a network from features to inputs on the auxiliary records, and apply it to the victims' features.
+
+    Paper: He, Zhang, Lee, "Model Inversion Attacks Against Collaborative Inference", ACSAC 2019,
+    https://doi.org/10.1145/3359789.3359824, section 4.2.
+    Threat model: features at the cut, and the same of records of the adversary's own.
+    Deviations: the network follows the shape of the features; features are standardised; the rate falls once; the
+    epoch with the least error on held-back auxiliary records counts.
+    Cost: epochs x auxiliary records steps of a small network, for each cut and model.
+
+    Attributes:
+        epochs: passes over the auxiliary records.
+        lr: learning rate of Adam.
+    """
+
+    paper: ClassVar[str] = "He, Zhang, Lee, ACSAC 2019, https://doi.org/10.1145/3359789.3359824"
+    control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs("input")
+    signals: ClassVar[tuple[str, ...]] = ()
+
+    epochs: int = 60
+    lr: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    def run(self, game: SplitGame, rng: np.random.Generator) -> Reconstructions:
+        """Attacks one model at one cut; `rng` gives the seed of the training."""
+        aux = game.auxiliary
+        network = fit_inverse(aux.seen, aux.inputs.float(), self.epochs, self.lr, int(rng.integers(2**31)))
+        return remade(game, predicted(network, game.seen))

@@ -1,0 +1,122 @@
+"""What the attacks have in common: from a game to arrays, and from findings to evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dosimeter.families.split.game import Secret, SplitGame
+from dosimeter.foundation.errors import AccessError, DataError
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.statistics.evidence import Guesses, Reconstructions
+from dosimeter.training.learners.inverting import fit_inverse
+from dosimeter.training.learners.pool import ABOUT, FEWEST, fit_pool
+from dosimeter.training.learners.regression import fit_ridge
+
+CLASSIFIERS = tuple(ABOUT)
+"""Classifiers of a pool unless others are named."""
+HELD_BACK = 4
+"""One of so many auxiliary records is held back where an attack chooses between two ways."""
+
+
+def checked(classifiers: Sequence[str]) -> None:
+    """Refuses a pool with an unknown classifier, or with none.
+
+    Raises:
+        ValueError: it has.
+    """
+    wrong = [one for one in classifiers if one not in ABOUT]
+    if wrong or not classifiers or len(set(classifiers)) < len(classifiers):
+        raise ValueError(f"classifiers must be distinct and out of {', '.join(ABOUT)}, got {list(classifiers)}")
+
+
+def sought(game: SplitGame) -> Secret:
+    """The attribute of a game.
+
+    Raises:
+        AccessError: it has none.
+    """
+    if game.secret is None:
+        raise AccessError("needs an attribute to seek, and the game has none: name `attributes` in the threat")
+    return game.secret
+
+
+def guessed(game: SplitGame, classifiers: Sequence[str], rng: np.random.Generator) -> Guesses:
+    """What the best of some classifiers, chosen on the adversary's own records, says of each victim.
+
+    Args:
+        game: with an attribute.
+        classifiers: names, see `training.learners.pool`.
+        rng: gives the seed of all trainings.
+
+    Raises:
+        DataError: too few labels of a value.
+    """
+    secret, aux = sought(game), game.auxiliary
+    counts = np.bincount(secret.known, minlength=len(secret.values))
+    if counts.min() < FEWEST:
+        least = secret.values[int(counts.argmin())]
+        raise DataError(
+            f"attribute {secret.name!r}: the adversary needs {FEWEST} labels of each value or more, got "
+            f"{int(counts.min())} of {least!r}: give them more `labels`, or auxiliary records with this value"
+        )
+    known = _flat(aux.seen)[secret.rows]
+    seed = seed_for(int(rng.integers(2**31)), "attribute pool")
+    best, _ = fit_pool(known, secret.known, classifiers, persons=aux.persons[secret.rows], seed=seed)
+    return Guesses(game.ids, best.log_scores(_flat(game.seen))[None])
+
+
+def remade(game: SplitGame, records: Float[Tensor, "n ..."]) -> Reconstructions:
+    """The evidence: one reconstruction of each victim, in the range of the auxiliary records.
+
+    Args:
+        game: the game.
+        records: of each victim, flattened or not.
+    """
+    known = game.auxiliary.inputs
+    low, high = known.min(), known.max()
+    made = records.reshape(len(records), *known.shape[1:]).clamp(low, high)
+    return Reconstructions(game.ids, made.float().cpu().numpy()[None, :, None])
+
+
+def inverted(
+    game: SplitGame, penalties: Sequence[float], epochs: int, lr: float, rng: np.random.Generator
+) -> Reconstructions:
+    """What the better of a linear map and a network makes of each victim, chosen on held-back auxiliary records.
+
+    Args:
+        game: the game.
+        penalties: of the linear map.
+        epochs: of the network.
+        lr: learning rate of the network.
+        rng: draws the held-back records, and gives the seed of the training.
+    """
+    aux, n = game.auxiliary, len(game.auxiliary.inputs)
+    order = torch.from_numpy(rng.permutation(n)).to(game.device)
+    held, own, seed = order[: n // HELD_BACK], order[n // HELD_BACK :], int(rng.integers(2**31))
+    true = aux.inputs.float().flatten(1)
+
+    def linear(rows: Tensor, asked: Tensor) -> Tensor:
+        return fit_ridge(aux.seen[rows], true[rows], penalties).predict(asked).float()
+
+    def network(rows: Tensor, asked: Tensor) -> Tensor:
+        return predicted(fit_inverse(aux.seen[rows], aux.inputs[rows].float(), epochs, lr, seed), asked).flatten(1)
+
+    errors = [float(((way(own, aux.seen[held]) - true[held]) ** 2).mean()) for way in (linear, network)]
+    way = linear if errors[0] <= errors[1] else network
+    return remade(game, way(order.sort().values, game.seen))
+
+
+def predicted(network: nn.Module, seen: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    """What a network makes of features, by batches."""
+    with torch.no_grad():
+        return torch.cat([network(some) for some in torch.split(seen, 256)])
+
+
+def _flat(seen: Float[Tensor, "n ..."]) -> Float[np.ndarray, "n d"]:
+    """Rows of numbers."""
+    return np.asarray(seen.flatten(1).double().cpu().numpy())

@@ -1,0 +1,1 @@
+"""One threat of split on one system."""

@@ -1,0 +1,119 @@
+"""Split as a family of attacks: does what crosses the cut of a model tell the input, or a private attribute of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import CaseFolder, Names, Surroundings
+from dosimeter.families.split.metrics import METRICS
+from dosimeter.families.split.threat import NAME, SplitThreat
+from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import Topology
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.results.metrics import Metric
+from dosimeter.results.schema import read_schema
+
+if TYPE_CHECKING:
+    from dosimeter.data import Dataset
+    from dosimeter.families.split.case.case import SplitCase
+    from dosimeter.results.findings import Findings
+    from dosimeter.results.page.section import Section
+    from dosimeter.results.rows import Row
+    from dosimeter.training.system import System, TrainedSystem
+
+
+@dataclass(frozen=True)
+class Split:
+    """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
+
+    name: str = NAME
+    question: str = "Could somebody who sees what leaves the device tell the {noun}, or a private attribute of it?"
+    settings: type[SplitThreat] = SplitThreat
+    takes: frozenset[str] = frozenset()
+    metrics: ClassVar[Mapping[str, Metric]] = METRICS
+
+    @property
+    def needs(self) -> type:
+        """Implements `Family`."""
+        from dosimeter.families.split.game import Needs
+
+        return Needs
+
+    @property
+    def details_schema(self) -> Mapping[str, Any]:
+        """Implements `Family`."""
+        return _details_schema()
+
+    def attacks(self) -> Mapping[str, type]:
+        """Implements `Family`."""
+        from dosimeter.families.split.attacks import ATTACKS
+
+        return ATTACKS
+
+    def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
+        """Implements `Family`: all attacks; those on attributes where the threat names some."""
+        from dosimeter.families.split.attacks import default_rows
+
+        return [] if transferred else default_rows(attributes=bool(cast(SplitThreat, threat).attributes))
+
+    def threats(self, topology: Topology) -> Sequence[SplitThreat]:
+        """Implements `Family`: none yet; `plan --topology` prints the threat that tests each row."""
+        return ()
+
+    def names(self) -> Mapping[str, Names]:
+        """Implements `Family`: none."""
+        return {}
+
+    def template(self) -> Mapping[str, str]:
+        """Implements `Family`."""
+        folder = Path(__file__).with_name("template")
+        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
+
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+        """Implements `Family`."""
+        from dosimeter.families.split.problems import problems_of
+
+        return problems_of(cast(SplitThreat, threat), attacks, around)
+
+    def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
+        """Implements `Family`: a supplied model is refused before its records are read."""
+
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> SplitCase:
+        """Implements `Family`."""
+        from dosimeter.families.split.case.case import split_case
+
+        if not system.draws:
+            raise ConfigError("threat.family: split needs a model that is trained here: write its [[stage]]")
+        return split_case(cast("TrainedSystem", system), cast(SplitThreat, threat), attacks)
+
+    def measure(self, folder: CaseFolder) -> Findings:
+        """Implements `Family`."""
+        from dosimeter.families.split.measure import measure
+
+        return measure(folder)
+
+    def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
+        """Implements `Family`: differences of shares and AUCs at each cut, and of accuracies, paired."""
+        from dosimeter.families.split.measures.variants import compare
+
+        return compare(cases)
+
+    def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+        """Implements `Family`."""
+        from dosimeter.families.split.section.section import section
+
+        return section(result)
+
+
+@cache
+def _details_schema() -> Mapping[str, Any]:
+    """The fragment, read once."""
+    return read_schema(Path(__file__).with_name("details.schema.json"))
+
+
+SPLIT = Split()

@@ -1,0 +1,131 @@
+"""Checks of a split audit: of the null audit, of controls and yardsticks, of training, and of the records."""
+
+from __future__ import annotations
+
+from dosimeter.families.split.measures.measured import Measured
+from dosimeter.foundation.gate import Gate
+from dosimeter.results.findings import Null
+from dosimeter.statistics.identification import exchange_names, place_of, placed
+from dosimeter.statistics.intervals.crossed import Interval
+from dosimeter.statistics.leakage.attributes import auc_of
+from dosimeter.statistics.leakage.exchange import exchange_attributes
+
+FALSE_ALARM = 0.01
+"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
+
+
+def null_audit(found: Measured) -> tuple[Null, ...]:
+    """Every attack where nothing is to be found: victims and attributes are exchanged.
+
+    An attack that reads the audit instead of what crosses the cut would still be right there.
+    """
+    rows: list[Null] = []
+    attacks = list(found.left.evidence)
+    for attack in attacks:
+        level = 1 - FALSE_ALARM / len(attacks)
+        if found.left.attack(attack)["goal"] == "input":
+            own = found.lineup(attack, 0, null=True)
+            named = exchange_names({attack: own}, rng=found.rng(f"null {attack}"))
+            p, shown = 2 * min(named.p_recognised, named.p_placed), place_of(placed(own), level=level)
+            rows.append(_null(attack, p, shown, "input_place", len(attacks)))
+            continue
+        worst: tuple[float, Interval] | None = None
+        for told in found.attributes:
+            own, truth = found.guesses(attack, told, 0, null=True), told.truth
+            p = exchange_attributes(own, truth, found.person, rng=found.rng(f"null {attack} {told.name}"))
+            p = min(1.0, p * len(found.attributes))
+            if worst is None or p < worst[0]:
+                worst = p, auc_of(own, truth, found.person, level=level)
+        if worst is not None:
+            rows.append(_null(attack, *worst, "attribute_auc", len(attacks)))
+    return tuple(rows)
+
+
+def _null(attack: str, p: float, shown: Interval, metric: str, attacks: int) -> Null:
+    """The row of one attack."""
+    status = "fail" if p <= FALSE_ALARM / attacks else "pass"
+    return Null(attack, shown.value, shown.low, shown.high, status, metric)
+
+
+def null_gate(rows: tuple[Null, ...]) -> Gate:
+    """N1: the decision on the null audit."""
+    wrong = [row.attack for row in rows if row.status != "pass"]
+    if wrong:
+        return Gate(
+            "N1", "Null audit", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} found something where victims and attributes were exchanged: the audit is broken, and "
+            "its numbers are withdrawn.",
+        )  # fmt: skip
+    return Gate(
+        "N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance on exchanged victims and attributes."
+    )
+
+
+def controls(found: Measured) -> Gate:
+    """N2: controls, which see nothing of the victims, must be at chance."""
+    ids = [one for one in found.left.evidence if found.left.attack(one)["control"]]
+    if not ids:
+        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
+    wrong = []
+    for one in ids:
+        named = exchange_names({one: found.lineup(one, 0)}, rng=found.rng(f"control {one}"))
+        if 2 * min(named.p_recognised, named.p_placed) <= FALSE_ALARM / len(ids):
+            wrong.append(one)
+    if wrong:
+        return Gate(
+            "N2", "Controls", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} must be at chance and is not: the audit gives away which victim is which.",
+        )  # fmt: skip
+    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+
+
+def trained_enough(found: Measured) -> Gate:
+    """S1: a reconstruction that is worse than the mean record says that the attack is under-trained."""
+    anchor = next((one for one in found.left.evidence if found.left.attack(one)["control"]), None)
+    if anchor is None:
+        return Gate("S1", "Training of attacks", "warn", 0.0, "No mean record was run, below which attacks are weak.")
+    mean = float(found.left.evidence[anchor]["mse"].mean())
+    wrong = [
+        f"{attack} after {cut}"
+        for attack in found.of("input", "features")
+        for source, cut in enumerate(found.cuts)
+        if float(found.left.evidence[attack]["mse"][:, source].mean()) > mean
+    ]
+    if wrong:
+        return Gate(
+            "S1", "Training of attacks", "warn", float(len(wrong)),
+            f"{', '.join(wrong)} did worse than the mean record: such an attack is under-trained and not defeated.",
+        )  # fmt: skip
+    return Gate("S1", "Training of attacks", "pass", 0.0, "Every reconstruction is nearer than the mean record.")
+
+
+def tellable(found: Measured) -> Gate | None:
+    """S2: whether the inputs themselves tell each attribute; None where none is sought or no yardstick was run."""
+    ceiling = next(iter(found.of("attribute", "inputs")), None)
+    if ceiling is None or not found.attributes:
+        return None
+    weak = [
+        told.name
+        for told in found.attributes
+        if auc_of(found.guesses(ceiling, told, 0), told.truth, found.person).low <= 0.5
+    ]
+    if weak:
+        return Gate(
+            "S2", "Ceilings", "warn", float(len(weak)),
+            f"Not even the inputs are shown to tell {', '.join(weak)} with these auxiliary records: that features do "
+            "not tell it says little.",
+        )  # fmt: skip
+    return Gate("S2", "Ceilings", "pass", 0.0, "The inputs themselves tell every attribute.")
+
+
+def apart(found: Measured) -> Gate:
+    """S3: victims are queries, and auxiliary records are the adversary's: neither should be training records."""
+    data = found.left.summary["data"]
+    victims, auxiliary = int(data["victims_trained_on"]), int(data["auxiliary_trained_on"])
+    if victims or auxiliary:
+        return Gate(
+            "S3", "Training records", "warn", float(victims + auxiliary),
+            f"{victims} of {data['records']} victims and {auxiliary} of {data['auxiliary']} auxiliary records are "
+            "records that a stage is trained on: features of such records may tell more than those of others.",
+        )  # fmt: skip
+    return Gate("S3", "Training records", "pass", 0.0, "No victim and no auxiliary record is a training record.")

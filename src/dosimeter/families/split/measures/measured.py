@@ -1,0 +1,193 @@
+"""Numbers of each attack at each cut: how near reconstructions are, who is identified, how well attributes are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dosimeter.families.split.metrics import METRICS, TOPS
+from dosimeter.families.split.stored import Left
+from dosimeter.families.split.threat import NAME
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.seeds import generator
+from dosimeter.results.rows import DOSE, Condition, Row
+from dosimeter.statistics.dose.dose import Dose
+from dosimeter.statistics.dose.measure import dose_of_guesses
+from dosimeter.statistics.identification import place_of, placed, rate_of, recognised
+from dosimeter.statistics.intervals.crossed import Interval
+from dosimeter.statistics.leakage.attributes import auc_of, balanced_accuracy, leakage_index
+from dosimeter.statistics.leakage.pixels import mean_of, psnr
+
+LEVEL = 0.95
+"""Confidence level of every row, two-sided; rows are not corrected for the number of attacks and cuts."""
+NO_ROOM = "the inputs are not shown to tell the attribute better than the answers, so there is no share to give"
+"""Why there is no leakage index."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One attribute of the victims, as far as its values occur among them.
+
+    Attributes:
+        index: of the attribute.
+        name: of it.
+        kept: values that some victim has.
+        truth: the value of each victim, a position among those `[n]`.
+        prior: share of each among the labels that the adversary has `[v]`.
+    """
+
+    index: int
+    name: str
+    kept: Int[Array, " v"]
+    truth: Int[Array, " n"]
+    prior: Float[Array, " v"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run left, with its numbers.
+
+    Attributes:
+        left: what it left.
+    """
+
+    left: Left
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator for one number."""
+        return generator(int(self.left.summary["seed"]), f"split {purpose}")
+
+    @cached_property
+    def person(self) -> Int[Array, " n"]:
+        """Whose each victim's record is."""
+        return self.left.truth["person"]
+
+    @cached_property
+    def cuts(self) -> list[str]:
+        """Names of the cuts."""
+        return [str(one["name"]) for one in self.left.summary["cuts"]]
+
+    @cached_property
+    def attributes(self) -> tuple[Told, ...]:
+        """The attributes."""
+        found = []
+        for index, one in enumerate(self.left.summary["attributes"]):
+            kept, truth = np.unique(self.left.truth[f"value-{index}"], return_inverse=True)
+            prior = self.left.truth[f"prior-{index}"][kept]
+            found.append(Told(index, str(one["name"]), kept, truth.astype(np.int64), prior / prior.sum()))
+        return tuple(found)
+
+    def of(self, goal: str, reads: str) -> list[str]:
+        """Attacks that were run, by what they are after and what they read; without controls."""
+        rows = [self.left.attack(one) for one in self.left.evidence]
+        return [str(one["id"]) for one in rows if (one["goal"], one["reads"]) == (goal, reads) and not one["control"]]
+
+    def floor(self, goal: str) -> str | None:
+        """The attack on the answers, None if none was run."""
+        return next(iter(self.of(goal, "answers")), None)
+
+    def sources(self, attack: str) -> list[str | None]:
+        """Names of the cuts at which an attack was run; one None for an attack that reads no features."""
+        return [*self.cuts] if self.left.attack(attack)["reads"] == "features" else [None]
+
+    def lineup(self, attack: str, source: int, *, null: bool = False) -> Float[Array, "t m m"]:
+        """Similarity of reconstructions to the true inputs of the lineup."""
+        arrays = self.left.evidence[attack]
+        return arrays["null_lineup"] if null else arrays["lineup"][:, source]
+
+    def by_person(self, attack: str, source: int) -> Float[Array, "t p"]:
+        """Mean squared error of each person's records."""
+        counts = np.bincount(self.person)
+        errors = self.left.evidence[attack]["mse"][:, source]
+        return np.stack([np.bincount(self.person, one) / counts for one in errors])
+
+    def guesses(self, attack: str, told: Told, source: int, *, null: bool = False) -> Float[Array, "t n v"]:
+        """Log-scores of the values that victims have."""
+        arrays = self.left.evidence[attack]
+        if null:
+            return arrays[f"null_guesses-{told.index}"][..., told.kept]
+        return arrays[f"guesses-{told.index}"][:, source][..., told.kept]
+
+    def rows(self) -> list[Row]:
+        """All numbers of all attacks."""
+        found: list[Row] = []
+        for attack in self.left.evidence:
+            after = self._of_input if self.left.attack(attack)["goal"] == "input" else self._of_attributes
+            for source, cut in enumerate(self.sources(attack)):
+                found += after(attack, source, {} if cut is None else {"cut": cut})
+        return found
+
+    def _of_input(self, attack: str, source: int, at: dict[str, Condition]) -> Iterator[Row]:
+        """The numbers of one attack on inputs at one cut."""
+        arrays, lineup = self.left.evidence[attack], self.lineup(attack, source)
+        error = arrays["mse"][:, source]
+        yield self._row(attack, "mse", mean_of(error, self.person, limits=(0.0, np.inf)), at)
+        if "ssim" in arrays:
+            yield self._row(attack, "psnr", mean_of(psnr(error.ravel()).reshape(error.shape), self.person), at)
+            yield self._row(attack, "ssim", mean_of(arrays["ssim"][:, source], self.person, limits=(-1.0, 1.0)), at)
+        for top in (one for one in TOPS if one < lineup.shape[-1]):
+            rate = rate_of(recognised(lineup, top), rng=self.rng(f"identified {attack}"))
+            yield self._row(attack, "identified", rate, {"top": top, **at})
+        yield self._row(attack, "input_place", place_of(placed(lineup), level=LEVEL), at)
+        yield from self._dosed(attack, self.dose_of_input(attack, source), at)
+
+    def _of_attributes(self, attack: str, source: int, at: dict[str, Condition]) -> Iterator[Row]:
+        """The numbers of one attack on attributes at one cut."""
+        for told in self.attributes:
+            mine: dict[str, Condition] = {"attribute": told.name, **at}
+            guesses = self.guesses(attack, told, source)
+            yield self._row(attack, "attribute_auc", auc_of(guesses, told.truth, self.person), mine)
+            accuracy = balanced_accuracy(guesses, told.truth, self.person, told.prior)
+            yield self._row(attack, "attribute_accuracy", accuracy, mine)
+            if at:
+                yield from self._index(attack, told, guesses, mine)
+            yield from self._dosed(attack, self.dose_of_attribute(attack, told, source), mine)
+
+    def _index(self, attack: str, told: Told, guesses: Array, at: dict[str, Condition]) -> Iterator[Row]:
+        """The share of what could be told; nothing without both yardsticks."""
+        floor, ceiling = self.floor("attribute"), next(iter(self.of("attribute", "inputs")), None)
+        if floor is None or ceiling is None:
+            return
+        ends = [guesses, *(self.guesses(one, told, 0) for one in (floor, ceiling))]
+        index = leakage_index(ends, told.truth, self.person)
+        if index is None:
+            yield self._row(attack, "leakage_index", None, at, NO_ROOM)
+        else:
+            yield self._row(attack, "leakage_index", index, at)
+
+    def dose_of_input(self, attack: str, source: int, level: float = LEVEL) -> Dose:
+        """Bits that a reconstruction tells about which record of the lineup it is of, read by halves."""
+        lineup = self.lineup(attack, source)
+        m = np.arange(lineup.shape[-1])
+        truth = np.tile(m, (len(lineup), 1))
+        return dose_of_guesses(lineup, truth, m, rng=self.rng(f"dose {attack} {source}"), level=level)
+
+    def dose_of_attribute(self, attack: str, told: Told, source: int, level: float = LEVEL) -> Dose:
+        """Bits that guesses tell about an attribute, read by halves."""
+        guesses = self.guesses(attack, told, source)
+        truth = np.tile(told.truth, (len(guesses), 1))
+        rng = self.rng(f"dose {attack} {source} {told.name}")
+        return dose_of_guesses(guesses, truth, self.person, rng=rng, prior=told.prior, level=level)
+
+    def _dosed(self, attack: str, dose: Dose, at: dict[str, Condition]) -> Iterator[Row]:
+        """The row of a dose, if there is a number."""
+        if dose.value is not None and dose.low is not None and dose.high is not None:
+            yield self._row(attack, DOSE, Interval(max(0.0, dose.value), dose.low, dose.high, dose.method), at)
+
+    def _row(
+        self, attack: str, metric: str, found: Interval | None, conditions: Mapping[str, Condition], reason: str = ""
+    ) -> Row:
+        """One number of one attack, or the reason why there is none."""
+        of_lineup = metric in ("identified", "input_place") or (metric == DOSE and "attribute" not in conditions)
+        n = len(self.left.truth["lineup"]) if of_lineup else len(self.person)
+        value, low, high, method = (None, None, None, "") if found is None else found
+        return Row(
+            threat=NAME, family=NAME, stage=str(self.left.summary["threat"]["at_risk"]), variant="none", attack=attack,
+            metric=metric, unit=METRICS[metric].unit, conditions=conditions, value=value, low=low, high=high,
+            level=LEVEL, method=method, n={"records": n}, n_targets=int(self.left.summary["threat"]["targets"]),
+            status="not_resolvable" if found is None else "ok", reason=reason,
+        )  # fmt: skip

@@ -1,0 +1,165 @@
+"""What is shown: exact tests of each attack at each cut against chance, and against what the answers alone tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dosimeter.families.split.measures.measured import Measured, Told
+from dosimeter.statistics.identification import exchange_names, placed, would_show
+from dosimeter.statistics.leakage.attributes import auc_of
+from dosimeter.statistics.leakage.exchange import DRAWS, exchange_attacks, exchange_attributes, sign_test
+
+ALPHA = 0.05
+"""Probability that anything is shown although features tell no more than answers do."""
+FINE = 400
+"""Exchanges for each test that is allowed for, at least, so that the smallest p-value can show something."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One attack at one cut, after one secret.
+
+    Attributes:
+        attack: its id.
+        source: number of the cut.
+        cut: name of the cut.
+        told: the attribute; None if the input is sought.
+        effect: mean place in the lineup, or AUC.
+        p_chance: probability of so much if features tell nothing.
+        p_floor: probability of so much more than from the answers, if they tell as much; None if no attack reads those.
+        tests: tests of its kind, which are allowed for.
+        level: at which all of its kind together are small.
+    """
+
+    attack: str
+    source: int
+    cut: str
+    told: Told | None
+    effect: float
+    p_chance: float
+    p_floor: float | None
+    tests: int
+    level: float
+
+    @property
+    def p(self) -> float:
+        """The larger one of both, times the number of tests."""
+        return min(1.0, self.tests * max(self.p_chance, self.p_floor or 0.0))
+
+    @property
+    def above_chance(self) -> bool:
+        """Returns whether features are shown to tell something, be it what the answers tell too."""
+        return self.tests * self.p_chance <= self.level
+
+    @property
+    def shown(self) -> bool:
+        """Returns whether features are shown to tell more than answers do."""
+        return self.p <= self.level
+
+    def to_json(self) -> dict[str, Any]:
+        """The test as result.json holds it."""
+        return {
+            "attack": self.attack, "cut": self.cut, "attribute": None if self.told is None else self.told.name,
+            "p_chance": self.p_chance, "p_floor": self.p_floor, "p": self.p, "above_chance": self.above_chance,
+            "shown": self.shown,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """All tests of a run.
+
+    Attributes:
+        found: its numbers.
+    """
+
+    found: Measured
+
+    @cached_property
+    def level(self) -> float:
+        """Level of each kind: half of the whole where inputs and attributes are sought."""
+        kinds = bool(self.found.of("input", "features")) + bool(self._of_attributes)
+        return ALPHA / max(1, kinds)
+
+    @cached_property
+    def _of_attributes(self) -> list[str]:
+        """Attacks on attributes that read features; none without attributes."""
+        return self.found.of("attribute", "features") if self.found.attributes else []
+
+    @cached_property
+    def all(self) -> tuple[Decision, ...]:
+        """Tests of inputs, then of attributes."""
+        return (*self._inputs(), *self._attributes())
+
+    def _inputs(self) -> Iterator[Decision]:
+        """Whether the true record is told from others of the lineup."""
+        found, floor = self.found, self.found.floor("input")
+        attacks = found.of("input", "features")
+        tests = len(attacks) * len(found.cuts)
+        for attack in attacks:
+            for source, cut in enumerate(found.cuts):
+                own = found.lineup(attack, source)
+                rng = found.rng(f"test {attack} {source}")
+                named = exchange_names({attack: own}, rng=rng, draws=max(DRAWS, FINE * tests))
+                p_chance, p_floor = min(1.0, 2 * min(named.p_recognised, named.p_placed)), None
+                if floor is not None:
+                    nearer = found.by_person(floor, 0), found.by_person(attack, source)
+                    placed_better = placed(own), placed(found.lineup(floor, 0))
+                    p_floor = min(1.0, 2 * min(sign_test(*nearer), sign_test(*placed_better)))
+                effect = float(placed(own).mean())
+                yield Decision(attack, source, cut, None, effect, p_chance, p_floor, tests, self.level)
+
+    def _attributes(self) -> Iterator[Decision]:
+        """Whether attributes are told."""
+        found, floor = self.found, self.found.floor("attribute")
+        tests = len(self._of_attributes) * len(found.cuts) * len(found.attributes)
+        draws = max(DRAWS, FINE * tests)
+        for attack in self._of_attributes:
+            for told in found.attributes:
+                for source, cut in enumerate(found.cuts):
+                    own, truth = found.guesses(attack, told, source), (told.truth, found.person)
+                    rng = found.rng(f"test {attack} {source} {told.name}")
+                    p_chance, p_floor = exchange_attributes(own, *truth, rng=rng, draws=draws), None
+                    if floor is not None:
+                        other = found.guesses(floor, told, 0)
+                        p_floor = exchange_attacks(own, other, *truth, rng=rng, draws=draws)
+                    effect = auc_of(own, *truth).value
+                    yield Decision(attack, source, cut, told, effect, p_chance, p_floor, tests, self.level)
+
+    def best(self, told: Told | None) -> Decision | None:
+        """The test of one secret with the smallest p-value, then with the largest effect; None without any."""
+        mine = [one for one in self.all if (one.told is None) == (told is None)]
+        mine = [one for one in mine if told is None or (one.told is not None and one.told.index == told.index)]
+        return min(mine, key=lambda one: (one.p, -one.effect), default=None)
+
+    @cached_property
+    def headline(self) -> Decision:
+        """The first secret that is shown, the input before attributes; without any, the first one."""
+        bests = [self.best(None), *(self.best(told) for told in self.found.attributes)]
+        there = [one for one in bests if one is not None]
+        return next((one for one in there if one.shown), there[0])
+
+    @property
+    def choice_level(self) -> float:
+        """Confidence level of the headline's interval, so that those of all tests would hold together."""
+        return 1 - ALPHA / len(self.all)
+
+    def caught(self) -> dict[str, float] | None:
+        """Share of a lineup that an attack must name to be shown at all, and how often it must do so in 9 of 10 audits.
+
+        None where inputs are not sought.
+        """
+        first = self.best(None)
+        if first is None:
+            return None
+        m = len(self.found.left.truth["lineup"])
+        own = self.found.lineup(first.attack, first.source)
+        rng = self.found.rng("needed")
+        level = self.level / (2 * first.tests)
+        needed = exchange_names({first.attack: own}, rng=rng, level=level, draws=max(DRAWS, FINE * first.tests)).needed
+        return {"needed": float(np.minimum(needed, 1.0)), "limit": would_show(m, needed)}

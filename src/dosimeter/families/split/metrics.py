@@ -1,0 +1,49 @@
+"""What split measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dosimeter.families.split.threat import NAME
+from dosimeter.results.metrics import Metric
+
+TOPS = (1, 5)
+"""How many records of a lineup may be named."""
+RECORDS = ("records",)
+"""Counts of every number: victims, of whom those of one person count as one cluster."""
+CUT = ("cut",)
+"""Conditions of what is made of features; yardsticks that read none have no cut."""
+METRICS: Mapping[str, Metric] = {
+    "identified": Metric(
+        "share", needs=("top",), may=CUT, by=("attack",), counts=RECORDS, example={"top": 1, "max": 0.1}
+    ),
+    "input_place": Metric("auc", may=CUT, by=("attack",), counts=RECORDS, example={"max": 0.6}),
+    "mse": Metric("number", may=CUT, by=("attack",), counts=RECORDS, bad="low", example={"min": 0.05}),
+    "psnr": Metric("number", may=CUT, by=("attack",), counts=RECORDS, example={"max": 12}),
+    "ssim": Metric("number", may=CUT, by=("attack",), counts=RECORDS, example={"max": 0.3}),
+    "attribute_auc": Metric(
+        "auc", needs=("attribute",), may=CUT, by=("attack",), counts=RECORDS,
+        example={"attribute": "sex", "max": 0.6},
+    ),
+    "attribute_accuracy": Metric(
+        "share", needs=("attribute",), may=CUT, by=("attack",), counts=RECORDS,
+        example={"attribute": "sex", "max": 0.6},
+    ),
+    "leakage_index": Metric(
+        "share", needs=("attribute",), may=CUT, by=("attack",), counts=RECORDS,
+        example={"attribute": "sex", "max": 0.2},
+    ),
+    "dose": Metric("bits", may=(*CUT, "attribute"), by=("attack",), counts=RECORDS),
+    "identified_change": Metric("share_difference", needs=("top",), may=CUT, by=("attack",), counts=RECORDS),
+    "attribute_auc_change": Metric(
+        "auc_difference", needs=("attribute",), may=CUT, by=("attack",), counts=RECORDS
+    ),
+}  # fmt: skip
+"""What it measures.
+
+`identified` and `input_place` say whether the true record is told from others by what an attack made of its features;
+`mse`, `psnr` and `ssim` how near it is. `attribute_auc` and `attribute_accuracy`, the balanced accuracy, say how well
+an attribute is told, and `leakage_index` how much of what could be told beyond the answers.
+"""
+
+__all__ = ["METRICS", "NAME", "RECORDS", "TOPS"]

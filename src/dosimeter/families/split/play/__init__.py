@@ -1,0 +1,1 @@
+"""From models to what attacks say of victims: recording, attacking, judging."""

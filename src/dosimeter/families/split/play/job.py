@@ -1,0 +1,201 @@
+"""Job of one attack on one recording: what it says of each victim."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
+from dosimeter.families.split.play.record import RecordJob
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.keys.code_keys import reading
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.package import PACKAGE
+from dosimeter.foundation.seeds import generator
+from dosimeter.foundation.user_code import relay
+from dosimeter.foundation.wording import describe
+from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.models.architectures import as_float
+
+PRODUCT = 1e-9
+"""Seconds for a number of a record and a pass over it on one core of 2024, of attacks that are not known better."""
+PASSES: dict[str, float] = {"attribute": 3e4, "input": 3e3}
+"""Work of a training for each record and number of it, in the same units, by what is sought."""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Where the attacks of a case play; it holds no input, label or attribute of a victim.
+
+    Attributes:
+        seed: root of all randomness.
+        ids: of the victims `[n]`.
+        persons: whose each auxiliary record is, as a number `[p]`.
+    """
+
+    seed: int
+    ids: Array
+    persons: Array
+
+
+@dataclass(frozen=True)
+class PlayJob:
+    """One attack on one recording at one source; its entry holds `records` `[n ...]` or `guesses` `[n v]`.
+
+    Attributes:
+        arena: where it plays.
+        row: the attack.
+        record: what was recorded of the model.
+        source: number of the cut whose features it reads; None if it reads the answers or the inputs.
+        secret: the attribute that is sought, as the adversary knows it; None if the input is.
+        moved: rows by which victims are exchanged in the null audit `[n]`; None otherwise.
+    """
+
+    arena: Arena
+    row: NamedAttack
+    record: RecordJob
+    source: int | None
+    secret: Secret | None = None
+    moved: Array | None = None
+
+    @property
+    def store(self) -> Store:
+        """The store to read from and write to."""
+        return self.record.store
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        row, secret = self.row, self.secret
+        return {
+            "kind": "play",
+            "family": "split",
+            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "recording": self.record.key,
+            "source": self.source,
+            "secret": None if secret is None else [
+                secret.name, list(secret.values), arrays_hash(rows=secret.rows, known=secret.known)
+            ],
+            "moved": None if self.moved is None else arrays_hash(moved=self.moved),
+            "arena": [self.arena.seed, arrays_hash(ids=self.arena.ids, persons=self.arena.persons)],
+            "code": package_code(__name__),
+        }  # fmt: skip
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The attack, in words."""
+        return f"attack {self.row.id!r}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """The user's own code in the model; what an attack raised, the play itself reports."""
+        return self.record.users_code
+
+    @property
+    def alike(self) -> object:
+        """Implements `Costed`."""
+        return ("play", self.row.id, self.source)
+
+    @property
+    def size(self) -> int:
+        """Implements `Costed`."""
+        values = 2 if self.secret is not None else int(np.prod(self.record.pack.links[-1].shape))
+        return 4 * self.record.sizes[0] * values
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: a rough guess, since attacks differ."""
+        if self.row.attack.control:
+            return 0.0
+        width = min(256, int(np.prod(self.record.pack.links[-1].shape)))
+        return PRODUCT * PASSES[self.row.attack.needs.goal] * self.record.sizes[1] * width
+
+    def perform(self) -> None:
+        """Plays, and stores what the attack says."""
+        game = self.game()
+        index = [] if self.source is None else [self.source]
+        purpose = f"attack {self.row.id}" + ("" if self.secret is None else f" {self.secret.name}")
+        try:
+            found = self.row.attack.run(game, generator(self.arena.seed, purpose, *index))
+            values = np.asarray(found.values)
+        except AuditError as error:
+            raise relay(error, self.place) from error
+        except (Exception, SystemExit) as error:
+            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
+        self.store.save(self.key, self._checked(values, game), self.definition)
+
+    def game(self) -> SplitGame:
+        """What the attack gets: of the victims nothing but what was recorded, unless it is a yardstick."""
+        record, device = self.record, self.record.pack.device
+        own = self.store.load(record.data[1])
+        inputs = as_float(own["inputs"]).to(device)
+        if self.row.attack.needs.reads == "inputs":
+            victims, known = as_float(self.store.load(record.data[0])["inputs"]).float(), inputs.float().cpu()
+        else:
+            victims, known = record.load(self.source)
+        if self.moved is not None:
+            victims = victims[torch.from_numpy(self.moved)]
+        labels = own["labels"].numpy()
+        auxiliary = Auxiliary(known.to(device), inputs, labels, self.arena.persons)
+        return SplitGame(self.arena.ids, victims.to(device), auxiliary, self.secret)
+
+    def load(self) -> Array:
+        """Reconstructions `[n ...]` or guesses `[n v]`."""
+        (found,) = self.store.load(self.key).values()
+        values: Array = found.numpy()
+        return values
+
+    def _checked(self, values: Array, game: SplitGame) -> dict[str, Tensor]:
+        """What an attack returned, in the form in which it is stored.
+
+        Raises:
+            AuditError: it has another shape, or numbers that are not allowed.
+        """
+        if self.secret is None:
+            shape = tuple(game.auxiliary.inputs.shape[1:])
+            if values.ndim < 3 or (*values.shape[:2], *values.shape[3:]) != (1, len(game.ids), *shape):
+                wanted = (1, len(game.ids), "k", *shape)
+                raise AuditError(
+                    f"{self.place}: must give reconstructions of shape {wanted}, got {values.shape}: correct it"
+                )
+            if not values.shape[2] or not np.isfinite(values).all():
+                raise AuditError(f"{self.place}: must give finite reconstructions of each victim: correct it")
+            return {"records": torch.from_numpy(values[0, :, 0].astype(np.float32))}
+        wanted = (1, len(game.ids), len(self.secret.values))
+        if values.shape != wanted or np.isnan(values).any() or (values == np.inf).any():
+            raise AuditError(
+                f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
+            )
+        return {"guesses": torch.from_numpy(values[0].astype(np.float64))}
+
+
+def by_coin(secret: Secret, seed: int) -> Secret:
+    """The attribute with its known values exchanged at random, for the null audit.
+
+    Args:
+        secret: as the adversary knows it.
+        seed: root of all randomness.
+    """
+    return replace(secret, known=generator(seed, f"null {secret.name}").permutation(secret.known))
+
+
+@cache
+def attack_code(kind: type) -> str:
+    """Digest of an attack's code and of all that it reads; a fresh one in every process where none can hold that."""
+    if kind.__module__.partition(".")[0] == PACKAGE:
+        return package_code(kind.__module__)
+    found = reading(kind)
+    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"

@@ -1,0 +1,90 @@
+"""What is wrong with a threat of split, seen without data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import Surroundings
+from dosimeter.families.split.threat import SplitThreat
+from dosimeter.foundation.wording import quote
+
+ENDS = ("input", "output")
+"""Places at which no half is left to cut."""
+MOST_CUTS = 50
+"""Most cuts of one threat."""
+
+
+def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+    """Problems with a threat, one line each, as the tail of its place."""
+    if not around.draws:
+        return [
+            ".family: split cuts a model that is trained here, got a supplied model: write it as [[stage]], with "
+            "`weights` if it is trained already"
+        ]
+    problems = [*_of_cuts(threat)]
+    if threat.auxiliary is None:
+        problems.append(
+            ".auxiliary: is required and missing: name a [data.NAME] with records of others, which the adversary has"
+        )
+    if threat.auxiliary is not None and threat.auxiliary == threat.victims:
+        problems.append(
+            f".victims: must be others than the auxiliary records, got {threat.victims!r} twice: name other data"
+        )
+    problems += _repeated("attributes", threat.attributes)
+    if around.transferred:
+        problems.append(
+            f".at_risk: must be the last stage, whose model is deployed in two halves, got {threat.at_risk!r}: remove "
+            "at_risk, or end the chain there"
+        )
+    if threat.labels is not None and not threat.attributes:
+        problems.append(".labels: counts labels of attributes, got no `attributes`: name some, or remove it")
+    return [*problems, *_of_attacks(threat, attacks)]
+
+
+def _of_cuts(threat: SplitThreat) -> list[str]:
+    """Problems with the list of cuts."""
+    if not threat.cuts:
+        return [
+            ".cuts: is required and missing: name layers after which the model is cut, as `dosimeter plan --topology` "
+            "lists them"
+        ]
+    problems = _repeated("cuts", threat.cuts)
+    if len(threat.cuts) > MOST_CUTS:
+        problems.append(f".cuts: must be at most {MOST_CUTS}, got {len(threat.cuts)}: leave some out")
+    return problems + [
+        f".cuts: must leave something on either side, got {quote(one)}: "
+        + ("there the records themselves cross" if one == "input" else "`output_only` attacks the answers")
+        + ", remove it"
+        for one in threat.cuts
+        if one in ENDS
+    ]
+
+
+def _of_attacks(threat: SplitThreat, attacks: Sequence[NamedAttack]) -> list[str]:
+    """Problems with the attacks that are named together with the threat."""
+    telling = [row for row in attacks if not row.attack.control and not getattr(row.attack, "reference", False)]
+    if attacks and not any(getattr(row.attack.needs, "reads", "features") == "features" for row in telling):
+        return [
+            f".family: split needs an attack that reads features, got {', '.join(row.id for row in attacks)}: add one, "
+            "such as name = 'ridge'"
+        ]
+    if threat.knows == "nothing" and telling and all(_needs_queries(row) for row in telling):
+        return [
+            ".knows: the attacks of this release need what the first half makes of records of the adversary's own, got "
+            "'nothing': use 'queries' or 'weights', or add an attack of yours"
+        ]
+    return []
+
+
+def _needs_queries(row: NamedAttack) -> bool:
+    """Returns whether an attack must know something of the first half."""
+    return str(getattr(row.attack.needs, "knows", "queries")) != "nothing"
+
+
+def _repeated(key: str, names: Sequence[str]) -> list[str]:
+    """Problems with names that occur twice."""
+    return [
+        f".{key}: must be distinct, got {quote(one)} twice: remove one"
+        for one in sorted({one for one in names if list(names).count(one) > 1})
+    ]

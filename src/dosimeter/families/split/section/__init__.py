@@ -1,0 +1,1 @@
+"""Split's part of the page."""

@@ -1,0 +1,235 @@
+"""Split's part of the page, from a threat of `result.json`. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from dosimeter.families.split.sentences.first_page import BADGES, KNOWS
+from dosimeter.results import figures, words
+from dosimeter.results.figures import NOTHING, Figure
+from dosimeter.results.page import doses
+from dosimeter.results.page.environment import environment
+from dosimeter.results.page.section import Section
+from dosimeter.results.rows import DOSE, Row
+from dosimeter.results.views import View
+
+GLOSSARY = (
+    ("Cut", "The layer after which the device stops and the server goes on."),
+    ("Features", "The numbers that cross the cut in place of the record."),
+    ("Victims", "The records that pass through the model in this audit. No attack sees them, but only their features."),
+    ("Lineup", "Some victims, one of each person. Which of them did an attack's reconstruction come from?"),
+    (
+        "Place",
+        "The share of the other records of the lineup that a reconstruction is less similar to than to its own; 0.5 by "
+        "chance.",
+    ),
+    (
+        "SSIM",
+        "How similar two pictures are in structure, from about 0 to 1 for the same picture. Below 0.3 people hardly "
+        "recognise a picture, but a program may.",
+    ),
+    ("AUC", "Of two people who differ in an attribute, how often an attack tells which is which; 0.5 by chance."),
+    ("Answers alone", "What an attack finds in the model's answers, which the server learns wherever the cut lies."),
+    (
+        "Leakage index",
+        "Of what the inputs themselves would tell beyond the answers, the share that features tell; 0 is best.",
+    ),
+)  # fmt: skip
+NULL_AUDIT = (
+    "Where nothing is to be found",
+    "The same attacks on victims that were exchanged with each other, with attributes by coin: they must be at chance.",
+)
+CONTENTS = (("adversary", "Adversary"), ("inputs", "Inputs"), ("attributes", "Attributes"), ("cuts", "Cuts"))
+OF_INPUT = ("identified", "input_place", "ssim", "psnr", "mse", DOSE)
+OF_ATTRIBUTE = ("attribute_auc", "attribute_accuracy", "leakage_index", DOSE)
+
+
+def section(result: View) -> Section:
+    """Split's part of the page.
+
+    Args:
+        result: a threat of a valid result.json, without the rows of its variants.
+    """
+    names = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in result["attacks"]}
+    badge = BADGES[result["verdict"]["status"]]
+    context = {
+        "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
+        "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
+        "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
+        "pictures": _pictures(result, names),
+    }  # fmt: skip
+    templates = environment(Path(__file__).with_name("templates"))
+    first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
+    headline = result["details"]["headline"]
+    condition = {"top": 1} if headline["attribute"] is None else {"attribute": headline["attribute"]}
+    heading = "Inputs picked out" if headline["attribute"] is None else f"AUC of {headline['attribute']}"
+    return Section(
+        what="Split audit",
+        badge=badge,
+        first=first,
+        names=names,
+        body=body,
+        contents=tuple(one for one in CONTENTS if one[0] != "attributes" or context["attributes"]),
+        glossary=GLOSSARY,
+        who=f"Somebody who sees what leaves the device and {KNOWS[result['adversary']['knows']]}",
+        null_audit=NULL_AUDIT,
+        leads=(headline["metric"], {**condition, "cut": result["details"]["headline_cut"]}, heading),
+    )
+
+
+def _box(result: View) -> dict[str, str] | None:
+    """The two ends of the headline's number; None where none is to be quoted."""
+    if result["verdict"]["status"] in ("withdrawn", "not_resolvable"):
+        return None
+    found = result["details"]["headline"]
+    spread = found["high"] - found["low"]
+    shown = result["verdict"]["status"] == "shown" and found["low"] > found["chance"]
+    first = ("Shown at least", found["low"], "down") if shown else ("Seen", found["value"], None)
+    what = (
+        "Inputs picked out of the lineup" if found["attribute"] is None else f"Pairs told apart by {found['attribute']}"
+    )
+    return {
+        "first_label": first[0],
+        "first": words.percent(first[1], spread=spread, away=first[2]),  # type: ignore[arg-type]
+        "second": words.percent(found["high"], spread=spread, away="up"),
+        "what": what,
+        "chance": words.percent(found["chance"]),
+        "level": words.percent(found["level"]),
+        "method": found["method"],
+        "cut": result["details"]["headline_cut"],
+    }
+
+
+def _dose(result: View) -> str:
+    """The dose in words; empty where no number is to be quoted."""
+    if _box(result) is None or result["dose"] is None:
+        return ""
+    attribute, shown = result["details"]["headline"]["attribute"], result["verdict"]["status"] == "shown"
+    settles = (
+        f"which of {result['data']['lineup']} records crossed the cut"
+        if attribute is None
+        else f"the value of {attribute}"
+    )
+    return doses.sentences(result["dose"], noun=result["noun"], settles=settles, shown=shown)
+
+
+def _facts(result: View) -> list[tuple[str, str]]:
+    """The adversary, the records and the model, each with a sentence."""
+    data, adversary = result["data"], result["adversary"]
+    nouns = words.plural(result["noun"])
+    labels = adversary["labels"]
+    known = "" if not adversary["attributes"] else (
+        f" Of {'all' if labels is None else f'{labels:,}'} of them they know {', '.join(adversary['attributes'])}."
+    )  # fmt: skip
+    persons = "" if data["persons"] is None else f" of {words.count(data['persons'], 'person')}"
+    return [
+        ("What they see", "Somebody who sees the numbers that cross the cut, and the model's answers."),
+        ("What they know", f"Somebody who {KNOWS[adversary['knows']]}."),
+        ("What they hold", f"{data['auxiliary']:,} {nouns} of others.{known}"),
+        ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model."),
+        (
+            "Which model",
+            f"{words.count(adversary['targets'], 'model')} of stage {result['at_risk']}, trained on "
+            f"{data['trained']:,} {nouns}.",
+        ),
+    ]
+
+
+def _number(row: Row | None, digits: int) -> Figure:
+    """A plain number with its interval, as a figure."""
+    if row is None or row.status != "ok":
+        return figures.rate(row)
+    value, low, high = row.ends
+    return Figure(f"{value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}")
+
+
+SHOWN: Mapping[str, Callable[[Row | None], Figure]] = {
+    "identified": figures.rate, "input_place": figures.auc, "attribute_auc": figures.auc,
+    "attribute_accuracy": figures.rate, "leakage_index": figures.rate, DOSE: figures.bits,
+    "ssim": lambda row: _number(row, 2), "psnr": lambda row: _number(row, 1), "mse": lambda row: _number(row, 4),
+}  # fmt: skip
+
+
+def _figures(result: View, attack: str, metrics: tuple[str, ...], **where: Any) -> dict[str, Figure]:
+    """Numbers of one attack at one cut."""
+    found = {}
+    for metric in metrics:
+        own = {**where, **({"top": 1} if metric == "identified" else {})}
+        if metric == DOSE and "attribute" not in own:
+            own["attribute"] = None
+        row = figures.find(result, attack, metric, **own)
+        found[metric] = NOTHING if row is None else SHOWN[metric](row)
+    return found
+
+
+def _blocks(result: View, names: Mapping[str, str], goal: str, metrics: tuple[str, ...], **where: Any) -> list[Any]:
+    """One block for each cut, then one for the yardsticks; each with a line for each attack."""
+    own = [one for one in result["attacks"] if one["goal"] == goal and not one["reason"]]
+    blocks = []
+    for title, cut in [*((f"After {cut}", cut) for cut in result["adversary"]["cuts"]), ("For comparison", None)]:
+        lines = [
+            {
+                "name": names[one["id"]], "control": one["control"], "yardstick": _yardstick(one),
+                "headline": one["headline"] and cut == result["details"]["headline_cut"],
+                "about": words.citation(one["paper"]),
+                "numbers": _figures(result, one["id"], metrics, cut=cut, **where),
+            }
+            for one in own
+            if (one["reads"] == "features") == (cut is not None)
+        ]  # fmt: skip
+        if lines:
+            blocks.append({"title": title, "lines": lines})
+    return blocks
+
+
+def _yardstick(one: Mapping[str, Any]) -> str:
+    """What an attack is that reads no features."""
+    if one["control"]:
+        return "control, must be at chance"
+    return {"answers": "answers alone", "inputs": "the inputs themselves"}.get(one["reads"], "")
+
+
+def _inputs(result: View, names: Mapping[str, str]) -> list[Any]:
+    """Attacks on the input by cut."""
+    return _blocks(result, names, "input", OF_INPUT)
+
+
+def _attributes(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Attacks on each attribute by cut."""
+    return [
+        {
+            "name": one["name"], "values": ", ".join(one["values"]),
+            "blocks": _blocks(result, names, "attribute", OF_ATTRIBUTE, attribute=one["name"]),
+        }
+        for one in result["details"]["attributes"]
+    ]  # fmt: skip
+
+
+def _cuts(result: View) -> list[dict[str, str]]:
+    """What each cut costs."""
+    return [
+        {
+            "name": one["name"],
+            "crosses": " and ".join("x".join(map(str, shape)) or "1" for shape in one["shapes"]),
+            "bytes": words.number(one["bytes"]["float32"]),
+            "parameters": words.number(one["parameters"]),
+            "work": ("" if one["counted"] else "at least ") + words.number(one["multiply_adds"]),
+        }
+        for one in result["details"]["cuts"]
+    ]
+
+
+def _pictures(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of pictures; none unless the audit asks for them."""
+    found = result["details"]["pictures"]
+    if found is None:
+        return []
+    rows = []
+    for one in found["rows"]:
+        title = f"{words.plural(result['noun'])} as they are" if not one["attack"] else names[one["attack"]]
+        rows.append({"title": title + (f", after {one['cut']}" if one["cut"] else ""), "png": one["png"]})
+    return rows

@@ -1,0 +1,125 @@
+"""The first sentences, for readers who know neither the method nor its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dosimeter.results import words
+
+BADGES: Mapping[str, str] = {
+    "withdrawn": "Withdrawn: a validity check failed",
+    "shown": "Leak shown: what leaves the device tells more than the answer",
+    "not_shown": "Not shown that what leaves the device tells more than the answer",
+    "not_resolvable": "Not resolvable: too few records to show anything",
+}
+KNOWS: Mapping[str, str] = {
+    "weights": "knows the first half of the model",
+    "queries": "can run records of their own through the first half of the model",
+    "nothing": "knows nothing of the first half of the model",
+}
+"""What somebody knows of the first half."""
+NOT_TESTED = (
+    "Attributes that the audit does not name: features may tell those too.",
+    "Attacks that follow the weights of the first half, or a trained prior of such records, to the input.",
+    "Somebody who sees many queries of the same record, and averages out what a defense adds.",
+    "A server that takes part in the training and returns gradients of its own choice.",
+    "Adversaries with more or better auxiliary records than those above.",
+    "Time, size and order of messages: numbers alone were read.",
+)
+"""What an audit of split leaves open."""
+
+
+def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
+    """The verdict in words.
+
+    Args:
+        status: of the verdict.
+        told: `noun`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or None; and
+            `attributes`, the same of each attribute; `limit` and `lineup` of what would have been shown; `targets`.
+    """
+    if status == "withdrawn":
+        return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
+    nouns = words.plural(told["noun"])
+    who = (
+        f"Somebody who sees what leaves the device, {KNOWS[told['knows']]} and holds {told['auxiliary']:,} {nouns} of "
+        "others"
+    )
+    found = [*([told["input"]] if told["input"] else []), *told["attributes"]]
+    shown = [one for one in found if one["shown"]]
+    lines = []
+    if shown:
+        lines.append(
+            f"{who} learns more of {_list([_secret(one, told) for one in shown])} than the model's answer must tell."
+        )
+    else:
+        what = _list([_secret(one, told) for one in found])
+        lines.append(
+            f"It was not shown that {who[0].lower()}{who[1:]} learns more of {what} than the model's answer must tell."
+        )
+    lines += [_input(told["input"], told)] if told["input"] else []
+    lines += [_attribute(one) for one in told["attributes"]]
+    if told["input"] and not told["input"]["shown"]:
+        lines.append(_caught(told))
+    return [*lines, _scope(told)]
+
+
+def _secret(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    """A secret in words."""
+    return f"the {told['noun']} itself" if one["attribute"] is None else f"the attribute “{one['attribute']}”"
+
+
+def _input(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    """How many records were told from others."""
+    m = told["lineup"]
+    floor = "" if one["floor"] is None else f", {_many(one['floor'], m)} from the answer alone"
+    return (
+        f"After {one['cut']}, the right {told['noun']} was picked out of {m} in {_many(one['value'], m)} of {m} cases "
+        f"by what an attack made of the features; by chance it would be 1{floor}."
+    )
+
+
+def _attribute(one: Mapping[str, Any]) -> str:
+    """How well an attribute was told."""
+    floor = "" if one["floor"] is None else f", in {words.percent(one['floor'])} with the answer alone"
+    ceiling = "" if one["ceiling"] is None else f" and in {words.percent(one['ceiling'])} with the input itself"
+    end = "" if one["above_chance"] else " That it is better than by chance is not shown."
+    return (
+        f"After {one['cut']}, of two people who differ in “{one['attribute']}” an attack tells which is which in "
+        f"{words.percent(one['value'])} of pairs{floor}{ceiling}; by chance it would be half.{end}"
+    )
+
+
+def _caught(told: Mapping[str, Any]) -> str:
+    """What would have been shown of the input."""
+    if told["limit"] is None or told["limit"] >= 1:
+        return "No attack on the input, however successful, could have been shown with so few people."
+    least = words.percent(told["limit"], away="up")
+    return (
+        f"An attack that picks out {least} of such records would have been above chance in 9 of 10 audits like this "
+        "one; a smaller leak may be there, and a better attack may find more."
+    )
+
+
+def _scope(told: Mapping[str, Any]) -> str:
+    """Which models it is about."""
+    models = "this trained model only" if told["targets"] == 1 else f"{told['targets']} models that were trained alike"
+    return f"This is about {models}, and about these attacks: another may find more."
+
+
+def _many(share: float, of: int) -> str:
+    """A share as a number of records; a mean over models has a decimal."""
+    number = share * of
+    return f"{round(number)}" if abs(number - round(number)) < 1e-6 else f"{number:.1f}"
+
+
+def _list(parts: Sequence[str]) -> str:
+    """Words with commas and an "and"."""
+    if not parts:
+        return "anything"
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def failed_names(gates: Sequence[Any]) -> list[str]:
+    """Names of the checks that failed, in words."""
+    return [gate.name.lower() for gate in gates if gate.status == "fail"]

@@ -1,0 +1,102 @@
+"""Arrays that a run stores for the measurement: places, writing and reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dosimeter.families.family import CaseFolder
+from dosimeter.foundation.arrays import Array
+from dosimeter.jobs.arrays import read_arrays, undamaged
+
+SIDE = 64
+"""Longest side of a picture in a run's folder and in a report, pixels."""
+SHOWN = 12
+"""Most victims whose pictures a report shows."""
+
+
+def truth_file(folder: Path) -> Path:
+    """File for whose the victims are, the lineup, and the values of their attributes."""
+    return folder / "truth" / "truth.npz"
+
+
+def pictures_file(folder: Path) -> Path:
+    """File for some victims' inputs, if they are to be shown."""
+    return folder / "truth" / "pictures.npz"
+
+
+def evidence_file(folder: Path, index: int) -> Path:
+    """File for what one attack came to.
+
+    Args:
+        folder: of the case.
+        index: place of the attack among all.
+    """
+    return folder / "evidence" / f"{index}.npz"
+
+
+def small_pictures(records: Array) -> dict[str, Array]:
+    """Records as small pictures in bytes `[n h w channels]`; of other than 1 or 3 channels the first one.
+
+    Args:
+        records: `[n channels h w]`, bytes, or numbers in [0, 1].
+    """
+    if records.shape[1] not in (1, 3):
+        records = records[:, :1]
+    scaled = records if records.dtype == np.uint8 else np.round(255 * np.clip(records, 0, 1)).astype(np.uint8)
+    step = -(-max(records.shape[2:]) // SIDE)
+    h, w = (side // step * step for side in records.shape[2:])
+    blocks = scaled[:, :, :h, :w].reshape(*records.shape[:2], h // step, step, w // step, step)
+    return {"pictures": np.moveaxis(np.round(blocks.mean((3, 5))).astype(np.uint8), 1, -1)}
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run left of one threat.
+
+    Attributes:
+        summary: `run.json`.
+        truth: arrays of the truth.
+        evidence: arrays by attack that was run.
+        faces: some victims' inputs, if pictures are to be shown.
+    """
+
+    summary: Mapping[str, Any]
+    truth: Mapping[str, Array]
+    evidence: Mapping[str, Mapping[str, Array]]
+    faces: Array | None
+
+    def attack(self, name: str) -> Mapping[str, Any]:
+        """What the summary says of an attack."""
+        return next(one for one in self.summary["attacks"] if one["id"] == name)
+
+
+def read_left(folder: CaseFolder) -> Left:
+    """What a run left of one threat.
+
+    Raises:
+        StoreError: an array is missing or damaged.
+    """
+    with undamaged(folder.path):
+        truth = read_arrays(truth_file(folder.path))
+        evidence = {
+            str(one["id"]): read_arrays(evidence_file(folder.path, index))
+            for index, one in enumerate(folder.summary["attacks"])
+            if one["status"] == "ok"
+        }
+        real = pictures_file(folder.path)
+        faces = read_arrays(real).get("pictures") if real.is_file() else None
+        n = int(folder.summary["data"]["records"])
+        wrong = [
+            name
+            for arrays in evidence.values()
+            for name, one in arrays.items()
+            if name.startswith(("guesses", "mse")) and one.shape[2] != n
+        ]
+        if wrong or len(truth["person"]) != n:
+            raise ValueError("evidence must be about the victims of the run")
+    return Left(folder.summary, truth, evidence, faces)

@@ -1,0 +1,33 @@
+"""Split's keys of `[[threat]]`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dosimeter.families.threat import ThreatTable
+from dosimeter.foundation.table import Reference
+
+NAME = "split"
+"""Name of the family."""
+Knows = Literal["weights", "queries", "nothing"]
+"""What the adversary knows of the first half: its weights, what it makes of records of their own, or nothing."""
+GRADES: tuple[Knows, ...] = ("nothing", "queries", "weights")
+"""From the weakest to the strongest."""
+
+
+class SplitThreat(ThreatTable):
+    """The threat model: where the model is cut, whose records cross, and what the adversary knows and holds."""
+
+    family: str = NAME
+    access: Literal["features"] = "features"
+    cuts: tuple[str, ...] = ()
+    auxiliary: Reference | None = None
+    victims: Reference | None = None
+    attributes: tuple[str, ...] = ()
+    knows: Knows = "weights"
+    labels: int | None = Field(default=None, ge=16, le=10_000_000)
+    lineup: int = Field(default=100, ge=2, le=1000)
+    targets: int = Field(default=1, ge=1, le=100)
+    show_records: bool = False

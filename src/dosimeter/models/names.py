@@ -1,0 +1,26 @@
+"""Names of architectures and of methods of transfer, which settings check without PyTorch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from dosimeter.foundation.registry import Registry
+
+if TYPE_CHECKING:
+    from dosimeter.models.architectures import Builder
+
+ARCHITECTURES: Registry[Builder] = Registry(
+    __package__,
+    {
+        "linear": "architectures:linear",
+        "mlp": "architectures:mlp",
+        "convnet": "architectures:convnet",
+        "bag-of-words": "architectures:bag_of_words",
+        "efficientnet-lite0": "architectures:efficientnet_lite0",
+    },
+)
+"""Functions that build a model for a shape of records and a number of classes."""
+Statistics = Literal["strict", "official"]
+"""What becomes of batch normalisation in a frozen prefix; `models.transfer` tells."""
+Method = Literal["scratch", "head", "last-k", "lora", "full"]
+"""Methods of transfer of one party; `models.transfer` tells."""

@@ -1,0 +1,134 @@
+"""Synthetic games of split whose answers are known, data with a private attribute, and models for small audits."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from dosimeter.data import Dataset
+from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
+
+SHAPE = (1, 6, 6)
+
+
+def records(rng, count):
+    """Smooth pictures in [0, 1] with an attribute that lies in them: which half is brighter."""
+    coarse = torch.from_numpy(rng.random((count, 1, 3, 3)).astype(np.float32))
+    made = nn.functional.interpolate(coarse, size=SHAPE[1:], mode="bilinear", align_corners=False)
+    return made, (made[..., :3].mean((1, 2, 3)) > made[..., 3:].mean((1, 2, 3))).long().numpy()
+
+
+def game_of(seed, *, leaks, secret=False, noise=0.0, width=20, victims=60, auxiliary=300):
+    """A game and the truth about it: the victims' inputs and their attribute.
+
+    Features are a linear map of the inputs with noise; where nothing leaks, they are noise alone.
+    """
+    rng = np.random.default_rng(seed)
+    true, values = records(rng, victims)
+    known, theirs = records(rng, auxiliary)
+    weight = torch.from_numpy(rng.normal(size=(36, width)).astype(np.float32))
+
+    def features(inputs):
+        drawn = torch.from_numpy(rng.normal(size=(len(inputs), width)).astype(np.float32))
+        return inputs.flatten(1) @ weight + noise * drawn if leaks else drawn
+
+    side = Auxiliary(features(known), known, np.zeros(auxiliary, int), np.arange(auxiliary))
+    sought = Secret("side", ("left", "right"), np.arange(auxiliary), theirs) if secret else None
+    return SplitGame(np.arange(victims).astype(str), features(true), side, sought), (true, values)
+
+
+def people(seed, count=700, persons=None):
+    """Pictures `[n 1 6 6]` of ten classes, with the attribute, and whose they are."""
+    inputs, values = records(np.random.default_rng(seed), count)
+    ink = inputs.numpy().reshape(count, -1).mean(1)
+    labels = np.argsort(np.argsort(ink)) * 4 // count  # the task is how bright the whole picture is
+    return Dataset(
+        inputs=inputs.numpy(),
+        labels=labels.astype(np.int64),
+        classes=tuple("abcd"),
+        ids=np.array([f"{row:04d}" for row in range(count)]),
+        attributes={
+            "side": np.array(["left", "right"])[values],
+            "same": np.zeros(count),
+            "many": np.arange(count) % 50,
+        },
+        persons=None if persons is None else np.arange(count) // persons,
+        noun="picture",
+        part=True,
+    )
+
+
+def pictures(seed):
+    """Records of an audit."""
+    return people(0)
+
+
+def albums(seed):
+    """Records of an audit, five of each person."""
+    return people(0, persons=5)
+
+
+def net(shape, classes):
+    """A small network with names of layers."""
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(36, 24), nn.ReLU(inplace=True), nn.Linear(24, 8), nn.ReLU())
+    return nn.Sequential(*backbone, nn.Linear(8, classes))
+
+
+class Half(nn.Module):
+    """Keeps the left half of a picture."""
+
+    def forward(self, x):
+        """The first three columns, flattened."""
+        return x[..., :3].flatten(1)
+
+
+def left(shape, classes):
+    """A network that sees the left half of a picture alone."""
+    return nn.Sequential(Half(), nn.Linear(18, 12), nn.ReLU(), nn.Linear(12, classes))
+
+
+class Nothing(nn.Module):
+    """Forgets all of a record but that it is one."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(36, 4)
+
+    def forward(self, x):
+        """The same numbers for every record."""
+        return self.layer(0.0 * x.flatten(1))
+
+
+def blind(shape, classes):
+    """A network whose features tell nothing of a record."""
+    return nn.Sequential(Nothing(), nn.ReLU(), nn.Linear(4, classes))
+
+
+def audit(attacks=None, model="net", data="pictures", **threat):
+    """An audit file of split that runs in seconds."""
+    where = f"families.split.games:{data}"
+    return {
+        "name": "halves",
+        "data": {
+            "own": {"data": where, "rows": "0:200"},
+            "queries": {"data": where, "rows": "200:320"},
+            "others": {"data": where, "rows": "320:700", "disjoint": ["queries"]},
+        },
+        "stage": [
+            {"name": "train", "data": "own", "model": f"families.split.games:{model}", "epochs": 20, "lr": 0.1}
+        ],
+        "threat": {
+            "family": "split", "cuts": ["2", "4"] if model == "net" else ["1"], "auxiliary": "others",
+            "victims": "queries", "attributes": ["side"], **threat,
+        },
+        "attack": attacks or [
+            {"name": "ridge"},
+            {"name": "decoder", "epochs": 12},
+            {"name": "attribute_pool", "classifiers": ["logistic", "svm"]},
+            {"name": "output_only", "mode": "attribute", "classifiers": ["logistic", "svm"]},
+            {"name": "output_only", "mode": "input", "epochs": 12},
+            {"name": "raw_input", "classifiers": ["logistic", "svm"]},
+            {"name": "mean_input"},
+        ],
+    }  # fmt: skip

@@ -1,0 +1,144 @@
+"""Attacks of split on games whose answers are known: oracles, chance, and what every attack keeps to."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from dosimeter.families.split.attacks import ATTACKS, default_rows
+from dosimeter.families.split.game import Auxiliary, Needs, SplitGame
+from dosimeter.foundation.errors import AccessError, DataError
+from dosimeter.statistics.evidence import Guesses, Reconstructions
+from dosimeter.training.learners.pool import ABOUT
+from families.split.games import game_of
+
+QUICK = {
+    "ridge": {},
+    "decoder": {"epochs": 40},
+    "attribute_pool": {"classifiers": ("logistic", "svm")},
+    "output_only": {"classifiers": ("logistic", "svm"), "mode": "attribute"},
+    "raw_input": {"classifiers": ("logistic", "svm")},
+    "mean_input": {},
+}
+"""Settings with which each attack runs in a second."""
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def attack(name, **settings):
+    return ATTACKS[name](**{**QUICK[name], **settings})
+
+
+def played(name, game, **settings):
+    return attack(name, **settings).run(game, rng())
+
+
+def error(found, true):
+    return float(((found.values[0, :, 0] - true.numpy()) ** 2).mean())
+
+
+def mean_error(game, true):
+    return error(played("mean_input", game), true)
+
+
+def test_every_attack_has_settings_here():
+    assert QUICK.keys() == ATTACKS.keys()
+
+
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_contracts(name):
+    kind, one = ATTACKS[name], attack(name)
+    assert dataclasses.is_dataclass(kind)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.control = True
+    assert isinstance(one.needs, Needs)
+    assert one.needs.in_words
+    assert pickle.loads(pickle.dumps(one)) == one
+    secret = one.needs.goal == "attribute"
+    game, _ = game_of(1, leaks=True, secret=secret, victims=20, auxiliary=60)
+    first, second = one.run(game, rng()), one.run(game, rng())
+    assert isinstance(first, Guesses if secret else Reconstructions)
+    assert np.array_equal(first.values, second.values)
+    assert first.values.shape[:2] == (1, 20)
+    assert np.isfinite(first.values).all()
+
+
+@pytest.mark.parametrize("name", ["ridge", "decoder"])
+def test_inputs_come_back_where_features_hold_them_and_are_the_mean_where_not(name):
+    game, (true, _) = game_of(2, leaks=True)
+    assert error(played(name, game), true) < 0.2 * mean_error(game, true)
+    game, (true, _) = game_of(2, leaks=False)
+    assert error(played(name, game), true) > 0.9 * mean_error(game, true)
+
+
+@pytest.mark.parametrize("name", list(ABOUT))
+def test_each_classifier_tells_the_attribute_where_it_is_and_not_where_it_is_not(name):
+    for leaks in (True, False):
+        game, (_, values) = game_of(3, leaks=leaks, secret=True, noise=0.3, victims=200)
+        found = played("attribute_pool", game, classifiers=(name,))
+        assert np.exp(found.values).sum(-1) == pytest.approx(np.ones((1, 200)))
+        told = roc_auc_score(values, found.values[0, :, 1])
+        assert told > 0.85 if leaks else 0.35 < told < 0.65
+
+
+def test_the_mean_is_the_same_for_every_victim():
+    game, _ = game_of(4, leaks=True)
+    found = played("mean_input", game).values[0, :, 0]
+    assert np.ptp(found, axis=0).max() == 0
+    assert found[0] == pytest.approx(game.auxiliary.inputs.mean(0).numpy())
+
+
+def test_the_floor_is_the_better_way_and_ends_stay_in_range():
+    game, (true, _) = game_of(5, leaks=True, noise=0.2)
+    floor = played("output_only", game, mode="input", epochs=20)
+    assert error(floor, true) <= 1.05 * error(played("ridge", game), true)
+    low, high = game.auxiliary.inputs.min(), game.auxiliary.inputs.max()
+    assert low <= floor.values.min() <= floor.values.max() <= high
+
+
+def test_what_an_attack_does_not_get_it_asks_for():
+    game, _ = game_of(6, leaks=True)
+    with pytest.raises(AccessError, match="needs an attribute"):
+        played("attribute_pool", game)
+    game, _ = game_of(6, leaks=True, secret=True)
+    few = dataclasses.replace(game.secret, rows=game.secret.rows[:9], known=np.r_[np.zeros(8, int), 1])
+    with pytest.raises(DataError, match="8 labels of each value or more, got 1 of 'right'"):
+        played("attribute_pool", dataclasses.replace(game, secret=few))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ridge", {"penalties": ()}),
+        ("decoder", {"epochs": 0}),
+        ("attribute_pool", {"classifiers": ("trees",)}),
+        ("output_only", {"lr": 0.0}),
+        ("raw_input", {"classifiers": ()}),
+    ],
+)
+def test_wrong_settings(name, settings):
+    with pytest.raises(ValueError, match="must be"):
+        attack(name, **settings)
+
+
+def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
+    assert {one.name for one in dataclasses.fields(SplitGame)} == {"ids", "seen", "auxiliary", "secret"}
+    assert {one.name for one in dataclasses.fields(Auxiliary)} == {"seen", "inputs", "labels", "persons"}
+    game, (true, _) = game_of(7, leaks=False)
+    other = dataclasses.replace(game, ids=game.ids[::-1].copy())
+    for name in ("ridge", "decoder"):  # names of victims tell nothing
+        assert np.array_equal(played(name, game).values, played(name, other).values)
+    order = torch.randperm(len(true), generator=torch.Generator().manual_seed(0))
+    moved = dataclasses.replace(game, seen=game.seen[order])
+    for name in ("ridge", "decoder"):  # nor does their order
+        assert played(name, moved).values == pytest.approx(played(name, game).values[:, order.numpy()], abs=1e-5)
+
+
+def test_defaults_leave_out_attributes_that_nobody_named():
+    assert {row["name"] for row in default_rows(attributes=True)} == set(ATTACKS)
+    assert [row["name"] for row in default_rows(attributes=False)] == ["ridge", "decoder", "output_only", "mean_input"]

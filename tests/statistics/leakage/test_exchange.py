@@ -1,0 +1,76 @@
+"""Tests by exchange: exact laws by enumeration, level by simulation, persons as wholes."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from dosimeter.statistics.leakage.exchange import exchange_attacks, exchange_attributes, sign_test
+
+
+def scores(values):
+    """Guesses of two values with these scores for the second one."""
+    values = np.asarray(values, float)
+    return np.stack([-values, values], -1)[None]
+
+
+def test_attributes_are_exchanged_as_by_enumeration():
+    values, truth = np.array([0.1, 0.9, 0.4, 0.8, 0.35, 0.2]), np.array([0, 1, 0, 1, 1, 0])
+    own = roc_auc_score(truth, values)
+    laws = [roc_auc_score(one, values) for one in set(itertools.permutations(truth.tolist()))]
+    exact = np.mean([one >= own - 1e-12 for one in laws])
+    found = exchange_attributes(scores(values), truth, np.arange(6), rng=np.random.default_rng(0))
+    assert found == pytest.approx(exact, abs=0.015)
+
+
+def test_persons_are_exchanged_as_wholes_among_those_of_as_many_records():
+    # two persons of two records, one of one: only two tables are possible, so no p-value can be small
+    truth, person = np.array([1, 1, 0, 0, 1]), np.array([0, 0, 1, 1, 2])
+    found = exchange_attributes(scores([5, 4, 1, 0, 9]), truth, person, rng=np.random.default_rng(1))
+    assert found == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("persons", [False, True])
+def test_level_of_both_tests_where_nothing_is_told(persons):
+    rng, small = np.random.default_rng(2), np.zeros(2)
+    for _ in range(200):
+        person = np.repeat(np.arange(20), 3) if persons else np.arange(60)
+        own = rng.normal(size=person.max() + 1)[person]  # what one person's records have in common
+        truth = np.r_[0, 1, rng.integers(2, size=person.max() - 1)][person]
+        a, b = (scores(own + rng.normal(size=60)) for _ in range(2))
+        small[0] += exchange_attributes(a, truth, person, rng=rng, draws=199) <= 0.05
+        small[1] += exchange_attacks(a, b, truth, person, rng=rng, draws=199) <= 0.05
+    assert (small / 200 <= 0.1).all()
+
+
+def test_both_find_what_is_there():
+    rng = np.random.default_rng(3)
+    truth, person = np.tile([0, 1], 100), np.arange(200)
+    strong, weak = (scores(one * truth + rng.normal(size=200)) for one in (1.5, 0.2))
+    assert exchange_attributes(strong, truth, person, rng=rng, draws=999) == 0.001
+    assert exchange_attacks(strong, weak, truth, person, rng=rng, draws=999) <= 0.002
+    assert exchange_attacks(weak, strong, truth, person, rng=rng, draws=999) > 0.9
+
+
+def test_several_values():
+    rng = np.random.default_rng(4)
+    truth = np.r_[0, 1, 2, rng.integers(3, size=87)]
+    guesses = rng.normal(size=(1, 90, 3))
+    assert exchange_attributes(guesses, truth, np.arange(90), rng=rng, draws=999) > 0.01
+    guesses[0, np.arange(90), truth] += 2
+    assert exchange_attributes(guesses, truth, np.arange(90), rng=rng, draws=999) == 0.001
+
+
+def test_signs_are_those_of_scipy():
+    rng = np.random.default_rng(5)
+    a, b = rng.integers(4, size=(2, 1, 50)).astype(float)
+    won, lost = int((a > b).sum()), int((a < b).sum())
+    assert sign_test(a, b) == pytest.approx(stats.binomtest(won, won + lost, alternative="greater").pvalue)
+    assert sign_test(b, b) == 1.0
+
+
+def test_numbers_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="each of 2 values must occur"):
+        exchange_attributes(scores([0.0, 1.0]), np.array([1, 1]), np.arange(2), rng=np.random.default_rng(0))

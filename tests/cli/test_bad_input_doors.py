@@ -641,7 +641,8 @@ POLICIES = [
     (
         LIMIT | {"metric": "f1"},
         "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'fpr', 'dose', 'log_mia', "
-        "'recognised', 'classified', 'placed', 'accepted', 'confirmed', 'rejected', 'accuracy', "
+        "'recognised', 'classified', 'placed', 'accepted', 'confirmed', 'rejected', 'identified', 'input_place', "
+        "'mse', 'psnr', 'ssim', 'attribute_auc', 'attribute_accuracy', 'leakage_index', 'accuracy', "
         "'perturbed_accuracy', got 'f1'",
     ),
     ({"metric": "auc"}, "limit[0]: must have max, min or both, got neither"),

@@ -6,8 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dosimeter.training.learners.acceptance import accepts_from, impostors, linear, parts_of, threshold
-from dosimeter.training.learners.judges import fit_lineup
+from dosimeter.training.learners.judges import accepts_from, fit_lineup, impostors, linear, parts_of, threshold
 
 
 def people(identities, each, seed, d=12):

@@ -21,8 +21,17 @@ from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.models.learners import embedder, finite, inert
-from dosimeter.training.learners.acceptance import Compares, accepts_from, impostors, parts_of, threshold
-from dosimeter.training.learners.judges import Classifier, Lineup, fit_classifier, fit_lineup
+from dosimeter.training.learners.judges import (
+    Classifier,
+    Compares,
+    Lineup,
+    accepts_from,
+    fit_classifier,
+    fit_lineup,
+    impostors,
+    parts_of,
+    threshold,
+)
 from dosimeter.training.learners.seeing import (
     BATCH,
     EPISODE,

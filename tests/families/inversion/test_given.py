@@ -57,7 +57,6 @@ def test_an_opened_network_answers_as_it_is_asked_and_has_gradients(net, how, re
     ("make", "records", "told"),
     [
         (lambda net: Wrapped(net, "bytes"), BYTES, "through which no gradient flows"),
-        (lambda net: torch.jit.trace(net, torch.from_numpy(RECORDS[:2])), RECORDS, "cannot be opened"),
         (lambda net: nn.Sequential(nn.Conv2d(1, 5, 4), nn.Flatten()), RECORDS, "last layer must be a torch.nn.Linear"),
         (lambda net: lambda x: net(x), RECORDS, "has no gradients to follow"),
     ],

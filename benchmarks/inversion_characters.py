@@ -80,7 +80,7 @@ MAIN = (
     RANDOM,
 )
 """The first seed; `random-2` freezes layers that were never trained."""
-AGAIN = (*EARLY, *DEPTHS, finetuned("bido-0.1", bido(0.1)))
+AGAIN = (*EARLY, *DEPTHS, RANDOM, finetuned("bido-0.1", bido(0.1)))
 """The other seeds."""
 SETTINGS = (
     *(finetuned(f"bido-{x}", bido(x)) for x in (0.02, 0.5)),

@@ -164,17 +164,16 @@ def slopes(content: dict[str, Any]) -> tuple[float, float, float]:
 def membership_table(content: dict[str, Any]) -> list[str]:
     """Membership and inversion of the same chain under each frozen depth."""
     rows = []
-    for run in content.get("membership", {}).values():
-        for name, variant in run["variants"].items():
-            own = run["membership"].get(name, {})
-            cells = [
-                "{:.3f} ({:.3f} to {:.3f})".format(*own[attack]["auc"]) if "auc" in own.get(attack, {}) else "–"
-                for attack in ("lira", "loss")
-            ]
-            found = ends(hits(variant, "ppa")[None])
+    for run in content["membership"].values():
+        for name in DEPTHS:
+            own, variant = run["membership"][name], run["variants"][name]
+            cells = ["{:.3f} ({:.3f} to {:.3f})".format(*own[attack]["auc"]) for attack in ("lira online", "loss")]
+            cells.insert(1, "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * one for one in own["lira online"]["tpr"])))
             label = "all layers" if name == "none" else f"`{name}`"
-            rows.append([label, f"{100 * accuracy(variant):.1f} %", *cells, share(found)])
-    return table(["trained", "accuracy", "`lira`, AUC", "`loss`, AUC", "`ppa`, recognised"], rows)
+            found = share(ends(hits(variant, "ppa")[None]))
+            rows.append([label, f"{100 * accuracy(variant):.1f} %", *cells, found])
+    head = ["trained", "accuracy", "`lira`, AUC", "`lira`, TPR at 1 % FPR", "`loss`, AUC", "`ppa`, recognised"]
+    return table(head, rows)
 
 
 def distance_table(content: dict[str, Any]) -> list[str]:
@@ -196,8 +195,30 @@ def distance_table(content: dict[str, Any]) -> list[str]:
     return table(head, rows)
 
 
+def layers_table(content: dict[str, Any]) -> list[str]:
+    """Where the information of the attack's loss and of the task's lies; layers count from 1."""
+
+    def band(one: dict[str, float], shift: float = 0) -> str:
+        return "{:.2f} ({:.2f} to {:.2f})".format(*(one[end] + shift for end in ("value", "low", "high")))
+
+    rows = []
+    for seed, run in content["fisher"].items():
+        curves = {one["of"]: one for one in run["fisher"]["curves"]}
+        slopes = {one["beside"]: one["slope"] for one in run["fisher"]["ratios"]}
+        centres = [
+            band(curves[kind][how]["centre"], 1) for how in ("mean", "sum") for kind in ("made", "held_out", "noise")
+        ]
+        told = [band(slopes[kind]) for kind in ("train", "held_out", "prior", "noise")]
+        rows.append([str(int(seed) + 1), *centres, *told])
+    head = [
+        "seed", *(f"centre by {how}: {what}" for how in ("means", "sums") for what in ("attack", "task", "noise")),
+        *(f"slope beside {what}" for what in ("training drawings", "held-out ones", "random ones", "noise")),
+    ]  # fmt: skip
+    return table(head, rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
-    "characters": main_table, "membership": membership_table, "distance": distance_table,
+    "characters": main_table, "layers": layers_table, "membership": membership_table, "distance": distance_table,
 }  # fmt: skip
 
 

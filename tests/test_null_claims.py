@@ -90,3 +90,6 @@ def test_audits_of_inversion_rarely_claim_a_leak_of_networks_that_learned_exchan
         assert claimed <= 5
         assert binomtest(claimed, len(stored), 0.05, alternative="greater").pvalue > LEVEL
     assert min(one["lineup"] for one in stored.values()) > 0.5
+    page = (BENCHMARKS.parent / "docs" / "inversion.md").read_text(encoding="utf-8")
+    shown = sum(one["status"] == "shown" for one in stored.values())
+    assert f"that learned exchanged names, {shown} showed a leak, where 5 are to be expected, and none showed" in page

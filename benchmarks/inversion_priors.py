@@ -69,7 +69,7 @@ def numbers(folder: Path) -> dict[str, Any]:
     (threat,) = result["threats"]
     found: dict[str, Any] = {}
     for row in threat["estimates"]:
-        if row["metric"] in ("recognised", "placed") and row["conditions"].get("top", 1) == 1 and not row["reason"]:
+        if row["metric"] in ("recognised", "placed") and row["conditions"].get("top", 1) == 1 and row["status"] == "ok":
             found.setdefault(row["attack"], {})[row["metric"]] = [row["value"], row["low"], row["high"]]
     work = json.loads((folder / "provenance.json").read_text("utf-8"))["work"]["inversion"]
     return {

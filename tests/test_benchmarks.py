@@ -109,6 +109,10 @@ def test_the_page_on_inversion_has_the_stored_figures(monkeypatch):
     assert len(rows) == 5
     rows += module.lines_of_defenses(content, 0)
     assert len(rows) == 5 + 12
+    rows += module.lines_of_layers(content)
+    assert len(rows) == 5 + 12 + 3
     assert [row for row in rows if row not in page] == []
     assert content["defenses"]["0"]["verdict"] == "shown"
     assert all(one["change"][2] > 0 for one in content["defenses"]["0"]["matched"]["rows"].values())  # none is shown
+    ratios = [one for run in content["fisher"].values() for one in run["fisher"]["ratios"]]
+    assert all(one["slope"]["low"] > 0 for one in ratios if one["beside"] in ("train", "held_out", "prior"))

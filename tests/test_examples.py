@@ -153,6 +153,16 @@ def test_examples_of_models_take_at_most_twenty_lines(name):
     assert len([line for line in lines if not line.startswith("#")]) <= 20
 
 
+def test_the_example_of_a_supplied_model_and_inversion_runs(tmp_path, monkeypatch, clean_imports):
+    monkeypatch.chdir(tmp_path)
+    shorter = [{"name": "gmi", "restarts": 1, "steps": 30}, {"name": "prior_best"}, {"name": "mean_public"}]
+    monkeypatch.setattr("dosimeter.audit", lambda *args, **own: call.audit(*args, **own, attacks=shorter, workers=1))
+    runpy.run_path(str(EXAMPLES / "inversion" / "supplied.py"))
+    (threat,) = json.loads((tmp_path / "runs" / "faces" / "result.json").read_text("utf-8"))["threats"]
+    assert threat["verdict"]["status"] == "shown"
+    assert (threat["data"]["identities"], threat["data"]["public_identities"]) == (20, 20)
+
+
 def test_the_example_of_split_runs(tmp_path):
     table = tomllib.loads((EXAMPLES / "split" / "audit.toml").read_text("utf-8"))
     table["stage"][0]["epochs"] = 1

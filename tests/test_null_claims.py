@@ -76,3 +76,20 @@ def test_a_portion_is_what_its_audits_count(null_claims, monkeypatch):
     name, first, counts = null_claims.portion("table: half of 600 records", 0)
     assert (name, first, counts["audits"], counts["auc"]) == ("table: half of 600 records", 0, 1, 1)
     assert counts["shown"] + counts["withdrawn"] <= 1
+
+
+def test_audits_of_inversion_rarely_claim_a_leak_of_networks_that_learned_exchanged_names():
+    """At most 5 % claims, and at most 5 % doses above 0: 11 of 100 would come once in a hundred at that rate."""
+    stored = json.loads((BENCHMARKS / "results" / "inversion_nulls.json").read_text(encoding="utf-8"))["audits"]
+    assert len(stored) == 100
+    assert {one["status"] for one in stored.values()} <= {"shown", "not_shown"}
+    for claimed in (
+        sum(one["status"] == "shown" for one in stored.values()),
+        sum(one["dose_shown"] > 0 for one in stored.values()),
+    ):
+        assert claimed <= 5
+        assert binomtest(claimed, len(stored), 0.05, alternative="greater").pvalue > LEVEL
+    assert min(one["lineup"] for one in stored.values()) > 0.5
+    page = (BENCHMARKS.parent / "docs" / "inversion.md").read_text(encoding="utf-8")
+    shown = sum(one["status"] == "shown" for one in stored.values())
+    assert f"that learned exchanged names, {shown} showed a leak, where 5 are to be expected, and none showed" in page

@@ -27,8 +27,10 @@ from torch import nn
 
 import dosimeter
 from dosimeter.cli.app import main
+from dosimeter.families import FAMILIES
 from dosimeter.foundation.errors import AuditError, DataError, TrainingError
 from dosimeter.pipeline import page
+from dosimeter.results.metrics import metrics_of
 
 TOML = """
 name = "mine"
@@ -628,6 +630,7 @@ def test_a_measured_table_is_not_measured_as_a_run(copied, capsys):
 
 
 LIMIT = {"metric": "auc", "max": 0.9}
+LIMITED = list(dict.fromkeys(name for name, metric in metrics_of(FAMILIES) if metric.limited))
 POLICIES = [
     (LIMIT | {"attack": "lira"}, "limit[0].attack: must match what was measured for auc, got 'lira'"),
     (LIMIT | {"metric": "tpr", "fpr": 0.05}, "limit[0].fpr: must match what was measured for tpr, got 0.05"),

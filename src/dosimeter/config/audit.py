@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows
-from dosimeter.config.named_parts import DataPart
+from dosimeter.config.named_parts import DataPart, further_problems
 from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
 from dosimeter.config.variant_rows import flat, merge_rows, placed, problems_of
@@ -254,6 +254,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     placed = {row.place: row.threat for row in threats.rows}
     variants, own, problems = _read_defenses(whole, parts, base)
     problems = [*threats.problems, *problems]
+    if target is not None:
+        problems += further_problems(list(target.data), [one for row in threats.rows for one in row.family.takes])
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
         at_risk = {place: threat.at_risk for place, threat in placed.items()}

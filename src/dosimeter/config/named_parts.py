@@ -60,7 +60,7 @@ def read_parts(
     if "target" in whole:
         return {}, [
             "data: parts belong to stages, got [data.NAME] beside [target]: name the records in target.members, "
-            "target.nonmembers and target.population"
+            "target.nonmembers and target.population, and further ones in [target.data]"
         ]
     parts: dict[str, DataPart] = {}
     problems: list[str] = []
@@ -80,6 +80,27 @@ def read_parts(
     for name, part in parts.items():
         problems += [one_line(f"data.{name}.{text}", 600) for text in _part_problems(name, part, raw)]
     return parts, problems + _stage_problems(stages, raw, base)
+
+
+def further_problems(names: Sequence[str], takes: Sequence[str]) -> list[str]:
+    """Problems with the further records of a supplied model.
+
+    Args:
+        names: of the records.
+        takes: what the threats of the file read beside a model and its members.
+    """
+    problems = [
+        f"{one_line(f'target.data.{name}')}: a name must be 1 to 64 letters, digits, dots, hyphens and underscores "
+        f"that begin with a letter or digit, and not {' or '.join(TAKEN)}, got {quote(name)}: rename it"
+        for name in names
+        if name in TAKEN or not re.fullmatch(NAME, name)
+    ]
+    if names and "data" not in takes:
+        problems.append(
+            f"target.data: no threat of this file reads it, got {quote(names[0])}: remove it, or add the threat that "
+            "does"
+        )
+    return problems
 
 
 def _name_problems(name: str, stages: Sequence[str], base: Path) -> list[str]:

@@ -111,6 +111,7 @@ class Target(Table):
     nonmembers_rows: str | None = None
     population: Reference | None = None
     population_rows: str | None = None
+    data: dict[str, Reference] = Field(default_factory=dict, max_length=100)
     data_options: DataOptions = DataOptions()
     duplicates: Literal["refuse", "exclude"] = "refuse"
     fit: Reference | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,31 @@ def read_parts(
     noun = noun or options.noun
     datasets = {name: replace(one, noun=noun or one.noun, name=name) for name, one in datasets.items()}
     return own_ids(datasets)
+
+
+def read_apart(
+    parts: Mapping[str, object], *, apart: Sequence[str], seed: int, base: Path | None, options: Options,
+    noun: str | None = None,
+) -> dict[str, Dataset]:  # fmt: skip
+    """The parts as `read_parts` reads them, but some with classes of their own.
+
+    Args:
+        parts: as in `read_parts`.
+        apart: names of those whose classes are others than those of the rest.
+        seed: handed to a function that a reference names.
+        base: the folder that paths start from; None is the working directory.
+        options: options for reading tables and references.
+        noun: noun for one record.
+
+    Raises:
+        DataError: every part that cannot be read, or a difference between parts.
+    """
+    groups = [{name: one for name, one in parts.items() if name not in apart}]
+    groups += [{name: one} for name, one in parts.items() if name in apart]
+    found: dict[str, Dataset] = {}
+    for group in groups:
+        found |= read_parts(group, seed=seed, base=base, options=options, noun=noun)
+    return found
 
 
 def _read(value: object, request: Request) -> _Part:

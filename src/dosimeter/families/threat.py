@@ -32,3 +32,8 @@ class ThreatTable(Table):
     def access_flag(self) -> Access:
         """The access as a flag."""
         return Access[self.access.upper()]
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """Names of further records whose classes are others than those of the model, so that they are read apart."""
+        return ()

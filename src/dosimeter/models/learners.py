@@ -231,6 +231,19 @@ def student(shape: tuple[int, ...], classes: int, value_range: tuple[float, floa
     return nn.Sequential(Scaled(*value_range), nn.Flatten(), hidden, nn.ReLU(), nn.Linear(8 * width, classes))
 
 
+def embedder(shape: tuple[int, ...], numbers: int, value_range: tuple[float, float], width: int = 32) -> nn.Sequential:
+    """A network by which judges see pictures `[b, *shape]` as `[b, numbers]`; arguments as in `decoder`.
+
+    Up to four blocks of 3 x 3 convolution, normalisation, halving and ReLU, all of one width, then a linear layer.
+    """
+    layers: list[nn.Module] = [Scaled(*value_range)]
+    channels, height, wide = shape
+    for _ in range(min(4, min(height, wide).bit_length() - 1)):
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.MaxPool2d(2), nn.ReLU()]
+        channels, height, wide = width, height // 2, wide // 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * wide, numbers))
+
+
 def _normed(channels: int) -> tuple[nn.Module, nn.Module]:
     """Batch normalisation and ReLU."""
     return nn.BatchNorm2d(channels), nn.ReLU()

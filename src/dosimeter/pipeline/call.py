@@ -16,7 +16,7 @@ from dosimeter.config.audit import threat_settings
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
-from dosimeter.data.supplied import read_parts
+from dosimeter.data.supplied import read_apart
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.table import Table, arguments
@@ -154,7 +154,8 @@ def audit(  # more than seven parameters because this is the one call that a use
     rows = _threats(call, threats, attacks, base, trains=fit is not None)
     _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
-    parts = _read(given, data or {}, call, options or Options(), base)
+    apart = [name for row in rows for name in row.threat.strangers]
+    parts = _read(given, data or {}, call, options or Options(), (base, apart))
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
@@ -234,9 +235,20 @@ def _check_taken(rows: Sequence[ThreatRow], given: Mapping[str, object]) -> None
 
 
 def _read(
-    given: Mapping[str, object], data: Mapping[str, object], call: _Call, options: Options, base: Path
-) -> dict[str, Dataset]:
+    given: Mapping[str, object],
+    data: Mapping[str, object],
+    call: _Call,
+    options: Options,
+    place: tuple[Path, Sequence[str]],
+) -> dict[str, Dataset]:  # fmt: skip
     """The records of a call by name.
+
+    Args:
+        given: the arguments that hold the model and its own records.
+        data: further records.
+        call: settings of the call.
+        options: options for reading.
+        place: the folder that paths start from, and names of further records with classes of their own.
 
     Raises:
         AuditError: the model or records are missing, or cannot be read.
@@ -250,7 +262,7 @@ def _read(
     if taken:
         raise ConfigError(f"data: names must differ from the other arguments, got {quote(taken[0])}: rename it")
     parts = {name: one for name, one in given.items() if name != "model" and one is not None}
-    return read_parts({**parts, **data}, seed=call.seed, base=base, options=options)
+    return read_apart({**parts, **data}, apart=place[1], seed=call.seed, base=place[0], options=options)
 
 
 def _threats(

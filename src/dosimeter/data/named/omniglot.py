@@ -11,6 +11,7 @@ from PIL import Image
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.labels import spread_classes
+from dosimeter.data.named.in_packages import resized
 from dosimeter.data.named.own_copies import files_of, find_own_copy
 from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
@@ -24,17 +25,19 @@ FORMS = "a folder of alphabet/character01/0001_01.png, or the packed .npz (bits,
 def load_omniglot(request: Request, path: Path | None = None) -> Dataset:
     """Omniglot drawings `[n 1 105 105]` uint8, ink 255; classes are characters, persons drawers, groups alphabets.
 
+    With the option `size` they have another height and width.
+
     Drawers are numbered within an alphabet, so a person is `Greek/07`. Ids are `Greek/character01/07`. Rows are spread
     over the classes.
 
     Args:
-        request: rows and `noun`.
+        request: rows, `noun` and `size`.
         path: the copy; None takes the environment variable DOSIMETER_OMNIGLOT.
 
     Raises:
         DataError: no copy, or a damaged one.
     """
-    request.only("noun")
+    request.only("noun", "size")
     copy = find_own_copy(request, path, "omniglot", FORMS)
     packed = copy.is_file() and copy.suffix.lower() == ".npz"
     pixels, names, drawers = _read_packed(copy, request) if packed else _folders(copy, request)
@@ -42,8 +45,9 @@ def load_omniglot(request: Request, path: Path | None = None) -> Dataset:
     order = spread_classes(labels.reshape(-1))
     rows = order[np.array(request.rows.within(len(names), request.name))]
     alphabets = np.array([name.partition("/")[0] for name in names])
+    drawings = np.unpackbits(pixels[rows], axis=1, count=SIDE * SIDE).reshape(-1, SIDE, SIDE) * np.uint8(255)
     return Dataset(
-        inputs=np.unpackbits(pixels[rows], axis=1, count=SIDE * SIDE).reshape(-1, 1, SIDE, SIDE) * np.uint8(255),
+        inputs=resized(drawings, request)[:, None],
         labels=labels.reshape(-1)[rows].astype(np.int64),
         classes=tuple(str(name) for name in classes),
         ids=np.array([f"{names[row]}/{drawers[row]:02d}" for row in rows]),

@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import CaseFolder, Names, Surroundings
+from dosimeter.families.family import Case, CaseFolder, Names, Surroundings
 from dosimeter.families.inversion.metrics import METRICS
 from dosimeter.families.inversion.threat import NAME, InversionThreat
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
-from dosimeter.foundation.errors import ConfigError
 from dosimeter.results.metrics import Metric
 from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
-    from dosimeter.families.inversion.case.case import InversionCase
     from dosimeter.results.findings import Findings
     from dosimeter.results.page.section import Section
     from dosimeter.results.rows import Row
-    from dosimeter.training.system import System, TrainedSystem
+    from dosimeter.training.system import SuppliedSystem, System, TrainedSystem
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Inversion:
         "Could somebody with this model make a {noun} by which an identity of its training data is recognised?"
     )
     settings: type[InversionThreat] = InversionThreat
-    takes: frozenset[str] = frozenset()
+    takes: frozenset[str] = frozenset({"data"})
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     @property
@@ -86,15 +84,20 @@ class Inversion:
         return problems_of(cast(InversionThreat, threat), around)
 
     def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
-        """Implements `Family`: a supplied model is refused before its records are read."""
+        """Implements `Family`: there must be members and non-members of each identity."""
+        from dosimeter.families.inversion.case.held import held_records
 
-    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> InversionCase:
+        held_records(parts, seed)
+
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> Case:
         """Implements `Family`."""
         from dosimeter.families.inversion.case.case import inversion_case
+        from dosimeter.families.inversion.case.supplied import supplied_case
 
+        own = cast(InversionThreat, threat)
         if not system.draws:
-            raise ConfigError("threat.family: inversion needs a model that is trained here: write its [[stage]]")
-        return inversion_case(cast("TrainedSystem", system), cast(InversionThreat, threat), attacks)
+            return supplied_case(cast("SuppliedSystem", system), own, attacks)
+        return inversion_case(cast("TrainedSystem", system), own, attacks)
 
     def measure(self, folder: CaseFolder) -> Findings:
         """Implements `Family`."""

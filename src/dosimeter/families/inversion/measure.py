@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dosimeter.families.family import CaseFolder
-from dosimeter.families.inversion.measures.checks import blind_judge, controls, judges, null_audit, null_gate
+from dosimeter.families.inversion.measures.accepted import acceptance, accepted_rows
+from dosimeter.families.inversion.measures.checks import blind_judge, controls, judges, marks, null_audit, null_gate
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.families.inversion.measures.information import information
 from dosimeter.families.inversion.measures.utility import utility
@@ -19,8 +21,14 @@ from dosimeter.families.inversion.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Findings, found_dose
+from dosimeter.results.rows import Row
 from dosimeter.statistics.identification import would_show
 
+RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("recognised", "placed", "dose", "accepted"), ("lineup",)), "classified": ("classifier",),
+    **dict.fromkeys(("confirmed", "rejected"), ("lineup", "classifier")),
+}  # fmt: skip
+"""Judges on whom each number rests."""
 SHOWN_PICTURES = 24
 """Most identities whose pictures a report shows."""
 
@@ -45,6 +53,7 @@ def measure(folder: CaseFolder) -> Findings:
         "origin": found.headline in summary["threat"].get("origin", ()),
         "identities": found.identities, "targets": summary["threat"]["targets"], "value": rate.value,
         "low": rate.low, "high": rate.high, "limit": details["limit"], "failed": failed_names(gates),
+        "null_audit": bool(nulls),
         "beside": [
             {"class": one["name"], "settings": one["settings"], "value": float(found.hits(one["id"]).mean())}
             for one in summary["attacks"] if one["id"] in found.attackers and one["id"] != found.headline
@@ -58,7 +67,7 @@ def measure(folder: CaseFolder) -> Findings:
             "p_recognised": found.test.p_recognised,
             "p_placed": found.test.p_placed,
         },
-        estimates=tuple(found.rows()),
+        estimates=_marked(found, [*found.rows(), *accepted_rows(found)]),
         attacks=tuple({**one, "headline": one["id"] == found.headline} for one in summary["attacks"]),
         utility=tuple(utility(found)),
         gates=gates,
@@ -69,6 +78,13 @@ def measure(folder: CaseFolder) -> Findings:
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),
     )
+
+
+def _marked(found: Measured, rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows with a remark where a judge on whom they rest names too few real records right."""
+    weak = marks(found)
+    told = {metric: "; ".join(weak[one] for one in judges if one in weak) for metric, judges in RESTS_ON.items()}
+    return tuple(replace(row, reason=told.get(row.metric, "")) if row.ok else row for row in rows)
 
 
 def _collected(summary: Mapping[str, Any]) -> list[Gate]:
@@ -99,6 +115,7 @@ def _details(found: Measured) -> dict[str, Any]:
         "identities": _named(found),
         "beside": found.beside(),
         "judges": {name: float(np.mean(left.truth[f"{name}_right"])) for name in ("lineup", "classifier")},
+        "acceptance": acceptance(found),
         "queries": {one: int(np.max(arrays["queries"])) for one, arrays in left.evidence.items()},
         "pictures": _pictures(found),
         "fisher": information(found),

@@ -13,20 +13,29 @@ def problems_of(threat: InversionThreat, around: Surroundings) -> list[str]:
     """Problems with a threat, one line each, as the tail of its place."""
     problems = []
     if not around.draws:
-        return [
-            ".family: inversion trains the model on a part of each person's records, so that others are left to judge "
-            "by, got a supplied model: write its training as [[stage]], with `fit` if it is your own"
-        ]
+        problems += _of_supplied(threat)
     if threat.public is None:
         problems.append(
-            ".public: is required and missing: name a [data.NAME] with records of other people, which the adversary has"
+            ".public: is required and missing: name a [data.NAME] with records of other people, which the adversary "
+            "has; with a supplied model an entry of `data`"
         )
     if around.transferred:
         problems.append(
-            ".at_risk: must be the last stage, since a person is a class of the deployed model, got "
-            f"{threat.at_risk!r}: remove at_risk, or end the chain there"
+            ".at_risk: must be the last stage, since a person is a class of the deployed model and a later stage "
+            f"replaces the head that names the classes, got {threat.at_risk!r}: remove at_risk, or end the chain there"
         )
     return [*problems, *_of_prior(threat)]
+
+
+def _of_supplied(threat: InversionThreat) -> list[str]:
+    """Keys that say how a model is trained, beside one that is trained already."""
+    told = {"pictures": "all members were learned", "targets": "it is one", "fisher": "its layers are not looked at"}
+    return [
+        f".{key}: is for models that are trained here, and of a supplied one {why}, got {getattr(threat, key)!r}: "
+        "remove it"
+        for key, why in told.items()
+        if getattr(threat, key) != type(threat).model_fields[key].default
+    ]
 
 
 def _of_prior(threat: InversionThreat) -> list[str]:

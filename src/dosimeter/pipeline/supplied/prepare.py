@@ -18,7 +18,7 @@ from dosimeter.data.cells import Held
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.files.spelling import WHOLE
 from dosimeter.data.gates import near_duplicates
-from dosimeter.data.supplied import Source, clusters_of, held_of, join_parts, read_parts
+from dosimeter.data.supplied import Source, clusters_of, held_of, join_parts, read_apart
 from dosimeter.families.family import Case
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError, TrainingError
@@ -58,7 +58,10 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
     """
     import_from(audit.base)
     target = audit.target
-    parts = read_parts(_sources(target), seed=audit.seed, base=audit.base, options=target.data_options.options)
+    apart = [name for row in audit.threats for name in row.threat.strangers]
+    parts = read_apart(
+        _sources(target), apart=apart, seed=audit.seed, base=audit.base, options=target.data_options.options
+    )
     members = parts["members"]
     loaded = load_target(
         target.model,
@@ -77,6 +80,7 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         members=parts["members"],
         nonmembers=parts["nonmembers"],
         population=parts.get("population"),
+        data={name: parts[name] for name in target.data},
         fit=target.fit,
         fit_name=target.fit or "",
         depends=target.depends,
@@ -94,9 +98,10 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
 def _sources(target: Target) -> dict[str, Source]:
     """Sources of the records of each part."""
     parts = ("members", "nonmembers", "population")
-    return {
+    own = {
         part: Source(getattr(target, part), getattr(target, f"{part}_rows")) for part in parts if getattr(target, part)
     }
+    return {**own, **{name: Source(one) for name, one in target.data.items()}}
 
 
 def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -> PreparedSupplied:

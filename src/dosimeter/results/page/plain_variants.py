@@ -49,6 +49,25 @@ class PlainLine:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """The recommended variant.
+
+    Attributes:
+        name: its id.
+        change: of the leading number.
+        cost: change of the accuracy.
+        told: how it was chosen.
+        shown: whether it is shown to leak less.
+    """
+
+    name: str
+    change: Figure
+    cost: Figure
+    told: str
+    shown: bool
+
+
+@dataclass(frozen=True)
 class PlainTable:
     """The lines, with what stands above and below them.
 
@@ -58,6 +77,7 @@ class PlainTable:
         heading: of the leading number.
         epsilon: size of the small changes, in words; empty where no accuracy under them was measured.
         weakened: names of the variants whose models leak less and also stay right less often under small changes.
+        chosen: which variant to take, on records that had no part in its choice; None where none was chosen.
     """
 
     rows: Sequence[PlainLine]
@@ -65,6 +85,7 @@ class PlainTable:
     heading: str
     epsilon: str
     weakened: Sequence[str]
+    chosen: Chosen | None
 
 
 def table(view: View, section: Section) -> PlainTable | None:
@@ -83,7 +104,17 @@ def table(view: View, section: Section) -> PlainTable | None:
     sizes = [float(row.conditions["epsilon"]) for row in view["utility"] if row.metric == PERTURBED]
     largest = exact("share", max(sizes)) if sizes else ""
     weakened = [str(entry["id"]) for entry in entries if _weakened(view, entry, section)]
-    return PlainTable(rows, words.SPLITS[split], section.leads[2], largest, weakened)
+    return PlainTable(rows, words.SPLITS[split], section.leads[2], largest, weakened, _chosen(view))
+
+
+def _chosen(view: View) -> Chosen | None:
+    """The variant that its family recommends, from its two rows."""
+    found = {row.metric: row for row in view["estimates"] if row.metric in ("chosen_change", "chosen_cost") and row.ok}
+    if len(found) < 2:
+        return None
+    change, cost = found["chosen_change"], found["chosen_cost"]
+    plain = [_change(replace(one, reason="")) for one in (change, cost)]
+    return Chosen(change.variant, plain[0], plain[1], change.reason, change.ends[2] < 0)
 
 
 def _line(view: View, entry: Mapping[str, Any], split: str, section: Section) -> PlainLine:

@@ -58,3 +58,16 @@ def settled(maker: nn.Module, draw: Drawing, latent: int) -> nn.Module:
     batches, size = SETTLING
     update_bn([draw.normal(size, latent) for _ in range(batches)], maker)
     return maker.eval()
+
+
+def settled_on(network: nn.Module, records: Float[Tensor, "p c h w"], draw: Drawing) -> nn.Module:
+    """A network of pictures in evaluation mode, its batch normalisation as the records make it.
+
+    Args:
+        network: trained.
+        records: that it sees.
+        draw: draws batches of them.
+    """
+    batches, size = SETTLING
+    update_bn([records[draw.rows(len(records), size)] for _ in range(batches)], network)
+    return network.eval()

@@ -15,13 +15,14 @@ from jaxtyping import Int
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.inversion.case.checks import checked_prior, checked_public, shared_records
+from dosimeter.families.inversion.case.checks import checked_prior, checked_strangers, shared_records
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
-from dosimeter.families.inversion.case.refusals import has_origin, refusal
+from dosimeter.families.inversion.case.refusals import has_origin, refusals
 from dosimeter.families.inversion.play.beside import Beside, GuidedJob, Held, StudentsJob, beside
 from dosimeter.families.inversion.play.information import SAMPLES, InformationJob, aimed
 from dosimeter.families.inversion.play.job import Arena, PlayJob, VerdictJob, chunks
-from dosimeter.families.inversion.play.learners import AnswersJob, JudgeJob
+from dosimeter.families.inversion.play.judges import JudgeJob
+from dosimeter.families.inversion.play.learners import AnswersJob
 from dosimeter.families.inversion.play.perturbed import MOST, PerturbedJob, sampled
 from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
 from dosimeter.families.inversion.stored import evidence_file, information_file, small_pictures, truth_file
@@ -47,6 +48,7 @@ class InversionCase:
         public: records of other people.
         split: which of the records at risk serve what.
         generator: what is known of the user's generator; None without one.
+        verifier: records of further people, from whom the judges alone learn; None if they learn from the public ones.
     """
 
     system: TrainedSystem
@@ -55,6 +57,7 @@ class InversionCase:
     public: Dataset
     split: RecordSplit
     generator: Given | None = None
+    verifier: Dataset | None = None
 
     @cached_property
     def null_system(self) -> TrainedSystem:
@@ -93,8 +96,9 @@ class InversionCase:
     @cached_property
     def judge(self) -> JudgeJob:
         """The judges, without any defense."""
-        system = self.system
-        return JudgeJob(system.store, data_key(system.at_risk), data_key(self.public), self.split, self.prior.shape)
+        system, others = self.system, data_key(self.public if self.verifier is None else self.verifier)
+        shape, kind = self.prior.shape, self.threat.judges
+        return JudgeJob(system.store, data_key(system.at_risk), others, self.split, shape, kind, system.seed)
 
     @cached_property
     def answers(self) -> tuple[AnswersJob, ...]:
@@ -172,8 +176,7 @@ class InversionCase:
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        found = {row.id: refusal(row.attack.needs, self.threat, self.public, self.system) for row in self.attacks}
-        return {row: reason for row, reason in found.items() if reason}
+        return refusals(self.attacks, self.threat, self.public, self.system)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -193,7 +196,8 @@ class InversionCase:
 
     def datasets(self) -> list[Dataset]:
         """Implements `Case`."""
-        return [*self.system.datasets, self.null_system.at_risk, self.public]
+        further = () if self.verifier is None else (self.verifier,)
+        return [*self.system.datasets, self.null_system.at_risk, self.public, *further]
 
     def records(self) -> int:
         """Implements `Case`."""
@@ -243,7 +247,7 @@ class InversionCase:
         found |= {"perturbed": np.concatenate([job.load().numpy() for job in self.perturbed])}
         rows = {name: getattr(self.split, name) for name in ("trained", "known", "tested")}
         rows |= {"perturbed_rows": self.perturbed[0].rows, "perturbed_sizes": np.array(SIZES)}
-        tested = {f"{name}_right": right for name, right in self.judge.tested().items()}
+        tested = self.judge.tested()
         who = {"labels": system.at_risk.labels, "names": np.array(system.at_risk.classes, dtype=str)}
         save_arrays(truth_file(folder), {**rows, **tested, **found, **who})
         for index, row in enumerate(self.attacks):
@@ -263,6 +267,7 @@ class InversionCase:
                 "latent": threat.latent if self.generator is None else self.generator.latent,
                 "steps": self.prior.kind.steps, "show_records": threat.show_records,
                 "origin": [one.id for one in self.attacks if one.id not in refused and has_origin(one.attack.needs)],
+                "judges": threat.judges, "verifier": threat.verifier,
             },
             "data": {
                 "name": system.sources[system.index], "records": len(system.at_risk),
@@ -298,7 +303,7 @@ def inversion_case(system: TrainedSystem, threat: InversionThreat, attacks: Sequ
     Raises:
         AuditError: the threat does not fit the records.
     """
-    public = checked_public(threat, system)
+    public, verifier = checked_strangers(threat, system.at_risk, system.parts)
     split = split_records(system.at_risk, threat.pictures, system.seed)
     generator = checked_prior(threat, public)
-    return InversionCase(system, threat, tuple(attacks), public, split, generator)
+    return InversionCase(system, threat, tuple(attacks), public, split, generator, verifier)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -9,7 +11,7 @@ from dosimeter.data import Dataset
 from dosimeter.data.duplicates import contents
 from dosimeter.data.parts.apart import shared
 from dosimeter.families.inversion.case.records import RecordSplit
-from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED, InversionThreat
+from dosimeter.families.inversion.threat import NETWORK, PRINCIPAL, TRAINED, InversionThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.gate import Gate
@@ -17,47 +19,88 @@ from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
 from dosimeter.training.learners.given import Given, checked_generator
 from dosimeter.training.learners.judges import FEWEST, usable
-from dosimeter.training.system import TrainedSystem
 
 CHANNELS = (1, 3)
 """Channels of pictures that a generator is trained on here: grey, or red, green and blue."""
 SIDES = (16, 64)
 """Fewest and most pixels of their sides."""
+SMALLEST = 4
+"""Fewest pixels of a side of pictures that judges see with networks."""
 
 
-def checked_public(threat: InversionThreat, system: TrainedSystem) -> Dataset:
-    """The public records of a threat, which must be of the same kind and of other identities.
+def checked_strangers(
+    threat: InversionThreat, own: Dataset, parts: Mapping[str, Dataset], *, supplied: bool = False
+) -> tuple[Dataset, Dataset | None]:
+    """The records of other people: those that the adversary holds, and those from whom judges alone learn, if any.
+
+    Args:
+        threat: the adversary, who names both.
+        own: the records at risk.
+        parts: parts of data by name.
+        supplied: whether a user gave them with a model; classes that are mere numbers then need not be the same.
 
     Raises:
-        ConfigError: there is no such part of data.
-        DataError: its records do not fit those at risk.
+        ConfigError: there is no such part, or judges cannot see such records with networks.
+        DataError: its records do not fit those at risk, or each other.
     """
-    name, own = str(threat.public), system.at_risk
-    if name not in system.parts:
-        known = suggest(name, system.parts) if system.parts else f"there is none, write [data.{name}]"
-        raise ConfigError(f"threat.public: no such part of data, got {quote(name)}, {known}")
-    public = system.parts[name]
+    public = _part("public", threat.public, parts, supplied=supplied)
     problems = []
     if own.tokens or own.columns is not None or own.inputs.dtype.kind not in "fu" or own.cells is not None:
-        problems.append("the stage's records must be pictures or other plain numbers, got texts or a table")
-    if public.inputs.shape[1:] != own.inputs.shape[1:] or public.inputs.dtype != own.inputs.dtype:
-        problems.append(
-            f"its records must have the form of those at risk, {own.inputs.dtype} {own.inputs.shape[1:]}, got "
-            f"{public.inputs.dtype} {public.inputs.shape[1:]}"
-        )
-    elif (both := shared(public, own, groups=False)) is not None:
-        problems.append(both)
-    named = [{one.classes[label] for label in np.unique(one.labels)} for one in (public, own)]
-    if same := sorted(set.intersection(*named)):
-        problems.append(f"its identities must be others than those at risk, got {quote(same[0])} in both")
-    if not usable(public.labels):
-        problems.append(
-            f"it must have {FEWEST} identities or more with {FEWEST} records each, by which judges learn how records "
-            "of one identity differ, got fewer"
-        )
+        problems.append("the records at risk must be pictures or other plain numbers, got texts or a table")
+    problems += [*_apart(public, own, "those at risk", supplied=supplied), *_learnable(public)]
     if problems:
-        raise DataError(*[f"threat.public: {one}: choose other records for [data.{name}]" for one in problems])
-    return public
+        raise DataError(*[f"threat.public: {one}: choose other records as {threat.public}" for one in problems])
+    shape = public.inputs.shape[1:]
+    if threat.judges == NETWORK and (len(shape) != 3 or min(shape[1:]) < SMALLEST):
+        raise ConfigError(
+            f"threat.judges: 'network' needs pictures of {SMALLEST} pixels a side or more, got records of shape "
+            f"{shape}: use 'linear'"
+        )
+    if threat.verifier is None:
+        return public, None
+    found = _part("verifier", threat.verifier, parts, supplied=supplied)
+    whose = (own, "those at risk"), (public, "the public ones")
+    problems = [one for pair in whose for one in _apart(found, *pair, supplied=supplied)] + _learnable(found)
+    if problems:
+        place = f"choose other records as {threat.verifier}"
+        raise DataError(*[f"threat.verifier: {one}: {place}" for one in problems])
+    return public, found
+
+
+def _part(key: str, name: object, parts: Mapping[str, Dataset], *, supplied: bool) -> Dataset:
+    """A part of data that a key of the threat names."""
+    if str(name) not in parts:
+        write = f"pass data={{{str(name)!r}: records}}" if supplied else f"write [data.{name}]"
+        known = suggest(str(name), parts) if parts else f"there is none, {write}"
+        raise ConfigError(f"threat.{key}: no such part of data, got {quote(str(name))}, {known}")
+    return parts[str(name)]
+
+
+def _apart(records: Dataset, own: Dataset, whose: str, *, supplied: bool) -> list[str]:
+    """Why records cannot be ones of other people than some; none if they can."""
+    problems = []
+    if records.inputs.shape[1:] != own.inputs.shape[1:] or records.inputs.dtype != own.inputs.dtype:
+        problems.append(
+            f"its records must have the form of {whose}, {own.inputs.dtype} {own.inputs.shape[1:]}, got "
+            f"{records.inputs.dtype} {records.inputs.shape[1:]}"
+        )
+    elif (both := shared(records, own, groups=False)) is not None:
+        problems.append(both)
+    named = [{one.classes[label] for label in np.unique(one.labels)} for one in (records, own)]
+    called = not supplied or not all(name.isdecimal() for name in set.union(*named))
+    if called and (same := sorted(set.intersection(*named))):
+        problems.append(f"its identities must be others than {whose}, got {quote(same[0])} in both")
+    return problems
+
+
+def _learnable(records: Dataset) -> list[str]:
+    """Why judges cannot learn on records what is similar; none if they can."""
+    if usable(records.labels):
+        return []
+    return [
+        f"it must have {FEWEST} identities or more with {FEWEST} records each, by which judges learn how records "
+        "of one identity differ, got fewer"
+    ]
 
 
 def checked_prior(threat: InversionThreat, public: Dataset) -> Given | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from dosimeter.data import Dataset
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.game import Needs
 from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.models.access import Access
@@ -10,14 +13,30 @@ from dosimeter.training.recipe import PutsBottleneck
 from dosimeter.training.system import TrainedSystem
 
 
-def refusal(needs: Needs, threat: InversionThreat, public: Dataset, system: TrainedSystem) -> str:
+def refusals(
+    attacks: Sequence[NamedAttack],
+    threat: InversionThreat,
+    public: Dataset,
+    system: TrainedSystem | None = None,
+    *,
+    closed: str = "",
+) -> Mapping[str, str]:
+    """Why each attack cannot run, by id; attacks that can are left out. Arguments as in `refusal`."""
+    found = {row.id: refusal(row.attack.needs, threat, public, system, closed=closed) for row in attacks}
+    return {row: reason for row, reason in found.items() if reason}
+
+
+def refusal(
+    needs: Needs, threat: InversionThreat, public: Dataset, system: TrainedSystem | None = None, *, closed: str = ""
+) -> str:
     """Why an attack cannot run, in one line; empty if it can.
 
     Args:
         needs: of the attack.
         threat: the adversary.
         public: records of other people.
-        system: the chain.
+        system: the chain; None of a supplied model.
+        closed: why nobody can follow the model's gradients; empty where they can.
     """
     granted, shape = threat.access_flag.includes, tuple(int(side) for side in public.inputs.shape[1:])
     # Generators follow the model's gradients, and students learn answers that no defense has changed.
@@ -26,6 +45,8 @@ def refusal(needs: Needs, threat: InversionThreat, public: Dataset, system: Trai
     if wanted not in granted:
         names = " and ".join(str(one.name).lower() for one in wanted if one not in granted)
         return f"needs {names}, but threat.access grants {threat.access}: grant it or leave the attack out"
+    if closed and Access.WEIGHTS in wanted:
+        return f"needs gradients, but {closed}: leave the attack out, or supply the network itself"
     if needs.pictures and len(shape) != 3:
         return f"needs pictures, but records have the shape {shape}: leave the attack out"
     if needs.guided is not None and needs.guided.top >= len(public):
@@ -33,6 +54,10 @@ def refusal(needs: Needs, threat: InversionThreat, public: Dataset, system: Trai
             f"needs more public records than its top = {needs.guided.top}, else all classes have the same ones, got "
             f"{len(public)}: lower top or give more records"
         )
+    if system is None:
+        if trains or has_origin(needs):
+            return "needs what is trained or kept beside the model, which a supplied model has not: leave it out"
+        return ""
     return _of_checkpoint(needs, system)
 
 

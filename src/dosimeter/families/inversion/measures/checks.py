@@ -27,6 +27,16 @@ def blind_judge(found: Measured) -> bool:
     return clopper_pearson(int(right.sum()), len(right))[0] <= 1 / found.identities
 
 
+def marks(found: Measured) -> dict[str, str]:
+    """By judge that names less than `GOOD_JUDGE` of real records right, the remark for each of its rows."""
+    shares = {name: float(np.mean(found.left.truth[f"{name}_right"])) for name in ("lineup", "classifier")}
+    return {
+        name: f"the {name} names only {100 * share:.0f} % of real records right"
+        for name, share in shares.items()
+        if share < GOOD_JUDGE
+    }
+
+
 def judges(found: Measured) -> Gate:
     """V1: whether the judges recognise real records of the identities, which nobody trained on."""
     shares = {name: float(np.mean(found.left.truth[f"{name}_right"])) for name in ("lineup", "classifier")}
@@ -40,7 +50,7 @@ def judges(found: Measured) -> Gate:
             "V1", "Judges", "warn", shares["lineup"],
             f"{told}: the lineup is not shown to recognise the identities at all, so nothing can be concluded.",
         )  # fmt: skip
-    if shares["lineup"] < GOOD_JUDGE:
+    if min(shares.values()) < GOOD_JUDGE:
         return Gate(
             "V1", "Judges", "warn", shares["lineup"],
             f"{told}. A better judge may recognise more of what the attacks made.",
@@ -51,11 +61,12 @@ def judges(found: Measured) -> Gate:
 def null_audit(found: Measured) -> tuple[Null, ...]:
     """Every attack on a model that learned the same records under exchanged names, where no name tells who is meant.
 
-    An attack that reads the audit instead of the model would still be right there.
+    An attack that reads the audit instead of the model would still be right there. Empty where no such model could be
+    trained.
     """
-    ids = tuple(found.left.evidence)
+    ids = tuple(one for one, arrays in found.left.evidence.items() if "null_lineup" in arrays)
     p_values = _p_values(found, {one: found.left.lineup(one, null=True) for one in ids}, "null")
-    level = 1 - FALSE_ALARM / len(ids)
+    level = 1 - FALSE_ALARM / max(len(ids), 1)
     rows = []
     for one in ids:
         hits = recognised(found.left.lineup(one, null=True))
@@ -66,6 +77,12 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
 
 def null_gate(rows: Sequence[Null]) -> Gate:
     """N1: the decision on the null audit."""
+    if not rows:
+        return Gate(
+            "N1", "Null audit", "warn", 0.0,
+            "There was none, since nothing could train the model anew: give `fit`. An attack that reads the audit and "
+            "not the model would not have been found out.",
+        )  # fmt: skip
     wrong = [row.attack for row in rows if row.status != "pass"]
     if wrong:
         return Gate(

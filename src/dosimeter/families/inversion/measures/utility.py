@@ -40,7 +40,8 @@ def _perturbed(found: Measured) -> Iterator[Row]:
             answers = held[size], np.ones_like(held[size])
             yield _accuracy(found, answers, PERTURBED, f"perturbed {size}", **conditions)
         else:
-            yield _row(found, PERTURBED, status="not_resolvable", reason=NO_GRADIENT, conditions=conditions)
+            n = {"records": len(found.left.truth["perturbed_rows"])}
+            yield _row(found, PERTURBED, status="not_resolvable", reason=NO_GRADIENT, conditions=conditions, n=n)
 
 
 def _accuracy(

@@ -9,6 +9,7 @@ import numpy as np
 
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.inversion.measures.identified import LEVEL, Measured
+from dosimeter.families.inversion.measures.recommended import recommended
 from dosimeter.families.inversion.measures.utility import utility_changes
 from dosimeter.families.inversion.metrics import METRICS
 from dosimeter.families.inversion.stored import read_left
@@ -19,7 +20,7 @@ from dosimeter.statistics.paired import accuracy_difference
 
 
 def compare(cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
-    """Rows of `recognised_change`, and of changes of accuracies, for each variant.
+    """Rows of `recognised_change`, and of changes of accuracies, for each variant, and two of the recommended one.
 
     Starts, judges and identities are the same for all variants, so an attack is compared with itself. But the strongest
     attack on a variant is compared with the strongest on the audit itself: an adversary may change their attack when a
@@ -29,7 +30,8 @@ def compare(cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
         cases: by id of the variant, "none" first.
     """
     found = {name: Measured(read_left(case)) for name, case in cases.items()}
-    before, rows = found.pop("none"), list[Row]()
+    rows = list(recommended(found))
+    before = found.pop("none")
     for name, after in found.items():
         pairs = {one: one for one in after.attackers if one in before.left.evidence}
         pairs[after.headline] = before.headline

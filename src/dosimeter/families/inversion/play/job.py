@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from dosimeter.defenses.query import describe_defense, guard
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.game import Asked, InversionGame, Starts
 from dosimeter.families.inversion.play.beside import Beside
-from dosimeter.families.inversion.play.learners import JudgeJob
+from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.priors import PriorJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
@@ -134,22 +135,8 @@ class PlayJob:
     def perform(self) -> None:
         """Plays, and stores the reconstructions and the number of queries."""
         game = self.game()
-        try:
-            found = self.row.attack.run(game, generator(self.arena.seed, f"attack {self.row.id}", *self.classes))
-            values = np.asarray(found.values, dtype=np.float32)
-        except AuditError as error:
-            raise relay(error, self.place) from error
-        except (Exception, SystemExit) as error:
-            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
-        shape = self.pack.links[-1].shape
-        if values.ndim < 3 or (values.shape[0], values.shape[1], values.shape[3:]) != (1, len(self.classes), shape):
-            wanted = (1, len(self.classes), "k", *shape)
-            raise AuditError(
-                f"{self.place}: must give reconstructions of shape {wanted}, got {values.shape}: correct it"
-            )
-        if not values.shape[2] or not np.isfinite(values).all():
-            raise AuditError(f"{self.place}: must give finite reconstructions of each identity: correct it")
-        tensors = {"records": torch.from_numpy(values[0]), "queries": torch.tensor(game.asked.count)}
+        rng = generator(self.arena.seed, f"attack {self.row.id}", *self.classes)
+        tensors = played(self.row, game, rng, self.pack.links[-1].shape)
         self.store.save(self.key, tensors, self.definition)
 
     def game(self) -> InversionGame:
@@ -209,14 +196,7 @@ class VerdictJob:
 
     def perform(self) -> None:
         """Judges and stores."""
-        records = self.records()
-        flat = records.reshape(-1, int(np.prod(records.shape[2:]))).astype(np.float64)
-        lineup, classifier = self.judge.load()
-        tensors = {
-            name: torch.from_numpy(judge.similarity(flat).reshape(*records.shape[:2], -1))
-            for name, judge in (("lineup", lineup), ("classifier", classifier))
-        }
-        self.store.save(self.key, tensors, self.definition)
+        self.store.save(self.key, judged(self.judge, self.records()), self.definition)
 
     def records(self) -> Array:
         """The reconstructions of all identities `[n k ...]`."""
@@ -229,6 +209,51 @@ class VerdictJob:
     def load(self) -> dict[str, Array]:
         """Similarities by judge `[n k v]`."""
         return {name: tensor.numpy() for name, tensor in self.store.load(self.key).items()}
+
+
+def judged(judge: JudgeJob, records: Float[Array, "n k ..."]) -> dict[str, Tensor]:
+    """What both judges say of reconstructions `[n k v]`.
+
+    Args:
+        judge: the judges, fitted.
+        records: of each identity.
+    """
+    flat = records.reshape(-1, int(np.prod(records.shape[2:]))).astype(np.float64)
+    lineup, classifier = judge.load()
+    return {
+        name: torch.from_numpy(one.similarity(flat).reshape(*records.shape[:2], -1))
+        for name, one in (("lineup", lineup), ("classifier", classifier))
+    }
+
+
+def played(
+    row: NamedAttack, game: InversionGame, rng: np.random.Generator, shape: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """What an attack makes in one game `[n k ...]`, checked, and how often it asked.
+
+    Args:
+        row: the attack.
+        game: what it gets.
+        rng: what it draws from.
+        shape: of one record.
+
+    Raises:
+        AuditError: it raised, or made something else than reconstructions.
+    """
+    place, n = f"attack {row.id!r}", len(game.classes)
+    try:
+        found = row.attack.run(game, rng)
+        values = np.asarray(found.values, dtype=np.float32)
+    except AuditError as error:
+        raise relay(error, place) from error
+    except (Exception, SystemExit) as error:
+        raise AuditError(f"{place}: raised {describe(error)}: correct it or leave it out") from error
+    if values.ndim < 3 or (values.shape[0], values.shape[1], values.shape[3:]) != (1, n, shape):
+        wanted = (1, n, "k", *shape)
+        raise AuditError(f"{place}: must give reconstructions of shape {wanted}, got {values.shape}: correct it")
+    if not values.shape[2] or not np.isfinite(values).all():
+        raise AuditError(f"{place}: must give finite reconstructions of each identity: correct it")
+    return {"records": torch.from_numpy(values[0]), "queries": torch.tensor(game.asked.count)}
 
 
 @cache

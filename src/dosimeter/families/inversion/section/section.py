@@ -32,6 +32,12 @@ GLOSSARY = (
         "model may mislead it too.",
     ),
     (
+        "Confirmed",
+        "Named right by the classifier and accepted by the lineup, which may also say that it is nobody. From which "
+        "similarity on it accepts is chosen on other people, of whose records it takes 5 % for somebody they do not "
+        "show.",
+    ),
+    (
         "Place",
         "The share of the other identities that a reconstruction is less similar to than to its own; 0.5 by chance.",
     ),
@@ -133,9 +139,20 @@ def _facts(result: View) -> list[tuple[str, str]]:
             "Who judges",
             f"A lineup that knows the identities from {data['known']:,} other {nouns}; of {data['tested']:,} real ones "
             f"it names {judges['lineup']} right. A classifier, which names {judges['classifier']} right. The attacks "
-            "see neither.",
+            f"see neither.{_acceptance(result)}",
         ),
     ]
+
+
+def _acceptance(result: View) -> str:
+    """How the lineup does where it may say that a record shows nobody."""
+    found = result["details"].get("acceptance")
+    if not found:
+        return ""
+    return (
+        f" Where the lineup may say that it is nobody, it accepts {words.percent(found['right'])} of real "
+        f"{words.plural(result['noun'])} as the right identity, and {words.percent(found['wrong'])} as a wrong one."
+    )
 
 
 def _prior(adversary: Mapping[str, Any]) -> str:
@@ -160,6 +177,7 @@ def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> d
         metric: figures.find(result, one["id"], metric, **(TOP if metric in ("recognised", "classified") else {}))
         for metric in ("recognised", "classified", "placed", DOSE)
     }
+    sure = {metric: figures.find(result, one["id"], metric) for metric in ("confirmed", "rejected")}
     settings = ", ".join(
         f"{key} {words.setting(value)}" for key, value in sorted(one["settings"].items()) if key != "mode"
     )
@@ -170,7 +188,8 @@ def _attack(result: View, one: Mapping[str, Any], names: Mapping[str, str]) -> d
         "about": " · ".join(part for part in (words.citation(one["paper"]), settings, asked) if part),
         "recognised": figures.rate(found["recognised"]), "bar": figures.bar(found["recognised"], 1.0),
         "classified": figures.rate(found["classified"]), "placed": figures.auc(found["placed"]),
-        "dose": figures.bits(found[DOSE]),
+        "dose": figures.bits(found[DOSE]), "confirmed": figures.rate(sure["confirmed"]),
+        "rejected": figures.rate(sure["rejected"]),
     }  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
         told: `noun`, `access`, `public`, `identities`, `targets`; of the headline attack its `name`, `value`, `low` and
             `high`, and `origin`, whether it had the weights that the model was finetuned from; `limit`, the share that
             would have been shown; `beside`, of each other attack that optimises nothing its class, settings and share;
-            `failed`, names of checks that failed.
+            `failed`, names of checks that failed; `null_audit`, whether there was one.
     """
     if status == "withdrawn":
         return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
@@ -90,7 +90,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
             f"It was not shown that {who[0].lower()}{who[1:]} can make {words.plural(noun)} in which identities of the "
             f"training data are recognised: {many} were, and {chance}."
         )
-    return [first, *_ends(status, told), *_beside(told), _scope(told)]
+    return [first, *_ends(status, told), *_beside(told), _scope(told), *_unchecked(told)]
 
 
 def _ends(status: str, told: Mapping[str, Any]) -> list[str]:
@@ -137,6 +137,16 @@ def _scope(told: Mapping[str, Any]) -> str:
         f"This is about {models}. The judge knows the identities from other {nouns}, which no attack saw. What makes "
         f"two {nouns} alike it learned on those of other identities."
     )
+
+
+def _unchecked(told: Mapping[str, Any]) -> list[str]:
+    """What could not be checked, since the model could not be trained anew."""
+    if told.get("null_audit", True):
+        return []
+    return [
+        "There was no null audit, since nothing could train the model anew: an attack that reads the audit and not the "
+        "model would not have been found out, and other models that are trained alike may tell more or less."
+    ]
 
 
 def _many(share: float, identities: int) -> str:

@@ -19,15 +19,29 @@ KNOWS: Mapping[str, str] = {
     "nothing": "knows nothing of the first half of the model",
 }
 """What somebody knows of the first half."""
+FOLLOWING = ("WhiteBox", "LatentPrior")
+"""Attacks that follow the weights of the first half."""
 NOT_TESTED = (
     "Attributes that the audit does not name: features may tell those too.",
-    "Attacks that follow the weights of the first half, or a trained prior of such records, to the input.",
-    "Somebody who sees many queries of the same record, and averages out what a defense adds.",
+    "Attacks with a prior that was trained on very many such records, beyond those above.",
     "A server that takes part in the training and returns gradients of its own choice.",
     "Adversaries with more or better auxiliary records than those above.",
     "Time, size and order of messages: numbers alone were read.",
 )
 """What an audit of split leaves open."""
+WEIGHTS = "Attacks that follow the weights of the first half to the input: none was run."
+REPEATS = "Somebody who sees many queries of the same record, and averages out what a defense adds (`repeats`)."
+
+
+def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """What one audit leaves open.
+
+    Args:
+        summary: `run.json` of the threat.
+    """
+    followed = any(one["status"] == "ok" and one["name"] in FOLLOWING for one in summary["attacks"])
+    often = summary["threat"].get("repeats", 1) > 1
+    return (*NOT_TESTED, *(() if followed else (WEIGHTS,)), *(() if often else (REPEATS,)))
 
 
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:

@@ -143,6 +143,19 @@ def blind(shape, classes):
     return nn.Sequential(Nothing(), nn.ReLU(), nn.Linear(4, classes))
 
 
+class Turned(nn.Module):
+    """The same numbers in the opposite order."""
+
+    def forward(self, x):
+        """A copy."""
+        return x.flip(1)
+
+
+def turned(shape, classes):
+    """A network whose answers hold all that its features hold."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, classes), Turned())
+
+
 def audit(attacks=None, model="net", data="pictures", **threat):
     """An audit file of split that runs in seconds."""
     where = f"families.split.games:{data}"

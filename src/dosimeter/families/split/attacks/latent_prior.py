@@ -87,8 +87,8 @@ class LatentPrior:
         return self.steps
 
     def run(self, game: SplitGame, rng: np.random.Generator) -> Reconstructions:
-        """Attacks one model at one cut; `rng` draws auxiliary records, the prior, and what defenses draw."""
-        half, known, aside = opened(game), game.auxiliary.inputs.float(), competing(game, rng)
+        """Attacks one model at one cut; `rng` gives the seed of the prior, and draws what defenses draw."""
+        half, known, aside = opened(game), game.auxiliary.inputs.float(), competing(game)
         own = torch.ones(len(known), dtype=torch.bool, device=known.device)
         own[aside] = False
         prior = self._prior(known[own], int(rng.integers(2**31)))

@@ -67,7 +67,7 @@ class WhiteBox:
         return self.steps
 
     def run(self, game: SplitGame, rng: np.random.Generator) -> Reconstructions:
-        """Attacks one model at one cut; `rng` draws auxiliary records, and what defenses of the cut draw."""
+        """Attacks one model at one cut; `rng` draws what defenses of the cut draw."""
         known = game.auxiliary.inputs.float()
         pictures = are_pictures(known)
         low, high = (known.min(), known.max()) if pictures else (known.amin(0), known.amax(0))
@@ -91,5 +91,5 @@ class WhiteBox:
             self.lr,
             self.samples,
         )
-        weight = search.chosen(game, competing(game, rng), self.weights, rng)
+        weight = search.chosen(game, competing(game), self.weights, rng)
         return remade(game, search.run(game.seen, torch.full((len(game.seen),), weight, device=game.device), rng))

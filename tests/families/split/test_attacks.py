@@ -23,6 +23,7 @@ QUICK = {
     "shadow": {"epochs": 20},
     "attribute_pool": {"classifiers": ("logistic", "svm")},
     "decensor": {"epochs": 15},
+    "label_inference": {},
     "output_only": {"classifiers": ("logistic", "svm"), "mode": "attribute"},
     "raw_input": {"classifiers": ("logistic", "svm")},
     "random_decoder": {"epochs": 10},
@@ -131,6 +132,7 @@ def test_what_an_attack_does_not_get_it_asks_for():
         ("shadow", {"moments": -0.1}),
         ("decensor", {"hidden": 0}),
         ("random_decoder", {"queries": 4}),
+        ("label_inference", {"rounds": 0}),
     ],
 )
 def test_wrong_settings(name, settings):
@@ -154,7 +156,10 @@ def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
 
 
 def test_defaults_leave_out_attributes_that_nobody_named():
-    assert {row["name"] for row in default_rows(attributes=True)} == set(ATTACKS)
+    assert {row["name"] for row in default_rows(attributes=True)} == ATTACKS.keys() - {"label_inference"}
     assert {row["name"] for row in default_rows(attributes=False)} == {
-        name for name in ATTACKS if name not in ("attribute_pool", "decensor", "raw_input")
+        name for name in ATTACKS if name not in ("attribute_pool", "decensor", "label_inference", "raw_input")
     }
+    assert {row["name"] for row in default_rows(attributes=True, answers=False)} == ATTACKS.keys() - {
+        "shadow", "output_only",
+    }  # fmt: skip

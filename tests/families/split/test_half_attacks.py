@@ -11,7 +11,7 @@ from torch import nn
 
 from dosimeter.families.split.attacks import ATTACKS
 from dosimeter.families.split.attacks.searching import variation
-from dosimeter.families.split.game import Auxiliary, SplitGame
+from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
 from dosimeter.foundation.errors import AccessError, DataError
 from dosimeter.training.loop import seed_torch
 from families.split.games import Linear, game_of
@@ -184,3 +184,21 @@ def test_decensoring_uses_records_without_labels():
     found = ATTACKS["decensor"](epochs=10).run(game, rng())
     assert 0.4 < roc_auc_score(values, found.values[0, :, 1]) < 0.6
     assert np.exp(found.values).sum(-1) == pytest.approx(np.ones((1, 300)))
+
+
+def test_few_labels_name_clusters():
+    drawn = np.random.default_rng(8)
+    values, theirs = drawn.integers(3, size=90), drawn.integers(3, size=200)
+    centres = 6 * drawn.normal(size=(3, 5))
+    game, _ = game_of(8, leaks=True, victims=90, auxiliary=200)
+    for apart, least, most in ((1.0, 0.95, 1.0), (0.0, 0.15, 0.52)):
+        seen = [
+            torch.from_numpy((apart * centres[one] + drawn.normal(size=(len(one), 5))).astype(np.float32))
+            for one in (values, theirs)
+        ]
+        secret = Secret("label", ("a", "b", "c"), np.arange(30), theirs[:30])
+        side = dataclasses.replace(game.auxiliary, seen=seen[1])
+        one = dataclasses.replace(game, seen=seen[0], auxiliary=side, secret=secret)
+        found = ATTACKS["label_inference"]().run(one, rng()).values[0]
+        assert least <= (found.argmax(1) == values).mean() <= most
+        assert np.exp(found).sum(1) == pytest.approx(np.ones(90))

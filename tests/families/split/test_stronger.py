@@ -59,7 +59,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("strong") / "run"
-    return run(audit(STRONG), folder, store), folder
+    return run(audit(STRONG, lineup=30), folder, store), folder
 
 
 def at(rows, cut):
@@ -188,11 +188,12 @@ def repeated(*repeats, **changes):
     return raw
 
 
-def test_repeated_queries_average_a_defense_away(tmp_path, store):
+@pytest.mark.parametrize("times", [(1, 128), pytest.param((1, 8, 64, 512), marks=pytest.mark.slow)], ids=len)
+def test_repeated_queries_average_a_defense_away(times, tmp_path, store):
     """S11: the mean of more queries is nearer to what is sent without noise, and the record with it."""
-    result = run(repeated(1, 8, 64, 512), tmp_path / "noisy", store)
+    result = run(repeated(*times), tmp_path / "noisy", store)
     errors, picked = [], []
-    for threat, repeats in zip(result["threats"], (1, 8, 64, 512), strict=True):
+    for threat, repeats in zip(result["threats"], times, strict=True):
         (row,) = rows_of(threat, "mse", "ridge")
         assert row["conditions"].get("repeats", 1) == repeats
         errors.append(row["value"])
@@ -205,9 +206,9 @@ def test_repeated_queries_average_a_defense_away(tmp_path, store):
     assert errors == sorted(errors, reverse=True)
     assert picked == sorted(picked)
     assert errors[0] > 2 * clean["value"]
-    assert errors[-1] - clean["value"] < 0.1 * (errors[0] - clean["value"])
+    assert errors[-1] - clean["value"] < 0.2 * (errors[0] - clean["value"])
     page = (tmp_path / "noisy" / "report.html").read_text("utf-8")
-    assert "Each is sent 512 times, and they take the mean." in page
+    assert f"Each is sent {times[-1]} times, and they take the mean." in page
 
 
 def test_repeats_change_nothing_where_nothing_is_random(tmp_path):
@@ -222,3 +223,38 @@ def test_classes_are_recognised_where_the_auxiliary_records_show_them():
     assert recognisable(people(0), people(1))
     assert not recognisable(people(0), people(1, count=8))
     assert not recognisable(people(0), sided(0))
+
+
+HIDDEN = [
+    {"name": "label_inference"},
+    {"name": "attribute_pool", "classifiers": ["logistic"]},
+    {"name": "output_only", "mode": "attribute", "classifiers": ["logistic"]},
+    {"name": "shadow"},
+    {"name": "mean_input"},
+]
+
+
+def test_labels_are_inferred_where_nobody_sees_answers(tmp_path, store):
+    raw = audit(HIDDEN, answers="hidden", attributes=["label"], labels=80, cuts=["4"])
+    (threat,) = run(raw, tmp_path / "run", store)["threats"]
+    assert {one["id"]: one["status"] for one in threat["attacks"]} == {
+        "label_inference": "ok", "attribute_pool": "ok", "output_only attribute": "refused", "shadow": "refused",
+        "mean_input": "ok",
+    }  # fmt: skip
+    (row,) = rows_of(threat, "attribute_auc", "label_inference")  # no twin
+    assert row["low"] > 0.7
+    assert all(one["p_floor"] is None for one in threat["details"]["tests"])
+    assert threat["verdict"]["status"] == "shown"
+    assert (
+        "learns something of the attribute “label”, of which they see no answer." in threat["verdict"]["sentences"][0]
+    )
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "but no answers of the model." in page
+    assert "If features told nothing," in page
+
+
+def test_a_class_that_is_sought_is_not_given_away(tmp_path):
+    case = done(audit(HIDDEN, answers="hidden", attributes=["label"], labels=80, cuts=["4"]), tmp_path)
+    game = case.plays[0].all[0].game()
+    assert (game.auxiliary.labels >= 0).sum() == 80
+    assert np.array_equal(np.flatnonzero(game.auxiliary.labels >= 0), game.secret.rows)

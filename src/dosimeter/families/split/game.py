@@ -80,7 +80,7 @@ class Auxiliary:
         seen: what an attack reads of them, as of the victims `[p ...]`; of no record `[0 ...]` if it knows nothing of
             the first half, since then nobody can make features of records of their own.
         inputs: the records `[p ...]`, as models take them.
-        labels: their classes `[p]`.
+        labels: their classes `[p]`; -1 where the class is sought and the adversary does not know it.
         persons: whose each is, as a number `[p]`.
     """
 

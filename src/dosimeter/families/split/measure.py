@@ -37,7 +37,8 @@ def measure(folder: CaseFolder) -> Findings:
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)
     told = {
-        "noun": summary["noun"], "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
+        "noun": summary["noun"], "answers": summary["threat"].get("answers", "seen"),
+        "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
         "targets": summary["threat"]["targets"], "failed": failed_names(gates),
         "lineup": summary["data"]["lineup"], "limit": None if caught is None else caught["limit"],
         "input": _reached(found, tests.best(None)),

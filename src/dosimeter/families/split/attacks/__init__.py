@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.attribute_pool import AttributePool
     from dosimeter.families.split.attacks.decensor import Decensor
     from dosimeter.families.split.attacks.decoder import Decoder
+    from dosimeter.families.split.attacks.label_inference import LabelInference
     from dosimeter.families.split.attacks.latent_prior import LatentPrior
     from dosimeter.families.split.attacks.mean_input import MeanInput
     from dosimeter.families.split.attacks.output_only import OutputOnly
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.white_box import WhiteBox
 
 __all__ = [
-    "ATTACKS", "AttributePool", "Decensor", "Decoder", "LatentPrior", "MeanInput", "OutputOnly", "RandomDecoder",
-    "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
+    "ATTACKS", "AttributePool", "Decensor", "Decoder", "LabelInference", "LatentPrior", "MeanInput", "OutputOnly",
+    "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -34,6 +35,7 @@ ATTACKS: Registry[type[Any]] = Registry(
         "shadow": "shadow:Shadow",
         "attribute_pool": "attribute_pool:AttributePool",
         "decensor": "decensor:Decensor",
+        "label_inference": "label_inference:LabelInference",
         "output_only": "output_only:OutputOnly",
         "raw_input": "raw_input:RawInput",
         "random_decoder": "random_decoder:RandomDecoder",
@@ -43,18 +45,20 @@ ATTACKS: Registry[type[Any]] = Registry(
 """Attacks on features: those that read them first, then the yardsticks, then the control."""
 
 
-def default_rows(*, attributes: bool) -> list[dict[str, Any]]:
+def default_rows(*, attributes: bool, answers: bool = True) -> list[dict[str, Any]]:
     """Rows for an audit file that names no attack.
 
     Args:
         attributes: whether the threat names attributes.
+        answers: whether the adversary sees the answers; without them labels are inferred, and there is no floor.
     """
-    inputs = ("ridge", "decoder", "white_box", "latent_prior", "shadow")
-    rows: list[dict[str, Any]] = [*({"name": name} for name in inputs), {"name": "output_only", "mode": "input"}]
+    names = ["ridge", "decoder", "white_box", "latent_prior", *(["shadow"] if answers else [])]
     if attributes:
-        rows += [{"name": "attribute_pool"}, {"name": "decensor"}]
-        rows += [{"name": "output_only", "mode": "attribute"}, {"name": "raw_input"}]
-    return [*rows, {"name": "random_decoder"}, {"name": "mean_input"}]
+        names += ["attribute_pool", "decensor", *([] if answers else ["label_inference"]), "raw_input"]
+    rows: list[dict[str, Any]] = [{"name": name} for name in (*names, "random_decoder", "mean_input")]
+    if answers:
+        rows += [{"name": "output_only", "mode": mode} for mode in ("input", *(["attribute"] if attributes else []))]
+    return rows
 
 
 if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for

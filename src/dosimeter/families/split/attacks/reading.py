@@ -64,10 +64,10 @@ def guessed(game: SplitGame, classifiers: Sequence[str], rng: np.random.Generato
             f"attribute {secret.name!r}: the adversary needs {FEWEST} labels of each value or more, got "
             f"{int(counts.min())} of {least!r}: give them more `labels`, or auxiliary records with this value"
         )
-    known = _flat(aux.seen)[secret.rows]
+    known = flat(aux.seen)[secret.rows]
     seed = seed_for(int(rng.integers(2**31)), "attribute pool")
     best, _ = fit_pool(known, secret.known, classifiers, persons=aux.persons[secret.rows], seed=seed)
-    return Guesses(game.ids, best.log_scores(_flat(game.seen))[None])
+    return Guesses(game.ids, best.log_scores(flat(game.seen))[None])
 
 
 def remade(game: SplitGame, records: Float[Tensor, "n ..."]) -> Reconstructions:
@@ -138,6 +138,6 @@ def predicted(network: nn.Module, seen: Float[Tensor, "n ..."]) -> Float[Tensor,
         return torch.cat([network(some) for some in torch.split(seen, 256)])
 
 
-def _flat(seen: Float[Tensor, "n ..."]) -> Float[np.ndarray, "n d"]:
-    """Rows of numbers."""
+def flat(seen: Float[Tensor, "n ..."]) -> Float[np.ndarray, "n d"]:
+    """Features as rows of numbers."""
     return np.asarray(seen.flatten(1).double().cpu().numpy())

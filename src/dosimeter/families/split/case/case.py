@@ -130,7 +130,7 @@ class SplitCase:
         """
         people, needs = self.people, row.attack.needs
         arena = Arena(self.system.seed, people.victims.ids.astype(str), persons_of(people.auxiliary))
-        sources = (*range(len(self.places)), *((None,) if has_twin(row) else ()))
+        sources = (*range(len(self.places)), *((None,) if self._twin(row) else ()))
         if needs.reads != "features":
             sources = (None,)
         secrets = people.secrets if needs.goal == "attribute" else (None,)
@@ -146,6 +146,10 @@ class SplitCase:
             for one in secrets
         )  # fmt: skip
         return Plays(row, real, null)
+
+    def _twin(self, row: NamedAttack) -> bool:
+        """Returns whether an attack plays on the answers too, which the adversary must see for that."""
+        return self.threat.answers == "seen" and has_twin(row)
 
     @cached_property
     def judged(self) -> Mapping[str, JudgeJob]:
@@ -168,6 +172,10 @@ class SplitCase:
                     f"needs knows = {needs.knows!r}, but threat.knows is {self.threat.knows!r}: grant it or leave the "
                     "attack out"
                 )
+            elif self.threat.answers == "hidden" and (
+                (needs.reads == "answers" and not row.attack.control) or needs.rest
+            ):
+                found[row.id] = "needs the model's answers, but threat.answers is 'hidden': leave the attack out"
             elif needs.goal == "attribute" and not self.people.secrets:
                 found[row.id] = "needs an attribute to seek: name `attributes` in the threat, or leave the attack out"
             elif (needs.goal == "input" or needs.reads == "inputs" or needs.plain) and not plain:
@@ -218,7 +226,7 @@ class SplitCase:
         notes.append(
             f"null audit: each attack plays once more, on victims that were exchanged, at {self.places[0].name}"
         )
-        if twins := [row.id for row in self.attacks if has_twin(row) and row.id not in self.refusals()]:
+        if twins := [row.id for row in self.attacks if self._twin(row) and row.id not in self.refusals()]:
             notes.append(f"floor: {', '.join(twins)} play once more, on the answers alone")
         if threat.repeats > 1 and self.repeats == 1:
             notes.append(
@@ -253,7 +261,8 @@ class SplitCase:
         return {
             "threat": {
                 "at_risk": system.link.name, "access": threat.access, "targets": threat.targets,
-                "knows": threat.knows, "labels": threat.labels, "cuts": [one.name for one in self.places],
+                "knows": threat.knows, "answers": threat.answers, "labels": threat.labels,
+                "cuts": [one.name for one in self.places],
                 "attributes": list(threat.attributes), "victims": people.victims.name,
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,
             },
@@ -269,7 +278,7 @@ class SplitCase:
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
-            "attacks": [_listed(row, refused.get(row.id, "")) for row in self.attacks],
+            "attacks": [_listed(row, refused.get(row.id, ""), twin=self._twin(row)) for row in self.attacks],
             "gates": [],
         }  # fmt: skip
 
@@ -327,10 +336,10 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     return case
 
 
-def _listed(row: NamedAttack, refused: str) -> dict[str, Any]:
+def _listed(row: NamedAttack, refused: str, *, twin: bool) -> dict[str, Any]:
     """Entry of `run.json` about an attack, with what it is after and what it reads."""
     needs = row.attack.needs
-    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "twin": has_twin(row)}
+    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "twin": twin}
 
 
 def has_twin(row: NamedAttack) -> bool:

@@ -15,6 +15,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
 from dosimeter.families.split.play.halves import AskedHalf, CutModel, OpenHalf, Server
 from dosimeter.families.split.play.record import RecordJob
+from dosimeter.families.split.threat import LABEL
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.code_keys import reading
@@ -156,7 +157,10 @@ class PlayJob:
         needs, model = self.row.attack.needs, CutModel(record, self.source)
         if needs.knows == "nothing":
             known = known[:0]  # who knows nothing of the first half cannot make features of their own records
-        auxiliary = Auxiliary(known.to(device), inputs, own["labels"].numpy(), self.arena.persons)
+        labels = own["labels"].numpy().copy()
+        if self.secret is not None and self.secret.name == LABEL:
+            labels[~np.isin(np.arange(len(labels)), self.secret.rows)] = -1  # what is sought is not given away
+        auxiliary = Auxiliary(known.to(device), inputs, labels, self.arena.persons)
         return SplitGame(
             self.arena.ids,
             victims.to(device),

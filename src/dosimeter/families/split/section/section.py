@@ -8,7 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dosimeter.families.split.sentences.first_page import BADGES, KNOWS
+from dosimeter.families.split.sentences.first_page import KNOWS
+from dosimeter.families.split.sentences.first_page import badge as badge_of
 from dosimeter.results import figures, words
 from dosimeter.results.figures import NOTHING, Figure
 from dosimeter.results.page import doses
@@ -60,7 +61,7 @@ def section(result: View) -> Section:
         result: a threat of a valid result.json, without the rows of its variants.
     """
     names = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in result["attacks"]}
-    badge = BADGES[result["verdict"]["status"]]
+    badge = badge_of(result["verdict"]["status"], result["adversary"]["answers"])
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
@@ -135,7 +136,11 @@ def _facts(result: View) -> list[tuple[str, str]]:
     )
     persons = "" if data["persons"] is None else f" of {words.count(data['persons'], 'person')}"
     return [
-        ("What they see", "Somebody who sees the numbers that cross the cut, and the model's answers."),
+        (
+            "What they see",
+            "Somebody who sees the numbers that cross the cut, "
+            + ("and the model's answers." if adversary["answers"] == "seen" else "but no answers of the model."),
+        ),
         ("What they know", f"Somebody who {KNOWS[adversary['knows']]}."),
         ("What they hold", f"{data['auxiliary']:,} {nouns} of others.{known}"),
         ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model.{often}"),

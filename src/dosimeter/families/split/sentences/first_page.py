@@ -13,6 +13,11 @@ BADGES: Mapping[str, str] = {
     "not_shown": "Not shown that what leaves the device tells more than the answer",
     "not_resolvable": "Not resolvable: too few records to show anything",
 }
+WITHOUT_ANSWERS: Mapping[str, str] = {
+    "shown": "Leak shown: what leaves the device tells something",
+    "not_shown": "Not shown that what leaves the device tells anything",
+}
+"""Badges where the adversary sees no answers."""
 KNOWS: Mapping[str, str] = {
     "weights": "knows the first half of the model",
     "queries": "can run records of their own through the first half of the model",
@@ -49,8 +54,9 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
 
     Args:
         status: of the verdict.
-        told: `noun`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or None; and
-            `attributes`, the same of each attribute; `limit` and `lineup` of what would have been shown; `targets`.
+        told: `noun`, `answers`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or
+            None; and `attributes`, the same of each attribute; `limit` and `lineup` of what would have been shown;
+            `targets`.
     """
     if status == "withdrawn":
         return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
@@ -61,16 +67,15 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     )
     found = [*([told["input"]] if told["input"] else []), *told["attributes"]]
     shown = [one for one in found if one["shown"]]
-    lines = []
+    seen = told["answers"] == "seen"
+    end = " than the model's answer must tell." if seen else ", of which they see no answer."
+    what = _list([_secret(one, told) for one in shown or found])
     if shown:
-        lines.append(
-            f"{who} learns more of {_list([_secret(one, told) for one in shown])} than the model's answer must tell."
-        )
+        lines = [f"{who} learns {'more' if seen else 'something'} of {what}{end}"]
     else:
-        what = _list([_secret(one, told) for one in found])
-        lines.append(
-            f"It was not shown that {who[0].lower()}{who[1:]} learns more of {what} than the model's answer must tell."
-        )
+        lines = [
+            f"It was not shown that {who[0].lower()}{who[1:]} learns {'more' if seen else 'anything'} of {what}{end}"
+        ]
     lines += [_input(told["input"], told)] if told["input"] else []
     lines += [_attribute(one) for one in told["attributes"]]
     if told["input"] and not told["input"]["shown"]:
@@ -81,6 +86,16 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
 def _secret(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """A secret in words."""
     return f"the {told['noun']} itself" if one["attribute"] is None else f"the attribute “{one['attribute']}”"
+
+
+def badge(status: str, answers: str) -> str:
+    """The verdict in a few words.
+
+    Args:
+        status: of the verdict.
+        answers: whether the adversary sees the model's answers, "seen" or "hidden".
+    """
+    return BADGES[status] if answers == "seen" else WITHOUT_ANSWERS.get(status, BADGES[status])
 
 
 def _input(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:

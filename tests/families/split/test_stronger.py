@@ -110,7 +110,7 @@ def test_the_twin_keeps_a_strong_attack_from_beating_a_weak_floor(tmp_path, stor
     assert not test["shown"]
     left = left_of(tmp_path / "run")
     for one in left.summary["attacks"]:
-        one["twin"] = False
+        one["counterpart"] = False
     (without,) = Decisions(Measured(left)).all
     assert without.shown
 
@@ -127,7 +127,7 @@ def test_who_knows_nothing_of_the_first_half_attacks_with_the_second_one(tmp_pat
     (threat,) = run(raw, tmp_path / "run", store)["threats"]
     status = {one["id"]: one["status"] for one in threat["attacks"]}
     assert status == {"shadow": "ok", "ridge": "refused", "mean_input": "ok"}
-    assert all(one["p_floor"] is not None for one in threat["details"]["tests"])  # its twin, on the answers
+    assert all(one["p_floor"] is not None for one in threat["details"]["tests"])  # its counterpart, on the answers
 
 
 def test_who_has_no_weights_cannot_follow_them(tmp_path):
@@ -241,7 +241,7 @@ def test_labels_are_inferred_where_nobody_sees_answers(tmp_path, store):
         "label_inference": "ok", "attribute_pool": "ok", "output_only attribute": "refused", "shadow": "refused",
         "mean_input": "ok",
     }  # fmt: skip
-    (row,) = rows_of(threat, "attribute_auc", "label_inference")  # no twin
+    (row,) = rows_of(threat, "attribute_auc", "label_inference")  # no counterpart
     assert row["low"] > 0.7
     assert all(one["p_floor"] is None for one in threat["details"]["tests"])
     assert threat["verdict"]["status"] == "shown"

@@ -36,7 +36,7 @@ class Decensor:
 
     paper: ClassVar[str] = "Song, Shmatikov, ICLR 2020, https://arxiv.org/abs/1905.11742"
     control: ClassVar[bool] = False
-    twin: ClassVar[bool] = True
+    counterpart: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs("attribute", plain=True)
     signals: ClassVar[tuple[str, ...]] = ()
 

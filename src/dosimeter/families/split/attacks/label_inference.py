@@ -33,7 +33,7 @@ class LabelInference:
 
     paper: ClassVar[str] = "Liu, Lyu, 2022, https://arxiv.org/abs/2203.05222"
     control: ClassVar[bool] = False
-    twin: ClassVar[bool] = True
+    counterpart: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs("attribute")
     signals: ClassVar[tuple[str, ...]] = ()
 

@@ -59,7 +59,7 @@ class LatentPrior:
 
     paper: ClassVar[str] = "Li et al., NeurIPS 2023, https://github.com/L1ziang/GLASS"
     control: ClassVar[bool] = False
-    twin: ClassVar[bool] = True
+    counterpart: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     mode: Literal["principal", "vae"] = "principal"

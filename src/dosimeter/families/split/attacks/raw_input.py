@@ -27,7 +27,7 @@ class RawInput:
     paper: ClassVar[str] = "Song, Shmatikov, ICLR 2020, https://arxiv.org/abs/1905.11742"
     control: ClassVar[bool] = False
     reference: ClassVar[bool] = True
-    twin: ClassVar[bool] = False
+    counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("attribute", reads="inputs")
     signals: ClassVar[tuple[str, ...]] = ()
 

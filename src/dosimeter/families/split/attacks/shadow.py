@@ -35,7 +35,7 @@ class Shadow:
 
     paper: ClassVar[str] = "He, Zhang, Lee, ACSAC 2019, https://doi.org/10.1145/3359789.3359824"
     control: ClassVar[bool] = False
-    twin: ClassVar[bool] = True
+    counterpart: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs("input", knows="nothing", rest=True)
     signals: ClassVar[tuple[str, ...]] = ()
 

@@ -126,11 +126,11 @@ class SplitCase:
     def _plays_of(self, row: NamedAttack) -> Plays:
         """The plays of one attack: for each secret, target and source, and one with nothing to find.
 
-        An attack with a twin plays on the answers too, in the last place: features must tell more than that.
+        An attack with a counterpart plays on the answers too, in the last place: features must tell more than that.
         """
         people, needs = self.people, row.attack.needs
         arena = Arena(self.system.seed, people.victims.ids.astype(str), persons_of(people.auxiliary))
-        sources = (*range(len(self.places)), *((None,) if self._twin(row) else ()))
+        sources = (*range(len(self.places)), *((None,) if self._counterpart(row) else ()))
         if needs.reads != "features":
             sources = (None,)
         secrets = people.secrets if needs.goal == "attribute" else (None,)
@@ -147,9 +147,9 @@ class SplitCase:
         )  # fmt: skip
         return Plays(row, real, null)
 
-    def _twin(self, row: NamedAttack) -> bool:
+    def _counterpart(self, row: NamedAttack) -> bool:
         """Returns whether an attack plays on the answers too, which the adversary must see for that."""
-        return self.threat.answers == "seen" and has_twin(row)
+        return self.threat.answers == "seen" and has_counterpart(row)
 
     @cached_property
     def judged(self) -> Mapping[str, JudgeJob]:
@@ -226,8 +226,8 @@ class SplitCase:
         notes.append(
             f"null audit: each attack plays once more, on victims that were exchanged, at {self.places[0].name}"
         )
-        if twins := [row.id for row in self.attacks if self._twin(row) and row.id not in self.refusals()]:
-            notes.append(f"floor: {', '.join(twins)} play once more, on the answers alone")
+        if counterparts := [row.id for row in self.attacks if self._counterpart(row) and row.id not in self.refusals()]:
+            notes.append(f"floor: {', '.join(counterparts)} play once more, on the answers alone")
         if threat.repeats > 1 and self.repeats == 1:
             notes.append(
                 "repeats: no defense changes what crosses the cut, so the mean of many queries of a record is one of "
@@ -278,7 +278,9 @@ class SplitCase:
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
-            "attacks": [_listed(row, refused.get(row.id, ""), twin=self._twin(row)) for row in self.attacks],
+            "attacks": [
+                _listed(row, refused.get(row.id, ""), counterpart=self._counterpart(row)) for row in self.attacks
+            ],
             "gates": [],
         }  # fmt: skip
 
@@ -336,20 +338,20 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     return case
 
 
-def _listed(row: NamedAttack, refused: str, *, twin: bool) -> dict[str, Any]:
+def _listed(row: NamedAttack, refused: str, *, counterpart: bool) -> dict[str, Any]:
     """Entry of `run.json` about an attack, with what it is after and what it reads."""
     needs = row.attack.needs
-    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "twin": twin}
+    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "counterpart": counterpart}
 
 
-def has_twin(row: NamedAttack) -> bool:
+def has_counterpart(row: NamedAttack) -> bool:
     """Returns whether an attack plays on the answers too, since no yardstick of the same strength does.
 
-    An attack of the user's own has one unless its class says `twin = False`.
+    An attack of the user's own has one unless its class says `counterpart = False`.
     """
     attack = row.attack
     yardstick = attack.control or getattr(attack, "reference", False) or attack.needs.reads != "features"
-    return not yardstick and bool(getattr(attack, "twin", True))
+    return not yardstick and bool(getattr(attack, "counterpart", True))
 
 
 def _told(cut: ModelCut) -> dict[str, Any]:

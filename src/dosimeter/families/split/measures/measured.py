@@ -91,19 +91,19 @@ class Measured:
         return [one for one in self.of(goal, "features") if not self.left.attack(one).get("reference")]
 
     def floors(self, goal: str) -> list[tuple[str, int]]:
-        """All that was told from the answers alone, as attack and source: attacks on answers, and twins of others.
+        """All that was told from the answers alone, as attack and source: attacks on answers, and counterparts.
 
         Features must tell more than each of them, so that no attack is shown to win only because it is a better one.
         """
-        twins = [one for one in self.of(goal, "features") if self.left.attack(one).get("twin")]
-        return [*((one, 0) for one in self.of(goal, "answers")), *((one, len(self.cuts)) for one in twins)]
+        counterparts = [one for one in self.of(goal, "features") if self.left.attack(one).get("counterpart")]
+        return [*((one, 0) for one in self.of(goal, "answers")), *((one, len(self.cuts)) for one in counterparts)]
 
     def sources(self, attack: str) -> list[str | None]:
-        """Names of the cuts at which an attack was run; None for its twin, and for an attack that reads no features."""
+        """Names of the cuts at which an attack was run; None for its counterpart, and where it reads no features."""
         own = self.left.attack(attack)
         if own["reads"] != "features":
             return [None]
-        return [*self.cuts, *([None] if own.get("twin") else [])]
+        return [*self.cuts, *([None] if own.get("counterpart") else [])]
 
     def lineup(self, attack: str, source: int, *, null: bool = False) -> Float[Array, "t m m"]:
         """Similarity of reconstructions to the true inputs of the lineup."""

@@ -192,7 +192,7 @@ def _blocks(result: View, names: Mapping[str, str], goal: str, metrics: tuple[st
                 "numbers": _figures(result, one["id"], metrics, cut=cut, **where),
             }
             for one in own
-            if (one["reads"] == "features" if cut is not None else one["reads"] != "features" or one.get("twin"))
+            if (one["reads"] == "features" if cut is not None else one["reads"] != "features" or one.get("counterpart"))
         ]  # fmt: skip
         if lines:
             blocks.append({"title": title, "lines": lines})
@@ -203,7 +203,7 @@ def _yardstick(one: Mapping[str, Any], cut: str | None) -> str:
     """What an attack is that reads no features, or of which no finding is made."""
     if one["control"]:
         return "control, must be at chance"
-    if cut is None and one.get("twin"):
+    if cut is None and one.get("counterpart"):
         return "the same attack on answers alone"
     if one["reads"] == "features":
         return "yardstick: no finding is made of it" if one.get("reference") else ""

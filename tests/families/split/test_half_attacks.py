@@ -108,6 +108,20 @@ def test_a_trained_prior_serves_as_well():
     assert error(found, true) < 0.7 * mean_error(game, true)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """A first half that is a network, behind no defense."""
+
+    first: nn.Module
+    random: bool = False
+
+    def features(self, records):
+        return self.first(records)
+
+    def sent(self, records, rng):
+        return self.first(records)
+
+
 def digits(seed):
     """A game on handwritten digits, cut after the first hidden layer of a trained network, and the victims."""
     pixels, labels = load_digits(return_X_y=True)
@@ -127,7 +141,8 @@ def digits(seed):
     both.requires_grad_(False)
     true, known = inputs[600:700], inputs[700:]
     side = Auxiliary(first(known), known, labels[700:].numpy(), np.arange(len(known)))
-    return SplitGame(np.arange(100).astype(str), first(true), side, rest=second), true
+    half = Network(first)
+    return SplitGame(np.arange(100).astype(str), first(true), side, asked=half, half=half, rest=second), true
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
@@ -136,6 +151,26 @@ def test_queries_say_more_than_a_shadow_and_a_shadow_more_than_nothing(seed):
     decoder, shadow = (error(played(name, game, epochs=20), true) for name in ("decoder", "shadow"))
     assert decoder < 0.6 * shadow
     assert shadow < mean_error(game, true)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_what_knowledge_is_worth_on_digits(seed):
+    """S2 and S12: records are worth more than weights, smoothness more than none of it, and queries more than noise."""
+    game, true = digits(seed)
+    named = {
+        "decoder": played("decoder", game),
+        "smooth": played("white_box", game),
+        "rough": played("white_box", game, weights=(0.0,)),
+        "random": played("random_decoder", game),
+        "shadow": played("shadow", game),
+        "mean": played("mean_input", game),
+    }
+    errors = {name: error(found, true) for name, found in named.items()}
+    assert errors["decoder"] < errors["smooth"] < errors["rough"], errors
+    assert errors["decoder"] < errors["random"], errors
+    assert errors["decoder"] < errors["shadow"] < errors["mean"], errors
+    assert errors["smooth"] < errors["mean"], errors
 
 
 def test_a_shadow_needs_no_features_of_its_own_records_and_classifies_through_the_second_half():

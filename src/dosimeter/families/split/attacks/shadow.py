@@ -24,13 +24,13 @@ class Shadow:
     Threat model: features at the cut, the second half, and labelled records of the adversary's own; nothing of the
     first half, and no features of records of their own.
     Deviations: the own half has a form of ours, whatever the true one is. Beside the paper's loss its features get the
-    mean and the spread of those that were seen (0 switches that off); a decoder stands in for the paper's search.
+    mean and the covariance of those that were seen (0 switches that off); a decoder stands in for the paper's search.
     Cost: two trainings of small networks for each cut and model, and twice for the answers.
 
     Attributes:
         epochs: passes over the auxiliary records, of each training.
         lr: learning rate of Adam.
-        moments: weight of mean and spread beside the classification.
+        moments: weight of mean and covariance beside the classification.
     """
 
     paper: ClassVar[str] = "He, Zhang, Lee, ACSAC 2019, https://doi.org/10.1145/3359789.3359824"

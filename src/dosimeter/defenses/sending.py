@@ -18,7 +18,11 @@ from dosimeter.training.recipe import Release
 
 
 def send(
-    features: Float[Tensor, "n ..."], releases: Sequence[Release], rng: np.random.Generator, batch: int = 256
+    features: Float[Tensor, "n ..."],
+    releases: Sequence[Release],
+    rng: np.random.Generator,
+    batch: int = 256,
+    repeats: int = 1,
 ) -> Float[Tensor, "n ..."]:
     """Features as they are sent, behind the defenses of the cut; as they are if there are none.
 
@@ -27,10 +31,16 @@ def send(
         releases: applied in order.
         rng: from which the defenses draw, anew for each record.
         batch: records that are sent together.
+        repeats: how often each record is sent; who sees all of it takes the mean, which is returned.
 
     Raises:
         TrainingError: a defense raised, or gave no finite numbers of the same shape.
     """
+    if repeats > 1 and releases:
+        total = torch.zeros_like(features, dtype=torch.float64)
+        for _ in range(repeats):
+            total += send(features, releases, rng, batch)
+        return (total / repeats).to(features.dtype)
     for one in releases:
         features = torch.cat([_sent(one, some, rng) for some in torch.split(features, batch)])
     return features

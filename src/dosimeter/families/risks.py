@@ -292,6 +292,7 @@ def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | Non
     if risk.access == "features" and rule.at_risk == "queries":
         threat += f', victims = "{risk.data}", cuts = {_listed(risk.cuts)}, knows = "weights"'
         threat += f", attributes = {_listed(risk.attributes)}" if risk.attributes else ""
+        threat += ', answers = "hidden", attributes = ["label"]' if rule.name == "hidden-labels" else ""
     return replace(risk, tested=True, remark=threat)
 
 
@@ -312,7 +313,10 @@ def _reason(risk: Risk, available: Mapping[str, Collection[str]]) -> str:
     if risk.rule.untested:
         return risk.rule.untested
     if risk.access == "features" and risk.knows == UNKNOWN:
-        return "the attacks of this release need what the first half makes of records of the adversary's own"
+        return (
+            "the attacks of this release need what the first half makes of records of the adversary's own, or the "
+            "second half"
+        )
     if ACCESS.get(risk.access) not in available[family]:
         return f"no attack of family {family} reads {risk.access} at a cut"
     if risk.data is None:

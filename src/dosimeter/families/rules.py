@@ -56,7 +56,7 @@ RULES = (
     ),
     Rule(
         "hidden-labels", "split", ("features", "gradients"), "the labels", "queries",
-        "Liu, Lyu, 2022, https://arxiv.org/abs/2203.05222", untested="no attack of family split infers labels",
+        "Liu, Lyu, 2022, https://arxiv.org/abs/2203.05222", auxiliary="auxiliary", last=True,
     ),
     Rule("labels", None, ("true labels",), "the labels themselves", "queries", "follows from the topology"),
     Rule(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import nn
@@ -19,7 +21,39 @@ def records(rng, count):
     return made, (made[..., :3].mean((1, 2, 3)) > made[..., 3:].mean((1, 2, 3))).long().numpy()
 
 
-def game_of(seed, *, leaks, secret=False, noise=0.0, width=20, victims=60, auxiliary=300):
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A first half that multiplies, and adds noise if it has some; an `Asked` and a `FirstHalf`."""
+
+    weight: torch.Tensor
+    noise: float = 0.0
+
+    @property
+    def random(self):
+        return self.noise > 0
+
+    def features(self, records):
+        return records.flatten(1) @ self.weight
+
+    def sent(self, records, rng):
+        drawn = rng.normal(size=(len(records), self.weight.shape[1])).astype(np.float32)
+        return self.features(records) + self.noise * torch.from_numpy(drawn)
+
+
+def brightness(inputs):
+    """One of four classes of each record: how bright it is among the others."""
+    ink = inputs.flatten(1).mean(1).numpy()
+    return (np.argsort(np.argsort(ink)) * 4 // len(ink)).astype(np.int64)
+
+
+def readout(features, labels):
+    """A second half: the linear map from features to classes that fits best, as log-odds."""
+    wide = torch.cat([features, torch.ones(len(features), 1)], 1)
+    fitted = torch.linalg.lstsq(wide, torch.eye(4)[torch.from_numpy(labels)]).solution
+    return lambda seen: 10 * (seen @ fitted[:-1] + fitted[-1])
+
+
+def game_of(seed, *, leaks, secret=False, noise=0.0, width=20, victims=60, auxiliary=300, weight=None):
     """A game and the truth about it: the victims' inputs and their attribute.
 
     Features are a linear map of the inputs with noise; where nothing leaks, they are noise alone.
@@ -27,15 +61,19 @@ def game_of(seed, *, leaks, secret=False, noise=0.0, width=20, victims=60, auxil
     rng = np.random.default_rng(seed)
     true, values = records(rng, victims)
     known, theirs = records(rng, auxiliary)
-    weight = torch.from_numpy(rng.normal(size=(36, width)).astype(np.float32))
+    half = Linear(
+        torch.from_numpy(rng.normal(size=(36, width)).astype(np.float32)) if weight is None else weight, noise
+    )
 
     def features(inputs):
         drawn = torch.from_numpy(rng.normal(size=(len(inputs), width)).astype(np.float32))
-        return inputs.flatten(1) @ weight + noise * drawn if leaks else drawn
+        return half.sent(inputs, rng) if leaks else drawn
 
-    side = Auxiliary(features(known), known, np.zeros(auxiliary, int), np.arange(auxiliary))
+    side = Auxiliary(features(known), known, brightness(known), np.arange(auxiliary))
     sought = Secret("side", ("left", "right"), np.arange(auxiliary), theirs) if secret else None
-    return SplitGame(np.arange(victims).astype(str), features(true), side, sought), (true, values)
+    rest = readout(half.features(known), side.labels)
+    ids = np.arange(victims).astype(str)
+    return SplitGame(ids, features(true), side, sought, asked=half, half=half, rest=rest), (true, values)
 
 
 def people(seed, count=700, persons=None):
@@ -103,6 +141,19 @@ class Nothing(nn.Module):
 def blind(shape, classes):
     """A network whose features tell nothing of a record."""
     return nn.Sequential(Nothing(), nn.ReLU(), nn.Linear(4, classes))
+
+
+class Turned(nn.Module):
+    """The same numbers in the opposite order."""
+
+    def forward(self, x):
+        """A copy."""
+        return x.flip(1)
+
+
+def turned(shape, classes):
+    """A network whose answers hold all that its features hold."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, classes), Turned())
 
 
 def audit(attacks=None, model="net", data="pictures", **threat):

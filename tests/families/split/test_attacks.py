@@ -18,9 +18,15 @@ from families.split.games import game_of
 QUICK = {
     "ridge": {},
     "decoder": {"epochs": 40},
+    "white_box": {"steps": 60},
+    "latent_prior": {"steps": 60, "latent": 9},
+    "shadow": {"epochs": 20},
     "attribute_pool": {"classifiers": ("logistic", "svm")},
+    "decensor": {"epochs": 15},
+    "label_inference": {},
     "output_only": {"classifiers": ("logistic", "svm"), "mode": "attribute"},
     "raw_input": {"classifiers": ("logistic", "svm")},
+    "random_decoder": {"epochs": 10},
     "mean_input": {},
 }
 """Settings with which each attack runs in a second."""
@@ -68,7 +74,7 @@ def test_contracts(name):
     assert np.isfinite(first.values).all()
 
 
-@pytest.mark.parametrize("name", ["ridge", "decoder"])
+@pytest.mark.parametrize("name", ["ridge", "decoder", "white_box", "latent_prior"])
 def test_inputs_come_back_where_features_hold_them_and_are_the_mean_where_not(name):
     game, (true, _) = game_of(2, leaks=True)
     assert error(played(name, game), true) < 0.2 * mean_error(game, true)
@@ -119,6 +125,14 @@ def test_what_an_attack_does_not_get_it_asks_for():
         ("attribute_pool", {"classifiers": ("trees",)}),
         ("output_only", {"lr": 0.0}),
         ("raw_input", {"classifiers": ()}),
+        ("white_box", {"weights": ()}),
+        ("white_box", {"steps": 0}),
+        ("latent_prior", {"weights": (-1.0,)}),
+        ("latent_prior", {"latent": 0}),
+        ("shadow", {"moments": -0.1}),
+        ("decensor", {"hidden": 0}),
+        ("random_decoder", {"queries": 4}),
+        ("label_inference", {"rounds": 0}),
     ],
 )
 def test_wrong_settings(name, settings):
@@ -127,7 +141,9 @@ def test_wrong_settings(name, settings):
 
 
 def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
-    assert {one.name for one in dataclasses.fields(SplitGame)} == {"ids", "seen", "auxiliary", "secret"}
+    assert {one.name for one in dataclasses.fields(SplitGame)} == {
+        "ids", "seen", "auxiliary", "secret", "asked", "half", "rest",
+    }  # fmt: skip
     assert {one.name for one in dataclasses.fields(Auxiliary)} == {"seen", "inputs", "labels", "persons"}
     game, (true, _) = game_of(7, leaks=False)
     other = dataclasses.replace(game, ids=game.ids[::-1].copy())
@@ -140,5 +156,10 @@ def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
 
 
 def test_defaults_leave_out_attributes_that_nobody_named():
-    assert {row["name"] for row in default_rows(attributes=True)} == set(ATTACKS)
-    assert [row["name"] for row in default_rows(attributes=False)] == ["ridge", "decoder", "output_only", "mean_input"]
+    assert {row["name"] for row in default_rows(attributes=True)} == ATTACKS.keys() - {"label_inference"}
+    assert {row["name"] for row in default_rows(attributes=False)} == {
+        name for name in ATTACKS if name not in ("attribute_pool", "decensor", "label_inference", "raw_input")
+    }
+    assert {row["name"] for row in default_rows(attributes=True, answers=False)} == ATTACKS.keys() - {
+        "shadow", "output_only",
+    }  # fmt: skip

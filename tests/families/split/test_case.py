@@ -310,7 +310,7 @@ BAD = [
     ({"attributes": ["many"]}, "must have 2 to 20 values among the auxiliary records, got 50"),
     ({"labels": 16, "attributes": []}, "threat.labels: counts labels of attributes"),
     ({"labels": 4000}, "threat.labels: must be at most 380"),
-    ({"knows": "nothing"}, "threat.knows: the attacks of this release need"),
+    ({"knows": "nothing"}, "threat.knows: these attacks need"),
     ({"access": "weights"}, "threat.access"),
     ({"lineup": 1}, "threat.lineup"),
 ]

@@ -2,15 +2,24 @@
 
 import pytest
 
-from dosimeter.families.split.sentences.first_page import BADGES, KNOWS, sentences
+from dosimeter.families.split.sentences.first_page import (
+    BADGES,
+    KNOWS,
+    NOT_TESTED,
+    REPEATS,
+    WEIGHTS,
+    badge,
+    not_tested,
+    sentences,
+)
 
 
 def told(**changes):
     one = {"attribute": None, "attack": "ridge", "cut": "conv1", "value": 0.25, "floor": 0.05, "ceiling": None,
            "shown": True, "above_chance": True}  # fmt: skip
     sex = {**one, "attribute": "sex", "attack": "pool", "value": 0.8, "floor": 0.65, "ceiling": 0.9}
-    return {"noun": "photo", "knows": "queries", "auxiliary": 1500, "targets": 1, "failed": [], "lineup": 40,
-            "limit": 0.2, "input": one, "attributes": [sex], **changes}  # fmt: skip
+    return {"noun": "photo", "answers": "seen", "knows": "queries", "auxiliary": 1500, "targets": 1, "failed": [],
+            "lineup": 40, "limit": 0.2, "input": one, "attributes": [sex], **changes}  # fmt: skip
 
 
 def test_a_leak_in_plain_words():
@@ -61,3 +70,20 @@ def test_a_floor_that_was_not_run_is_not_told(floor):
     one = told(attributes=[])
     one["input"] |= {"floor": floor}
     assert ("from the answer alone" in sentences("shown", one)[1]) == (floor is not None)
+
+
+def test_without_answers_nothing_is_compared_with_them():
+    one = told(answers="hidden", input=None)
+    assert sentences("shown", one)[0].endswith("learns something of the attribute “sex”, of which they see no answer.")
+    one["attributes"][0] |= {"shown": False}
+    assert "learns anything of the attribute “sex”" in sentences("not_shown", one)[0]
+    assert badge("shown", "hidden") == "Leak shown: what leaves the device tells something"
+    assert badge("withdrawn", "hidden") == badge("withdrawn", "seen") == BADGES["withdrawn"]
+
+
+def test_what_was_run_is_not_listed_as_open():
+    attacks = [{"name": "WhiteBox", "status": "ok"}]
+    run = {"attacks": attacks, "threat": {"repeats": 4}}
+    assert not_tested(run) == NOT_TESTED
+    left = not_tested({"attacks": [{**attacks[0], "status": "refused"}], "threat": {}})
+    assert left == (*NOT_TESTED, WEIGHTS, REPEATS)

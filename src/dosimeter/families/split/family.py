@@ -59,7 +59,8 @@ class Split:
         """Implements `Family`: all attacks; those on attributes where the threat names some."""
         from dosimeter.families.split.attacks import default_rows
 
-        return [] if transferred else default_rows(attributes=bool(cast(SplitThreat, threat).attributes))
+        own = cast(SplitThreat, threat)
+        return [] if transferred else default_rows(attributes=bool(own.attributes), answers=own.answers == "seen")
 
     def threats(self, topology: Topology) -> Sequence[SplitThreat]:
         """Implements `Family`: none yet; `plan --topology` prints the threat that tests each row."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -27,6 +28,8 @@ class Needs:
         reads: what it reads of a victim.
         knows: what it must know of the first half, at least.
         pictures: whether records must be pictures, channels by height by width.
+        rest: whether it runs the second half, as the server does.
+        plain: whether records must be plain numbers, and not texts; they always must if the input is sought.
         access: always features.
     """
 
@@ -34,6 +37,8 @@ class Needs:
     reads: Source = "features"
     knows: Knows = "queries"
     pictures: bool = False
+    rest: bool = False
+    plain: bool = False
     access: Access = Access.FEATURES
 
     @property
@@ -46,7 +51,8 @@ class Needs:
             "nothing": "nothing of the first half",
         }
         labels = ", labels of the attribute" if self.goal == "attribute" else ""
-        return f"{seen[self.reads]}, {known[self.knows]}{labels}"
+        rest = ", the second half" if self.rest else ""
+        return f"{seen[self.reads]}, {known[self.knows]}{rest}{labels}"
 
 
 @dataclass(frozen=True)
@@ -71,16 +77,62 @@ class Auxiliary:
     """Records of others that the adversary has.
 
     Attributes:
-        seen: what an attack reads of them, as of the victims `[p ...]`.
+        seen: what an attack reads of them, as of the victims `[p ...]`; of no record `[0 ...]` if it knows nothing of
+            the first half, since then nobody can make features of records of their own.
         inputs: the records `[p ...]`, as models take them.
-        labels: their classes `[p]`.
+        labels: their classes `[p]`; -1 where the class is sought and the adversary does not know it.
         persons: whose each is, as a number `[p]`.
     """
 
-    seen: Float[Tensor, "p ..."]
+    seen: Float[Tensor, "s ..."]
     inputs: Tensor
     labels: Int[Array, " p"]
     persons: Int[Array, " p"]
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """The first half as somebody who can send records of their own through it: no weights, no gradients."""
+
+    def sent(self, records: Float[Tensor, "b ..."], rng: np.random.Generator) -> Float[Tensor, "b ..."]:
+        """What the device sends for some records, behind the defenses of the cut, as victims' features are sent.
+
+        Args:
+            records: as models take them, on the device of the game.
+            rng: from which the defenses draw.
+        """
+        ...
+
+
+@runtime_checkable
+class FirstHalf(Protocol):
+    """The first half as somebody who has its weights; gradients flow to the records."""
+
+    @property
+    def random(self) -> bool:
+        """Returns whether there are defenses at the cut, which may draw at random."""
+        ...
+
+    def features(self, records: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """Features of some records, before any defense."""
+        ...
+
+    def sent(self, records: Float[Tensor, "b ..."], rng: np.random.Generator) -> Float[Tensor, "b ..."]:
+        """The same, behind the defenses of the cut; gradients flow as if those changed nothing.
+
+        Many defenses, such as rounding, have no gradient of use (Athalye, Carlini, Wagner, ICML 2018,
+        https://arxiv.org/abs/1802.00420, section 4.1).
+        """
+        ...
+
+
+@runtime_checkable
+class SecondHalf(Protocol):
+    """The second half, which runs at the server; gradients flow to the features."""
+
+    def __call__(self, features: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
+        """The model's answers to some features."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -94,12 +146,18 @@ class SplitGame:
         seen: what the attack reads of each victim `[n ...]`.
         auxiliary: records of others.
         secret: the attribute that is sought; None if the input is.
+        asked: the first half for records of the adversary's own; None if the attack knows nothing of it.
+        half: the first half; None unless the attack knows its weights.
+        rest: the second half; None unless the attack needs it.
     """
 
     ids: Array
     seen: Float[Tensor, "n ..."]
     auxiliary: Auxiliary
     secret: Secret | None = None
+    asked: Asked | None = None
+    half: FirstHalf | None = None
+    rest: SecondHalf | None = None
 
     @property
     def device(self) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
-from dosimeter.families.split.measures.measured import Measured
+from dosimeter.families.split.measures.measured import LEVEL, Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
-from dosimeter.families.split.sentences.first_page import NOT_TESTED, failed_names, sentences
+from dosimeter.families.split.sentences.first_page import failed_names, not_tested, sentences
 from dosimeter.families.split.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
@@ -37,7 +37,8 @@ def measure(folder: CaseFolder) -> Findings:
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)
     told = {
-        "noun": summary["noun"], "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
+        "noun": summary["noun"], "answers": summary["threat"].get("answers", "seen"),
+        "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
         "targets": summary["threat"]["targets"], "failed": failed_names(gates),
         "lineup": summary["data"]["lineup"], "limit": None if caught is None else caught["limit"],
         "input": _reached(found, tests.best(None)),
@@ -51,7 +52,7 @@ def measure(folder: CaseFolder) -> Findings:
         gates=gates,
         null_audit=nulls,
         details=_details(found, tests, caught),
-        not_tested=NOT_TESTED,
+        not_tested=not_tested(summary),
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else _dose(found, tests),
@@ -73,18 +74,18 @@ def _reached(found: Measured, test: Decision | None) -> dict[str, Any] | None:
     if test is None:
         return None
     goal = "input" if test.told is None else "attribute"
-    floor, ceiling = found.floor(goal), next(iter(found.of(goal, "inputs")), None)
+    ceiling = next(iter(found.of(goal, "inputs")), None)
 
-    def value(attack: str | None, source: int) -> float | None:
-        if attack is None:
-            return None
+    def value(attack: str, source: int) -> float:
         if test.told is None:
             return float(recognised(found.lineup(attack, source)).mean())
         return auc_of(found.guesses(attack, test.told, source), test.told.truth, found.person).value
 
     return {
         "attribute": None if test.told is None else test.told.name, "attack": test.attack, "cut": test.cut,
-        "value": value(test.attack, test.source), "floor": value(floor, 0), "ceiling": value(ceiling, 0),
+        "value": value(test.attack, test.source),
+        "floor": max((value(*one) for one in found.floors(goal)), default=None),
+        "ceiling": None if ceiling is None else value(ceiling, 0),
         "shown": test.shown, "above_chance": test.above_chance,
     }  # fmt: skip
 
@@ -100,6 +101,7 @@ def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | No
         "caught": None if caught is None else dict(caught),
         "cuts": list(found.left.summary["cuts"]),
         "attributes": list(found.left.summary["attributes"]),
+        "recogniser": _recogniser(found),
         "pictures": _pictures(found),
     }
 
@@ -116,6 +118,12 @@ def _headline(found: Measured, tests: Decisions) -> dict[str, Any]:
     return {"metric": "attribute_auc", **_ends(rate, level), "chance": 0.5, "attribute": head.told.name}
 
 
+def _recogniser(found: Measured) -> dict[str, Any] | None:
+    """How often the classifier names the class of the true inputs; None where there is no classifier."""
+    right = found.left.truth.get("recognised")
+    return None if right is None else _ends(found.shares(right[None]), LEVEL)
+
+
 def _ends(one: Any, level: float) -> dict[str, Any]:
     """An interval as a result holds it."""
     return {"value": one.value, "low": one.low, "high": one.high, "level": level, "method": one.method}
@@ -124,15 +132,15 @@ def _ends(one: Any, level: float) -> dict[str, Any]:
 def _dose(found: Measured, tests: Decisions) -> FoundDose | None:
     """The dose of the headline, with that of the answers as its floor."""
     head, level = tests.headline, tests.choice_level
-    floor = found.floor("input" if head.told is None else "attribute")
+    floors = found.floors("input" if head.told is None else "attribute")
 
     def of(attack: str, source: int) -> Any:
         if head.told is None:
             return found.dose_of_input(attack, source, level)
         return found.dose_of_attribute(attack, head.told, source, level)
 
-    least = 0.0 if floor is None else max(0.0, of(floor, 0).value or 0.0)
-    return found_dose(head.attack, of(head.attack, head.source), least)
+    least = max((of(*one).value or 0.0 for one in floors), default=0.0)
+    return found_dose(head.attack, of(head.attack, head.source), max(0.0, least))
 
 
 def _pictures(found: Measured) -> dict[str, Any] | None:

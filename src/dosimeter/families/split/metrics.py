@@ -11,8 +11,9 @@ TOPS = (1, 5)
 """How many records of a lineup may be named."""
 RECORDS = ("records",)
 """Counts of every number: victims, of whom those of one person count as one cluster."""
-CUT = ("cut",)
-"""Conditions of what is made of features; yardsticks that read none have no cut."""
+CUT = ("cut", "repeats")
+"""Conditions of what is made of features: the cut, which yardsticks that read none have not, and how often each record
+was sent, if more than once."""
 METRICS: Mapping[str, Metric] = {
     "identified": Metric(
         "share", needs=("top",), may=CUT, by=("attack",), counts=RECORDS, example={"top": 1, "max": 0.1}
@@ -21,6 +22,7 @@ METRICS: Mapping[str, Metric] = {
     "mse": Metric("number", may=CUT, by=("attack",), counts=RECORDS, bad="low", example={"min": 0.05}),
     "psnr": Metric("number", may=CUT, by=("attack",), counts=RECORDS, example={"max": 12}),
     "ssim": Metric("number", may=CUT, by=("attack",), counts=RECORDS, example={"max": 0.3}),
+    "recognised_class": Metric("share", may=CUT, by=("attack",), counts=RECORDS, example={"max": 0.5}),
     "attribute_auc": Metric(
         "auc", needs=("attribute",), may=CUT, by=("attack",), counts=RECORDS,
         example={"attribute": "sex", "max": 0.6},
@@ -42,8 +44,9 @@ METRICS: Mapping[str, Metric] = {
 """What it measures.
 
 `identified` and `input_place` say whether the true record is told from others by what an attack made of its features;
-`mse`, `psnr` and `ssim` how near it is. `attribute_auc` and `attribute_accuracy`, the balanced accuracy, say how well
-an attribute is told, and `leakage_index` how much of what could be told beyond the answers.
+`mse`, `psnr` and `ssim` how near it is, and `recognised_class` whether it shows the right class.
+`attribute_auc` and `attribute_accuracy`, the balanced accuracy, say how well an attribute is told, and `leakage_index`
+how much of what could be told beyond the answers.
 """
 
 __all__ = ["METRICS", "NAME", "RECORDS", "TOPS"]

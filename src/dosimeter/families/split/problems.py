@@ -71,8 +71,8 @@ def _of_attacks(threat: SplitThreat, attacks: Sequence[NamedAttack]) -> list[str
         ]
     if threat.knows == "nothing" and telling and all(_needs_queries(row) for row in telling):
         return [
-            ".knows: the attacks of this release need what the first half makes of records of the adversary's own, got "
-            "'nothing': use 'queries' or 'weights', or add an attack of yours"
+            ".knows: these attacks need what the first half makes of records of the adversary's own, got 'nothing': "
+            "use 'queries' or 'weights', or add an attack that needs none of it, such as name = 'shadow'"
         ]
     return []
 

@@ -17,6 +17,10 @@ GRADES: tuple[Knows, ...] = ("nothing", "queries", "weights")
 """From the weakest to the strongest."""
 
 
+LABEL = "label"
+"""Stands for the records' class among attributes, if no attribute has that name."""
+
+
 class SplitThreat(ThreatTable):
     """The threat model: where the model is cut, whose records cross, and what the adversary knows and holds."""
 
@@ -27,7 +31,9 @@ class SplitThreat(ThreatTable):
     victims: Reference | None = None
     attributes: tuple[str, ...] = ()
     knows: Knows = "weights"
+    answers: Literal["seen", "hidden"] = "seen"
     labels: int | None = Field(default=None, ge=16, le=10_000_000)
     lineup: int = Field(default=100, ge=2, le=1000)
+    repeats: int = Field(default=1, ge=1, le=1000)
     targets: int = Field(default=1, ge=1, le=100)
     show_records: bool = False

@@ -8,14 +8,21 @@ from dosimeter.foundation.registry import Registry
 
 if TYPE_CHECKING:
     from dosimeter.families.split.attacks.attribute_pool import AttributePool
+    from dosimeter.families.split.attacks.decensor import Decensor
     from dosimeter.families.split.attacks.decoder import Decoder
+    from dosimeter.families.split.attacks.label_inference import LabelInference
+    from dosimeter.families.split.attacks.latent_prior import LatentPrior
     from dosimeter.families.split.attacks.mean_input import MeanInput
     from dosimeter.families.split.attacks.output_only import OutputOnly
+    from dosimeter.families.split.attacks.random_decoder import RandomDecoder
     from dosimeter.families.split.attacks.raw_input import RawInput
     from dosimeter.families.split.attacks.ridge import RidgeInverse
+    from dosimeter.families.split.attacks.shadow import Shadow
+    from dosimeter.families.split.attacks.white_box import WhiteBox
 
 __all__ = [
-    "ATTACKS", "AttributePool", "Decoder", "MeanInput", "OutputOnly", "RawInput", "RidgeInverse", "default_rows",
+    "ATTACKS", "AttributePool", "Decensor", "Decoder", "LabelInference", "LatentPrior", "MeanInput", "OutputOnly",
+    "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -23,25 +30,35 @@ ATTACKS: Registry[type[Any]] = Registry(
     {
         "ridge": "ridge:RidgeInverse",
         "decoder": "decoder:Decoder",
+        "white_box": "white_box:WhiteBox",
+        "latent_prior": "latent_prior:LatentPrior",
+        "shadow": "shadow:Shadow",
         "attribute_pool": "attribute_pool:AttributePool",
+        "decensor": "decensor:Decensor",
+        "label_inference": "label_inference:LabelInference",
         "output_only": "output_only:OutputOnly",
         "raw_input": "raw_input:RawInput",
+        "random_decoder": "random_decoder:RandomDecoder",
         "mean_input": "mean_input:MeanInput",
     },
 )
 """Attacks on features: those that read them first, then the yardsticks, then the control."""
 
 
-def default_rows(*, attributes: bool) -> list[dict[str, Any]]:
+def default_rows(*, attributes: bool, answers: bool = True) -> list[dict[str, Any]]:
     """Rows for an audit file that names no attack.
 
     Args:
         attributes: whether the threat names attributes.
+        answers: whether the adversary sees the answers; without them labels are inferred, and there is no floor.
     """
-    rows: list[dict[str, Any]] = [{"name": "ridge"}, {"name": "decoder"}, {"name": "output_only", "mode": "input"}]
+    names = ["ridge", "decoder", "white_box", "latent_prior", *(["shadow"] if answers else [])]
     if attributes:
-        rows += [{"name": "attribute_pool"}, {"name": "output_only", "mode": "attribute"}, {"name": "raw_input"}]
-    return [*rows, {"name": "mean_input"}]
+        names += ["attribute_pool", "decensor", *([] if answers else ["label_inference"]), "raw_input"]
+    rows: list[dict[str, Any]] = [{"name": name} for name in (*names, "random_decoder", "mean_input")]
+    if answers:
+        rows += [{"name": "output_only", "mode": mode} for mode in ("input", *(["attribute"] if attributes else []))]
+    return rows
 
 
 if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for

@@ -28,6 +28,7 @@ class AttributePool:
 
     paper: ClassVar[str] = "Song, Shmatikov, ICLR 2020, https://arxiv.org/abs/1905.11742"
     control: ClassVar[bool] = False
+    counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("attribute")
     signals: ClassVar[tuple[str, ...]] = ()
 

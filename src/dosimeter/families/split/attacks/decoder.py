@@ -31,6 +31,7 @@ class Decoder:
 
     paper: ClassVar[str] = "He, Zhang, Lee, ACSAC 2019, https://doi.org/10.1145/3359789.3359824"
     control: ClassVar[bool] = False
+    counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input")
     signals: ClassVar[tuple[str, ...]] = ()
 

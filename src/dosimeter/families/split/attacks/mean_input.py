@@ -23,6 +23,7 @@ class MeanInput:
 
     paper: ClassVar[str] = "none; the mean record"
     control: ClassVar[bool] = True
+    counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input", reads="answers", knows="nothing")
     signals: ClassVar[tuple[str, ...]] = ()
 

@@ -31,6 +31,7 @@ class OutputOnly:
 
     paper: ClassVar[str] = "Malekzadeh, Borovykh, Gunduz, CCS 2021, https://arxiv.org/abs/2105.12049"
     control: ClassVar[bool] = False
+    counterpart: ClassVar[bool] = False
     signals: ClassVar[tuple[str, ...]] = ()
 
     mode: Literal["attribute", "input"] = "attribute"

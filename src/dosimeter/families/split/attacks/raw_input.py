@@ -27,6 +27,7 @@ class RawInput:
     paper: ClassVar[str] = "Song, Shmatikov, ICLR 2020, https://arxiv.org/abs/1905.11742"
     control: ClassVar[bool] = False
     reference: ClassVar[bool] = True
+    counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("attribute", reads="inputs")
     signals: ClassVar[tuple[str, ...]] = ()
 

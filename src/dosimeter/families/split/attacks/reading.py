@@ -64,10 +64,10 @@ def guessed(game: SplitGame, classifiers: Sequence[str], rng: np.random.Generato
             f"attribute {secret.name!r}: the adversary needs {FEWEST} labels of each value or more, got "
             f"{int(counts.min())} of {least!r}: give them more `labels`, or auxiliary records with this value"
         )
-    known = _flat(aux.seen)[secret.rows]
+    known = flat(aux.seen)[secret.rows]
     seed = seed_for(int(rng.integers(2**31)), "attribute pool")
     best, _ = fit_pool(known, secret.known, classifiers, persons=aux.persons[secret.rows], seed=seed)
-    return Guesses(game.ids, best.log_scores(_flat(game.seen))[None])
+    return Guesses(game.ids, best.log_scores(flat(game.seen))[None])
 
 
 def remade(game: SplitGame, records: Float[Tensor, "n ..."]) -> Reconstructions:
@@ -95,20 +95,41 @@ def inverted(
         lr: learning rate of the network.
         rng: draws the held-back records, and gives the seed of the training.
     """
-    aux, n = game.auxiliary, len(game.auxiliary.inputs)
+    return remade(game, mapped(game, game.auxiliary.inputs.float(), penalties, epochs, lr, rng))
+
+
+def mapped(
+    game: SplitGame,
+    target: Float[Tensor, "p ..."],
+    penalties: Sequence[float],
+    epochs: int,
+    lr: float,
+    rng: np.random.Generator,
+) -> Float[Tensor, "n d"]:
+    """What the victims' features are mapped to, by the better of a linear map and a network.
+
+    Args:
+        game: the game.
+        target: what the auxiliary records' features are to be mapped to.
+        penalties: as in `inverted`.
+        epochs: as in `inverted`.
+        lr: as in `inverted`.
+        rng: as in `inverted`.
+    """
+    seen, n = game.auxiliary.seen, len(target)
     order = torch.from_numpy(rng.permutation(n)).to(game.device)
     held, own, seed = order[: n // HELD_BACK], order[n // HELD_BACK :], int(rng.integers(2**31))
-    true = aux.inputs.float().flatten(1)
+    true = target.flatten(1)
 
     def linear(rows: Tensor, asked: Tensor) -> Tensor:
-        return fit_ridge(aux.seen[rows], true[rows], penalties).predict(asked).float()
+        return fit_ridge(seen[rows], true[rows], penalties).predict(asked).float()
 
     def network(rows: Tensor, asked: Tensor) -> Tensor:
-        return predicted(fit_inverse(aux.seen[rows], aux.inputs[rows].float(), epochs, lr, seed), asked).flatten(1)
+        return predicted(fit_inverse(seen[rows], target[rows], epochs, lr, seed), asked).flatten(1)
 
-    errors = [float(((way(own, aux.seen[held]) - true[held]) ** 2).mean()) for way in (linear, network)]
+    errors = [float(((way(own, seen[held]) - true[held]) ** 2).mean()) for way in (linear, network)]
     way = linear if errors[0] <= errors[1] else network
-    return remade(game, way(order.sort().values, game.seen))
+    return way(order.sort().values, game.seen)
 
 
 def predicted(network: nn.Module, seen: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
@@ -117,6 +138,6 @@ def predicted(network: nn.Module, seen: Float[Tensor, "n ..."]) -> Float[Tensor,
         return torch.cat([network(some) for some in torch.split(seen, 256)])
 
 
-def _flat(seen: Float[Tensor, "n ..."]) -> Float[np.ndarray, "n d"]:
-    """Rows of numbers."""
+def flat(seen: Float[Tensor, "n ..."]) -> Float[np.ndarray, "n d"]:
+    """Features as rows of numbers."""
     return np.asarray(seen.flatten(1).double().cpu().numpy())

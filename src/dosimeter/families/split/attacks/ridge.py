@@ -30,6 +30,7 @@ class RidgeInverse:
 
     paper: ClassVar[str] = "Hoerl, Kennard, Technometrics 1970, https://doi.org/10.1080/00401706.1970.10488634"
     control: ClassVar[bool] = False
+    counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input")
     signals: ClassVar[tuple[str, ...]] = ()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
@@ -18,6 +19,7 @@ from dosimeter.families.split.case.overlap import trained_on
 from dosimeter.families.split.case.people import People, people_of, persons_of
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
+from dosimeter.families.split.play.recogniser import RecogniserJob, recognisable
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.stored import SHOWN, evidence_file, pictures_file, small_pictures, truth_file
 from dosimeter.families.split.threat import GRADES, SplitThreat
@@ -26,6 +28,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
+from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
@@ -89,10 +92,25 @@ class SplitCase:
         width = sum(numbers_of(one) for one in self.places)
         names = tuple(one.name for one in self.places)
         return tuple(
-            RecordJob(pack, number, names, data, sizes, self.system.releases, width)
+            RecordJob(pack, number, names, data, sizes, self.system.releases, width, self.repeats)
             for pack in self.packs
             for number in range(len(pack.models))
         )
+
+    @property
+    def repeats(self) -> int:
+        """How often each record is sent: once where no defense changes what is sent, since all would be alike."""
+        return self.threat.repeats if self.system.releases else 1
+
+    @cached_property
+    def recogniser(self) -> RecogniserJob | None:
+        """The classifier that says which class a reconstruction shows; None where no input is sought, or none can."""
+        people, auxiliary = self.people, self.people.auxiliary
+        sought = any(own.row.attack.needs.goal == "input" for own in self.plays)
+        if not sought or not recognisable(people.victims, auxiliary):
+            return None
+        shape = len(auxiliary), int(np.prod(auxiliary.inputs.shape[1:]))
+        return RecogniserJob(self.packs[0].store, data_key(auxiliary), shape)
 
     @cached_property
     def moved(self) -> Array:
@@ -106,10 +124,15 @@ class SplitCase:
         return tuple(self._plays_of(row) for row in self.attacks if row.id not in refused)
 
     def _plays_of(self, row: NamedAttack) -> Plays:
-        """The plays of one attack: for each secret, target and source, and one with nothing to find."""
+        """The plays of one attack: for each secret, target and source, and one with nothing to find.
+
+        An attack with a counterpart plays on the answers too, in the last place: features must tell more than that.
+        """
         people, needs = self.people, row.attack.needs
         arena = Arena(self.system.seed, people.victims.ids.astype(str), persons_of(people.auxiliary))
-        sources = range(len(self.places)) if needs.reads == "features" else (None,)
+        sources = (*range(len(self.places)), *((None,) if self._counterpart(row) else ()))
+        if needs.reads != "features":
+            sources = (None,)
         secrets = people.secrets if needs.goal == "attribute" else (None,)
         real = tuple(
             tuple(tuple(PlayJob(arena, row, one, source, secret) for source in sources) for one in self.recordings)
@@ -124,11 +147,15 @@ class SplitCase:
         )  # fmt: skip
         return Plays(row, real, null)
 
+    def _counterpart(self, row: NamedAttack) -> bool:
+        """Returns whether an attack plays on the answers too, which the adversary must see for that."""
+        return self.threat.answers == "seen" and has_counterpart(row)
+
     @cached_property
     def judged(self) -> Mapping[str, JudgeJob]:
         """The judging of each play after the input, by the key of the play."""
         return {
-            play.key: JudgeJob(play, self.people.lineup, self.people.pictures)
+            play.key: JudgeJob(play, self.people.lineup, self.people.pictures, self.recogniser)
             for own in self.plays
             if own.row.attack.needs.goal == "input"
             for play in own.all
@@ -145,9 +172,13 @@ class SplitCase:
                     f"needs knows = {needs.knows!r}, but threat.knows is {self.threat.knows!r}: grant it or leave the "
                     "attack out"
                 )
+            elif self.threat.answers == "hidden" and (
+                (needs.reads == "answers" and not row.attack.control) or needs.rest
+            ):
+                found[row.id] = "needs the model's answers, but threat.answers is 'hidden': leave the attack out"
             elif needs.goal == "attribute" and not self.people.secrets:
                 found[row.id] = "needs an attribute to seek: name `attributes` in the threat, or leave the attack out"
-            elif (needs.goal == "input" or needs.reads == "inputs") and not plain:
+            elif (needs.goal == "input" or needs.reads == "inputs" or needs.plain) and not plain:
                 found[row.id] = "needs pictures or other plain numbers, got texts: leave the attack out"
             elif needs.pictures and not self.people.pictures:
                 found[row.id] = "needs pictures with numbers in [0, 1], got other records: leave the attack out"
@@ -161,6 +192,7 @@ class SplitCase:
             ("models", self.packs),
             ("queries", self.recordings),
             ("attacks", [play for own in self.plays for play in own.all]),
+            ("classifier", [] if self.recogniser is None else [self.recogniser]),
             ("judging", list(self.judged.values())),
         ]
 
@@ -194,6 +226,13 @@ class SplitCase:
         notes.append(
             f"null audit: each attack plays once more, on victims that were exchanged, at {self.places[0].name}"
         )
+        if counterparts := [row.id for row in self.attacks if self._counterpart(row) and row.id not in self.refusals()]:
+            notes.append(f"floor: {', '.join(counterparts)} play once more, on the answers alone")
+        if threat.repeats > 1 and self.repeats == 1:
+            notes.append(
+                "repeats: no defense changes what crosses the cut, so the mean of many queries of a record is one of "
+                "them; each is sent once here"
+            )
         if len(people.lineup) < 20:
             notes.append(f"lineup: {len(people.lineup)} persons show only a large leak; 20 and more are better")
         if 2 <= threat.targets < 4:
@@ -222,9 +261,10 @@ class SplitCase:
         return {
             "threat": {
                 "at_risk": system.link.name, "access": threat.access, "targets": threat.targets,
-                "knows": threat.knows, "labels": threat.labels, "cuts": [one.name for one in self.places],
+                "knows": threat.knows, "answers": threat.answers, "labels": threat.labels,
+                "cuts": [one.name for one in self.places],
                 "attributes": list(threat.attributes), "victims": people.victims.name,
-                "auxiliary": str(threat.auxiliary), "show_records": threat.show_records,
+                "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,
             },
             "data": {
                 "name": system.sources[system.index], "records": len(people.victims),
@@ -238,7 +278,9 @@ class SplitCase:
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
-            "attacks": [_listed(row, refused.get(row.id, "")) for row in self.attacks],
+            "attacks": [
+                _listed(row, refused.get(row.id, ""), counterpart=self._counterpart(row)) for row in self.attacks
+            ],
             "gates": [],
         }  # fmt: skip
 
@@ -249,6 +291,9 @@ class SplitCase:
         if people.victims.classes == system.at_risk.classes:
             named = np.stack([job.answered().numpy().argmax(1) for job in self.recordings])
             found["correct"] = named == people.victims.labels
+        if self.recogniser is not None:
+            shown = self.recogniser.classes_of(as_float(torch.from_numpy(people.victims.inputs)).numpy())
+            found["recognised"] = shown == people.victims.labels
         for index, secret in enumerate(people.secrets):
             found[f"value-{index}"] = people.truth[secret.name]
             found[f"prior-{index}"] = np.bincount(secret.known, minlength=len(secret.values)) / len(secret.known)
@@ -293,10 +338,20 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     return case
 
 
-def _listed(row: NamedAttack, refused: str) -> dict[str, Any]:
+def _listed(row: NamedAttack, refused: str, *, counterpart: bool) -> dict[str, Any]:
     """Entry of `run.json` about an attack, with what it is after and what it reads."""
     needs = row.attack.needs
-    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads}
+    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "counterpart": counterpart}
+
+
+def has_counterpart(row: NamedAttack) -> bool:
+    """Returns whether an attack plays on the answers too, since no yardstick of the same strength does.
+
+    An attack of the user's own has one unless its class says `counterpart = False`.
+    """
+    attack = row.attack
+    yardstick = attack.control or getattr(attack, "reference", False) or attack.needs.reads != "features"
+    return not yardstick and bool(getattr(attack, "counterpart", True))
 
 
 def _told(cut: ModelCut) -> dict[str, Any]:

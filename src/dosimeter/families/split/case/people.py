@@ -11,7 +11,7 @@ from jaxtyping import Int
 from dosimeter.data import Dataset
 from dosimeter.data.parts.apart import shared, with_classes_of
 from dosimeter.families.split.game import Secret
-from dosimeter.families.split.threat import SplitThreat
+from dosimeter.families.split.threat import LABEL, SplitThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, DataError
@@ -165,8 +165,12 @@ def _values(name: str, records: Dataset) -> Array:
         return records.attributes[name]
     if name == GROUP and records.groups is not None:
         return records.groups.astype(str)
-    known = [*records.attributes, *([GROUP] if records.groups is not None else [])]
-    remedy = suggest(name, known) if known else f"name it in the data_options.attributes of [data.{records.name}]"
+    if name == LABEL:
+        return np.array(records.classes)[records.labels]
+    known = [*records.attributes, *([GROUP] if records.groups is not None else []), LABEL]
+    remedy = suggest(name, known)
+    if not records.attributes:
+        remedy += f": name it in the data_options.attributes of [data.{records.name}]"
     raise ConfigError(
         f"threat.attributes: the records of {records.name!r} have no such attribute, got {quote(name)}, {remedy}"
     )

@@ -87,7 +87,7 @@ def trained_enough(found: Measured) -> Gate:
     mean = float(found.left.evidence[anchor]["mse"].mean())
     wrong = [
         f"{attack} after {cut}"
-        for attack in found.of("input", "features")
+        for attack in found.telling("input")
         for source, cut in enumerate(found.cuts)
         if float(found.left.evidence[attack]["mse"][:, source].mean()) > mean
     ]

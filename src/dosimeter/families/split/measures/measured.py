@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.split.metrics import METRICS, TOPS
 from dosimeter.families.split.stored import Left
@@ -18,7 +18,7 @@ from dosimeter.results.rows import DOSE, Condition, Row
 from dosimeter.statistics.dose.dose import Dose
 from dosimeter.statistics.dose.measure import dose_of_guesses
 from dosimeter.statistics.identification import place_of, placed, rate_of, recognised
-from dosimeter.statistics.intervals.crossed import Interval
+from dosimeter.statistics.intervals.crossed import Interval, rate_interval
 from dosimeter.statistics.leakage.attributes import auc_of, balanced_accuracy, leakage_index
 from dosimeter.statistics.leakage.pixels import mean_of, psnr
 
@@ -86,13 +86,24 @@ class Measured:
         rows = [self.left.attack(one) for one in self.left.evidence]
         return [str(one["id"]) for one in rows if (one["goal"], one["reads"]) == (goal, reads) and not one["control"]]
 
-    def floor(self, goal: str) -> str | None:
-        """The attack on the answers, None if none was run."""
-        return next(iter(self.of(goal, "answers")), None)
+    def telling(self, goal: str) -> list[str]:
+        """Attacks on features of which a finding may be made: no controls, and no yardsticks."""
+        return [one for one in self.of(goal, "features") if not self.left.attack(one).get("reference")]
+
+    def floors(self, goal: str) -> list[tuple[str, int]]:
+        """All that was told from the answers alone, as attack and source: attacks on answers, and counterparts.
+
+        Features must tell more than each of them, so that no attack is shown to win only because it is a better one.
+        """
+        counterparts = [one for one in self.of(goal, "features") if self.left.attack(one).get("counterpart")]
+        return [*((one, 0) for one in self.of(goal, "answers")), *((one, len(self.cuts)) for one in counterparts)]
 
     def sources(self, attack: str) -> list[str | None]:
-        """Names of the cuts at which an attack was run; one None for an attack that reads no features."""
-        return [*self.cuts] if self.left.attack(attack)["reads"] == "features" else [None]
+        """Names of the cuts at which an attack was run; None for its counterpart, and where it reads no features."""
+        own = self.left.attack(attack)
+        if own["reads"] != "features":
+            return [None]
+        return [*self.cuts, *([None] if own.get("counterpart") else [])]
 
     def lineup(self, attack: str, source: int, *, null: bool = False) -> Float[Array, "t m m"]:
         """Similarity of reconstructions to the true inputs of the lineup."""
@@ -129,6 +140,8 @@ class Measured:
         if "ssim" in arrays:
             yield self._row(attack, "psnr", mean_of(psnr(error.ravel()).reshape(error.shape), self.person), at)
             yield self._row(attack, "ssim", mean_of(arrays["ssim"][:, source], self.person, limits=(-1.0, 1.0)), at)
+        if "recognised" in arrays:
+            yield self._row(attack, "recognised_class", self.shares(arrays["recognised"][:, source]), at)
         for top in (one for one in TOPS if one < lineup.shape[-1]):
             rate = rate_of(recognised(lineup, top), rng=self.rng(f"identified {attack}"))
             yield self._row(attack, "identified", rate, {"top": top, **at})
@@ -147,12 +160,21 @@ class Measured:
                 yield from self._index(attack, told, guesses, mine)
             yield from self._dosed(attack, self.dose_of_attribute(attack, told, source), mine)
 
+    def shares(self, right: Bool[Array, "t n"]) -> Interval:
+        """Share of the victims of whom something is right."""
+        rng = self.rng("recognised class")
+        return rate_interval(right, np.ones_like(right), record=self.person, rng=rng, level=LEVEL)
+
     def _index(self, attack: str, told: Told, guesses: Array, at: dict[str, Condition]) -> Iterator[Row]:
         """The share of what could be told; nothing without both yardsticks."""
-        floor, ceiling = self.floor("attribute"), next(iter(self.of("attribute", "inputs")), None)
-        if floor is None or ceiling is None:
+        floors, ceiling = self.floors("attribute"), next(iter(self.of("attribute", "inputs")), None)
+        if not floors or ceiling is None:
             return
-        ends = [guesses, *(self.guesses(one, told, 0) for one in (floor, ceiling))]
+        floor = max(
+            (self.guesses(one, told, source) for one, source in floors),
+            key=lambda one: auc_of(one, told.truth, self.person).value,
+        )
+        ends = [guesses, floor, self.guesses(ceiling, told, 0)]
         index = leakage_index(ends, told.truth, self.person)
         if index is None:
             yield self._row(attack, "leakage_index", None, at, NO_ROOM)
@@ -183,6 +205,9 @@ class Measured:
     ) -> Row:
         """One number of one attack, or the reason why there is none."""
         of_lineup = metric in ("identified", "input_place") or (metric == DOSE and "attribute" not in conditions)
+        repeats = int(self.left.summary["threat"].get("repeats", 1))
+        if repeats > 1 and "cut" in conditions:
+            conditions = {**conditions, "repeats": repeats}
         n = len(self.left.truth["lineup"]) if of_lineup else len(self.person)
         value, low, high, method = (None, None, None, "") if found is None else found
         return Row(

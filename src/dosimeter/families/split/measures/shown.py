@@ -31,7 +31,8 @@ class Decision:
         told: the attribute; None if the input is sought.
         effect: mean place in the lineup, or AUC.
         p_chance: probability of so much if features tell nothing.
-        p_floor: probability of so much more than from the answers, if they tell as much; None if no attack reads those.
+        p_floor: probability of so much more than from the answers, if they tell as much; the largest one over all
+            attacks on answers, None if there is none.
         tests: tests of its kind, which are allowed for.
         level: at which all of its kind together are small.
     """
@@ -83,13 +84,13 @@ class Decisions:
     @cached_property
     def level(self) -> float:
         """Level of each kind: half of the whole where inputs and attributes are sought."""
-        kinds = bool(self.found.of("input", "features")) + bool(self._of_attributes)
+        kinds = bool(self.found.telling("input")) + bool(self._of_attributes)
         return ALPHA / max(1, kinds)
 
     @cached_property
     def _of_attributes(self) -> list[str]:
         """Attacks on attributes that read features; none without attributes."""
-        return self.found.of("attribute", "features") if self.found.attributes else []
+        return self.found.telling("attribute") if self.found.attributes else []
 
     @cached_property
     def all(self) -> tuple[Decision, ...]:
@@ -98,25 +99,29 @@ class Decisions:
 
     def _inputs(self) -> Iterator[Decision]:
         """Whether the true record is told from others of the lineup."""
-        found, floor = self.found, self.found.floor("input")
-        attacks = found.of("input", "features")
+        found, floors = self.found, self.found.floors("input")
+        attacks = found.telling("input")
         tests = len(attacks) * len(found.cuts)
         for attack in attacks:
             for source, cut in enumerate(found.cuts):
                 own = found.lineup(attack, source)
                 rng = found.rng(f"test {attack} {source}")
                 named = exchange_names({attack: own}, rng=rng, draws=max(DRAWS, FINE * tests))
-                p_chance, p_floor = min(1.0, 2 * min(named.p_recognised, named.p_placed)), None
-                if floor is not None:
-                    nearer = found.by_person(floor, 0), found.by_person(attack, source)
-                    placed_better = placed(own), placed(found.lineup(floor, 0))
-                    p_floor = min(1.0, 2 * min(sign_test(*nearer), sign_test(*placed_better)))
+                p_chance = min(1.0, 2 * min(named.p_recognised, named.p_placed))
+                p_floor = max((self._nearer((attack, source), floor) for floor in floors), default=None)
                 effect = float(placed(own).mean())
                 yield Decision(attack, source, cut, None, effect, p_chance, p_floor, tests, self.level)
 
+    def _nearer(self, own: tuple[str, int], floor: tuple[str, int]) -> float:
+        """p-value of one attack coming nearer to the inputs than a floor does, or placing them better."""
+        found = self.found
+        nearer = found.by_person(*floor), found.by_person(*own)
+        better = placed(found.lineup(*own)), placed(found.lineup(*floor))
+        return min(1.0, 2 * min(sign_test(*nearer), sign_test(*better)))
+
     def _attributes(self) -> Iterator[Decision]:
         """Whether attributes are told."""
-        found, floor = self.found, self.found.floor("attribute")
+        found, floors = self.found, self.found.floors("attribute")
         tests = len(self._of_attributes) * len(found.cuts) * len(found.attributes)
         draws = max(DRAWS, FINE * tests)
         for attack in self._of_attributes:
@@ -124,10 +129,11 @@ class Decisions:
                 for source, cut in enumerate(found.cuts):
                     own, truth = found.guesses(attack, told, source), (told.truth, found.person)
                     rng = found.rng(f"test {attack} {source} {told.name}")
-                    p_chance, p_floor = exchange_attributes(own, *truth, rng=rng, draws=draws), None
-                    if floor is not None:
-                        other = found.guesses(floor, told, 0)
-                        p_floor = exchange_attacks(own, other, *truth, rng=rng, draws=draws)
+                    p_chance = exchange_attributes(own, *truth, rng=rng, draws=draws)
+                    others = [found.guesses(one, told, place) for one, place in floors]
+                    p_floor = max(
+                        (exchange_attacks(own, other, *truth, rng=rng, draws=draws) for other in others), default=None
+                    )
                     effect = auc_of(own, *truth).value
                     yield Decision(attack, source, cut, told, effect, p_chance, p_floor, tests, self.level)
 

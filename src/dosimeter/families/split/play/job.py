@@ -13,7 +13,9 @@ from torch import Tensor
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
+from dosimeter.families.split.play.halves import AskedHalf, CutModel, OpenHalf, Server
 from dosimeter.families.split.play.record import RecordJob
+from dosimeter.families.split.threat import LABEL
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.code_keys import reading
@@ -28,6 +30,8 @@ from dosimeter.models.architectures import as_float
 
 PRODUCT = 1e-9
 """Seconds for a number of a record and a pass over it on one core of 2024, of attacks that are not known better."""
+BACKWARDS = 3.0
+"""Work of an answer with a gradient, in units of an answer."""
 PASSES: dict[str, float] = {"attribute": 3e4, "input": 3e3}
 """Work of a training for each record and number of it, in the same units, by what is sought."""
 
@@ -120,6 +124,8 @@ class PlayJob:
         """Implements `Costed`: a rough guess, since attacks differ."""
         if self.row.attack.control:
             return 0.0
+        if passes := int(getattr(self.row.attack, "passes", 0)):
+            return BACKWARDS * passes * self.record.sizes[0] * float(pace.answer(self.record.pack))
         width = min(256, int(np.prod(self.record.pack.links[-1].shape)))
         return PRODUCT * PASSES[self.row.attack.needs.goal] * self.record.sizes[1] * width
 
@@ -148,9 +154,22 @@ class PlayJob:
             victims, known = record.load(self.source)
         if self.moved is not None:
             victims = victims[torch.from_numpy(self.moved)]
-        labels = own["labels"].numpy()
+        needs, model = self.row.attack.needs, CutModel(record, self.source)
+        if needs.knows == "nothing":
+            known = known[:0]  # who knows nothing of the first half cannot make features of their own records
+        labels = own["labels"].numpy().copy()
+        if self.secret is not None and self.secret.name == LABEL:
+            labels[~np.isin(np.arange(len(labels)), self.secret.rows)] = -1  # what is sought is not given away
         auxiliary = Auxiliary(known.to(device), inputs, labels, self.arena.persons)
-        return SplitGame(self.arena.ids, victims.to(device), auxiliary, self.secret)
+        return SplitGame(
+            self.arena.ids,
+            victims.to(device),
+            auxiliary,
+            self.secret,
+            asked=None if needs.knows == "nothing" else AskedHalf(model),
+            half=OpenHalf(model) if needs.knows == "weights" else None,
+            rest=Server(model) if needs.rest else None,
+        )
 
     def load(self) -> Array:
         """Reconstructions `[n ...]` or guesses `[n v]`."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dosimeter.families.split.play.job import PlayJob
+from dosimeter.families.split.play.recogniser import RecogniserJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
@@ -23,17 +24,20 @@ class JudgeJob:
     """Job that judges the reconstructions of one play.
 
     Its entry holds `mse` `[n]`, `ssim` `[n]` of pictures, and `lineup` `[m m]`: minus the squared distance of the
-    reconstruction of each victim of the lineup to the true input of each.
+    reconstruction of each victim of the lineup to the true input of each. `recognised` `[n]` says of each whether a
+    classifier names the victim's class.
 
     Attributes:
         play: the play.
         lineup: rows of the victims in the lineup `[m]`.
         pictures: whether records are pictures with numbers in [0, 1].
+        recogniser: the classifier; None where classes say nothing.
     """
 
     play: PlayJob
     lineup: Array
     pictures: bool
+    recogniser: RecogniserJob | None = None
     users_code: tuple[str, ...] = ()
 
     @property
@@ -51,6 +55,7 @@ class JudgeJob:
             "victims": self.play.record.data[0],
             "lineup": arrays_hash(lineup=self.lineup),
             "pictures": self.pictures,
+            "recogniser": None if self.recogniser is None else self.recogniser.key,
             "code": package_code(__name__),
         }
 
@@ -69,10 +74,14 @@ class JudgeJob:
         victims, auxiliary = self.play.record.data
         true, known = (as_float(self.store.load(key)["inputs"]).double().numpy() for key in (victims, auxiliary))
         made = self.play.load().astype(np.float64)
+        found = {}
+        if self.recogniser is not None:
+            labels = self.store.load(victims)["labels"].numpy()
+            found["recognised"] = self.recogniser.classes_of(made) == labels
         if not self.pictures:
             scale = spreads(known)
             made, true = made / scale, true / scale
-        found = {"mse": mse(made, true)}
+        found["mse"] = mse(made, true)
         if self.pictures:
             found["ssim"] = ssim(made, true)
         a, b = (one[self.lineup].reshape(len(self.lineup), -1) for one in (made, true))

@@ -42,6 +42,7 @@ class RecordJob:
         data: keys of the victims and of the auxiliary records.
         sizes: numbers of victims and of auxiliary records.
         releases: defenses at the cut, in order.
+        repeats: how often each record is sent; the mean is what an adversary reads.
     """
 
     pack: PackJob
@@ -51,6 +52,7 @@ class RecordJob:
     sizes: tuple[int, int]
     releases: tuple[Release, ...] = ()
     width: int = field(default=0, compare=False)
+    repeats: int = 1
 
     @property
     def store(self) -> Store:
@@ -67,6 +69,7 @@ class RecordJob:
             "cuts": list(self.cuts),
             "data": list(self.data),
             "releases": [describe_release(one) for one in self.releases],
+            "repeats": self.repeats,
             "seed": self.pack.seed,
             "code": package_code(__name__),
         }
@@ -117,7 +120,7 @@ class RecordJob:
             )
             for index, features in enumerate(sent):
                 rng = generator(self.pack.seed, f"sent by {part}", index, self.pack.models[self.number])
-                found[f"{part}-{index}"] = send(features, self.releases, rng).contiguous()
+                found[f"{part}-{index}"] = send(features, self.releases, rng, repeats=self.repeats).contiguous()
             found[f"{part}-{ANSWERS}"] = answers.contiguous()
         self.store.save(self.key, found, self.definition)
 

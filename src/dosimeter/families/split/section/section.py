@@ -8,7 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dosimeter.families.split.sentences.first_page import BADGES, KNOWS
+from dosimeter.families.split.sentences.first_page import KNOWS
+from dosimeter.families.split.sentences.first_page import badge as badge_of
 from dosimeter.results import figures, words
 from dosimeter.results.figures import NOTHING, Figure
 from dosimeter.results.page import doses
@@ -32,6 +33,11 @@ GLOSSARY = (
         "How similar two pictures are in structure, from about 0 to 1 for the same picture. Below 0.3 people hardly "
         "recognise a picture, but a program may.",
     ),
+    (
+        "Class recognised",
+        "Whether a classifier, which learned on the adversary's records and not on the model, names the right class of "
+        "what an attack made. Answers alone often tell the class too.",
+    ),
     ("AUC", "Of two people who differ in an attribute, how often an attack tells which is which; 0.5 by chance."),
     ("Answers alone", "What an attack finds in the model's answers, which the server learns wherever the cut lies."),
     (
@@ -44,7 +50,7 @@ NULL_AUDIT = (
     "The same attacks on victims that were exchanged with each other, with attributes by coin: they must be at chance.",
 )
 CONTENTS = (("adversary", "Adversary"), ("inputs", "Inputs"), ("attributes", "Attributes"), ("cuts", "Cuts"))
-OF_INPUT = ("identified", "input_place", "ssim", "psnr", "mse", DOSE)
+OF_INPUT = ("identified", "input_place", "recognised_class", "ssim", "psnr", "mse", DOSE)
 OF_ATTRIBUTE = ("attribute_auc", "attribute_accuracy", "leakage_index", DOSE)
 
 
@@ -55,12 +61,12 @@ def section(result: View) -> Section:
         result: a threat of a valid result.json, without the rows of its variants.
     """
     names = {one["id"]: f"{one['name']} {one['mode']}" if one["mode"] else one["name"] for one in result["attacks"]}
-    badge = BADGES[result["verdict"]["status"]]
+    badge = badge_of(result["verdict"]["status"], result["adversary"]["answers"])
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
-        "pictures": _pictures(result, names),
+        "pictures": _pictures(result, names), "recogniser": _recogniser(result),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
@@ -125,12 +131,19 @@ def _facts(result: View) -> list[tuple[str, str]]:
     known = "" if not adversary["attributes"] else (
         f" Of {'all' if labels is None else f'{labels:,}'} of them they know {', '.join(adversary['attributes'])}."
     )  # fmt: skip
+    often = (
+        "" if adversary["repeats"] == 1 else f" Each is sent {adversary['repeats']:,} times, and they take the mean."
+    )
     persons = "" if data["persons"] is None else f" of {words.count(data['persons'], 'person')}"
     return [
-        ("What they see", "Somebody who sees the numbers that cross the cut, and the model's answers."),
+        (
+            "What they see",
+            "Somebody who sees the numbers that cross the cut, "
+            + ("and the model's answers." if adversary["answers"] == "seen" else "but no answers of the model."),
+        ),
         ("What they know", f"Somebody who {KNOWS[adversary['knows']]}."),
         ("What they hold", f"{data['auxiliary']:,} {nouns} of others.{known}"),
-        ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model."),
+        ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model.{often}"),
         (
             "Which model",
             f"{words.count(adversary['targets'], 'model')} of stage {result['at_risk']}, trained on "
@@ -148,8 +161,8 @@ def _number(row: Row | None, digits: int) -> Figure:
 
 
 SHOWN: Mapping[str, Callable[[Row | None], Figure]] = {
-    "identified": figures.rate, "input_place": figures.auc, "attribute_auc": figures.auc,
-    "attribute_accuracy": figures.rate, "leakage_index": figures.rate, DOSE: figures.bits,
+    "identified": figures.rate, "recognised_class": figures.rate, "input_place": figures.auc,
+    "attribute_auc": figures.auc, "attribute_accuracy": figures.rate, "leakage_index": figures.rate, DOSE: figures.bits,
     "ssim": lambda row: _number(row, 2), "psnr": lambda row: _number(row, 1), "mse": lambda row: _number(row, 4),
 }  # fmt: skip
 
@@ -173,23 +186,27 @@ def _blocks(result: View, names: Mapping[str, str], goal: str, metrics: tuple[st
     for title, cut in [*((f"After {cut}", cut) for cut in result["adversary"]["cuts"]), ("For comparison", None)]:
         lines = [
             {
-                "name": names[one["id"]], "control": one["control"], "yardstick": _yardstick(one),
+                "name": names[one["id"]], "control": one["control"], "yardstick": _yardstick(one, cut),
                 "headline": one["headline"] and cut == result["details"]["headline_cut"],
                 "about": words.citation(one["paper"]),
                 "numbers": _figures(result, one["id"], metrics, cut=cut, **where),
             }
             for one in own
-            if (one["reads"] == "features") == (cut is not None)
+            if (one["reads"] == "features" if cut is not None else one["reads"] != "features" or one.get("counterpart"))
         ]  # fmt: skip
         if lines:
             blocks.append({"title": title, "lines": lines})
     return blocks
 
 
-def _yardstick(one: Mapping[str, Any]) -> str:
-    """What an attack is that reads no features."""
+def _yardstick(one: Mapping[str, Any], cut: str | None) -> str:
+    """What an attack is that reads no features, or of which no finding is made."""
     if one["control"]:
         return "control, must be at chance"
+    if cut is None and one.get("counterpart"):
+        return "the same attack on answers alone"
+    if one["reads"] == "features":
+        return "yardstick: no finding is made of it" if one.get("reference") else ""
     return {"answers": "answers alone", "inputs": "the inputs themselves"}.get(one["reads"], "")
 
 
@@ -221,6 +238,18 @@ def _cuts(result: View) -> list[dict[str, str]]:
         }
         for one in result["details"]["cuts"]
     ]
+
+
+def _recogniser(result: View) -> str:
+    """How often the classifier is right about the true inputs, in words; empty without one."""
+    found = result["details"]["recogniser"]
+    if found is None:
+        return ""
+    share = words.percent(found["value"], spread=found["high"] - found["low"])
+    return (
+        f"“Class recognised”: a classifier that learned on the adversary's {words.plural(result['noun'])} names the "
+        f"class of {share} of the true ones."
+    )
 
 
 def _pictures(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:

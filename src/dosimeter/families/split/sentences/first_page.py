@@ -13,21 +13,40 @@ BADGES: Mapping[str, str] = {
     "not_shown": "Not shown that what leaves the device tells more than the answer",
     "not_resolvable": "Not resolvable: too few records to show anything",
 }
+WITHOUT_ANSWERS: Mapping[str, str] = {
+    "shown": "Leak shown: what leaves the device tells something",
+    "not_shown": "Not shown that what leaves the device tells anything",
+}
+"""Badges where the adversary sees no answers."""
 KNOWS: Mapping[str, str] = {
     "weights": "knows the first half of the model",
     "queries": "can run records of their own through the first half of the model",
     "nothing": "knows nothing of the first half of the model",
 }
 """What somebody knows of the first half."""
+FOLLOWING = ("WhiteBox", "LatentPrior")
+"""Attacks that follow the weights of the first half."""
 NOT_TESTED = (
     "Attributes that the audit does not name: features may tell those too.",
-    "Attacks that follow the weights of the first half, or a trained prior of such records, to the input.",
-    "Somebody who sees many queries of the same record, and averages out what a defense adds.",
+    "Attacks with a prior that was trained on very many such records, beyond those above.",
     "A server that takes part in the training and returns gradients of its own choice.",
     "Adversaries with more or better auxiliary records than those above.",
     "Time, size and order of messages: numbers alone were read.",
 )
 """What an audit of split leaves open."""
+WEIGHTS = "Attacks that follow the weights of the first half to the input: none was run."
+REPEATS = "Somebody who sees many queries of the same record, and averages out what a defense adds (`repeats`)."
+
+
+def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """What one audit leaves open.
+
+    Args:
+        summary: `run.json` of the threat.
+    """
+    followed = any(one["status"] == "ok" and one["name"] in FOLLOWING for one in summary["attacks"])
+    often = summary["threat"].get("repeats", 1) > 1
+    return (*NOT_TESTED, *(() if followed else (WEIGHTS,)), *(() if often else (REPEATS,)))
 
 
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
@@ -35,8 +54,9 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
 
     Args:
         status: of the verdict.
-        told: `noun`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or None; and
-            `attributes`, the same of each attribute; `limit` and `lineup` of what would have been shown; `targets`.
+        told: `noun`, `answers`, `knows`, `auxiliary`, `failed`; `input`, what the best attack on inputs reached, or
+            None; and `attributes`, the same of each attribute; `limit` and `lineup` of what would have been shown;
+            `targets`.
     """
     if status == "withdrawn":
         return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
@@ -47,16 +67,15 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     )
     found = [*([told["input"]] if told["input"] else []), *told["attributes"]]
     shown = [one for one in found if one["shown"]]
-    lines = []
+    seen = told["answers"] == "seen"
+    end = " than the model's answer must tell." if seen else ", of which they see no answer."
+    what = _list([_secret(one, told) for one in shown or found])
     if shown:
-        lines.append(
-            f"{who} learns more of {_list([_secret(one, told) for one in shown])} than the model's answer must tell."
-        )
+        lines = [f"{who} learns {'more' if seen else 'something'} of {what}{end}"]
     else:
-        what = _list([_secret(one, told) for one in found])
-        lines.append(
-            f"It was not shown that {who[0].lower()}{who[1:]} learns more of {what} than the model's answer must tell."
-        )
+        lines = [
+            f"It was not shown that {who[0].lower()}{who[1:]} learns {'more' if seen else 'anything'} of {what}{end}"
+        ]
     lines += [_input(told["input"], told)] if told["input"] else []
     lines += [_attribute(one) for one in told["attributes"]]
     if told["input"] and not told["input"]["shown"]:
@@ -67,6 +86,16 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
 def _secret(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """A secret in words."""
     return f"the {told['noun']} itself" if one["attribute"] is None else f"the attribute “{one['attribute']}”"
+
+
+def badge(status: str, answers: str) -> str:
+    """The verdict in a few words.
+
+    Args:
+        status: of the verdict.
+        answers: whether the adversary sees the model's answers, "seen" or "hidden".
+    """
+    return BADGES[status] if answers == "seen" else WITHOUT_ANSWERS.get(status, BADGES[status])
 
 
 def _input(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:

@@ -170,7 +170,7 @@ def _fighting(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
     fighting = [row.name for row in rows if isinstance(row.defense, FightsAdversaries)]
     dividing = [row.name for row in rows if isinstance(row.defense, SubModels)]
     problems = []
-    if fighting and stage.transfer not in ("scratch", "full"):
+    if fighting and stage.transfer in ("last-k", "lora"):
         problems.append(
             f"{fighting[0]} trains the layers before the cut, got transfer = {stage.transfer!r}, which freezes layers: "
             "use 'scratch' or 'full'"

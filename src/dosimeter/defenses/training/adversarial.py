@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from dosimeter.training.construction.settings import Construction
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Adversarial(Construction):
     """Train the task while adversaries learn, from what crosses a cut, the input or an attribute, and make them fail.
 
@@ -34,7 +34,7 @@ class Adversarial(Construction):
     Cost: that of one training, and steps · pool updates of each kind of adversary for each one of the model.
 
     Attributes:
-        cut: the layer after which the model is cut, as `dosimeter plan --topology` names it.
+        cut: the layer after which the model is cut, as `dosimeter plan --topology` names it; required.
         against: "input", "attribute:NAME", or several of them.
         objective: one for all, or one for each of `against`; "confusion" and "mean_input" unless given.
         weight: of the price, from 0 on.
@@ -53,7 +53,7 @@ class Adversarial(Construction):
         {"cut": "backbone", "weight": 0.2}, {"cut": "backbone", "weight": 1.0}, {"cut": "backbone", "weight": 5.0},
     )  # fmt: skip
 
-    cut: str
+    cut: str = ""
 
     def adversaries(self) -> Construction:
         """Implements `FightsAdversaries`."""

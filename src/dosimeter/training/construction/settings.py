@@ -34,7 +34,7 @@ class Aim:
     objective: Objective
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Construction:
     """Settings of the adversaries, as of the defense `adversarial`, which documents them.
 

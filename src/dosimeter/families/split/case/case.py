@@ -16,10 +16,18 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.cuts import chosen_cuts, numbers_of
 from dosimeter.families.split.case.overlap import trained_on
 from dosimeter.families.split.case.people import People, people_of, persons_of
+from dosimeter.families.split.play.in_training import InTrainingJob, fought, values_said
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
 from dosimeter.families.split.play.record import RecordJob
-from dosimeter.families.split.stored import SHOWN, evidence_file, pictures_file, small_pictures, truth_file
+from dosimeter.families.split.stored import (
+    SHOWN,
+    evidence_file,
+    in_training_file,
+    pictures_file,
+    small_pictures,
+    truth_file,
+)
 from dosimeter.families.split.threat import GRADES, SplitThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
@@ -27,6 +35,7 @@ from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.models.cuts.places import ModelCut
+from dosimeter.training.construction.settings import ATTRIBUTE, INPUT
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
@@ -134,6 +143,14 @@ class SplitCase:
             for play in own.all
         }
 
+    @cached_property
+    def asked(self) -> tuple[InTrainingJob, ...]:
+        """What the adversaries of the training say of the victims, of each model; none where the cut is another."""
+        source = fought(self.system, self.places)
+        return () if source is None else tuple(
+            InTrainingJob(one, source, self.people.pictures) for one in self.recordings
+        )  # fmt: skip
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         found, granted = {}, GRADES.index(self.threat.knows)
@@ -161,7 +178,7 @@ class SplitCase:
             ("models", self.packs),
             ("queries", self.recordings),
             ("attacks", [play for own in self.plays for play in own.all]),
-            ("judging", list(self.judged.values())),
+            ("judging", [*self.judged.values(), *self.asked]),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -179,7 +196,7 @@ class SplitCase:
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
             "recordings": [job.key for job in self.recordings],
             "plays": [play.key for own in self.plays for play in own.all],
-            "judged": [job.key for job in self.judged.values()],
+            "judged": [*(job.key for job in self.judged.values()), *(job.key for job in self.asked)],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> SplitCase:
@@ -215,6 +232,8 @@ class SplitCase:
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
                 save_arrays(evidence_file(folder, index), self._evidence(by_id[row.id]))
+        if self.asked:
+            save_arrays(in_training_file(folder), self._in_training())
         people, threat, system = self.people, self.threat, self.system
         if threat.show_records and people.pictures:
             rows = people.lineup[:SHOWN]
@@ -238,6 +257,7 @@ class SplitCase:
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
+            "in_training": self.places[self.asked[0].source].name if self.asked else None,
             "attacks": [_listed(row, refused.get(row.id, "")) for row in self.attacks],
             "gates": [],
         }  # fmt: skip
@@ -252,6 +272,18 @@ class SplitCase:
         for index, secret in enumerate(people.secrets):
             found[f"value-{index}"] = people.truth[secret.name]
             found[f"prior-{index}"] = np.bincount(secret.known, minlength=len(secret.values)) / len(secret.known)
+        return found
+
+    def _in_training(self) -> dict[str, Any]:
+        """What the adversaries of the training said: `guesses-i` of attributes of the threat, `mse`, each by model."""
+        said, found = [one.load() for one in self.asked], {}
+        for index, secret in enumerate(self.people.secrets):
+            if f"{ATTRIBUTE}{secret.name}" in said[0]:
+                trained = [str(one) for one in np.unique(self.system.at_risk.attributes[secret.name]).tolist()]
+                own = np.stack([one[f"{ATTRIBUTE}{secret.name}"] for one in said])
+                found[f"guesses-{index}"] = values_said(own, trained, secret.values)
+        if INPUT in said[0]:
+            found["mse"] = np.stack([one[INPUT] for one in said])
         return found
 
     def _evidence(self, own: Plays) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def section(result: View) -> Section:
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
-        "pictures": _pictures(result, names),
+        "in_training": _in_training(result), "pictures": _pictures(result, names),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
@@ -221,6 +221,20 @@ def _cuts(result: View) -> list[dict[str, str]]:
         }
         for one in result["details"]["cuts"]
     ]
+
+
+def _in_training(result: View) -> list[str]:
+    """What the adversaries of the training can do at its end beside fresh ones, a sentence for each aim."""
+    found = []
+    for one in result["details"]["in_training"]:
+        told, name = ("AUC", one["attribute"]) if one["metric"] == "attribute_auc" else ("error (MSE)", "the input")
+        digits = 3 if told == "AUC" else 4
+        fresh = "" if one["fresh"] is None else f" The strongest fresh attack has {one['fresh']:.{digits}f}."
+        found.append(
+            f"After {one['cut']} their {told} on {name} is {one['value']:.{digits}f} ({one['low']:.{digits}f} to "
+            f"{one['high']:.{digits}f}).{fresh}"
+        )
+    return found
 
 
 def _pictures(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from dosimeter.families.family import CaseFolder
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import read_arrays, undamaged
 
+MODEL = "model.safetensors"
+"""Name of the file with the weights of the first deployed model, in the folder of a threat."""
 SIDE = 64
 """Longest side of a picture in a run's folder and in a report, pixels."""
 SHOWN = 12

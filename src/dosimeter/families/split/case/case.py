@@ -15,6 +15,7 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.cuts import chosen_cuts, numbers_of
 from dosimeter.families.split.case.overlap import trained_on
+from dosimeter.families.split.case.partition import taken_away
 from dosimeter.families.split.case.people import People, people_of, persons_of
 from dosimeter.families.split.play.in_training import InTrainingJob, fought, values_said
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
@@ -257,6 +258,7 @@ class SplitCase:
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
+            "partition": taken_away(self.packs[0], system, people.victims, folder),
             "in_training": self.places[self.asked[0].source].name if self.asked else None,
             "attacks": [_listed(row, refused.get(row.id, "")) for row in self.attacks],
             "gates": [],

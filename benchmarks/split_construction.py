@@ -1,10 +1,11 @@
 """Models trained against adversaries, attacked by fresh ones: does the claim of Privacy Partitioning hold here?
 
-`python benchmarks/split_construction.py [thickness] [reconstruction] [census]` writes `results/split_construction.json`.
-Of each training it has the accuracy on records that the model was not trained on, what the adversaries of the training
-can do at its end, and what fresh attacks find. `thickness` and `reconstruction` use digits of `mnist-5k`, `census` the
-Census-Income data of `census-kdd`, if it is installed. Runs are kept in the folder that DOSIMETER_RUNS names, and figures
-are written after each seed, so that a further call goes on where one stopped.
+`python benchmarks/split_construction.py [thickness] [reconstruction] [census]` writes
+`results/split_construction.json`. Of each training it has the accuracy on records that the model was not trained on,
+what the adversaries of the training can do at its end, and what fresh attacks find. `thickness` and `reconstruction`
+use digits of `mnist-5k`, `census` the Census-Income data of `census-kdd`, if it is installed. Runs are kept in the
+folder that DOSIMETER_RUNS names, and figures are written after each seed, so that a further call goes on where one
+stopped.
 """
 
 from __future__ import annotations
@@ -155,8 +156,9 @@ CASES = {"thickness": thickness, "reconstruction": reconstruction, "census": cen
 
 def training(folder: Path, name: str) -> dict[str, Any]:
     """The figures of one training, from its run."""
-    (view,) = read_result(folder, families=FAMILIES)["threats"]
-    rows = [*view["estimates"], *view["utility"]]
+    result = read_result(folder, families=FAMILIES)
+    (view,) = result["threats"]
+    rows = [*view["estimates"], *result["utility"]]
     kept = [one for one in rows if one["metric"] in METRICS and one["variant"] == "none"]
     return {
         "training": name,

@@ -182,7 +182,7 @@ def _repeated_ids(threats: Sequence[ThreatTable | None]) -> list[str]:
 
 
 def python_threats(
-    given: Sequence[object] | None, common: Mapping[str, Any], *, trains: bool
+    given: Sequence[object] | None, common: Mapping[str, Any], *, trains: bool, recorded: bool = False
 ) -> list[tuple[Family, ThreatTable, str]]:
     """The threats of a call about a supplied model, each with its family and place.
 
@@ -190,6 +190,7 @@ def python_threats(
         given: tables as in an audit file; None for one of membership.
         common: keys of each that has none of its own, such as `shadows`.
         trains: whether further models can be trained.
+        recorded: whether recorded traffic stands in place of a model.
 
     Raises:
         ConfigError: every problem, one line each.
@@ -209,7 +210,9 @@ def python_threats(
         threat, wrong = _read({**own, **as_tuples(table)}, place)
         problems += wrong
         if threat is not None:
-            tails = FAMILIES[threat.family].problems(threat, (), Surroundings(draws=False, trains=trains))
+            tails = FAMILIES[threat.family].problems(
+                threat, (), Surroundings(draws=False, trains=trains, recorded=recorded)
+            )
             problems += [place + tail if place else tail[1:] for tail in tails]
             found.append((FAMILIES[threat.family], threat, place or "threat"))
     problems += _repeated_ids([threat for _, threat, _ in found])

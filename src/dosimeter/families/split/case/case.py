@@ -173,8 +173,12 @@ class SplitCase:
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
+        return self._phases(self.system.before)
+
+    def _phases(self, before: Sequence[PackJob]) -> list[tuple[str, Sequence[Job]]]:
+        """All jobs, after those of the stages before the one that is cut."""
         return [
-            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
+            *((f"stage {job.links[-1].name}", [job]) for job in before),
             ("features", self.features),
             ("models", self.packs),
             ("queries", self.recordings),
@@ -258,7 +262,7 @@ class SplitCase:
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
-            "partition": taken_away(self.packs[0], system, people.victims, folder),
+            "partition": taken_away(self.packs[0], system, people.victims, folder) if self.packs else None,
             "in_training": self.places[self.asked[0].source].name if self.asked else None,
             "attacks": [_listed(row, refused.get(row.id, "")) for row in self.attacks],
             "gates": [],
@@ -313,10 +317,20 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
         AuditError: the threat does not fit the model or the records.
     """
     case = SplitCase(system, threat, tuple(attacks), people_of(threat, system), chosen_cuts(threat, system))
+    require_telling(case)
+    return case
+
+
+def require_telling(case: SplitCase) -> None:
+    """Refuses a case of which no attack on features can run.
+
+    Raises:
+        ConfigError: why.
+    """
     refused = case.refusals()
     telling = [
         row
-        for row in attacks
+        for row in case.attacks
         if row.attack.needs.reads == "features"
         and not row.attack.control
         and not getattr(row.attack, "reference", False)
@@ -324,7 +338,6 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     if all(row.id in refused for row in telling):
         told = "; ".join(f"{row.id}: {refused[row.id]}" for row in telling) or "none reads features"
         raise ConfigError(f"threat.family: split needs an attack that can run, got {told}")
-    return case
 
 
 def _listed(row: NamedAttack, refused: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
-from dosimeter.families.split.play.record import RecordJob
+from dosimeter.families.split.play.record import Recording
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.code_keys import reading
@@ -62,7 +62,7 @@ class PlayJob:
 
     arena: Arena
     row: NamedAttack
-    record: RecordJob
+    record: Recording
     source: int | None
     secret: Secret | None = None
     moved: Array | None = None
@@ -113,14 +113,14 @@ class PlayJob:
     @property
     def size(self) -> int:
         """Implements `Costed`."""
-        values = 2 if self.secret is not None else int(np.prod(self.record.pack.links[-1].shape))
+        values = 2 if self.secret is not None else int(np.prod(self.record.shape))
         return 4 * self.record.sizes[0] * values
 
     def cost(self, pace: Any) -> float:
         """Implements `Costed`: a rough guess, since attacks differ."""
         if self.row.attack.control:
             return 0.0
-        width = min(256, int(np.prod(self.record.pack.links[-1].shape)))
+        width = min(256, int(np.prod(self.record.shape)))
         return PRODUCT * PASSES[self.row.attack.needs.goal] * self.record.sizes[1] * width
 
     def perform(self) -> None:
@@ -139,7 +139,7 @@ class PlayJob:
 
     def game(self) -> SplitGame:
         """What the attack gets: of the victims nothing but what was recorded, unless it is a yardstick."""
-        record, device = self.record, self.record.pack.device
+        record, device = self.record, self.record.device
         own = self.store.load(record.data[1])
         inputs = as_float(own["inputs"]).to(device)
         if self.row.attack.needs.reads == "inputs":

@@ -133,7 +133,9 @@ def _facts(result: View) -> list[tuple[str, str]]:
         ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model."),
         (
             "Which model",
-            f"{words.count(adversary['targets'], 'model')} of stage {result['at_risk']}, trained on "
+            "A model elsewhere, whose traffic was recorded."
+            if data["trained"] is None
+            else f"{words.count(adversary['targets'], 'model')} of stage {result['at_risk']}, trained on "
             f"{data['trained']:,} {nouns}.",
         ),
     ]
@@ -216,11 +218,18 @@ def _cuts(result: View) -> list[dict[str, str]]:
             "name": one["name"],
             "crosses": " and ".join("x".join(map(str, shape)) or "1" for shape in one["shapes"]),
             "bytes": words.number(one["bytes"]["float32"]),
-            "parameters": words.number(one["parameters"]),
-            "work": ("" if one["counted"] else "at least ") + words.number(one["multiply_adds"]),
+            "parameters": "not known" if one["parameters"] is None else words.number(one["parameters"]),
+            "work": _work(one),
         }
         for one in result["details"]["cuts"]
     ]
+
+
+def _work(cut: Mapping[str, Any]) -> str:
+    """Multiply-adds before a cut, in words."""
+    if cut["multiply_adds"] is None:
+        return "not known"
+    return ("" if cut["counted"] else "at least ") + words.number(cut["multiply_adds"])
 
 
 def _in_training(result: View) -> list[str]:

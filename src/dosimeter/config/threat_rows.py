@@ -127,6 +127,8 @@ def _no_tables(given: Sequence[Any], places: Sequence[str]) -> list[str]:
 def _surroundings(whole: Mapping[str, Any], threat: ThreatTable | None, last: str | None) -> Surroundings:
     """What stands around a threat in the file; `last` is the name of the last stage, None if it is not known."""
     target = whole.get("target")
+    if isinstance(target, Mapping) and "transcript" in target:
+        return Surroundings(draws=False, trains=False, recorded=True)
     if target is not None:
         return Surroundings(draws=False, transferred=False, trains=isinstance(target, Mapping) and "fit" in target)
     known = last is not None and threat is not None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dosimeter.config.audit import Audit, SuppliedAudit
+from dosimeter.config.audit import AnyAudit, SuppliedAudit
+from dosimeter.config.recorded import RecordedAudit
 from dosimeter.jobs.runners import Workers
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline.plan import Plan
@@ -21,11 +22,13 @@ from dosimeter.pipeline.transcript.prepared import (
     PreparedRecorded,
     about_recorded,
     plan_recorded,
+    prepare_recorded,
+    read_recorded,
     recorded_seconds_left,
 )
 
 
-def prepare_audit(audit: Audit | SuppliedAudit, *, store: Store, device: str, trust_pickle: bool) -> Prepared:
+def prepare_audit(audit: AnyAudit, *, store: Store, device: str, trust_pickle: bool) -> Prepared:
     """An audit with its data read.
 
     Raises:
@@ -33,6 +36,8 @@ def prepare_audit(audit: Audit | SuppliedAudit, *, store: Store, device: str, tr
     """
     if isinstance(audit, SuppliedAudit):
         return prepare_supplied(read_supplied(audit, trust_pickle=trust_pickle), store=store, device=device)
+    if isinstance(audit, RecordedAudit):
+        return prepare_recorded(read_recorded(audit), store=store, device=device)
     return prepare(audit, store=store, device=device)
 
 

@@ -166,3 +166,41 @@ def test_missing_and_doubled_files_and_pickles_are_refused(made, tmp_path):
 def test_records_of_a_supplied_model_are_still_refused_without_traffic():
     with pytest.raises(AuditError, match="record what crosses its cut and give the transcript"):
         dosimeter.audit(lambda x: x, members=people(0), nonmembers=people(1), threats=[THREAT], out="x")
+
+
+def file(transcript, **more):
+    """The audit file of recorded traffic."""
+    where = "families.split.games:pictures"
+    return {
+        "name": "wire",
+        "target": {"transcript": str(transcript)},
+        "data": {"victims": {"data": where, "rows": "200:320"}, "auxiliary": {"data": where, "rows": "320:700"}},
+        "threat": THREAT,
+        "attack": ATTACKS,
+        **more,
+    }
+
+
+def test_an_audit_file_names_the_traffic(made, tmp_path):
+    here, traffic, folder = made
+    audit = parse(file(write(tmp_path / "traffic", traffic)), base=BASE)
+    plan = verbs.plan(audit, store=tmp_path / "store")
+    assert plan.stages[0].how == "recorded traffic"
+    verbs.run(audit, tmp_path / "run", workers=1, store=tmp_path / "store")
+    got = rows(dosimeter.load(tmp_path / "run").content)
+    key = next(one for one in got if one[:2] == ("attribute_pool", "attribute_auc"))
+    assert got[key] == pytest.approx(rows(here.content)[key], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"threat": {"family": "membership"}, "attack": []}, "threat.family: reads no recorded traffic"),
+        ({"data": {}}, "target.transcript: needs the records that were sent"),
+        ({"target": {"transcript": "traffic", "model": "recipe:net"}}, "target.model: unknown key"),
+        ({"defense": [{"name": "l2"}]}, "a supplied model is not trained here"),
+    ],
+)
+def test_an_audit_file_that_does_not_fit_is_refused(more, told):
+    with pytest.raises(AuditError, match=told):
+        parse(file("traffic", **more), base=BASE)

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dosimeter.config.recorded import RecordedAudit
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.data import Dataset
 from dosimeter.families.family import Case
+from dosimeter.foundation.user_code import import_from
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline.durations import REPORT_SECONDS
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
 from dosimeter.pipeline.prepared import Prepared
+from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.training.preflight import Together, check_device
 from dosimeter.training.recorded import RecordedSystem, read_transcript
 
@@ -79,6 +82,22 @@ class PreparedRecorded(Prepared):
             "target_sha256": self.system.transcript.digest,
             "sources": {},
         }
+
+
+def read_recorded(audit: RecordedAudit) -> Recorded:
+    """The records that an audit file names.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    import_from(audit.base)
+    together = Together()
+    parts = read_parts(audit.parts, None, seed=audit.seed, base=audit.base, together=together)
+    together.tell()
+    return Recorded(
+        name=audit.name, seed=audit.seed, transcript=audit.base / audit.transcript, data=parts, threats=audit.threats,
+        report=audit.report, base=audit.base, given=audit.settings(),
+    )  # fmt: skip
 
 
 def prepare_recorded(recorded: Recorded, *, store: Store, device: str) -> PreparedRecorded:

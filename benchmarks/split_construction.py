@@ -234,7 +234,7 @@ def table(case: str, found: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-ANSWERS = "output_only-attribute"
+ANSWERS = "output_only attribute"
 
 
 def gone(trainings: list[dict[str, Any]], place: int, case: str) -> float:

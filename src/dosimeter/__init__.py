@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dosimeter.models.access import Access
     from dosimeter.pipeline.call import audit
     from dosimeter.pipeline.page import write_report
-    from dosimeter.pipeline.partition import load_device, load_server
+    from dosimeter.pipeline.recipe.partition import load_device, load_server
     from dosimeter.pipeline.result import Reported, Result, load, load_policy
     from dosimeter.pipeline.table import measure_scores
     from dosimeter.pipeline.verbs import measure, plan, run
@@ -84,9 +84,9 @@ _HOMES = {
     "audit": "pipeline.call",
     "load": "pipeline.result",
     "load_config": "config.audit:load",
-    "load_device": "pipeline.partition",
+    "load_device": "pipeline.recipe.partition",
     "load_policy": "pipeline.result",
-    "load_server": "pipeline.partition",
+    "load_server": "pipeline.recipe.partition",
     "measure": "pipeline.verbs",
     "measure_scores": "pipeline.table",
     "plan": "pipeline.verbs",

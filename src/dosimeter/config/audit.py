@@ -253,8 +253,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
     parts, of_stages = _stages(whole)
     beside = read_beside(whole, parts, base)
-    kind_of_target: type[Target | RecordedTarget] = RecordedTarget if is_recorded(whole) else Target
-    target, of_target = _table(kind_of_target, whole["target"], "target") if "target" in whole else (None, [])
+    target, of_target = _target(whole)
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base, beside.topology)
     placed = {row.place: row.threat for row in threats.rows}
@@ -265,9 +264,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         at_risk = {place: threat.at_risk for place, threat in placed.items()}
         problems = chain_problems(stages, at_risk, base) + problems
         problems += defense_problems(stages, own, variants, placed)
-    if isinstance(target, RecordedTarget):
-        problems = recorded_problems(threats.rows, beside.parts) + problems
-    problems = (target_problems(target) if isinstance(target, Target) else []) + [*problems, *beside.problems]
+    of_records = recorded_problems(threats.rows, beside.parts) if isinstance(target, RecordedTarget) else []
+    problems = (target_problems(target) if isinstance(target, Target) else of_records) + [*problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
     problems = lines([*found, *of_stages, *of_target, *more]) + _unreported(problems, odd)
@@ -281,6 +279,14 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
     return _add_variants(whole, dataclasses.replace(audit, parts=beside.parts, topology=beside.topology))
+
+
+def _target(whole: Mapping[str, Any]) -> tuple[Target | RecordedTarget | None, list[Finding]]:
+    """The supplied model or the recorded traffic, None if there is neither or it is wrong, and the problems."""
+    if "target" not in whole:
+        return None, []
+    kind: type[Target | RecordedTarget] = RecordedTarget if is_recorded(whole) else Target
+    return _table(kind, whole["target"], "target")
 
 
 def _unreported(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:

@@ -157,7 +157,7 @@ class Result:
         Raises:
             AuditError: there is no such model or cut, or the folder holds something.
         """
-        from dosimeter.pipeline.partition import save_partition  # loads PyTorch
+        from dosimeter.pipeline.recipe.partition import save_partition  # loads PyTorch
 
         return save_partition(self.folder, Path(folder), cut=cut, threat=threat, base=Path(base))
 

@@ -219,7 +219,6 @@ def train(
                 batch = _batch_of(inputs[rows], hp, augment_rng)
                 if private is None:
                     with autocast:
-                        # softmax.
                         loss = batch_loss(model(batch).float(), labels[rows], hp, epoch)
                     if charge is not None:
                         whole = batch if records is None else as_float(records[rows.cpu()]).to(device)

@@ -71,18 +71,15 @@ def test_those_of_the_training_stand_beside_fresh_ones_and_decide_nothing(folder
 
 def test_fresh_attacks_find_less_than_of_the_plain_model(folder):
     def auc(content):
-        return next(
-            row["value"]
-            for row in content["estimates"]
-            if row["metric"] == "attribute_auc" and row["attack"] == "attribute_pool" and row["conditions"]["cut"] == "4"
-        )
+        rows = [row for row in content["estimates"] if row["metric"] == "attribute_auc"]
+        return next(r["value"] for r in rows if r["attack"] == "attribute_pool" and r["conditions"]["cut"] == "4")
 
     assert auc(threat(folder / "variants" / "fight")) < auc(threat(folder)) - 0.05
 
 
 def test_what_is_left_of_the_adversaries_is_no_part_of_the_model(tmp_path):
     prepared = prepare(parse(fought(), base=BASE), store=Store(tmp_path / "store"))
-    (_, variant), = prepared.variants
+    ((_, variant),) = prepared.variants
     assert prepared.cases["split"].asked == ()
     (asked,) = variant.cases["split"].asked
     assert asked.source == 1

@@ -86,7 +86,7 @@ class Split:
     def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> SplitCase:
         """Implements `Family`."""
         from dosimeter.families.split.case.case import split_case
-        from dosimeter.training.recorded import RecordedSystem
+        from dosimeter.training.deployment.recorded import RecordedSystem
 
         if isinstance(system, RecordedSystem):
             from dosimeter.families.split.case.recorded import recorded_case

@@ -18,8 +18,8 @@ from dosimeter.pipeline.durations import REPORT_SECONDS
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
 from dosimeter.pipeline.prepared import Prepared
 from dosimeter.pipeline.recipe.parts import read_parts
+from dosimeter.training.deployment.recorded import RecordedSystem, read_transcript
 from dosimeter.training.preflight import Together, check_device
-from dosimeter.training.recorded import RecordedSystem, read_transcript
 
 
 @dataclass(frozen=True)

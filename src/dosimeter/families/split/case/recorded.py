@@ -21,7 +21,7 @@ from dosimeter.foundation.wording import quote
 from dosimeter.jobs.job import Job
 from dosimeter.models.cuts.places import WIDTHS, Crossing, ModelCut
 from dosimeter.training.chain import Link
-from dosimeter.training.recorded import PARTS, RecordedSystem, Transcript
+from dosimeter.training.deployment.recorded import PARTS, RecordedSystem, Transcript
 from dosimeter.training.system import TrainedSystem
 
 

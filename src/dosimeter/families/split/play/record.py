@@ -20,9 +20,9 @@ from dosimeter.models.cuts.graph import read_graph
 from dosimeter.models.cuts.places import cuts, find_cut
 from dosimeter.models.cuts.recorder import recorded
 from dosimeter.training.deployment.network import deployed
+from dosimeter.training.deployment.recorded import ANSWERS, PARTS
 from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import Release
-from dosimeter.training.recorded import ANSWERS, PARTS
 
 
 class Recording(Job, Protocol):

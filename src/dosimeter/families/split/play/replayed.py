@@ -13,7 +13,7 @@ from dosimeter.families.split.play.record import recorded_answers, recorded_sour
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.store import Store, key_of
-from dosimeter.training.recorded import ANSWERS, PARTS, RecordedSystem, read_transcript
+from dosimeter.training.deployment.recorded import ANSWERS, PARTS, RecordedSystem, read_transcript
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_what_cannot_be_saved_or_loaded_is_told_in_one_line(result, tmp_path):
 
 
 def test_several_tensors_cross_behind_a_defense_in_their_shapes():
-    from dosimeter.pipeline.partition import Device
+    from dosimeter.pipeline.recipe.partition import Device
 
     class Two(torch.nn.Module):
         def forward(self, x):

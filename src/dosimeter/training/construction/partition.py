@@ -38,7 +38,7 @@ class AdversarialPartition:
                 optimiser.zero_grad(); loss.backward(); optimiser.step()
 
     Afterwards throw the adversaries away, and attack the model with fresh ones: what those of the training can do at
-    its end flatters the model.
+    its end may flatter the model.
 
     Args:
         settings: of the adversaries.

@@ -1,4 +1,4 @@
-"""What the adversaries of a training can do at its end, beside fresh ones: it flatters the model."""
+"""What the adversaries of a training can do at its end, beside fresh ones: it may flatter the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Job that asks the adversaries of a training about the victims: how much they flatter the model that they trained."""
+"""Job that asks the adversaries of a training about the victims: what they can do at the end."""
 
 from __future__ import annotations
 

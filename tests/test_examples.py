@@ -172,3 +172,34 @@ def test_the_example_of_split_runs(tmp_path):
     (threat,) = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))["threats"]
     assert threat["data"]["lineup"] == 15
     assert threat["details"]["tests"][0]["p_floor"] is None
+
+
+@pytest.mark.slow
+def test_traffic_over_a_real_wire_is_audited(tmp_path, clean_imports, monkeypatch):
+    """The server's half in a process of its own, the device's half here, and the audit of what crossed."""
+    place = tmp_path / "wire"
+    shutil.copytree(EXAMPLES / "wire", place)
+    monkeypatch.syspath_prepend(str(place))
+    runpy.run_path(str(place / "make_halves.py"), run_name="__main__")
+    server = subprocess.Popen(
+        [sys.executable, "server.py", "halves", "0"], cwd=place, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = server.stdout.readline().split()[-1]
+        device = runpy.run_path(str(place / "device.py"))
+        device["main"](str(place / "halves"), f"http://127.0.0.1:{port}", str(place / "traffic"))
+    finally:
+        server.terminate()
+        server.wait(30)
+        server.stdout.close()
+    table = tomllib.loads((place / "audit.toml").read_text("utf-8"))
+    attacks = tomllib.loads((place / "model.toml").read_text("utf-8"))["attack"]
+    verbs.run(parse({**table, "attack": attacks}, base=place), place / "runs" / "wire", workers=1)
+
+    def auc(run, attack):
+        (threat,) = json.loads((place / "runs" / run / "result.json").read_text("utf-8"))["threats"]
+        rows = [row for row in threat["estimates"] if row["metric"] == "attribute_auc" and row["attack"] == attack]
+        return rows[0]["value"]
+
+    for attack in ("attribute_pool", "output_only attribute"):
+        assert auc("wire", attack) == pytest.approx(auc("wire-model", attack), abs=0.01)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dosimeter.models.access import Access
     from dosimeter.pipeline.call import audit
     from dosimeter.pipeline.page import write_report
+    from dosimeter.pipeline.recipe.partition import load_device, load_server
     from dosimeter.pipeline.result import Reported, Result, load, load_policy
     from dosimeter.pipeline.table import measure_scores
     from dosimeter.pipeline.verbs import measure, plan, run
@@ -28,12 +29,16 @@ if TYPE_CHECKING:
     from dosimeter.results.policy.limits import Policy
     from dosimeter.statistics.estimate import Estimate
     from dosimeter.statistics.evidence import Scores, Truth
+    from dosimeter.training.construction.partition import AdversarialPartition
+    from dosimeter.training.construction.settings import Construction
 
 __all__ = [
     "Access",
+    "AdversarialPartition",
     "Attack",
     "Audit",
     "Check",
+    "Construction",
     "Dataset",
     "Estimate",
     "MembershipGame",
@@ -49,7 +54,9 @@ __all__ = [
     "errors",
     "load",
     "load_config",
+    "load_device",
     "load_policy",
+    "load_server",
     "measure",
     "measure_scores",
     "plan",
@@ -59,9 +66,11 @@ __all__ = [
 
 _HOMES = {
     "Access": "models.access",
+    "AdversarialPartition": "training.construction.partition",
     "Attack": "families.attack",
     "Audit": "config.audit",
     "Check": "results.policy.check",
+    "Construction": "training.construction.settings",
     "Dataset": "data",
     "Estimate": "statistics.estimate",
     "MembershipGame": "families.membership.game",
@@ -75,7 +84,9 @@ _HOMES = {
     "audit": "pipeline.call",
     "load": "pipeline.result",
     "load_config": "config.audit:load",
+    "load_device": "pipeline.recipe.partition",
     "load_policy": "pipeline.result",
+    "load_server": "pipeline.recipe.partition",
     "measure": "pipeline.verbs",
     "measure_scores": "pipeline.table",
     "plan": "pipeline.verbs",

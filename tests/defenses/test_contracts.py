@@ -34,6 +34,12 @@ WRONG = {
     "dropout": [{"rate": 1.0}, {"rate": 0.0}],
     "mid": [{"beta": 0.0}, {"beta": float("inf")}],
     "bido": [{"lambda_x": -0.1}, {"lambda_y": -1.0}, {"width": 0.0}],
+    "adversarial": [
+        {"cut": "backbone", "weight": -1.0},
+        {"cut": "backbone", "steps": 0},
+        {"cut": "backbone", "ramp": 1.5},
+        {"cut": "backbone", "pool": 0},
+    ],
     "label_smoothing": [{"epsilon": 1.0}, {"epsilon": -0.1}],
     "negative_label_smoothing": [{"alpha": 0.0}, {"alpha": -1.5}, {"start": 1.0}, {"start": 0.6, "full": 0.5}],
     "relax_loss": [{"alpha": -1.0}],
@@ -135,8 +141,9 @@ def test_the_same_twice_and_finite(name, settings):
 def test_the_strongest_setting_changes_what_is_trained_or_answered(name):
     strongest = DEFENSES[name].ladder[-1]
     if name not in OF_HEADS:
-        weakened = {"mid": {"beta": 1e-9}, "bido": {"lambda_x": 0.0, "lambda_y": 0.0}}[name]
-        assert float((network(name, strongest).exp() - network(name, weakened).exp()).abs().max()) > 0.01
+        weakened = {"mid": {"beta": 1e-9}, "bido": {"lambda_x": 0.0, "lambda_y": 0.0}}
+        weakened["adversarial"] = {"cut": "backbone", "weight": 0.0}
+        assert float((network(name, strongest).exp() - network(name, weakened[name]).exp()).abs().max()) > 0.01
         return
     features, labels, rows = data()
     plain = teach_heads(features, labels, rows, PLAIN, classes=C, seeds=[1, 2, 3, 4], device=CPU)

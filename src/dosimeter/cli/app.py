@@ -22,7 +22,7 @@ from dosimeter.foundation.errors import AuditError, ConfigError, StoreError
 from dosimeter.foundation.package import __version__
 
 if TYPE_CHECKING:
-    from dosimeter.config.audit import Audit, SuppliedAudit
+    from dosimeter.config.audit import AnyAudit
 
 USAGE_ERROR = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What the command line's parser raises; where its class lives depends on typer's version."""
@@ -281,7 +281,7 @@ def _own_output() -> contextlib.AbstractContextManager[object]:
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def _run(audit: Audit | SuppliedAudit, out: Path | None, as_json: bool, quiet: bool, **how: Any) -> None:
+def _run(audit: AnyAudit, out: Path | None, as_json: bool, quiet: bool, **how: Any) -> None:
     """Run an audit and say what came of it; `how` goes to `pipeline.run`."""
     from dosimeter.pipeline import verbs
     from dosimeter.pipeline.progress import showing

@@ -14,7 +14,8 @@ from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows
 from dosimeter.config.named_parts import DataPart, further_problems
-from dosimeter.config.tables import Report, Stage, Target, TargetTop, Top, Variant
+from dosimeter.config.recorded import RecordedAudit, is_recorded, recorded_problems
+from dosimeter.config.tables import RecordedTarget, Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
 from dosimeter.config.variant_rows import flat, merge_rows, placed, problems_of
 from dosimeter.families.attack import NamedAttack
@@ -157,7 +158,11 @@ class SuppliedAudit:
         return {**_common_settings(self), "target": self.target.model_dump(mode="json")}
 
 
-def _common_settings(audit: Audit | SuppliedAudit) -> dict[str, Any]:
+AnyAudit = Audit | SuppliedAudit | RecordedAudit
+"""A validated audit file, whatever its model."""
+
+
+def _common_settings(audit: AnyAudit) -> dict[str, Any]:
     """Settings that both kinds of audit file have."""
     return {
         "name": audit.name,
@@ -193,14 +198,14 @@ class Draft:
         parts: the valid parts of data by name.
     """
 
-    audit: Audit | SuppliedAudit | None
+    audit: Audit | SuppliedAudit | RecordedAudit | None
     stages: tuple[Stage | None, ...]
     seed: int
     problems: tuple[str, ...]
     parts: Mapping[str, DataPart] = dataclasses.field(default_factory=dict)
 
 
-def load(path: Path) -> Audit | SuppliedAudit:
+def load(path: Path) -> AnyAudit:
     """Reads an audit file.
 
     Args:
@@ -212,7 +217,7 @@ def load(path: Path) -> Audit | SuppliedAudit:
     return parse(read(path), base=path.resolve().parent, name=path.stem)
 
 
-def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Audit | SuppliedAudit:
+def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> AnyAudit:
     """Validates the tables of an audit.
 
     Args:
@@ -248,30 +253,42 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
     parts, of_stages = _stages(whole)
     beside = read_beside(whole, parts, base)
-    target, of_target = _table(Target, whole["target"], "target") if "target" in whole else (None, [])
+    target, of_target = _target(whole)
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base, beside.topology)
     placed = {row.place: row.threat for row in threats.rows}
     variants, own, problems = _read_defenses(whole, parts, base)
     problems = [*threats.problems, *problems]
-    if target is not None:
+    if isinstance(target, Target):
         problems += further_problems(list(target.data), [one for row in threats.rows for one in row.family.takes])
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
         at_risk = {place: threat.at_risk for place, threat in placed.items()}
         problems = chain_problems(stages, at_risk, base) + problems
         problems += defense_problems(stages, own, variants, placed)
-    problems = (target_problems(target) if target is not None else []) + [*problems, *beside.problems]
+    of_records = recorded_problems(threats.rows, beside.parts) if isinstance(target, RecordedTarget) else []
+    problems = (target_problems(target) if isinstance(target, Target) else of_records) + [*problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
     problems = lines([*found, *of_stages, *of_target, *more]) + _unreported(problems, odd)
     seed = whole.get("seed", 0)
     if problems or top is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems), beside.parts)
+    if isinstance(target, RecordedTarget):
+        plain = RecordedAudit(top.name, top.seed, target.transcript, threats.rows, report, base, beside.parts)
+        return Draft(dataclasses.replace(plain, common=_common_settings(plain)), (), top.seed, ())
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
     return _add_variants(whole, dataclasses.replace(audit, parts=beside.parts, topology=beside.topology))
+
+
+def _target(whole: Mapping[str, Any]) -> tuple[Target | RecordedTarget | None, list[Finding]]:
+    """The supplied model or the recorded traffic, None if there is neither or it is wrong, and the problems."""
+    if "target" not in whole:
+        return None, []
+    kind: type[Target | RecordedTarget] = RecordedTarget if is_recorded(whole) else Target
+    return _table(kind, whole["target"], "target")
 
 
 def _unreported(problems: Sequence[str], odd: Sequence[Finding]) -> list[str]:

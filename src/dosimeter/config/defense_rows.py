@@ -20,6 +20,7 @@ from dosimeter.training.recipe import (
     ChangesAnswers,
     ChangesLoss,
     ChangesRecipe,
+    FightsAdversaries,
     PutsBottleneck,
     Release,
     SubModels,
@@ -164,6 +165,23 @@ def _crossing(rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable]) ->
     ]
 
 
+def _fighting(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
+    """Problems with defenses that fight adversaries at a cut, as the tail of their place."""
+    fighting = [row.name for row in rows if isinstance(row.defense, FightsAdversaries)]
+    dividing = [row.name for row in rows if isinstance(row.defense, SubModels)]
+    problems = []
+    if fighting and stage.transfer in ("last-k", "lora"):
+        problems.append(
+            f"{fighting[0]} trains the layers before the cut, got transfer = {stage.transfer!r}, which freezes layers: "
+            "use 'scratch' or 'full'"
+        )
+    if len(fighting) > 1:
+        problems.append(f"one of them fights adversaries, got {' and '.join(fighting)}: name all aims in one `against`")
+    if fighting and dividing:
+        problems.append(f"{dividing[0]} trains models on parts of the records, got {fighting[0]} beside it: keep one")
+    return problems
+
+
 def _hidden(stage: Stage, rows: Sequence[DefenseRow], bounding: Sequence[str]) -> list[str]:
     """Problems with the defenses of one stage that act on hidden layers, as the tail of their place."""
     acting = [row.name for row in rows if isinstance(row.defense, HIDDEN)]
@@ -179,6 +197,7 @@ def _hidden(stage: Stage, rows: Sequence[DefenseRow], bounding: Sequence[str]) -
             f"{putting[0]} trains a layer of its own before the last one, got transfer = 'lora', which freezes all "
             "layers before it: use 'last-k' or 'full'"
         )
+    problems += _fighting(stage, rows)
     if len(putting) > 1:
         problems.append(f"one of them puts a bottleneck before the last layer, got {' and '.join(putting)}: keep one")
     if acting and bounding:

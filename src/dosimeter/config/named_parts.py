@@ -57,7 +57,8 @@ def read_parts(
     raw = whole.get("data", {})
     if not isinstance(raw, Mapping) or not raw:
         return {}, []  # the file's own validation tells of another type
-    if "target" in whole:
+    target = whole.get("target")
+    if target is not None and not (isinstance(target, Mapping) and "transcript" in target):
         return {}, [
             "data: parts belong to stages, got [data.NAME] beside [target]: name the records in target.members, "
             "target.nonmembers and target.population, and further ones in [target.data]"

@@ -118,6 +118,12 @@ class Target(Table):
     depends: tuple[Reference, ...] = ()
 
 
+class RecordedTarget(Table):
+    """Traffic over the cut of a model that is elsewhere."""
+
+    transcript: Reference
+
+
 class Report(Table):
     """Wording and leading rate of the report."""
 

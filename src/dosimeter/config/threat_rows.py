@@ -127,6 +127,8 @@ def _no_tables(given: Sequence[Any], places: Sequence[str]) -> list[str]:
 def _surroundings(whole: Mapping[str, Any], threat: ThreatTable | None, last: str | None) -> Surroundings:
     """What stands around a threat in the file; `last` is the name of the last stage, None if it is not known."""
     target = whole.get("target")
+    if isinstance(target, Mapping) and "transcript" in target:
+        return Surroundings(draws=False, trains=False, recorded=True)
     if target is not None:
         return Surroundings(draws=False, transferred=False, trains=isinstance(target, Mapping) and "fit" in target)
     known = last is not None and threat is not None
@@ -182,7 +184,7 @@ def _repeated_ids(threats: Sequence[ThreatTable | None]) -> list[str]:
 
 
 def python_threats(
-    given: Sequence[object] | None, common: Mapping[str, Any], *, trains: bool
+    given: Sequence[object] | None, common: Mapping[str, Any], *, trains: bool, recorded: bool = False
 ) -> list[tuple[Family, ThreatTable, str]]:
     """The threats of a call about a supplied model, each with its family and place.
 
@@ -190,6 +192,7 @@ def python_threats(
         given: tables as in an audit file; None for one of membership.
         common: keys of each that has none of its own, such as `shadows`.
         trains: whether further models can be trained.
+        recorded: whether recorded traffic stands in place of a model.
 
     Raises:
         ConfigError: every problem, one line each.
@@ -209,7 +212,9 @@ def python_threats(
         threat, wrong = _read({**own, **as_tuples(table)}, place)
         problems += wrong
         if threat is not None:
-            tails = FAMILIES[threat.family].problems(threat, (), Surroundings(draws=False, trains=trains))
+            tails = FAMILIES[threat.family].problems(
+                threat, (), Surroundings(draws=False, trains=trains, recorded=recorded)
+            )
             problems += [place + tail if place else tail[1:] for tail in tails]
             found.append((FAMILIES[threat.family], threat, place or "threat"))
     problems += _repeated_ids([threat for _, threat, _ in found])

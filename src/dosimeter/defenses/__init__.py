@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dosimeter.defenses.answers.masking import Masking
     from dosimeter.defenses.answers.rounding import Rounding
     from dosimeter.defenses.answers.top_k import TopK
+    from dosimeter.defenses.training.adversarial import Adversarial
     from dosimeter.defenses.training.bido import BiDO
     from dosimeter.defenses.training.dp_sgd import DPSGD
     from dosimeter.defenses.training.dropout import Dropout
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from dosimeter.defenses.training.selena import SELENA
 
 __all__ = [
-    "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "BiDO", "Dropout", "EarlyStopping", "LabelSmoothing", "Masking",
-    "NegativeLabelSmoothing", "RelaxLoss", "Rounding", "TopK",
+    "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "Adversarial", "BiDO", "Dropout", "EarlyStopping",
+    "LabelSmoothing", "Masking", "NegativeLabelSmoothing", "RelaxLoss", "Rounding", "TopK",
 ]  # fmt: skip
 
 DEFENSES: Registry[type[Any]] = Registry(
@@ -39,6 +40,7 @@ DEFENSES: Registry[type[Any]] = Registry(
         "relax_loss": "training.relax_loss:RelaxLoss",
         "hamp": "training.hamp:HAMP",
         "bido": "training.bido:BiDO",
+        "adversarial": "training.adversarial:Adversarial",
         "dp_sgd": "training.dp_sgd:DPSGD",
         "selena": "training.selena:SELENA",
         "top_k": "answers.top_k:TopK",

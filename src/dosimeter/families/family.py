@@ -49,11 +49,13 @@ class Surroundings:
         draws: whether the rows that a model trains on can be chosen, as in a chain that is trained here.
         transferred: whether stages follow the one at risk; None if the stages are not known.
         trains: whether further models can be trained.
+        recorded: whether recorded traffic stands in place of a model.
     """
 
     draws: bool = True
     transferred: bool | None = False
     trains: bool = True
+    recorded: bool = False
 
 
 @dataclass(frozen=True)

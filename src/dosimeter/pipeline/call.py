@@ -29,6 +29,7 @@ from dosimeter.pipeline.result import Result, load
 from dosimeter.pipeline.supplied.prepare import prepare_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
+from dosimeter.pipeline.transcript.prepared import Recorded, prepare_recorded
 from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
@@ -151,10 +152,16 @@ def audit(  # more than seven parameters because this is the one call that a use
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
     )  # fmt: skip
     base = Path.cwd()
-    rows = _threats(call, threats, attacks, base, trains=fit is not None)
+    rows = _threats(call, threats, attacks, base, trains=fit is not None, recorded=transcript is not None)
     _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
     apart = [name for row in rows for name in row.threat.strangers]
+    if transcript is not None:
+        recorded = _recorded(folder, _path(transcript, "transcript"), {**given, "fit": fit}, data, rows, call, options)
+        with show_progress(progress, workers=workers, device=device) as told:
+            execution = Execution(folder, _cache(store), device, workers, told)
+            run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
+        return load(folder)
     parts = _read(given, data or {}, call, options or Options(), (base, apart))
     supplied = Supplied(
         name=folder.name or "audit",
@@ -175,9 +182,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         base=base,
         given={**call.settings(), **_named(model, fit, named), **threat_settings(rows)},
     )
-    cache = None if store is None else store if isinstance(store, str) else _path(store, "store")
     with show_progress(progress, workers=workers, device=device) as told:
-        execution = Execution(folder, cache, device, workers, told)
+        execution = Execution(folder, _cache(store), device, workers, told)
         run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
     return load(folder)
 
@@ -265,16 +271,52 @@ def _read(
     return read_apart({**parts, **data}, apart=place[1], seed=call.seed, base=place[0], options=options)
 
 
+def _recorded(  # seven parameters, since each stands for one argument of the call
+    folder: Path, transcript: Path, given: Mapping[str, object], data: Mapping[str, object] | None,
+    rows: tuple[ThreatRow, ...], call: _Call, options: Options | None,
+) -> Recorded:  # fmt: skip
+    """An audit of recorded traffic.
+
+    Raises:
+        AuditError: something stands beside it that it has no use for, or records cannot be read.
+    """
+    problems = [
+        f"{name}: recorded traffic stands in the place of a model, got {quote(one)} beside transcript: remove it"
+        for name, one in given.items()
+        if one is not None
+    ]
+    problems += [
+        f"{row.place}.family: reads no recorded traffic, got {row.family.name!r}: leave it out"
+        for row in rows
+        if "transcript" not in row.family.takes
+    ]
+    if not data:
+        problems.append("data: is required and missing beside transcript: give {'victims': ..., 'auxiliary': ...}")
+    if problems:
+        raise ConfigError(*problems)
+    parts = read_parts(data or {}, seed=call.seed, base=Path.cwd(), options=options or Options())
+    return Recorded(
+        name=folder.name or "audit", seed=call.seed, transcript=transcript, data=parts, threats=rows,
+        report=Report.model_construct(noun=call.noun, leading_fpr=call.leading_fpr), base=Path.cwd(),
+        given={**call.settings(), "transcript": str(transcript), **threat_settings(rows)},
+    )  # fmt: skip
+
+
+def _cache(store: Path | str | None) -> Path | str | None:
+    """The cache that was named."""
+    return None if store is None else store if isinstance(store, str) else _path(store, "store")
+
+
 def _threats(
     call: _Call, threats: Sequence[object] | None, attacks: Sequence[object] | None, base: Path, *,
-    trains: bool,
+    trains: bool, recorded: bool,
 ) -> tuple[ThreatRow, ...]:  # fmt: skip
     """The adversaries of a call with their attacks.
 
     Raises:
         ConfigError: every problem, one line each.
     """
-    found = python_threats(threats, call.threat(trains=trains), trains=trains)
+    found = python_threats(threats, call.threat(trains=trains), trains=trains, recorded=recorded)
     given = named_attacks(attacks, base, found)
     return tuple(ThreatRow(*one[:2], own, one[2]) for one, own in zip(found, given, strict=True))
 

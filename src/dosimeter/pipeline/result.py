@@ -136,6 +136,31 @@ class Result:
         wanted = policy if isinstance(policy, Policy) else load_policy(policy)
         return check(self.content, wanted, FAMILIES, None if accepted is None else accepted.content)
 
+    def save_partition(
+        self, folder: Path | str, *, cut: str | None = None, threat: str | None = None, base: Path | str = "."
+    ) -> Path:
+        """Writes the device's half and the server's half of the audited model of a threat of split.
+
+        `device.safetensors` and `server.safetensors` hold weights, `partition.json` the cut, the defenses at it and
+        what the model is built of. `dosimeter.load_device` and `dosimeter.load_server` read them. A variant is saved
+        from its own result, `dosimeter.load(result.folder / "variants" / "ID")`.
+
+        Args:
+            folder: where to, new or empty.
+            cut: the layer after which the model is cut; the only one that was audited unless given.
+            threat: id of the threat, if there are several.
+            base: folder in which the code of a model of yours is found.
+
+        Returns:
+            The folder.
+
+        Raises:
+            AuditError: there is no such model or cut, or the folder holds something.
+        """
+        from dosimeter.pipeline.recipe.partition import save_partition  # loads PyTorch
+
+        return save_partition(self.folder, Path(folder), cut=cut, threat=threat, base=Path(base))
+
     def __str__(self) -> str:
         return "\n".join([*map(speak, first_sentences(self.content)), *check_lines(self.content)])
 

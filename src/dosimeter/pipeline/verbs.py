@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dosimeter.config.audit import Audit, SuppliedAudit
+from dosimeter.config.audit import AnyAudit
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.families.family import Case
 from dosimeter.foundation.package import __version__
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def plan(
-    audit: Audit | SuppliedAudit,
+    audit: AnyAudit,
     *,
     store: Path | str,
     device: str = "cpu",
@@ -57,7 +57,7 @@ def plan(
 @interruptible((), None)
 @report_user_errors()
 def run(
-    audit: Audit | SuppliedAudit,
+    audit: AnyAudit,
     out: Path,
     *,
     store: Path | str | None = None,

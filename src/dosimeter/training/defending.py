@@ -17,6 +17,7 @@ from dosimeter.training.recipe import (
     ChangesRecipe,
     ChargesHidden,
     Defense,
+    FightsAdversaries,
     HidesFeatures,
     Hyperparameters,
     PutsBottleneck,
@@ -25,9 +26,9 @@ from dosimeter.training.recipe import (
     settings_of,
 )
 
-METHODS = ("recipe", "bottleneck", "hide", "loss", "penalty", "bound", "divide", "release", "send")
+METHODS = ("recipe", "bottleneck", "hide", "loss", "penalty", "adversaries", "bound", "divide", "release", "send")
 """Methods that a defense can have; each defense has at least one."""
-HIDDEN = PutsBottleneck | ChargesHidden
+HIDDEN = PutsBottleneck | ChargesHidden | FightsAdversaries
 """Defenses that need hidden layers that are trained."""
 ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels | HIDDEN
 """Defenses that act during training."""

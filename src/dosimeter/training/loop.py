@@ -18,6 +18,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.architectures import as_float, locate
 from dosimeter.training.charges import charges
+from dosimeter.training.construction.joining import fighting
 from dosimeter.training.private.loop import privately
 from dosimeter.training.recipe import Augmentation, ChangesLoss, HidesFeatures, Hyperparameters, PacesLoss, settle
 
@@ -206,6 +207,7 @@ def train(
         defended_features(model, hp, as_float(inputs[:2])),
         seed_torch(seed_for(seed, "dropout")),
         privately(model, hp.privacy, n, seed) as private,
+        fighting(model, hp, inputs, seed) as fight,
     ):
         for epoch in range(hp.epochs):
             total = torch.zeros((), device=device)
@@ -217,11 +219,11 @@ def train(
                 batch = _batch_of(inputs[rows], hp, augment_rng)
                 if private is None:
                     with autocast:
-                        # softmax.
                         loss = batch_loss(model(batch).float(), labels[rows], hp, epoch)
                     if charge is not None:
                         whole = batch if records is None else as_float(records[rows.cpu()]).to(device)
                         loss = loss + charge(whole, labels[rows])
+                    loss = loss if fight is None else loss + fight(epoch, rows, batch)
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.detach() * len(rows)
                 else:

@@ -19,6 +19,7 @@ from dosimeter.models.architectures import as_float
 from dosimeter.models.lora import merge_adapters
 from dosimeter.models.weights import load_state
 from dosimeter.training.chain import Link, build_chain, parts_of, place_of, users_code
+from dosimeter.training.construction.joining import LEFT, inform
 from dosimeter.training.distillation import pupil, soft_labels, teach_heads, teacher
 from dosimeter.training.features import FeatureJob, forward, load_features
 from dosimeter.training.keys import rows_hash, torch_version
@@ -96,6 +97,15 @@ class PackJob:
         """Key of the entry."""
         return key_of(self.definition)
 
+    def state(self) -> dict[str, Tensor]:
+        """What the trained models hold; adversaries that took part in their training are left out."""
+        return {name: one for name, one in self.store.load(self.key).items() if not name.startswith(LEFT)}
+
+    def adversaries(self) -> dict[str, Tensor]:
+        """Weights of the adversaries that took part in the training of its model."""
+        found = self.store.load(self.key).items()
+        return {name.removeprefix(LEFT): one for name, one in found if name.startswith(LEFT)}
+
     def seeds(self) -> list[int]:
         """Seeds of the models."""
         return [seed_for(self.seed, "model", number) for number in self.models]
@@ -157,9 +167,11 @@ class PackJob:
         if found is not None:
             answers = functools.partial(self._answers, inputs, records, labels, parent)
             labels = soft_labels(found, len(rows), seed, answers)
+        hp, told = inform(hp, data, rows)
         train(parts.trained, inputs, labels, hp, seed=seed, device=device, records=records)
         if not self.whole:
-            return _state(parts.trained)
+            left = {} if told is None else {LEFT + name: tensor for name, tensor in told.left.items()}
+            return _state(parts.trained) | left
         merge_adapters(parts.trained)  # in place: adapters stand in the model itself
         return _state(model.cpu())
 

@@ -18,6 +18,7 @@ from dosimeter.foundation.wording import describe, one_line, quote
 from dosimeter.models.architectures import as_float
 from dosimeter.training.chain import Link, build_chain, parts_of
 from dosimeter.training.charges import charges
+from dosimeter.training.construction.trying import check_fight
 from dosimeter.training.loop import defended_features, seed_torch
 from dosimeter.training.private.loop import check_private
 
@@ -117,6 +118,7 @@ def try_models(
                     _check_bias(parts.trained)
                 elif link.hyperparameters.bounded:
                     check_private(parts.trained, inner)
+                check_fight(model, link, own)
                 check_training(parts.trained, link, inner[:smallest], example[:smallest])
             continue
         break  # later stages start from this one

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dosimeter.models.bottleneck import Bottleneck
+    from dosimeter.training.construction.settings import Construction
 
 Augmentation = Literal["flip", "shift", "drop"]
 
@@ -94,6 +95,19 @@ class ChargesHidden(Protocol):
         self, records: Float[Tensor, "b d"], hidden: tuple[Float[Tensor, "b _"], ...], labels: Tensor
     ) -> Float[Tensor, ""]:
         """What is added; differentiable by `hidden`, one for each hidden layer, the first layer first."""
+        ...
+
+
+@runtime_checkable
+class FightsAdversaries(Protocol):
+    """A defense that trains the layers before a cut against adversaries that learn beside the model."""
+
+    def adversaries(self) -> Construction:
+        """Settings of the adversaries."""
+        ...
+
+    def after(self) -> str:
+        """Name of the layer after which the model is cut."""
         ...
 
 

@@ -34,7 +34,7 @@ class Split:
     name: str = NAME
     question: str = "Could somebody who sees what leaves the device tell the {noun}, or a private attribute of it?"
     settings: type[SplitThreat] = SplitThreat
-    takes: frozenset[str] = frozenset()
+    takes: frozenset[str] = frozenset({"data", "transcript"})
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     @property
@@ -82,12 +82,17 @@ class Split:
         return problems_of(cast(SplitThreat, threat), attacks, around)
 
     def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
-        """Implements `Family`: a supplied model is refused before its records are read."""
+        """Implements `Family`: records of recorded traffic are checked with it."""
 
     def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> SplitCase:
         """Implements `Family`."""
         from dosimeter.families.split.case.case import split_case
+        from dosimeter.training.deployment.recorded import RecordedSystem
 
+        if isinstance(system, RecordedSystem):
+            from dosimeter.families.split.case.recorded import recorded_case
+
+            return recorded_case(system, cast(SplitThreat, threat), attacks)
         if not system.draws:
             raise ConfigError("threat.family: split needs a model that is trained here: write its [[stage]]")
         return split_case(cast("TrainedSystem", system), cast(SplitThreat, threat), attacks)

@@ -29,6 +29,7 @@ class Needs:
         knows: what it must know of the first half, at least.
         pictures: whether records must be pictures, channels by height by width.
         rest: whether it runs the second half, as the server does.
+        asks: whether it runs the first half on records of its own making.
         plain: whether records must be plain numbers, and not texts; they always must if the input is sought.
         access: always features.
     """
@@ -38,6 +39,7 @@ class Needs:
     knows: Knows = "queries"
     pictures: bool = False
     rest: bool = False
+    asks: bool = False
     plain: bool = False
     access: Access = Access.FEATURES
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
+from dosimeter.families.split.measures.in_training import in_training
 from dosimeter.families.split.measures.measured import LEVEL, Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
@@ -102,6 +103,7 @@ def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | No
         "cuts": list(found.left.summary["cuts"]),
         "attributes": list(found.left.summary["attributes"]),
         "recogniser": _recogniser(found),
+        "in_training": in_training(found),
         "pictures": _pictures(found),
     }
 

@@ -17,13 +17,13 @@ MOST_CUTS = 50
 
 def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
     """Problems with a threat, one line each, as the tail of its place."""
-    if not around.draws:
+    if not around.draws and not around.recorded:
         return [
             ".family: split cuts a model that is trained here, got a supplied model: write it as [[stage]], with "
-            "`weights` if it is trained already"
+            "`weights` if it is trained already, or record what crosses its cut and give the transcript"
         ]
-    problems = [*_of_cuts(threat)]
-    if threat.auxiliary is None:
+    problems = _of_recorded(threat) if around.recorded else _of_cuts(threat)
+    if threat.auxiliary is None and not around.recorded:
         problems.append(
             ".auxiliary: is required and missing: name a [data.NAME] with records of others, which the adversary has"
         )
@@ -40,6 +40,19 @@ def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Sur
     if threat.labels is not None and not threat.attributes:
         problems.append(".labels: counts labels of attributes, got no `attributes`: name some, or remove it")
     return [*problems, *_of_attacks(threat, attacks)]
+
+
+def _of_recorded(threat: SplitThreat) -> list[str]:
+    """Problems with a threat on recorded traffic."""
+    problems = _repeated("cuts", threat.cuts)
+    if "knows" in threat.model_fields_set and threat.knows == "weights":
+        problems.append(
+            ".knows: recorded traffic holds no weights, got 'weights': remove it, or audit the model itself with "
+            "[[stage]]"
+        )
+    if threat.targets != 1:
+        problems.append(f".targets: recorded traffic is that of one model, got {threat.targets}: remove it")
+    return problems
 
 
 def _of_cuts(threat: SplitThreat) -> list[str]:

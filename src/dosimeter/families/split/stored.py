@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from dosimeter.families.family import CaseFolder
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import read_arrays, undamaged
 
+MODEL = "model.safetensors"
+"""Name of the file with the weights of the first deployed model, in the folder of a threat."""
 SIDE = 64
 """Longest side of a picture in a run's folder and in a report, pixels."""
 SHOWN = 12
@@ -39,6 +41,11 @@ def evidence_file(folder: Path, index: int) -> Path:
     return folder / "evidence" / f"{index}.npz"
 
 
+def in_training_file(folder: Path) -> Path:
+    """File for what the adversaries of the training said of the victims, where there were any."""
+    return folder / "evidence" / "in_training.npz"
+
+
 def small_pictures(records: Array) -> dict[str, Array]:
     """Records as small pictures in bytes `[n h w channels]`; of other than 1 or 3 channels the first one.
 
@@ -63,12 +70,14 @@ class Left:
         truth: arrays of the truth.
         evidence: arrays by attack that was run.
         faces: some victims' inputs, if pictures are to be shown.
+        in_training: what the adversaries of the training said; empty without any.
     """
 
     summary: Mapping[str, Any]
     truth: Mapping[str, Array]
     evidence: Mapping[str, Mapping[str, Array]]
     faces: Array | None
+    in_training: Mapping[str, Array] = field(default_factory=dict)
 
     def attack(self, name: str) -> Mapping[str, Any]:
         """What the summary says of an attack."""
@@ -89,6 +98,8 @@ def read_left(folder: CaseFolder) -> Left:
             if one["status"] == "ok"
         }
         real = pictures_file(folder.path)
+        asked = in_training_file(folder.path)
+        in_training = read_arrays(asked) if asked.is_file() else {}
         faces = read_arrays(real).get("pictures") if real.is_file() else None
         n = int(folder.summary["data"]["records"])
         wrong = [
@@ -99,4 +110,4 @@ def read_left(folder: CaseFolder) -> Left:
         ]
         if wrong or len(truth["person"]) != n:
             raise ValueError("evidence must be about the victims of the run")
-    return Left(folder.summary, truth, evidence, faces)
+    return Left(folder.summary, truth, evidence, faces, in_training)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dosimeter import data as doors
-from dosimeter.config.audit import Audit, SuppliedAudit, draft
+from dosimeter.config.audit import AnyAudit, Audit, draft
 from dosimeter.data import Dataset, Options
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.toml import read
@@ -16,7 +16,7 @@ from dosimeter.pipeline.recipe.parts import of_stage, read_parts, rows_of, teste
 from dosimeter.training.preflight import Together, about
 
 
-def load_audit(path: Path) -> Audit | SuppliedAudit:
+def load_audit(path: Path) -> AnyAudit:
     """Reads an audit file; if it is wrong, its data are read too, so that all problems are reported together.
 
     Raises:

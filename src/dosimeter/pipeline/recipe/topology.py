@@ -8,7 +8,7 @@ from typing import get_args
 
 import torch
 
-from dosimeter.config.audit import Audit, SuppliedAudit
+from dosimeter.config.audit import AnyAudit, Audit
 from dosimeter.families import FAMILIES
 from dosimeter.families.risks import Risk, risks
 from dosimeter.families.sights import Sight, StageRole, edge_problems, sights
@@ -64,7 +64,7 @@ class TopologyPlan:
     risks: tuple[Risk, ...] = ()
 
 
-def plan_topology(audit: Audit | SuppliedAudit) -> TopologyPlan:
+def plan_topology(audit: AnyAudit) -> TopologyPlan:
     """Reads the models of an audit as graphs, and derives from `[topology]` who sees and could learn what.
 
     Models are built for the records of their stages, with fresh weights.
@@ -72,7 +72,7 @@ def plan_topology(audit: Audit | SuppliedAudit) -> TopologyPlan:
     Raises:
         AuditError: every problem found, one line each.
     """
-    if isinstance(audit, SuppliedAudit):
+    if not isinstance(audit, Audit):
         raise ConfigError(
             "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
             "stage"

@@ -27,7 +27,7 @@ def deployed(pack: PackJob, number: int) -> nn.Module:
     Returns:
         The network in evaluation mode, on the pack's device; no parameter asks for a gradient.
     """
-    index, state = len(pack.links) - 1, pack.store.load(pack.key)
+    index, state = len(pack.links) - 1, pack.state()
     parent = pack.store.load(pack.parent) if pack.parent else None
     # Weights that are not stored are given ones, for which every job builds the model with this seed.
     model, place = build_chain(pack.links, index, 0, parent), f"stage {pack.links[index].name!r}"

@@ -200,7 +200,7 @@ class ObserveJob:
     def parts(self) -> list[nn.Module]:
         """The trained part of each model of the pack; a head is a linear layer."""
         pack = self.pack
-        state = self.store.load(pack.key)
+        state = pack.state()
         if pack.heads:
             return [_head(weight, bias) for weight, bias in zip(state["weight"], state["bias"], strict=True)]
         model = self._fresh_part(0)

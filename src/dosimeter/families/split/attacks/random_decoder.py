@@ -36,7 +36,7 @@ class RandomDecoder:
     control: ClassVar[bool] = False
     reference: ClassVar[bool] = True
     counterpart: ClassVar[bool] = False
-    needs: ClassVar[Needs] = Needs("input")
+    needs: ClassVar[Needs] = Needs("input", asks=True)
     signals: ClassVar[tuple[str, ...]] = ()
 
     queries: int = 2000

@@ -16,13 +16,23 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.cuts import chosen_cuts, numbers_of
 from dosimeter.families.split.case.overlap import trained_on
+from dosimeter.families.split.case.partition import taken_away
 from dosimeter.families.split.case.people import People, people_of, persons_of
+from dosimeter.families.split.case.refusals import has_counterpart, listed, refusals
+from dosimeter.families.split.play.in_training import InTrainingJob, fought, values_said
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
 from dosimeter.families.split.play.recogniser import RecogniserJob, recognisable
 from dosimeter.families.split.play.record import RecordJob
-from dosimeter.families.split.stored import SHOWN, evidence_file, pictures_file, small_pictures, truth_file
-from dosimeter.families.split.threat import GRADES, SplitThreat
+from dosimeter.families.split.stored import (
+    SHOWN,
+    evidence_file,
+    in_training_file,
+    pictures_file,
+    small_pictures,
+    truth_file,
+)
+from dosimeter.families.split.threat import SplitThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator
@@ -30,6 +40,7 @@ from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.places import ModelCut
+from dosimeter.training.construction.settings import ATTRIBUTE, INPUT
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
@@ -161,39 +172,32 @@ class SplitCase:
             for play in own.all
         }
 
+    @cached_property
+    def asked(self) -> tuple[InTrainingJob, ...]:
+        """What the adversaries of the training say of the victims, of each model; none where the cut is another."""
+        source = fought(self.system, self.places)
+        return () if source is None else tuple(
+            InTrainingJob(one, source, self.people.pictures) for one in self.recordings
+        )  # fmt: skip
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        found, granted = {}, GRADES.index(self.threat.knows)
-        plain = not self.people.victims.tokens and self.people.victims.inputs.dtype.kind in "fu"
-        for row in self.attacks:
-            needs = row.attack.needs
-            if GRADES.index(needs.knows) > granted:
-                found[row.id] = (
-                    f"needs knows = {needs.knows!r}, but threat.knows is {self.threat.knows!r}: grant it or leave the "
-                    "attack out"
-                )
-            elif self.threat.answers == "hidden" and (
-                (needs.reads == "answers" and not row.attack.control) or needs.rest
-            ):
-                found[row.id] = "needs the model's answers, but threat.answers is 'hidden': leave the attack out"
-            elif needs.goal == "attribute" and not self.people.secrets:
-                found[row.id] = "needs an attribute to seek: name `attributes` in the threat, or leave the attack out"
-            elif (needs.goal == "input" or needs.reads == "inputs" or needs.plain) and not plain:
-                found[row.id] = "needs pictures or other plain numbers, got texts: leave the attack out"
-            elif needs.pictures and not self.people.pictures:
-                found[row.id] = "needs pictures with numbers in [0, 1], got other records: leave the attack out"
-        return found
+        return refusals(self.attacks, self.threat, self.people)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
+        return self._phases(self.system.before)
+
+    def _phases(self, before: Sequence[PackJob]) -> list[tuple[str, Sequence[Job]]]:
+        """All jobs, after those of the stages before the one that is cut."""
         return [
-            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
+            *((f"stage {job.links[-1].name}", [job]) for job in before),
             ("features", self.features),
             ("models", self.packs),
             ("queries", self.recordings),
             ("attacks", [play for own in self.plays for play in own.all]),
             ("classifier", [] if self.recogniser is None else [self.recogniser]),
-            ("judging", list(self.judged.values())),
+            ("judging", [*self.judged.values(), *self.asked]),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -211,7 +215,7 @@ class SplitCase:
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
             "recordings": [job.key for job in self.recordings],
             "plays": [play.key for own in self.plays for play in own.all],
-            "judged": [job.key for job in self.judged.values()],
+            "judged": [*(job.key for job in self.judged.values()), *(job.key for job in self.asked)],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> SplitCase:
@@ -254,6 +258,8 @@ class SplitCase:
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
                 save_arrays(evidence_file(folder, index), self._evidence(by_id[row.id]))
+        if self.asked:
+            save_arrays(in_training_file(folder), self._in_training())
         people, threat, system = self.people, self.threat, self.system
         if threat.show_records and people.pictures:
             rows = people.lineup[:SHOWN]
@@ -278,8 +284,10 @@ class SplitCase:
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
+            "partition": taken_away(self.packs[0], system, people.victims, folder) if self.packs else None,
+            "in_training": self.places[self.asked[0].source].name if self.asked else None,
             "attacks": [
-                _listed(row, refused.get(row.id, ""), counterpart=self._counterpart(row)) for row in self.attacks
+                listed(row, refused.get(row.id, ""), counterpart=self._counterpart(row)) for row in self.attacks
             ],
             "gates": [],
         }  # fmt: skip
@@ -297,6 +305,18 @@ class SplitCase:
         for index, secret in enumerate(people.secrets):
             found[f"value-{index}"] = people.truth[secret.name]
             found[f"prior-{index}"] = np.bincount(secret.known, minlength=len(secret.values)) / len(secret.known)
+        return found
+
+    def _in_training(self) -> dict[str, Any]:
+        """What the adversaries of the training said: `guesses-i` of attributes of the threat, `mse`, each by model."""
+        said, found = [one.load() for one in self.asked], {}
+        for index, secret in enumerate(self.people.secrets):
+            if f"{ATTRIBUTE}{secret.name}" in said[0]:
+                trained = [str(one) for one in np.unique(self.system.at_risk.attributes[secret.name]).tolist()]
+                own = np.stack([one[f"{ATTRIBUTE}{secret.name}"] for one in said])
+                found[f"guesses-{index}"] = values_said(own, trained, secret.values)
+        if INPUT in said[0]:
+            found["mse"] = np.stack([one[INPUT] for one in said])
         return found
 
     def _evidence(self, own: Plays) -> dict[str, Any]:
@@ -324,10 +344,20 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
         AuditError: the threat does not fit the model or the records.
     """
     case = SplitCase(system, threat, tuple(attacks), people_of(threat, system), chosen_cuts(threat, system))
+    require_telling(case)
+    return case
+
+
+def require_telling(case: SplitCase) -> None:
+    """Refuses a case of which no attack on features can run.
+
+    Raises:
+        ConfigError: why.
+    """
     refused = case.refusals()
     telling = [
         row
-        for row in attacks
+        for row in case.attacks
         if row.attack.needs.reads == "features"
         and not row.attack.control
         and not getattr(row.attack, "reference", False)
@@ -335,23 +365,6 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     if all(row.id in refused for row in telling):
         told = "; ".join(f"{row.id}: {refused[row.id]}" for row in telling) or "none reads features"
         raise ConfigError(f"threat.family: split needs an attack that can run, got {told}")
-    return case
-
-
-def _listed(row: NamedAttack, refused: str, *, counterpart: bool) -> dict[str, Any]:
-    """Entry of `run.json` about an attack, with what it is after and what it reads."""
-    needs = row.attack.needs
-    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "counterpart": counterpart}
-
-
-def has_counterpart(row: NamedAttack) -> bool:
-    """Returns whether an attack plays on the answers too, since no yardstick of the same strength does.
-
-    An attack of the user's own has one unless its class says `counterpart = False`.
-    """
-    attack = row.attack
-    yardstick = attack.control or getattr(attack, "reference", False) or attack.needs.reads != "features"
-    return not yardstick and bool(getattr(attack, "counterpart", True))
 
 
 def _told(cut: ModelCut) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dosimeter.defenses.sending import send
-from dosimeter.families.split.play.record import PARTS, RecordJob
+from dosimeter.families.split.play.record import RecordJob
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.graph import OUTPUT, read_graph
@@ -19,6 +19,7 @@ from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.models.cuts.recorder import flat
 from dosimeter.training.deployment.network import deployed
+from dosimeter.training.deployment.recorded import PARTS
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
 from dosimeter.families.split.play.halves import AskedHalf, CutModel, OpenHalf, Server
-from dosimeter.families.split.play.record import RecordJob
+from dosimeter.families.split.play.record import Recording, RecordJob
 from dosimeter.families.split.threat import LABEL
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
@@ -66,7 +66,7 @@ class PlayJob:
 
     arena: Arena
     row: NamedAttack
-    record: RecordJob
+    record: Recording
     source: int | None
     secret: Secret | None = None
     moved: Array | None = None
@@ -117,16 +117,17 @@ class PlayJob:
     @property
     def size(self) -> int:
         """Implements `Costed`."""
-        values = 2 if self.secret is not None else int(np.prod(self.record.pack.links[-1].shape))
+        values = 2 if self.secret is not None else int(np.prod(self.record.shape))
         return 4 * self.record.sizes[0] * values
 
     def cost(self, pace: Any) -> float:
         """Implements `Costed`: a rough guess, since attacks differ."""
         if self.row.attack.control:
             return 0.0
-        if passes := int(getattr(self.row.attack, "passes", 0)):
+        passes = int(getattr(self.row.attack, "passes", 0))
+        if passes and isinstance(self.record, RecordJob):
             return BACKWARDS * passes * self.record.sizes[0] * float(pace.answer(self.record.pack))
-        width = min(256, int(np.prod(self.record.pack.links[-1].shape)))
+        width = min(256, int(np.prod(self.record.shape)))
         return PRODUCT * PASSES[self.row.attack.needs.goal] * self.record.sizes[1] * width
 
     def perform(self) -> None:
@@ -145,7 +146,7 @@ class PlayJob:
 
     def game(self) -> SplitGame:
         """What the attack gets: of the victims nothing but what was recorded, unless it is a yardstick."""
-        record, device = self.record, self.record.pack.device
+        record, device = self.record, self.record.device
         own = self.store.load(record.data[1])
         inputs = as_float(own["inputs"]).to(device)
         if self.row.attack.needs.reads == "inputs":
@@ -154,7 +155,8 @@ class PlayJob:
             victims, known = record.load(self.source)
         if self.moved is not None:
             victims = victims[torch.from_numpy(self.moved)]
-        needs, model = self.row.attack.needs, CutModel(record, self.source)
+        needs = self.row.attack.needs
+        model = CutModel(record, self.source) if isinstance(record, RecordJob) else None  # traffic has no halves
         if needs.knows == "nothing":
             known = known[:0]  # who knows nothing of the first half cannot make features of their own records
         labels = own["labels"].numpy().copy()
@@ -166,9 +168,9 @@ class PlayJob:
             victims.to(device),
             auxiliary,
             self.secret,
-            asked=None if needs.knows == "nothing" else AskedHalf(model),
-            half=OpenHalf(model) if needs.knows == "weights" else None,
-            rest=Server(model) if needs.rest else None,
+            asked=None if model is None or needs.knows == "nothing" else AskedHalf(model),
+            half=OpenHalf(model) if model is not None and needs.knows == "weights" else None,
+            rest=Server(model) if model is not None and needs.rest else None,
         )
 
     def load(self) -> Array:

@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from dosimeter.defenses.sending import describe_release, send
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
+from dosimeter.jobs.job import Job
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.graph import read_graph
 from dosimeter.models.cuts.places import cuts, find_cut
 from dosimeter.models.cuts.recorder import recorded
 from dosimeter.training.deployment.network import deployed
+from dosimeter.training.deployment.recorded import ANSWERS, PARTS
 from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import Release
 
-ANSWERS = "answers"
-"""Name of the recorded answers."""
-PARTS = ("victims", "auxiliary")
-"""Whose records pass through the model."""
+
+class Recording(Job, Protocol):
+    """What attacks may know of the victims, and the same of the auxiliary records."""
+
+    @property
+    def data(self) -> tuple[str, str]:
+        """Keys of the victims and of the auxiliary records."""
+        ...
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of victims and of auxiliary records."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one record."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where attacks run."""
+        ...
+
+    def load(self, source: int | None) -> tuple[Tensor, Tensor]:
+        """What was recorded of the victims and of the auxiliary records; see `RecordJob.load`."""
+        ...
+
+    def answered(self) -> Tensor:
+        """The model's answers for the victims `[n c]`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +87,16 @@ class RecordJob:
     def store(self) -> Store:
         """The store to read from and write to."""
         return self.pack.store
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one record."""
+        return self.pack.links[-1].shape
+
+    @property
+    def device(self) -> str:
+        """Where attacks run."""
+        return self.pack.device
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -130,10 +169,25 @@ class RecordJob:
         Args:
             source: number of the cut; None for the answers.
         """
-        found, name = self.store.load(self.key), ANSWERS if source is None else str(source)
-        victims, auxiliary = (found[f"{part}-{name}"] for part in PARTS)
-        return victims.float(), auxiliary.float()
+        return recorded_source(self.store.load(self.key), source)
 
     def answered(self) -> Tensor:
         """The model's answers for the victims `[n c]`."""
-        return torch.as_tensor(self.store.load(self.key)[f"{PARTS[0]}-{ANSWERS}"])
+        return recorded_answers(self.store.load(self.key))
+
+
+def recorded_source(found: Mapping[str, Tensor], source: int | None) -> tuple[Tensor, Tensor]:
+    """What the entry of a recording holds of the victims and of the auxiliary records.
+
+    Args:
+        found: the entry.
+        source: number of the cut; None for the answers.
+    """
+    name = ANSWERS if source is None else str(source)
+    victims, auxiliary = (found[f"{part}-{name}"] for part in PARTS)
+    return victims.float(), auxiliary.float()
+
+
+def recorded_answers(found: Mapping[str, Tensor]) -> Tensor:
+    """The model's answers for the victims `[n c]` in the entry of a recording."""
+    return found[f"{PARTS[0]}-{ANSWERS}"]

@@ -67,6 +67,7 @@ def section(result: View) -> Section:
         "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
         "pictures": _pictures(result, names), "recogniser": _recogniser(result),
+        "in_training": _in_training(result),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))
@@ -146,7 +147,9 @@ def _facts(result: View) -> list[tuple[str, str]]:
         ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model.{often}"),
         (
             "Which model",
-            f"{words.count(adversary['targets'], 'model')} of stage {result['at_risk']}, trained on "
+            "A model elsewhere, whose traffic was recorded."
+            if data["trained"] is None
+            else f"{words.count(adversary['targets'], 'model')} of stage {result['at_risk']}, trained on "
             f"{data['trained']:,} {nouns}.",
         ),
     ]
@@ -233,8 +236,8 @@ def _cuts(result: View) -> list[dict[str, str]]:
             "name": one["name"],
             "crosses": " and ".join("x".join(map(str, shape)) or "1" for shape in one["shapes"]),
             "bytes": words.number(one["bytes"]["float32"]),
-            "parameters": words.number(one["parameters"]),
-            "work": ("" if one["counted"] else "at least ") + words.number(one["multiply_adds"]),
+            "parameters": "not known" if one["parameters"] is None else words.number(one["parameters"]),
+            "work": _work(one),
         }
         for one in result["details"]["cuts"]
     ]
@@ -250,6 +253,27 @@ def _recogniser(result: View) -> str:
         f"“Class recognised”: a classifier that learned on the adversary's {words.plural(result['noun'])} names the "
         f"class of {share} of the true ones."
     )
+
+
+def _work(cut: Mapping[str, Any]) -> str:
+    """Multiply-adds before a cut, in words."""
+    if cut["multiply_adds"] is None:
+        return "not known"
+    return ("" if cut["counted"] else "at least ") + words.number(cut["multiply_adds"])
+
+
+def _in_training(result: View) -> list[str]:
+    """What the adversaries of the training can do at its end beside fresh ones, a sentence for each aim."""
+    found = []
+    for one in result["details"]["in_training"]:
+        told, name = ("AUC", one["attribute"]) if one["metric"] == "attribute_auc" else ("error (MSE)", "the input")
+        digits = 3 if told == "AUC" else 4
+        fresh = "" if one["fresh"] is None else f" The strongest fresh attack has {one['fresh']:.{digits}f}."
+        found.append(
+            f"After {one['cut']} their {told} on {name} is {one['value']:.{digits}f} ({one['low']:.{digits}f} to "
+            f"{one['high']:.{digits}f}).{fresh}"
+        )
+    return found
 
 
 def _pictures(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -1,0 +1,29 @@
+"""Data and model of this example: handwritten digits, and a network that is cut after its fourth layer."""
+
+import numpy as np
+from sklearn.datasets import load_digits
+from torch import nn
+
+from dosimeter.data import Dataset
+
+
+def digits(seed):
+    """Handwritten digits with a private attribute: a stroke that is thicker than usual for the digit, or thinner."""
+    pixels, labels = load_digits(return_X_y=True)
+    ink = pixels.sum(1)
+    usual = np.array([np.median(ink[labels == digit]) for digit in range(10)])
+    return Dataset(
+        inputs=(pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8),
+        labels=labels.astype(np.int64),
+        classes=tuple("0123456789"),
+        ids=np.array([f"{row:04d}" for row in range(len(labels))]),
+        noun="digit",
+        attributes={"stroke": np.where(ink > usual[labels], "thick", "thin")},
+        part=True,
+    )
+
+
+def model(shape, classes):
+    """A network whose layers have names; `dosimeter plan audit.toml --topology` lists where it can be cut."""
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 64), nn.ReLU(), nn.Linear(64, 16), nn.ReLU())
+    return nn.Sequential(*backbone, nn.Linear(16, classes))

@@ -1,0 +1,159 @@
+"""One threat of split on recorded traffic, whose model is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dosimeter.data import Dataset
+from dosimeter.data.entries import data_key
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.split.case.case import SplitCase, require_telling
+from dosimeter.families.split.case.people import people_of
+from dosimeter.families.split.case.refusals import refusals
+from dosimeter.families.split.play.replayed import ReplayJob
+from dosimeter.families.split.threat import SplitThreat
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import ConfigError, DataError
+from dosimeter.foundation.wording import quote
+from dosimeter.jobs.job import Job
+from dosimeter.models.cuts.places import WIDTHS, Crossing, ModelCut
+from dosimeter.training.chain import Link
+from dosimeter.training.deployment.recorded import PARTS, RecordedSystem, Transcript
+from dosimeter.training.system import TrainedSystem
+
+
+@dataclass(frozen=True)
+class RecordedCase(SplitCase):
+    """One threat on recorded traffic: attacks play as on a model that is here, and nothing is trained but they.
+
+    Attributes:
+        recorded: the traffic.
+    """
+
+    recorded: RecordedSystem | None = None
+
+    @property
+    def traffic(self) -> RecordedSystem:
+        """The traffic."""
+        assert self.recorded is not None
+        return self.recorded
+
+    @cached_property
+    def features(self) -> tuple[()]:
+        """None, since no model is trained."""
+        return ()
+
+    @cached_property
+    def packs(self) -> tuple[()]:
+        """None, since no model is trained."""
+        return ()
+
+    @cached_property
+    def recordings(self) -> tuple[ReplayJob, ...]:  # type: ignore[override]
+        """What crossed the cuts."""
+        people, names = self.people, tuple(one.name for one in self.places)
+        shape = tuple(int(side) for side in people.victims.inputs.shape[1:])
+        return (ReplayJob(self.traffic, names, (data_key(people.victims), data_key(people.auxiliary)), shape),)
+
+    @cached_property
+    def asked(self) -> tuple[()]:
+        """None: adversaries of a training elsewhere are not here."""
+        return ()
+
+    def refusals(self) -> Mapping[str, str]:
+        """Implements `Case`."""
+        return refusals(self.attacks, self.threat, self.people, recorded=True)
+
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """Implements `Case`."""
+        own = ("queries", "attacks", "classifier", "judging")
+        return [(name, jobs) for name, jobs in self._phases(()) if name in own]
+
+    def datasets(self) -> list[Dataset]:
+        """Implements `Case`."""
+        return [self.people.victims, self.people.auxiliary]
+
+    def records(self) -> int:
+        """Implements `Case`."""
+        return len(self.people.auxiliary)
+
+    def notes(self) -> list[str]:
+        """Implements `Case`."""
+        shapes = ", ".join(f"{name} {'x'.join(map(str, one))}" for name, one in self.traffic.transcript.shapes.items())
+        notes = [
+            f"cuts: {shapes}, as recorded in {self.traffic.transcript.folder}",
+            "training records: not known, so that victims and auxiliary records are none of them is yours to see to",
+        ]
+        if len(self.people.lineup) < 20:
+            notes.append(f"lineup: {len(self.people.lineup)} persons show only a large leak; 20 and more are better")
+        return notes
+
+    def collect(self, folder: Path) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        told = dict(super().collect(folder))
+        unknown = {"trained": None, "victims_trained_on": None, "auxiliary_trained_on": None}
+        cuts = [{**one, "parameters": None, "multiply_adds": None} for one in told["cuts"]]
+        return {**told, "data": {**told["data"], **unknown}, "cuts": cuts}
+
+
+def recorded_case(system: RecordedSystem, threat: SplitThreat, attacks: Sequence[NamedAttack]) -> RecordedCase:
+    """One threat on recorded traffic.
+
+    Raises:
+        AuditError: records, traffic and threat do not fit each other.
+    """
+    known = {"auxiliary": threat.auxiliary or PARTS[1], "victims": threat.victims or PARTS[0], "knows": "queries"}
+    threat = threat.model_copy(update=known)
+    chain = _elsewhere(system)
+    people = people_of(threat, chain)
+    sizes = (len(people.victims), len(people.auxiliary))
+    if sizes != system.transcript.sizes:
+        a, b = system.transcript.sizes
+        raise DataError(
+            f"transcript: must have one row for each record, {sizes[0]} victims and {sizes[1]} auxiliary ones, got {a} "
+            f"and {b}: give the records in the order in which they were sent"
+        )
+    case = RecordedCase(chain, threat, tuple(attacks), people, _places(system.transcript, threat), system)
+    require_telling(case)
+    return case
+
+
+def _places(transcript: Transcript, threat: SplitThreat) -> tuple[ModelCut, ...]:
+    """The cuts of a threat, or all that were recorded; what is before them is not known.
+
+    Raises:
+        ConfigError: one was not recorded.
+    """
+    wrong = [one for one in threat.cuts if one not in transcript.cuts]
+    if wrong:
+        raise ConfigError(
+            f"threat.cuts: must be among those that were recorded, got {quote(wrong[0])}, "
+            f"{suggest(wrong[0], transcript.cuts)}"
+        )
+    return tuple(_place(name, transcript.shapes[name]) for name in threat.cuts or transcript.cuts)
+
+
+def _place(name: str, shape: tuple[int, ...]) -> ModelCut:
+    """A recorded cut."""
+    numbers = 1
+    for side in shape:
+        numbers *= side
+    sizes = {form: width * numbers for form, width in WIDTHS.items()}
+    return ModelCut(name, (name,), 0, (Crossing(name, shape, "float32"),), sizes, 0, 0, counted=False, modes=())
+
+
+def _elsewhere(system: RecordedSystem) -> TrainedSystem:
+    """Records and seed of recorded traffic in the form of a chain, of which nothing else is known and nothing trained.
+
+    Args:
+        system: the traffic.
+    """
+    records = next(iter(system.parts.values()))
+    link = Link("target", None, tuple(int(side) for side in records.inputs.shape[1:]), len(records.classes))
+    return TrainedSystem(
+        system.store, system.device, system.seed, (link,), (records,), None, 0, (1.0,), (None,), ((),), system.parts
+    )

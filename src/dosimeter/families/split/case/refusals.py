@@ -1,0 +1,61 @@
+"""Which attacks cannot run, and why; which play on the answers too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.split.case.people import People
+from dosimeter.families.split.game import Needs
+from dosimeter.families.split.threat import GRADES, SplitThreat
+
+
+def refusals(
+    attacks: Sequence[NamedAttack], threat: SplitThreat, people: People, *, recorded: bool = False
+) -> Mapping[str, str]:
+    """Why each attack cannot run, by id; attacks that can are left out.
+
+    Args:
+        attacks: to run.
+        threat: the adversary.
+        people: whose records they are.
+        recorded: whether traffic was recorded elsewhere, so that the model is not here.
+    """
+    found = {row.id: _refusal(row, threat, people, recorded) for row in attacks}
+    return {row: reason for row, reason in found.items() if reason}
+
+
+def _refusal(row: NamedAttack, threat: SplitThreat, people: People, recorded: bool) -> str:
+    """Why one attack cannot run; empty if it can."""
+    needs: Needs = row.attack.needs
+    plain = not people.victims.tokens and people.victims.inputs.dtype.kind in "fu"
+    if recorded and (needs.knows == "weights" or needs.rest or needs.asks):
+        return "needs a half of the model, which recorded traffic has not: leave the attack out"
+    if GRADES.index(needs.knows) > GRADES.index(threat.knows):
+        return f"needs knows = {needs.knows!r}, but threat.knows is {threat.knows!r}: grant it or leave the attack out"
+    if threat.answers == "hidden" and ((needs.reads == "answers" and not row.attack.control) or needs.rest):
+        return "needs the model's answers, but threat.answers is 'hidden': leave the attack out"
+    if needs.goal == "attribute" and not people.secrets:
+        return "needs an attribute to seek: name `attributes` in the threat, or leave the attack out"
+    if (needs.goal == "input" or needs.reads == "inputs" or needs.plain) and not plain:
+        return "needs pictures or other plain numbers, got texts: leave the attack out"
+    if needs.pictures and not people.pictures:
+        return "needs pictures with numbers in [0, 1], got other records: leave the attack out"
+    return ""
+
+
+def listed(row: NamedAttack, refused: str, *, counterpart: bool) -> dict[str, Any]:
+    """Entry of `run.json` about an attack, with what it is after and what it reads."""
+    needs = row.attack.needs
+    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "counterpart": counterpart}
+
+
+def has_counterpart(row: NamedAttack) -> bool:
+    """Returns whether an attack plays on the answers too, since no yardstick of the same strength does.
+
+    An attack of the user's own has one unless its class says `counterpart = False`.
+    """
+    attack = row.attack
+    yardstick = attack.control or getattr(attack, "reference", False) or attack.needs.reads != "features"
+    return not yardstick and bool(getattr(attack, "counterpart", True))

@@ -1,0 +1,150 @@
+"""Recorded traffic with its records: what is known before attacks play."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dosimeter.config.recorded import RecordedAudit
+from dosimeter.config.tables import Report
+from dosimeter.config.threat_rows import ThreatRow
+from dosimeter.data import Dataset
+from dosimeter.families.family import Case
+from dosimeter.foundation.user_code import import_from
+from dosimeter.jobs.store import Store
+from dosimeter.pipeline.durations import REPORT_SECONDS
+from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
+from dosimeter.pipeline.prepared import Prepared
+from dosimeter.pipeline.recipe.parts import read_parts
+from dosimeter.training.deployment.recorded import RecordedSystem, read_transcript
+from dosimeter.training.preflight import Together, check_device
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An audit of recorded traffic.
+
+    Attributes:
+        name: name of the audit.
+        seed: root of all randomness.
+        transcript: folder of the traffic.
+        data: the records by name.
+        threats: the adversaries, in order.
+        report: wording of the report.
+        base: folder that user modules come from.
+        given: settings as the user gave them, for the run's folder.
+    """
+
+    name: str
+    seed: int
+    transcript: Path
+    data: Mapping[str, Dataset]
+    threats: tuple[ThreatRow, ...]
+    report: Report
+    base: Path
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Settings as the user gave them."""
+        return self.given
+
+
+@dataclass(frozen=True)
+class PreparedRecorded(Prepared):
+    """Recorded traffic with its jobs listed.
+
+    Attributes:
+        audit: the settings.
+        system: the traffic.
+        cases: the cases by id of their threat.
+    """
+
+    audit: Recorded
+    system: RecordedSystem
+    cases: Mapping[str, Case]
+
+    @property
+    def door(self) -> str:
+        """Implements `Prepared`."""
+        return "transcript"
+
+    @property
+    def variants(self) -> tuple[()]:
+        """Implements `Prepared`: none, since nothing is trained here."""
+        return ()
+
+    def origin(self) -> dict[str, Any]:
+        """Implements `Prepared`."""
+        return {
+            "data_sha256": next(iter(self.system.parts.values())).fingerprint,
+            "target_sha256": self.system.transcript.digest,
+            "sources": {},
+        }
+
+
+def read_recorded(audit: RecordedAudit) -> Recorded:
+    """The records that an audit file names.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    import_from(audit.base)
+    together = Together()
+    parts = read_parts(audit.parts, None, seed=audit.seed, base=audit.base, together=together)
+    together.tell()
+    return Recorded(
+        name=audit.name, seed=audit.seed, transcript=audit.base / audit.transcript, data=parts, threats=audit.threats,
+        report=audit.report, base=audit.base, given=audit.settings(),
+    )  # fmt: skip
+
+
+def prepare_recorded(recorded: Recorded, *, store: Store, device: str) -> PreparedRecorded:
+    """Reads the traffic, and lists the jobs of its attacks.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    check_device(device)
+    system = RecordedSystem(store, device, recorded.seed, read_transcript(recorded.transcript), recorded.data)
+    together, cases = Together(), dict[str, Case]()
+    for row in recorded.threats:
+        with together:
+            cases[row.id] = row.family.case(system, row.threat, row.attacks)
+    together.tell()
+    return PreparedRecorded(recorded, system, cases)
+
+
+def about_recorded(prepared: PreparedRecorded) -> dict[str, Any]:
+    """What `run.json` says of recorded traffic: `noun` and `chain`."""
+    records = prepared.system.parts
+    told = ", ".join(f"{len(one):,} {name}" for name, one in records.items())
+    stage = {
+        "stage": "target", "data": told, "model": "recorded traffic", "transfer": "given", "given": True,
+        "at_risk": True, "settings": {"cuts": list(prepared.system.transcript.cuts)},
+    }  # fmt: skip
+    return {"noun": prepared.audit.report.noun or next(iter(records.values())).noun, "chain": [stage]}
+
+
+def plan_recorded(prepared: PreparedRecorded) -> Plan:
+    """What a run would do; plays nothing."""
+    audit, system = prepared.audit, prepared.system
+    told = ", ".join(f"{len(one):,} {name}" for name, one in system.parts.items())
+    size = sum(one.inputs.nbytes for one in system.parts.values())
+    return Plan(
+        key=prepared.key,
+        stages=(StagePlan("target", "recorded traffic", told, 0, 0, ""),),
+        attacks=attack_plans(audit.threats, prepared.cases),
+        seconds=None,
+        memory=int(3e8 + 4 * size),
+        disk=2 * size,
+        free=free_space(system.store.root),
+        hashed={"transcript": system.transcript.digest},
+        notes=tuple(case_notes(audit.threats, prepared.cases)),
+    )
+
+
+def recorded_seconds_left() -> float:
+    """Duration of a run apart from its attacks, seconds; bars show the time left of those."""
+    return REPORT_SECONDS

@@ -1,0 +1,47 @@
+"""A trained model without the store: what its chain is built of, so that somebody with the same code builds it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from dosimeter.training.chain import Link, build_chain
+from dosimeter.training.deployment.network import deployed
+from dosimeter.training.packs import PackJob
+
+STRUCTURE = ("name", "model", "shape", "classes", "transfer", "head", "options")
+"""Settings of a stage that decide what its network is; trained weights replace those of the builder."""
+
+
+def structure(links: Sequence[Link]) -> list[dict[str, Any]]:
+    """What the networks of a chain are built of, as JSON values."""
+    return [
+        {key: getattr(link, key) for key in STRUCTURE} | {"shape": list(link.shape), "options": dict(link.options)}
+        for link in links
+    ]
+
+
+def rebuilt(told: Sequence[Mapping[str, Any]]) -> nn.Module:
+    """The network of the last stage of a chain, with fresh weights, in evaluation mode.
+
+    Args:
+        told: what `structure` gave.
+
+    Raises:
+        AuditError: a builder is not there or failed.
+    """
+    links = tuple(Link(**{**one, "shape": tuple(one["shape"]), "options": _tuples(one["options"])}) for one in told)
+    return build_chain(links, len(links) - 1, 0, None).eval()
+
+
+def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with tuples for lists, as an audit file gives them."""
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
+
+
+def weights(pack: PackJob, number: int) -> dict[str, Tensor]:
+    """All tensors of a deployed model, on the CPU; arguments as in `deployed`."""
+    found = deployed(pack, number).state_dict()
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in found.items()}

@@ -1,0 +1,206 @@
+"""Recorded traffic: audited like a model that is here, and refused where it does not fit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from audits import BASE
+from families.split.games import audit, people
+from safetensors.torch import save_file
+
+import dosimeter
+from dosimeter.config.audit import parse
+from dosimeter.foundation.errors import AuditError
+from dosimeter.pipeline import verbs
+
+ATTACKS = [
+    {"name": "ridge"},
+    {"name": "attribute_pool", "classifiers": ["logistic"]},
+    {"name": "output_only", "mode": "attribute", "classifiers": ["logistic"]},
+    {"name": "mean_input"},
+]
+THREAT = {"family": "split", "attributes": ["side"]}
+
+
+def records():
+    """Victims and auxiliary records."""
+    whole = people(0)
+    return {"victims": whole.take(np.arange(200, 320)), "auxiliary": whole.take(np.arange(320, 700))}
+
+
+def write(folder, tensors, suffix=".safetensors"):
+    """Writes a transcript."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, own in tensors.items():
+        if suffix == ".npz":
+            np.savez(folder / f"{part}.npz", **{name: one.numpy() for name, one in own.items()})
+        else:
+            save_file(own, folder / f"{part}.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run on a model that is here, its halves, and the traffic that its device half sends."""
+    folder = tmp_path_factory.mktemp("wire")
+    raw = audit(ATTACKS)
+    raw["threat"]["cuts"] = ["4"]
+    verbs.run(parse(raw, base=BASE), folder / "run", workers=1, store=folder / "store")
+    here = dosimeter.load(folder / "run")
+    place = here.save_partition(folder / "halves", base=BASE)
+    device, server = dosimeter.load_device(place, base=BASE), dosimeter.load_server(place, base=BASE)
+    traffic = {}
+    for part, own in records().items():
+        (sent,) = device.send(torch.from_numpy(own.inputs))
+        traffic[part] = {"4": sent.clone(), "answers": server.answer(sent).clone()}
+    return here, traffic, folder
+
+
+def audited(folder, transcript, **more):
+    """An audit of recorded traffic."""
+    given = {"data": records(), "threats": [THREAT], "attacks": ATTACKS, "workers": 1, **more}
+    return dosimeter.audit(transcript=transcript, out=folder, **given)
+
+
+def rows(content):
+    """Values of one threat by what they are of."""
+    (threat,) = content["threats"]
+    return {
+        (one["attack"], one["metric"], json.dumps(one["conditions"], sort_keys=True)): one["value"]
+        for one in threat["estimates"]
+    }
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_recorded_traffic_gives_the_numbers_of_the_model_itself(made, suffix, tmp_path):
+    here, traffic, folder = made
+    found = audited(tmp_path / "run", write(tmp_path / "traffic", traffic, suffix), store=folder / f"store{suffix}")
+    wanted, got = rows(here.content), rows(found.content)
+    assert got.keys() == wanted.keys()
+    assert {key: got[key] == pytest.approx(one, abs=1e-4) for key, one in wanted.items()} == dict.fromkeys(got, True)
+    assert found.status == here.status
+    (threat,) = found.content["threats"]
+    assert threat["adversary"]["knows"] == "queries"
+    assert (threat["data"]["trained"], threat["details"]["cuts"][0]["parameters"]) == (None, None)
+    assert {gate["id"]: gate["status"] for gate in threat["gates"]}["S3"] == "warn"
+    page = found.report().read_text("utf-8")
+    assert "A model elsewhere, whose traffic was recorded." in page
+    assert found.content["door"] == "transcript"
+
+
+def spoilt(traffic, change):
+    """Traffic in which something is wrong."""
+    tensors = {part: dict(own) for part, own in traffic.items()}
+    change(tensors)
+    return tensors
+
+
+def drop(part, name):
+    """Leaves an array out."""
+    return lambda tensors: tensors[part].pop(name)
+
+
+def put(part, name, one):
+    """Puts another array in."""
+    return lambda tensors: tensors[part].update({name: one})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (drop("victims", "answers"), "must hold the model's `answers` too"),
+        (drop("victims", "4"), "got answers alone"),
+        (put("victims", "7", torch.zeros(120, 3)), "both files must hold the same cuts, got '7' in one alone"),
+        (put("auxiliary", "4", torch.zeros(380, 9)), "must have one shape in both files"),
+        (put("victims", "4", torch.full((120, 8), float("nan"))), "'4' must hold finite numbers"),
+        (put("victims", "4", torch.zeros(119, 8)), "all arrays must have one row for each record"),
+        (put("victims", "answers", torch.zeros(120)), "answers must be"),
+    ],
+)
+def test_traffic_that_does_not_fit_is_refused_in_one_line(made, change, told, tmp_path):
+    _, traffic, _ = made
+    place = write(tmp_path / "traffic", spoilt(traffic, change))
+    with pytest.raises(AuditError, match=told) as caught:
+        audited(tmp_path / "run", place)
+    assert len(caught.value.problems) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_stands_beside_it_is_refused(made, tmp_path):
+    _, traffic, _ = made
+    place = write(tmp_path / "traffic", traffic)
+    wrong = [
+        ({"model": lambda x: x}, "model: recorded traffic stands in the place of a model"),
+        ({"data": None}, "data: is required and missing beside transcript"),
+        ({"data": {"victims": records()["victims"]}}, "threat.auxiliary: no such part of data, got 'auxiliary'"),
+        ({"data": {**records(), "victims": records()["victims"].take(np.arange(50))}}, "must have one row for each"),
+        ({"threats": [{**THREAT, "knows": "weights"}]}, "recorded traffic holds no weights"),
+        ({"threats": [{**THREAT, "cuts": ["5"]}]}, "must be among those that were recorded, got '5'"),
+        ({"threats": [THREAT, {"family": "membership"}], "attacks": None}, "reads no recorded traffic"),
+        ({"threats": [{**THREAT, "targets": 3}]}, "recorded traffic is that of one model, got 3"),
+    ]
+    for given, told in wrong:
+        with pytest.raises(AuditError, match=told):
+            audited(tmp_path / "run", place, **given)
+    overlapping = {**records(), "auxiliary": people(0).take(np.arange(310, 690))}
+    with pytest.raises(AuditError, match="threat.auxiliary"):
+        audited(tmp_path / "run", place, data=overlapping)
+
+
+def test_missing_and_doubled_files_and_pickles_are_refused(made, tmp_path):
+    _, traffic, _ = made
+    with pytest.raises(AuditError, match=r"must hold victims.safetensors or victims.npz, got neither"):
+        audited(tmp_path / "run", tmp_path)
+    place = write(write(tmp_path / "two", traffic), traffic, ".npz")
+    with pytest.raises(AuditError, match="got both"):
+        audited(tmp_path / "run", place)
+    pickled = write(tmp_path / "pickled", {"auxiliary": traffic["auxiliary"]})
+    np.savez(pickled / "victims.npz", answers=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(AuditError, match="no code in it was run"):
+        audited(tmp_path / "run", pickled)
+
+
+def test_records_of_a_supplied_model_are_still_refused_without_traffic():
+    with pytest.raises(AuditError, match="record what crosses its cut and give the transcript"):
+        dosimeter.audit(lambda x: x, members=people(0), nonmembers=people(1), threats=[THREAT], out="x")
+
+
+def file(transcript, **more):
+    """The audit file of recorded traffic."""
+    where = "families.split.games:pictures"
+    return {
+        "name": "wire",
+        "target": {"transcript": str(transcript)},
+        "data": {"victims": {"data": where, "rows": "200:320"}, "auxiliary": {"data": where, "rows": "320:700"}},
+        "threat": THREAT,
+        "attack": ATTACKS,
+        **more,
+    }
+
+
+def test_an_audit_file_names_the_traffic(made, tmp_path):
+    here, traffic, folder = made
+    audit = parse(file(write(tmp_path / "traffic", traffic)), base=BASE)
+    plan = verbs.plan(audit, store=tmp_path / "store")
+    assert plan.stages[0].how == "recorded traffic"
+    verbs.run(audit, tmp_path / "run", workers=1, store=tmp_path / "store")
+    got = rows(dosimeter.load(tmp_path / "run").content)
+    key = next(one for one in got if one[:2] == ("attribute_pool", "attribute_auc"))
+    assert got[key] == pytest.approx(rows(here.content)[key], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"threat": {"family": "membership"}, "attack": []}, "threat.family: reads no recorded traffic"),
+        ({"data": {}}, "target.transcript: needs the records that were sent"),
+        ({"target": {"transcript": "traffic", "model": "recipe:net"}}, "target.model: unknown key"),
+        ({"defense": [{"name": "l2"}]}, "a supplied model is not trained here"),
+    ],
+)
+def test_an_audit_file_that_does_not_fit_is_refused(more, told):
+    with pytest.raises(AuditError, match=told):
+        parse(file("traffic", **more), base=BASE)

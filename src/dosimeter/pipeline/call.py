@@ -16,7 +16,7 @@ from dosimeter.config.audit import threat_settings
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
-from dosimeter.data.supplied import read_apart
+from dosimeter.data.supplied import read_apart, read_parts
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.table import Table, arguments

@@ -1,0 +1,1 @@
+"""Stages that several organisations train together, and the transcript of all that crosses between them."""

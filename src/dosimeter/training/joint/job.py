@@ -1,0 +1,233 @@
+"""Job that trains a stage of several organisations, and stores the transcript of what crossed between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.foundation.wording import quote
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.models.architectures import as_float, cut
+from dosimeter.training.chain import Link, build_chain, users_code
+from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
+from dosimeter.training.joint.protocols import ALIGNED, METHODS, Party, align, fedsgd
+from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Transcript, Wire, from_tensors
+from dosimeter.training.keys import rows_hash, torch_version
+from dosimeter.training.recipe import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Member:
+    """A party of a joint stage.
+
+    Attributes:
+        name: of the party.
+        data: key of its records in the store.
+        batches: rows that it trains on at each step `[steps b]`.
+    """
+
+    name: str
+    data: str
+    batches: Int[Array, "steps b"]
+
+
+@dataclass(frozen=True)
+class JointJob:
+    """Job that trains one trunk with the heads of several parties.
+
+    Its entry holds the messages, each array as `messages/step/kind/sender/receiver/name`, and the heads, each as
+    `heads/party/name`.
+
+    Attributes:
+        store: store to write to.
+        links: the chain up to this stage, which builds the model that all begin with.
+        method: one of `METHODS`.
+        members: parties; of a method that aligns the source, then the receiver.
+        weight: of the alignment.
+        parent: key of the weights of the stage before, or None.
+        seed: decides initialisation and dropout.
+        device: device to train on.
+    """
+
+    store: Store
+    links: tuple[Link, ...]
+    method: str
+    members: tuple[Member, ...]
+    weight: float
+    parent: str | None
+    seed: int
+    device: str
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        parties = [{"name": one.name, "data": one.data, "batches": _batches(one.batches)} for one in self.members]
+        return {
+            "kind": "joint",
+            "stage": self.links[-1].definition,
+            "method": self.method,
+            "parties": parties,
+            "weight": self.weight,
+            "parent": self.parent,
+            "seed": self.seed,
+            "device": self.device.split(":")[0],
+            "threads": 1,
+            "torch": torch_version(),
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The stage and its parties."""
+        return f"stage {self.links[-1].name!r}, parties {', '.join(one.name for one in self.members)}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """The user's own code in its chain."""
+        return users_code(self.links)
+
+    @property
+    def trained(self) -> int:
+        """Number of models that the job trains."""
+        return 1
+
+    @property
+    def steps(self) -> int:
+        """Number of updates."""
+        return len(self.members[0].batches)
+
+    @property
+    def agreement(self) -> Agreement:
+        """What every party knows beforehand."""
+        hp = self.links[-1].hyperparameters
+        return Agreement(
+            method=self.method,
+            parties=tuple(one.name for one in self.members),
+            rates=tuple(hp.lr_at(step, self.steps) for step in range(self.steps)),
+            momentum=hp.momentum,
+            weight_decay=hp.weight_decay,
+            averaged=self.method not in ALIGNED,
+        )
+
+    def perform(self) -> None:
+        """Trains and stores the transcript and the heads.
+
+        Raises:
+            ConfigError: the method, the parties or the recipe cannot be trained together.
+            TrainingError: the model cannot be shared, or a loss is not finite.
+        """
+        check_joint(self.method, self.members, self.links[-1].hyperparameters)
+        trunk, heads = self._model()
+        hp, device = self.links[-1].hyperparameters, torch.device(self.device)
+        parties = [
+            Organisation(
+                one.name, self._holding(one), (trunk, head), hp,
+                seed=seed_for(self.seed, "party", index), device=device,
+            )
+            for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
+        ]  # fmt: skip
+        wire = Wire()
+        run_protocol(self.method, parties, Keeper(trunk, hp, self.steps, averaged=self.agreement.averaged), wire,
+                     steps=self.steps, weight=self.weight)  # fmt: skip
+        crossed = Transcript(self.agreement, tuple(wire.messages)).tensors()
+        tensors = {f"messages/{name}": array for name, array in crossed.items()}
+        for party in parties:
+            tensors |= {f"heads/{party.name}/{name}": array.cpu() for name, array in party.head().items()}
+        self.store.save(self.key, tensors, self.definition)
+
+    def transcript(self) -> Transcript:
+        """What crossed, once the job is done."""
+        found = self.store.load(self.key)
+        mark = "messages/"
+        return from_tensors(
+            self.agreement, {name.removeprefix(mark): one for name, one in found.items() if name.startswith(mark)}
+        )
+
+    def _holding(self, member: Member) -> Holding:
+        """What a party owns, from the store."""
+        data = self.store.load(member.data)
+        return Holding(data["inputs"], data["labels"], member.batches)
+
+    def _model(self) -> tuple[nn.Sequential, list[nn.Linear]]:
+        """The trunk that all begin with, and a fresh head for each party."""
+        parent: dict[str, Tensor] | None = self.store.load(self.parent) if self.parent else None
+        heads = []
+        for index in range(len(self.members)):
+            model = build_chain(self.links, len(self.links) - 1, seed_for(self.seed, "head", index), parent)
+            first = as_float(self.store.load(self.members[0].data)["inputs"][:2])
+            trunk, head = cut(model, first, self.links[-1].head)
+            heads.append(head)
+            if index == 0:
+                shared = trunk
+        if next(shared.buffers(), None) is not None:
+            raise TrainingError(
+                f"model {type(model).__name__}: a trunk that parties share must have no running statistics, got some, "
+                "as of batch normalisation: choose a model without, such as 'mlp'"
+            )
+        return shared, heads
+
+
+def run_protocol(
+    method: str, parties: Sequence[Party], keeper: Keeper, wire: Wire, *, steps: int, weight: float
+) -> None:  # fmt: skip
+    """Trains by a method; `weight` is that of an alignment."""
+    if method in ALIGNED:
+        align(parties, keeper, wire, steps, distance=ALIGNED[method], weight=weight)
+    else:
+        fedsgd(parties, keeper, wire, steps)
+
+
+def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters) -> None:
+    """Refuses what cannot be trained together.
+
+    Raises:
+        ConfigError: one line for each problem.
+    """
+    problems = []
+    if method not in METHODS:
+        problems.append(
+            f"transfer: must be a joint method that can be trained, got {quote(method)}, {suggest(method, METHODS)}"
+        )
+    names = [one.name for one in members]
+    reserved = [name for name in names if name in (ALL, COORDINATOR)]
+    problems += [f"parties: {name!r} names no party, since messages use it: rename it" for name in reserved]
+    wanted = "a source and a receiver" if method in ALIGNED else "two or more"
+    if len(names) < 2 or (method in ALIGNED and len(names) != 2):
+        problems.append(f"parties: transfer {method!r} has {wanted}, got {len(names)}: name others")
+    if len({len(one.batches) for one in members}) > 1:
+        problems.append("batches: all parties must have as many, since they take each step together: draw as many")
+    allowed = {
+        "optimizer": ("sgd", "an update by Adam cannot be agreed on by gradients alone"),
+        "precision": ("float32", "messages are float32"),
+        "augment": ((), "parties send what they hold"),
+        "standardise": (False, "the head has no records of its own beforehand"),
+        "defenses": ((), "no defense acts on messages yet"),
+    }
+    problems += [
+        f"{key}: a joint stage takes {value!r} only, since {why}, got {quote(getattr(hp, key))}: remove it"
+        for key, (value, why) in allowed.items()
+        if getattr(hp, key) != value
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _batches(rows: Int[Array, "steps b"]) -> dict[str, Any]:
+    """Batches as a key holds them: their shape and a hash."""
+    return {"shape": list(rows.shape), "rows": rows_hash(rows)}

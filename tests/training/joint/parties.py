@@ -1,0 +1,61 @@
+"""Two organisations on data made by hand, and their training, for tests of this folder."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from dosimeter.training.joint.job import run_protocol
+from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
+from dosimeter.training.joint.protocols import ALIGNED
+from dosimeter.training.joint.transcript import Agreement, Transcript, Wire
+from dosimeter.training.recipe import Hyperparameters
+
+D, HIDDEN, C, B, STEPS = 6, 5, 3, 4, 4
+CPU = torch.device("cpu")
+HP = Hyperparameters(lr=0.1, momentum=0.9, weight_decay=0.01, schedule="cosine")
+NAMES = ("source", "receiver")
+
+
+def trunk_and_head(seed):
+    """Two dense layers with a tanh, so that gradients are smooth, and a last layer."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(D, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, HIDDEN)), nn.Linear(HIDDEN, C)
+
+
+def holding(seed, batch=B):
+    """30 records of which each party draws its batches by itself."""
+    rng = np.random.default_rng(seed)
+    inputs = torch.from_numpy(rng.normal(size=(30, D)).astype(np.float32))
+    return Holding(inputs, torch.from_numpy(rng.integers(C, size=30)), rng.integers(30, size=(STEPS, batch)))
+
+
+def organisation(index, hp=HP):
+    """A party: own data, own head, the common trunk."""
+    model = trunk_and_head(0)[0], trunk_and_head(10 + index)[1]
+    return Organisation(NAMES[index], holding(index), model, hp, seed=index, device=CPU)
+
+
+def keeper(method, hp=HP):
+    """The coordinator with the common trunk."""
+    return Keeper(trunk_and_head(0)[0], hp, STEPS, averaged=method not in ALIGNED)
+
+
+def agreement(method, hp=HP):
+    """What both know."""
+    rates = tuple(hp.lr_at(step, STEPS) for step in range(STEPS))
+    return Agreement(method, NAMES, rates, hp.momentum, hp.weight_decay, method not in ALIGNED)
+
+
+def together(method, hp=HP, weight=2.0):
+    """Both train; gives the transcript and the parties afterwards."""
+    parties, wire = [organisation(0, hp), organisation(1, hp)], Wire()
+    run_protocol(method, parties, keeper(method, hp), wire, steps=STEPS, weight=weight)
+    return Transcript(agreement(method, hp), tuple(wire.messages)), parties
+
+
+def normalised(shape, classes):
+    """A model whose trunk has batch normalisation."""
+    width = int(np.prod(shape))
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(width), nn.Linear(width, classes))

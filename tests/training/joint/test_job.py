@@ -1,0 +1,134 @@
+"""The job: what its key holds, what its entry holds, what it refuses, and that both parties learn on real digits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dosimeter.data.entries import data_key, save_data
+from dosimeter.data.reference import load
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.jobs.job import Job, ensure
+from dosimeter.jobs.runners import SerialRunner
+from dosimeter.jobs.store import Store
+from dosimeter.models.architectures import as_float, cut
+from dosimeter.training.chain import Link, build_chain
+from dosimeter.training.joint.gradients import others_gradient
+from dosimeter.training.joint.job import JointJob, Member, check_joint
+from dosimeter.training.recipe import Hyperparameters
+
+LINK = Link("joint", "mlp", (1, 8, 8), 10, options={"width": 16}, hyperparameters=Hyperparameters(lr=0.1, momentum=0.9))
+STEPS, BATCH = 80, 32
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Digits of two organisations, and unused ones."""
+    whole = load("digits")
+    return [replace(whole, inputs=whole.inputs[a:b], labels=whole.labels[a:b], ids=whole.ids[a:b])
+            for a, b in ((0, 600), (600, 1200), (1200, 1797))]  # fmt: skip
+
+
+def job_of(data, folder, **changes):
+    """Both train on the data by `fedsgd`, unless changed."""
+    store, members = Store(folder), []
+    for index, (name, one) in enumerate(zip(("source", "receiver"), data[:2], strict=True)):
+        save_data(one, store)
+        batches = np.random.default_rng(index).integers(len(one), size=(STEPS, BATCH))
+        members.append(Member(name, data_key(one), batches))
+    given = {"links": (LINK,), "method": "fedsgd", "members": tuple(members), "weight": 1.0, **changes}
+    return JointJob(store=store, parent=None, seed=0, device="cpu", **given)
+
+
+def accuracy(job, data, party):
+    """Of the trained trunk with a party's head, on a data set."""
+    tensors, model = job.store.load(job.key), build_chain(job.links, 0, 0, None)
+    trunk, head = cut(model)
+    head.load_state_dict({name: tensors[f"heads/{party}/{name}"] for name in ("weight", "bias")})
+    trunk.load_state_dict(dict(job.transcript().of("trunk")[STEPS]))
+    with torch.no_grad():
+        predicted = head(trunk(as_float(torch.from_numpy(data.inputs)))).argmax(1)
+    return float((predicted == torch.from_numpy(data.labels)).float().mean())
+
+
+@pytest.mark.parametrize("method", ["fedsgd", "coral", "mmd"])
+def test_both_parties_learn_and_the_other_gradient_is_there(method, data, tmp_path):
+    job = job_of(data, tmp_path, method=method)
+    assert isinstance(job, Job)
+    ensure([job], SerialRunner(), lambda done, total: None)
+    assert accuracy(job, data[2], "source") > 0.6
+    if method == "fedsgd":
+        assert accuracy(job, data[2], "receiver") > 0.6
+    transcript = job.transcript()
+    seen, sent = transcript.seen_by("receiver"), transcript.of("gradient", "source")
+    found = others_gradient(seen, "receiver")
+    assert sorted(found) == list(range(STEPS))
+    for step in range(STEPS):
+        torch.testing.assert_close(found[step], dict(sent[step]), rtol=0, atol=2e-5)  # the trunk's rounding over lr
+    before = job.store.load(job.key)
+    assert ensure([job], SerialRunner(), lambda done, total: None) == 0
+    again = job_of(data, tmp_path / "anew", method=method)
+    again.perform()
+    assert again.key == job.key
+    assert all(torch.equal(array, before[name]) for name, array in again.store.load(again.key).items())
+
+
+def test_all_that_decides_moves_the_key(data, tmp_path):
+    job = job_of(data, tmp_path)
+    source, receiver = job.members
+    others = [
+        replace(job, method="mmd"),
+        replace(job, weight=2.0),
+        replace(job, seed=1),
+        replace(job, parent="0" * 24),
+        replace(job, members=(receiver, source)),
+        replace(job, members=(source, replace(receiver, name="clinic"))),
+        replace(job, members=(source, replace(receiver, data=source.data))),
+        replace(job, members=(source, replace(receiver, batches=receiver.batches[::-1]))),
+        replace(job, members=(source, replace(receiver, batches=receiver.batches.reshape(-1, 8)))),
+        replace(job, links=(replace(LINK, hyperparameters=Hyperparameters(lr=0.2)),)),
+    ]
+    assert len({one.key for one in (job, *others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"method": "fedavg"},
+            "transfer: must be a joint method that can be trained, got 'fedavg', did you mean",
+        ),
+        ({"names": ("all", "b")}, "parties: 'all' names no party, since messages use it: rename it"),
+        ({"names": ("a",)}, "parties: transfer 'fedsgd' has two or more, got 1: name others"),
+        ({"names": ("a", "b", "c"), "method": "mmd"}, "parties: transfer 'mmd' has a source and a receiver, got 3"),
+        ({"steps": (3, 4)}, "batches: all parties must have as many, since they take each step together"),
+        ({"hp": {"optimizer": "adam"}}, "optimizer: a joint stage takes 'sgd' only, since an update by Adam cannot be"),
+        (
+            {"hp": {"precision": "bfloat16"}},
+            "precision: a joint stage takes 'float32' only, since messages",
+        ),
+        ({"hp": {"augment": ("flip",)}}, "augment: a joint stage takes () only, since parties send what they hold"),
+    ],
+)
+def test_what_cannot_be_trained_together_is_one_line(change, line):
+    names, steps = change.get("names", ("a", "b")), change.get("steps", (3, 3, 3))
+    members = [Member(name, "", np.zeros((count, 2), int)) for name, count in zip(names, steps, strict=False)]
+    with pytest.raises(ConfigError) as caught:
+        check_joint(change.get("method", "fedsgd"), members, Hyperparameters(**change.get("hp", {})))
+    (problem,) = caught.value.problems
+    assert problem.startswith(line)
+
+
+def test_running_statistics_cannot_be_shared(data, tmp_path):
+    job = job_of(data, tmp_path, links=(replace(LINK, model="training.joint.parties:normalised", options={}),))
+    with pytest.raises(TrainingError, match="must have no running statistics, got some"):
+        job.perform()
+
+
+def test_a_loss_that_is_not_finite_names_the_party(data, tmp_path):
+    wild = replace(LINK, hyperparameters=Hyperparameters(lr=1e30))
+    with pytest.raises(TrainingError, match=r"party '(source|receiver)': loss must be finite, got .* at step \d+: l"):
+        job_of(data, tmp_path, links=(wild,)).perform()

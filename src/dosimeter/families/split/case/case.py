@@ -121,7 +121,7 @@ class SplitCase:
         if not sought or not recognisable(people.victims, auxiliary):
             return None
         shape = len(auxiliary), int(np.prod(auxiliary.inputs.shape[1:]))
-        return RecogniserJob(self.packs[0].store, data_key(auxiliary), shape)
+        return RecogniserJob(self.system.store, data_key(auxiliary), shape)
 
     @cached_property
     def moved(self) -> Array:

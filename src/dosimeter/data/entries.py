@@ -18,5 +18,7 @@ def save_data(dataset: Dataset, store: Store) -> None:
     key = data_key(dataset)
     if not store.verify(key):
         tensors = {"inputs": torch.from_numpy(dataset.inputs), "labels": torch.from_numpy(dataset.labels)}
+        if dataset.compressed is not None:
+            tensors["compressed"] = torch.from_numpy(dataset.compressed)
         tensors |= {} if dataset.cells is None else dataset.cells.tensors()
         store.save(key, tensors, {"kind": "data", "fingerprint": dataset.fingerprint})

@@ -15,6 +15,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.models.language.pretrained import causal_lm
+from dosimeter.models.language.transformer import transformer
 from dosimeter.models.last_layer import Cut, find_head, is_cut
 
 Builder = Callable[..., nn.Module]
@@ -211,6 +213,8 @@ ARCHITECTURES: dict[str, Builder] = {
     "convnet": convnet,
     "bag-of-words": bag_of_words,
     "efficientnet-lite0": efficientnet_lite0,
+    "transformer": transformer,
+    "causal-lm": causal_lm,
 }
 
 

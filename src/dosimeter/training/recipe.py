@@ -15,6 +15,8 @@ from dosimeter.models.bottleneck import Bottleneck
 from dosimeter.training.private.accounting import Privacy
 
 Augmentation = Literal["flip", "shift", "drop"]
+Task = Literal["classes", "language"]
+"""What a stage learns: the class of a record, or the next token of a text."""
 
 
 @runtime_checkable

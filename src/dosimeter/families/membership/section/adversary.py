@@ -149,14 +149,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ]
     views = ", ".join("as it is" if view == "identity" else view for view in threat["views"]) or "as it is"
     queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
-    holds = f"Every candidate {noun} with its true class (1 of {data['classes'] or 0:,})."
-    if threat["population"]:
-        holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
-    if threat.get("labelled"):
-        holds += (
-            f" They also know of {words.count(threat['labelled'], 'further record')} whether the target was trained "
-            "on it; no attack judges these."
-        )
+    holds = _held(result)
     asked = "the stage" if result["door"] == "recipe" else "the supplied model"
     at_risk = f" “{result['at_risk']}”" if result["door"] == "recipe" else ""
     return [
@@ -173,6 +166,25 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Kind of audit", _kind(result)),
     ]
+
+
+def _held(result: Mapping[str, Any]) -> str:
+    """Text: the records that they hold."""
+    threat, data, noun = result["adversary"], result["data"], result["noun"]
+    known = (
+        f"as its tokens (of {data['vocabulary']:,})"
+        if "vocabulary" in data
+        else (f"with its true class (1 of {data['classes'] or 0:,})")
+    )
+    holds = f"Every candidate {noun} {known}."
+    if threat["population"]:
+        holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
+    if threat.get("labelled"):
+        holds += (
+            f" They also know of {words.count(threat['labelled'], 'further record')} whether the target was trained "
+            "on it; no attack judges these."
+        )
+    return holds
 
 
 def who(result: Mapping[str, Any]) -> str:

@@ -139,6 +139,11 @@ class Request:
         """
         for option in fields(self.options):
             if option.name not in names and getattr(self.options, option.name) != option.default:
+                if option.name == "level":
+                    raise DataError(
+                        f"{self.name}: must hold texts, which task = 'language' and the option level ask for, got a "
+                        "source without: name one of texts, or remove both"
+                    )
                 remedy = suggest(option.name, names) if names else "remove it"
                 raise DataError(f"{self.name}: this source has no option {option.name!r}: {remedy}")
 

@@ -58,9 +58,9 @@ def causal_lm(
             "model 'causal-lm': needs either folder, from which weights may come, or config, got "
             f"{'both' if folder and config else 'neither'}{' with weights' if weights else ''}: correct `options`"
         )
-    net = (
-        _from_folder(Path(folder), weights) if folder is not None else _fresh({"vocab_size": classes, **(config or {})})
-    )
+    # the library's own numbers of tokens that begin and end a text may be none of the data's
+    fresh = {"vocab_size": classes, "bos_token_id": None, "eos_token_id": None, **(config or {})}
+    net = _fresh(fresh) if folder is None else _from_folder(Path(folder), weights)
     _check(net.config, shape, classes)
     return Causal(net.float())
 

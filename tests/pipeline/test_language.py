@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from audits import BASE as BASE_FOLDER
@@ -83,6 +84,20 @@ def test_attacks_on_tokens_judge_canaries_too(result):
     assert {one["copies"] for one in whole["canaries"]} == {1, 4}
     (folder,) = {path.parent for path in result.rglob("canaries*.npz") if "truth" not in path.parts}
     assert len(list(folder.glob("canaries*.npz"))) == len(whole["attacks"])
+
+
+def test_passages_are_counted_beside_their_control(result):
+    whole, _ = auc_rows(result)
+    found = whole["passages"]
+    outputs, truth = (next(result.rglob(name)) for name in ("outputs.npz", "truth.npz"))
+    with np.load(outputs) as outputs, np.load(truth) as truth:
+        member = truth["member"]
+        exact = outputs["continued_tokens"][: len(member), 0, : member.shape[1]] == 10
+    for name, counted in (("members", member), ("nonmembers", ~member)):
+        assert found[name]["exact"] == (exact & counted).sum()
+        assert found[name]["of"] == counted.sum()
+        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+    assert "Word for word" in (result / "report.html").read_text("utf-8")
 
 
 def test_no_text_stands_in_what_is_written(result):

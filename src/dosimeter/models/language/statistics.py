@@ -70,7 +70,7 @@ def token_statistics(
             hits[rows, : own.shape[1] - 1] = right.cpu()
             start += len(rows)
             at_once = max(1, min(MOST_TEXTS, MOST_LOGITS // (int(lengths[order[-1]]) * logits.shape[-1])))
-    log_probs, log_probs_t2, means, deviations = numbers.unbind(-1)
+    log_probs, log_probs_t2, means, deviations = (one.contiguous() for one in numbers.unbind(-1))
     return TokenStatistics(log_probs, log_probs_t2, means, deviations, hits)
 
 

@@ -25,6 +25,7 @@ from dosimeter.families.membership.case.texts import (
     classes_or_tokens,
     no_base,
     notes_of_texts,
+    passages,
     usual_tokens,
     withheld_of_texts,
 )
@@ -330,6 +331,7 @@ class DrawnCase:
             },
             "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
+            **passages(system, self.split, design, observations),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

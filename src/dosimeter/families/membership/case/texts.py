@@ -11,10 +11,14 @@ from jaxtyping import Int
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.membership.case.collect import most_frequent
+from dosimeter.families.membership.design.design import Design, Split
+from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.observe.signals import unlike_task
-from dosimeter.families.membership.observe.text_queries import QUERIES
+from dosimeter.families.membership.observe.text_queries import BLOCK, QUERIES
 from dosimeter.families.membership.play.texts import TextsJob
 from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.seeds import generator
+from dosimeter.statistics.utility import accuracy
 from dosimeter.training.system import TrainedSystem
 
 
@@ -63,6 +67,26 @@ def classes_or_tokens(records: Dataset, labels: Int[Array, " n"]) -> dict[str, A
     following = records.inputs[:, 1:]
     share = most_frequent(following[following >= 0])
     return {"classes": None, "vocabulary": records.vocabulary, "most_frequent_token": share}
+
+
+def passages(system: TrainedSystem, split: Split, design: Design, observations: Observations) -> dict[str, Any]:
+    """What run.json says of memorised passages; nothing unless an attack asks for them.
+
+    Counted are texts whose last tokens a target gives word for word: of those that it used, and of those that it never
+    saw.
+    """
+    if "continued_tokens" not in observations.signals:
+        return {}
+    member, n = design.member[: design.targets], len(design.ids)
+    lengths = system.at_risk.lengths[split.pool[split.candidates]]
+    whole = observations.signals["continued_tokens"][: len(member), 0, :n] >= np.minimum(BLOCK, lengths - 1)
+    found: dict[str, Any] = {"tokens": BLOCK}
+    for name, counted in (("members", member), ("nonmembers", ~member)):
+        rng = generator(system.seed, f"passages {name}")
+        value = accuracy(whole, counted, record=design.record, rng=rng)
+        ends = {"value": value.value, "low": value.low, "high": value.high, "method": value.method}
+        found[name] = {"exact": int((whole & counted).sum()), "of": int(counted.sum()), **ends}
+    return {"passages": found}
 
 
 def usual_tokens(records: Dataset) -> float:

@@ -159,12 +159,32 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Holds", holds + _informed_rows(result)),
         ("Trained", _own_models(result)),
         *_later_stages(result),
+        *_passages(result),
         (
             "Judged by",
             f"{judged} Each target was trained on {data['members_per_target']:,} records. "
             f"{_targets(threat['targets'])}",
         ),
         ("Kind of audit", _kind(result)),
+    ]
+
+
+def _passages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many texts a language model continues word for word, used ones and others; nothing if nobody asked."""
+    found = result["details"].get("passages")
+    if found is None:
+        return []
+
+    def told(part: Mapping[str, Any]) -> str:
+        return f"{part['exact']:,} of {part['of']:,} ({words.percent_range(part['low'], part['high'])})"
+
+    return [
+        (
+            "Word for word",
+            f"Asked for the last {found['tokens']} tokens of a text after those before them, the targets gave all of "
+            f"them for {told(found['members'])} texts that they had used, and for {told(found['nonmembers'])} that "
+            "they had never seen, which shows how many anybody could continue so.",
+        )
     ]
 
 

@@ -139,12 +139,13 @@ def observed(work, models, audited, outside, names):
             save_file(kept, path)
         found.append({name: kept[name] for name in wanted})
     alike = found[0]
-    return {
+    outputs = {
         name: np.stack([one.get(name, torch.zeros_like(alike[name])).numpy() for one in found])[:, None]
         for name in names
-    } | {
-        "continued_tokens": np.stack([continued(one.get("token_hits", alike["token_hits"])) for one in found])[:, None]
     }
+    hits = torch.from_numpy(outputs["token_hits"])
+    outputs["continued_tokens"] = np.stack([continued(one[0]) for one in hits])[:, None]
+    return outputs
 
 
 def continued(hits):

@@ -308,6 +308,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--queries", action="store_true", help="neighbourhood and recall too: 12 more passes a target")
+    parser.add_argument("--canaries", action="store_true", help="texts that are repeated too, in further models")
     parser.add_argument("--models", type=int, default=TARGETS + max(SHADOWS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -340,7 +341,7 @@ def main():
                 "attacks": attacked(outputs, member, texts, alone),
                 "controls": controls(said, audited, member),
                 "passages": passages(outputs, member),
-                "canaries": canaries(work, state, audited, planted, base),
+                **({"canaries": canaries(work, state, audited, planted, base)} if arguments.canaries else {}),
                 "seconds": seconds(models[0], base, audited, texts, outputs, member),
                 "wall": time.time() - started,
             },

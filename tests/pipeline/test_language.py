@@ -170,7 +170,8 @@ def test_attacks_on_tokens_are_refused_for_records_with_classes():
         ({"transfer": "head"}, "stage[1].transfer: a language model is trained from scratch, in full or by adapters"),
         ({"augment": ["drop"]}, "stage[1].augment: task 'language' has none, got ['drop']: remove it"),
         ({"task": "classes"}, "stage[1].task: all stages of a chain must have one, got 'classes' after 'language'"),
-        ({"defenses": [{"name": "label_smoothing"}]}, "defense LabelSmoothing needs records with a class"),
+        ({"defenses": [{"name": "label_smoothing"}]}, "has no classes and no answers to change, got label_smoothing"),
+        ({"defenses": [{"name": "rounding"}]}, "stage[1].defenses: task 'language' has no classes and no answers"),
         ({"data_options": {**OPTIONS, "vocabulary": 400}}, "all texts of a chain must have one vocabulary and length"),
         ({"data_options": {**OPTIONS, "text": "words"}}, "needs a column 'words' for the text"),
     ],
@@ -179,6 +180,26 @@ def test_chains_that_cannot_be_are_refused_in_one_line(changes, message, texts):
     with pytest.raises(AuditError) as caught:
         prepared(chain(BASE, {**TUNE, **changes}), texts)
     assert [line for line in caught.value.problems if message in line]
+
+
+def test_defenses_of_variants_and_supplied_models_are_refused(texts):
+    settings = {**chain(BASE, TUNE), "defense": [{"name": "rounding"}]}
+    with pytest.raises(AuditError, match=r"defense\[0\]: task 'language' has no classes and no answers to change"):
+        parse(settings, base=texts)
+    target = {"model": "gpt", "members": "texts.csv", "nonmembers": "texts.csv", "data_options": OPTIONS}
+    with pytest.raises(AuditError, match="a supplied language model cannot be audited yet, got 'words'"):
+        parse({"target": target, "threat": {}}, base=texts)
+
+
+@pytest.mark.slow
+def test_later_stages_and_private_training_run(texts):
+    tune = {**TUNE, "defenses": [{"name": "dp_sgd", "epsilon": 20.0}], "epochs": 1}
+    pytest.importorskip("opacus", reason="needs the extra dp")
+    later = {**TUNE, "name": "later", "rows": "100:140", "epochs": 1}
+    settings = chain(BASE, tune, later, attacks=("loss", "extraction", "count"), shadows=0, at_risk="tune")
+    whole, found = auc_rows(ran(settings, texts, "later"))
+    assert {one["status"] for one in whole["attacks"]} == {"ok"}
+    assert found["count"]["value"] == 0.5
 
 
 def test_records_with_classes_are_no_texts(texts):

@@ -62,6 +62,11 @@ def target_problems(target: Target) -> list[str]:
             problems += [f"target.{line.replace(f'{key}: rows', f'{key}:', 1)}" for line in error.problems]
     if target.population_rows is not None and target.population is None:
         problems.append("target.population_rows: choose from `population`, which is absent: add it")
+    if target.data_options.level is not None:
+        problems.append(
+            f"target.data_options.level: a supplied language model cannot be audited yet, got "
+            f"{quote(target.data_options.level)}: write its finetuning as [[stage]] tables with task = 'language'"
+        )
     return problems + [f"target.{line}" for line in _functions(target.fit, target.depends)]
 
 

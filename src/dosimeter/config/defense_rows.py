@@ -129,6 +129,14 @@ def _together(
             "noise: use 'strict'"
         )
     problems += _hidden(stage, rows, bounding)
+    if stage.task == "language":
+        problems += [
+            f"task 'language' has no classes and no answers to change, got {row.name}: remove it, or use l2, "
+            "early_stopping or dp_sgd"
+            for row in rows
+            if not isinstance(row.defense, ChangesRecipe | BoundsRecords)
+            or isinstance(row.defense, ChangesAnswers | ChangesLoss)
+        ]
     if rows and stage.given:
         problems.append(f"a given stage is not trained, got {rows[0].name}: remove them")
     training = [row.name for row in rows if isinstance(row.defense, ChangesRecipe | ACTING)]

@@ -211,3 +211,18 @@ def test_a_plan_says_how_many_texts_reach_the_length(texts):
     notes = prepared(chain(BASE, TUNE), texts).cases["membership"].notes()
     assert any(one.startswith("texts: 80 with ") for one in notes)
     assert any("reach data_options.length, 36; what follows there is not read" in one for one in notes)
+
+
+def test_a_data_set_of_tokens_alone_has_sizes(texts, monkeypatch):
+    (texts / "own_rows.py").write_text(
+        "import numpy as np\nfrom dosimeter.data import Dataset\n"
+        "def rows(seed):\n"
+        "    tokens = np.random.default_rng(0).integers(9, size=(40, 12))\n"
+        "    ids = np.arange(40).astype(str)\n"
+        "    return Dataset(tokens, np.zeros(40, int), ('text',), ids, vocabulary=10, tokens=True)\n"
+    )
+    monkeypatch.syspath_prepend(texts)
+    stage = {**BASE, "data": "own_rows:rows", "rows": "0:40", "epochs": 1}
+    whole, found = auc_rows(ran(chain(stage, attacks=("zlib", "count"), shadows=0, population=4), texts, "tokens"))
+    assert 0 <= found["zlib"]["value"] <= 1
+    assert whole["data"]["vocabulary"] == 10

@@ -46,7 +46,7 @@ class Dataset:
             `[n]`.
         vocabulary: the records are texts of a language model: tokens from 0 to `vocabulary` - 1, then -1 to the end of
             the row. They have no labels: all are 0, of the one class `TEXT_CLASS`. None for all other records.
-        compressed: of texts: size of each after zlib, bytes `[n]`; None if it is not known.
+        compressed: of texts: size of each after zlib, bytes `[n]`; without it an attack takes that of the tokens.
 
     Raises:
         DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids, an attribute

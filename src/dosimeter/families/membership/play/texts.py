@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +23,14 @@ from dosimeter.training.chain import Link, build_chain, users_code
 
 OF_BASE = ("token_log_probs", "token_means", "token_deviations", "token_hits")
 """Signals of the base that attacks read."""
+
+
+def sizes_of(entry: Mapping[str, Tensor], tokens: Tensor, rows: Tensor) -> Tensor:
+    """Sizes of texts after zlib, bytes; where the data give none, those of their tokens as numbers of four bytes."""
+    if "compressed" in entry:
+        return entry["compressed"][rows]
+    kept = [one[one >= 0].to(torch.int32).numpy().tobytes() for one in tokens]
+    return torch.tensor([len(zlib.compress(one)) for one in kept])
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ class TextsJob:
         """Asks the base and stores what it says."""
         entry, rows = self.store.load(self.data), torch.from_numpy(self.rows)
         tokens = entry["inputs"][rows]
-        found = {"lengths": (tokens >= 0).sum(1), "compressed": entry["compressed"][rows]}
+        found = {"lengths": (tokens >= 0).sum(1), "compressed": sizes_of(entry, tokens, rows)}
         if self.links:
             found |= self._of_base(tokens)
         self.store.save(self.key, found, self.definition)

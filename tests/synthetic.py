@@ -9,8 +9,29 @@ import torch
 
 from dosimeter.families.membership.game import BEFORE_TRANSFER, FrozenHead, MembershipGame, Population
 from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.texts import Texts
 from dosimeter.families.membership.weights import Weights
 from dosimeter.statistics.evidence import Truth
+
+PLACES = 32
+"""Tokens of a text after the first."""
+WEIGHTS = 1 + 0.5 * np.cos(np.arange(PLACES))
+WEIGHTS = WEIGHTS / WEIGHTS.mean()
+"""How hard each place of a text is; on average 1."""
+
+
+def texts_of(phi):
+    """Every signal of a language model, from the logit of a text's mean token."""
+    tokens = -np.logaddexp(0, -phi)[..., None] * WEIGHTS
+    return {
+        "token_log_probs": tokens,
+        "token_means": np.full_like(tokens, -3.0),
+        "token_deviations": np.ones_like(tokens),
+        "token_hits": (tokens > np.log(0.5)).astype(float),
+        "neighbour_log_probs": np.full_like(phi, -3.0),
+        "conditioned_ratio": np.minimum(phi, 1000.0),
+        "continued_tokens": np.clip(2 * phi + 4, 0, 10).round(),
+    }
 
 
 def signals_of(phi):
@@ -46,6 +67,14 @@ def _head(seed, n_records):
     labels = rng.integers(2, size=n_records)
     features = rng.normal(size=(n_records, 4)) + 2.0 * labels[:, None]
     return FrozenHead(features, labels, 2, np.arange(n_records), np.full(20, 0.5), 0.0, 0.0, standardise=False)
+
+
+def _texts(seed, difficulty):
+    """Lengths and sizes of texts, and the base, which says of a token about what a model says that never saw it."""
+    rng = np.random.default_rng([seed, 5])
+    base = texts_of(difficulty + rng.normal(0, 0.3, len(difficulty)))["token_log_probs"]
+    base = base + rng.normal(0, 0.3, base.shape)
+    return Texts(np.full(len(base), PLACES + 1), rng.integers(80, 120, len(base)), {"token_log_probs": base})
 
 
 KNOWN = 90
@@ -86,7 +115,7 @@ def _weights(phi, labels, known, rows):
     return Weights(nets, numbers, *rows)
 
 
-def _known(seed, leakage, models, n_views, rows):
+def _known(seed, leakage, models, n_views, rows, texts):
     """Further records of the same law, half of them in each model, whose membership the adversary knows."""
     rng = np.random.default_rng([seed, 4])
     first = np.stack([rng.permutation(KNOWN) < KNOWN // 2 for _ in range(models // 2)])
@@ -95,7 +124,8 @@ def _known(seed, leakage, models, n_views, rows):
     of_view[0] = 0.0
     memorised, spread = rng.uniform(0.5, 2.0, KNOWN), rng.uniform(0.5, 1.5, KNOWN)
     noise = rng.normal(size=(models, n_views, KNOWN))
-    tables = signals_of(difficulty + of_view + leakage * memorised * member[:, None, :] + spread * noise)
+    phi = difficulty + of_view + leakage * memorised * member[:, None, :] + spread * noise
+    tables = {**signals_of(phi), **(texts_of(phi) if texts else {})}
     targets, shadows = ({name: values[one] for name, values in tables.items()} for one in rows)
     ids, labels = np.arange(KNOWN) + 1_000_000, rng.integers(2, size=KNOWN)
     return Known(ids, labels, member[rows[0]], member[rows[1]], targets, shadows)
@@ -123,6 +153,7 @@ def fleet(
     n_records=400,
     n_views=1,
     n_population=200,
+    texts=False,
 ):
     """Draw a game and its truth.
 
@@ -136,6 +167,7 @@ def fleet(
     Args:
         seed: of the draw.
         leakage: mean effect of membership on phi, nats.
+        texts: give the signals of a language model too, and what it said before it was finetuned: d, with noise.
 
     Returns:
         The game and a `Truth` with one cluster per record.
@@ -154,7 +186,7 @@ def fleet(
     inside = np.concatenate([member, np.zeros((2 * n_pairs, n_population), dtype=bool)], axis=1)
     noise = rng.normal(size=(2 * n_pairs, n_views, total))
     phi = difficulty + of_view + leakage * memorised * inside[:, None, :] + spread * noise
-    tables = signals_of(phi)
+    tables = {**signals_of(phi), **(texts_of(phi) if texts else {})}
     labels = np.random.default_rng([seed, 1]).integers(2, size=total)
     inputs = np.random.default_rng([seed, 3]).normal(size=(total, 3))
     inputs[:, 0] += difficulty
@@ -169,7 +201,7 @@ def fleet(
         shadow_outputs={name: values[shadows][:, :, n_records:] for name, values in tables.items()},
         inputs=inputs[n_records:],
     )
-    known = _known(seed, leakage, 2 * n_pairs, n_views, (targets, shadows))
+    known = _known(seed, leakage, 2 * n_pairs, n_views, (targets, shadows), texts)
     game = MembershipGame(
         ids=np.arange(n_records),
         labels=labels[:n_records],
@@ -183,5 +215,6 @@ def fleet(
         retrain=Retrain((difficulty + of_view)[:, part], leakage * memorised[part], spread[part]),
         known=known,
         weights=_weights(phi[:, 0, part], labels[part], known, (targets, shadows)),
+        texts=_texts(seed, difficulty[part]) if texts else None,
     )
     return game, Truth(np.arange(n_records), member[targets], np.arange(n_records))

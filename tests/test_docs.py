@@ -254,6 +254,17 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
         assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.SuppliedAudit)
 
 
+def test_the_audit_file_about_language_models_is_valid(tmp_path):
+    (block,) = [
+        block
+        for kind, block in FENCE.findall((ROOT / "docs" / "language-models.md").read_text("utf-8"))
+        if kind == "toml"
+    ]
+    audit = config.parse(tomllib.loads(block), base=tmp_path)
+    assert {stage.task for stage in audit.stages} == {"language"}
+    assert len(audit.attacks) == 5
+
+
 def test_the_audit_file_about_pretraining_data_is_valid(tmp_path):
     page = (ROOT / "docs" / "pretraining.md").read_text("utf-8")
     (block,) = [block for kind, block in FENCE.findall(page) if kind == "toml"]

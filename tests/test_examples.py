@@ -75,6 +75,20 @@ def test_an_example_runs(tmp_path, clean_imports):
     assert result["verdict"]["status"] in ("shown", "not_shown")
 
 
+def test_the_example_of_a_language_model_runs(tmp_path, clean_imports):
+    file = EXAMPLES / "language" / "audit.toml"
+    table = tomllib.loads(file.read_text("utf-8"))
+    table["stage"][0] |= {"rows": "500:560", "epochs": 1}
+    table["stage"][1] |= {"rows": "0:130", "epochs": 2}
+    table["threat"] |= {"shadows": 2, "targets": 2, "population": 30}
+    table["spike"]["count"] = 2
+    verbs.run(parse(table, base=file.parent), tmp_path / "run", workers=1)
+    result = flat(json.loads((tmp_path / "run" / "result.json").read_text("utf-8")))
+    refused = {attack["name"] for attack in result["attacks"] if attack["status"] != "ok"}
+    assert refused == {"LiRA", "LearnedRatio"}
+    assert result["passages"]["members"]["of"] == 100
+
+
 def test_scores_of_your_own_are_measured(tmp_path, monkeypatch):
     source = EXAMPLES / "own-scores"
     listed = (EXAMPLES / "README.md").read_text("utf-8")

@@ -49,7 +49,7 @@ def chain_problems(stages: Sequence[Stage], at_risk: Mapping[str, str | None], b
             *_model(stage, base),
         ]
         problems += [f"stage[{index}].{problem}" for problem in found]
-    return problems
+    return problems + _tasks(stages)
 
 
 def target_problems(target: Target) -> list[str]:
@@ -62,6 +62,11 @@ def target_problems(target: Target) -> list[str]:
             problems += [f"target.{line.replace(f'{key}: rows', f'{key}:', 1)}" for line in error.problems]
     if target.population_rows is not None and target.population is None:
         problems.append("target.population_rows: choose from `population`, which is absent: add it")
+    if target.data_options.level is not None:
+        problems.append(
+            f"target.data_options.level: a supplied language model cannot be audited yet, got "
+            f"{quote(target.data_options.level)}: write its finetuning as [[stage]] tables with task = 'language'"
+        )
     return problems + [f"target.{line}" for line in _functions(target.fit, target.depends)]
 
 
@@ -175,6 +180,28 @@ def _adapters(stage: Stage) -> list[str]:
         for key in ("lora_rank", "lora_alpha")
         if key in stage.model_fields_set and stage.transfer != "lora"
     ]
+
+
+def _tasks(stages: Sequence[Stage]) -> list[str]:
+    """Problems with stages of texts, and with chains in which only some stages are."""
+    problems = []
+    for index, stage in enumerate(stages):
+        place = f"stage[{index}]"
+        if stage.task != stages[0].task:
+            problems.append(
+                f"{place}.task: all stages of a chain must have one, got {stage.task!r} after {stages[0].task!r}: use "
+                "one task"
+            )
+        if stage.task == "classes":
+            continue
+        if stage.transfer not in ("scratch", "full", "lora"):
+            problems.append(
+                f"{place}.transfer: a language model is trained from scratch, in full or by adapters, got "
+                f"{stage.transfer!r}: use 'full' or 'lora'"
+            )
+        if stage.augment:
+            problems.append(f"{place}.augment: task 'language' has none, got {list(stage.augment)}: remove it")
+    return problems
 
 
 def _references(stage: Stage) -> list[str]:

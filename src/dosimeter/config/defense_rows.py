@@ -111,6 +111,19 @@ def defense_problems(
     return problems
 
 
+def _on_texts(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
+    """Problems with defenses of a stage of texts, which have no classes."""
+    if stage.task == "classes":
+        return []
+    return [
+        f"task 'language' has no classes and no answers to change, got {row.name}: remove it, or use l2, "
+        "early_stopping or dp_sgd"
+        for row in rows
+        if not isinstance(row.defense, ChangesRecipe | BoundsRecords)
+        or isinstance(row.defense, ChangesAnswers | ChangesLoss)
+    ]
+
+
 def _together(
     stage: Stage, rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable], *, answers: bool
 ) -> list[str]:
@@ -133,6 +146,7 @@ def _together(
             "noise: use 'strict'"
         )
     problems += _hidden(stage, rows, bounding)
+    problems += _on_texts(stage, rows)
     if rows and stage.given:
         problems.append(f"a given stage is not trained, got {rows[0].name}: remove them")
     training = [row.name for row in rows if isinstance(row.defense, ChangesRecipe | ACTING)]

@@ -7,10 +7,10 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from dosimeter.data.options import Options
+from dosimeter.data.options import Level, Options
 from dosimeter.foundation.table import NAME, Reference, Table
 from dosimeter.models.names import Method, Statistics
-from dosimeter.training.recipe import Hyperparameters
+from dosimeter.training.recipe import Hyperparameters, Task
 
 
 class DataOptions(Table):
@@ -32,6 +32,7 @@ class DataOptions(Table):
     vocabulary: int = Field(default=20_000, ge=2, le=10_000_000)
     tokenizer: Reference | None = None
     attributes: tuple[Reference, ...] = ()
+    level: Level | None = None
 
     @property
     def options(self) -> Options:
@@ -50,6 +51,7 @@ class Stage(Table):
     """
 
     name: str = Field(pattern=NAME)
+    task: Task = "classes"
     data: Reference | None = None
     rows: str | None = None
     data_options: DataOptions = DataOptions()
@@ -80,6 +82,14 @@ class Stage(Table):
     standardise: bool = False
     defenses: tuple[dict[str, Any], ...] = Field(default=(), max_length=20)
     sample: float = Field(default=0.85, gt=0, le=1)
+
+    @property
+    def reading(self) -> Options:
+        """The options that read its data; texts of a language model are bytes, or the tokens of a tokenizer."""
+        options = self.data_options.options
+        if self.task == "classes" or options.level is not None:
+            return options
+        return dataclasses.replace(options, level="bytes" if options.tokenizer is None else "tokenizer")
 
     @property
     def given(self) -> bool:

@@ -17,6 +17,9 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 
+TEXT_CLASS = "text"
+"""Name of the only class of texts of a language model, which have no labels."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -41,6 +44,9 @@ class Dataset:
             classes were named in order. Otherwise they are those of sorted texts.
         attributes: private attributes of each record that are no inputs, such as sex: for each name text or numbers
             `[n]`.
+        vocabulary: the records are texts of a language model: tokens from 0 to `vocabulary` - 1, then -1 to the end of
+            the row. They have no labels: all are 0, of the one class `TEXT_CLASS`. None for all other records.
+        compressed: of texts: size of each after zlib, bytes `[n]`; without it an attack takes that of the tokens.
 
     Raises:
         DataError: empty, NaN, one class only, label outside the range, lengths that differ, repeated ids, an attribute
@@ -62,6 +68,8 @@ class Dataset:
     tokens: bool = False
     ordered: bool = True
     attributes: Mapping[str, Array] = field(default_factory=dict)
+    vocabulary: int | None = None
+    compressed: Int[Array, " n"] | None = None
 
     def __post_init__(self) -> None:
         problems = self._problems()
@@ -87,18 +95,24 @@ class Dataset:
                 f"{self.name}: labels must be in 0..{len(self.classes) - 1}, got {int(self.labels[row])} in row {row}"
                 f" ({int(outside.sum())} such records): correct the label or name the class"
             )
-        elif not self.part and len(np.unique(self.labels)) < 2:
+        elif not self.part and self.vocabulary is None and len(np.unique(self.labels)) < 2:
             problems.append(
                 f"{self.name}: labels must have at least two classes, got only "
                 f"{self.classes[int(self.labels[0])]!r} in all {n} records: use data with two classes or more"
             )
-        if len(np.unique(self.ids)) < n:
-            values, counts = np.unique(self.ids, return_counts=True)
-            problems.append(
-                f"{self.name}: ids must be distinct, got {str(values[np.argmax(counts)])!r} {int(counts.max())} times: "
-                f"give each record its own id"
-            )
-        return problems
+        if self.vocabulary is not None:
+            problems += _problems_of_texts(self.inputs, self.vocabulary, self.name)
+        return problems + self._problems_of_ids()
+
+    def _problems_of_ids(self) -> list[str]:
+        """A line about an id that two records have; none if each has its own."""
+        values, counts = np.unique(self.ids, return_counts=True)
+        if len(values) == len(self.ids):
+            return []
+        return [
+            f"{self.name}: ids must be distinct, got {str(values[np.argmax(counts)])!r} {int(counts.max())} times: "
+            f"give each record its own id"
+        ]
 
     def _allowed(self, values: Array) -> Array:
         """Mask of the allowed numbers; a part that keeps its cells may lack numbers until all parts are read."""
@@ -107,7 +121,7 @@ class Dataset:
 
     def _problems_of_form(self) -> list[str]:
         """Problems with the type or length of arrays, one line each."""
-        columns = ("inputs", "labels", "ids", "persons", "groups")
+        columns = ("inputs", "labels", "ids", "persons", "groups", "compressed")
         arrays = {c: getattr(self, c) for c in columns if c in columns[:3] or getattr(self, c) is not None}
         problems = [
             f"{self.name}: {column} must be a NumPy array, got {type(values).__name__}: use numpy.asarray"
@@ -151,6 +165,11 @@ class Dataset:
         return len(self.inputs)
 
     @property
+    def lengths(self) -> Int[Array, " n"]:
+        """Tokens of each text of a language model."""
+        return np.asarray((self.inputs >= 0).sum(1), dtype=np.int64)
+
+    @property
     def incomplete(self) -> Int[Array, " k"]:
         """Rows with a missing number, which only `cells` show."""
         return np.zeros(0, np.int64) if self.cells is None else self.cells.incomplete()
@@ -166,6 +185,7 @@ class Dataset:
             groups=None if self.groups is None else self.groups[rows],
             cells=None if self.cells is None else self.cells[rows],
             attributes={name: values[rows] for name, values in self.attributes.items()},
+            compressed=None if self.compressed is None else self.compressed[rows],
         )
 
     @cached_property
@@ -182,6 +202,9 @@ class Dataset:
             digest.update(self.cells.fingerprint().encode())
         for name, values in sorted(self.attributes.items()):
             digest.update(json.dumps(["attribute", name, values.dtype.kind, *values.tolist()]).encode())
+        if self.vocabulary is not None:
+            sizes = None if self.compressed is None else self.compressed.tolist()
+            digest.update(json.dumps(["texts", self.vocabulary, sizes]).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -217,6 +240,36 @@ def _problems_of_attributes(attributes: Any, n: int, name: str) -> list[str]:
                     f"{place} must not be missing, got {quote(values[np.argmax(missing)].item())} in row "
                     f"{int(np.argmax(missing))} ({int(missing.sum())} such records): fill them in or remove the records"
                 )
+    return problems
+
+
+def _problems_of_texts(tokens: Array, vocabulary: int, name: str) -> list[str]:
+    """Texts of a language model that are no texts: a token that is none, a gap, or nothing to predict; a line each."""
+    if tokens.ndim != 2 or tokens.dtype.kind not in "iu":
+        return [
+            f"{name}: texts must be tokens [n, length], whole numbers, got shape {tokens.shape} and type "
+            f"{tokens.dtype}: use .astype(int), or leave out vocabulary"
+        ]
+    problems = []
+    wrong = (tokens < -1) | (tokens >= vocabulary)
+    if wrong.any():
+        row = int(np.argmax(wrong.any(1)))
+        problems.append(
+            f"{name}: tokens must be in 0..{vocabulary - 1}, or -1 after the end, got {int(tokens[wrong][0])} in row "
+            f"{row} ({int(wrong.any(1).sum())} such texts): use the tokenizer that the vocabulary belongs to"
+        )
+    gaps = ((tokens[:, :-1] < 0) & (tokens[:, 1:] >= 0)).any(1)
+    if gaps.any():
+        problems.append(
+            f"{name}: -1 must stand after the last token of a text, got one before it in row {int(np.argmax(gaps))} "
+            f"({int(gaps.sum())} such texts): move the tokens to the front"
+        )
+    short = (tokens >= 0).sum(1) < 2
+    if short.any():
+        problems.append(
+            f"{name}: a text must have at least one token after the first, got none in row {int(np.argmax(short))} "
+            f"({int(short.sum())} such texts): remove empty texts"
+        )
     return problems
 
 

@@ -28,6 +28,8 @@ def save_data(dataset: Dataset, store: Store) -> None:
     key = data_key(dataset)
     if not store.verify(key):
         tensors = {"inputs": torch.from_numpy(dataset.inputs), "labels": torch.from_numpy(dataset.labels)}
+        if dataset.compressed is not None:
+            tensors["compressed"] = torch.from_numpy(dataset.compressed)
         tensors |= {} if dataset.cells is None else dataset.cells.tensors()
         for name, values in dataset.attributes.items():
             tensors[f"attribute {name}"] = torch.from_numpy(np.unique(values, return_inverse=True)[1].astype(np.int64))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from dosimeter.data.dataset import Dataset
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line
+
+Level = Literal["bytes", "words", "tokenizer"]
+"""What a token of a language model is."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Options:
         vocabulary: of text: words are hashed to the numbers 1 to this.
         tokenizer: of text: folder of a Hugging Face tokenizer that is used instead of hashing.
         attributes: columns that are no inputs but private attributes of a record (tables, Hugging Face, census).
+        level: of text for a language model: what a token is: "bytes", "words" (hashed to 0 to `vocabulary` - 1), or
+            "tokenizer" for those of `tokenizer`. None is text to be classified.
     """
 
     classes: tuple[str, ...] | None = None
@@ -56,6 +62,7 @@ class Options:
     vocabulary: int = 20_000
     tokenizer: str | None = None
     attributes: tuple[str, ...] = ()
+    level: Level | None = None
 
     def like(self, dataset: Dataset) -> Options:
         """These options for a further source with the encoding of `dataset`: the same classes and categories."""
@@ -132,6 +139,11 @@ class Request:
         """
         for option in fields(self.options):
             if option.name not in names and getattr(self.options, option.name) != option.default:
+                if option.name == "level":
+                    raise DataError(
+                        f"{self.name}: must hold texts, which task = 'language' and the option level ask for, got a "
+                        "source without: name one of texts, or remove both"
+                    )
                 remedy = suggest(option.name, names) if names else "remove it"
                 raise DataError(f"{self.name}: this source has no option {option.name!r}: {remedy}")
 

@@ -112,10 +112,10 @@ def one_hot(labels: Int[Array, " n"]) -> Float[Array, "n d"]:
 
 
 def bag_of_tokens(tokens: Int[Array, "n length"]) -> Sparse:
-    """Tokens of each record, hashed and weighted by tf-idf; 0 is no token."""
+    """Tokens of each record, hashed and weighted by tf-idf; what is not above 0 is no token."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
-    row, place = np.nonzero(tokens[:, :LONGEST])
+    row, place = np.nonzero(tokens[:, :LONGEST] > 0)
     hashed = (tokens[row, place].astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32)) >> np.uint64(19)
     counts = sparse.csr_matrix((np.ones(len(row)), (row, hashed.astype(np.int64))), shape=(len(tokens), BUCKETS))
     counts.sum_duplicates()

@@ -91,7 +91,7 @@ def unfit(place: str, names: Sequence[str], records: Dataset) -> list[str]:
             f"{place}: flips and shifts need images [n, channels, height, width], {got}: use views = ['identity'] and "
             "no augment"
         )
-    if words and not records.tokens:
+    if words and (not records.tokens or records.vocabulary is not None):
         problems.append(
             f"{place}: words can be dropped from texts, rows of tokens [n, length], {got}: use views = "
             "['identity'] and no augment"

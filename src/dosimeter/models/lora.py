@@ -137,8 +137,9 @@ def with_adapters(model: nn.Module, head: str, lora: LoRA, example: Tensor | Non
 def adaptable(model: nn.Module, head: str, example: Tensor | None = None) -> tuple[str, ...]:
     """Dotted names of the layers that get an adapter; arguments as for `with_adapters`.
 
-    These are the Linear and Conv2d layers before the head that run as layers, are of no class of their own, and share
-    their weights with no other. Of convolutions only those with one group, no dilation and zeros around.
+    These are the Linear and Conv2d layers, and the Conv1D of transformers, before the head that run as layers, are of
+    no class of their own, and share their weights with no other. Of convolutions only those with one group, no
+    dilation and zeros around.
     """
     uses = Counter(id(one) for module in model.modules() for one in module._parameters.values())
     names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
@@ -168,7 +169,9 @@ def _takes_one(module: nn.Module) -> bool:
     """Returns whether peft's adapter fits the layer exactly, so that it can be added into its weights."""
     if type(module) is nn.Conv2d:
         return module.groups == 1 and set(module.dilation) == {1} and module.padding_mode == "zeros"
-    return type(module) is nn.Linear
+    # the linear layers of GPT-2, whose weights are transposed, which peft knows
+    gpt2 = (type(module).__module__, type(module).__name__) == ("transformers.pytorch_utils", "Conv1D")
+    return gpt2 or type(module) is nn.Linear
 
 
 def merge_adapters(model: nn.Module) -> nn.Module:

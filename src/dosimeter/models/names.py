@@ -17,6 +17,8 @@ ARCHITECTURES: Registry[Builder] = Registry(
         "convnet": "architectures:convnet",
         "bag-of-words": "architectures:bag_of_words",
         "efficientnet-lite0": "architectures:efficientnet_lite0",
+        "transformer": "language.transformer:transformer",
+        "causal-lm": "language.pretrained:causal_lm",
     },
 )
 """Functions that build a model for a shape of records and a number of classes."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from dosimeter.foundation.errors import TrainingError
@@ -17,14 +18,16 @@ from dosimeter.foundation.user_code import resolve, source_hash
 from dosimeter.jobs.store import file_hash, key_of
 from dosimeter.models.bottleneck import with_bottleneck
 from dosimeter.models.build import build
+from dosimeter.models.language.pretrained import files_of_model
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.lora import LoRA, release
 from dosimeter.models.names import Method, Statistics
 from dosimeter.models.transfer import Live, Parts, divide, with_new_head
 from dosimeter.models.weights import load_state, read_weights
 from dosimeter.training.keys import module_hash, torch_version
+from dosimeter.training.language.stage import language_adapters
 from dosimeter.training.loop import seed_torch
-from dosimeter.training.recipe import Hyperparameters, PutsBottleneck
+from dosimeter.training.recipe import Hyperparameters, PutsBottleneck, Task
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Link:
         fit: the user's training function, `package.module:function`.
         hyperparameters: settings of the built-in training.
         depends: further modules whose source belongs to the key.
+        task: "classes", or "language" for texts, of which each token is predicted: `classes` is the vocabulary then.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Link:
     fit: str | None = None
     hyperparameters: Hyperparameters = Hyperparameters()
     depends: tuple[str, ...] = ()
+    task: Task = "classes"
 
     @cached_property
     def sources(self) -> dict[str, str]:
@@ -78,12 +83,19 @@ class Link:
                 found[f"{kind.__module__}:{kind.__qualname__}"] = source_hash(kind)
         if self.weights and Path(self.weights).is_file():
             found["weights"] = file_hash(Path(self.weights))
+        if self.model == "causal-lm" and self.options.get("folder"):
+            for path in files_of_model(Path(self.options["folder"])):
+                found[f"folder: {path.name}"] = file_hash(path)
         return found
 
     @cached_property
     def definition(self) -> dict[str, Any]:
         """This stage's part of a key."""
         settings = {**asdict(self), "hyperparameters": self.hyperparameters.settings}
+        if not self.language:
+            del settings["task"]  # entries of classes keep their keys
+        elif self.options.get("folder"):
+            settings["options"] = {key: value for key, value in self.options.items() if key != "folder"}
         if self.hyperparameters.defenses:
             settings["code of defenses"] = [class_code(type(one)) for one in self.hyperparameters.defenses]
         if self.weights and Path(self.weights).is_file():
@@ -91,6 +103,11 @@ class Link:
         if self.transfer == "lora":
             settings["peft"] = release()
         return {**settings, "sources": self.sources}
+
+    @property
+    def language(self) -> bool:
+        """Returns whether its records are texts of a language model."""
+        return self.task == "language"
 
     @property
     def frozen_prefix(self) -> bool:
@@ -142,6 +159,8 @@ def build_chain(links: tuple[Link, ...], index: int, seed: int, parent: Mapping[
         model = build_chain(links, index - 1, 0 if link.transfer == "lora" else seed, None)
         if parent is not None:
             load_state(model, parent, f"stage {links[index - 1].name!r}")
+        if link.language:
+            return model  # the next stage predicts the same tokens
         with_new_head(model, link.classes, example_of(link.shape), head_of(links, index, put=index))
         return _narrowed(links, index, model)
 
@@ -165,11 +184,19 @@ def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 
     method = link.transfer if link.frozen_prefix or link.live or link.transfer == "lora" else "full"
     lora = LoRA(link.lora_rank, link.lora_alpha)
     with seed_torch(seed):
+        if link.language:
+            adapted = link.transfer == "lora"
+            return Parts(None, language_adapters(model, lora, texts_like(link.shape)) if adapted else model)
         head, example = head_of(links, index, put=index + 1), example_of(link.shape)
         parts = divide(model, method, link.last_k, example, head, lora, put=_putting(link) is not None)
     if link.live and isinstance(parts.frozen, nn.Sequential) and isinstance(parts.trained, nn.Sequential):
         return Parts(None, Live(parts.frozen, parts.trained, link.bn_mode))
     return parts
+
+
+def texts_like(shape: tuple[int, ...]) -> Tensor:
+    """Two short texts of tokens 0 and 1, which every language model knows."""
+    return torch.arange(2 * min(shape[0], 8)).reshape(2, -1) % 2
 
 
 def head_of(links: Sequence[Link], index: int, *, put: int) -> str | None:

@@ -19,6 +19,7 @@ from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.architectures import as_float, locate
 from dosimeter.training.charges import charges
 from dosimeter.training.construction.joining import fighting
+from dosimeter.training.language.stage import is_text, next_token_loss
 from dosimeter.training.private.loop import privately
 from dosimeter.training.recipe import Augmentation, ChangesLoss, HidesFeatures, Hyperparameters, PacesLoss, settle
 
@@ -126,7 +127,12 @@ def own_loss(hp: Hyperparameters, epoch: int) -> ChangesLoss | None:
 
 
 def batch_loss(logits: Tensor, labels: Tensor, hp: Hyperparameters, epoch: int) -> Tensor:
-    """Mean loss of a batch: cross-entropy, or the loss of a defense. Labels are classes or probabilities."""
+    """Mean loss of a batch: cross-entropy, or the loss of a defense.
+
+    Labels are classes, probabilities, or tokens `[b l]` of texts, as whole numbers, whose loss has no defense.
+    """
+    if is_text(labels):
+        return next_token_loss(logits, labels).mean()
     own = own_loss(hp, epoch)
     return nn.functional.cross_entropy(logits, labels) if own is None else own.loss(logits, labels, epoch)
 
@@ -167,7 +173,7 @@ def defended_features(model: nn.Module, hp: Hyperparameters, example: Tensor) ->
 def train(
     model: nn.Module,
     inputs: Tensor,
-    labels: Int[Tensor, " n"] | Float[Tensor, "n c"],
+    labels: Int[Tensor, " n"] | Int[Tensor, "n l"] | Float[Tensor, "n c"],
     hp: Hyperparameters,
     *,
     seed: int,
@@ -181,7 +187,7 @@ def train(
     Args:
         model: on any device; moved to `device`; parameters that do not require gradients are left alone.
         inputs: the stage's rows of this model, `[n ...]`, uint8 images or floats.
-        labels: classes, or probabilities of all classes.
+        labels: classes, probabilities of all classes, or tokens of texts, whole numbers.
         hp: the recipe.
         seed: decides the order of the data, augmentation and dropout.
         device: device to train on.

@@ -163,6 +163,8 @@ class PackJob:
         if parts.frozen is not None and not self.features:
             inputs = forward(parts.frozen, as_float(inputs), device)
         records = None if parts.frozen is None else data["inputs"][rows]
+        if link.language:
+            labels = inputs
         found, hp = teacher(self.recipe), pupil(self.recipe)
         if found is not None:
             answers = functools.partial(self._answers, inputs, records, labels, parent)

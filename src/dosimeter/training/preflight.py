@@ -19,6 +19,7 @@ from dosimeter.models.architectures import as_float
 from dosimeter.training.chain import Link, build_chain, parts_of
 from dosimeter.training.charges import charges
 from dosimeter.training.construction.trying import check_fight
+from dosimeter.training.language.stage import next_token_loss, unfit_defenses
 from dosimeter.training.loop import defended_features, seed_torch
 from dosimeter.training.private.loop import check_private
 
@@ -107,6 +108,9 @@ def try_models(
             if link.weights and ":" in str(link.model) and not is_file(Path(link.weights)):
                 _check_weights(link)
             model = build_chain(chain, index, 0, None)
+            if link.language:
+                _try_texts(chain, index, model, own, records[index])
+                continue
             parts = parts_of(chain, index, model)
             check_output(model, link, example)
             if data[index] is not None and link.fit is None:
@@ -122,6 +126,20 @@ def try_models(
                 check_training(parts.trained, link, inner[:smallest], example[:smallest])
             continue
         break  # later stages start from this one
+
+
+def _try_texts(chain: tuple[Link, ...], index: int, model: nn.Module, texts: Dataset, records: int) -> None:
+    """Runs and trains a language model on two texts; what is wrong is told as for other models."""
+    link = chain[index]
+    unfit_defenses(link.hyperparameters.defenses, f"stage {link.name!r}")
+    example = torch.from_numpy(texts.inputs[:2].copy())
+    check_output(model, link, example)
+    trained = parts_of(chain, index, model).trained
+    if link.fit is None and records:
+        if link.hyperparameters.bounded:
+            check_private(trained, example, texts=True)
+        size = link.hyperparameters.batch_size
+        check_training(trained, link, example[: min(records % size or size, 2)])
 
 
 def _check_bias(head: nn.Module) -> None:
@@ -162,6 +180,9 @@ def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
         raise TrainingError(
             f"{place}: must take inputs of shape {tuple(example.shape)}, got {describe(error)}: correct it"
         ) from error
+    if link.language:
+        _check_token_logits(out, link, example, place)
+        return
     wanted = (len(example), link.classes)
     if not isinstance(out, Tensor) or tuple(out.shape) != wanted:
         got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
@@ -172,6 +193,19 @@ def check_output(model: nn.Module, link: Link, example: Tensor) -> None:
     if not out.is_floating_point() or not bool(torch.isfinite(out).all()):
         got = "NaN or infinity" if out.is_floating_point() else str(out.dtype)
         raise TrainingError(f"{place}: logits must be finite floating-point numbers, got {got}: correct it")
+
+
+def _check_token_logits(out: object, link: Link, example: Tensor, place: str) -> None:
+    """Refuses what is not finite logits `[b l v]` of all tokens of the data and perhaps more."""
+    wanted = (*example.shape, link.classes)
+    if not isinstance(out, Tensor) or out.ndim != 3 or out.shape[:2] != example.shape or out.shape[2] < link.classes:
+        got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
+        raise TrainingError(
+            f"{place}: must return logits of shape {wanted}, one for each place and token, got {got}: return those of "
+            "the next token at each place"
+        )
+    if not bool(torch.isfinite(out).all()):
+        raise TrainingError(f"{place}: logits must be finite numbers, got NaN or infinity: correct it")
 
 
 def check_training(trained: nn.Module, link: Link, example: Tensor, records: Tensor | None = None) -> None:
@@ -193,9 +227,12 @@ def check_training(trained: nn.Module, link: Link, example: Tensor, records: Ten
             f"{place}: must have parameters to train, got none: add a layer, or correct `requires_grad`"
         )
     try:
-        hp, labels = link.hyperparameters, torch.arange(len(example))
+        hp, labels = link.hyperparameters, example if link.language else torch.arange(len(example))
         with charges(trained, hp, example) as charge, defended_features(trained, hp, example), seed_torch(0):
-            loss = nn.functional.cross_entropy(trained.train()(example).float(), labels)
+            logits = trained.train()(example).float()
+            loss = (
+                next_token_loss(logits, labels).mean() if link.language else nn.functional.cross_entropy(logits, labels)
+            )
             loss = loss if charge is None else loss + charge(example if records is None else records, labels)
         torch.autograd.grad(loss, weights, allow_unused=True)
     except AuditError:

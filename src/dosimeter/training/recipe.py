@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dosimeter.training.construction.settings import Construction
 
 Augmentation = Literal["flip", "shift", "drop"]
+Task = Literal["classes", "language"]
+"""What a stage learns: the class of a record, or the next token of a text."""
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.arrays import assemble
-from dosimeter.data.options import Request
+from dosimeter.data.files.tables import OPTIONS, from_table
+from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.user_code import relay, resolve
@@ -23,13 +24,22 @@ def load_function(reference: str, request: Request) -> Dataset:
     Args:
         reference: `package.module:function`. The function returns a `Dataset`, which is used as it is, or
             `(inputs, labels)`, arrays or tensors that are treated like those of an `.npz`.
-        request: the seed, rows, `noun`, and `classes` where the function returns a tuple.
+        request: the seed, rows, `noun`, and `classes` where the function returns a tuple; with `level`, all that
+            `tables.from_table` reads, and the function may return columns by name.
 
     Raises:
         DataError: the function is not found, raises, or returns something else.
     """
-    request.only("classes", "noun")
+    texts = request.options.level is not None
+    request.only(*(OPTIONS if texts else ("classes", "noun")))
     result = _call(resolve(reference, error=DataError), request)
+    if texts and isinstance(result, Mapping):
+        return from_table(_table(result, request), request)
+    if texts and not (isinstance(result, Dataset) and result.vocabulary is not None):
+        raise DataError(
+            f"{request.name}: must return columns by name, as {{'text': [...]}}, or a Dataset with a vocabulary, got "
+            f"{type(result).__name__}: change the function"
+        )
     if isinstance(result, Dataset):
         if request.options.classes is not None:
             raise DataError(f"{request.name}: the Dataset names its classes itself: remove the option 'classes'")
@@ -42,6 +52,14 @@ def load_function(reference: str, request: Request) -> Dataset:
         _array(part, column, request.name) for part, column in zip(result, ("inputs", "labels"), strict=True)
     )
     return assemble({"inputs": inputs, "labels": labels}, request)
+
+
+def _table(columns: Mapping[str, Any], request: Request) -> Any:
+    """Columns that a function returned, as an Arrow table."""
+    import pyarrow as pa
+
+    with as_data_error(request.name, "return lists of one length, of texts or numbers"):
+        return pa.table({str(name): list(values) for name, values in columns.items()})
 
 
 def _call(fn: Callable[..., Any], request: Request) -> Any:

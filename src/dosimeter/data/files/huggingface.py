@@ -49,10 +49,10 @@ def load_huggingface(source: str, path: Path, request: Request) -> Dataset:
     table = _split(found, request)
     check_attributes(list(table.column_names), _special(request), request)
     label = _column(request.options.label, "label", list(table.column_names), request)
-    names = getattr(table.features[label], "names", None)
+    names = None if label is None else getattr(table.features[label], "names", None)
     if names and request.options.classes is None:
         request = replace(request, options=replace(request.options, classes=tuple(names)))
-    column = _pictures(table, request)
+    column = None if request.options.level is not None else _pictures(table, request)
     if column is not None:
         return _images(table, column, request)
     with as_data_error(request.name, "save it again with this version of datasets"):
@@ -133,7 +133,7 @@ def _column(column: str, key: str, columns: list[str], request: Request) -> str 
     """The column if it exists; refuses if the label, or a column that was requested by name, is missing."""
     if column in columns:
         return column
-    if key == "label" or getattr(request.options, key) is not None:
+    if request.options.level is None if key == "label" else getattr(request.options, key) is not None:
         remedy = one_line(suggest(column, columns))
         raise DataError(f"{request.name}: needs a column {column!r} for the {key}, got none: {remedy}")
     return None

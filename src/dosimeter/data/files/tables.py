@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 
 from dosimeter.data.cells import TEXT as TEXT_COLUMN
 from dosimeter.data.cells import Cells, frame_cells
-from dosimeter.data.dataset import Dataset, content_ids
+from dosimeter.data.dataset import TEXT_CLASS, Dataset, content_ids
 from dosimeter.data.files.arrays import as_text
 from dosimeter.data.files.attributes import check_attributes, read_attributes
 from dosimeter.data.files.columns import content, one_hot, plain, read_features
 from dosimeter.data.files.spelling import is_name, separator
+from dosimeter.data.files.texts import as_texts
 from dosimeter.data.files.tokens import tokens
 from dosimeter.data.labels import encode_labels
 from dosimeter.data.options import Request, as_data_error
@@ -28,7 +30,7 @@ from dosimeter.foundation.wording import one_line, quote
 
 SPECIAL = {"id": "ids", "person": "persons", "group": "groups"}
 """Options (and default names) of columns that are no features, with the part of the data set that each becomes."""
-TEXT = ("length", "vocabulary", "tokenizer")
+TEXT = ("length", "vocabulary", "tokenizer", "level")
 """Options for every kind of text."""
 LONGEST_HEADER = 100_000
 """Most characters of a header that are examined."""
@@ -52,10 +54,18 @@ def load_table(path: Path, request: Request) -> Dataset:
         DataError: not a table, a column missing, repeated or nameless, a cell that fits none of the rules.
     """
     request.only(*OPTIONS)
+    request = _with_text(request)
     special = special_columns(request)
     if path.suffix.lower() == ".csv":
         return from_table(_read_csv(path, request, special), request, csv=True)
     return from_table(_read_parquet(path, request), request)
+
+
+def _with_text(request: Request) -> Request:
+    """The request, with the usual column of text where a language model reads it and none is named."""
+    if request.options.level is None:
+        return request
+    return replace(request, options=replace(request.options, text=request.options.text or "text"))
 
 
 def from_table(
@@ -69,7 +79,7 @@ def from_table(
     Args:
         table: `pyarrow.Table`.
         request: rows, `classes`, `noun`, the names of the four columns, `attributes`; `categorical`, `categories`; or
-            `text`, `length`, `vocabulary`, `tokenizer`, and then the columns that are not named are not read.
+            `text`, `length`, `vocabulary`, `tokenizer`, `level`, and then the columns that are not named are not read.
         noun: noun for a record unless the request says.
         primary: it was handed over as a data frame.
         csv: it was read from a file of text.
@@ -80,29 +90,25 @@ def from_table(
     Raises:
         DataError: a column missing, repeated or nameless, a cell that fits none of the rules.
     """
+    request = _with_text(request)
     name, options, special = request.name, request.options, special_columns(request)
     names = _column_names(table, name)
     if not table.num_rows:
         raise DataError(f"{name}: needs at least one record, got a header and no rows: check the file")
     kept = _present(names, special, request)
     check_attributes(names, {column: key.removesuffix("s") for key, column in kept.items()}, request)
-    rest = [c for c in names if c not in kept.values() and c not in options.attributes]
-    if not rest:
-        raise DataError(
-            f"{name}: needs at least one column of features beside {sorted({*kept.values(), *options.attributes})}, "
-            "got none: add one"
-        )
+    rest = _features(names, {*kept.values(), *options.attributes}, name)
     found = {as_: _values(table.column(column), column, name) for as_, column in kept.items()}
     rows = request.rows.within(table.num_rows, name)
     inputs, keys, columns, categories = _inputs(table, rest, rows, request)
-    labels, classes = encode_labels(found["labels"], name, options.classes)
+    labels, classes = _labels(found, table.num_rows, request)
     texts_of = {c: as_text(found[c], c, name) for c in ("ids", "persons", "groups") if c in found}
     ids = texts_of.get("ids")
     attributes = read_attributes(table, range(table.num_rows), request)
     ids = content_ids(keys, _labelled(np.array(classes)[labels], attributes)) if ids is None else ids
     _distinct(ids, name)
     chosen = slice(rows.start, rows.stop)
-    return Dataset(
+    whole = Dataset(
         inputs=inputs,
         labels=labels[chosen],
         classes=classes,
@@ -113,12 +119,28 @@ def from_table(
         name=name,
         columns=columns or None,
         categories=categories or None,
-        part=request.part,
+        part=request.part or options.level is not None,
         cells=_cells(table.slice(rows.start, len(rows)), kept, request, (primary, csv)) if request.part else None,
         tokens=options.text is not None,
-        ordered=options.classes is not None or found["labels"].dtype.kind in "iufb",
+        ordered=options.classes is not None or "labels" not in found or found["labels"].dtype.kind in "iufb",
         attributes={name: values[chosen] for name, values in attributes.items()},
     )
+    return whole if options.level is None else as_texts(whole, list(keys)[rows.start : rows.stop], request)
+
+
+def _features(names: list[str], others: set[str], name: str) -> list[str]:
+    """Columns that are inputs; refuses a table without one."""
+    rest = [column for column in names if column not in others]
+    if not rest:
+        raise DataError(f"{name}: needs at least one column of features beside {sorted(others)}, got none: add one")
+    return rest
+
+
+def _labels(found: Mapping[str, Array], n: int, request: Request) -> tuple[Array, tuple[str, ...]]:
+    """Classes of all rows and their names; texts of a language model have none."""
+    if request.options.level is not None:
+        return np.zeros(n, np.int64), (TEXT_CLASS,)
+    return encode_labels(found["labels"], request.name, request.options.classes)
 
 
 def _labelled(labels: Array, attributes: Mapping[str, Array]) -> Array:
@@ -135,6 +157,8 @@ def _inputs(
     """Inputs of the requested rows, content for the ids of all rows, names of the features, and categories."""
     if request.options.text is not None:
         texts = _texts(table, request.options.text, rest, request)
+        if request.options.level is not None:
+            return np.zeros((len(rows), 1), np.int64), texts, (), {}
         return tokens(texts[rows.start : rows.stop], request), texts, (), {}
     features = read_features(table, rest, request)
     names = tuple(column for feature in features for column in feature.columns)
@@ -213,7 +237,8 @@ def _read_csv(path: Path, request: Request, special: dict[str, str]) -> Any:
         with path.open("rb") as file:
             if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 raise DataError(f"{request.name}: must be UTF-8 text, got UTF-16: save it as CSV in UTF-8")
-        refuse_separator(path, [special["label"]], request.name)
+        needed = special["label"] if options.level is None else str(options.text)
+        refuse_separator(path, [needed], request.name)
         try:
             table = _parse(path, text)
             return _as_spelt(table, [special["label"], *options.categorical, *options.attributes], path, request.name)
@@ -308,7 +333,7 @@ def _present(names: list[str], special: dict[str, str], request: Request) -> dic
     for key, column in special.items():
         if column in names:
             kept[SPECIAL.get(key, "labels")] = column
-        elif key == "label" or getattr(request.options, key) is not None:
+        elif request.options.level is None if key == "label" else getattr(request.options, key) is not None:
             remedy = _suggestion(column, names)
             raise DataError(f"{request.name}: needs a column {column!r} for the {key}, got none: {remedy}")
     return kept

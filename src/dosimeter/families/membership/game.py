@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dosimeter.families.membership.known import Known
+from dosimeter.families.membership.texts import Texts
 from dosimeter.families.membership.weights import Weights
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
@@ -39,6 +40,9 @@ class Needs:
         per_view: further shadows on each side for each view beyond the first.
         labelled: fewest records that are known to be members of the target, and fewest that are known not to be.
         weights: whether the models themselves, to train copies of them.
+        texts: whether lengths and sizes of texts, whose tokens it reads.
+        base: whether also what the model before the finetuning says of each token.
+        tokens: fewest tokens after the first that half of the texts must have.
     """
 
     access: Access
@@ -52,6 +56,9 @@ class Needs:
     per_view: int = 0
     labelled: int = 0
     weights: bool = False
+    texts: bool = False
+    base: bool = False
+    tokens: int = 0
 
     @property
     def holds_more(self) -> bool:
@@ -76,6 +83,8 @@ class Needs:
             "shadows trained anew": self.retrain,
             "all other training records": self.informed,
             "copies of the target to train": self.weights,
+            "tokens of texts": self.texts and not self.base,
+            "tokens of texts under the base": self.base,
         }
         return ", ".join([*parts, *(words for words, needed in told.items() if needed)])
 
@@ -170,6 +179,7 @@ class MembershipGame:
         retrain: trains further shadows, or None.
         known: records whose membership is known for each target, or None.
         weights: the models themselves, or None.
+        texts: of a language model: the judged texts, or None.
 
     Raises:
         ValueError: a shape does not fit, or shadow rows are not complementary pairs.
@@ -187,6 +197,7 @@ class MembershipGame:
     retrain: Retrain | None = None
     known: Known | None = None
     weights: Weights | None = None
+    texts: Texts | None = None
 
     def __post_init__(self) -> None:
         if len(self.shadow_in) % 2 or not (self.shadow_in[0::2] ^ self.shadow_in[1::2]).all():
@@ -270,12 +281,14 @@ class Holdings:
         inputs: all records that have signals, as a few columns `[n+k+z d]`, or None.
         retrain: trains further shadows, or None.
         weights: the models, of nobody in particular, or None.
+        texts: of a language model: the judged texts, and perhaps further ones after them, or None.
     """
 
     head: FrozenHead | None = None
     inputs: Float[Array, "r d"] | None = None
     retrain: Retrain | None = None
     weights: Weights | None = None
+    texts: Texts | None = None
 
     def tell(self, game: MembershipGame, needs: Needs, seats: Seats | None = None) -> MembershipGame:
         """The game, with the holdings that an attack needs.
@@ -295,6 +308,7 @@ class Holdings:
             retrain=self.retrain if needs.retrain else None,
             known=game.known if needs.labelled else None,
             weights=weights,
+            texts=self.texts.first(n) if (needs.texts or needs.base) and self.texts is not None else None,
         )
         if not needs.inputs or self.inputs is None:
             return game

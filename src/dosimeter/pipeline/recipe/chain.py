@@ -75,14 +75,17 @@ def _link(stage: Stage, dataset: Dataset, base: Path) -> Link:
     """One stage as a link, without its defenses."""
     names = (
         "name", "model", "transfer", "last_k", "bn_mode", "lora_rank", "lora_alpha", "head", "options", "fit",
-        "depends",
+        "depends", "task",
     )  # fmt: skip
     weights = stage.weights
     if weights and is_file(base / weights):
         weights = str(base / weights)
     shape = tuple(int(side) for side in dataset.inputs.shape[1:])
-    classes = stage.classes or len(dataset.classes)
-    return Link(shape=shape, classes=classes, weights=weights, **{name: getattr(stage, name) for name in names})
+    classes = dataset.vocabulary or stage.classes or len(dataset.classes)
+    settings = {name: getattr(stage, name) for name in names}
+    if stage.model == "causal-lm" and isinstance(stage.options.get("folder"), str):
+        settings["options"] = {**stage.options, "folder": str(base / Path(stage.options["folder"]).expanduser())}
+    return Link(shape=shape, classes=classes, weights=weights, **settings)
 
 
 def _trained_on(audit: Audit, data: Sequence[Dataset | None], records: int) -> list[int]:

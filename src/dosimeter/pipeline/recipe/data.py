@@ -13,6 +13,7 @@ from dosimeter.foundation.toml import read
 from dosimeter.foundation.user_code import import_from
 from dosimeter.foundation.wording import quote
 from dosimeter.pipeline.recipe.parts import of_stage, read_parts, rows_of, tested_like
+from dosimeter.pipeline.recipe.texts import refuse_other_records
 from dosimeter.training.preflight import Together, about
 
 
@@ -36,7 +37,7 @@ def load_audit(path: Path) -> AnyAudit:
         if stage is not None and not any(problem.startswith(told) for problem in problems):
             import_from(base)
             for key, rows in (("data", stage.rows), ("test", stage.test_rows)):
-                options, place = stage.data_options.options, f"stage[{index}].{key}"
+                options, place = stage.reading, f"stage[{index}].{key}"
                 if getattr(stage, key) in found.parts:
                     continue
                 error = _load(getattr(stage, key), rows, options, place, found.seed, base)[1]
@@ -84,18 +85,19 @@ def read_data(
         return found
 
     data = tuple(
-        load(stage.data, stage.rows, stage.data_options.options, f"stage[{i}].data")
-        for i, stage in enumerate(audit.stages)
+        load(stage.data, stage.rows, stage.reading, f"stage[{i}].data") for i, stage in enumerate(audit.stages)
     )
     last = len(audit.stages) - 1
     stage, own = audit.stages[last], data[last]
-    options = stage.data_options.options
+    options = stage.reading
     if own is not None and own.categories:
         options = options.like(own)  # so that text columns become the same features
     test = load(stage.test, stage.test_rows, options, f"stage[{last}].test")
     if test is not None and own is not None:
         with together, about(f"stage[{last}].test"):
             test = tested_like(test, own)
+    with together:
+        refuse_other_records(audit.stages, data, test)
     if (
         test is not None
         and own is not None

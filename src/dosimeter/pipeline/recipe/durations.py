@@ -14,6 +14,7 @@ from torch import Tensor
 from dosimeter.jobs.job import Costed, Job
 from dosimeter.jobs.runners import Workers, one_thread, workers_for
 from dosimeter.models.architectures import as_float
+from dosimeter.models.language.statistics import token_statistics
 from dosimeter.pipeline.durations import LOADING, REPORT_SECONDS
 from dosimeter.training.chain import build_chain, parts_of
 from dosimeter.training.distillation import pupil, teach_heads, trainings
@@ -98,7 +99,10 @@ class Pace:
         passes = []
         for _ in range(2):
             start = time.perf_counter()
-            forward(model, inputs, torch.device(self.system.device))
+            if job.links[-1].language:
+                token_statistics(model, inputs, torch.device(self.system.device))
+            else:
+                forward(model, inputs, torch.device(self.system.device))
             passes.append(time.perf_counter() - start)
         return min(passes) / len(inputs)
 
@@ -161,7 +165,7 @@ def _pace(system: TrainedSystem, job: PackJob, prefix: Prefix | None) -> float:
     dataset = system.data[len(job.links) - 1]
     assert dataset is not None
     inputs = torch.from_numpy(dataset.inputs[: PROBE_STEPS * hp.batch_size].copy())
-    labels = torch.from_numpy(dataset.labels[: len(inputs)])
+    labels = inputs if link.language else torch.from_numpy(dataset.labels[: len(inputs)])
     if hp.privacy is not None:
         alike = dataclasses.replace(hp.privacy, rate=min(1.0, hp.batch_size / len(inputs)), steps=PROBE_STEPS)
         hp = dataclasses.replace(hp, privacy=alike)

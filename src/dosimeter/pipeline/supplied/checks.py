@@ -17,6 +17,19 @@ def check_sizes(supplied: Supplied) -> None:
             raise DataError(f"{name}: must have at least 2 records, got {len(part)}: give more")
 
 
+def check_records(supplied: Supplied) -> None:
+    """Refuses texts of a language model, which this door cannot read.
+
+    Raises:
+        ConfigError: with what to do.
+    """
+    if any(one is not None and one.vocabulary is not None for one in (supplied.members, supplied.nonmembers)):
+        raise ConfigError(
+            "members: a supplied language model cannot be audited yet, got texts with a vocabulary: write its "
+            "finetuning as [[stage]] tables with task = 'language'"
+        )
+
+
 def check_fit(supplied: Supplied) -> None:
     """Checks that the user's `fit` takes its arguments."""
     if supplied.fit is None:

@@ -34,7 +34,7 @@ from dosimeter.models.supplied.classes import join_classes as joined_classes
 from dosimeter.models.supplied.estimators import bearer, own_predictions
 from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers, trusted_pickle
 from dosimeter.models.supplied.loading import load_target
-from dosimeter.pipeline.supplied.checks import check_fit, check_sizes
+from dosimeter.pipeline.supplied.checks import check_fit, check_records, check_sizes
 from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
 from dosimeter.training.preflight import Together, check_device
@@ -120,6 +120,7 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
     reads: list[Gate] = []
     with together:
         check_device(device)
+    check_records(supplied)
     with together:
         supplied, overlapping = _without_overlap(supplied)
     with together:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.foundation.wording import describe, one_line, quote
+from dosimeter.training.language.stage import is_text, next_token_loss
 from dosimeter.training.private.accounting import Privacy, check_sampling, need_opacus, poisson
 
 AT_ONCE = 64
@@ -45,7 +46,7 @@ class PrivateGradients:
             self.sizes.append(len(rows))
             yield torch.from_numpy(rows).to(device)
 
-    def set(self, batch: Tensor, labels: Int[Tensor, " b"]) -> Tensor:
+    def set(self, batch: Tensor, labels: Int[Tensor, b * l]) -> Tensor:
         """Gives every trained tensor its private gradient of the cross-entropy, and returns the loss summed."""
         sums, total = [torch.zeros_like(p) for p in self.trained], torch.zeros((), device=batch.device)
         for start in range(0, len(batch), AT_ONCE):
@@ -81,14 +82,18 @@ def clip_and_sum(each: list[Tensor], clip: float) -> list[Tensor]:
     return [torch.einsum("b,b...->...", factor, one) for one in each]
 
 
-def per_record(model: nn.Module, batch: Tensor, labels: Int[Tensor, " b"]) -> tuple[Tensor, list[Tensor]]:
+def per_record(model: nn.Module, batch: Tensor, labels: Int[Tensor, b * l]) -> tuple[Tensor, list[Tensor]]:
     """The cross-entropy summed over records, and each record's gradient of every trained tensor, `[b ...]`.
 
     Raises:
         TrainingError: a trained tensor got no gradient per record.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    value = nn.functional.cross_entropy(model(batch).float(), labels, reduction="sum")
+    logits = model(batch).float()
+    if is_text(labels):
+        value = next_token_loss(logits, labels).sum()
+    else:
+        value = nn.functional.cross_entropy(logits, labels, reduction="sum")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Full backward hook is firing")  # inputs need no gradient
         value.backward()  # type: ignore[no-untyped-call]
@@ -218,12 +223,13 @@ def _refuse_mixing(model: nn.Module) -> None:
         raise TrainingError(*problems)
 
 
-def check_private(model: nn.Module, example: Tensor) -> None:
+def check_private(model: nn.Module, example: Tensor, *, texts: bool = False) -> None:
     """Refuses a model that cannot be trained with DP-SGD, by one gradient that is thrown away.
 
     Args:
         model: the part that is trained.
         example: two of its inputs.
+        texts: they are texts of a language model.
 
     Raises:
         ConfigError: Opacus is absent.
@@ -232,7 +238,7 @@ def check_private(model: nn.Module, example: Tensor) -> None:
     stored = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with record_gradients(model.train()):
         try:
-            per_record(model, example, torch.arange(len(example)))
+            per_record(model, example, example if texts else torch.arange(len(example)))
         except RuntimeError as error:
             raise TrainingError(
                 f"defense dp_sgd: the model must run with a hook at every layer, raised {describe(error)}: do not "

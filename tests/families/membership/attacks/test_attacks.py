@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from oracles import auc
-from synthetic import fleet, signals_of
+from synthetic import fleet, signals_of, texts_of
 
 from dosimeter.families.membership.attacks import ATTACKS
 from dosimeter.families.membership.game import Needs
@@ -68,6 +68,17 @@ SETTINGS = {
     "discriminant": [{}],
     "pooled_discriminant": [{}],
     "direct": [{}],
+    "text_loss": [{"of": "mean"}, {"of": "sum"}],
+    "zlib": [{"of": "sum"}, {"of": "mean"}],
+    "min_k": [{}],
+    "min_k_plus_plus": [{}],
+    "neighbourhood": [{}],
+    "recall": [{}],
+    "extraction": [{}],
+    "base_reference": [{}],
+    "ez_mia": [{}],
+    "wbc": [{}, {"windows": (2, 30)}],
+    "ht_mia": [{}, {"hard": "base", "gain": "log"}],
     "constant": [{}],
     "count": [{}],
 }
@@ -81,6 +92,11 @@ every_attack = pytest.mark.parametrize(("name", "settings"), CASES)
 
 def attack_needs(name, settings):
     return ATTACKS[name](**settings).needs
+
+
+def fleet_of(name, seed, **settings):
+    """A game with the signals that an attack reads; tokens take much memory, so only attacks on texts get them."""
+    return fleet(seed, texts=ATTACKS[name]().needs.texts, **settings)
 
 
 def run(attack, game, seed=0):
@@ -128,7 +144,7 @@ def test_declares_its_needs_and_has_one_public_method(name, settings):
 
 @every_attack
 def test_is_seeded_and_picklable(name, settings):
-    game, _ = fleet(1, leakage=1.0, n_views=2)
+    game, _ = fleet_of(name, 1, leakage=1.0, n_views=2)
     attack = ATTACKS[name](**settings)
     again = pickle.loads(pickle.dumps(attack))
     assert again == attack
@@ -137,7 +153,7 @@ def test_is_seeded_and_picklable(name, settings):
 
 @every_attack
 def test_leaves_the_game_alone(name, settings):
-    game, _ = fleet(1, leakage=1.0, n_views=2)
+    game, _ = fleet_of(name, 1, leakage=1.0, n_views=2)
     before = pickle.dumps(game)
     run(ATTACKS[name](**settings), game)
     assert pickle.dumps(game) == before
@@ -149,7 +165,7 @@ def test_is_blind_to_the_truth(name, settings):
     kind = ATTACKS[name]
     assert list(inspect.signature(kind.run).parameters) == ["self", "game", "rng"]
     assert not [key for key, value in vars(inspect.getmodule(kind)).items() if value is evidence.Truth]
-    game, truth = fleet(2, leakage=1.0)
+    game, truth = fleet_of(name, 2, leakage=1.0)
     for bits in truth.is_member:
         assert not (game.shadow_in == bits).all(axis=1).any()
         assert not (game.shadow_in == ~bits).all(axis=1).any()
@@ -158,7 +174,7 @@ def test_is_blind_to_the_truth(name, settings):
 @every_attack
 def test_a_shadow_plays_the_target_like_any_target(name, settings):
     """Scores of a rehearsed target come from its outputs alone: other bits, same outputs, same scores."""
-    game, _ = fleet(2, leakage=1.0)
+    game, _ = fleet_of(name, 2, leakage=1.0)
     attack = ATTACKS[name](**settings)
     rehearsal, is_member = game.rehearse(0)
     swapped = game.shadow_in.copy()
@@ -170,7 +186,7 @@ def test_a_shadow_plays_the_target_like_any_target(name, settings):
 
 @every_attack
 def test_judges_every_target_by_itself(name, settings):
-    game, _ = fleet(3, leakage=1.0, n_views=2)
+    game, _ = fleet_of(name, 3, leakage=1.0, n_views=2)
     attack = ATTACKS[name](**settings)
     both = run(attack, game).values
     for target in range(2):
@@ -194,7 +210,7 @@ def test_judges_every_target_by_itself(name, settings):
 @every_attack
 @pytest.mark.parametrize("views", [1, 3])
 def test_gives_one_finite_score_per_target_and_record(name, settings, views):
-    game, _ = fleet(4, leakage=1.0, n_views=views)
+    game, _ = fleet_of(name, 4, leakage=1.0, n_views=views)
     scores = run(ATTACKS[name](**settings), game)
     assert np.array_equal(scores.ids, game.ids)
     assert scores.values.shape == (2, 400)
@@ -205,11 +221,12 @@ def test_gives_one_finite_score_per_target_and_record(name, settings, views):
 @every_attack
 def test_stays_finite_far_out(name, settings):
     """Confidences that saturate in float32, shadows that agree to the last digit, targets a thousand nats away."""
-    game, _ = fleet(4, leakage=1.0)
+    game, _ = fleet_of(name, 4, leakage=1.0)
     phi, shadows = game.outputs["logit_confidence"].copy(), game.shadow_outputs["logit_confidence"].copy()
     phi[:, :, :4] = [-1000.0, 1000.0, 60.0, -60.0]
     shadows[:, :, 2:6] = 3.0
-    extreme = dataclasses.replace(game, outputs=signals_of(phi), shadow_outputs=signals_of(shadows))
+    give = texts_of if game.texts is not None else signals_of
+    extreme = dataclasses.replace(game, outputs=give(phi), shadow_outputs=give(shadows))
     values = run(ATTACKS[name](**settings), extreme).values
     assert np.isfinite(values).all()
     # A label does not say how sure the model is.
@@ -222,7 +239,7 @@ def test_stays_finite_far_out(name, settings):
 @pytest.mark.parametrize("n_shadows", [8, 16, 64])
 def test_is_at_chance_without_leakage(name, settings, n_shadows):
     """4.5 standard errors of the AUC under the null: one false alarm in 100,000 per comparison."""
-    game, truth = fleet(5, leakage=0.0, n_shadows=n_shadows, n_records=1000)
+    game, truth = fleet_of(name, 5, leakage=0.0, n_shadows=n_shadows, n_records=1000)
     values = run(ATTACKS[name](**settings), game).values
     error = np.sqrt(1001 / (12 * 500 * 500))
     for row, is_member in zip(values, truth.is_member, strict=True):
@@ -235,7 +252,7 @@ def test_is_at_chance_without_leakage(name, settings, n_shadows):
 def test_finds_leakage_unless_it_is_a_control(name, settings):
     if settings.get("mode") == "as_released":
         pytest.skip("without the true label these are near chance: test_few_shot.py")
-    game, truth = fleet(6, leakage=2.0, n_shadows=16, n_records=1000)
+    game, truth = fleet_of(name, 6, leakage=2.0, n_shadows=16, n_records=1000)
     attack = ATTACKS[name](**settings)
     for row, is_member in zip(run(attack, game).values, truth.is_member, strict=True):
         found = auc(row, is_member)
@@ -246,7 +263,7 @@ def test_finds_leakage_unless_it_is_a_control(name, settings):
 @every_attack
 @pytest.mark.parametrize("n_shadows", [0, 2, 4])
 def test_few_shadows_work_or_are_refused(name, settings, n_shadows):
-    game, _ = fleet(7, leakage=1.0, n_shadows=n_shadows)
+    game, _ = fleet_of(name, 7, leakage=1.0, n_shadows=n_shadows)
     attack = ATTACKS[name](**settings)
     if n_shadows // 2 < max(attack.needs.in_shadows, attack.needs.out_shadows):
         with pytest.raises(ValueError, match="needs at least"):
@@ -257,7 +274,7 @@ def test_few_shadows_work_or_are_refused(name, settings, n_shadows):
 
 @every_attack
 def test_an_unfit_game_is_refused(name, settings):
-    game, _ = fleet(8, leakage=1.0)
+    game, _ = fleet_of(name, 8, leakage=1.0)
     attack = ATTACKS[name](**settings)
     if attack.needs.population:
         with pytest.raises(ValueError, match="population records, got 0"):
@@ -267,6 +284,7 @@ def test_an_unfit_game_is_refused(name, settings):
             run(attack, dataclasses.replace(game, known=None))
     lacks = {
         "inputs": "needs the records themselves", "retrain": "needs to train further", "weights": "needs the models",
+        "texts": "needs the tokens of texts",
     }  # fmt: skip
     for part, message in lacks.items():
         if getattr(attack.needs, part):

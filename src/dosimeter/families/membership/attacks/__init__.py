@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from dosimeter.families.membership.attacks.few_shot.laplacian_shot import LaplacianShot
     from dosimeter.families.membership.attacks.few_shot.simple_shot import SimpleShot
     from dosimeter.families.membership.attacks.few_shot.transductive_tuning import TransductiveTuning
+    from dosimeter.families.membership.attacks.language.base_reference import BaseReference
+    from dosimeter.families.membership.attacks.language.extraction import Extraction
+    from dosimeter.families.membership.attacks.language.ez_mia import EZMIA
+    from dosimeter.families.membership.attacks.language.ht_mia import HTMIA
+    from dosimeter.families.membership.attacks.language.min_k import MinK
+    from dosimeter.families.membership.attacks.language.min_k_plus_plus import MinKPlusPlus
+    from dosimeter.families.membership.attacks.language.neighbourhood import Neighbourhood
+    from dosimeter.families.membership.attacks.language.recall import ReCaLL
+    from dosimeter.families.membership.attacks.language.text_loss import TextLoss
+    from dosimeter.families.membership.attacks.language.wbc import WBC
+    from dosimeter.families.membership.attacks.language.zlib_ratio import Zlib
     from dosimeter.families.membership.attacks.shadows.base import BASE
     from dosimeter.families.membership.attacks.shadows.bmia import BMIA
     from dosimeter.families.membership.attacks.shadows.cascading import Cascading
@@ -42,11 +53,12 @@ if TYPE_CHECKING:
     from dosimeter.families.membership.attacks.transfer.tmi import TMI
 
 __all__ = [
-    "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "IHA", "RMIA", "TMI", "AdaptedLiRA", "Augmentation",
-    "Boundary", "Cascading", "Constant", "Count", "Difficulty", "Direct", "Discriminant", "Entropy", "Fused", "Gap",
-    "GradientNorm", "Influence", "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "ModifiedEntropy",
-    "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "Reference", "Shokri", "SimpleShot", "Trajectory",
-    "TransductiveTuning", "UniversalRatio", "default_rows",
+    "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "EZMIA", "HTMIA", "IHA", "RMIA", "TMI", "WBC",
+    "AdaptedLiRA", "Augmentation", "BaseReference", "Boundary", "Cascading", "Constant", "Count", "Difficulty",
+    "Direct", "Discriminant", "Entropy", "Extraction", "Fused", "Gap", "GradientNorm", "Influence", "LaplacianShot",
+    "LearnedRatio", "LiRA", "Loss", "MinK", "MinKPlusPlus", "ModifiedEntropy", "Neighbourhood",
+    "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "ReCaLL", "Reference", "Shokri", "SimpleShot",
+    "TextLoss", "Trajectory", "TransductiveTuning", "Zlib", "UniversalRatio", "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -84,6 +96,17 @@ ATTACKS: Registry[type[Any]] = Registry(
         "discriminant": "transfer.discriminant:Discriminant",
         "pooled_discriminant": "transfer.pooled_discriminant:PooledDiscriminant",
         "direct": "transfer.direct:Direct",
+        "text_loss": "language.text_loss:TextLoss",
+        "zlib": "language.zlib_ratio:Zlib",
+        "min_k": "language.min_k:MinK",
+        "min_k_plus_plus": "language.min_k_plus_plus:MinKPlusPlus",
+        "neighbourhood": "language.neighbourhood:Neighbourhood",
+        "recall": "language.recall:ReCaLL",
+        "extraction": "language.extraction:Extraction",
+        "base_reference": "language.base_reference:BaseReference",
+        "ez_mia": "language.ez_mia:EZMIA",
+        "wbc": "language.wbc:WBC",
+        "ht_mia": "language.ht_mia:HTMIA",
         "constant": "controls:Constant",
         "count": "controls:Count",
     },

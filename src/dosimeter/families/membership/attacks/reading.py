@@ -85,6 +85,7 @@ def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
         raise ValueError("the attack needs to train further shadows, got a game that cannot: use a stage with a head")
     if needs.weights and game.weights is None:
         raise ValueError("the attack needs the models themselves, got a game without weights: run it within an audit")
+    _require_texts(game, needs)
     shadows_used = max(wanted.values()) > 0
     for signal in names:
         tables = {"outputs": game.outputs}
@@ -99,6 +100,20 @@ def require(game: MembershipGame, needs: Needs, names: tuple[str, ...]) -> None:
                     f"the attack needs the signal {signal!r} in {table}, got {', '.join(values) or 'none'}"
                 )
             checks.finite(f"{table}[{signal!r}]", values[signal])
+
+
+def _require_texts(game: MembershipGame, needs: Needs) -> None:
+    """Refuses a game without the texts of a language model, without its base, or with texts that are too short."""
+    texts = game.texts
+    if (needs.texts or needs.base) and texts is None:
+        raise ValueError("the attack needs the tokens of texts, got a game without texts: use task = 'language'")
+    if needs.base and texts is not None and not texts.base:
+        raise ValueError("the attack needs the base of the finetuned model, got none: finetune another stage's model")
+    if needs.tokens and texts is not None and np.median(texts.lengths) - 1 < needs.tokens:
+        raise ValueError(
+            f"the attack needs texts of which half have at least {needs.tokens} tokens after the first, got "
+            f"{np.median(texts.lengths) - 1:g}: use longer texts, or leave it out"
+        )
 
 
 def _require_known(game: MembershipGame, fewest: int) -> None:

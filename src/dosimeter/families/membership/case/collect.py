@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from dosimeter.data.duplicates import contents
+from dosimeter.data.gates import copies
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.design.design import Design
@@ -16,7 +18,9 @@ from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.job import PlayJob, played
 from dosimeter.families.membership.stored import CANARIES, canary_evidence, evidence
 from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.gate import Gate
 from dosimeter.jobs.arrays import save_arrays
+from dosimeter.training.system import TrainedSystem
 
 CANARY_ROLES = ("target", "rehearsal")
 """Parts of a play on canaries: they set no threshold and are in no null audit."""
@@ -63,6 +67,16 @@ def save_canaries(
         "rehearsal_in": canaries.member[design.rehearsal_rows],
     }
     save_arrays(folder / CANARIES, truth)
+
+
+def copies_in_chain(system: TrainedSystem, judged: Int[Array, " n"]) -> Gate:
+    """P9: judged records, rows of the data at risk, that occur more than once, or also in another stage's data."""
+    own, found = system.at_risk.inputs[judged], {}
+    for index, (link, data) in enumerate(zip(system.links, system.data, strict=True)):
+        if data is not None and index != system.index:
+            content = contents(own, data.inputs)
+            found[f"stage {link.name}"] = int(np.isin(content[: len(own)], content[len(own) :]).sum())
+    return copies(contents(own), found)
 
 
 def most_frequent(labels: Int[Array, " n"]) -> float:

@@ -13,16 +13,22 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from dosimeter.data import Dataset
-from dosimeter.data.duplicates import contents
 from dosimeter.data.entries import data_key
-from dosimeter.data.gates import copies
 from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.membership.case.collect import CANARY_ROLES, most_frequent, save_canaries, save_evidence
-from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings
+from dosimeter.families.membership.case.collect import CANARY_ROLES, copies_in_chain, save_canaries, save_evidence
+from dosimeter.families.membership.case.holdings import Fleet, fleet_holdings, texts_held
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.case.sizes import other_sizes, shown_with
+from dosimeter.families.membership.case.texts import (
+    classes_or_tokens,
+    no_base,
+    notes_of_texts,
+    passages,
+    usual_tokens,
+    withheld_of_texts,
+)
 from dosimeter.families.membership.design.canaries import Canaries, plant, with_canaries
 from dosimeter.families.membership.design.design import Design, Split
 from dosimeter.families.membership.design.draw import NULL, design_of, matrix_of, split_of
@@ -31,16 +37,16 @@ from dosimeter.families.membership.observe.fleet_jobs import FleetJobs
 from dosimeter.families.membership.observe.observe import ObserveJob, situation_of
 from dosimeter.families.membership.observe.probes import PROBES, lacking
 from dosimeter.families.membership.observe.probes.activations import chain_can_be_cut
-from dosimeter.families.membership.observe.signals import SIGNALS, readable
+from dosimeter.families.membership.observe.signals import SIGNALS, readable, unlike_task
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.frozen_head import can_retrain, has_frozen_head
+from dosimeter.families.membership.play.holdings import HoldingsSource
 from dosimeter.families.membership.play.job import PlayJob, play_jobs
 from dosimeter.families.membership.stored import save_game
 from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat, rehearses
 from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.gate import Gate
 from dosimeter.jobs.job import Job
 from dosimeter.models.access import Access
 from dosimeter.training.features import FeatureJob
@@ -100,6 +106,8 @@ class DrawnCase:
     def withheld(self) -> Mapping[str, str]:
         """Signals of probes that attacks ask for but these models cannot give, each with the reason."""
         link = self.system.link
+        if link.language:
+            return withheld_of_texts(self.signals, len(self.split.population))
         if self.system.transferred:
             reason = (
                 f"asks the models of stage {link.name!r} themselves, which are transferred before anyone sees them: "
@@ -109,7 +117,8 @@ class DrawnCase:
         single = self.threat.unit == "record" and self.canaries is None
         population, records = len(self.split.population), self.system.at_risk.inputs
         cut = "activations" not in self.signals or chain_can_be_cut(self.system.links)
-        return lacking(situation_of(link, records, population, single=single, cut=cut), self.signals)
+        found = lacking(situation_of(link, records, population, single=single, cut=cut), self.signals)
+        return {**found, **unlike_task(self.signals, language=False)}
 
     @cached_property
     def offer(self) -> Offer:
@@ -127,6 +136,8 @@ class DrawnCase:
             transferred=system.transferred,
             views=len(self.views),
             labelled=self.design.known_of_each,
+            baseless=no_base(system),
+            tokens=usual_tokens(system.at_risk),
         )
 
     def refusals(self) -> Mapping[str, str]:
@@ -203,6 +214,7 @@ class DrawnCase:
             null_member=design.member,
             answers=self.jobs.answers(canaries=True),
             views=len(self.views),
+            holdings=HoldingsSource(texts=texts_held(self.system, self.attacks, self.jobs.canaries[0].rows)),
         )
 
     @cached_property
@@ -220,12 +232,9 @@ class DrawnCase:
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
-        columns = self.arena.holdings.columns
-        return [
-            *self.jobs.phases,
-            ("columns", [] if columns is None else [columns]),
-            ("attacks", (*self.plays, *self.canary_plays)),
-        ]
+        canaries = [] if self.canary_arena is None else self.canary_arena.holdings.phases
+        plays = ("attacks", (*self.plays, *self.canary_plays))
+        return [*self.jobs.phases, *self.arena.holdings.phases, *canaries, plays]
 
     def definition(self) -> Mapping[str, Any]:
         """Implements `Case`."""
@@ -250,7 +259,7 @@ class DrawnCase:
 
     def notes(self) -> list[str]:
         """Implements `Case`."""
-        notes, targets = [], self.threat.targets
+        notes, targets = notes_of_texts(self.system.at_risk), self.threat.targets
         if 2 <= targets < 4:
             notes.append(
                 f"targets: intervals over {targets} models are very wide; take 1, or 4 and more, best 8 and more"
@@ -294,7 +303,10 @@ class DrawnCase:
             save_canaries(self.canaries, self.attacks, self.canary_plays, design, folder)
         owners = {"persons": system.at_risk.persons, "groups": system.at_risk.groups}
         classes = system.links[-1].classes
-        gates = [saturation(observations.signals, threat.access_flag), self._copies()]
+        gates = [
+            saturation(observations.signals, threat.access_flag),
+            copies_in_chain(system, self.split.pool[self.split.candidates]),
+        ]
         return {
             "threat": {
                 "at_risk": system.link.name,
@@ -313,26 +325,15 @@ class DrawnCase:
                 "records": len(system.at_risk) - (0 if self.canaries is None else len(self.canaries.rows)),
                 "candidates": len(design.ids),
                 "population": len(self.split.population),
-                "classes": len(system.at_risk.classes),
                 "members_per_target": len(self.split.pool) // 2,
-                "most_frequent_class": most_frequent(design.labels),
+                **classes_or_tokens(system.at_risk, design.labels),
                 **{name: None if values is None else len(np.unique(values)) for name, values in owners.items()},
             },
             "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
+            **passages(system, self.split, design, observations),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
-
-    def _copies(self) -> Gate:
-        """P9: judged records that occur more than once, or also in another stage's data."""
-        system = self.system
-        judged = system.at_risk.inputs[self.split.pool[self.split.candidates]]
-        found = {}
-        for index, (link, own) in enumerate(zip(system.links, system.data, strict=True)):
-            if own is not None and index != system.index:
-                content = contents(judged, own.inputs)
-                found[f"stage {link.name}"] = int(np.isin(content[: len(judged)], content[len(judged) :]).sum())
-        return copies(contents(judged), found)
 
     def _training_rows(self) -> Int[Array, "m k"]:
         """Rows that each model trains on: its half of the pool, and canaries as often as their grade says."""

@@ -10,6 +10,7 @@ import torch
 
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.membership.case.texts import texts_job
 from dosimeter.families.membership.design.canaries import Canaries
 from dosimeter.families.membership.design.design import Split
 from dosimeter.families.membership.game import FrozenHead
@@ -24,6 +25,8 @@ from dosimeter.families.membership.play.frozen_head import (
 )
 from dosimeter.families.membership.play.holdings import ColumnsJob, HoldingsSource
 from dosimeter.families.membership.play.modules import FleetModules, SuppliedModule, WeightsSource
+from dosimeter.families.membership.play.texts import TextsJob
+from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.access import Access
 from dosimeter.training.system import SuppliedSystem, TrainedSystem
@@ -58,7 +61,14 @@ def fleet_holdings(fleet: Fleet, attacks: Sequence[NamedAttack]) -> HoldingsSour
         _head(fleet) if any(one.features for one in needs) and has_frozen_head(fleet.system) else None,
         _retrain(fleet) if any(one.retrain for one in needs) and can_retrain(fleet.system) else None,
         _weights(fleet) if any(one.weights for one in needs) else None,
+        texts_held(fleet.system, attacks, fleet.split.pool[fleet.split.candidates]),
     )
+
+
+def texts_held(system: TrainedSystem, attacks: Sequence[NamedAttack], rows: Array) -> TextsJob | None:
+    """The job about judged texts, which are rows of the data at risk; None if no attack reads them."""
+    needed = any(row.attack.needs.texts or row.attack.needs.base for row in attacks)
+    return texts_job(system, rows) if needed and system.link.language else None
 
 
 def supplied_holdings(system: SuppliedSystem, attacks: Sequence[NamedAttack], records: int) -> HoldingsSource:

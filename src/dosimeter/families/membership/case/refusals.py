@@ -50,6 +50,8 @@ class Offer:
         views: under which a record is queried.
         labelled: fewest records that are known to be members of a model, or known not to be.
         untunable: why no copies of the models can be trained; empty if they can.
+        tokens: after the first that half of the texts have; 0 for other records.
+        baseless: why there is no model before the finetuning of a language model to compare with; empty if there is.
     """
 
     access: Access
@@ -66,6 +68,8 @@ class Offer:
     views: int = 1
     labelled: int = 0
     untunable: str = ""
+    tokens: float = 0
+    baseless: str = "compares a finetuned language model with its base, and there is none: leave it out"
 
 
 def refusals(rows: Sequence[NamedAttack], given: Offer) -> dict[str, str]:
@@ -140,6 +144,13 @@ def _holds(needs: Needs, given: Offer) -> str:
         return (
             f"needs about 1 kB for each record and class, so {given.cells / 1e6:.0f} GB of memory where "
             f"{MOST_CELLS / 1e6:.0f} are the most: use fewer records, or leave the attack out"
+        )
+    if needs.base and given.baseless:
+        return given.baseless
+    if needs.tokens and given.tokens < needs.tokens:
+        return (
+            f"needs texts of which half have at least {needs.tokens} tokens after the first, got {given.tokens:g}: "
+            "raise data_options.length, or leave it out"
         )
     if needs.weights and given.untunable:
         return given.untunable

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.observe.probes import PROBES
-from dosimeter.families.membership.observe.signals import SIGNALS
+from dosimeter.families.membership.observe.signals import SIGNALS, TEXT_SIGNALS
+from dosimeter.families.membership.observe.text_queries import QUERIES
 from dosimeter.families.resources import Resources
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.wording import quote
@@ -30,7 +31,8 @@ def _resources(row: NamedAttack, shadows: int, views: int) -> Resources:
     """Resources of one attack."""
     attack, needs = row.attack, row.attack.needs
     reads = shadows if max(needs.in_shadows, needs.out_shadows) else 0
-    asked = views if any(name in SIGNALS for name in attack.signals) else 0
+    asked = views if any(name in SIGNALS or name in TEXT_SIGNALS for name in attack.signals) else 0
+    asked += sum(QUERIES[name].queries for name in attack.signals if name in QUERIES)
     probes = {id(PROBES[name]): PROBES[name].queries for name in attack.signals if name in PROBES}
     return Resources(
         labelled=_told(row, "labels", 0),

@@ -19,6 +19,7 @@ from dosimeter.families.membership.threat import Spike
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator
+from dosimeter.foundation.wording import quote
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,12 @@ def plant(dataset: Dataset, split: Split, spike: Spike, *, models: int, seed: in
             f"spike: its canaries are made of {needed} records outside every model, got {outside} of them: set "
             f"threat.population to {needed} or more, or plant fewer (count, copies, kinds)"
         )
+    other = sorted({kind for kind in spike.kinds if kind != "plain"})
+    if dataset.vocabulary is not None and other:
+        raise ConfigError(
+            f"spike.kinds: canaries among texts of a language model are plain, since texts have no labels and noise no "
+            f"end, got {quote(other[0])}: use kinds = ['plain']"
+        )
     rng, n, classes = generator(seed, "canaries"), len(dataset), len(dataset.classes)
     grades = [(kind, copies) for kind in spike.kinds for copies in spike.copies]
     kind = np.repeat([one for one, _ in grades], spike.count)
@@ -164,6 +171,9 @@ def _append(dataset: Dataset, sources: Array, inputs: Array, labels: Array, ids:
         persons=persons,
         groups=groups,
         attributes={name: np.concatenate([own, own[sources]]) for name, own in dataset.attributes.items()},
+        compressed=None
+        if dataset.compressed is None
+        else np.concatenate([dataset.compressed, dataset.compressed[sources]]),
     )
 
 

@@ -142,7 +142,9 @@ def all_gates(
     ]
     gates += _on_claims(material, measured, found)
     data = material.summary["data"]
-    if utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
+    if utility and "most_frequent_token" in data:
+        gates.append(runs.learning(utility, data["most_frequent_token"], of="token"))
+    elif utility and data.get("classes"):  # runs of earlier versions do not say how frequent the classes are
         gates.append(runs.learning(utility, data.get("most_frequent_class") or 1 / data["classes"]))
     if material.queried:
         rows = material.summary["attacks"]

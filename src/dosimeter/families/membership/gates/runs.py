@@ -255,12 +255,13 @@ def _plain(value: object) -> str:
     return str([_plain(one) for one in value]) if isinstance(value, list | tuple) else str(value)
 
 
-def learning(utility: Sequence[Row], frequent: float) -> Gate:
+def learning(utility: Sequence[Row], frequent: float, *, of: str = "class") -> Gate:
     """P10: whether the audited model is worth auditing: it learned something, and more than its training records.
 
     Args:
         utility: rows of accuracies.
         frequent: share of the most frequent class, which is what guessing reaches.
+        of: what is predicted: "class", or "token" of a text.
     """
     name = "A model that learned"
     rows = {str(row.conditions["split"]): row.ends for row in utility}
@@ -270,7 +271,7 @@ def learning(utility: Sequence[Row], frequent: float) -> Gate:
     if low <= frequent:
         return Gate(
             "P10", name, "warn", gap,
-            f"{told}, which is not shown to be better than always naming the most frequent class ({frequent:.1%}): "
+            f"{told}, which is not shown to be better than always naming the most frequent {of} ({frequent:.1%}): "
             f"these numbers say nothing of a model that works.",
         )  # fmt: skip
     if gap > GAP:

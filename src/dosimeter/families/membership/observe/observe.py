@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from dosimeter.data.views import apply_view
 from dosimeter.defenses.query import describe_defense, guard
+from dosimeter.families.membership.observe.language import stacked, text_signals
 from dosimeter.families.membership.observe.probes import PROBES, Model, Situation, Subject, Training, probe
 from dosimeter.families.membership.observe.probes.subject import Load
 from dosimeter.families.membership.observe.signals import SIGNALS, signals_of
+from dosimeter.families.membership.observe.text_queries import QUERIES
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
@@ -136,11 +138,15 @@ class ObserveJob:
             each = whole * (pace.frozen or 0.0) + 1e-8 * len(self.views) * classes
             return each * len(self.rows) * models + solving
         passes = len(self.views) + sum(one.passes for one in probes)
+        passes += sum(QUERIES[name].passes for name in self.signals if name in QUERIES)
         return float(pace.answer(self.pack)) * len(self.rows) * passes + solving
 
     def perform(self) -> None:
         """Queries the models and stores their signals and which answers are correct."""
         data = self.store.load(self.data or self.pack.data)
+        if self.pack.links[-1].language:
+            self.store.save(self.key, self._of_texts(data["inputs"]), self.definition)
+            return
         labels = data["labels"][torch.from_numpy(self.rows)]
         views = [self.inputs_of(view) for view in self.views]
         test = self.store.load(self.test) if self.test else None
@@ -166,6 +172,17 @@ class ObserveJob:
         if test_correct:
             tensors["test_correct"] = torch.stack(test_correct).to(torch.uint8)
         self.store.save(self.key, tensors, self.definition)
+
+    def _of_texts(self, tokens: Tensor) -> dict[str, Tensor]:
+        """Signals of the only model of the pack, a language model, on texts, and which next tokens are right."""
+        (model,), device, place = self.parts(), torch.device(self.pack.device), f"stage {self.pack.links[-1].name!r}"
+        own = tokens[torch.from_numpy(self.rows)]
+        context = own[len(own) - self.population :]
+        found = stacked(text_signals(model, own, self.signals, device, place=place, context=context))
+        if self.test is not None:
+            test = text_signals(model, self.store.load(self.test)["inputs"], (), device, place=place)
+            found["test_correct"] = test["correct"][None]
+        return {name: one.to(torch.uint8) if one.dtype == torch.bool else one for name, one in found.items()}
 
     def inputs_of(self, view: str) -> Tensor:
         """Inputs of the trained part of the models, for the observed rows under one view."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dosimeter.families.membership.game import BEFORE_TRANSFER
 from dosimeter.families.membership.observe.probes import PROBES
 from dosimeter.families.membership.observe.saturation import SATURATED
 from dosimeter.models.access import Access
@@ -151,8 +152,40 @@ SIGNALS: dict[str, Signal] = {
     "logits": Signal(raw_logits, Access.LOGITS, high=-LEAST, labels=False),
 }
 """Signals that `observe` can keep of a model's outputs; the last four have a number for each class."""
-ACCESS: dict[str, Access] = {name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}
-"""The least access for every signal, of a model's outputs or of a probe."""
+TEXT_SIGNALS: dict[str, Access] = {
+    "token_log_probs": Access.PROBS,
+    "token_means": Access.PROBS,
+    "token_deviations": Access.PROBS,
+    "token_hits": Access.LABELS,
+    "neighbour_log_probs": Access.PROBS,
+    "conditioned_ratio": Access.PROBS,
+    "continued_tokens": Access.LABELS,
+}
+"""Signals that only a language model gives, each with the least access: of each token, or of further queries."""
+OF_TEXTS = ("logit_confidence", "logit_confidence_t2", "correctness", "entropy")
+"""Signals of `SIGNALS` that a text has too, from the geometric mean of its tokens' probabilities."""
+ACCESS: dict[str, Access] = {
+    **{name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}, **TEXT_SIGNALS
+}  # fmt: skip
+"""The least access for every signal, of a model's outputs, of a probe or of a language model."""
+
+
+def unlike_task(names: Iterable[str], *, language: bool) -> dict[str, str]:
+    """Signals that a task does not give, each with the reason: of classes for texts, of texts for records.
+
+    Args:
+        names: of signals.
+        language: whether the records are texts of a language model.
+    """
+    if not language:
+        return {name: "reads the tokens of texts, which only task = 'language' has: leave it out"
+                for name in names if name in TEXT_SIGNALS}  # fmt: skip
+    known = (*TEXT_SIGNALS, *OF_TEXTS, BEFORE_TRANSFER)
+    return {
+        name: "reads classes or records in a form that texts of a language model do not have: leave it out"
+        for name in names
+        if name not in known
+    }
 
 
 def readable(names: Iterable[str], access: Access) -> tuple[str, ...]:

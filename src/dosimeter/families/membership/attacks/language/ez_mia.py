@@ -1,0 +1,64 @@
+"""EZ-MIA: where the target still errs, did finetuning raise the true token more than it lowered others?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dosimeter.families.membership.attacks.language import tokens
+from dosimeter.families.membership.game import MembershipGame, Needs
+from dosimeter.foundation import checks
+from dosimeter.models.access import Access
+from dosimeter.statistics.evidence import Scores
+
+TOP = 50.0
+"""Score of a text without any token that the target gets wrong, nats; above every ratio that floors allow."""
+
+
+@dataclass(frozen=True)
+class EZMIA:
+    """Score a text by the ratio of raised to lowered log-probability at tokens that the target does not predict.
+
+    Paper: EZ-MIA, 2026, https://arxiv.org/abs/2601.12104. With E the places at which the target's likeliest token is
+    not the true one, and d_j = log p_target(x_j) - log p_base(x_j): P = sum over E of max(d, 0), N = sum over E of
+    max(-d, 0), and `s(x) = log P - log N`, which ranks as P / N does.
+    Threat model: probabilities of tokens, and the likeliest one, under the target and under its base.
+    Deviations: sums below `floor` count as it, so that N = 0 gives a high score and no infinity; a text without any
+    such place gets the highest. Both kinds of forced scores are ties.
+    Cost: O(t n k).
+
+    Attributes:
+        floor: of both sums, nats, 1e-9 to 10.
+    """
+
+    paper: ClassVar[str] = "EZ-MIA, 2026, https://arxiv.org/abs/2601.12104"
+    control: ClassVar[bool] = False
+
+    floor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        checks.in_range("floor", self.floor, 1e-9, 10.0)
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities, and the base."""
+        return Needs(Access.PROBS, texts=True, base=True)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The log-probability of each token, and whether it is the likeliest."""
+        return (tokens.LOG_PROBS, "token_hits")
+
+    def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
+        """Scores all texts of a game; `rng` is not used.
+
+        Raises:
+            ValueError: the game lacks what it needs.
+        """
+        wrong = tokens.require(game, self) & (game.outputs["token_hits"][:, 0] == 0)
+        gain = np.where(wrong, tokens.gains(game), 0.0)
+        raised, lowered = np.maximum(gain, 0).sum(-1), np.maximum(-gain, 0).sum(-1)
+        scores = np.log(np.maximum(raised, self.floor)) - np.log(np.maximum(lowered, self.floor))
+        return Scores(game.ids, np.where(wrong.any(-1), scores, TOP))

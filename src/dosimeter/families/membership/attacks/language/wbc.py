@@ -1,0 +1,73 @@
+"""WBC: the share of sliding windows of tokens whose log-probability finetuning raised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dosimeter.families.membership.attacks.language import tokens
+from dosimeter.families.membership.game import MembershipGame, Needs
+from dosimeter.models.access import Access
+from dosimeter.statistics.evidence import Scores
+
+WINDOWS = (2, 3, 4, 5, 8, 11, 15, 21, 29, 40)
+"""Windows of the paper's formula, round(2 * 20^((k - 1) / 9)); the authors' settings list others."""
+SHORTEST = 30
+"""Tokens that half of the texts must have: of shorter ones many reach the highest score, and ties call nobody."""
+
+
+@dataclass(frozen=True)
+class WBC:
+    """Score a text by the share of sliding windows in which the target's log-probability exceeds the base's.
+
+    Paper: WBC, 2026, https://arxiv.org/abs/2601.02751: for each width w the share of windows of w tokens with a
+    positive sum of log p_target - log p_base; the score is the mean over widths.
+    Threat model: probabilities of tokens under the target and under its base.
+    Deviations: a width beyond the length of a text counts as that length. Sets of which half of the texts have fewer
+    than 30 tokens are refused, since there the score is often exactly 1.
+    Cost: O(t n k w).
+
+    Attributes:
+        windows: widths, tokens; by default those of the paper's formula, (2, 3, 4, 6, 9, 13, 18, 25, 32, 40) are those
+            of the authors' settings.
+    """
+
+    paper: ClassVar[str] = "WBC, 2026, https://arxiv.org/abs/2601.02751"
+    control: ClassVar[bool] = False
+
+    windows: tuple[int, ...] = WINDOWS
+
+    def __post_init__(self) -> None:
+        if not self.windows or any(one < 1 for one in self.windows):
+            raise ValueError(f"windows must be whole numbers from 1, got {self.windows}")
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities, the base, and texts that are no shorter than `SHORTEST`."""
+        return Needs(Access.PROBS, texts=True, base=True, tokens=SHORTEST)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The log-probability of each token."""
+        return (tokens.LOG_PROBS,)
+
+    def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
+        """Scores all texts of a game; `rng` is not used.
+
+        Raises:
+            ValueError: the game lacks what it needs.
+        """
+        there = tokens.require(game, self)
+        count = there.sum(-1)
+        sums = np.concatenate([np.zeros((game.n_targets, len(there), 1)), tokens.gains(game).cumsum(-1)], -1)
+        total = np.zeros(sums.shape[:2])
+        for window in self.windows:
+            width = np.minimum(window, count)
+            starts = np.arange(there.shape[1])[None]
+            ends = np.minimum(starts + width[:, None], there.shape[1])
+            full = starts + width[:, None] <= count[:, None]
+            gained = np.take_along_axis(sums, np.broadcast_to(ends, (len(sums), *ends.shape)), -1) - sums[..., :-1]
+            total += ((gained > 0) & full).sum(-1) / full.sum(-1)
+        return Scores(game.ids, total / len(self.windows))

@@ -1,0 +1,62 @@
+"""The zlib attack: the loss of a text, measured against how well it compresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from dosimeter.families.membership.attacks import reading
+from dosimeter.families.membership.attacks.language import tokens
+from dosimeter.families.membership.game import MembershipGame, Needs
+from dosimeter.models.access import Access
+from dosimeter.statistics.evidence import Scores
+
+Of = Literal["mean", "sum"]
+
+
+@dataclass(frozen=True)
+class Zlib:
+    """Score a text by its log-probability divided by its size after zlib.
+
+    Paper: Carlini, Tramer, Wallace et al., "Extracting Training Data from Large Language Models", 2021,
+    https://arxiv.org/abs/2012.07805, section 5.2: the ratio of loss to zlib entropy.
+    Threat model: probabilities of the tokens of a text; the text itself.
+    Deviations: of a text that was cut, only what the model read is compressed. `sum` divides the loss of the whole
+    text by the size of the whole text; `mean`, as in the paper, prefers long texts.
+    Cost: O(t n k).
+
+    Attributes:
+        of: loss of a text: "mean" or "sum" over tokens.
+    """
+
+    paper: ClassVar[str] = "Carlini et al., 2021, https://arxiv.org/abs/2012.07805"
+    control: ClassVar[bool] = False
+
+    of: Of = "sum"
+
+    def __post_init__(self) -> None:
+        reading.check_choices(self, of=Of)
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities, and sizes of texts."""
+        return Needs(Access.PROBS, texts=True)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The log-probability of each token."""
+        return (tokens.LOG_PROBS,)
+
+    def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
+        """Scores all texts of a game; `rng` is not used.
+
+        Raises:
+            ValueError: the game lacks what it needs.
+        """
+        there = tokens.require(game, self)
+        assert game.texts is not None
+        values = game.outputs[tokens.LOG_PROBS][:, 0]
+        loss = (values * there).sum(-1) if self.of == "sum" else tokens.means(values, there)
+        return Scores(game.ids, loss / game.texts.compressed)

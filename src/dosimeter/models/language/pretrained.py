@@ -1,0 +1,173 @@
+"""Causal models of transformers, from a local folder or a configuration. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.wording import describe, one_line, quote
+
+TASK = "ForCausalLM"
+CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "seq_length")
+"""Names of the longest text in a configuration of transformers."""
+
+
+class Causal(nn.Module):
+    """A causal model of transformers that takes tokens `[b l]`, -1 after the end, and returns logits `[b l v]` alone.
+
+    Args:
+        net: the library's model.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits `[b l v]`; texts end at the right, so causal attention needs no mask."""
+        logits: Tensor = self.net(input_ids=x.clamp(min=0), use_cache=False).logits
+        return logits
+
+
+def causal_lm(
+    shape: tuple[int, ...],
+    classes: int,
+    folder: Annotated[str, Field(min_length=1)] | None = None,
+    config: dict[str, Any] | None = None,
+    weights: Literal["pretrained"] | None = None,
+) -> nn.Module:
+    """A causal model of transformers.
+
+    Args:
+        shape: `(length,)`: tokens of a text.
+        classes: tokens that there are.
+        folder: that `save_pretrained` wrote, with `config.json` and, for `weights`, safetensors.
+        config: keys of a configuration, of which `model_type` is one; in place of a folder.
+        weights: "pretrained" takes those of the folder; None draws fresh ones.
+
+    Raises:
+        ConfigError: not exactly one of folder and config, no transformers, or a model that does not fit the texts.
+    """
+    if (folder is None) == (config is None) or (weights and folder is None):
+        raise ConfigError(
+            "model 'causal-lm': needs either folder, from which weights may come, or config, got "
+            f"{'both' if folder and config else 'neither'}{' with weights' if weights else ''}: correct `options`"
+        )
+    # the library's own numbers of tokens that begin and end a text may be none of the data's
+    fresh = {"vocab_size": classes, "bos_token_id": None, "eos_token_id": None, **(config or {})}
+    net = _fresh(fresh) if folder is None else _from_folder(Path(folder), weights)
+    _check(net.config, shape, classes)
+    return Causal(net.float())
+
+
+def load_causal(folder: Path) -> nn.Module:
+    """The causal model in a folder with its weights, for texts of any length and vocabulary that it takes.
+
+    Raises:
+        ConfigError: no transformers, no such model, or weights that are missing or pickled.
+    """
+    return Causal(_from_folder(folder, "pretrained").float())
+
+
+def files_of_model(folder: Path) -> list[Path]:
+    """Files of a folder that decide its model: configuration and weights."""
+    return sorted(path for path in folder.glob("*") if path.name == "config.json" or path.suffix == ".safetensors")
+
+
+def _transformers() -> Any:
+    try:
+        import transformers  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "model 'causal-lm': needs the package transformers, which is not installed: run pip install "
+            '"dosimeter[hf]"'
+        ) from error
+    return transformers
+
+
+def _fresh(settings: dict[str, Any]) -> Any:
+    """A model with fresh weights from PyTorch's default generator."""
+    library, kind = _transformers(), settings.get("model_type")
+    try:
+        made = library.AutoConfig.for_model(**settings)
+        return library.AutoModelForCausalLM.from_config(made)
+    except Exception as error:  # by kind of model and of mistake
+        raise ConfigError(
+            f"model 'causal-lm': config must be one of the installed transformers with model_type, got "
+            f"{quote(kind)}, {describe(error)}: correct `options.config`"
+        ) from error
+
+
+def _from_folder(folder: Path, weights: str | None) -> Any:
+    """The model of a folder; weights are read from safetensors alone, since a pickle may run code."""
+    library = _transformers()
+    _check_folder(folder)
+    try:
+        if weights is None:
+            made = library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            return library.AutoModelForCausalLM.from_config(made)
+        if not any(folder.glob("*.safetensors")):
+            raise ConfigError(
+                f"model 'causal-lm': {folder.name} must hold its weights as .safetensors, got none: a pickle may run "
+                "code, so load it yourself where you trust it and save it with save_pretrained"
+            )
+        net, told = library.AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+        )
+    except ConfigError:
+        raise
+    except Exception as error:  # by kind of model and of damage
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} must hold a model of the installed transformers, got "
+            f"{describe(error)}: save it anew"
+        ) from error
+    odd = sorted(str(one) for one in (*told.get("missing_keys", ()), *told.get("mismatched_keys", ())))
+    if odd:
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} must hold all weights, got none that fit for {', '.join(odd[:3])} "
+            f"({len(odd)} tensors): save the whole model"
+        )
+    return net
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a folder that does not say that it holds a whole causal model."""
+    try:
+        names = json.loads((folder / "config.json").read_text("utf-8")).get("architectures") or []
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} must have a readable config.json, got {describe(error)}: name a folder "
+            "that save_pretrained wrote"
+        ) from error
+    # GPT-2's is called GPT2LMHeadModel
+    if names and not any(str(one).endswith((TASK, "LMHeadModel")) for one in names):
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} must predict the next token, got {one_line(', '.join(map(str, names)))}"
+            ": name the folder of a causal model"
+        )
+    if (folder / "adapter_config.json").is_file():
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} holds an adapter, which is no model without its base: merge it "
+            "(merge_and_unload) and save the whole model"
+        )
+
+
+def _check(config: Any, shape: tuple[int, ...], classes: int) -> None:
+    """Refuses a model that has no output for some token, or that takes no text so long."""
+    size = int(getattr(config, "vocab_size", classes))
+    if size < classes:
+        raise ConfigError(
+            f"model 'causal-lm': must know all {classes} tokens of the data, got a vocabulary of {size}: use the "
+            "model's own tokenizer"
+        )
+    longest = next((int(found) for one in CONTEXT if (found := getattr(config, one, None))), None)
+    if len(shape) != 1 or (longest is not None and longest < shape[0]):
+        raise ConfigError(
+            f"model 'causal-lm': must take texts of {shape[0] if shape else 0} tokens, got a context of {longest}: set "
+            "data_options.length to it or less"
+        )

@@ -1,0 +1,1 @@
+"""Stages of texts: what they learn, and what they may not have."""

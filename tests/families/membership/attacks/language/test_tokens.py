@@ -1,0 +1,134 @@
+"""Attacks on tokens against twins in loops, on texts of different lengths; forced and refused scores."""
+
+import dataclasses
+
+import numpy as np
+import oracles_language as oracles
+import pytest
+
+from dosimeter.families.membership.attacks import ATTACKS
+from dosimeter.families.membership.game import MembershipGame
+from dosimeter.families.membership.texts import Texts
+
+T, N, K = 2, 12, 45
+
+
+def drawn(seed=0, shortest=31):
+    """A game of random token values; what stands after the end of a text is 0, as a pass gives it."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(shortest + 1, K + 2, size=N)
+    there = np.arange(K) < lengths[:, None] - 1
+
+    def tokens(low, high, shape):
+        return rng.uniform(low, high, shape) * there
+
+    outputs = {
+        "token_log_probs": tokens(-6, 0, (T, 1, N, K)),
+        "token_means": tokens(-3, -1, (T, 1, N, K)),
+        "token_deviations": tokens(0.5, 2, (T, 1, N, K)),
+        "token_hits": (rng.random((T, 1, N, K)) < 0.4) * there * 1.0,
+        "neighbour_log_probs": rng.uniform(-6, 0, (T, 1, N)),
+        "conditioned_ratio": rng.uniform(0.5, 1.5, (T, 1, N)),
+        "continued_tokens": rng.integers(0, 11, (T, 1, N)).astype(float),
+    }
+    texts = Texts(lengths, rng.integers(20, 60, N), {"token_log_probs": tokens(-6, 0, (N, K))})
+    game = MembershipGame(
+        np.arange(N), np.zeros(N, int), 1, outputs, {name: one[:0] for name, one in outputs.items()},
+        np.zeros((0, N), bool), texts=texts,
+    )  # fmt: skip
+    return game
+
+
+def rows_of(game):
+    """For each target and text: its values by signal, those of the base, and its size."""
+    for target in range(T):
+        for text, length in enumerate(game.texts.lengths):
+            own = {name: one[target, 0, text] for name, one in game.outputs.items()}
+            own = {name: one[: length - 1].tolist() if np.ndim(one) else one for name, one in own.items()}
+            yield own, game.texts.base["token_log_probs"][text, : length - 1].tolist(), game.texts.compressed[text]
+
+
+def standardised(own):
+    parts = zip(own["token_log_probs"], own["token_means"], own["token_deviations"], strict=True)
+    return [(value - mean) / deviation for value, mean, deviation in parts]
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+LOGS = "token_log_probs"
+TWINS = {
+    "text_loss": ({}, lambda own, base, size: mean(own[LOGS])),
+    "text_loss sum": ({"of": "sum"}, lambda own, base, size: sum(own[LOGS])),
+    "zlib": ({}, lambda own, base, size: sum(own[LOGS]) / size),
+    "zlib mean": ({"of": "mean"}, lambda own, base, size: mean(own[LOGS]) / size),
+    "min_k": ({}, lambda own, base, size: oracles.lowest(own[LOGS], 0.2)),
+    "min_k all": ({"share": 1.0}, lambda own, base, size: mean(own[LOGS])),
+    "min_k_plus_plus": ({}, lambda own, base, size: oracles.lowest(standardised(own), 0.2)),
+    "neighbourhood": ({}, lambda own, base, size: mean(own[LOGS]) - own["neighbour_log_probs"]),
+    "recall": ({}, lambda own, base, size: own["conditioned_ratio"]),
+    "extraction": ({}, lambda own, base, size: own["continued_tokens"]),
+    "base_reference": ({}, lambda own, base, size: mean(own[LOGS]) - mean(base)),
+    "ez_mia": ({}, lambda own, base, size: oracles.ez(own[LOGS], base, own["token_hits"])),
+    "wbc": ({}, lambda own, base, size: oracles.wbc(own[LOGS], base)),
+    "wbc config": (
+        {"windows": (2, 3, 4, 6, 9, 13, 18, 25, 32, 40)},
+        lambda own, base, size: oracles.wbc(own[LOGS], base, (2, 3, 4, 6, 9, 13, 18, 25, 32, 40)),
+    ),
+    "ht_mia": ({}, lambda own, base, size: oracles.ht(own[LOGS], base)),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_each_attack_equals_its_twin(name):
+    game = drawn()
+    settings, twin = TWINS[name]
+    found = ATTACKS[name.split()[0]](**settings).run(game, np.random.default_rng(0)).values
+    wanted = [twin(*row) for row in rows_of(game)]
+    np.testing.assert_allclose(found, np.reshape(wanted, (T, N)), rtol=1e-9, atol=1e-9)
+
+
+def test_what_the_floor_forces_is_finite_and_on_top():
+    game = drawn()
+    logs, hits = game.outputs["token_log_probs"].copy(), game.outputs["token_hits"].copy()
+    hits[:, :, 0] = np.arange(K) < game.texts.lengths[0] - 1  # nothing is wrong
+    hits[:, :, 1:3] = 0
+    logs[:, :, 1] = np.where(game.texts.base["token_log_probs"][1] < 0, -1e-3, 0)  # everything is raised
+    logs[:, :, 2] = 3 * game.texts.base["token_log_probs"][2]  # everything is lowered
+    game = dataclasses.replace(game, outputs={**game.outputs, "token_log_probs": logs, "token_hits": hits})
+    values = ATTACKS["ez_mia"]().run(game, np.random.default_rng(0)).values
+    assert np.isfinite(values).all()
+    assert (values[:, 0] == 50.0).all()
+    assert (values[:, 1] > values[:, 3:].max(1)).all()
+    assert (values[:, 2] < values[:, 3:].min(1)).all()
+    assert (values[:, 1] < 50.0).all()
+
+
+def test_short_texts_are_refused():
+    game = drawn(shortest=5)
+    texts = dataclasses.replace(game.texts, lengths=np.full(N, 20))
+    with pytest.raises(ValueError, match="half have at least 30 tokens after the first, got 19: use longer texts"):
+        ATTACKS["wbc"]().run(dataclasses.replace(game, texts=texts), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", ["base_reference", "ez_mia", "wbc", "ht_mia"])
+def test_without_a_base_they_are_refused(name):
+    game = drawn()
+    without = dataclasses.replace(game, texts=dataclasses.replace(game.texts, base={}))
+    with pytest.raises(ValueError, match="needs the base of the finetuned model, got none"):
+        ATTACKS[name]().run(without, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("min_k", {"share": 0.0}, r"share must be in \(0.0, 1.0\], got 0.0"),
+        ("min_k_plus_plus", {"share": 1.5}, r"share must be in \(0.0, 1.0\], got 1.5"),
+        ("ez_mia", {"floor": 0.0}, "floor must be in"),
+        ("wbc", {"windows": ()}, "windows must be whole numbers from 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        ATTACKS[name](**settings)

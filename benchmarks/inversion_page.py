@@ -133,7 +133,7 @@ def main_table(content: dict[str, Any]) -> list[str]:
                 "all layers" if name == "none" else f"`{name}`", str(len(own)), f"{100 * level:.1f} %",
                 f"{100 * held:.1f} %", *searched,
                 share(ends(np.stack([hits(one, "prior_best") for one in own]))),
-                "" if undefended else "too inaccurate" if len(fit) < len(own) else points(ends(np.stack(fit))),
+                "" if undefended else "none as accurate" if len(fit) < len(own) else points(ends(np.stack(fit))),
                 rejected(own),
             ]
         )  # fmt: skip

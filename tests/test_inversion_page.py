@@ -67,3 +67,28 @@ def test_the_page_has_the_stored_figures(page, stored):
     assert page.filled(text) == text
     assert {name for name in page.TABLES if f"<!-- table: {name} -->" in text} == set(page.TABLES)
     assert all(run["identities"] >= 40 for run in stored["main"].values())
+
+
+def test_the_text_says_what_the_figures_say(page, stored):
+    """Figures that the page and the README quote, and the words that they carry."""
+    text, readme = ((ROOT / name).read_text("utf-8") for name in ("docs/inversion.md", "README.md"))
+    assert "the slope over depths is {:+.0f} points for each block ({:+.0f} to {:+.0f})".format(
+        *(100 * one for one in page.slopes(stored))
+    ) in " ".join(text.split())
+    changes = {}
+    for name in ("last-3", "last-2"):
+        runs = [run["variants"] for run in stored["main"].values()]
+        found = [page.strongest(one[name]) - page.beside(one, page.accuracy(one[name])) for one in runs]
+        changes[name] = [round(100 * one) for one in page.ends(np.stack(found))]
+    assert f"`last-3` and `last-2` make {-changes['last-3'][0]} and {-changes['last-2'][0]} points fewer" in text
+    assert changes["last-3"][2] > 0 >= changes["last-2"][2]
+    assert f"it took {-changes['last-3'][0]} to {-changes['last-2'][0]} points from the attacks" in readme
+    undefended = [page.hits(run["variants"]["none"], "ppa").mean() for run in stored["main"].values()]
+    assert (
+        "Without a defense {:.0f} % are recognised from the first model and {:.0f} % from the second".format(
+            *(100 * one for one in undefended)
+        )
+        in text
+    )
+    aucs = [own["lira online"]["auc"] for own in stored["membership"]["0"]["membership"].values()]
+    assert max(one[0] for one in aucs) - min(one[0] for one in aucs) < 0.01

@@ -268,7 +268,7 @@ CELLS = st.sampled_from(
 @pytest.fixture
 def dry(monkeypatch, quick):
     """Write nothing either."""
-    for module in (verbs, table_module):
+    for module in (verbs, table_module, page):
         monkeypatch.setattr(module, "write_text", lambda path, text: None)
 
 
@@ -280,11 +280,11 @@ def quick(monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    for module in (verbs, table_module):
+    for module in (verbs, table_module, page):
         monkeypatch.setattr(module, "write_text", write_text)
     monkeypatch.setattr(verbs, "one_thread", nullcontext)
     monkeypatch.setattr(page, "report", lambda folder: folder / "report.html")
-    monkeypatch.setattr(verbs, "provenance", lambda **_: {})
+    monkeypatch.setattr(page, "provenance", lambda **_: {})
 
 
 @settings(MANY, max_examples=60)

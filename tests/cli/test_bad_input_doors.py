@@ -27,10 +27,8 @@ from torch import nn
 
 import dosimeter
 from dosimeter.cli.app import main
-from dosimeter.families import FAMILIES
 from dosimeter.foundation.errors import AuditError, DataError, TrainingError
 from dosimeter.pipeline import page
-from dosimeter.results.metrics import metrics_of
 
 TOML = """
 name = "mine"
@@ -630,7 +628,6 @@ def test_a_measured_table_is_not_measured_as_a_run(copied, capsys):
 
 
 LIMIT = {"metric": "auc", "max": 0.9}
-LIMITED = list(dict.fromkeys(name for name, metric in metrics_of(FAMILIES) if metric.limited))
 POLICIES = [
     (LIMIT | {"attack": "lira"}, "limit[0].attack: must match what was measured for auc, got 'lira'"),
     (LIMIT | {"metric": "tpr", "fpr": 0.05}, "limit[0].fpr: must match what was measured for tpr, got 0.05"),
@@ -643,7 +640,7 @@ POLICIES = [
     (LIMIT | {"max": 90}, "limit[0].max: must be a share from 0 to below 1, got 90: write 0.9 for 90 %"),
     (
         LIMIT | {"metric": "f1"},
-        f"limit[0].metric: must be one of {', '.join(map(repr, LIMITED))}, got 'f1'",
+        "limit[0].metric: must be one of 'tpr', 'auc', 'precision', 'exposure', 'fpr', 'dose', 'log_mia', ",
     ),
     ({"metric": "auc"}, "limit[0]: must have max, min or both, got neither"),
 ]

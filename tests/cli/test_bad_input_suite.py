@@ -59,7 +59,7 @@ def plan(toml: str) -> int:
 
 
 DEFENSES = [
-    ('name = "l3"', "defense[0].name: unknown defense 'l3', use one of: bido, dp_sgd, "),
+    ('name = "l3"', "defense[0].name: unknown defense 'l3', use one of: adversarial, bido, dp_sgd, "),
     ('name = "l2"\nweight = 1', "defense[0].weight: unknown key, did you mean 'weight_decay'?"),
     ('name = "l2"\nweight_decay = nan', "defense[0].weight_decay: must be a finite number, got nan"),
     ('name = "l2"\nweight_decay = "0.1"', "defense[0].weight_decay: must be a number, got '0.1'"),
@@ -131,7 +131,7 @@ def test_a_table_in_utf_16_is_told(capsys):
         ("[spike]", "spike: a supplied model is trained already"),
         ('[[defense]]\nname = "top_k"', "defense: a supplied model is not trained here"),
         ('[[attack]]\nname = "boundary"\nqueries = "250"', "got '250': write 250 without quotes"),
-        ('[[attack]]\nname = "xyz"', "transductive_tuning, universal_ratio (or write package.module:Class)"),
+        ('[[attack]]\nname = "xyz"', "transductive_tuning, universal_ratio, wbc, zlib (or write package.module:Class)"),
     ],
 )
 def test_what_a_brought_model_cannot_have_is_one_line(tail, message, capsys):

@@ -11,7 +11,7 @@ from dosimeter.models.architectures import as_float, convnet, cut, efficientnet_
 from dosimeter.models.names import ARCHITECTURES
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"transformer", "causal-lm"}))  # these are of texts
 def test_each_gives_logits_and_has_a_cut(name):
     size = 32 if name == "efficientnet-lite0" else 8
     options = {"size": 32} if name == "efficientnet-lite0" else {}

@@ -234,6 +234,18 @@ def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> AnyAu
     return found.audit
 
 
+def _of_target(
+    target: Target | RecordedTarget | None, rows: Sequence[ThreatRow], parts: Mapping[str, DataPart]
+) -> list[str]:
+    """Problems with a supplied model or with recorded traffic, beside what asks of it."""
+    if isinstance(target, RecordedTarget):
+        return recorded_problems(rows, parts)
+    if target is None:
+        return []
+    takes = [one for row in rows for one in row.family.takes]
+    return target_problems(target) + further_problems(list(target.data), takes)
+
+
 def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft:
     """Validates the tables of an audit and lists every problem; arguments as in `parse`.
 
@@ -259,15 +271,11 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     placed = {row.place: row.threat for row in threats.rows}
     variants, own, problems = _read_defenses(whole, parts, base)
     problems = [*threats.problems, *problems]
-    if isinstance(target, Target):
-        problems += further_problems(list(target.data), [one for row in threats.rows for one in row.family.takes])
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
-        at_risk = {place: threat.at_risk for place, threat in placed.items()}
-        problems = chain_problems(stages, at_risk, base) + problems
+        problems = chain_problems(stages, {place: one.at_risk for place, one in placed.items()}, base) + problems
         problems += defense_problems(stages, own, variants, placed)
-    of_records = recorded_problems(threats.rows, beside.parts) if isinstance(target, RecordedTarget) else []
-    problems = (target_problems(target) if isinstance(target, Target) else of_records) + [*problems, *beside.problems]
+    problems = [*_of_target(target, threats.rows, beside.parts), *problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
     problems = lines([*found, *of_stages, *of_target, *more]) + _unreported(problems, odd)

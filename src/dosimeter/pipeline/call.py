@@ -145,8 +145,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         AuditError: every problem found, one line each.
         KeyboardInterrupt: with a note of what is kept and how to continue.
     """
-    folder = _path(out, "out")
-    named = _check(fit, options, depends, progress)
+    folder, named = _path(out, "out"), _check(fit, options, depends, progress)
     call = arguments(
         _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
@@ -155,14 +154,14 @@ def audit(  # more than seven parameters because this is the one call that a use
     rows = _threats(call, threats, attacks, base, trains=fit is not None, recorded=transcript is not None)
     _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
-    apart = [name for row in rows for name in row.threat.strangers]
     if transcript is not None:
         recorded = _recorded(folder, _path(transcript, "transcript"), {**given, "fit": fit}, data, rows, call, options)
         with show_progress(progress, workers=workers, device=device) as told:
             execution = Execution(folder, _cache(store), device, workers, told)
             run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
         return load(folder)
-    parts = _read(given, data or {}, call, options or Options(), (base, apart))
+    strangers = [name for row in rows for name in row.threat.strangers]
+    parts = _read(given, data or {}, call, options or Options(), (base, strangers))
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
-from dosimeter.training.loop import Optimizer, batch_loss, find_diverged, own_loss
+from dosimeter.training.loop import Optimizer, find_diverged, own_loss
 from dosimeter.training.recipe import HidesFeatures, Hyperparameters
 
 VARIANCE_FLOOR = 0.1
@@ -163,11 +163,11 @@ def _gradient(
 
     It is written by hand for cross-entropy, and comes from automatic differentiation for the loss of a defense.
     """
-    if own_loss(hp, epoch) is not None:
+    if (own := own_loss(hp, epoch)) is not None:
         leaf = logits.transpose(1, 2).contiguous().requires_grad_()
         with torch.enable_grad():
             # Models are independent, so the gradient of the sum of losses holds each model's own gradient.
-            mean = batch_loss(leaf, labels, hp, epoch)
+            mean = own.loss(leaf, labels, epoch)
             (slope,) = torch.autograd.grad(mean.sum(), leaf)
         return mean.detach() * leaf.shape[1], slope.transpose(1, 2).contiguous()
     log_p = torch.log_softmax(logits, 1)

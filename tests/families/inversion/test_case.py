@@ -217,7 +217,7 @@ def test_runs_of_both_families_say_that_both_were_tested(finished, tmp_path):
     (left,) = result["not_tested"]
     assert left.startswith("Attributes of training records, properties of the training set, gradients, features at a")
     assert left.endswith("only membership and model inversion were.")
-    assert finished[0]["not_tested"][0].endswith("membership, gradients: only model inversion was.")
+    assert finished[0]["not_tested"][0].endswith("membership, gradients, features at a cut: only model inversion was.")
 
 
 def test_a_policy_limits_it_and_sarif_names_the_lists(finished):

@@ -14,7 +14,7 @@ from dosimeter.families.inversion.attacks.copies import Copies
 from dosimeter.families.inversion.attacks.ppa import FINAL
 from dosimeter.families.inversion.attacks.reading import KEPT, margin, poincare
 from dosimeter.families.inversion.attacks.views import AROUND, PLAIN, Views, seen
-from dosimeter.training.learners.generated import Generated
+from dosimeter.training.learners.prior import Generated
 from families.inversion.games import game_of
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.models.learners import critic, decoder, encoder, finite, inert
-from dosimeter.training.learners.generated import Generated
 from dosimeter.training.learners.given import built, checked_generator
+from dosimeter.training.learners.prior import Generated
 from dosimeter.training.learners.vae import fit_vae, vae_loss
 from dosimeter.training.learners.wgan import PENALTY, critic_loss, fit_wgan
 

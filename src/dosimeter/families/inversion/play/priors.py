@@ -17,10 +17,9 @@ from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.models.learners import critic, decoder, finite, inert
-from dosimeter.training.learners.generated import Generated
 from dosimeter.training.learners.given import Given, built
 from dosimeter.training.learners.principal import Principal, fit_prior
-from dosimeter.training.learners.prior import Prior
+from dosimeter.training.learners.prior import Generated, Prior
 from dosimeter.training.learners.vae import fit_vae
 from dosimeter.training.learners.wgan import fit_wgan
 

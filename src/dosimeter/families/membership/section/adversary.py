@@ -171,7 +171,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _passages(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How many texts a language model continues word for word, used ones and others; nothing if nobody asked."""
-    found = result["details"].get("passages")
+    found = result.get("details", {}).get("passages")
     if found is None:
         return []
 

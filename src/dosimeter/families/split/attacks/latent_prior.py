@@ -24,9 +24,8 @@ from dosimeter.families.split.game import Needs, SplitGame
 from dosimeter.foundation.errors import DataError
 from dosimeter.models.learners import inert
 from dosimeter.statistics.evidence import Reconstructions
-from dosimeter.training.learners.generated import Generated
 from dosimeter.training.learners.principal import fit_prior
-from dosimeter.training.learners.prior import Prior
+from dosimeter.training.learners.prior import Generated, Prior
 from dosimeter.training.learners.vae import fit_vae
 
 REACH = 5.0

@@ -13,7 +13,7 @@ import dosimeter
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
 from dosimeter.families.membership.observe.probes import PROBES, Situation, boundary, lacking, probe
-from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS, readable
+from dosimeter.families.membership.observe.signals import ACCESS, SIGNALS, TEXT_SIGNALS, readable
 from dosimeter.families.membership.observe.supplied_probes import probing
 from dosimeter.families.membership.section import adversary
 from dosimeter.foundation.errors import TrainingError
@@ -37,7 +37,8 @@ def prepared(tmp_path, attacks, **threat):
 
 def test_signals_and_probes_have_names_of_their_own_and_one_table_of_access():
     assert not SIGNALS.keys() & PROBES.keys()
-    assert ACCESS.keys() == SIGNALS.keys() | PROBES.keys()
+    assert ACCESS.keys() == SIGNALS.keys() | PROBES.keys() | TEXT_SIGNALS.keys()
+    assert not TEXT_SIGNALS.keys() & (SIGNALS.keys() | PROBES.keys())
     assert all(name in one.signals for name, one in PROBES.items())
     assert "activations" not in readable(PROBES, Access.LOGITS)
     assert "activations" in readable(PROBES, Access.FEATURES)

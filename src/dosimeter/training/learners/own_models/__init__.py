@@ -1,0 +1,1 @@
+"""Networks that an adversary at a cut trains in the place of those that they do not have."""

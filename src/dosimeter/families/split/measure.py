@@ -9,6 +9,7 @@ from typing import Any
 
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
+from dosimeter.families.split.measures.informed import information
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
@@ -45,7 +46,7 @@ def measure(folder: CaseFolder) -> Findings:
     }  # fmt: skip
     return Findings(
         verdict={"status": status, "attack": head.attack, "sentences": sentences(status, told), "p": head.p},
-        estimates=tuple(found.rows()),
+        estimates=(*found.rows(), *information(found)),
         attacks=tuple({**one, "headline": one["id"] == head.attack} for one in summary["attacks"]),
         utility=tuple(utility(found)),
         gates=gates,
@@ -84,7 +85,8 @@ def _reached(found: Measured, test: Decision | None) -> dict[str, Any] | None:
 
     return {
         "attribute": None if test.told is None else test.told.name, "attack": test.attack, "cut": test.cut,
-        "value": value(test.attack, test.source), "floor": value(floor, 0), "ceiling": value(ceiling, 0),
+        "value": value(test.attack, test.source), "floor": value(floor, found.floor_at(test.source)),
+        "ceiling": value(ceiling, 0),
         "shown": test.shown, "above_chance": test.above_chance,
     }  # fmt: skip
 
@@ -99,6 +101,7 @@ def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | No
         "headline_cut": head.cut,
         "caught": None if caught is None else dict(caught),
         "cuts": list(found.left.summary["cuts"]),
+        "releases": list(found.left.summary.get("releases", [])),
         "attributes": list(found.left.summary["attributes"]),
         "pictures": _pictures(found),
     }
@@ -131,7 +134,7 @@ def _dose(found: Measured, tests: Decisions) -> FoundDose | None:
             return found.dose_of_input(attack, source, level)
         return found.dose_of_attribute(attack, head.told, source, level)
 
-    least = 0.0 if floor is None else max(0.0, of(floor, 0).value or 0.0)
+    least = 0.0 if floor is None else max(0.0, of(floor, found.floor_at(head.source)).value or 0.0)
     return found_dose(head.attack, of(head.attack, head.source), least)
 
 

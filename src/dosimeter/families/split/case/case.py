@@ -12,11 +12,12 @@ import numpy as np
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
+from dosimeter.defenses.sending import CutDefense, settings_of
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.cuts import chosen_cuts, numbers_of
 from dosimeter.families.split.case.overlap import trained_on
 from dosimeter.families.split.case.people import People, people_of, persons_of
-from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
+from dosimeter.families.split.play.job import Arena, PlayJob, adaptive, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.stored import SHOWN, evidence_file, pictures_file, small_pictures, truth_file
@@ -89,7 +90,7 @@ class SplitCase:
         width = sum(numbers_of(one) for one in self.places)
         names = tuple(one.name for one in self.places)
         return tuple(
-            RecordJob(pack, number, names, data, sizes, self.system.releases, width)
+            RecordJob(pack, number, names, data, sizes, self.system.releases, people.pictures, width)
             for pack in self.packs
             for number in range(len(pack.models))
         )
@@ -109,7 +110,8 @@ class SplitCase:
         """The plays of one attack: for each secret, target and source, and one with nothing to find."""
         people, needs = self.people, row.attack.needs
         arena = Arena(self.system.seed, people.victims.ids.astype(str), persons_of(people.auxiliary))
-        sources = range(len(self.places)) if needs.reads == "features" else (None,)
+        at_cuts = needs.reads == "features" or (needs.reads == "answers" and bool(self.system.releases))
+        sources = range(len(self.places)) if at_cuts else (None,)
         secrets = people.secrets if needs.goal == "attribute" else (None,)
         real = tuple(
             tuple(tuple(PlayJob(arena, row, one, source, secret) for source in sources) for one in self.recordings)
@@ -194,6 +196,10 @@ class SplitCase:
         notes.append(
             f"null audit: each attack plays once more, on victims that were exchanged, at {self.places[0].name}"
         )
+        notes += [
+            f"{type(one).__name__}: {_released(one)['guarantee']}; the second half answers what it is sent"
+            for one in self.system.releases
+        ]
         if len(people.lineup) < 20:
             notes.append(f"lineup: {len(people.lineup)} persons show only a large leak; 20 and more are better")
         if 2 <= threat.targets < 4:
@@ -239,6 +245,7 @@ class SplitCase:
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
             "attacks": [_listed(row, refused.get(row.id, "")) for row in self.attacks],
+            "releases": [_released(one) for one in system.releases],
             "gates": [],
         }  # fmt: skip
 
@@ -247,8 +254,15 @@ class SplitCase:
         people, system = self.people, self.system
         found = {"person": persons_of(people.victims), "lineup": people.lineup}
         if people.victims.classes == system.at_risk.classes:
-            named = np.stack([job.answered().numpy().argmax(1) for job in self.recordings])
-            found["correct"] = named == people.victims.labels
+            for name, source in (
+                [(f"correct-{cut}", cut) for cut in range(len(self.places))] if system.releases else [("correct", None)]
+            ):
+                named = np.stack([job.answered(source).numpy().argmax(1) for job in self.recordings])
+                found[name] = named == people.victims.labels
+        if system.releases:
+            for cut in range(len(self.places)):
+                own = [job.information(cut) for job in self.recordings]
+                found |= {f"{name}-{cut}": np.stack([one[name] for one in own]) for name in own[0]}
         for index, secret in enumerate(people.secrets):
             found[f"value-{index}"] = people.truth[secret.name]
             found[f"prior-{index}"] = np.bincount(secret.known, minlength=len(secret.values)) / len(secret.known)
@@ -285,10 +299,14 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
         for row in attacks
         if row.attack.needs.reads == "features"
         and not row.attack.control
+        and adaptive(row)
         and not getattr(row.attack, "reference", False)
     ]
     if all(row.id in refused for row in telling):
-        told = "; ".join(f"{row.id}: {refused[row.id]}" for row in telling) or "none reads features"
+        told = (
+            "; ".join(f"{row.id}: {refused[row.id]}" for row in telling)
+            or "none that knows the defenses of the cut does"
+        )
         raise ConfigError(f"threat.family: split needs an attack that can run, got {told}")
     return case
 
@@ -296,7 +314,14 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
 def _listed(row: NamedAttack, refused: str) -> dict[str, Any]:
     """Entry of `run.json` about an attack, with what it is after and what it reads."""
     needs = row.attack.needs
-    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads}
+    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "adaptive": adaptive(row)}
+
+
+def _released(one: CutDefense) -> dict[str, Any]:
+    """What a result says of a defense of the cut."""
+    told = str(getattr(one, "guarantee", "no ε can be given: this defense bounds nothing"))
+    found = getattr(one, "epsilon", None)
+    return {"name": type(one).__name__, "settings": settings_of(one), "epsilon": found, "guarantee": told}
 
 
 def _told(cut: ModelCut) -> dict[str, Any]:

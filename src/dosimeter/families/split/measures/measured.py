@@ -82,17 +82,43 @@ class Measured:
         return tuple(found)
 
     def of(self, goal: str, reads: str) -> list[str]:
-        """Attacks that were run, by what they are after and what they read; without controls."""
+        """Attacks that were run, by what they are after and what they read; without controls.
+
+        Without those, too, that do not know the defenses of the cut: what they miss, others may find.
+        """
         rows = [self.left.attack(one) for one in self.left.evidence]
-        return [str(one["id"]) for one in rows if (one["goal"], one["reads"]) == (goal, reads) and not one["control"]]
+        return [
+            str(one["id"])
+            for one in rows
+            if (one["goal"], one["reads"]) == (goal, reads) and not one["control"] and one.get("adaptive", True)
+        ]
 
     def floor(self, goal: str) -> str | None:
         """The attack on the answers, None if none was run."""
         return next(iter(self.of(goal, "answers")), None)
 
     def sources(self, attack: str) -> list[str | None]:
-        """Names of the cuts at which an attack was run; one None for an attack that reads no features."""
-        return [*self.cuts] if self.left.attack(attack)["reads"] == "features" else [None]
+        """Names of the cuts at which an attack was run; one None for an attack that reads the same at every cut."""
+        reads = self.left.attack(attack)["reads"]
+        return [*self.cuts] if reads == "features" or (reads == "answers" and self.released) else [None]
+
+    @property
+    def released(self) -> bool:
+        """Returns whether defenses stand at the cuts, so that each cut has answers of its own."""
+        return bool(self.left.summary.get("releases"))
+
+    def floor_at(self, source: int) -> int:
+        """Place of the floor's numbers that belong to a cut."""
+        return source if self.released else 0
+
+    def at(self, attack: str, cut: str | None) -> dict[str, Condition]:
+        """Conditions of an attack's rows: the cut, and whether it knows the defenses there."""
+        if cut is None:
+            return {}
+        found, told = dict[str, Condition](cut=cut), self.left.attack(attack)
+        if self.released and told["reads"] == "features":
+            found["adaptive"] = "yes" if told.get("adaptive", True) else "no"
+        return found
 
     def lineup(self, attack: str, source: int, *, null: bool = False) -> Float[Array, "t m m"]:
         """Similarity of reconstructions to the true inputs of the lineup."""
@@ -118,7 +144,7 @@ class Measured:
         for attack in self.left.evidence:
             after = self._of_input if self.left.attack(attack)["goal"] == "input" else self._of_attributes
             for source, cut in enumerate(self.sources(attack)):
-                found += after(attack, source, {} if cut is None else {"cut": cut})
+                found += after(attack, source, self.at(attack, cut))
         return found
 
     def _of_input(self, attack: str, source: int, at: dict[str, Condition]) -> Iterator[Row]:
@@ -143,16 +169,19 @@ class Measured:
             yield self._row(attack, "attribute_auc", auc_of(guesses, told.truth, self.person), mine)
             accuracy = balanced_accuracy(guesses, told.truth, self.person, told.prior)
             yield self._row(attack, "attribute_accuracy", accuracy, mine)
-            if at:
-                yield from self._index(attack, told, guesses, mine)
+            if self.left.attack(attack)["reads"] == "features":
+                yield from self._index(attack, told, source, mine)
             yield from self._dosed(attack, self.dose_of_attribute(attack, told, source), mine)
 
-    def _index(self, attack: str, told: Told, guesses: Array, at: dict[str, Condition]) -> Iterator[Row]:
+    def _index(self, attack: str, told: Told, source: int, at: dict[str, Condition]) -> Iterator[Row]:
         """The share of what could be told; nothing without both yardsticks."""
         floor, ceiling = self.floor("attribute"), next(iter(self.of("attribute", "inputs")), None)
         if floor is None or ceiling is None:
             return
-        ends = [guesses, *(self.guesses(one, told, 0) for one in (floor, ceiling))]
+        ends = [
+            self.guesses(one, told, place)
+            for one, place in ((attack, source), (floor, self.floor_at(source)), (ceiling, 0))
+        ]
         index = leakage_index(ends, told.truth, self.person)
         if index is None:
             yield self._row(attack, "leakage_index", None, at, NO_ROOM)

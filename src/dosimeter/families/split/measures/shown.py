@@ -108,8 +108,9 @@ class Decisions:
                 named = exchange_names({attack: own}, rng=rng, draws=max(DRAWS, FINE * tests))
                 p_chance, p_floor = min(1.0, 2 * min(named.p_recognised, named.p_placed)), None
                 if floor is not None:
-                    nearer = found.by_person(floor, 0), found.by_person(attack, source)
-                    placed_better = placed(own), placed(found.lineup(floor, 0))
+                    place = found.floor_at(source)
+                    nearer = found.by_person(floor, place), found.by_person(attack, source)
+                    placed_better = placed(own), placed(found.lineup(floor, place))
                     p_floor = min(1.0, 2 * min(sign_test(*nearer), sign_test(*placed_better)))
                 effect = float(placed(own).mean())
                 yield Decision(attack, source, cut, None, effect, p_chance, p_floor, tests, self.level)
@@ -126,7 +127,7 @@ class Decisions:
                     rng = found.rng(f"test {attack} {source} {told.name}")
                     p_chance, p_floor = exchange_attributes(own, *truth, rng=rng, draws=draws), None
                     if floor is not None:
-                        other = found.guesses(floor, told, 0)
+                        other = found.guesses(floor, told, found.floor_at(source))
                         p_floor = exchange_attacks(own, other, *truth, rng=rng, draws=draws)
                     effect = auc_of(own, *truth).value
                     yield Decision(attack, source, cut, told, effect, p_chance, p_floor, tests, self.level)

@@ -86,6 +86,7 @@ class PlayJob:
                 secret.name, list(secret.values), arrays_hash(rows=secret.rows, known=secret.known)
             ],
             "moved": None if self.moved is None else arrays_hash(moved=self.moved),
+            "adaptive": adaptive(self.row),
             "arena": [self.arena.seed, arrays_hash(ids=self.arena.ids, persons=self.arena.persons)],
             "code": package_code(__name__),
         }  # fmt: skip
@@ -145,7 +146,8 @@ class PlayJob:
         if self.row.attack.needs.reads == "inputs":
             victims, known = as_float(self.store.load(record.data[0])["inputs"]).float(), inputs.float().cpu()
         else:
-            victims, known = record.load(self.source)
+            answers, naive = self.row.attack.needs.reads == "answers", not adaptive(self.row)
+            victims, known = record.load(self.source, answers=answers, plain=naive)
         if self.moved is not None:
             victims = victims[torch.from_numpy(self.moved)]
         labels = own["labels"].numpy()
@@ -180,6 +182,11 @@ class PlayJob:
                 f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
             )
         return {"guesses": torch.from_numpy(values[0].astype(np.float64))}
+
+
+def adaptive(row: NamedAttack) -> bool:
+    """Returns whether an attack learns on what the defenses of the cut send, and not on features without them."""
+    return bool(getattr(row.attack, "adaptive", True))
 
 
 def by_coin(secret: Secret, seed: int) -> Secret:

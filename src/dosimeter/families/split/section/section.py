@@ -35,6 +35,11 @@ GLOSSARY = (
     ("AUC", "Of two people who differ in an attribute, how often an attack tells which is which; 0.5 by chance."),
     ("Answers alone", "What an attack finds in the model's answers, which the server learns wherever the cut lies."),
     (
+        "dFIL",
+        "Fisher information that noisy features have about a record, for each of its numbers. It bounds only attacks "
+        "without bias; attacks that know what records look like do far better.",
+    ),
+    (
         "Leakage index",
         "Of what the inputs themselves would tell beyond the answers, the share that features tell; 0 is best.",
     ),
@@ -45,6 +50,7 @@ NULL_AUDIT = (
 )
 CONTENTS = (("adversary", "Adversary"), ("inputs", "Inputs"), ("attributes", "Attributes"), ("cuts", "Cuts"))
 OF_INPUT = ("identified", "input_place", "ssim", "psnr", "mse", DOSE)
+INFORMATION = ("fisher_information", "mse_unbiased", "mse_predicted", "channel")
 OF_ATTRIBUTE = ("attribute_auc", "attribute_accuracy", "leakage_index", DOSE)
 
 
@@ -59,6 +65,7 @@ def section(result: View) -> Section:
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
+        "releases": result["details"]["releases"], "information": _information(result),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
         "pictures": _pictures(result, names),
     }  # fmt: skip
@@ -179,17 +186,25 @@ def _blocks(result: View, names: Mapping[str, str], goal: str, metrics: tuple[st
                 "numbers": _figures(result, one["id"], metrics, cut=cut, **where),
             }
             for one in own
-            if (one["reads"] == "features") == (cut is not None)
+            if _stands(result, one, cut)
         ]  # fmt: skip
         if lines:
             blocks.append({"title": title, "lines": lines})
     return blocks
 
 
+def _stands(result: View, one: Mapping[str, Any], cut: str | None) -> bool:
+    """Returns whether an attack's numbers belong to a cut; behind defenses of the cut each has answers of its own."""
+    at_cuts = one["reads"] == "features" or (one["reads"] == "answers" and bool(result["details"]["releases"]))
+    return at_cuts == (cut is not None)
+
+
 def _yardstick(one: Mapping[str, Any]) -> str:
-    """What an attack is that reads no features."""
+    """What an attack is that is no plain attack on features."""
     if one["control"]:
         return "control, must be at chance"
+    if not one.get("adaptive", True):
+        return "naive: learned without the defense"
     return {"answers": "answers alone", "inputs": "the inputs themselves"}.get(one["reads"], "")
 
 
@@ -221,6 +236,28 @@ def _cuts(result: View) -> list[dict[str, str]]:
         }
         for one in result["details"]["cuts"]
     ]
+
+
+def _information(result: View) -> list[dict[str, Any]]:
+    """What noise lets through at each cut; nothing without defenses of the cut."""
+    if not result["details"]["releases"]:
+        return []
+    found = []
+    for cut in result["adversary"]["cuts"]:
+        rows = {name: figures.find(result, None, name, cut=cut) for name in INFORMATION}
+        accuracy = next(
+            (one for one in result["utility"] if one.metric == "accuracy" and one.conditions.get("cut") == cut), None
+        )
+        found.append(
+            {
+                "cut": cut, "accuracy": figures.rate(accuracy) if accuracy else NOTHING,
+                "numbers": {
+                    name: figures.bits(row) if name == "channel" else _number(row, 4) for name, row in rows.items()
+                },
+                "reason": next((row.reason for row in rows.values() if row and row.status == "refused"), ""),
+            }
+        )  # fmt: skip
+    return found
 
 
 def _pictures(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:

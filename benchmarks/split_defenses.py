@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -129,67 +130,73 @@ def _ends(one: dict) -> dict:
     return {**{key: round(one[key], 5) for key in ("value", "low", "high")}, "n": one["n"]["records"]}
 
 
-def strongest(row: dict, metric: str, *, naive: bool) -> float:
-    """The best of `ridge` and `decoder`: the least MSE, or the largest of another number."""
+def strongest(row: dict, metric: str, *, naive: bool) -> dict:
+    """The better of `ridge` and `decoder`: with the least MSE, or the largest of another number."""
     end = " naive" if naive else ""
-    values = [row[f"{name}{end}: {metric}"]["value"] for name in ("ridge", "decoder")]
-    return min(values) if metric == "mse" else max(values)
+    values = [row[f"{name}{end}: {metric}"] for name in ("ridge", "decoder")]
+    return (min if metric == "mse" else max)(values, key=lambda one: one["value"])
 
 
 COLUMNS = (
     "defense", "accuracy, %", "SSIM, naive", "SSIM, adaptive", "MSE, naive", "MSE, adaptive", "picked out, %, naive",
     "picked out, %, adaptive", "AUC stroke, naive", "AUC stroke, adaptive",
 )  # fmt: skip
+INFORMATION = {
+    "dFIL": ("fisher_information", 2), "least MSE without bias": ("mse_unbiased", 2),
+    "predicted MSE (no bound)": ("mse_predicted", 4), "MSE of `ridge`": ("ridge: mse", 4),
+    "MSE of `decoder`": ("decoder: mse", 4), "channel, bits": ("channel", 0),
+}  # fmt: skip
 
 
 def page(found: dict) -> str:
-    """The table of docs/split.md: means over seeds, and the least and largest in brackets."""
-    seeds = list(found["seeds"].values())
-    lines = ["| " + " | ".join(COLUMNS) + " |", "| --- " * len(COLUMNS) + "|"]
-    for name in [row["variant"] for row in seeds[0]]:
-        rows = [next(one for one in seed if one["variant"] == name) for seed in seeds]
-        cells = [f"`{name}`", _over([100 * one["accuracy"]["value"] for one in rows], 1)]
-        for metric, scale, digits_ in (("ssim", 1, 3), ("mse", 1, 4), ("identified", 100, 0)):
-            cells += [
-                _over([scale * strongest(one, metric, naive=naive) for one in rows], digits_) for naive in (True, False)
-            ]
-        cells += [
-            _over([one[f"{pool}: attribute_auc"]["value"] for one in rows], 3)
-            for pool in ("pool naive", "attribute_pool")
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    """The table of what attacks find: one seed with its intervals, or the mean, least and largest of several."""
+    lines = []
+    for name, rows in _variants(found):
+        cells = [f"`{name}`", _cell([one["accuracy"] for one in rows], 1, 100)]
+        for metric, scale, digits_ in (("ssim", 1, 2), ("mse", 1, 4), ("identified", 100, 0)):
+            for naive in (True, False):
+                cells.append(_cell([strongest(one, metric, naive=naive) for one in rows], digits_, scale))
+        for pool in ("pool naive", "attribute_pool"):
+            cells.append(_cell([one[f"{pool}: attribute_auc"] for one in rows], 2))
+        lines.append(cells)
+    return _table(COLUMNS, lines)
 
 
 def information(found: dict) -> str:
-    """The table of what noise lets through."""
-    heads = (
-        "defense",
-        "dFIL",
-        "least MSE without bias",
-        "predicted MSE (no bound)",
-        "`ridge`",
-        "`decoder`",
-        "channel, bits",
-    )
-    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    """The table of what noise lets through, beside what attacks reach."""
+    lines = [
+        [f"`{name}`", *(_cell([one.get(key) for one in rows], digits_) for key, digits_ in INFORMATION.values())]
+        for name, rows in _variants(found)
+        if rows[0].get("fisher_information")
+    ]
+    return _table(("defense", *INFORMATION), lines)
+
+
+def _variants(found: dict) -> list[tuple[str, list[dict]]]:
+    """Rows of all seeds, by variant."""
     seeds = list(found["seeds"].values())
-    for name in [row["variant"] for row in seeds[0] if row.get("fisher_information")]:
-        rows = [next(one for one in seed if one["variant"] == name) for seed in seeds]
-        cells = [f"`{name}`"]
-        for key, digits_ in (
-            ("fisher_information", 2), ("mse_unbiased", 3), ("mse_predicted", 4), ("ridge: mse", 4),
-            ("decoder: mse", 4),            ("channel", 0),
-        ):  # fmt: skip
-            cells.append(_over([one[key]["value"] for one in rows], digits_) if rows[0].get(key) else "–")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    names = [row["variant"] for row in seeds[0]]
+    return [(name, [next(one for one in seed if one["variant"] == name) for seed in seeds]) for name in names]
 
 
-def _over(values: list[float], digits_: int) -> str:
-    """Mean over seeds, and the least and largest where there are several."""
-    mean = f"{np.mean(values):.{digits_}f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.{digits_}f} to {max(values):.{digits_}f})"
+def _table(heads: Sequence[str], lines: list[list[str]]) -> str:
+    """A table of a page."""
+    rows = [list(heads), ["---"] * len(heads), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _cell(values: list[dict | None], digits_: int, scale: float = 1) -> str:
+    """One number with its two ends."""
+    known = [one for one in values if one]
+    if not known:
+        return "–"
+    ends = (known[0]["low"], known[0]["high"])
+    if len(known) > 1:
+        each = [one["value"] for one in known]
+        ends = min(each), max(each)
+    numbers = (float(np.mean([one["value"] for one in known])), *ends)
+    value, low, high = (f"{scale * one:.{digits_}f}" for one in numbers)
+    return f"{value} ({low} to {high})"
 
 
 def main() -> None:

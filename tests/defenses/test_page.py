@@ -62,3 +62,12 @@ def test_every_defense_was_measured_in_three_settings_or_failed_with_a_reason(ca
             continue  # measured with the attacks that see what crosses a cut
         assert len([one for one in rows if one["defense"] == name]) == len(kind.ladder) >= 3
     assert all(one["reason"] for one in FOUND[case]["failed"])
+
+
+def test_the_tables_of_the_cut_are_those_of_the_stored_figures():
+    made, told = benchmark("split_defenses"), (ROOT / "docs" / "split.md").read_text("utf-8")
+    found = json.loads((ROOT / "benchmarks" / "results" / "split_defenses.json").read_text("utf-8"))
+    for table in (made.page(found), made.information(found)):
+        assert table in told
+    measured = {one["name"] for one in made.DEFENSES}
+    assert measured == AT_CUTS

@@ -104,6 +104,20 @@ def test_the_floor_is_that_of_the_answers_that_are_given(finished):
     assert len({one["value"] for one in rows(found["masked"], "mse", "output_only input")}) == 2
 
 
+def test_a_check_says_if_attacks_that_know_the_defense_did_worse_than_others(finished):
+    found, _ = finished
+    for name, result in found.items():
+        checks = {one["id"]: one["status"] for one in result["threats"][0]["gates"]}
+        assert ("S4" in checks) == (name != "none")
+        if name == "none":
+            continue
+        better = 0
+        for cut in ("2", "4"):
+            naive, knowing = (rows(result, "identified", one, cut=cut, top=1)[0]["value"] for one in ("naive", "ridge"))
+            better += naive > knowing
+        assert checks["S4"] == ("warn" if better else "pass")
+
+
 def test_what_noise_lets_through_is_told_and_of_masks_it_is_refused_with_the_reason(finished):
     found, folder = finished
     names = ("fisher_information", "mse_unbiased", "mse_predicted", "channel")

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.families.family import CaseFolder
-from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
+from dosimeter.families.split.measures.checks import (
+    apart,
+    controls,
+    knowing,
+    null_audit,
+    null_gate,
+    tellable,
+    trained_enough,
+)
 from dosimeter.families.split.measures.informed import information
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
@@ -33,7 +41,9 @@ def measure(folder: CaseFolder) -> Findings:
     """
     found = Measured(read_left(folder))
     tests, nulls = Decisions(found), null_audit(found)
-    checks = (trained_enough(found), tellable(found), apart(found), null_gate(nulls), controls(found))
+    checks = (
+        trained_enough(found), tellable(found), apart(found), knowing(found), null_gate(nulls), controls(found)
+    )  # fmt: skip
     gates = tuple(one for one in checks if one is not None)
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)

@@ -8,8 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.families.family import CaseFolder
-from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
+from dosimeter.families.split.measures.checks import (
+    apart,
+    controls,
+    knowing,
+    null_audit,
+    null_gate,
+    tellable,
+    trained_enough,
+)
 from dosimeter.families.split.measures.in_training import in_training
+from dosimeter.families.split.measures.informed import information
 from dosimeter.families.split.measures.measured import LEVEL, Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
@@ -33,7 +42,9 @@ def measure(folder: CaseFolder) -> Findings:
     """
     found = Measured(read_left(folder))
     tests, nulls = Decisions(found), null_audit(found)
-    checks = (trained_enough(found), tellable(found), apart(found), null_gate(nulls), controls(found))
+    checks = (
+        trained_enough(found), tellable(found), apart(found), knowing(found), null_gate(nulls), controls(found)
+    )  # fmt: skip
     gates = tuple(one for one in checks if one is not None)
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)
@@ -47,7 +58,7 @@ def measure(folder: CaseFolder) -> Findings:
     }  # fmt: skip
     return Findings(
         verdict={"status": status, "attack": head.attack, "sentences": sentences(status, told), "p": head.p},
-        estimates=tuple(found.rows()),
+        estimates=(*found.rows(), *information(found)),
         attacks=tuple({**one, "headline": one["id"] == head.attack} for one in summary["attacks"]),
         utility=tuple(utility(found)),
         gates=gates,
@@ -85,7 +96,7 @@ def _reached(found: Measured, test: Decision | None) -> dict[str, Any] | None:
     return {
         "attribute": None if test.told is None else test.told.name, "attack": test.attack, "cut": test.cut,
         "value": value(test.attack, test.source),
-        "floor": max((value(*one) for one in found.floors(goal)), default=None),
+        "floor": max((value(*one) for one in found.floors(goal, test.source)), default=None),
         "ceiling": None if ceiling is None else value(ceiling, 0),
         "shown": test.shown, "above_chance": test.above_chance,
     }  # fmt: skip
@@ -101,6 +112,7 @@ def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | No
         "headline_cut": head.cut,
         "caught": None if caught is None else dict(caught),
         "cuts": list(found.left.summary["cuts"]),
+        "releases": list(found.left.summary.get("releases", [])),
         "attributes": list(found.left.summary["attributes"]),
         "recogniser": _recogniser(found),
         "in_training": in_training(found),
@@ -134,7 +146,7 @@ def _ends(one: Any, level: float) -> dict[str, Any]:
 def _dose(found: Measured, tests: Decisions) -> FoundDose | None:
     """The dose of the headline, with that of the answers as its floor."""
     head, level = tests.headline, tests.choice_level
-    floors = found.floors("input" if head.told is None else "attribute")
+    floors = found.floors("input" if head.told is None else "attribute", head.source)
 
     def of(attack: str, source: int) -> Any:
         if head.told is None:
@@ -159,6 +171,7 @@ def _pictures(found: Measured) -> dict[str, Any] | None:
             rows += [
                 {"attack": attack, "cut": cut, "png": [_png(one) for one in arrays["pictures"][source]]}
                 for source, cut in enumerate(found.sources(attack))
+                if not found.released or source < len(found.cuts)
             ]
     return {"rows": rows}
 

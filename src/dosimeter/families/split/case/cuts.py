@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from dosimeter.families.split.play.wire import Wire
 from dosimeter.families.split.threat import SplitThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
@@ -15,16 +16,21 @@ from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.training.chain import build_chain
 from dosimeter.training.system import TrainedSystem
 
+FEW = 8
+"""Records by which a plan asks whether a defense fits a cut."""
+
 
 def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[ModelCut, ...]:
     """The cuts that a threat names, in its order; the model is built with fresh weights.
 
     Raises:
-        ConfigError: the model cannot be read, has no such cut, or its records cross there too.
+        ConfigError: the model cannot be read, has no such cut, its records cross there too, or a defense of the cut
+            cannot act there.
     """
     index = len(system.links) - 1
     example = as_float(torch.from_numpy(system.at_risk.inputs[:2].copy()))
-    known = cuts(read_graph(build_chain(system.links, index, 0, None), example))
+    graph = read_graph(build_chain(system.links, index, 0, None), example)
+    known = cuts(graph)
     names = [name for one in known for name in one.names if name not in ("input", "output")]
     found, problems = [], []
     for name in threat.cuts:
@@ -45,6 +51,10 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[ModelCut, .
             found.append(cut)
     if problems:
         raise ConfigError(*problems)
+    some = as_float(torch.from_numpy(system.at_risk.inputs[:FEW].copy()))
+    for cut in found if system.releases else ():
+        # With fresh weights: scales are others once the model is trained, but whether a defense fits is the same.
+        Wire(graph, cut, system.releases, "cpu").settled(some, np.random.default_rng(0))
     return tuple(found)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.split.case.case import SplitCase, require_telling
+from dosimeter.families.split.case.case import SplitCase
 from dosimeter.families.split.case.people import people_of
-from dosimeter.families.split.case.refusals import refusals
+from dosimeter.families.split.case.refusals import refusals, require_telling
 from dosimeter.families.split.play.replayed import ReplayJob
 from dosimeter.families.split.threat import SplitThreat
 from dosimeter.foundation.checks import suggest
@@ -118,7 +118,7 @@ def recorded_case(system: RecordedSystem, threat: SplitThreat, attacks: Sequence
             f"and {b}: give the records in the order in which they were sent"
         )
     case = RecordedCase(chain, threat, tuple(attacks), people, _places(system.transcript, threat), system)
-    require_telling(case)
+    require_telling(case.attacks, case.refusals())
     return case
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
+from dosimeter.families.split.measures.choice import Cuts, choice
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
@@ -16,6 +17,7 @@ from dosimeter.families.split.sentences.first_page import NOT_TESTED, failed_nam
 from dosimeter.families.split.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
+from dosimeter.results import words
 from dosimeter.results.findings import Findings, FoundDose, found_dose
 from dosimeter.statistics.identification import rate_of, recognised
 from dosimeter.statistics.leakage.attributes import auc_of
@@ -36,6 +38,8 @@ def measure(folder: CaseFolder) -> Findings:
     gates = tuple(one for one in checks if one is not None)
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)
+    cuts = Cuts(found, tests)
+    table = cuts.table()
     told = {
         "noun": summary["noun"], "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
         "targets": summary["threat"]["targets"], "failed": failed_names(gates),
@@ -50,12 +54,18 @@ def measure(folder: CaseFolder) -> Findings:
         utility=tuple(utility(found)),
         gates=gates,
         null_audit=nulls,
-        details=_details(found, tests, caught),
-        not_tested=NOT_TESTED,
+        details={**_details(found, tests, caught), "cuts": table, "choice": choice(cuts, table)},
+        not_tested=(*_left_out(summary), *NOT_TESTED),
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else _dose(found, tests),
     )
+
+
+def _left_out(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence about cuts of "all" that were not tested."""
+    left = int(summary.get("cuts_left_out", 0))
+    return (f"{words.count(left, 'more place')} at which the model could be cut.",) if left else ()
 
 
 def _status(tests: Decisions, gates: Sequence[Gate], caught: Mapping[str, float] | None) -> str:
@@ -98,7 +108,6 @@ def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | No
         "best": [one for one in (_reached(found, tests.best(told)) for told in (None, *found.attributes)) if one],
         "headline_cut": head.cut,
         "caught": None if caught is None else dict(caught),
-        "cuts": list(found.left.summary["cuts"]),
         "attributes": list(found.left.summary["attributes"]),
         "pictures": _pictures(found),
     }

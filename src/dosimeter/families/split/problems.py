@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import Surroundings
-from dosimeter.families.split.threat import SplitThreat
+from dosimeter.families.split.threat import ALL, SplitThreat
 from dosimeter.foundation.wording import quote
 
 ENDS = ("input", "output")
@@ -44,6 +44,8 @@ def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Sur
 
 def _of_cuts(threat: SplitThreat) -> list[str]:
     """Problems with the list of cuts."""
+    if threat.cuts == ALL:
+        return []
     if not threat.cuts:
         return [
             ".cuts: is required and missing: name layers after which the model is cut, as `dosimeter plan --topology` "

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from dosimeter.families.threat import ThreatTable
-from dosimeter.foundation.table import Reference
+from dosimeter.foundation.table import Reference, Table
 
 NAME = "split"
 """Name of the family."""
@@ -17,12 +17,23 @@ GRADES: tuple[Knows, ...] = ("nothing", "queries", "weights")
 """From the weakest to the strongest."""
 
 
+ALL = "all"
+"""Stands for every cut of the model, as far as the time allows."""
+
+
+class Limits(Table):
+    """What a device and its network can bear, for one record; a cut beyond it is not recommended."""
+
+    bytes: int | None = Field(default=None, ge=1)
+    multiply_adds: int | None = Field(default=None, ge=0)
+
+
 class SplitThreat(ThreatTable):
     """The threat model: where the model is cut, whose records cross, and what the adversary knows and holds."""
 
     family: str = NAME
     access: Literal["features"] = "features"
-    cuts: tuple[str, ...] = ()
+    cuts: tuple[str, ...] | Literal["all"] = ()
     auxiliary: Reference | None = None
     victims: Reference | None = None
     attributes: tuple[str, ...] = ()
@@ -31,3 +42,4 @@ class SplitThreat(ThreatTable):
     lineup: int = Field(default=100, ge=2, le=1000)
     targets: int = Field(default=1, ge=1, le=100)
     show_records: bool = False
+    limits: Limits | None = None

@@ -18,6 +18,7 @@ from dosimeter.families.split.case.overlap import trained_on
 from dosimeter.families.split.case.people import People, people_of, persons_of
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
+from dosimeter.families.split.play.radii import RadiusJob
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.stored import SHOWN, evidence_file, pictures_file, small_pictures, truth_file
 from dosimeter.families.split.threat import GRADES, SplitThreat
@@ -62,6 +63,7 @@ class SplitCase:
         attacks: to run, in order.
         people: victims and auxiliary records.
         places: the cuts.
+        left_out: cuts of "all" that are left out for the time that they would take.
     """
 
     system: TrainedSystem
@@ -69,6 +71,7 @@ class SplitCase:
     attacks: tuple[NamedAttack, ...]
     people: People
     places: tuple[ModelCut, ...]
+    left_out: int = 0
 
     @cached_property
     def features(self) -> tuple[FeatureJob, ...]:
@@ -134,6 +137,12 @@ class SplitCase:
             for play in own.all
         }
 
+    @cached_property
+    def radii(self) -> tuple[RadiusJob, ...]:
+        """The within-class radius of what crosses; nothing where the victims have other classes than the model."""
+        own = self.people.victims.classes == self.system.at_risk.classes
+        return tuple(RadiusJob(one) for one in self.recordings) if own else ()
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         found, granted = {}, GRADES.index(self.threat.knows)
@@ -161,7 +170,7 @@ class SplitCase:
             ("models", self.packs),
             ("queries", self.recordings),
             ("attacks", [play for own in self.plays for play in own.all]),
-            ("judging", list(self.judged.values())),
+            ("judging", [*self.judged.values(), *self.radii]),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -179,7 +188,7 @@ class SplitCase:
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
             "recordings": [job.key for job in self.recordings],
             "plays": [play.key for own in self.plays for play in own.all],
-            "judged": [job.key for job in self.judged.values()],
+            "judged": [*(job.key for job in self.judged.values()), *(job.key for job in self.radii)],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> SplitCase:
@@ -191,6 +200,11 @@ class SplitCase:
         people, threat = self.people, self.threat
         cuts = ", ".join(f"{one.name} ({numbers_of(one):,} numbers)" for one in self.places)
         notes = [f"cuts: {cuts}; features of all cuts come from one pass of each model"]
+        if self.left_out:
+            notes.append(
+                f"cuts: {len(self.places)} of {len(self.places) + self.left_out} places, since each attack is trained "
+                "at each; name others to test those"
+            )
         notes.append(
             f"null audit: each attack plays once more, on victims that were exchanged, at {self.places[0].name}"
         )
@@ -225,6 +239,7 @@ class SplitCase:
                 "knows": threat.knows, "labels": threat.labels, "cuts": [one.name for one in self.places],
                 "attributes": list(threat.attributes), "victims": people.victims.name,
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records,
+                "limits": {} if threat.limits is None else threat.limits.model_dump(exclude_none=True),
             },
             "data": {
                 "name": system.sources[system.index], "records": len(people.victims),
@@ -235,6 +250,7 @@ class SplitCase:
                 "auxiliary_trained_on": trained_on(people.auxiliary, system),
             },
             "cuts": [_told(one) for one in self.places],
+            "cuts_left_out": self.left_out,
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
@@ -249,6 +265,9 @@ class SplitCase:
         if people.victims.classes == system.at_risk.classes:
             named = np.stack([job.answered().numpy().argmax(1) for job in self.recordings])
             found["correct"] = named == people.victims.labels
+        if self.radii:
+            seen = [job.load() for job in self.radii]
+            found |= {f"radius-{name}": np.stack([one[name] for one in seen]) for name in seen[0]}
         for index, secret in enumerate(people.secrets):
             found[f"value-{index}"] = people.truth[secret.name]
             found[f"prior-{index}"] = np.bincount(secret.known, minlength=len(secret.values)) / len(secret.known)
@@ -278,7 +297,8 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     Raises:
         AuditError: the threat does not fit the model or the records.
     """
-    case = SplitCase(system, threat, tuple(attacks), people_of(threat, system), chosen_cuts(threat, system))
+    people = people_of(threat, system)
+    case = SplitCase(system, threat, tuple(attacks), people, *chosen_cuts(threat, system))
     refused = case.refusals()
     telling = [
         row

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dosimeter.families.split.threat import SplitThreat
+from dosimeter.families.split.case.every import every_cut
+from dosimeter.families.split.threat import ALL, SplitThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import quote
@@ -16,15 +17,24 @@ from dosimeter.training.chain import build_chain
 from dosimeter.training.system import TrainedSystem
 
 
-def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[ModelCut, ...]:
-    """The cuts that a threat names, in its order; the model is built with fresh weights.
+def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[tuple[ModelCut, ...], int]:
+    """The cuts that a threat names, in its order, and how many of "all" are left out; the model has fresh weights.
 
     Raises:
         ConfigError: the model cannot be read, has no such cut, or its records cross there too.
     """
     index = len(system.links) - 1
     example = as_float(torch.from_numpy(system.at_risk.inputs[:2].copy()))
-    known = cuts(read_graph(build_chain(system.links, index, 0, None), example))
+    graph = read_graph(build_chain(system.links, index, 0, None), example)
+    known = cuts(graph)
+    if threat.cuts == ALL:
+        every, left_out = every_cut(graph, known)
+        if not every:
+            raise ConfigError(
+                f"threat.cuts: stage {system.links[index].name!r} can be cut at its ends alone, got 'all': build it of "
+                "layers, such as an nn.Sequential"
+            )
+        return every, left_out
     names = [name for one in known for name in one.names if name not in ("input", "output")]
     found, problems = [], []
     for name in threat.cuts:
@@ -45,7 +55,7 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[ModelCut, .
             found.append(cut)
     if problems:
         raise ConfigError(*problems)
-    return tuple(found)
+    return tuple(found), 0
 
 
 def numbers_of(cut: ModelCut) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dosimeter.families.split.section.cuts import cut_table
 from dosimeter.families.split.sentences.first_page import BADGES, KNOWS
 from dosimeter.results import figures, words
 from dosimeter.results.figures import NOTHING, Figure
@@ -34,6 +35,7 @@ GLOSSARY = (
     ),
     ("AUC", "Of two people who differ in an attribute, how often an attack tells which is which; 0.5 by chance."),
     ("Answers alone", "What an attack finds in the model's answers, which the server learns wherever the cut lies."),
+    ("Pareto set", "Cuts that no other cut beats: as good in everything and better in something."),
     (
         "Leakage index",
         "Of what the inputs themselves would tell beyond the answers, the share that features tell; 0 is best.",
@@ -58,7 +60,7 @@ def section(result: View) -> Section:
     badge = BADGES[result["verdict"]["status"]]
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
+        "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": cut_table(result, names),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
         "pictures": _pictures(result, names),
     }  # fmt: skip
@@ -207,20 +209,6 @@ def _attributes(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
         }
         for one in result["details"]["attributes"]
     ]  # fmt: skip
-
-
-def _cuts(result: View) -> list[dict[str, str]]:
-    """What each cut costs."""
-    return [
-        {
-            "name": one["name"],
-            "crosses": " and ".join("x".join(map(str, shape)) or "1" for shape in one["shapes"]),
-            "bytes": words.number(one["bytes"]["float32"]),
-            "parameters": words.number(one["parameters"]),
-            "work": ("" if one["counted"] else "at least ") + words.number(one["multiply_adds"]),
-        }
-        for one in result["details"]["cuts"]
-    ]
 
 
 def _pictures(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -81,6 +81,15 @@ def test_bytes_are_those_of_the_cut(finished):
     assert (back["sends"], back["from"], back["bytes"]) == ("probabilities", "rest", 16)
 
 
+def test_the_report_draws_it(finished):
+    page = (finished[1] / "run" / "report.html").read_text("utf-8")
+    assert '<svg class="plot topology" role="img"' in page
+    assert "1: features after 2" in page
+    assert "96 bytes" in page
+    assert '<a href="#topology">Topology</a>' in page
+    assert page.count("<b>not tested</b>") == sum(not one["threats"] for one in finished[0]["topology"]["risks"])
+
+
 def test_the_plan_tells_what_is_left(tmp_path):
     notes = verbs.plan(parse(table(), base=BASE), store=tmp_path).notes
     assert any(one.startswith("topology: 2 of ") and one.endswith("by split-server") for one in notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from dosimeter.families.split.case.alone import mixed
 from dosimeter.families.split.case.every import every_cut
 from dosimeter.families.split.threat import ALL, SplitThreat
 from dosimeter.foundation.checks import suggest
@@ -34,6 +35,8 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[tuple[Model
                 f"threat.cuts: stage {system.links[index].name!r} can be cut at its ends alone, got 'all': build it of "
                 "layers, such as an nn.Sequential"
             )
+        if problems := mixed(graph, every, example):
+            raise ConfigError(*problems)
         return every, left_out
     names = [name for one in known for name in one.names if name not in ("input", "output")]
     found, problems = [], []
@@ -53,6 +56,7 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[tuple[Model
             problems.append(f"threat.cuts: {quote(name)} names a cut that is listed already: remove it")
         else:
             found.append(cut)
+    problems = problems or mixed(graph, found, example)
     if problems:
         raise ConfigError(*problems)
     return tuple(found), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from dosimeter.config.audit import Audit
@@ -50,24 +51,15 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     sound = known and len(together.errors) == before
     with together:
         check_rows(audit, data)
-    cases: dict[str, Case] = {}
-    unfit: dict[str, Unfit] = {}
+    cases: Mapping[str, Case] = {}
+    unfit: Mapping[str, Unfit] = {}
     system = None
     if known:
         samples, sources = tuple(one.sample for one in audit.stages), tuple(one.data for one in audit.stages)
         system = TrainedSystem(
             store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses, parts
         )
-        for row in audit.threats:
-            with together:
-                try:
-                    cases[row.id] = case_of(audit, system, row)
-                except AuditError as error:
-                    if not _may_be_left_out(audit, row):
-                        raise
-                    unfit[row.id] = Unfit(
-                        row.threat, "; ".join(line.removeprefix(row.place).lstrip(".: ") for line in error.problems)
-                    )
+        cases, unfit = _cases(audit, system, together)
         audit = replace(audit, threats=tuple(row for row in audit.threats if row.id not in unfit))
     if cases and sound:
         with one_thread():
@@ -81,6 +73,22 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     together.tell()
     assert system is not None
     return PreparedRecipe(audit, system, cases, plan, unfit)
+
+
+def _cases(audit: Audit, system: TrainedSystem, together: Together) -> tuple[dict[str, Case], dict[str, Unfit]]:
+    """The cases of all threats that fit the records, and the threats that need not and do not."""
+    cases: dict[str, Case] = {}
+    unfit: dict[str, Unfit] = {}
+    for row in audit.threats:
+        with together:
+            try:
+                cases[row.id] = case_of(audit, system, row)
+            except AuditError as error:
+                if not _may_be_left_out(audit, row):
+                    raise
+                told = [line.removeprefix(row.place).lstrip(".: ") for line in error.problems]
+                unfit[row.id] = Unfit(row.threat, "; ".join(told))
+    return cases, unfit
 
 
 def _may_be_left_out(audit: Audit, row: ThreatRow) -> bool:

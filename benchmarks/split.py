@@ -313,15 +313,14 @@ def of_knowledge(one: dict[str, Any]) -> list[str]:
     ]
 
 
-def fill(content: dict[str, Any]) -> None:
-    """Puts the rows between the marks `<!-- split:NAME -->` and `<!-- end -->` of the page, after the table's head."""
-    text = PAGE.read_text("utf-8")
+def filled(text: str, content: dict[str, Any]) -> str:
+    """The page with the rows between the marks `<!-- split:NAME -->` and `<!-- end -->`, after each table's head."""
     for name, rows in lines(content).items():
         start = text.index(f"<!-- split:{name} -->")
         end = text.index("<!-- end -->", start)
         head = text[start:end].splitlines()[:4]
         text = text[:start] + "\n".join([*head, *rows, ""]) + "\n" + text[end:]
-    PAGE.write_text(text, encoding="utf-8")
+    return text
 
 
 def main() -> None:
@@ -332,7 +331,7 @@ def main() -> None:
         base = Path(os.environ.get("DOSIMETER_RUNS", draft))
         for step in sys.argv[1:] or [one for one in (*STEPS, "null") if one not in content]:
             if step == "table":
-                fill(content)
+                PAGE.write_text(filled(PAGE.read_text("utf-8"), content), encoding="utf-8")
                 continue
             content[step] = null(base, content.get("null", {})) if step == "null" else STEPS[step](base)
             save(content)

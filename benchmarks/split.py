@@ -38,6 +38,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "split.md"
 NULLS, CHUNK = 200, 20
 DEPTHS = ("2", "4", "6")
 BLOCKS = tuple(f"backbone.0.net._blocks.{index}" for index in (1, 4, 10, 15))
+COLUMNS = (
+    "age", "class_of_worker", "education", "wage_per_hour", "marital_status", "major_industry", "major_occupation",
+    "race", "hispanic_origin", "union_member", "employment", "capital_gains", "capital_losses", "dividends",
+    "tax_filer", "household_summary", "employer_persons", "citizenship", "own_business", "year",
+)  # fmt: skip
 NUMBERS = ("mse", "psnr", "ssim", "identified", "input_place", "attribute_auc")
 
 
@@ -80,9 +85,10 @@ def census(seed: int) -> Dataset:
     whole = doors.load("census-kdd", rows="0:60000", options=options)
     columns = list(whole.columns or ())
     age, weeks = columns.index("age"), columns.index("weeks_worked")
-    adults = np.flatnonzero(whole.inputs[:, age] >= 0.18)[:6000]
-    named = ("age", "education", "marital_status", "race", "hispanic_origin", "household_summary", "citizenship")
-    keep = [index for index, name in enumerate(columns) if name.split("=")[0].split(":")[0] in named]
+    adults = np.flatnonzero(whole.inputs[:, age] >= 0.18)
+    keep = [index for index, name in enumerate(columns) if name.partition("=")[0].partition(":")[0] in COLUMNS]
+    _, first = np.unique(whole.inputs[np.ix_(adults, keep)], axis=0, return_index=True)
+    adults = adults[np.sort(first)][:6000]  # people whose answers are the same would stand in two parts
     worked = (whole.inputs[adults, weeks] > 0.5).astype(np.int64)
     inputs = whole.inputs[np.ix_(adults, keep)].astype(np.float32)
     ids, sex = whole.ids[adults], whole.attributes["sex"][adults]

@@ -17,6 +17,7 @@ from dosimeter.families.split.measures.checks import (
     tellable,
     trained_enough,
 )
+from dosimeter.families.split.measures.choice import Cuts, choice
 from dosimeter.families.split.measures.in_training import in_training
 from dosimeter.families.split.measures.informed import information
 from dosimeter.families.split.measures.measured import LEVEL, Measured
@@ -26,6 +27,7 @@ from dosimeter.families.split.sentences.first_page import failed_names, not_test
 from dosimeter.families.split.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
+from dosimeter.results import words
 from dosimeter.results.findings import Findings, FoundDose, found_dose
 from dosimeter.statistics.identification import rate_of, recognised
 from dosimeter.statistics.leakage.attributes import auc_of
@@ -48,6 +50,8 @@ def measure(folder: CaseFolder) -> Findings:
     gates = tuple(one for one in checks if one is not None)
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)
+    cuts = Cuts(found, tests)
+    table = cuts.table()
     told = {
         "noun": summary["noun"], "answers": summary["threat"].get("answers", "seen"),
         "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
@@ -63,12 +67,18 @@ def measure(folder: CaseFolder) -> Findings:
         utility=tuple(utility(found)),
         gates=gates,
         null_audit=nulls,
-        details=_details(found, tests, caught),
-        not_tested=not_tested(summary),
+        details={**_details(found, tests, caught), "cuts": table, "choice": choice(cuts, table)},
+        not_tested=(*_left_out(summary), *not_tested(summary)),
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else _dose(found, tests),
     )
+
+
+def _left_out(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence about cuts of "all" that were not tested."""
+    left = int(summary.get("cuts_left_out", 0))
+    return (f"{words.count(left, 'more place')} at which the model could be cut.",) if left else ()
 
 
 def _status(tests: Decisions, gates: Sequence[Gate], caught: Mapping[str, float] | None) -> str:
@@ -111,7 +121,6 @@ def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | No
         "best": [one for one in (_reached(found, tests.best(told)) for told in (None, *found.attributes)) if one],
         "headline_cut": head.cut,
         "caught": None if caught is None else dict(caught),
-        "cuts": list(found.left.summary["cuts"]),
         "releases": list(found.left.summary.get("releases", [])),
         "attributes": list(found.left.summary["attributes"]),
         "recogniser": _recogniser(found),

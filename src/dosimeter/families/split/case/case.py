@@ -23,6 +23,7 @@ from dosimeter.families.split.case.told import notes_of, released, told
 from dosimeter.families.split.play.in_training import InTrainingJob, fought, values_said
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
+from dosimeter.families.split.play.radii import RadiusJob
 from dosimeter.families.split.play.recogniser import RecogniserJob, recognisable
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.stored import (
@@ -76,6 +77,7 @@ class SplitCase:
         attacks: to run, in order.
         people: victims and auxiliary records.
         places: the cuts.
+        left_out: cuts of "all" that are left out for the time that they would take.
     """
 
     system: TrainedSystem
@@ -83,6 +85,7 @@ class SplitCase:
     attacks: tuple[NamedAttack, ...]
     people: People
     places: tuple[ModelCut, ...]
+    left_out: int = 0
 
     @cached_property
     def features(self) -> tuple[FeatureJob, ...]:
@@ -187,6 +190,12 @@ class SplitCase:
             InTrainingJob(one, source, self.people.pictures) for one in self.recordings
         )  # fmt: skip
 
+    @cached_property
+    def radii(self) -> tuple[RadiusJob, ...]:
+        """The within-class radius of what crosses; nothing where the victims have other classes than the model."""
+        own = self.people.victims.classes == self.system.at_risk.classes
+        return tuple(RadiusJob(one) for one in self.recordings) if own else ()
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         return refusals(self.attacks, self.threat, self.people)
@@ -204,7 +213,7 @@ class SplitCase:
             ("queries", self.recordings),
             ("attacks", [play for own in self.plays for play in own.all]),
             ("classifier", [] if self.recogniser is None else [self.recogniser]),
-            ("judging", [*self.judged.values(), *self.asked]),
+            ("judging", [*self.judged.values(), *self.asked, *self.radii]),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -222,7 +231,11 @@ class SplitCase:
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
             "recordings": [job.key for job in self.recordings],
             "plays": [play.key for own in self.plays for play in own.all],
-            "judged": [*(job.key for job in self.judged.values()), *(job.key for job in self.asked)],
+            "judged": [
+                *(job.key for job in self.judged.values()),
+                *(job.key for job in self.asked),
+                *(job.key for job in self.radii),
+            ],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> SplitCase:
@@ -233,7 +246,8 @@ class SplitCase:
         """Implements `Case`."""
         refused = self.refusals()
         counterparts = [row.id for row in self.attacks if self._counterpart(row) and row.id not in refused]
-        return notes_of(self.system, self.threat, self.people, self.places, counterparts)
+        left_out = self.left_out
+        return notes_of(self.system, self.threat, self.people, self.places, counterparts, left_out=left_out)
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
@@ -255,6 +269,7 @@ class SplitCase:
                 "cuts": [one.name for one in self.places],
                 "attributes": list(threat.attributes), "victims": people.victims.name,
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,
+                "limits": {} if threat.limits is None else threat.limits.model_dump(exclude_none=True),
             },
             "data": {
                 "name": system.sources[system.index], "records": len(people.victims),
@@ -265,6 +280,7 @@ class SplitCase:
                 "auxiliary_trained_on": trained_on(people.auxiliary, system),
             },
             "cuts": [told(one) for one in self.places],
+            "cuts_left_out": self.left_out,
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
@@ -290,6 +306,9 @@ class SplitCase:
             for cut in range(len(self.places)):
                 own = [job.information(cut) for job in self.recordings]
                 found |= {f"{name}-{cut}": np.stack([one[name] for one in own]) for name in own[0]}
+        if self.radii:
+            seen = [job.load() for job in self.radii]
+            found |= {f"radius-{name}": np.stack([one[name] for one in seen]) for name in seen[0]}
         for index, secret in enumerate(people.secrets):
             found[f"value-{index}"] = people.truth[secret.name]
             found[f"prior-{index}"] = np.bincount(secret.known, minlength=len(secret.values)) / len(secret.known)
@@ -339,6 +358,7 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     Raises:
         AuditError: the threat does not fit the model or the records.
     """
-    case = SplitCase(system, threat, tuple(attacks), people_of(threat, system), chosen_cuts(threat, system))
+    people = people_of(threat, system)
+    case = SplitCase(system, threat, tuple(attacks), people, *chosen_cuts(threat, system))
     require_telling(case.attacks, case.refusals())
     return case

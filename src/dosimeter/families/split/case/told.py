@@ -20,6 +20,8 @@ def notes_of(
     people: People,
     places: Sequence[ModelCut],
     counterparts: Sequence[str],
+    *,
+    left_out: int,
 ) -> list[str]:
     """Notes of a plan.
 
@@ -29,9 +31,15 @@ def notes_of(
         people: victims and auxiliary records.
         places: the cuts.
         counterparts: ids of the attacks that play on the answers too.
+        left_out: places at which the model could be cut, of all that were asked for.
     """
     cuts = ", ".join(f"{one.name} ({numbers_of(one):,} numbers)" for one in places)
     notes = [f"cuts: {cuts}; features of all cuts come from one pass of each model"]
+    if left_out:
+        notes.append(
+            f"cuts: {len(places)} of {len(places) + left_out} places, since each attack is trained at each; name "
+            "others to test those"
+        )
     notes.append(f"null audit: each attack plays once more, on victims that were exchanged, at {places[0].name}")
     if counterparts:
         where = "on the answers behind each cut" if system.releases else "on the answers alone"

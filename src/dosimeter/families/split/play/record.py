@@ -34,6 +34,11 @@ class Recording(Job, Protocol):
     """What attacks may know of the victims, and the same of the auxiliary records."""
 
     @property
+    def cuts(self) -> tuple[str, ...]:
+        """Names of the cuts."""
+        ...
+
+    @property
     def data(self) -> tuple[str, str]:
         """Keys of the victims and of the auxiliary records."""
         ...

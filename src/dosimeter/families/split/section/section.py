@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dosimeter.families.split.section.cuts import cut_table
 from dosimeter.families.split.sentences.first_page import KNOWS
 from dosimeter.families.split.sentences.first_page import badge as badge_of
 from dosimeter.results import figures, words
@@ -40,6 +41,7 @@ GLOSSARY = (
     ),
     ("AUC", "Of two people who differ in an attribute, how often an attack tells which is which; 0.5 by chance."),
     ("Answers alone", "What an attack finds in the model's answers, which the server learns wherever the cut lies."),
+    ("Pareto set", "Cuts that no other cut beats: as good in everything and better in something."),
     (
         "dFIL",
         "Fisher information that noisy features have about a record, for each of its numbers. It bounds only attacks "
@@ -70,7 +72,7 @@ def section(result: View) -> Section:
     badge = badge_of(result["verdict"]["status"], result["adversary"]["answers"])
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
+        "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": cut_table(result, names),
         "releases": result["details"]["releases"], "information": _information(result),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
         "pictures": _pictures(result, names), "recogniser": _recogniser(result),
@@ -251,20 +253,6 @@ def _attributes(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _cuts(result: View) -> list[dict[str, str]]:
-    """What each cut costs."""
-    return [
-        {
-            "name": one["name"],
-            "crosses": " and ".join("x".join(map(str, shape)) or "1" for shape in one["shapes"]),
-            "bytes": words.number(one["bytes"]["float32"]),
-            "parameters": "not known" if one["parameters"] is None else words.number(one["parameters"]),
-            "work": _work(one),
-        }
-        for one in result["details"]["cuts"]
-    ]
-
-
 def _recogniser(result: View) -> str:
     """How often the classifier is right about the true inputs, in words; empty without one."""
     found = result["details"]["recogniser"]
@@ -275,13 +263,6 @@ def _recogniser(result: View) -> str:
         f"“Class recognised”: a classifier that learned on the adversary's {words.plural(result['noun'])} names the "
         f"class of {share} of the true ones."
     )
-
-
-def _work(cut: Mapping[str, Any]) -> str:
-    """Multiply-adds before a cut, in words."""
-    if cut["multiply_adds"] is None:
-        return "not known"
-    return ("" if cut["counted"] else "at least ") + words.number(cut["multiply_adds"])
 
 
 def _in_training(result: View) -> list[str]:

@@ -247,12 +247,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         return Draft(None, (), 0, tuple(lines(found)))
     default_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "audit"
     whole = {"name": default_name[:64], **as_tuples(table)}
-    kind = TargetTop if "target" in whole else Top
-    try:
-        top: Top | TargetTop | None = kind.model_validate(whole)
-    except ValidationError as error:
-        top = None
-        found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
+    top, of_top = _top(whole)
+    found += of_top
     parts, of_stages = _stages(whole)
     beside = read_beside(whole, parts, base)
     target, of_target = _target(whole)
@@ -285,6 +281,15 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     written = beside.topology is None or "threat" in whole
     audit = dataclasses.replace(audit, parts=beside.parts, topology=beside.topology, written=written)
     return _add_variants(whole, audit)
+
+
+def _top(whole: Mapping[str, Any]) -> tuple[Top | TargetTop | None, list[Finding]]:
+    """The keys outside of all tables, None if they are wrong, and the problems."""
+    kind = TargetTop if "target" in whole else Top
+    try:
+        return kind.model_validate(whole), []
+    except ValidationError as error:
+        return None, list(findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant")))
 
 
 def _target(whole: Mapping[str, Any]) -> tuple[Target | RecordedTarget | None, list[Finding]]:

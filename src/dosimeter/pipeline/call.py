@@ -155,14 +155,13 @@ def audit(  # more than seven parameters because this is the one call that a use
     rows = _threats(call, threats, attacks, base, trains=fit is not None, recorded=transcript is not None)
     _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
-    apart = [name for row in rows for name in row.threat.strangers]
     if transcript is not None:
         recorded = _recorded(folder, _path(transcript, "transcript"), {**given, "fit": fit}, data, rows, call, options)
         with show_progress(progress, workers=workers, device=device) as told:
             execution = Execution(folder, _cache(store), device, workers, told)
             run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
         return load(folder)
-    parts = _read(given, data or {}, call, options or Options(), (base, apart))
+    parts = _read(given, data or {}, call, options or Options(), (base, _strangers(rows)))
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
@@ -186,6 +185,11 @@ def audit(  # more than seven parameters because this is the one call that a use
         execution = Execution(folder, _cache(store), device, workers, told)
         run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
     return load(folder)
+
+
+def _strangers(rows: Sequence[ThreatRow]) -> list[str]:
+    """Names of data whose records must be no training records."""
+    return [name for row in rows for name in row.threat.strangers]
 
 
 def _check(fit: object, options: object, depends: object, progress: object) -> tuple[object, ...]:

@@ -15,11 +15,10 @@ from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.cuts import chosen_cuts, numbers_of
-from dosimeter.families.split.case.overlap import trained_on
 from dosimeter.families.split.case.partition import taken_away
 from dosimeter.families.split.case.people import People, people_of, persons_of
 from dosimeter.families.split.case.refusals import has_counterpart, listed, refusals, require_telling
-from dosimeter.families.split.case.told import notes_of, released, told
+from dosimeter.families.split.case.told import counted, notes_of, released, told
 from dosimeter.families.split.play.in_training import InTrainingJob, fought, values_said
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
@@ -271,14 +270,7 @@ class SplitCase:
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,
                 "limits": {} if threat.limits is None else threat.limits.model_dump(exclude_none=True),
             },
-            "data": {
-                "name": system.sources[system.index], "records": len(people.victims),
-                "persons": None if people.victims.persons is None else int(len(np.unique(people.victims.persons))),
-                "lineup": len(people.lineup), "auxiliary": len(people.auxiliary), "pictures": people.pictures,
-                "trained": len(system.at_risk), "shape": list(people.victims.inputs.shape[1:]),
-                "victims_trained_on": trained_on(people.victims, system),
-                "auxiliary_trained_on": trained_on(people.auxiliary, system),
-            },
+            "data": counted(people, system),
             "cuts": [told(one) for one in self.places],
             "cuts_left_out": self.left_out,
             "attributes": [

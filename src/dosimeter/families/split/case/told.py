@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from dosimeter.defenses.sending import CutDefense, settings_of
 from dosimeter.families.split.case.cuts import numbers_of
 from dosimeter.families.split.case.overlap import trained_on
@@ -64,6 +66,18 @@ def notes_of(
     if threat.show_records:
         notes.append("show_records: the report will show inputs of victims, and what attacks made of their features")
     return notes
+
+
+def counted(people: People, system: TrainedSystem) -> dict[str, Any]:
+    """What a result says of the records, in numbers."""
+    return {
+        "name": system.sources[system.index], "records": len(people.victims),
+        "persons": None if people.victims.persons is None else int(len(np.unique(people.victims.persons))),
+        "lineup": len(people.lineup), "auxiliary": len(people.auxiliary), "pictures": people.pictures,
+        "trained": len(system.at_risk), "shape": list(people.victims.inputs.shape[1:]),
+        "victims_trained_on": trained_on(people.victims, system),
+        "auxiliary_trained_on": trained_on(people.auxiliary, system),
+    }  # fmt: skip
 
 
 def released(one: CutDefense, repeats: int) -> dict[str, Any]:

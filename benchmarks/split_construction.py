@@ -190,51 +190,24 @@ def measured(case: str, seed: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def value(one: dict[str, Any], metric: str, attack: str | None) -> float:
-    """A figure of a training."""
-    return next(row["value"] for row in one["rows"] if (row["metric"], row["attack"]) == (metric, attack))
-
-
-def reduction(plain: float, defended: float, floor: float) -> float:
-    """The share of the way from a plain model's figure to a floor that a defense goes."""
-    return (plain - defended) / (plain - floor)
-
-
-def strongest(one: dict[str, Any], metric: str, attacks: tuple[str, ...]) -> float:
-    """The largest figure of some attacks."""
-    return max(value(one, metric, attack) for attack in attacks)
-
-
-def table(case: str, found: list[dict[str, Any]]) -> str:
-    """The figures of a case as a table of `docs/split.md`: means over seeds, and their range."""
-    lines = list[str]()
-    after = case == "reconstruction"
-    heads = (
-        ("fresh SSIM", "of the training: MSE", "fresh MSE") if after else ("of the training", "linear", "fresh pool")
-    )
-    lines.append("| training | accuracy | " + " | ".join(heads) + (" |" if after else " | answers alone | gone |"))
-    lines.append("| " + "--- | " * (5 if after else 7))
-    for place, name in enumerate(one["training"] for one in found[0]["trainings"]):
-        mine = [one["trainings"][place] for one in found]
-        own = [one["in_training"][0]["value"] if one["in_training"] else None for one in mine]
-        cells = [spread([value(one, "accuracy", None) for one in mine])]
-        if after:
-            fresh = ("ridge", "decoder")
-            cells += [spread([strongest(one, "ssim", fresh) for one in mine]), spread(own)]
-            cells.append(spread([min(value(one, "mse", attack) for attack in fresh) for one in mine]))
-        else:
-            fresh = ("attribute_pool", "linear")
-            cells += [spread(own), spread([value(one, "attribute_auc", "linear") for one in mine])]
-            cells.append(spread([strongest(one, "attribute_auc", fresh) for one in mine]))
-            cells.append(spread([value(one, "attribute_auc", ANSWERS) for one in mine]))
-            cells.append(
-                "" if not place else spread([gone(one["trainings"], place, case) for one in found], percent=True)
-            )
-        lines.append("| " + " | ".join([f"`{name}`", *cells]) + " |")
-    return "\n".join(lines)
-
-
 ANSWERS = "output_only attribute"
+FRESH = {
+    "reconstruction": ("ridge", "decoder"),
+    "thickness": ("attribute_pool", "linear"),
+    "census": ("attribute_pool", "linear"),
+}
+"""Fresh attacks of each case."""
+
+
+def row(one: dict[str, Any], metric: str, attack: str | None) -> dict[str, Any]:
+    """A figure of a training with its interval."""
+    return next(found for found in one["rows"] if (found["metric"], found["attack"]) == (metric, attack))
+
+
+def strongest(one: dict[str, Any], case: str) -> dict[str, Any]:
+    """The figure of the fresh attack that does best: AUC, or SSIM of what it made."""
+    metric = "ssim" if case == "reconstruction" else "attribute_auc"
+    return max((row(one, metric, attack) for attack in FRESH[case]), key=lambda found: float(found["value"]))
 
 
 def gone(trainings: list[dict[str, Any]], place: int, case: str) -> float:
@@ -242,19 +215,35 @@ def gone(trainings: list[dict[str, Any]], place: int, case: str) -> float:
 
     The floor is 0.5 for strokes, which the digit does not tell, and what the answers of that training tell of the sex.
     """
-    fresh = ("attribute_pool", "linear")
-    floor = 0.5 if case == "thickness" else value(trainings[place], "attribute_auc", ANSWERS)
-    return reduction(*(strongest(trainings[one], "attribute_auc", fresh) for one in (0, place)), floor)
+    plain, own = (float(strongest(trainings[one], case)["value"]) for one in (0, place))
+    floor = 0.5 if case == "thickness" else float(row(trainings[place], "attribute_auc", ANSWERS)["value"])
+    return (plain - own) / (plain - floor)
 
 
-def spread(values: list[float | None], *, percent: bool = False) -> str:
-    """Mean and range over seeds."""
-    known = [one for one in values if one is not None]
-    if not known:
-        return "–"
-    ends = (np.mean(known), min(known), max(known))
-    told = [f"{100 * one:.0f}" if percent else f"{one:.3f}" for one in ends]
-    return f"{told[0]}{' %' if percent else ''} ({told[1]} to {told[2]})"
+def told(found: dict[str, Any] | None) -> str:
+    """A figure with its 95 % interval."""
+    return "–" if found is None else "{value:.3f} ({low:.3f} to {high:.3f})".format(**found)
+
+
+def table(case: str, found: list[dict[str, Any]]) -> str:
+    """The figures of a case as a table of `docs/split.md`, a line for each seed and training."""
+    after = case == "reconstruction"
+    heads = ["seed", "training", "accuracy", "its own adversary", "fresh attack"]
+    heads += ["fresh attack, MSE"] if after else ["linear alone", "answers alone", "gone"]
+    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
+    for seed in sorted(found, key=lambda one: int(one["seed"])):
+        for place, one in enumerate(seed["trainings"]):
+            cells = [str(seed["seed"]), f"`{one['training']}`", told(row(one, "accuracy", None))]
+            cells += [told(one["in_training"][0] if one["in_training"] else None), told(strongest(one, case))]
+            if after:
+                cells.append(
+                    told(min((row(one, "mse", attack) for attack in FRESH[case]), key=lambda one: one["value"]))
+                )
+            else:
+                cells += [told(row(one, "attribute_auc", attack)) for attack in ("linear", ANSWERS)]
+                cells.append(f"{100 * gone(seed['trainings'], place, case):.0f} %" if place else "–")
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def main(names: list[str]) -> None:
@@ -277,9 +266,9 @@ def main(names: list[str]) -> None:
                 content = {**known, case: [*known.get(case, []), found]}
                 PATH.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
                 print(f"{case} {seed}: {found['seconds']} s", flush=True)
-    content = json.loads(PATH.read_text())
+    content = json.loads(PATH.read_text()) if PATH.is_file() else {}
     for case in [one for one in CASES if one in content]:
-        print(f"\n{case}, seeds {', '.join(str(one['seed']) for one in content[case])}\n\n{table(case, content[case])}")
+        print(f"\n{case}\n\n{table(case, content[case])}")
 
 
 if __name__ == "__main__":

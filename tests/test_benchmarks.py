@@ -116,3 +116,23 @@ def test_the_page_on_inversion_has_the_stored_figures(monkeypatch):
     assert all(one["change"][2] > 0 for one in content["defenses"]["0"]["matched"]["rows"].values())  # none is shown
     ratios = [one for run in content["fisher"].values() for one in run["fisher"]["ratios"]]
     assert all(one["slope"]["low"] > 0 for one in ratios if one["beside"] in ("train", "held_out", "prior"))
+
+
+def test_the_page_on_split_has_the_stored_figures_of_the_construction(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    page = (ROOT / "docs" / "split.md").read_text("utf-8")
+    module, content = importlib.import_module("split_construction"), stored("split_construction.json")
+    for case, found in content.items():
+        assert module.table(case, found) in page
+
+
+def test_fresh_attacks_lose_two_fifths_of_what_the_stroke_tells_them_and_the_task_keeps_its_accuracy(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    module, content = importlib.import_module("split_construction"), stored("split_construction.json")
+    for seed in content["thickness"]:
+        plain = seed["trainings"][0]
+        for place, one in enumerate(seed["trainings"][1:], start=1):
+            assert module.gone(seed["trainings"], place, "thickness") >= 0.4
+            assert module.strongest(one, "thickness")["value"] >= 0.6  # and much is left
+            accuracies = [module.row(found, "accuracy", None)["value"] for found in (one, plain)]
+            assert accuracies[0] >= accuracies[1] - 0.01

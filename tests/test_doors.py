@@ -46,7 +46,7 @@ LARGE = {
 SHARED = {
     "families",
     *(f"families.{name}" for name in ("family", "attack", "threat", "resources")),
-    *(f"families.{name}" for name in ("topology", "sights", "rules", "risks")),
+    *(f"families.{name}" for name in ("topology", "sights", "rules", "risks", "derived")),
 }
 """What all families have in common; the first is the registry, `FAMILIES`."""
 OF_ONE_FAMILY = {

@@ -18,6 +18,9 @@ name = "split"
 data = "people.csv"
 data_options = { attributes = ["sex"] }
 [data.public]
+data = "others.csv"
+data_options = { attributes = ["sex"] }
+[data.more]
 data = "digits"
 rows = "0:100"
 [[stage]]
@@ -26,8 +29,8 @@ data = "users"
 model = "mlp"
 [topology]
 parties = [{ name = "phone", trust = "full" }, { name = "server", trust = "honest-but-curious", auxiliary = "public" }]
-parts = [{ name = "device", stage = "finetune", to = "block2", at = "phone" },
-         { name = "rest", stage = "finetune", from = "block2", at = "server" }]
+parts = [{ name = "device", stage = "finetune", to = "backbone.1", at = "phone" },
+         { name = "rest", stage = "finetune", from = "backbone.1", at = "server" }]
 edges = [{ from = "device", to = "rest", sends = "features" }, { from = "rest", to = "device", sends = "logits" }]
 holds = [{ party = "phone", data = "users", attributes = ["sex"] }]
 """
@@ -37,22 +40,24 @@ holds = [{ party = "phone", data = "users", attributes = ["sex"] }]
 def folder(tmp_path):
     rows = "".join(f"{i},{'fm'[i % 2]},{i % 3}\n" for i in range(40))
     (tmp_path / "people.csv").write_text("age,sex,label\n" + rows)
+    others = "".join(f"{i + 0.5},{'fm'[i // 2 % 2]},{i % 3}\n" for i in range(60))
+    (tmp_path / "others.csv").write_text("age,sex,label\n" + others)
     return tmp_path
 
 
 def refused(text, folder):
-    """Lines about an audit file, without the one that says that no family reads a topology."""
+    """Lines about an audit file."""
     with pytest.raises(AuditError) as caught:
         prepare(parse(tomllib.loads(text), base=folder), store=Store(folder / "store"))
     assert all(line.isprintable() and ": " in line for line in caught.value.problems)
-    return [line for line in caught.value.problems if not line.startswith("topology: no family")]
+    return list(caught.value.problems)
 
 
 def test_a_topology_is_read(folder):
     found = parse(tomllib.loads(GOOD), base=folder).topology
     assert found.parties == (Party("phone", "full"), Party("server", "honest-but-curious", "public"))
-    assert found.parts[0] == ModelPart("device", "finetune", "phone", None, "block2")
-    assert found.parts[1].first == "block2"
+    assert found.parts[0] == ModelPart("device", "finetune", "phone", None, "backbone.1")
+    assert found.parts[1].first == "backbone.1"
     assert found.edges == (Edge("device", "rest", "features"), Edge("rest", "device", "logits"))
     assert found.holds == (Holding("phone", "users", ("sex",)),)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -82,16 +87,43 @@ def test_a_file_without_one_is_as_before(folder):
     assert "topology" not in audit.settings()
 
 
-@pytest.mark.parametrize("verb", ["plan", "run"])
-def test_that_nothing_reads_it_yet_is_told_before_training(verb, folder):
+def test_threats_follow_from_it(folder):
     audit = parse(tomllib.loads(GOOD), base=folder)
+    assert not audit.written
+    found = {row.id: row for row in audit.threats}
+    assert list(found) == ["membership-server", "inversion-server", "split-server"]
+    assert all(row.derived for row in audit.threats)
+    split = found["split-server"].threat
+    assert (split.cuts, split.auxiliary, split.victims, split.attributes) == (
+        ("backbone.1",),
+        "public",
+        "users",
+        ("sex",),
+    )
+    assert (found["membership-server"].threat.access, found["inversion-server"].threat.public) == ("weights", "public")
+
+
+def test_threats_that_the_file_writes_win(folder):
+    audit = parse(tomllib.loads(GOOD.replace("[topology]", "[threat]\nshadows = 4\n[topology]")), base=folder)
+    assert audit.written
+    assert [(row.id, row.threat.shadows, row.derived) for row in audit.threats] == [("membership", 4, False)]
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_topology_that_exposes_nothing_that_is_tested_is_refused(verb, folder):
+    text = GOOD.replace('trust = "honest-but-curious"', 'trust = "full"')
+    audit = parse(tomllib.loads(text), base=folder)
     with pytest.raises(AuditError) as caught:
         verbs.plan(audit, store=folder / "s") if verb == "plan" else verbs.run(audit, folder / "out")
-    (line,) = caught.value.problems
-    assert line.startswith(
-        "topology: no family of this release fills threats from it, got one with 2 parties: describe"
-    )
+    assert caught.value.problems[0].startswith("topology: must expose something that this release tests, got 2 parties")
     assert not list((folder / "s").rglob("*.safetensors"))
+
+
+def test_a_variant_that_knows_more_needs_a_threat_that_it_changes(folder):
+    text = GOOD + '[[variant]]\nid = "more"\nknows = ["initialisation"]\n'
+    said = r"variant\[0\].knows: is a key of a \[threat\], got 'more' beside \[topology\]"
+    with pytest.raises(AuditError, match=said):
+        parse(tomllib.loads(text), base=folder)
 
 
 CASES = [
@@ -104,19 +136,19 @@ CASES = [
     ('stage = "finetune", to', 'stage = "fintune", to', "topology.parts[0].stage: no such stage, got 'fintune', did"),
     ('at = "server"', 'at = "sever"', "topology.parts[1].at: no such party, got 'sever', did you mean 'server'?"),
     (', at = "server"', "", "topology.parts[1].at: is required and missing: add it"),
-    ('to = "block2", at', 'too = "block2", at', "topology.parts[0].too: unknown key, did you mean 'to'?"),
+    ('to = "backbone.1", at', 'too = "backbone.1", at', "topology.parts[0].too: unknown key, did you mean 'to'?"),
     ('sends = "features"', 'sends = "feature"', "topology.edges[0].sends: must be one of 'features', 'logits'"),
     ('from = "device", to = "rest"', 'from = "rest", to = "rest"', "topology.edges[0]: must go from one part to anot"),
+    ('{ from = "device", to = "rest"', '{ to = "rest"', "topology.edges[0].from: is required and missing: add it"),
     ('to = "rest", sends', 'to = "rst", sends', "topology.edges[0].to: no such part of a model, got 'rst', did you"),
     ('from = "rest", to = "device", sends = "logits"', 'from = "device", to = "rest", sends = "features"', "edges[1]"),
     ('{ party = "phone"', '{ party = "phne"', "topology.holds[0].party: no such party, got 'phne', did you mean 'pho"),
     ('party = "phone", data = "users"', 'party = "phone", data = "usrs"', "topology.holds[0].data: no such part of d"),
     ('attributes = ["sex"] }]', 'attributes = ["sxe"] }]', "holds[0].attributes: the records of 'users' have no such"),
     ('attributes = ["sex"] }]', 'attributes = ["sex", "sex"] }]', "topology.holds[0].attributes: must be distinct"),
-    ('"users", attributes = ["sex"] }]', '"public", attributes = ["sex"] }]', "name it in the data_options.attribute"),
+    ('"users", attributes = ["sex"] }]', '"more", attributes = ["sex"] }]', "name it in the data_options.attribute"),
     ("holds = ", "hold = ", "topology.hold: unknown key, did you mean 'holds'?"),
     ('holds = [{ party = "phone", data = "users", attributes = ["sex"] }]', "holds = 3", "topology.holds: must be a"),
-    ("[topology]", "[threat]\nshadows = 4\n[topology]", "topology: stands for the threats, got [threat] beside it"),
     (GOOD[GOOD.index("parties = ") :], "", "topology.parties: must have a row, got none: add one"),
     (GOOD[GOOD.index("[topology]") :], "[[topology]]", "topology: must be a table, got [{}]: write the table's head"),
 ]  # fmt: skip

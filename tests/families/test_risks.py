@@ -112,6 +112,14 @@ def test_features_are_tested_where_attacks_read_them():
     assert "last stage" in one_of(risks(whole, later, both), "reconstruction", "server").remark
 
 
+def test_nobody_is_an_adversary_of_records_that_they_have_already():
+    parties, parts, edges, _ = SPLIT
+    whole, stages = topology(parties, parts, edges, [("phone", "public", ("sex",))])
+    found = risks(whole, stages, {**KNOWN, "split": {"features"}})
+    assert not any(one.data == "public" for one in found if one.adversary == ("server",))
+    assert any(one.data == "public" for one in found if one.adversary == (WIRE,))
+
+
 def test_inversion_needs_records_of_others_and_the_last_stage():
     both = {**KNOWN, "inversion": {"weights"}}
     whole, (net,) = topology(*SPLIT)

@@ -18,6 +18,7 @@ from pydantic import Field
 from dosimeter.data import Dataset
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import CaseFolder, Surroundings
+from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
 from dosimeter.foundation.errors import ConfigError
@@ -191,7 +192,7 @@ class Colour:
     def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
         return [{"name": "brightest"}, {"name": "dice"}]
 
-    def threats(self, topology: Topology) -> list[ColourThreat]:
+    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> list[ColourThreat]:
         return [ColourThreat(id=f"{one.name}-sees") for one in topology.parties if one.trust != "full"]
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:

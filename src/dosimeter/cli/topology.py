@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.cli.screen import plain
-from dosimeter.families.risks import Risk
+from dosimeter.families.derived import Answered
+from dosimeter.families.risks import in_words
 from dosimeter.families.sights import WIRE, Sight
 from dosimeter.families.topology import Topology
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.pipeline.recipe.data import load_audit
 from dosimeter.pipeline.recipe.topology import StageCuts, TopologyPlan, plan_topology
+from dosimeter.results import words
 
 WIDTH = 80
 """Columns of a terminal."""
@@ -44,6 +46,9 @@ def _as_json(plan: TopologyPlan) -> dict[str, Any]:
             del one["mutates"]
             for value in one["gives"]:
                 del value["memory"]
+    for risk, one in zip(found["risks"], plan.rows, strict=True):
+        risk |= {"threats": list(one.threats), "reason": one.reason}
+    del found["roles"], found["rows"]
     found["topology"] = None if plan.topology is None else plan.topology.settings()
     return found
 
@@ -56,11 +61,10 @@ def topology_lines(plan: TopologyPlan) -> list[str]:
     if plan.topology is None:
         return [*lines, *_wrapped("No [topology]: nothing is said of who sees what.", "")]
     lines += ["Who sees what", *_sight_lines(plan.topology, plan.sights)]
-    lines += ["", "What they could learn", *_risk_lines(plan.risks)]
-    tested = sum(one.tested for one in plan.risks)
-    told = f"{tested} of {len(plan.risks)} can be tested in this release."
-    if tested:
-        told += " Write a [[threat]] for each, in a file without [topology]."
+    lines += ["", "What they could learn", *_risk_lines(plan.rows)]
+    tested, threats = sum(bool(one.threats) for one in plan.rows), {name for one in plan.rows for name in one.threats}
+    told = f"{tested} of {len(plan.rows)} are tested by {words.count(len(threats), 'threat')} of this file."
+    told += " The others are listed in the result." if tested < len(plan.rows) else ""
     return [*lines, "", *_wrapped(told, "")]
 
 
@@ -159,28 +163,18 @@ def _sight_lines(topology: Topology, found: Sequence[Sight]) -> list[str]:
     return lines
 
 
-def _risk_lines(found: Sequence[Risk]) -> list[str]:
-    """What each adversary could learn, and whether it can be tested."""
+def _risk_lines(found: Sequence[Answered]) -> list[str]:
+    """What each adversary could learn, and which threat tests it."""
     lines = []
-    for who in dict.fromkeys(one.adversary for one in found):
-        mine = [one for one in found if one.adversary == who]
+    for who in dict.fromkeys(one.risk.adversary for one in found):
+        mine = [one for one in found if one.risk.adversary == who]
         more = ", beyond what each could alone" if len(who) > 1 else ""
-        lines += _wrapped(f"{' and '.join(who)} (malicious)" if mine[0].malicious else " and ".join(who) + more, "  ")
+        evil = mine[0].risk.malicious
+        lines += _wrapped(f"{' and '.join(who)} (malicious)" if evil else " and ".join(who) + more, "  ")
         for one in mine:
-            lines += _wrapped(_sentence(one), "    ")
-            lines += _wrapped(f"test with {one.remark}" if one.tested else f"NOT TESTED: {one.remark}", "      ")
+            lines += _wrapped(in_words(one.risk), "    ")
+            told = (
+                f"threat {' and '.join(one.threats)}: {one.risk.remark}" if one.threats else f"NOT TESTED: {one.reason}"
+            )
+            lines += _wrapped(told, "      ")
     return lines or ["  nothing: no party sees more than its own"]
-
-
-def _sentence(risk: Risk) -> str:
-    """One risk in words."""
-    learns = risk.rule.learns
-    if risk.attributes:
-        learns += f" ({', '.join(risk.attributes)}, and others that nobody named)"
-    if risk.rule.at_risk == "model":
-        whose = f"stage {risk.stage}"
-    else:
-        whose = risk.data or f"the records of stage {risk.at_risk}"
-    whose += f" of {risk.holder}" if risk.holder else ""
-    knows = f"{risk.knows}; " if risk.knows else ""
-    return f"{risk.rule.name} ({whose}): {learns}. From {risk.access} ({knows}{', '.join(risk.ways)})"

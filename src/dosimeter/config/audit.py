@@ -45,6 +45,7 @@ class Audit:
         variants: further audits, each alone: a defense beside those of the stage at risk, or other settings.
         parts: parts of data by name.
         topology: who holds and runs what, or None.
+        written: whether the file has a `[[threat]]`; otherwise they follow from the topology, or are the default.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Audit:
     variants: tuple[DefenseRow | VariantRow, ...] = ()
     parts: Mapping[str, DataPart] = dataclasses.field(default_factory=dict)
     topology: Topology | None = None
+    written: bool = True
 
     def settings(self) -> dict[str, Any]:
         """All keys with defaults filled in, as JSON values; stored in a run's folder."""
@@ -257,12 +259,8 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         return Draft(None, (), 0, tuple(lines(found)))
     default_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "audit"
     whole = {"name": default_name[:64], **as_tuples(table)}
-    kind = TargetTop if "target" in whole else Top
-    try:
-        top: Top | TargetTop | None = kind.model_validate(whole)
-    except ValidationError as error:
-        top = None
-        found += findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant"))
+    top, of_top = _top(whole)
+    found += of_top
     parts, of_stages = _stages(whole)
     beside = read_beside(whole, parts, base)
     target, of_target = _target(whole)
@@ -288,7 +286,18 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
-    return _add_variants(whole, dataclasses.replace(audit, parts=beside.parts, topology=beside.topology))
+    written = beside.topology is None or "threat" in whole
+    audit = dataclasses.replace(audit, parts=beside.parts, topology=beside.topology, written=written)
+    return _add_variants(whole, audit)
+
+
+def _top(whole: Mapping[str, Any]) -> tuple[Top | TargetTop | None, list[Finding]]:
+    """The keys outside of all tables, None if they are wrong, and the problems."""
+    kind = TargetTop if "target" in whole else Top
+    try:
+        return kind.model_validate(whole), []
+    except ValidationError as error:
+        return None, list(findings(error, "", kind.model_fields, tables=("stage", "attack", "defense", "variant")))
 
 
 def _target(whole: Mapping[str, Any]) -> tuple[Target | RecordedTarget | None, list[Finding]]:
@@ -327,7 +336,8 @@ def _add_variants(whole: Mapping[str, Any], audit: Audit) -> Draft:
         problems += lines(found)
         if table is None:
             continue
-        wrong = problems_of(table, [stage.name for stage in audit.stages], len(audit.threats))
+        names = [stage.name for stage in audit.stages]
+        wrong = problems_of(table, names, len(audit.threats), written=audit.written)
         problems += [f"{place}{text}" for text in wrong]
         if wrong:
             continue

@@ -21,6 +21,7 @@ from dosimeter.training.recipe import (
     ChangesLoss,
     ChangesRecipe,
     FightsAdversaries,
+    FitsCut,
     PutsBottleneck,
     Release,
     SubModels,
@@ -170,7 +171,7 @@ def _together(
 
 def _crossing(rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable]) -> list[str]:
     """Problems with defenses of what crosses a cut, as the tail of their place."""
-    crossing = [row.name for row in rows if isinstance(row.defense, Release)]
+    crossing = [row.name for row in rows if isinstance(row.defense, Release | FitsCut)]
     return [
         f"{crossing[0]} changes what crosses a cut, got {place}, whose adversary sees none: remove it, or use family = "
         "'split'"

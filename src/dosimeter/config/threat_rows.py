@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from dosimeter.config.attack_rows import share_attacks
 from dosimeter.families import FAMILIES
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.derived import by_names
 from dosimeter.families.family import Family, Surroundings
+from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
 from dosimeter.foundation.checks import suggest
@@ -34,12 +36,14 @@ class ThreatRow:
         threat: the adversary.
         attacks: attacks to run, in order.
         place: where messages say that it stands: "threat", or "threat[1]" if there are several.
+        derived: whether it follows from a topology and stands in no file.
     """
 
     family: Family
     threat: ThreatTable
     attacks: tuple[NamedAttack, ...]
     place: str = "threat"
+    derived: bool = False
 
     @property
     def id(self) -> str:
@@ -55,12 +59,17 @@ class Draft:
     problems: tuple[str, ...]
 
 
-def exposed(topology: Topology) -> tuple[dict[str, Any], ...]:
-    """The `[[threat]]` tables that a topology stands for, of all families."""
+def exposed(topology: Topology, stages: Sequence[StageRole]) -> tuple[dict[str, Any], ...]:
+    """The `[[threat]]` tables that a topology stands for, of all families.
+
+    Args:
+        topology: who holds and runs what.
+        stages: the chain in order, with the parts of each.
+    """
     return tuple(
         {**threat.model_dump(exclude_unset=True), "family": name}
         for name, family in FAMILIES.items()
-        for threat in family.threats(topology)
+        for threat in family.threats(topology, stages)
     )
 
 
@@ -71,14 +80,17 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
         whole: the audit file.
         stages: its stages, None for those that are wrong; empty beside a supplied model.
         base: folder of the audit file.
-        topology: stands for the threats, if there is one from which some follow.
+        topology: stands for the threats, if the file has none and some follow from it.
     """
-    if topology is not None and (derived := exposed(topology)):
-        whole = {**whole, "threat": derived}
+    roles = by_names(topology, [(one.name, one.data) for one in stages if one]) if topology is not None else ()
+    follows = exposed(topology, roles) if topology is not None and "threat" not in whole else ()
+    if follows:
+        whole = {**whole, "threat": follows}
     raw = whole.get("threat", {})
     several = isinstance(raw, tuple)
     given = raw if isinstance(raw, tuple) else (raw,)
     places = [f"threat[{index}]" if several else "threat" for index in range(len(given))]
+    places = [f"threat {one['id']}" for one in follows] or places
     if wrong := _no_tables(given, places):
         return Draft((), tuple(wrong))
     tables, problems = _spiked(list(given), whole)
@@ -105,7 +117,7 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
     rows = []
     for (family, _, place), threat, own, one in zip(served, threats, attacks, around, strict=False):
         if threat is not None:
-            rows.append(ThreatRow(family, threat, own, place))
+            rows.append(ThreatRow(family, threat, own, place, bool(follows)))
             tails = family.problems(threat, own, one)
             problems += [_at(place, tail, top_spike=whole.get("spike") is not None) for tail in tails]
     return Draft(tuple(rows), (*problems, *of_attacks))

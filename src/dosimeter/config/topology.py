@@ -77,8 +77,6 @@ def read_topology(
     problems = [f"topology.{key}: unknown key, {suggest(str(key), ROWS)}" for key in raw if key not in ROWS]
     if "target" in whole:
         problems.append("topology: names stages, got it beside [target], which has none: remove one of them")
-    elif "threat" in whole:
-        problems.append("topology: stands for the threats, got [threat] beside it: remove one of them")
     rows: dict[str, list[Any]] = {}
     for key in ROWS:
         rows[key], wrong = _rows(raw.get(key, ()), key)

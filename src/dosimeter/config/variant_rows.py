@@ -15,16 +15,22 @@ OF_TRANSFER = ("last_k", "bn_mode", "lora_rank", "lora_alpha")
 """Keys that belong to one method of transfer only."""
 
 
-def problems_of(variant: Variant, names: list[str], threats: int) -> list[str]:
+def problems_of(variant: Variant, names: list[str], threats: int, *, written: bool = True) -> list[str]:
     """Problems with a row alone, as the tail of its place.
 
     Args:
         variant: the row.
         names: names of the stages.
         threats: number of threats.
+        written: whether the file has a `[[threat]]`; otherwise they follow from its topology.
     """
     found = []
-    if variant.knows is not None and threats > 1:
+    if variant.knows is not None and not written:
+        found.append(
+            f".knows: is a key of a [threat], got {quote(variant.id)} beside [topology], which has none: write the "
+            "[threat] that it changes"
+        )
+    elif variant.knows is not None and threats > 1:
         found.append(
             f".knows: is a key of one threat, got {quote(variant.id)} beside {threats} of them: write a [[threat]] "
             "that knows more"

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from dosimeter.defenses.answers.masking import Masking
     from dosimeter.defenses.answers.rounding import Rounding
     from dosimeter.defenses.answers.top_k import TopK
+    from dosimeter.defenses.cut.fisher_noise import FisherNoise
+    from dosimeter.defenses.cut.mask import Mask
+    from dosimeter.defenses.cut.noise import Noise
+    from dosimeter.defenses.cut.null_space import NullSpace
+    from dosimeter.defenses.cut.quantise import Quantise
+    from dosimeter.defenses.cut.sign import Sign
+    from dosimeter.defenses.cut.sparsify import Sparsify
     from dosimeter.defenses.training.adversarial import Adversarial
     from dosimeter.defenses.training.bido import BiDO
     from dosimeter.defenses.training.dp_sgd import DPSGD
@@ -20,12 +27,14 @@ if TYPE_CHECKING:
     from dosimeter.defenses.training.label_smoothing import LabelSmoothing
     from dosimeter.defenses.training.mid import MID
     from dosimeter.defenses.training.negative_label_smoothing import NegativeLabelSmoothing
+    from dosimeter.defenses.training.nopeek import NoPeek
     from dosimeter.defenses.training.relax_loss import RelaxLoss
     from dosimeter.defenses.training.selena import SELENA
 
 __all__ = [
     "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "Adversarial", "BiDO", "Dropout", "EarlyStopping",
-    "LabelSmoothing", "Masking", "NegativeLabelSmoothing", "RelaxLoss", "Rounding", "TopK",
+    "FisherNoise", "LabelSmoothing", "Mask", "Masking", "NegativeLabelSmoothing", "NoPeek", "Noise", "NullSpace",
+    "Quantise", "RelaxLoss", "Rounding", "Sign", "Sparsify", "TopK",
 ]  # fmt: skip
 
 DEFENSES: Registry[type[Any]] = Registry(
@@ -46,9 +55,17 @@ DEFENSES: Registry[type[Any]] = Registry(
         "top_k": "answers.top_k:TopK",
         "rounding": "answers.rounding:Rounding",
         "masking": "answers.masking:Masking",
+        "nopeek": "training.nopeek:NoPeek",
+        "noise": "cut.noise:Noise",
+        "mask": "cut.mask:Mask",
+        "sign": "cut.sign:Sign",
+        "sparsify": "cut.sparsify:Sparsify",
+        "quantise": "cut.quantise:Quantise",
+        "null_space": "cut.null_space:NullSpace",
+        "fisher_noise": "cut.fisher_noise:FisherNoise",
     },
 )
-"""Defenses by the place where they act: recipe, model, loss, step, whole training, outputs."""
+"""Defenses by the place where they act: recipe, model, loss, step, whole training, outputs, the cut."""
 
 
 if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for

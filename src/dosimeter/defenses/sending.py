@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,11 @@ from torch import Tensor
 from dosimeter.foundation.errors import AuditError, TrainingError
 from dosimeter.foundation.keys.package_code import class_code, package_code
 from dosimeter.foundation.wording import describe
-from dosimeter.training.recipe import Release
+from dosimeter.training.cuts.place import AddsNoise, CutPlace
+from dosimeter.training.recipe import FitsCut, Release
+
+CutDefense = Release | FitsCut
+"""A defense of what crosses a cut, before it has seen the model."""
 
 
 def send(
@@ -46,10 +50,71 @@ def send(
     return features
 
 
-def describe_release(release: Release) -> dict[str, Any]:
+def settle(defenses: Sequence[CutDefense], place: CutPlace, rng: np.random.Generator) -> tuple[Release, ...]:
+    """The defenses at one cut, with what they take from the model; each sees what the ones before it send.
+
+    Args:
+        defenses: in order.
+        place: the cut, with the features of its owner's records as they are.
+        rng: from which defenses draw what they send of these records.
+
+    Raises:
+        ConfigError: a defense cannot act at this cut.
+        TrainingError: a defense raised.
+    """
+    found: list[Release] = []
+    for one in defenses:
+        settled = _fitted(one, place) if isinstance(one, FitsCut) else one
+        found.append(settled)
+        place = replace(place, features=send(place.features, (settled,), rng))
+    return tuple(found)
+
+
+def _fitted(defense: FitsCut, place: CutPlace) -> Release:
+    """One defense at a cut, checked."""
+    name = type(defense).__name__
+    try:
+        found = defense.fitted(place)
+    except (AuditError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise TrainingError(f"defense {name}: `fitted` raised {describe(error)}: correct it") from error
+    if not isinstance(found, Release):
+        raise TrainingError(
+            f"defense {name}: `fitted` must give an object with a method `send`, got {type(found).__name__}: correct it"
+        )
+    return found
+
+
+def noisy_step(settled: Sequence[Release]) -> tuple[Callable[[Tensor], Tensor], AddsNoise] | None:
+    """All that happens before the last step adds noise, and this step; None where defenses do anything else.
+
+    Only then features have a Fisher information about the record that can be computed.
+
+    Args:
+        settled: defenses of a cut, in order.
+    """
+    steps = [one for one in settled if isinstance(one, AddsNoise)]
+    if len(steps) < len(settled) or not steps or not steps[-1].scale > 0 or any(one.scale for one in steps[:-1]):
+        return None
+
+    def clean(features: Tensor) -> Tensor:
+        for one in steps:
+            features = one.without_noise(features)
+        return features
+
+    return clean, steps[-1]
+
+
+def describe_release(release: CutDefense) -> dict[str, Any]:
     """Part of a key about a defense of the cut: its settings and its code."""
     code = [class_code(type(release)), package_code(__name__)]
-    return {"defense": type(release).__name__, "code": code, **asdict(release)}  # type: ignore[call-overload]
+    return {"defense": type(release).__name__, "code": code, **settings_of(release)}
+
+
+def settings_of(release: CutDefense) -> dict[str, Any]:
+    """Settings of a defense of the cut by name."""
+    return asdict(release)  # type: ignore[call-overload,no-any-return]
 
 
 def _sent(release: Release, features: Tensor, rng: np.random.Generator) -> Tensor:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
 
@@ -182,8 +183,13 @@ class Family(Protocol):
         """
         ...
 
-    def threats(self, topology: Topology) -> Sequence[ThreatTable]:
-        """What a topology exposes to whom: the threats of this family that follow from it, each with an id."""
+    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[ThreatTable]:
+        """What a topology exposes to whom: the threats of this family that follow from it, each with an id.
+
+        Args:
+            topology: who holds and runs what.
+            stages: the chain in order, with the parts of each.
+        """
         ...
 
     def names(self) -> Mapping[str, Names]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Any
 
 from dosimeter.families.rules import RULES, Rule
 from dosimeter.families.sights import OUTPUTS, WIRE, Sight, StageRole, asks, sights
@@ -42,6 +43,7 @@ class Risk:
         tested: whether this release has attacks for it.
         remark: the `[[threat]]` that tests it, or why it is not tested.
         cuts: layers after which the features leave that they see, of what the rule takes.
+        threat: keys of the `[[threat]]` that tests it; empty if none does.
     """
 
     adversary: tuple[str, ...]
@@ -58,6 +60,7 @@ class Risk:
     tested: bool
     remark: str
     cuts: tuple[str, ...] = ()
+    threat: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -183,13 +186,16 @@ def _of(
             else:
                 found += _model(view, rule)
     own_data = next((one.auxiliary for one in topology.parties if one.name in who and one.auxiliary), None)
-    return [_judged(one, available, own_data, stages[-1].name) for one in found]
+    blind = {one.stage for one in found if one.rule.name == "hidden-labels"}
+    last = stages[-1].name
+    return [_judged(one, available, own_data, last, blind=one.stage in blind) for one in found]
 
 
 def _queries(view: _View, rule: Rule, topology: Topology, stages: Sequence[StageRole]) -> Iterator[Risk]:
     """Risks of records that pass through a deployed stage."""
+    known = {one.auxiliary for one in topology.parties if one.name in view.who}
     for holding in topology.holds:
-        if holding.party in view.who or not asks(holding, view.stage, stages):
+        if holding.party in view.who or holding.data in known or not asks(holding, view.stage, stages):
             continue
         seen = [one for one in view.seen if one.sees in rule.sees and one.data in (None, holding.data)]
         if not seen or not _applies(view, rule, topology, holding):
@@ -270,7 +276,7 @@ def _model(view: _View, rule: Rule) -> Iterator[Risk]:
         )  # fmt: skip
 
 
-def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | None, last: str) -> Risk:
+def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | None, last: str, *, blind: bool) -> Risk:
     """A risk with the threat that tests it, or the reason why none does.
 
     Args:
@@ -278,6 +284,7 @@ def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | Non
         available: families of this release, each with the words for access that its threats take.
         own: data that the adversary has.
         last: name of the last stage.
+        blind: whether the adversary sees no answers of the stage.
     """
     rule = risk.rule
     reason = _reason(risk, available)
@@ -287,18 +294,40 @@ def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | Non
         reason = f"attacks of family {rule.family} need records of others: name them as `auxiliary` of the party"
     if reason:
         return replace(risk, remark=reason)
-    threat = f'family = "{rule.family}", at_risk = "{risk.at_risk}", access = "{ACCESS[risk.access]}"'
-    threat += f', {rule.auxiliary} = "{own}"' if rule.auxiliary else ""
+    threat: dict[str, Any] = {"family": rule.family, "at_risk": risk.at_risk, "access": ACCESS[risk.access]}
+    threat |= {rule.auxiliary: own} if rule.auxiliary else {}
     if risk.access == "features" and rule.at_risk == "queries":
-        threat += f', victims = "{risk.data}", cuts = {_listed(risk.cuts)}, knows = "weights"'
-        threat += f", attributes = {_listed(risk.attributes)}" if risk.attributes else ""
-        threat += ', answers = "hidden", attributes = ["label"]' if rule.name == "hidden-labels" else ""
-    return replace(risk, tested=True, remark=threat)
+        threat |= {"victims": risk.data, "cuts": risk.cuts, "knows": "weights"}
+        threat |= {"attributes": risk.attributes} if risk.attributes else {}
+        threat |= {"answers": "hidden"} if blind else {}
+        threat |= {"attributes": ("label",)} if rule.name == "hidden-labels" else {}
+    return replace(risk, tested=True, remark=_written(threat), threat=threat)
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Names as a list of an audit file."""
-    return "[" + ", ".join(f'"{one}"' for one in names) + "]"
+def _written(threat: Mapping[str, Any]) -> str:
+    """Keys as an audit file has them.
+
+    >>> _written({"at_risk": "finetune", "cuts": ("a", "b")})
+    'at_risk = "finetune", cuts = ["a", "b"]'
+    """
+    quoted = {
+        key: f'"{value}"' if isinstance(value, str) else "[" + ", ".join(f'"{one}"' for one in value) + "]"
+        for key, value in threat.items()
+    }
+    return ", ".join(f"{key} = {value}" for key, value in quoted.items())
+
+
+def in_words(risk: Risk) -> str:
+    """One risk as a sentence without its end: what is learned of whose, and from what."""
+    learns = risk.rule.learns
+    if risk.attributes:
+        learns += f" ({', '.join(risk.attributes)}, and others that nobody named)"
+    whose = (
+        f"stage {risk.stage}" if risk.rule.at_risk == "model" else risk.data or f"the records of stage {risk.at_risk}"
+    )
+    whose += f" of {risk.holder}" if risk.holder else ""
+    knows = f"{risk.knows}; " if risk.knows else ""
+    return f"{risk.rule.name} ({whose}): {learns}. From {risk.access} ({knows}{', '.join(risk.ways)})"
 
 
 def _reason(risk: Risk, available: Mapping[str, Collection[str]]) -> str:

@@ -160,8 +160,7 @@ def audit(  # more than seven parameters because this is the one call that a use
             execution = Execution(folder, _cache(store), device, workers, told)
             run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
         return load(folder)
-    strangers = [name for row in rows for name in row.threat.strangers]
-    parts = _read(given, data or {}, call, options or Options(), (base, strangers))
+    parts = _read(given, data or {}, call, options or Options(), (base, _strangers(rows)))
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
@@ -185,6 +184,11 @@ def audit(  # more than seven parameters because this is the one call that a use
         execution = Execution(folder, _cache(store), device, workers, told)
         run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
     return load(folder)
+
+
+def _strangers(rows: Sequence[ThreatRow]) -> list[str]:
+    """Names of data whose records must be no training records."""
+    return [name for row in rows for name in row.threat.strangers]
 
 
 def _check(fit: object, options: object, depends: object, progress: object) -> tuple[object, ...]:

@@ -91,6 +91,11 @@ class Prepared(abc.ABC):
     def origin(self) -> dict[str, Any]:
         """What provenance says of the data and of the user's code."""
 
+    @property
+    def more_key(self) -> Mapping[str, Any]:
+        """What decides the result beside the cases, for the audit's key."""
+        return {}
+
     @cached_property
     def key(self) -> str:
         """The audit's key: equal for runs whose results must be equal."""
@@ -105,6 +110,7 @@ class Prepared(abc.ABC):
                 for row, (name, case) in zip(audit.threats, self.cases.items(), strict=True)
             ],
         }
+        settings |= self.more_key
         if self.variants:
             settings["variants"] = [[row.id, one.key] for row, one in self.variants]
         return key_of(settings)

@@ -31,7 +31,8 @@ def whole_result(left: RunFolder, folder: Path) -> dict[str, Any]:
         threats.append(one_threat(name, family, findings, case.summary))
         for variant, outcome in found.items():
             outcomes.setdefault(variant, []).append(outcome)
-    return compose(left.summary, threats, variants=listed_variants(left.summary, outcomes))
+    variants = listed_variants(left.summary, outcomes)
+    return compose(left.summary, threats, variants=variants, not_tested=left.summary.get("not_tested", ()))
 
 
 def one_threat(name: str, family: Family, findings: Findings, summary: Mapping[str, Any]) -> ThreatFindings:

@@ -70,8 +70,10 @@ class Metric:
 
 
 UTILITIES: Mapping[str, Metric] = {
-    "accuracy": Metric("share", may=("split",), by=("group",), bad="low", counts=("records",), example={"min": 0.8}),
-    "accuracy_change": Metric("share_difference", may=("split",), by=("group",), bad="low"),
+    "accuracy": Metric(
+        "share", may=("split", "cut"), by=("group",), bad="low", counts=("records",), example={"min": 0.8}
+    ),
+    "accuracy_change": Metric("share_difference", may=("split", "cut"), by=("group",), bad="low"),
     "perturbed_accuracy": Metric(
         "share", needs=("epsilon",), may=("split",), by=("group",), bad="low", counts=("records",),
         example={"epsilon": 0.0025, "min": 0.8},

@@ -11,13 +11,21 @@ import numpy as np
 def round_numbers(value: Any) -> Any:
     """Floats to 12 significant digits, so that files compare byte by byte; anything not finite becomes a string."""
     if isinstance(value, Mapping):
-        return {str(key): _edges(item) if key == "edges" else round_numbers(item) for key, item in value.items()}
+        return {
+            str(key): _edges(item) if key == "edges" and _numbers(item) else round_numbers(item)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [round_numbers(item) for item in value]
     if isinstance(value, (np.floating, float)):
         number = float(value)
         return float(f"{number:.12g}") if np.isfinite(number) else str(number)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _numbers(values: Any) -> bool:
+    """Returns whether these are edges of bins; a topology has edges too."""
+    return isinstance(values, (list, tuple)) and all(isinstance(one, (int, float, np.number)) for one in values)
 
 
 def _edges(values: list[float]) -> list[float]:

@@ -12,7 +12,8 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.models.architectures import locate
 from dosimeter.models.bottleneck import Bottleneck, bottleneck_of, noisy
 from dosimeter.models.last_layer import Backbone
-from dosimeter.training.recipe import ChargesHidden, Hyperparameters, PutsBottleneck
+from dosimeter.training.cuts.hooks import AtCut
+from dosimeter.training.recipe import ChargesCut, ChargesHidden, Hyperparameters, PutsBottleneck
 
 Charge = Callable[[Tensor, Tensor], Tensor]
 """From the records of the batch that the model was just run on, and their labels, to what is added to its loss."""
@@ -32,7 +33,8 @@ def charges(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[
     """
     putting = [one for one in hp.defenses if isinstance(one, PutsBottleneck)]
     charging = [one for one in hp.defenses if isinstance(one, ChargesHidden)]
-    if not putting and not charging:
+    crossing = [one for one in hp.defenses if isinstance(one, ChargesCut)]
+    if not putting and not charging and not crossing:
         yield None
         return
     with contextlib.ExitStack() as stack:
@@ -42,6 +44,10 @@ def charges(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[
         hidden = Hidden(model, example, type(charging[0]).__name__) if charging else None
         if hidden is not None:
             stack.callback(hidden.remove)
+        at_cuts = [AtCut(model, one.cut, example, type(one).__name__) for one in crossing]
+        for one in at_cuts:
+            stack.callback(one.remove)
+            one.kept.clear()  # another one's search for the last layer may have run it
 
         def charge(records: Tensor, labels: Tensor) -> Tensor:
             parts = []
@@ -52,12 +58,16 @@ def charges(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[
                 seen = hidden.take()
                 _check_numbers(records, charging[0])
                 parts += [one.penalty(records.flatten(1), seen, labels) for one in charging]
+            for defense, at in zip(crossing, at_cuts, strict=True):
+                features = at.take()
+                _check_numbers(records, defense)
+                parts.append(defense.charge_cut(records.flatten(1), features, labels))
             return torch.stack([one.to(labels.device, torch.float32) for one in parts]).sum()
 
         yield charge
 
 
-def _check_numbers(records: Tensor, defense: ChargesHidden) -> None:
+def _check_numbers(records: Tensor, defense: ChargesHidden | ChargesCut) -> None:
     """Refuses records that are no numbers, such as tokens of a text."""
     if not records.is_floating_point():
         raise TrainingError(

@@ -15,9 +15,11 @@ from dosimeter.training.recipe import (
     ChangesAnswers,
     ChangesLoss,
     ChangesRecipe,
+    ChargesCut,
     ChargesHidden,
     Defense,
     FightsAdversaries,
+    FitsCut,
     HidesFeatures,
     Hyperparameters,
     PutsBottleneck,
@@ -26,9 +28,22 @@ from dosimeter.training.recipe import (
     settings_of,
 )
 
-METHODS = ("recipe", "bottleneck", "hide", "loss", "penalty", "adversaries", "bound", "divide", "release", "send")
+METHODS = (
+    "recipe",
+    "bottleneck",
+    "hide",
+    "loss",
+    "penalty",
+    "charge_cut",
+    "adversaries",
+    "bound",
+    "divide",
+    "release",
+    "send",
+    "fitted",
+)
 """Methods that a defense can have; each defense has at least one."""
-HIDDEN = PutsBottleneck | ChargesHidden | FightsAdversaries
+HIDDEN = PutsBottleneck | ChargesHidden | ChargesCut | FightsAdversaries
 """Defenses that need hidden layers that are trained."""
 ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels | HIDDEN
 """Defenses that act during training."""
@@ -102,6 +117,6 @@ def answering(rows: Sequence[DefenseRow]) -> tuple[ChangesAnswers, ...]:
     return tuple(row.defense for row in rows if isinstance(row.defense, ChangesAnswers))
 
 
-def sending(rows: Sequence[DefenseRow]) -> tuple[Release, ...]:
+def sending(rows: Sequence[DefenseRow]) -> tuple[Release | FitsCut, ...]:
     """Defenses that change what a device sends over the cut, in order."""
-    return tuple(row.defense for row in rows if isinstance(row.defense, Release))
+    return tuple(row.defense for row in rows if isinstance(row.defense, Release | FitsCut))

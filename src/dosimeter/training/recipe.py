@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dosimeter.models.bottleneck import Bottleneck
     from dosimeter.training.construction.settings import Construction
+    from dosimeter.training.cuts.place import CutPlace
 
 Augmentation = Literal["flip", "shift", "drop"]
 Task = Literal["classes", "language"]
@@ -29,7 +30,7 @@ class Defense(Protocol):
 
     Attributes:
         paper: authors, year, link.
-        place: where it acts: "recipe", "model", "loss", "step", "training" or "outputs".
+        place: where it acts: "recipe", "model", "loss", "step", "training", "outputs" or "cut".
         ladder: at least three settings, the weakest first.
     """
 
@@ -114,6 +115,23 @@ class FightsAdversaries(Protocol):
 
 
 @runtime_checkable
+class ChargesCut(Protocol):
+    """A defense that adds to the loss of a batch what the features at one cut tell of the records.
+
+    Attributes:
+        cut: name of the layer after which the cut lies; empty for the input of the last layer.
+    """
+
+    cut: str
+
+    def charge_cut(
+        self, records: Float[Tensor, "b d"], features: Float[Tensor, "b k"], labels: Tensor
+    ) -> Float[Tensor, ""]:
+        """What is added; differentiable by `features`."""
+        ...
+
+
+@runtime_checkable
 class SubModels(Protocol):
     """A defense in which models trained on parts of the records label all of them for the released model."""
 
@@ -161,6 +179,19 @@ class Release(Protocol):
 
     def send(self, features: Float[Tensor, "b ..."], rng: np.random.Generator) -> Float[Tensor, "b ..."]:
         """What is sent in place of some features, in their shape; fresh randomness for each record comes from `rng`."""
+        ...
+
+
+@runtime_checkable
+class FitsCut(Protocol):
+    """A defense of what crosses a cut that takes scales, ranges or directions from the trained model first."""
+
+    def fitted(self, place: CutPlace) -> Release:
+        """The defense at one cut.
+
+        Raises:
+            ConfigError: it cannot act there.
+        """
         ...
 
 

@@ -26,7 +26,7 @@ from dosimeter.training.defending import DefenseRow, answering, sending
 from dosimeter.training.features import FeatureJob, feature_jobs
 from dosimeter.training.later_stages import StageSpec
 from dosimeter.training.packs import HEADS_PER_PACK, PackJob
-from dosimeter.training.recipe import ChangesAnswers, Release
+from dosimeter.training.recipe import ChangesAnswers, FitsCut, Release
 from dosimeter.training.user_fit import Fit
 
 OF_POOL = ("members", "nonmembers", "labelled members", "labelled non-members", "population")
@@ -115,7 +115,7 @@ class TrainedSystem:
         return answering([row for rows in self.defenses[self.index :] for row in rows])
 
     @property
-    def releases(self) -> tuple[Release, ...]:
+    def releases(self) -> tuple[Release | FitsCut, ...]:
         """Defenses of what a device sends over the cut of the deployed model, in order."""
         return sending(self.defenses[-1])
 

@@ -215,7 +215,9 @@ def test_runs_of_both_families_say_that_both_were_tested(finished, tmp_path):
     result = run(raw, tmp_path / "run", tmp_path / "store")
     assert [one["family"] for one in result["threats"]] == ["membership", "inversion"]
     (left,) = result["not_tested"]
-    assert left.startswith("Attributes of training records, properties of the training set, gradients, features at a")
+    assert left.startswith(
+        "Attributes of training records, properties of the training set, gradients, features at a cut: only "
+    )
     assert left.endswith("only membership and model inversion were.")
     assert finished[0]["not_tested"][0].endswith("membership, gradients, features at a cut: only model inversion was.")
 

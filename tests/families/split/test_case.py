@@ -23,6 +23,7 @@ from dosimeter.jobs.arrays import read_arrays
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.results.compare import compare
 from dosimeter.results.policy.check import check
 from dosimeter.results.policy.limits import parse_policy
 from dosimeter.results.policy.sarif import sarif
@@ -177,9 +178,33 @@ def test_a_policy_limits_it_and_sarif_names_the_lists(finished):
             assert "MEASURE 2.10" in taxa
             assert "AML.T0024.000" not in taxa
     assert passed == [False, True, True]
+    later = parse_policy({"limit": [{**limits[0], "cut": "4"}]}, families=FAMILIES)
+    (one,) = check(read, later, families=FAMILIES).outcomes
+    assert one.row.conditions["cut"] == "4"
     unmeasured = parse_policy({"limit": [{"metric": "ssim", "cut": "9", "max": 0.3}]}, families=FAMILIES)
     with pytest.raises(ConfigError, match="must match what was measured for ssim, got '9': use one of: 2, 4"):
         check(read, unmeasured, families=FAMILIES)
+
+
+def test_two_audits_are_compared_cut_by_cut(finished, tmp_path, store):
+    result, _ = finished
+    fewer = run(audit(RIDGE, attributes=[], cuts=["2"]), tmp_path / "run", store)
+    found = compare(result, fewer)
+    assert any(line.startswith("threat.cuts: ") for line in found.differences)
+    own = {
+        str((move.new or move.old).row.conditions["cut"]): move.change
+        for move in found.moves
+        if (move.key.attack, move.key.metric, move.key.variant) == ("ridge", "mse", "none")
+    }
+    assert own == {"2": "none", "4": "gone"}
+    limits = parse_policy({"limit": [{"metric": "mse", "attack": "ridge", "cut": "2", "min": 0}]}, families=FAMILIES)
+    worse = json.loads(json.dumps(result))
+    for row in worse["threats"][0]["estimates"]:
+        if (row["attack"], row["metric"]) == ("ridge", "mse"):
+            row |= {name: row[name] / 10 for name in ("value", "low", "high")}
+    assert check(result, limits, families=FAMILIES, accepted=result).passed
+    ratcheted = check(worse, limits, families=FAMILIES, accepted=result)
+    assert [one.row.conditions["cut"] for one in ratcheted.outcomes if one.fails] == ["2"]
 
 
 def test_features_of_nothing_show_nothing(tmp_path, store):

@@ -86,6 +86,10 @@ def test_what_is_left_of_the_adversaries_is_no_part_of_the_model(tmp_path):
     assert asked.record.pack.key != prepared.cases["split"].packs[0].key
 
 
+def test_a_plan_says_how_long_it_takes(tmp_path):
+    assert verbs.plan(parse(fought(), base=BASE), store=tmp_path, workers=1).seconds > 0
+
+
 def test_values_of_a_training_come_in_the_order_of_the_threat():
     said = np.log(np.array([[[0.2, 0.3, 0.5]]]))
     found = values_said(said, ["a", "b", "c"], ["c", "x", "a"])

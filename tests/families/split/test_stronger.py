@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -258,3 +258,41 @@ def test_a_class_that_is_sought_is_not_given_away(tmp_path):
     game = case.plays[0].all[0].game()
     assert (game.auxiliary.labels >= 0).sum() == 80
     assert np.array_equal(np.flatnonzero(game.auxiliary.labels >= 0), game.secret.rows)
+
+
+def test_the_floor_of_a_cut_is_what_the_same_attacks_find_in_the_answers_there(tmp_path):
+    raw = audit(STRONG[:1] + [{"name": "mean_input"}], attributes=[], cuts=["2", "4"])
+    raw["stage"][0]["defenses"] = [{"name": "noise", "scale": 0.2}]
+    case = done(raw, tmp_path)
+    (own,) = [one for one in case.plays if one.row.name == STRONG[0]["name"]]
+    told = [(one.source, one.counterpart) for one in own.real[0][0]]
+    assert told == [(0, False), (1, False), (0, True), (1, True)]
+    features, answers = own.real[0][0][1], own.real[0][0][3]
+    assert torch.equal(answers.game().seen, features.record.load(1, answers=True)[0])
+    records = as_float(features.store.load(features.record.data[1])["inputs"][:20])
+    game, whole = answers.game(), CutModel(features.record, 1)
+    rng = np.random.default_rng(0)
+    sent = features.game().asked.sent(records, np.random.default_rng(0))
+    torch.testing.assert_close(game.asked.sent(records, rng), whole.server(sent), rtol=1e-5, atol=1e-5)
+    asked = records.clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(game.half.sent(asked, rng).sum(), asked)
+    assert float(slope.abs().sum()) > 0
+    assert len({one.key for one in own.all}) == len(own.all)
+
+
+def test_answers_to_repeated_sends_are_averaged_too_and_accuracy_is_that_of_one(tmp_path):
+    raw = repeated(64, cuts=["2"])
+    raw["threat"] = {key: one for key, one in raw["threat"][0].items() if key != "id"}
+    raw["stage"][0]["defenses"] = [{"name": "noise", "scale": 0.5}]
+    case = done(raw, tmp_path)
+    (job,) = case.recordings
+    bare = replace(job, releases=())
+    bare.perform()
+    clean, mean, once = bare.answered(None), job.load(0, answers=True)[0], job.answered(0)
+    assert float((mean - clean).std()) < 0.7 * float((once - clean).std())
+    single = replace(job, repeats=1)
+    single.perform()
+    torch.testing.assert_close(single.answered(0), once)
+    torch.testing.assert_close(
+        torch.from_numpy(job.information(0)["trace"]), 64 * torch.from_numpy(single.information(0)["trace"])
+    )

@@ -117,3 +117,12 @@ def test_several_tensors_cross_behind_a_defense_in_their_shapes():
     first, second = Device(Two(), (Double(),), np.random.default_rng(0)).send(records)
     assert torch.equal(first, 2 * records)
     assert torch.equal(second, 2 * records.flatten(1)[:, :3])
+
+
+def test_a_defense_that_takes_scales_from_the_model_cannot_be_saved(tmp_path):
+    raw = audit([{"name": "ridge"}, {"name": "mean_input"}], attributes=[], cuts=["2"])
+    raw["stage"][0]["defenses"] = [{"name": "quantise", "id": "levels"}]
+    verbs.run(parse(raw, base=BASE), tmp_path / "run", workers=1)
+    with pytest.raises(AuditError, match="got 'levels', which takes scales from it"):
+        dosimeter.load(tmp_path / "run").save_partition(tmp_path / "halves", base=BASE)
+    assert not (tmp_path / "halves").exists()

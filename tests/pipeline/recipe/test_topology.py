@@ -61,7 +61,9 @@ def test_both_tables(plan, folder):
     assert cuts["output"][-2:] == [str(16 + 72 + 27), str(8 + 64 + 24)]
     assert "    features after backbone.1: device -> rest" in lines
     assert "attributes (users of phone): private attributes (sex, and others that" in out
-    assert 'test with family = "membership", at_risk = "finetune", access = "weights"' in " ".join(out.split())
+    told = " ".join(out.split())
+    assert 'threat membership-server: family = "membership", at_risk = "finetune", access = "weights"' in told
+    assert "1 of 10 are tested by 1 threat of this file. The others are listed in the result." in told
     assert "NOT TESTED: attacks of family split need records of others" in " ".join(out.split())
     assert sorted(path.name for path in folder.iterdir()) == ["audit.toml", "people.csv"]  # nothing is trained or kept
 

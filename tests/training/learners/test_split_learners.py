@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter.training.learners.own_models.shadowing import fit_shadow, moments_apart
-from dosimeter.training.learners.own_models.uncensored import fit_uncensored
+from dosimeter.training.learners.halves.shadowing import fit_shadow, moments_apart
+from dosimeter.training.learners.halves.uncensored import fit_uncensored
 
 
 def normal(*shape, seed=0):

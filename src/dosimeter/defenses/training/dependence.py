@@ -1,4 +1,4 @@
-"""How much two sets of numbers on the same records depend on each other: normalised HSIC, and COCO.
+"""How much two sets of numbers on the same records depend on each other: normalised HSIC, COCO, distance correlation.
 
 All in float64, since the inverses of normalised HSIC are unstable in float32.
 """
@@ -64,3 +64,62 @@ def coco(first: Float[Tensor, "b b"], second: Float[Tensor, "b b"]) -> Float[Ten
     # The slope of a root is infinite at 0, where a batch of one record, or of one class, stands.
     safe = torch.where(largest > 0, largest, torch.ones_like(largest))
     return torch.where(largest > 0, safe.sqrt(), torch.zeros_like(largest)) / len(first)
+
+
+def distance_correlation(first: Float[Tensor, "b d"], second: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Distance correlation √(dCov² / √(dVar² dVar²)) of a batch, from 0 to 1; 0 where one of the two is constant.
+
+    Szekely, Rizzo, Bakirov, "Measuring and Testing Dependence by Correlation of Distances", Annals of Statistics 2007.
+    It is biased upwards, the more so the fewer records and the more numbers; see `corrected_correlation`.
+
+    Args:
+        first: one row for each record.
+        second: the same records.
+    """
+    one, other = centred(distances(first)), centred(distances(second))
+    return _root(_ratio((one * other).mean(), (one * one).mean(), (other * other).mean()))
+
+
+def corrected_correlation(first: Float[Tensor, "b d"], second: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Distance correlation without its bias, a squared quantity from −1 to 1 whose mean is 0 for independent sets.
+
+    Szekely, Rizzo, "The Distance Correlation t-test of Independence in High Dimension", Journal of Multivariate
+    Analysis 2013, by U-centred distances.
+
+    Args:
+        first: one row for each record, four rows at least.
+        second: the same records.
+    """
+    one, other = (_u_centred(distances(x)) for x in (first, second))
+    return _ratio((one * other).sum(), (one * one).sum(), (other * other).sum())
+
+
+def distances(x: Float[Tensor, "b d"]) -> Float[Tensor, "b b"]:
+    """Euclidean distances of each pair, with slope 0 where two records are the same."""
+    x = _wide(x)
+    products = x @ x.T
+    norms = products.diagonal()
+    squared = norms[:, None] + norms[None, :] - 2 * products
+    apart = squared > 1e-12 * norms.max()  # below, only rounding is left
+    return torch.where(apart, torch.where(apart, squared, torch.ones_like(squared)).sqrt(), torch.zeros_like(squared))
+
+
+def _u_centred(matrix: Tensor) -> Tensor:
+    """Distances minus means of rows, columns and all, so that sums without the diagonal have no bias."""
+    n = len(matrix)
+    rows = matrix.sum(0) / (n - 2)
+    found = matrix - rows - rows[:, None] + matrix.sum() / ((n - 1) * (n - 2))
+    return found - torch.diag(found.diagonal())
+
+
+def _ratio(covariance: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Covariance over the root of both variances; 0 where one is 0."""
+    both = first * second
+    safe = torch.where(both > 0, both, torch.ones_like(both))
+    return torch.where(both > 0, covariance / safe.sqrt(), torch.zeros_like(both))
+
+
+def _root(value: Tensor) -> Tensor:
+    """Square root with slope 0 at 0."""
+    safe = torch.where(value > 0, value, torch.ones_like(value))
+    return torch.where(value > 0, safe.sqrt(), torch.zeros_like(value))

@@ -12,6 +12,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import Case, CaseFolder, Names, Surroundings
 from dosimeter.families.inversion.metrics import METRICS
 from dosimeter.families.inversion.threat import NAME, InversionThreat
+from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
 from dosimeter.results.metrics import Metric
@@ -64,9 +65,11 @@ class Inversion:
 
         return [] if transferred else default_rows()
 
-    def threats(self, topology: Topology) -> Sequence[InversionThreat]:
-        """Implements `Family`: none, since a topology says nothing of records of other people."""
-        return ()
+    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[InversionThreat]:
+        """Implements `Family`."""
+        from dosimeter.families.derived import derived
+
+        return [InversionThreat.model_validate(one) for one in derived(topology, stages, self.name, InversionThreat)]
 
     def names(self) -> Mapping[str, Names]:
         """Implements `Family`: none."""

@@ -12,6 +12,7 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import CaseFolder, Names, Surroundings
 from dosimeter.families.membership.metrics import METRICS, NAME
 from dosimeter.families.membership.threat import VIEWS, Threat
+from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
 from dosimeter.results.metrics import Metric
@@ -61,9 +62,11 @@ class Membership:
 
         return default_rows(transferred=transferred)
 
-    def threats(self, topology: Topology) -> Sequence[Threat]:
-        """Implements `Family`: none, since a topology says nothing of how many models an adversary can train."""
-        return ()
+    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[Threat]:
+        """Implements `Family`."""
+        from dosimeter.families.derived import derived
+
+        return [Threat.model_validate(one) for one in derived(topology, stages, self.name, Threat)]
 
     def names(self) -> Mapping[str, Names]:
         """Implements `Family`: query views."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import CaseFolder, Names, Surroundings
+from dosimeter.families.sights import StageRole
 from dosimeter.families.split.metrics import METRICS
 from dosimeter.families.split.threat import NAME, SplitThreat
 from dosimeter.families.threat import ThreatTable
@@ -62,9 +63,11 @@ class Split:
         own = cast(SplitThreat, threat)
         return [] if transferred else default_rows(attributes=bool(own.attributes), answers=own.answers == "seen")
 
-    def threats(self, topology: Topology) -> Sequence[SplitThreat]:
-        """Implements `Family`: none yet; `plan --topology` prints the threat that tests each row."""
-        return ()
+    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[SplitThreat]:
+        """Implements `Family`."""
+        from dosimeter.families.derived import derived
+
+        return [SplitThreat.model_validate(one) for one in derived(topology, stages, self.name, SplitThreat)]
 
     def names(self) -> Mapping[str, Names]:
         """Implements `Family`: none."""

@@ -8,8 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.families.family import CaseFolder
-from dosimeter.families.split.measures.checks import apart, controls, null_audit, null_gate, tellable, trained_enough
+from dosimeter.families.split.measures.checks import (
+    apart,
+    controls,
+    knowing,
+    null_audit,
+    null_gate,
+    tellable,
+    trained_enough,
+)
+from dosimeter.families.split.measures.choice import Cuts, choice
 from dosimeter.families.split.measures.in_training import in_training
+from dosimeter.families.split.measures.informed import information
 from dosimeter.families.split.measures.measured import LEVEL, Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
@@ -17,6 +27,7 @@ from dosimeter.families.split.sentences.first_page import failed_names, not_test
 from dosimeter.families.split.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
+from dosimeter.results import words
 from dosimeter.results.findings import Findings, FoundDose, found_dose
 from dosimeter.statistics.identification import rate_of, recognised
 from dosimeter.statistics.leakage.attributes import auc_of
@@ -33,10 +44,14 @@ def measure(folder: CaseFolder) -> Findings:
     """
     found = Measured(read_left(folder))
     tests, nulls = Decisions(found), null_audit(found)
-    checks = (trained_enough(found), tellable(found), apart(found), null_gate(nulls), controls(found))
+    checks = (
+        trained_enough(found), tellable(found), apart(found), knowing(found), null_gate(nulls), controls(found)
+    )  # fmt: skip
     gates = tuple(one for one in checks if one is not None)
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)
+    cuts = Cuts(found, tests)
+    table = cuts.table()
     told = {
         "noun": summary["noun"], "answers": summary["threat"].get("answers", "seen"),
         "knows": summary["threat"]["knows"], "auxiliary": summary["data"]["auxiliary"],
@@ -47,17 +62,23 @@ def measure(folder: CaseFolder) -> Findings:
     }  # fmt: skip
     return Findings(
         verdict={"status": status, "attack": head.attack, "sentences": sentences(status, told), "p": head.p},
-        estimates=tuple(found.rows()),
+        estimates=(*found.rows(), *information(found)),
         attacks=tuple({**one, "headline": one["id"] == head.attack} for one in summary["attacks"]),
         utility=tuple(utility(found)),
         gates=gates,
         null_audit=nulls,
-        details=_details(found, tests, caught),
-        not_tested=not_tested(summary),
+        details={**_details(found, tests, caught), "cuts": table, "choice": choice(cuts, table)},
+        not_tested=(*_left_out(summary), *not_tested(summary)),
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else _dose(found, tests),
     )
+
+
+def _left_out(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence about cuts of "all" that were not tested."""
+    left = int(summary.get("cuts_left_out", 0))
+    return (f"{words.count(left, 'more place')} at which the model could be cut.",) if left else ()
 
 
 def _status(tests: Decisions, gates: Sequence[Gate], caught: Mapping[str, float] | None) -> str:
@@ -85,7 +106,7 @@ def _reached(found: Measured, test: Decision | None) -> dict[str, Any] | None:
     return {
         "attribute": None if test.told is None else test.told.name, "attack": test.attack, "cut": test.cut,
         "value": value(test.attack, test.source),
-        "floor": max((value(*one) for one in found.floors(goal)), default=None),
+        "floor": max((value(*one) for one in found.floors(goal, test.source)), default=None),
         "ceiling": None if ceiling is None else value(ceiling, 0),
         "shown": test.shown, "above_chance": test.above_chance,
     }  # fmt: skip
@@ -100,7 +121,7 @@ def _details(found: Measured, tests: Decisions, caught: Mapping[str, float] | No
         "best": [one for one in (_reached(found, tests.best(told)) for told in (None, *found.attributes)) if one],
         "headline_cut": head.cut,
         "caught": None if caught is None else dict(caught),
-        "cuts": list(found.left.summary["cuts"]),
+        "releases": list(found.left.summary.get("releases", [])),
         "attributes": list(found.left.summary["attributes"]),
         "recogniser": _recogniser(found),
         "in_training": in_training(found),
@@ -134,7 +155,7 @@ def _ends(one: Any, level: float) -> dict[str, Any]:
 def _dose(found: Measured, tests: Decisions) -> FoundDose | None:
     """The dose of the headline, with that of the answers as its floor."""
     head, level = tests.headline, tests.choice_level
-    floors = found.floors("input" if head.told is None else "attribute")
+    floors = found.floors("input" if head.told is None else "attribute", head.source)
 
     def of(attack: str, source: int) -> Any:
         if head.told is None:
@@ -159,6 +180,7 @@ def _pictures(found: Measured) -> dict[str, Any] | None:
             rows += [
                 {"attack": attack, "cut": cut, "png": [_png(one) for one in arrays["pictures"][source]]}
                 for source, cut in enumerate(found.sources(attack))
+                if not found.released or source < len(found.cuts)
             ]
     return {"rows": rows}
 

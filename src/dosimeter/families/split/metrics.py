@@ -11,9 +11,10 @@ TOPS = (1, 5)
 """How many records of a lineup may be named."""
 RECORDS = ("records",)
 """Counts of every number: victims, of whom those of one person count as one cluster."""
-CUT = ("cut", "repeats")
+CUT = ("cut", "repeats", "adaptive", "reads")
 """Conditions of what is made of features: the cut, which yardsticks that read none have not, and how often each record
-was sent, if more than once."""
+was sent, if more than once. Behind a defense of the cut rows say whether the attack learned on what it sends, and
+whether it read the answers there, in place of features."""
 METRICS: Mapping[str, Metric] = {
     "identified": Metric(
         "share", needs=("top",), may=CUT, by=("attack",), counts=RECORDS, example={"top": 1, "max": 0.1}
@@ -35,6 +36,18 @@ METRICS: Mapping[str, Metric] = {
         "share", needs=("attribute",), may=CUT, by=("attack",), counts=RECORDS,
         example={"attribute": "sex", "max": 0.2},
     ),
+    "fisher_information": Metric(
+        "number", needs=("cut",), may=("repeats",), by=(), counts=RECORDS, example={"cut": "2", "max": 1.0}
+    ),
+    "mse_unbiased": Metric(
+        "number", needs=("cut",), may=("repeats",), by=(), counts=RECORDS, bad="low", example={"cut": "2", "min": 0.05}
+    ),
+    "mse_predicted": Metric(
+        "number", needs=("cut",), may=("repeats",), by=(), counts=RECORDS, bad="low", example={"cut": "2", "min": 0.05}
+    ),
+    "channel": Metric(
+        "bits", needs=("cut",), may=("repeats",), by=(), counts=RECORDS, example={"cut": "2", "max": 10.0}
+    ),
     "dose": Metric("bits", may=(*CUT, "attribute"), by=("attack",), counts=RECORDS),
     "identified_change": Metric("share_difference", needs=("top",), may=CUT, by=("attack",), counts=RECORDS),
     "attribute_auc_change": Metric(
@@ -46,7 +59,9 @@ METRICS: Mapping[str, Metric] = {
 `identified` and `input_place` say whether the true record is told from others by what an attack made of its features;
 `mse`, `psnr` and `ssim` how near it is, and `recognised_class` whether it shows the right class.
 `attribute_auc` and `attribute_accuracy`, the balanced accuracy, say how well an attribute is told, and `leakage_index`
-how much of what could be told beyond the answers.
+how much of what could be told beyond the answers. Where noise is added at the cut, `fisher_information` is
+dFIL = tr(I) / d, `mse_unbiased` the least error of attacks without bias, `mse_predicted` the error that is expected of
+the best attack, which is no bound, and `channel` the most bits that can cross.
 """
 
 __all__ = ["METRICS", "NAME", "RECORDS", "TOPS"]

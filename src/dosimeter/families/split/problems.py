@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import Surroundings
-from dosimeter.families.split.threat import SplitThreat
+from dosimeter.families.split.threat import ALL, SplitThreat
 from dosimeter.foundation.wording import quote
 
 ENDS = ("input", "output")
@@ -44,7 +44,12 @@ def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Sur
 
 def _of_recorded(threat: SplitThreat) -> list[str]:
     """Problems with a threat on recorded traffic."""
-    problems = _repeated("cuts", threat.cuts)
+    problems = [] if threat.cuts == ALL else _repeated("cuts", threat.cuts)
+    if threat.limits is not None and threat.limits.multiply_adds is not None:
+        problems.append(
+            ".limits.multiply_adds: needs the model, which recorded traffic has not, got "
+            f"{threat.limits.multiply_adds}: leave it out"
+        )
     if "knows" in threat.model_fields_set and threat.knows == "weights":
         problems.append(
             ".knows: recorded traffic holds no weights, got 'weights': remove it, or audit the model itself with "
@@ -57,6 +62,8 @@ def _of_recorded(threat: SplitThreat) -> list[str]:
 
 def _of_cuts(threat: SplitThreat) -> list[str]:
     """Problems with the list of cuts."""
+    if threat.cuts == ALL:
+        return []
     if not threat.cuts:
         return [
             ".cuts: is required and missing: name layers after which the model is cut, as `dosimeter plan --topology` "

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from dosimeter.families.threat import ThreatTable
-from dosimeter.foundation.table import Reference
+from dosimeter.foundation.table import Reference, Table
 
 NAME = "split"
 """Name of the family."""
@@ -19,6 +19,15 @@ GRADES: tuple[Knows, ...] = ("nothing", "queries", "weights")
 
 LABEL = "label"
 """Stands for the records' class among attributes, if no attribute has that name."""
+ALL = "all"
+"""Stands for every cut of the model, as far as the time allows."""
+
+
+class Limits(Table):
+    """What a device and its network can bear, for one record; a cut beyond it is not recommended."""
+
+    bytes: int | None = Field(default=None, ge=1)
+    multiply_adds: int | None = Field(default=None, ge=0)
 
 
 class SplitThreat(ThreatTable):
@@ -26,7 +35,7 @@ class SplitThreat(ThreatTable):
 
     family: str = NAME
     access: Literal["features"] = "features"
-    cuts: tuple[str, ...] = ()
+    cuts: tuple[str, ...] | Literal["all"] = ()
     auxiliary: Reference | None = None
     victims: Reference | None = None
     attributes: tuple[str, ...] = ()
@@ -37,3 +46,4 @@ class SplitThreat(ThreatTable):
     repeats: int = Field(default=1, ge=1, le=1000)
     targets: int = Field(default=1, ge=1, le=100)
     show_records: bool = False
+    limits: Limits | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx
@@ -73,6 +74,20 @@ def flat(sent: Sequence[Tensor]) -> Float[Tensor, "b ..."]:
     if len(sent) == 1:
         return sent[0].float()
     return torch.cat([one.reshape(len(one), -1).float() for one in sent], 1)
+
+
+def folded(features: Float[Tensor, "b ..."], cut: ModelCut) -> tuple[Tensor, ...]:
+    """The tensors that the second half takes, from what `flat` made of them.
+
+    Args:
+        features: of records, on the model's device.
+        cut: which they cross.
+    """
+    parts = torch.split(features.flatten(1), [int(np.prod(one.shape)) for one in cut.tensors], 1)
+    return tuple(
+        one.reshape(len(features), *told.shape).to(getattr(torch, told.dtype))
+        for one, told in zip(parts, cut.tensors, strict=True)
+    )
 
 
 def recorded(

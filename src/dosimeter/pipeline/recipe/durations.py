@@ -17,6 +17,7 @@ from dosimeter.models.architectures import as_float
 from dosimeter.models.language.statistics import token_statistics
 from dosimeter.pipeline.durations import LOADING, REPORT_SECONDS
 from dosimeter.training.chain import build_chain, parts_of
+from dosimeter.training.construction.joining import made_up
 from dosimeter.training.distillation import pupil, teach_heads, trainings
 from dosimeter.training.features import RECORDS_PER_CHUNK, FeatureJob, forward
 from dosimeter.training.loop import train
@@ -183,6 +184,6 @@ def _pace(system: TrainedSystem, job: PackJob, prefix: Prefix | None) -> float:
             rows, seeds = np.tile(np.arange(len(inputs)), (len(job.models), 1)), [0] * len(job.models)
             teach_heads(inputs, labels, rows, pupil(hp), classes=link.classes, seeds=seeds, device=device)
         else:
-            train(parts.trained, inputs, labels, pupil(hp), seed=0, device=device)
+            train(parts.trained, inputs, labels, made_up(pupil(hp), len(inputs)), seed=0, device=device)
         passes.append(time.perf_counter() - start)
     return float(min(passes)) / len(inputs)

@@ -112,6 +112,11 @@ def save_partition(run: Path, folder: Path, *, cut: str | None, threat: str | No
     case = _case(run, threat)
     told = case.summary["partition"]
     name = _cut_of([str(one["name"]) for one in case.summary["cuts"]], cut)
+    if fitted := told.get("fitted"):
+        raise ConfigError(
+            f"defenses: must need nothing of the model, got {quote(fitted[0])}, which takes scales from it that "
+            "are not saved: save the partition of an audit without it"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder}: must be a new or empty folder, got one that holds something: choose another")
     with undamaged(case.path):
@@ -148,7 +153,13 @@ def load_device(folder: Path | str, *, base: Path | str = ".", seed: int | None 
     rows, problems = defense_rows(tuple(manifest["releases"]), Path(base), "releases")
     if problems:
         raise ConfigError(*[f"{Path(folder) / MANIFEST}: {one}" for one in problems])
-    return Device(_half(Path(folder), manifest, "device", Path(base)), sending(rows), np.random.default_rng(seed))
+    releases = tuple(one for one in sending(rows) if isinstance(one, Release))
+    if len(releases) < len(rows):
+        raise ConfigError(
+            f"{Path(folder) / MANIFEST}: releases must be defenses that need nothing of the model: save the partition "
+            "again"
+        )
+    return Device(_half(Path(folder), manifest, "device", Path(base)), releases, np.random.default_rng(seed))
 
 
 def load_server(folder: Path | str, *, base: Path | str = ".") -> Server:

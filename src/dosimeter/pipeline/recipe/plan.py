@@ -16,6 +16,7 @@ from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, f
 from dosimeter.pipeline.prepared import jobs_of, other_sizes
 from dosimeter.pipeline.recipe.durations import estimate, pace_of
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe
+from dosimeter.pipeline.recipe.wires import topology_notes
 from dosimeter.training.chain import build_chain, parts_of
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.distillation import trainings
@@ -54,6 +55,8 @@ def make_plan(prepared: PreparedRecipe, *, workers: Workers | int | None = None)
     free, notes = free_space(system.store.root), case_notes(prepared.audit.threats, prepared.cases)
     if seconds is None:
         notes.append("time: not estimated, since a user's `fit` decides it; `run` shows the time left after one model")
+    if prepared.topology is not None:
+        notes += topology_notes(prepared.topology, prepared.unfit)
     notes += other_sizes(prepared.cases, lambda jobs: estimate(system, missing(jobs), workers, pace))
     if disk > free:
         notes.append(f"disk: needs {disk / 1e9:.1f} GB, {free / 1e9:.1f} GB are free: free space or choose --store")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from dosimeter.config.audit import Audit
+from dosimeter.config.threat_rows import ThreatRow
+from dosimeter.families.derived import Unfit
 from dosimeter.families.family import Case
+from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.user_code import import_from
 from dosimeter.jobs.runners import one_thread
 from dosimeter.jobs.store import Store
@@ -12,6 +18,7 @@ from dosimeter.pipeline.recipe.data import read_data
 from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
 from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of
+from dosimeter.pipeline.recipe.topology import read_topology
 from dosimeter.training.preflight import Together, check_device, check_sources
 from dosimeter.training.system import TrainedSystem
 
@@ -44,21 +51,51 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     sound = known and len(together.errors) == before
     with together:
         check_rows(audit, data)
-    cases: dict[str, Case] = {}
+    cases: Mapping[str, Case] = {}
+    unfit: Mapping[str, Unfit] = {}
     system = None
     if known:
         samples, sources = tuple(one.sample for one in audit.stages), tuple(one.data for one in audit.stages)
         system = TrainedSystem(
             store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses, parts
         )
-        for row in audit.threats:
-            with together:
-                cases[row.id] = case_of(audit, system, row)
+        cases, unfit = _cases(audit, system, together)
+        audit = replace(audit, threats=tuple(row for row in audit.threats if row.id not in unfit))
     if cases and sound:
         with one_thread():
             first = min(audit.threats, key=audit.index_of)
             records = cases[first.id].records() if first.id in cases else 2
             try_chains(audit, links, data, records, together)
+    plan = None
+    if audit.topology is not None and sound:
+        with together:
+            plan = read_topology(audit, links, data, unfit)
     together.tell()
     assert system is not None
-    return PreparedRecipe(audit, system, cases)
+    return PreparedRecipe(audit, system, cases, plan, unfit)
+
+
+def _cases(audit: Audit, system: TrainedSystem, together: Together) -> tuple[dict[str, Case], dict[str, Unfit]]:
+    """The cases of all threats that fit the records, and the threats that need not and do not."""
+    cases: dict[str, Case] = {}
+    unfit: dict[str, Unfit] = {}
+    for row in audit.threats:
+        with together:
+            try:
+                cases[row.id] = case_of(audit, system, row)
+            except AuditError as error:
+                if not _may_be_left_out(audit, row):
+                    raise
+                told = [line.removeprefix(row.place).lstrip(".: ") for line in error.problems]
+                unfit[row.id] = Unfit(row.threat, "; ".join(told))
+    return cases, unfit
+
+
+def _may_be_left_out(audit: Audit, row: ThreatRow) -> bool:
+    """Returns whether a threat that does not fit its records may be told as not tested instead of refused.
+
+    It may if it follows from a topology that does not name its records, as it names those that cross a cut, and another
+    threat is left.
+    """
+    others = [one for one in audit.threats if one.derived and hasattr(one.threat, "victims")]
+    return row.derived and bool(others) and row not in others

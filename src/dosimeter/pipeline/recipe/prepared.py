@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dosimeter.config.audit import Audit, VariantRow, with_variant
 from dosimeter.config.threat_rows import ThreatRow
+from dosimeter.families.derived import Unfit
 from dosimeter.families.family import Case
 from dosimeter.foundation.errors import AuditError
 from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.pipeline.recipe.chain import links_of
+from dosimeter.pipeline.recipe.topology import TopologyPlan, read_topology
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.packs import PackJob
 from dosimeter.training.preflight import about
@@ -30,16 +32,30 @@ class PreparedRecipe(Prepared):
         audit: the settings.
         system: the chain and its data; the stage at risk is the first that a threat is after.
         cases: the cases by id of their threat.
+        topology: what the audit's topology means; None without one.
+        unfit: threats that follow from it and do not fit the records, by id.
     """
 
     audit: Audit
     system: TrainedSystem
     cases: Mapping[str, Case]
+    topology: TopologyPlan | None = None
+    unfit: Mapping[str, Unfit] = field(default_factory=dict)
 
     @property
     def door(self) -> str:
         """Implements `Prepared`."""
         return "recipe"
+
+    @property
+    def more_key(self) -> Mapping[str, Any]:
+        """Implements `Prepared`: the result says of every row of the topology whether it was tested."""
+        if self.topology is None or self.topology.topology is None:
+            return {}
+        return {
+            "topology": self.topology.topology.settings(),
+            "unfit": {name: one.reason for name, one in self.unfit.items()},
+        }
 
     @property
     def case(self) -> Any:
@@ -62,8 +78,11 @@ class PreparedRecipe(Prepared):
         for row in self.audit.variants:
             with about(f"variant {row.id!r}" if isinstance(row, VariantRow) else "defense"):
                 audit = with_variant(self.audit, row)
+                audit = replace(audit, threats=tuple(one for one in audit.threats if one.id not in self.unfit))
                 system = system_of(audit, self.system)
-                own = PreparedRecipe(audit, system, {one.id: case_of(audit, system, one) for one in audit.threats})
+                cases = {one.id: case_of(audit, system, one) for one in audit.threats}
+                plan = None if self.topology is None else read_topology(audit, system.links, system.data, self.unfit)
+                own = PreparedRecipe(audit, system, cases, plan, self.unfit)
                 _ = own.key  # what a job cannot be asked for is told now
             found.append((row, own))
         return tuple(found)

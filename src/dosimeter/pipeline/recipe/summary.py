@@ -7,15 +7,16 @@ from typing import Any
 
 from dosimeter.pipeline.prepared import jobs_of
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe
+from dosimeter.pipeline.recipe.wires import about_topology
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.packs import PackJob
 from dosimeter.training.private.accounting import Privacy
 
 
 def about_recipe(prepared: PreparedRecipe) -> dict[str, Any]:
-    """Noun and chain of a recipe."""
+    """Noun and chain of a recipe; with a topology also what it means, and what of it is not tested."""
     noun = prepared.audit.report.noun or prepared.system.at_risk.noun
-    return {"noun": noun, "chain": _chain(prepared)}
+    return {"noun": noun, "chain": _chain(prepared), **about_topology(prepared.topology)}
 
 
 def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import torch
 
 from dosimeter.config.audit import AnyAudit, Audit
+from dosimeter.config.threat_rows import ThreatRow, exposed
+from dosimeter.data import Dataset
 from dosimeter.families import FAMILIES
+from dosimeter.families.derived import Answered, Unfit, access_words, answered, by_names
 from dosimeter.families.risks import Risk, risks
 from dosimeter.families.sights import Sight, StageRole, edge_problems, sights
-from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import ModelPart, Topology
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
@@ -24,7 +25,7 @@ from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.pipeline.recipe.chain import links_of
 from dosimeter.pipeline.recipe.data import read_data
 from dosimeter.pipeline.recipe.parts import read_parts
-from dosimeter.training.chain import build_chain
+from dosimeter.training.chain import Link, build_chain
 from dosimeter.training.preflight import Together, about, check_sources
 
 
@@ -56,12 +57,16 @@ class TopologyPlan:
         topology: who holds and runs what, or None.
         sights: who sees what.
         risks: what they could learn.
+        roles: the chain, with the parts of each stage in the order in which they run.
+        rows: the risks, each with the threats that test it.
     """
 
     stages: tuple[StageCuts, ...]
     topology: Topology | None = None
     sights: tuple[Sight, ...] = ()
     risks: tuple[Risk, ...] = ()
+    roles: tuple[StageRole, ...] = ()
+    rows: tuple[Answered, ...] = ()
 
 
 def plan_topology(audit: AnyAudit) -> TopologyPlan:
@@ -77,21 +82,44 @@ def plan_topology(audit: AnyAudit) -> TopologyPlan:
             "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
             "stage"
         )
+    _check_data(audit)
+    import_from(audit.base)
+    together = Together()
+    parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
+    data, _ = read_data(audit, parts, together)
+    together.tell()
+    return read_topology(audit, links_of(audit, data), data)
+
+
+def _check_data(audit: Audit) -> None:
+    """Refuses stages without records, whose shape is needed."""
     absent = [stage.name for stage in audit.stages if stage.data is None and not stage.given]
     if audit.stages[-1].data is None or absent:
         raise ConfigError(
             f"plan --topology: needs the shape of the records, got stage {(absent or [audit.stages[-1].name])[0]!r} "
             "without `data`: name its data"
         )
-    import_from(audit.base)
-    together = Together()
+
+
+def read_topology(
+    audit: Audit, links: Sequence[Link], data: Sequence[Dataset | None], unfit: Mapping[str, Unfit] | None = None
+) -> TopologyPlan:
+    """What the topology of an audit means for its models, which are built with fresh weights.
+
+    Args:
+        audit: the settings.
+        links: its chain.
+        data: of each stage, None for one without.
+        unfit: threats that follow from the topology and do not fit the records, by id.
+
+    Raises:
+        AuditError: every problem found, one line each.
+    """
+    _check_data(audit)
     parts = audit.topology.parts if audit.topology else ()
     names = [stage.name for stage in audit.stages]
     wanted = [name for name in names if name in {part.stage for part in parts}] or names[-1:]
-    found: dict[str, StageCuts] = {}
-    for name, one in _graphs(audit, wanted, together):
-        found[name] = one
-    together.tell()
+    found = dict(_graphs(links, data, wanted))
     if audit.topology is None:
         return TopologyPlan(tuple(found.values()))
     roles, problems = [], list[str]()
@@ -101,45 +129,56 @@ def plan_topology(audit: AnyAudit) -> TopologyPlan:
         problems += wrong
         bare = {part.name for part in ordered if _bare(found[stage.name], part)}
         roles.append(StageRole(stage.name, stage.data, ordered, frozenset(bare)))
-    problems = problems or edge_problems(audit.topology, roles)
+    problems = problems or edge_problems(audit.topology, roles) or _misread(audit, roles)
     if problems:
         raise ConfigError(*problems)
     used = {role.name: tuple(part.last for part in role.parts if part.last) for role in roles}
-    known = {name: _read(family.settings) for name, family in FAMILIES.items()}
+    learned = risks(audit.topology, roles, {name: access_words(one.settings) for name, one in FAMILIES.items()})
     return TopologyPlan(
         tuple(replace(one, used=used[name]) for name, one in found.items()),
         audit.topology,
         sights(audit.topology, roles),
-        risks(audit.topology, roles, known),
+        learned,
+        tuple(roles),
+        answered(learned, {row.id: row.threat for row in _threats(audit, roles)}, names[-1], unfit or {}),
     )
 
 
-def _read(settings: type[ThreatTable]) -> frozenset[str]:
-    """What attacks of a family read, in the words for access.
-
-    Where a threat may have other access too, features are those of the last layer and not those at a cut.
-    """
-    words = frozenset(get_args(settings.model_fields["access"].annotation))
-    return words - {"features"} if len(words) > 1 else words
+def _threats(audit: Audit, roles: Sequence[StageRole]) -> Sequence[ThreatRow]:
+    """Threats of an audit; none if it has but the one that stands where a file says nothing."""
+    follows = audit.written or (audit.topology is not None and exposed(audit.topology, roles))
+    return audit.threats if follows else ()
 
 
-def _graphs(audit: Audit, wanted: Sequence[str], together: Together) -> list[tuple[str, StageCuts]]:
-    """The cuts of the models of some stages, as far as their data and models can be read."""
-    parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
-    data, _ = read_data(audit, parts, together)
-    if any(own is None and not stage.given for own, stage in zip(data, audit.stages, strict=True)) or data[-1] is None:
+def _misread(audit: Audit, roles: Sequence[StageRole]) -> list[str]:
+    """Refuses a topology whose threats were derived from another order of its parts than the model has."""
+    if audit.written or audit.topology is None:
         return []
-    links = tuple(replace(link, weights=None) for link in links_of(audit, data))
-    found = []
-    for index, link in enumerate(links):
+    read = by_names(audit.topology, [(stage.name, stage.data) for stage in audit.stages])
+    if exposed(audit.topology, read) == exposed(audit.topology, roles):
+        return []
+    return [
+        "topology.parts: must be written in the order in which they run where one place of a model has several names, "
+        f"got {', '.join(repr(part.name) for one in read for part in one.parts)}: reorder them, or begin each part "
+        "with the name at which the one before it ends"
+    ]
+
+
+def _graphs(
+    links: Sequence[Link], data: Sequence[Dataset | None], wanted: Sequence[str]
+) -> list[tuple[str, StageCuts]]:
+    """The cuts of the models of some stages."""
+    whole, together, found = tuple(replace(link, weights=None) for link in links), Together(), []
+    for index, link in enumerate(whole):
         if link.name not in wanted:
             continue
         own = next(one for one in data[index:] if one is not None)
         example = as_float(torch.from_numpy(own.inputs[:2].copy()))
         with together, about(f"stage {link.name!r}"):
             check_sources(link)
-            graph = read_graph(build_chain(links, index, 0, None), example)
+            graph = read_graph(build_chain(whole, index, 0, None), example)
             found.append((link.name, StageCuts(link.name, graph.program.how, graph.operations, cuts(graph))))
+    together.tell()
     return found
 
 

@@ -14,6 +14,7 @@ from dosimeter.results import figures, words
 from dosimeter.results.page import doses, plain_variants, variants
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
+from dosimeter.results.page.topology import topology_page
 from dosimeter.results.rows import Row, exact
 from dosimeter.results.views import View, own_rows, views
 
@@ -56,6 +57,7 @@ def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sectio
     context: dict[str, object] = {
         "result": result,
         "threats": threats,
+        "topology": topology_page(result),
         "what": "Privacy audit" if several else sections[0].what,
         "badge": _whole_badge(result) if several else sections[0].badge,
         "glossary": [*terms, *([doses.TERM] if result["dose"] else []), *_methods(view for view, _ in listed)],
@@ -87,6 +89,7 @@ def _threat(view: View, section: Section, result: Mapping[str, Any], number: int
     nulls = _null_audit(own, section.names)
     contents = [*section.contents, *([("variants", "Costs")] if view["variants"] else []), *section.more_contents]
     contents += [("utility", "Utility"), ("validity", "Validity"), ("not-tested", "Not tested")]
+    contents += [("topology", "Topology")] if result["topology"] and not number else []
     contents += [] if number else [("reading", "How to read"), ("provenance", "Provenance"), ("signature", "Signature")]
     block = (
         environment()

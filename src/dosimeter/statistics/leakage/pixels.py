@@ -93,6 +93,18 @@ def _windows(pictures: Float[Array, "n c h w"]) -> Float[Array, "n c i j"]:
     return pictures
 
 
+def spreads(known: Float[Array, "p ..."]) -> Float[Array, ...]:
+    """Standard deviation of each number over the auxiliary records, 1 where they are all equal `[...]`.
+
+    Numbers of a table have units of their own; divided by it, each column counts the same.
+
+    Args:
+        known: the auxiliary records `[p ...]`.
+    """
+    found = known.std(0)
+    return np.where(found > 0, found, 1.0)
+
+
 def mean_of(
     values: Float[Array, "t n"],
     record: Int[Array, " n"],

@@ -78,6 +78,18 @@ def inform(hp: Hyperparameters, data: Mapping[str, Tensor], rows: Tensor) -> tup
     return replace(hp, defenses=(*others, told)), told
 
 
+def made_up(hp: Hyperparameters, n: int) -> Hyperparameters:
+    """The recipe with attributes of records that are there to measure time alone.
+
+    Args:
+        hp: the recipe.
+        n: number of the records.
+    """
+    found = fighter(hp)
+    names = () if found is None else settings_of_fight(found).attributes
+    return inform(hp, {f"attribute {name}": torch.arange(n) % 2 for name in names}, torch.arange(n))[0]
+
+
 @contextlib.contextmanager
 def fighting(model: nn.Module, hp: Hyperparameters, records: Tensor, seed: int) -> Iterator[Term | None]:
     """Gives what adversaries add to the loss of the batch that the model was just run on; None if there are none.

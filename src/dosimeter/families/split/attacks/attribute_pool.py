@@ -24,6 +24,8 @@ class AttributePool:
 
     Attributes:
         classifiers: of the pool: "logistic", "svm", "forest", "boosting", "neighbours", "mlp".
+        adaptive: whether it learns on what the defenses of the cut send, or on features without them, as somebody would
+            who does not know of the defenses; the latter says how much a weak evaluation flatters.
     """
 
     paper: ClassVar[str] = "Song, Shmatikov, ICLR 2020, https://arxiv.org/abs/1905.11742"
@@ -33,6 +35,7 @@ class AttributePool:
     signals: ClassVar[tuple[str, ...]] = ()
 
     classifiers: tuple[str, ...] = CLASSIFIERS
+    adaptive: bool = True
 
     def __post_init__(self) -> None:
         checked(self.classifiers)

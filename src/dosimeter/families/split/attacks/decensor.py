@@ -12,7 +12,7 @@ from torch.nn.functional import log_softmax
 from dosimeter.families.split.attacks.reading import mapped, sought
 from dosimeter.families.split.game import Needs, SplitGame
 from dosimeter.statistics.evidence import Guesses
-from dosimeter.training.learners.own_models.uncensored import fit_uncensored
+from dosimeter.training.learners.halves.uncensored import fit_uncensored
 
 
 @dataclass(frozen=True)

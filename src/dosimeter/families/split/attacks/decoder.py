@@ -27,6 +27,8 @@ class Decoder:
     Attributes:
         epochs: passes over the auxiliary records.
         lr: learning rate of Adam.
+        adaptive: whether it learns on what the defenses of the cut send, or on features without them, as somebody would
+            who does not know of the defenses; the latter says how much a weak evaluation flatters.
     """
 
     paper: ClassVar[str] = "He, Zhang, Lee, ACSAC 2019, https://doi.org/10.1145/3359789.3359824"
@@ -37,6 +39,7 @@ class Decoder:
 
     epochs: int = 60
     lr: float = 0.001
+    adaptive: bool = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "lr"):

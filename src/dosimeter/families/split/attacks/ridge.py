@@ -26,6 +26,8 @@ class RidgeInverse:
 
     Attributes:
         penalties: to choose among, as a share of the number of records.
+        adaptive: whether it learns on what the defenses of the cut send, or on features without them, as somebody would
+            who does not know of the defenses; the latter says how much a weak evaluation flatters.
     """
 
     paper: ClassVar[str] = "Hoerl, Kennard, Technometrics 1970, https://doi.org/10.1080/00401706.1970.10488634"
@@ -35,6 +37,7 @@ class RidgeInverse:
     signals: ClassVar[tuple[str, ...]] = ()
 
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    adaptive: bool = True
 
     def __post_init__(self) -> None:
         if not self.penalties or not min(self.penalties) > 0:

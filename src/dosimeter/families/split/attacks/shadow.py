@@ -12,8 +12,8 @@ from dosimeter.families.split.attacks.reading import predicted, remade
 from dosimeter.families.split.game import Needs, SplitGame
 from dosimeter.foundation.errors import AccessError
 from dosimeter.statistics.evidence import Reconstructions
+from dosimeter.training.learners.halves.shadowing import fit_shadow
 from dosimeter.training.learners.inverting import fit_inverse
-from dosimeter.training.learners.own_models.shadowing import fit_shadow
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.cuts import chosen_cuts, numbers_of
-from dosimeter.families.split.case.overlap import trained_on
 from dosimeter.families.split.case.partition import taken_away
 from dosimeter.families.split.case.people import People, people_of, persons_of
-from dosimeter.families.split.case.refusals import has_counterpart, listed, refusals
+from dosimeter.families.split.case.refusals import has_counterpart, listed, refusals, require_telling
+from dosimeter.families.split.case.told import counted, notes_of, released, told
 from dosimeter.families.split.play.in_training import InTrainingJob, fought, values_said
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
+from dosimeter.families.split.play.radii import RadiusJob
 from dosimeter.families.split.play.recogniser import RecogniserJob, recognisable
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.stored import (
@@ -34,7 +35,6 @@ from dosimeter.families.split.stored import (
 )
 from dosimeter.families.split.threat import SplitThreat
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
@@ -76,6 +76,7 @@ class SplitCase:
         attacks: to run, in order.
         people: victims and auxiliary records.
         places: the cuts.
+        left_out: cuts of "all" that are left out for the time that they would take.
     """
 
     system: TrainedSystem
@@ -83,6 +84,7 @@ class SplitCase:
     attacks: tuple[NamedAttack, ...]
     people: People
     places: tuple[ModelCut, ...]
+    left_out: int = 0
 
     @cached_property
     def features(self) -> tuple[FeatureJob, ...]:
@@ -103,7 +105,9 @@ class SplitCase:
         width = sum(numbers_of(one) for one in self.places)
         names = tuple(one.name for one in self.places)
         return tuple(
-            RecordJob(pack, number, names, data, sizes, self.system.releases, width, self.repeats)
+            RecordJob(
+                pack, number, names, data, sizes, self.system.releases, people.pictures, width, repeats=self.repeats
+            )
             for pack in self.packs
             for number in range(len(pack.models))
         )
@@ -137,16 +141,21 @@ class SplitCase:
     def _plays_of(self, row: NamedAttack) -> Plays:
         """The plays of one attack: for each secret, target and source, and one with nothing to find.
 
-        An attack with a counterpart plays on the answers too, in the last place: features must tell more than that.
+        An attack with a counterpart plays on the answers too, in the last places: features must tell more than that.
         """
         people, needs = self.people, row.attack.needs
         arena = Arena(self.system.seed, people.victims.ids.astype(str), persons_of(people.auxiliary))
-        sources = (*range(len(self.places)), *((None,) if self._counterpart(row) else ()))
-        if needs.reads != "features":
-            sources = (None,)
+        at_cuts = needs.reads == "features" or (needs.reads == "answers" and bool(self.system.releases))
+        sources: tuple[int | None, ...] = tuple(range(len(self.places))) if at_cuts else (None,)
+        # Behind defenses of the cut each cut has answers of its own.
+        others = () if not self._counterpart(row) else sources if self.system.releases else (None,)
+        places = (*((one, False) for one in sources), *((one, True) for one in others))
         secrets = people.secrets if needs.goal == "attribute" else (None,)
         real = tuple(
-            tuple(tuple(PlayJob(arena, row, one, source, secret) for source in sources) for one in self.recordings)
+            tuple(
+                tuple(PlayJob(arena, row, one, source, secret, counterpart=other) for source, other in places)
+                for one in self.recordings
+            )
             for secret in secrets
         )
         null = tuple(
@@ -180,6 +189,12 @@ class SplitCase:
             InTrainingJob(one, source, self.people.pictures) for one in self.recordings
         )  # fmt: skip
 
+    @cached_property
+    def radii(self) -> tuple[RadiusJob, ...]:
+        """The within-class radius of what crosses; nothing where the victims have other classes than the model."""
+        own = self.people.victims.classes == self.system.at_risk.classes
+        return tuple(RadiusJob(one) for one in self.recordings) if own else ()
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         return refusals(self.attacks, self.threat, self.people)
@@ -197,7 +212,7 @@ class SplitCase:
             ("queries", self.recordings),
             ("attacks", [play for own in self.plays for play in own.all]),
             ("classifier", [] if self.recogniser is None else [self.recogniser]),
-            ("judging", [*self.judged.values(), *self.asked]),
+            ("judging", [*self.judged.values(), *self.asked, *self.radii]),
         ]
 
     def datasets(self) -> list[Dataset]:
@@ -215,7 +230,11 @@ class SplitCase:
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
             "recordings": [job.key for job in self.recordings],
             "plays": [play.key for own in self.plays for play in own.all],
-            "judged": [*(job.key for job in self.judged.values()), *(job.key for job in self.asked)],
+            "judged": [
+                *(job.key for job in self.judged.values()),
+                *(job.key for job in self.asked),
+                *(job.key for job in self.radii),
+            ],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> SplitCase:
@@ -224,32 +243,10 @@ class SplitCase:
 
     def notes(self) -> list[str]:
         """Implements `Case`."""
-        people, threat = self.people, self.threat
-        cuts = ", ".join(f"{one.name} ({numbers_of(one):,} numbers)" for one in self.places)
-        notes = [f"cuts: {cuts}; features of all cuts come from one pass of each model"]
-        notes.append(
-            f"null audit: each attack plays once more, on victims that were exchanged, at {self.places[0].name}"
-        )
-        if counterparts := [row.id for row in self.attacks if self._counterpart(row) and row.id not in self.refusals()]:
-            notes.append(f"floor: {', '.join(counterparts)} play once more, on the answers alone")
-        if threat.repeats > 1 and self.repeats == 1:
-            notes.append(
-                "repeats: no defense changes what crosses the cut, so the mean of many queries of a record is one of "
-                "them; each is sent once here"
-            )
-        if len(people.lineup) < 20:
-            notes.append(f"lineup: {len(people.lineup)} persons show only a large leak; 20 and more are better")
-        if 2 <= threat.targets < 4:
-            notes.append(f"targets: intervals over {threat.targets} models are very wide; take 1, or 4 and more")
-        if count := trained_on(people.victims, self.system):
-            notes.append(f"victims: {count} of them are records that a stage is trained on")
-        if count := trained_on(people.auxiliary, self.system):
-            notes.append(f"auxiliary: the adversary has {count} records that a stage is trained on")
-        if threat.show_records:
-            notes.append(
-                "show_records: the report will show inputs of victims, and what attacks made of their features"
-            )
-        return notes
+        refused = self.refusals()
+        counterparts = [row.id for row in self.attacks if self._counterpart(row) and row.id not in refused]
+        left_out = self.left_out
+        return notes_of(self.system, self.threat, self.people, self.places, counterparts, left_out=left_out)
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
@@ -271,16 +268,11 @@ class SplitCase:
                 "cuts": [one.name for one in self.places],
                 "attributes": list(threat.attributes), "victims": people.victims.name,
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,
+                "limits": {} if threat.limits is None else threat.limits.model_dump(exclude_none=True),
             },
-            "data": {
-                "name": system.sources[system.index], "records": len(people.victims),
-                "persons": None if people.victims.persons is None else int(len(np.unique(people.victims.persons))),
-                "lineup": len(people.lineup), "auxiliary": len(people.auxiliary), "pictures": people.pictures,
-                "trained": len(system.at_risk), "shape": list(people.victims.inputs.shape[1:]),
-                "victims_trained_on": trained_on(people.victims, system),
-                "auxiliary_trained_on": trained_on(people.auxiliary, system),
-            },
-            "cuts": [_told(one) for one in self.places],
+            "data": counted(people, system),
+            "cuts": [told(one) for one in self.places],
+            "cuts_left_out": self.left_out,
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
@@ -289,6 +281,7 @@ class SplitCase:
             "attacks": [
                 listed(row, refused.get(row.id, ""), counterpart=self._counterpart(row)) for row in self.attacks
             ],
+            "releases": [released(one, self.repeats) for one in system.releases],
             "gates": [],
         }  # fmt: skip
 
@@ -297,14 +290,28 @@ class SplitCase:
         people, system = self.people, self.system
         found = {"person": persons_of(people.victims), "lineup": people.lineup}
         if people.victims.classes == system.at_risk.classes:
-            named = np.stack([job.answered().numpy().argmax(1) for job in self.recordings])
-            found["correct"] = named == people.victims.labels
+            found |= self._correct()
         if self.recogniser is not None:
             shown = self.recogniser.classes_of(as_float(torch.from_numpy(people.victims.inputs)).numpy())
             found["recognised"] = shown == people.victims.labels
+        if system.releases:
+            for cut in range(len(self.places)):
+                own = [job.information(cut) for job in self.recordings]
+                found |= {f"{name}-{cut}": np.stack([one[name] for one in own]) for name in own[0]}
+        if self.radii:
+            seen = [job.load() for job in self.radii]
+            found |= {f"radius-{name}": np.stack([one[name] for one in seen]) for name in seen[0]}
         for index, secret in enumerate(people.secrets):
             found[f"value-{index}"] = people.truth[secret.name]
             found[f"prior-{index}"] = np.bincount(secret.known, minlength=len(secret.values)) / len(secret.known)
+        return found
+
+    def _correct(self) -> dict[str, Array]:
+        """Whether each model's answer for each victim is right `[t n]`; behind each cut where defenses stand there."""
+        known, found = self.people.victims.labels, {}
+        behind = [(f"correct-{cut}", cut) for cut in range(len(self.places))]
+        for name, source in behind if self.system.releases else [("correct", None)]:
+            found[name] = np.stack([job.answered(source).numpy().argmax(1) for job in self.recordings]) == known
         return found
 
     def _in_training(self) -> dict[str, Any]:
@@ -343,34 +350,7 @@ def split_case(system: TrainedSystem, threat: SplitThreat, attacks: Sequence[Nam
     Raises:
         AuditError: the threat does not fit the model or the records.
     """
-    case = SplitCase(system, threat, tuple(attacks), people_of(threat, system), chosen_cuts(threat, system))
-    require_telling(case)
+    people = people_of(threat, system)
+    case = SplitCase(system, threat, tuple(attacks), people, *chosen_cuts(threat, system))
+    require_telling(case.attacks, case.refusals())
     return case
-
-
-def require_telling(case: SplitCase) -> None:
-    """Refuses a case of which no attack on features can run.
-
-    Raises:
-        ConfigError: why.
-    """
-    refused = case.refusals()
-    telling = [
-        row
-        for row in case.attacks
-        if row.attack.needs.reads == "features"
-        and not row.attack.control
-        and not getattr(row.attack, "reference", False)
-    ]
-    if all(row.id in refused for row in telling):
-        told = "; ".join(f"{row.id}: {refused[row.id]}" for row in telling) or "none reads features"
-        raise ConfigError(f"threat.family: split needs an attack that can run, got {told}")
-
-
-def _told(cut: ModelCut) -> dict[str, Any]:
-    """What a result says of a cut."""
-    return {
-        "name": cut.name, "shapes": [list(one.shape) for one in cut.tensors], "numbers": numbers_of(cut),
-        "bytes": dict(cut.bytes), "parameters": cut.parameters, "multiply_adds": cut.multiply_adds,
-        "counted": cut.counted,
-    }  # fmt: skip

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
-from dosimeter.families.split.threat import SplitThreat
+from dosimeter.families.split.case.alone import mixed
+from dosimeter.families.split.case.every import every_cut
+from dosimeter.families.split.play.wire import Wire
+from dosimeter.families.split.threat import ALL, SplitThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
-from dosimeter.models.cuts.graph import read_graph
+from dosimeter.models.cuts.graph import ModelGraph, read_graph
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.training.chain import build_chain
 from dosimeter.training.system import TrainedSystem
 
+FEW = 8
+"""Records by which a plan asks whether a defense fits a cut."""
 
-def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[ModelCut, ...]:
-    """The cuts that a threat names, in its order; the model is built with fresh weights.
+
+def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[tuple[ModelCut, ...], int]:
+    """The cuts that a threat names, in its order, and how many of "all" are left out; the model has fresh weights.
 
     Raises:
-        ConfigError: the model cannot be read, has no such cut, or its records cross there too.
+        ConfigError: the model cannot be read, has no such cut, its records cross there too, or a defense of the cut
+            cannot act there.
     """
     index = len(system.links) - 1
     example = as_float(torch.from_numpy(system.at_risk.inputs[:2].copy()))
-    known = cuts(read_graph(build_chain(system.links, index, 0, None), example))
+    graph = read_graph(build_chain(system.links, index, 0, None), example)
+    known = cuts(graph)
+    if threat.cuts == ALL:
+        every, left_out = every_cut(graph, known)
+        if not every:
+            raise ConfigError(
+                f"threat.cuts: stage {system.links[index].name!r} can be cut at its ends alone, got 'all': build it of "
+                "layers, such as an nn.Sequential"
+            )
+        if problems := mixed(graph, every, example):
+            raise ConfigError(*problems)
+        _fitting(graph, every, system)
+        return every, left_out
     names = [name for one in known for name in one.names if name not in ("input", "output")]
     found, problems = [], []
     for name in threat.cuts:
@@ -43,9 +64,23 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[ModelCut, .
             problems.append(f"threat.cuts: {quote(name)} names a cut that is listed already: remove it")
         else:
             found.append(cut)
+    problems = problems or mixed(graph, found, example)
     if problems:
         raise ConfigError(*problems)
-    return tuple(found)
+    _fitting(graph, found, system)
+    return tuple(found), 0
+
+
+def _fitting(graph: ModelGraph, found: Sequence[ModelCut], system: TrainedSystem) -> None:
+    """Tries the defenses of the cut at each cut.
+
+    Raises:
+        ConfigError: one cannot act there.
+    """
+    some = as_float(torch.from_numpy(system.at_risk.inputs[:FEW].copy()))
+    for cut in found if system.releases else ():
+        # With fresh weights: scales are others once the model is trained, but whether a defense fits is the same.
+        Wire(graph, cut, system.releases, "cpu").settled(some, np.random.default_rng(0))
 
 
 def numbers_of(cut: ModelCut) -> int:

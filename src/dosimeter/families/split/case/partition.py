@@ -11,7 +11,7 @@ from dosimeter.data import Dataset
 from dosimeter.families.split.stored import MODEL
 from dosimeter.training.deployment.portable import structure, weights
 from dosimeter.training.packs import PackJob
-from dosimeter.training.recipe import Release
+from dosimeter.training.recipe import FitsCut, Release
 from dosimeter.training.system import TrainedSystem
 
 
@@ -34,4 +34,5 @@ def taken_away(pack: PackJob, system: TrainedSystem, records: Dataset, folder: P
         "dtype": str(records.inputs.dtype),
         "classes": list(system.at_risk.classes),
         "releases": [{"name": row.name, **row.settings} for row in sent],
+        "fitted": [row.id for row in system.defenses[-1] if isinstance(row.defense, FitsCut)],
     }

@@ -11,11 +11,11 @@ from typing import Any
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.split.case.case import SplitCase, require_telling
+from dosimeter.families.split.case.case import SplitCase
 from dosimeter.families.split.case.people import people_of
-from dosimeter.families.split.case.refusals import refusals
+from dosimeter.families.split.case.refusals import refusals, require_telling
 from dosimeter.families.split.play.replayed import ReplayJob
-from dosimeter.families.split.threat import SplitThreat
+from dosimeter.families.split.threat import ALL, SplitThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.wording import quote
@@ -117,8 +117,8 @@ def recorded_case(system: RecordedSystem, threat: SplitThreat, attacks: Sequence
             f"transcript: must have one row for each record, {sizes[0]} victims and {sizes[1]} auxiliary ones, got {a} "
             f"and {b}: give the records in the order in which they were sent"
         )
-    case = RecordedCase(chain, threat, tuple(attacks), people, _places(system.transcript, threat), system)
-    require_telling(case)
+    case = RecordedCase(chain, threat, tuple(attacks), people, _places(system.transcript, threat), recorded=system)
+    require_telling(case.attacks, case.refusals())
     return case
 
 
@@ -128,13 +128,14 @@ def _places(transcript: Transcript, threat: SplitThreat) -> tuple[ModelCut, ...]
     Raises:
         ConfigError: one was not recorded.
     """
-    wrong = [one for one in threat.cuts if one not in transcript.cuts]
+    names = () if threat.cuts == ALL else threat.cuts
+    wrong = [one for one in names if one not in transcript.cuts]
     if wrong:
         raise ConfigError(
             f"threat.cuts: must be among those that were recorded, got {quote(wrong[0])}, "
             f"{suggest(wrong[0], transcript.cuts)}"
         )
-    return tuple(_place(name, transcript.shapes[name]) for name in threat.cuts or transcript.cuts)
+    return tuple(_place(name, transcript.shapes[name]) for name in names or transcript.cuts)
 
 
 def _place(name: str, shape: tuple[int, ...]) -> ModelCut:

@@ -8,7 +8,9 @@ from typing import Any
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.people import People
 from dosimeter.families.split.game import Needs
+from dosimeter.families.split.play.job import adaptive
 from dosimeter.families.split.threat import GRADES, SplitThreat
+from dosimeter.foundation.errors import ConfigError
 
 
 def refusals(
@@ -48,14 +50,46 @@ def _refusal(row: NamedAttack, threat: SplitThreat, people: People, recorded: bo
 def listed(row: NamedAttack, refused: str, *, counterpart: bool) -> dict[str, Any]:
     """Entry of `run.json` about an attack, with what it is after and what it reads."""
     needs = row.attack.needs
-    return {**row.listed(refused), "goal": needs.goal, "reads": needs.reads, "counterpart": counterpart}
+    return {
+        **row.listed(refused),
+        "goal": needs.goal,
+        "reads": needs.reads,
+        "counterpart": counterpart,
+        "adaptive": adaptive(row),
+    }
 
 
 def has_counterpart(row: NamedAttack) -> bool:
     """Returns whether an attack plays on the answers too, since no yardstick of the same strength does.
 
-    An attack of the user's own has one unless its class says `counterpart = False`.
+    An attack of the user's own has one unless its class says `counterpart = False`. A naive one sets no floor.
     """
     attack = row.attack
     yardstick = attack.control or getattr(attack, "reference", False) or attack.needs.reads != "features"
-    return not yardstick and bool(getattr(attack, "counterpart", True))
+    return not yardstick and adaptive(row) and bool(getattr(attack, "counterpart", True))
+
+
+def require_telling(attacks: Sequence[NamedAttack], refused: Mapping[str, str]) -> None:
+    """Refuses a case of which no attack on features can run.
+
+    Args:
+        attacks: of the case.
+        refused: why some cannot run, by id.
+
+    Raises:
+        ConfigError: why none can.
+    """
+    telling = [
+        row
+        for row in attacks
+        if row.attack.needs.reads == "features"
+        and not row.attack.control
+        and adaptive(row)
+        and not getattr(row.attack, "reference", False)
+    ]
+    if all(row.id in refused for row in telling):
+        told = (
+            "; ".join(f"{row.id}: {refused[row.id]}" for row in telling)
+            or "none that knows the defenses of the cut reads them"
+        )
+        raise ConfigError(f"threat.family: split needs an attack that can run, got {told}")

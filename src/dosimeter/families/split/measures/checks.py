@@ -5,7 +5,7 @@ from __future__ import annotations
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Null
-from dosimeter.statistics.identification import exchange_names, place_of, placed
+from dosimeter.statistics.identification import exchange_names, place_of, placed, recognised
 from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.leakage.attributes import auc_of
 from dosimeter.statistics.leakage.exchange import exchange_attributes
@@ -97,6 +97,43 @@ def trained_enough(found: Measured) -> Gate:
             f"{', '.join(wrong)} did worse than the mean record: such an attack is under-trained and not defeated.",
         )  # fmt: skip
     return Gate("S1", "Training of attacks", "pass", 0.0, "Every reconstruction is nearer than the mean record.")
+
+
+def knowing(found: Measured) -> Gate | None:
+    """S4: whether an attack that does not know the defense of the cut did better than all that do.
+
+    None where no such attack was run, or where there is no defense. Then those that know it learned too little from it.
+    """
+    rows = [found.left.attack(one) for one in found.left.evidence]
+    naive = [one for one in rows if not one.get("adaptive", True)]
+    if not naive or not found.released:
+        return None
+    better = []
+    for one in naive:
+        rivals = found.of(one["goal"], "features")
+        for source, cut in enumerate(found.cuts):
+            if one["goal"] == "input":
+                reached = {name: recognised(found.lineup(name, source)).mean() for name in (one["id"], *rivals)}
+                better += (
+                    [f"{one['id']} after {cut}"] if reached.pop(one["id"]) > max(reached.values(), default=1) else []
+                )
+                continue
+            for told in found.attributes:
+                reached = {
+                    name: auc_of(found.guesses(name, told, source), told.truth, found.person).value
+                    for name in (one["id"], *rivals)
+                }
+                if reached.pop(one["id"]) > max(reached.values(), default=1):
+                    better.append(f"{one['id']} after {cut} ({told.name})")
+    if better:
+        return Gate(
+            "S4", "Attacks that know the defense", "warn", float(len(better)),
+            f"{', '.join(better)} did better without knowing the defense than the attacks that do: those learned too "
+            "little, and a better one would find more.",
+        )  # fmt: skip
+    return Gate(
+        "S4", "Attacks that know the defense", "pass", 0.0, "No attack does better without knowing the defense."
+    )
 
 
 def tellable(found: Measured) -> Gate | None:

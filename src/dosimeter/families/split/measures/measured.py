@@ -82,28 +82,64 @@ class Measured:
         return tuple(found)
 
     def of(self, goal: str, reads: str) -> list[str]:
-        """Attacks that were run, by what they are after and what they read; without controls."""
+        """Attacks that were run, by what they are after and what they read; without controls.
+
+        Without those, too, that do not know the defenses of the cut: what they miss, others may find.
+        """
         rows = [self.left.attack(one) for one in self.left.evidence]
-        return [str(one["id"]) for one in rows if (one["goal"], one["reads"]) == (goal, reads) and not one["control"]]
+        return [
+            str(one["id"])
+            for one in rows
+            if (one["goal"], one["reads"]) == (goal, reads) and not one["control"] and one.get("adaptive", True)
+        ]
 
     def telling(self, goal: str) -> list[str]:
         """Attacks on features of which a finding may be made: no controls, and no yardsticks."""
         return [one for one in self.of(goal, "features") if not self.left.attack(one).get("reference")]
 
-    def floors(self, goal: str) -> list[tuple[str, int]]:
-        """All that was told from the answers alone, as attack and source: attacks on answers, and counterparts.
+    def floors(self, goal: str, source: int) -> list[tuple[str, int]]:
+        """All that was told from the answers alone, as attack and place: attacks on answers, and counterparts.
 
         Features must tell more than each of them, so that no attack is shown to win only because it is a better one.
+
+        Args:
+            goal: what is sought.
+            source: number of the cut; behind defenses of the cut each has answers of its own.
         """
+        place = source if self.released else 0
         counterparts = [one for one in self.of(goal, "features") if self.left.attack(one).get("counterpart")]
-        return [*((one, 0) for one in self.of(goal, "answers")), *((one, len(self.cuts)) for one in counterparts)]
+        return [
+            *((one, place) for one in self.of(goal, "answers")),
+            *((one, len(self.cuts) + place) for one in counterparts),
+        ]
 
     def sources(self, attack: str) -> list[str | None]:
-        """Names of the cuts at which an attack was run; None for its counterpart, and where it reads no features."""
+        """Names of the cuts at which an attack was run; None where it reads the same at every cut.
+
+        Those of its counterpart stand last: all cuts behind defenses of the cut, and else one None.
+        """
         own = self.left.attack(attack)
+        answers: list[str | None] = [*self.cuts] if self.released else [None]
         if own["reads"] != "features":
-            return [None]
-        return [*self.cuts, *([None] if own.get("counterpart") else [])]
+            return answers if own["reads"] == "answers" else [None]
+        return [*self.cuts, *(answers if own.get("counterpart") else [])]
+
+    @property
+    def released(self) -> bool:
+        """Returns whether defenses stand at the cuts, so that each cut has answers of its own."""
+        return bool(self.left.summary.get("releases"))
+
+    def at(self, attack: str, source: int) -> dict[str, Condition]:
+        """Conditions of an attack's rows: the cut; behind defenses whether it knows them, and what it read."""
+        cut, told = self.sources(attack)[source], self.left.attack(attack)
+        if cut is None:
+            return {}
+        found = dict[str, Condition](cut=cut)
+        if self.released and told["reads"] == "features":
+            found["adaptive"] = "yes" if told.get("adaptive", True) else "no"
+            if source >= len(self.cuts):
+                found["reads"] = "answers"
+        return found
 
     def lineup(self, attack: str, source: int, *, null: bool = False) -> Float[Array, "t m m"]:
         """Similarity of reconstructions to the true inputs of the lineup."""
@@ -128,8 +164,8 @@ class Measured:
         found: list[Row] = []
         for attack in self.left.evidence:
             after = self._of_input if self.left.attack(attack)["goal"] == "input" else self._of_attributes
-            for source, cut in enumerate(self.sources(attack)):
-                found += after(attack, source, {} if cut is None else {"cut": cut})
+            for source in range(len(self.sources(attack))):
+                found += after(attack, source, self.at(attack, source))
         return found
 
     def _of_input(self, attack: str, source: int, at: dict[str, Condition]) -> Iterator[Row]:
@@ -156,8 +192,8 @@ class Measured:
             yield self._row(attack, "attribute_auc", auc_of(guesses, told.truth, self.person), mine)
             accuracy = balanced_accuracy(guesses, told.truth, self.person, told.prior)
             yield self._row(attack, "attribute_accuracy", accuracy, mine)
-            if at:
-                yield from self._index(attack, told, guesses, mine)
+            if self.left.attack(attack)["reads"] == "features":
+                yield from self._index(attack, told, source, mine)
             yield from self._dosed(attack, self.dose_of_attribute(attack, told, source), mine)
 
     def shares(self, right: Bool[Array, "t n"]) -> Interval:
@@ -165,16 +201,19 @@ class Measured:
         rng = self.rng("recognised class")
         return rate_interval(right, np.ones_like(right), record=self.person, rng=rng, level=LEVEL)
 
-    def _index(self, attack: str, told: Told, guesses: Array, at: dict[str, Condition]) -> Iterator[Row]:
+    def _index(self, attack: str, told: Told, source: int, at: dict[str, Condition]) -> Iterator[Row]:
         """The share of what could be told; nothing without both yardsticks."""
-        floors, ceiling = self.floors("attribute"), next(iter(self.of("attribute", "inputs")), None)
+        floors, ceiling = (
+            self.floors("attribute", source % len(self.cuts)),
+            next(iter(self.of("attribute", "inputs")), None),
+        )
         if not floors or ceiling is None:
             return
         floor = max(
-            (self.guesses(one, told, source) for one, source in floors),
+            (self.guesses(one, told, place) for one, place in floors),
             key=lambda one: auc_of(one, told.truth, self.person).value,
         )
-        ends = [guesses, floor, self.guesses(ceiling, told, 0)]
+        ends = [self.guesses(attack, told, source), floor, self.guesses(ceiling, told, 0)]
         index = leakage_index(ends, told.truth, self.person)
         if index is None:
             yield self._row(attack, "leakage_index", None, at, NO_ROOM)

@@ -32,7 +32,7 @@ class Decision:
         effect: mean place in the lineup, or AUC.
         p_chance: probability of so much if features tell nothing.
         p_floor: probability of so much more than from the answers, if they tell as much; the largest one over all
-            attacks on answers, None if there is none.
+            attacks on the answers of that cut, None if there is none.
         tests: tests of its kind, which are allowed for.
         level: at which all of its kind together are small.
     """
@@ -99,14 +99,14 @@ class Decisions:
 
     def _inputs(self) -> Iterator[Decision]:
         """Whether the true record is told from others of the lineup."""
-        found, floors = self.found, self.found.floors("input")
-        attacks = found.telling("input")
+        found, attacks = self.found, self.found.telling("input")
         tests = len(attacks) * len(found.cuts)
         for attack in attacks:
             for source, cut in enumerate(found.cuts):
                 own = found.lineup(attack, source)
                 rng = found.rng(f"test {attack} {source}")
                 named = exchange_names({attack: own}, rng=rng, draws=max(DRAWS, FINE * tests))
+                floors = found.floors("input", source)
                 p_chance = min(1.0, 2 * min(named.p_recognised, named.p_placed))
                 p_floor = max((self._nearer((attack, source), floor) for floor in floors), default=None)
                 effect = float(placed(own).mean())
@@ -121,7 +121,7 @@ class Decisions:
 
     def _attributes(self) -> Iterator[Decision]:
         """Whether attributes are told."""
-        found, floors = self.found, self.found.floors("attribute")
+        found = self.found
         tests = len(self._of_attributes) * len(found.cuts) * len(found.attributes)
         draws = max(DRAWS, FINE * tests)
         for attack in self._of_attributes:
@@ -129,6 +129,7 @@ class Decisions:
                 for source, cut in enumerate(found.cuts):
                     own, truth = found.guesses(attack, told, source), (told.truth, found.person)
                     rng = found.rng(f"test {attack} {source} {told.name}")
+                    floors = found.floors("attribute", source)
                     p_chance = exchange_attributes(own, *truth, rng=rng, draws=draws)
                     others = [found.guesses(one, told, place) for one, place in floors]
                     p_floor = max(

@@ -48,12 +48,12 @@ def _changes(after: Measured, before: Measured, attack: str, variant: str) -> It
             first, second = recognised(after.lineup(attack, place)), recognised(before.lineup(attack, source))
             m = np.arange(first.shape[1])
             change = accuracy_difference(first, second, np.ones_like(first), record=m, level=LEVEL)
-            yield _row(before, attack, variant, "identified_change", change, n=len(m), top=1, cut=cut)
+            yield _row(before, attack, variant, "identified_change", change, n=len(m), top=1, **after.at(attack, place))
             continue
         for told in before.attributes:
             pair = after.guesses(attack, told, place), before.guesses(attack, told, source)
             gain = auc_gain(*pair, told.truth, before.person, level=LEVEL)
-            where: dict[str, Condition] = {"attribute": told.name, "cut": cut}
+            where: dict[str, Condition] = {"attribute": told.name, **after.at(attack, place)}
             yield _row(before, attack, variant, "attribute_auc_change", gain, n=len(before.person), **where)
 
 

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from dosimeter.defenses.sending import send
 from dosimeter.families.split.play.record import RecordJob
+from dosimeter.families.split.play.wire import Wire
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.models.architectures import as_float
-from dosimeter.models.cuts.graph import OUTPUT, read_graph
+from dosimeter.models.cuts.graph import OUTPUT, ModelGraph, read_graph
 from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
-from dosimeter.models.cuts.recorder import flat
+from dosimeter.models.cuts.recorder import flat, folded
 from dosimeter.training.deployment.network import deployed
 from dosimeter.training.deployment.recorded import PARTS
+from dosimeter.training.recipe import Release
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +30,22 @@ class CutModel:
 
     Attributes:
         record: what was recorded of the model.
-        source: number of the cut; None for the whole model, whose features are its answers.
+        source: number of the cut; None for the whole model without defenses of the cut, whose features are its answers.
+        answers: whether the adversary reads the answers behind the cut, which then are what they call features.
+        plain: whether the adversary does not know the defenses of the cut.
     """
 
     record: RecordJob
     source: int | None
+    answers: bool = False
+    plain: bool = False
+
+    @cached_property
+    def graph(self) -> ModelGraph:
+        """The whole model, in evaluation mode."""
+        job = self.record
+        model, example = deployed(job.pack, job.number), job.store.load(job.data[PARTS.index("auxiliary")])["inputs"]
+        return read_graph(model, as_float(example[:2]).to(job.pack.device))
 
     @cached_property
     def parts(self) -> tuple[ModelCut, nn.Module, nn.Module]:
@@ -41,24 +54,37 @@ class CutModel:
         Raises:
             ConfigError: the trained model has no such cut.
         """
-        job = self.record
-        model, example = deployed(job.pack, job.number), job.store.load(job.data[PARTS.index("auxiliary")])["inputs"]
-        graph = read_graph(model, as_float(example[:2]).to(job.pack.device))
-        name = OUTPUT if self.source is None else job.cuts[self.source]
-        cut = find_cut(cuts(graph), name)
+        name = OUTPUT if self.source is None else self.record.cuts[self.source]
+        cut = find_cut(cuts(self.graph), name)
         if cut is None:
             raise ConfigError(f"threat.cuts: the trained model has no cut after {name!r}")
-        return (cut, *halves(graph, cut))
+        return (cut, *halves(self.graph, cut))
 
     def features(self, records: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """What the first half makes of records, as one tensor."""
         # A layer that changes its input in place, such as a first ReLU, must not change the adversary's records.
         return flat(self.parts[1](records.clone()))
 
-    @property
-    def releases(self) -> tuple[object, ...]:
-        """The defenses of the cut; the answers are read behind none."""
-        return () if self.source is None else self.record.releases
+    @cached_property
+    def releases(self) -> tuple[Release, ...]:
+        """The defenses of the cut, as they stand in this model."""
+        job = self.record
+        if self.source is None or self.plain or not job.releases:
+            return ()
+        wire = Wire(self.graph, self.parts[0], job.releases, job.pack.device)
+        return job.settled(wire, self.source)
+
+    def read(self, features: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """What the adversary reads where these cross the cut: themselves, or the answers to them."""
+        return self.server(features) if self.answers and self.source is not None else features
+
+    def server(self, features: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
+        """What the second half answers."""
+        cut, _, after = self.parts
+        # Copies, since a layer after the cut may change its input in place.
+        (answer,) = after(*(one.clone() for one in folded(features, cut)))
+        found: Tensor = answer
+        return found.float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +94,23 @@ class AskedHalf:
     model: CutModel
 
     def sent(self, records: Float[Tensor, "b ..."], rng: np.random.Generator) -> Float[Tensor, "b ..."]:
-        """What the device sends for some records, as often as for each victim; the mean of it."""
+        """What is read of some records, which are sent as often as each victim; the mean of it."""
+        model = self.model
+        times = model.record.repeats if model.releases else 1
         with torch.no_grad():
-            made = torch.cat([self.model.features(some) for some in torch.split(records, 256)])
-        releases = self.model.record.releases if self.model.releases else ()
-        return send(made.cpu(), releases, rng, repeats=self.model.record.repeats).to(records.device)
+            made = torch.cat([model.features(some) for some in torch.split(records, 256)])
+            first = self._read(made, rng)
+            if times == 1:
+                return first
+            total = first.double()
+            for _ in range(times - 1):
+                total = total + self._read(made, rng)
+        return (total / times).to(first.dtype)
+
+    def _read(self, made: Tensor, rng: np.random.Generator) -> Tensor:
+        """What is read where features are sent once."""
+        sent = send(made.cpu(), self.model.releases, rng).to(made.device)
+        return torch.cat([self.model.read(some) for some in torch.split(sent, 256)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,17 +125,17 @@ class OpenHalf:
         return bool(self.model.releases)
 
     def features(self, records: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
-        """Features before any defense."""
-        return self.model.features(records)
+        """What is read before any defense."""
+        return self.model.read(self.model.features(records))
 
     def sent(self, records: Float[Tensor, "b ..."], rng: np.random.Generator) -> Float[Tensor, "b ..."]:
-        """Features behind the defenses of the cut; gradients as if those changed nothing."""
+        """What is read behind the defenses of the cut; gradients as if those changed nothing."""
         made = self.model.features(records)
         if not self.random:
-            return made
+            return self.model.read(made)
         with torch.no_grad():
-            changed = send(made.cpu(), self.model.record.releases, rng).to(made.device)
-        return made + (changed - made).detach()
+            changed = send(made.cpu(), self.model.releases, rng).to(made.device)
+        return self.model.read(made + (changed - made).detach())
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,17 +146,4 @@ class Server:
 
     def __call__(self, features: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
         """The answers; features that are answers already stay as they are."""
-        if self.model.source is None:
-            return features
-        cut, _, after = self.model.parts
-        sizes = [int(np.prod(one.shape)) for one in cut.tensors]
-        kinds = [getattr(torch, one.dtype) for one in cut.tensors]
-        rows = torch.split(features.flatten(1), sizes, 1)
-        own = [
-            # A copy, since a layer after the cut may change its input in place.
-            row.reshape(len(row), *one.shape).to(kind).clone()
-            for row, one, kind in zip(rows, cut.tensors, kinds, strict=True)
-        ]
-        (answer,) = after(*own)
-        found: Tensor = answer
-        return found.float()
+        return features if self.model.answers or self.model.source is None else self.model.server(features)

@@ -12,14 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dosimeter.families.split.play.judge import spreads
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.places import ModelCut
-from dosimeter.statistics.leakage.pixels import mse
+from dosimeter.statistics.leakage.pixels import mse, spreads
 from dosimeter.training.construction.joining import fighter, inform, settings_of_fight
 from dosimeter.training.construction.partition import AdversarialPartition
 from dosimeter.training.construction.settings import INPUT

@@ -62,6 +62,7 @@ class PlayJob:
         source: number of the cut whose features it reads; None if it reads the answers or the inputs.
         secret: the attribute that is sought, as the adversary knows it; None if the input is.
         moved: rows by which victims are exchanged in the null audit `[n]`; None otherwise.
+        counterpart: whether an attack on features plays on the answers, or on those behind the cut `source`.
     """
 
     arena: Arena
@@ -70,6 +71,7 @@ class PlayJob:
     source: int | None
     secret: Secret | None = None
     moved: Array | None = None
+    counterpart: bool = False
 
     @property
     def store(self) -> Store:
@@ -86,10 +88,12 @@ class PlayJob:
             "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
             "recording": self.record.key,
             "source": self.source,
+            "counterpart": self.counterpart,
             "secret": None if secret is None else [
                 secret.name, list(secret.values), arrays_hash(rows=secret.rows, known=secret.known)
             ],
             "moved": None if self.moved is None else arrays_hash(moved=self.moved),
+            "adaptive": adaptive(self.row),
             "arena": [self.arena.seed, arrays_hash(ids=self.arena.ids, persons=self.arena.persons)],
             "code": package_code(__name__),
         }  # fmt: skip
@@ -112,7 +116,7 @@ class PlayJob:
     @property
     def alike(self) -> object:
         """Implements `Costed`."""
-        return ("play", self.row.id, self.source)
+        return ("play", self.row.id, self.source, self.counterpart)
 
     @property
     def size(self) -> int:
@@ -133,7 +137,7 @@ class PlayJob:
     def perform(self) -> None:
         """Plays, and stores what the attack says."""
         game = self.game()
-        index = [] if self.source is None else [self.source]
+        index = [] if self.source is None else [self.source, 1] if self.counterpart else [self.source]
         purpose = f"attack {self.row.id}" + ("" if self.secret is None else f" {self.secret.name}")
         try:
             found = self.row.attack.run(game, generator(self.arena.seed, purpose, *index))
@@ -144,6 +148,11 @@ class PlayJob:
             raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
         self.store.save(self.key, self._checked(values, game), self.definition)
 
+    @property
+    def reads_answers(self) -> bool:
+        """Returns whether what is read are answers, and not features."""
+        return self.counterpart or self.row.attack.needs.reads == "answers"
+
     def game(self) -> SplitGame:
         """What the attack gets: of the victims nothing but what was recorded, unless it is a yardstick."""
         record, device = self.record, self.record.device
@@ -152,11 +161,12 @@ class PlayJob:
         if self.row.attack.needs.reads == "inputs":
             victims, known = as_float(self.store.load(record.data[0])["inputs"]).float(), inputs.float().cpu()
         else:
-            victims, known = record.load(self.source)
+            victims, known = record.load(self.source, answers=self.reads_answers, plain=not adaptive(self.row))
         if self.moved is not None:
             victims = victims[torch.from_numpy(self.moved)]
         needs = self.row.attack.needs
-        model = CutModel(record, self.source) if isinstance(record, RecordJob) else None  # traffic has no halves
+        known_by = {"answers": self.reads_answers, "plain": not adaptive(self.row)}
+        model = CutModel(record, self.source, **known_by) if isinstance(record, RecordJob) else None  # traffic: none
         if needs.knows == "nothing":
             known = known[:0]  # who knows nothing of the first half cannot make features of their own records
         labels = own["labels"].numpy().copy()
@@ -201,6 +211,11 @@ class PlayJob:
                 f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
             )
         return {"guesses": torch.from_numpy(values[0].astype(np.float64))}
+
+
+def adaptive(row: NamedAttack) -> bool:
+    """Returns whether an attack learns on what the defenses of the cut send, and not on features without them."""
+    return bool(getattr(row.attack, "adaptive", True))
 
 
 def by_coin(secret: Secret, seed: int) -> Secret:

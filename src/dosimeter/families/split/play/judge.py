@@ -16,7 +16,7 @@ from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
-from dosimeter.statistics.leakage.pixels import mse, ssim
+from dosimeter.statistics.leakage.pixels import mse, spreads, ssim
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,3 @@ class JudgeJob:
     def load(self) -> dict[str, Array]:
         """What `perform` found."""
         return {name: tensor.numpy() for name, tensor in self.store.load(self.key).items()}
-
-
-def spreads(known: Array) -> Array:
-    """Standard deviation of each number over the auxiliary records, 1 where they are all equal `[...]`.
-
-    Numbers of a table have units of their own; divided by it, each column counts the same.
-
-    Args:
-        known: the auxiliary records `[p ...]`.
-    """
-    found = known.std(0)
-    return np.where(found > 0, found, 1.0)

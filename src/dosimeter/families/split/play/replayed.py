@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dosimeter.families.split.play.record import recorded_answers, recorded_source
+from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.store import Store, key_of
@@ -78,10 +79,14 @@ class ReplayJob:
             found[f"{part}-{ANSWERS}"] = own[ANSWERS].contiguous()
         self.store.save(self.key, found, self.definition)
 
-    def load(self, source: int | None) -> tuple[Tensor, Tensor]:
-        """What was recorded of the victims and of the auxiliary records, as of a `RecordJob`."""
-        return recorded_source(self.store.load(self.key), source)
+    def load(self, source: int | None, *, answers: bool = False, plain: bool = False) -> tuple[Tensor, Tensor]:
+        """What was recorded of the victims and of the auxiliary records; answers are the same at every cut."""
+        return recorded_source(self.store.load(self.key), None if answers else source)
 
-    def answered(self) -> Tensor:
-        """The model's answers for the victims `[n c]`."""
+    def answered(self, source: int | None) -> Tensor:
+        """The model's answers for the victims `[n c]`, the same at every cut."""
         return torch.as_tensor(recorded_answers(self.store.load(self.key)))
+
+    def information(self, source: int) -> dict[str, Array]:
+        """None: defenses of the cut are not known of recorded traffic."""
+        return {}

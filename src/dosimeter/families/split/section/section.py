@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dosimeter.families.split.section.cuts import cut_table
 from dosimeter.families.split.sentences.first_page import KNOWS
 from dosimeter.families.split.sentences.first_page import badge as badge_of
 from dosimeter.results import figures, words
@@ -40,6 +41,12 @@ GLOSSARY = (
     ),
     ("AUC", "Of two people who differ in an attribute, how often an attack tells which is which; 0.5 by chance."),
     ("Answers alone", "What an attack finds in the model's answers, which the server learns wherever the cut lies."),
+    ("Pareto set", "Cuts that no other cut beats: as good in everything and better in something."),
+    (
+        "dFIL",
+        "Fisher information that noisy features have about a record, for each of its numbers. It bounds only attacks "
+        "without bias; attacks that know what records look like do far better.",
+    ),
     (
         "Leakage index",
         "Of what the inputs themselves would tell beyond the answers, the share that features tell; 0 is best.",
@@ -51,6 +58,7 @@ NULL_AUDIT = (
 )
 CONTENTS = (("adversary", "Adversary"), ("inputs", "Inputs"), ("attributes", "Attributes"), ("cuts", "Cuts"))
 OF_INPUT = ("identified", "input_place", "recognised_class", "ssim", "psnr", "mse", DOSE)
+INFORMATION = ("fisher_information", "mse_unbiased", "mse_predicted", "channel")
 OF_ATTRIBUTE = ("attribute_auc", "attribute_accuracy", "leakage_index", DOSE)
 
 
@@ -64,7 +72,8 @@ def section(result: View) -> Section:
     badge = badge_of(result["verdict"]["status"], result["adversary"]["answers"])
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": _cuts(result),
+        "inputs": _inputs(result, names), "attributes": _attributes(result, names), "cuts": cut_table(result, names),
+        "releases": result["details"]["releases"], "information": _information(result),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
         "pictures": _pictures(result, names), "recogniser": _recogniser(result),
         "in_training": _in_training(result),
@@ -189,25 +198,40 @@ def _blocks(result: View, names: Mapping[str, str], goal: str, metrics: tuple[st
     for title, cut in [*((f"After {cut}", cut) for cut in result["adversary"]["cuts"]), ("For comparison", None)]:
         lines = [
             {
-                "name": names[one["id"]], "control": one["control"], "yardstick": _yardstick(one, cut),
-                "headline": one["headline"] and cut == result["details"]["headline_cut"],
+                "name": names[one["id"]], "control": one["control"], "yardstick": _yardstick(one, answers),
+                "headline": one["headline"] and not answers and cut == result["details"]["headline_cut"],
                 "about": words.citation(one["paper"]),
-                "numbers": _figures(result, one["id"], metrics, cut=cut, **where),
+                "numbers": _figures(
+                    result, one["id"], metrics, cut=cut, **where,
+                    reads="answers" if answers and cut is not None else None,
+                ),
             }
+            for answers in (False, True)
             for one in own
-            if (one["reads"] == "features" if cut is not None else one["reads"] != "features" or one.get("counterpart"))
+            if _stands(result, one, cut, answers)
         ]  # fmt: skip
         if lines:
             blocks.append({"title": title, "lines": lines})
     return blocks
 
 
-def _yardstick(one: Mapping[str, Any], cut: str | None) -> str:
+def _stands(result: View, one: Mapping[str, Any], cut: str | None, answers: bool) -> bool:
+    """Returns whether an attack's numbers belong to a block; behind defenses of the cut each has answers of its own."""
+    if answers and (one["reads"] != "features" or not one.get("counterpart")):
+        return False
+    of_answers = answers or one["reads"] == "answers"
+    at_cuts = bool(result["details"]["releases"]) if of_answers else one["reads"] == "features"
+    return at_cuts == (cut is not None)
+
+
+def _yardstick(one: Mapping[str, Any], answers: bool) -> str:
     """What an attack is that reads no features, or of which no finding is made."""
     if one["control"]:
         return "control, must be at chance"
-    if cut is None and one.get("counterpart"):
+    if answers:
         return "the same attack on answers alone"
+    if not one.get("adaptive", True):
+        return "naive: learned without the defense"
     if one["reads"] == "features":
         return "yardstick: no finding is made of it" if one.get("reference") else ""
     return {"answers": "answers alone", "inputs": "the inputs themselves"}.get(one["reads"], "")
@@ -229,20 +253,6 @@ def _attributes(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _cuts(result: View) -> list[dict[str, str]]:
-    """What each cut costs."""
-    return [
-        {
-            "name": one["name"],
-            "crosses": " and ".join("x".join(map(str, shape)) or "1" for shape in one["shapes"]),
-            "bytes": words.number(one["bytes"]["float32"]),
-            "parameters": "not known" if one["parameters"] is None else words.number(one["parameters"]),
-            "work": _work(one),
-        }
-        for one in result["details"]["cuts"]
-    ]
-
-
 def _recogniser(result: View) -> str:
     """How often the classifier is right about the true inputs, in words; empty without one."""
     found = result["details"]["recogniser"]
@@ -253,13 +263,6 @@ def _recogniser(result: View) -> str:
         f"“Class recognised”: a classifier that learned on the adversary's {words.plural(result['noun'])} names the "
         f"class of {share} of the true ones."
     )
-
-
-def _work(cut: Mapping[str, Any]) -> str:
-    """Multiply-adds before a cut, in words."""
-    if cut["multiply_adds"] is None:
-        return "not known"
-    return ("" if cut["counted"] else "at least ") + words.number(cut["multiply_adds"])
 
 
 def _in_training(result: View) -> list[str]:
@@ -273,6 +276,28 @@ def _in_training(result: View) -> list[str]:
             f"After {one['cut']} their {told} on {name} is {one['value']:.{digits}f} ({one['low']:.{digits}f} to "
             f"{one['high']:.{digits}f}).{fresh}"
         )
+    return found
+
+
+def _information(result: View) -> list[dict[str, Any]]:
+    """What noise lets through at each cut; nothing without defenses of the cut."""
+    if not result["details"]["releases"]:
+        return []
+    found = []
+    for cut in result["adversary"]["cuts"]:
+        rows = {name: figures.find(result, None, name, cut=cut) for name in INFORMATION}
+        accuracy = next(
+            (one for one in result["utility"] if one.metric == "accuracy" and one.conditions.get("cut") == cut), None
+        )
+        found.append(
+            {
+                "cut": cut, "accuracy": figures.rate(accuracy) if accuracy else NOTHING,
+                "numbers": {
+                    name: figures.bits(row) if name == "channel" else _number(row, 4) for name, row in rows.items()
+                },
+                "reason": next((row.reason for row in rows.values() if row and row.status == "refused"), ""),
+            }
+        )  # fmt: skip
     return found
 
 

@@ -1,0 +1,182 @@
+"""From a topology to the threats of an audit, and what no threat of an audit tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from dosimeter.families.risks import STRENGTH, Risk, in_words, risks
+from dosimeter.families.sights import WIRE, StageRole
+from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import ModelPart, Topology
+
+LONGEST = 64
+"""Letters of an id, at most."""
+WORDS: Mapping[str, str] = {"probs": "probabilities", "topk": "labels"}
+"""Words of a `[[threat]]` for access, where a topology says it otherwise."""
+UNION = ("cuts", "attributes")
+"""Keys that are lists; a threat that tests more than a row asks for tests the row."""
+
+
+def by_names(topology: Topology, stages: Sequence[tuple[str, str | None]]) -> tuple[StageRole, ...]:
+    """The chain as a topology uses it, as far as that can be told without any model.
+
+    A part follows the one that ends where it begins, by name of the layer. Where the names do not lead from the input
+    to the output, since one place has several names, parts stay in the order of the file.
+
+    Args:
+        topology: parties and parts.
+        stages: name of each stage, and of what it is trained on.
+    """
+    return tuple(
+        StageRole(name, data, _ordered([one for one in topology.parts if one.stage == name])) for name, data in stages
+    )
+
+
+def _ordered(own: Sequence[ModelPart]) -> tuple[ModelPart, ...]:
+    """Parts of one model by the names of the layers at which they begin and end."""
+    found: list[ModelPart] = []
+    following: str | None = None
+    while len(found) < len(own):
+        later = [one for one in own if one.first == following and one not in found]
+        if len(later) != 1:
+            return tuple(own)
+        found.append(later[0])
+        following = later[0].last
+    return tuple(found)
+
+
+def access_words(settings: type[ThreatTable]) -> frozenset[str]:
+    """What attacks of a family read, in the words for access.
+
+    Where a threat may have other access too, features are those of the last layer and not those at a cut.
+
+    Args:
+        settings: keys of its `[[threat]]`.
+    """
+    words = frozenset(get_args(settings.model_fields["access"].annotation))
+    return words - {"features"} if len(words) > 1 else words
+
+
+def derived(
+    topology: Topology, stages: Sequence[StageRole], family: str, settings: type[ThreatTable]
+) -> list[dict[str, Any]]:
+    """The `[[threat]]` tables of one family that follow from a topology, each with an id.
+
+    Rows of one adversary that differ in attributes alone become one threat; so do equal rows of several adversaries.
+
+    Args:
+        topology: who holds and runs what.
+        stages: the chain, with the parts of each.
+        family: name of the family.
+        settings: keys of its `[[threat]]`.
+    """
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for risk in risks(topology, stages, {family: access_words(settings)}):
+        if risk.tested:
+            same = tuple(item for item in risk.threat.items() if item[0] != "attributes")
+            own = found.setdefault(same, {"id": _id(risk), **risk.threat})
+            if more := (*own.get("attributes", ()), *risk.threat.get("attributes", ())):
+                own["attributes"] = tuple(dict.fromkeys(more))
+    return _distinct(list(found.values()))
+
+
+def _id(risk: Risk) -> str:
+    """Family and adversary of a risk, as an id."""
+    who = ["wire" if one == WIRE else one for one in risk.adversary]
+    return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join([str(risk.rule.family), *who]))[:LONGEST]
+
+
+def _distinct(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tables with a number at the end of each id that occurs again; upper and lower case count as one."""
+    taken: set[str] = set()
+    for one in tables:
+        name, number = one["id"], 1
+        while one["id"].lower() in taken:
+            number += 1
+            one["id"] = f"{name[: LONGEST - 4]}-{number}"
+        taken.add(one["id"].lower())
+    return tables
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A risk, and what an audit does about it.
+
+    Attributes:
+        risk: one row of the table.
+        threats: ids of the threats that test it.
+        reason: why none does, or empty.
+    """
+
+    risk: Risk
+    threats: tuple[str, ...]
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """What is not tested, and why."""
+        return f"{' and '.join(self.risk.adversary)}, {in_words(self.risk)}. Not tested: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """A threat that follows from a topology and does not fit the records.
+
+    Attributes:
+        threat: its settings.
+        reason: why not.
+    """
+
+    threat: ThreatTable
+    reason: str
+
+
+def answered(
+    found: Sequence[Risk], threats: Mapping[str, ThreatTable], last: str, unfit: Mapping[str, Unfit]
+) -> tuple[Answered, ...]:
+    """Every row of a topology's table, with the threats that test it, or the reason why none does.
+
+    Args:
+        found: the rows.
+        threats: of the audit, by id.
+        last: name of the last stage, which threats without `at_risk` are about.
+        unfit: threats that would test some, by id.
+    """
+    rows = []
+    for risk in found:
+        own = tuple(name for name, one in threats.items() if _tests(one, risk, last))
+        reason = "" if own else risk.remark
+        if not own and risk.threat:
+            reason = f"no threat of this file does; one with {risk.remark} would"
+            odd = next((name for name, one in unfit.items() if _tests(one.threat, risk, last)), None)
+            reason = reason if odd is None else f"threat {odd} does not fit the records ({unfit[odd].reason})"
+        rows.append(Answered(risk, own, reason))
+    return tuple(rows)
+
+
+def _tests(threat: ThreatTable, risk: Risk, last: str) -> bool:
+    """Returns whether a threat tests what a row says, or more than that."""
+    wanted = risk.threat
+    if not wanted or threat.family != wanted["family"] or (threat.at_risk or last) != wanted["at_risk"]:
+        return False
+    if _strength(threat.access) < _strength(str(wanted["access"])):
+        return False
+    for key in wanted.keys() - {"family", "at_risk", "access"}:
+        own = getattr(threat, key)
+        if key in UNION:
+            if own != "all" and not set(wanted[key]) <= set(own):
+                return False
+        elif key in ("victims", "knows"):
+            if own != wanted[key]:
+                return False
+        elif own is None:  # whichever records of others it names
+            return False
+    return True
+
+
+def _strength(access: str) -> int:
+    """Place of an access among all, the least telling first."""
+    return STRENGTH.index(WORDS.get(access, access))

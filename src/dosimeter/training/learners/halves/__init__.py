@@ -1,0 +1,1 @@
+"""Trainings of attacks that use a half of a model."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dosimeter.training.learners.halves.seeing import (
+from dosimeter.training.learners.seeing import (
     SeeingClassifier,
     SeeingLineup,
     fit_eye,

@@ -21,15 +21,6 @@ from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.models.learners import embedder, finite, inert
-from dosimeter.training.learners.halves.seeing import (
-    BATCH,
-    EPISODE,
-    SeeingClassifier,
-    SeeingLineup,
-    fit_eye,
-    fit_seeing_classifier,
-    gallery_of,
-)  # fmt: skip
 from dosimeter.training.learners.judges import (
     Classifier,
     Compares,
@@ -41,6 +32,15 @@ from dosimeter.training.learners.judges import (
     parts_of,
     threshold,
 )
+from dosimeter.training.learners.seeing import (
+    BATCH,
+    EPISODE,
+    SeeingClassifier,
+    SeeingLineup,
+    fit_eye,
+    fit_seeing_classifier,
+    gallery_of,
+)  # fmt: skip
 
 PRODUCT = 3e-10
 """Seconds of a multiplication in a matrix product on one core of 2024."""

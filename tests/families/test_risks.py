@@ -202,6 +202,21 @@ def test_the_device_holds_the_labels():
     assert "steering" not in {one.rule.name for one in risk if one.adversary == (WIRE,)}
 
 
+def test_who_sees_no_answers_gets_threats_with_hidden_answers():
+    whole, stages = topology(
+        [("phone", "full"), ("server", "honest-but-curious", "public")],
+        [("first", "phone"), ("middle", "server"), ("last", "phone")],
+        holds=[("phone", "users")],
+    )
+    found = risks(whole, stages, {"split": {"features"}})
+    hidden = one_of(found, "reconstruction", "server")
+    assert hidden.tested
+    assert hidden.threat["answers"] == "hidden"
+    assert one_of(found, "hidden-labels", "server").threat["attributes"] == ("label",)
+    two, stages = topology(*SPLIT)
+    assert "answers" not in one_of(risks(two, stages, {"split": {"features"}}), "reconstruction", "server").threat
+
+
 def test_only_a_party_that_returns_gradients_and_departs_from_the_protocol_steers():
     parts = [("first", "phone"), ("rest", "server")]
     back = [("rest", "first", "gradients")]

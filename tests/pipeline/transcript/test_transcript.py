@@ -199,6 +199,7 @@ def test_an_audit_file_names_the_traffic(made, tmp_path):
         ({"data": {}}, "target.transcript: needs the records that were sent"),
         ({"target": {"transcript": "traffic", "model": "recipe:net"}}, "target.model: unknown key"),
         ({"defense": [{"name": "l2"}]}, "a supplied model is not trained here"),
+        ({"threat": {**THREAT, "limits": {"multiply_adds": 9}}}, "limits.multiply_adds: needs the model"),
     ],
 )
 def test_an_audit_file_that_does_not_fit_is_refused(more, told):

@@ -45,7 +45,7 @@ LARGE = {
 
 SHARED = {
     "families",
-    *(f"families.{name}" for name in ("family", "attack", "threat", "resources")),
+    *(f"families.{name}" for name in ("family", "attack", "threat", "resources", "pictures")),
     *(f"families.{name}" for name in ("topology", "sights", "rules", "risks", "derived")),
 }
 """What all families have in common; the first is the registry, `FAMILIES`."""

@@ -76,13 +76,14 @@ def test_the_text_says_what_the_figures_say(page, stored):
         *(100 * one for one in page.slopes(stored))
     ) in " ".join(text.split())
     changes = {}
-    for name in ("last-3", "last-2"):
+    for name in ("last-3", "last-2", "last-1"):
         runs = [run["variants"] for run in stored["main"].values()]
         found = [page.strongest(one[name]) - page.beside(one, page.accuracy(one[name])) for one in runs]
         changes[name] = [round(100 * one) for one in page.ends(np.stack(found))]
     assert f"`last-3` and `last-2` make {-changes['last-3'][0]} and {-changes['last-2'][0]} points fewer" in text
     assert changes["last-3"][2] > 0 >= changes["last-2"][2]
-    assert f"it took {-changes['last-3'][0]} to {-changes['last-2'][0]} points from the attacks" in readme
+    told = ["{} points ({} to {:+})".format(*changes["last-3"]), "{} ({} to {:+})".format(*changes["last-1"])]
+    assert f"strongest attack changed by {' to '.join(told)}" in readme
     undefended = [page.hits(run["variants"]["none"], "ppa").mean() for run in stored["main"].values()]
     assert (
         "Without a defense {:.0f} % are recognised from the first model and {:.0f} % from the second".format(

@@ -85,6 +85,7 @@ WEAKER = {
     "another cut": ({"cuts": ("b",)}, []),
     "other victims": ({"victims": "queries"}, []),
     "an adversary who knows less": ({"knows": "queries"}, []),
+    "an adversary who sees no answers, so that features are judged against nothing": ({"answers": "hidden"}, []),
     "another stage": ({"at_risk": "before"}, []),
     "other records of others": ({"auxiliary": "more"}, ["reconstruction", "attributes"]),
     "the same": ({}, ["reconstruction", "attributes"]),

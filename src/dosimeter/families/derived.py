@@ -16,6 +16,8 @@ LONGEST = 64
 """Letters of an id, at most."""
 WORDS: Mapping[str, str] = {"probs": "probabilities", "topk": "labels"}
 """Words of a `[[threat]]` for access, where a topology says it otherwise."""
+SAME: Mapping[str, Any] = {"victims": None, "knows": None, "answers": "seen"}
+"""Keys in which a threat must be what a row says, with what a row means that does not say it; None is anything."""
 UNION = ("cuts", "attributes")
 """Keys that are lists; a threat that tests more than a row asks for tests the row."""
 
@@ -164,13 +166,14 @@ def _tests(threat: ThreatTable, risk: Risk, last: str) -> bool:
         return False
     if _strength(threat.access) < _strength(str(wanted["access"])):
         return False
-    for key in wanted.keys() - {"family", "at_risk", "access"}:
+    for key, meant in SAME.items():
+        said = wanted.get(key, meant)
+        if said is not None and getattr(threat, key, said) != said:
+            return False
+    for key in wanted.keys() - {"family", "at_risk", "access", *SAME}:
         own = getattr(threat, key)
         if key in UNION:
             if own != "all" and not set(wanted[key]) <= set(own):
-                return False
-        elif key in ("victims", "knows"):
-            if own != wanted[key]:
                 return False
         elif own is None:  # whichever records of others it names
             return False

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float
 
 from dosimeter.families.family import CaseFolder
+from dosimeter.families.pictures import shrink
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import read_arrays, undamaged
-
-SIDE = 64
-"""Longest side of a picture in a run's folder and in a report, pixels."""
 
 
 def truth_file(folder: Path) -> Path:
@@ -46,11 +43,7 @@ def small_pictures(records: Array) -> dict[str, Array]:
     """
     if records.ndim != 4 or records.shape[1] not in (1, 3):
         return {}
-    scaled = records if records.dtype == np.uint8 else np.round(255 * np.clip(records, 0, 1)).astype(np.uint8)
-    step = -(-max(records.shape[2:]) // SIDE)
-    h, w = (side // step * step for side in records.shape[2:])
-    blocks = scaled[:, :, :h, :w].reshape(*records.shape[:2], h // step, step, w // step, step)
-    return {"pictures": np.moveaxis(np.round(blocks.mean((3, 5))).astype(np.uint8), 1, -1)}
+    return {"pictures": shrink(records)}
 
 
 @dataclass(frozen=True)

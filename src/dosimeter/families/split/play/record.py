@@ -97,6 +97,7 @@ class RecordJob:
         sizes: numbers of victims and of auxiliary records.
         releases: defenses at the cut, in order.
         repeats: how often each record is sent; the mean is what an adversary reads.
+        width: numbers that cross all cuts for one record, for a guess of the work.
         pictures: whether errors are measured in pixels, and not in units of each number's spread.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from dosimeter.families.membership.attacks.language import tokens
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Scores
-
-Of = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,10 @@ class TextLoss:
     paper: ClassVar[str] = "Yeom et al., 2018, https://arxiv.org/abs/1709.01604"
     control: ClassVar[bool] = False
 
-    of: Of = "mean"
+    of: tokens.Of = "mean"
 
     def __post_init__(self) -> None:
-        reading.check_choices(self, of=Of)
+        reading.check_choices(self, of=tokens.Of)
 
     @property
     def needs(self) -> Needs:
@@ -56,4 +54,4 @@ class TextLoss:
         """
         there = tokens.require(game, self)
         values = game.outputs[tokens.LOG_PROBS][:, 0]
-        return Scores(game.ids, (values * there).sum(-1) if self.of == "sum" else tokens.means(values, there))
+        return Scores(game.ids, tokens.totals(values, there, self.of))

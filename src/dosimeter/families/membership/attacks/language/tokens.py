@@ -5,6 +5,8 @@ Axes: `t` targets, `n` texts, `k` places after the first token.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -15,6 +17,8 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.statistics.evidence import Scores
 
 LOG_PROBS = "token_log_probs"
+Of = Literal["mean", "sum"]
+"""What a text's value is of those of its tokens."""
 
 
 def require(game: MembershipGame, attack: Attack[MembershipGame, Scores]) -> Bool[Array, "n k"]:
@@ -32,10 +36,15 @@ def require(game: MembershipGame, attack: Attack[MembershipGame, Scores]) -> Boo
     return np.asarray(np.arange(places) < game.texts.lengths[:, None] - 1)
 
 
+def totals(values: Float[Array, "*t n k"], there: Bool[Array, "n k"], of: Of) -> Float[Array, "*t n"]:
+    """Sum or mean over the tokens of each text."""
+    found: Array = (values * there).sum(-1)
+    return found if of == "sum" else found / there.sum(-1)
+
+
 def means(values: Float[Array, "*t n k"], there: Bool[Array, "n k"]) -> Float[Array, "*t n"]:
     """Mean over the tokens of each text."""
-    found: Array = (values * there).sum(-1) / there.sum(-1)
-    return found
+    return totals(values, there, "mean")
 
 
 def gains(game: MembershipGame) -> Float[Array, "t n k"]:

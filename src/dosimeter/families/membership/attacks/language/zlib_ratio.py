@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from dosimeter.families.membership.attacks.language import tokens
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Scores
-
-Of = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,10 @@ class Zlib:
     paper: ClassVar[str] = "Carlini et al., 2021, https://arxiv.org/abs/2012.07805"
     control: ClassVar[bool] = False
 
-    of: Of = "sum"
+    of: tokens.Of = "sum"
 
     def __post_init__(self) -> None:
-        reading.check_choices(self, of=Of)
+        reading.check_choices(self, of=tokens.Of)
 
     @property
     def needs(self) -> Needs:
@@ -58,5 +56,4 @@ class Zlib:
         there = tokens.require(game, self)
         assert game.texts is not None
         values = game.outputs[tokens.LOG_PROBS][:, 0]
-        loss = (values * there).sum(-1) if self.of == "sum" else tokens.means(values, there)
-        return Scores(game.ids, loss / game.texts.compressed)
+        return Scores(game.ids, tokens.totals(values, there, self.of) / game.texts.compressed)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from dosimeter.config.audit import parse
 from dosimeter.data import load
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.jobs.arrays import read_arrays
 from dosimeter.pipeline import verbs
 from dosimeter.results.reading import read_result

@@ -20,7 +20,7 @@ from machine import hardware
 
 from dosimeter.config import audit as config
 from dosimeter.defenses import DEFENSES
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.pipeline import verbs
 from dosimeter.results.figures import find

@@ -282,7 +282,7 @@ def one_game(game, is_member, drawn, default):
         if shadows == 2:
             themselves.append(by_themselves(some, scores["base online"], is_member))
         if rehearsed:
-            chosen.append(max(sorted(default & ready.keys()), key=lambda name: rehearsed.strength(name, FPR)))
+            chosen.append(rehearsed.strongest(sorted(default & ready.keys()), FPR))
             rows["choice"] = rows[chosen[-1]]
         for name, values in rows.items():
             found.setdefault(name, []).append(values)

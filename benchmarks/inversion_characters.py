@@ -21,7 +21,7 @@ import numpy as np
 from machine import hardware
 
 from dosimeter.config.audit import parse
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.jobs.arrays import read_arrays
 from dosimeter.pipeline import verbs
 from dosimeter.results.reading import read_result

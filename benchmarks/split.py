@@ -24,7 +24,7 @@ from torch import nn
 from dosimeter import data as doors
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.models.cuts.graph import read_graph
 from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import cuts, find_cut

@@ -24,7 +24,7 @@ from torch import nn
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset, Options, load
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import AuditError
 from dosimeter.pipeline import verbs
 from dosimeter.results.reading import read_result

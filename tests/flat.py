@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dosimeter.families import FAMILIES
 from dosimeter.families.membership.family import MEMBERSHIP
 from dosimeter.families.membership.measure import measure
 from dosimeter.families.membership.measures.material import Material
+from dosimeter.families.registry import FAMILIES
 from dosimeter.pipeline import page
 from dosimeter.pipeline.whole_result import one_threat
 from dosimeter.results import compare as comparing

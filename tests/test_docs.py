@@ -24,10 +24,10 @@ from dosimeter.config import audit as config
 from dosimeter.config import named_parts, tables, topology
 from dosimeter.config.tables import Report, Stage, Target, Variant
 from dosimeter.data import DATASETS, Options
-from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.families.membership.table import columns
 from dosimeter.families.membership.threat import Spike, Threat
+from dosimeter.families.registry import FAMILIES
 from dosimeter.families.split.threat import SplitThreat
 from dosimeter.jobs import runners
 from dosimeter.models.names import ARCHITECTURES

@@ -12,9 +12,9 @@ from dosimeter.cli import app, screen
 from dosimeter.cli.app import main
 from dosimeter.config import audit as config
 from dosimeter.config.tables import Stage
-from dosimeter.families import FAMILIES
 from dosimeter.families.membership.attacks import default_rows
 from dosimeter.families.membership.family import MEMBERSHIP
+from dosimeter.families.registry import FAMILIES
 from dosimeter.pipeline import progress as _progress
 from dosimeter.pipeline.result import check_lines
 

@@ -11,8 +11,8 @@ import pytest
 from audits import BASE, faces, table
 
 from dosimeter.config.audit import parse
-from dosimeter.families import FAMILIES
 from dosimeter.families.family import Family
+from dosimeter.families.registry import FAMILIES
 from dosimeter.families.threat import ThreatTable
 from dosimeter.jobs.store import Store, canonical
 from dosimeter.pipeline import verbs

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dosimeter.families import FAMILIES
 from dosimeter.families.derived import Unfit, access_words, answered, by_names, derived
+from dosimeter.families.registry import FAMILIES
 from dosimeter.families.risks import risks
 from dosimeter.families.sights import StageRole
 from dosimeter.families.split.threat import SplitThreat

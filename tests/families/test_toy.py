@@ -8,7 +8,7 @@ import pytest
 from audits import BASE, table
 
 from dosimeter.config.audit import parse
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import AccessError, ConfigError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import page, verbs

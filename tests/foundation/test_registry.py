@@ -10,8 +10,8 @@ import pytest
 import dosimeter.attacks
 from dosimeter import defenses
 from dosimeter.defenses import DEFENSES
-from dosimeter.families import FAMILIES
 from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, default_rows
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.registry import Registry
 from dosimeter.models.names import ARCHITECTURES
 

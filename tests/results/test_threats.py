@@ -20,7 +20,7 @@ from pipeline.test_render import Page
 
 import dosimeter
 from dosimeter.cli.app import main
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.compare import differences

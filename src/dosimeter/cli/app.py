@@ -90,7 +90,7 @@ def init(
 ) -> None:
     """Write a commented audit.toml and a recipe.py that run as they are."""
     from dosimeter.cli.screen import plain
-    from dosimeter.families import FAMILIES
+    from dosimeter.families.registry import FAMILIES
     from dosimeter.foundation.checks import suggest
     from dosimeter.jobs.store import write_text
 
@@ -227,7 +227,7 @@ def check(
     quiet: o.Quiet = False,
 ) -> None:
     """Hold a run against limits, or an accepted run. The exit code is 1 if it does not keep to them."""
-    from dosimeter.families import FAMILIES
+    from dosimeter.families.registry import FAMILIES
     from dosimeter.results.policy import check as policies
     from dosimeter.results.policy import junit as as_junit
     from dosimeter.results.policy import sarif as as_sarif
@@ -256,7 +256,7 @@ def check(
 @app.command(epilog="Example: dosimeter diff runs/before runs/after")
 def diff(old: o.Finished, new: o.Finished, as_json: o.Json = False) -> None:
     """Say what moved between two runs, and whether the intervals show it. Computes nothing anew."""
-    from dosimeter.families import FAMILIES
+    from dosimeter.families.registry import FAMILIES
     from dosimeter.results.compare import compare
     from dosimeter.results.reading import read_result
 

@@ -10,8 +10,8 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from dosimeter.families import FAMILIES
 from dosimeter.families.family import Family, Names
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.registry import Registry
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.housekeeping import Collection, Entry, in_words

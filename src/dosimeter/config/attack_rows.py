@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.config.plugin_rows import Kind, build, check, label
-from dosimeter.families import FAMILIES
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.family import Family
+from dosimeter.families.registry import FAMILIES
 from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from dosimeter.config.attack_rows import share_attacks
-from dosimeter.families import FAMILIES
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.derived import by_names
 from dosimeter.families.family import Family, Surroundings
+from dosimeter.families.registry import FAMILIES
 from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology

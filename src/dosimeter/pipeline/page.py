@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.provenance import provenance
 from dosimeter.jobs.store import write_text

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.jobs.store import write_text
 from dosimeter.pipeline.page import render_folder

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.config.defense_rows import FOLDER
-from dosimeter.families import FAMILIES
 from dosimeter.families.family import CaseFolder, Family
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.package import __version__
 from dosimeter.foundation.wording import one_line, quote

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dosimeter.config.audit import VariantRow
-from dosimeter.families import FAMILIES
 from dosimeter.families.family import CaseFolder
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import AccessError, StoreError, TrainingError
 from dosimeter.pipeline.run_folder import read_run
 from dosimeter.results.findings import Findings

@@ -19,6 +19,7 @@ from scipy.special import ndtr, ndtri
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import in_range, same_length
+from dosimeter.statistics.area import area
 from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.hypotheses.permutation import permutation_p
 from dosimeter.statistics.hypotheses.shown import MOST_P
@@ -195,17 +196,13 @@ def least_share(world: World, *, guess: float = 0.1) -> float:
         by_rate = len(steps)
         if isinstance(calls, Calls):  # there is no floor where membership was drawn
             by_rate = _first(lambda k: k >= first and calls.beyond_floor(k), len(steps), first)
-        first = _first(lambda k: k >= first and _auc(world, float(steps[k])) > world.floor, by_rate, first)
+        first = _first(lambda k: k >= first and _area(world, float(steps[k])) > world.floor, by_rate, first)
     return inf if first == len(steps) else float(steps[first])
 
 
-def _auc(world: World, share: float) -> float:
+def _area(world: World, share: float) -> float:
     """The AUC of a world with a leak of this share."""
-    from scipy.stats import rankdata
-
-    order, members = rankdata(world.with_leak(share)), int(world.is_member.sum())
-    above = order[world.is_member.ravel()].sum() - members * (members + 1) / 2
-    return float(above / (members * (world.is_member.size - members)))
+    return area(world.with_leak(share), world.is_member)
 
 
 def _first(holds: Callable[[int], bool], end: int, guess: int) -> int:

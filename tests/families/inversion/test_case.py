@@ -12,8 +12,8 @@ from audits import BASE, faces, table
 
 from dosimeter.config.audit import parse
 from dosimeter.data import load
-from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.case.records import split_records
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.games import Access, InversionNeeds, Reconstructions
 from dosimeter.jobs.arrays import read_arrays

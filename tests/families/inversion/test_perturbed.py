@@ -10,9 +10,9 @@ import torch
 from audits import BASE, faces
 
 from dosimeter.config.audit import parse
-from dosimeter.families import FAMILIES
 from dosimeter.families.inversion.play import perturbed as module
 from dosimeter.families.inversion.play.perturbed import MOST, range_of, sampled
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.arrays import read_arrays
 from dosimeter.jobs.store import Store

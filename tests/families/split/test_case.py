@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
-from dosimeter.families import FAMILIES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.families.split.case.people import lined_up
 from dosimeter.families.split.play.job import PlayJob
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError

@@ -7,6 +7,7 @@ import pytest
 
 import dosimeter
 from dosimeter.defenses import DEFENSES
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.keys import package_code as _package_code
 from dosimeter.foundation.keys.package_code import class_code, package_code
 
@@ -59,6 +60,18 @@ def test_a_change_deep_in_what_is_imported_is_another_key(copy, module, file, ol
     assert old in text
     (root / file).write_text(text.replace(old, new, 1), encoding="utf-8")
     assert digest(module) != before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_keys_of_a_family_do_not_follow_reports_nor_other_families(copy, family):
+    root, digest = copy
+    module = f"dosimeter.families.{family}.play.job"
+    before = digest(module)
+    others = [f"families/{other}/family.py" for other in FAMILIES if other != family]
+    for file in (*others, f"families/{family}/family.py", f"families/{family}/section/section.py", "results/words.py"):
+        with (root / file).open("a", encoding="utf-8") as text:
+            text.write("\nCHANGED = 1\n")
+    assert digest(module) == before
 
 
 def test_words_and_positions_are_not_the_key(copy):

@@ -10,8 +10,8 @@ import torch
 from dosimeter.config.audit import AnyAudit, Audit
 from dosimeter.config.threat_rows import ThreatRow, exposed
 from dosimeter.data import Dataset
-from dosimeter.families import FAMILIES
 from dosimeter.families.derived import Answered, Unfit, access_words, answered, by_names
+from dosimeter.families.registry import FAMILIES
 from dosimeter.families.risks import Risk, risks
 from dosimeter.families.sights import Sight, StageRole, edge_problems, sights
 from dosimeter.families.topology import ModelPart, Topology

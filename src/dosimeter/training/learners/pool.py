@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dosimeter.foundation.arrays import Array
+from dosimeter.statistics.area import area
 
 WIDEST = 256
 """Most principal components that classifiers see of features."""
@@ -98,14 +99,8 @@ def auc(scores: Float[Array, "n v"], values: Int[Array, " n"]) -> float:
         scores: log-scores of each value.
         values: the true ones, each of which occurs.
     """
-    from scipy.stats import rankdata
-
-    found = []
-    for value in range(1, 2) if scores.shape[1] == 2 else range(scores.shape[1]):
-        own = values == value
-        k = int(own.sum())
-        found.append((rankdata(scores[:, value])[own].sum() - k * (k + 1) / 2) / (k * (len(own) - k)))
-    return float(np.mean(found))
+    judged = range(1, 2) if scores.shape[1] == 2 else range(scores.shape[1])
+    return float(np.mean([area(scores[:, value], values == value) for value in judged]))
 
 
 def _parts(values: Array, persons: Array, seed: int) -> tuple[Array, Array]:

@@ -1,5 +1,7 @@
 """Thresholds and strength from scores with known bits, and the halves of a split."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from oracles import auc
@@ -22,12 +24,24 @@ def test_each_target_gets_the_threshold_of_its_block(calibration):
         assert (values[~bits] > threshold).mean() <= 0.05
 
 
-def test_strength_is_the_mean_over_blocks(calibration):
-    tpr, found = calibration.strength("a", 0.05)
-    cuts = calibration.thresholds("a", 0.05)[:2]
-    pairs = list(zip(calibration.scores["a"], calibration.is_member, cuts, strict=True))
-    assert tpr == pytest.approx(np.mean([(values > cut)[bits].mean() for values, bits, cut in pairs]))
-    assert found == pytest.approx(np.mean([auc(values.ravel(), bits.ravel()) for values, bits, _ in pairs]))
+def test_the_strongest_has_the_highest_rate_and_among_equals_the_highest_area(calibration):
+    """Rates and areas are means over blocks; the same with ranks by another library."""
+    rng, blocks = np.random.default_rng(3), calibration.is_member
+    laws = {name: [rng.normal(shift * bits) for bits in blocks] for name, shift in (("b", 0.5), ("c", 2.0))}
+    # as "c", but for the non-members below every threshold, which moves the area alone
+    low = [np.where(~bits & (own < np.median(own)), own - 9, own) for own, bits in zip(laws["c"], blocks, strict=True)]
+    found = replace(calibration, scores={**calibration.scores, **laws, "low": low})
+
+    def strength(attack):
+        cuts = found.thresholds(attack, 0.05)[:2]
+        pairs = list(zip(found.scores[attack], blocks, cuts, strict=True))
+        rates = [(values > cut)[bits].mean() for values, bits, cut in pairs]
+        return np.mean(rates), np.mean([auc(values.ravel(), bits.ravel()) for values, bits, _ in pairs])
+
+    names = ["a", "b", "c", "low"]
+    assert strength("c")[0] == strength("low")[0]
+    assert found.strongest(names, 0.05) == max(names, key=strength) == "low"
+    assert found.strongest(["b", "a"], 0.05) == max(["b", "a"], key=strength)
 
 
 def test_halves_are_disjoint_keep_clusters_whole_and_members_in_proportion():

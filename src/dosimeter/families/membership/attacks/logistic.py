@@ -67,23 +67,25 @@ def fit(
 def _newton(design: Float[Array, "r e"], y: Float[Array, " r"], weight: Float[Array, " r"]) -> Float[Array, " e"]:
     """Newton's method; a step that would increase the loss is halved."""
     penalty = np.append(np.ones(design.shape[1] - 1), 0.0)
-    beta = np.zeros(design.shape[1])
+    beta, columns = np.zeros(design.shape[1]), np.ascontiguousarray(design.T)
 
-    def cost(at: Array) -> float:
-        odds = design @ at
-        return float(weight @ (np.logaddexp(0.0, odds) - y * odds) + penalty @ at**2 / 2)
+    def loss(at: Array) -> tuple[float, Array]:
+        odds = at @ columns
+        small = np.exp(-np.abs(odds))  # at most 1, so neither the loss nor the chance overflows
+        value = float(weight @ (np.maximum(odds, 0.0) + np.log1p(small) - y * odds) + penalty @ at**2 / 2)
+        return value, np.where(odds > 0, 1.0, small) / (1 + small)
 
+    before, chance = loss(beta)
     for _ in range(_STEPS):
-        # The logistic function by tanh, which cannot overflow.
-        chance = 0.5 * (1 + np.tanh(design @ beta / 2))
-        slope = design.T @ (weight * (chance - y)) + penalty * beta
-        curvature = (design * (weight * chance * (1 - chance))[:, None]).T @ design + np.diag(penalty)
+        slope = columns @ (weight * (chance - y)) + penalty * beta
+        curvature = (columns * (weight * chance * (1 - chance))) @ columns.T + np.diag(penalty)
         # A class that is always or never met leaves no curvature in the intercept; the least length decides then.
         step = np.linalg.lstsq(curvature, slope, rcond=None)[0]
-        before = cost(beta)
-        while cost(beta - step) > before * (1 + _ENOUGH) and np.abs(step).max() > _ENOUGH:
+        after = loss(beta - step)
+        while after[0] > before * (1 + _ENOUGH) and np.abs(step).max() > _ENOUGH:
             step /= 2
-        beta = beta - step
+            after = loss(beta - step)
+        beta, (before, chance) = beta - step, after
         if np.abs(step).max() <= _ENOUGH * (1 + np.abs(beta).max()):
             break
     return beta

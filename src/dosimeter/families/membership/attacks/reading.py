@@ -9,12 +9,12 @@ from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 
 from dosimeter.families.attack import Attack
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array
+from dosimeter.statistics.area import area
 from dosimeter.statistics.evidence import Scores
 
 TENTHS = tuple(step / 10 for step in range(11))
@@ -188,7 +188,4 @@ def by_class(labels: Int[Array, " n"]) -> list[Int[Array, " c"]]:
 
 def auc(scores: Float[Array, "t n"], is_member: Bool[Array, "t n"]) -> float:
     """Mean area under the ROC over rehearsed targets, ties counted half; each target needs members and non-members."""
-    ranks = stats.rankdata(scores, axis=1)
-    members = is_member.sum(axis=1)
-    above = (ranks * is_member).sum(axis=1) - members * (members + 1) / 2
-    return float((above / (members * (is_member.shape[1] - members))).mean())
+    return float(np.mean([area(row, bits) for row, bits in zip(scores, is_member, strict=True)]))

@@ -92,9 +92,10 @@ def refusal(row: NamedAttack, given: Offer) -> str:
         remedy = "give a population" if given.supplied else "raise threat.population"
         return f"needs a population of {needs.population}, got {given.population}: {remedy}"
     if given.labelled < needs.labelled:
+        one_kind = " of one kind for one of them, or for its null audit" if given.labelled else ""
         return (
             f"needs {needs.labelled} known members and {needs.labelled} known non-members of each model, got "
-            f"{given.labelled}: set `labelled = {enough(needs.labelled)}` in [[threat]]"
+            f"{given.labelled}{one_kind}: set `labelled = {enough(needs.labelled)}` in [[threat]]"
         )
     aside = int(rehearses(given.shadows) and not isinstance(row.attack, OwnRehearsal))
     if given.shadows // 2 - aside >= most:

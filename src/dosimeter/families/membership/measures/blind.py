@@ -24,6 +24,7 @@ from scipy.stats import rankdata
 from dosimeter.data import record_features as few
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.statistics.area import area
 
 MOST_RECORDS = 10_000
 """Most records that are judged; from a larger set this many are drawn."""
@@ -150,10 +151,7 @@ def _ranks(values: Any) -> Array:
 
 def _auc(ranks: Array, bits: Array) -> float:
     """The AUC; 1/2 if a class is empty."""
-    members, others = int(bits.sum()), int((~bits).sum())
-    if not members or not others:
-        return 0.5
-    return float((rankdata(ranks)[bits].sum() - members * (members + 1) / 2) / (members * others))
+    return 0.5 if bits.all() or not bits.any() else area(ranks, bits)
 
 
 def _learners(inputs: Array, labels: Array, cluster: Array, seed: int, tokens: bool) -> list[_Learner]:

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata
 
 from dosimeter.foundation.arrays import Array
+from dosimeter.statistics.area import area
 from dosimeter.statistics.rates import shadow_threshold
 
 Source = Literal["shadow", "split"]
@@ -42,13 +42,23 @@ class Calibration:
         blocks = [np.sort(own[~bits]) for own, bits in zip(self.scores[attack], self.is_member, strict=True)]
         return np.stack([tail(row, blocks[block]) for row, block in zip(values, self.block, strict=True)])
 
-    def strength(self, attack: str, fpr: float) -> tuple[float, float]:
-        """Mean over blocks of the true positive rate at that threshold, and of the AUC."""
-        tprs, aucs = [], []
-        for values, bits in zip(self.scores[attack], self.is_member, strict=True):
-            tprs.append(float((values > shadow_threshold(values, bits, fpr))[bits].mean()))
-            aucs.append(_rank_auc(values, bits))
-        return float(np.mean(tprs)), float(np.mean(aucs))
+    def strongest(self, attacks: Sequence[str], fpr: float) -> str:
+        """The attack with the highest true positive rate at that threshold, then the highest AUC, as means of blocks.
+
+        Among equals it is the first.
+        """
+        tprs = [
+            float(np.mean([(values > shadow_threshold(values, bits, fpr))[bits].mean() for values, bits in own]))
+            for own in (self._blocks(attack) for attack in attacks)
+        ]
+        best = [attack for attack, tpr in zip(attacks, tprs, strict=True) if tpr == max(tprs)]
+        if len(best) == 1:
+            return best[0]
+        return max(best, key=lambda attack: float(np.mean([area(*block) for block in self._blocks(attack)])))
+
+    def _blocks(self, attack: str) -> list[tuple[Array, Array]]:
+        """Scores and bits of each block."""
+        return list(zip(self.scores[attack], self.is_member, strict=True))
 
 
 def tail(values: Float[Array, " *a"], known: Float[Array, " q"]) -> Float[Array, " *a"]:
@@ -65,13 +75,6 @@ def tail(values: Float[Array, " *a"], known: Float[Array, " q"]) -> Float[Array,
     """
     reached = len(known) - np.searchsorted(known, values, side="left")
     return np.asarray((1 + reached) / (1 + len(known)))
-
-
-def _rank_auc(values: Array, is_member: Array) -> float:
-    """AUC from ranks, ties counted half."""
-    ranks = rankdata(values, axis=None).reshape(values.shape)
-    members = int(is_member.sum())
-    return float((ranks[is_member].sum() - members * (members + 1) / 2) / (members * (is_member.size - members)))
 
 
 def halve(

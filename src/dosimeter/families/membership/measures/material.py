@@ -250,7 +250,7 @@ def choose_headline(material: Material) -> tuple[Material, str | None]:
         return material, None
     given, fpr = material.calibration, material.leading or FPRS[0]
     if not isinstance(given, CrossFit):
-        return material, max(candidates, key=lambda attack: given.strength(attack, fpr))
+        return material, given.strongest(candidates, fpr)
     choices = given.choices(candidates, fpr)
     counted = shares(choices)
     if len(counted) == 1:

@@ -24,7 +24,7 @@ from dosimeter.statistics.evidence import Scores
 
 _FOLDS = 4
 _ROWS = 20_000  # most rows that one classifier is trained on
-_SUBSETS = 8  # most sets of shadows, each without one pair, that a target is compared with
+_SUBSETS = 4  # most sets of shadows, each without one pair, that a target is compared with
 _SAME = 1e-6  # of the scale: confidences this close are those of copies of one record
 _LEAST_LEAF, _MOST_LEAF = 20, 400
 
@@ -48,7 +48,8 @@ class LearnedRatio:
     Deviations: from Shokri et al., one model for all classes, and comparison with further shadows. Thresholds come from
     the scores of the shadows themselves (`rehearse`), so four shadows suffice. A shadow's score is no average, so
     with four shadows the threshold for an FPR is too high, and about half of it is reached. Settings were chosen on two
-    fleets, perceptrons and heads on photos, see `benchmarks/few_shadow_power.py`.
+    fleets, perceptrons and heads on photos, see `benchmarks/few_shadow_power.py`, and then made cheaper where nothing
+    was lost, see `benchmarks/learned_ratio_settings.py`.
     Cost: four fits of `trees` trees on at most 20,000 rows, a few seconds for each game; the columns take O(q s^2 n).
 
     Attributes:
@@ -61,9 +62,9 @@ class LearnedRatio:
     control: ClassVar[bool] = False
     game_seconds: ClassVar[float] = 1.0
 
-    trees: int = 40
-    rate: float = 0.2
-    leaves: int = 15
+    trees: int = 30
+    rate: float = 0.27
+    leaves: int = 8
 
     def __post_init__(self) -> None:
         for name, least, most in (("trees", 1, 1000), ("leaves", 2, 1000)):

@@ -19,6 +19,7 @@ import growth
 import heads
 import quick
 import scores
+import whole_audit
 from machine import hardware
 
 BENCHMARKS = {
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "scores": scores.cases,
     "inversion": batched_inversion.cases,
     "quick": quick.cases,
+    "whole": whole_audit.cases,
 }
 
 

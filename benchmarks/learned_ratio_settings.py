@@ -1,8 +1,8 @@
 """The settings of `learned_ratio` beside dearer ones; `python benchmarks/learned_ratio_settings.py` prints JSON.
 
 The fleets of `few_shadow_power.py`, 4, 8 and 16 shadows, two draws. Of each: TPR at 1 % FPR and AUC of the attack as it
-is, less those with 40 trees of 15 leaves and a comparison with eight sets of shadows: mean over targets and draws with a
-standard error over targets; and the seconds of the processor of both.
+is, less those with 40 trees of 15 leaves and a comparison with eight sets of shadows: mean over targets and draws with
+a standard error over targets; and the seconds of the processor of both.
 """
 
 from __future__ import annotations

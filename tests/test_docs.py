@@ -24,6 +24,7 @@ from dosimeter.config import audit as config
 from dosimeter.config import named_parts, tables, topology
 from dosimeter.config.tables import Report, Stage, Target, Variant
 from dosimeter.data import DATASETS, Options
+from dosimeter.families.exchange.threat import ExchangeThreat
 from dosimeter.families.inversion.threat import InversionThreat
 from dosimeter.families.membership.table import columns
 from dosimeter.families.membership.threat import Spike, Threat
@@ -162,6 +163,7 @@ TABLES = [
     (Threat, "`[threat]`"),
     (InversionThreat, "Inversion"),
     (SplitThreat, "Split"),
+    (ExchangeThreat, "Exchange"),
     (Report, "`[report]`"),
     (Spike, "`[spike]`"),
 ]

@@ -57,6 +57,7 @@ OF_ONE_FAMILY = {
     ("games", "families.inversion.game"),
     ("games", "families.membership.known"),
     ("games", "families.split.game"),
+    ("games", "families.exchange.game"),
     ("games", "families.membership.weights"),
     # a table of scores and membership bits has no model and no audit file, and so no case of a family
     ("pipeline.table", "families.membership.family"),
@@ -274,7 +275,9 @@ def test_verbs_that_need_no_model_load_no_torch(arguments, tmp_path):
 
 def test_results_and_statistics_import_lightly():
     """Results are read, compared and judged, and settings checked, without PyTorch, SciPy's laws or matplotlib."""
-    light = re.compile(r"(results|statistics|families\.(membership|inversion|split)\.(threat$|sentences|section))\b")
+    light = re.compile(
+        r"(results|statistics|families\.(membership|inversion|split|exchange)\.(threat$|sentences|section))\b"
+    )
     modules = [f"dosimeter.{module_of(path)}" for path in FILES if light.match(module_of(path))]
     assert len(modules) > 40
     heavy = ("torch", "scipy.stats", "sklearn", "matplotlib", "pandas")

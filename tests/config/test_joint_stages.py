@@ -1,4 +1,4 @@
-"""Stages that parties train together: read and validated, and refused before anything is trained."""
+"""Stages that parties train together: read and validated, and what cannot run refused before anything is trained."""
 
 import tomllib
 
@@ -9,6 +9,7 @@ from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.joint.protocols import METHODS as TRAINABLE
 
 GOOD = """
 name = "joint"
@@ -38,7 +39,7 @@ METHODS = ("mmd", "coral", "dann", "dsn", "hard", "soft", "l2-sp", "fedsgd", "fe
 
 
 def refused(text, folder):
-    """Lines about an audit file, without the one that says that joint stages are not trained yet."""
+    """Lines about an audit file, without those that say what this release cannot train or audit."""
     with pytest.raises(AuditError) as caught:
         prepare(parse(tomllib.loads(text), base=folder), store=Store(folder / "store"))
     assert all(line.isprintable() and ": " in line for line in caught.value.problems)
@@ -46,20 +47,24 @@ def refused(text, folder):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_read_and_refused_before_training(method, tmp_path):
+def test_every_method_is_read_and_what_cannot_run_refused_before_training(method, tmp_path):
     audit = parse(tomllib.loads(GOOD.replace("coral", method)), base=tmp_path)
     assert audit.stages[1].joint
     assert audit.stages[1].parties == {"source": "hospital", "receiver": "clinic"}
     with pytest.raises(AuditError) as caught:
         prepare(audit, store=Store(tmp_path / "store"))
     (line,) = caught.value.problems
-    assert line.startswith(f"stage 'joint': transfer {method!r} cannot be trained in this release; use 'scratch'")
+    if method in TRAINABLE:
+        assert line.startswith("threat.family: a chain with a joint stage, 'joint', is audited by 'exchange' only in")
+        assert "got 'membership'" in line
+    else:
+        assert line.startswith(f"stage 'joint': transfer {method!r} cannot be trained in this release; use 'fedsgd'")
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
 def test_plan_and_run_train_nothing(verb, tmp_path):
     audit = parse(tomllib.loads(GOOD), base=tmp_path)
-    with pytest.raises(AuditError, match="cannot be trained in this release"):
+    with pytest.raises(AuditError, match="is audited by 'exchange' only in this release"):
         verbs.plan(audit, store=tmp_path / "s") if verb == "plan" else verbs.run(audit, tmp_path / "out")
     assert not list(tmp_path.rglob("*.safetensors"))
 
@@ -105,6 +110,7 @@ CASES = [
     ('transfer = "coral"', 'transfer = "coral"\nlast_k = 2', "stage[1].last_k: only transfer 'last-k' has it", ""),
     ('test = "digits"\ntest_rows = "1200:"', "data_options = { noun = 'x' }", "stage[1].data_options: transfer 'c", ""),
     ('rows = "400:800"', 'rows = "399:800"', "data.clinic.disjoint: must share nothing with 'hospital', got in bo", ""),
+    ("epochs = 2", "epochs = 2\nalignment = 0.0", "stage[1].alignment: must be greater than 0", ""),
     ("[threat]", '[[variant]]\nid = "v"\nstage.joint = { parties = {} }\n[threat]', "variant[0].stage.joint.parti", ""),
 ]  # fmt: skip
 
@@ -115,6 +121,13 @@ def test_a_wrong_joint_stage_is_one_line(old, new, start, within, tmp_path):
     problems = refused(GOOD.replace(old, new, 1), tmp_path)
     assert len([line for line in problems if start in line and within in line]) == 1, problems
     assert len(problems) == 1 + ("target" in new), problems  # a wrong name leaves a right one out
+
+
+def test_only_a_transfer_that_aligns_has_a_weight_of_it(tmp_path):
+    (line,) = refused(GOOD.replace('"coral"', '"fedsgd"\nalignment = 2.0'), tmp_path)
+    assert line.startswith("stage[1].alignment: only a transfer that aligns a source and a receiver has a weight of it")
+    (line,) = refused(GOOD.replace('model = "mlp"', 'model = "mlp"\nalignment = 2.0'), tmp_path)
+    assert line.startswith("stage[0].alignment: only a transfer that aligns")
 
 
 def test_l2_sp_starts_from_a_stage_before(tmp_path):

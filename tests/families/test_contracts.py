@@ -19,6 +19,7 @@ from dosimeter.pipeline import verbs
 from dosimeter.results.metrics import BOUNDS
 from dosimeter.results.page.section import Section
 from dosimeter.results.views import own_rows, views
+from families.exchange.games import table as together
 from families.split.games import audit as halves
 from families.toy import COLOUR
 
@@ -27,10 +28,14 @@ LEAKS = {
     "membership": {"shadows": 8, "targets": 4, "population": 40},
     "inversion": {"public": "others"},
     "split": {"cuts": ["2"], "auxiliary": "others", "victims": "queries"},
+    "exchange": {},
     "colour": {"sharpness": 2.0},
 }
 """A threat of each family; where nothing leaks, its `NOTHING` changes it."""
-NOTHING = {"membership": {}, "inversion": {}, "split": {"cuts": ["1"]}, "colour": {"sharpness": 0.0}}
+NOTHING = {
+    "membership": {}, "inversion": {}, "split": {"cuts": ["1"]}, "exchange": {"property": "luck"},
+    "colour": {"sharpness": 0.0},
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +43,7 @@ def registered(monkeypatch):
     monkeypatch.setitem(FAMILIES, "colour", COLOUR)
 
 
-@pytest.fixture(params=["membership", "inversion", "split", "colour"])
+@pytest.fixture(params=["membership", "inversion", "split", "exchange", "colour"])
 def family(request):
     return FAMILIES[request.param]
 
@@ -48,10 +53,11 @@ def audit(family, *, leaks=True):
 
     Features of fresh weights tell of the records that pass, so the family split gets a model that forgets them.
     """
-    small = {"inversion": faces, "split": lambda: halves(model="net" if leaks else "blind")}
+    small = {"inversion": faces, "split": lambda: halves(model="net" if leaks else "blind"), "exchange": together}
     raw = small.get(family.name, table)()
-    raw |= {"threat": {"family": family.name, **LEAKS[family.name], **({} if leaks else NOTHING[family.name])}}
-    if not leaks:
+    asked = {"family": family.name, **LEAKS[family.name], **({} if leaks else NOTHING[family.name])}
+    raw |= {"threat": {**(raw["threat"] if family.name == "exchange" else {}), **asked}}
+    if not leaks and family.name != "exchange":
         raw["stage"][0] |= {"lr": 1e-12, "epochs": 1}
     return parse(raw, base=BASE)
 

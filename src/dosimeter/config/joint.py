@@ -38,6 +38,11 @@ def joint_problems(stages: Sequence[Stage | None], data: Collection[str]) -> lis
 
 def _keys(stage: Stage, index: int, data: Collection[str]) -> list[str]:
     """Keys that a joint stage does not take, as the tail of the stage's place."""
+    if "alignment" in stage.model_fields_set and (not stage.joint or stage.transfer in FEDERATED):
+        return [
+            f"alignment: only a transfer that aligns a source and a receiver has a weight of it, got {stage.alignment} "
+            f"with {stage.transfer!r}: remove it, or use 'coral' or 'mmd'"
+        ]
     if not stage.joint:
         return []
     outside = stage.test is not None and stage.test not in data  # test records that the options are for

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dosimeter.data.options import Level, Options
 from dosimeter.foundation.table import NAME, Reference, Table
-from dosimeter.models.names import Method, Statistics
+from dosimeter.models.names import Joint, Method, Statistics
 from dosimeter.training.recipe import Hyperparameters, Task
 
 
@@ -40,10 +40,6 @@ class DataOptions(Table):
         return Options(**self.model_dump())
 
 
-Joint = Literal["mmd", "coral", "dann", "dsn", "hard", "soft", "l2-sp", "fedsgd", "fedavg"]
-"""Methods of transfer that several parties train together."""
-
-
 class Stage(Table):
     """One stage of the chain: data, model, how it starts from its parent, how it is trained.
 
@@ -63,6 +59,7 @@ class Stage(Table):
     classes: int | None = Field(default=None, ge=2, le=100_000)
     transfer: Literal[Method, Joint] = "scratch"
     parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
+    alignment: float = Field(default=1.0, gt=0)
     last_k: int = Field(default=1, ge=1, le=10_000)
     bn_mode: Literal[Statistics] = "strict"
     lora_rank: int = Field(default=8, ge=1, le=10_000)

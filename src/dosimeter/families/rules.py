@@ -62,6 +62,7 @@ RULES = (
     Rule(
         "gradients", "exchange", ("gradients",), "inputs and labels of a batch", "queries",
         "Zhu, Liu, Han, 2019, https://arxiv.org/abs/1906.08935",
+        untested="no attack of family exchange in this release rebuilds inputs",
     ),
     Rule(
         "steering", "split", ("features",), "the input, in training", "queries",
@@ -71,6 +72,7 @@ RULES = (
     Rule(
         "updates", "exchange", ("weights",), "properties of training records", "training",
         "Melis, Song, De Cristofaro, Shmatikov, 2019, https://arxiv.org/abs/1805.04049",
+        untested="a topology has no joint stage: a threat of family exchange is asked of a [[stage]] with `parties`",
     ),
     Rule(
         "membership", "membership", ("weights", *OUT, "features"), "whose records the model was trained on", "training",

@@ -26,3 +26,5 @@ Statistics = Literal["strict", "official"]
 """What becomes of batch normalisation in a frozen prefix; `models.transfer` tells."""
 Method = Literal["scratch", "head", "last-k", "lora", "full"]
 """Methods of transfer of one party; `models.transfer` tells."""
+Joint = Literal["mmd", "coral", "dann", "dsn", "hard", "soft", "l2-sp", "fedsgd", "fedavg"]
+"""Methods of transfer that several parties train together; `training.joint.protocols` has those that can be trained."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from dosimeter.models.build import build
 from dosimeter.models.language.pretrained import files_of_model
 from dosimeter.models.last_layer import example_of
 from dosimeter.models.lora import LoRA, release
-from dosimeter.models.names import Method, Statistics
+from dosimeter.models.names import Joint, Method, Statistics
 from dosimeter.models.transfer import Live, Parts, divide, with_new_head
 from dosimeter.models.weights import load_state, read_weights
 from dosimeter.training.keys import module_hash, torch_version
@@ -56,7 +56,7 @@ class Link:
     model: str | None
     shape: tuple[int, ...]
     classes: int
-    transfer: Method = "scratch"
+    transfer: Literal[Method, Joint] = "scratch"
     last_k: int = 1
     bn_mode: Statistics = "strict"
     lora_rank: int = 8
@@ -181,7 +181,8 @@ def _putting(link: Link) -> PutsBottleneck | None:
 def parts_of(links: tuple[Link, ...], index: int, model: nn.Module, seed: int = 0) -> Parts:
     """The model of stage `index`, divided into frozen and trained part; adapters are drawn from `seed`."""
     link = links[index]
-    method = link.transfer if link.frozen_prefix or link.live or link.transfer == "lora" else "full"
+    own = link.frozen_prefix or link.live or link.transfer == "lora"
+    method = cast(Method, link.transfer) if own else "full"
     lora = LoRA(link.lora_rank, link.lora_alpha)
     with seed_torch(seed):
         if link.language:

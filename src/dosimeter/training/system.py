@@ -70,6 +70,19 @@ class System(Protocol):
 
 
 @dataclass(frozen=True)
+class JointStage:
+    """Who trains the last stage together.
+
+    Attributes:
+        parties: records of each party by name, in the order in which they take part.
+        alignment: weight of the alignment, of methods that have one.
+    """
+
+    parties: Mapping[str, Dataset]
+    alignment: float = 1.0
+
+
+@dataclass(frozen=True)
 class TrainedSystem:
     """A chain of stages that dosimeter trains; nothing is trained yet.
 
@@ -78,13 +91,14 @@ class TrainedSystem:
         device: device on which models are trained.
         seed: root of all randomness.
         links: the chain.
-        data: of each stage, None for a given one.
+        data: of each stage, None for a given one; of a joint stage the records of its first party.
         test: test records of the last stage, or None.
         index: index of the stage at risk.
         samples: of each stage the share of its records that a model draws, where it follows the one at risk.
         sources: of each stage the name of its data in the audit file, None for a given one.
         defenses: of each stage.
         parts: parts of data by name, for the adversary.
+        joint: who trains the last stage together; None if nobody does.
     """
 
     draws: ClassVar[bool] = True
@@ -100,11 +114,13 @@ class TrainedSystem:
     sources: tuple[str | None, ...]
     defenses: tuple[tuple[DefenseRow, ...], ...]
     parts: Mapping[str, Dataset] = field(default_factory=dict)
+    joint: JointStage | None = None
 
     @property
     def datasets(self) -> list[Dataset]:
-        """The data of all stages, and the test records."""
-        return [one for one in (*self.data, self.test) if one is not None]
+        """The data of all stages and of all parties, and the test records."""
+        parties = () if self.joint is None else self.joint.parties.values()
+        return [one for one in (*self.data, *parties, self.test) if one is not None]
 
     def check_unchanged(self) -> None:
         """Does nothing, since no model is deployed before it is trained."""

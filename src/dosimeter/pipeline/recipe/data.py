@@ -15,6 +15,7 @@ from dosimeter.foundation.wording import quote
 from dosimeter.pipeline.recipe.parts import of_stage, read_parts, rows_of, tested_like
 from dosimeter.pipeline.recipe.texts import refuse_other_records
 from dosimeter.training.preflight import Together, about
+from dosimeter.training.system import JointStage
 
 
 def load_audit(path: Path) -> AnyAudit:
@@ -62,7 +63,7 @@ def _load(
 
 
 def read_data(
-    audit: Audit, parts: Mapping[str, Dataset], together: Together
+    audit: Audit, parts: Mapping[str, Dataset], together: Together, joint: JointStage | None = None
 ) -> tuple[tuple[Dataset | None, ...], Dataset | None]:
     """The data of all stages and the test data.
 
@@ -70,6 +71,7 @@ def read_data(
         audit: the settings.
         parts: the named parts that could be read.
         together: collects what is wrong.
+        joint: who trains the last stage together; the records of its first party stand for its data.
     """
 
     def load(reference: str | None, rows: str | None, options: Options, key: str) -> Dataset | None:
@@ -84,10 +86,11 @@ def read_data(
             together.errors.append(error)
         return found
 
+    last = len(audit.stages) - 1
     data = tuple(
         load(stage.data, stage.rows, stage.reading, f"stage[{i}].data") for i, stage in enumerate(audit.stages)
     )
-    last = len(audit.stages) - 1
+    data = data if joint is None else (*data[:-1], next(iter(joint.parties.values())))
     stage, own = audit.stages[last], data[last]
     options = stage.reading
     if own is not None and own.categories:

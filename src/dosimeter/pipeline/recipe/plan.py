@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dosimeter.config.audit import VariantRow
+from dosimeter.config.tables import Stage
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.user_code import is_users_fault
 from dosimeter.jobs.job import Costed, Job, missing
@@ -21,6 +22,7 @@ from dosimeter.training.chain import build_chain, parts_of
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.distillation import trainings
 from dosimeter.training.features import FeatureJob
+from dosimeter.training.joint.job import JointJob
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
 
@@ -111,10 +113,13 @@ def _hashed(jobs: Sequence[Job], system: TrainedSystem) -> dict[str, Any]:
 
 def _stages(prepared: PreparedRecipe, todo: Sequence[Job]) -> list[StagePlan]:
     """The stages of the chain, with the number of cached models."""
-    plans, waiting = [], {job.key for job in todo}
+    plans, waiting = [], {job.key: job for job in todo}
     packs = [job for job in jobs_of(prepared.cases) if isinstance(job, PackJob)]
     for index, stage in enumerate(prepared.audit.stages):
         own = prepared.system.data[index]
+        if stage.joint:
+            plans.append(_joint(prepared, stage, waiting))
+            continue
         if own is None:
             plans.append(StagePlan(stage.name, f"given: {stage.model}, weights {stage.weights}", "", 0, 0, ""))
             continue
@@ -130,6 +135,17 @@ def _stages(prepared: PreparedRecipe, todo: Sequence[Job]) -> list[StagePlan]:
         reason = _why_not_cached(prepared.system.store, absent[0].definition) if absent else ""
         plans.append(StagePlan(stage.name, how, data, models, cached, reason))
     return plans
+
+
+def _joint(prepared: PreparedRecipe, stage: Stage, waiting: Mapping[str, Job]) -> StagePlan:
+    """A stage that parties train together."""
+    jobs = [job for job in jobs_of(prepared.cases) if isinstance(job, JointJob)]
+    cached = sum(job.key not in waiting for job in jobs)
+    system, held = prepared.system, stage.parties or {}
+    parties = {} if system.joint is None else system.joint.parties
+    data = ", ".join(f"{name} ({held[name]}: {len(one)} records)" for name, one in parties.items())
+    how = f"{stage.transfer}, {stage.model or 'parent model'}, {jobs[0].steps if jobs else 0} steps"
+    return StagePlan(stage.name, how, data, len(jobs), cached, "")
 
 
 def _variant(row: DefenseRow | VariantRow, prepared: PreparedRecipe, todo: Sequence[Job]) -> StagePlan:

@@ -16,6 +16,7 @@ from dosimeter.jobs.store import Store
 from dosimeter.pipeline.recipe.chain import check_rows, links_of, try_chains
 from dosimeter.pipeline.recipe.data import read_data
 from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
+from dosimeter.pipeline.recipe.parties import joint_of
 from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of
 from dosimeter.pipeline.recipe.topology import read_topology
@@ -41,7 +42,8 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     with together:
         refuse_what_cannot_run(audit)
     parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
-    data, test = read_data(audit, parts, together)
+    joint = joint_of(audit, parts, together)
+    data, test = read_data(audit, parts, together, joint)
     known = all(own is not None or stage.given for own, stage in zip(data, audit.stages, strict=True))
     links = links_of(audit, data) if known else ()
     before = len(together.errors)
@@ -57,7 +59,7 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     if known:
         samples, sources = tuple(one.sample for one in audit.stages), tuple(one.data for one in audit.stages)
         system = TrainedSystem(
-            store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses, parts
+            store, device, audit.seed, links, data, test, audit.at_risk, samples, sources, audit.defenses, parts, joint
         )
         cases, unfit = _cases(audit, system, together)
         audit = replace(audit, threats=tuple(row for row in audit.threats if row.id not in unfit))

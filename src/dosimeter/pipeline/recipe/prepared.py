@@ -104,6 +104,7 @@ def system_of(audit: Audit, base: TrainedSystem) -> TrainedSystem:
         links=links_of(audit, base.data),
         samples=tuple(stage.sample for stage in audit.stages),
         defenses=audit.defenses,
+        joint=None if base.joint is None else replace(base.joint, alignment=audit.stages[-1].alignment),
     )
 
 

@@ -32,6 +32,10 @@ def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:
             settings = {"fit": stage.fit, "options": dict(link.options)}
         of_method = {"last-k": ("last_k", "bn_mode"), "lora": ("lora_rank", "lora_alpha")}.get(stage.transfer, ())
         settings |= {name: getattr(stage, name) for name in of_method}
+        if stage.joint:
+            settings["parties"] = dict(stage.parties or {})
+            if "alignment" in stage.model_fields_set:
+                settings["alignment"] = stage.alignment
         if audit.defenses[index]:
             settings["defenses"] = [in_words(row) for row in audit.defenses[index]]
         if index in bounds:

@@ -26,13 +26,13 @@ def judged_values(values: int) -> range:
 
 
 def auc_of(
-    guesses: Float[Array, "t n v"], truth: Int[Array, " n"], record: Int[Array, " n"], *, level: float = 0.95
+    guesses: Float[Array, "t n v"], truth: Int[Array, "*u n"], record: Int[Array, " n"], *, level: float = 0.95
 ) -> Interval:
     """AUC with its interval on the logit scale, never narrower than unseen records allow.
 
     Args:
         guesses: log-scores of each value.
-        truth: the true value of each record, a position among the guesses.
+        truth: the true value of each record, a position among the guesses; `[t n]` if it differs between targets.
         record: cluster of each record.
         level: two-sided confidence level.
 
@@ -59,7 +59,7 @@ def auc_of(
 def auc_gain(
     first: Float[Array, "t n v"],
     second: Float[Array, "t n v"],
-    truth: Int[Array, " n"],
+    truth: Int[Array, "*u n"],
     record: Int[Array, " n"],
     *,
     level: float = 0.95,
@@ -75,7 +75,7 @@ def auc_gain(
 
 def balanced_accuracy(
     guesses: Float[Array, "t n v"],
-    truth: Int[Array, " n"],
+    truth: Int[Array, "*u n"],
     record: Int[Array, " n"],
     prior: Float[Array, " v"],
     *,

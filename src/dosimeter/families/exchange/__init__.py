@@ -1,0 +1,1 @@
+"""Exchange: what the messages between organisations that train one model together tell."""

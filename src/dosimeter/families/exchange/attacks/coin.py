@@ -1,0 +1,30 @@
+"""Coin: a control that sees nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dosimeter.families.exchange.game import ExchangeGame, Needs
+from dosimeter.statistics.evidence import Guesses
+
+
+@dataclass(frozen=True)
+class Coin:
+    """Guess the side of each batch by a coin of one's own: it must be at chance, whatever leaks.
+
+    Paper: none.
+    Threat model: nothing.
+    """
+
+    paper: ClassVar[str] = "none; a control"
+    control: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs(None)
+    signals: ClassVar[tuple[str, ...]] = ()
+
+    def run(self, game: ExchangeGame, rng: np.random.Generator) -> Guesses:
+        """Guesses each step of one training; all randomness comes from `rng`."""
+        drawn = rng.normal(size=(1, len(game.ids)))
+        return Guesses(game.ids, np.stack([-drawn, drawn], -1))

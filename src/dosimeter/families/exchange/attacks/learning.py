@@ -1,0 +1,66 @@
+"""Classifiers that tell simulated batches of both sides apart, and their log-odds for what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dosimeter.foundation.arrays import Array
+
+CLASSIFIERS = ("forest", "logistic")
+"""All classifiers; log-odds are their mean."""
+LEAST = 0.005
+"""Least probability of a classifier: half of one tree of a hundred."""
+
+
+def checked(classifiers: Sequence[str], **positive: int) -> None:
+    """Refuses unknown classifiers, none, and numbers below 1.
+
+    Raises:
+        ValueError: there are some.
+    """
+    wrong = [one for one in classifiers if one not in CLASSIFIERS]
+    if wrong or not classifiers or len(set(classifiers)) < len(classifiers):
+        raise ValueError(f"classifiers must be distinct and out of {', '.join(CLASSIFIERS)}, got {list(classifiers)}")
+    for name, value in positive.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def log_odds(
+    features: Float[Array, "k d"],
+    sides: Int[Array, " k"],
+    observed: Float[Array, "n d"],
+    names: Sequence[str],
+    rng: np.random.Generator,
+) -> Float[Array, " n"]:
+    """Mean log-odds of the first side over classifiers.
+
+    Args:
+        features: of simulated batches.
+        sides: of these, 1 for the first.
+        observed: features of what was observed.
+        names: of classifiers.
+        rng: generator of the forest.
+    """
+    found = np.zeros(len(observed))
+    for name in names:
+        model = _classifier(name, int(rng.integers(2**31))).fit(features, sides)
+        likely = np.clip(model.predict_proba(observed)[:, 1], LEAST, 1 - LEAST)
+        found += np.log(likely / (1 - likely)) / len(names)
+    return found
+
+
+def _classifier(name: str, state: int) -> Any:
+    """A classifier of scikit-learn: the forest of Melis et al., 2018, and a strongly penalised linear one."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if name == "forest":
+        return RandomForestClassifier(100, min_samples_leaf=5, random_state=state)
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))

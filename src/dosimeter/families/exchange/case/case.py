@@ -1,0 +1,232 @@
+"""One threat of exchange on a chain whose last stage parties train together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from dosimeter.data import Dataset
+from dosimeter.data.entries import data_key
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.case.batches import coins_of, mixed, shuffled
+from dosimeter.families.exchange.case.people import Partners, partners_of
+from dosimeter.families.exchange.case.refusals import refusals, require_telling
+from dosimeter.families.exchange.case.told import counted, listed, notes_of
+from dosimeter.families.exchange.play.answers import AnswersJob
+from dosimeter.families.exchange.play.job import Arena, PlayJob
+from dosimeter.families.exchange.play.model import divided
+from dosimeter.families.exchange.stored import evidence_file, truth_file
+from dosimeter.families.exchange.threat import ExchangeThreat
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.seeds import generator, seed_for
+from dosimeter.jobs.arrays import save_arrays
+from dosimeter.jobs.job import Job
+from dosimeter.training.joint.job import JointJob, Member, check_joint
+from dosimeter.training.joint.protocols import ALIGNED
+from dosimeter.training.system import TrainedSystem
+
+AUDITED = ("fedsgd", *ALIGNED)
+"""Joint methods whose messages attacks of this family read."""
+
+
+@dataclass(frozen=True)
+class ExchangeCase:
+    """One threat on one chain; nothing is trained yet.
+
+    Attributes:
+        system: the chain.
+        threat: the adversary.
+        attacks: to run, in order.
+        partners: who trains together, and what the adversary has.
+    """
+
+    system: TrainedSystem
+    threat: ExchangeThreat
+    attacks: tuple[NamedAttack, ...]
+    partners: Partners
+
+    @property
+    def size(self) -> int:
+        """Records of a batch."""
+        return self.system.link.hyperparameters.batch_size
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps of one joint training: as the threat says, or so many epochs of the victim's records."""
+        hp = self.system.link.hyperparameters
+        records = len(self.partners.parties[self.partners.victim])
+        return self.threat.steps or max(20, hp.epochs * (records // hp.batch_size))
+
+    def coins(self, mixture: int | None) -> Bool[Array, "t n"]:
+        """The coin of each step of each run; of None those of runs that do not depend on them."""
+        seed, index = self.system.seed, -1 if mixture is None else mixture
+        return np.stack(
+            [
+                coins_of(self.steps, generator(seed, "exchange coins", index, one))
+                for one in range(self.threat.targets)
+            ]
+        )  # fmt: skip
+
+    def _job(self, mixture: int | None, target: int) -> JointJob:
+        """One joint training: with a mixture the coins choose the victim's batches, without one nothing does."""
+        system, partners, members = self.system, self.partners, []
+        assert system.joint is not None
+        for index, (name, own) in enumerate(partners.parties.items()):
+            # parties other than the victim take the same batches whatever the mixture is
+            rng = generator(system.seed, "exchange batches", index, target)
+            if name == partners.victim and mixture is not None:
+                rng = generator(system.seed, "exchange batches", index, target, mixture)
+                coins = self.coins(mixture)[target]
+                batches = mixed(coins, partners.has, self.threat.mixtures[mixture], self.size, rng)
+            else:
+                batches = shuffled(self.steps, len(own), self.size, rng)
+            members.append(Member(name, data_key(own), batches))
+        return JointJob(
+            store=system.store, links=system.links, method=str(system.link.transfer), members=tuple(members),
+            weight=system.joint.alignment, parent=system.parent,
+            seed=seed_for(system.seed, "exchange run", target), device=system.device,
+        )  # fmt: skip
+
+    @cached_property
+    def runs(self) -> tuple[tuple[JointJob, ...], ...]:
+        """Joint trainings of each mixture and target `[m][t]`."""
+        return tuple(
+            tuple(self._job(mixture, one) for one in range(self.threat.targets))
+            for mixture in range(len(self.threat.mixtures))
+        )
+
+    @cached_property
+    def plain(self) -> tuple[JointJob, ...]:
+        """Joint trainings in which no coin chooses: the null audit, and what the model is worth."""
+        return tuple(self._job(None, one) for one in range(self.threat.targets))
+
+    @cached_property
+    def answers(self) -> tuple[AnswersJob, ...]:
+        """Answers of the receiver's models for the test records; none without any."""
+        test = self.system.test
+        if test is None:
+            return ()
+        receiver = self.partners.order.index(self.partners.receiver)
+        return tuple(AnswersJob(one, receiver, data_key(test)) for one in self.plain)
+
+    @cached_property
+    def arena(self) -> Arena:
+        """Where attacks play."""
+        partners = self.partners
+        return Arena(
+            self.system.seed, partners.victim, partners.adversary, data_key(partners.auxiliary), partners.known
+        )
+
+    def plays(self, row: NamedAttack) -> tuple[tuple[PlayJob, ...], ...]:
+        """Plays of one attack by mixture and target; the last ones where no coin chooses, as if by the first."""
+        mixtures = self.threat.mixtures
+        real = [
+            tuple(PlayJob(self.arena, row, one, mixture) for one in runs)
+            for mixture, runs in zip(mixtures, self.runs, strict=True)
+        ]
+        return (*real, tuple(PlayJob(self.arena, row, one, mixtures[0]) for one in self.plain))
+
+    @property
+    def running(self) -> list[NamedAttack]:
+        """Attacks that are not refused."""
+        refused = self.refusals()
+        return [row for row in self.attacks if row.id not in refused]
+
+    def refusals(self) -> Mapping[str, str]:
+        """Implements `Case`."""
+        return refusals(self.attacks, self.partners, str(self.system.link.transfer))
+
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """Implements `Case`."""
+        return [
+            *((f"stage {job.links[-1].name}", [job]) for job in self.system.before),
+            (f"stage {self.system.link.name}", [*self.plain, *(one for runs in self.runs for one in runs)]),
+            ("models", self.answers),
+            ("attacks", [play for row in self.running for plays in self.plays(row) for play in plays]),
+        ]
+
+    def datasets(self) -> list[Dataset]:
+        """Implements `Case`."""
+        return [*self.system.datasets, self.partners.auxiliary]
+
+    def records(self) -> int:
+        """Implements `Case`."""
+        return len(self.system.at_risk)
+
+    def definition(self) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        return {
+            "threat": self.threat.model_dump(mode="json", exclude={"id"}),
+            "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
+            "runs": [job.key for job in (*self.plain, *(one for runs in self.runs for one in runs))],
+            "answers": [job.key for job in self.answers],
+            "plays": [play.key for row in self.running for plays in self.plays(row) for play in plays],
+        }
+
+    def begin(self, progress: Callable[[str, int, int], None]) -> ExchangeCase:
+        """Implements `Case`: nothing is to be done."""
+        return self
+
+    def notes(self) -> list[str]:
+        """Implements `Case`."""
+        return notes_of(self.system, self.threat, self.partners, self.steps)
+
+    def collect(self, folder: Path) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        truth = {
+            "coins": np.stack([self.coins(one) for one in range(len(self.threat.mixtures))]),
+            "null_coins": self.coins(None),
+        }
+        if self.answers:
+            truth |= {name: np.stack([one.load(name) for one in self.answers]) for name in ("joint", "alone")}
+        save_arrays(truth_file(folder), truth)
+        refused, threat, partners = self.refusals(), self.threat, self.partners
+        for index, row in enumerate(self.attacks):
+            if row.id not in refused:
+                *real, null = ([play.load() for play in plays] for plays in self.plays(row))
+                found = {"guesses": np.stack([np.stack(one) for one in real]), "null_guesses": np.stack(null)}
+                save_arrays(evidence_file(folder, index), found)
+        return {
+            "threat": {
+                "at_risk": self.system.link.name, "access": threat.access, "targets": threat.targets,
+                "method": str(self.system.link.transfer), "parties": partners.order, "victim": partners.victim,
+                "adversary": partners.adversary, "receiver": partners.receiver, "property": str(threat.property),
+                "value": partners.value, "mixtures": [list(one) for one in threat.mixtures],
+                "auxiliary": str(threat.auxiliary), "steps": self.steps, "batch_size": self.size,
+            },
+            "data": counted(self.system, partners),
+            "attacks": [listed(row, refused.get(row.id, "")) for row in self.attacks],
+            "gates": [],
+        }  # fmt: skip
+
+
+def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequence[NamedAttack]) -> ExchangeCase:
+    """One threat on one chain.
+
+    Raises:
+        AuditError: the threat does not fit the chain or the records.
+    """
+    if system.joint is None or system.transferred:
+        raise ConfigError(
+            f"threat.at_risk: exchange is about a stage that parties train together, got {system.link.name!r}, which "
+            "is none: give the last stage transfer = 'fedsgd', 'coral' or 'mmd' and `parties`"
+        )
+    method = str(system.link.transfer)
+    if method not in AUDITED:
+        raise ConfigError(
+            f"threat.at_risk: messages of transfer {method!r} are not attacked in this release, got stage "
+            f"{system.link.name!r}: use {', '.join(map(repr, AUDITED))}"
+        )
+    case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
+    members = [Member(name, "", np.zeros((1, case.size), np.int64)) for name in case.partners.order]
+    check_joint(method, members, system.link.hyperparameters)
+    divided(system.links, 0, None)  # refuses a model that cannot be shared
+    require_telling(case.attacks, case.refusals())
+    return case

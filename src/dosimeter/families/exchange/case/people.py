@@ -1,0 +1,225 @@
+"""The parties of a threat, whose batches are the secret, and the adversary's own records; checked before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from dosimeter.data import Dataset
+from dosimeter.data.parts.apart import shared, with_classes_of
+from dosimeter.families.exchange.threat import ExchangeThreat
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import ConfigError, DataError
+from dosimeter.foundation.wording import quote
+from dosimeter.training.joint.transcript import COORDINATOR
+from dosimeter.training.system import TrainedSystem
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Who trains together, and what the adversary has.
+
+    Attributes:
+        parties: records of each party, in the order in which they take part.
+        victim: the party whose batches are the secret.
+        adversary: another party, or the coordinator.
+        receiver: the party whom the transfer is for.
+        auxiliary: records of the adversary's own with the property.
+        value: value of the property that is sought.
+        has: whether each record of the victim has it `[n]`.
+        known: whether each auxiliary record has it `[p]`.
+        correlation: of the property with the task's classes among the victim's records, Cramér's V.
+    """
+
+    parties: Mapping[str, Dataset]
+    victim: str
+    adversary: str
+    receiver: str
+    auxiliary: Dataset
+    value: str
+    has: Bool[Array, " n"]
+    known: Bool[Array, " p"]
+    correlation: float
+
+    @property
+    def order(self) -> list[str]:
+        """Names of the parties."""
+        return list(self.parties)
+
+
+def partners_of(threat: ExchangeThreat, system: TrainedSystem) -> Partners:
+    """The partners of a threat.
+
+    Raises:
+        AuditError: they do not fit the stage, or the records do not fit the threat.
+    """
+    assert system.joint is not None
+    parties = dict(system.joint.parties)
+    victim = _party("victim", str(threat.victim), list(parties))
+    adversary = _party("adversary", str(threat.adversary), [*parties, COORDINATOR])
+    auxiliary = _auxiliary(threat, system, parties[victim])
+    values, theirs = (_values(threat, one) for one in (parties[victim], auxiliary))
+    value = _value(threat, values, theirs)
+    has, known = values == value, theirs == value
+    _require_both(threat, value, {victim: has, str(threat.auxiliary): known}, system)
+    for name, own in parties.items():
+        if len(own) < (size := system.link.hyperparameters.batch_size):
+            raise DataError(
+                f"parties.{name}: must have a batch of records or more, got {len(own)} with batch_size {size}: lower "
+                "batch_size, or choose more records"
+            )
+    correlation = cramers_v(has, parties[victim].labels)
+    _not_the_label(threat, has, parties[victim])
+    receiver = "receiver" if "receiver" in parties else list(parties)[-1]
+    return Partners(parties, victim, adversary, receiver, auxiliary, value, has, known, correlation)
+
+
+def _party(key: str, name: str, known: list[str]) -> str:
+    """A party of the stage.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in known:
+        raise ConfigError(
+            f"threat.{key}: must be a party of the stage{' or the coordinator' * (COORDINATOR in known)}, got "
+            f"{quote(name)}, {suggest(name, known)}"
+        )
+    return name
+
+
+def _auxiliary(threat: ExchangeThreat, system: TrainedSystem, victim: Dataset) -> Dataset:
+    """The adversary's own records, in the victim's form.
+
+    Raises:
+        AuditError: there are none, they have another form, or the victim holds some of them.
+    """
+    name, key = str(threat.auxiliary), "threat.auxiliary"
+    if name not in system.parts:
+        known = suggest(name, system.parts) if system.parts else f"there is none, write [data.{name}]"
+        raise ConfigError(f"{key}: no such part of data, got {quote(name)}, {known}")
+    own = with_classes_of(system.parts[name], victim)
+    if (own.inputs.shape[1:], own.inputs.dtype) != (victim.inputs.shape[1:], victim.inputs.dtype):
+        raise DataError(
+            f"{key}: its records must have the form of the victim's, {victim.inputs.dtype} {victim.inputs.shape[1:]}, "
+            f"got {own.inputs.dtype} {own.inputs.shape[1:]}: prepare both alike"
+        )
+    if own.columns != victim.columns or own.classes != victim.classes:
+        raise DataError(
+            f"{key}: must have the columns and classes of the victim's records, got others: name the same "
+            "`categories` and `classes` in data_options"
+        )
+    if (both := shared(own, victim, groups=False)) is not None:
+        raise DataError(f"{key}: {both}")
+    return own
+
+
+def _values(threat: ExchangeThreat, records: Dataset) -> Array:
+    """The property of each record `[n]`, in words.
+
+    Raises:
+        ConfigError: the records have no such attribute.
+    """
+    name = str(threat.property)
+    if name not in records.attributes:
+        remedy = f"name it in the data_options.attributes of [data.{records.name}]"
+        if records.attributes:
+            remedy = f"{suggest(name, records.attributes)}: {remedy}"
+        raise ConfigError(
+            f"threat.property: the records of {records.name!r} have no such attribute, got {quote(name)}, {remedy}"
+        )
+    return records.attributes[name].astype(str)
+
+
+def _value(threat: ExchangeThreat, values: Array, theirs: Array) -> str:
+    """The value of the property that is sought: as named, or the last one of two.
+
+    Raises:
+        DataError: there is no such value, or none is named where there are not two.
+    """
+    name, known = str(threat.property), sorted(set(values.tolist()) | set(theirs.tolist()))
+    if len(known) < 2:
+        raise DataError(
+            f"threat.property: {quote(name)} must differ among the records, got {quote(known[0])} for all: choose "
+            "another property, or other records"
+        )
+    if threat.value is None and len(known) > 2:
+        raise DataError(
+            f"threat.value: is required where the property has more than two values, got {len(known)} of "
+            f"{quote(name)}: name one, such as {quote(known[0])}"
+        )
+    if threat.value is not None and threat.value not in known:
+        raise DataError(
+            f"threat.value: must be a value of {quote(name)}, got {quote(threat.value)}, {suggest(threat.value, known)}"
+        )
+    return known[-1] if threat.value is None else threat.value
+
+
+def _require_both(
+    threat: ExchangeThreat, value: str, found: Mapping[str, Bool[Array, " n"]], system: TrainedSystem
+) -> None:
+    """Refuses records of which too few have the property, or too few have not, to fill a batch of each mixture.
+
+    Raises:
+        DataError: one line for each shortage.
+    """
+    size, problems = system.link.hyperparameters.batch_size, []
+    shares = [one for pair in threat.mixtures for one in pair]
+    needed = {
+        "with": max(count_of(one, size) for one in shares),
+        "without": max(size - count_of(one, size) for one in shares),
+    }
+    for name, has in found.items():
+        for word, own in (("with", has), ("without", ~has)):
+            if int(own.sum()) < needed[word]:
+                problems.append(
+                    f"threat.property: the records of {name!r} must hold {needed[word]} {word} {threat.property} "
+                    f"{quote(value)} to fill a batch of {size}, got {int(own.sum())}: lower batch_size, choose other "
+                    "mixtures, or more records"
+                )
+    pairs = [pair for pair in threat.mixtures if count_of(pair[0], size) == count_of(pair[1], size)]
+    problems += [
+        f"threat.mixtures: both sides must differ in a batch of {size}, got [{one[0]:g}, {one[1]:g}], which are "
+        f"{count_of(one[0], size)} records each: choose shares that lie further apart"
+        for one in pairs
+    ]
+    if problems:
+        raise DataError(*problems)
+
+
+def count_of(share: float, size: int) -> int:
+    """Records with the property in a batch."""
+    return round(share * size)
+
+
+def _not_the_label(threat: ExchangeThreat, has: Bool[Array, " n"], victim: Dataset) -> None:
+    """Refuses a property that a record's class settles.
+
+    Raises:
+        DataError: each class has it always or never.
+    """
+    shares = [has[victim.labels == one].mean() for one in np.unique(victim.labels)]
+    if all(one in (0.0, 1.0) for one in shares):
+        raise DataError(
+            f"threat.property: must be no function of the task's classes, got {quote(str(threat.property))}, which "
+            "every class has always or never: a joint training is meant to tell classes; choose another property"
+        )
+
+
+def cramers_v(has: Bool[Array, " n"], labels: Array) -> float:
+    """Cramér's V of a property and classes; of two classes the absolute correlation of Pearson.
+
+    >>> cramers_v(np.array([True, True, False, False]), np.array([0, 0, 1, 1]))
+    1.0
+    """
+    classes = np.unique(labels)
+    table = np.array([[np.sum(labels[has == own] == one) for one in classes] for own in (False, True)], dtype=float)
+    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    if not expected.all() or min(table.shape) < 2:
+        return 0.0
+    squares = ((table - expected) ** 2 / expected).sum()
+    return float(np.sqrt(squares / (table.sum() * (min(table.shape) - 1))))

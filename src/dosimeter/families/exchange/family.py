@@ -1,0 +1,122 @@
+"""Exchange as a family of attacks: what do the messages of a joint training tell about a party's records?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.metrics import METRICS
+from dosimeter.families.exchange.threat import NAME, ExchangeThreat
+from dosimeter.families.family import CaseFolder, Names, Surroundings
+from dosimeter.families.sights import StageRole
+from dosimeter.families.threat import ThreatTable
+from dosimeter.families.topology import Topology
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.results.metrics import Metric
+from dosimeter.results.schema import read_schema
+
+if TYPE_CHECKING:
+    from dosimeter.data import Dataset
+    from dosimeter.families.exchange.case.case import ExchangeCase
+    from dosimeter.results.findings import Findings
+    from dosimeter.results.page.section import Section
+    from dosimeter.results.rows import Row
+    from dosimeter.training.system import System, TrainedSystem
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
+
+    name: str = NAME
+    question: str = (
+        "Two organisations train one model together: what do the messages between them tell about a batch of {noun}s?"
+    )
+    settings: type[ExchangeThreat] = ExchangeThreat
+    takes: frozenset[str] = frozenset({"parties"})
+    metrics: ClassVar[Mapping[str, Metric]] = METRICS
+
+    @property
+    def needs(self) -> type:
+        """Implements `Family`."""
+        from dosimeter.families.exchange.game import Needs
+
+        return Needs
+
+    @property
+    def details_schema(self) -> Mapping[str, Any]:
+        """Implements `Family`."""
+        return _details_schema()
+
+    def attacks(self) -> Mapping[str, type]:
+        """Implements `Family`."""
+        from dosimeter.families.exchange.attacks import ATTACKS
+
+        return ATTACKS
+
+    def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
+        """Implements `Family`: every channel, the yardstick and the control."""
+        from dosimeter.families.exchange.attacks import default_rows
+
+        return [] if transferred else default_rows()
+
+    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[ExchangeThreat]:
+        """Implements `Family`: none, since no topology has a joint stage yet."""
+        return ()
+
+    def names(self) -> Mapping[str, Names]:
+        """Implements `Family`: none."""
+        return {}
+
+    def template(self) -> Mapping[str, str]:
+        """Implements `Family`."""
+        folder = Path(__file__).with_name("template")
+        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
+
+    def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+        """Implements `Family`."""
+        from dosimeter.families.exchange.problems import problems_of
+
+        return problems_of(cast(ExchangeThreat, threat), attacks, around)
+
+    def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
+        """Implements `Family`: no supplied model is taken."""
+
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> ExchangeCase:
+        """Implements `Family`."""
+        from dosimeter.families.exchange.case.case import exchange_case
+
+        if not system.draws:
+            raise ConfigError("threat.family: exchange needs a stage that parties train here: write its [[stage]]")
+        return exchange_case(cast("TrainedSystem", system), cast(ExchangeThreat, threat), attacks)
+
+    def measure(self, folder: CaseFolder) -> Findings:
+        """Implements `Family`."""
+        from dosimeter.families.exchange.measure import measure
+
+        return measure(folder)
+
+    def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
+        """Implements `Family`: differences of AUCs and of accuracies, paired by step and record."""
+        from dosimeter.families.exchange.measures.variants import compare
+
+        return compare(cases)
+
+    def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
+        """Implements `Family`."""
+        from dosimeter.families.exchange.section.section import section
+
+        return section(result)
+
+
+@cache
+def _details_schema() -> Mapping[str, Any]:
+    """The fragment, read once."""
+    return read_schema(Path(__file__).with_name("details.schema.json"))
+
+
+EXCHANGE = Exchange()

@@ -1,0 +1,112 @@
+"""What an attack of exchange gets, and what it may need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from dosimeter.families.exchange.threat import Channel
+from dosimeter.foundation.arrays import Array
+from dosimeter.models.access import Access
+from dosimeter.training.joint.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Requirements of an attack of exchange.
+
+    Attributes:
+        channel: what of the messages it reads; None if it reads none.
+        reads: "messages", or "labels" for a yardstick that is told how often each class is in the victim's batch.
+        access: that of a party, which holds the shared trunk.
+    """
+
+    channel: Channel | None
+    reads: Literal["messages", "labels"] = "messages"
+    access: Access = Access.WEIGHTS
+
+    @property
+    def in_words(self) -> str:
+        """The requirements as text."""
+        if self.reads == "labels":
+            return "the classes of each batch, which no message holds; records of their own with the property"
+        if self.channel is None:
+            return "nothing"
+        return f"messages ({self.channel.replace('_', ' ')}), records of their own with the property"
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """Records of the adversary's own, of which they know the property.
+
+    Attributes:
+        inputs: the records `[p ...]`, as models take them.
+        labels: their classes `[p]`.
+        has: whether each has the property `[p]`.
+    """
+
+    inputs: Tensor
+    labels: Int[Tensor, " p"]
+    has: Bool[Array, " p"]
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the adversary trains on, as a party.
+
+    Attributes:
+        inputs: of the batch of each step `[steps b ...]`.
+        labels: their classes `[steps b]`.
+    """
+
+    inputs: Tensor
+    labels: Int[Tensor, "steps b"]
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The architecture that all parties agreed on."""
+
+    def trunk(self) -> nn.Module:
+        """The shared blocks, in the mode in which parties train; the weights of a step are in the messages."""
+        ...
+
+    def head(self, seed: int) -> nn.Linear:
+        """A fresh last layer, as any party might have begun with."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExchangeGame:
+    """One joint training as one party saw it. For each step a coin decided of which side the victim's batch is.
+
+    It holds no record, label, attribute or coin of the victim; only the yardstick is told the batches' classes.
+
+    Attributes:
+        ids: of the steps `[n]`.
+        seen: what crossed, as far as the adversary saw it; nothing for the yardstick.
+        adversary: name of the party, or the coordinator.
+        victim: name of the party whose batches are the secret.
+        mixture: shares of records with the property in a batch, of the first and of the second side.
+        batch: records of a batch.
+        auxiliary: records of the adversary's own with the property.
+        own: what the adversary trains on; None for a coordinator.
+        model: the architecture.
+        alignment: weight of the alignment.
+        classes: for the yardstick alone the counts of classes in the victim's batches `[n c]`; None for attacks.
+    """
+
+    ids: Array
+    seen: Transcript
+    adversary: str
+    victim: str
+    mixture: tuple[float, float]
+    batch: int
+    auxiliary: Auxiliary
+    own: Own | None
+    model: Model
+    alignment: float
+    classes: Float[Array, "n c"] | None = None

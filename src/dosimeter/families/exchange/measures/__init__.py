@@ -1,0 +1,1 @@
+"""Numbers, tests and checks of one case."""

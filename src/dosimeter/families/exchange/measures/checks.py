@@ -1,0 +1,115 @@
+"""Checks of an exchange audit: of the null audit, of controls, of the yardstick, and of what the transfer is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dosimeter.families.exchange.measures.measured import LEVEL, Measured
+from dosimeter.families.exchange.measures.shown import pooled
+from dosimeter.families.exchange.sentences.first_page import GAIN
+from dosimeter.foundation.gate import Gate
+from dosimeter.results.findings import Null
+from dosimeter.statistics.intervals.crossed import Interval
+from dosimeter.statistics.leakage.attributes import auc_of
+from dosimeter.statistics.leakage.exchange import exchange_attributes
+from dosimeter.statistics.paired import accuracy_difference
+
+FALSE_ALARM = 0.01
+"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
+
+
+def null_audit(found: Measured) -> tuple[Null, ...]:
+    """Every attack on trainings in which no coin chose a batch, judged by coins all the same."""
+    rows, attacks, coins = [], list(found.left.evidence), found.null_coins
+    for attack in attacks:
+        own = found.left.evidence[attack]["null_guesses"]
+        rng = found.rng(f"null {attack}")
+        p = exchange_attributes(pooled(own), coins.ravel(), np.arange(coins.size), rng=rng)
+        shown = auc_of(own, coins, found.steps, level=1 - FALSE_ALARM / len(attacks))
+        status = "fail" if p <= FALSE_ALARM / len(attacks) else "pass"
+        rows.append(Null(attack, shown.value, shown.low, shown.high, status, "property_auc"))
+    return tuple(rows)
+
+
+def null_gate(rows: tuple[Null, ...]) -> Gate:
+    """N1: the decision on the null audit."""
+    wrong = [row.attack for row in rows if row.status != "pass"]
+    if wrong:
+        return Gate(
+            "N1", "Null audit", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} told coins that chose nothing: the audit is broken, and its numbers are withdrawn.",
+        )  # fmt: skip
+    return Gate("N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance where no coin chose a batch.")
+
+
+def controls(found: Measured) -> Gate:
+    """N2: controls, which see nothing, must be at chance."""
+    ids = found.controls()
+    if not ids:
+        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
+    wrong = []
+    for one in ids:
+        for mixture in range(len(found.mixtures)):
+            coins, rng = found.coins(mixture).ravel(), found.rng(f"control {one} {mixture}")
+            p = exchange_attributes(pooled(found.guesses(one, mixture)), coins, np.arange(coins.size), rng=rng)
+            if p <= FALSE_ALARM / (len(ids) * len(found.mixtures)):
+                wrong.append(f"{one} ({found.mixtures[mixture]})")
+    if wrong:
+        return Gate(
+            "N2", "Controls", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} must be at chance and is not: the audit gives the coins away.",
+        )  # fmt: skip
+    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+
+
+def gain_of(found: Measured) -> Interval | None:
+    """Accuracy of the joint model minus that without the exchange, paired by record; None without test records."""
+    joint, alone = (found.left.truth.get(name) for name in ("joint", "alone"))
+    if joint is None or alone is None:
+        return None
+    record = np.arange(joint.shape[1])
+    change = accuracy_difference(joint, alone, np.ones_like(joint), record=record, level=LEVEL)
+    return Interval(change.value, change.low, change.high, change.method)
+
+
+def worth_it(found: Measured) -> Gate:
+    """E1: whether the exchange makes the receiver's model better. What is worth nothing needs no judgement of risk."""
+    gain, name = gain_of(found), GAIN
+    if gain is None:
+        return Gate(
+            "E1", name, "warn", None,
+            "The stage has no test records, so whether the exchange makes a better model is not known.",
+        )  # fmt: skip
+    points = 100 * gain.value
+    if gain.value <= 0:
+        return Gate(
+            "E1", name, "fail", gain.value,
+            f"The joint model is {abs(points):.1f} points less accurate than one without the exchange, or as accurate: "
+            "as it is trained here, nothing is gained that the messages could be weighed against. Train it better, or "
+            "do not exchange.",
+        )  # fmt: skip
+    if gain.low <= 0:
+        return Gate(
+            "E1", name, "warn", gain.value,
+            f"The joint model is {points:.1f} points more accurate than one without the exchange, which luck may "
+            "explain.",
+        )  # fmt: skip
+    return Gate(
+        "E1", name, "pass", gain.value, f"The joint model is {points:.1f} points more accurate than one without the "
+        "exchange.",
+    )  # fmt: skip
+
+
+def tied(found: Measured) -> Gate:
+    """E2: whether the classes of a batch tell the property already."""
+    floor = max((found.auc(one, at) for one in found.floors() for at in range(len(found.mixtures))), default=None,
+                key=lambda one: one.value)  # fmt: skip
+    if floor is None:
+        return Gate("E2", "Labels", "warn", None, "What the classes of a batch tell was not measured.")
+    if floor.low > 0.5:
+        return Gate(
+            "E2", "Labels", "warn", floor.value,
+            f"The classes of a batch tell its side with AUC {floor.value:.3f} by themselves: the property goes with "
+            "the task, and attacks are judged by what they tell beyond that.",
+        )  # fmt: skip
+    return Gate("E2", "Labels", "pass", floor.value, "The classes of a batch are not shown to tell its side.")

@@ -1,0 +1,36 @@
+"""What exchange measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dosimeter.families.exchange.threat import NAME
+from dosimeter.results.metrics import Metric
+
+BATCHES = ("batches",)
+"""Counts of every number of an attack: batches that were guessed, over all runs."""
+WHERE = ("mixture", "channel")
+"""Conditions: shares of records with the property on both sides, such as "0.7/0.3", and what the attack reads."""
+METRICS: Mapping[str, Metric] = {
+    "property_auc": Metric(
+        "auc", needs=("mixture",), may=("channel",), by=("attack",), counts=BATCHES,
+        example={"mixture": "0.7/0.3", "max": 0.6},
+    ),
+    "beyond_labels": Metric(
+        "auc_difference", needs=("mixture",), may=("channel",), by=("attack",), counts=BATCHES
+    ),
+    "dose": Metric("bits", may=WHERE, by=("attack",), counts=BATCHES),
+    "accuracy_alone": Metric("share", by=(), counts=("records",), bad="low", example={"min": 0.8}),
+    "transfer_gain": Metric("share_difference", by=(), counts=("records",), bad="low"),
+    "property_auc_change": Metric(
+        "auc_difference", needs=("mixture",), may=("channel",), by=("attack",), counts=BATCHES
+    ),
+}  # fmt: skip
+"""What it measures.
+
+`property_auc`: of a batch with the property and one without, how often an attack tells which is which. `beyond_labels`:
+that minus the AUC of `label_only`. `accuracy_alone`: of a model of the receiver that nothing was exchanged for.
+`transfer_gain`: accuracy of the jointly trained model minus that.
+"""
+
+__all__ = ["BATCHES", "METRICS", "NAME", "WHERE"]

@@ -1,0 +1,1 @@
+"""Games and the jobs that play them."""

@@ -1,0 +1,132 @@
+"""Job that asks two models of the receiver for test records: the joint one, and one made without the exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from dosimeter.families.exchange.play.model import SharedModel
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.models.architectures import as_float
+from dosimeter.training.joint.job import JointJob
+from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
+from dosimeter.training.joint.protocols import ALIGNED, fedsgd
+from dosimeter.training.joint.transcript import Wire
+
+
+@dataclass(frozen=True)
+class AnswersJob:
+    """Whether each test record is classified rightly; its entry holds `joint` and `alone` `[n]`.
+
+    The model alone takes the same steps, on the receiver's batches, with the same recipe. Methods that align use no
+    labels of the receiver, so there the source's model is asked that was trained on the source's batches alone.
+
+    Attributes:
+        job: the joint training.
+        receiver: number of the party whom the transfer is for.
+        test: key of the test records.
+    """
+
+    job: JointJob
+    receiver: int
+    test: str
+
+    @property
+    def store(self) -> Store:
+        """The store to read from and write to."""
+        return self.job.store
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        return {
+            "kind": "exchange answers", "job": self.job.key, "receiver": self.receiver, "test": self.test,
+            "code": package_code(__name__),
+        }  # fmt: skip
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The stage and the party."""
+        return f"{self.job.place}, accuracy for {self.job.members[self.receiver].name}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """The user's own code in the model."""
+        return self.job.users_code
+
+    @property
+    def trained(self) -> int:
+        """Number of models that the job trains."""
+        return 1
+
+    @property
+    def alike(self) -> object:
+        """Implements `Costed`."""
+        return ("answers", self.job.alike)
+
+    @property
+    def size(self) -> int:
+        """Implements `Costed`."""
+        return 0
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: one party's share of the joint training."""
+        return self.job.cost(pace) / len(self.job.members)
+
+    @property
+    def teacher(self) -> int:
+        """Number of the party whose labels train the receiver's head."""
+        return 0 if self.job.method in ALIGNED else self.receiver
+
+    def perform(self) -> None:
+        """Trains the model alone, and asks both."""
+        data = self.store.load(self.test)
+        inputs, labels = as_float(data["inputs"]), data["labels"]
+        found = {}
+        for name, (trunk, head) in (("joint", self._joint()), ("alone", self._alone())):
+            network, last = SharedModel(self.job.links, self.store, self.job.parent).parts(0)
+            network.load_state_dict(dict(trunk))
+            last.load_state_dict(dict(head))
+            with torch.inference_mode():
+                found[name] = last(network.eval()(inputs)).argmax(1) == labels
+        self.store.save(self.key, found, self.definition)
+
+    def load(self, name: str) -> Bool[Array, " n"]:
+        """Whether each answer of the joint model, or of that "alone", is right."""
+        found: Array = self.store.load(self.key)[name].numpy()
+        return found
+
+    def _joint(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Trunk and head of the jointly trained model."""
+        stored, name = self.store.load(self.job.key), self.job.members[self.teacher].name
+        mark = f"heads/{name}/"
+        head = {key.removeprefix(mark): one for key, one in stored.items() if key.startswith(mark)}
+        return self.job.transcript().of("trunk")[self.job.steps], head
+
+    def _alone(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Trunk and head of one party that trains by itself, with the agreed recipe and its own batches."""
+        job, index = self.job, self.teacher
+        member, hp, device = job.members[index], job.links[-1].hyperparameters, torch.device(job.device)
+        trunk, head = SharedModel(job.links, job.store, job.parent).parts(seed_for(job.seed, "alone"))
+        data = job.store.load(member.data)
+        party = Organisation(
+            member.name, Holding(data["inputs"], data["labels"], member.batches), (trunk, head), hp,
+            seed=seed_for(job.seed, "party", index), device=device,
+        )  # fmt: skip
+        keeper, wire = Keeper(trunk, hp, job.steps, averaged=True), Wire()
+        fedsgd([party], keeper, wire, job.steps)
+        return keeper.trunk(), {name: one.cpu() for name, one in party.head().items()}

@@ -1,0 +1,188 @@
+"""Job of one attack on one joint training: what it says of the victim's batch at each step."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.game import Auxiliary, ExchangeGame, Own
+from dosimeter.families.exchange.play.model import SharedModel
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.keys.code_keys import reading
+from dosimeter.foundation.keys.package_code import package_code
+from dosimeter.foundation.package import PACKAGE
+from dosimeter.foundation.seeds import generator
+from dosimeter.foundation.user_code import relay
+from dosimeter.foundation.wording import describe
+from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.store import Store, key_of
+from dosimeter.models.architectures import as_float
+from dosimeter.training.joint.job import JointJob
+from dosimeter.training.joint.transcript import Transcript
+
+FITTING = 4e-3
+"""Seconds to fit classifiers, for each simulated batch, on one core of 2024; a rough guess."""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Where the attacks of a case play; it holds no record, label, property or coin of the victim.
+
+    Attributes:
+        seed: root of all randomness.
+        victim: the party whose batches are the secret.
+        adversary: another party, or the coordinator.
+        auxiliary: key of the adversary's own records.
+        known: whether each of these has the property `[p]`.
+    """
+
+    seed: int
+    victim: str
+    adversary: str
+    auxiliary: str
+    known: Bool[Array, " p"]
+
+
+@dataclass(frozen=True)
+class PlayJob:
+    """One attack on one joint training; its entry holds `guesses` `[n 2]`, log-scores of both sides at each step.
+
+    Attributes:
+        arena: where it plays.
+        row: the attack.
+        job: the joint training.
+        mixture: shares of records with the property in a batch, of both sides.
+    """
+
+    arena: Arena
+    row: NamedAttack
+    job: JointJob
+    mixture: tuple[float, float]
+
+    @property
+    def store(self) -> Store:
+        """The store to read from and write to."""
+        return self.job.store
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """Everything that the key depends on."""
+        arena, row = self.arena, self.row
+        return {
+            "kind": "play",
+            "family": "exchange",
+            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "job": self.job.key,
+            "mixture": list(self.mixture),
+            "arena": [arena.seed, arena.victim, arena.adversary, arena.auxiliary, arrays_hash(known=arena.known)],
+            "code": package_code(__name__),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the entry."""
+        return key_of(self.definition)
+
+    @property
+    def place(self) -> str:
+        """The attack, in words."""
+        return f"attack {self.row.id!r}"
+
+    @property
+    def users_code(self) -> tuple[str, ...]:
+        """The user's own code in the model; what an attack raised, the play itself reports."""
+        return self.job.users_code
+
+    @property
+    def alike(self) -> object:
+        """Implements `Costed`."""
+        return ("play", self.row.id, self.mixture)
+
+    @property
+    def size(self) -> int:
+        """Implements `Costed`."""
+        return 16 * self.job.steps
+
+    def cost(self, pace: Any) -> float:
+        """Implements `Costed`: simulated batches, and a rough guess for the classifiers."""
+        per_step = int(getattr(self.row.attack, "batches_per_step", 0))
+        each = float(self.job.cost(pace)) / (len(self.job.members) * self.job.steps)
+        return self.job.steps * per_step * (each + FITTING)
+
+    def perform(self) -> None:
+        """Plays, and stores what the attack says."""
+        game = self.game()
+        index = [round(1000 * share) for share in self.mixture]
+        try:
+            found = self.row.attack.run(game, generator(self.arena.seed, f"attack {self.row.id}", *index))
+            values = np.asarray(found.values)
+        except AuditError as error:
+            raise relay(error, self.place) from error
+        except (Exception, SystemExit) as error:
+            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
+        wanted = (1, len(game.ids), 2)
+        if values.shape != wanted or np.isnan(values).any() or (values == np.inf).any():
+            raise AuditError(
+                f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
+            )
+        self.store.save(self.key, {"guesses": torch.from_numpy(values[0].astype(np.float64))}, self.definition)
+
+    def game(self) -> ExchangeGame:
+        """What the attack gets: what the adversary saw and what is theirs; the yardstick classes in place of that."""
+        arena, job, store = self.arena, self.job, self.store
+        own = store.load(arena.auxiliary)
+        auxiliary = Auxiliary(as_float(own["inputs"]), own["labels"], arena.known)
+        labels = self.row.attack.needs.reads == "labels"
+        transcript = job.transcript()
+        seen = Transcript(transcript.agreement, ()) if labels else transcript.seen_by(arena.adversary)
+        return ExchangeGame(
+            ids=np.array([f"{step:06d}" for step in range(job.steps)]),
+            seen=seen,
+            adversary=arena.adversary,
+            victim=arena.victim,
+            mixture=self.mixture,
+            batch=int(job.members[0].batches.shape[1]),
+            auxiliary=auxiliary,
+            own=self._own(),
+            model=SharedModel(job.links, store, job.parent),
+            alignment=job.weight,
+            classes=self._classes() if labels else None,
+        )
+
+    def _own(self) -> Own | None:
+        """What the adversary trains on; None for the coordinator."""
+        found = [one for one in self.job.members if one.name == self.arena.adversary]
+        if not found:
+            return None
+        data, rows = self.store.load(found[0].data), torch.from_numpy(found[0].batches)
+        return Own(as_float(data["inputs"])[rows], data["labels"][rows])
+
+    def _classes(self) -> Array:
+        """How often each class is in the victim's batch of each step `[n c]`, for the yardstick."""
+        (victim,) = [one for one in self.job.members if one.name == self.arena.victim]
+        labels: Tensor = self.store.load(victim.data)["labels"][torch.from_numpy(victim.batches)]
+        classes: Array = torch.nn.functional.one_hot(labels.long(), self.job.links[-1].classes).sum(1).numpy()
+        return classes.astype(np.float64)
+
+    def load(self) -> Array:
+        """Log-scores `[n 2]`."""
+        found: Array = self.store.load(self.key)["guesses"].numpy()
+        return found
+
+
+@cache
+def attack_code(kind: type) -> str:
+    """Digest of an attack's code and of all that it reads; a fresh one in every process where none can hold that."""
+    if kind.__module__.partition(".")[0] == PACKAGE:
+        return package_code(kind.__module__)
+    found = reading(kind)
+    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"

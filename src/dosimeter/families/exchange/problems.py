@@ -1,0 +1,73 @@
+"""What is wrong with a threat of exchange, seen without data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.threat import ExchangeThreat
+from dosimeter.families.family import Surroundings
+
+REQUIRED = {
+    "victim": "name the party whose batches are the secret",
+    "adversary": "name the party that watches, or 'coordinator'",
+    "property": "name an attribute of the victim's records, out of data_options.attributes",
+    "auxiliary": "name a [data.NAME] with records of the adversary's own that have the property",
+}
+"""Keys that have no default, with the remedy."""
+
+
+def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
+    """Problems with a threat, one line each, as the tail of its place."""
+    if not around.draws or around.recorded:
+        return [
+            ".family: exchange needs a stage that parties train here, got another model: write a [[stage]] with "
+            "transfer = 'fedsgd', 'coral' or 'mmd' and `parties`"
+        ]
+    problems = [
+        f".{key}: is required and missing: {remedy}" for key, remedy in REQUIRED.items() if getattr(threat, key) is None
+    ]
+    if threat.victim is not None and threat.victim == threat.adversary:
+        problems.append(
+            f".adversary: must be another than the victim, got {threat.victim!r} twice: name another party, or "
+            "'coordinator'"
+        )
+    if around.transferred:
+        problems.append(
+            f".at_risk: must be the last stage, which the parties train together, got {threat.at_risk!r}: remove "
+            "at_risk, or end the chain there"
+        )
+    return [*problems, *_of_mixtures(threat), *_of_attacks(attacks)]
+
+
+def _of_mixtures(threat: ExchangeThreat) -> list[str]:
+    """Problems with the shares of records with the property."""
+    problems = []
+    for index, (high, low) in enumerate(threat.mixtures):
+        if not 0 <= low < high <= 1:
+            problems.append(
+                f".mixtures[{index}]: must be two shares in [0, 1], the larger one first, got [{high:g}, {low:g}]: "
+                "write for example [0.7, 0.3]"
+            )
+    if len(set(threat.mixtures)) < len(threat.mixtures):
+        problems.append(".mixtures: must be distinct, got one twice: remove it")
+    return problems
+
+
+def _of_attacks(attacks: Sequence[NamedAttack]) -> list[str]:
+    """Problems with the attacks that are named together with the threat."""
+    if not attacks:
+        return []
+    names = ", ".join(row.id for row in attacks)
+    problems = []
+    if not any(row.attack.needs.reads == "labels" for row in attacks):
+        problems.append(
+            f".family: exchange judges attacks beside what the batch's labels tell, got {names}: add [[attack]] with "
+            "name = 'label_only'"
+        )
+    if not any(row.attack.needs.channel is not None for row in attacks):
+        problems.append(
+            f".family: exchange needs an attack that reads messages, got {names}: add [[attack]] with name = "
+            "'batch_property'"
+        )
+    return problems

@@ -1,0 +1,124 @@
+"""The first sentences, for readers who know neither the method nor its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dosimeter.results import words
+
+GAIN = "Gain of the transfer"
+"""Name of the check of what the exchange is worth."""
+BADGES: Mapping[str, str] = {
+    "withdrawn": "Withdrawn: a validity check failed",
+    "shown": "Leak shown: the messages tell more of a batch than its classes do",
+    "not_shown": "Not shown that the messages tell more of a batch than its classes do",
+    "not_resolvable": "Not resolvable: no attack could have been shown to tell more than the classes do",
+}
+NOT_TESTED = (
+    "Properties that the audit does not name: messages may tell those too.",
+    "Rebuilding inputs from gradients, and whether single records took part.",
+    "A party that departs from the protocol, such as by a loss of its own.",
+    "Adversaries with more or better records of their own than those above.",
+    "The property of all records of the victim, by all steps together: single batches alone were judged.",
+    "Time, size and order of messages: numbers alone were read.",
+)
+"""What an audit of exchange leaves open."""
+
+
+def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """What one audit leaves open.
+
+    Args:
+        summary: `run.json` of the threat.
+    """
+    parties, threat = summary["threat"]["parties"], summary["threat"]
+    others = [f"{one} as the victim" for one in parties if one not in (threat["victim"], threat["adversary"])]
+    return (*NOT_TESTED, f"The other way round: {threat['adversary']} as the victim.", *(f"{one}." for one in others))
+
+
+def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
+    """The verdict in words.
+
+    Args:
+        status: of the verdict.
+        told: the adversary as `result.json` has it, with `noun`, `failed`, `needed`, `headline`, `above_chance` and
+            `gain`.
+    """
+    if status == "withdrawn":
+        return _withdrawn(told)
+    nouns = words.plural(told["noun"])
+    who = "The coordinator" if told["adversary"] == "coordinator" else f"The party “{told['adversary']}”"
+    what = (
+        f"how many {nouns} with {told['property']} “{told['value']}” are in a batch of “{told['victim']}”, from the "
+        "messages of the joint training and from records of its own"
+    )
+    if status == "shown":
+        lines = [f"{who} can tell {what}, better than from the classes in the batch."]
+    elif status == "not_resolvable":
+        lines = [
+            f"Nothing can be said about whether {who[0].lower()}{who[1:]} can tell {what}: the classes in the batch "
+            "tell as much as can be told, or the steps are too few."
+        ]
+    else:
+        lines = [
+            f"It was not shown that {who[0].lower()}{who[1:]} can tell {what}, better than from the classes in the "
+            "batch."
+        ]
+    lines.append(_pairs(told))
+    if told["gain"] is not None:
+        lines.append(_gain(told))
+    if status == "not_shown":
+        least = words.percent(told["needed"], away="up")
+        lines.append(
+            f"An attack that is right in {least} of such pairs would have been above chance in 9 of 10 audits like "
+            "this one; a smaller leak may be there, and a better attack may find more."
+        )
+    return [*lines, _scope(told)]
+
+
+def _withdrawn(told: Mapping[str, Any]) -> list[str]:
+    """Why there is no verdict."""
+    if GAIN.lower() in told["failed"]:
+        return [
+            f"There is no verdict on leakage, since the joint training does not pay: the model of “{told['receiver']}” "
+            f"is no better than {_without(told)}."
+        ]
+    return [f"The numbers of this audit are withdrawn: {', '.join(told['failed'])} failed."]
+
+
+def _without(told: Mapping[str, Any]) -> str:
+    """The model that the joint one is compared with."""
+    if told["method"] == "fedsgd":
+        return "the one that its own records give"
+    return f"the one that “{told['parties'][0]}” trains without looking at the records of “{told['receiver']}”"
+
+
+def _pairs(told: Mapping[str, Any]) -> str:
+    """How well the sides of batches are told."""
+    head = told["headline"]
+    high, low = (words.percent(float(one)) for one in head["mixture"].split("/"))
+    floor = "" if head["labels"] is None else f", and in {words.percent(head['labels'])} with the classes alone"
+    end = "" if told["above_chance"] else " That it is better than by chance is not shown."
+    share = words.percent(head["value"], spread=head["high"] - head["low"])
+    return (
+        f"Of a batch with {high} of them and one with {low}, the strongest attack tells which is which in "
+        f"{share} of pairs{floor}; by chance it would be half.{end}"
+    )
+
+
+def _gain(told: Mapping[str, Any]) -> str:
+    """What the exchange is worth."""
+    points = words.points(told["gain"]["value"])
+    return f"The joint model is better for “{told['receiver']}” than {_without(told)}, by {points} points of accuracy."
+
+
+def _scope(told: Mapping[str, Any]) -> str:
+    """Which trainings it is about."""
+    runs = "one joint training" if told["targets"] == 1 else f"{told['targets']} joint trainings"
+    return f"This is about {runs} for each mixture, and about these attacks: another may find more."
+
+
+def failed_names(gates: Sequence[Any]) -> list[str]:
+    """Names of the checks that failed, in words."""
+    return [gate.name.lower() for gate in gates if gate.status == "fail"]

@@ -1,0 +1,1 @@
+"""Two organisations train one model: what the messages between them tell."""

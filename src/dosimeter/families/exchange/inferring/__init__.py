@@ -1,0 +1,1 @@
+"""What models and encoders tell of whole sets of records: of tasks, and of distributions."""

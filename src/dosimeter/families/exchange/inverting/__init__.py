@@ -1,0 +1,1 @@
+"""Records made again from one gradient."""

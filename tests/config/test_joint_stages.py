@@ -104,6 +104,7 @@ CASES = [
     ('transfer = "coral"', 'transfer = "coral"\nmodel = "mlp"', "stage[1].model: transfer 'coral' takes the paren", ""),
     ('transfer = "coral"', 'transfer = "coral"\nlast_k = 2', "stage[1].last_k: only transfer 'last-k' has it", ""),
     ('test = "digits"\ntest_rows = "1200:"', "data_options = { noun = 'x' }", "stage[1].data_options: transfer 'c", ""),
+    ("[threat]", '[[variant]]\nid = "v"\nstage.joint.local_steps = 2\n[threat]', "variant[0]: stage[1].local_steps", ""),
     ('rows = "400:800"', 'rows = "399:800"', "data.clinic.disjoint: must share nothing with 'hospital', got in bo", ""),
     ("[threat]", '[[variant]]\nid = "v"\nstage.joint = { parties = {} }\n[threat]', "variant[0].stage.joint.parti", ""),
 ]  # fmt: skip

@@ -63,6 +63,7 @@ class Stage(Table):
     classes: int | None = Field(default=None, ge=2, le=100_000)
     transfer: Literal[Method, Joint] = "scratch"
     parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
+    local_steps: int = Field(default=1, ge=1, le=1_000_000)
     last_k: int = Field(default=1, ge=1, le=10_000)
     bn_mode: Literal[Statistics] = "strict"
     lora_rank: int = Field(default=8, ge=1, le=10_000)

@@ -20,8 +20,9 @@ from dosimeter.foundation.wording import quote
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float, cut
 from dosimeter.training.chain import Link, build_chain, users_code
-from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
-from dosimeter.training.joint.protocols import ALIGNED, METHODS, Party, align, fedsgd
+from dosimeter.training.joint.methods import AVERAGED, FEDERATED
+from dosimeter.training.joint.organisation import Holding, Organisation, keeper_of
+from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Transcript, Wire, from_tensors
 from dosimeter.training.keys import rows_hash, torch_version
 from dosimeter.training.recipe import Hyperparameters
@@ -46,18 +47,19 @@ class Member:
 class JointJob:
     """Job that trains one trunk with the heads of several parties.
 
-    Its entry holds the messages, each array as `messages/step/kind/sender/receiver/name`, and the heads, each as
-    `heads/party/name`.
+    Its entry holds the messages, each array as `messages/step/kind/sender/receiver/name`, the heads, each as
+    `heads/party/name`, and what trunk each party ends with, as `trunks/party/name`.
 
     Attributes:
         store: store to write to.
         links: the chain up to this stage, which builds the model that all begin with.
         method: one of `METHODS`.
         members: parties; of a method that aligns the source, then the receiver.
-        weight: of the alignment.
+        weight: of the alignment, or of the distance by which weights stay near others; see `Agreement`.
         parent: key of the weights of the stage before, or None.
         seed: decides initialisation and dropout.
         device: device to train on.
+        local_steps: updates of each party in a round of "fedavg".
     """
 
     store: Store
@@ -68,6 +70,7 @@ class JointJob:
     parent: str | None
     seed: int
     device: str
+    local_steps: int = 1
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -79,6 +82,7 @@ class JointJob:
             "method": self.method,
             "parties": parties,
             "weight": self.weight,
+            "local_steps": self.local_steps,
             "parent": self.parent,
             "seed": self.seed,
             "device": self.device.split(":")[0],
@@ -109,8 +113,8 @@ class JointJob:
 
     @property
     def steps(self) -> int:
-        """Number of updates."""
-        return len(self.members[0].batches)
+        """Number of updates of the trunk; rounds of "fedavg"."""
+        return len(self.members[0].batches) // self.local_steps
 
     @property
     def agreement(self) -> Agreement:
@@ -121,8 +125,10 @@ class JointJob:
             parties=tuple(one.name for one in self.members),
             rates=tuple(hp.lr_at(step, self.steps) for step in range(self.steps)),
             momentum=hp.momentum,
-            weight_decay=hp.weight_decay,
-            averaged=self.method not in ALIGNED,
+            weight_decay=0.0 if self.method == "l2-sp" else hp.weight_decay,
+            averaged=self.method in AVERAGED,
+            weight=self.weight,
+            local_steps=self.local_steps,
         )
 
     def perform(self) -> None:
@@ -132,7 +138,9 @@ class JointJob:
             ConfigError: the method, the parties or the recipe cannot be trained together.
             TrainingError: the model cannot be shared, or a loss is not finite.
         """
-        check_joint(self.method, self.members, self.links[-1].hyperparameters)
+        check_joint(self.method, self.members, self.links[-1].hyperparameters, self.local_steps)
+        if self.method == "l2-sp" and self.parent is None:
+            raise ConfigError(f"{self.place}: 'l2-sp' stays near the weights of the stage before, got none: train one")
         trunk, heads = self._model()
         hp, device = self.links[-1].hyperparameters, torch.device(self.device)
         parties = [
@@ -142,13 +150,13 @@ class JointJob:
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
         ]  # fmt: skip
-        wire = Wire()
-        run_protocol(self.method, parties, Keeper(trunk, hp, self.steps, averaged=self.agreement.averaged), wire,
-                     steps=self.steps, weight=self.weight)  # fmt: skip
-        crossed = Transcript(self.agreement, tuple(wire.messages)).tensors()
+        wire, known = Wire(), self.agreement
+        run_protocol(known, parties, keeper_of(known, trunk, hp), wire)
+        crossed = Transcript(known, tuple(wire.messages)).tensors()
         tensors = {f"messages/{name}": array for name, array in crossed.items()}
         for party in parties:
             tensors |= {f"heads/{party.name}/{name}": array.cpu() for name, array in party.head().items()}
+            tensors |= {f"trunks/{party.name}/{name}": array.cpu() for name, array in party.parameters().items()}
         self.store.save(self.key, tensors, self.definition)
 
     def transcript(self) -> Transcript:
@@ -158,6 +166,12 @@ class JointJob:
         return from_tensors(
             self.agreement, {name.removeprefix(mark): one for name, one in found.items() if name.startswith(mark)}
         )
+
+    def trunk_of(self, party: str) -> dict[str, Tensor]:
+        """Parameters of the trunk that a party ends with, once the job is done; equal for all but of "soft"."""
+        mark = f"trunks/{party}/"
+        found = self.store.load(self.key)
+        return {name.removeprefix(mark): one for name, one in found.items() if name.startswith(mark)}
 
     def _holding(self, member: Member) -> Holding:
         """What a party owns, from the store."""
@@ -183,17 +197,7 @@ class JointJob:
         return shared, heads
 
 
-def run_protocol(
-    method: str, parties: Sequence[Party], keeper: Keeper, wire: Wire, *, steps: int, weight: float
-) -> None:  # fmt: skip
-    """Trains by a method; `weight` is that of an alignment."""
-    if method in ALIGNED:
-        align(parties, keeper, wire, steps, distance=ALIGNED[method], weight=weight)
-    else:
-        fedsgd(parties, keeper, wire, steps)
-
-
-def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters) -> None:
+def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters, local_steps: int = 1) -> None:
     """Refuses what cannot be trained together.
 
     Raises:
@@ -207,11 +211,13 @@ def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters) -> 
     names = [one.name for one in members]
     reserved = [name for name in names if name in (ALL, COORDINATOR)]
     problems += [f"parties: {name!r} names no party, since messages use it: rename it" for name in reserved]
-    wanted = "a source and a receiver" if method in ALIGNED else "two or more"
-    if len(names) < 2 or (method in ALIGNED and len(names) != 2):
+    pair = method in METHODS and method not in FEDERATED
+    if len(names) < 2 or (pair and len(names) != 2):
+        wanted = "a source and a receiver" if pair else "two or more"
         problems.append(f"parties: transfer {method!r} has {wanted}, got {len(names)}: name others")
     if len({len(one.batches) for one in members}) > 1:
         problems.append("batches: all parties must have as many, since they take each step together: draw as many")
+    problems += _rounds(method, members, local_steps)
     allowed = {
         "optimizer": ("sgd", "an update by Adam cannot be agreed on by gradients alone"),
         "precision": ("float32", "messages are float32"),
@@ -226,6 +232,20 @@ def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters) -> 
     ]
     if problems:
         raise ConfigError(*problems)
+
+
+def _rounds(method: str, members: Sequence[Member], local_steps: int) -> list[str]:
+    """Problems with the updates of a round."""
+    if method != "fedavg":
+        remedy = "remove it, or use 'fedavg'"
+        return [] if local_steps == 1 else [f"local_steps: only 'fedavg' has them, got {local_steps}: {remedy}"]
+    updates = len(members[0].batches) if members else 0
+    if 1 <= local_steps <= updates and updates % local_steps == 0:
+        return []
+    return [
+        f"local_steps: must divide the {updates} updates of each party into whole rounds, got {local_steps}: choose a "
+        "divisor, such as the updates of one epoch"
+    ]
 
 
 def _batches(rows: Int[Array, "steps b"]) -> dict[str, Any]:

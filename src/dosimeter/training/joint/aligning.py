@@ -12,11 +12,17 @@ from torch import Tensor, nn
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.training.joint.alignment import Distance, check_batches, coral, mmd
+from dosimeter.training.joint.moments import Pulls, coral_of_moments, linear_mmd_of_moments
 from dosimeter.training.loop import Optimizer, seed_torch
 from dosimeter.training.recipe import Hyperparameters
 
 DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Distance]] = {"coral": coral, "mmd": mmd}
 """Distances of features, by the method that aligns by them."""
+OF_MOMENTS: Mapping[str, Callable[[Mapping[str, Tensor], Tensor], Pulls]] = {
+    "coral": coral_of_moments,
+    "mmd": linear_mmd_of_moments,
+}
+"""Distances where the source shows moments of its batch only."""
 HIDDEN = 64
 """Units of each of the two hidden layers of a discriminator."""
 SLOPE = 10.0
@@ -98,9 +104,16 @@ class Aligner:
         self._method, self._hp, self._steps, self._seed = method, hp, steps, seed
         self._discriminator: Discriminator | None = None
 
-    def distance(self, step: int, shown: Mapping[str, Tensor], own: Float[Tensor, "m d"]) -> Distance:
+    def distance(self, step: int, shown: Mapping[str, Tensor], own: Float[Tensor, "m d"]) -> Pulls:
         """The distance of what the source showed and the receiver's own features, with both gradients."""
-        source = shown["features"].to(own.device)
+        shown = {name: one.to(own.device) for name, one in shown.items()}
+        if "features" not in shown:
+            return OF_MOMENTS[self._method](shown, own)
+        found = self._of_rows(step, shown["features"], own)
+        return Pulls(found.value, {"features": found.source}, found.receiver)
+
+    def _of_rows(self, step: int, source: Float[Tensor, "n d"], own: Float[Tensor, "m _"]) -> Distance:
+        """The distance of two batches."""
         if self._method != "dann":
             return DISTANCES[self._method](source, own)
         if self._discriminator is None:

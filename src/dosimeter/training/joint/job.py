@@ -20,7 +20,8 @@ from dosimeter.foundation.wording import quote
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float, cut
 from dosimeter.training.chain import Link, build_chain, users_code
-from dosimeter.training.joint.methods import AVERAGED, FEDERATED
+from dosimeter.training.joint.guarding import bounded, guarantees
+from dosimeter.training.joint.methods import AVERAGED, FEDERATED, joint_defense_problems
 from dosimeter.training.joint.organisation import Holding, Organisation, keeper_of
 from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Transcript, Wire, from_tensors
@@ -145,7 +146,7 @@ class JointJob:
         hp, device = self.links[-1].hyperparameters, torch.device(self.device)
         parties = [
             Organisation(
-                one.name, self._holding(one), (trunk, head), hp,
+                one.name, self._holding(one), (trunk, head), self._recipe(one),
                 seed=seed_for(self.seed, "party", index), device=device,
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
@@ -172,6 +173,21 @@ class JointJob:
         mark = f"trunks/{party}/"
         found = self.store.load(self.key)
         return {name.removeprefix(mark): one for name, one in found.items() if name.startswith(mark)}
+
+    def guarantees(self) -> dict[str, tuple[str, ...]]:
+        """What the defenses guarantee to the records of each party, in words.
+
+        Raises:
+            ConfigError: a defense cannot give it.
+        """
+        return {one.name: guarantees(self._recipe(one), one.batches) for one in self.members}
+
+    def _recipe(self, member: Member) -> Hyperparameters:
+        """The recipe of a party, with what bounds its records."""
+        hp = self.links[-1].hyperparameters
+        if not hp.defenses:
+            return hp
+        return bounded(hp, member.batches, len(self.store.load(member.data)["labels"]), member.name)
 
     def _holding(self, member: Member) -> Holding:
         """What a party owns, from the store."""
@@ -223,13 +239,14 @@ def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters, loc
         "precision": ("float32", "messages are float32"),
         "augment": ((), "parties send what they hold"),
         "standardise": (False, "the head has no records of its own beforehand"),
-        "defenses": ((), "no defense acts on messages yet"),
     }
     problems += [
         f"{key}: a joint stage takes {value!r} only, since {why}, got {quote(getattr(hp, key))}: remove it"
         for key, (value, why) in allowed.items()
         if getattr(hp, key) != value
     ]
+    named = [(type(one).__name__, one) for one in hp.defenses]
+    problems += [f"defenses: {line}" for line in joint_defense_problems(method, named, hp)]
     if problems:
         raise ConfigError(*problems)
 

@@ -15,6 +15,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.aligning import Aligner
+from dosimeter.training.joint.guarding import Guard
 from dosimeter.training.joint.transcript import Agreement
 from dosimeter.training.loop import Optimizer, seed_torch
 from dosimeter.training.recipe import Hyperparameters
@@ -42,8 +43,9 @@ class Organisation:
         name: of the party.
         holding: what it owns.
         model: the trunk and the head that it begins with; copied.
-        hp: the recipe; of the head by itself, of the trunk by agreement.
-        seed: decides dropout, and the discriminator of a receiver.
+        hp: the recipe; of the head by itself, of the trunk by agreement. Its defenses act on steps and on all that the
+            methods return, as `guarding.bounded` settles them for this party.
+        seed: decides dropout, noise of defenses, and the discriminator of a receiver.
         device: device to train on.
     """
 
@@ -54,10 +56,13 @@ class Organisation:
         self.name = name
         self._holding, self._hp, self._seed, self._device = holding, hp, seed, device
         self._trunk, self._head = (copy.deepcopy(one).to(device).train() for one in model)
+        self._classes = model[1].out_features
         self._optimizer = Optimizer(list(self._head.parameters()), hp)
         self._own = Optimizer(list(self._trunk.parameters()), hp)
+        self._guard = Guard(hp, seed)
         self._aligner: Aligner | None = None
         self._features: Tensor | None = None
+        self._targets: Tensor | None = None
         self._shown: Mapping[str, Tensor] = {}
         self._pull: Tensor | None = None
 
@@ -74,7 +79,7 @@ class Organisation:
 
     def show(self, step: int) -> dict[str, Tensor]:
         """What it tells of the features of the batch of a step; `gradient` goes back through it."""
-        self._shown = {"features": self._represent(step)}
+        self._shown = self._guard.protect("representations", step, {"features": self._represent(step)})
         return {name: one.detach() for name, one in self._shown.items()}
 
     def answer(self, step: int, shown: Mapping[str, Tensor], method: str, weight: float) -> dict[str, Tensor]:
@@ -94,7 +99,9 @@ class Organisation:
         own = self._represent(step)
         found = self._aligner.distance(step, shown, own.detach())
         self._pull = weight * found.receiver
-        return {"features": weight * found.source}
+        return self._guard.protect(
+            "alignment_gradient", step, {name: weight * one for name, one in found.source.items()}
+        )
 
     def gradient(
         self, step: int, *, task: bool = True, pull: Mapping[str, Tensor] | None = None
@@ -114,7 +121,7 @@ class Organisation:
         for name, parameter in self._trunk.named_parameters():
             found[name] = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
             parameter.grad = None
-        return found
+        return self._guard.protect("gradient", step, found)
 
     def update(self, turn: int, local_steps: int) -> dict[str, Tensor]:
         """What some updates of its own, on its next batches, add to the trunk.
@@ -134,7 +141,9 @@ class Organisation:
         for step in range(turn * local_steps, (turn + 1) * local_steps):
             self._descend(step, task=True, pull={}, rate=rate)
             optimizer.update(rate)
-        return {name: now - before[name] for name, now in self.parameters().items()}
+        return self._guard.protect(
+            "update", turn, {name: now - before[name] for name, now in self.parameters().items()}
+        )
 
     def parameters(self) -> dict[str, Tensor]:
         """Parameters of its trunk."""
@@ -157,35 +166,55 @@ class Organisation:
         """Parameters of its head, for a party that it hands them to."""
         return {name: one.detach().clone() for name, one in self._head.named_parameters()}
 
-    def _represent(self, step: int) -> Float[Tensor, "b d"]:
-        """Features of the batch of a step, differentiable."""
+    def _batch(self, step: int) -> tuple[Tensor, Int[Tensor, " b"]]:
+        """Records and labels of the batch of a step."""
         rows = torch.from_numpy(self._holding.batches[step])
         batch = as_float(self._holding.inputs[rows]).to(self._device)
+        return batch, self._holding.labels[rows].to(self._device)
+
+    def _represent(self, step: int) -> Float[Tensor, "b d"]:
+        """Features of the batch of a step, differentiable."""
+        batch, self._targets = self._batch(step)
+        if self._guard.mixes:
+            wanted = nn.functional.one_hot(self._targets, self._classes).to(batch.dtype)
+            batch, self._targets = self._guard.mix(step, batch, wanted)
         with seed_torch(seed_for(self._seed, "dropout", step)):
             self._features = self._trunk(batch)
         return self._features
 
     def _descend(self, step: int, *, task: bool, pull: Mapping[str, Tensor], rate: float) -> None:
         """Gives the trunk the gradient of the loss on the batch of a step, and moves the head."""
+        if self._hp.privacy is not None:
+            loss = self._guard.private_gradients(step, (self._trunk, self._head), *self._batch(step))
+            self._check(loss, step)
+        else:
+            self._backward(step, task=task, pull=pull)
+        self._guard.disturb(step, [*self._trunk.parameters(), *self._head.parameters()], rate)
+        if task:
+            self._optimizer.update(rate)
+
+    def _backward(self, step: int, *, task: bool, pull: Mapping[str, Tensor]) -> None:
+        """Gives trunk and head the gradient of the loss on the batch of a step."""
         features = self._represent(step) if self._features is None else self._features
         total = features.new_zeros(())
         if task:
-            rows = torch.from_numpy(self._holding.batches[step])
-            labels = self._holding.labels[rows].to(self._device)
-            total = nn.functional.cross_entropy(self._head(features), labels)
-            if not bool(torch.isfinite(total)):
-                raise TrainingError(
-                    f"party {self.name!r}: loss must be finite, got {float(total.detach())} at step {step}: lower lr "
-                    f"({self._hp.lr}) or check the inputs' scale"
-                )
+            assert self._targets is not None
+            total = nn.functional.cross_entropy(self._head(features), self._targets)
+            self._check(total, step)
         for name, one in pull.items():
             total = total + (self._shown[name] * one.to(self._device)).sum()
         if self._pull is not None:
             total = total + (features * self._pull).sum()
         total.backward()  # type: ignore[no-untyped-call]
-        self._features, self._shown, self._pull = None, {}, None
-        if task:
-            self._optimizer.update(rate)
+        self._features, self._targets, self._shown, self._pull = None, None, {}, None
+
+    def _check(self, loss: Tensor, step: int) -> None:
+        """Refuses a loss that is not finite."""
+        if not bool(torch.isfinite(loss)):
+            raise TrainingError(
+                f"party {self.name!r}: loss must be finite, got {float(loss.detach())} at step {step}: lower lr "
+                f"({self._hp.lr}) or check the inputs' scale"
+            )
 
 
 class Keeper:

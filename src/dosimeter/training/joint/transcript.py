@@ -81,9 +81,9 @@ class Message:
 
     Attributes:
         kind: what it is: "trunk", the shared parameters; "parameters" of a party's own trunk; "representations" `[b d]`
-            of a batch; "alignment_gradient", by which the distance of two batches changes with what was shown;
-            "gradient" of the loss by each parameter of the trunk; "update", what some updates add to each of them;
-            "head", the parameters of a last layer.
+            of a batch, or their moments; "alignment_gradient", by which the distance of two batches changes with what
+            was shown; "gradient" of the loss by each parameter of the trunk; "update", what some updates add to each of
+            them; "head", the parameters of a last layer.
         sender: party, or the coordinator.
         receiver: party, the coordinator, or `ALL`.
         step: number of the update before which it crosses.

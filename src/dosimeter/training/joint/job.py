@@ -120,17 +120,10 @@ class JointJob:
     @property
     def agreement(self) -> Agreement:
         """What every party knows beforehand."""
-        hp = self.links[-1].hyperparameters
-        return Agreement(
-            method=self.method,
-            parties=tuple(one.name for one in self.members),
-            rates=tuple(hp.lr_at(step, self.steps) for step in range(self.steps)),
-            momentum=hp.momentum,
-            weight_decay=0.0 if self.method == "l2-sp" else hp.weight_decay,
-            averaged=self.method in AVERAGED,
-            weight=self.weight,
-            local_steps=self.local_steps,
-        )
+        return agree(
+            self.method, [one.name for one in self.members], self.links[-1].hyperparameters,
+            len(self.members[0].batches), weight=self.weight, local_steps=self.local_steps,
+        )  # fmt: skip
 
     def perform(self) -> None:
         """Trains and stores the transcript and the heads.
@@ -197,20 +190,64 @@ class JointJob:
     def _model(self) -> tuple[nn.Sequential, list[nn.Linear]]:
         """The trunk that all begin with, and a fresh head for each party."""
         parent: dict[str, Tensor] | None = self.store.load(self.parent) if self.parent else None
-        heads = []
-        for index in range(len(self.members)):
-            model = build_chain(self.links, len(self.links) - 1, seed_for(self.seed, "head", index), parent)
-            first = as_float(self.store.load(self.members[0].data)["inputs"][:2])
-            trunk, head = cut(model, first, self.links[-1].head)
-            heads.append(head)
-            if index == 0:
-                shared = trunk
-        if next(shared.buffers(), None) is not None:
-            raise TrainingError(
-                f"model {type(model).__name__}: a trunk that parties share must have no running statistics, got some, "
-                "as of batch normalisation: choose a model without, such as 'mlp'"
-            )
-        return shared, heads
+        example = as_float(self.store.load(self.members[0].data)["inputs"][:2])
+        return begin(self.links, example, len(self.members), self.seed, parent)
+
+
+def begin(
+    links: tuple[Link, ...], example: Tensor, parties: int, seed: int, parent: dict[str, Tensor] | None = None
+) -> tuple[nn.Sequential, list[nn.Linear]]:  # fmt: skip
+    """The trunk that all parties begin with, and a fresh head for each.
+
+    Args:
+        links: the chain up to the joint stage.
+        example: two records as the model takes them.
+        parties: their number.
+        seed: decides initialisation.
+        parent: weights of the stage before.
+
+    Raises:
+        TrainingError: the trunk has running statistics.
+    """
+    heads = []
+    for index in range(parties):
+        model = build_chain(links, len(links) - 1, seed_for(seed, "head", index), parent)
+        trunk, head = cut(model, example, links[-1].head)
+        heads.append(head)
+        if index == 0:
+            shared = trunk
+    if next(shared.buffers(), None) is not None:
+        raise TrainingError(
+            f"model {type(model).__name__}: a trunk that parties share must have no running statistics, got some, "
+            "as of batch normalisation: choose a model without, such as 'mlp'"
+        )
+    return shared, heads
+
+
+def agree(
+    method: str, parties: Sequence[str], hp: Hyperparameters, updates: int, *, weight: float = 0.0, local_steps: int = 1
+) -> Agreement:  # fmt: skip
+    """What every party knows beforehand of a training by one recipe.
+
+    Args:
+        method: one of `METHODS`.
+        parties: their names.
+        hp: the recipe.
+        updates: number of batches of each party.
+        weight: of the method; see `Agreement`.
+        local_steps: updates of a round of "fedavg".
+    """
+    rounds = updates // local_steps
+    return Agreement(
+        method=method,
+        parties=tuple(parties),
+        rates=tuple(hp.lr_at(step, rounds) for step in range(rounds)),
+        momentum=hp.momentum,
+        weight_decay=0.0 if method == "l2-sp" else hp.weight_decay,
+        averaged=method in AVERAGED,
+        weight=weight,
+        local_steps=local_steps,
+    )
 
 
 def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters, local_steps: int = 1) -> None:

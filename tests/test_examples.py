@@ -7,15 +7,22 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from flat import flat
 from supplied_models import SERIAL
 
 from dosimeter.cli.app import main
 from dosimeter.config.audit import load, parse
+from dosimeter.data.entries import data_key, save_data
+from dosimeter.data.reference import load as load_data
+from dosimeter.jobs.store import Store
 from dosimeter.pipeline import call, verbs
+from dosimeter.training.joint.job import JointJob, Member
+from dosimeter.training.joint.transcript import read_transcript
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 AUDITS = sorted(EXAMPLES.glob("*/audit.toml"))
@@ -217,3 +224,43 @@ def test_traffic_over_a_real_wire_is_audited(tmp_path, clean_imports, monkeypatc
 
     for attack in ("attribute_pool", "output_only attribute"):
         assert auc("wire", attack) == pytest.approx(auc("wire-model", attack), abs=0.01)
+
+
+def test_two_organisations_in_two_processes_record_what_the_job_records(tmp_path, clean_imports, monkeypatch):
+    """The hospital in a process of its own, the clinic here: bit by bit the messages of one job with both."""
+    place = tmp_path / "joint"
+    shutil.copytree(EXAMPLES / "joint", place)
+    monkeypatch.syspath_prepend(str(place))
+    hospital = subprocess.Popen([sys.executable, "hospital.py", "0"], cwd=place, stdout=subprocess.PIPE, text=True)
+    threads = torch.get_num_threads()
+    try:
+        port = hospital.stdout.readline().split()[-1]
+        clinic = runpy.run_path(str(place / "clinic.py"))
+        clinic["main"](f"http://127.0.0.1:{port}", str(place / "transcript"))
+    finally:
+        torch.set_num_threads(threads)
+        hospital.terminate()
+        hospital.wait(30)
+        hospital.stdout.close()
+    found, notes = read_transcript(place / "transcript")
+    assert notes == ()
+    job = the_same_training(clinic["AGREEMENT"], runpy.run_path(str(place / "agreed.py")), Store(tmp_path / "store"))
+    job.perform()
+    wanted = job.transcript()
+    assert found.agreement == wanted.agreement
+    assert found.tensors().keys() == wanted.tensors().keys()
+    assert all(torch.equal(array, found.tensors()[name]) for name, array in wanted.tensors().items())
+
+
+def the_same_training(agreement, agreed, store):
+    """The training of `examples/joint` as one job that holds both data sets."""
+    whole, members = load_data("digits"), []
+    for index, name in enumerate(agreement.parties):
+        rows = slice(600 * index, 600 * (index + 1))
+        own = replace(whole, inputs=whole.inputs[rows], labels=whole.labels[rows], ids=whole.ids[rows])
+        save_data(own, store)
+        members.append(Member(name, data_key(own), agreed["draw"](index, 600)))
+    return JointJob(
+        store=store, links=(agreed["LINK"],), method=agreement.method, members=tuple(members), weight=agreement.weight,
+        parent=None, seed=agreed["SEED"], device="cpu",
+    )  # fmt: skip

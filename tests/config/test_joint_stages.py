@@ -109,6 +109,11 @@ CASES = [
     ('transfer = "coral"', 'transfer = "coral"\nmodel = "mlp"', "stage[1].model: transfer 'coral' takes the paren", ""),
     ('transfer = "coral"', 'transfer = "coral"\nlast_k = 2', "stage[1].last_k: only transfer 'last-k' has it", ""),
     ('test = "digits"\ntest_rows = "1200:"', "data_options = { noun = 'x' }", "stage[1].data_options: transfer 'c", ""),
+    ("[threat]", '[[variant]]\nid = "v"\nstage.joint.local_steps=2\n[threat]', "variant[0]: stage[1].local_steps", ""),
+    ("[threat]", '[[defense]]\nname = "dropout"\n[threat]', "defense[0]: dropout does not act where parties train", ""),
+    ("[threat]", '[[defense]]\nname = "noise"\n[threat]', "defense[0]: noise needs the norm that features are", "set"),
+    ("[threat]", '[[defense]]\nname = "dp_sgd"\nepsilon = 1.0\n[threat]', "defense[0]: dp_sgd bounds gradients", ""),
+    ("[threat]", '[[defense]]\nname = "sgld"\n[threat]', "defense[0]: sgld is defined for steps without mome", "set 0"),
     ('rows = "400:800"', 'rows = "399:800"', "data.clinic.disjoint: must share nothing with 'hospital', got in bo", ""),
     ("epochs = 2", "epochs = 2\nalignment = 0.0", "stage[1].alignment: must be greater than 0", ""),
     ("[threat]", '[[variant]]\nid = "v"\nstage.joint = { parties = {} }\n[threat]', "variant[0].stage.joint.parti", ""),
@@ -128,6 +133,16 @@ def test_only_a_transfer_that_aligns_has_a_weight_of_it(tmp_path):
     assert line.startswith("stage[1].alignment: only a transfer that aligns a source and a receiver has a weight of it")
     (line,) = refused(GOOD.replace('model = "mlp"', 'model = "mlp"\nalignment = 2.0'), tmp_path)
     assert line.startswith("stage[0].alignment: only a transfer that aligns")
+@pytest.mark.parametrize("name", ["compress", "dp_moments", "mixup", "l2", "early_stopping"])
+def test_defenses_of_messages_are_accepted_on_a_joint_stage(name, tmp_path):
+    assert refused(GOOD.replace("[threat]", f'[[defense]]\nname = "{name}"\n[threat]'), tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["compress", "dp_moments", "mixup", "sgld"])
+def test_defenses_of_messages_are_refused_where_none_is_sent(name, tmp_path):
+    alone = GOOD.replace('transfer = "coral"', 'transfer = "head"\ndata = "clinic"').replace(f"parties = {PARTIES}", "")
+    (line,) = refused(alone.replace("[threat]", f'[[defense]]\nname = "{name}"\n[threat]'), tmp_path)
+    assert line.startswith(f"defense[0]: {name} acts where parties train together, got transfer 'head': remove it, or")
 
 
 def test_l2_sp_starts_from_a_stage_before(tmp_path):

@@ -22,8 +22,8 @@ from dosimeter.training.loop import train
 from dosimeter.training.recipe import Defense, Hyperparameters, PutsBottleneck
 
 every = pytest.mark.parametrize("name", DEFENSES)
-TRAINED = {name: kind for name, kind in DEFENSES.items() if kind.place != "cut"}
-"""Defenses that change what is trained or answered; those of the cut have contracts of their own."""
+TRAINED = {name: kind for name, kind in DEFENSES.items() if kind.place not in ("cut", "joint")}
+"""Defenses that change what is trained or answered; the others have contracts of their own."""
 every_setting = pytest.mark.parametrize(
     ("name", "settings"), [(name, one) for name, kind in TRAINED.items() for one in kind.ladder], ids=str
 )
@@ -65,6 +65,10 @@ WRONG = {
     "quantise": [{"bits": 0}, {"bits": 17}],
     "null_space": [{"tolerance": 1.0}, {"tolerance": -0.1}],
     "fisher_noise": [{"target": 0.0}, {"probes": 0}],
+    "compress": [{"keep": 0.0}, {"keep": 1.0}, {"how": "quantise", "bits": 17}],
+    "dp_moments": [{"scale": 0.0}, {"clip": 0.0}, {"delta": 1.0}],
+    "sgld": [{"scale": 0.0}],
+    "mixup": [{"alpha": 0.0}],
 }
 
 
@@ -124,7 +128,7 @@ def test_frozen_documented_and_cited(name):
     assert re.search(r"\d{4}, https://arxiv\.org/abs/[\d.]+$", defense.paper)
     for field in dataclasses.fields(kind):
         assert f"    {field.name}: " in text, f"{name}.{field.name} is not documented"
-    assert kind.place in ("recipe", "model", "loss", "step", "training", "outputs", "cut")
+    assert kind.place in ("recipe", "model", "loss", "step", "training", "outputs", "cut", "joint")
     assert any(callable(getattr(kind, method, None)) for method in METHODS)
     assert len({str(one) for one in kind.ladder}) >= 3
     assert pickle.loads(pickle.dumps(defense)) == defense

@@ -14,7 +14,8 @@ from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.models.access import Access
-from dosimeter.training.defending import ACTING, HIDDEN, METHODS, DefenseRow
+from dosimeter.training.defending import ACTING, AMONG_PARTIES, HIDDEN, METHODS, DefenseRow
+from dosimeter.training.joint.methods import joint_defense_problems
 from dosimeter.training.recipe import (
     BoundsRecords,
     ChangesAnswers,
@@ -129,7 +130,9 @@ def _together(
     stage: Stage, rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable], *, answers: bool
 ) -> list[str]:
     """Problems with the defenses of one stage, as the tail of their place."""
-    problems = []
+    if stage.joint:
+        return _among_parties(stage, rows)
+    problems = _without_parties(stage, rows)
     losses = [row.name for row in rows if isinstance(row.defense, ChangesLoss | BoundsRecords | SubModels)]
     if len(losses) > 1:
         problems.append(f"one of them decides the loss, the step or the labels, got {' and '.join(losses)}: keep one")
@@ -166,6 +169,23 @@ def _together(
         "'probs' or 'logits', or remove it"
         for place, threat in threats.items()
         if changing and threat.access_flag.includes & (Access.FEATURES | Access.WEIGHTS)
+    ]
+
+
+def _among_parties(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
+    """Problems with the defenses of a joint stage, as the tail of their place."""
+    named = [(row.name, row.defense) for row in rows]
+    return joint_defense_problems(stage.transfer, named, stage.hyperparameters)
+
+
+def _without_parties(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
+    """Problems with defenses of joint stages at another stage, as the tail of their place."""
+    defenses: list[tuple[str, object]] = [(row.name, row.defense) for row in rows]
+    return [
+        f"{name} acts where parties train together, got transfer {stage.transfer!r}: remove it, or use a joint "
+        "transfer such as 'coral' or 'fedsgd'"
+        for name, one in defenses
+        if isinstance(one, AMONG_PARTIES) and not isinstance(one, FitsCut | Release | ACTING)
     ]
 
 

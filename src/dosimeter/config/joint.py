@@ -9,9 +9,8 @@ from dosimeter.config.tables import DataOptions, Stage
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.table import NAME
 from dosimeter.foundation.wording import one_line, quote
+from dosimeter.training.joint.methods import FEDERATED
 
-FEDERATED = ("fedsgd", "fedavg")
-"""Methods with two or more parties of any name; others have a source and a receiver."""
 PAIR = ("source", "receiver")
 NOT_JOINT = {
     "data": "the parties hold the data",
@@ -32,6 +31,11 @@ def joint_problems(stages: Sequence[Stage | None], data: Collection[str]) -> lis
     for index, stage in enumerate(stages):
         if stage is not None:
             found = _keys(stage, index, data) + _parties(stage, data)
+            if "local_steps" in stage.model_fields_set and stage.transfer != "fedavg":
+                found.append(
+                    f"local_steps: only transfer 'fedavg' has rounds of several updates, got {stage.local_steps} with "
+                    f"{stage.transfer!r}: remove it or set transfer = 'fedavg'"
+                )
             problems += [one_line(f"stage[{index}].{line}", 600) for line in found]
     return problems
 

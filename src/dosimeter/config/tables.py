@@ -60,6 +60,7 @@ class Stage(Table):
     transfer: Literal[Method, Joint] = "scratch"
     parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
     alignment: float = Field(default=1.0, gt=0)
+    local_steps: int = Field(default=1, ge=1, le=1_000_000)
     last_k: int = Field(default=1, ge=1, le=10_000)
     bn_mode: Literal[Statistics] = "strict"
     lora_rank: int = Field(default=8, ge=1, le=10_000)

@@ -11,7 +11,7 @@ from dosimeter.foundation.wording import quote
 
 OF_DATA = ("name", "data", "data_options", "rows", "test", "test_rows", "weights", "classes", "parties")
 """Keys of a stage that determine the judged records and given parts; they are the same in every variant."""
-OF_TRANSFER = ("last_k", "bn_mode", "lora_rank", "lora_alpha")
+OF_TRANSFER = ("last_k", "bn_mode", "lora_rank", "lora_alpha", "local_steps")
 """Keys that belong to one method of transfer only."""
 
 

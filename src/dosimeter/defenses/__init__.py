@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from dosimeter.defenses.cut.quantise import Quantise
     from dosimeter.defenses.cut.sign import Sign
     from dosimeter.defenses.cut.sparsify import Sparsify
+    from dosimeter.defenses.joint.compress import Compress
+    from dosimeter.defenses.joint.dp_moments import DPMoments
+    from dosimeter.defenses.joint.mixup import MixUp
+    from dosimeter.defenses.joint.sgld import SGLD
     from dosimeter.defenses.training.adversarial import Adversarial
     from dosimeter.defenses.training.bido import BiDO
     from dosimeter.defenses.training.dp_sgd import DPSGD
@@ -32,9 +36,9 @@ if TYPE_CHECKING:
     from dosimeter.defenses.training.selena import SELENA
 
 __all__ = [
-    "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "Adversarial", "BiDO", "Dropout", "EarlyStopping",
-    "FisherNoise", "LabelSmoothing", "Mask", "Masking", "NegativeLabelSmoothing", "NoPeek", "Noise", "NullSpace",
-    "Quantise", "RelaxLoss", "Rounding", "Sign", "Sparsify", "TopK",
+    "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "SGLD", "Adversarial", "BiDO", "Compress", "DPMoments",
+    "Dropout", "EarlyStopping", "FisherNoise", "LabelSmoothing", "Mask", "Masking", "MixUp", "NegativeLabelSmoothing",
+    "NoPeek", "Noise", "NullSpace", "Quantise", "RelaxLoss", "Rounding", "Sign", "Sparsify", "TopK",
 ]  # fmt: skip
 
 DEFENSES: Registry[type[Any]] = Registry(
@@ -63,9 +67,13 @@ DEFENSES: Registry[type[Any]] = Registry(
         "quantise": "cut.quantise:Quantise",
         "null_space": "cut.null_space:NullSpace",
         "fisher_noise": "cut.fisher_noise:FisherNoise",
+        "compress": "joint.compress:Compress",
+        "dp_moments": "joint.dp_moments:DPMoments",
+        "sgld": "joint.sgld:SGLD",
+        "mixup": "joint.mixup:MixUp",
     },
 )
-"""Defenses by the place where they act: recipe, model, loss, step, whole training, outputs, the cut."""
+"""Defenses by the place where they act: recipe, model, loss, step, whole training, outputs, the cut, joint stages."""
 
 
 if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for

@@ -11,6 +11,7 @@ from dosimeter.foundation.checks import in_range
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import describe, one_line
 from dosimeter.training.recipe import (
+    AddsStepNoise,
     BoundsRecords,
     ChangesAnswers,
     ChangesLoss,
@@ -20,8 +21,10 @@ from dosimeter.training.recipe import (
     Defense,
     FightsAdversaries,
     FitsCut,
+    GuardsMessages,
     HidesFeatures,
     Hyperparameters,
+    MixesRecords,
     PutsBottleneck,
     Release,
     SubModels,
@@ -41,12 +44,21 @@ METHODS = (
     "release",
     "send",
     "fitted",
+    "protect",
+    "deviation",
+    "mix",
 )
 """Methods that a defense can have; each defense has at least one."""
 HIDDEN = PutsBottleneck | ChargesHidden | ChargesCut | FightsAdversaries
 """Defenses that need hidden layers that are trained."""
 ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels | HIDDEN
 """Defenses that act during training."""
+
+
+AMONG_PARTIES = GuardsMessages | AddsStepNoise | MixesRecords
+"""Defenses that act where organisations train together, and nowhere else, or in another way."""
+JOINT = AMONG_PARTIES | BoundsRecords
+"""Defenses that act during the training of a joint stage."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,13 @@ class DefenseRow:
         return self.defense.place
 
 
-def with_defenses(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparameters:
+def with_defenses(hp: Hyperparameters, rows: Sequence[DefenseRow], *, joint: bool = False) -> Hyperparameters:
     """Hyperparameters of a stage with its defenses: some change the values, others act during training.
+
+    Args:
+        hp: without defenses.
+        rows: its defenses.
+        joint: several parties train the stage together.
 
     Raises:
         ConfigError: a defense raised, or gave no recipe that can be trained.
@@ -88,7 +105,7 @@ def with_defenses(hp: Hyperparameters, rows: Sequence[DefenseRow]) -> Hyperparam
     for row in rows:
         if isinstance(row.defense, ChangesRecipe):
             hp = _change(row, row.defense, hp)
-    acting = [row.defense for row in rows if isinstance(row.defense, ACTING)]
+    acting = [row.defense for row in rows if isinstance(row.defense, JOINT if joint else ACTING)]
     return replace(hp, defenses=(*hp.defenses, *acting))
 
 

@@ -30,7 +30,7 @@ class Defense(Protocol):
 
     Attributes:
         paper: authors, year, link.
-        place: where it acts: "recipe", "model", "loss", "step", "training", "outputs" or "cut".
+        place: where it acts: "recipe", "model", "loss", "step", "training", "outputs", "cut" or "joint".
         ladder: at least three settings, the weakest first.
     """
 
@@ -192,6 +192,59 @@ class FitsCut(Protocol):
         Raises:
             ConfigError: it cannot act there.
         """
+        ...
+
+
+@runtime_checkable
+class GuardsMessages(Protocol):
+    """A defense that changes what an organisation sends to those that it trains with.
+
+    Attributes:
+        messages: kinds of message that it changes, as `training.joint.methods` names them.
+    """
+
+    messages: ClassVar[tuple[str, ...]]
+
+    def protect(self, arrays: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+        """What is sent in place of the arrays of one message; of "representations" differentiable by them."""
+        ...
+
+
+@runtime_checkable
+class AddsStepNoise(Protocol):
+    """A defense by which each gradient of an organisation has noise, that of its own head too."""
+
+    def deviation(self, rate: float) -> float:
+        """Standard deviation of Gaussian noise on each number of a gradient that is followed at a learning rate."""
+        ...
+
+
+@runtime_checkable
+class MixesRecords(Protocol):
+    """A defense by which an organisation trains on mixtures of its records."""
+
+    def mix(
+        self, inputs: Float[Tensor, "b ..."], targets: Float[Tensor, "b c"], rng: np.random.Generator
+    ) -> tuple[Float[Tensor, "b ..."], Float[Tensor, "b c"]]:
+        """Mixed records, and mixed probabilities of their classes."""
+        ...
+
+
+@runtime_checkable
+class ChoosesMethods(Protocol):
+    """A defense that cannot act in every joint method."""
+
+    def unfit(self, method: str, hp: Hyperparameters) -> str | None:
+        """Why it cannot act in a method, with the remedy; None where it can."""
+        ...
+
+
+@runtime_checkable
+class CountsMessages(Protocol):
+    """A defense whose guarantee grows weaker with the number of batches that hold a record."""
+
+    def guarantee_after(self, times: int) -> str:
+        """What it guarantees, in words, to a record that is in so many batches."""
         ...
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from dosimeter.training.joint.job import run_protocol
-from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
-from dosimeter.training.joint.protocols import ALIGNED
+from dosimeter.training.joint.methods import AVERAGED
+from dosimeter.training.joint.organisation import Holding, Organisation, keeper_of
+from dosimeter.training.joint.protocols import run_protocol
 from dosimeter.training.joint.transcript import Agreement, Transcript, Wire
 from dosimeter.training.recipe import Hyperparameters
 
@@ -16,6 +16,8 @@ D, HIDDEN, C, B, STEPS = 6, 5, 3, 4, 4
 CPU = torch.device("cpu")
 HP = Hyperparameters(lr=0.1, momentum=0.9, weight_decay=0.01, schedule="cosine")
 NAMES = ("source", "receiver")
+LOCAL = 2
+"""Updates in a round of `fedavg`."""
 
 
 def trunk_and_head(seed):
@@ -37,22 +39,24 @@ def organisation(index, hp=HP):
     return Organisation(NAMES[index], holding(index), model, hp, seed=index, device=CPU)
 
 
-def keeper(method, hp=HP):
+def keeper(method, hp=HP, weight=2.0):
     """The coordinator with the common trunk."""
-    return Keeper(trunk_and_head(0)[0], hp, STEPS, averaged=method not in ALIGNED)
+    return keeper_of(agreement(method, hp, weight), trunk_and_head(0)[0], hp)
 
 
-def agreement(method, hp=HP):
-    """What both know."""
-    rates = tuple(hp.lr_at(step, STEPS) for step in range(STEPS))
-    return Agreement(method, NAMES, rates, hp.momentum, hp.weight_decay, method not in ALIGNED)
+def agreement(method, hp=HP, weight=2.0):
+    """What both know; a round of `fedavg` has two updates."""
+    local = LOCAL if method == "fedavg" else 1
+    rates = tuple(hp.lr_at(step, STEPS // local) for step in range(STEPS // local))
+    decay = 0.0 if method == "l2-sp" else hp.weight_decay
+    return Agreement(method, NAMES, rates, hp.momentum, decay, method in AVERAGED, weight, local)
 
 
 def together(method, hp=HP, weight=2.0):
     """Both train; gives the transcript and the parties afterwards."""
     parties, wire = [organisation(0, hp), organisation(1, hp)], Wire()
-    run_protocol(method, parties, keeper(method, hp), wire, steps=STEPS, weight=weight)
-    return Transcript(agreement(method, hp), tuple(wire.messages)), parties
+    run_protocol(agreement(method, hp, weight), parties, keeper(method, hp, weight), wire)
+    return Transcript(agreement(method, hp, weight), tuple(wire.messages)), parties
 
 
 def normalised(shape, classes):

@@ -18,10 +18,12 @@ from dosimeter.models.architectures import as_float, cut
 from dosimeter.training.chain import Link, build_chain
 from dosimeter.training.joint.gradients import others_gradient
 from dosimeter.training.joint.job import JointJob, Member, check_joint
+from dosimeter.training.joint.methods import ALIGNED
 from dosimeter.training.recipe import Hyperparameters
 
 LINK = Link("joint", "mlp", (1, 8, 8), 10, options={"width": 16}, hyperparameters=Hyperparameters(lr=0.1, momentum=0.9))
 STEPS, BATCH = 80, 32
+SETTINGS = {"fedavg": {"local_steps": 4}, "soft": {"weight": 0.01}, "l2-sp": {"local_steps": 4}}
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +50,19 @@ def accuracy(job, data, party):
     tensors, model = job.store.load(job.key), build_chain(job.links, 0, 0, None)
     trunk, head = cut(model)
     head.load_state_dict({name: tensors[f"heads/{party}/{name}"] for name in ("weight", "bias")})
-    trunk.load_state_dict(dict(job.transcript().of("trunk")[STEPS]))
+    trunk.load_state_dict(job.trunk_of(party))
     with torch.no_grad():
         predicted = head(trunk(as_float(torch.from_numpy(data.inputs)))).argmax(1)
     return float((predicted == torch.from_numpy(data.labels)).float().mean())
 
 
-@pytest.mark.parametrize("method", ["fedsgd", "coral", "mmd"])
+@pytest.mark.parametrize("method", ["fedsgd", "hard", "coral", "mmd", "dann"])
 def test_both_parties_learn_and_the_other_gradient_is_there(method, data, tmp_path):
     job = job_of(data, tmp_path, method=method)
     assert isinstance(job, Job)
     ensure([job], SerialRunner(), lambda done, total: None)
     assert accuracy(job, data[2], "source") > 0.6
-    if method == "fedsgd":
+    if method not in ALIGNED:
         assert accuracy(job, data[2], "receiver") > 0.6
     transcript = job.transcript()
     seen, sent = transcript.seen_by("receiver"), transcript.of("gradient", "source")
@@ -76,12 +78,34 @@ def test_both_parties_learn_and_the_other_gradient_is_there(method, data, tmp_pa
     assert all(torch.equal(array, before[name]) for name, array in again.store.load(again.key).items())
 
 
+@pytest.mark.parametrize("method", ["fedavg", "soft", "l2-sp"])
+def test_both_parties_learn_with_trunks_of_their_own_or_from_a_start(method, data, tmp_path):
+    """The stage before of `l2-sp` is that of `fedavg`, with its heads left out."""
+    first = job_of(data, tmp_path, method="fedavg" if method == "l2-sp" else method, **SETTINGS[method])
+    ensure([first], SerialRunner(), lambda done, total: None)
+    job = first
+    if method == "l2-sp":
+        before = build_chain(first.links, 0, 0, None)
+        cut(before)[0].load_state_dict(first.trunk_of("source"))
+        first.store.save("1" * 24, dict(before.state_dict()), {})
+        links = (LINK, replace(LINK, name="again", model=None, transfer="full"))
+        job = replace(first, method="l2-sp", links=links, parent="1" * 24, local_steps=1, weight=0.1)
+        ensure([job], SerialRunner(), lambda done, total: None)
+        start = job.transcript().of("trunk")[0]
+        assert all(torch.equal(one, start[name]) for name, one in first.trunk_of("source").items())
+        with pytest.raises(ConfigError, match="'l2-sp' stays near the weights of the stage before, got none: train"):
+            replace(job, parent=None, links=(LINK,)).perform()
+    for party in ("source", "receiver"):
+        assert accuracy(job, data[2], party) > 0.6
+
+
 def test_all_that_decides_moves_the_key(data, tmp_path):
     job = job_of(data, tmp_path)
     source, receiver = job.members
     others = [
         replace(job, method="mmd"),
         replace(job, weight=2.0),
+        replace(job, local_steps=2),
         replace(job, seed=1),
         replace(job, parent="0" * 24),
         replace(job, members=(receiver, source)),
@@ -98,13 +122,19 @@ def test_all_that_decides_moves_the_key(data, tmp_path):
     ("change", "line"),
     [
         (
-            {"method": "fedavg"},
-            "transfer: must be a joint method that can be trained, got 'fedavg', did you mean",
+            {"method": "fedavgg"},
+            "transfer: must be a joint method that can be trained, got 'fedavgg', did you mean 'fedavg'?",
         ),
         ({"names": ("all", "b")}, "parties: 'all' names no party, since messages use it: rename it"),
         ({"names": ("a",)}, "parties: transfer 'fedsgd' has two or more, got 1: name others"),
         ({"names": ("a", "b", "c"), "method": "mmd"}, "parties: transfer 'mmd' has a source and a receiver, got 3"),
         ({"steps": (3, 4)}, "batches: all parties must have as many, since they take each step together"),
+        ({"names": ("a", "b", "c"), "method": "soft"}, "parties: transfer 'soft' has a source and a receiver, got 3"),
+        (
+            {"method": "fedavg", "local": 2},
+            "local_steps: must divide the 3 updates of each party into whole rounds",
+        ),
+        ({"local": 3}, "local_steps: only 'fedavg' has them, got 3: remove it, or use 'fedavg'"),
         ({"hp": {"optimizer": "adam"}}, "optimizer: a joint stage takes 'sgd' only, since an update by Adam cannot be"),
         (
             {"hp": {"precision": "bfloat16"}},
@@ -117,7 +147,9 @@ def test_what_cannot_be_trained_together_is_one_line(change, line):
     names, steps = change.get("names", ("a", "b")), change.get("steps", (3, 3, 3))
     members = [Member(name, "", np.zeros((count, 2), int)) for name, count in zip(names, steps, strict=False)]
     with pytest.raises(ConfigError) as caught:
-        check_joint(change.get("method", "fedsgd"), members, Hyperparameters(**change.get("hp", {})))
+        check_joint(
+            change.get("method", "fedsgd"), members, Hyperparameters(**change.get("hp", {})), change.get("local", 1)
+        )
     (problem,) = caught.value.problems
     assert problem.startswith(line)
 

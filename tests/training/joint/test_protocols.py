@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dosimeter.training.joint.alignment import coral
-from dosimeter.training.joint.gradients import batch_gradients, others_gradient
-from dosimeter.training.joint.job import run_protocol
-from dosimeter.training.joint.transcript import ALL, COORDINATOR, Wire
+from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.seeds import seed_for
+from dosimeter.training.joint.aligning import Discriminator
+from dosimeter.training.joint.alignment import WIDTHS, coral, spread
+from dosimeter.training.joint.gradients import batch_gradients, others_gradient, others_update
+from dosimeter.training.joint.methods import ALIGNED, SENT
+from dosimeter.training.joint.protocols import METHODS, run_protocol
+from dosimeter.training.joint.transcript import ALL, COORDINATOR, OF_TRUNK, Wire
 from dosimeter.training.recipe import Hyperparameters
 from training.joint.parties import (
     CPU,
     HP,
+    LOCAL,
     NAMES,
     STEPS,
     agreement,
@@ -24,7 +32,6 @@ from training.joint.parties import (
     trunk_and_head,
 )
 
-METHODS = ("fedsgd", "coral", "mmd")
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -34,82 +41,194 @@ def batch(index, step):
     return own.inputs[own.batches[step]], own.labels[own.batches[step]]
 
 
+def sgd(module, hp=HP, **changes):
+    """The library's optimizer for a module."""
+    settings = {"lr": 1.0, "momentum": hp.momentum, "weight_decay": hp.weight_decay, **changes}
+    return torch.optim.SGD(module.parameters(), **settings)
+
+
+def move(optimizers, loss, rate):
+    """One step of each optimizer down the gradient of a loss."""
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+    loss.backward()
+    for optimizer in optimizers:
+        optimizer.step()
+
+
+class Reverse(torch.autograd.Function):
+    """Reversal of a gradient, as in implementations of DANN within one program."""
+
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.factor = factor
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return -ctx.factor * grad, None
+
+
 def by_one_program(method, weight):
     """The slow twin: one autograd graph over both parties' data, `torch.optim`; gives trunk and heads."""
     trunk, heads = trunk_and_head(0)[0], [trunk_and_head(10 + index)[1] for index in (0, 1)]
-    trunk_optimizer, *head_optimizers = (
-        torch.optim.SGD(one.parameters(), lr=1.0, momentum=HP.momentum, weight_decay=HP.weight_decay)
-        for one in (trunk, *heads)
-    )
+    start = {name: one.detach().clone() for name, one in trunk.named_parameters()}
+    optimizers = [sgd(trunk, weight_decay=0.0 if method == "l2-sp" else HP.weight_decay), *map(sgd, heads)]
+    judge = Discriminator(5, HP, seed=seed_for(1, "discriminator"), device=CPU).network
     for step in range(STEPS):
-        for optimizer in (trunk_optimizer, *head_optimizers):
-            optimizer.param_groups[0]["lr"] = HP.lr_at(step, STEPS)
-            optimizer.zero_grad()
-        losses = []
         features = [trunk(batch(index, step)[0]) for index in (0, 1)]
-        for index in (0, 1) if method == "fedsgd" else (0,):
-            losses.append(nn.functional.cross_entropy(heads[index](features[index]), batch(index, step)[1]))
+        losses = [nn.functional.cross_entropy(heads[i](features[i]), batch(i, step)[1]) for i in (0, 1)]
+        loss, moving = sum(losses), optimizers
+        if method in ("fedsgd", "l2-sp"):  # the mean moves the trunk; a private head follows its own loss
+            loss = sum(losses) / 2
+            for head in heads:
+                for parameter in head.parameters():
+                    parameter.register_hook(lambda grad: 2 * grad) if step == 0 else None
+        if method == "l2-sp":
+            apart = sum((one - start[name]).square().sum() for name, one in trunk.named_parameters())
+            loss = loss + weight / 2 * apart
+        if method in ALIGNED:
+            loss, moving = losses[0], optimizers[:2]
         if method == "coral":
             a, b = (torch.cov(one.T) for one in features)
-            losses.append(weight * (a - b).square().sum() / (4 * len(a) ** 2))
-        (sum(losses) / 2 if method == "fedsgd" else sum(losses)).backward()
-        for head in heads if method == "fedsgd" else ():
-            for parameter in head.parameters():
-                parameter.grad *= 2  # a private head follows its own loss, not the mean
-        trunk_optimizer.step()
-        for optimizer in head_optimizers[: len(heads) if method == "fedsgd" else 1]:
-            optimizer.step()
+            loss = loss + weight * (a - b).square().sum() / (4 * len(a) ** 2)
+        if method == "mmd":
+            width = spread(*(one.detach() for one in features))
+            both = torch.cat(features)
+            kernel = sum(torch.exp(-(torch.cdist(both, both) ** 2) / (2 * one * width)) for one in WIDTHS)
+            within = [kernel[own, own].sum() - len(WIDTHS) * 4 for own in (slice(0, 4), slice(4, 8))]
+            loss = loss + weight * (sum(within) / 12 - 2 * kernel[:4, 4:].mean())
+        if method == "dann":
+            factor = weight * (2 / (1 + np.exp(-10 * step / STEPS)) - 1)
+            scores = judge(torch.cat([Reverse.apply(one, factor) for one in features])).squeeze(1)
+            truth = torch.tensor([1.0] * 4 + [0.0] * 4)
+            loss = loss + nn.functional.binary_cross_entropy_with_logits(scores, truth)
+            if step == 0:
+                moving.append(sgd(judge))
+                optimizers.insert(2, moving[-1])
+        move(optimizers[:3] if method == "dann" else moving, loss, HP.lr_at(step, STEPS))
     return trunk, heads
 
 
-@pytest.mark.parametrize("method", ["fedsgd", "coral"])
+@pytest.mark.parametrize("method", ["fedsgd", "hard", "l2-sp", "coral", "mmd", "dann"])
 def test_parties_come_to_what_one_program_with_all_data_comes_to(method):
     transcript, parties = together(method)
     trunk, heads = by_one_program(method, 2.0)
-    torch.testing.assert_close(dict(transcript.of("trunk")[STEPS]), dict(trunk.state_dict()), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(dict(transcript.of("trunk")[STEPS]), dict(trunk.state_dict()), rtol=1e-5, atol=2e-6)
     for party, head in zip(parties, heads, strict=True):
-        torch.testing.assert_close(party.head(), dict(head.state_dict()), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(party.head(), dict(head.state_dict()), rtol=1e-5, atol=2e-6)
+        assert all(torch.equal(one, transcript.of("trunk")[STEPS][name]) for name, one in party.parameters().items())
+
+
+def test_local_updates_equal_those_of_copies_that_are_averaged():
+    transcript, parties = together("fedavg")
+    trunk, heads = trunk_and_head(0)[0], [trunk_and_head(10 + index)[1] for index in (0, 1)]
+    of_heads = [sgd(head) for head in heads]
+    for turn in range(STEPS // LOCAL):
+        copies = [copy.deepcopy(trunk) for _ in heads]
+        for index, (own, head) in enumerate(zip(copies, heads, strict=True)):
+            optimizers = [sgd(own), of_heads[index]]
+            for step in range(turn * LOCAL, (turn + 1) * LOCAL):
+                inputs, labels = batch(index, step)
+                loss = nn.functional.cross_entropy(head(own(inputs)), labels)
+                move(optimizers, loss, HP.lr_at(turn, STEPS // LOCAL))
+        with torch.no_grad():
+            for parameter, *both in zip(trunk.parameters(), *(one.parameters() for one in copies), strict=True):
+                parameter.copy_(sum(both) / 2)
+    torch.testing.assert_close(dict(transcript.of("trunk")[2]), dict(trunk.state_dict()), rtol=1e-5, atol=2e-6)
+    for party, head in zip(parties, heads, strict=True):
+        torch.testing.assert_close(party.head(), dict(head.state_dict()), rtol=1e-5, atol=2e-6)
+
+
+def test_trunks_that_stay_near_each_other_minimise_one_sum():
+    transcript, parties = together("soft", weight=0.3)
+    trunks, heads = [trunk_and_head(0)[0] for _ in NAMES], [trunk_and_head(10 + index)[1] for index in (0, 1)]
+    optimizers = [sgd(one) for one in (*trunks, *heads)]
+    for step in range(STEPS):
+        loss = sum(
+            nn.functional.cross_entropy(heads[i](trunks[i](batch(i, step)[0])), batch(i, step)[1]) for i in (0, 1)
+        )
+        pairs = zip(*(one.parameters() for one in trunks), strict=True)
+        loss = loss + 0.3 * sum((a - b).square().sum() for a, b in pairs)
+        move(optimizers, loss, HP.lr_at(step, STEPS))
+    for index, party in enumerate(parties):
+        torch.testing.assert_close(party.parameters(), dict(trunks[index].state_dict()), rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(party.head(), dict(heads[index].state_dict()), rtol=1e-5, atol=2e-6)
+    assert not transcript.of("trunk")  # no coordinator
+
+
+def test_hard_is_fedsgd_with_the_sum():
+    """The same messages and heads; from one start, the sum moves the trunk twice as far as the mean."""
+    plain = Hyperparameters(lr=0.1, momentum=0.0)
+    moved = []
+    for method in ("hard", "fedsgd"):
+        trunks = together(method, plain)[0].of("trunk")
+        moved.append({name: one - trunks[0][name] for name, one in trunks[1].items()})
+    torch.testing.assert_close(moved[0], {name: 2 * one for name, one in moved[1].items()}, rtol=1e-5, atol=1e-6)
 
 
 class Recorded:
     """A party of which nothing is known but its messages."""
 
     def __init__(self, transcript, name):
-        self.name, self.transcript = name, transcript
-        self.kept = dict.fromkeys(("representations", "alignment_gradient"))
+        self.name, self.transcript, self.exchanged = name, transcript, 0
 
     def adopt(self, trunk):
         pass
 
-    def represent(self, step):
-        return self.transcript.of("representations", self.name)[step]["features"]
+    def said(self, kind, step):
+        return dict(self.transcript.of(kind, self.name)[step])
+
+    def show(self, step):
+        return self.said("representations", step)
+
+    def answer(self, step, shown, method, weight):
+        return self.said("alignment_gradient", step)
 
     def gradient(self, step, *, task=True, pull=None):
-        return dict(self.transcript.of("gradient", self.name)[step])
+        return self.said("gradient", step)
+
+    def update(self, turn, local_steps):
+        return self.said("update", turn)
+
+    def parameters(self):
+        self.exchanged += 1
+        return self.said("parameters", self.exchanged - 1)
+
+    def approach(self, step, other, weight):
+        pass
 
     def head(self):
-        return dict(self.transcript.of("head", self.name)[STEPS])
+        return self.said("head", STEPS)
 
 
-@pytest.mark.parametrize(("method", "alone"), [("fedsgd", 0), ("fedsgd", 1), ("coral", 1), ("mmd", 1)])
+@pytest.mark.parametrize("alone", [0, 1])
+@every_method
 def test_one_party_with_the_messages_alone_ends_in_the_same_state(method, alone):
     transcript, parties = together(method)
     replayed, wire = [Recorded(transcript, name) for name in NAMES], Wire()
     replayed[alone] = organisation(alone)
-    run_protocol(method, replayed, keeper(method), wire, steps=STEPS, weight=2.0)
+    run_protocol(agreement(method), replayed, keeper(method), wire)
     for ours, theirs in zip(wire.messages, transcript.messages, strict=True):
         assert (ours.kind, ours.sender, ours.receiver, ours.step) == (
             theirs.kind, theirs.sender, theirs.receiver, theirs.step,
         )  # fmt: skip
         assert all(torch.equal(array, theirs.arrays[name]) for name, array in ours.arrays.items())
-    state = parties[alone].head()
-    assert all(torch.equal(array, state[name]) for name, array in replayed[alone].head().items())
+    for state, again in ((parties[alone].head(), replayed[alone].head()),
+                         (parties[alone].parameters(), replayed[alone].parameters())):  # fmt: skip
+        assert all(torch.equal(array, state[name]) for name, array in again.items())
 
 
+TRUNK = ("trunk", COORDINATOR, ALL)
 EXPECTED = {
-    "fedsgd": {("trunk", COORDINATOR, ALL), ("gradient", "source", COORDINATOR), ("gradient", "receiver", COORDINATOR)},
+    **dict.fromkeys(
+        ("fedsgd", "hard", "l2-sp"), {TRUNK, ("gradient", "source", COORDINATOR), ("gradient", "receiver", COORDINATOR)}
+    ),
+    "fedavg": {TRUNK, ("update", "source", COORDINATOR), ("update", "receiver", COORDINATOR)},
+    "soft": {("parameters", "source", "receiver"), ("parameters", "receiver", "source")},
 }
-EXPECTED["coral"] = EXPECTED["mmd"] = EXPECTED["fedsgd"] | {
+EXPECTED["coral"] = EXPECTED["mmd"] = EXPECTED["dann"] = EXPECTED["fedsgd"] | {
     ("representations", "source", "receiver"),
     ("alignment_gradient", "receiver", "source"),
 }
@@ -119,17 +238,20 @@ EXPECTED["coral"] = EXPECTED["mmd"] = EXPECTED["fedsgd"] | {
 def test_a_transcript_holds_the_messages_of_the_method_and_nothing_else(method):
     transcript, parties = together(method)
     names = set(dict(trunk_and_head(0)[0].named_parameters()))
-    for step in range(STEPS):
+    for step in range(transcript.agreement.steps):
         found = [(one.kind, one.sender, one.receiver) for one in transcript.messages if one.step == step]
         assert len(found) == len(EXPECTED[method])
         assert set(found) == EXPECTED[method]
-    last = [(one.kind, one.receiver) for one in transcript.messages if one.step == STEPS]
-    assert last == [("trunk", ALL)] + ([] if method == "fedsgd" else [("head", "receiver")])
+    last = [(one.kind, one.receiver) for one in transcript.messages if one.step == transcript.agreement.steps]
+    final = [] if method == "soft" else [("trunk", ALL)]
+    assert last == final + ([("head", "receiver")] if method in ALIGNED else [])
     for message in transcript.messages:
-        if message.kind in ("trunk", "gradient"):
+        if message.kind in OF_TRUNK:
             assert set(message.arrays) == names
+        if message.sender != COORDINATOR:
+            assert message.kind in SENT[method]
     held = [holding(index).inputs for index in (0, 1)]
-    private = [party.head()["weight"] for party in parties[1 if method != "fedsgd" else 0 :]]
+    private = [party.head()["weight"] for party in parties[1 if method in ALIGNED else 0 :]]
     rows = {tuple(row.tolist()) for one in held + private for row in one}
     crossed = {tuple(row) for one in transcript.messages for array in one.arrays.values() if array.ndim == 2
                for row in array.tolist()}  # fmt: skip
@@ -156,7 +278,7 @@ def test_neither_side_can_change_what_the_wire_keeps():
     assert all(torch.equal(array, before[name]) for name, array in wire.messages[0].arrays.items())
 
 
-@every_method
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in ("fedavg", "soft")])
 @pytest.mark.parametrize("hp", [HP, Hyperparameters(lr=0.1, momentum=0.0)], ids=["momentum and decay", "plain"])
 def test_a_party_computes_the_others_gradient_to_1e_6(method, hp):
     """The party sees no gradient of the other, and has it nevertheless."""
@@ -169,6 +291,37 @@ def test_a_party_computes_the_others_gradient_to_1e_6(method, hp):
         slack = 2e-6 * max(1.0, 0.1 / min(agreement(method, hp).rates))  # rounding of the trunk over the rate
         for step, arrays in sent.items():
             torch.testing.assert_close(found[step], dict(arrays), rtol=0, atol=1e-6 if hp is not HP else slack)
+
+
+def test_a_party_computes_the_others_update():
+    transcript, _ = together("fedavg")
+    for own, other in (NAMES, NAMES[::-1]):
+        seen = transcript.seen_by(own)
+        assert not seen.of("update", other)
+        found, sent = others_update(seen, own), transcript.of("update", other)
+        assert sorted(found) == [0, 1]
+        for step, arrays in sent.items():
+            torch.testing.assert_close(found[step], dict(arrays), rtol=0, atol=1e-6)
+    with pytest.raises(DataError, match="parties of 'fedavg' make several updates in a round, whose gradients do not"):
+        others_gradient(seen, "receiver")
+    with pytest.raises(DataError, match="only parties of 'fedavg' send updates, got 'fedsgd': use `others_gradient`"):
+        others_update(together("fedsgd")[0], "source")
+
+
+def test_parameters_of_two_steps_tell_the_gradient_of_the_loss():
+    hp, weight = Hyperparameters(lr=0.1, momentum=0.9, weight_decay=0.01), 0.3
+    transcript, _ = together("soft", hp, weight)
+    found = others_gradient(transcript.seen_by("receiver"), "receiver")
+    assert sorted(found) == [0, 1, 2]  # of the last update nothing crosses
+    trunk, head = trunk_and_head(0)[0], trunk_and_head(10)[1]
+    inputs, labels = batch(0, 0)
+    wanted = torch.autograd.grad(nn.functional.cross_entropy(head(trunk(inputs)), labels), list(trunk.parameters()))
+    torch.testing.assert_close(list(found[0].values()), list(wanted), rtol=0, atol=2e-6)
+    # later the head of the source has moved: compared with a source that trains on the same trunks and tells
+    source = organisation(0, hp)
+    for step in range(STEPS - 1):
+        source.adopt(transcript.of("parameters", "source")[step])
+        torch.testing.assert_close(found[step], source.gradient(step), rtol=0, atol=5e-6)
 
 
 def test_steps_without_what_is_needed_are_left_out():

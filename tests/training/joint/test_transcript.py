@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from dosimeter.foundation.errors import DataError
+from dosimeter.training.joint.protocols import METHODS
 from dosimeter.training.joint.transcript import Message, Transcript, read_transcript, write_step, write_transcript
 from training.joint.parties import STEPS, together
 
@@ -19,7 +20,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("method", ["fedsgd", "coral", "mmd"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_transcript_is_the_same_after_reading(method, tmp_path):
     transcript, _ = together(method)
     write_transcript(transcript, tmp_path)
@@ -79,6 +80,9 @@ def test_steps_beyond_the_agreement_are_said(folder):
         ("momentum", 1, "momentum must be in"),
         ("momentum", float("nan"), "momentum must be in"),
         ("averaged", "yes", "averaged must be true or false, got 'yes'"),
+        ("weight", -1, "weight must be at least 0, got -1"),
+        ("local_steps", 0, "local_steps must be a whole number above 0, got 0"),
+        ("local_steps", True, "local_steps must be a whole number above 0, got True"),
         ("rate", 1, "no such key, got 'rate', did you mean 'rates'"),
         ("parties", ["a", "b"], "no party of agreement.json, use one of: a, b, coordinator"),
         ("rates", [0.1], "1 steps"),
@@ -95,6 +99,14 @@ def test_a_wrong_agreement_is_one_line(folder, key, value, line):
     (problem,) = caught.value.problems
     assert line in problem
     assert "\n" not in problem
+
+
+def test_an_agreement_without_weight_and_local_steps_has_none(folder):
+    told = json.loads((folder / "agreement.json").read_text())
+    short = {key: value for key, value in told.items() if key not in ("weight", "local_steps")}
+    (folder / "agreement.json").write_text(json.dumps(short))
+    found = read_transcript(folder)[0].agreement
+    assert (found.weight, found.local_steps) == (0.0, 1)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
 
 from dosimeter.defenses.cut.additive import Additive, spread_of
 from dosimeter.foundation import checks
 from dosimeter.statistics.leakage.local_privacy import gaussian_epsilon, laplace_epsilon
 from dosimeter.training.cuts.place import CutPlace, Law
+from dosimeter.training.recipe import Hyperparameters
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,9 @@ class Noise:
     Paper: Balle, Wang, "Improving the Gaussian Mechanism for Differential Privacy: Analytical Calibration and Optimal
     Denoising", 2018, https://arxiv.org/abs/1805.06530, for clipped features and ε; noise on features without clipping:
     Wang et al., 2018, https://arxiv.org/abs/1809.03428.
+
+    In a joint stage it acts on the rows of features that the source shows, and needs `clip`, since features move as the
+    trunk does.
 
     Only clipping bounds what two records may differ by, 2 `clip`. So only then there is an ε (local differential
     privacy of one query); a record that is sent k times spends it k times. Without `clip` no ε can be given, however
@@ -39,6 +47,7 @@ class Noise:
     paper: ClassVar[str] = "Balle, Wang, 2018, https://arxiv.org/abs/1805.06530"
     place: ClassVar[str] = "cut"
     ladder: ClassVar[tuple[dict[str, Any], ...]] = ({"scale": 0.5}, {"scale": 1.0}, {"scale": 2.0})
+    messages: ClassVar[tuple[str, ...]] = ("representations",)
 
     law: Law = "gaussian"
     scale: float = 1.0
@@ -57,6 +66,27 @@ class Noise:
         """The noise in units of the features."""
         unit = spread_of(place.features) if self.clip is None else self.clip
         return Additive(self.law, self.scale * unit, self.clip)
+
+    def protect(self, arrays: Mapping[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+        """Clipped rows of features with noise, as organisations that train together show them."""
+        assert self.clip is not None
+        sent = Additive(self.law, self.scale * self.clip, self.clip)
+        return {name: sent.send(one, rng) for name, one in arrays.items()}
+
+    def unfit(self, method: str, hp: Hyperparameters) -> str | None:
+        """Why it cannot act in a joint method."""
+        return "needs the norm that features are clipped to, got none: set clip" if self.clip is None else None
+
+    def guarantee_after(self, times: int) -> str:
+        """What it guarantees, in words, to a record whose features are shown so many times."""
+        assert self.clip is not None
+        ratio, law = 2 / self.scale, self.law == "gaussian"
+        epsilon = gaussian_epsilon(times**0.5 * ratio, self.delta) if law else times * laplace_epsilon(ratio)
+        at = f" at delta {self.delta:g}" if law else ""
+        return (
+            f"rows of features: epsilon {epsilon:.3g}{at} for another record in place of one, which is in {times} "
+            "batches at most; gradients that cross beside them are not covered"
+        )
 
     @property
     def epsilon(self) -> float | None:

@@ -38,7 +38,8 @@ def links_of(audit: Audit, data: Sequence[Dataset | None]) -> tuple[Link, ...]:
     for index, stage in enumerate(audit.stages):
         own = next(one for one in data[index:] if one is not None)
         link = _link(stage, own, audit.base)
-        links.append(replace(link, hyperparameters=with_defenses(stage.hyperparameters, audit.defenses[index])))
+        hp = with_defenses(stage.hyperparameters, audit.defenses[index], joint=stage.joint)
+        links.append(replace(link, hyperparameters=hp))
     return tuple(links)
 
 

@@ -41,7 +41,7 @@ def coral(source: Float[Tensor, "n d"], receiver: Float[Tensor, "m _"]) -> Dista
     Raises:
         TrainingError: widths differ, or a batch has fewer than 2 records.
     """
-    _check(source, receiver)
+    check_batches(source, receiver)
     d = source.shape[1]
     left, right = source - source.mean(0), receiver - receiver.mean(0)
     n, m = len(left) - 1, len(right) - 1
@@ -75,7 +75,7 @@ def mmd(
     Raises:
         TrainingError: widths differ, a batch has fewer than 2 records, or all records have the same features.
     """
-    _check(source, receiver)
+    check_batches(source, receiver)
     width = spread(source, receiver) if width is None else width
     if width <= 0:
         raise TrainingError(
@@ -103,7 +103,7 @@ def _squares(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
     return (rows[:, None] - rows[None]).square().sum(2)
 
 
-def _check(source: Tensor, receiver: Tensor) -> None:
+def check_batches(source: Tensor, receiver: Tensor) -> None:
     """Refuses batches that have no distance."""
     if source.shape[1] != receiver.shape[1]:
         raise TrainingError(

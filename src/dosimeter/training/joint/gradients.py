@@ -13,7 +13,10 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
-from dosimeter.training.joint.transcript import COORDINATOR, Transcript
+from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Transcript
+
+PULL = {"l2-sp": 1.0, "soft": 2.0}
+"""Gradient of a method's penalty by a trunk, over its weight and its distance from what it is pulled to."""
 
 
 def batch_gradients(
@@ -43,9 +46,9 @@ def batch_gradients(
 def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
     """Sum of the gradients of all other parties at each step, from what one party saw.
 
-    Differences of the trunk give the update of SGD; learning rate, momentum and weight decay are undone, and the
-    party's own gradient is subtracted (Melis et al., 2018, https://arxiv.org/abs/1805.04049). With two
-    parties it is the other's gradient, up to the rounding of the trunk's numbers divided by the learning rate.
+    Differences of the trunk give the update of SGD; learning rate, momentum, weight decay and the pull of the method
+    are undone, and the party's own gradient is subtracted (Melis et al., 2018, https://arxiv.org/abs/1805.04049).
+    With two parties it is the other's gradient, up to the rounding of the trunk's numbers divided by the learning rate.
 
     Args:
         seen: what the party saw; messages that others sent to the coordinator are not looked at.
@@ -55,28 +58,97 @@ def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]
         Gradients by step, then by parameter; of the steps for which all that is needed was seen.
 
     Raises:
-        DataError: there is no such party.
+        DataError: there is no such party, or the method has rounds of several updates.
     """
+    agreement = _agreed(seen, party)
+    if agreement.method == "fedavg":
+        raise DataError(
+            "transcript: parties of 'fedavg' make several updates in a round, whose gradients do not cross: use "
+            "`others_update`"
+        )
+    if agreement.method == "soft":
+        other = next(name for name in agreement.parties if name != party)
+        mine, trunks = seen.of("parameters", party), seen.of("parameters", other)
+        return {step: _single(total) for step, total in _losses(agreement, trunks, mine).items()}
+    trunks, own = seen.of("trunk", COORDINATOR), seen.of("gradient", party)
+    parts = len(agreement.parties) if agreement.averaged else 1
+    start = {step: trunks[0] for step in trunks} if agreement.method == "l2-sp" and 0 in trunks else {}
+    return {
+        step: _single({name: parts * one - own[step][name].double() for name, one in total.items()})
+        for step, total in _losses(agreement, trunks, start).items()
+        if step in own
+    }
+
+
+def others_update(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
+    """Sum of the updates of all other parties in each round of "fedavg", from what one party saw.
+
+    Args:
+        seen: what the party saw; messages that others sent to the coordinator are not looked at.
+        party: its name.
+
+    Returns:
+        Updates by round, then by parameter; of the rounds for which all that is needed was seen.
+
+    Raises:
+        DataError: there is no such party, or the method is another.
+    """
+    agreement = _agreed(seen, party)
+    if agreement.method != "fedavg":
+        raise DataError(
+            f"transcript: only parties of 'fedavg' send updates, got {quote(agreement.method)}: use `others_gradient`"
+        )
+    trunks, own, parts = seen.of("trunk", COORDINATOR), seen.of("update", party), len(agreement.parties)
+    return {
+        step: _single(
+            {name: parts * (trunks[step + 1][name].double() - one.double()) - own[step][name].double()
+             for name, one in now.items()}
+        )
+        for step, now in trunks.items()
+        if step in own and step + 1 in trunks
+    }  # fmt: skip
+
+
+def _agreed(seen: Transcript, party: str) -> Agreement:
+    """The agreement, of which the party is one."""
     agreement = seen.agreement
     if party not in agreement.parties:
         raise DataError(f"transcript: has no party {quote(party)}, {suggest(party, agreement.parties)}")
-    trunks, own = seen.of("trunk", COORDINATOR), seen.of("gradient", party)
+    return agreement
+
+
+def _losses(
+    agreement: Agreement, trunks: Mapping[int, Mapping[str, Tensor]], centres: Mapping[int, Mapping[str, Tensor]]
+) -> dict[int, dict[str, Tensor]]:  # fmt: skip
+    """The gradient of the losses by which a trunk moved at each step, float64.
+
+    Args:
+        agreement: learning rates and penalties, which are undone.
+        trunks: parameters before each step.
+        centres: parameters that the method pulled them to at each step; of methods without a pull none.
+    """
     moved = {
         step: {name: (now[name].double() - trunks[step + 1][name].double()) / agreement.rates[step] for name in now}
         for step, now in trunks.items()
         if step + 1 in trunks
     }
-    parts = len(agreement.parties) if agreement.averaged else 1
+    pulls, factor = agreement.method in PULL, PULL.get(agreement.method, 0.0) * agreement.weight
     found = {}
     for step, velocity in moved.items():
         before = moved.get(step - 1)
-        if step not in own or (agreement.momentum and step and before is None):
+        if (agreement.momentum and step and before is None) or (pulls and step not in centres):
             continue
         total = dict(velocity)
         for name in total:
             if agreement.momentum and before is not None:
                 total[name] = total[name] - agreement.momentum * before[name]
             total[name] = total[name] - agreement.weight_decay * trunks[step][name].double()
-            total[name] = (parts * total[name] - own[step][name].double()).to(torch.float32)
+            if pulls:
+                total[name] = total[name] - factor * (trunks[step][name].double() - centres[step][name].double())
         found[step] = total
     return found
+
+
+def _single(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same in float32."""
+    return {name: one.to(torch.float32) for name, one in arrays.items()}

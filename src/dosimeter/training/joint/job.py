@@ -21,8 +21,10 @@ from dosimeter.foundation.wording import quote
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float, cut
 from dosimeter.training.chain import Link, build_chain, users_code
-from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
-from dosimeter.training.joint.protocols import ALIGNED, METHODS, Party, align, fedsgd
+from dosimeter.training.joint.guarding import bounded, guarantees
+from dosimeter.training.joint.methods import AVERAGED, FEDERATED, joint_defense_problems
+from dosimeter.training.joint.organisation import Holding, Organisation, keeper_of
+from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Transcript, Wire, from_tensors
 from dosimeter.training.keys import rows_hash, torch_version
 from dosimeter.training.recipe import Hyperparameters
@@ -47,18 +49,19 @@ class Member:
 class JointJob:
     """Job that trains one trunk with the heads of several parties.
 
-    Its entry holds the messages, each array as `messages/step/kind/sender/receiver/name`, and the heads, each as
-    `heads/party/name`.
+    Its entry holds the messages, each array as `messages/step/kind/sender/receiver/name`, the heads, each as
+    `heads/party/name`, and what trunk each party ends with, as `trunks/party/name`.
 
     Attributes:
         store: store to write to.
         links: the chain up to this stage, which builds the model that all begin with.
         method: one of `METHODS`.
         members: parties; of a method that aligns the source, then the receiver.
-        weight: of the alignment.
+        weight: of the alignment, or of the distance by which weights stay near others; see `Agreement`.
         parent: key of the weights of the stage before, or None.
         seed: decides initialisation and dropout.
         device: device to train on.
+        local_steps: updates of each party in a round of "fedavg".
     """
 
     store: Store
@@ -69,6 +72,7 @@ class JointJob:
     parent: str | None
     seed: int
     device: str
+    local_steps: int = 1
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -80,6 +84,7 @@ class JointJob:
             "method": self.method,
             "parties": parties,
             "weight": self.weight,
+            "local_steps": self.local_steps,
             "parent": self.parent,
             "seed": self.seed,
             "device": self.device.split(":")[0],
@@ -110,8 +115,8 @@ class JointJob:
 
     @property
     def steps(self) -> int:
-        """Number of updates."""
-        return len(self.members[0].batches)
+        """Number of updates of the trunk; rounds of "fedavg"."""
+        return len(self.members[0].batches) // self.local_steps
 
     @property
     def alike(self) -> object:
@@ -139,15 +144,10 @@ class JointJob:
     @property
     def agreement(self) -> Agreement:
         """What every party knows beforehand."""
-        hp = self.links[-1].hyperparameters
-        return Agreement(
-            method=self.method,
-            parties=tuple(one.name for one in self.members),
-            rates=tuple(hp.lr_at(step, self.steps) for step in range(self.steps)),
-            momentum=hp.momentum,
-            weight_decay=hp.weight_decay,
-            averaged=self.method not in ALIGNED,
-        )
+        return agree(
+            self.method, [one.name for one in self.members], self.links[-1].hyperparameters,
+            len(self.members[0].batches), weight=self.weight, local_steps=self.local_steps,
+        )  # fmt: skip
 
     def perform(self) -> None:
         """Trains and stores the transcript and the heads.
@@ -156,23 +156,25 @@ class JointJob:
             ConfigError: the method, the parties or the recipe cannot be trained together.
             TrainingError: the model cannot be shared, or a loss is not finite.
         """
-        check_joint(self.method, self.members, self.links[-1].hyperparameters)
+        check_joint(self.method, self.members, self.links[-1].hyperparameters, self.local_steps)
+        if self.method == "l2-sp" and self.parent is None:
+            raise ConfigError(f"{self.place}: 'l2-sp' stays near the weights of the stage before, got none: train one")
         trunk, heads = self._model()
         hp, device = self.links[-1].hyperparameters, torch.device(self.device)
         parties = [
             Organisation(
-                one.name, self._holding(one), (trunk, head), hp,
+                one.name, self._holding(one), (trunk, head), self._recipe(one),
                 seed=seed_for(self.seed, "party", index), device=device,
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
         ]  # fmt: skip
-        wire = Wire()
-        run_protocol(self.method, parties, Keeper(trunk, hp, self.steps, averaged=self.agreement.averaged), wire,
-                     steps=self.steps, weight=self.weight)  # fmt: skip
-        crossed = Transcript(self.agreement, tuple(wire.messages)).tensors()
+        wire, known = Wire(), self.agreement
+        run_protocol(known, parties, keeper_of(known, trunk, hp), wire)
+        crossed = Transcript(known, tuple(wire.messages)).tensors()
         tensors = {f"messages/{name}": array for name, array in crossed.items()}
         for party in parties:
             tensors |= {f"heads/{party.name}/{name}": array.cpu() for name, array in party.head().items()}
+            tensors |= {f"trunks/{party.name}/{name}": array.cpu() for name, array in party.parameters().items()}
         self.store.save(self.key, tensors, self.definition)
 
     def transcript(self) -> Transcript:
@@ -183,6 +185,27 @@ class JointJob:
             self.agreement, {name.removeprefix(mark): one for name, one in found.items() if name.startswith(mark)}
         )
 
+    def trunk_of(self, party: str) -> dict[str, Tensor]:
+        """Parameters of the trunk that a party ends with, once the job is done; equal for all but of "soft"."""
+        mark = f"trunks/{party}/"
+        found = self.store.load(self.key)
+        return {name.removeprefix(mark): one for name, one in found.items() if name.startswith(mark)}
+
+    def guarantees(self) -> dict[str, tuple[str, ...]]:
+        """What the defenses guarantee to the records of each party, in words.
+
+        Raises:
+            ConfigError: a defense cannot give it.
+        """
+        return {one.name: guarantees(self._recipe(one), one.batches) for one in self.members}
+
+    def _recipe(self, member: Member) -> Hyperparameters:
+        """The recipe of a party, with what bounds its records."""
+        hp = self.links[-1].hyperparameters
+        if not hp.defenses:
+            return hp
+        return bounded(hp, member.batches, len(self.store.load(member.data)["labels"]), member.name)
+
     def _holding(self, member: Member) -> Holding:
         """What a party owns, from the store."""
         data = self.store.load(member.data)
@@ -191,33 +214,67 @@ class JointJob:
     def _model(self) -> tuple[nn.Sequential, list[nn.Linear]]:
         """The trunk that all begin with, and a fresh head for each party."""
         parent: dict[str, Tensor] | None = self.store.load(self.parent) if self.parent else None
-        heads = []
-        for index in range(len(self.members)):
-            model = build_chain(self.links, len(self.links) - 1, seed_for(self.seed, "head", index), parent)
-            first = as_float(self.store.load(self.members[0].data)["inputs"][:2])
-            trunk, head = cut(model, first, self.links[-1].head)
-            heads.append(head)
-            if index == 0:
-                shared = trunk
-        if next(shared.buffers(), None) is not None:
-            raise TrainingError(
-                f"model {type(model).__name__}: a trunk that parties share must have no running statistics, got some, "
-                "as of batch normalisation: choose a model without, such as 'mlp'"
-            )
-        return shared, heads
+        example = as_float(self.store.load(self.members[0].data)["inputs"][:2])
+        return begin(self.links, example, len(self.members), self.seed, parent)
 
 
-def run_protocol(
-    method: str, parties: Sequence[Party], keeper: Keeper, wire: Wire, *, steps: int, weight: float
-) -> None:  # fmt: skip
-    """Trains by a method; `weight` is that of an alignment."""
-    if method in ALIGNED:
-        align(parties, keeper, wire, steps, distance=ALIGNED[method], weight=weight)
-    else:
-        fedsgd(parties, keeper, wire, steps)
+def begin(
+    links: tuple[Link, ...], example: Tensor, parties: int, seed: int, parent: dict[str, Tensor] | None = None
+) -> tuple[nn.Sequential, list[nn.Linear]]:  # fmt: skip
+    """The trunk that all parties begin with, and a fresh head for each.
+
+    Args:
+        links: the chain up to the joint stage.
+        example: two records as the model takes them.
+        parties: their number.
+        seed: decides initialisation.
+        parent: weights of the stage before.
+
+    Raises:
+        TrainingError: the trunk has running statistics.
+    """
+    heads = []
+    for index in range(parties):
+        model = build_chain(links, len(links) - 1, seed_for(seed, "head", index), parent)
+        trunk, head = cut(model, example, links[-1].head)
+        heads.append(head)
+        if index == 0:
+            shared = trunk
+    if next(shared.buffers(), None) is not None:
+        raise TrainingError(
+            f"model {type(model).__name__}: a trunk that parties share must have no running statistics, got some, "
+            "as of batch normalisation: choose a model without, such as 'mlp'"
+        )
+    return shared, heads
 
 
-def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters) -> None:
+def agree(
+    method: str, parties: Sequence[str], hp: Hyperparameters, updates: int, *, weight: float = 0.0, local_steps: int = 1
+) -> Agreement:  # fmt: skip
+    """What every party knows beforehand of a training by one recipe.
+
+    Args:
+        method: one of `METHODS`.
+        parties: their names.
+        hp: the recipe.
+        updates: number of batches of each party.
+        weight: of the method; see `Agreement`.
+        local_steps: updates of a round of "fedavg".
+    """
+    rounds = updates // local_steps
+    return Agreement(
+        method=method,
+        parties=tuple(parties),
+        rates=tuple(hp.lr_at(step, rounds) for step in range(rounds)),
+        momentum=hp.momentum,
+        weight_decay=0.0 if method == "l2-sp" else hp.weight_decay,
+        averaged=method in AVERAGED,
+        weight=weight,
+        local_steps=local_steps,
+    )
+
+
+def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters, local_steps: int = 1) -> None:
     """Refuses what cannot be trained together.
 
     Raises:
@@ -231,25 +288,42 @@ def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters) -> 
     names = [one.name for one in members]
     reserved = [name for name in names if name in (ALL, COORDINATOR)]
     problems += [f"parties: {name!r} names no party, since messages use it: rename it" for name in reserved]
-    wanted = "a source and a receiver" if method in ALIGNED else "two or more"
-    if len(names) < 2 or (method in ALIGNED and len(names) != 2):
+    pair = method in METHODS and method not in FEDERATED
+    if len(names) < 2 or (pair and len(names) != 2):
+        wanted = "a source and a receiver" if pair else "two or more"
         problems.append(f"parties: transfer {method!r} has {wanted}, got {len(names)}: name others")
     if len({len(one.batches) for one in members}) > 1:
         problems.append("batches: all parties must have as many, since they take each step together: draw as many")
+    problems += _rounds(method, members, local_steps)
     allowed = {
         "optimizer": ("sgd", "an update by Adam cannot be agreed on by gradients alone"),
         "precision": ("float32", "messages are float32"),
         "augment": ((), "parties send what they hold"),
         "standardise": (False, "the head has no records of its own beforehand"),
-        "defenses": ((), "no defense acts on messages yet"),
     }
     problems += [
         f"{key}: a joint stage takes {value!r} only, since {why}, got {quote(getattr(hp, key))}: remove it"
         for key, (value, why) in allowed.items()
         if getattr(hp, key) != value
     ]
+    named = [(type(one).__name__, one) for one in hp.defenses]
+    problems += [f"defenses: {line}" for line in joint_defense_problems(method, named, hp)]
     if problems:
         raise ConfigError(*problems)
+
+
+def _rounds(method: str, members: Sequence[Member], local_steps: int) -> list[str]:
+    """Problems with the updates of a round."""
+    if method != "fedavg":
+        remedy = "remove it, or use 'fedavg'"
+        return [] if local_steps == 1 else [f"local_steps: only 'fedavg' has them, got {local_steps}: {remedy}"]
+    updates = len(members[0].batches) if members else 0
+    if 1 <= local_steps <= updates and updates % local_steps == 0:
+        return []
+    return [
+        f"local_steps: must divide the {updates} updates of each party into whole rounds, got {local_steps}: choose a "
+        "divisor, such as the updates of one epoch"
+    ]
 
 
 def _batches(rows: Int[Array, "steps b"]) -> dict[str, Any]:

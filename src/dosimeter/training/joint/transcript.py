@@ -24,9 +24,11 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.store import write_text, writing
 
-Kind = Literal["trunk", "representations", "alignment_gradient", "gradient", "head"]
+Kind = Literal["trunk", "parameters", "representations", "alignment_gradient", "gradient", "update", "head"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Kinds of message, in the order in which one step has them."""
+OF_TRUNK = ("trunk", "parameters", "gradient", "update")
+"""Kinds of message that have an array for each parameter of the trunk."""
 ALL = "all"
 """Receiver of a message to every party."""
 COORDINATOR = "coordinator"
@@ -44,10 +46,13 @@ class Agreement:
     Attributes:
         method: transfer method, such as "fedsgd".
         parties: names, the coordinator not among them.
-        rates: learning rate of the trunk at each step.
+        rates: learning rate of the trunk at each step; of "fedavg", of the parties in each round.
         momentum: of SGD on the trunk.
         weight_decay: L2 penalty on the trunk, as `torch.optim` defines it.
-        averaged: the trunk moves by the mean of the parties' gradients, not by their sum.
+        averaged: the trunk moves by the mean of what the parties send, not by their sum.
+        weight: of the alignment; of "soft" that of the squared distance of both trunks; of "l2-sp" that of the trunk's
+            squared distance from its start, halved.
+        local_steps: updates that each party makes in a round of "fedavg".
     """
 
     method: str
@@ -56,11 +61,18 @@ class Agreement:
     momentum: float
     weight_decay: float
     averaged: bool
+    weight: float = 0.0
+    local_steps: int = 1
 
     @property
     def steps(self) -> int:
-        """Number of updates of the trunk."""
+        """Number of updates of the trunk; rounds of "fedavg"."""
         return len(self.rates)
+
+    @property
+    def last(self) -> int:
+        """Number of the last step in which something crosses; after the last update of "soft" nothing does."""
+        return self.steps - 1 if self.method == "soft" else self.steps
 
 
 @dataclass(frozen=True)
@@ -68,9 +80,10 @@ class Message:
     """One thing that crosses.
 
     Attributes:
-        kind: what it is: "trunk", the shared parameters; "representations" `[b d]` of a batch; "alignment_gradient"
-            `[b d]`, by which the distance of two batches changes with them; "gradient" of the loss by each parameter of
-            the trunk; "head", the parameters of a last layer.
+        kind: what it is: "trunk", the shared parameters; "parameters" of a party's own trunk; "representations" `[b d]`
+            of a batch, or their moments; "alignment_gradient", by which the distance of two batches changes with what
+            was shown; "gradient" of the loss by each parameter of the trunk; "update", what some updates add to each of
+            them; "head", the parameters of a last layer.
         sender: party, or the coordinator.
         receiver: party, the coordinator, or `ALL`.
         step: number of the update before which it crosses.
@@ -186,9 +199,9 @@ def _check_array(agreement: Agreement, parts: Sequence[str], array: Tensor, plac
             raise DataError(
                 f"{place}: step {int(step)} has {quote(who)}, no party of {AGREEMENT}, {suggest(who, allowed)}"
             )
-    if int(step) > agreement.steps:
+    if int(step) > agreement.last:
         raise DataError(
-            f"{place}: steps must be at most {agreement.steps}, the number of rates in {AGREEMENT}, got {int(step)}: "
+            f"{place}: steps must be at most {agreement.last}, by the number of rates in {AGREEMENT}, got {int(step)}: "
             "list the learning rate of every step"
         )
     if not array.is_floating_point() or not bool(torch.isfinite(array).all()):
@@ -200,7 +213,7 @@ def _check_array(agreement: Agreement, parts: Sequence[str], array: Tensor, plac
 
 def _check_shapes(found: Mapping[tuple[int, Kind, str, str], Mapping[str, Tensor]], place: str) -> None:
     """Refuses trunks and gradients that are not of one network."""
-    whole = [(key, arrays) for key, arrays in sorted(found.items()) if key[1] in ("trunk", "gradient")]
+    whole = [(key, arrays) for key, arrays in sorted(found.items()) if key[1] in OF_TRUNK]
     shapes = [{name: tuple(array.shape) for name, array in arrays.items()} for _, arrays in whole]
     for (key, _), own in zip(whole, shapes, strict=True):
         if own != shapes[0]:
@@ -263,20 +276,20 @@ def read_transcript(folder: Path) -> tuple[Transcript, tuple[str, ...]]:
     files = {int(found[1]): path for path in folder.iterdir() if (found := _STEP.fullmatch(path.name))}
     tensors: dict[str, Tensor] = {}
     notes: list[str] = []
-    for step in range(agreement.steps + 1):
+    for step in range(agreement.last + 1):
         try:
             arrays = load_file(files[step])
         except (KeyError, OSError, SafetensorError) as error:
             problem = "missing" if isinstance(error, KeyError) else "damaged"
-            whole = agreement.steps - step + 1
+            whole = agreement.last + 1
             notes.append(
-                f"{folder}: step {step} is {problem}: {step} of {agreement.steps + 1} steps are used, {whole} are not"
+                f"{folder}: step {step} is {problem}: {step} of {whole} steps are used, {whole - step} are not"
             )
             break
         tensors |= {f"{step:06d}/{name}": array for name, array in arrays.items()}
     if not tensors:
         raise DataError(f"{notes[0]}: give a folder with 000000.safetensors and the steps after it")
-    beyond = max(files) - agreement.steps
+    beyond = max(files) - agreement.last
     if beyond > 0:
         notes.append(f"{folder}: {beyond} steps beyond the rates of {AGREEMENT} are not used")
     return from_tensors(agreement, tensors, str(folder)), tuple(notes)
@@ -300,9 +313,12 @@ def _read_agreement(path: Path) -> Agreement:
         "momentum": (lambda v: _is_number(v) and 0 <= v < 1, "in [0, 1)"),
         "weight_decay": (lambda v: _is_number(v) and v >= 0, "at least 0"),
         "averaged": (lambda v: isinstance(v, bool), "true or false"),
+        "weight": (lambda v: _is_number(v) and v >= 0, "at least 0"),
+        "local_steps": (lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1, "a whole number above 0"),
     }
     if not isinstance(told, dict):
         raise DataError(f"{path}: must be a table, got {quote(told)}: write it with `write_transcript`")
+    told = {"weight": 0.0, "local_steps": 1, **told}
     problems = [
         f"{path}: {key} must be {rule}, got {quote(told[key]) if key in told else 'none'}: correct it"
         for key, (good, rule) in rules.items()
@@ -313,7 +329,7 @@ def _read_agreement(path: Path) -> Agreement:
         raise DataError(*problems)
     return Agreement(
         told["method"], tuple(told["parties"]), tuple(map(float, told["rates"])), float(told["momentum"]),
-        float(told["weight_decay"]), told["averaged"],
+        float(told["weight_decay"]), told["averaged"], float(told["weight"]), told["local_steps"],
     )  # fmt: skip
 
 

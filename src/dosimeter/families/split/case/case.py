@@ -41,6 +41,7 @@ from dosimeter.jobs.job import Job
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.training.construction.settings import ATTRIBUTE, INPUT
+from dosimeter.training.deployment.hosts import TrainedHost
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
@@ -106,7 +107,14 @@ class SplitCase:
         names = tuple(one.name for one in self.places)
         return tuple(
             RecordJob(
-                pack, number, names, data, sizes, self.system.releases, people.pictures, width, repeats=self.repeats
+                TrainedHost(pack, number),
+                names,
+                data,
+                sizes,
+                self.system.releases,
+                people.pictures,
+                width,
+                repeats=self.repeats,
             )
             for pack in self.packs
             for number in range(len(pack.models))

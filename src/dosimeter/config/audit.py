@@ -245,7 +245,8 @@ def _of_target(
     if target is None:
         return []
     takes = [one for row in rows for one in row.family.takes]
-    return target_problems(target) + further_problems(list(target.data), takes)
+    needs = any(row.family.members for row in rows) or not rows
+    return target_problems(target, members=needs) + further_problems(list(target.data), takes)
 
 
 def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft:

@@ -161,6 +161,11 @@ class Family(Protocol):
         ...
 
     @property
+    def members(self) -> bool:
+        """Returns whether its threats on a supplied model need records that it was trained on, and others."""
+        ...
+
+    @property
     def metrics(self) -> Mapping[str, Metric]:
         """What a policy may limit."""
         ...

@@ -154,20 +154,22 @@ def audit(  # more than seven parameters because this is the one call that a use
     rows = _threats(call, threats, attacks, base, trains=fit is not None, recorded=transcript is not None)
     _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
+    needs = any(row.family.members for row in rows)
     if transcript is not None:
         recorded = _recorded(folder, _path(transcript, "transcript"), {**given, "fit": fit}, data, rows, call, options)
         with show_progress(progress, workers=workers, device=device) as told:
             execution = Execution(folder, _cache(store), device, workers, told)
             run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
         return load(folder)
+    _check_parts({**given, "fit": fit}, data or {}, members=needs)
     parts = _read(given, data or {}, call, options or Options(), (base, _strangers(rows)))
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
         model=model,
         model_name=name_of(model),
-        members=parts["members"],
-        nonmembers=parts["nonmembers"],
+        members=parts.get("members"),
+        nonmembers=parts.get("nonmembers"),
         population=parts.get("population"),
         data={name: parts[name] for name in data or {}},
         fit=fit,
@@ -243,6 +245,34 @@ def _check_taken(rows: Sequence[ThreatRow], given: Mapping[str, object]) -> None
         raise ConfigError(*problems)
 
 
+def _check_parts(given: Mapping[str, object], data: Mapping[str, object], *, members: bool) -> None:
+    """Checks that the model and its records are there, and nothing beside them that is not read.
+
+    Args:
+        given: the arguments that hold the model, its own records and its training.
+        data: further records.
+        members: whether a threat needs records that the model was trained on, and others.
+
+    Raises:
+        AuditError: one is missing, or is of no use.
+    """
+    if given["model"] is None:
+        raise ConfigError("model: is required and missing, got None: pass the trained model")
+    missing = [name for name in ("members", "nonmembers") if given[name] is None and members]
+    if missing:
+        raise DataError(*[f"{name}: is required and missing, got None: pass records" for name in missing])
+    if not members and not data:
+        raise DataError("data: is required and missing, got None: pass the records of the threat by name")
+    taken = [name for name in data if name in given]
+    if taken:
+        raise ConfigError(f"data: names must differ from the other arguments, got {quote(taken[0])}: rename it")
+    useless = [name for name in ("nonmembers", "population", "fit") if given[name] is not None and not members]
+    if useless:
+        raise ConfigError(
+            *[f"{name}: no threat of this call reads it, got {quote(given[name])}: remove it" for name in useless]
+        )
+
+
 def _read(
     given: Mapping[str, object],
     data: Mapping[str, object],
@@ -260,16 +290,8 @@ def _read(
         place: the folder that paths start from, and names of further records with classes of their own.
 
     Raises:
-        AuditError: the model or records are missing, or cannot be read.
+        AuditError: records cannot be read.
     """
-    if given["model"] is None:
-        raise ConfigError("model: is required and missing, got None: pass the trained model")
-    missing = [name for name in ("members", "nonmembers") if given[name] is None]
-    if missing:
-        raise DataError(*[f"{name}: is required and missing, got None: pass records" for name in missing])
-    taken = [name for name in data if name in given]
-    if taken:
-        raise ConfigError(f"data: names must differ from the other arguments, got {quote(taken[0])}: rename it")
     parts = {name: one for name, one in given.items() if name != "model" and one is not None}
     return read_apart({**parts, **data}, apart=place[1], seed=call.seed, base=place[0], options=options)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,8 +31,8 @@ class Supplied:
         seed: root of all randomness.
         model: anything that `adapt` takes.
         model_name: name of the model in the report.
-        members: records that the model was trained on.
-        nonmembers: records that it was not.
+        members: records that the model was trained on; None where no threat needs them and none were given.
+        nonmembers: records that it was not; None as above.
         population: further records that it was not trained on, known to the adversary; or None.
         fit: trains a shadow; None if there is no recipe.
         fit_name: name of `fit` in the report.
@@ -53,8 +53,8 @@ class Supplied:
     seed: int
     model: object
     model_name: str
-    members: Dataset
-    nonmembers: Dataset
+    members: Dataset | None
+    nonmembers: Dataset | None
     population: Dataset | None
     fit: Fit | str | None
     fit_name: str
@@ -73,6 +73,40 @@ class Supplied:
     def settings(self) -> Mapping[str, Any]:
         """Settings as the user gave them."""
         return self.given
+
+    @property
+    def parts(self) -> dict[str, Dataset]:
+        """Members, non-members and population, as far as they were given."""
+        found = {"members": self.members, "nonmembers": self.nonmembers, "population": self.population}
+        return {name: one for name, one in found.items() if one is not None}
+
+    @property
+    def classified(self) -> dict[str, Dataset]:
+        """All records of the model's classes; those of strangers have others."""
+        strangers = {name for row in self.threats for name in row.threat.strangers}
+        return {**self.parts, **{name: one for name, one in self.data.items() if name not in strangers}}
+
+    @property
+    def tried(self) -> dict[str, Dataset]:
+        """Records on which the model is tried: members and non-members, or further ones where neither were given."""
+        known = {name: one for name, one in self.parts.items() if name != "population"}
+        return known or self.classified
+
+    @property
+    def first(self) -> Dataset:
+        """The first of them, by whose form and classes the others go."""
+        return next(iter(self.tried.values()))
+
+    def matched(self, parts: Mapping[str, Dataset]) -> Supplied:
+        """The same with other records of the model's classes, by the same names.
+
+        Args:
+            parts: in place of those in `classified`.
+        """
+        return replace(
+            self, members=parts.get("members"), nonmembers=parts.get("nonmembers"), population=parts.get("population"),
+            data={name: parts.get(name, one) for name, one in self.data.items()},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

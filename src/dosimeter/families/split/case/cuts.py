@@ -43,7 +43,9 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[tuple[Model
     return found, left_out
 
 
-def named_cuts(threat: SplitThreat, graph: ModelGraph, example: Tensor, whose: str) -> tuple[tuple[ModelCut, ...], int]:
+def named_cuts(
+    threat: SplitThreat, graph: ModelGraph, example: Tensor, whose: str, *, strict: bool = False
+) -> tuple[tuple[ModelCut, ...], int]:
     """The cuts that a threat names, in its order, and how many of "all" are left out.
 
     Args:
@@ -51,6 +53,7 @@ def named_cuts(threat: SplitThreat, graph: ModelGraph, example: Tensor, whose: s
         graph: of the model.
         example: two records, as the model takes them.
         whose: the model in messages.
+        strict: whether a cut at which several tensors cross must name all of them, as in "one + other".
 
     Raises:
         ConfigError: the model has no such cut, or its records cross there too.
@@ -69,7 +72,7 @@ def named_cuts(threat: SplitThreat, graph: ModelGraph, example: Tensor, whose: s
     names = [name for one in known for name in one.names if name not in ("input", "output")]
     found, problems = [], []
     for name in threat.cuts:
-        cut = find_cut(known, name)
+        cut = find_cut(known, name) or next((one for one in known if _joined(one) == name), None)
         if cut is None:
             problems.append(
                 f"threat.cuts: {whose} has no cut after {quote(name)}, {suggest(name, names)}: `dosimeter plan "
@@ -80,6 +83,12 @@ def named_cuts(threat: SplitThreat, graph: ModelGraph, example: Tensor, whose: s
                 f"threat.cuts: after {quote(name)} the records themselves cross too, since a later layer needs them: "
                 "choose a cut after that one"
             )
+        elif strict and len(cut.tensors) > 1 and _joined(cut) != name:
+            problems.append(
+                f"threat.cuts: after {quote(name)} {len(cut.tensors)} tensors cross, since a later layer needs all of "
+                "them, as within a residual branch: cut after the whole branch, or write "
+                f"{quote(_joined(cut), 200)} if all of them shall cross"
+            )
         elif cut in found:
             problems.append(f"threat.cuts: {quote(name)} names a cut that is listed already: remove it")
         else:
@@ -88,6 +97,11 @@ def named_cuts(threat: SplitThreat, graph: ModelGraph, example: Tensor, whose: s
     if problems:
         raise ConfigError(*problems)
     return tuple(found), 0
+
+
+def _joined(cut: ModelCut) -> str:
+    """All that crosses a cut, in one name."""
+    return " + ".join(one.name for one in cut.tensors)
 
 
 def fitting(

@@ -157,7 +157,10 @@ class Family(Protocol):
 
     @property
     def takes(self) -> frozenset[str]:
-        """What its threats read beside a model and its members: of "data", "transcript" and "show_records"."""
+        """What its threats read beside a model and its members.
+
+        Of "data", "transcript", "defenses" of what crosses a cut, and "show_records".
+        """
         ...
 
     @property

@@ -280,3 +280,83 @@ def test_an_audit_file_without_records_or_with_useless_ones_is_refused():
         with pytest.raises(AuditError) as caught:
             parse({**FILE, "target": {**FILE["target"], **change}}, base=BASE)
         assert any(told in line for line in caught.value.problems), caught.value.problems
+
+
+NOISE = [{"name": "noise", "scale": 2.0, "id": "noisy"}, {"name": "quantise"}]
+
+
+@pytest.fixture(scope="module")
+def defended(tmp_path_factory):
+    """A run on a supplied network, and behind two defenses of its cut."""
+    folder = tmp_path_factory.mktemp("defended")
+    return run(plain(), folder, defenses=NOISE, **people(members=True)), folder
+
+
+def test_defenses_of_the_cut_are_variants_of_a_supplied_model(defended):
+    result, _ = defended
+    noisy, quantised = result.content["variants"]
+    assert [one["status"] for one in (noisy, quantised)] == ["ok", "ok"]
+    found = {
+        one["variant"]: one["value"]
+        for one in threat_of(result)["estimates"]
+        if (one["attack"], one["metric"]) == ("ridge", "mse") and one["conditions"]["cut"] == "2"
+    }
+    assert found["noisy"] > 2 * found["none"]
+    accuracy = {one["variant"]: one["value"] for one in result.content["utility"] if one["metric"] == "accuracy"}
+    assert accuracy["noisy"] < accuracy["none"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([{"name": "l2"}], "defenses[0]: must act at the cut"),
+        ({"name": "noise"}, "defenses: must be a list of tables"),
+        ([{"name": "nose"}], "defenses[0]"),
+        ([{"name": "noise"}, {"name": "noise"}], "defenses: ids must be distinct"),
+        ([{"name": "fisher_noise"}], "takes scales from records that the model was trained on, got none"),
+    ],
+)
+def test_other_defenses_are_refused(given, told, tmp_path):
+    with pytest.raises(AuditError) as caught:
+        run(plain(), tmp_path, defenses=given)
+    assert any(told in line for line in caught.value.problems), caught.value.problems
+
+
+def test_defenses_in_an_audit_file(tmp_path):
+    target = {**FILE["target"], "members": "families.split.supplied_nets:members"}
+    audit = parse({**FILE, "target": target, "defense": NOISE}, base=BASE)
+    prepared = prepare_audit(audit, store=Store(tmp_path / "store"), device="cpu", trust_pickle=False)
+    assert [row.id for row, _ in prepared.variants] == ["noisy", "quantise"]
+    assert audit.settings()["defense"][0]["scale"] == 2.0
+    with pytest.raises(AuditError, match="a supplied model is not trained here"):
+        parse({**FILE, "defense": NOISE, "threat": [THREAT, {"family": "membership"}]}, base=BASE)
+    with pytest.raises(AuditError, match=r"defense\[0\]: must act at the cut"):
+        parse({**FILE, "defense": [{"name": "l2"}]}, base=BASE)
+
+
+def test_halves_of_a_supplied_network_are_taken_away_and_answer_as_it_does(made, defended, tmp_path):
+    result, _ = made
+    model, fresh = plain().eval(), plain()
+    for one in fresh.parameters():
+        nn.init.zeros_(one)
+    place = result.save_partition(tmp_path / "halves", cut="4", model=model)
+    device, server = dosimeter.load_device(place, model=fresh), dosimeter.load_server(place, model=fresh)
+    x = torch.from_numpy(people()["data"]["victims"].inputs)
+    with torch.no_grad():
+        torch.testing.assert_close(server.answer(*device.send(x)), model(x), rtol=1e-6, atol=1e-6)
+    assert all(float(one.detach().abs().sum()) == 0 for one in fresh.parameters())
+    quantised = dosimeter.load(defended[1] / "run" / "variants" / "quantise")
+    with pytest.raises(AuditError, match="which takes scales"):
+        quantised.save_partition(tmp_path / "other", cut="4", model=model)
+
+
+def test_a_partition_needs_the_code_of_the_supplied_network(made, tmp_path):
+    result, _ = made
+    with pytest.raises(AuditError, match="was supplied to the audit, so its code is yours, got 'NoneType'"):
+        result.save_partition(tmp_path / "halves", cut="4")
+    other = nn.Sequential(*list(plain())[:4], nn.Tanh(), plain()[5])
+    with pytest.raises(AuditError, match="must be of the code that was audited"):
+        result.save_partition(tmp_path / "halves", cut="4", model=other)
+    place = result.save_partition(tmp_path / "halves", cut="4", model=plain())
+    with pytest.raises(AuditError, match="must be of the code that was audited"):
+        dosimeter.load_device(place, model=other)

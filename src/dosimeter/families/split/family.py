@@ -34,7 +34,7 @@ class Split:
     name: str = NAME
     question: str = "Could somebody who sees what leaves the device tell the {noun}, or a private attribute of it?"
     settings: type[SplitThreat] = SplitThreat
-    takes: frozenset[str] = frozenset({"data", "transcript"})
+    takes: frozenset[str] = frozenset({"data", "transcript", "defenses"})
     members: bool = False
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 

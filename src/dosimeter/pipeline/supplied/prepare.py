@@ -73,6 +73,7 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         base=audit.base,
         named={part: one.title for part, one in _sources(target).items()},
         given=audit.settings(),
+        variants=audit.variants,
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.split.case.case import SplitCase
 from dosimeter.families.split.case.cuts import FEW, fitting, named_cuts
+from dosimeter.families.split.case.partition import given_away
 from dosimeter.families.split.case.people import people_of
 from dosimeter.families.split.case.refusals import refusals, require_telling
 from dosimeter.families.split.case.told import notes_of
@@ -29,8 +30,10 @@ from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.models.last_layer import at_rest
 from dosimeter.training.chain import Link
+from dosimeter.training.deployment.portable import program_digest
 from dosimeter.training.deployment.recorded import PARTS
 from dosimeter.training.deployment.supplied import SuppliedHost, supplied_host, unlike
+from dosimeter.training.recipe import FitsCut
 from dosimeter.training.system import SuppliedSystem, TrainedSystem
 
 MEMBERS = "members"
@@ -116,6 +119,10 @@ class SuppliedCase(SplitCase):
         unknown = {"trained": None, "victims_trained_on": None, "auxiliary_trained_on": None}
         return told if self.members is not None else {**told, **unknown}
 
+    def _taken_away(self, folder: Path) -> dict[str, Any]:
+        """What is left in a folder so that the halves can be taken away."""
+        return given_away(self.hosts[0], self.system, self.people.victims, folder)
+
     def _gates(self) -> list[dict[str, Any]]:
         """Checks of how the model was asked."""
         return [asdict(one) for one in self.given.gates]
@@ -135,7 +142,12 @@ def supplied_case(system: SuppliedSystem, threat: SplitThreat, attacks: Sequence
     members = system.parts.get(MEMBERS)
     host = supplied_host(system, "model", some, None if members is None else data_key(members))
     graph = host.graph(some)
-    host = replace(host, digest=hashlib.sha256(f"{host.digest}\0{graph.program.module.code}".encode()).hexdigest())
+    host = replace(host, digest=f"{host.digest} {program_digest(graph)}")
+    fitted = [type(one).__name__ for one in chain.releases if isinstance(one, FitsCut)]
+    if fitted and members is None:
+        raise ConfigError(
+            f"{fitted[0]} takes scales from records that the model was trained on, got none: give some as `members`"
+        )
     example = host.prepare(some[:2])
     places, left_out = named_cuts(threat, graph, example, "the model", strict=True)
     _composed(host, graph, places, some)

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
-from dosimeter.config.defense_rows import defense_problems, defense_rows
+from dosimeter.config.defense_rows import defense_problems, defense_rows, listed_defenses
 from dosimeter.config.named_parts import DataPart, further_problems
 from dosimeter.config.recorded import RecordedAudit, is_recorded, recorded_problems
+from dosimeter.config.sent_defenses import listed, sent_problems, takes_defenses
 from dosimeter.config.tables import RecordedTarget, Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
 from dosimeter.config.variant_rows import flat, merge_rows, placed, problems_of
@@ -65,9 +66,7 @@ class Audit:
         return {
             **_common_settings(self),
             "stage": [stage.model_dump(mode="json") for stage in self.stages],
-            "defense": [
-                {"id": row.id, "name": row.name, **row.settings} for row in self.variants if isinstance(row, DefenseRow)
-            ],
+            "defense": listed_defenses([row for row in self.variants if isinstance(row, DefenseRow)]),
             "variant": [
                 row.table.model_dump(mode="json", exclude_none=True)
                 for row in self.variants
@@ -146,6 +145,7 @@ class SuppliedAudit:
         threats: the adversaries, in order.
         report: wording of the report.
         base: folder of the audit file; relative paths and user modules are found from here.
+        variants: further audits, each with one defense of what crosses the cut.
     """
 
     name: str
@@ -154,10 +154,11 @@ class SuppliedAudit:
     threats: tuple[ThreatRow, ...]
     report: Report
     base: Path
+    variants: tuple[DefenseRow, ...] = ()
 
     def settings(self) -> dict[str, Any]:
         """All keys with defaults filled in, as JSON values; stored in a run's folder."""
-        return {**_common_settings(self), "target": self.target.model_dump(mode="json")}
+        return {**_common_settings(self), "target": self.target.model_dump(mode="json"), **listed(self.variants)}
 
 
 AnyAudit = Audit | SuppliedAudit | RecordedAudit
@@ -245,7 +246,8 @@ def _of_target(
     if target is None:
         return []
     takes = [one for row in rows for one in row.family.takes]
-    return target_problems(target) + further_problems(list(target.data), takes)
+    needs = any(row.family.members for row in rows) or not rows
+    return target_problems(target, members=needs) + further_problems(list(target.data), takes)
 
 
 def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft:
@@ -267,8 +269,9 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base, beside.topology)
     placed = {row.place: row.threat for row in threats.rows}
-    variants, own, problems = _read_defenses(whole, parts, base)
-    problems = [*threats.problems, *problems]
+    sent = isinstance(target, Target) and takes_defenses(threats.rows)
+    variants, own, problems = _read_defenses(whole, parts, base, sent=sent)
+    problems = [*threats.problems, *problems, *(sent_problems(variants, "defense") if sent else [])]
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
         problems = chain_problems(stages, {place: one.at_risk for place, one in placed.items()}, base) + problems
@@ -284,7 +287,7 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
         plain = RecordedAudit(top.name, top.seed, target.transcript, threats.rows, report, base, beside.parts)
         return Draft(dataclasses.replace(plain, common=_common_settings(plain)), (), top.seed, ())
     if target is not None:
-        return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base), (), top.seed, ())
+        return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base, variants), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)
     written = beside.topology is None or "threat" in whole
     audit = dataclasses.replace(audit, parts=beside.parts, topology=beside.topology, written=written)
@@ -354,12 +357,19 @@ def _add_variants(whole: Mapping[str, Any], audit: Audit) -> Draft:
 
 
 def _read_defenses(
-    whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path
+    whole: Mapping[str, Any], stages: Sequence[Stage | None], base: Path, *, sent: bool
 ) -> tuple[tuple[DefenseRow, ...], tuple[tuple[DefenseRow, ...], ...], list[str]]:
-    """The variants, the defenses of each stage, and the problems with both."""
+    """The variants, the defenses of each stage, and the problems with both.
+
+    Args:
+        whole: the file's tables.
+        stages: its stages, None for those that are wrong.
+        base: folder of the user's modules.
+        sent: whether what a supplied model sends may be defended.
+    """
     variants, problems = defense_rows(whole.get("defense"), base, "defense")
     for kind in ("defense", "variant"):
-        if "target" in whole and whole.get(kind):
+        if "target" in whole and whole.get(kind) and not (kind == "defense" and sent):
             problems.append(f"{kind}: a supplied model is not trained here, got [[{kind}]] beside [target]: remove one")
     own = []
     for index, stage in enumerate(stages):

@@ -52,9 +52,26 @@ def chain_problems(stages: Sequence[Stage], at_risk: Mapping[str, str | None], b
     return problems + _tasks(stages)
 
 
-def target_problems(target: Target) -> list[str]:
-    """Impossible combinations around a supplied model, one line each."""
-    problems = []
+def target_problems(target: Target, *, members: bool = True) -> list[str]:
+    """Impossible combinations around a supplied model, one line each.
+
+    Args:
+        target: the model and its records.
+        members: whether a threat needs records that it was trained on, and others.
+    """
+    absent = [key for key in ("members", "nonmembers") if getattr(target, key) is None]
+    problems = [f"target.{key}: is required and missing: add it" for key in absent if members]
+    if not members:
+        problems += [
+            f"target.{key}: no threat of this file reads it, got {quote(str(getattr(target, key)))}: remove it, or add "
+            "the threat that does"
+            for key in ("nonmembers", "population", "fit")
+            if getattr(target, key) is not None
+        ]
+        if not target.data:
+            problems.append("target.data: is required and missing: name the records of the threat in [target.data]")
+    if target.members_rows is not None and target.members is None and not members:
+        problems.append("target.members_rows: choose from `members`, which are absent: add them")
     for key in ("members_rows", "nonmembers_rows", "population_rows"):
         try:
             parse_rows(getattr(target, key), key)

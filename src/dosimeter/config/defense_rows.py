@@ -76,6 +76,20 @@ def _defense(row: Mapping[str, Any], base: Path) -> DefenseRow:
     return DefenseRow(own_id, name, defense)
 
 
+def listed_defenses(rows: Sequence[DefenseRow]) -> list[dict[str, Any]]:
+    """Defenses as settings of a run list them."""
+    return [{"id": row.id, "name": row.name, **row.settings} for row in rows]
+
+
+def repeated(rows: Sequence[DefenseRow], place: str) -> list[str]:
+    """Problems with ids of variants that occur twice; some file systems take a and A for one folder."""
+    ids = [row.id.lower() for row in rows]
+    return [
+        f"{place}: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`"
+        for twice in sorted({one for one in ids if ids.count(one) > 1})
+    ]
+
+
 def defense_problems(
     stages: Sequence[Stage], own: Sequence[Sequence[DefenseRow]], variants: Sequence[DefenseRow],
     threats: Mapping[str, ThreatTable],
@@ -88,9 +102,7 @@ def defense_problems(
         variants: the `[[defense]]` rows.
         threats: threats by place, without those that are wrong themselves.
     """
-    ids, problems = [row.id.lower() for row in variants], []  # some file systems take a and A for one folder
-    for twice in sorted({one for one in ids if ids.count(one) > 1}):
-        problems.append(f"defense: ids must be distinct, got {twice!r} {ids.count(twice)} times: give each row an `id`")
+    problems = repeated(variants, "defense")
     last, names = len(stages) - 1, [stage.name for stage in stages]
     at_risk = {names.index(one.at_risk) if one.at_risk in names else last for one in threats.values()} or {last}
     for index, (stage, rows) in enumerate(zip(stages, own, strict=True)):

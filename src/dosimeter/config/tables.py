@@ -113,9 +113,9 @@ class Target(Table):
     weights: Reference | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     output: Literal["auto", "logits", "probs"] = "auto"
-    members: Reference
+    members: Reference | None = None
     members_rows: str | None = None
-    nonmembers: Reference
+    nonmembers: Reference | None = None
     nonmembers_rows: str | None = None
     population: Reference | None = None
     population_rows: str | None = None

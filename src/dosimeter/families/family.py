@@ -157,7 +157,15 @@ class Family(Protocol):
 
     @property
     def takes(self) -> frozenset[str]:
-        """What its threats read beside a model and its members: of "data", "transcript" and "show_records"."""
+        """What its threats read beside a model and its members.
+
+        Of "data", "transcript", "defenses" of what crosses a cut, and "show_records".
+        """
+        ...
+
+    @property
+    def members(self) -> bool:
+        """Returns whether its threats on a supplied model need records that it was trained on, and others."""
         ...
 
     @property

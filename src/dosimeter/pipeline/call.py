@@ -13,6 +13,7 @@ from pydantic import Field
 
 from dosimeter.config.attack_rows import named_attacks
 from dosimeter.config.audit import threat_settings
+from dosimeter.config.sent_defenses import listed, python_defenses
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
@@ -96,6 +97,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     options: Options | None = None,
     depends: Sequence[object] = (),
     transcript: Path | str | None = None,
+    defenses: Sequence[Mapping[str, Any]] | None = None,
     show_records: bool = False,
     store: Path | str | None = None,
     device: str = "cpu",
@@ -132,6 +134,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         depends: modules and functions that `fit` uses and that its key would not see, themselves or by name, such as
             `"package.module"` or `"package.module:function"`; shadows are trained anew when their source changes.
         transcript: folder of recorded messages, for threats of families that read them.
+        defenses: of what crosses the cut of the model, as tables of an audit file, each for a further audit.
         show_records: whether the report may show records, for threats of families that have pictures of them.
         store: the cache, a folder or a URL; `.store` beside `out` unless given.
         device: where the models are queried.
@@ -152,24 +155,29 @@ def audit(  # more than seven parameters because this is the one call that a use
     )  # fmt: skip
     base = Path.cwd()
     rows = _threats(call, threats, attacks, base, trains=fit is not None, recorded=transcript is not None)
-    _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
+    taken = {"data": _names(data), "transcript": transcript, "defenses": defenses, "show_records": show_records}
+    _check_taken(rows, taken)
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
+    rest = {**given, "fit": fit, "defenses": defenses}
     if transcript is not None:
-        recorded = _recorded(folder, _path(transcript, "transcript"), {**given, "fit": fit}, data, rows, call, options)
+        recorded = _recorded(folder, _path(transcript, "transcript"), rest, data, rows, call, options)
         with show_progress(progress, workers=workers, device=device) as told:
             execution = Execution(folder, _cache(store), device, workers, told)
             run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
         return load(folder)
+    _check_parts(rest, data or {}, members=any(row.family.members for row in rows))
+    sent = python_defenses(defenses, rows, base)
     parts = _read(given, data or {}, call, options or Options(), (base, _strangers(rows)))
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
         model=model,
         model_name=name_of(model),
-        members=parts["members"],
-        nonmembers=parts["nonmembers"],
+        members=parts.get("members"),
+        nonmembers=parts.get("nonmembers"),
         population=parts.get("population"),
         data={name: parts[name] for name in data or {}},
+        variants=sent,
         fit=fit,
         fit_name="" if fit is None else name_of(fit),
         depends=named,
@@ -178,7 +186,7 @@ def audit(  # more than seven parameters because this is the one call that a use
         output=output,
         duplicates=duplicates,
         base=base,
-        given={**call.settings(), **_named(model, fit, named), **threat_settings(rows)},
+        given={**call.settings(), **_named(model, fit, named), **threat_settings(rows), **listed(sent)},
     )
     with show_progress(progress, workers=workers, device=device) as told:
         execution = Execution(folder, _cache(store), device, workers, told)
@@ -243,6 +251,34 @@ def _check_taken(rows: Sequence[ThreatRow], given: Mapping[str, object]) -> None
         raise ConfigError(*problems)
 
 
+def _check_parts(given: Mapping[str, object], data: Mapping[str, object], *, members: bool) -> None:
+    """Checks that the model and its records are there, and nothing beside them that is not read.
+
+    Args:
+        given: the arguments that hold the model, its own records and its training.
+        data: further records.
+        members: whether a threat needs records that the model was trained on, and others.
+
+    Raises:
+        AuditError: one is missing, or is of no use.
+    """
+    if given["model"] is None:
+        raise ConfigError("model: is required and missing, got None: pass the trained model")
+    missing = [name for name in ("members", "nonmembers") if given[name] is None and members]
+    if missing:
+        raise DataError(*[f"{name}: is required and missing, got None: pass records" for name in missing])
+    if not members and not data:
+        raise DataError("data: is required and missing, got None: pass the records of the threat by name")
+    taken = [name for name in data if name in given]
+    if taken:
+        raise ConfigError(f"data: names must differ from the other arguments, got {quote(taken[0])}: rename it")
+    useless = [name for name in ("nonmembers", "population", "fit") if given[name] is not None and not members]
+    if useless:
+        raise ConfigError(
+            *[f"{name}: no threat of this call reads it, got {quote(given[name])}: remove it" for name in useless]
+        )
+
+
 def _read(
     given: Mapping[str, object],
     data: Mapping[str, object],
@@ -260,16 +296,8 @@ def _read(
         place: the folder that paths start from, and names of further records with classes of their own.
 
     Raises:
-        AuditError: the model or records are missing, or cannot be read.
+        AuditError: records cannot be read.
     """
-    if given["model"] is None:
-        raise ConfigError("model: is required and missing, got None: pass the trained model")
-    missing = [name for name in ("members", "nonmembers") if given[name] is None]
-    if missing:
-        raise DataError(*[f"{name}: is required and missing, got None: pass records" for name in missing])
-    taken = [name for name in data if name in given]
-    if taken:
-        raise ConfigError(f"data: names must differ from the other arguments, got {quote(taken[0])}: rename it")
     parts = {name: one for name, one in given.items() if name != "model" and one is not None}
     return read_apart({**parts, **data}, apart=place[1], seed=call.seed, base=place[0], options=options)
 

@@ -137,8 +137,9 @@ class Result:
         return check(self.content, wanted, FAMILIES, None if accepted is None else accepted.content)
 
     def save_partition(
-        self, folder: Path | str, *, cut: str | None = None, threat: str | None = None, base: Path | str = "."
-    ) -> Path:
+        self, folder: Path | str, *, cut: str | None = None, threat: str | None = None, base: Path | str = ".",
+        model: object = None,
+    ) -> Path:  # fmt: skip
         """Writes the device's half and the server's half of the audited model of a threat of split.
 
         `device.safetensors` and `server.safetensors` hold weights, `partition.json` the cut, the defenses at it and
@@ -150,6 +151,8 @@ class Result:
             cut: the layer after which the model is cut; the only one that was audited unless given.
             threat: id of the threat, if there are several.
             base: folder in which the code of a model of yours is found.
+            model: the network itself, or one that the same code builds, where it was supplied; its weights do not
+                count.
 
         Returns:
             The folder.
@@ -159,7 +162,7 @@ class Result:
         """
         from dosimeter.pipeline.recipe.partition import save_partition  # loads PyTorch
 
-        return save_partition(self.folder, Path(folder), cut=cut, threat=threat, base=Path(base))
+        return save_partition(self.folder, Path(folder), cut=cut, threat=threat, base=Path(base), model=model)
 
     def __str__(self) -> str:
         return "\n".join([*map(speak, first_sentences(self.content)), *check_lines(self.content)])

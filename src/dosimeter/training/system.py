@@ -282,6 +282,7 @@ class SuppliedSystem:
         answers: what the model said of them when it was first asked.
         noise: by how much that changed when it was asked again, nats.
         seconds: that it took to answer one of them.
+        defenses: of what crosses its cut.
     """
 
     draws: ClassVar[bool] = False
@@ -299,11 +300,15 @@ class SuppliedSystem:
     noise: float
     sources: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    defenses: tuple[DefenseRow, ...] = ()
 
     @cached_property
     def pool(self) -> Dataset:
-        """Members, non-members, further ones of both kinds that the adversary knows, population, in this order."""
-        return join_parts({name: part for name, part in self.parts.items() if name in OF_POOL})
+        """Members, non-members, further ones of both kinds that the adversary knows, population, in this order.
+
+        All records where no threat needs any of these.
+        """
+        return join_parts({name: part for name, part in self.parts.items() if name in OF_POOL} or self.parts)
 
     @property
     def datasets(self) -> list[Dataset]:

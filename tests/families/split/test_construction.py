@@ -83,7 +83,7 @@ def test_what_is_left_of_the_adversaries_is_no_part_of_the_model(tmp_path):
     assert prepared.cases["split"].asked == ()
     (asked,) = variant.cases["split"].asked
     assert asked.source == 1
-    assert asked.record.pack.key != prepared.cases["split"].packs[0].key
+    assert asked.record.host.pack.key != prepared.cases["split"].packs[0].key
 
 
 def test_a_plan_says_how_long_it_takes(tmp_path):

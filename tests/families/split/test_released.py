@@ -14,7 +14,7 @@ from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
 from dosimeter.defenses import Mask, Noise, NullSpace
 from dosimeter.defenses.sending import send
-from dosimeter.families.split.play.wire import Wire
+from dosimeter.families.split.play.wire import AsFractions, Wire
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
@@ -170,7 +170,7 @@ def recorded(case, *releases):
 
 def test_recorded_answers_are_those_of_the_second_half_on_what_was_sent(trained):
     job = recorded(trained, Noise(scale=0.5))
-    model = deployed(job.pack, 0)
+    model = deployed(job.host.pack, 0)
     inputs = as_float(job.store.load(job.data[0])["inputs"])
     graph = read_graph(model, inputs[:2])
     for index, name in enumerate(job.cuts):
@@ -221,7 +221,7 @@ def test_a_cut_inside_a_residual_block_sends_several_tensors(trained):
     model = torch.nn.Sequential(torch.nn.Linear(4, 6), Block(), torch.nn.Linear(6, 2)).eval().requires_grad_(False)
     graph, records = read_graph(model, torch.rand(2, 4)), torch.rand(30, 4)
     cut = next(one for one in cuts(graph) if len(one.tensors) == 2)
-    wire = Wire(graph, cut, (Mask(0.5),), "cpu")
+    wire = Wire(graph, cut, (Mask(0.5),), AsFractions("cpu"))
     features = wire.first(records.clone())
     torch.testing.assert_close(wire.answers(features), model(records), rtol=1e-5, atol=1e-6)
     settled = wire.settled(records, np.random.default_rng(0))

@@ -163,9 +163,14 @@ def test_missing_and_doubled_files_and_pickles_are_refused(made, tmp_path):
         audited(tmp_path / "run", pickled)
 
 
-def test_records_of_a_supplied_model_are_still_refused_without_traffic():
+def test_a_function_that_cannot_be_cut_is_refused_with_the_way_by_its_traffic(tmp_path):
+    threat, classes = {**THREAT, "cuts": ["4"]}, torch.eye(4)
+
+    def bright(x):
+        return classes[(x.flatten(1).mean(1) * 4).long().clamp(0, 3)]
+
     with pytest.raises(AuditError, match="record what crosses its cut and give the transcript"):
-        dosimeter.audit(lambda x: x, members=people(0), nonmembers=people(1), threats=[THREAT], out="x")
+        dosimeter.audit(bright, data=records(), threats=[threat], out=tmp_path / "x")
 
 
 def file(transcript, **more):

@@ -36,6 +36,7 @@ class Inversion:
     )
     settings: type[InversionThreat] = InversionThreat
     takes: frozenset[str] = frozenset({"data"})
+    members: bool = True
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     @property

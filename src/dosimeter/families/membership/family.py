@@ -36,6 +36,7 @@ class Membership:
     question: str = "Was this {noun} used to train the model?"
     settings: type[Threat] = Threat
     takes: frozenset[str] = frozenset()
+    members: bool = True
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     @property

@@ -15,7 +15,6 @@ from dosimeter.families.split.metrics import METRICS
 from dosimeter.families.split.threat import NAME, SplitThreat
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
-from dosimeter.foundation.errors import ConfigError
 from dosimeter.results.metrics import Metric
 from dosimeter.results.schema import read_schema
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from dosimeter.results.findings import Findings
     from dosimeter.results.page.section import Section
     from dosimeter.results.rows import Row
-    from dosimeter.training.system import System, TrainedSystem
+    from dosimeter.training.system import SuppliedSystem, System, TrainedSystem
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class Split:
     name: str = NAME
     question: str = "Could somebody who sees what leaves the device tell the {noun}, or a private attribute of it?"
     settings: type[SplitThreat] = SplitThreat
-    takes: frozenset[str] = frozenset({"data", "transcript"})
+    takes: frozenset[str] = frozenset({"data", "transcript", "defenses"})
+    members: bool = False
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     @property
@@ -85,7 +85,7 @@ class Split:
         return problems_of(cast(SplitThreat, threat), attacks, around)
 
     def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
-        """Implements `Family`: records of recorded traffic are checked with it."""
+        """Implements `Family`: records are checked with the model, or with its traffic."""
 
     def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> SplitCase:
         """Implements `Family`."""
@@ -97,7 +97,9 @@ class Split:
 
             return recorded_case(system, cast(SplitThreat, threat), attacks)
         if not system.draws:
-            raise ConfigError("threat.family: split needs a model that is trained here: write its [[stage]]")
+            from dosimeter.families.split.case.supplied import supplied_case
+
+            return supplied_case(cast("SuppliedSystem", system), cast(SplitThreat, threat), attacks)
         return split_case(cast("TrainedSystem", system), cast(SplitThreat, threat), attacks)
 
     def measure(self, folder: CaseFolder) -> Findings:

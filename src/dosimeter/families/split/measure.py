@@ -47,7 +47,7 @@ def measure(folder: CaseFolder) -> Findings:
     checks = (
         trained_enough(found), tellable(found), apart(found), knowing(found), null_gate(nulls), controls(found)
     )  # fmt: skip
-    gates = tuple(one for one in checks if one is not None)
+    gates = (*_collected(folder.summary), *(one for one in checks if one is not None))
     summary, head, caught = folder.summary, tests.headline, tests.caught()
     status = _status(tests, gates, caught)
     cuts = Cuts(found, tests)
@@ -73,6 +73,11 @@ def measure(folder: CaseFolder) -> Findings:
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else _dose(found, tests),
     )
+
+
+def _collected(summary: Mapping[str, Any]) -> list[Gate]:
+    """Checks that were decided when the model was asked."""
+    return [Gate(**{key: one[key] for key in ("id", "name", "status", "value", "message")}) for one in summary["gates"]]
 
 
 def _left_out(summary: Mapping[str, Any]) -> tuple[str, ...]:

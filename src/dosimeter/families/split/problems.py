@@ -17,13 +17,10 @@ MOST_CUTS = 50
 
 def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
     """Problems with a threat, one line each, as the tail of its place."""
-    if not around.draws and not around.recorded:
-        return [
-            ".family: split cuts a model that is trained here, got a supplied model: write it as [[stage]], with "
-            "`weights` if it is trained already, or record what crosses its cut and give the transcript"
-        ]
     problems = _of_recorded(threat) if around.recorded else _of_cuts(threat)
-    if threat.auxiliary is None and not around.recorded:
+    if not around.draws and not around.recorded:
+        problems += _of_supplied(threat)
+    elif threat.auxiliary is None and not around.recorded:
         problems.append(
             ".auxiliary: is required and missing: name a [data.NAME] with records of others, which the adversary has"
         )
@@ -40,6 +37,18 @@ def problems_of(threat: SplitThreat, attacks: Sequence[NamedAttack], around: Sur
     if threat.labels is not None and not threat.attributes:
         problems.append(".labels: counts labels of attributes, got no `attributes`: name some, or remove it")
     return [*problems, *_of_attacks(threat, attacks)]
+
+
+def _of_supplied(threat: SplitThreat) -> list[str]:
+    """Problems with a threat on a supplied model."""
+    problems = []
+    if threat.targets != 1:
+        problems.append(f".targets: a supplied model is one model, got {threat.targets}: remove it")
+    if threat.at_risk is not None:
+        problems.append(
+            f".at_risk: names a stage, which a supplied model has not, got {quote(threat.at_risk)}: remove it"
+        )
+    return problems
 
 
 def _of_recorded(threat: SplitThreat) -> list[str]:

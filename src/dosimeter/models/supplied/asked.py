@@ -26,7 +26,7 @@ CAUSES = "labels or columns in another order than the model's, inputs at another
 
 def own_predictions_agree(
     predicted: Int[Array, " n"], labels: Int[Array, " n"], own: Int[Array, " n"] | None, classes: int, *,
-    assumed: bool = False,
+    assumed: bool = False, known: bool = True,
 ) -> Gate:  # fmt: skip
     """I7: whether a model beats guessing on its own training records and agrees with its own `predict`.
 
@@ -39,8 +39,10 @@ def own_predictions_agree(
         own: answers of the model's own `predict`, -1 for a class that the audit does not know; None without one.
         classes: number of classes.
         assumed: the order of its columns or classes was assumed, because neither it nor the records name them.
+        known: whether the records are training records; otherwise they are other records of its classes.
     """
-    name, n = "Asked as its user asks it", len(labels)
+    name, n, noun = "Asked as its user asks it", len(labels), "members" if known else "records"
+    whose = "its own training records" if known else "the records that you named"
     right = predicted == labels
     share = float(right.mean())
     if own is not None:
@@ -49,7 +51,7 @@ def own_predictions_agree(
         if abs(gained - lost) > max(RARE_Z * sqrt(gained + lost), LEAST_DIFFERENCE * n):
             return Gate(
                 "I7", name, "fail", share,
-                f"Of {n} members the model names the class of {share:.1%} by the numbers that are read, and of "
+                f"Of {n} {noun} the model names the class of {share:.1%} by the numbers that are read, and of "
                 f"{by_itself.mean():.1%} by its own `predict`: it is not asked as you ask it. Bring a function from "
                 f"records to one number for each class.",
             )  # fmt: skip
@@ -60,17 +62,17 @@ def own_predictions_agree(
         less = "less than" if below else "no more than"
         return Gate(
             "I7", name, "fail", share,
-            f"The model names the class of {share:.1%} of {n} of its own training records, which is {less} guessing "
+            f"The model names the class of {share:.1%} of {n} of {whose}, which is {less} guessing "
             f"would ({guessed:.1%}): it is asked in the wrong way. Look for {CAUSES}.",
         )  # fmt: skip
     if not more:
         return Gate(
             "I7", name, "warn", share,
-            f"The model names the class of {share:.1%} of {n} of its own training records, which is not shown to be "
+            f"The model names the class of {share:.1%} of {n} of {whose}, which is not shown to be "
             f"more than guessing would ({guessed:.1%}): either it learned nothing, or it is asked in the wrong way "
             f"({CAUSES}). Compare its accuracy with the one you know.",
         )  # fmt: skip
-    told = f"The model names the class of {share:.1%} of {n} of its own training records (guessing: {guessed:.1%})"
+    told = f"The model names the class of {share:.1%} of {n} of {whose} (guessing: {guessed:.1%})"
     return Gate("I7", name, "pass", share, f"{told}{'' if own is None else ', as its own `predict` does'}.")
 
 

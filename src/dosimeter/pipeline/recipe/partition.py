@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dosimeter.config.defense_rows import defense_rows
+from dosimeter.data.cells import Held
 from dosimeter.defenses.sending import send
 from dosimeter.families.family import CaseFolder
 from dosimeter.foundation.checks import suggest
@@ -24,14 +26,14 @@ from dosimeter.foundation.user_code import import_from
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.arrays import undamaged
 from dosimeter.jobs.store import file_hash, write_text
-from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.graph import ModelGraph, read_graph
 from dosimeter.models.cuts.halves import Half, halves
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
+from dosimeter.models.supplied.forms import Form
 from dosimeter.models.weights import load_state
 from dosimeter.pipeline.run_folder import read_run
 from dosimeter.training.defending import sending
-from dosimeter.training.deployment.portable import rebuilt
+from dosimeter.training.deployment.portable import program_digest, rebuilt
 from dosimeter.training.recipe import Release
 
 Side = Literal["device", "server"]
@@ -49,23 +51,25 @@ class Device:
         half: what runs.
         releases: defenses at the cut, in order.
         rng: from which they draw; seeded by the system unless given.
+        form: how the model takes records.
     """
 
     half: Half
     releases: tuple[Release, ...] = ()
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    form: Form = Form("plain")
 
     def send(self, records: Tensor) -> tuple[Tensor, ...]:
         """What is sent for some records.
 
         Args:
-            records: `[b ...]`, bytes of images or numbers as the model takes them.
+            records: `[b ...]`, bytes of images or numbers, as the audit had them.
 
         Raises:
             TrainingError: a defense of the cut raised.
         """
         with torch.inference_mode():
-            made: tuple[Tensor, ...] = self.half(as_float(records))
+            made: tuple[Tensor, ...] = self.half(self.form.give(Held(records)))
         if not self.releases:
             return made
         if len(made) == 1:
@@ -93,7 +97,9 @@ class Server:
         return answers[0]
 
 
-def save_partition(run: Path, folder: Path, *, cut: str | None, threat: str | None, base: Path) -> Path:
+def save_partition(
+    run: Path, folder: Path, *, cut: str | None, threat: str | None, base: Path, model: object = None
+) -> Path:
     """Writes both halves of the model that a run of split audited.
 
     Args:
@@ -102,6 +108,7 @@ def save_partition(run: Path, folder: Path, *, cut: str | None, threat: str | No
         cut: the layer after which the model is cut; the only one that was audited unless given.
         threat: id of the threat, if there are several.
         base: folder in which the code of a model of the user's is found.
+        model: a network that the same code builds, where the model was supplied.
 
     Returns:
         The folder.
@@ -121,7 +128,7 @@ def save_partition(run: Path, folder: Path, *, cut: str | None, threat: str | No
         raise StoreError(f"{folder}: must be a new or empty folder, got one that holds something: choose another")
     with undamaged(case.path):
         state = load_file(case.path / str(case.summary["partition"]["weights"]))
-    graph, place = _graph(told, name, base, state)
+    graph, place = _graph(told, name, base, model, state)
     folder.mkdir(parents=True, exist_ok=True)
     for side, half in zip(SIDES, halves(graph, place), strict=True):
         tensors = {key: one.detach().clone().contiguous() for key, one in half.module.state_dict().items()}
@@ -138,13 +145,14 @@ def save_partition(run: Path, folder: Path, *, cut: str | None, threat: str | No
     return folder
 
 
-def load_device(folder: Path | str, *, base: Path | str = ".", seed: int | None = None) -> Device:
+def load_device(folder: Path | str, *, base: Path | str = ".", seed: int | None = None, model: object = None) -> Device:
     """The device's half of a partition; the server's weights are not read.
 
     Args:
         folder: that `Result.save_partition` wrote, without `server.safetensors` if you like.
         base: folder in which the code of a model or a defense of yours is found.
         seed: of the randomness of the defenses of the cut, for tests alone: drawn by the system unless given.
+        model: a network that the same code builds, with any weights, where the model was supplied to the audit.
 
     Raises:
         AuditError: a file is missing, damaged, or does not fit the code of the model.
@@ -159,12 +167,21 @@ def load_device(folder: Path | str, *, base: Path | str = ".", seed: int | None 
             f"{Path(folder) / MANIFEST}: releases must be defenses that need nothing of the model: save the partition "
             "again"
         )
-    return Device(_half(Path(folder), manifest, "device", Path(base)), releases, np.random.default_rng(seed))
+    half = _half(Path(folder), manifest, "device", Path(base), model)
+    return Device(half, releases, np.random.default_rng(seed), _form(manifest))
 
 
-def load_server(folder: Path | str, *, base: Path | str = ".") -> Server:
+def load_server(folder: Path | str, *, base: Path | str = ".", model: object = None) -> Server:
     """The server's half of a partition; arguments and errors as of `load_device`."""
-    return Server(_half(Path(folder), _manifest(Path(folder)), "server", Path(base)))
+    return Server(_half(Path(folder), _manifest(Path(folder)), "server", Path(base), model))
+
+
+def _form(told: Mapping[str, Any]) -> Form:
+    """How a model takes records; bytes as fractions unless it says otherwise."""
+    own = told.get("form")
+    if own is None:
+        return Form("plain")
+    return Form(own["kind"], dtype=getattr(torch, own["dtype"]) if own["dtype"] else None, of_bytes=own["of_bytes"])
 
 
 def _case(run: Path, threat: str | None) -> CaseFolder:
@@ -197,28 +214,52 @@ def _cut_of(known: Sequence[str], cut: str | None) -> str:
 
 
 def _graph(
-    told: Mapping[str, Any], cut: str, base: Path, state: Mapping[str, Tensor] | None = None
+    told: Mapping[str, Any], cut: str, base: Path, model: object, state: Mapping[str, Tensor] | None = None
 ) -> tuple[ModelGraph, ModelCut]:
     """The graph of a model that is built anew, and its cut.
 
     Args:
-        told: `model`, `shape` and `dtype`.
+        told: `model`, `shape` and `dtype`; `program` and `form` of one that was supplied.
         cut: its name.
         base: folder of the user's code.
+        model: a network of the same code, where it was supplied.
         state: weights of the whole model; fresh ones unless given.
 
     Raises:
         AuditError: the code is not there, or makes another model.
     """
     import_from(base)
-    model = rebuilt(told["model"])
+    network = _network(told, model)
     if state is not None:
-        load_state(model, state, "partition")
-    graph = read_graph(model, _example(told["shape"], told["dtype"]))
+        load_state(network, state, "partition")
+    graph = read_graph(network, _form(told).give(Held(_example(told["shape"], told["dtype"]))))
+    if told.get("program", digest := program_digest(graph)) != digest:
+        raise ConfigError(
+            "model: must be of the code that was audited, got a network whose operations are others: pass one that the "
+            "same code builds"
+        )
     place = find_cut(cuts(graph), cut)
     if place is None:
         raise ConfigError(f"cut: the model that is built has no cut after {quote(cut)}: use the code that was audited")
     return graph, place
+
+
+def _network(told: Mapping[str, Any], model: object) -> nn.Module:
+    """The network of a partition: built anew, or a copy of the one that is given where it was supplied.
+
+    Raises:
+        AuditError: it is missing, is no network, or cannot be built.
+    """
+    if told["model"] is not None and model is not None:
+        raise ConfigError(f"model: is built anew here, got {quote(type(model).__name__)}: leave it out")
+    if told["model"] is not None:
+        return rebuilt(told["model"])
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"model: was supplied to the audit, so its code is yours, got {quote(type(model).__name__)}: pass the "
+            "network, or one that the same code builds, as model=...; its weights do not count"
+        )
+    return copy.deepcopy(model).cpu().eval()
 
 
 def _example(shape: Sequence[int], dtype: str) -> Tensor:
@@ -246,7 +287,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _half(folder: Path, manifest: Mapping[str, Any], side: Side, base: Path) -> Half:
+def _half(folder: Path, manifest: Mapping[str, Any], side: Side, base: Path, model: object) -> Half:
     """One half with its weights.
 
     Raises:
@@ -257,7 +298,7 @@ def _half(folder: Path, manifest: Mapping[str, Any], side: Side, base: Path) -> 
         raise StoreError(f"{path}: is missing: copy it from where the partition was saved")
     if file_hash(path) != manifest["sha256"][side]:
         raise StoreError(f"{path}: must be the file that was saved beside {MANIFEST}, got another: copy both again")
-    graph, place = _graph(manifest, str(manifest["cut"]), base)
+    graph, place = _graph(manifest, str(manifest["cut"]), base, model)
     half = halves(graph, place)[SIDES.index(side)]
     load_state(half.module, load_file(path), one_line(f"{path}"))
     return half.eval().requires_grad_(False)

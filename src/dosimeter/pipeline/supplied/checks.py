@@ -12,8 +12,9 @@ from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 
 def check_sizes(supplied: Supplied) -> None:
     """Refuses numbers of records that are too small for an audit."""
-    for name, part in (("members", supplied.members), ("nonmembers", supplied.nonmembers)):
-        if len(part) < 2:
+    for name in ("members", "nonmembers"):
+        part = supplied.parts.get(name)
+        if part is not None and len(part) < 2:
             raise DataError(f"{name}: must have at least 2 records, got {len(part)}: give more")
 
 
@@ -23,9 +24,10 @@ def check_records(supplied: Supplied) -> None:
     Raises:
         ConfigError: with what to do.
     """
-    if any(one is not None and one.vocabulary is not None for one in (supplied.members, supplied.nonmembers)):
+    texts = [name for name, one in supplied.tried.items() if one.vocabulary is not None]
+    if texts:
         raise ConfigError(
-            "members: a supplied language model cannot be audited yet, got texts with a vocabulary: write its "
+            f"{texts[0]}: a supplied language model cannot be audited yet, got texts with a vocabulary: write its "
             "finetuning as [[stage]] tables with task = 'language'"
         )
 

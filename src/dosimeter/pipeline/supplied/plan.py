@@ -39,13 +39,14 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
     supplied, system, jobs = prepared.audit, prepared.system, jobs_of(prepared.cases)
     shadows = [job for job in jobs if models_of(job)]
     absent = missing(shadows)
-    sizes = {name: len(part) for name, part in system.parts.items()}
-    records = f"{sizes['members']} members, {sizes['nonmembers']} non-members, {sizes.get('population', 0)} population"
+    records = ", ".join(
+        f"{len(one)} {'non-members' if name == 'nonmembers' else name}" for name, one in system.parts.items()
+    )
     how = f"supplied, {system.adapted.kind}, read as {system.adapted.output}"
     stages = [StagePlan("target", how, records, 0, 0, "")]
     notes = case_notes(supplied.threats, prepared.cases)
     if shadows:
-        each = f"{(sizes['members'] + sizes['nonmembers']) // 2} records per model"
+        each = f"{(len(system.parts['members']) + len(system.parts['nonmembers'])) // 2} records per model"
         cached = len(shadows) - len(absent)
         stages.append(StagePlan("shadows", f"fit {supplied.fit_name}", each, len(shadows), cached, ""))
     if absent:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,8 @@ from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.job import models_of
 from dosimeter.pipeline.prepared import Prepared, jobs_of
+from dosimeter.training.defending import DefenseRow
+from dosimeter.training.preflight import about
 from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
 
@@ -31,8 +34,8 @@ class Supplied:
         seed: root of all randomness.
         model: anything that `adapt` takes.
         model_name: name of the model in the report.
-        members: records that the model was trained on.
-        nonmembers: records that it was not.
+        members: records that the model was trained on; None where no threat needs them and none were given.
+        nonmembers: records that it was not; None as above.
         population: further records that it was not trained on, known to the adversary; or None.
         fit: trains a shadow; None if there is no recipe.
         fit_name: name of `fit` in the report.
@@ -47,14 +50,15 @@ class Supplied:
         named: the user's name for each part's records, if they have one.
         data: further records by name, for families that read them.
         given: settings as the user gave them, for the run's folder.
+        variants: further audits, each with one defense of what crosses the cut.
     """
 
     name: str
     seed: int
     model: object
     model_name: str
-    members: Dataset
-    nonmembers: Dataset
+    members: Dataset | None
+    nonmembers: Dataset | None
     population: Dataset | None
     fit: Fit | str | None
     fit_name: str
@@ -69,10 +73,49 @@ class Supplied:
     named: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Dataset] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[DefenseRow, ...] = ()
 
     def settings(self) -> Mapping[str, Any]:
         """Settings as the user gave them."""
         return self.given
+
+    @property
+    def parts(self) -> dict[str, Dataset]:
+        """Members, non-members and population, as far as they were given."""
+        return self._judged if self.population is None else {**self._judged, "population": self.population}
+
+    @property
+    def _judged(self) -> dict[str, Dataset]:
+        """Members and non-members, as far as they were given."""
+        found = {"members": self.members, "nonmembers": self.nonmembers}
+        return {name: one for name, one in found.items() if one is not None}
+
+    @property
+    def classified(self) -> dict[str, Dataset]:
+        """All records of the model's classes; those of strangers have others."""
+        strangers = {name for row in self.threats for name in row.threat.strangers}
+        return {**self.parts, **{name: one for name, one in self.data.items() if name not in strangers}}
+
+    @property
+    def tried(self) -> dict[str, Dataset]:
+        """Records on which the model is tried: members and non-members, or further ones where neither were given."""
+        return self._judged or self.classified
+
+    @property
+    def first(self) -> Dataset:
+        """The first of them, by whose form and classes the others go."""
+        return next(iter(self.tried.values()))
+
+    def matched(self, parts: Mapping[str, Dataset]) -> Supplied:
+        """The same with other records of the model's classes, by the same names.
+
+        Args:
+            parts: in place of those in `classified`.
+        """
+        return replace(
+            self, members=parts.get("members"), nonmembers=parts.get("nonmembers"), population=parts.get("population"),
+            data={name: parts.get(name, one) for name, one in self.data.items()},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,10 +137,20 @@ class PreparedSupplied(Prepared):
         """Implements `Prepared`."""
         return "model"
 
-    @property
-    def variants(self) -> tuple[()]:
-        """Implements `Prepared`: none, since a supplied model is not trained here."""
-        return ()
+    @cached_property
+    def variants(self) -> tuple[tuple[DefenseRow, PreparedSupplied], ...]:
+        """Implements `Prepared`: the same model, behind each defense of what crosses its cut."""
+        found = []
+        for row in self.audit.variants:
+            with about("defense"):
+                system = replace(self.system, defenses=(row,))
+                cases = {one.id: one.family.case(system, one.threat, one.attacks) for one in self.audit.threats}
+                told = {key: one for key, one in self.audit.given.items() if key != "defense"}
+                audit = replace(self.audit, name=f"{self.audit.name}: {row.id}", variants=(), given=told)
+                own = PreparedSupplied(audit, system, cases)
+                _ = own.key  # what a job cannot be asked for is told now
+            found.append((row, own))
+        return tuple(found)
 
     @property
     def case(self) -> Any:

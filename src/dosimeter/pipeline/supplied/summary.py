@@ -10,7 +10,7 @@ from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
 def about_supplied(prepared: PreparedSupplied) -> dict[str, Any]:
     """Noun and chain of a supplied model."""
     supplied = prepared.audit
-    noun = supplied.report.noun or supplied.members.noun
+    noun = supplied.report.noun or supplied.first.noun
     return {"noun": noun, "chain": [_given(prepared)]}
 
 
@@ -31,11 +31,9 @@ def _given(prepared: PreparedSupplied) -> dict[str, Any]:
 
 def _parts(supplied: Supplied) -> str:
     """Number of records in each part, with the part's name if it has one."""
-    parts = {"members": supplied.members, "nonmembers": supplied.nonmembers, "population": supplied.population}
     said = []
-    for part, data in parts.items():
-        if data is not None:
-            named = supplied.named.get(part)
-            word = "non-members" if part == "nonmembers" else part
-            said.append(f"{len(data):,} {word}" + (f" ({named})" if named else ""))
+    for part, data in (supplied.parts or supplied.data).items():
+        named = supplied.named.get(part)
+        word = "non-members" if part == "nonmembers" else part
+        said.append(f"{len(data):,} {word}" + (f" ({named})" if named else ""))
     return ", ".join(said)

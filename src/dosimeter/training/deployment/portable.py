@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from dosimeter.models.cuts.graph import ModelGraph
 from dosimeter.training.chain import Link, build_chain
 from dosimeter.training.deployment.network import deployed
 from dosimeter.training.packs import PackJob
@@ -36,6 +38,19 @@ def rebuilt(told: Sequence[Mapping[str, Any]]) -> nn.Module:
     return build_chain(links, len(links) - 1, 0, None).eval()
 
 
+def program_digest(graph: ModelGraph) -> str:
+    """SHA-256 of the operations of a network, in the order in which they run; weights do not count."""
+    module = graph.program.module
+    called = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
+    layers = [f"{name}: {module.get_submodule(name)!r}" for name in called]
+    return hashlib.sha256("\n".join([module.code, *layers]).encode()).hexdigest()
+
+
+def on_cpu(model: nn.Module) -> dict[str, Tensor]:
+    """All tensors of a network, copied to the CPU."""
+    return {name: one.detach().cpu().clone().contiguous() for name, one in model.state_dict().items()}
+
+
 def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options with tuples for lists, as an audit file gives them."""
     return {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
@@ -43,5 +58,4 @@ def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def weights(pack: PackJob, number: int) -> dict[str, Tensor]:
     """All tensors of a deployed model, on the CPU; arguments as in `deployed`."""
-    found = deployed(pack, number).state_dict()
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in found.items()}
+    return on_cpu(deployed(pack, number))

@@ -41,6 +41,7 @@ from dosimeter.jobs.job import Job
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.training.construction.settings import ATTRIBUTE, INPUT
+from dosimeter.training.deployment.hosts import Host, TrainedHost
 from dosimeter.training.features import FeatureJob
 from dosimeter.training.packs import PackJob
 from dosimeter.training.system import TrainedSystem
@@ -97,6 +98,11 @@ class SplitCase:
         rows = np.tile(np.arange(len(self.system.at_risk)), (self.threat.targets, 1))
         return self.system.fleet(rows, self.features)
 
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The models as they are deployed."""
+        return tuple(TrainedHost(pack, number) for pack in self.packs for number in range(len(pack.models)))
+
     @cached_property
     def recordings(self) -> tuple[RecordJob, ...]:
         """What crosses the cuts of each model."""
@@ -105,11 +111,8 @@ class SplitCase:
         width = sum(numbers_of(one) for one in self.places)
         names = tuple(one.name for one in self.places)
         return tuple(
-            RecordJob(
-                pack, number, names, data, sizes, self.system.releases, people.pictures, width, repeats=self.repeats
-            )
-            for pack in self.packs
-            for number in range(len(pack.models))
+            RecordJob(one, names, data, sizes, self.system.releases, people.pictures, width, repeats=self.repeats)
+            for one in self.hosts
         )
 
     @property
@@ -243,10 +246,13 @@ class SplitCase:
 
     def notes(self) -> list[str]:
         """Implements `Case`."""
+        return notes_of(self.system, self.threat, self.people, self.places, self.counterparts, left_out=self.left_out)
+
+    @property
+    def counterparts(self) -> list[str]:
+        """Ids of the attacks that play on the answers too."""
         refused = self.refusals()
-        counterparts = [row.id for row in self.attacks if self._counterpart(row) and row.id not in refused]
-        left_out = self.left_out
-        return notes_of(self.system, self.threat, self.people, self.places, counterparts, left_out=left_out)
+        return [row.id for row in self.attacks if self._counterpart(row) and row.id not in refused]
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
@@ -270,20 +276,32 @@ class SplitCase:
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,
                 "limits": {} if threat.limits is None else threat.limits.model_dump(exclude_none=True),
             },
-            "data": counted(people, system),
+            "data": self._counted(),
             "cuts": [told(one) for one in self.places],
             "cuts_left_out": self.left_out,
             "attributes": [
                 {"name": one.name, "values": list(one.values), "labels": len(one.rows)} for one in people.secrets
             ],
-            "partition": taken_away(self.packs[0], system, people.victims, folder) if self.packs else None,
+            "partition": self._taken_away(folder),
             "in_training": self.places[self.asked[0].source].name if self.asked else None,
             "attacks": [
                 listed(row, refused.get(row.id, ""), counterpart=self._counterpart(row)) for row in self.attacks
             ],
             "releases": [released(one, self.repeats) for one in system.releases],
-            "gates": [],
+            "gates": self._gates(),
         }  # fmt: skip
+
+    def _counted(self) -> dict[str, Any]:
+        """What a result says of the records, in numbers."""
+        return counted(self.people, self.system)
+
+    def _taken_away(self, folder: Path) -> dict[str, Any] | None:
+        """What is left in a folder so that the halves can be taken away; None without a model."""
+        return taken_away(self.packs[0], self.system, self.people.victims, folder) if self.packs else None
+
+    def _gates(self) -> list[dict[str, Any]]:
+        """Checks that were decided before any attack."""
+        return []
 
     def _truth(self) -> dict[str, Any]:
         """Whose each victim is, the lineup, the attributes, and whether the answers are right."""

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from dosimeter.defenses.sending import CutDefense
 from dosimeter.families.split.case.alone import mixed
 from dosimeter.families.split.case.every import every_cut
-from dosimeter.families.split.play.wire import Wire
+from dosimeter.families.split.play.wire import AsFractions, Asked, Wire
 from dosimeter.families.split.threat import ALL, SplitThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError
@@ -34,31 +36,58 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[tuple[Model
     index = len(system.links) - 1
     example = as_float(torch.from_numpy(system.at_risk.inputs[:2].copy()))
     graph = read_graph(build_chain(system.links, index, 0, None), example)
+    found, left_out = named_cuts(threat, graph, example, f"stage {system.links[index].name!r}")
+    some = as_float(torch.from_numpy(system.at_risk.inputs[:FEW].copy()))
+    # With fresh weights: scales are others once the model is trained, but whether a defense fits is the same.
+    fitting(graph, found, system.releases, AsFractions("cpu"), some)
+    return found, left_out
+
+
+def named_cuts(
+    threat: SplitThreat, graph: ModelGraph, example: Tensor, whose: str, *, strict: bool = False
+) -> tuple[tuple[ModelCut, ...], int]:
+    """The cuts that a threat names, in its order, and how many of "all" are left out.
+
+    Args:
+        threat: the adversary.
+        graph: of the model.
+        example: two records, as the model takes them.
+        whose: the model in messages.
+        strict: whether a cut at which several tensors cross must name all of them, as in "one + other".
+
+    Raises:
+        ConfigError: the model has no such cut, or its records cross there too.
+    """
     known = cuts(graph)
     if threat.cuts == ALL:
         every, left_out = every_cut(graph, known)
         if not every:
             raise ConfigError(
-                f"threat.cuts: stage {system.links[index].name!r} can be cut at its ends alone, got 'all': build it of "
-                "layers, such as an nn.Sequential"
+                f"threat.cuts: {whose} can be cut at its ends alone, got 'all': build it of layers, such as an "
+                "nn.Sequential"
             )
         if problems := mixed(graph, every, example):
             raise ConfigError(*problems)
-        _fitting(graph, every, system)
         return every, left_out
     names = [name for one in known for name in one.names if name not in ("input", "output")]
     found, problems = [], []
     for name in threat.cuts:
-        cut = find_cut(known, name)
+        cut = find_cut(known, name) or next((one for one in known if _joined(one) == name), None)
         if cut is None:
             problems.append(
-                f"threat.cuts: stage {system.links[index].name!r} has no cut after {quote(name)}, "
-                f"{suggest(name, names)}: `dosimeter plan --topology` lists all"
+                f"threat.cuts: {whose} has no cut after {quote(name)}, {suggest(name, names)}: `dosimeter plan "
+                "--topology` lists all"
             )
         elif cut.bare:
             problems.append(
                 f"threat.cuts: after {quote(name)} the records themselves cross too, since a later layer needs them: "
                 "choose a cut after that one"
+            )
+        elif strict and len(cut.tensors) > 1 and _joined(cut) != name:
+            problems.append(
+                f"threat.cuts: after {quote(name)} {len(cut.tensors)} tensors cross, since a later layer needs all of "
+                "them, as within a residual branch: cut after the whole branch, or write "
+                f"{quote(_joined(cut), 200)} if all of them shall cross"
             )
         elif cut in found:
             problems.append(f"threat.cuts: {quote(name)} names a cut that is listed already: remove it")
@@ -67,20 +96,31 @@ def chosen_cuts(threat: SplitThreat, system: TrainedSystem) -> tuple[tuple[Model
     problems = problems or mixed(graph, found, example)
     if problems:
         raise ConfigError(*problems)
-    _fitting(graph, found, system)
     return tuple(found), 0
 
 
-def _fitting(graph: ModelGraph, found: Sequence[ModelCut], system: TrainedSystem) -> None:
+def _joined(cut: ModelCut) -> str:
+    """All that crosses a cut, in one name."""
+    return " + ".join(one.name for one in cut.tensors)
+
+
+def fitting(
+    graph: ModelGraph, found: Sequence[ModelCut], releases: Sequence[CutDefense], asked: Asked, some: Tensor
+) -> None:
     """Tries the defenses of the cut at each cut.
+
+    Args:
+        graph: of the model.
+        found: the cuts.
+        releases: the defenses.
+        asked: how the model takes records.
+        some: a few of them, as fractions.
 
     Raises:
         ConfigError: one cannot act there.
     """
-    some = as_float(torch.from_numpy(system.at_risk.inputs[:FEW].copy()))
-    for cut in found if system.releases else ():
-        # With fresh weights: scales are others once the model is trained, but whether a defense fits is the same.
-        Wire(graph, cut, system.releases, "cpu").settled(some, np.random.default_rng(0))
+    for cut in found if releases else ():
+        Wire(graph, cut, releases, asked).settled(some, np.random.default_rng(0))
 
 
 def numbers_of(cut: ModelCut) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from dosimeter.data import Dataset
 from dosimeter.families.split.stored import MODEL
-from dosimeter.training.deployment.portable import structure, weights
+from dosimeter.training.deployment.portable import on_cpu, program_digest, structure, weights
+from dosimeter.training.deployment.supplied import SuppliedHost
 from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import FitsCut, Release
 from dosimeter.training.system import TrainedSystem
@@ -24,12 +28,35 @@ def taken_away(pack: PackJob, system: TrainedSystem, records: Dataset, folder: P
         records: that it takes.
         folder: of the threat.
     """
+    return {"model": structure(system.links), **_left(weights(pack, 0), system, records, folder)}
+
+
+def given_away(host: SuppliedHost, system: TrainedSystem, records: Dataset, folder: Path) -> dict[str, Any]:
+    """Writes the weights of a supplied network; its code is its user's, who brings it again.
+
+    Args:
+        host: the network.
+        system: its records in the form of a chain.
+        records: that it takes.
+        folder: of the threat.
+    """
+    form = host.form
+    dtype = None if form.dtype is None else str(form.dtype).removeprefix("torch.")
+    return {
+        "model": None,
+        "program": program_digest(host.graph(torch.from_numpy(records.inputs[:2].copy()))),
+        "form": {"kind": form.kind, "dtype": dtype, "of_bytes": form.of_bytes},
+        **_left(on_cpu(host.module), system, records, folder),
+    }
+
+
+def _left(tensors: Mapping[str, Tensor], system: TrainedSystem, records: Dataset, folder: Path) -> dict[str, Any]:
+    """Writes the weights of a network, and says what it takes and what the device does at a cut."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights(pack, 0), folder / MODEL)
+    save_file(dict(tensors), folder / MODEL)
     sent = [row for row in system.defenses[-1] if isinstance(row.defense, Release)]
     return {
         "weights": MODEL,
-        "model": structure(system.links),
         "shape": list(records.inputs.shape[1:]),
         "dtype": str(records.inputs.dtype),
         "classes": list(system.at_risk.classes),

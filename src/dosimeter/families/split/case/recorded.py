@@ -95,9 +95,13 @@ class RecordedCase(SplitCase):
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
         told = dict(super().collect(folder))
-        unknown = {"trained": None, "victims_trained_on": None, "auxiliary_trained_on": None}
         cuts = [{**one, "parameters": None, "multiply_adds": None} for one in told["cuts"]]
-        return {**told, "data": {**told["data"], **unknown}, "cuts": cuts}
+        return {**told, "cuts": cuts}
+
+    def _counted(self) -> dict[str, Any]:
+        """What a result says of the records; of training records nothing is known."""
+        unknown = {"trained": None, "victims_trained_on": None, "auxiliary_trained_on": None}
+        return {**super()._counted(), **unknown}
 
 
 def recorded_case(system: RecordedSystem, threat: SplitThreat, attacks: Sequence[NamedAttack]) -> RecordedCase:

@@ -14,7 +14,7 @@ from dosimeter.foundation.errors import ConfigError
 
 
 def refusals(
-    attacks: Sequence[NamedAttack], threat: SplitThreat, people: People, *, recorded: bool = False
+    attacks: Sequence[NamedAttack], threat: SplitThreat, people: People, *, recorded: bool = False, closed: str = ""
 ) -> Mapping[str, str]:
     """Why each attack cannot run, by id; attacks that can are left out.
 
@@ -23,8 +23,15 @@ def refusals(
         threat: the adversary.
         people: whose records they are.
         recorded: whether traffic was recorded elsewhere, so that the model is not here.
+        closed: why nobody can follow the first half's gradients; empty where they can.
     """
     found = {row.id: _refusal(row, threat, people, recorded) for row in attacks}
+    if closed:
+        found |= {
+            row.id: f"needs gradients of the first half, but {closed}: leave it out"
+            for row in attacks
+            if not found[row.id] and row.attack.needs.knows == "weights"
+        }
     return {row: reason for row, reason in found.items() if reason}
 
 

@@ -24,6 +24,7 @@ def notes_of(
     counterparts: Sequence[str],
     *,
     left_out: int,
+    known: bool = True,
 ) -> list[str]:
     """Notes of a plan.
 
@@ -34,6 +35,7 @@ def notes_of(
         places: the cuts.
         counterparts: ids of the attacks that play on the answers too.
         left_out: places at which the model could be cut, of all that were asked for.
+        known: whether the records are known that the model is trained on.
     """
     cuts = ", ".join(f"{one.name} ({numbers_of(one):,} numbers)" for one in places)
     notes = [f"cuts: {cuts}; features of all cuts come from one pass of each model"]
@@ -59,9 +61,14 @@ def notes_of(
         notes.append(f"lineup: {len(people.lineup)} persons show only a large leak; 20 and more are better")
     if 2 <= threat.targets < 4:
         notes.append(f"targets: intervals over {threat.targets} models are very wide; take 1, or 4 and more")
-    if count := trained_on(people.victims, system):
+    if not known:
+        notes.append(
+            "training records: not known, so that victims and auxiliary records are none of them is yours to see to; "
+            "give some as `members` to have it checked"
+        )
+    elif count := trained_on(people.victims, system):
         notes.append(f"victims: {count} of them are records that a stage is trained on")
-    if count := trained_on(people.auxiliary, system):
+    if known and (count := trained_on(people.auxiliary, system)):
         notes.append(f"auxiliary: the adversary has {count} records that a stage is trained on")
     if threat.show_records:
         notes.append("show_records: the report will show inputs of victims, and what attacks made of their features")

@@ -159,10 +159,12 @@ def apart(found: Measured) -> Gate:
     """S3: victims are queries, and auxiliary records are the adversary's: neither should be training records."""
     data = found.left.summary["data"]
     if data["victims_trained_on"] is None:
+        traffic = found.left.summary["door"] == "transcript"
+        whose = "recorded traffic" if traffic else "a supplied model without `members`"
         return Gate(
             "S3", "Training records", "warn", 0.0,
-            "Whether victims or auxiliary records are training records is not known of recorded traffic: features of "
-            "such records may tell more than those of others.",
+            f"Whether victims or auxiliary records are training records is not known of {whose}: features of such "
+            "records may tell more than those of others.",
         )  # fmt: skip
     victims, auxiliary = int(data["victims_trained_on"]), int(data["auxiliary_trained_on"])
     if victims or auxiliary:

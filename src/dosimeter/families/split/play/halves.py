@@ -14,12 +14,10 @@ from dosimeter.defenses.sending import send
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.play.wire import Wire
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.models.architectures import as_float
-from dosimeter.models.cuts.graph import OUTPUT, ModelGraph, read_graph
+from dosimeter.models.cuts.graph import OUTPUT, ModelGraph
 from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.models.cuts.recorder import flat, folded
-from dosimeter.training.deployment.network import deployed
 from dosimeter.training.deployment.recorded import PARTS
 from dosimeter.training.recipe import Release
 
@@ -44,8 +42,7 @@ class CutModel:
     def graph(self) -> ModelGraph:
         """The whole model, in evaluation mode."""
         job = self.record
-        model, example = deployed(job.pack, job.number), job.store.load(job.data[PARTS.index("auxiliary")])["inputs"]
-        return read_graph(model, as_float(example[:2]).to(job.pack.device))
+        return job.host.graph(job.store.load(job.data[PARTS.index("auxiliary")])["inputs"][:2])
 
     @cached_property
     def parts(self) -> tuple[ModelCut, nn.Module, nn.Module]:
@@ -63,7 +60,9 @@ class CutModel:
     def features(self, records: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """What the first half makes of records, as one tensor."""
         # A layer that changes its input in place, such as a first ReLU, must not change the adversary's records.
-        return flat(self.parts[1](records.clone()))
+        host = self.record.host
+        made = flat(self.parts[1](host.prepare(records.clone())))
+        return made if self.source is not None else host.read(made)
 
     @cached_property
     def releases(self) -> tuple[Release, ...]:
@@ -71,7 +70,7 @@ class CutModel:
         job = self.record
         if self.source is None or self.plain or not job.releases:
             return ()
-        wire = Wire(self.graph, self.parts[0], job.releases, job.pack.device)
+        wire = Wire(self.graph, self.parts[0], job.releases, job.host)
         return job.settled(wire, self.source)
 
     def read(self, features: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
@@ -83,8 +82,7 @@ class CutModel:
         cut, _, after = self.parts
         # Copies, since a layer after the cut may change its input in place.
         (answer,) = after(*(one.clone() for one in folded(features, cut)))
-        found: Tensor = answer
-        return found.float()
+        return self.record.host.read(answer)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from dosimeter.statistics.leakage.pixels import mse, spreads
 from dosimeter.training.construction.joining import fighter, inform, settings_of_fight
 from dosimeter.training.construction.partition import AdversarialPartition
 from dosimeter.training.construction.settings import INPUT
+from dosimeter.training.deployment.hosts import TrainedHost
 from dosimeter.training.system import TrainedSystem
 
 
@@ -72,8 +73,10 @@ class InTrainingJob:
 
     def perform(self) -> None:
         """Asks, and stores what they say."""
-        pack = self.record.pack
-        data, rows = self.store.load(pack.data), torch.from_numpy(pack.rows[self.record.number])
+        host = self.record.host
+        assert isinstance(host, TrainedHost), "the case looked"
+        pack = host.pack
+        data, rows = self.store.load(pack.data), torch.from_numpy(pack.rows[host.number])
         found = fighter(pack.links[-1].hyperparameters)
         _, told = inform(pack.links[-1].hyperparameters, data, rows)
         assert found is not None, "the case looked"

@@ -130,7 +130,7 @@ class PlayJob:
             return 0.0
         passes = int(getattr(self.row.attack, "passes", 0))
         if passes and isinstance(self.record, RecordJob):
-            return BACKWARDS * passes * self.record.sizes[0] * float(pace.answer(self.record.pack))
+            return BACKWARDS * passes * self.record.sizes[0] * self.record.host.seconds(pace)
         width = min(256, int(np.prod(self.record.shape)))
         return PRODUCT * PASSES[self.row.attack.needs.goal] * self.record.sizes[1] * width
 

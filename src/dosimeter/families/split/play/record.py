@@ -20,13 +20,12 @@ from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.job import Job
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
-from dosimeter.models.cuts.graph import ModelGraph, read_graph
+from dosimeter.models.cuts.graph import ModelGraph
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.models.cuts.recorder import recorded
 from dosimeter.statistics.leakage.pixels import spreads
-from dosimeter.training.deployment.network import deployed
+from dosimeter.training.deployment.hosts import Host
 from dosimeter.training.deployment.recorded import ANSWERS, PARTS
-from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import Release
 
 
@@ -90,8 +89,7 @@ class RecordJob:
     times, these are means; `once-i` are the answers for the victims to the first send, which the model's user gets.
 
     Attributes:
-        pack: the pack of the model.
-        number: place of the model in the pack.
+        host: the model.
         cuts: names of layers after which the model is cut.
         data: keys of the victims and of the auxiliary records.
         sizes: numbers of victims and of auxiliary records.
@@ -101,8 +99,7 @@ class RecordJob:
         pictures: whether errors are measured in pixels, and not in units of each number's spread.
     """
 
-    pack: PackJob
-    number: int
+    host: Host
     cuts: tuple[str, ...]
     data: tuple[str, str]
     sizes: tuple[int, int]
@@ -114,17 +111,17 @@ class RecordJob:
     @property
     def store(self) -> Store:
         """The store to read from and write to."""
-        return self.pack.store
+        return self.host.store
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one record."""
-        return self.pack.links[-1].shape
+        return self.host.shape
 
     @property
     def device(self) -> str:
         """Where attacks run."""
-        return self.pack.device
+        return self.host.device
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -132,13 +129,13 @@ class RecordJob:
         return {
             "kind": "recording",
             "family": "split",
-            "model": [self.pack.key, self.number],
+            "model": self.host.definition,
             "cuts": list(self.cuts),
             "data": list(self.data),
             "releases": [describe_release(one) for one in self.releases],
             "repeats": self.repeats,
             **({"pictures": self.pictures} if self.releases else {}),
-            "seed": self.pack.seed,
+            "seed": self.host.seed,
             "code": package_code(__name__),
         }
 
@@ -150,17 +147,17 @@ class RecordJob:
     @property
     def place(self) -> str:
         """The model that it records."""
-        return self.pack.place
+        return self.host.place
 
     @property
     def users_code(self) -> tuple[str, ...]:
         """The user's own code in it."""
-        return self.pack.users_code
+        return self.host.users_code
 
     @property
     def alike(self) -> object:
         """Implements `Costed`."""
-        return ("recording", id(self.pack.links))
+        return ("recording", self.host.alike)
 
     @property
     def size(self) -> int:
@@ -169,21 +166,21 @@ class RecordJob:
 
     def cost(self, pace: Any) -> float:
         """Implements `Costed`."""
-        return float(pace.answer(self.pack)) * sum(self.sizes)
+        return self.host.seconds(pace) * sum(self.sizes)
 
     def perform(self) -> None:
         """Records and stores."""
-        model, device = deployed(self.pack, self.number), self.pack.device
+        host = self.host
         data = {part: self.store.load(key)["inputs"] for part, key in zip(PARTS, self.data, strict=True)}
-        graph = read_graph(model, as_float(data[PARTS[0]][:2]).to(device))
+        graph = host.graph(data[PARTS[0]][:2])
         chosen, found = self._chosen(graph), dict[str, Tensor]()
-        wires = [Wire(graph, one, self.releases, device) for one in chosen] if self.releases else []
+        wires = [Wire(graph, one, self.releases, host) for one in chosen] if self.releases else []
         settled = [self.settled(one, index) for index, one in enumerate(wires)]
         for part, inputs in data.items():
-            plain, answers = recorded(graph, chosen, inputs, lambda some: as_float(some).to(device))
+            plain, answers = recorded(graph, chosen, inputs, host.prepare)
             found |= {f"{part}-{index}": features.contiguous() for index, features in enumerate(plain)}
             if not wires:
-                found[f"{part}-{ANSWERS}"] = answers.contiguous()
+                found[f"{part}-{ANSWERS}"] = host.read(answers).contiguous()
             for index, wire in enumerate(wires):
                 sent, said, once = self._sent(wire, plain[index], settled[index], self._rng(f"sent by {part}", index))
                 found[f"{part}-{index}"], found[f"{part}-{ANSWERS}-{index}"] = sent, said
@@ -194,13 +191,13 @@ class RecordJob:
         units = self._units(data[PARTS[1]])
         for index, wire in enumerate(wires):
             known = as_float(data[PARTS[1]])
-            told = wire.informed(settled[index], known, units, self.pack.seed, repeats=self.repeats)
+            told = wire.informed(settled[index], known, units, host.seed, repeats=self.repeats)
             found |= {f"{name}-{index}": one for name, one in told.items()}
         self.store.save(self.key, found, self.definition)
 
     def settled(self, wire: Wire, index: int) -> tuple[Release, ...]:
         """The defenses at one cut of this model, the same each time."""
-        return wire.settled(self._own(), self._rng("settled", index))
+        return wire.settled(self.host.own(OWN), self._rng("settled", index))
 
     def _sent(
         self, wire: Wire, plain: Tensor, settled: Sequence[Release], rng: np.random.Generator
@@ -227,12 +224,7 @@ class RecordJob:
 
     def _rng(self, purpose: str, index: int) -> np.random.Generator:
         """A generator for one cut of this model."""
-        return generator(self.pack.seed, purpose, index, self.pack.models[self.number])
-
-    def _own(self) -> Tensor:
-        """Some training records, as the model takes them."""
-        rows = torch.from_numpy(self.pack.rows[self.number][:OWN])
-        return as_float(self.store.load(self.pack.data)["inputs"][rows])
+        return generator(self.host.seed, purpose, index, self.host.index)
 
     def _units(self, auxiliary: Tensor) -> Tensor:
         """Units of each number of a record: pixels, or spreads over the auxiliary records, as errors have them."""

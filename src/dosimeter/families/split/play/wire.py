@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from dosimeter.defenses.sending import CutDefense, noisy_step, send, settle
 from dosimeter.foundation.errors import ConfigError
+from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.graph import ModelGraph
 from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import ModelCut
@@ -33,6 +35,43 @@ WIDEST = 1024
 """Most numbers of a record, and of what crosses, for which the whole matrix is computed."""
 
 
+@runtime_checkable
+class Asked(Protocol):
+    """How a model takes records, and how its answers are read; a `Host` has both."""
+
+    @property
+    def device(self) -> str:
+        """Where the model is."""
+        ...
+
+    def prepare(self, records: Tensor) -> Tensor:
+        """Records in the form that the model takes."""
+        ...
+
+    def read(self, answer: Tensor) -> Tensor:
+        """What the model returned as logits or log-probabilities."""
+        ...
+
+
+@dataclass(frozen=True)
+class AsFractions:
+    """Implements `Asked`: of a model that takes bytes as fractions, and answers with logits.
+
+    Attributes:
+        device: where the model is.
+    """
+
+    device: str
+
+    def prepare(self, records: Tensor) -> Tensor:
+        """Implements `Asked`."""
+        return as_float(records).to(self.device)
+
+    def read(self, answer: Tensor) -> Tensor:
+        """Implements `Asked`."""
+        return answer.float()
+
+
 @dataclass(frozen=True, eq=False)
 class Wire:
     """One cut behind its defenses.
@@ -41,13 +80,13 @@ class Wire:
         graph: of the model, in evaluation mode.
         cut: the place.
         defenses: in order.
-        device: where the model is.
+        asked: how the model takes records, and how its answers are read.
     """
 
     graph: ModelGraph
     cut: ModelCut
     defenses: Sequence[CutDefense]
-    device: str
+    asked: Asked
 
     def __post_init__(self) -> None:
         odd = [one for one in self.cut.tensors if "float" not in one.dtype]
@@ -64,20 +103,20 @@ class Wire:
         return first.eval(), second.eval()
 
     def first(self, records: Tensor) -> Tensor:
-        """From records to what crosses, before any defense; differentiable."""
-        return flat(self._halves[0](records))
+        """From records to what crosses, before any defense; differentiable where the form of the records is."""
+        return flat(self._halves[0](self.asked.prepare(records)))
 
     def settled(self, records: Tensor, rng: np.random.Generator) -> tuple[Release, ...]:
         """The defenses, with what they take from the model and from its owner's records.
 
         Args:
-            records: some training records, as the model takes them.
+            records: some training records, as fractions.
             rng: from which defenses draw.
 
         Raises:
             ConfigError: a defense cannot act here.
         """
-        records = records.to(self.device)
+        records = records.to(self.asked.device)
         with at_rest(self.graph.program.module):
             features = torch.cat([self.first(some.clone()) for some in torch.split(records, BATCH)])
         return settle(self.defenses, CutPlace(self.first, self._halves[1], records, features), rng)
@@ -91,8 +130,8 @@ class Wire:
         found = []
         with at_rest(self.graph.program.module):
             for some in torch.split(sent, BATCH):
-                values = [one.clone() for one in folded(some.to(self.device), self.cut)]
-                found.append(self._halves[1](*values)[0].float().cpu())
+                values = [one.clone() for one in folded(some.to(self.asked.device), self.cut)]
+                found.append(self.asked.read(self._halves[1](*values)[0]).cpu())
         return torch.cat(found).contiguous()
 
     def informed(
@@ -102,7 +141,7 @@ class Wire:
 
         Args:
             settled: the defenses.
-            records: of others, as the model takes them.
+            records: of others, as fractions.
             units: of each number of a record, in which errors are measured.
             seed: of the random vectors.
             repeats: how often each record is sent, so that information adds up.
@@ -115,7 +154,8 @@ class Wire:
         if steps is None or not records.is_floating_point():
             return {}
         clean, noise = steps
-        records, units = records[:MEASURED].to(self.device), units.to(self.device)
+        device = self.asked.device
+        records, units = records[:MEASURED].to(device), units.to(device)
 
         def first(some: Tensor) -> Tensor:
             return clean(self.first(some))

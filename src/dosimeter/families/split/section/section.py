@@ -154,14 +154,22 @@ def _facts(result: View) -> list[tuple[str, str]]:
         ("What they know", f"Somebody who {KNOWS[adversary['knows']]}."),
         ("What they hold", f"{data['auxiliary']:,} {nouns} of others.{known}"),
         ("Whose records", f"{data['records']:,} {nouns}{persons} that pass through the model.{often}"),
-        (
-            "Which model",
-            "A model elsewhere, whose traffic was recorded."
-            if data["trained"] is None
-            else f"{words.count(adversary['targets'], 'model')} of stage {result['at_risk']}, trained on "
-            f"{data['trained']:,} {nouns}.",
-        ),
+        ("Which model", _model(result)),
     ]
+
+
+def _model(result: View) -> str:
+    """The model in a sentence."""
+    trained, nouns = result["data"]["trained"], words.plural(result["noun"])
+    if result["door"] == "transcript":
+        return "A model elsewhere, whose traffic was recorded."
+    if result["door"] == "model":
+        on = "" if trained is None else f", and {trained:,} of its training {nouns}"
+        return f"A model that was supplied{on}."
+    return (
+        f"{words.count(result['adversary']['targets'], 'model')} of stage {result['at_risk']}, trained on {trained:,} "
+        f"{nouns}."
+    )
 
 
 def _number(row: Row | None, digits: int) -> Figure:

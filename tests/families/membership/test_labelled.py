@@ -165,7 +165,8 @@ def test_an_attack_says_what_is_missing_and_the_remedy_works(tmp_path):
         "needs 5 known members and 5 known non-members of each model, got 0: set `labelled = 40` in [[threat]]"
     )
     few_known = prepared(tmp_path, *names, labelled=8)
-    assert f"got {few_known.design.known_of_each} of one kind for one of them" in few_known.refusals()["simple_shot mended"]
+    lack = f"got {few_known.design.known_of_each} of one kind for one of them"
+    assert lack in few_known.refusals()["simple_shot mended"]
     assert prepared(tmp_path, *names, labelled=enough(5)).refusals() == {}
 
 

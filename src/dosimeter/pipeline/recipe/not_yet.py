@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from dosimeter.config.audit import Audit
 from dosimeter.config.threat_rows import exposed
-from dosimeter.families.registry import FAMILIES
 from dosimeter.families.derived import by_names
+from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.training.joint.protocols import METHODS
 

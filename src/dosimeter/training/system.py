@@ -20,6 +20,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store
+from dosimeter.models.language.given import Finetuned
 from dosimeter.models.supplied.adapt import Adapted, difference
 from dosimeter.training.chain import Link, chain_key
 from dosimeter.training.defending import DefenseRow, answering, sending
@@ -266,6 +267,7 @@ class SuppliedSystem:
         answers: what the model said of them when it was first asked.
         noise: by how much that changed when it was asked again, nats.
         seconds: that it took to answer one of them.
+        language: the model and its base, if it is a language model; else None.
     """
 
     draws: ClassVar[bool] = False
@@ -283,6 +285,7 @@ class SuppliedSystem:
     noise: float
     sources: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    language: Finetuned | None = None
 
     @cached_property
     def pool(self) -> Dataset:

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from dosimeter.config.audit import SuppliedAudit
 from dosimeter.config.tables import Target
-from dosimeter.data import Dataset
-from dosimeter.data.cells import Held
+from dosimeter.data import Dataset, Options
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.files.spelling import WHOLE
 from dosimeter.data.gates import near_duplicates
@@ -34,9 +33,10 @@ from dosimeter.models.supplied.classes import join_classes as joined_classes
 from dosimeter.models.supplied.estimators import bearer, own_predictions
 from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers, trusted_pickle
 from dosimeter.models.supplied.loading import load_target
-from dosimeter.pipeline.supplied.checks import check_fit, check_records, check_sizes
-from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
+from dosimeter.pipeline.supplied.checks import check_fit, check_sizes, check_texts
+from dosimeter.pipeline.supplied.prepared import Asked, PreparedSupplied, Supplied
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
+from dosimeter.pipeline.supplied.texts import asked_texts, model_of_texts, reading_of
 from dosimeter.training.preflight import Together, check_device
 from dosimeter.training.system import SuppliedSystem
 
@@ -59,9 +59,12 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
     import_from(audit.base)
     target = audit.target
     apart = [name for row in audit.threats for name in row.threat.strangers]
-    parts = read_apart(
-        _sources(target), apart=apart, seed=audit.seed, base=audit.base, options=target.data_options.options
-    )
+    options = target.data_options.options
+    if target.task == "language":
+        options = reading_of(options, target.model, audit.base)
+    parts = read_apart(_sources(target), apart=apart, seed=audit.seed, base=audit.base, options=options)
+    if target.task == "language":
+        return _read_texts(audit, parts, options, trust_pickle=trust_pickle)
     members = parts["members"]
     loaded = load_target(
         target.model,
@@ -72,10 +75,27 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         base=audit.base,
         trust_pickle=trust_pickle,
     )
+    gates = (*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes))
+    return dataclasses.replace(_as_written(audit, parts, loaded.model), gates=gates)
+
+
+def _read_texts(
+    audit: SuppliedAudit, parts: Mapping[str, Dataset], options: Options, *, trust_pickle: bool
+) -> Supplied:  # fmt: skip
+    """A language model that an audit file names."""
+    model, parent = model_of_texts(audit.target, parts["members"], audit.base)
+    tokenizer = None if options.tokenizer is None else str(audit.base / options.tokenizer)
+    found = _as_written(audit, parts, model)
+    return dataclasses.replace(found, parent=parent, tokenizer=tokenizer, trust_pickle=trust_pickle)
+
+
+def _as_written(audit: SuppliedAudit, parts: Mapping[str, Dataset], model: object) -> Supplied:
+    """The model with its records, and all else that an audit file says of them."""
+    target = audit.target
     return Supplied(
         name=audit.name,
         seed=audit.seed,
-        model=loaded.model,
+        model=model,
         model_name=target.model,
         members=parts["members"],
         nonmembers=parts["nonmembers"],
@@ -88,7 +108,6 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         report=audit.report,
         output=target.output,
         duplicates=target.duplicates,
-        gates=(*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes)),
         base=audit.base,
         named={part: one.title for part, one in _sources(target).items()},
         given=audit.settings(),
@@ -120,7 +139,6 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
     reads: list[Gate] = []
     with together:
         check_device(device)
-    check_records(supplied)
     with together:
         supplied, overlapping = _without_overlap(supplied)
     with together:
@@ -129,14 +147,17 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
         check_fit(supplied)
     with together:
         check_sizes(supplied)
+    with together:
+        check_texts(supplied)
     together.tell()
     for row in supplied.threats:
         with together:
             trains = supplied.fit is not None
-            row.family.check_records(_parts(supplied), row.threat, trains=trains, seed=supplied.seed)
+            row.family.check_records(supplied.parts, row.threat, trains=trains, seed=supplied.seed)
     together.tell()
-    supplied, asked = _asked(supplied, device)
-    if asked.adapted.tokens:  # which only the model says, and by which near duplicates are others
+    texts = supplied.members.vocabulary is not None
+    supplied, asked = (supplied, asked_texts(supplied, device)) if texts else _asked(supplied, device)
+    if asked.adapted.tokens and not texts:  # which only the model says, and by which near duplicates are others
         _, overlapping = _without_overlap(supplied)
     assert overlapping is not None
     system = _system(supplied, asked, (overlapping, *reads), store, device)
@@ -148,28 +169,7 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
     return PreparedSupplied(supplied, system, cases)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Asked:
-    """A model that was tried on some of its records.
-
-    Attributes:
-        adapted: the model as one query.
-        gates: checks of how it was queried.
-        probe: the first of the records.
-        answers: its answers to these records.
-        noise: change of the answers from query to query, nats.
-        seconds: time of one answer, seconds.
-    """
-
-    adapted: Adapted
-    gates: tuple[Gate, ...]
-    probe: Held
-    answers: Tensor
-    noise: float
-    seconds: float
-
-
-def _system(supplied: Supplied, asked: _Asked, reads: Sequence[Gate], store: Store, device: str) -> SuppliedSystem:
+def _system(supplied: Supplied, asked: Asked, reads: Sequence[Gate], store: Store, device: str) -> SuppliedSystem:
     """The model as families see it.
 
     Args:
@@ -184,7 +184,7 @@ def _system(supplied: Supplied, asked: _Asked, reads: Sequence[Gate], store: Sto
         device=device,
         seed=supplied.seed,
         adapted=asked.adapted,
-        parts={**_parts(supplied), **supplied.data},
+        parts={**supplied.parts, **supplied.data},
         names=supplied.named,
         fit=supplied.fit,
         gates=(*supplied.gates, *reads, *asked.gates),
@@ -193,13 +193,8 @@ def _system(supplied: Supplied, asked: _Asked, reads: Sequence[Gate], store: Sto
         noise=asked.noise,
         sources=supplied.sources,
         seconds=asked.seconds,
+        language=asked.language,
     )
-
-
-def _parts(supplied: Supplied) -> dict[str, Dataset]:
-    """The records by part."""
-    parts = {"members": supplied.members, "nonmembers": supplied.nonmembers}
-    return parts if supplied.population is None else {**parts, "population": supplied.population}
 
 
 def _called(supplied: Supplied) -> str:
@@ -209,13 +204,13 @@ def _called(supplied: Supplied) -> str:
     return "model" if plain else f"model {supplied.model_name}"
 
 
-def _asked(supplied: Supplied, device: str) -> tuple[Supplied, _Asked]:
+def _asked(supplied: Supplied, device: str) -> tuple[Supplied, Asked]:
     """Matches the classes of the model and of the records, determines how the model is queried, and queries it.
 
     Raises:
         AuditError: it cannot be asked, or its classes are others.
     """
-    name, parts = _called(supplied), _parts(supplied)
+    name, parts = _called(supplied), supplied.parts
     first = supplied.members
     known = Classes(first.classes, numbered=all(one.ordered for one in parts.values()))
     names = joined_classes(bearer(supplied.model), known, name)
@@ -243,7 +238,7 @@ def _asked(supplied: Supplied, device: str) -> tuple[Supplied, _Asked]:
     notes = [*adapted.notes, *_read_as(adapted, first, names)]
     if adapted.tokens:
         parts = {part: dataclasses.replace(one, tokens=True) for part, one in parts.items()}
-    found = _Asked(adapted, (*gates, *outputs_as_taken(notes)), held_of(probe), answers, noise, seconds)
+    found = Asked(adapted, (*gates, *outputs_as_taken(notes)), held_of(probe), answers, noise, seconds)
     matched = dataclasses.replace(
         supplied, members=parts["members"], nonmembers=parts["nonmembers"], population=parts.get("population")
     )

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from torch import Tensor
 
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.data import Dataset
+from dosimeter.data.cells import Held
 from dosimeter.families.family import Case
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.job import models_of
+from dosimeter.models.language.given import Finetuned
+from dosimeter.models.supplied.adapt import Adapted
 from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Supplied:
         named: the user's name for each part's records, if they have one.
         data: further records by name, for families that read them.
         given: settings as the user gave them, for the run's folder.
+        parent: of a finetuned language model: the model before, as `model` is given; None if it is not known.
+        tokenizer: of texts: the folder of the tokenizer that cut them, or the tokenizer; None for bytes and words.
+        trust_pickle: whether weights of a language model may be read from a pickle.
     """
 
     name: str
@@ -69,10 +74,42 @@ class Supplied:
     named: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Dataset] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
+    parent: object = None
+    tokenizer: Any = None
+    trust_pickle: bool = False
+
+    @property
+    def parts(self) -> dict[str, Dataset]:
+        """The records that are judged, and the population, by part."""
+        found = {"members": self.members, "nonmembers": self.nonmembers}
+        return found if self.population is None else {**found, "population": self.population}
 
     def settings(self) -> Mapping[str, Any]:
         """Settings as the user gave them."""
         return self.given
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A model that was tried on some of its records.
+
+    Attributes:
+        adapted: the model as one query.
+        gates: checks of how it was queried.
+        probe: the first of the records.
+        answers: its answers to these records.
+        noise: change of the answers from query to query, nats.
+        seconds: time of one answer, seconds.
+        language: the model and its base, if it is a language model.
+    """
+
+    adapted: Adapted
+    gates: tuple[Gate, ...]
+    probe: Held
+    answers: Tensor
+    noise: float
+    seconds: float
+    language: Finetuned | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ LARGE = {
     ("cli.app", "plan: 11 parameters"),
     ("cli.app", "run: 12 parameters"),
     ("cli.app", "measure: 8 parameters"),
-    ("pipeline.call", "audit: 25 parameters"),
+    ("pipeline.call", "audit: 27 parameters"),
     ("pipeline.verbs", "run: 8 parameters"),
     # makes jobs, which have as many parts
     ("training.features", "feature_jobs: 9 parameters"),

@@ -133,6 +133,8 @@ def test_only_a_transfer_that_aligns_has_a_weight_of_it(tmp_path):
     assert line.startswith("stage[1].alignment: only a transfer that aligns a source and a receiver has a weight of it")
     (line,) = refused(GOOD.replace('model = "mlp"', 'model = "mlp"\nalignment = 2.0'), tmp_path)
     assert line.startswith("stage[0].alignment: only a transfer that aligns")
+
+
 @pytest.mark.parametrize("name", ["compress", "dp_moments", "mixup", "l2", "early_stopping"])
 def test_defenses_of_messages_are_accepted_on_a_joint_stage(name, tmp_path):
     assert refused(GOOD.replace("[threat]", f'[[defense]]\nname = "{name}"\n[threat]'), tmp_path) == []

@@ -187,7 +187,7 @@ def test_defenses_of_variants_and_supplied_models_are_refused(texts):
     with pytest.raises(AuditError, match=r"defense\[0\]: task 'language' has no classes and no answers to change"):
         parse(settings, base=texts)
     target = {"model": "gpt", "members": "texts.csv", "nonmembers": "texts.csv", "data_options": OPTIONS}
-    with pytest.raises(AuditError, match="a supplied language model cannot be audited yet, got 'words'"):
+    with pytest.raises(AuditError, match="only texts of a language model have it, got 'words': set task = 'language'"):
         parse({"target": target, "threat": {}}, base=texts)
 
 

@@ -79,12 +79,30 @@ def target_problems(target: Target, *, members: bool = True) -> list[str]:
             problems += [f"target.{line.replace(f'{key}: rows', f'{key}:', 1)}" for line in error.problems]
     if target.population_rows is not None and target.population is None:
         problems.append("target.population_rows: choose from `population`, which is absent: add it")
-    if target.data_options.level is not None:
-        problems.append(
-            f"target.data_options.level: a supplied language model cannot be audited yet, got "
-            f"{quote(target.data_options.level)}: write its finetuning as [[stage]] tables with task = 'language'"
-        )
+    if target.task == "language":
+        problems += _language_target(target)
+    else:
+        only = {"base": target.base, "data_options.level": target.data_options.level}
+        problems += [
+            f"target.{key}: only texts of a language model have it, got {quote(one)}: set task = 'language', or remove "
+            "it"
+            for key, one in only.items()
+            if one is not None
+        ]
     return problems + [f"target.{line}" for line in _functions(target.fit, target.depends)]
+
+
+def _language_target(target: Target) -> list[str]:
+    """Problems with keys that a supplied language model has no use for."""
+    problems = []
+    if target.fit is not None:
+        problems.append(
+            f"target.fit: shadows of a supplied language model are not trained by a function, got {quote(target.fit)}: "
+            "remove it, or write the finetuning as [[stage]] tables with task = 'language'"
+        )
+    if target.output != "auto":
+        problems.append(f"target.output: a language model returns logits, got {target.output!r}: remove it")
+    return problems
 
 
 def _start(stage: Stage, index: int) -> list[str]:

@@ -110,6 +110,8 @@ class Target(Table):
     """A trained model of the user's, with records that it was trained on and records that it was not."""
 
     model: Reference
+    task: Task = "classes"
+    base: Reference | None = None
     weights: Reference | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     output: Literal["auto", "logits", "probs"] = "auto"

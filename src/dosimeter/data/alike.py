@@ -129,6 +129,26 @@ def _encode(dataset: Dataset, own: Mapping[str, Any], union: Mapping[str, tuple[
     return replace(dataset, inputs=inputs, columns=tuple(columns), categories=shared)
 
 
+def same_texts(datasets: Mapping[str, Dataset]) -> bool:
+    """Returns whether all parts are texts of a language model, which have no classes.
+
+    Raises:
+        DataError: only some are, or they have other tokens.
+    """
+    known = {name: one.vocabulary for name, one in datasets.items()}
+    if set(known.values()) == {None}:
+        return False
+    (first, size), *others = known.items()
+    for name, own in others:
+        if own != size:
+            words = [f"{one} tokens" if one else "records with classes" for one in (size, own)]
+            raise DataError(
+                f"{name}: must be texts with the tokens of {first}, {words[0]}, got {words[1]}: read both with one "
+                "level, vocabulary and tokenizer"
+            )
+    return True
+
+
 def same_classes(datasets: Mapping[str, Dataset], declared: Sequence[str]) -> dict[str, Dataset]:
     """The classes of all parts together, and labels numbered by them."""
     if declared:

@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from dosimeter.data.dataset import Dataset
 from dosimeter.data.files.columns import blocks
+from dosimeter.data.files.texts import words_of
 from dosimeter.data.near_rows import Rows
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
@@ -98,9 +99,9 @@ def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
     Near duplicates are, of images (four axes): grey thumbnails of at most 16 x 16 correlate by 0.99 and the pixels
     differ by less than 0.03 in the mean, so noise and recompression are found, a shifted or cut copy is not; of tables:
     all columns but one are equal, or all text is equal and the numbers differ by less than 0.01 standard deviations in
-    the root mean square; of tokens: the sets of tokens agree in 0.9 of their union. A one-hot
-    column counts as one. In a table with few distinct values such pairs are natural: compare `near_count` with
-    `expected`, or ask `remarkable`.
+    the root mean square; of tokens: the sets of tokens agree in 0.9 of their union; of texts of a language model those
+    of `words_of`. A one-hot column counts as one. In a table with few distinct values such pairs are natural: compare
+    `near_count` with `expected`, or ask `remarkable`.
 
     Args:
         a: one data set, such as the members.
@@ -124,11 +125,21 @@ def overlap(a: Dataset, b: Dataset, *, near: bool = True) -> Overlap:
     exact_within = len(codes_b) - len(np.unique(codes_b))
     pairs, count, within = np.zeros((0, 2), np.int64), 0, 0
     if near:
+        if a.vocabulary is not None and b.vocabulary is not None:
+            rows_a, rows_b = _words(a, b)
         search = {"images": _near_images, "tokens": _near_tokens, "table": _near_rows}[kind]
         pairs, count, within = search(a, b, rows_a, rows_b, codes_a, codes_b)
     possible = len(b) * (len(b) - 1) / 2
     expected = within / possible * len(a) * len(b) if possible else 0.0
     return Overlap(kind, exact, pairs, count, within, exact_within, expected, a, b)
+
+
+def _words(a: Dataset, b: Dataset) -> tuple[Array, Array]:
+    """Words of the texts of a and of b as numbers from 1 on, 0 after the end of a text."""
+    words = [words_of(one.inputs, one.vocabulary or 0) for one in (a, b)]
+    _, numbers = np.unique(np.concatenate([[0], *(one.ravel() for one in words)]), return_inverse=True)
+    ends = np.split(numbers.reshape(-1)[1:], [words[0].size])
+    return ends[0].reshape(words[0].shape), ends[1].reshape(words[1].shape)
 
 
 def _kind(a: Dataset, b: Dataset) -> Kind:

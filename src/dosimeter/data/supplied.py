@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from dosimeter.data.alike import own_ids, same_classes, same_features
+from dosimeter.data.alike import own_ids, same_classes, same_features, same_texts
 from dosimeter.data.cells import Cells, Held, from_pandas, loses
 from dosimeter.data.cells import together as joined_cells
-from dosimeter.data.dataset import Dataset, content_ids
+from dosimeter.data.dataset import TEXT_CLASS, Dataset, content_ids
 from dosimeter.data.duplicates import contents
 from dosimeter.data.files.tables import from_table, texts_table
+from dosimeter.data.files.texts import as_texts
 from dosimeter.data.files.tokens import tokens
 from dosimeter.data.items import frame_pair, pair, texts_of
 from dosimeter.data.labels import encode_labels
@@ -70,7 +71,7 @@ def read_parts(
     Args:
         parts: name, as in "members", to a `Dataset`, `(inputs, labels)`, a map-style `torch.utils.data.Dataset` of
             `(x, y)`, a pandas DataFrame, or a reference or path that `load` reads. Inputs may be a DataFrame without
-            labels, or a list of texts.
+            labels, or a list of texts. With the option `level` a part may be a list of texts alone.
         seed: handed to a function that a reference names.
         base: the folder that paths start from; None is the working directory.
         options: options for reading tables and references; `classes` also for arrays.
@@ -100,7 +101,8 @@ def read_parts(
     if errors:
         raise DataError(*[problem for error in errors for problem in error.problems]) from errors[0]
     datasets = same_features({name: part.dataset for name, part in found.items()})
-    datasets = same_classes(datasets, [name for name, part in found.items() if part.declared])
+    if not same_texts(datasets):
+        datasets = same_classes(datasets, [name for name, part in found.items() if part.declared])
     noun = noun or options.noun
     datasets = {name: replace(one, noun=noun or one.noun, name=name) for name, one in datasets.items()}
     return own_ids(datasets)
@@ -142,6 +144,8 @@ def _read(value: object, request: Request) -> _Part:
     if isinstance(value, str | Path):
         named = replace(request, name=f"{request.name}: {one_line(value, 500)}")
         return _Part(replace(read(str(value), named), name=request.name), declared=options.classes is not None)
+    if options.level is not None and isinstance(value, list | tuple | np.ndarray):
+        return _Part(_listed_texts(value, request), declared=True)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.DataFrame):
         table = _arrow(value, request.name)
@@ -151,6 +155,25 @@ def _read(value: object, request: Request) -> _Part:
         return _frame_beside_labels(*beside, request)
     inputs, labels = pair(value, request.name)
     return _arrays(inputs, labels, request)
+
+
+def _listed_texts(value: Any, request: Request) -> Dataset:
+    """A list of texts for a language model; no text of it stands in a message.
+
+    Raises:
+        DataError: something in the list is no text.
+    """
+    odd = [row for row, one in enumerate(value) if not isinstance(one, str)]
+    if odd or not len(value):
+        got = f"{type(value[odd[0]]).__name__} in row {odd[0]}" if odd else "none"
+        raise DataError(
+            f"{request.name}: must be texts, which the option level asks for, got {got}: give a list of texts alone, "
+            "without labels"
+        )
+    texts = [str(one) for one in value]
+    blank = np.zeros(len(texts), np.int64)
+    whole = Dataset(blank[:, None], blank, (TEXT_CLASS,), content_ids(texts, blank), name=request.name, part=True)
+    return as_texts(whole, texts, request)
 
 
 def _arrays(inputs: Array, labels: Array, request: Request) -> _Part:
@@ -267,8 +290,16 @@ def join_parts(parts: Mapping[str, Dataset]) -> Dataset:
         categories=first.categories,
         cells=joined_cells([one.cells for one in sets]),
         tokens=first.tokens,
+        vocabulary=first.vocabulary,
+        compressed=_sizes(sets) if first.vocabulary is not None else None,
         ordered=all(one.ordered for one in sets),
     )
+
+
+def _sizes(sets: Sequence[Dataset]) -> Array | None:
+    """Sizes of all texts after zlib, bytes; None if some part gives none."""
+    found = [one.compressed for one in sets if one.compressed is not None]
+    return np.concatenate(found) if len(found) == len(sets) else None
 
 
 def held_of(dataset: Dataset) -> Held:

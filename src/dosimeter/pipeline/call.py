@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +31,7 @@ from dosimeter.pipeline.result import Result, load
 from dosimeter.pipeline.supplied.prepare import prepare_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
+from dosimeter.pipeline.supplied.texts import reading_of
 from dosimeter.pipeline.transcript.prepared import Recorded, prepare_recorded
 from dosimeter.pipeline.verbs import run_prepared
 
@@ -81,6 +83,8 @@ def audit(  # more than seven parameters because this is the one call that a use
     *,
     members: object = None,
     nonmembers: object = None,
+    base: object = None,
+    tokenizer: object = None,
     fit: Fit | None = None,
     population: object = None,
     data: Mapping[str, object] | None = None,
@@ -104,17 +108,20 @@ def audit(  # more than seven parameters because this is the one call that a use
     workers: Workers | int | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Audit your own trained classifier: could somebody tell which records it was trained on?
+    """Audit your own trained model: could somebody tell which records it was trained on?
 
     Without `fit`, attacks that need no shadow models run at once. With it, shadow models are trained on halves of all
     records, and every attack runs. What was trained is kept, so a second call trains nothing.
 
     Args:
         model: a `torch.nn.Module`, an exported program, a scikit-learn classifier, a transformers model, or a function
-            from inputs to one score per class.
+            from inputs to one score per class; a language model also as the folder that `save_pretrained` wrote.
         members: records that it was trained on: `(inputs, labels)`, a PyTorch data set, a `dosimeter.Dataset`, a data
             frame, or what an audit file takes as `data`.
         nonmembers: records of the same kind that it was not trained on.
+        base: of a finetuned language model: the model before, as `model` is given.
+        tokenizer: of a language model: the tokenizer that cuts texts, or its folder; that of the model's folder unless
+            given. It, or `base`, or `options.level` says that records are texts of a language model.
         fit: `fit(dataset, seed)` trains a fresh model on `dataset.inputs`, `dataset.labels` (also a PyTorch data set)
             and returns it. It must never start from weights that saw the members.
         population: further records of the same kind, in no training set; some attacks need them.
@@ -153,8 +160,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         _Call, seed=seed, shadows=shadows, output=output, duplicates=duplicates, access=access,
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
     )  # fmt: skip
-    base = Path.cwd()
-    rows = _threats(call, threats, attacks, base, trains=fit is not None, recorded=transcript is not None)
+    here = Path.cwd()
+    rows = _threats(call, threats, attacks, here, trains=fit is not None, recorded=transcript is not None)
     taken = {"data": _names(data), "transcript": transcript, "defenses": defenses, "show_records": show_records}
     _check_taken(rows, taken)
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
@@ -166,32 +173,51 @@ def audit(  # more than seven parameters because this is the one call that a use
             run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
         return load(folder)
     _check_parts(rest, data or {}, members=any(row.family.members for row in rows))
-    sent = python_defenses(defenses, rows, base)
-    parts = _read(given, data or {}, call, options or Options(), (base, _strangers(rows)))
+    sent = python_defenses(defenses, rows, here)
+    read = _reading(given, (base, tokenizer), options or Options(), here)
+    parts = _read(given, data or {}, call, read, (here, _strangers(rows)))
     supplied = Supplied(
-        name=folder.name or "audit",
-        seed=seed,
-        model=model,
-        model_name=name_of(model),
-        members=parts.get("members"),
-        nonmembers=parts.get("nonmembers"),
-        population=parts.get("population"),
-        data={name: parts[name] for name in data or {}},
-        variants=sent,
-        fit=fit,
-        fit_name="" if fit is None else name_of(fit),
-        depends=named,
-        threats=rows,
-        report=Report.model_construct(noun=noun, leading_fpr=leading_fpr),
-        output=output,
-        duplicates=duplicates,
-        base=base,
+        name=folder.name or "audit", seed=seed, model=model, model_name=name_of(model), members=parts.get("members"),
+        nonmembers=parts.get("nonmembers"), population=parts.get("population"),
+        data={name: parts[name] for name in data or {}}, variants=sent, fit=fit,
+        fit_name="" if fit is None else name_of(fit), depends=named, threats=rows,
+        report=Report.model_construct(noun=noun, leading_fpr=leading_fpr), output=output, duplicates=duplicates,
+        base=here, parent=base, tokenizer=read.tokenizer if read.level == "tokenizer" else None,
         given={**call.settings(), **_named(model, fit, named), **threat_settings(rows), **listed(sent)},
-    )
+    )  # fmt: skip
     with show_progress(progress, workers=workers, device=device) as told:
         execution = Execution(folder, _cache(store), device, workers, told)
         run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
     return load(folder)
+
+
+def _reading(
+    given: Mapping[str, object], beside: tuple[object, object], options: Options, here: Path
+) -> Options:  # fmt: skip
+    """The options for reading, with what cuts texts if the model is one of language.
+
+    Args:
+        given: the arguments that hold the model and its own records.
+        beside: base and tokenizer.
+        options: as the user gave them.
+        here: the folder that paths start from.
+
+    Raises:
+        ConfigError: nothing says how texts are cut, or two things do.
+    """
+    base, tokenizer = beside
+    held = any(getattr(one, "vocabulary", None) is not None for one in given.values())
+    folder = isinstance(given["model"], str | PathLike)
+    if tokenizer is not None:
+        if options.tokenizer is not None or options.level not in (None, "tokenizer"):
+            raise ConfigError(
+                "tokenizer: must be said once, got one beside options.tokenizer or options.level: remove one of them"
+            )
+        found: Any = str(tokenizer) if isinstance(tokenizer, PathLike) else tokenizer
+        return replace(options, tokenizer=found, level="tokenizer")
+    if held or not (folder or base is not None or options.level is not None):
+        return options
+    return reading_of(options, given["model"], here)
 
 
 def _strangers(rows: Sequence[ThreatRow]) -> list[str]:

@@ -20,6 +20,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store
+from dosimeter.models.language.given import Finetuned
 from dosimeter.models.supplied.adapt import Adapted, difference
 from dosimeter.training.chain import Link, chain_key
 from dosimeter.training.defending import DefenseRow, answering, sending
@@ -283,6 +284,7 @@ class SuppliedSystem:
         noise: by how much that changed when it was asked again, nats.
         seconds: that it took to answer one of them.
         defenses: of what crosses its cut.
+        language: the model and its base, if it is a language model; else None.
     """
 
     draws: ClassVar[bool] = False
@@ -301,6 +303,7 @@ class SuppliedSystem:
     sources: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     defenses: tuple[DefenseRow, ...] = ()
+    language: Finetuned | None = None
 
     @cached_property
     def pool(self) -> Dataset:

@@ -82,6 +82,31 @@ def texts_of(texts: Sequence[str], request: Request) -> Texts:
     return Texts(tokens, compressed, vocabulary)
 
 
+def words_of(tokens: Int[Array, "n length"], vocabulary: int) -> Int[Array, "n w"]:
+    """What a reader who has no model compares of texts: numbers of their words, 0 where a text has ended.
+
+    Of bytes, which say little one by one, these are the words that they spell; of other tokens the tokens themselves
+    and their pairs. The token that begins each text is left out.
+
+    Args:
+        tokens: as `texts_of` gives them.
+        vocabulary: number of tokens that there are.
+
+    >>> words_of(np.array([[256, 97, 32, 98], [256, 98, -1, -1]]), 257).shape
+    (2, 2)
+    """
+    if vocabulary != BYTES + 1 or not (tokens[:, 0] == BYTES).all():
+        own = np.where(tokens[:, 1:] < 0, 0, tokens[:, 1:] + 1).astype(np.int64)
+        pairs = (own[:, :-1] * 1_000_003 + own[:, 1:]) % 2**31 + vocabulary + 1
+        return np.concatenate([own, np.where(own[:, 1:] > 0, pairs, 0)], axis=1)
+    spelled = [bytes(row[row >= 0][1:].astype(np.uint8)).decode("utf-8", "replace") for row in tokens]
+    numbers = [[zlib.crc32(_raw(one[0])) % 2**31 + 1 for one in WORD.finditer(text.lower())] for text in spelled]
+    found = np.zeros((len(tokens), max(1, *map(len, numbers))), np.int64)
+    for row, own_words in enumerate(numbers):
+        found[row, : len(own_words)] = own_words
+    return found
+
+
 def as_texts(whole: Dataset, texts: Sequence[str], request: Request) -> Dataset:
     """A data set about texts as one for a language model: other tokens, and no labels.
 
@@ -97,6 +122,7 @@ def as_texts(whole: Dataset, texts: Sequence[str], request: Request) -> Dataset:
         inputs=found.tokens,
         labels=np.zeros(len(texts), np.int64),
         classes=(TEXT_CLASS,),
+        cells=None,  # raw text is not kept
         compressed=found.compressed,
         vocabulary=found.vocabulary,
         tokens=True,
@@ -142,17 +168,18 @@ def _raw(text: str) -> bytes:
 
 def _by_tokenizer(request: Request) -> tuple[int, int, Cutter]:
     """The same for a tokenizer in a local folder; nothing is downloaded, and no code in the folder is run."""
-    name = request.options.tokenizer
+    name: Any = request.options.tokenizer
     if name is None:
         raise DataError(
             f"{request.name}: level 'tokenizer' needs the folder of one, got none: set tokenizer, or use level 'bytes'"
         )
-    loaded = load_tokenizer(request.base / Path(name).expanduser(), request.name)
+    loaded = opened(name, request.base, request.name)
     begin = next((one for one in (loaded.bos_token_id, loaded.eos_token_id) if one is not None), None)
     if begin is None:
+        told = quote(name) if isinstance(name, str) else type(name).__name__
         raise DataError(
-            f"{request.name}: tokenizer {quote(name)} must have a token that begins or ends a text, got neither: set "
-            "its bos_token and save it again"
+            f"{request.name}: tokenizer {told} must have a token that begins or ends a text, got neither: set its "
+            "bos_token and save it again"
         )
 
     def cut(text: str, most: int) -> tuple[list[int], bytes]:
@@ -160,6 +187,43 @@ def _by_tokenizer(request: Request) -> tuple[int, int, Cutter]:
         return list(kept), _raw(loaded.decode(kept))
 
     return int(begin), len(loaded), cut
+
+
+def opened(tokenizer: Any, base: Path, place: str) -> Any:
+    """A tokenizer that is named by its folder, or is there already.
+
+    Raises:
+        DataError: something else, or nothing that can be read.
+    """
+    if isinstance(tokenizer, str | Path):
+        return load_tokenizer(base / Path(tokenizer).expanduser(), place)
+    if not callable(tokenizer) or not hasattr(tokenizer, "bos_token_id") or not hasattr(tokenizer, "decode"):
+        raise DataError(
+            f"{place}: tokenizer must be one of transformers or its folder, got {type(tokenizer).__name__}: give the "
+            "folder"
+        )
+    return tokenizer
+
+
+def find_tokenizer(folder: Path) -> Any:
+    """The tokenizer that lies in the folder of a model; None if there is none."""
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return None
+    return load_tokenizer(folder, folder.name)
+
+
+def cut_otherwise(tokens: Sequence[Array], tokenizer: Any, other: Any) -> int:
+    """Number of texts that another tokenizer cuts into other tokens.
+
+    Args:
+        tokens: of texts, without the one that begins each.
+        tokenizer: that cut them, or its folder.
+        other: the other one.
+    """
+    own = opened(tokenizer, Path(), "tokenizer")
+    texts = [own.decode(row.tolist()) for row in tokens]
+    cut = [[list(one(text, add_special_tokens=False)["input_ids"]) for text in texts] for one in (own, other)]
+    return sum(first != second for first, second in zip(*cut, strict=True))
 
 
 def load_tokenizer(folder: Path, place: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -65,13 +67,68 @@ def causal_lm(
     return Causal(net.float())
 
 
-def load_causal(folder: Path) -> nn.Module:
+def load_causal(folder: Path, *, trust_pickle: bool = False) -> nn.Module:
     """The causal model in a folder with its weights, for texts of any length and vocabulary that it takes.
+
+    Args:
+        folder: that `save_pretrained` wrote.
+        trust_pickle: whether weights may be read from a pickle, if there are no others.
 
     Raises:
         ConfigError: no transformers, no such model, or weights that are missing or pickled.
     """
-    return Causal(_from_folder(folder, "pretrained").float())
+    return Causal(_from_folder(folder, "pretrained", trust_pickle=trust_pickle).float())
+
+
+def is_adapter(folder: Path) -> bool:
+    """Returns whether a folder holds an adapter of peft and no whole model."""
+    return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
+
+
+def adapted_causal(folder: Path, base: Causal) -> tuple[nn.Module, str]:
+    """The model that an adapter makes of its base, merged; and the base that the adapter names, or nothing.
+
+    Args:
+        folder: of the adapter, with `adapter_config.json` and safetensors.
+        base: it stays as it is.
+
+    Raises:
+        ConfigError: no peft, a pickle, or an adapter that does not fit the base.
+    """
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} must hold its adapter as adapter_model.safetensors, got none: a pickle "
+            "may run code, so merge it yourself where you trust it and save the whole model"
+        )
+    try:
+        from peft import PeftModel  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} holds an adapter, which needs the package peft, got none: run pip "
+            'install "dosimeter[lora]"'
+        ) from error
+    named = _json(folder / "adapter_config.json").get("base_model_name_or_path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message="(?s).*adapter keys")  # weights that find no place
+            net = PeftModel.from_pretrained(copy.deepcopy(base.net), folder, local_files_only=True)
+            merged = net.merge_and_unload()
+    except Exception as error:  # by kind of adapter and of mistake
+        raise ConfigError(
+            f"model 'causal-lm': {folder.name} must hold an adapter of this base, got {describe(error)}: name the base "
+            "that it was trained on"
+        ) from error
+    return Causal(merged), str(named or "")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The table in a JSON file; empty if it holds none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def files_of_model(folder: Path) -> list[Path]:
@@ -103,7 +160,7 @@ def _fresh(settings: dict[str, Any]) -> Any:
         ) from error
 
 
-def _from_folder(folder: Path, weights: str | None) -> Any:
+def _from_folder(folder: Path, weights: str | None, *, trust_pickle: bool = False) -> Any:
     """The model of a folder; weights are read from safetensors alone, since a pickle may run code."""
     library = _transformers()
     _check_folder(folder)
@@ -111,13 +168,14 @@ def _from_folder(folder: Path, weights: str | None) -> Any:
         if weights is None:
             made = library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             return library.AutoModelForCausalLM.from_config(made)
-        if not any(folder.glob("*.safetensors")):
+        safe = any(folder.glob("*.safetensors"))
+        if not safe and not trust_pickle:
             raise ConfigError(
                 f"model 'causal-lm': {folder.name} must hold its weights as .safetensors, got none: a pickle may run "
                 "code, so load it yourself where you trust it and save it with save_pretrained"
             )
         net, told = library.AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=safe, output_loading_info=True
         )
     except ConfigError:
         raise
@@ -157,6 +215,17 @@ def _check_folder(folder: Path) -> None:
         )
 
 
+def longest_text(net: nn.Module) -> int | None:
+    """Tokens of the longest text that a model takes; None if it does not say."""
+    return _longest(getattr(net, "config", None))
+
+
+def _longest(config: Any) -> int | None:
+    """Tokens of the longest text in a configuration of transformers; None if it does not say."""
+    found = (getattr(config, one, None) for one in CONTEXT)
+    return next((one for one in found if isinstance(one, int) and one > 0), None)
+
+
 def _check(config: Any, shape: tuple[int, ...], classes: int) -> None:
     """Refuses a model that has no output for some token, or that takes no text so long."""
     size = int(getattr(config, "vocab_size", classes))
@@ -165,7 +234,7 @@ def _check(config: Any, shape: tuple[int, ...], classes: int) -> None:
             f"model 'causal-lm': must know all {classes} tokens of the data, got a vocabulary of {size}: use the "
             "model's own tokenizer"
         )
-    longest = next((int(found) for one in CONTEXT if (found := getattr(config, one, None))), None)
+    longest = _longest(config)
     if len(shape) != 1 or (longest is not None and longest < shape[0]):
         raise ConfigError(
             f"model 'causal-lm': must take texts of {shape[0] if shape else 0} tokens, got a context of {longest}: set "

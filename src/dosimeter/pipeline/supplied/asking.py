@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from dosimeter.data import Dataset
-from dosimeter.data.cells import Held
 from dosimeter.data.files.spelling import WHOLE
 from dosimeter.data.supplied import held_of, join_parts
 from dosimeter.foundation.arrays import Array
@@ -26,31 +25,10 @@ from dosimeter.models.supplied.classes import Classes, class_names
 from dosimeter.models.supplied.classes import join_classes as joined_classes
 from dosimeter.models.supplied.estimators import bearer, own_predictions
 from dosimeter.models.supplied.gates import outputs_as_taken, repeated_answers
-from dosimeter.pipeline.supplied.prepared import Supplied
+from dosimeter.pipeline.supplied.prepared import Asked, Supplied
 
 LABELLED = 256
 """Number of records of a part that settle how the model is queried, and its accuracy on training records."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Asked:
-    """A model that was tried on some of its records.
-
-    Attributes:
-        adapted: the model as one query.
-        gates: checks of how it was queried.
-        probe: the first of the records.
-        answers: its answers to these records.
-        noise: change of the answers from query to query, nats.
-        seconds: time of one answer, seconds.
-    """
-
-    adapted: Adapted
-    gates: tuple[Gate, ...]
-    probe: Held
-    answers: Tensor
-    noise: float
-    seconds: float
 
 
 def _called(supplied: Supplied) -> str:

@@ -18,18 +18,34 @@ def check_sizes(supplied: Supplied) -> None:
             raise DataError(f"{name}: must have at least 2 records, got {len(part)}: give more")
 
 
-def check_records(supplied: Supplied) -> None:
-    """Refuses texts of a language model, which this door cannot read.
+def check_texts(supplied: Supplied) -> None:
+    """Refuses what a supplied language model has no use for, and what only it has.
 
     Raises:
-        ConfigError: with what to do.
+        ConfigError: one line for each.
     """
-    texts = [name for name, one in supplied.tried.items() if one.vocabulary is not None]
-    if texts:
-        raise ConfigError(
-            f"{texts[0]}: a supplied language model cannot be audited yet, got texts with a vocabulary: write its "
-            "finetuning as [[stage]] tables with task = 'language'"
+    if all(one.vocabulary is None for one in supplied.tried.values()):
+        if supplied.parent is not None or supplied.tokenizer is not None:
+            raise ConfigError(
+                "base: only texts of a language model have a base and a tokenizer, got records with classes: remove "
+                "both, or give texts"
+            )
+        return
+    problems = [
+        f"{row.place}.family: asks of records with classes, got {row.family.name!r} beside texts of a language model: "
+        "use family 'membership'"
+        for row in supplied.threats
+        if row.family.name != "membership"
+    ]
+    if supplied.fit is not None:
+        problems.append(
+            "fit: shadows of a supplied language model are not trained by a function, got one: leave it out, or write "
+            "the finetuning as [[stage]] tables with task = 'language'"
         )
+    if supplied.output != "auto":
+        problems.append(f"output: a language model returns logits, got {supplied.output!r}: remove it")
+    if problems:
+        raise ConfigError(*problems)
 
 
 def check_fit(supplied: Supplied) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dosimeter.config.threat_rows import ThreatRow
+from dosimeter.families.family import Case
+from dosimeter.families.resources import UsesResources
 from dosimeter.jobs.job import missing, models_of
 from dosimeter.pipeline.durations import REPORT_SECONDS
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
@@ -19,7 +21,10 @@ def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
     shadows = [job for job in jobs if models_of(job)]
     if missing(shadows):
         return None
-    asked = [len(prepared.system.pool) * _views(row) for row in prepared.audit.threats]
+    asked = [
+        len(prepared.system.pool) * _views(row) * (_passes(case) if prepared.system.language is not None else 1)
+        for row, case in zip(prepared.audit.threats, prepared.cases.values(), strict=True)
+    ]
     numbers = [(1 + len(shadows)) * n * len(row.attacks) for n, row in zip(asked, prepared.audit.threats, strict=True)]
     return prepared.system.seconds * sum(asked) + sum(numbers) * NUMBER_SECONDS + REPORT_SECONDS
 
@@ -28,6 +33,12 @@ def _views(row: ThreatRow) -> int:
     """Number of views under which a threat's records are queried; one where its family has no such key."""
     views = getattr(row.threat, "views", "auto")
     return 1 if views == "auto" else len(views)
+
+
+def _passes(case: Case) -> int:
+    """Passes of a language model over each text: one that all attacks share, and those of attacks that ask further."""
+    used = case.resources().values() if isinstance(case, UsesResources) else ()
+    return 1 + sum(one.queries - 1 for one in used if one.queries > 1)
 
 
 def plan_supplied(prepared: PreparedSupplied) -> Plan:
@@ -53,12 +64,13 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
         notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
     notes += other_sizes(prepared.cases, lambda _: None)
     signals = (1 + len(shadows)) * len(system.pool) * 16 * max(map(_views, supplied.threats))
+    signals *= 4 * system.pool.inputs.shape[1] if system.language is not None else 1  # four numbers of each token
     size = system.pool.inputs.nbytes
     return Plan(
         key=prepared.key,
         stages=tuple(stages),
         attacks=attack_plans(supplied.threats, prepared.cases),
-        seconds=None,
+        seconds=supplied_seconds_left(prepared) if system.language is not None else None,
         memory=int(3e8 + 2 * size + 3 * signals),
         disk=int(size + 2 * signals),
         free=free_space(system.store.root),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dosimeter.config.audit import SuppliedAudit
 from dosimeter.config.tables import Target
+from dosimeter.data import Dataset, Options
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.gates import near_duplicates
 from dosimeter.data.supplied import Source, clusters_of, read_apart
@@ -19,10 +20,11 @@ from dosimeter.foundation.user_code import import_from
 from dosimeter.jobs.store import Store
 from dosimeter.models.supplied.gates import outputs_as_taken, trusted_pickle
 from dosimeter.models.supplied.loading import load_target
-from dosimeter.pipeline.supplied.asking import Asked, asked
-from dosimeter.pipeline.supplied.checks import check_fit, check_records, check_sizes
-from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
+from dosimeter.pipeline.supplied.asking import asked
+from dosimeter.pipeline.supplied.checks import check_fit, check_sizes, check_texts
+from dosimeter.pipeline.supplied.prepared import Asked, PreparedSupplied, Supplied
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
+from dosimeter.pipeline.supplied.texts import asked_texts, model_of_texts, reading_of
 from dosimeter.training.preflight import Together, check_device
 from dosimeter.training.system import SuppliedSystem
 
@@ -40,9 +42,12 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
     import_from(audit.base)
     target = audit.target
     apart = [name for row in audit.threats for name in row.threat.strangers]
-    parts = read_apart(
-        _sources(target), apart=apart, seed=audit.seed, base=audit.base, options=target.data_options.options
-    )
+    options = target.data_options.options
+    if target.task == "language":
+        options = reading_of(options, target.model, audit.base)
+    parts = read_apart(_sources(target), apart=apart, seed=audit.seed, base=audit.base, options=options)
+    if target.task == "language":
+        return _read_texts(audit, parts, options, trust_pickle=trust_pickle)
     first = next(parts[name] for name in ("members", *target.data) if name in parts and name not in apart)
     loaded = load_target(
         target.model,
@@ -53,10 +58,27 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         base=audit.base,
         trust_pickle=trust_pickle,
     )
+    gates = (*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes))
+    return dataclasses.replace(_as_written(audit, parts, loaded.model), gates=gates)
+
+
+def _read_texts(
+    audit: SuppliedAudit, parts: Mapping[str, Dataset], options: Options, *, trust_pickle: bool
+) -> Supplied:  # fmt: skip
+    """A language model that an audit file names."""
+    model, parent = model_of_texts(audit.target, parts["members"], audit.base)
+    tokenizer = None if options.tokenizer is None else str(audit.base / options.tokenizer)
+    found = _as_written(audit, parts, model)
+    return dataclasses.replace(found, parent=parent, tokenizer=tokenizer, trust_pickle=trust_pickle)
+
+
+def _as_written(audit: SuppliedAudit, parts: Mapping[str, Dataset], model: object) -> Supplied:
+    """The model with its records, and all else that an audit file says of them."""
+    target = audit.target
     return Supplied(
         name=audit.name,
         seed=audit.seed,
-        model=loaded.model,
+        model=model,
         model_name=target.model,
         members=parts.get("members"),
         nonmembers=parts.get("nonmembers"),
@@ -69,7 +91,6 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
         report=audit.report,
         output=target.output,
         duplicates=target.duplicates,
-        gates=(*([trusted_pickle(loaded.trusted)] if loaded.trusted else []), *outputs_as_taken(loaded.notes)),
         base=audit.base,
         named={part: one.title for part, one in _sources(target).items()},
         given=audit.settings(),
@@ -103,7 +124,6 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
     reads: list[Gate] = []
     with together:
         check_device(device)
-    check_records(supplied)
     with together:
         supplied, overlapping = _without_overlap(supplied)
     with together:
@@ -112,14 +132,17 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
         check_fit(supplied)
     with together:
         check_sizes(supplied)
+    with together:
+        check_texts(supplied)
     together.tell()
     for row in supplied.threats:
         with together:
             trains = supplied.fit is not None
             row.family.check_records(supplied.parts, row.threat, trains=trains, seed=supplied.seed)
     together.tell()
-    supplied, found = asked(supplied, device)
-    if found.adapted.tokens:  # which only the model says, and by which near duplicates are others
+    texts = supplied.first.vocabulary is not None
+    supplied, found = (supplied, asked_texts(supplied, device)) if texts else asked(supplied, device)
+    if found.adapted.tokens and not texts:  # which only the model says, and by which near duplicates are others
         _, overlapping = _without_overlap(supplied)
     system = _system(supplied, found, (*overlapping, *reads), store, device)
     cases: dict[str, Case] = {}
@@ -154,6 +177,7 @@ def _system(supplied: Supplied, asked: Asked, reads: Sequence[Gate], store: Stor
         noise=asked.noise,
         sources=supplied.sources,
         seconds=asked.seconds,
+        language=asked.language,
     )
 
 

@@ -6,23 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from torch import Tensor
 
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.data import Dataset
+from dosimeter.data.cells import Held
 from dosimeter.families.family import Case
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.job import models_of
+from dosimeter.models.language.given import Finetuned
+from dosimeter.models.supplied.adapt import Adapted
 from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.training.defending import DefenseRow
 from dosimeter.training.preflight import about
 from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Supplied:
         data: further records by name, for families that read them.
         given: settings as the user gave them, for the run's folder.
         variants: further audits, each with one defense of what crosses the cut.
+        parent: of a finetuned language model: the model before, as `model` is given; None if it is not known.
+        tokenizer: of texts: the folder of the tokenizer that cut them, or the tokenizer; None for bytes and words.
+        trust_pickle: whether weights of a language model may be read from a pickle.
     """
 
     name: str
@@ -74,6 +79,9 @@ class Supplied:
     data: Mapping[str, Dataset] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[DefenseRow, ...] = ()
+    parent: object = None
+    tokenizer: Any = None
+    trust_pickle: bool = False
 
     def settings(self) -> Mapping[str, Any]:
         """Settings as the user gave them."""
@@ -116,6 +124,29 @@ class Supplied:
             self, members=parts.get("members"), nonmembers=parts.get("nonmembers"), population=parts.get("population"),
             data={name: parts.get(name, one) for name, one in self.data.items()},
         )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A model that was tried on some of its records.
+
+    Attributes:
+        adapted: the model as one query.
+        gates: checks of how it was queried.
+        probe: the first of the records.
+        answers: its answers to these records.
+        noise: change of the answers from query to query, nats.
+        seconds: time of one answer, seconds.
+        language: the model and its base, if it is a language model.
+    """
+
+    adapted: Adapted
+    gates: tuple[Gate, ...]
+    probe: Held
+    answers: Tensor
+    noise: float
+    seconds: float
+    language: Finetuned | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dosimeter.data.files.texts import words_of
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.measures.blind import Blind, blind_scores
 from dosimeter.foundation.keys.package_code import package_code
@@ -25,6 +26,7 @@ class BlindJob:
         design: the stated membership.
         seed: root of all randomness.
         tokens: the records are tokens.
+        vocabulary: of texts of a language model, which are judged by their words; else None.
     """
 
     store: Store
@@ -32,6 +34,7 @@ class BlindJob:
     design: Design
     seed: int
     tokens: bool
+    vocabulary: int | None = None
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -42,6 +45,7 @@ class BlindJob:
             "design": arrays_hash(member=self.design.member[0], record=self.design.record),
             "seed": self.seed,
             "tokens": self.tokens,
+            **({} if self.vocabulary is None else {"vocabulary": self.vocabulary}),
             "code": package_code(__name__),
         }
 
@@ -64,6 +68,8 @@ class BlindJob:
         """Computes and stores the scores."""
         data, design = self.store.load(self.data), self.design
         inputs, labels = (data[name].numpy()[: len(design.ids)] for name in ("inputs", "labels"))
+        if self.vocabulary is not None:
+            inputs = words_of(inputs, self.vocabulary)
         found = blind_scores(inputs, labels, design.member[0], design.record, seed=self.seed, tokens=self.tokens)
         tensors = {"rows": torch.from_numpy(found.rows), "scores": torch.from_numpy(found.scores)}
         self.store.save(self.key, tensors, self.definition)

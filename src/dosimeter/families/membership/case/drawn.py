@@ -294,7 +294,7 @@ class DrawnCase:
 
     def collect(self, folder: Path) -> Mapping[str, Any]:
         """Implements `Case`."""
-        system, threat, design = self.system, self.threat, self.design
+        system, threat, design, split = self.system, self.threat, self.design, self.split
         observations = self.arena.answers.load()
         save_game(folder, design, observations, self.null_matrix)
         refused = self.refusals()
@@ -331,7 +331,7 @@ class DrawnCase:
             },
             "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system, self.split, design, observations),
+            **passages(system.at_risk.lengths[split.pool[split.candidates]], design, observations, system.seed),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

@@ -25,7 +25,7 @@ from dosimeter.families.membership.play.frozen_head import (
 )
 from dosimeter.families.membership.play.holdings import ColumnsJob, HoldingsSource
 from dosimeter.families.membership.play.modules import FleetModules, SuppliedModule, WeightsSource
-from dosimeter.families.membership.play.texts import TextsJob
+from dosimeter.families.membership.play.texts import TextsHeld, TextsJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.access import Access
@@ -71,13 +71,16 @@ def texts_held(system: TrainedSystem, attacks: Sequence[NamedAttack], rows: Arra
     return texts_job(system, rows) if needed and system.link.language else None
 
 
-def supplied_holdings(system: SuppliedSystem, attacks: Sequence[NamedAttack], records: int) -> HoldingsSource:
+def supplied_holdings(
+    system: SuppliedSystem, attacks: Sequence[NamedAttack], records: int, texts: str = ""
+) -> HoldingsSource:
     """Holdings for a supplied model: its records, and the model itself.
 
     Args:
         system: the model and its records.
         attacks: attacks to run.
         records: judged and labelled records, the first of all.
+        texts: key of the judged texts and of what the base says of them; empty for other records.
     """
     needs, data = [row.attack.needs for row in attacks], data_key(system.pool)
     columns = weights = None
@@ -87,7 +90,7 @@ def supplied_holdings(system: SuppliedSystem, attacks: Sequence[NamedAttack], re
     if any(one.weights for one in needs) and system.adapted.module is not None:
         own = SuppliedModule(system.adapted.module, system.adapted.fingerprint, system.store, data)
         weights = WeightsSource(own, records)
-    return HoldingsSource(columns, weights=weights)
+    return HoldingsSource(columns, weights=weights, texts=TextsHeld(system.store, texts) if texts else None)
 
 
 def _weights(fleet: Fleet) -> WeightsSource:

@@ -87,7 +87,11 @@ def refusal(row: NamedAttack, given: Offer) -> str:
         return lacks
     most = max(needs.in_shadows, needs.out_shadows) + needs.per_view * (given.views - 1)
     if most and given.supplied and not given.trains:
-        return "needs shadow models: give `fit`, a function that trains one"
+        return (
+            "needs shadow models, which are trained where the finetuning is written as [[stage]] tables: leave it out"
+            if given.tokens
+            else "needs shadow models: give `fit`, a function that trains one"
+        )
     if given.population < needs.population:
         remedy = "give a population" if given.supplied else "raise threat.population"
         return f"needs a population of {needs.population}, got {given.population}: {remedy}"

@@ -19,11 +19,22 @@ from dosimeter.data.supplied import held_of
 from dosimeter.data.views import unfit
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.case.blind_job import BlindJob
-from dosimeter.families.membership.case.collect import count_distinct, most_frequent, save_evidence
+from dosimeter.families.membership.case.collect import count_distinct, save_evidence
 from dosimeter.families.membership.case.holdings import supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
 from dosimeter.families.membership.case.sizes import other_sizes, shown_with
+from dosimeter.families.membership.case.texts import (
+    ask_texts,
+    base_of,
+    baseless,
+    classes_or_tokens,
+    hold_texts,
+    notes_of_texts,
+    passages,
+    usual_tokens,
+    withheld_of_texts,
+)
 from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.labelled import set_apart
 from dosimeter.families.membership.design.supplied import check_halves, stated_design, stated_null
@@ -61,6 +72,7 @@ class StatedCase:
         access: access to the model's outputs.
         design: the design of the audit; the target stands before the shadows.
         asked: key of the model's own answers; empty until it was asked.
+        held: key of the judged texts of a language model, and of what its base says of them; empty for other records.
     """
 
     system: SuppliedSystem
@@ -69,6 +81,7 @@ class StatedCase:
     access: Access
     design: Design
     asked: str = ""
+    held: str = ""
 
     @property
     def shadows(self) -> int:
@@ -89,6 +102,9 @@ class StatedCase:
     def probing(self) -> Probing:
         """Probes that the attacks need of the models themselves."""
         system = self.system
+        if system.language is not None:
+            withheld = withheld_of_texts(self.signals, len(self.design.population_ids), supplied=True)
+            return Probing((), withheld, system.device)
         inputs = torch.from_numpy(system.pool.inputs)
         return probing(system.adapted, inputs, self.signals, self.access, system.device)
 
@@ -105,6 +121,8 @@ class StatedCase:
             views=len(self.views),
             labelled=self.design.known_of_each,
             untunable=self._untunable,
+            tokens=usual_tokens(self.system.pool),
+            baseless=baseless(self.system),
         )
 
     @property
@@ -170,7 +188,8 @@ class StatedCase:
     def blind(self) -> BlindJob:
         """The baseline of classifiers that never ask the model."""
         system = self.system
-        return BlindJob(system.store, data_key(system.pool), self.design, system.seed, system.pool.tokens)
+        pool = system.pool
+        return BlindJob(system.store, data_key(pool), self.design, system.seed, pool.tokens, pool.vocabulary)
 
     @cached_property
     def null_matrix(self) -> Array:
@@ -182,15 +201,14 @@ class StatedCase:
     def arena(self) -> Arena:
         """Where the attacks play, once the model was asked."""
         assert self.asked
-        names = readable(sorted(self.signals - self.probing.withheld.keys()), self.access)
         return Arena(
             store=self.system.store,
             seed=self.system.seed,
             design=self.design,
             null_member=self.null_matrix,
-            answers=supplied_answers(self.system.store, self.asked, self.jobs, names),
+            answers=supplied_answers(self.system.store, self.asked, self.jobs, self._readable),
             views=len(self.views),
-            holdings=supplied_holdings(self.system, self.attacks, self.design.training.shape[1]),
+            holdings=supplied_holdings(self.system, self.attacks, self.design.training.shape[1], self.held),
         )
 
     @cached_property
@@ -220,6 +238,7 @@ class StatedCase:
             "threat": [str(self.access.name), self.shadows, list(self.views), self.threat.rehearsals],
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
             "shadows": [job.key for job in self.jobs],
+            **base_of(system),
         }
 
     def datasets(self) -> list[Dataset]:
@@ -246,10 +265,20 @@ class StatedCase:
         key = key_of(definition)
         if not self.system.store.verify(key):
             self.system.store.save(key, own, definition)
-        return replace(self, asked=key)
+        if self.system.language is None:
+            return replace(self, asked=key)
+        with one_thread():
+            return replace(self, asked=key, held=hold_texts(self.system, len(self.design.ids)))
+
+    @property
+    def _readable(self) -> tuple[str, ...]:
+        """Signals that attacks read and the model gives."""
+        return readable(sorted(self.signals - self.probing.withheld.keys()), self.access)
 
     def _ask(self) -> dict[str, Tensor]:
         """Answers of the target, in the form of a shadow's entry."""
+        if self.system.language is not None:
+            return ask_texts(self.system, self._readable, len(self.design.population_ids))
         pool, adapted = self.system.pool, self.system.adapted
         inputs, labels = torch.from_numpy(pool.inputs), torch.from_numpy(pool.labels)
         own = observe(adapted, held_of(pool), labels, self.views, self.access)
@@ -262,6 +291,7 @@ class StatedCase:
     def notes(self) -> list[str]:
         """Implements `Case`."""
         notes = [f"{gate.name}: {gate.message}" for gate in self.system.gates if gate.status != "pass"]
+        notes += notes_of_texts(self.system.pool)
         if not self.jobs:
             why = " without `fit`" if self.system.fit is None else ""
             notes.append(f"shadows: none{why}; {HALVES_SET_THRESHOLDS}")
@@ -309,14 +339,14 @@ class StatedCase:
                 "records": len(system.pool),
                 "candidates": len(design.ids),
                 "population": population,
-                "classes": design.classes,
+                **classes_or_tokens(system.pool, design.labels),
                 "members_per_target": int(design.training[0].sum()),
-                "most_frequent_class": most_frequent(design.labels),
                 "persons": count_distinct(members.persons, others.persons),
                 "groups": count_distinct(members.groups, others.groups),
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
+            **passages(system.pool.lengths[: len(design.ids)], design, observations, system.seed),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

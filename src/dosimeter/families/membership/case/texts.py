@@ -2,40 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Int
+from torch import Tensor
 
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.membership.case.collect import most_frequent
-from dosimeter.families.membership.design.design import Design, Split
+from dosimeter.families.membership.design.design import Design
+from dosimeter.families.membership.observe.language import text_signals
 from dosimeter.families.membership.observe.observations import Observations
+from dosimeter.families.membership.observe.probes.subject import evaluating
 from dosimeter.families.membership.observe.signals import unlike_task
 from dosimeter.families.membership.observe.text_queries import BLOCK, QUERIES
-from dosimeter.families.membership.play.texts import TextsJob
+from dosimeter.families.membership.play.texts import OF_BASE, TextsJob, sizes_of
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator
+from dosimeter.jobs.arrays import arrays_hash
+from dosimeter.jobs.store import key_of
+from dosimeter.models.supplied.fingerprint import of_module
 from dosimeter.statistics.utility import accuracy
-from dosimeter.training.system import TrainedSystem
+from dosimeter.training.system import SuppliedSystem, TrainedSystem
 
 
-def withheld_of_texts(signals: Collection[str], population: int) -> Mapping[str, str]:
+def withheld_of_texts(signals: Collection[str], population: int, *, supplied: bool = False) -> Mapping[str, str]:
     """Signals that a language model does not give, each with the reason.
 
     Args:
         signals: that attacks ask for.
         population: texts outside every model.
+        supplied: whether the model is the user's own, which decides what to do about a lack.
     """
-    found = unlike_task(signals, language=True)
+    found, remedy = unlike_task(signals, language=True), "give a population" if supplied else "raise threat.population"
     for name in signals:
         if name in QUERIES and QUERIES[name].context > population:
-            found[name] = (
-                f"needs {QUERIES[name].context} texts outside every model, got {population}: raise threat.population"
-            )
+            found[name] = f"needs {QUERIES[name].context} texts outside every model, got {population}: {remedy}"
     return found
+
+
+def ask_texts(system: SuppliedSystem, names: Sequence[str], population: int) -> dict[str, Tensor]:
+    """Answers of a supplied language model to all texts, as a shadow's entry holds them.
+
+    Args:
+        system: the model and its texts.
+        names: signals of the answers.
+        population: how many texts, the last ones, are outside every model.
+    """
+    assert system.language is not None
+    tokens, device = torch.from_numpy(system.pool.inputs), torch.device(system.device)
+    with evaluating(system.language.net, device):
+        found = text_signals(
+            system.language.net, tokens, names, device, context=tokens[len(tokens) - population :], place="model"
+        )
+    return {name: one.to(torch.uint8) if name == "correct" else one[None] for name, one in found.items()}
+
+
+def hold_texts(system: SuppliedSystem, records: int) -> str:
+    """Asks the base of a supplied language model about the judged texts, and stores what it says, with their sizes.
+
+    Args:
+        system: the model, its base and its texts.
+        records: judged texts, the first of all.
+
+    Returns:
+        Key of the entry.
+    """
+    assert system.language is not None
+    tokens, rows = torch.from_numpy(system.pool.inputs[:records]), torch.arange(records)
+    sizes = {} if system.pool.compressed is None else {"compressed": torch.from_numpy(system.pool.compressed)}
+    found = {"lengths": (tokens >= 0).sum(1), "compressed": sizes_of(sizes, tokens, rows)}
+    if system.language.base is not None:
+        device = torch.device(system.device)
+        with evaluating(system.language.base, device):
+            said = text_signals(system.language.base, tokens, OF_BASE, device, place="base")
+        found |= {name: said[name] for name in OF_BASE}
+    content = arrays_hash(**{name: values.numpy() for name, values in found.items()})
+    definition = {"kind": "texts held", "content": content}
+    key = key_of(definition)
+    if not system.store.verify(key):
+        system.store.save(key, found, definition)
+    return key
+
+
+def base_of(system: SuppliedSystem) -> dict[str, str]:
+    """Content of an audit's key that is about the base of a supplied language model; nothing without one."""
+    if system.language is None or system.language.base is None:
+        return {}
+    return {"base": of_module(system.language.base)}
+
+
+def baseless(system: SuppliedSystem) -> str:
+    """Text: why attacks on a supplied model have no base to compare with; empty if they have."""
+    if system.language is None:
+        return "compares a finetuned language model with its base, and these records are no texts: leave it out"
+    if system.language.base is None:
+        return "compares with the model that finetuning started from, and none is given: name it as base"
+    return ""
 
 
 def no_base(system: TrainedSystem) -> str:
@@ -69,20 +135,25 @@ def classes_or_tokens(records: Dataset, labels: Int[Array, " n"]) -> dict[str, A
     return {"classes": None, "vocabulary": records.vocabulary, "most_frequent_token": share}
 
 
-def passages(system: TrainedSystem, split: Split, design: Design, observations: Observations) -> dict[str, Any]:
+def passages(lengths: Int[Array, " n"], design: Design, observations: Observations, seed: int) -> dict[str, Any]:
     """What run.json says of memorised passages; nothing unless an attack asks for them.
 
     Counted are texts whose last tokens a target gives word for word: of those that it used, and of those that it never
     saw.
+
+    Args:
+        lengths: tokens of the judged texts.
+        design: who was trained on what.
+        observations: signals of all models.
+        seed: root of all randomness.
     """
     if "continued_tokens" not in observations.signals:
         return {}
     member, n = design.member[: design.targets], len(design.ids)
-    lengths = system.at_risk.lengths[split.pool[split.candidates]]
     whole = observations.signals["continued_tokens"][: len(member), 0, :n] >= np.minimum(BLOCK, lengths - 1)
     found: dict[str, Any] = {"tokens": BLOCK}
     for name, counted in (("members", member), ("nonmembers", ~member)):
-        rng = generator(system.seed, f"passages {name}")
+        rng = generator(seed, f"passages {name}")
         value = accuracy(whole, counted, record=design.record, rng=rng)
         ends = {"value": value.value, "low": value.low, "high": value.high, "method": value.method}
         found[name] = {"exact": int((whole & counted).sum()), "of": int(counted.sum()), **ends}

@@ -14,7 +14,7 @@ from dosimeter.data.record_features import few_columns
 from dosimeter.families.membership.game import Holdings, Needs
 from dosimeter.families.membership.play.frozen_head import HeadSource, RetrainSource
 from dosimeter.families.membership.play.modules import WeightsSource
-from dosimeter.families.membership.play.texts import TextsJob
+from dosimeter.families.membership.play.texts import TextsHeld, TextsJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
@@ -105,15 +105,15 @@ class HoldingsSource:
     head: HeadSource | None = None
     retrain: RetrainSource | None = None
     weights: WeightsSource | None = None
-    texts: TextsJob | None = None
+    texts: TextsJob | TextsHeld | None = None
 
     @property
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Jobs that make what is held, by phase."""
-        base = self.texts is not None and self.texts.links
+        job = self.texts if isinstance(self.texts, TextsJob) else None
         return [
             ("columns", [] if self.columns is None else [self.columns]),
-            ("base" if base else "texts", [] if self.texts is None else [self.texts]),
+            ("base" if job is not None and job.links else "texts", [] if job is None else [job]),
         ]
 
     def definition(self, needs: Needs) -> dict[str, Any]:

@@ -113,6 +113,23 @@ class TextsJob:
 
     def load(self) -> Texts:
         """The texts."""
+        return TextsHeld(self.store, self.key).load()
+
+
+@dataclass(frozen=True)
+class TextsHeld:
+    """Texts of which lengths, sizes and what the base says are in the store already.
+
+    Attributes:
+        store: the store.
+        key: of the entry.
+    """
+
+    store: Store
+    key: str
+
+    def load(self) -> Texts:
+        """The texts."""
         found = {name: one.numpy() for name, one in self.store.load(self.key).items()}
         base = {name: found[name] for name in OF_BASE if name in found}
         return Texts(found["lengths"], found["compressed"], base)

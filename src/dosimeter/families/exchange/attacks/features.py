@@ -37,6 +37,8 @@ def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor,
     """
     kept = []
     for one in gradients.values():
+        if one.ndim < 3:
+            continue
         size = one.abs()
         if size.ndim > 3:
             size = size.flatten(3).amax(3)
@@ -44,8 +46,7 @@ def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor,
                 continue
         elif size.ndim == 3 and size[0].numel() > WIDEST:
             size = size.amax(2)
-        if size.ndim > 2:
-            kept.append(size.flatten(1))
+        kept.append(size.flatten(1))
     rows = torch.cat(kept or [one.abs().flatten(1) for one in gradients.values()], 1).float()
     found: Tensor = rows / rows.norm(dim=1, keepdim=True).clamp_min(TINY)
     return found

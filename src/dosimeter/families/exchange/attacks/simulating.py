@@ -154,7 +154,7 @@ class Stand:
                     added = batch_gradients(self.trunk, head, parameters, more.inputs, more.labels)
                     found = {name: one + added[name] for name, one in found.items()}
             else:
-                found = self._aligned(step, parameters, head, batches, rng)
+                found = self.aligned(step, parameters, head, batches, rng)
             yield found, batches
             self._teach(head, parameters, rate, rng)
 
@@ -165,7 +165,7 @@ class Stand:
             return 0
         return len(self.game.seen.agreement.parties) - 2
 
-    def _aligned(
+    def aligned(
         self, step: int, parameters: Mapping[str, Tensor], head: nn.Linear, batches: Drawn, rng: np.random.Generator
     ) -> Gradients:
         """Gradients of a victim whose features are aligned with those of the adversary, or of somebody."""

@@ -30,6 +30,7 @@ from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.training.joint.job import JointJob, Member, check_joint
 from dosimeter.training.joint.protocols import ALIGNED
+from dosimeter.training.preflight import about
 from dosimeter.training.system import TrainedSystem
 
 AUDITED = ("fedsgd", *ALIGNED)
@@ -226,7 +227,8 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
         )
     case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
     members = [Member(name, "", np.zeros((1, case.size), np.int64)) for name in case.partners.order]
-    check_joint(method, members, system.link.hyperparameters)
-    divided(system.links, 0, None)  # refuses a model that cannot be shared
+    with about(f"stage {system.link.name!r}"):
+        check_joint(method, members, system.link.hyperparameters)
+        divided(system.links, 0, None)  # refuses a model that cannot be shared
     require_telling(case.attacks, case.refusals())
     return case

@@ -27,7 +27,7 @@ def worth(found: Measured) -> list[Row]:
     alone, gain = _accuracy(found, "alone", "accuracy_alone", NAME), gain_of(found)
     if alone is None or gain is None:
         return []
-    ends = {"value": gain.value, "low": gain.low, "high": gain.high, "method": gain.method}
+    ends: dict[str, Any] = {"value": gain.value, "low": gain.low, "high": gain.high, "method": gain.method}
     return [alone, _row(found, "transfer_gain", NAME, **ends)]
 
 

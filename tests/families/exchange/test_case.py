@@ -110,7 +110,7 @@ def another_family():
     [
         (narrow(), "stage[0].parties.receiver: its records must have the form of those of 'source', float32 (12,)"),
         (stage(optimizer="adam"), "stage 'joint': optimizer: a joint stage takes 'sgd' only"),
-        (stage(defenses=[{"name": "label_smoothing"}]), "stage 'joint': defenses: a joint stage takes () only"),
+        (stage(defenses=[{"name": "label_smoothing"}]), "stage[0].defenses: label_smoothing does not act where parties train together, got transfer 'fedsgd'"),
         (stage(batch_size=64), "stage 'joint': parties.receiver must have a batch of records or more, got 32 with"),
         (stage(model="linear"), "stage 'joint': model Classifier: a trunk that parties share must have para"),
         (stage(model="training.joint.parties:normalised"), "stage 'joint'"),
@@ -152,7 +152,7 @@ def test_channels_that_nobody_sends_are_refused_by_name(tmp_path):
     raw = table()
     del raw["attack"]
     plan = verbs.plan(parse(raw, base=BASE), store=tmp_path)
-    found = {one.id: one.reason for one in plan.attacks}
+    found = {one.id: one.refused for one in plan.attacks}
     assert found["batch_property gradient"] == found["label_only"] == found["coin"] == ""
     assert "which transfer 'fedsgd' does not send" in found["batch_property representations"]
     (only,) = plan.stages

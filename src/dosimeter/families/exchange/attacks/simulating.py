@@ -18,9 +18,9 @@ from dosimeter.families.exchange.game import ExchangeGame
 from dosimeter.families.exchange.threat import Channel
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError
+from dosimeter.training.joint.aligning import DISTANCES
 from dosimeter.training.joint.alignment import Distance
 from dosimeter.training.joint.gradients import batch_gradients, others_gradient
-from dosimeter.training.joint.protocols import ALIGNED
 from dosimeter.training.joint.transcript import COORDINATOR, Kind
 
 Gradients = Mapping[str, Float[Tensor, "k ..."]]
@@ -117,7 +117,7 @@ class Stand:
     @cached_property
     def distance(self) -> Callable[[Tensor, Tensor], Distance] | None:
         """The distance by which features are aligned; None of a method without one."""
-        return ALIGNED.get(self.game.seen.agreement.method)
+        return DISTANCES.get(self.game.seen.agreement.method)
 
     @cached_property
     def source(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.people import Partners
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.training.joint.protocols import ALIGNED
+from dosimeter.training.joint.methods import ALIGNED
 
 
 def refusals(attacks: Sequence[NamedAttack], partners: Partners, method: str) -> Mapping[str, str]:

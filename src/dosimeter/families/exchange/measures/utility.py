@@ -38,7 +38,7 @@ def change(after: Measured, before: Measured, variant: str) -> list[Row]:
         return []
     record = np.arange(first.shape[1])
     found = accuracy_difference(first, second, np.ones_like(first), record=record, level=LEVEL)
-    ends = {name: getattr(found, name) for name in ("value", "low", "high", "method")}
+    ends: dict[str, Any] = {name: getattr(found, name) for name in ("value", "low", "high", "method")}
     return [_row(before, "accuracy_change", UTILITY, variant=variant, **ends)]
 
 

@@ -18,8 +18,9 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.job import JointJob
+from dosimeter.training.joint.methods import ALIGNED
 from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
-from dosimeter.training.joint.protocols import ALIGNED, fedsgd
+from dosimeter.training.joint.protocols import fedsgd
 from dosimeter.training.joint.transcript import Wire
 
 

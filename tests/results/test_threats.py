@@ -169,7 +169,7 @@ def test_a_family_that_is_not_installed_is_refused_in_one_line(folder, capsys):
         assert main(command) == 2
         (told,) = capsys.readouterr().err.splitlines()
         assert (
-            "threats[1].family: must be one that is installed (membership, inversion, split, exchange), got 'extraction'"
+            "threats[1].family: must be one that is installed (membership, inversion, split, exchange), got 'extract"
             in told
         )
 

@@ -14,7 +14,7 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.training.joint.aligning import Discriminator
 from dosimeter.training.joint.alignment import WIDTHS, coral, spread
 from dosimeter.training.joint.gradients import batch_gradients, others_gradient, others_update
-from dosimeter.training.joint.methods import ALIGNED, SENT
+from dosimeter.training.joint.methods import SENT, SHOWING
 from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, OF_TRUNK, Wire
 from dosimeter.training.recipe import Hyperparameters
@@ -88,7 +88,7 @@ def by_one_program(method, weight):
         if method == "l2-sp":
             apart = sum((one - start[name]).square().sum() for name, one in trunk.named_parameters())
             loss = loss + weight / 2 * apart
-        if method in ALIGNED:
+        if method in SHOWING:
             loss, moving = losses[0], optimizers[:2]
         if method == "coral":
             a, b = (torch.cov(one.T) for one in features)
@@ -244,14 +244,14 @@ def test_a_transcript_holds_the_messages_of_the_method_and_nothing_else(method):
         assert set(found) == EXPECTED[method]
     last = [(one.kind, one.receiver) for one in transcript.messages if one.step == transcript.agreement.steps]
     final = [] if method == "soft" else [("trunk", ALL)]
-    assert last == final + ([("head", "receiver")] if method in ALIGNED else [])
+    assert last == final + ([("head", "receiver")] if method in SHOWING else [])
     for message in transcript.messages:
         if message.kind in OF_TRUNK:
             assert set(message.arrays) == names
         if message.sender != COORDINATOR:
             assert message.kind in SENT[method]
     held = [holding(index).inputs for index in (0, 1)]
-    private = [party.head()["weight"] for party in parties[1 if method in ALIGNED else 0 :]]
+    private = [party.head()["weight"] for party in parties[1 if method in SHOWING else 0 :]]
     rows = {tuple(row.tolist()) for one in held + private for row in one}
     crossed = {tuple(row) for one in transcript.messages for array in one.arrays.values() if array.ndim == 2
                for row in array.tolist()}  # fmt: skip

@@ -94,7 +94,7 @@ class Aligner:
     """What the receiver does with features of the source: it computes how both should move, and says only that.
 
     Args:
-        method: one of `ALIGNED`.
+        method: one of `methods.SHOWING`.
         hp: the recipe.
         steps: number of updates.
         seed: of the receiver; decides the discriminator.

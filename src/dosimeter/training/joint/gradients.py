@@ -13,7 +13,7 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
-from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Transcript
+from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Kind, Transcript
 
 PULL = {"l2-sp": 1.0, "soft": 2.0}
 """Gradient of a method's penalty by a trunk, over its weight and its distance from what it is pulled to."""
@@ -43,7 +43,11 @@ def batch_gradients(
     return {name: one.detach() for name, one in each(dict(parameters), as_float(inputs), labels).items()}
 
 
-def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
+Told = Mapping[int, Mapping[str, Tensor]]
+"""Arrays of each step by name."""
+
+
+def others_gradient(seen: Transcript, party: str, own: Told | None = None) -> dict[int, dict[str, Tensor]]:
     """Sum of the gradients of all other parties at each step, from what one party saw.
 
     Differences of the trunk give the update of SGD; learning rate, momentum, weight decay and the pull of the method
@@ -53,12 +57,13 @@ def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]
     Args:
         seen: what the party saw; messages that others sent to the coordinator are not looked at.
         party: its name.
+        own: its gradients; those that it sent unless given. With a secure sum none crosses, but it knows them.
 
     Returns:
         Gradients by step, then by parameter; of the steps for which all that is needed was seen.
 
     Raises:
-        DataError: there is no such party, or the method has rounds of several updates.
+        DataError: there is no such party, the method has rounds of several updates, or own gradients are missing.
     """
     agreement = _agreed(seen, party)
     if agreement.method == "fedavg":
@@ -70,7 +75,7 @@ def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]
         other = next(name for name in agreement.parties if name != party)
         mine, trunks = seen.of("parameters", party), seen.of("parameters", other)
         return {step: _single(total) for step, total in _losses(agreement, trunks, mine).items()}
-    trunks, own = seen.of("trunk", COORDINATOR), seen.of("gradient", party)
+    trunks, own = seen.of("trunk", COORDINATOR), _own(seen, party, "gradient", own)
     parts = len(agreement.parties) if agreement.averaged else 1
     start = {step: trunks[0] for step in trunks} if agreement.method == "l2-sp" and 0 in trunks else {}
     return {
@@ -80,25 +85,26 @@ def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]
     }
 
 
-def others_update(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
+def others_update(seen: Transcript, party: str, own: Told | None = None) -> dict[int, dict[str, Tensor]]:
     """Sum of the updates of all other parties in each round of "fedavg", from what one party saw.
 
     Args:
         seen: what the party saw; messages that others sent to the coordinator are not looked at.
         party: its name.
+        own: its updates; those that it sent unless given. With a secure sum none crosses, but it knows them.
 
     Returns:
         Updates by round, then by parameter; of the rounds for which all that is needed was seen.
 
     Raises:
-        DataError: there is no such party, or the method is another.
+        DataError: there is no such party, the method is another, or own updates are missing.
     """
     agreement = _agreed(seen, party)
     if agreement.method != "fedavg":
         raise DataError(
             f"transcript: only parties of 'fedavg' send updates, got {quote(agreement.method)}: use `others_gradient`"
         )
-    trunks, own, parts = seen.of("trunk", COORDINATOR), seen.of("update", party), len(agreement.parties)
+    trunks, own, parts = seen.of("trunk", COORDINATOR), _own(seen, party, "update", own), len(agreement.parties)
     return {
         step: _single(
             {name: parts * (trunks[step + 1][name].double() - one.double()) - own[step][name].double()
@@ -107,6 +113,15 @@ def others_update(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
         for step, now in trunks.items()
         if step in own and step + 1 in trunks
     }  # fmt: skip
+
+
+def _own(seen: Transcript, party: str, kind: Kind, given: Told | None) -> Told:
+    """What the party itself sent, or knows."""
+    if given is None and seen.agreement.sum_bits is not None:
+        raise DataError(
+            f"transcript: with a secure sum no {kind} of a party crosses, got none of {party!r}: give its own as `own`"
+        )
+    return seen.of(kind, party) if given is None else given
 
 
 def _agreed(seen: Transcript, party: str) -> Agreement:
@@ -118,7 +133,7 @@ def _agreed(seen: Transcript, party: str) -> Agreement:
 
 
 def _losses(
-    agreement: Agreement, trunks: Mapping[int, Mapping[str, Tensor]], centres: Mapping[int, Mapping[str, Tensor]]
+    agreement: Agreement, trunks: Told, centres: Told
 ) -> dict[int, dict[str, Tensor]]:  # fmt: skip
     """The gradient of the losses by which a trunk moved at each step, float64.
 

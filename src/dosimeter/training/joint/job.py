@@ -27,7 +27,7 @@ from dosimeter.training.joint.organisation import Holding, Organisation, keeper_
 from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Transcript, Wire, from_tensors
 from dosimeter.training.keys import rows_hash, torch_version
-from dosimeter.training.recipe import Hyperparameters
+from dosimeter.training.recipe import HidesParts, Hyperparameters
 
 
 @dataclass(frozen=True)
@@ -271,6 +271,7 @@ def agree(
         averaged=method in AVERAGED,
         weight=weight,
         local_steps=local_steps,
+        sum_bits=next((one.sum_bits() for one in hp.defenses if isinstance(one, HidesParts)), None),
     )
 
 
@@ -307,7 +308,7 @@ def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters, loc
         if getattr(hp, key) != value
     ]
     named = [(type(one).__name__, one) for one in hp.defenses]
-    problems += [f"defenses: {line}" for line in joint_defense_problems(method, named, hp)]
+    problems += [f"defenses: {line}" for line in joint_defense_problems(method, named, hp, len(names))]
     if problems:
         raise ConfigError(*problems)
 

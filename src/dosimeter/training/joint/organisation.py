@@ -88,7 +88,7 @@ class Organisation:
         Args:
             step: number of the update.
             shown: what the source told of its features.
-            method: one of `ALIGNED`.
+            method: one of `methods.SHOWING`.
             weight: of the alignment.
 
         Returns:
@@ -241,9 +241,9 @@ class Keeper:
         """The parameters."""
         return {name: one.detach().clone() for name, one in self._trunk.named_parameters()}
 
-    def update(self, step: int, gradients: Sequence[Mapping[str, Tensor]]) -> None:
-        """Moves the trunk by the parties' gradients."""
-        share = 1 / len(gradients) if self._averaged else 1.0
+    def update(self, step: int, gradients: Sequence[Mapping[str, Tensor]], parties: int) -> None:
+        """Moves the trunk by gradients of so many parties, or by their sum alone."""
+        share = 1 / parties if self._averaged else 1.0
         for name, parameter in self._trunk.named_parameters():
             total = torch.stack([one[name] for one in gradients]).sum(0) * share
             if self._near is not None:
@@ -251,11 +251,11 @@ class Keeper:
             parameter.grad = total
         self._optimizer.update(self._hp.lr_at(step, self._steps))
 
-    def add(self, updates: Sequence[Mapping[str, Tensor]]) -> None:
-        """Adds the mean of the parties' updates to the trunk."""
+    def add(self, updates: Sequence[Mapping[str, Tensor]], parties: int) -> None:
+        """Adds the mean of updates of so many parties to the trunk, or of their sum alone."""
         with torch.no_grad():
             for name, parameter in self._trunk.named_parameters():
-                parameter.add_(torch.stack([one[name] for one in updates]).mean(0))
+                parameter.add_(torch.stack([one[name] for one in updates]).sum(0) / parties)
 
 
 def keeper_of(agreement: Agreement, trunk: nn.Module, hp: Hyperparameters) -> Keeper:

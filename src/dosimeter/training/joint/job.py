@@ -163,8 +163,8 @@ class JointJob:
         hp, device = self.links[-1].hyperparameters, torch.device(self.device)
         parties = [
             Organisation(
-                one.name, self._holding(one), (trunk, head), self._recipe(one),
-                seed=seed_for(self.seed, "party", index), device=device,
+                one.name, self._holding(one), (trunk, head), self.recipe(one),
+                seed=self.party_seed(index), device=device,
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
         ]  # fmt: skip
@@ -197,10 +197,18 @@ class JointJob:
         Raises:
             ConfigError: a defense cannot give it.
         """
-        return {one.name: guarantees(self._recipe(one), one.batches) for one in self.members}
+        return {one.name: guarantees(self.recipe(one), one.batches) for one in self.members}
 
-    def _recipe(self, member: Member) -> Hyperparameters:
-        """The recipe of a party, with what bounds its records."""
+    def party_seed(self, index: int) -> int:
+        """Seed of a party: of its dropout, its defenses and its discriminator."""
+        return seed_for(self.seed, "party", index)
+
+    def head_seed(self, index: int) -> int:
+        """Seed of the head that a party begins with."""
+        return seed_for(self.seed, "head", index)
+
+    def recipe(self, member: Member) -> Hyperparameters:
+        """The recipe of a party, with what bounds its records; their number is read where there are defenses."""
         hp = self.links[-1].hyperparameters
         if not hp.defenses:
             return hp

@@ -29,6 +29,14 @@ def of_moments(rows: Float[Tensor, "k b d"]) -> Float[Tensor, "k e"]:
     return torch.cat([rows.mean(1), covariance[:, above[0], above[1]]], 1)
 
 
+def of_told_moments(told: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
+    """The same where "mean" `[k d]`, "second" moment `[k d d]` and "count" `[k 1]` are told in place of rows."""
+    mean, count = told["mean"], told["count"][..., None]
+    covariance = count / (count - 1).clamp_min(1) * (told["second"] - mean[:, :, None] * mean[:, None])
+    above = torch.triu_indices(mean.shape[1], mean.shape[1])
+    return torch.cat([mean, covariance[:, above[0], above[1]]], 1)
+
+
 def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
     """Absolute gradients of the weights as rows of length 1, reduced as in the code of Melis et al., 2018.
 

@@ -60,6 +60,11 @@ def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor,
     return found
 
 
+def of_both(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
+    """By `of_inputs` and by `of_entries`: where few entries are sent, most biases are missing, and inputs say little."""
+    return torch.cat([of_inputs(gradients), of_entries(gradients)], 1)
+
+
 def of_inputs(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
     """What came into each layer, in the mean over records and units, weighted by their errors.
 

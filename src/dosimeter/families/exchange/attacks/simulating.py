@@ -11,7 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dosimeter.families.exchange.attacks.drawing import drawn
-from dosimeter.families.exchange.attacks.features import of_entries, of_inputs, of_moments, of_set, of_told_moments
+from dosimeter.families.exchange.attacks.features import (
+    of_both,
+    of_entries,
+    of_inputs,
+    of_moments,
+    of_set,
+    of_told_moments,
+)
 from dosimeter.families.exchange.attacks.standing import Stand
 from dosimeter.families.exchange.game import ExchangeGame
 from dosimeter.families.exchange.threat import Channel
@@ -19,9 +26,10 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError
 from dosimeter.training.joint.gradients import others_gradient, others_update
 from dosimeter.training.joint.transcript import ALL, COORDINATOR
+from dosimeter.training.recipe import GuardsMessages
 
 Gradients = Mapping[str, Float[Tensor, "k ..."]]
-READINGS: Mapping[str, Callable[[Gradients], Tensor]] = {"inputs": of_inputs, "entries": of_entries}
+READINGS: Mapping[str, Callable[[Gradients], Tensor]] = {"inputs": of_inputs, "entries": of_entries, "both": of_both}
 """Ways to read a gradient, or an update."""
 SETS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "representations": of_set, "moments": of_moments, "alignment_gradient": of_set,
@@ -69,7 +77,7 @@ def observed_of(game: ExchangeGame, channel: Channel, stand: Stand) -> dict[int,
 
 def simulated(
     game: ExchangeGame, channel: Channel, *, per_side: int, heads: int, rng: np.random.Generator,
-    reading: str = "inputs",
+    reading: str | None = None,
 ) -> Simulated:  # fmt: skip
     """Simulates each step that was seen, with the trunk of that step and behind the agreed defenses.
 
@@ -79,11 +87,15 @@ def simulated(
         per_side: simulated batches of each side, for each step and head.
         heads: heads of the adversary's own that stand for the victim's.
         rng: generator of batches, heads, and the randomness of simulated defenses.
-        reading: how gradients and updates are read, one of `READINGS`.
+        reading: how gradients and updates are read, one of `READINGS`; None for "inputs", and "both" where a defense
+            changes them.
 
     Raises:
         AccessError: nothing was seen in the channel.
     """
+    if reading is None:
+        changed = any(isinstance(one, GuardsMessages) for one in game.recipe.defenses)
+        reading = "both" if changed else "inputs"
     stand = Stand(game, [game.model.head(int(rng.integers(2**31))) for _ in range(heads)], rng)
     seen = observed_of(game, channel, stand)
     if not seen:

@@ -57,7 +57,7 @@ class ExchangeCase:
 
     @cached_property
     def steps(self) -> int:
-        """Steps of one joint training, of "fedavg" rounds: as the threat says, or so many epochs of the victim's records."""
+        """Steps, or rounds, of one joint training: as the threat says, or so many epochs of the victim's records."""
         hp = self.system.link.hyperparameters
         records = len(self.partners.parties[self.partners.victim])
         return self.threat.steps or max(20, hp.epochs * (records // hp.batch_size) // self.local_steps)

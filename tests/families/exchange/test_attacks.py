@@ -14,6 +14,7 @@ from dosimeter.families.exchange.attacks.batch_property import BatchProperty
 from dosimeter.families.exchange.attacks.drawing import Drawn
 from dosimeter.families.exchange.attacks.features import WIDEST, of_entries, of_inputs, of_moments, of_set
 from dosimeter.families.exchange.attacks.label_only import LabelOnly
+from dosimeter.families.exchange.attacks.learning import log_odds
 from dosimeter.families.exchange.attacks.simulating import Stand, observed_of
 from dosimeter.families.exchange.case.batches import coins_of, mixed, shuffled
 from dosimeter.foundation.errors import AccessError, StoreError
@@ -247,3 +248,15 @@ def test_batches_keep_to_the_mixture_and_are_of_distinct_records():
     assert plain.shape == (30, 16)
     assert all(len(set(epoch.ravel())) == 48 for epoch in plain.reshape(10, 3, 16))
     assert isinstance(records(0), Dataset)
+
+
+def test_classifiers_compete_on_batches_that_are_held_back():
+    """A sum of many weak numbers is the linear one's, a threshold on the size of one number the forest's."""
+    rng = np.random.default_rng(0)
+    for kind in ("linear", "forest"):
+        features = rng.normal(size=(800, 30))
+        inside = features.sum(1) > 0 if kind == "linear" else np.abs(features[:, 0]) > 0.67
+        sides = inside.astype(np.int64)
+        both = log_odds(features[:500], sides[:500], features[500:], ("forest", "logistic"), rng)
+        assert auc(both, inside[500:]) > 0.9, kind
+        assert np.isfinite(both).all()

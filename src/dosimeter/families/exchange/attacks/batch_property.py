@@ -24,7 +24,8 @@ class BatchProperty:
     Threat model: a party or the coordinator that follows the protocol; records of its own with the property.
     Deviations: the victim's head is private, so heads of the adversary's own stand for it, which learn with the trunk.
     So gradients are read as the mean of what came into each layer, which depends little on the head; `reading =
-    "entries"` reads them as the paper does. What is simulated goes through the defenses on which parties agreed. Log-odds are the mean of a random forest and a penalised linear classifier.
+    "entries"` reads them as the paper does. What is simulated goes through the defenses on which parties agreed. A
+    random forest and a penalised linear classifier compete on simulated batches that are held back.
     Cost: `2 * simulated * heads` batches for each step, and the classifiers.
 
     Attributes:

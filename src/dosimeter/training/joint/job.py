@@ -140,7 +140,7 @@ class JointJob:
         parties = [
             Organisation(
                 one.name, self._holding(one), (trunk, head), self._recipe(one),
-                seed=seed_for(self.seed, "party", index), device=device,
+                seed=seed_for(self.seed, "party", index), device=device, method=self.method,
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
         ]  # fmt: skip

@@ -41,19 +41,19 @@ def arrays(seed=0):
     return {"0.weight": torch.randn(3, 4), "0.bias": torch.randn(3)}
 
 
-def apart(index, hp):
+def apart(index, hp, method=""):
     """A party whose batches hold each record once, 4 of its 30 records in each of 4 steps."""
     own = holding(index)
     rows = np.stack([np.random.default_rng(100 * index + step).permutation(30)[:4] for step in range(STEPS)])
     own = replace(own, batches=rows)
     settled = bounded(hp, rows, 30, NAMES[index])
     model = trunk_and_head(0)[0], trunk_and_head(10 + index)[1]
-    return Organisation(NAMES[index], own, model, settled, seed=index, device=CPU), own
+    return Organisation(NAMES[index], own, model, settled, seed=index, device=CPU, method=method), own
 
 
 def trained(method, hp, weight=2.0):
     """Both train, with batches that hold each record once."""
-    parties, wire = [apart(index, hp)[0] for index in (0, 1)], Wire()
+    parties, wire = [apart(index, hp, method)[0] for index in (0, 1)], Wire()
     run_protocol(agreement(method, hp, weight), parties, keeper(method, hp, weight), wire)
     return Transcript(agreement(method, hp, weight), tuple(wire.messages)), parties
 
@@ -177,6 +177,7 @@ CASES = [
     ("mmd", Noise(scale=1.0, clip=1.0, law="laplace")), ("dann", Noise(scale=1.0, clip=1.0)),
     ("coral", DPMoments()), ("mmd", DPMoments()), ("fedsgd", SGLD()), ("fedavg", SGLD()), ("fedsgd", MixUp()),
     ("coral", MixUp()),
+    ("dsn", Compress(keep=0.2)),
 ]  # fmt: skip
 
 

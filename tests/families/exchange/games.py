@@ -92,6 +92,7 @@ CHANNELS = {
     "coral": ("gradient", "representations", "moments"),
     "mmd": ("representations", "moments"),
     "dann": ("gradient", "representations", "moments"),
+    "dsn": ("representations", "moments"),
     "hard": ("gradient",),
     "soft": ("gradient",),
     "fedavg": ("update",),

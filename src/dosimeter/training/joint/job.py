@@ -164,7 +164,7 @@ class JointJob:
         parties = [
             Organisation(
                 one.name, self._holding(one), (trunk, head), self.recipe(one),
-                seed=self.party_seed(index), device=device,
+                seed=self.party_seed(index), device=device, method=self.method,
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
         ]  # fmt: skip

@@ -21,13 +21,15 @@ SENT: Mapping[str, tuple[str, ...]] = {
     "hard": ("gradient",),
     "l2-sp": ("gradient",),
     "soft": ("parameters",),
-    **dict.fromkeys(("coral", "mmd", "dann"), ("representations", "alignment_gradient", "gradient", "head")),
+    **dict.fromkeys(("coral", "mmd", "dann", "dsn"), ("representations", "alignment_gradient", "gradient", "head")),
 }
 """Kinds of message that organisations send, by method; the coordinator sends the trunk."""
 SHOWING = tuple(method for method, kinds in SENT.items() if "representations" in kinds)
 """Methods in which the source shows features, which are made alike."""
 GUARDED = ("representations", "alignment_gradient", "gradient", "update")
 """Kinds of message that defenses may change."""
+JUDGED = ("dann", "dsn")
+"""Methods in which the receiver trains a discriminator of features."""
 FEDERATED = ("fedsgd", "fedavg")
 """Methods with two or more parties of any name; others have a source and a receiver."""
 AVERAGED = ("fedsgd", "fedavg", "l2-sp")

@@ -135,6 +135,8 @@ def align(
     The objective is L_source + weight · d(features of the source, features of the receiver), as in Long et al., 2015,
     https://arxiv.org/abs/1502.02791. The receiver computes d, and its labels are not used. In "dann" d is minus the
     loss of a discriminator that the receiver holds and trains (Ganin et al., 2016, https://arxiv.org/abs/1505.07818).
+    "dsn" is the same, and each party has an encoder and a decoder of its own beside (Bousmalis et al., 2016,
+    https://arxiv.org/abs/1608.06019).
 
     Args:
         parties: the source, then the receiver.

@@ -42,6 +42,11 @@ def _refusal(channel: str, partners: Partners, method: str, recipe: Hyperparamet
     word, pair = WORDS[channel], [partners.victim, partners.adversary]
     if not _crosses(channel, method):
         return f"needs {word}, which transfer {method!r} does not send: leave the attack out"
+    if method == "dsn" and channel not in ("representations", "moments"):
+        return (
+            f"needs the private encoders of 'dsn', which shape {word} and never cross: read 'representations' or "
+            "'moments', or leave the attack out"
+        )
     if method == "dann" and pair != partners.order:
         receiver = partners.order[1]
         return (

@@ -51,6 +51,7 @@ METHODS: Mapping[str, str] = {
     "fedavg": "Each round the parties take steps of their own; the mean of what these add to the trunk moves it.",
     "soft": "Each party has a trunk of its own and sends it; each moves by its own loss and towards the other's.",
     "dann": "The source sends representations; the receiver trains to tell both parties' apart, and they become alike.",
+    "dsn": "As with dann; each party also has an encoder of its own for what the other has not, which it keeps.",
     "coral": "The source sends representations, and the covariances of both parties' representations are aligned.",
     "mmd": "The source sends representations, and both parties' representations are aligned by a kernel distance.",
 }

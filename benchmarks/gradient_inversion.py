@@ -22,6 +22,7 @@ from torch import nn
 from dosimeter.data import load
 from dosimeter.families.exchange.inverting.dense import dense_records, first_records
 from dosimeter.families.exchange.inverting.features import head_features
+from dosimeter.families.exchange.inverting.imprint import imprint_block, imprinted_records, isolated_share
 from dosimeter.families.exchange.inverting.labels import inferred_labels, label_counts
 from dosimeter.families.exchange.inverting.matching import Newton, Signs, dlg, idlg, inverting_gradients
 from dosimeter.families.exchange.inverting.observed import Observed
@@ -32,7 +33,7 @@ from dosimeter.training.joint.gradients import batch_gradients
 PATH = Path(__file__).parent / "results" / "gradient_inversion.json"
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {
-    DOCS / "gradient-inversion.md": ("dense", "searches", "labels", "heads"),
+    DOCS / "gradient-inversion.md": ("dense", "searches", "labels", "heads", "imprint"),
     DOCS / "design" / "0015-exchange.md": ("speed",),
 }
 """Pages with the tables that each has."""
@@ -224,6 +225,23 @@ def labels() -> dict:
     return found
 
 
+def imprint() -> dict:
+    """R8: records that a malicious first layer isolates, by bins and size of batch."""
+    pictures, known = digits()
+    pictures, found = pictures.flatten(1), {}
+    for bins, size in ((16, 8), (16, 64), (64, 32), (256, 64)):
+        shares = []
+        for seed in range(5 * MANY):
+            records, own, others = drawn(pictures, known, seed, size)
+            torch.manual_seed(seed)
+            block, head = imprint_block(others, bins, 32), nn.Linear(32, CLASSES)
+            loss = nn.functional.cross_entropy(head(block(records)), own)
+            made = imprinted_records(*torch.autograd.grad(loss, [block[0].weight, block[0].bias]))
+            shares.append(matched(made.clamp(*BOX).numpy(), records.numpy()).recovered)
+        found[f"{bins}, {size}"] = {"shares": shares, "expected": isolated_share(bins, size)}
+    return found
+
+
 def one_by_one(trunk: nn.Module, head: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> None:
     """A backward pass for each batch."""
     for batch, classes in zip(inputs, labels, strict=True):
@@ -275,6 +293,7 @@ STEPS = {
     "dense": dense,
     "heads": heads,
     "labels": labels,
+    "imprint": imprint,
     "speed": speed,
     **{f"smooth {size}": lambda size=size: searched(sigmoid_net, SMOOTH, size) for size in (1, 2, 4)},
     **{f"relu {size}": lambda size=size: searched(relu_net, ROUGH, size) for size in (1, 2, 4)},
@@ -363,6 +382,10 @@ def lines(content: dict) -> dict[str, list[str]]:
     ]
     own = {"dense": of_dense(content["dense"]), "searches": of_searches(steps), "heads": of_heads(content["heads"])}
     own["labels"] = of_labels(content["labels"])
+    own["imprint"] = [
+        row(*name.split(", "), f"{np.mean(one['shares']):.2f}", f"{one['expected']:.2f}")
+        for name, one in in_order(content["imprint"])
+    ]
     return {**own, "speed": ratios}
 
 

@@ -68,6 +68,11 @@ def test_what_the_page_says_of_searches_is_what_was_measured(inverted):
     assert good["private 2"]["dlg, head unknown"] == 0
 
 
+def test_bins_isolate_as_many_records_as_the_formula_says():
+    for one in stored("gradient_inversion")["imprint"].values():
+        assert np.mean(one["shares"]) == pytest.approx(one["expected"], abs=0.05)
+
+
 def test_noise_says_more_of_the_classes_than_equal_predictions():
     found = stored("gradient_inversion")["labels"]
     right = {how: [sum(found[f"smooth {size}"][how]) for size in (1, 2, 4, 8, 16)] for how in ("equal", "noise")}

@@ -13,6 +13,7 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
+from dosimeter.training.joint.dense_gradients import is_perceptron, perceptron_gradients
 from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Kind, Transcript
 
 PULL = {"l2-sp": 1.0, "soft": 2.0}
@@ -20,12 +21,18 @@ PULL = {"l2-sp": 1.0, "soft": 2.0}
 
 
 def batch_gradients(
-    trunk: nn.Module, head: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Int[Tensor, "m b"]
+    trunk: nn.Module,
+    head: nn.Module,
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    labels: Int[Tensor, "m b"],
+    into: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Float[Tensor, "m ..."]]:
     """Gradient of the mean cross-entropy of each of many batches by the parameters of a trunk, as one program.
 
     Somebody who knows the trunk makes so the gradients that batches of their own records would give. The classifier of
-    batches of Melis et al., 2018, https://arxiv.org/abs/1805.04049, learns from them.
+    batches of Melis et al., 2018, https://arxiv.org/abs/1805.04049, learns from them. A perceptron with a dense head is
+    written out as products of matrices; other trunks are differentiated by `vmap`.
 
     Args:
         trunk: the shared blocks, in the mode in which parties train.
@@ -33,14 +40,20 @@ def batch_gradients(
         parameters: of the trunk by name, such as a message of kind "trunk" holds.
         inputs: batches `[m b ...]`, uint8 images or floats.
         labels: their classes.
+        into: arrays `[m ...]` by name that are written over and returned, such as those of the last call; new ones are
+            made by default, which costs a wide layer most of its time.
     """
+    inputs, own_arrays = as_float(inputs), dict(into or {})
+    if isinstance(head, nn.Linear) and is_perceptron(trunk, head, inputs):
+        return perceptron_gradients(trunk, head, parameters, inputs, labels, own_arrays)
 
     def loss(own: Mapping[str, Tensor], batch: Tensor, classes: Tensor) -> Tensor:
         features = functional_call(trunk, dict(own), (batch,))
         return nn.functional.cross_entropy(head(features), classes)
 
     each = vmap(grad(loss), in_dims=(None, 0, 0), randomness="different")
-    return {name: one.detach() for name, one in each(dict(parameters), as_float(inputs), labels).items()}
+    made = {name: one.detach() for name, one in each(dict(parameters), inputs, labels).items()}
+    return {name: own_arrays[name].copy_(one) if name in own_arrays else one for name, one in made.items()}
 
 
 Told = Mapping[int, Mapping[str, Tensor]]

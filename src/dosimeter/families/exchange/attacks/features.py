@@ -61,7 +61,7 @@ def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor,
 
 
 def of_both(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
-    """By `of_inputs` and by `of_entries`: where few entries are sent, most biases are missing, and inputs say little."""
+    """By `of_inputs` and `of_entries`: where few entries are sent, most biases are missing, and inputs say little."""
     return torch.cat([of_inputs(gradients), of_entries(gradients)], 1)
 
 

@@ -15,9 +15,10 @@ from dosimeter.pipeline import verbs
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run with a variant that trains by other steps."""
+    """A run with a variant that trains by other steps, and one behind a defense of messages."""
     folder = tmp_path_factory.mktemp("exchange")
     raw = table()
+    raw["defense"] = [{"name": "compress", "how": "sign"}]
     raw["variant"] = [{"id": "slow", "stage": {"joint": {"lr": 0.005}}}]
     verbs.run(parse(raw, base=BASE), folder / "run", workers=1)
     return folder / "run"
@@ -30,6 +31,12 @@ def test_a_run_leaves_rows_a_variant_and_a_page(run):
     rows = {(row["variant"], row["metric"]) for row in [*threat["estimates"], *result["utility"]]}
     assert rows >= {("none", "property_auc"), ("none", "accuracy"), ("none", "transfer_gain"),
                     ("slow", "property_auc_change"), ("slow", "accuracy_change")}  # fmt: skip
+    behind = [row for row in threat["estimates"] if row["metric"] == "property_auc_change" and "sign" in row["variant"]]
+    assert [row["attack"] for row in behind] == ["batch_property gradient"]
+    assert behind[0]["low"] <= behind[0]["value"] <= behind[0]["high"]
+    assert any(
+        row["metric"] == "accuracy_change" and row["variant"] == behind[0]["variant"] for row in result["utility"]
+    )
     (stage,) = result["chain"]
     assert stage["transfer"] == "fedsgd"
     assert stage["settings"]["parties"] == {"source": "source", "receiver": "receiver"}

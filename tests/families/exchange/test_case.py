@@ -110,7 +110,7 @@ def another_family():
     [
         (narrow(), "stage[0].parties.receiver: its records must have the form of those of 'source', float32 (12,)"),
         (stage(optimizer="adam"), "stage 'joint': optimizer: a joint stage takes 'sgd' only"),
-        (stage(defenses=[{"name": "label_smoothing"}]), "stage[0].defenses: label_smoothing does not act where parties"),
+        (stage(defenses=[{"name": "label_smoothing"}]), "stage[0].defenses: label_smoothing does not act where"),
         (stage(batch_size=64), "stage 'joint': parties.receiver must have a batch of records or more, got 32 with"),
         (stage(model="linear"), "stage 'joint': model Classifier: a trunk that parties share must have para"),
         (stage(model="training.joint.parties:normalised"), "stage 'joint'"),

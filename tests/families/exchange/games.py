@@ -63,6 +63,8 @@ def net(shape, classes):
 def table(method: str = "fedsgd", **threat: Any) -> dict[str, Any]:
     """An audit of a small joint training, as an audit file has it."""
     source = {"data": "families.exchange.games:records"}
+    model = "families.exchange.games:net"
+    before = [{"name": "first", "data": "own", "model": model, "epochs": 1}] if method == "l2-sp" else []
     return {
         "name": "exchange",
         "data": {
@@ -70,8 +72,9 @@ def table(method: str = "fedsgd", **threat: Any) -> dict[str, Any]:
             "own": {**source, "rows": "332:600"}, "later": {**source, "rows": "600:900"},
         },
         "stage": [
+            *before,
             {
-                "name": "joint", "transfer": method, "model": "families.exchange.games:net", "test": "later",
+                "name": "joint", "transfer": method, **({} if before else {"model": model}), "test": "later",
                 "parties": {"source": "source", "receiver": "receiver"}, "batch_size": 16, "lr": 0.05, "epochs": 4,
                 **({"local_steps": 2} if method == "fedavg" else {}),
             }
@@ -94,6 +97,7 @@ CHANNELS = {
     "dann": ("gradient", "representations", "moments"),
     "dsn": ("representations", "moments"),
     "hard": ("gradient",),
+    "l2-sp": ("gradient",),
     "soft": ("gradient",),
     "fedavg": ("update",),
 }

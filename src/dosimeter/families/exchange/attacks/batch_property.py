@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from dosimeter.families.exchange.attacks.learning import CLASSIFIERS, checked, log_odds
-from dosimeter.families.exchange.attacks.simulating import simulated
+from dosimeter.families.exchange.attacks.simulating import PARTS, fitting, simulated
 from dosimeter.families.exchange.game import ExchangeGame, Needs
 from dosimeter.families.exchange.threat import Channel
 from dosimeter.statistics.evidence import Guesses
@@ -34,7 +34,7 @@ class BatchProperty:
         heads: heads that stand for the victim's; of representations they multiply `simulated`.
         reading: how gradients and updates are read: "inputs", "entries" or "both"; null for "inputs", and for "both"
             where a defense such as `compress` changes them.
-        classifiers: "forest", "logistic" or both.
+        classifiers: "forest", "logistic" or both; where both readings are used, the forest alone.
     """
 
     paper: ClassVar[str] = "Melis, Song, De Cristofaro, Shmatikov, IEEE S&P 2019, https://arxiv.org/abs/1805.04049"
@@ -65,9 +65,15 @@ class BatchProperty:
         """Simulated batches of each step."""
         return 2 * self.simulated * self.heads
 
+    def _competing(self, reading: str) -> tuple[str, ...]:
+        """Classifiers for a reading: heads of the adversary's own mislead the linear one where numbers are missing."""
+        alone = reading == "both" and self.channel in PARTS and "forest" in self.classifiers
+        return ("forest",) if alone else self.classifiers
+
     def run(self, game: ExchangeGame, rng: np.random.Generator) -> Guesses:
         """Guesses each step of one training; steps of which nothing was seen get even odds."""
-        found = simulated(game, self.channel, per_side=self.simulated, heads=self.heads, rng=rng, reading=self.reading)
+        reading = self.reading or fitting(game.recipe)
+        found = simulated(game, self.channel, per_side=self.simulated, heads=self.heads, rng=rng, reading=reading)
         odds = np.zeros(len(game.ids))
-        odds[found.steps] = log_odds(found.features, found.sides, found.observed, self.classifiers, rng)
+        odds[found.steps] = log_odds(found.features, found.sides, found.observed, self._competing(reading), rng)
         return Guesses(game.ids, np.stack([-odds, odds], -1)[None] / 2)

@@ -26,7 +26,7 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AccessError
 from dosimeter.training.joint.gradients import others_gradient, others_update
 from dosimeter.training.joint.transcript import ALL, COORDINATOR
-from dosimeter.training.recipe import GuardsMessages
+from dosimeter.training.recipe import GuardsMessages, Hyperparameters
 
 Gradients = Mapping[str, Float[Tensor, "k ..."]]
 READINGS: Mapping[str, Callable[[Gradients], Tensor]] = {"inputs": of_inputs, "entries": of_entries, "both": of_both}
@@ -77,7 +77,7 @@ def observed_of(game: ExchangeGame, channel: Channel, stand: Stand) -> dict[int,
 
 def simulated(
     game: ExchangeGame, channel: Channel, *, per_side: int, heads: int, rng: np.random.Generator,
-    reading: str | None = None,
+    reading: str = "inputs",
 ) -> Simulated:  # fmt: skip
     """Simulates each step that was seen, with the trunk of that step and behind the agreed defenses.
 
@@ -87,15 +87,11 @@ def simulated(
         per_side: simulated batches of each side, for each step and head.
         heads: heads of the adversary's own that stand for the victim's.
         rng: generator of batches, heads, and the randomness of simulated defenses.
-        reading: how gradients and updates are read, one of `READINGS`; None for "inputs", and "both" where a defense
-            changes them.
+        reading: how gradients and updates are read, one of `READINGS`.
 
     Raises:
         AccessError: nothing was seen in the channel.
     """
-    if reading is None:
-        changed = any(isinstance(one, GuardsMessages) for one in game.recipe.defenses)
-        reading = "both" if changed else "inputs"
     stand = Stand(game, [game.model.head(int(rng.integers(2**31))) for _ in range(heads)], rng)
     seen = observed_of(game, channel, stand)
     if not seen:
@@ -113,6 +109,11 @@ def simulated(
         torch.cat(features).double().numpy(), np.concatenate(sides), torch.cat(observed).double().numpy(),
         np.array([step for step in range(len(game.ids)) if step in seen]),
     )  # fmt: skip
+
+
+def fitting(recipe: Hyperparameters) -> str:
+    """The reading of gradients for a recipe: "inputs", or "both" where a defense leaves out some of their numbers."""
+    return "both" if any(isinstance(one, GuardsMessages) for one in recipe.defenses) else "inputs"
 
 
 def read(channel: Channel, told: Gradients, reading: str) -> Float[Tensor, "k d"]:

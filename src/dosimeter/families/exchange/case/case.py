@@ -29,11 +29,10 @@ from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.training.joint.job import JointJob, Member, check_joint
-from dosimeter.training.joint.protocols import ALIGNED
 from dosimeter.training.preflight import about
 from dosimeter.training.system import TrainedSystem
 
-AUDITED = ("fedsgd", *ALIGNED)
+AUDITED = ("fedsgd", "coral", "mmd")
 """Joint methods whose messages attacks of this family read."""
 
 

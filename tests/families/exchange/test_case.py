@@ -152,7 +152,7 @@ def test_channels_that_nobody_sends_are_refused_by_name(tmp_path):
     raw = table()
     del raw["attack"]
     plan = verbs.plan(parse(raw, base=BASE), store=tmp_path)
-    found = {one.id: one.reason for one in plan.attacks}
+    found = {one.id: one.refused for one in plan.attacks}
     assert found["batch_property gradient"] == found["label_only"] == found["coin"] == ""
     assert "which transfer 'fedsgd' does not send" in found["batch_property representations"]
     (only,) = plan.stages

@@ -250,6 +250,23 @@ def test_batches_keep_to_the_mixture_and_are_of_distinct_records():
     assert isinstance(records(0), Dataset)
 
 
+def test_of_three_parties_the_sum_of_the_others_is_simulated(tmp_path):
+    raw = table(victim="north", adversary="south")
+    raw["data"]["third"] = {**raw["data"]["source"], "rows": "600:700"}
+    raw["data"]["later"]["rows"] = "700:900"
+    raw["stage"][0]["parties"] = {"north": "source", "south": "receiver", "east": "third"}
+    case = case_of(raw, tmp_path)
+    assert case.partners.receiver == "east"  # nobody is called so: the last one
+    play = play_of(case, "gradient")
+    game, sent = play.game(), play.job.transcript()
+    seen = seen_in(game, "gradient")
+    for step in (0, 40):
+        parts = [sent.of("gradient", name)[step] for name in ("north", "east")]
+        for name, one in seen[step].items():
+            torch.testing.assert_close(one, parts[0][name] + parts[1][name], rtol=0, atol=5e-5)
+    assert found_auc(case, BatchProperty("gradient", simulated=1), game) > 0.7
+
+
 def test_classifiers_compete_on_batches_that_are_held_back():
     """A sum of many weak numbers is the linear one's, a threshold on the size of one number the forest's."""
     rng = np.random.default_rng(0)

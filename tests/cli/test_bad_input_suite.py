@@ -59,7 +59,7 @@ def plan(toml: str) -> int:
 
 
 DEFENSES = [
-    ('name = "l3"', "defense[0].name: unknown defense 'l3', use one of: adversarial, bido, dp_sgd, "),
+    ('name = "l3"', "defense[0].name: unknown defense 'l3', use one of: adversarial, bido, compress, "),
     ('name = "l2"\nweight = 1', "defense[0].weight: unknown key, did you mean 'weight_decay'?"),
     ('name = "l2"\nweight_decay = nan', "defense[0].weight_decay: must be a finite number, got nan"),
     ('name = "l2"\nweight_decay = "0.1"', "defense[0].weight_decay: must be a number, got '0.1'"),

@@ -112,6 +112,7 @@ def test_a_part_of_each_gradient_tells_most_of_it(cases):
 )
 def test_behind_strong_noise_attacks_are_at_chance(row, more, cases):
     case = cases(row, **more)
+    assert case.refusals() == {}
     for channel in more.get("channels", ("gradient",)):
         found = found_auc(case, BatchProperty(channel, simulated=1), play_of(case, channel).game())
         assert abs(found - 0.5) < 0.2, (channel, found)  # 80 batches: 3 standard errors
@@ -187,7 +188,7 @@ def by_rows():
     ("raw", "line"),
     [
         (undone(), "threat.steps: would undo early stopping, which ends after a share of the epochs, got 80: remove"),
-        (by_rows(), "needs rows of representations, of which defense DPMoments tells moments alone: use channel"),
+        (by_rows(), "needs rows of representations, of which a defense tells moments alone: use channel"),
         (table("soft", adversary="coordinator"), "threat.adversary: transfer 'soft' has no coordinator, got 'coordi"),
         (table("dann", adversary="coordinator"), "needs the discriminator of 'dann', which 'receiver' alone has, but"),
     ],

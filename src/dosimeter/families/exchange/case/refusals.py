@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
+
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.people import Partners
-from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.training.joint.guarding import Guard
 from dosimeter.training.joint.methods import SHOWING
-from dosimeter.training.recipe import CountsMessages, Hyperparameters
+from dosimeter.training.recipe import Hyperparameters
 
 WORDS = {
     "gradient": "gradients of the trunk",
@@ -61,10 +64,17 @@ def _refusal(channel: str, partners: Partners, method: str, recipe: Hyperparamet
             f"needs {word}, which {partners.order[sender]!r} sends to {partners.order[reader]!r} alone, but "
             f"{pair[1]!r} watches {pair[0]!r}: leave the attack out"
         )
-    hiding = [type(one).__name__ for one in recipe.defenses if isinstance(one, CountsMessages)]
-    if hiding and channel == "representations":
-        return f"needs rows of representations, of which defense {hiding[0]} tells moments alone: use channel 'moments'"
+    if channel == "representations" and not _shows_rows(recipe):
+        return "needs rows of representations, of which a defense tells moments alone: use channel 'moments'"
     return ""
+
+
+def _shows_rows(recipe: Hyperparameters) -> bool:
+    """Returns whether rows of representations cross behind the defenses, by asking them for a made-up batch."""
+    try:
+        return "features" in Guard(recipe, 0).protect("representations", 0, {"features": torch.ones(2, 3)})
+    except TrainingError:  # a defense for features of one width; where it is wrong, the training says so
+        return True
 
 
 def _crosses(channel: str, method: str) -> bool:

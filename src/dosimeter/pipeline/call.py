@@ -17,7 +17,7 @@ from dosimeter.config.sent_defenses import listed, python_defenses
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
-from dosimeter.data.supplied import read_apart, read_parts
+from dosimeter.data.supplied import read_parts
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.table import Table, arguments
@@ -28,13 +28,12 @@ from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.progress import interruptible, show_progress
 from dosimeter.pipeline.result import Result, load
 from dosimeter.pipeline.supplied.prepare import prepare_supplied
-from dosimeter.pipeline.supplied.prepared import Supplied, name_of
+from dosimeter.pipeline.supplied.prepared import Supplied, name_of, read_records
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
 from dosimeter.pipeline.transcript.prepared import Recorded, prepare_recorded
 from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
-    from dosimeter.data import Dataset
     from dosimeter.training.user_fit import Fit
 
 
@@ -167,7 +166,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         return load(folder)
     _check_parts(rest, data or {}, members=any(row.family.members for row in rows))
     sent = python_defenses(defenses, rows, base)
-    parts = _read(given, data or {}, call, options or Options(), (base, _strangers(rows)))
+    sources = {**{name: one for name, one in given.items() if name != "model" and one is not None}, **(data or {})}
+    parts = read_records(sources, rows, seed=call.seed, base=base, options=options or Options())
     supplied = Supplied(
         name=folder.name or "audit",
         seed=seed,
@@ -192,11 +192,6 @@ def audit(  # more than seven parameters because this is the one call that a use
         execution = Execution(folder, _cache(store), device, workers, told)
         run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
     return load(folder)
-
-
-def _strangers(rows: Sequence[ThreatRow]) -> list[str]:
-    """Names of data whose records must be no training records."""
-    return [name for row in rows for name in row.threat.strangers]
 
 
 def _check(fit: object, options: object, depends: object, progress: object) -> tuple[object, ...]:
@@ -277,29 +272,6 @@ def _check_parts(given: Mapping[str, object], data: Mapping[str, object], *, mem
         raise ConfigError(
             *[f"{name}: no threat of this call reads it, got {quote(given[name])}: remove it" for name in useless]
         )
-
-
-def _read(
-    given: Mapping[str, object],
-    data: Mapping[str, object],
-    call: _Call,
-    options: Options,
-    place: tuple[Path, Sequence[str]],
-) -> dict[str, Dataset]:  # fmt: skip
-    """The records of a call by name.
-
-    Args:
-        given: the arguments that hold the model and its own records.
-        data: further records.
-        call: settings of the call.
-        options: options for reading.
-        place: the folder that paths start from, and names of further records with classes of their own.
-
-    Raises:
-        AuditError: records cannot be read.
-    """
-    parts = {name: one for name, one in given.items() if name != "model" and one is not None}
-    return read_apart({**parts, **data}, apart=place[1], seed=call.seed, base=place[0], options=options)
 
 
 def _recorded(  # seven parameters, since each stands for one argument of the call

@@ -11,7 +11,7 @@ from dosimeter.config.audit import SuppliedAudit
 from dosimeter.config.tables import Target
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.gates import near_duplicates
-from dosimeter.data.supplied import Source, clusters_of, read_apart
+from dosimeter.data.supplied import Source, clusters_of
 from dosimeter.families.family import Case
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.gate import Gate
@@ -21,7 +21,7 @@ from dosimeter.models.supplied.gates import outputs_as_taken, trusted_pickle
 from dosimeter.models.supplied.loading import load_target
 from dosimeter.pipeline.supplied.asking import Asked, asked
 from dosimeter.pipeline.supplied.checks import check_fit, check_records, check_sizes
-from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied
+from dosimeter.pipeline.supplied.prepared import PreparedSupplied, Supplied, read_records
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
 from dosimeter.training.preflight import Together, check_device
 from dosimeter.training.system import SuppliedSystem
@@ -39,11 +39,9 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
     """
     import_from(audit.base)
     target = audit.target
-    apart = [name for row in audit.threats for name in row.threat.strangers]
-    parts = read_apart(
-        _sources(target), apart=apart, seed=audit.seed, base=audit.base, options=target.data_options.options
-    )
-    first = next(parts[name] for name in ("members", *target.data) if name in parts and name not in apart)
+    options = target.data_options.options
+    parts = read_records(_sources(target), audit.threats, seed=audit.seed, base=audit.base, options=options)
+    first = parts[next(name for name in ("members", *target.data) if name in parts)]
     loaded = load_target(
         target.model,
         weights=target.weights,

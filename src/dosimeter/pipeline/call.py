@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +35,7 @@ from dosimeter.pipeline.transcript.prepared import Recorded, prepare_recorded
 from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
+    from dosimeter.pipeline.prepared import Prepared
     from dosimeter.training.user_fit import Fit
 
 
@@ -160,37 +162,25 @@ def audit(  # more than seven parameters because this is the one call that a use
     rest = {**given, "fit": fit, "defenses": defenses}
     if transcript is not None:
         recorded = _recorded(folder, _path(transcript, "transcript"), rest, data, rows, call, options)
-        with show_progress(progress, workers=workers, device=device) as told:
-            execution = Execution(folder, _cache(store), device, workers, told)
-            run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
-        return load(folder)
-    _check_parts(rest, data or {}, members=any(row.family.members for row in rows))
-    sent = python_defenses(defenses, rows, base)
-    sources = {**{name: one for name, one in given.items() if name != "model" and one is not None}, **(data or {})}
-    parts = read_records(sources, rows, seed=call.seed, base=base, options=options or Options())
-    supplied = Supplied(
-        name=folder.name or "audit",
-        seed=seed,
-        model=model,
-        model_name=name_of(model),
-        members=parts.get("members"),
-        nonmembers=parts.get("nonmembers"),
-        population=parts.get("population"),
-        data={name: parts[name] for name in data or {}},
-        variants=sent,
-        fit=fit,
-        fit_name="" if fit is None else name_of(fit),
-        depends=named,
-        threats=rows,
-        report=Report.model_construct(noun=noun, leading_fpr=leading_fpr),
-        output=output,
-        duplicates=duplicates,
-        base=base,
-        given={**call.settings(), **_named(model, fit, named), **threat_settings(rows), **listed(sent)},
-    )
-    with show_progress(progress, workers=workers, device=device) as told:
-        execution = Execution(folder, _cache(store), device, workers, told)
-        run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
+        prepare: Callable[..., Prepared] = functools.partial(prepare_recorded, recorded)
+    else:
+        _check_parts(rest, data or {}, members=any(row.family.members for row in rows))
+        sent = python_defenses(defenses, rows, base)
+        sources = {**{name: one for name, one in given.items() if name != "model" and one is not None}, **(data or {})}
+        parts = read_records(sources, rows, seed=call.seed, base=base, options=options or Options())
+        told = {**call.settings(), **_named(model, fit, named), **threat_settings(rows), **listed(sent)}
+        supplied = Supplied(
+            name=folder.name or "audit", seed=seed, model=model, model_name=name_of(model),
+            members=parts.get("members"), nonmembers=parts.get("nonmembers"), population=parts.get("population"),
+            data={name: parts[name] for name in data or {}}, variants=sent, fit=fit,
+            fit_name="" if fit is None else name_of(fit), depends=named, threats=rows,
+            report=Report.model_construct(noun=noun, leading_fpr=leading_fpr), output=output, duplicates=duplicates,
+            base=base, given=told,
+        )  # fmt: skip
+        prepare = functools.partial(prepare_supplied, supplied)
+    with show_progress(progress, workers=workers, device=device) as shown:
+        execution = Execution(folder, _cache(store), device, workers, shown)
+        run_prepared(prepare(store=execution.open(), device=device), execution)
     return load(folder)
 
 

@@ -20,7 +20,7 @@ from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.pipeline import verbs
-from dosimeter.pipeline.doors import prepare_audit
+from dosimeter.pipeline.doors import plan_of, prepare_audit
 from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
 from families.split.games import blind
 from families.split.supplied_nets import (
@@ -346,6 +346,10 @@ def test_defenses_in_an_audit_file(tmp_path):
     audit = parse({**FILE, "target": target, "defense": NOISE}, base=BASE)
     prepared = prepare_audit(audit, store=Store(tmp_path / "store"), device="cpu", trust_pickle=False)
     assert [row.id for row, _ in prepared.variants] == ["noisy", "quantise"]
+    plan = plan_of(prepared, None)
+    assert [one.how.partition(" (")[0] for one in plan.stages[1:]] == [
+        "variant noisy: noise", "variant quantise: quantise",
+    ]  # fmt: skip
     assert audit.settings()["defense"][0]["scale"] == 2.0
     with pytest.raises(AuditError, match="a supplied model is not trained here"):
         parse({**FILE, "defense": NOISE, "threat": [THREAT, {"family": "membership"}]}, base=BASE)

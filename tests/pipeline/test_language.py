@@ -100,6 +100,19 @@ def test_passages_are_counted_beside_their_control(result):
     assert "Word for word" in (result / "report.html").read_text("utf-8")
 
 
+def test_texts_without_named_attacks_get_those_that_read_texts(texts):
+    settings = chain(BASE, TUNE)
+    del settings["attack"]
+    found = [row.id for row in parse(settings, base=texts).attacks]
+    assert found[:6] == ["loss", "min_k", "base_reference", "ez_mia", "wbc", "extraction"]
+    assert {"lira online", "lira offline", "learned_ratio", "constant", "count"} <= set(found)
+    target = {"task": "language", "model": "gpt", "members": "texts.csv", "nonmembers": "texts.csv"}
+    (threat,) = parse({"target": target, "threat": {}}, base=texts).threats
+    assert [row.id for row in threat.attacks] == found
+    (threat,) = parse({"target": {**target, "task": "classes"}}, base=texts).threats
+    assert "influence" in [row.id for row in threat.attacks]
+
+
 def test_no_text_stands_in_what_is_written(result):
     texts = [text[:40] for text, _ in paragraphs()[:120]]
     for path in (result / "result.json", result / "run.json", result / "report.html"):

@@ -158,16 +158,16 @@ def audit(  # more than seven parameters because this is the one call that a use
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
     )  # fmt: skip
     here = Path.cwd()
-    rows = _threats(call, threats, attacks, here, trains=fit is not None, recorded=transcript is not None)
-    _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
+    read = _reading(given, (base, tokenizer), options or Options(), here)
+    rows = _threats(call, threats, attacks, here, (fit is not None, transcript is not None, _of_texts(given, read)))
+    _check_taken(rows, {"data": _names(data), "transcript": transcript, "show_records": show_records})
     if transcript is not None:
         recorded = _recorded(folder, _path(transcript, "transcript"), {**given, "fit": fit}, data, rows, call, options)
         with show_progress(progress, workers=workers, device=device) as told:
             execution = Execution(folder, _cache(store), device, workers, told)
             run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
         return load(folder)
-    read = _reading(given, (base, tokenizer), options or Options(), here)
     parts = _read(given, data or {}, call, read, (here, _strangers(rows)))
     supplied = Supplied(
         name=folder.name or "audit", seed=seed, model=model, model_name=name_of(model), members=parts["members"],
@@ -210,6 +210,11 @@ def _reading(
     if held or not (folder or base is not None or options.level is not None):
         return options
     return reading_of(options, given["model"], here)
+
+
+def _of_texts(given: Mapping[str, object], options: Options) -> bool:
+    """Whether the records are texts of a language model."""
+    return options.level is not None or getattr(given["members"], "vocabulary", None) is not None
 
 
 def _strangers(rows: Sequence[ThreatRow]) -> list[str]:
@@ -337,16 +342,24 @@ def _cache(store: Path | str | None) -> Path | str | None:
 
 
 def _threats(
-    call: _Call, threats: Sequence[object] | None, attacks: Sequence[object] | None, base: Path, *,
-    trains: bool, recorded: bool,
+    call: _Call, threats: Sequence[object] | None, attacks: Sequence[object] | None, base: Path,
+    kind: tuple[bool, bool, bool],
 ) -> tuple[ThreatRow, ...]:  # fmt: skip
     """The adversaries of a call with their attacks.
+
+    Args:
+        call: its other arguments.
+        threats: as given.
+        attacks: as given.
+        base: folder from which the user's modules are found.
+        kind: whether shadows can be trained, traffic was recorded, and records are texts.
 
     Raises:
         ConfigError: every problem, one line each.
     """
+    trains, recorded, texts = kind
     found = python_threats(threats, call.threat(trains=trains), trains=trains, recorded=recorded)
-    given = named_attacks(attacks, base, found)
+    given = named_attacks(attacks, base, found, texts=texts)
     return tuple(ThreatRow(*one[:2], own, one[2]) for one, own in zip(found, given, strict=True))
 
 

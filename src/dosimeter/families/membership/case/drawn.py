@@ -331,7 +331,7 @@ class DrawnCase:
             },
             "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system.at_risk.lengths[split.pool[split.candidates]], design, observations, system.seed),
+            **passages(system.at_risk, split.pool[split.candidates], design, observations, system.seed),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

@@ -346,7 +346,7 @@ class StatedCase:
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system.pool.lengths[: len(design.ids)], design, observations, system.seed),
+            **passages(system.pool, np.arange(len(design.ids)), design, observations, system.seed),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

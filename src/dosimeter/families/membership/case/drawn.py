@@ -276,7 +276,7 @@ class DrawnCase:
         signs = [row.id for row in self.attacks if row.settings_for(classes) != row.settings]
         if signs:
             notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
-        return [*notes, *cheapest(self.attacks, self.threat.shadows)] + [
+        return [*notes, *cheapest(self.attacks, self.threat.shadows, texts=self.system.link.language)] + [
             f"time: the estimate leaves out the models that {row.id} trains"
             for row in self.running
             if row.trainings is None

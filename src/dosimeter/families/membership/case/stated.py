@@ -297,7 +297,7 @@ class StatedCase:
             notes.append(f"shadows: none{why}; {HALVES_SET_THRESHOLDS}")
         elif not len(self.design.rehearsal_rows):
             notes.append(f"shadows: {self.shadows}, so none rehearses; {HALVES_SET_THRESHOLDS}")
-        return notes + cheapest(self.attacks, self.shadows)
+        return notes + cheapest(self.attacks, self.shadows, texts=self.system.language is not None)
 
     def sizes(self) -> Mapping[str, StatedCase]:
         """Implements `Resizable`: none without `fit`."""

@@ -88,17 +88,16 @@ def test_attacks_on_tokens_judge_canaries_too(result):
 
 @pytest.mark.slow
 def test_a_text_is_found_the_surer_the_more_often_it_was_used(texts):
-    """Short of training that tells everything: one epoch at a low rate, with each canary 1, 4 and 16 times."""
+    """Short of training that tells everything: three epochs at a low rate, with canaries 1, 4 and 16 times."""
     spike = {"kinds": ["plain"], "count": 20, "copies": [1, 4, 16]}
     tune = {**TUNE, "rows": "0:240", "epochs": 3, "lr": 0.002}
     settings = {**chain(BASE, tune, attacks=("loss", "base_reference"), targets=4, population=60), "spike": spike}
     whole, _ = auc_rows(ran(settings, texts, "repeated"))
-    rows = {(one["attack"], one["copies"]): one for one in whole["canaries"]}
-    for attack in ("loss", "base_reference"):
-        once, four, often = (rows[attack, copies]["tpr"] for copies in (1, 4, 16))
-        assert once <= four <= often
-        assert often > once + 0.3
-        assert rows[attack, 16]["auc"] > 0.9
+    rows = {one["copies"]: one for one in whole["canaries"]}
+    once, four, often = (rows[copies]["tpr"] for copies in (1, 4, 16))
+    assert once <= four <= often
+    assert often > once + 0.3
+    assert rows[16]["auc"] > 0.9
 
 
 def test_passages_are_counted_beside_their_control(result):

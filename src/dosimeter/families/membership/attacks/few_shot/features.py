@@ -183,7 +183,8 @@ def _of_texts(read: Mapping[str, Array]) -> Float[Array, "n d"]:
         for values in (logs, np.clip(scaled, -FAR, FAR))
     ]
     plain = [read[name] for name in ("logit_confidence", "entropy", "correctness")]
-    return np.nan_to_num(np.column_stack([*plain, *lowest]), posinf=0.0)
+    found: Array = np.nan_to_num(np.column_stack([*plain, *lowest]), posinf=0.0)
+    return found
 
 
 def _beside(rows: Float[Array, "n d"], base: Float[Array, " n"]) -> Float[Array, "n e"]:

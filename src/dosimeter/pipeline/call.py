@@ -30,7 +30,7 @@ from dosimeter.pipeline.result import Result, load
 from dosimeter.pipeline.supplied.prepare import prepare_supplied
 from dosimeter.pipeline.supplied.prepared import Supplied, name_of
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
-from dosimeter.pipeline.supplied.texts import reading_of
+from dosimeter.pipeline.supplied.texts import folder_of, reading_of
 from dosimeter.pipeline.transcript.prepared import Recorded, prepare_recorded
 from dosimeter.pipeline.verbs import run_prepared
 
@@ -199,7 +199,7 @@ def _reading(
     """
     base, tokenizer = beside
     held = any(getattr(one, "vocabulary", None) is not None for one in given.values())
-    folder = isinstance(given["model"], str | PathLike)
+    folder = folder_of(given["model"], here) is not None
     if tokenizer is not None:
         if options.tokenizer is not None or options.level not in (None, "tokenizer"):
             raise ConfigError(

@@ -116,6 +116,20 @@ def test_few_texts_of_known_membership_tell_of_the_others(model, leaks, tmp_path
         assert leaks or found[one]["high"] >= 0.5
 
 
+def test_texts_of_one_person_are_one_piece_of_evidence(tmp_path):
+    for name, rows in (("in", world.MEMBERS), ("out", world.OTHERS)):
+        own = [(text.replace('"', "'"), f"{name} {row // 4}") for row, text in enumerate(world.texts()[rows][:48])]
+        table = "\n".join(["text,person", *(f'"{text}",{person}' for text, person in own)])
+        (tmp_path / f"{name}.csv").write_text(table, encoding="utf-8")
+    asked(tmp_path / "run", members=tmp_path / "in.csv", nonmembers=tmp_path / "out.csv")
+    whole, found, gates = read(tmp_path / "run")
+    assert (whole["data"]["candidates"], whole["data"]["persons"]) == (96, 24)
+    assert "I9" in gates
+    asked(tmp_path / "alone", members=world.texts()[world.MEMBERS][:48], nonmembers=world.texts()[world.OTHERS][:48])
+    _, single, _ = read(tmp_path / "alone")
+    assert found["text_loss"]["value"] == pytest.approx(single["text_loss"]["value"], abs=0.01)
+
+
 DATED = {
     "another year": lambda text: f"In 2031, it was said that {text}",
     "another language": lambda text: " ".join(f"{word}ung" for word in text.split()),

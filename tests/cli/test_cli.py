@@ -223,15 +223,16 @@ def test_list_has_a_heading_for_every_family(capsys, monkeypatch):
         "attacks of membership: Was this record used to train the model?",
         f"attacks of inversion: {FAMILIES['inversion'].question.replace('{noun}', 'record')}",
         f"attacks of split: {FAMILIES['split'].question.replace('{noun}', 'record')}",
+        f"attacks of exchange: {FAMILIES['exchange'].question.replace('{noun}', 'record')}",
         "attacks of belonging: Did record belong?",
         "views of membership",
         "views of belonging",
     ]
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["families"].keys() == {"membership", "inversion", "split", "belonging"}
+    assert found["families"].keys() == {"membership", "inversion", "split", "exchange", "belonging"}
     together = {**found["families"]["belonging"]["attacks"], **found["families"]["inversion"]["attacks"]}
-    together |= found["families"]["split"]["attacks"]
+    together |= found["families"]["split"]["attacks"] | found["families"]["exchange"]["attacks"]
     assert found["attacks"] == together
 
 

@@ -140,7 +140,16 @@ def test_defenses_of_messages_are_accepted_on_a_joint_stage(name, tmp_path):
     assert refused(GOOD.replace("[threat]", f'[[defense]]\nname = "{name}"\n[threat]'), tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["compress", "dp_moments", "mixup", "sgld"])
+def test_a_secure_sum_needs_three_parties(tmp_path):
+    three = 'parties = { north = "hospital", south = "clinic", east-1 = "east" }'
+    text = GOOD.replace("coral", "fedavg").replace("[threat]", '[[defense]]\nname = "secure_sum"\n[threat]')
+    (line,) = refused(text, tmp_path)
+    assert line.startswith("defense[0]: secure_sum hides parts in a sum, got transfer 'fedavg' with 2 parties")
+    text = text.replace('parties = { source = "hospital", receiver = "clinic" }', three)
+    assert refused(text + '[data.east]\ndata = "digits"\nrows = "1200:1300"\n', tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["compress", "dp_moments", "mixup", "secure_sum", "sgld"])
 def test_defenses_of_messages_are_refused_where_none_is_sent(name, tmp_path):
     alone = GOOD.replace('transfer = "coral"', 'transfer = "head"\ndata = "clinic"').replace(f"parties = {PARTIES}", "")
     (line,) = refused(alone.replace("[threat]", f'[[defense]]\nname = "{name}"\n[threat]'), tmp_path)

@@ -69,6 +69,7 @@ WRONG = {
     "dp_moments": [{"scale": 0.0}, {"clip": 0.0}, {"delta": 1.0}],
     "sgld": [{"scale": 0.0}],
     "mixup": [{"alpha": 0.0}],
+    "secure_sum": [{"bits": 3}, {"bits": 41}],
 }
 
 

@@ -89,7 +89,7 @@ BREAKS: list[tuple[tuple[Any, ...], Any, str]] = [
     (
         ("threats", 1, "family"),
         "extraction",
-        "threats[1].family: must be one that is installed (membership, inversion, split), got",
+        "threats[1].family: must be one that is installed (membership, inversion, split, exchange), got",
     ),
     (("threats", 1, "verdict", "status"), "fine", "threats[1].verdict.status: must be one of"),
     (("threats", 1, "data", "records"), -1, "threats[1].data.records: must be at least 0, got -1"),
@@ -169,7 +169,7 @@ def test_a_family_that_is_not_installed_is_refused_in_one_line(folder, capsys):
         assert main(command) == 2
         (told,) = capsys.readouterr().err.splitlines()
         assert (
-            "threats[1].family: must be one that is installed (membership, inversion, split), got 'extraction': use the"
+            "threats[1].family: must be one that is installed (membership, inversion, split, exchange), got 'extract"
             in told
         )
 

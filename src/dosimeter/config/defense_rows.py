@@ -187,7 +187,7 @@ def _together(
 def _among_parties(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
     """Problems with the defenses of a joint stage, as the tail of their place."""
     named = [(row.name, row.defense) for row in rows]
-    return joint_defense_problems(stage.transfer, named, stage.hyperparameters)
+    return joint_defense_problems(stage.transfer, named, stage.hyperparameters, len(stage.parties or ()))
 
 
 def _without_parties(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dosimeter.defenses.joint.compress import Compress
     from dosimeter.defenses.joint.dp_moments import DPMoments
     from dosimeter.defenses.joint.mixup import MixUp
+    from dosimeter.defenses.joint.secure_sum import SecureSum
     from dosimeter.defenses.joint.sgld import SGLD
     from dosimeter.defenses.training.adversarial import Adversarial
     from dosimeter.defenses.training.bido import BiDO
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "SGLD", "Adversarial", "BiDO", "Compress", "DPMoments",
     "Dropout", "EarlyStopping", "FisherNoise", "LabelSmoothing", "Mask", "Masking", "MixUp", "NegativeLabelSmoothing",
-    "NoPeek", "Noise", "NullSpace", "Quantise", "RelaxLoss", "Rounding", "Sign", "Sparsify", "TopK",
+    "NoPeek", "Noise", "NullSpace", "Quantise", "RelaxLoss", "Rounding", "SecureSum", "Sign", "Sparsify",
+    "TopK",
 ]  # fmt: skip
 
 DEFENSES: Registry[type[Any]] = Registry(
@@ -71,6 +73,7 @@ DEFENSES: Registry[type[Any]] = Registry(
         "dp_moments": "joint.dp_moments:DPMoments",
         "sgld": "joint.sgld:SGLD",
         "mixup": "joint.mixup:MixUp",
+        "secure_sum": "joint.secure_sum:SecureSum",
     },
 )
 """Defenses by the place where they act: recipe, model, loss, step, whole training, outputs, the cut, joint stages."""

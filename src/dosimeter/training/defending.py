@@ -23,6 +23,7 @@ from dosimeter.training.recipe import (
     FitsCut,
     GuardsMessages,
     HidesFeatures,
+    HidesParts,
     Hyperparameters,
     MixesRecords,
     PutsBottleneck,
@@ -47,6 +48,7 @@ METHODS = (
     "protect",
     "deviation",
     "mix",
+    "sum_bits",
 )
 """Methods that a defense can have; each defense has at least one."""
 HIDDEN = PutsBottleneck | ChargesHidden | ChargesCut | FightsAdversaries
@@ -55,7 +57,7 @@ ACTING = ChangesLoss | HidesFeatures | BoundsRecords | SubModels | HIDDEN
 """Defenses that act during training."""
 
 
-AMONG_PARTIES = GuardsMessages | AddsStepNoise | MixesRecords
+AMONG_PARTIES = GuardsMessages | AddsStepNoise | MixesRecords | HidesParts
 """Defenses that act where organisations train together, and nowhere else, or in another way."""
 JOINT = AMONG_PARTIES | BoundsRecords
 """Defenses that act during the training of a joint stage."""

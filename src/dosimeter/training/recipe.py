@@ -231,6 +231,15 @@ class MixesRecords(Protocol):
 
 
 @runtime_checkable
+class HidesParts(Protocol):
+    """A defense by which the coordinator sees the sum of what parties send, and no part of it."""
+
+    def sum_bits(self) -> int:
+        """Bits after the binary point in which parts are summed."""
+        ...
+
+
+@runtime_checkable
 class ChoosesMethods(Protocol):
     """A defense that cannot act in every joint method."""
 

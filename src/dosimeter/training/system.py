@@ -77,10 +77,12 @@ class JointStage:
     Attributes:
         parties: records of each party by name, in the order in which they take part.
         alignment: weight of the alignment, of methods that have one.
+        local_steps: updates of each party in a round of "fedavg".
     """
 
     parties: Mapping[str, Dataset]
     alignment: float = 1.0
+    local_steps: int = 1
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training.joint.parties import CPU, HP, NAMES, STEPS, agreement, holding, keeper, trunk_and_head
+from training.joint.parties import CPU, HP, LOCAL, NAMES, STEPS, agreement, holding, keeper, trunk_and_head
 
-from dosimeter.defenses import DPSGD, SGLD, Compress, DPMoments, MixUp, Noise
-from dosimeter.foundation.errors import ConfigError, TrainingError
+from dosimeter.defenses import DPSGD, SGLD, Compress, DPMoments, MixUp, Noise, SecureSum
+from dosimeter.foundation.errors import ConfigError, DataError, TrainingError
 from dosimeter.statistics.leakage.local_privacy import gaussian_epsilon
 from dosimeter.training.joint.alignment import coral
-from dosimeter.training.joint.gradients import others_gradient
+from dosimeter.training.joint.gradients import others_gradient, others_update
 from dosimeter.training.joint.guarding import Guard, bounded, guarantees, most_batches
+from dosimeter.training.joint.job import agree
 from dosimeter.training.joint.methods import joint_defense_problems
 from dosimeter.training.joint.moments import coral_of_moments, linear_mmd_of_moments
-from dosimeter.training.joint.organisation import Organisation
-from dosimeter.training.joint.protocols import run_protocol
-from dosimeter.training.joint.transcript import Transcript, Wire
+from dosimeter.training.joint.organisation import Organisation, keeper_of
+from dosimeter.training.joint.protocols import fixed_sum, run_protocol
+from dosimeter.training.joint.transcript import COORDINATOR, Transcript, Wire, read_transcript, write_transcript
 from dosimeter.training.recipe import Hyperparameters
 
 DRAWS = np.random.default_rng(0)
@@ -40,19 +41,19 @@ def arrays(seed=0):
     return {"0.weight": torch.randn(3, 4), "0.bias": torch.randn(3)}
 
 
-def apart(index, hp):
+def apart(index, hp, method=""):
     """A party whose batches hold each record once, 4 of its 30 records in each of 4 steps."""
     own = holding(index)
     rows = np.stack([np.random.default_rng(100 * index + step).permutation(30)[:4] for step in range(STEPS)])
     own = replace(own, batches=rows)
     settled = bounded(hp, rows, 30, NAMES[index])
     model = trunk_and_head(0)[0], trunk_and_head(10 + index)[1]
-    return Organisation(NAMES[index], own, model, settled, seed=index, device=CPU), own
+    return Organisation(NAMES[index], own, model, settled, seed=index, device=CPU, method=method), own
 
 
 def trained(method, hp, weight=2.0):
     """Both train, with batches that hold each record once."""
-    parties, wire = [apart(index, hp)[0] for index in (0, 1)], Wire()
+    parties, wire = [apart(index, hp, method)[0] for index in (0, 1)], Wire()
     run_protocol(agreement(method, hp, weight), parties, keeper(method, hp, weight), wire)
     return Transcript(agreement(method, hp, weight), tuple(wire.messages)), parties
 
@@ -176,6 +177,7 @@ CASES = [
     ("mmd", Noise(scale=1.0, clip=1.0, law="laplace")), ("dann", Noise(scale=1.0, clip=1.0)),
     ("coral", DPMoments()), ("mmd", DPMoments()), ("fedsgd", SGLD()), ("fedavg", SGLD()), ("fedsgd", MixUp()),
     ("coral", MixUp()),
+    ("dsn", Compress(keep=0.2)),
 ]  # fmt: skip
 
 
@@ -209,8 +211,8 @@ def test_training_moves_by_the_messages_that_were_recorded(method, defense):
 
 def same(one, other):
     """Returns whether two transcripts hold the same numbers."""
-    pairs = zip(one.tensors().items(), other.tensors().items(), strict=False)
-    return all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in pairs)
+    ours, theirs = one.tensors(), other.tensors()
+    return ours.keys() == theirs.keys() and all(torch.equal(array, theirs[name]) for name, array in ours.items())
 
 
 def test_the_receiver_answers_to_what_was_recorded_and_the_source_goes_back_through_it():
@@ -406,6 +408,75 @@ def test_private_training_of_each_method_is_finite_and_another(method):
     assert all(bool(one.isfinite().all()) for one in transcript.tensors().values())
 
 
+# Sums of three
+
+THREE = ("a", "b", "c")
+
+
+def three(method, hp):
+    """Three parties train; gives their transcript."""
+    parties = []
+    for index, name in enumerate(THREE):
+        model = trunk_and_head(0)[0], trunk_and_head(10 + index)[1]
+        parties.append(Organisation(name, holding(index), model, hp, seed=index, device=CPU))
+    known = agree(method, THREE, hp, STEPS, local_steps=LOCAL if method == "fedavg" else 1)
+    wire = Wire()
+    run_protocol(known, parties, keeper_of(known, trunk_and_head(0)[0], hp), wire)
+    return Transcript(known, tuple(wire.messages))
+
+
+@pytest.mark.parametrize(("method", "kind"), [("fedsgd", "gradient"), ("fedavg", "update")])
+def test_the_coordinator_sees_the_sum_of_three_and_no_part(method, kind, tmp_path):
+    plain, hidden = three(method, PLAIN), three(method, defended(SecureSum(bits=20), hp=PLAIN))
+    assert {one.kind for one in hidden.messages} == {"trunk", "sum"}
+    for step, total in hidden.of("sum").items():
+        for name, one in total.items():
+            parts = sum(plain.of(kind, party)[step][name] for party in THREE)
+            torch.testing.assert_close(one, parts, rtol=0, atol=1e-5)  # the rounding of 20 bits, in all steps before
+            assert torch.equal(one * 2**20, (one * 2**20).round())
+    torch.testing.assert_close(
+        dict(hidden.of("trunk")[hidden.agreement.steps]),
+        dict(plain.of("trunk")[plain.agreement.steps]),
+        rtol=0,
+        atol=1e-5,
+    )
+    assert not any(one.kind == "sum" for one in hidden.seen_by("a").messages)
+    assert len(hidden.seen_by(COORDINATOR).of("sum")) == hidden.agreement.steps
+    write_transcript(hidden, tmp_path)
+    again, notes = read_transcript(tmp_path)
+    assert notes == ()
+    assert again.agreement == hidden.agreement
+    assert same(again, hidden)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "invert"), [("fedsgd", "gradient", others_gradient), ("fedavg", "update", others_update)]
+)
+def test_a_party_of_three_learns_the_sum_of_the_other_two(method, kind, invert):
+    hidden, plain = three(method, defended(SecureSum(bits=30), hp=PLAIN)), three(method, PLAIN)
+    seen, own = hidden.seen_by("b"), plain.of(kind, "b")
+    with pytest.raises(DataError, match=f"with a secure sum no {kind} of a party crosses, got none of 'b': give"):
+        invert(seen, "b")
+    for step, found in invert(seen, "b", own).items():
+        for name, one in found.items():
+            both = plain.of(kind, "a")[step][name] + plain.of(kind, "c")[step][name]
+            torch.testing.assert_close(one, both, rtol=0, atol=1e-5)
+
+
+def test_sums_in_whole_numbers_are_those_of_masked_parts():
+    """Masks that cancel modulo 2^64 leave the sum as it is: the twin of what is simulated."""
+    rng = np.random.default_rng(0)
+    parts = [torch.from_numpy(rng.normal(size=50)).float() for _ in range(4)]
+    whole = [np.round(one.double().numpy() * 2.0**20).astype(np.int64).view(np.uint64) for one in parts]
+    masks = [rng.integers(0, 2**64, size=50, dtype=np.uint64) for _ in range(3)]
+    masks.append(-(masks[0] + masks[1] + masks[2]))
+    total = sum((one + mask for one, mask in zip(whole, masks, strict=True)), np.zeros(50, np.uint64)).view(np.int64)
+    wanted = torch.from_numpy(total / 2.0**20).float()
+    assert torch.equal(fixed_sum(parts, 20), wanted)
+    with pytest.raises(TrainingError, match="must be summed in 64 bits, got one of 1e.12 with 40 bits"):
+        fixed_sum([torch.tensor([1e12])], 40)
+
+
 # What cannot be
 
 
@@ -426,17 +497,27 @@ def test_private_training_of_each_method_is_finite_and_another(method):
             "dp_sgd bounds gradients, got transfer 'coral', which shows features",
         ),
         ("fedsgd", ("sgld", SGLD()), "sgld is defined for steps without momentum, got momentum = 0.9: set 0"),
+        (
+            "fedsgd",
+            ("secure_sum", SecureSum()),
+            "secure_sum hides parts in a sum, got transfer 'fedsgd' with 2",
+        ),
+        (
+            "hard",
+            ("secure_sum", SecureSum()),
+            "secure_sum hides parts in a sum, got transfer 'hard' with 2 par",
+        ),
         ("fedsgd", ("own", object()), "own does not act where parties train together, got transfer 'fedsgd': use comp"),
     ],
 )
 def test_what_cannot_act_is_one_line(method, named, line):
-    (problem,) = joint_defense_problems(method, [named], HP)
+    (problem,) = joint_defense_problems(method, [named], HP, 2)
     assert problem.startswith(line)
 
 
 def test_two_that_decide_one_step_are_refused():
     several = [("dp_sgd", DPSGD(epsilon=1.0)), ("mixup", MixUp()), ("mixup", MixUp(2.0))]
-    found = joint_defense_problems("fedsgd", several, HP)
-    assert any("one of a kind acts on the steps of a party, got mixup and mixup: keep one" in one for one in found)
+    found = joint_defense_problems("fedsgd", several, HP, 2)
+    assert any("one of a kind acts in a stage, got mixup and mixup: keep one" in one for one in found)
     assert any("dp_sgd bounds what one record does, got mixup, which mixes two: keep one" in one for one in found)
-    assert joint_defense_problems("coral", [("noise", Noise(clip=1.0)), ("compress", Compress())], HP) == []
+    assert joint_defense_problems("coral", [("noise", Noise(clip=1.0)), ("compress", Compress())], HP, 2) == []

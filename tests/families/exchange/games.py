@@ -73,6 +73,7 @@ def table(method: str = "fedsgd", **threat: Any) -> dict[str, Any]:
             {
                 "name": "joint", "transfer": method, "model": "families.exchange.games:net", "test": "later",
                 "parties": {"source": "source", "receiver": "receiver"}, "batch_size": 16, "lr": 0.05, "epochs": 4,
+                **({"local_steps": 2} if method == "fedavg" else {}),
             }
         ],
         "threat": {
@@ -90,6 +91,11 @@ CHANNELS = {
     "fedsgd": ("gradient",),
     "coral": ("gradient", "representations", "moments"),
     "mmd": ("representations", "moments"),
+    "dann": ("gradient", "representations", "moments"),
+    "dsn": ("representations", "moments"),
+    "hard": ("gradient",),
+    "soft": ("gradient",),
+    "fedavg": ("update",),
 }
 """What the receiver may read of the source."""
 

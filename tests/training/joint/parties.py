@@ -33,10 +33,10 @@ def holding(seed, batch=B):
     return Holding(inputs, torch.from_numpy(rng.integers(C, size=30)), rng.integers(30, size=(STEPS, batch)))
 
 
-def organisation(index, hp=HP):
+def organisation(index, hp=HP, method=""):
     """A party: own data, own head, the common trunk."""
     model = trunk_and_head(0)[0], trunk_and_head(10 + index)[1]
-    return Organisation(NAMES[index], holding(index), model, hp, seed=index, device=CPU)
+    return Organisation(NAMES[index], holding(index), model, hp, seed=index, device=CPU, method=method)
 
 
 def keeper(method, hp=HP, weight=2.0):
@@ -54,7 +54,7 @@ def agreement(method, hp=HP, weight=2.0):
 
 def together(method, hp=HP, weight=2.0):
     """Both train; gives the transcript and the parties afterwards."""
-    parties, wire = [organisation(0, hp), organisation(1, hp)], Wire()
+    parties, wire = [organisation(index, hp, method) for index in (0, 1)], Wire()
     run_protocol(agreement(method, hp, weight), parties, keeper(method, hp, weight), wire)
     return Transcript(agreement(method, hp, weight), tuple(wire.messages)), parties
 

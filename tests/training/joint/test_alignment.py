@@ -133,7 +133,7 @@ def test_what_has_no_distance_is_refused_in_one_line():
         mmd(a[:1], b)
     with pytest.raises(TrainingError, match="batch_size: must be at least 2 to align features, got 1"):
         discriminator().distance(a[:1], b, rate=0.1, share=1.0)
-    with pytest.raises(TrainingError, match="the discriminator's loss must be finite, got nan: lower lr"):
+    with pytest.raises(TrainingError, match="'dsn': the discriminator's loss must be finite, got nan: lower lr"):
         discriminator().distance(a * float("nan"), b, rate=0.1, share=1.0)
     with pytest.raises(TrainingError, match="must differ between records"):
         mmd(torch.ones(3, 2), torch.ones(3, 2))

@@ -10,6 +10,7 @@ import torch
 
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.data.reference import load
+from dosimeter.defenses import DPSGD, Compress, DPMoments, Dropout, Noise
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.jobs.job import Job, ensure
 from dosimeter.jobs.runners import SerialRunner
@@ -18,7 +19,7 @@ from dosimeter.models.architectures import as_float, cut
 from dosimeter.training.chain import Link, build_chain
 from dosimeter.training.joint.gradients import others_gradient
 from dosimeter.training.joint.job import JointJob, Member, check_joint
-from dosimeter.training.joint.methods import ALIGNED
+from dosimeter.training.joint.methods import SHOWING
 from dosimeter.training.recipe import Hyperparameters
 
 LINK = Link("joint", "mlp", (1, 8, 8), 10, options={"width": 16}, hyperparameters=Hyperparameters(lr=0.1, momentum=0.9))
@@ -56,13 +57,13 @@ def accuracy(job, data, party):
     return float((predicted == torch.from_numpy(data.labels)).float().mean())
 
 
-@pytest.mark.parametrize("method", ["fedsgd", "hard", "coral", "mmd", "dann"])
+@pytest.mark.parametrize("method", ["fedsgd", "hard", "coral", "mmd", "dann", "dsn"])
 def test_both_parties_learn_and_the_other_gradient_is_there(method, data, tmp_path):
     job = job_of(data, tmp_path, method=method)
     assert isinstance(job, Job)
     ensure([job], SerialRunner(), lambda done, total: None)
-    assert accuracy(job, data[2], "source") > 0.6
-    if method not in ALIGNED:
+    assert accuracy(job, data[2], "source") > (0.4 if method == "dsn" else 0.6)  # means of 5 seeds: 0.70, dann 0.81
+    if method not in SHOWING:
         assert accuracy(job, data[2], "receiver") > 0.6
     transcript = job.transcript()
     seen, sent = transcript.seen_by("receiver"), transcript.of("gradient", "source")
@@ -97,6 +98,56 @@ def test_both_parties_learn_with_trunks_of_their_own_or_from_a_start(method, dat
             replace(job, parent=None, links=(LINK,)).perform()
     for party in ("source", "receiver"):
         assert accuracy(job, data[2], party) > 0.6
+
+
+def with_defense(defense, **changes):
+    """The link with a defense."""
+    hp = replace(LINK.hyperparameters, defenses=(defense,), **changes)
+    return (replace(LINK, hyperparameters=hp),)
+
+
+def distinct(index):
+    """Batches that hold each of 600 records once."""
+    rng = np.random.default_rng(index)
+    return np.stack([rng.permutation(600)[:BATCH] for _ in range(20)])
+
+
+@pytest.mark.parametrize(
+    ("method", "defense", "words"),
+    [
+        ("fedsgd", DPSGD(noise_multiplier=1.0), "for each record of this stage (accountant prv): noise multiplier 1"),
+        ("coral", DPMoments(scale=2.0, clip=3.0), "moments of features: epsilon "),
+        ("dann", Noise(scale=1.0, clip=3.0), "rows of features: epsilon "),
+        ("hard", Compress(), None),
+    ],
+)
+def test_a_job_trains_behind_its_defenses_and_says_what_they_guarantee(method, defense, words, data, tmp_path):
+    plain = job_of(data, tmp_path, method=method)
+    members = tuple(replace(one, batches=distinct(index)) for index, one in enumerate(plain.members))
+    job = replace(plain, members=members, links=with_defense(defense))
+    assert job.key != replace(plain, members=members).key
+    ensure([job], SerialRunner(), lambda done, total: None)
+    assert sorted(job.transcript().of("trunk")) == list(range(21))
+    told = job.guarantees()
+    assert set(told) == {"source", "receiver"}
+    times = max(np.bincount(distinct(0).ravel()))
+    for line in told["source"]:
+        assert words in line
+        assert f"{times} updates" in line or f"which is in {times} batches at most" in line
+    assert len(told["source"]) == (words is not None)
+
+
+def test_a_defense_that_cannot_act_is_refused_before_training(data, tmp_path):
+    for method, defense, line in (
+        ("fedsgd", Noise(clip=1.0), "defenses: Noise changes representations, got transfer 'fedsgd', which sends no"),
+        ("coral", Dropout(), "defenses: Dropout does not act where parties train together, got transfer 'coral'"),
+        ("fedsgd", DPSGD(epsilon=1.0), "party 'source': defense DPSGD bounds what one record does, so a batch must"),
+    ):
+        job = job_of(data, tmp_path, method=method, links=with_defense(defense))
+        with pytest.raises(ConfigError) as caught:
+            job.perform()
+        assert caught.value.problems[0].startswith(line)
+        assert not job.store.has(job.key)
 
 
 def test_all_that_decides_moves_the_key(data, tmp_path):

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.errors import DataError, TrainingError
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.training.joint.aligning import Discriminator
 from dosimeter.training.joint.alignment import WIDTHS, coral, spread
 from dosimeter.training.joint.gradients import batch_gradients, others_gradient, others_update
-from dosimeter.training.joint.methods import ALIGNED, SENT
+from dosimeter.training.joint.methods import SENT, SHOWING
+from dosimeter.training.joint.private_codes import PrivateCodes, difference, scale_invariant
 from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, OF_TRUNK, Wire
 from dosimeter.training.recipe import Hyperparameters
@@ -70,12 +71,21 @@ class Reverse(torch.autograd.Function):
         return -ctx.factor * grad, None
 
 
+def own_halves(index, trunk):
+    """The first private encoder and decoder of a party."""
+    codes = PrivateCodes(trunk, HP, seed=index, device=CPU)
+    codes.loss(0, torch.randn(2, 5), torch.randn(2, 6))
+    return codes.encoder, codes.decoder
+
+
 def by_one_program(method, weight):
     """The slow twin: one autograd graph over both parties' data, `torch.optim`; gives trunk and heads."""
     trunk, heads = trunk_and_head(0)[0], [trunk_and_head(10 + index)[1] for index in (0, 1)]
     start = {name: one.detach().clone() for name, one in trunk.named_parameters()}
     optimizers = [sgd(trunk, weight_decay=0.0 if method == "l2-sp" else HP.weight_decay), *map(sgd, heads)]
     judge = Discriminator(5, HP, seed=seed_for(1, "discriminator"), device=CPU).network
+    of_judge, halves = sgd(judge), [own_halves(index, trunk) for index in (0, 1)]
+    of_halves = [sgd(one) for pair in halves for one in pair]
     for step in range(STEPS):
         features = [trunk(batch(index, step)[0]) for index in (0, 1)]
         losses = [nn.functional.cross_entropy(heads[i](features[i]), batch(i, step)[1]) for i in (0, 1)]
@@ -88,7 +98,7 @@ def by_one_program(method, weight):
         if method == "l2-sp":
             apart = sum((one - start[name]).square().sum() for name, one in trunk.named_parameters())
             loss = loss + weight / 2 * apart
-        if method in ALIGNED:
+        if method in SHOWING:
             loss, moving = losses[0], optimizers[:2]
         if method == "coral":
             a, b = (torch.cov(one.T) for one in features)
@@ -99,19 +109,26 @@ def by_one_program(method, weight):
             kernel = sum(torch.exp(-(torch.cdist(both, both) ** 2) / (2 * one * width)) for one in WIDTHS)
             within = [kernel[own, own].sum() - len(WIDTHS) * 4 for own in (slice(0, 4), slice(4, 8))]
             loss = loss + weight * (sum(within) / 12 - 2 * kernel[:4, 4:].mean())
-        if method == "dann":
+        if method in ("dann", "dsn"):
             factor = weight * (2 / (1 + np.exp(-10 * step / STEPS)) - 1)
             scores = judge(torch.cat([Reverse.apply(one, factor) for one in features])).squeeze(1)
             truth = torch.tensor([1.0] * 4 + [0.0] * 4)
             loss = loss + nn.functional.binary_cross_entropy_with_logits(scores, truth)
-            if step == 0:
-                moving.append(sgd(judge))
-                optimizers.insert(2, moving[-1])
-        move(optimizers[:3] if method == "dann" else moving, loss, HP.lr_at(step, STEPS))
+            moving = [*moving, of_judge]
+        if method == "dsn":
+            for index in (0, 1):
+                inputs, (encoder, decoder) = batch(index, step)[0], halves[index]
+                private = encoder(inputs)
+                error = decoder(features[index] + private) - inputs
+                costs = error.square().mean(1) - error.mean(1).square()
+                unit = [nn.functional.normalize(one, dim=1) for one in (features[index], private)]
+                loss = loss + 0.01 * costs.mean() + 0.075 * (unit[0].T @ unit[1]).square().sum() / 5**2
+            moving = [*moving, *of_halves]
+        move(moving, loss, HP.lr_at(step, STEPS))
     return trunk, heads
 
 
-@pytest.mark.parametrize("method", ["fedsgd", "hard", "l2-sp", "coral", "mmd", "dann"])
+@pytest.mark.parametrize("method", ["fedsgd", "hard", "l2-sp", "coral", "mmd", "dann", "dsn"])
 def test_parties_come_to_what_one_program_with_all_data_comes_to(method):
     transcript, parties = together(method)
     trunk, heads = by_one_program(method, 2.0)
@@ -168,6 +185,26 @@ def test_hard_is_fedsgd_with_the_sum():
     torch.testing.assert_close(moved[0], {name: 2 * one for name, one in moved[1].items()}, rtol=1e-5, atol=1e-6)
 
 
+def test_private_codes_are_other_than_the_shared_one_and_cost_what_the_formulas_say():
+    trunk = trunk_and_head(0)[0]
+    encoder, _ = own_halves(0, trunk)
+    assert not torch.equal(encoder[0].weight, trunk[0].weight)
+    assert not torch.equal(encoder[0].weight, own_halves(1, trunk)[0][0].weight)
+    shared = torch.tensor([[2.0, 0.0], [3.0, 0.0]])
+    assert float(difference(shared, shared)) == pytest.approx(4 / 2**2)  # two rows of length 1 in one direction
+    silent = torch.tensor([[1.0, 2.0], [0.0, 0.0]])  # each speaks where the other is silent
+    assert float(difference(silent, silent.flip(0))) == 0
+    records = torch.randn(3, 4, generator=torch.manual_seed(0))
+    assert float(scale_invariant(records + 0.7, records)) == pytest.approx(0, abs=1e-6)
+    assert float(scale_invariant(records + torch.tensor([1.0, -1.0, 1.0, -1.0]), records)) == pytest.approx(1.0)
+
+
+def test_texts_have_no_private_codes():
+    codes = PrivateCodes(trunk_and_head(0)[0], HP, seed=0, device=CPU)
+    with pytest.raises(TrainingError, match="transfer 'dsn': makes records again from codes, got tokens: use 'dann'"):
+        codes.loss(0, torch.zeros(2, 5), torch.zeros(2, 6, dtype=torch.int64))
+
+
 class Recorded:
     """A party of which nothing is known but its messages."""
 
@@ -208,7 +245,7 @@ class Recorded:
 def test_one_party_with_the_messages_alone_ends_in_the_same_state(method, alone):
     transcript, parties = together(method)
     replayed, wire = [Recorded(transcript, name) for name in NAMES], Wire()
-    replayed[alone] = organisation(alone)
+    replayed[alone] = organisation(alone, method=method)
     run_protocol(agreement(method), replayed, keeper(method), wire)
     for ours, theirs in zip(wire.messages, transcript.messages, strict=True):
         assert (ours.kind, ours.sender, ours.receiver, ours.step) == (
@@ -228,7 +265,7 @@ EXPECTED = {
     "fedavg": {TRUNK, ("update", "source", COORDINATOR), ("update", "receiver", COORDINATOR)},
     "soft": {("parameters", "source", "receiver"), ("parameters", "receiver", "source")},
 }
-EXPECTED["coral"] = EXPECTED["mmd"] = EXPECTED["dann"] = EXPECTED["fedsgd"] | {
+EXPECTED["coral"] = EXPECTED["mmd"] = EXPECTED["dann"] = EXPECTED["dsn"] = EXPECTED["fedsgd"] | {
     ("representations", "source", "receiver"),
     ("alignment_gradient", "receiver", "source"),
 }
@@ -244,14 +281,14 @@ def test_a_transcript_holds_the_messages_of_the_method_and_nothing_else(method):
         assert set(found) == EXPECTED[method]
     last = [(one.kind, one.receiver) for one in transcript.messages if one.step == transcript.agreement.steps]
     final = [] if method == "soft" else [("trunk", ALL)]
-    assert last == final + ([("head", "receiver")] if method in ALIGNED else [])
+    assert last == final + ([("head", "receiver")] if method in SHOWING else [])
     for message in transcript.messages:
         if message.kind in OF_TRUNK:
             assert set(message.arrays) == names
         if message.sender != COORDINATOR:
             assert message.kind in SENT[method]
     held = [holding(index).inputs for index in (0, 1)]
-    private = [party.head()["weight"] for party in parties[1 if method in ALIGNED else 0 :]]
+    private = [party.head()["weight"] for party in parties[1 if method in SHOWING else 0 :]]
     rows = {tuple(row.tolist()) for one in held + private for row in one}
     crossed = {tuple(row) for one in transcript.messages for array in one.arrays.values() if array.ndim == 2
                for row in array.tolist()}  # fmt: skip

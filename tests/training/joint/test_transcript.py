@@ -83,6 +83,7 @@ def test_steps_beyond_the_agreement_are_said(folder):
         ("weight", -1, "weight must be at least 0, got -1"),
         ("local_steps", 0, "local_steps must be a whole number above 0, got 0"),
         ("local_steps", True, "local_steps must be a whole number above 0, got True"),
+        ("sum_bits", 0, "sum_bits must be null, or a whole number above 0, got 0"),
         ("rate", 1, "no such key, got 'rate', did you mean 'rates'"),
         ("parties", ["a", "b"], "no party of agreement.json, use one of: a, b, coordinator"),
         ("rates", [0.1], "1 steps"),

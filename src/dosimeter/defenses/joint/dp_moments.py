@@ -68,7 +68,9 @@ class DPMoments:
 
     def unfit(self, method: str, hp: Hyperparameters) -> str | None:
         """Why it cannot act in a method."""
-        return "the discriminator of 'dann' reads rows, and this shows none: use 'noise'" if method == "dann" else None
+        if method in ("dann", "dsn"):
+            return f"the discriminator of {method!r} reads rows, and this shows none: use 'noise'"
+        return None
 
     def epsilon_after(self, times: int) -> float:
         """ε at `delta` for another record in place of one that is in so many batches, by what is shown of features."""

@@ -38,6 +38,7 @@ class Exchange:
     )
     settings: type[ExchangeThreat] = ExchangeThreat
     takes: frozenset[str] = frozenset({"parties"})
+    members: bool = False
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     @property

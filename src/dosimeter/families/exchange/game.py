@@ -12,6 +12,7 @@ from dosimeter.families.exchange.threat import Channel
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 from dosimeter.training.joint.transcript import Transcript
+from dosimeter.training.recipe import Hyperparameters
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,18 @@ class Own:
     """What the adversary trains on, as a party.
 
     Attributes:
-        inputs: of the batch of each step `[steps b ...]`.
+        inputs: of the batch of each update `[steps b ...]`.
         labels: their classes `[steps b]`.
+        head: the last layer that its own party began with.
+        recipe: of its own party, with what bounds its own records.
+        seed: of its own party, which decides its dropout, its noise and its discriminator.
     """
 
     inputs: Tensor
     labels: Int[Tensor, "steps b"]
+    head: nn.Linear
+    recipe: Hyperparameters
+    seed: int
 
 
 @runtime_checkable
@@ -95,7 +102,7 @@ class ExchangeGame:
         auxiliary: records of the adversary's own with the property.
         own: what the adversary trains on; None for a coordinator.
         model: the architecture.
-        alignment: weight of the alignment.
+        recipe: of the victim, defenses and all, as the parties agreed on it; not the randomness of its defenses.
         classes: for the yardstick alone the counts of classes in the victim's batches `[n c]`; None for attacks.
     """
 
@@ -108,5 +115,5 @@ class ExchangeGame:
     auxiliary: Auxiliary
     own: Own | None
     model: Model
-    alignment: float
+    recipe: Hyperparameters
     classes: Float[Array, "n c"] | None = None

@@ -11,9 +11,9 @@ from dosimeter.foundation.table import Reference
 
 NAME = "exchange"
 """Name of the family."""
-Channel = Literal["gradient", "representations", "moments", "alignment_gradient"]
-"""What of the messages an attack reads: the victim's gradient of the trunk, its representations, their mean and
-covariance alone, or the gradient of the alignment that it sends back."""
+Channel = Literal["gradient", "update", "representations", "moments", "alignment_gradient"]
+"""What of the messages an attack reads: the victim's gradient of the trunk, its update of the trunk by several steps,
+its representations, their mean and covariance alone, or the gradient of the alignment that it sends back."""
 
 
 class ExchangeThreat(ThreatTable):

@@ -43,7 +43,7 @@ def joint_of(audit: Audit, parts: Mapping[str, Dataset], together: Together) -> 
             if problem := _unlike(own, first, next(iter(found), name)):
                 raise DataError(problem)
             found[name] = own
-    return JointStage(found, stage.alignment) if len(found) == len(held) else None
+    return JointStage(found, stage.alignment, stage.local_steps) if len(found) == len(held) else None
 
 
 def _unlike(own: Dataset, first: Dataset, name: str) -> str:

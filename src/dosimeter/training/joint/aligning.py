@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.training.joint.alignment import Distance, check_batches, coral, mmd
+from dosimeter.training.joint.methods import JUDGED
 from dosimeter.training.joint.moments import Pulls, coral_of_moments, linear_mmd_of_moments
 from dosimeter.training.loop import Optimizer, seed_torch
 from dosimeter.training.recipe import Hyperparameters
@@ -81,8 +82,8 @@ class Discriminator:
         loss = (halves[0] + halves[1]) / 2
         if not bool(torch.isfinite(loss)):
             raise TrainingError(
-                f"transfer 'dann': the discriminator's loss must be finite, got {float(loss.detach())}: lower lr or "
-                "the weight of the alignment"
+                f"transfer 'dann' or 'dsn': the discriminator's loss must be finite, got {float(loss.detach())}: lower "
+                "lr or the weight of the alignment"
             )
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.update(rate)
@@ -94,7 +95,7 @@ class Aligner:
     """What the receiver does with features of the source: it computes how both should move, and says only that.
 
     Args:
-        method: one of `ALIGNED`.
+        method: one of `methods.SHOWING`.
         hp: the recipe.
         steps: number of updates.
         seed: of the receiver; decides the discriminator.
@@ -114,7 +115,7 @@ class Aligner:
 
     def _of_rows(self, step: int, source: Float[Tensor, "n d"], own: Float[Tensor, "m _"]) -> Distance:
         """The distance of two batches."""
-        if self._method != "dann":
+        if self._method not in JUDGED:
             return DISTANCES[self._method](source, own)
         if self._discriminator is None:
             self._discriminator = Discriminator(

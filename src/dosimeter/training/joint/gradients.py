@@ -13,19 +13,26 @@ from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.models.architectures import as_float
-from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Transcript
+from dosimeter.training.joint.dense_gradients import is_perceptron, perceptron_gradients
+from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Kind, Transcript
 
 PULL = {"l2-sp": 1.0, "soft": 2.0}
 """Gradient of a method's penalty by a trunk, over its weight and its distance from what it is pulled to."""
 
 
 def batch_gradients(
-    trunk: nn.Module, head: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Int[Tensor, "m b"]
+    trunk: nn.Module,
+    head: nn.Module,
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    labels: Int[Tensor, "m b"],
+    into: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Float[Tensor, "m ..."]]:
     """Gradient of the mean cross-entropy of each of many batches by the parameters of a trunk, as one program.
 
     Somebody who knows the trunk makes so the gradients that batches of their own records would give. The classifier of
-    batches of Melis et al., 2018, https://arxiv.org/abs/1805.04049, learns from them.
+    batches of Melis et al., 2018, https://arxiv.org/abs/1805.04049, learns from them. A perceptron with a dense head is
+    written out as products of matrices; other trunks are differentiated by `vmap`.
 
     Args:
         trunk: the shared blocks, in the mode in which parties train.
@@ -33,17 +40,27 @@ def batch_gradients(
         parameters: of the trunk by name, such as a message of kind "trunk" holds.
         inputs: batches `[m b ...]`, uint8 images or floats.
         labels: their classes.
+        into: arrays `[m ...]` by name that are written over and returned, such as those of the last call; new ones are
+            made by default, which costs a wide layer most of its time.
     """
+    inputs, own_arrays = as_float(inputs), dict(into or {})
+    if isinstance(head, nn.Linear) and is_perceptron(trunk, head, inputs):
+        return perceptron_gradients(trunk, head, parameters, inputs, labels, own_arrays)
 
     def loss(own: Mapping[str, Tensor], batch: Tensor, classes: Tensor) -> Tensor:
         features = functional_call(trunk, dict(own), (batch,))
         return nn.functional.cross_entropy(head(features), classes)
 
     each = vmap(grad(loss), in_dims=(None, 0, 0), randomness="different")
-    return {name: one.detach() for name, one in each(dict(parameters), as_float(inputs), labels).items()}
+    made = {name: one.detach() for name, one in each(dict(parameters), inputs, labels).items()}
+    return {name: own_arrays[name].copy_(one) if name in own_arrays else one for name, one in made.items()}
 
 
-def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
+Told = Mapping[int, Mapping[str, Tensor]]
+"""Arrays of each step by name."""
+
+
+def others_gradient(seen: Transcript, party: str, own: Told | None = None) -> dict[int, dict[str, Tensor]]:
     """Sum of the gradients of all other parties at each step, from what one party saw.
 
     Differences of the trunk give the update of SGD; learning rate, momentum, weight decay and the pull of the method
@@ -53,12 +70,13 @@ def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]
     Args:
         seen: what the party saw; messages that others sent to the coordinator are not looked at.
         party: its name.
+        own: its gradients; those that it sent unless given. With a secure sum none crosses, but it knows them.
 
     Returns:
         Gradients by step, then by parameter; of the steps for which all that is needed was seen.
 
     Raises:
-        DataError: there is no such party, or the method has rounds of several updates.
+        DataError: there is no such party, the method has rounds of several updates, or own gradients are missing.
     """
     agreement = _agreed(seen, party)
     if agreement.method == "fedavg":
@@ -70,7 +88,7 @@ def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]
         other = next(name for name in agreement.parties if name != party)
         mine, trunks = seen.of("parameters", party), seen.of("parameters", other)
         return {step: _single(total) for step, total in _losses(agreement, trunks, mine).items()}
-    trunks, own = seen.of("trunk", COORDINATOR), seen.of("gradient", party)
+    trunks, own = seen.of("trunk", COORDINATOR), _own(seen, party, "gradient", own)
     parts = len(agreement.parties) if agreement.averaged else 1
     start = {step: trunks[0] for step in trunks} if agreement.method == "l2-sp" and 0 in trunks else {}
     return {
@@ -80,25 +98,26 @@ def others_gradient(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]
     }
 
 
-def others_update(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
+def others_update(seen: Transcript, party: str, own: Told | None = None) -> dict[int, dict[str, Tensor]]:
     """Sum of the updates of all other parties in each round of "fedavg", from what one party saw.
 
     Args:
         seen: what the party saw; messages that others sent to the coordinator are not looked at.
         party: its name.
+        own: its updates; those that it sent unless given. With a secure sum none crosses, but it knows them.
 
     Returns:
         Updates by round, then by parameter; of the rounds for which all that is needed was seen.
 
     Raises:
-        DataError: there is no such party, or the method is another.
+        DataError: there is no such party, the method is another, or own updates are missing.
     """
     agreement = _agreed(seen, party)
     if agreement.method != "fedavg":
         raise DataError(
             f"transcript: only parties of 'fedavg' send updates, got {quote(agreement.method)}: use `others_gradient`"
         )
-    trunks, own, parts = seen.of("trunk", COORDINATOR), seen.of("update", party), len(agreement.parties)
+    trunks, own, parts = seen.of("trunk", COORDINATOR), _own(seen, party, "update", own), len(agreement.parties)
     return {
         step: _single(
             {name: parts * (trunks[step + 1][name].double() - one.double()) - own[step][name].double()
@@ -107,6 +126,15 @@ def others_update(seen: Transcript, party: str) -> dict[int, dict[str, Tensor]]:
         for step, now in trunks.items()
         if step in own and step + 1 in trunks
     }  # fmt: skip
+
+
+def _own(seen: Transcript, party: str, kind: Kind, given: Told | None) -> Told:
+    """What the party itself sent, or knows."""
+    if given is None and seen.agreement.sum_bits is not None:
+        raise DataError(
+            f"transcript: with a secure sum no {kind} of a party crosses, got none of {party!r}: give its own as `own`"
+        )
+    return seen.of(kind, party) if given is None else given
 
 
 def _agreed(seen: Transcript, party: str) -> Agreement:
@@ -118,7 +146,7 @@ def _agreed(seen: Transcript, party: str) -> Agreement:
 
 
 def _losses(
-    agreement: Agreement, trunks: Mapping[int, Mapping[str, Tensor]], centres: Mapping[int, Mapping[str, Tensor]]
+    agreement: Agreement, trunks: Told, centres: Told
 ) -> dict[int, dict[str, Tensor]]:  # fmt: skip
     """The gradient of the losses by which a trunk moved at each step, float64.
 

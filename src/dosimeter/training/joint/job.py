@@ -27,7 +27,7 @@ from dosimeter.training.joint.organisation import Holding, Organisation, keeper_
 from dosimeter.training.joint.protocols import METHODS, run_protocol
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Transcript, Wire, from_tensors
 from dosimeter.training.keys import rows_hash, torch_version
-from dosimeter.training.recipe import Hyperparameters
+from dosimeter.training.recipe import HidesParts, Hyperparameters
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ class JointJob:
         hp, device = self.links[-1].hyperparameters, torch.device(self.device)
         parties = [
             Organisation(
-                one.name, self._holding(one), (trunk, head), self._recipe(one),
-                seed=seed_for(self.seed, "party", index), device=device,
+                one.name, self._holding(one), (trunk, head), self.recipe(one),
+                seed=self.party_seed(index), device=device, method=self.method,
             )
             for index, (one, head) in enumerate(zip(self.members, heads, strict=True))
         ]  # fmt: skip
@@ -197,10 +197,18 @@ class JointJob:
         Raises:
             ConfigError: a defense cannot give it.
         """
-        return {one.name: guarantees(self._recipe(one), one.batches) for one in self.members}
+        return {one.name: guarantees(self.recipe(one), one.batches) for one in self.members}
 
-    def _recipe(self, member: Member) -> Hyperparameters:
-        """The recipe of a party, with what bounds its records."""
+    def party_seed(self, index: int) -> int:
+        """Seed of a party: of its dropout, its defenses and its discriminator."""
+        return seed_for(self.seed, "party", index)
+
+    def head_seed(self, index: int) -> int:
+        """Seed of the head that a party begins with."""
+        return seed_for(self.seed, "head", index)
+
+    def recipe(self, member: Member) -> Hyperparameters:
+        """The recipe of a party, with what bounds its records; their number is read where there are defenses."""
         hp = self.links[-1].hyperparameters
         if not hp.defenses:
             return hp
@@ -271,6 +279,7 @@ def agree(
         averaged=method in AVERAGED,
         weight=weight,
         local_steps=local_steps,
+        sum_bits=next((one.sum_bits() for one in hp.defenses if isinstance(one, HidesParts)), None),
     )
 
 
@@ -307,7 +316,7 @@ def check_joint(method: str, members: Sequence[Member], hp: Hyperparameters, loc
         if getattr(hp, key) != value
     ]
     named = [(type(one).__name__, one) for one in hp.defenses]
-    problems += [f"defenses: {line}" for line in joint_defense_problems(method, named, hp)]
+    problems += [f"defenses: {line}" for line in joint_defense_problems(method, named, hp, len(names))]
     if problems:
         raise ConfigError(*problems)
 

@@ -10,6 +10,7 @@ from dosimeter.training.recipe import (
     ChangesRecipe,
     ChoosesMethods,
     GuardsMessages,
+    HidesParts,
     Hyperparameters,
     MixesRecords,
 )
@@ -20,28 +21,37 @@ SENT: Mapping[str, tuple[str, ...]] = {
     "hard": ("gradient",),
     "l2-sp": ("gradient",),
     "soft": ("parameters",),
-    **dict.fromkeys(("coral", "mmd", "dann"), ("representations", "alignment_gradient", "gradient", "head")),
+    **dict.fromkeys(("coral", "mmd", "dann", "dsn"), ("representations", "alignment_gradient", "gradient", "head")),
 }
 """Kinds of message that organisations send, by method; the coordinator sends the trunk."""
-ALIGNED = tuple(method for method, kinds in SENT.items() if "representations" in kinds)
-"""Methods that make features alike."""
+SHOWING = tuple(method for method, kinds in SENT.items() if "representations" in kinds)
+"""Methods in which the source shows features, which are made alike."""
 GUARDED = ("representations", "alignment_gradient", "gradient", "update")
 """Kinds of message that defenses may change."""
+JUDGED = ("dann", "dsn")
+"""Methods in which the receiver trains a discriminator of features."""
 FEDERATED = ("fedsgd", "fedavg")
 """Methods with two or more parties of any name; others have a source and a receiver."""
 AVERAGED = ("fedsgd", "fedavg", "l2-sp")
 """Methods whose trunk moves by the mean of what parties send."""
-PLAIN = "use compress, noise, dp_moments, sgld, mixup, dp_sgd, l2 or early_stopping"
+PLAIN = "use compress, noise, dp_moments, secure_sum, sgld, mixup, dp_sgd, l2 or early_stopping"
 """Defenses of joint stages, as the remedy where another is named."""
 
 
-def joint_defense_problems(method: str, defenses: Sequence[tuple[str, object]], hp: Hyperparameters) -> list[str]:
+ABLE = GuardsMessages | AddsStepNoise | MixesRecords | HidesParts | BoundsRecords | ChangesRecipe
+"""Defenses that act in joint stages."""
+
+
+def joint_defense_problems(
+    method: str, defenses: Sequence[tuple[str, object]], hp: Hyperparameters, parties: int
+) -> list[str]:  # fmt: skip
     """Defenses that cannot act in a joint method, one line each, as the tail of their place.
 
     Args:
         method: a joint method.
         defenses: by name.
         hp: the recipe.
+        parties: their number.
     """
     problems, sent = [], SENT.get(method, ())
     for name, one in defenses:
@@ -56,19 +66,24 @@ def joint_defense_problems(method: str, defenses: Sequence[tuple[str, object]], 
                 f"{name} changes {' and '.join(one.messages)}, got transfer {method!r}, which sends no such message: "
                 f"remove it, or use transfer {remedy}"
             )
-        elif isinstance(one, BoundsRecords) and method in ALIGNED:
+        elif isinstance(one, BoundsRecords) and method in SHOWING:
             problems.append(
                 f"{name} bounds gradients, got transfer {method!r}, which shows features too: remove it, or use "
                 "dp_moments or noise for features"
             )
-        elif not isinstance(one, GuardsMessages | AddsStepNoise | MixesRecords | BoundsRecords | ChangesRecipe):
+        elif isinstance(one, HidesParts) and (method not in FEDERATED or parties < 3):
+            problems.append(
+                f"{name} hides parts in a sum, got transfer {method!r} with {parties} parties, of whom each could "
+                "subtract its own part: remove it, or use 'fedsgd' or 'fedavg' with three parties or more"
+            )
+        elif not isinstance(one, ABLE):
             problems.append(f"{name} does not act where parties train together, got transfer {method!r}: {PLAIN}")
         elif isinstance(one, ChoosesMethods) and (reason := one.unfit(method, hp)):
             problems.append(f"{name} {reason}")
-    for kind in (BoundsRecords, MixesRecords, AddsStepNoise):
+    for kind in (BoundsRecords, MixesRecords, AddsStepNoise, HidesParts):
         names = [name for name, one in defenses if isinstance(one, kind)]
         if len(names) > 1:
-            problems.append(f"one of a kind acts on the steps of a party, got {' and '.join(names)}: keep one")
+            problems.append(f"one of a kind acts in a stage, got {' and '.join(names)}: keep one")
     bounding = [name for name, one in defenses if isinstance(one, BoundsRecords)]
     mixing = [name for name, one in defenses if isinstance(one, MixesRecords)]
     if bounding and mixing:

@@ -16,6 +16,7 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.aligning import Aligner
 from dosimeter.training.joint.guarding import Guard
+from dosimeter.training.joint.private_codes import PrivateCodes
 from dosimeter.training.joint.transcript import Agreement
 from dosimeter.training.loop import Optimizer, seed_torch
 from dosimeter.training.recipe import Hyperparameters
@@ -47,11 +48,12 @@ class Organisation:
             methods return, as `guarding.bounded` settles them for this party.
         seed: decides dropout, noise of defenses, and the discriminator of a receiver.
         device: device to train on.
+        method: the joint method; "dsn" has an encoder and a decoder that are private.
     """
 
     def __init__(
         self, name: str, holding: Holding, model: tuple[nn.Module, nn.Linear], hp: Hyperparameters, *, seed: int,
-        device: torch.device,
+        device: torch.device, method: str = "",
     ) -> None:  # fmt: skip
         self.name = name
         self._holding, self._hp, self._seed, self._device = holding, hp, seed, device
@@ -60,8 +62,10 @@ class Organisation:
         self._optimizer = Optimizer(list(self._head.parameters()), hp)
         self._own = Optimizer(list(self._trunk.parameters()), hp)
         self._guard = Guard(hp, seed)
+        self._codes = PrivateCodes(self._trunk, hp, seed=seed, device=device) if method == "dsn" else None
         self._aligner: Aligner | None = None
         self._features: Tensor | None = None
+        self._records: Tensor | None = None
         self._targets: Tensor | None = None
         self._shown: Mapping[str, Tensor] = {}
         self._pull: Tensor | None = None
@@ -88,7 +92,7 @@ class Organisation:
         Args:
             step: number of the update.
             shown: what the source told of its features.
-            method: one of `ALIGNED`.
+            method: one of `methods.SHOWING`.
             weight: of the alignment.
 
         Returns:
@@ -180,6 +184,7 @@ class Organisation:
             batch, self._targets = self._guard.mix(step, batch, wanted)
         with seed_torch(seed_for(self._seed, "dropout", step)):
             self._features = self._trunk(batch)
+        self._records = batch
         return self._features
 
     def _descend(self, step: int, *, task: bool, pull: Mapping[str, Tensor], rate: float) -> None:
@@ -192,6 +197,8 @@ class Organisation:
         self._guard.disturb(step, [*self._trunk.parameters(), *self._head.parameters()], rate)
         if task:
             self._optimizer.update(rate)
+        if self._codes is not None:
+            self._codes.update(rate)
 
     def _backward(self, step: int, *, task: bool, pull: Mapping[str, Tensor]) -> None:
         """Gives trunk and head the gradient of the loss on the batch of a step."""
@@ -205,8 +212,12 @@ class Organisation:
             total = total + (self._shown[name] * one.to(self._device)).sum()
         if self._pull is not None:
             total = total + (features * self._pull).sum()
+        if self._codes is not None:
+            assert self._records is not None
+            total = total + self._codes.loss(step, features, self._records)
         total.backward()  # type: ignore[no-untyped-call]
-        self._features, self._targets, self._shown, self._pull = None, None, {}, None
+        self._features, self._records, self._targets = None, None, None
+        self._shown, self._pull = {}, None
 
     def _check(self, loss: Tensor, step: int) -> None:
         """Refuses a loss that is not finite."""
@@ -241,9 +252,9 @@ class Keeper:
         """The parameters."""
         return {name: one.detach().clone() for name, one in self._trunk.named_parameters()}
 
-    def update(self, step: int, gradients: Sequence[Mapping[str, Tensor]]) -> None:
-        """Moves the trunk by the parties' gradients."""
-        share = 1 / len(gradients) if self._averaged else 1.0
+    def update(self, step: int, gradients: Sequence[Mapping[str, Tensor]], parties: int) -> None:
+        """Moves the trunk by gradients of so many parties, or by their sum alone."""
+        share = 1 / parties if self._averaged else 1.0
         for name, parameter in self._trunk.named_parameters():
             total = torch.stack([one[name] for one in gradients]).sum(0) * share
             if self._near is not None:
@@ -251,11 +262,11 @@ class Keeper:
             parameter.grad = total
         self._optimizer.update(self._hp.lr_at(step, self._steps))
 
-    def add(self, updates: Sequence[Mapping[str, Tensor]]) -> None:
-        """Adds the mean of the parties' updates to the trunk."""
+    def add(self, updates: Sequence[Mapping[str, Tensor]], parties: int) -> None:
+        """Adds the mean of updates of so many parties to the trunk, or of their sum alone."""
         with torch.no_grad():
             for name, parameter in self._trunk.named_parameters():
-                parameter.add_(torch.stack([one[name] for one in updates]).mean(0))
+                parameter.add_(torch.stack([one[name] for one in updates]).sum(0) / parties)
 
 
 def keeper_of(agreement: Agreement, trunk: nn.Module, hp: Hyperparameters) -> Keeper:

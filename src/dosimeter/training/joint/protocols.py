@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from dosimeter.training.joint.methods import ALIGNED, SENT
+from dosimeter.foundation.errors import TrainingError
+from dosimeter.training.joint.aligning import DISTANCES
+from dosimeter.training.joint.methods import SENT, SHOWING
 from dosimeter.training.joint.organisation import Keeper
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Kind, Message, Wire
 
 METHODS = tuple(SENT)
 """Joint methods that can be trained."""
+ALIGNED = DISTANCES
+"""Distances of features, by the method that aligns by them."""
 
 
 @runtime_checkable
@@ -59,17 +65,20 @@ class Party(Protocol):
 def run_protocol(agreement: Agreement, parties: Sequence[Party], keeper: Keeper, wire: Wire) -> None:
     """Trains as agreed; all that crosses goes over the wire."""
     method, steps, weight = agreement.method, agreement.steps, agreement.weight
-    if method in ALIGNED:
+    if method in SHOWING:
         align(parties, keeper, wire, steps, method=method, weight=weight)
     elif method == "fedavg":
-        fedavg(parties, keeper, wire, steps, local_steps=agreement.local_steps)
+        local = agreement.local_steps
+        fedavg(parties, keeper, wire, steps, local_steps=local, sum_bits=agreement.sum_bits)
     elif method == "soft":
         soft(parties, wire, steps, weight=weight)
     else:
-        fedsgd(parties, keeper, wire, steps)
+        fedsgd(parties, keeper, wire, steps, sum_bits=agreement.sum_bits)
 
 
-def fedsgd(parties: Sequence[Party], keeper: Keeper, wire: Wire, steps: int) -> None:
+def fedsgd(
+    parties: Sequence[Party], keeper: Keeper, wire: Wire, steps: int, *, sum_bits: int | None = None
+) -> None:  # fmt: skip
     """Trains a shared trunk by the parties' gradients; each has a head of its own.
 
     McMahan et al., 2017, https://arxiv.org/abs/1602.05629, with one batch of each party in every round, and private
@@ -79,15 +88,17 @@ def fedsgd(parties: Sequence[Party], keeper: Keeper, wire: Wire, steps: int) -> 
     """
     for step in range(steps):
         trunk = wire.send(Message("trunk", COORDINATOR, ALL, step, keeper.trunk()))
-        gradients = []
+        said = []
         for party in parties:
             party.adopt(trunk)
-            gradients.append(_tell(wire, party, "gradient", COORDINATOR, step, party.gradient(step)))
-        keeper.update(step, gradients)
+            said.append((party, party.gradient(step)))
+        keeper.update(step, _collect(wire, said, "gradient", step, sum_bits), len(parties))
     _finish(parties, keeper, wire, steps)
 
 
-def fedavg(parties: Sequence[Party], keeper: Keeper, wire: Wire, rounds: int, *, local_steps: int) -> None:
+def fedavg(
+    parties: Sequence[Party], keeper: Keeper, wire: Wire, rounds: int, *, local_steps: int, sum_bits: int | None = None
+) -> None:  # fmt: skip
     """Trains a shared trunk by the mean of what some updates of each party add to it.
 
     McMahan et al., 2017, https://arxiv.org/abs/1602.05629, with private heads; all parties count alike, whatever the
@@ -95,11 +106,11 @@ def fedavg(parties: Sequence[Party], keeper: Keeper, wire: Wire, rounds: int, *,
     """
     for turn in range(rounds):
         trunk = wire.send(Message("trunk", COORDINATOR, ALL, turn, keeper.trunk()))
-        updates = []
+        said = []
         for party in parties:
             party.adopt(trunk)
-            updates.append(_tell(wire, party, "update", COORDINATOR, turn, party.update(turn, local_steps)))
-        keeper.add(updates)
+            said.append((party, party.update(turn, local_steps)))
+        keeper.add(_collect(wire, said, "update", turn, sum_bits), len(parties))
     _finish(parties, keeper, wire, rounds)
 
 
@@ -124,13 +135,15 @@ def align(
     The objective is L_source + weight · d(features of the source, features of the receiver), as in Long et al., 2015,
     https://arxiv.org/abs/1502.02791. The receiver computes d, and its labels are not used. In "dann" d is minus the
     loss of a discriminator that the receiver holds and trains (Ganin et al., 2016, https://arxiv.org/abs/1505.07818).
+    "dsn" is the same, and each party has an encoder and a decoder of its own beside (Bousmalis et al., 2016,
+    https://arxiv.org/abs/1608.06019).
 
     Args:
         parties: the source, then the receiver.
         keeper: the coordinator.
         wire: what carries messages.
         steps: number of updates.
-        method: one of `ALIGNED`.
+        method: one of `methods.SHOWING`.
         weight: at least 0.
     """
     source, receiver = parties
@@ -141,11 +154,8 @@ def align(
         shown = _tell(wire, source, "representations", receiver.name, step, source.show(step))
         back = receiver.answer(step, shown, method, weight)
         pull = _tell(wire, receiver, "alignment_gradient", source.name, step, back)
-        gradients = [
-            _tell(wire, source, "gradient", COORDINATOR, step, source.gradient(step, pull=pull)),
-            _tell(wire, receiver, "gradient", COORDINATOR, step, receiver.gradient(step, task=False)),
-        ]
-        keeper.update(step, gradients)
+        said = [(source, source.gradient(step, pull=pull)), (receiver, receiver.gradient(step, task=False))]
+        keeper.update(step, _collect(wire, said, "gradient", step, None), len(parties))
     _finish(parties, keeper, wire, steps)
     _tell(wire, source, "head", receiver.name, steps, source.head())
 
@@ -155,6 +165,32 @@ def _tell(
 ) -> dict[str, Tensor]:  # fmt: skip
     """Sends what a party says; gives what is delivered."""
     return wire.send(Message(kind, sender.name, receiver, step, arrays))
+
+
+def _collect(
+    wire: Wire, said: Sequence[tuple[Party, dict[str, Tensor]]], kind: Kind, step: int, sum_bits: int | None
+) -> list[dict[str, Tensor]]:  # fmt: skip
+    """What reaches the coordinator: each part, or the sum of all alone."""
+    if sum_bits is None:
+        return [_tell(wire, party, kind, COORDINATOR, step, arrays) for party, arrays in said]
+    total = {name: fixed_sum([arrays[name] for _, arrays in said], sum_bits) for name in said[0][1]}
+    return [wire.send(Message("sum", ALL, COORDINATOR, step, total))]
+
+
+def fixed_sum(parts: Sequence[Float[Tensor, ...]], bits: int) -> Float[Tensor, ...]:
+    """Sum of numbers that are rounded to multiples of 2^−bits, in whole numbers, as masks that cancel need it.
+
+    Raises:
+        TrainingError: a number is too large for 64 bits.
+    """
+    largest = max(float(one.abs().max()) for one in parts)
+    if largest * 2.0**bits * len(parts) >= 2.0**62:
+        raise TrainingError(
+            f"defense SecureSum: numbers must be summed in 64 bits, got one of {largest:.3g} with {bits} bits after "
+            "the binary point: lower bits"
+        )
+    whole = torch.stack([(one.double() * 2.0**bits).round().to(torch.int64) for one in parts]).sum(0)
+    return (whole.double() / 2.0**bits).to(parts[0].dtype)
 
 
 def _finish(parties: Sequence[Party], keeper: Keeper, wire: Wire, steps: int) -> None:

@@ -24,10 +24,10 @@ from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.store import write_text, writing
 
-Kind = Literal["trunk", "parameters", "representations", "alignment_gradient", "gradient", "update", "head"]
+Kind = Literal["trunk", "parameters", "representations", "alignment_gradient", "gradient", "update", "sum", "head"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Kinds of message, in the order in which one step has them."""
-OF_TRUNK = ("trunk", "parameters", "gradient", "update")
+OF_TRUNK = ("trunk", "parameters", "gradient", "update", "sum")
 """Kinds of message that have an array for each parameter of the trunk."""
 ALL = "all"
 """Receiver of a message to every party."""
@@ -53,6 +53,8 @@ class Agreement:
         weight: of the alignment; of "soft" that of the squared distance of both trunks; of "l2-sp" that of the trunk's
             squared distance from its start, halved.
         local_steps: updates that each party makes in a round of "fedavg".
+        sum_bits: bits after the binary point in which the parties' parts are summed, so that the coordinator sees the
+            "sum" alone; None where it sees each part.
     """
 
     method: str
@@ -63,6 +65,7 @@ class Agreement:
     averaged: bool
     weight: float = 0.0
     local_steps: int = 1
+    sum_bits: int | None = None
 
     @property
     def steps(self) -> int:
@@ -83,8 +86,8 @@ class Message:
         kind: what it is: "trunk", the shared parameters; "parameters" of a party's own trunk; "representations" `[b d]`
             of a batch, or their moments; "alignment_gradient", by which the distance of two batches changes with what
             was shown; "gradient" of the loss by each parameter of the trunk; "update", what some updates add to each of
-            them; "head", the parameters of a last layer.
-        sender: party, or the coordinator.
+            them; "sum" of these over all parties; "head", the parameters of a last layer.
+        sender: party, or the coordinator; `ALL` of a "sum".
         receiver: party, the coordinator, or `ALL`.
         step: number of the update before which it crosses.
         arrays: by name.
@@ -181,7 +184,7 @@ def from_tensors(agreement: Agreement, tensors: Mapping[str, Tensor], place: str
         kind: Kind = parts[1]
         found.setdefault((int(parts[0]), kind, parts[2], parts[3]), {})[parts[4]] = array
     _check_shapes(found, place)
-    parties = (COORDINATOR, *agreement.parties)
+    parties = (COORDINATOR, *agreement.parties, ALL)
 
     def order(key: tuple[int, Kind, str, str]) -> tuple[int, int, int]:
         return key[0], KINDS.index(key[1]), parties.index(key[2])
@@ -194,7 +197,8 @@ def _check_array(agreement: Agreement, parts: Sequence[str], array: Tensor, plac
     """Refuses an array that cannot be of this agreement."""
     step, kind, sender, receiver, name = parts
     known = (COORDINATOR, *agreement.parties)
-    for who, allowed in ((sender, known), (receiver, (ALL, *known))):
+    senders = (ALL,) if kind == "sum" else known
+    for who, allowed in ((sender, senders), (receiver, (ALL, *known))):
         if who not in allowed:
             raise DataError(
                 f"{place}: step {int(step)} has {quote(who)}, no party of {AGREEMENT}, {suggest(who, allowed)}"
@@ -314,11 +318,12 @@ def _read_agreement(path: Path) -> Agreement:
         "weight_decay": (lambda v: _is_number(v) and v >= 0, "at least 0"),
         "averaged": (lambda v: isinstance(v, bool), "true or false"),
         "weight": (lambda v: _is_number(v) and v >= 0, "at least 0"),
-        "local_steps": (lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1, "a whole number above 0"),
+        "local_steps": (_is_count, "a whole number above 0"),
+        "sum_bits": (lambda v: v is None or _is_count(v), "null, or a whole number above 0"),
     }
     if not isinstance(told, dict):
         raise DataError(f"{path}: must be a table, got {quote(told)}: write it with `write_transcript`")
-    told = {"weight": 0.0, "local_steps": 1, **told}
+    told = {"weight": 0.0, "local_steps": 1, "sum_bits": None, **told}
     problems = [
         f"{path}: {key} must be {rule}, got {quote(told[key]) if key in told else 'none'}: correct it"
         for key, (good, rule) in rules.items()
@@ -330,12 +335,18 @@ def _read_agreement(path: Path) -> Agreement:
     return Agreement(
         told["method"], tuple(told["parties"]), tuple(map(float, told["rates"])), float(told["momentum"]),
         float(told["weight_decay"]), told["averaged"], float(told["weight"]), told["local_steps"],
+        told["sum_bits"],
     )  # fmt: skip
 
 
 def _is_number(value: object) -> bool:
     """Returns whether a value of JSON is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    """Returns whether a value of JSON is a whole number above 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _positive(value: Any) -> bool:

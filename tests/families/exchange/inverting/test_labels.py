@@ -36,6 +36,7 @@ def test_what_the_gradient_makes_certain_is_kept_whatever_is_expected():
 
 def test_a_noisy_gradient_that_promises_too_much_still_gives_one_class_for_each_record():
     assert int(label_counts(torch.tensor([-0.9, -0.9, -0.8]), 2).sum()) == 2
+    assert label_counts(torch.tensor([-1e9, 0.0, 1e9]), 3).tolist() == [3, 0, 0]  # at once, not one by one
 
 
 def test_what_noise_is_taken_for_counts_better_than_equal_predictions():

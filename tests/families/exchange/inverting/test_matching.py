@@ -155,6 +155,10 @@ def test_what_does_not_fit_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             Observed(trunk, head, wrong, {}, 2, (1, 6, 6), CLASSES)
+    moving = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36))
+    with pytest.raises(ValueError, match=r"1 must not normalise by the batch.*call eval\(\)"):
+        Observed(moving, None, {"1.bias": torch.ones(36)}, {}, 2, (1, 6, 6), CLASSES)
+    assert Observed(moving.eval(), None, {"1.bias": torch.ones(36)}, {}, 2, (1, 6, 6), CLASSES).scale == 36
     with pytest.raises(ValueError, match="1 record or more of 2 classes"):
         Observed(trunk, head, own, last, 0, (1, 6, 6), CLASSES)
     with pytest.raises(ValueError, match="box must be"):

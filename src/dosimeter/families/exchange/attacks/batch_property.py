@@ -24,14 +24,16 @@ class BatchProperty:
     Threat model: a party or the coordinator that follows the protocol; records of its own with the property.
     Deviations: the victim's head is private, so heads of the adversary's own stand for it, which learn with the trunk.
     So gradients are read as the mean of what came into each layer, which depends little on the head; `reading =
-    "entries"` reads them as the paper does. Log-odds are the mean of a random forest and a penalised linear classifier.
+    "entries"` reads them as the paper does. What is simulated goes through the defenses on which parties agreed. A
+    random forest and a penalised linear classifier compete on simulated batches that are held back.
     Cost: `2 * simulated * heads` batches for each step, and the classifiers.
 
     Attributes:
         channel: what of the messages is read.
         simulated: batches of each side that are simulated for each step and head.
-        heads: heads that stand for the victim's, of the channel "gradient"; elsewhere they multiply `simulated`.
-        reading: how gradients are read: "inputs", or "entries".
+        heads: heads that stand for the victim's; of representations they multiply `simulated`.
+        reading: how gradients and updates are read: "inputs", "entries" or "both"; null for "inputs", and for "both"
+            where a defense such as `compress` changes them.
         classifiers: "forest", "logistic" or both.
     """
 
@@ -42,7 +44,7 @@ class BatchProperty:
     channel: Channel = "gradient"
     simulated: int = 2
     heads: int = 2
-    reading: Literal["inputs", "entries"] = "inputs"
+    reading: Literal["inputs", "entries", "both"] | None = None
     classifiers: tuple[str, ...] = CLASSIFIERS
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from dosimeter.foundation.errors import DataError
 
 @dataclass(frozen=True)
 class Drawn:
-    """Batches of one step.
+    """Batches of one step; of "fedavg" those of one round, one after another.
 
     Attributes:
         inputs: `[k b ...]`.
@@ -41,6 +41,7 @@ def drawn(game: ExchangeGame, per_side: int, rng: np.random.Generator) -> Drawn:
         DataError: too few auxiliary records with the property, or without.
     """
     has, rows, sides = game.auxiliary.has, [], []
+    local = game.seen.agreement.local_steps
     pools = np.flatnonzero(has), np.flatnonzero(~has)
     for side, share in ((1, game.mixture[0]), (0, game.mixture[1])):
         count = round(share * game.batch)
@@ -51,16 +52,17 @@ def drawn(game: ExchangeGame, per_side: int, rng: np.random.Generator) -> Drawn:
                     "give more"
                 )
         for _ in range(per_side):
-            first = rng.choice(pools[0], count, replace=False)
-            rows.append(np.concatenate([first, rng.choice(pools[1], game.batch - count, replace=False)]))
+            parts = [(pools[0], count), (pools[1], game.batch - count)] * local
+            rows.append(np.concatenate([rng.choice(pool, own, replace=False) for pool, own in parts]))
             sides.append(side)
     return _taken(game, np.stack(rows), np.array(sides))
 
 
 def any_batches(game: ExchangeGame, count: int, rng: np.random.Generator) -> Drawn:
     """Batches that do not depend on the property."""
-    size = len(game.auxiliary.has)
-    rows = np.stack([rng.choice(size, game.batch, replace=size < game.batch) for _ in range(count)])
+    size, local = len(game.auxiliary.has), game.seen.agreement.local_steps
+    rows = np.stack([rng.choice(size, game.batch, replace=size < game.batch) for _ in range(count * local)])
+    rows = rows.reshape(count, -1)
     return _taken(game, rows, np.zeros(count, np.int64))
 
 

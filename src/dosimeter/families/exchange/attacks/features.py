@@ -29,6 +29,14 @@ def of_moments(rows: Float[Tensor, "k b d"]) -> Float[Tensor, "k e"]:
     return torch.cat([rows.mean(1), covariance[:, above[0], above[1]]], 1)
 
 
+def of_told_moments(told: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
+    """The same where "mean" `[k d]`, "second" moment `[k d d]` and "count" `[k 1]` are told in place of rows."""
+    mean, count = told["mean"], told["count"][..., None]
+    covariance = count / (count - 1).clamp_min(1) * (told["second"] - mean[:, :, None] * mean[:, None])
+    above = torch.triu_indices(mean.shape[1], mean.shape[1])
+    return torch.cat([mean, covariance[:, above[0], above[1]]], 1)
+
+
 def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
     """Absolute gradients of the weights as rows of length 1, reduced as in the code of Melis et al., 2018.
 
@@ -37,6 +45,8 @@ def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor,
     """
     kept = []
     for one in gradients.values():
+        if one.ndim < 3:
+            continue
         size = one.abs()
         if size.ndim > 3:
             size = size.flatten(3).amax(3)
@@ -44,11 +54,15 @@ def of_entries(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor,
                 continue
         elif size.ndim == 3 and size[0].numel() > WIDEST:
             size = size.amax(2)
-        if size.ndim > 2:
-            kept.append(size.flatten(1))
+        kept.append(size.flatten(1))
     rows = torch.cat(kept or [one.abs().flatten(1) for one in gradients.values()], 1).float()
     found: Tensor = rows / rows.norm(dim=1, keepdim=True).clamp_min(TINY)
     return found
+
+
+def of_both(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:
+    """By `of_inputs` and `of_entries`: where few entries are sent, most biases are missing, and inputs say little."""
+    return torch.cat([of_inputs(gradients), of_entries(gradients)], 1)
 
 
 def of_inputs(gradients: Mapping[str, Float[Tensor, "k ..."]]) -> Float[Tensor, "k e"]:

@@ -9,9 +9,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dosimeter.foundation.arrays import Array
+from dosimeter.training.learners.pool import auc
 
 CLASSIFIERS = ("forest", "logistic")
-"""All classifiers; log-odds are their mean."""
+"""All classifiers, which compete on simulated batches."""
+HELD_BACK = 4
+"""One of so many simulated batches is held back where classifiers compete."""
 LEAST = 0.005
 """Least probability of a classifier: half of one tree of a hundred."""
 
@@ -37,20 +40,27 @@ def log_odds(
     names: Sequence[str],
     rng: np.random.Generator,
 ) -> Float[Array, " n"]:
-    """Mean log-odds of the first side over classifiers.
+    """Log-odds of the first side, by the classifier that tells simulated batches best that were held back.
 
     Args:
         features: of simulated batches.
         sides: of these, 1 for the first.
         observed: features of what was observed.
         names: of classifiers.
-        rng: generator of the forest.
+        rng: generator of the batches that are held back, and of the forest.
     """
-    found = np.zeros(len(observed))
-    for name in names:
-        model = _classifier(name, int(rng.integers(2**31))).fit(features, sides)
-        likely = np.clip(model.predict_proba(observed)[:, 1], LEAST, 1 - LEAST)
-        found += np.log(likely / (1 - likely)) / len(names)
+    state = int(rng.integers(2**31))
+    held = rng.permutation(len(sides)) % HELD_BACK == 0
+
+    def reached(name: str) -> float:
+        model = _classifier(name, state).fit(features[~held], sides[~held])
+        return auc(model.predict_proba(features[held]), sides[held])
+
+    competing = len(names) > 1 and min(np.bincount(sides[held], minlength=2)) > 0
+    best = max(names, key=reached) if competing else names[0]
+    likely = _classifier(best, state).fit(features, sides).predict_proba(observed)[:, 1]
+    likely = np.clip(likely, LEAST, 1 - LEAST)
+    found: Array = np.log(likely / (1 - likely))
     return found
 
 

@@ -29,11 +29,9 @@ from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.jobs.arrays import save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.training.joint.job import JointJob, Member, check_joint
-from dosimeter.training.joint.protocols import ALIGNED
+from dosimeter.training.joint.transcript import COORDINATOR
+from dosimeter.training.preflight import about
 from dosimeter.training.system import TrainedSystem
-
-AUDITED = ("fedsgd", *ALIGNED)
-"""Joint methods whose messages attacks of this family read."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +57,15 @@ class ExchangeCase:
 
     @cached_property
     def steps(self) -> int:
-        """Steps of one joint training: as the threat says, or so many epochs of the victim's records."""
+        """Steps, or rounds, of one joint training: as the threat says, or so many epochs of the victim's records."""
         hp = self.system.link.hyperparameters
         records = len(self.partners.parties[self.partners.victim])
-        return self.threat.steps or max(20, hp.epochs * (records // hp.batch_size))
+        return self.threat.steps or max(20, hp.epochs * (records // hp.batch_size) // self.local_steps)
+
+    @property
+    def local_steps(self) -> int:
+        """Batches of each party in one step, of "fedavg" in one round."""
+        return 1 if self.system.joint is None else self.system.joint.local_steps
 
     def coins(self, mixture: int | None) -> Bool[Array, "t n"]:
         """The coin of each step of each run; of None those of runs that do not depend on them."""
@@ -83,15 +86,15 @@ class ExchangeCase:
             rng = generator(system.seed, "exchange batches", index, target)
             if name == partners.victim and mixture is not None:
                 rng = generator(system.seed, "exchange batches", index, target, mixture)
-                coins = self.coins(mixture)[target]
+                coins = self.coins(mixture)[target].repeat(self.local_steps)
                 batches = mixed(coins, partners.has, self.threat.mixtures[mixture], self.size, rng)
             else:
-                batches = shuffled(self.steps, len(own), self.size, rng)
+                batches = shuffled(self.steps * self.local_steps, len(own), self.size, rng)
             members.append(Member(name, data_key(own), batches))
         return JointJob(
             store=system.store, links=system.links, method=str(system.link.transfer), members=tuple(members),
             weight=system.joint.alignment, parent=system.parent,
-            seed=seed_for(system.seed, "exchange run", target), device=system.device,
+            seed=seed_for(system.seed, "exchange run", target), device=system.device, local_steps=self.local_steps,
         )  # fmt: skip
 
     @cached_property
@@ -141,7 +144,8 @@ class ExchangeCase:
 
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
-        return refusals(self.attacks, self.partners, str(self.system.link.transfer))
+        link = self.system.link
+        return refusals(self.attacks, self.partners, str(link.transfer), link.hyperparameters)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
@@ -219,14 +223,19 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
             "is none: give the last stage transfer = 'fedsgd', 'coral' or 'mmd' and `parties`"
         )
     method = str(system.link.transfer)
-    if method not in AUDITED:
+    if method == "soft" and threat.adversary == COORDINATOR:
         raise ConfigError(
-            f"threat.at_risk: messages of transfer {method!r} are not attacked in this release, got stage "
-            f"{system.link.name!r}: use {', '.join(map(repr, AUDITED))}"
+            "threat.adversary: transfer 'soft' has no coordinator, got 'coordinator': name the other party"
+        )
+    if threat.steps is not None and system.link.hyperparameters.share < 1:
+        raise ConfigError(
+            f"threat.steps: would undo early stopping, which ends after a share of the epochs, got {threat.steps}: "
+            "remove steps, so that epochs count, or remove the defense"
         )
     case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
-    members = [Member(name, "", np.zeros((1, case.size), np.int64)) for name in case.partners.order]
-    check_joint(method, members, system.link.hyperparameters)
-    divided(system.links, 0, None)  # refuses a model that cannot be shared
+    members = [Member(name, "", np.zeros((case.local_steps, case.size), np.int64)) for name in case.partners.order]
+    with about(f"stage {system.link.name!r}"):
+        check_joint(method, members, system.link.hyperparameters, case.local_steps)
+        divided(system.links, 0, None)  # refuses a model that cannot be shared
     require_telling(case.attacks, case.refusals())
     return case

@@ -69,8 +69,8 @@ def partners_of(threat: ExchangeThreat, system: TrainedSystem) -> Partners:
     for name, own in parties.items():
         if len(own) < (size := system.link.hyperparameters.batch_size):
             raise DataError(
-                f"parties.{name}: must have a batch of records or more, got {len(own)} with batch_size {size}: lower "
-                "batch_size, or choose more records"
+                f"stage {system.link.name!r}: parties.{name} must have a batch of records or more, got {len(own)} with "
+                f"batch_size {size}: lower batch_size, or choose more records"
             )
     correlation = cramers_v(has, parties[victim].labels)
     _not_the_label(threat, has, parties[victim])

@@ -7,36 +7,71 @@ from collections.abc import Mapping, Sequence
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.case.people import Partners
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.training.joint.protocols import ALIGNED
+from dosimeter.training.joint.methods import SHOWING
+from dosimeter.training.recipe import CountsMessages, Hyperparameters
+
+WORDS = {
+    "gradient": "gradients of the trunk",
+    "update": "updates of the trunk",
+    "representations": "representations",
+    "moments": "representations",
+    "alignment_gradient": "a gradient of an alignment",
+}
+"""What each channel reads, in words."""
 
 
-def refusals(attacks: Sequence[NamedAttack], partners: Partners, method: str) -> Mapping[str, str]:
+def refusals(
+    attacks: Sequence[NamedAttack], partners: Partners, method: str, recipe: Hyperparameters
+) -> Mapping[str, str]:  # fmt: skip
     """Why each attack cannot run, by id; attacks that can are left out.
 
     Args:
         attacks: to run.
         partners: who trains together.
         method: how.
+        recipe: with its defenses.
     """
-    found = {row.id: _refusal(row, partners, method) for row in attacks}
+    found = {row.id: _refusal(str(row.attack.needs.channel or ""), partners, method, recipe) for row in attacks}
     return {name: reason for name, reason in found.items() if reason}
 
 
-def _refusal(row: NamedAttack, partners: Partners, method: str) -> str:
-    """Why one attack cannot run; empty if it can."""
-    channel = row.attack.needs.channel
-    if channel in (None, "gradient"):
+def _refusal(channel: str, partners: Partners, method: str, recipe: Hyperparameters) -> str:
+    """Why what is read in a channel cannot be; empty if it can, or if nothing is read."""
+    if not channel:
         return ""
-    word = {"alignment_gradient": "a gradient of an alignment"}.get(str(channel), "representations")
-    sender, reader = (1, 0) if channel == "alignment_gradient" else (0, 1)
-    if method not in ALIGNED:
+    word, pair = WORDS[channel], [partners.victim, partners.adversary]
+    if not _crosses(channel, method):
         return f"needs {word}, which transfer {method!r} does not send: leave the attack out"
-    if [partners.victim, partners.adversary] != [partners.order[sender], partners.order[reader]]:
+    if method == "dsn" and channel not in ("representations", "moments"):
+        return (
+            f"needs the private encoders of 'dsn', which shape {word} and never cross: read 'representations' or "
+            "'moments', or leave the attack out"
+        )
+    if method == "dann" and pair != partners.order:
+        receiver = partners.order[1]
+        return (
+            f"needs the discriminator of 'dann', which {receiver!r} alone has, but {pair[1]!r} watches {pair[0]!r}: "
+            f"let {receiver!r} watch, or leave the attack out"
+        )
+    if channel in ("gradient", "update"):
+        return ""
+    sender, reader = (1, 0) if channel == "alignment_gradient" else (0, 1)
+    if pair != [partners.order[sender], partners.order[reader]]:
         return (
             f"needs {word}, which {partners.order[sender]!r} sends to {partners.order[reader]!r} alone, but "
-            f"{partners.adversary!r} watches {partners.victim!r}: leave the attack out"
+            f"{pair[1]!r} watches {pair[0]!r}: leave the attack out"
         )
+    hiding = [type(one).__name__ for one in recipe.defenses if isinstance(one, CountsMessages)]
+    if hiding and channel == "representations":
+        return f"needs rows of representations, of which defense {hiding[0]} tells moments alone: use channel 'moments'"
     return ""
+
+
+def _crosses(channel: str, method: str) -> bool:
+    """Returns whether messages of a method tell what a channel reads; of "soft" parameters give gradients away."""
+    if channel == "update":
+        return method == "fedavg"
+    return method != "fedavg" if channel == "gradient" else method in SHOWING
 
 
 def require_telling(attacks: Sequence[NamedAttack], refused: Mapping[str, str]) -> None:

@@ -32,7 +32,7 @@ class Whitening:
     @property
     def kept(self) -> int:
         """Directions that are kept; report it, as few of them may be."""
-        return self.matrix.shape[1]
+        return int(self.matrix.shape[1])
 
     def of(self, embeddings: Float[Array, "... d"]) -> Float[Array, "... r"]:
         """Whitened embeddings.

@@ -41,7 +41,7 @@ def label_counts(bias: Float[Tensor, " c"], size: int, usual: Float[Tensor, " c"
     gradient = bias.detach().double().cpu()
     expected = torch.full_like(gradient, 1 / len(gradient)) if usual is None else usual.detach().double().cpu()
     left = size * (expected - gradient)
-    found = torch.ceil(-size * gradient - ROUNDING).clamp_min(0)
+    found = torch.ceil(-size * gradient - ROUNDING).clamp(0, size)
     while found.sum() > size:  # a gradient with noise may promise too much: what is least certain goes
         found[torch.where(found > 0, -size * gradient - found, torch.inf).argmin()] -= 1
     while found.sum() < size:

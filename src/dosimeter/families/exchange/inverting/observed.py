@@ -54,6 +54,13 @@ class Observed:
             ("gradient", self.trunk, self.gradient), ("head_gradient", self.head, self.head_gradient),
         ):  # fmt: skip
             _fits(place, module, found)
+        for module in (self.trunk, self.head):
+            for name, one in module.named_modules() if module is not None else ():
+                if isinstance(one, nn.modules.batchnorm._BatchNorm) and one.training:
+                    raise ValueError(
+                        f"{name or 'the model'} must not normalise by the batch, as its statistics are not known and a "
+                        "guess would change them: call eval()"
+                    )
         scale = math.fsum(float(one.double().pow(2).sum()) for one in self.parts)
         if not scale > 0:
             raise ValueError(f"gradient must have an entry that is not 0, got {len(self.parts)} arrays of zeros")

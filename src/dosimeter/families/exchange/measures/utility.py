@@ -27,7 +27,7 @@ def worth(found: Measured) -> list[Row]:
     alone, gain = _accuracy(found, "alone", "accuracy_alone", NAME), gain_of(found)
     if alone is None or gain is None:
         return []
-    ends = {"value": gain.value, "low": gain.low, "high": gain.high, "method": gain.method}
+    ends: dict[str, Any] = {"value": gain.value, "low": gain.low, "high": gain.high, "method": gain.method}
     return [alone, _row(found, "transfer_gain", NAME, **ends)]
 
 
@@ -38,7 +38,7 @@ def change(after: Measured, before: Measured, variant: str) -> list[Row]:
         return []
     record = np.arange(first.shape[1])
     found = accuracy_difference(first, second, np.ones_like(first), record=record, level=LEVEL)
-    ends = {name: getattr(found, name) for name in ("value", "low", "high", "method")}
+    ends: dict[str, Any] = {name: getattr(found, name) for name in ("value", "low", "high", "method")}
     return [_row(before, "accuracy_change", UTILITY, variant=variant, **ends)]
 
 

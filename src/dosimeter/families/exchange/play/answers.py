@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +18,9 @@ from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.job import JointJob
-from dosimeter.training.joint.organisation import Holding, Keeper, Organisation
-from dosimeter.training.joint.protocols import ALIGNED, fedsgd
+from dosimeter.training.joint.methods import SHOWING
+from dosimeter.training.joint.organisation import Holding, Organisation, keeper_of
+from dosimeter.training.joint.protocols import fedavg, fedsgd
 from dosimeter.training.joint.transcript import Wire
 
 
@@ -27,8 +28,9 @@ from dosimeter.training.joint.transcript import Wire
 class AnswersJob:
     """Whether each test record is classified rightly; its entry holds `joint` and `alone` `[n]`.
 
-    The model alone takes the same steps, on the receiver's batches, with the same recipe. Methods that align use no
-    labels of the receiver, so there the source's model is asked that was trained on the source's batches alone.
+    The model alone takes the same steps, on the receiver's batches, with the same recipe. Nothing is exchanged for it,
+    so it needs no defense of messages and has none. Methods that align use no labels of the receiver, so there the
+    source's model is asked that was trained on the source's batches alone.
 
     Attributes:
         job: the joint training.
@@ -90,7 +92,7 @@ class AnswersJob:
     @property
     def teacher(self) -> int:
         """Number of the party whose labels train the receiver's head."""
-        return 0 if self.job.method in ALIGNED else self.receiver
+        return 0 if self.job.method in SHOWING else self.receiver
 
     def perform(self) -> None:
         """Trains the model alone, and asks both."""
@@ -115,18 +117,22 @@ class AnswersJob:
         stored, name = self.store.load(self.job.key), self.job.members[self.teacher].name
         mark = f"heads/{name}/"
         head = {key.removeprefix(mark): one for key, one in stored.items() if key.startswith(mark)}
-        return self.job.transcript().of("trunk")[self.job.steps], head
+        return self.job.trunk_of(name), head
 
     def _alone(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
         """Trunk and head of one party that trains by itself, with the agreed recipe and its own batches."""
         job, index = self.job, self.teacher
-        member, hp, device = job.members[index], job.links[-1].hyperparameters, torch.device(job.device)
+        member, device = job.members[index], torch.device(job.device)
+        hp = replace(job.links[-1].hyperparameters, defenses=())
         trunk, head = SharedModel(job.links, job.store, job.parent).parts(seed_for(job.seed, "alone"))
         data = job.store.load(member.data)
         party = Organisation(
             member.name, Holding(data["inputs"], data["labels"], member.batches), (trunk, head), hp,
             seed=seed_for(job.seed, "party", index), device=device,
         )  # fmt: skip
-        keeper, wire = Keeper(trunk, hp, job.steps, averaged=True), Wire()
-        fedsgd([party], keeper, wire, job.steps)
+        keeper, wire = keeper_of(job.agreement, trunk, hp), Wire()
+        if job.method == "fedavg":
+            fedavg([party], keeper, wire, job.steps, local_steps=job.local_steps)
+        else:
+            fedsgd([party], keeper, wire, job.steps)
         return keeper.trunk(), {name: one.cpu() for name, one in party.head().items()}

@@ -26,7 +26,7 @@ from dosimeter.foundation.wording import describe
 from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
-from dosimeter.training.joint.job import JointJob
+from dosimeter.training.joint.job import JointJob, Member
 from dosimeter.training.joint.transcript import Transcript
 
 FITTING = 4e-3
@@ -154,23 +154,30 @@ class PlayJob:
             auxiliary=auxiliary,
             own=self._own(),
             model=SharedModel(job.links, store, job.parent),
-            alignment=job.weight,
+            recipe=job.recipe(self._member(arena.victim)),
             classes=self._classes() if labels else None,
         )
 
     def _own(self) -> Own | None:
         """What the adversary trains on; None for the coordinator."""
-        found = [one for one in self.job.members if one.name == self.arena.adversary]
-        if not found:
+        names, job = [one.name for one in self.job.members], self.job
+        if self.arena.adversary not in names:
             return None
-        data, rows = self.store.load(found[0].data), torch.from_numpy(found[0].batches)
-        return Own(as_float(data["inputs"])[rows], data["labels"][rows])
+        index, own = names.index(self.arena.adversary), self._member(self.arena.adversary)
+        data, rows = self.store.load(own.data), torch.from_numpy(own.batches)
+        head = SharedModel(job.links, self.store, job.parent).head(job.head_seed(index))
+        return Own(as_float(data["inputs"])[rows], data["labels"][rows], head, job.recipe(own), job.party_seed(index))
+
+    def _member(self, name: str) -> Member:
+        """A party by name."""
+        return next(one for one in self.job.members if one.name == name)
 
     def _classes(self) -> Array:
         """How often each class is in the victim's batch of each step `[n c]`, for the yardstick."""
-        (victim,) = [one for one in self.job.members if one.name == self.arena.victim]
+        victim = self._member(self.arena.victim)
         labels: Tensor = self.store.load(victim.data)["labels"][torch.from_numpy(victim.batches)]
-        classes: Array = torch.nn.functional.one_hot(labels.long(), self.job.links[-1].classes).sum(1).numpy()
+        steps = labels.long().reshape(self.job.steps, -1)
+        classes: Array = torch.nn.functional.one_hot(steps, self.job.links[-1].classes).sum(1).numpy()
         return classes.astype(np.float64)
 
     def load(self) -> Array:

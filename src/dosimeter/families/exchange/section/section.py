@@ -46,6 +46,12 @@ CONTENTS = (("adversary", "Adversary"), ("messages", "Messages"), ("transfer", "
 COLUMNS = ("property_auc", "beyond_labels", DOSE)
 METHODS: Mapping[str, str] = {
     "fedsgd": "Each step the parties send gradients of a shared trunk, and their mean moves it.",
+    "hard": "Each step the parties send gradients of a shared trunk, and their sum moves it.",
+    "l2-sp": "The parties send gradients of a shared trunk, whose mean moves it; it stays near where it began.",
+    "fedavg": "Each round the parties take steps of their own; the mean of what these add to the trunk moves it.",
+    "soft": "Each party has a trunk of its own and sends it; each moves by its own loss and towards the other's.",
+    "dann": "The source sends representations; the receiver trains to tell both parties' apart, and they become alike.",
+    "dsn": "As with dann; each party also has an encoder of its own for what the other has not, which it keeps.",
     "coral": "The source sends representations, and the covariances of both parties' representations are aligned.",
     "mmd": "The source sends representations, and both parties' representations are aligned by a kernel distance.",
 }

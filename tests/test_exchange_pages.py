@@ -1,0 +1,136 @@
+"""The pages on gradients and on whole sets say what was measured."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def stored(name):
+    return json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def inverted(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import gradient_inversion
+
+    yield gradient_inversion
+    for name in ("gradient_inversion", "machine"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def inferred(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import set_inference
+
+    yield set_inference
+    for name in ("set_inference", "machine"):
+        sys.modules.pop(name, None)
+
+
+def test_the_tables_on_gradients_are_what_the_stored_figures_say(inverted):
+    content = stored("gradient_inversion")
+    assert set(inverted.STEPS) <= set(content)
+    for path, names in inverted.PAGES.items():
+        text = path.read_text(encoding="utf-8")
+        assert inverted.filled(text, content, names) == text
+
+
+def test_a_dense_layer_gives_small_batches_away_and_large_ones_less(inverted):
+    found = stored("gradient_inversion")["dense"]
+    shares = [np.mean(found[f"{size} none"]["listed"]) for size in (1, 2, 4, 8, 16, 32)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[:3] == [1, 1, 1]
+    assert shares[-1] < 0.3
+    assert np.mean(found["1 none"]["equal"]) == 1
+    medians = {how: np.median(found[f"1 {how}"]["psnr"]) for how in ("noise", "sign")}
+    assert medians["noise"] > medians["sign"] + 10
+
+
+def test_what_the_page_says_of_searches_is_what_was_measured(inverted):
+    found = stored("gradient_inversion")
+    good = {
+        step: {name: np.mean(np.array(values) > inverted.GOOD) for name, values in found[step].items()}
+        for step in inverted.STEPS
+        if step.partition(" ")[0] in ("smooth", "relu", "default", "private")
+    }
+    assert good["smooth 1"]["idlg"] >= 0.8
+    assert max(good["default 1"][name] for name in ("idlg", "inverting_gradients")) == 0
+    relu = found["relu 1"]
+    assert np.median(relu["inverting_gradients"]) >= np.median(relu["mean"]) + 6
+    assert good["private 1"]["dlg, head unknown"] > 0.5
+    assert good["private 2"]["dlg, head unknown"] == 0
+
+
+def test_bins_isolate_as_many_records_as_the_formula_says():
+    for one in stored("gradient_inversion")["imprint"].values():
+        assert np.mean(one["shares"]) == pytest.approx(one["expected"], abs=0.05)
+
+
+def test_noise_says_more_of_the_classes_than_equal_predictions():
+    found = stored("gradient_inversion")["labels"]
+    right = {how: [sum(found[f"smooth {size}"][how]) for size in (1, 2, 4, 8, 16)] for how in ("equal", "noise")}
+    assert right["equal"][0] == right["noise"][0] == 20
+    assert all(noise >= equal for noise, equal in zip(right["noise"], right["equal"], strict=True))
+    assert right["noise"][2] >= right["equal"][2] + 5
+
+
+def test_written_out_gradients_are_faster_and_twenty_times_only_where_the_page_says():
+    found = stored("gradient_inversion")["speed"]
+    assert found["81-32, 8"]["new"] > 20
+    assert all(one["given"] < 20 for name, one in found.items() if name != "81-32, 8")
+    assert all(one["new"] > 0.95 * one["vmap"] for one in found.values())
+
+
+def test_the_tables_on_whole_sets_are_what_the_stored_figures_say(inferred):
+    content, text = stored("set_inference"), inferred.PAGE.read_text(encoding="utf-8")
+    assert set(inferred.STEPS) <= set(content)
+    assert inferred.filled(text, content) == text
+
+
+def test_what_the_page_says_of_people_is_what_was_measured():
+    own = stored("set_inference")["people"]
+    gap = np.mean(own["trained strong inner"]) - np.mean(own["untrained strong inner"])
+    assert gap >= 0.1
+    assert abs(np.mean(own["trained strong compact"]) - 0.5) < 0.1
+    assert set(own["kept"]) == {13.0, 14.0}
+
+
+def test_what_the_page_says_of_shares_is_what_was_measured():
+    """The fitted cut reaches its bar at 80 % women, and no test is far beyond the mean prediction there."""
+    found = stored("set_inference")
+    own = {name: np.mean(values) for name, values in found["income 0.8"].items()}
+    assert own["KL, fitted cut"] >= 0.65
+    assert max(own[name] for name in ("threshold", "KL, fitted cut", "logits")) < own["mean prediction"] + 0.05
+    assert all(np.mean(found[f"income {share}"]["KL, cut at 0"]) == 0.5 for share in (0.2, 0.35, 0.8))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.8])
+def test_worlds_have_the_share_that_they_say(inferred, share):
+    woman = np.arange(1000) % 3 == 0
+    rows = inferred.drawn(np.random.default_rng(0), np.arange(1000), woman, share, 100)
+    assert len(set(rows.tolist())) == 100
+    assert woman[rows].mean() == share
+
+
+def test_many_perceptrons_are_trained_as_each_alone(inferred):
+    import torch
+
+    torch.manual_seed(0)
+    inputs, labels = torch.randn(60, 5), torch.randint(2, (60,))
+    start = inferred.fresh(3, 5)
+    rows = np.stack([np.random.default_rng(one).permutation(60)[:40] for one in range(3)])
+    made = inferred.trained(start, inputs, labels, rows, 2, 0)
+    assert all(not torch.allclose(a, b) for a, b in zip(made[::2], start[::2], strict=True))
+    logits = inferred.outputs(made, inputs)
+    plain = inputs
+    for place in range(0, len(made), 2):
+        plain = plain @ made[place][1] + made[place + 1][1]
+        plain = plain.relu() if place + 2 < len(made) else plain
+    torch.testing.assert_close(logits[1], plain, rtol=1e-5, atol=1e-5)

@@ -20,7 +20,8 @@ from dosimeter.training.language.stage import next_token_loss
 
 OPTIONS = Options(level="words", length=36, vocabulary=300)
 VOCABULARY = 301
-MEMBERS, OTHERS, POPULATION, OF_BASE = slice(0, 200, 2), slice(1, 200, 2), slice(200, 230), slice(300, 420)
+MEMBERS, OTHERS, POPULATION = slice(0, 200, 2), slice(1, 200, 2), slice(200, 230)
+OF_BASE, INNOCENT = slice(300, 420), slice(420, 520)
 
 
 @cache
@@ -68,7 +69,7 @@ def tuned() -> nn.Module:
 @cache
 def innocent() -> nn.Module:
     """The base, finetuned on texts that are neither members nor non-members."""
-    return fit(base(), tokens(texts()[420:520]), epochs=6, lr=0.003, seed=1)
+    return fit(base(), tokens(texts()[INNOCENT]), epochs=6, lr=0.003, seed=1)
 
 
 def save_tokenizer(folder: Path, *, trained_on: slice = OF_BASE, size: int = 400):

@@ -256,8 +256,8 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
         assert isinstance(config.parse(tomllib.loads(block), base=tmp_path), config.SuppliedAudit)
 
 
-def test_the_audit_file_about_language_models_is_valid(tmp_path):
-    (block,) = [
+def test_the_audit_files_about_language_models_are_valid(tmp_path):
+    block, of_target = [
         block
         for kind, block in FENCE.findall((ROOT / "docs" / "language-models.md").read_text("utf-8"))
         if kind == "toml"
@@ -265,6 +265,8 @@ def test_the_audit_file_about_language_models_is_valid(tmp_path):
     audit = config.parse(tomllib.loads(block), base=tmp_path)
     assert {stage.task for stage in audit.stages} == {"language"}
     assert len(audit.attacks) == 5
+    supplied = config.parse(tomllib.loads(of_target), base=tmp_path)
+    assert (supplied.target.task, supplied.target.base) == ("language", "base")
 
 
 def test_the_audit_file_about_pretraining_data_is_valid(tmp_path):

@@ -184,6 +184,21 @@ def test_the_example_of_a_supplied_model_and_inversion_runs(tmp_path, monkeypatc
     assert (threat["data"]["identities"], threat["data"]["public_identities"]) == (20, 20)
 
 
+def test_the_example_of_a_supplied_model_and_split_runs(tmp_path, monkeypatch, clean_imports):
+    monkeypatch.chdir(tmp_path)
+    file = EXAMPLES / "split" / "supplied.py"
+    shorter = [{"name": "ridge"}, {"name": "attribute_pool", "classifiers": ["logistic"]}, {"name": "mean_input"}]
+    monkeypatch.setattr("dosimeter.audit", lambda *args, **own: call.audit(*args, **own, attacks=shorter, workers=1))
+    runpy.run_path(str(file))
+    whole = json.loads((tmp_path / "runs" / "digits" / "result.json").read_text("utf-8"))
+    (threat,) = whole["threats"]
+    assert threat["verdict"]["status"] == "shown"
+    assert [one["status"] for one in whole["variants"]] == ["ok"]
+    assert (tmp_path / "runs" / "digits-halves" / "device.safetensors").is_file()
+    lines = [line for line in file.read_text("utf-8").split("# --- the audit")[-1].splitlines() if line.strip()]
+    assert len(lines) <= 25
+
+
 def test_the_example_of_split_runs(tmp_path):
     table = tomllib.loads((EXAMPLES / "split" / "audit.toml").read_text("utf-8"))
     table["stage"][0]["epochs"] = 1

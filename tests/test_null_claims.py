@@ -93,3 +93,22 @@ def test_audits_of_inversion_rarely_claim_a_leak_of_networks_that_learned_exchan
     page = (BENCHMARKS.parent / "docs" / "inversion.md").read_text(encoding="utf-8")
     shown = sum(one["status"] == "shown" for one in stored.values())
     assert f"that learned exchanged names, {shown} showed a leak, where 5 are to be expected, and none showed" in page
+
+
+def test_audits_of_a_language_model_that_saw_neither_half_claim_no_more_than_chance():
+    """At most 5 % claims and doses above 0, 2 % withdrawals, intervals that hold; and the page says how many."""
+    stored = json.loads((BENCHMARKS / "results" / "language_nulls.json").read_text(encoding="utf-8"))["audits"]
+    assert len(stored) == 200
+    status = [one["status"] for one in stored.values()]
+    shown, withdrawn = status.count("shown"), status.count("withdrawn")
+    assert shown + withdrawn + status.count("not_shown") == 200
+    for claimed in (shown, sum(one["dose_shown"] > 0 for one in stored.values())):
+        assert claimed <= 10
+        assert binomtest(claimed, 200, 0.05, alternative="greater").pvalue > LEVEL
+    assert binomtest(withdrawn, 200, 0.02, alternative="greater").pvalue > LEVEL
+    held = sum(one["low"] <= 0.5 <= one["high"] for one in stored.values())
+    assert binomtest(held, 200, 0.93, alternative="less").pvalue > LEVEL
+    high = 100 * binomtest(shown, 200).proportion_ci(0.95, "exact").high
+    page = " ".join((BENCHMARKS.parent / "docs" / "language-models.md").read_text(encoding="utf-8").split())
+    told = f"{shown} of 200 showed a leak (at most {high:.1f} %), {withdrawn} were withdrawn by a check"
+    assert f"{told}, and {held} intervals of the AUC hold one half" in page

@@ -114,6 +114,31 @@ def test_init_writes_what_the_family_gives(folder, capsys, monkeypatch):
     assert not Path("d").exists()
 
 
+def test_init_writes_an_audit_of_a_language_model(folder, capsys):
+    assert main(["init", "a", "--task", "language"]) == 0
+    audit = config.load(Path("a/audit.toml"))
+    assert [stage.task for stage in audit.stages] == ["language", "language"]
+    assert main(["plan", "a/audit.toml", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert [one["refused"] for one in plan["attacks"] if one["refused"]] == []
+    assert [one["id"] for one in plan["attacks"]] == [row.id for row in audit.attacks]
+    assert main(["init", "b", "--task", "langauge"]) == 2
+    assert "--task: must be classes or language, got 'langauge': did you mean" in capsys.readouterr().err
+    assert main(["init", "b", "--family", "split", "--task", "language"]) == 2
+    assert "--task: family 'split' asks of models with classes" in capsys.readouterr().err
+    assert not Path("b").exists()
+
+
+@pytest.mark.slow
+def test_the_audit_of_a_language_model_that_init_writes_runs(folder):
+    assert main(["init", "a", "--task", "language"]) == 0
+    assert main(["run", "a/audit.toml", "--out", "run", "--quiet"]) == 0
+    (threat,) = json.loads(Path("run/result.json").read_text())["threats"]
+    found = {one["attack"]: one for one in threat["estimates"] if one["metric"] == "auc" and one["group"] is None}
+    assert found["base online"]["low"] > 0.5
+    assert found["count"]["low"] <= 0.5 <= found["count"]["high"]
+
+
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_the_template_of_every_family_is_an_audit_of_it(family, tmp_path):
     for name, text in family.template().items():
@@ -219,6 +244,11 @@ def test_what_list_marks_is_what_an_audit_without_attacks_runs(transferred):
     assert set(marked) == {row["name"] for own in rows for row in own}
     assert {row["name"] for row in rows[0]} == {row["name"] for row in default_rows(transferred=transferred)}
     assert Stage(name="a").transfer in screen.defaults()["transfer"]
+
+
+def test_what_list_marks_for_texts_is_what_an_audit_of_texts_runs():
+    marked = {name for name, said in screen.defaults()["attacks"].items() if screen.TEXTS in said.split("; ")}
+    assert marked == {row["name"] for row in MEMBERSHIP.text_attacks(MEMBERSHIP.settings())}
 
 
 def test_checks_are_counted_and_those_that_did_not_pass_are_told():

@@ -10,7 +10,7 @@ import pytest
 import dosimeter.attacks
 from dosimeter import defenses
 from dosimeter.defenses import DEFENSES
-from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, default_rows
+from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, DEFAULT_TEXTS, default_rows, text_rows
 from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.registry import Registry
 from dosimeter.models.names import ARCHITECTURES
@@ -70,4 +70,7 @@ def test_default_attacks_run_in_every_mode_that_they_have():
     for name, modes in DEFAULT.items():
         has = hasattr(ATTACKS[name], "mode")
         assert modes == (("online", "offline") if has else (None,)), name
+    for name, modes in DEFAULT_TEXTS.items():
+        assert modes == (("online", "offline") if hasattr(ATTACKS[name], "mode") else (None,)), name
     assert {row["name"] for row in default_rows()} == set(DEFAULT)
+    assert {row["name"] for row in text_rows()} == set(DEFAULT_TEXTS)

@@ -86,6 +86,20 @@ def test_attacks_on_tokens_judge_canaries_too(result):
     assert len(list(folder.glob("canaries*.npz"))) == len(whole["attacks"])
 
 
+@pytest.mark.slow
+def test_a_text_is_found_the_surer_the_more_often_it_was_used(texts):
+    """Short of training that tells everything: three epochs at a low rate, with canaries 1, 4 and 16 times."""
+    spike = {"kinds": ["plain"], "count": 20, "copies": [1, 4, 16]}
+    tune = {**TUNE, "rows": "0:240", "epochs": 3, "lr": 0.002}
+    settings = {**chain(BASE, tune, attacks=("loss", "base_reference"), targets=4, population=60), "spike": spike}
+    whole, _ = auc_rows(ran(settings, texts, "repeated"))
+    rows = {one["copies"]: one for one in whole["canaries"]}
+    once, four, often = (rows[copies]["tpr"] for copies in (1, 4, 16))
+    assert once <= four <= often
+    assert often > once + 0.3
+    assert rows[16]["auc"] > 0.9
+
+
 def test_passages_are_counted_beside_their_control(result):
     whole, _ = auc_rows(result)
     found = whole["passages"]
@@ -98,6 +112,19 @@ def test_passages_are_counted_beside_their_control(result):
         assert found[name]["of"] == counted.sum()
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
     assert "Word for word" in (result / "report.html").read_text("utf-8")
+
+
+def test_texts_without_named_attacks_get_those_that_read_texts(texts):
+    settings = chain(BASE, TUNE)
+    del settings["attack"]
+    found = [row.id for row in parse(settings, base=texts).attacks]
+    assert found[:6] == ["loss", "min_k", "base_reference", "ez_mia", "wbc", "extraction"]
+    assert {"lira online", "lira offline", "learned_ratio", "constant", "count"} <= set(found)
+    target = {"task": "language", "model": "gpt", "members": "texts.csv", "nonmembers": "texts.csv"}
+    (threat,) = parse({"target": target, "threat": {}}, base=texts).threats
+    assert [row.id for row in threat.attacks] == found
+    (threat,) = parse({"target": {**target, "task": "classes"}}, base=texts).threats
+    assert "influence" in [row.id for row in threat.attacks]
 
 
 def test_no_text_stands_in_what_is_written(result):

@@ -87,9 +87,10 @@ def demo(
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
     family: Annotated[str, typer.Option(help="Family of attack; `dosimeter list` names them.")] = "membership",
+    task: Annotated[str, typer.Option(help="What the model does: classes, or language.")] = "classes",
 ) -> None:
     """Write a commented audit.toml and a recipe.py that run as they are."""
-    from dosimeter.cli.screen import plain
+    from dosimeter.cli.screen import plain, template_of
     from dosimeter.families.registry import FAMILIES
     from dosimeter.foundation.checks import suggest
     from dosimeter.jobs.store import write_text
@@ -97,7 +98,7 @@ def init(
     if family not in FAMILIES:
         known = suggest(family, FAMILIES)
         raise ConfigError(f"--family: must be a family of attack, got {family!r}: {known}")
-    files = {folder / name: text for name, text in FAMILIES[family].template().items()}
+    files = {folder / name: text for name, text in template_of(FAMILIES[family], task).items()}
     present = [str(path) for path in files if path.exists()]
     if present:
         raise StoreError(f"{', '.join(present)}: exists already: choose another folder, or delete it")

@@ -10,8 +10,10 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from dosimeter.families.family import Family, Names
+from dosimeter.families.family import AuditsTexts, Family, Names
 from dosimeter.families.registry import FAMILIES
+from dosimeter.foundation.checks import suggest
+from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.registry import Registry
 from dosimeter.foundation.wording import one_line
 from dosimeter.jobs.housekeeping import Collection, Entry, in_words
@@ -71,6 +73,8 @@ def _attack_lines(attacks: Sequence[AttackPlan]) -> list[str]:
 
 CHAIN = "default of a chain"
 """Mark of defaults for an audit in which stages follow the one at risk."""
+TEXTS = "default of texts"
+"""Mark of defaults for an audit of a language model."""
 
 
 def families() -> dict[str, dict[str, Any]]:
@@ -151,11 +155,33 @@ def _default_attacks(family: Family) -> dict[str, str]:
     """Attacks that run where an audit names none of a family, with the case."""
     threat = family.settings.model_construct(family=family.name)
     marks: dict[str, list[str]] = {}
-    for transferred, mark in ((False, "default"), (True, CHAIN)):
-        for row in family.default_attacks(threat, transferred=transferred):
+    listed = [(mark, family.default_attacks(threat, transferred=mark == CHAIN)) for mark in ("default", CHAIN)]
+    if isinstance(family, AuditsTexts):
+        listed.append((TEXTS, family.text_attacks(threat)))
+    for mark, rows in listed:
+        for row in rows:
             own = marks.setdefault(row["name"], [])
             own += [mark] if mark not in own else []
     return {name: "; ".join(own) for name, own in marks.items()}
+
+
+def template_of(family: Family, task: str) -> Mapping[str, str]:
+    """The files of `dosimeter init` by name.
+
+    Raises:
+        ConfigError: no such task, or the family has no attack on it.
+    """
+    if task == "classes":
+        return family.template()
+    if task != "language":
+        raise ConfigError(
+            f"--task: must be classes or language, got {task!r}: {suggest(task, ('classes', 'language'))}"
+        )
+    if not isinstance(family, AuditsTexts):
+        raise ConfigError(
+            f"--task: family {family.name!r} asks of models with classes, got {task!r}: use --family membership"
+        )
+    return family.text_template()
 
 
 def _names() -> dict[str, list[tuple[str, Names]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dosimeter.config.plugin_rows import Kind, build, check, label
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import Family
+from dosimeter.families.family import AuditsTexts, Family
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.threat import ThreatTable
 from dosimeter.foundation.checks import suggest
@@ -35,7 +35,7 @@ def kind_of(family: Family) -> Kind:
 
 
 def share_attacks(
-    raw: Any, base: Path, threats: Sequence[Served], transferred: Sequence[bool]
+    raw: Any, base: Path, threats: Sequence[Served], transferred: Sequence[bool], *, texts: bool = False
 ) -> tuple[list[tuple[NamedAttack, ...]], list[str]]:
     """The attacks of each threat: those of the rows that are for it, else its family's defaults; and the problems.
 
@@ -44,6 +44,7 @@ def share_attacks(
         base: folder from which the user's modules are found.
         threats: the threats.
         transferred: of each, whether stages follow the one at risk.
+        texts: whether the records are texts of a language model.
     """
     rows = raw if isinstance(raw, tuple) else ()
     problems: list[str] = []
@@ -61,11 +62,18 @@ def share_attacks(
             problems += [one_line(f"attack[{index}]{problem}", limit=600) for problem in error.problems]
     for one, (family, threat, _) in enumerate(threats):
         if not built[one] and not problems:
-            for settings in family.default_attacks(threat, transferred=transferred[one]):
+            for settings in _defaults(family, threat, transferred=transferred[one], texts=texts):
                 built[one].append(_attack(settings, base, family))
     for own in built:
         problems += [line for line in _repeated_ids(own) if line not in problems]
     return [tuple(own) for own in built], problems
+
+
+def _defaults(family: Family, threat: ThreatTable, *, transferred: bool, texts: bool) -> list[dict[str, Any]]:
+    """Rows of the attacks that run if none is named."""
+    if texts and isinstance(family, AuditsTexts):
+        return family.text_attacks(threat)
+    return family.default_attacks(threat, transferred=transferred)
 
 
 def _built(
@@ -127,7 +135,7 @@ def _family_of(name: Any, families: Sequence[str]) -> str:
 
 
 def named_attacks(
-    attacks: Sequence[object] | None, base: Path, threats: Sequence[Served]
+    attacks: Sequence[object] | None, base: Path, threats: Sequence[Served], *, texts: bool = False
 ) -> list[tuple[NamedAttack, ...]]:
     """The attacks that Python code lists for each threat: names, tables as in an audit file, or attacks themselves.
 
@@ -135,13 +143,14 @@ def named_attacks(
         attacks: the list; None for the defaults.
         base: folder from which the user's modules are found.
         threats: the threats of the audit, about a model that is not transferred.
+        texts: whether the records are texts of a language model.
 
     Raises:
         ConfigError: every problem, one line each.
     """
     plain = [False] * len(threats)
     if attacks is None:
-        built, problems = share_attacks((), base, threats, plain)
+        built, problems = share_attacks((), base, threats, plain, texts=texts)
         if problems:
             raise ConfigError(*problems)
         return built
@@ -166,7 +175,8 @@ def named_attacks(
             problems += [f"attack[{index}]{problem}" for problem in error.problems]
     for number, (family, threat, _) in enumerate(threats):
         if not found[number] and not problems:
-            found[number] += [_attack(row, base, family) for row in family.default_attacks(threat, transferred=False)]
+            own_rows = _defaults(family, threat, transferred=False, texts=texts)
+            found[number] += [_attack(row, base, family) for row in own_rows]
     problems += [line for own in found for line in _repeated_ids(own) if line not in problems]
     if problems:
         raise ConfigError(*problems)

@@ -113,7 +113,8 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
     of_attacks: list[str] = []
     if len(served) == len(tables):
         transferred = [bool(one.transferred) for one in around]
-        attacks, of_attacks = share_attacks(whole.get("attack"), base, served, transferred)
+        texts = _of_texts(whole, stages)
+        attacks, of_attacks = share_attacks(whole.get("attack"), base, served, transferred, texts=texts)
     rows = []
     for (family, _, place), threat, own, one in zip(served, threats, attacks, around, strict=False):
         if threat is not None:
@@ -145,6 +146,13 @@ def _surroundings(whole: Mapping[str, Any], threat: ThreatTable | None, last: st
         return Surroundings(draws=False, transferred=False, trains=isinstance(target, Mapping) and "fit" in target)
     known = last is not None and threat is not None
     return Surroundings(transferred=threat.at_risk not in (None, last) if known and threat is not None else None)
+
+
+def _of_texts(whole: Mapping[str, Any], stages: Sequence[Any]) -> bool:
+    """Whether the audit is about a language model: its last stage is one, or the supplied model."""
+    target = whole.get("target")
+    task = target.get("task") if isinstance(target, Mapping) else getattr(stages[-1], "task", None) if stages else None
+    return bool(task == "language")
 
 
 def _at(place: str, tail: str, *, top_spike: bool) -> str:

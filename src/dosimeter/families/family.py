@@ -132,6 +132,19 @@ class Resizable(Protocol):
 
 
 @runtime_checkable
+class AuditsTexts(Protocol):
+    """A family that also asks about texts of language models."""
+
+    def text_attacks(self, threat: ThreatTable) -> list[dict[str, Any]]:
+        """Rows of the attacks that run on texts if an audit names none."""
+        ...
+
+    def text_template(self) -> Mapping[str, str]:
+        """Text of the files of `dosimeter init --task language`, by name, as `Family.template` gives them."""
+        ...
+
+
+@runtime_checkable
 class Family(Protocol):
     """A family of attacks: all that ask the same kind of question."""
 

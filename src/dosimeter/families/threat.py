@@ -37,3 +37,8 @@ class ThreatTable(Table):
     def strangers(self) -> tuple[str, ...]:
         """Names of further records whose classes are others than those of the model, so that they are read apart."""
         return ()
+
+    @property
+    def guests(self) -> tuple[str, ...]:
+        """Names of further records that may have the classes of the model, or others."""
+        return ()

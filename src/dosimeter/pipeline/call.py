@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -18,7 +19,7 @@ from dosimeter.config.sent_defenses import listed, python_defenses
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
-from dosimeter.data.supplied import read_apart, read_parts
+from dosimeter.data.supplied import read_parts
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.table import Table, arguments
@@ -29,14 +30,14 @@ from dosimeter.pipeline.execution import Execution, Progress
 from dosimeter.pipeline.progress import interruptible, show_progress
 from dosimeter.pipeline.result import Result, load
 from dosimeter.pipeline.supplied.prepare import prepare_supplied
-from dosimeter.pipeline.supplied.prepared import Supplied, name_of
+from dosimeter.pipeline.supplied.prepared import Supplied, name_of, read_records
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
-from dosimeter.pipeline.supplied.texts import reading_of
+from dosimeter.pipeline.supplied.texts import folder_of, reading_of
 from dosimeter.pipeline.transcript.prepared import Recorded, prepare_recorded
 from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
-    from dosimeter.data import Dataset
+    from dosimeter.pipeline.prepared import Prepared
     from dosimeter.training.user_fit import Fit
 
 
@@ -108,7 +109,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     workers: Workers | int | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Audit your own trained model: could somebody tell which records it was trained on?
+    """Audit your own trained classifier: could somebody tell which records it was trained on?
 
     Without `fit`, attacks that need no shadow models run at once. With it, shadow models are trained on halves of all
     records, and every attack runs. What was trained is kept, so a second call trains nothing.
@@ -161,33 +162,33 @@ def audit(  # more than seven parameters because this is the one call that a use
         leading_fpr=leading_fpr, device=device, workers=None if isinstance(workers, Workers) else workers, noun=noun,
     )  # fmt: skip
     here = Path.cwd()
-    rows = _threats(call, threats, attacks, here, trains=fit is not None, recorded=transcript is not None)
+    given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
+    read = _reading(given, (base, tokenizer), options or Options(), here)
+    rows = _threats(call, threats, attacks, here, (fit is not None, transcript is not None, _of_texts(given, read)))
     taken = {"data": _names(data), "transcript": transcript, "defenses": defenses, "show_records": show_records}
     _check_taken(rows, taken)
-    given = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
     rest = {**given, "fit": fit, "defenses": defenses}
     if transcript is not None:
         recorded = _recorded(folder, _path(transcript, "transcript"), rest, data, rows, call, options)
-        with show_progress(progress, workers=workers, device=device) as told:
-            execution = Execution(folder, _cache(store), device, workers, told)
-            run_prepared(prepare_recorded(recorded, store=execution.open(), device=device), execution)
-        return load(folder)
-    _check_parts(rest, data or {}, members=any(row.family.members for row in rows))
-    sent = python_defenses(defenses, rows, here)
-    read = _reading(given, (base, tokenizer), options or Options(), here)
-    parts = _read(given, data or {}, call, read, (here, _strangers(rows)))
-    supplied = Supplied(
-        name=folder.name or "audit", seed=seed, model=model, model_name=name_of(model), members=parts.get("members"),
-        nonmembers=parts.get("nonmembers"), population=parts.get("population"),
-        data={name: parts[name] for name in data or {}}, variants=sent, fit=fit,
-        fit_name="" if fit is None else name_of(fit), depends=named, threats=rows,
-        report=Report.model_construct(noun=noun, leading_fpr=leading_fpr), output=output, duplicates=duplicates,
-        base=here, parent=base, tokenizer=read.tokenizer if read.level == "tokenizer" else None,
-        given={**call.settings(), **_named(model, fit, named), **threat_settings(rows), **listed(sent)},
-    )  # fmt: skip
-    with show_progress(progress, workers=workers, device=device) as told:
-        execution = Execution(folder, _cache(store), device, workers, told)
-        run_prepared(prepare_supplied(supplied, store=execution.open(), device=device), execution)
+        prepare: Callable[..., Prepared] = functools.partial(prepare_recorded, recorded)
+    else:
+        _check_parts(rest, data or {}, members=any(row.family.members for row in rows))
+        sent = python_defenses(defenses, rows, here)
+        sources = {**{name: one for name, one in given.items() if name != "model" and one is not None}, **(data or {})}
+        parts = read_records(sources, rows, seed=call.seed, base=here, options=read)
+        told = {**call.settings(), **_named(model, fit, named), **threat_settings(rows), **listed(sent)}
+        supplied = Supplied(
+            name=folder.name or "audit", seed=seed, model=model, model_name=name_of(model),
+            members=parts.get("members"), nonmembers=parts.get("nonmembers"), population=parts.get("population"),
+            data={name: parts[name] for name in data or {}}, variants=sent, fit=fit,
+            fit_name="" if fit is None else name_of(fit), depends=named, threats=rows,
+            report=Report.model_construct(noun=noun, leading_fpr=leading_fpr), output=output, duplicates=duplicates,
+            base=here, parent=base, tokenizer=read.tokenizer if read.level == "tokenizer" else None, given=told,
+        )  # fmt: skip
+        prepare = functools.partial(prepare_supplied, supplied)
+    with show_progress(progress, workers=workers, device=device) as shown:
+        execution = Execution(folder, _cache(store), device, workers, shown)
+        run_prepared(prepare(store=execution.open(), device=device), execution)
     return load(folder)
 
 
@@ -207,7 +208,7 @@ def _reading(
     """
     base, tokenizer = beside
     held = any(getattr(one, "vocabulary", None) is not None for one in given.values())
-    folder = isinstance(given["model"], str | PathLike)
+    folder = folder_of(given["model"], here) is not None
     if tokenizer is not None:
         if options.tokenizer is not None or options.level not in (None, "tokenizer"):
             raise ConfigError(
@@ -220,9 +221,9 @@ def _reading(
     return reading_of(options, given["model"], here)
 
 
-def _strangers(rows: Sequence[ThreatRow]) -> list[str]:
-    """Names of data whose records must be no training records."""
-    return [name for row in rows for name in row.threat.strangers]
+def _of_texts(given: Mapping[str, object], options: Options) -> bool:
+    """Whether the records are texts of a language model."""
+    return options.level is not None or getattr(given["members"], "vocabulary", None) is not None
 
 
 def _check(fit: object, options: object, depends: object, progress: object) -> tuple[object, ...]:
@@ -305,29 +306,6 @@ def _check_parts(given: Mapping[str, object], data: Mapping[str, object], *, mem
         )
 
 
-def _read(
-    given: Mapping[str, object],
-    data: Mapping[str, object],
-    call: _Call,
-    options: Options,
-    place: tuple[Path, Sequence[str]],
-) -> dict[str, Dataset]:  # fmt: skip
-    """The records of a call by name.
-
-    Args:
-        given: the arguments that hold the model and its own records.
-        data: further records.
-        call: settings of the call.
-        options: options for reading.
-        place: the folder that paths start from, and names of further records with classes of their own.
-
-    Raises:
-        AuditError: records cannot be read.
-    """
-    parts = {name: one for name, one in given.items() if name != "model" and one is not None}
-    return read_apart({**parts, **data}, apart=place[1], seed=call.seed, base=place[0], options=options)
-
-
 def _recorded(  # seven parameters, since each stands for one argument of the call
     folder: Path, transcript: Path, given: Mapping[str, object], data: Mapping[str, object] | None,
     rows: tuple[ThreatRow, ...], call: _Call, options: Options | None,
@@ -365,16 +343,24 @@ def _cache(store: Path | str | None) -> Path | str | None:
 
 
 def _threats(
-    call: _Call, threats: Sequence[object] | None, attacks: Sequence[object] | None, base: Path, *,
-    trains: bool, recorded: bool,
+    call: _Call, threats: Sequence[object] | None, attacks: Sequence[object] | None, base: Path,
+    kind: tuple[bool, bool, bool],
 ) -> tuple[ThreatRow, ...]:  # fmt: skip
     """The adversaries of a call with their attacks.
+
+    Args:
+        call: its other arguments.
+        threats: as given.
+        attacks: as given.
+        base: folder from which the user's modules are found.
+        kind: whether shadows can be trained, traffic was recorded, and records are texts.
 
     Raises:
         ConfigError: every problem, one line each.
     """
+    trains, recorded, texts = kind
     found = python_threats(threats, call.threat(trains=trains), trains=trains, recorded=recorded)
-    given = named_attacks(attacks, base, found)
+    given = named_attacks(attacks, base, found, texts=texts)
     return tuple(ThreatRow(*one[:2], own, one[2]) for one, own in zip(found, given, strict=True))
 
 

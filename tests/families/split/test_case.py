@@ -358,12 +358,12 @@ def test_auxiliary_records_that_are_victims_are_refused(tmp_path):
         prepared(raw, tmp_path)
 
 
-def test_a_supplied_model_is_refused(tmp_path):
+def test_a_supplied_model_with_records_that_split_does_not_read_is_refused():
     raw = {
         "name": "s", "target": {"model": "families.split.games:net", "members": "digits", "nonmembers": "digits"},
         "threat": {"family": "split", "cuts": ["2"], "auxiliary": "x"},
     }  # fmt: skip
-    with pytest.raises(ConfigError, match="split cuts a model that is trained here"):
+    with pytest.raises(ConfigError, match=r"target.nonmembers: no threat of this file reads it.*\n.*target.data: is"):
         parse(raw, base=BASE)
 
 

@@ -20,10 +20,22 @@ from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.pipeline import verbs
-from dosimeter.pipeline.doors import prepare_audit
+from dosimeter.pipeline.doors import plan_of, prepare_audit
 from dosimeter.pipeline.supplied.prepare import prepare_supplied, read_supplied
 from families.split.games import blind
-from families.split.supplied_nets import Around, Beside, Both, Counting, Drawing, Scaled, fitted, parts, plain
+from families.split.supplied_nets import (
+    Around,
+    Beside,
+    Both,
+    Branching,
+    Counting,
+    Drawing,
+    Scaled,
+    fitted,
+    parts,
+    plain,
+    seeded,
+)
 
 ATTACKS = [
     {"name": "ridge"},
@@ -206,6 +218,13 @@ def scripted():
         (lambda: Counting(plain()), {"cuts": ["inner.2"]}, "got 'calls', which changed"),
         (lambda: Both(plain()), {"cuts": ["inner.2"]}, "must return one tensor to be cut, got tuple"),
         (lambda: fitted(Around()), {"cuts": ["body.1"]}, "after 'body.1' 2 tensors cross"),
+        (lambda: seeded(Branching), {"cuts": "all"}, "got 'all': name layers, up to which the model can be run"),
+        (
+            lambda: seeded(Branching, True),
+            {"cuts": ["second"]},
+            "both halves at 'second' must answer as the model does",
+        ),
+        (lambda: seeded(Branching), {"cuts": ["third"]}, "the model has no layer 'third'"),
         (plain, {"cuts": ["9"]}, "the model has no cut after '9'"),
         (plain, {"cuts": ["output"]}, "threats[0].cuts: must leave something on either side"),
         (plain, {"cuts": []}, "threats[0].cuts: is required and missing"),
@@ -327,6 +346,10 @@ def test_defenses_in_an_audit_file(tmp_path):
     audit = parse({**FILE, "target": target, "defense": NOISE}, base=BASE)
     prepared = prepare_audit(audit, store=Store(tmp_path / "store"), device="cpu", trust_pickle=False)
     assert [row.id for row, _ in prepared.variants] == ["noisy", "quantise"]
+    plan = plan_of(prepared, None)
+    assert [one.how.partition(" (")[0] for one in plan.stages[1:]] == [
+        "variant noisy: noise", "variant quantise: quantise",
+    ]  # fmt: skip
     assert audit.settings()["defense"][0]["scale"] == 2.0
     with pytest.raises(AuditError, match="a supplied model is not trained here"):
         parse({**FILE, "defense": NOISE, "threat": [THREAT, {"family": "membership"}]}, base=BASE)
@@ -360,3 +383,24 @@ def test_a_partition_needs_the_code_of_the_supplied_network(made, tmp_path):
     place = result.save_partition(tmp_path / "halves", cut="4", model=plain())
     with pytest.raises(AuditError, match="must be of the code that was audited"):
         dosimeter.load_device(place, model=other)
+
+
+def test_victims_may_have_other_classes_than_the_model_where_members_tell_its_own(tmp_path):
+    own = people(members=True)
+    for name, one in own["data"].items():
+        own["data"][name] = replace(one, classes=("e", "f", "g", "h"))
+    result = run(plain(), tmp_path, attacks=[{"name": "ridge"}, {"name": "mean_input"}], threat={
+        **THREAT, "attributes": []}, **own)  # fmt: skip
+    assert result.content["utility"] == []
+    assert result.status == "shown"
+
+
+def test_a_network_whose_operations_cannot_be_read_is_cut_at_the_layers_that_are_named(tmp_path):
+    model = seeded(Branching)
+    attacks = [{"name": "ridge"}, {"name": "white_box", "steps": 5}, {"name": "mean_input"}]
+    result = run(model, tmp_path, attacks=attacks, threat={**THREAT, "cuts": ["first", "second"], "attributes": []})
+    assert result.status == "shown"
+    assert [one["name"] for one in result.content["threats"][0]["details"]["cuts"]] == ["first", "second"]
+    assert {one["status"] for one in threat_of(result)["attacks"]} == {"ok"}
+    with pytest.raises(AuditError, match="cannot be saved in two halves"):
+        result.save_partition(tmp_path / "halves", cut="first", model=model)

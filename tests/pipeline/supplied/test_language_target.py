@@ -104,6 +104,32 @@ def test_nothing_is_shown_of_a_model_that_saw_neither_half(tmp_path):
     assert result.status == "not_shown"
 
 
+@pytest.mark.parametrize(("model", "leaks"), [(world.tuned, True), (world.innocent, False)], ids=["leaky", "innocent"])
+def test_few_texts_of_known_membership_tell_of_the_others(model, leaks, tmp_path):
+    attacks = [{"name": name, "features": "texts", "episodes": 20} for name in ("simple_shot", "laplacian_shot")]
+    asked(tmp_path / "run", model(), threats=[{"labelled": 44}], attacks=attacks)
+    whole, found, _ = read(tmp_path / "run")
+    assert {one["status"] for one in whole["attacks"]} == {"ok"}
+    assert whole["data"]["candidates"] == 156
+    for one in ("simple_shot mended", "laplacian_shot mended"):
+        assert (found[one]["low"] > 0.5) == leaks
+        assert leaks or found[one]["high"] >= 0.5
+
+
+def test_texts_of_one_person_are_one_piece_of_evidence(tmp_path):
+    for name, rows in (("in", world.MEMBERS), ("out", world.OTHERS)):
+        own = [(text.replace('"', "'"), f"{name} {row // 4}") for row, text in enumerate(world.texts()[rows][:48])]
+        table = "\n".join(["text,person", *(f'"{text}",{person}' for text, person in own)])
+        (tmp_path / f"{name}.csv").write_text(table, encoding="utf-8")
+    asked(tmp_path / "run", members=tmp_path / "in.csv", nonmembers=tmp_path / "out.csv")
+    whole, found, gates = read(tmp_path / "run")
+    assert (whole["data"]["candidates"], whole["data"]["persons"]) == (96, 24)
+    assert "I9" in gates
+    asked(tmp_path / "alone", members=world.texts()[world.MEMBERS][:48], nonmembers=world.texts()[world.OTHERS][:48])
+    _, single, _ = read(tmp_path / "alone")
+    assert found["text_loss"]["value"] == pytest.approx(single["text_loss"]["value"], abs=0.01)
+
+
 DATED = {
     "another year": lambda text: f"In 2031, it was said that {text}",
     "another language": lambda text: " ".join(f"{word}ung" for word in text.split()),

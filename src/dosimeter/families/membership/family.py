@@ -63,6 +63,12 @@ class Membership:
 
         return default_rows(transferred=transferred)
 
+    def text_attacks(self, threat: ThreatTable) -> list[dict[str, Any]]:
+        """Implements `AuditsTexts`."""
+        from dosimeter.families.membership.attacks import text_rows
+
+        return text_rows()
+
     def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[Threat]:
         """Implements `Family`."""
         from dosimeter.families.derived import derived
@@ -76,6 +82,11 @@ class Membership:
     def template(self) -> Mapping[str, str]:
         """Implements `Family`."""
         folder = Path(__file__).with_name("template")
+        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
+
+    def text_template(self) -> Mapping[str, str]:
+        """Implements `AuditsTexts`."""
+        folder = Path(__file__).with_name("template") / "language"
         return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:

@@ -19,6 +19,8 @@ GRADES: tuple[Knows, ...] = ("nothing", "queries", "weights")
 
 LABEL = "label"
 """Stands for the records' class among attributes, if no attribute has that name."""
+VICTIMS, AUXILIARY = "victims", "auxiliary"
+"""Names of the records beside a supplied model or recorded traffic, unless a threat names others."""
 ALL = "all"
 """Stands for every cut of the model, as far as the time allows."""
 
@@ -47,3 +49,8 @@ class SplitThreat(ThreatTable):
     targets: int = Field(default=1, ge=1, le=100)
     show_records: bool = False
     limits: Limits | None = None
+
+    @property
+    def guests(self) -> tuple[str, ...]:
+        """Victims and auxiliary records: beside a supplied model by these very names unless it says otherwise."""
+        return (self.victims or VICTIMS, self.auxiliary or AUXILIARY)

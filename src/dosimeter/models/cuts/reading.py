@@ -14,7 +14,7 @@ from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.wording import describe
 from dosimeter.models.last_layer import at_rest, attempts
 
-How = Literal["fx", "export"]
+How = Literal["fx", "export", "names"]
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 """Largest difference between the program's answers and the model's, which sum in the same order."""
 

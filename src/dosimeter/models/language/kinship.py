@@ -12,7 +12,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import one_line
 
 UNRELATED = 0.1
-"""Correlation of weights up to which two models have nothing in common; that of fresh ones is about 0."""
+"""Correlation of weights up to which a base is refused; that of unrelated models is about 0."""
 DOUBTFUL = 0.9
 """Correlation below which a finetuning would have changed nearly everything."""
 

@@ -118,6 +118,8 @@ def save_partition(
     """
     case = _case(run, threat)
     told = case.summary["partition"]
+    if reason := told.get("refused"):
+        raise ConfigError(f"model: cannot be saved in two halves, got a network of which {reason}: leave it whole")
     name = _cut_of([str(one["name"]) for one in case.summary["cuts"]], cut)
     if fitted := told.get("fitted"):
         raise ConfigError(

@@ -60,6 +60,10 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
         each = f"{(len(system.parts['members']) + len(system.parts['nonmembers'])) // 2} records per model"
         cached = len(shadows) - len(absent)
         stages.append(StagePlan("shadows", f"fit {supplied.fit_name}", each, len(shadows), cached, ""))
+    for row, _ in prepared.variants:
+        settings = ", ".join(f"{key} {value}" for key, value in row.settings.items())
+        told = "the same model, behind it"
+        stages.append(StagePlan("target again", f"variant {row.id}: {row.name} ({settings})", told, 0, 0, ""))
     if absent:
         notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
     notes += other_sizes(prepared.cases, lambda _: None)

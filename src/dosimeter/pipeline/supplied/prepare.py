@@ -12,7 +12,7 @@ from dosimeter.config.tables import Target
 from dosimeter.data import Dataset, Options
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.gates import near_duplicates
-from dosimeter.data.supplied import Source, clusters_of, read_apart
+from dosimeter.data.supplied import Source, clusters_of
 from dosimeter.families.family import Case
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.gate import Gate
@@ -22,7 +22,7 @@ from dosimeter.models.supplied.gates import outputs_as_taken, trusted_pickle
 from dosimeter.models.supplied.loading import load_target
 from dosimeter.pipeline.supplied.asking import asked
 from dosimeter.pipeline.supplied.checks import check_fit, check_sizes, check_texts
-from dosimeter.pipeline.supplied.prepared import Asked, PreparedSupplied, Supplied
+from dosimeter.pipeline.supplied.prepared import Asked, PreparedSupplied, Supplied, read_records
 from dosimeter.pipeline.supplied.shadow_keys import sources_of
 from dosimeter.pipeline.supplied.texts import asked_texts, model_of_texts, reading_of
 from dosimeter.training.preflight import Together, check_device
@@ -41,14 +41,13 @@ def read_supplied(audit: SuppliedAudit, *, trust_pickle: bool = False) -> Suppli
     """
     import_from(audit.base)
     target = audit.target
-    apart = [name for row in audit.threats for name in row.threat.strangers]
     options = target.data_options.options
     if target.task == "language":
         options = reading_of(options, target.model, audit.base)
-    parts = read_apart(_sources(target), apart=apart, seed=audit.seed, base=audit.base, options=options)
+    parts = read_records(_sources(target), audit.threats, seed=audit.seed, base=audit.base, options=options)
     if target.task == "language":
         return _read_texts(audit, parts, options, trust_pickle=trust_pickle)
-    first = next(parts[name] for name in ("members", *target.data) if name in parts and name not in apart)
+    first = parts[next(name for name in ("members", *target.data) if name in parts)]
     loaded = load_target(
         target.model,
         weights=target.weights,

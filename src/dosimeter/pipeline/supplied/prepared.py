@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow
-from dosimeter.data import Dataset
+from dosimeter.data import Dataset, Options
 from dosimeter.data.cells import Held
+from dosimeter.data.parts.apart import with_classes_of
+from dosimeter.data.supplied import read_apart
 from dosimeter.families.family import Case
 from dosimeter.foundation.gate import Gate
 from dosimeter.foundation.wording import one_line
@@ -100,9 +102,15 @@ class Supplied:
 
     @property
     def classified(self) -> dict[str, Dataset]:
-        """All records of the model's classes; those of strangers have others."""
+        """All records of the model's classes; those of strangers have others, and those of guests may have."""
         strangers = {name for row in self.threats for name in row.threat.strangers}
-        return {**self.parts, **{name: one for name, one in self.data.items() if name not in strangers}}
+        own = next(iter(self._judged.values()), None)
+        further = {
+            name: one
+            for name, one in self.data.items()
+            if name not in strangers and (own is None or one.classes == own.classes)
+        }
+        return {**self.parts, **further}
 
     @property
     def tried(self) -> dict[str, Dataset]:
@@ -202,6 +210,27 @@ class PreparedSupplied(Prepared):
             "sources": {"fit": dict(self.audit.sources)} if self.audit.sources else {},
             **({"hashed": shadows[-1].definition} if shadows else {}),
         }
+
+
+def read_records(
+    sources: Mapping[str, object], threats: Sequence[ThreatRow], *, seed: int, base: Path, options: Options
+) -> dict[str, Dataset]:
+    """The records of a supplied model by name.
+
+    Args:
+        sources: where they come from, by name.
+        threats: the adversaries, who say whose classes are others than the model's, and whose may be.
+        seed: handed to a function that a reference names.
+        base: the folder that paths start from.
+        options: options for reading.
+
+    Raises:
+        DataError: every part that cannot be read, or a difference between parts.
+    """
+    guests = {name for row in threats for name in row.threat.guests if "members" in sources and name in sources}
+    apart = {name for row in threats for name in row.threat.strangers} | guests
+    parts = read_apart(sources, apart=sorted(apart), seed=seed, base=base, options=options)
+    return {name: with_classes_of(one, parts["members"]) if name in guests else one for name, one in parts.items()}
 
 
 def name_of(thing: object) -> str:

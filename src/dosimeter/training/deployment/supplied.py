@@ -19,6 +19,7 @@ from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store
 from dosimeter.models.cuts.graph import ModelGraph, read_graph
+from dosimeter.models.cuts.named import read_named
 from dosimeter.models.last_layer import at_rest
 from dosimeter.models.outputs import Meaning
 from dosimeter.models.supplied.adapt import Adapted, difference
@@ -52,6 +53,7 @@ class SuppliedHost:
         owned: key of records that it was trained on; None if none were given.
         took: seconds of one answer when it was asked.
         place: the model, in the user's words.
+        named: layers after which it is cut, where its operations cannot be read; else empty.
     """
 
     store: Store
@@ -68,6 +70,7 @@ class SuppliedHost:
     place: str = "model"
     users_code: tuple[str, ...] = ("the model",)
     index: int = 0
+    named: tuple[str, ...] = ()
 
     @property
     def closed(self) -> str:
@@ -77,7 +80,7 @@ class SuppliedHost:
     @property
     def definition(self) -> list[Any]:
         """Implements `Host`."""
-        return ["supplied", self.digest, repr(self.form), self.output, list(self.columns), self.owned]
+        return ["supplied", self.digest, repr(self.form), self.output, list(self.columns), self.owned, list(self.named)]
 
     @property
     def alike(self) -> object:
@@ -86,7 +89,8 @@ class SuppliedHost:
 
     def graph(self, records: Tensor) -> ModelGraph:
         """Implements `Host`."""
-        return read_graph(self.module.to(self.device), self.prepare(records[:2]))
+        module, example = self.module.to(self.device), self.prepare(records[:2])
+        return read_named(module, example, self.named) if self.named else read_graph(module, example)
 
     def prepare(self, records: Tensor) -> Tensor:
         """Implements `Host`."""

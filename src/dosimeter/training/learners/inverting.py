@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -45,7 +46,12 @@ class Inverse(nn.Module):
 
 
 def fit_inverse(
-    features: Float[Tensor, "n ..."], records: Float[Tensor, "n ..."], epochs: int, lr: float, seed: int
+    features: Float[Tensor, "n ..."],
+    records: Float[Tensor, "n ..."],
+    epochs: int,
+    lr: float,
+    seed: int,
+    anew: Callable[[int], Float[Tensor, "n ..."]] | None = None,
 ) -> nn.Module:
     """Trains a network from features to records with the squared error.
 
@@ -60,6 +66,7 @@ def fit_inverse(
         epochs: passes over them.
         lr: learning rate of Adam.
         seed: of all randomness, which is drawn on the CPU.
+        anew: from the number of an epoch to features of the same records as they are sent then, if noise differs.
 
     Returns:
         The network, in evaluation mode.
@@ -87,8 +94,9 @@ def fit_inverse(
             for group in optimiser.param_groups:
                 group["lr"] = lr / 10
         network.train()
+        sent = features if anew is None else anew(epoch)
         for rows in torch.split(own[torch.from_numpy(rng.permutation(len(own))).to(own.device)], BATCH):
-            loss = ((network(features[rows]) - records[rows]) ** 2).mean()
+            loss = ((network(sent[rows]) - records[rows]) ** 2).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -53,12 +53,12 @@ if TYPE_CHECKING:
     from dosimeter.families.membership.attacks.transfer.tmi import TMI
 
 __all__ = [
-    "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TRANSFERRED", "EZMIA", "HTMIA", "IHA", "RMIA", "TMI", "WBC",
-    "AdaptedLiRA", "Augmentation", "BaseReference", "Boundary", "Cascading", "Constant", "Count", "Difficulty",
-    "Direct", "Discriminant", "Entropy", "Extraction", "Fused", "Gap", "GradientNorm", "Influence", "LaplacianShot",
-    "LearnedRatio", "LiRA", "Loss", "MinK", "MinKPlusPlus", "ModifiedEntropy", "Neighbourhood",
+    "ATTACKS", "BASE", "BMIA", "DEFAULT", "DEFAULT_TEXTS", "DEFAULT_TRANSFERRED", "EZMIA", "HTMIA", "IHA", "RMIA",
+    "TMI", "WBC", "AdaptedLiRA", "Augmentation", "BaseReference", "Boundary", "Cascading", "Constant", "Count",
+    "Difficulty", "Direct", "Discriminant", "Entropy", "Extraction", "Fused", "Gap", "GradientNorm", "Influence",
+    "LaplacianShot", "LearnedRatio", "LiRA", "Loss", "MinK", "MinKPlusPlus", "ModifiedEntropy", "Neighbourhood",
     "PooledDiscriminant", "PopulationTest", "Proxy", "Quantile", "ReCaLL", "Reference", "Shokri", "SimpleShot",
-    "TextLoss", "Trajectory", "TransductiveTuning", "Zlib", "UniversalRatio", "default_rows",
+    "TextLoss", "Trajectory", "TransductiveTuning", "Zlib", "UniversalRatio", "default_rows", "text_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -129,6 +129,32 @@ DEFAULT_TRANSFERRED = ("tmi", "adapted_lira", "discriminant", "pooled_discrimina
 answer."""
 
 
+DEFAULT_TEXTS: dict[str, tuple[str | None, ...]] = {
+    "loss": (None,),
+    "min_k": (None,),
+    "base_reference": (None,),
+    "ez_mia": (None,),
+    "wbc": (None,),
+    "extraction": (None,),
+    "lira": BOTH,
+    "base": BOTH,
+    "learned_ratio": (None,),
+    "constant": (None,),
+    "count": (None,),
+}
+"""Attacks that run on texts of a language model if none is named; the figures of `benchmarks/language.py` give the
+reasons. Those that compare with a base or with shadows are refused where there are none."""
+
+
+def text_rows() -> list[dict[str, Any]]:
+    """Rows for an audit of texts that names no attack: the attacks of `DEFAULT_TEXTS`, in every mode."""
+    return _in_every_mode(DEFAULT_TEXTS)
+
+
+def _in_every_mode(listed: dict[str, tuple[str | None, ...]]) -> list[dict[str, Any]]:
+    return [{"name": name} | ({"mode": mode} if mode else {}) for name, modes in listed.items() for mode in modes]
+
+
 def default_rows(*, transferred: bool = False) -> list[dict[str, Any]]:
     """Rows for an audit file that names no attack: the attacks of `DEFAULT`, in every mode.
 
@@ -137,7 +163,7 @@ def default_rows(*, transferred: bool = False) -> list[dict[str, Any]]:
     """
     if transferred:
         return [{"name": name} for name in DEFAULT_TRANSFERRED]
-    return [{"name": name} | ({"mode": mode} if mode else {}) for name, modes in DEFAULT.items() for mode in modes]
+    return _in_every_mode(DEFAULT)
 
 
 if not TYPE_CHECKING:  # the classes themselves, imported when they are asked for

@@ -276,7 +276,7 @@ class DrawnCase:
         signs = [row.id for row in self.attacks if row.settings_for(classes) != row.settings]
         if signs:
             notes.append(f"attack {signs[0]}: two classes leave a direction only its sign, so `unit` is switched off")
-        return [*notes, *cheapest(self.attacks, self.threat.shadows)] + [
+        return [*notes, *cheapest(self.attacks, self.threat.shadows, texts=self.system.link.language)] + [
             f"time: the estimate leaves out the models that {row.id} trains"
             for row in self.running
             if row.trainings is None
@@ -331,7 +331,7 @@ class DrawnCase:
             },
             "attacks": [row.listed(refused.get(row.id, ""), row.settings_for(classes)) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system.at_risk.lengths[split.pool[split.candidates]], design, observations, system.seed),
+            **passages(system.at_risk, split.pool[split.candidates], design, observations, system.seed),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

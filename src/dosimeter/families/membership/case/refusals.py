@@ -20,14 +20,15 @@ FEW_SHADOWS = 6
 """Shadows below which most attacks that compare with shadows are refused or weak."""
 
 
-def cheapest(rows: Sequence[NamedAttack], shadows: int) -> list[str]:
+def cheapest(rows: Sequence[NamedAttack], shadows: int, *, texts: bool = False) -> list[str]:
     """Remark of a plan: the cheapest audit, where there are hardly any shadows and nobody asks for it; or none."""
     if shadows >= FEW_SHADOWS or any(row.attack.needs.labelled for row in rows):
         return []
+    own = " with features = 'texts'" if texts else ""
     return [
         f"labelled: with {shadows} shadows, the cheapest useful audit is of an adversary who knows the membership of a "
-        f"few records: set `labelled = {enough(10)}` in [[threat]] and add attack simple_shot, which trains nothing; "
-        "it may show leakage, never its absence"
+        f"few records: set `labelled = {enough(10)}` in [[threat]] and add attack simple_shot{own}, which trains "
+        "nothing; it may show leakage, never its absence"
     ]
 
 

@@ -297,7 +297,7 @@ class StatedCase:
             notes.append(f"shadows: none{why}; {HALVES_SET_THRESHOLDS}")
         elif not len(self.design.rehearsal_rows):
             notes.append(f"shadows: {self.shadows}, so none rehearses; {HALVES_SET_THRESHOLDS}")
-        return notes + cheapest(self.attacks, self.shadows)
+        return notes + cheapest(self.attacks, self.shadows, texts=self.system.language is not None)
 
     def sizes(self) -> Mapping[str, StatedCase]:
         """Implements `Resizable`: none without `fit`."""
@@ -346,7 +346,7 @@ class StatedCase:
             },
             "attacks": [row.listed(refused.get(row.id, "")) for row in self.attacks],
             "gates": [dataclasses.asdict(gate) for gate in gates],
-            **passages(system.pool.lengths[: len(design.ids)], design, observations, system.seed),
+            **passages(system.pool, np.arange(len(design.ids)), design, observations, system.seed),
             "resources": {name: dataclasses.asdict(one) for name, one in self.resources().items()},
         }
 

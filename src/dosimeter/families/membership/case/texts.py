@@ -135,20 +135,24 @@ def classes_or_tokens(records: Dataset, labels: Int[Array, " n"]) -> dict[str, A
     return {"classes": None, "vocabulary": records.vocabulary, "most_frequent_token": share}
 
 
-def passages(lengths: Int[Array, " n"], design: Design, observations: Observations, seed: int) -> dict[str, Any]:
+def passages(
+    records: Dataset, rows: Int[Array, " n"], design: Design, observations: Observations, seed: int
+) -> dict[str, Any]:
     """What run.json says of memorised passages; nothing unless an attack asks for them.
 
     Counted are texts whose last tokens a target gives word for word: of those that it used, and of those that it never
     saw.
 
     Args:
-        lengths: tokens of the judged texts.
+        records: whose texts are judged.
+        rows: the judged ones.
         design: who was trained on what.
         observations: signals of all models.
         seed: root of all randomness.
     """
     if "continued_tokens" not in observations.signals:
         return {}
+    lengths = records.lengths[rows]
     member, n = design.member[: design.targets], len(design.ids)
     whole = observations.signals["continued_tokens"][: len(member), 0, :n] >= np.minimum(BLOCK, lengths - 1)
     found: dict[str, Any] = {"tokens": BLOCK}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import log_softmax
 
-from dosimeter.families.split.attacks.reading import mapped, sought
+from dosimeter.families.split.attacks.reading import DRAWS, mapped, sought
 from dosimeter.families.split.game import Needs, SplitGame
 from dosimeter.statistics.evidence import Guesses
 from dosimeter.training.learners.halves.uncensored import fit_uncensored
@@ -60,7 +60,7 @@ class Decensor:
         own = fit_uncensored(inputs[rows], values, self.hidden, self.epochs, int(rng.integers(2**31)))
         with torch.no_grad():
             hidden = torch.cat([own.body(some) for some in torch.split(inputs, 256)])
-        made = mapped(game, hidden, self.penalties, self.epochs, self.lr, rng)
+        made = mapped(game, hidden, self.penalties, self.epochs, self.lr, DRAWS, rng)
         with torch.no_grad():
             scores = log_softmax(own.head(made.float()).double(), 1)
         return Guesses(game.ids, scores.cpu().numpy()[None])

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from dosimeter.families.split.attacks.reading import CLASSIFIERS, checked, guessed, inverted
+from dosimeter.families.split.attacks.reading import CLASSIFIERS, DRAWS, checked, guessed, inverted
 from dosimeter.families.split.game import Needs, SplitGame
 from dosimeter.statistics.evidence import Guesses, Reconstructions
 
@@ -27,6 +27,7 @@ class OutputOnly:
         penalties: of the linear map, as of `ridge`; for inputs the better of both is used, by own records.
         epochs: of the network, as of `decoder`.
         lr: of the network, as of `decoder`.
+        draws: of each auxiliary record, as of `decoder`.
     """
 
     paper: ClassVar[str] = "Malekzadeh, Borovykh, Gunduz, CCS 2021, https://arxiv.org/abs/2105.12049"
@@ -39,12 +40,13 @@ class OutputOnly:
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
     epochs: int = 60
     lr: float = 0.001
+    draws: int = DRAWS
 
     def __post_init__(self) -> None:
         checked(self.classifiers)
         if not self.penalties or not min(self.penalties) > 0:
             raise ValueError(f"penalties must be positive numbers, got {list(self.penalties)}")
-        for name in ("epochs", "lr"):
+        for name in ("epochs", "lr", "draws"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
@@ -57,4 +59,4 @@ class OutputOnly:
         """Attacks one model; `rng` gives the seed of trainings."""
         if self.mode == "attribute":
             return guessed(game, self.classifiers, rng)
-        return inverted(game, self.penalties, self.epochs, self.lr, rng)
+        return inverted(game, self.penalties, self.epochs, self.lr, self.draws, rng)

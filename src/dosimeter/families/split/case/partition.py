@@ -40,6 +40,8 @@ def given_away(host: SuppliedHost, system: TrainedSystem, records: Dataset, fold
         records: that it takes.
         folder: of the threat.
     """
+    if host.named:
+        return {"refused": "its operations could not be read, so each half would hold the weights of both"}
     form = host.form
     dtype = None if form.dtype is None else str(form.dtype).removeprefix("torch.")
     return {

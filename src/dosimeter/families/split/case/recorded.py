@@ -15,14 +15,14 @@ from dosimeter.families.split.case.case import SplitCase
 from dosimeter.families.split.case.people import people_of
 from dosimeter.families.split.case.refusals import refusals, require_telling
 from dosimeter.families.split.play.replayed import ReplayJob
-from dosimeter.families.split.threat import ALL, SplitThreat
+from dosimeter.families.split.threat import ALL, AUXILIARY, VICTIMS, SplitThreat
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.job import Job
 from dosimeter.models.cuts.places import WIDTHS, Crossing, ModelCut
 from dosimeter.training.chain import Link
-from dosimeter.training.deployment.recorded import PARTS, RecordedSystem, Transcript
+from dosimeter.training.deployment.recorded import RecordedSystem, Transcript
 from dosimeter.training.system import TrainedSystem
 
 
@@ -110,7 +110,8 @@ def recorded_case(system: RecordedSystem, threat: SplitThreat, attacks: Sequence
     Raises:
         AuditError: records, traffic and threat do not fit each other.
     """
-    known = {"auxiliary": threat.auxiliary or PARTS[1], "victims": threat.victims or PARTS[0], "knows": "queries"}
+    names = {"auxiliary": threat.auxiliary or AUXILIARY, "victims": threat.victims or VICTIMS}
+    known = {**names, "knows": "queries"}
     threat = threat.model_copy(update=known)
     chain = _elsewhere(system)
     people = people_of(threat, chain)

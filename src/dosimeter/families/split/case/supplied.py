@@ -20,7 +20,7 @@ from dosimeter.families.split.case.partition import given_away
 from dosimeter.families.split.case.people import people_of
 from dosimeter.families.split.case.refusals import refusals, require_telling
 from dosimeter.families.split.case.told import notes_of
-from dosimeter.families.split.threat import SplitThreat
+from dosimeter.families.split.threat import ALL, AUXILIARY, VICTIMS, SplitThreat
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.job import Job
@@ -31,7 +31,6 @@ from dosimeter.models.cuts.places import ModelCut
 from dosimeter.models.last_layer import at_rest
 from dosimeter.training.chain import Link
 from dosimeter.training.deployment.portable import program_digest
-from dosimeter.training.deployment.recorded import PARTS
 from dosimeter.training.deployment.supplied import SuppliedHost, supplied_host, unlike
 from dosimeter.training.recipe import FitsCut
 from dosimeter.training.system import SuppliedSystem, TrainedSystem
@@ -109,6 +108,11 @@ class SuppliedCase(SplitCase):
         notes = notes_of(
             self.system, self.threat, self.people, self.places, self.counterparts, left_out=self.left_out, known=known
         )
+        if self.hosts[0].named:
+            notes.append(
+                "cuts: the model's operations cannot be read, so it is run up to each layer that is named, and on from "
+                "there; its halves cannot be saved"
+            )
         if self.hosts[0].closed:
             notes.append(f"knows: {self.hosts[0].closed}, so attacks that follow its weights do not run")
         return notes
@@ -134,14 +138,14 @@ def supplied_case(system: SuppliedSystem, threat: SplitThreat, attacks: Sequence
     Raises:
         AuditError: records, network and threat do not fit each other.
     """
-    known = {"auxiliary": threat.auxiliary or PARTS[1], "victims": threat.victims or PARTS[0]}
+    known = {"auxiliary": threat.auxiliary or AUXILIARY, "victims": threat.victims or VICTIMS}
     threat = threat.model_copy(update=known)
     chain = _chain(system, threat)
     people = people_of(threat, chain)
     some = as_float(torch.from_numpy(people.auxiliary.inputs[:FEW].copy()))
     members = system.parts.get(MEMBERS)
     host = supplied_host(system, "model", some, None if members is None else data_key(members))
-    graph = host.graph(some)
+    host, graph = _read(host, threat, some)
     host = replace(host, digest=f"{host.digest} {program_digest(graph)}")
     fitted = [type(one).__name__ for one in chain.releases if isinstance(one, FitsCut)]
     if fitted and members is None:
@@ -156,6 +160,29 @@ def supplied_case(system: SuppliedSystem, threat: SplitThreat, attacks: Sequence
     case = SuppliedCase(chain, threat, tuple(attacks), people, places, left_out, system, host)
     require_telling(case.attacks, case.refusals())
     return case
+
+
+def _read(host: SuppliedHost, threat: SplitThreat, some: Tensor) -> tuple[SuppliedHost, ModelGraph]:
+    """The network with its graph; where its operations cannot be read, that of the layers that the threat names.
+
+    Args:
+        host: the network.
+        threat: names layers.
+        some: records, as fractions.
+
+    Raises:
+        ConfigError: its operations cannot be read, and no layers are named.
+    """
+    try:
+        return host, host.graph(some)
+    except ConfigError as error:
+        if threat.cuts == ALL:
+            told = error.problems[0].partition(": let `forward`")[0]
+            raise ConfigError(
+                f"threat.cuts: {told}, got 'all': name layers, up to which the model can be run"
+            ) from error
+    named = replace(host, named=tuple(threat.cuts))
+    return named, named.graph(some)
 
 
 def _composed(host: SuppliedHost, graph: ModelGraph, places: Sequence[ModelCut], records: Tensor) -> None:

@@ -19,19 +19,23 @@ from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 
-Kind = Literal["auto", "logits", "activations", "label-aware", "base-relative"]
+Kind = Literal["auto", "logits", "activations", "label-aware", "base-relative", "texts"]
 SIGNALS = {
     "logits": ("logits",),
     "activations": ("activations",),
     "label-aware": ("scaled_confidences", "logit_confidence"),
     "base-relative": ("scaled_confidences", "logit_confidence"),
+    "texts": ("token_log_probs", "token_means", "token_deviations", "logit_confidence", "entropy", "correctness"),
 }
 ACCESS = {
     "logits": Access.LOGITS,
     "activations": Access.FEATURES,
     "label-aware": Access.PROBS,
     "base-relative": Access.PROBS,
+    "texts": Access.PROBS,
 }
+LOWEST = 0.2
+"""Share of a text's tokens, the least probable ones, whose means are read."""
 HIGHEST = 10
 """Most of the sorted confidences that are read."""
 FAR = 10.0
@@ -155,11 +159,32 @@ def scaled(rows: Rows) -> Rows:
 
 def _columns(table: Mapping[str, Array], target: int, kind: str) -> Float[Array, "n d"]:
     """Numbers that one target alone gives."""
+    if kind == "texts":
+        return _of_texts({name: table[name][target, 0] for name in SIGNALS[kind]})
     values = table[SIGNALS[kind][0]][target, 0]
     if kind in ("logits", "activations"):
         return np.asarray(values.reshape(len(values), -1))
     highest = -np.sort(-values, axis=1)[:, :HIGHEST]
     return np.column_stack([table["logit_confidence"][target, 0], highest])
+
+
+def _of_texts(read: Mapping[str, Array]) -> Float[Array, "n d"]:
+    """Numbers of each text: confidence, entropy, share of tokens that are the likeliest, Min-K% and Min-K%++.
+
+    After the end of a text log p is exactly 0, which no token of it reaches.
+    """
+    logs = read["token_log_probs"]
+    there = logs < 0
+    scaled = (logs - read["token_means"]) / np.maximum(read["token_deviations"], 1e-6)
+    kept = np.maximum(1, (LOWEST * there.sum(axis=1)).astype(np.int64))
+    taken = np.arange(logs.shape[1]) < kept[:, None]
+    lowest = [
+        np.where(taken, np.sort(np.where(there, values, np.inf), axis=1), 0.0).sum(axis=1) / kept
+        for values in (logs, np.clip(scaled, -FAR, FAR))
+    ]
+    plain = [read[name] for name in ("logit_confidence", "entropy", "correctness")]
+    found: Array = np.nan_to_num(np.column_stack([*plain, *lowest]), posinf=0.0)
+    return found
 
 
 def _beside(rows: Float[Array, "n d"], base: Float[Array, " n"]) -> Float[Array, "n e"]:

@@ -41,7 +41,8 @@ class SimpleShot:
         shots: known members, and known non-members, in the support of one episode.
         mode: "mended", or "as_released" with the defects of the authors' code.
         features: "logits" or "activations" without the label; "label-aware": sorted confidences and that of the label;
-            "base-relative": the same and the mean confidence of out-shadows; "auto": as released logits, mended
+            "base-relative": the same and the mean confidence of out-shadows; "texts": of texts of a language model
+            confidence, entropy, share of likeliest tokens, Min-K% and Min-K%++; "auto": as released logits, mended
             label-aware.
         episodes: for each target in mended mode; as released there is one for 30 records.
         meta: train an embedding on episodes of shadows.

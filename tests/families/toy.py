@@ -174,7 +174,7 @@ class ColourCase:
 @dataclass(frozen=True)
 class Colour:
     name, question = NAME, "Which colour is this {noun}'s card?"
-    settings, needs, takes = ColourThreat, Needs, frozenset()
+    settings, needs, takes, members = ColourThreat, Needs, frozenset(), False
     details_schema: ClassVar[Mapping[str, Any]] = {"type": "object"}
     metrics: ClassVar[Mapping[str, Metric]] = {
         "right": Metric("share", by=("attack",), counts=("records",), example={"max": 0.3})

@@ -91,8 +91,8 @@ def test_a_leak_beyond_the_classes_is_shown_with_its_dose(tmp_path):
     assert (None, "transfer_gain") in by_metric
     first = found.verdict["sentences"]
     assert first[0].startswith("The party “receiver” can tell how many records with size “yes” are in a batch")
-    assert "70 %" in first[1]
-    assert "30 %" in first[1]
+    assert "70\u00a0%" in first[1]
+    assert "30\u00a0%" in first[1]
 
 
 def test_what_the_classes_tell_too_is_above_chance_and_not_shown(tmp_path):

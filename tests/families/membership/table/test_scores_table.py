@@ -305,6 +305,20 @@ def test_damaged_bytes_give_a_data_error_or_a_table(rows, seed, ending, tmp_path
     assert 0 < table.truth.is_member.sum() < table.truth.is_member.size
 
 
+def test_columns_of_different_lengths_are_one_line(tmp_path, monkeypatch):
+    """As the footer of a damaged file may say, though each column can be read."""
+    from pyarrow import parquet
+
+    read = parquet.ParquetFile.read
+    path = write(
+        tmp_path / "table.parquet", [{"score": 0.5, "is_member": bit, "id": str(bit)} for bit in (True, False)]
+    )
+    monkeypatch.setattr(
+        parquet.ParquetFile, "read", lambda file, columns: read(file, columns=columns)[: 1 if "id" in columns else 2]
+    )
+    assert attempt(path) == f"{path}: all columns must have as many rows, got 1 to 2: write it again as Parquet"
+
+
 # What is read.
 
 

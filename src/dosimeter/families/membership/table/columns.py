@@ -255,6 +255,11 @@ def _read_parquet(path: Path, place: str, known: Sequence[str]) -> dict[str, Any
             if kinds.is_dictionary(found.type):
                 found = found.cast(found.type.value_type)
             table[name] = found if name == "score" else _plain(found, name, place)
+    rows = [len(column) for column in table.values()]
+    if min(rows) != max(rows):  # as the footer of a damaged file may say
+        raise DataError(
+            f"{place}: all columns must have as many rows, got {min(rows)} to {max(rows)}: write it again as Parquet"
+        )
     return table
 
 

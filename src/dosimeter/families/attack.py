@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.package import PACKAGE
 from dosimeter.foundation.wording import quote
 
 G = TypeVar("G", contravariant=True)
@@ -114,3 +116,23 @@ class NamedAttack:
             "status": "refused" if refused else "ok",
             "reason": refused,
         }
+
+
+@cache
+def attack_code(kind: type) -> str:
+    """Digest of an attack's code and of all that it reads, for keys of its plays.
+
+    A user's attack that reads what no digest can hold gets another digest in every process, so that it is played anew.
+
+    Args:
+        kind: class of the attack.
+    """
+    import secrets
+
+    from dosimeter.foundation.keys.code_keys import reading
+    from dosimeter.foundation.keys.package_code import package_code
+
+    if kind.__module__.partition(".")[0] == PACKAGE:
+        return package_code(kind.__module__)
+    found = reading(kind)
+    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"

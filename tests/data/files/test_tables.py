@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -129,6 +131,17 @@ def test_damaged_parquet_is_told(tmp_path, fails):
     for content in (b"", b"PAR1", good[:-20], good[:40]):
         (tmp_path / "t.parquet").write_bytes(content)
         assert "write it again as Parquet" in fails(load, str(tmp_path / "t.parquet"))
+
+
+def test_parquet_with_columns_of_different_lengths_is_told(tmp_path, monkeypatch, fails):
+    """As the footer of a damaged file may say; pyarrow finds it where it is asked, and makes no such table itself."""
+
+    def validate(full):
+        raise pa.ArrowInvalid("Column 1 named label expected length 2 but got length 1")
+
+    pq.write_table(pa.table({"a": [0, 1], "label": [0, 1]}), tmp_path / "t.parquet")
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda _: SimpleNamespace(validate=validate))
+    assert "expected length 2 but got length 1" in fails(load, str(tmp_path / "t.parquet"))
 
 
 PEOPLE = "age,work,label\n30,b,x\n40, a ,y\n50,?,x\n60,,y\n70,b,x\n"

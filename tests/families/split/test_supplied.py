@@ -17,6 +17,7 @@ from torch import nn
 import dosimeter
 from dosimeter.config.audit import parse
 from dosimeter.foundation.errors import AuditError
+from dosimeter.foundation.keys import package_code
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.pipeline import verbs
@@ -276,6 +277,23 @@ def test_a_recording_is_kept_under_weights_code_and_plain_numbers(tmp_path):
     other = nn.Sequential(*plain()[:5], Scaled(plain()[5], 2.0))
     keys = [key_of(one, tmp_path) for one in (first, nn.Sequential(*plain()[:5], Scaled(plain()[5], 1.0)), other)]
     assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize("module", ["models.cuts.named", "models.supplied.adapt", "training.deployment.supplied"])
+def test_a_recording_is_kept_under_the_code_that_asks_the_network(module, tmp_path, monkeypatch):
+    """A job of recording knows any host, so the host says which code of this package it runs."""
+    before, read = key_of(nn.Sequential(*plain()), tmp_path), package_code._read
+
+    def changed(source, name, is_package):
+        digest, imported = read(source, name, is_package)
+        return digest + ("changed" if name == f"dosimeter.{module}" else ""), imported
+
+    monkeypatch.setattr(package_code, "_read", changed)
+    package_code.package_code.cache_clear()
+    try:
+        assert key_of(nn.Sequential(*plain()), tmp_path) != before
+    finally:
+        package_code.package_code.cache_clear()
 
 
 def test_an_audit_file_names_model_and_records(made, tmp_path):

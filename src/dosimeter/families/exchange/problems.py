@@ -22,7 +22,7 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
     if not around.draws or around.recorded:
         return [
             ".family: exchange needs a stage that parties train here, got another model: write a [[stage]] with "
-            "transfer = 'fedsgd', 'coral' or 'mmd' and `parties`"
+            "a joint transfer, such as 'fedsgd' or 'coral', and `parties`"
         ]
     problems = [
         f".{key}: is required and missing: {remedy}" for key, remedy in REQUIRED.items() if getattr(threat, key) is None

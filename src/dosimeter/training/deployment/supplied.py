@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dosimeter.data.cells import Held
 from dosimeter.foundation.errors import AuditError, ConfigError
 from dosimeter.foundation.keys.code_keys import reading
+from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.wording import describe
 from dosimeter.jobs.store import Store
 from dosimeter.models.cuts.graph import ModelGraph, read_graph
@@ -80,7 +81,8 @@ class SuppliedHost:
     @property
     def definition(self) -> list[Any]:
         """Implements `Host`."""
-        return ["supplied", self.digest, repr(self.form), self.output, list(self.columns), self.owned, list(self.named)]
+        asked = [self.digest, repr(self.form), self.output, list(self.columns), self.owned, list(self.named)]
+        return ["supplied", *asked, package_code(__name__)]  # jobs know any host, and so not the code of this one
 
     @property
     def alike(self) -> object:

@@ -10,10 +10,9 @@ import pytest
 from audits import BASE, gaussian, table
 
 from dosimeter.config.audit import parse
-from dosimeter.families.attack import NamedAttack
+from dosimeter.families.attack import NamedAttack, attack_code
 from dosimeter.families.membership.design.design import membership_matrix
 from dosimeter.families.membership.game import Needs
-from dosimeter.families.membership.play.job import attack_code
 from dosimeter.families.membership.play.play import Part, play_part
 from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access

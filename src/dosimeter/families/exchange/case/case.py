@@ -220,7 +220,7 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
     if system.joint is None or system.transferred:
         raise ConfigError(
             f"threat.at_risk: exchange is about a stage that parties train together, got {system.link.name!r}, which "
-            "is none: give the last stage transfer = 'fedsgd', 'coral' or 'mmd' and `parties`"
+            "is none: give the last stage a joint transfer, such as 'fedsgd' or 'coral', and `parties`"
         )
     method = str(system.link.transfer)
     if method == "soft" and threat.adversary == COORDINATOR:

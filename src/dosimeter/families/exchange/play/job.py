@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,12 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from dosimeter.families.attack import NamedAttack
+from dosimeter.families.attack import NamedAttack, attack_code
 from dosimeter.families.exchange.game import Auxiliary, ExchangeGame, Own
 from dosimeter.families.exchange.play.model import SharedModel
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
-from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.foundation.package import PACKAGE
 from dosimeter.foundation.seeds import generator
 from dosimeter.foundation.user_code import relay
 from dosimeter.foundation.wording import describe
@@ -184,12 +181,3 @@ class PlayJob:
         """Log-scores `[n 2]`."""
         found: Array = self.store.load(self.key)["guesses"].numpy()
         return found
-
-
-@cache
-def attack_code(kind: type) -> str:
-    """Digest of an attack's code and of all that it reads; a fresh one in every process where none can hold that."""
-    if kind.__module__.partition(".")[0] == PACKAGE:
-        return package_code(kind.__module__)
-    found = reading(kind)
-    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"

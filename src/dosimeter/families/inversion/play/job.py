@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dosimeter.defenses.query import describe_defense, guard
-from dosimeter.families.attack import NamedAttack
+from dosimeter.families.attack import NamedAttack, attack_code
 from dosimeter.families.inversion.game import Asked, InversionGame, Starts
 from dosimeter.families.inversion.play.beside import Beside
 from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.priors import PriorJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
-from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.foundation.package import PACKAGE
 from dosimeter.foundation.seeds import generator
 from dosimeter.foundation.user_code import relay
 from dosimeter.foundation.wording import describe
@@ -254,15 +251,6 @@ def played(
     if not values.shape[2] or not np.isfinite(values).all():
         raise AuditError(f"{place}: must give finite reconstructions of each identity: correct it")
     return {"records": torch.from_numpy(values[0]), "queries": torch.tensor(game.asked.count)}
-
-
-@cache
-def attack_code(kind: type) -> str:
-    """Digest of an attack's code and of all that it reads; a fresh one in every process where none can hold that."""
-    if kind.__module__.partition(".")[0] == PACKAGE:
-        return package_code(kind.__module__)
-    found = reading(kind)
-    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"
 
 
 def chunks(identities: int, size: int = 64) -> Sequence[tuple[int, ...]]:

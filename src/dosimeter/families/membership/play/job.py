@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from math import inf
 from typing import Any
 
 import torch
 
-from dosimeter.families.attack import NamedAttack
+from dosimeter.families.attack import NamedAttack, attack_code
 from dosimeter.families.membership.design.target_halves import half_games
 from dosimeter.families.membership.game import OwnRehearsal
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.foundation.package import PACKAGE
 from dosimeter.jobs.store import Store, key_of
 from dosimeter.training.packs import PackJob
 
@@ -139,18 +136,6 @@ class PlayJob:
         """The stored scores `[r n]`."""
         found: Array = self.store.load(self.key)["scores"].numpy()
         return found
-
-
-@cache
-def attack_code(kind: type) -> str:
-    """Digest of an attack's code and of all that it reads.
-
-    A user's attack that reads what no digest can hold gets another digest in every process, so that it is played anew.
-    """
-    if kind.__module__.partition(".")[0] == PACKAGE:
-        return package_code(kind.__module__)
-    found = reading(kind)
-    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"
 
 
 def play_jobs(arena: Arena, rows: Sequence[NamedAttack], trains: PackJob | None = None) -> tuple[PlayJob, ...]:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter.families.attack import NamedAttack
+from dosimeter.families.attack import NamedAttack, attack_code
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
 from dosimeter.families.split.play.halves import AskedHalf, CutModel, OpenHalf, Server
 from dosimeter.families.split.play.record import Recording, RecordJob
 from dosimeter.families.split.threat import LABEL
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
-from dosimeter.foundation.keys.code_keys import reading
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.foundation.package import PACKAGE
 from dosimeter.foundation.seeds import generator
 from dosimeter.foundation.user_code import relay
 from dosimeter.foundation.wording import describe
@@ -226,12 +223,3 @@ def by_coin(secret: Secret, seed: int) -> Secret:
         seed: root of all randomness.
     """
     return replace(secret, known=generator(seed, f"null {secret.name}").permutation(secret.known))
-
-
-@cache
-def attack_code(kind: type) -> str:
-    """Digest of an attack's code and of all that it reads; a fresh one in every process where none can hold that."""
-    if kind.__module__.partition(".")[0] == PACKAGE:
-        return package_code(kind.__module__)
-    found = reading(kind)
-    return found.digest if not found.opaque else f"{found.digest} {secrets.token_hex(8)}"

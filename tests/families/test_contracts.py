@@ -18,6 +18,7 @@ from dosimeter.jobs.store import Store, canonical
 from dosimeter.pipeline import verbs
 from dosimeter.results.metrics import BOUNDS
 from dosimeter.results.page.section import Section
+from dosimeter.results.standards import entries
 from dosimeter.results.views import own_rows, views
 from families.exchange.games import table as together
 from families.split.games import audit as halves
@@ -75,6 +76,11 @@ def runs(tmp_path_factory):
         return found[place], place
 
     return run
+
+
+def test_its_findings_map_to_public_lists(family):
+    mapped = {entry.source for entry in entries(family.name)}
+    assert ("NIST AI RMF" in mapped) == (family is not COLOUR)
 
 
 def test_it_says_all_that_readers_need(family):

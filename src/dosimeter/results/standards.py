@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Fit = Literal["equal", "superset", "relevant"]
@@ -37,13 +37,7 @@ class Entry:
         return f"{self.source} {self.version}: {self.id} {self.name} ({FITS[self.fit]})"
 
 
-MEMBERSHIP: tuple[Entry, ...] = (
-    Entry("MITRE ATLAS", "5.6.0", "MITRE", "AML.T0024.000", "Infer Training Data Membership", "superset"),
-    Entry("OWASP Machine Learning Security Top 10", "2023", "OWASP", "ML04:2023", "Membership Inference Attack",
-          "equal"),
-    Entry("OWASP Top 10 for LLM Applications", "2025", "OWASP", "LLM02:2025", "Sensitive Information Disclosure",
-          "superset"),
-    Entry("OWASP AISVS", "1.0", "OWASP", "v1.0-C11.2.5", "level 3", "equal"),
+GENERAL: tuple[Entry, ...] = (
     Entry("NIST AI RMF", "1.0", "NIST", "MEASURE 2.7",
           "AI system security and resilience – as identified in the MAP function – are evaluated and documented.",
           "relevant"),
@@ -51,21 +45,37 @@ MEMBERSHIP: tuple[Entry, ...] = (
           "Privacy risk of the AI system – as identified in the MAP function – is examined and documented.",
           "relevant"),
 )  # fmt: skip
-"""Entries that were read in the source's own text, or in independent verbatim copies that agree."""
-
-
+"""Entries of every family. All entries here were read in the source's own text, or in verbatim copies that agree."""
+_DISCLOSURE = Entry(
+    "OWASP Top 10 for LLM Applications", "2025", "OWASP", "LLM02:2025", "Sensitive Information Disclosure", "superset"
+)
+_INFERENCE = Entry("MITRE ATLAS", "5.6.0", "MITRE", "AML.T0024.000", "Infer Training Data Membership", "superset")
+MEMBERSHIP: tuple[Entry, ...] = (
+    _INFERENCE,
+    Entry("OWASP Machine Learning Security Top 10", "2023", "OWASP", "ML04:2023", "Membership Inference Attack",
+          "equal"),
+    _DISCLOSURE,
+    Entry("OWASP AISVS", "1.0", "OWASP", "v1.0-C11.2.5", "level 3", "equal"),
+    *GENERAL,
+)  # fmt: skip
 INVERSION: tuple[Entry, ...] = (
     Entry("MITRE ATLAS", "5.6.0", "MITRE", "AML.T0024.001", "Invert AI Model", "equal"),
     Entry("OWASP Machine Learning Security Top 10", "2023", "OWASP", "ML03:2023", "Model Inversion Attack", "superset"),
-    MEMBERSHIP[2],
+    _DISCLOSURE,
     Entry("OWASP AISVS", "1.0", "OWASP", "v1.0-C11.2", "Membership-Inference and Model-Inversion Mitigation (section)",
           "superset"),
-    *MEMBERSHIP[4:],
+    *GENERAL,
 )  # fmt: skip
-"""Entries of model inversion, read in the same way."""
-SPLIT: tuple[Entry, ...] = (MEMBERSHIP[2], *MEMBERSHIP[4:])
-"""Entries of what crosses the cut of a model: no list names it, so general ones stand here."""
-FAMILIES: Mapping[str, tuple[Entry, ...]] = {"membership": MEMBERSHIP, "inversion": INVERSION, "split": SPLIT}
+SPLIT: tuple[Entry, ...] = (_DISCLOSURE, *GENERAL)
+"""No list names what crosses the cut of a model, so general entries stand here."""
+EXCHANGE: tuple[Entry, ...] = (replace(_INFERENCE, fit="relevant"), *GENERAL)
+"""Messages of joint training: ATLAS speaks of properties of training data too, but of the answers of an API."""
+FAMILIES: Mapping[str, tuple[Entry, ...]] = {
+    "membership": MEMBERSHIP,
+    "inversion": INVERSION,
+    "split": SPLIT,
+    "exchange": EXCHANGE,
+}
 
 
 def entries(family: str) -> tuple[Entry, ...]:

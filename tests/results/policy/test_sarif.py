@@ -91,6 +91,8 @@ def test_rules_results_and_taxonomies_fit_together():
     kinds = {(one["target"]["id"], *one["kinds"]) for one in related}
     assert {("AML.T0024.000", "superset"), ("ML04:2023", "equal"), ("MEASURE 2.10", "relevant")} <= kinds
     assert len(run["results"]) == len({json.dumps(one["partialFingerprints"]) for one in run["results"]})
+    for listed in lists:
+        assert len({taxon["id"] for taxon in listed["taxa"]}) == len(listed["taxa"])
 
 
 def test_numbers_without_a_limit_are_listed_once():

@@ -168,7 +168,8 @@ def _sources() -> list[str]:
 
 
 def _of(source: str) -> list[Entry]:
-    return [entry for entry in all_entries() if entry.source == source]
+    """The entries of one list, each id once: families may fit the same entry in different ways."""
+    return list({entry.id: entry for entry in all_entries() if entry.source == source}.values())
 
 
 def _component(source: str) -> dict[str, Any]:
@@ -177,7 +178,8 @@ def _component(source: str) -> dict[str, Any]:
 
 def _reference(entry: Entry) -> dict[str, Any]:
     """Reference to an entry, for rules and results."""
-    return {"id": entry.id, "index": _of(entry.source).index(entry), "toolComponent": _component(entry.source)}
+    index = [one.id for one in _of(entry.source)].index(entry.id)
+    return {"id": entry.id, "index": index, "toolComponent": _component(entry.source)}
 
 
 def _taxonomy(source: str) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 import itertools
 import json
 import os
+import random
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -20,6 +22,16 @@ collect_ignore = ["own_kinds.py"]  # holds a class whose attributes raise, which
 
 WORLDS = 40
 """Of a detection limit in the default tests: with all 300 each audit without a leak would take a second more."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Seeds the global generators, so that networks which a test makes with fresh weights do not follow other tests."""
+    import torch  # not before jaxtyping's hook is there
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 -- users' code draws from it
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -111,7 +111,12 @@ def test_passages_are_counted_beside_their_control(result):
         assert found[name]["exact"] == (exact & counted).sum()
         assert found[name]["of"] == counted.sum()
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
-    assert "Word for word" in (result / "report.html").read_text("utf-8")
+    page = (result / "report.html").read_text("utf-8")
+    assert "Word for word" in page
+    assert f"{found['members']['exact']:,} of {found['members']['of']:,} used texts" in page
+    assert "of every token" in page
+    assert "itself was not tested" not in page
+    assert "their labels" not in page
 
 
 def test_texts_without_named_attacks_get_those_that_read_texts(texts):

@@ -263,17 +263,24 @@ def wrong_of(precision: Number) -> str:
     return LESS if wrong < 0.5 else "nearly all"
 
 
-def access(granted: str) -> list[str]:
+def access(granted: str, *, texts: bool = False) -> list[str]:
     """Phrases for what an access lets the adversary see, one for each part.
+
+    Args:
+        granted: names of accesses, separated by commas.
+        texts: whether the model answers about tokens, not about classes.
 
     >>> access("LOGITS")
     ['the raw score (logit) of every class, for each query']
+    >>> access("logits", texts=True)
+    ['the raw score (logit) of every token, for each query']
     >>> access("smell")
     ['smell']
     """
     parts = [part.strip() for part in granted.replace("|", ",").replace("+", ",").split(",") if part.strip()]
     keys = [part.lower().removeprefix("access.") for part in parts]
-    return [ACCESS.get(ALIASES.get(key, key), part) for key, part in zip(keys, parts, strict=True)]
+    found = [ACCESS.get(ALIASES.get(key, key), part) for key, part in zip(keys, parts, strict=True)]
+    return [phrase.replace("class", "token") for phrase in found] if texts else found
 
 
 def methods(names: Iterable[str]) -> list[tuple[str, str]]:

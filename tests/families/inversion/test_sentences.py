@@ -12,7 +12,7 @@ from dosimeter.results import words
 
 TOLD = {
     "noun": "photo", "access": "weights", "public": 1200, "identities": 20, "targets": 1, "value": 0.7, "low": 0.45,
-    "high": 0.89, "limit": 0.36, "failed": [], "origin": False,
+    "high": 0.89, "limit": 0.36, "failed": [], "origin": False, "accepted": None,
     "beside": [
         {"class": "PriorBest", "settings": {"samples": 1000}, "value": 0.5},
         {"class": "GMI", "settings": {}, "value": 0.6},
@@ -37,6 +37,12 @@ def test_a_leak_is_told_in_counts_with_both_ends_and_yardsticks():
         "recognised in the photo of somebody else that the model takes for them."
     )
     assert "this trained model only" in scope
+
+
+def test_recognised_in_a_lineup_is_not_said_to_look_like_somebody():
+    _, _, accepted, *_ = told("shown", accepted={"made": 0.0, "real": 0.8})
+    assert accepted.startswith("Recognised means: named among these identities by a judge who must name one.")
+    assert accepted.endswith("“nobody” takes 0 of 20 for the right identity, and 80 % of real photos.")
 
 
 def test_who_has_the_weights_before_finetuning_is_said_so_and_then_it_is_not_left_open():

@@ -103,7 +103,7 @@ def test_a_leak_is_shown_and_the_page_says_so_plainly(finished):
     page = (folder / "report.html").read_text("utf-8")
     assert threat["verdict"]["sentences"][1].split(",")[0] in page
     assert "data:image/png" in page
-    for text in ("Leakage index", "answers alone", "control, must be at chance", "After 2", "After 4"):
+    for text in ("Leakage index", "answers alone", "control, must be at chance", "Cut after “2”", "Cut after “4”"):
         assert text in page
     assert 0 < threat["dose"]["floor"] < threat["dose"]["shown"] < threat["dose"]["ceiling"]
     assert {one["status"] for one in threat["gates"]} == {"pass"}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dosimeter.families.family import CaseFolder
-from dosimeter.families.inversion.measures.accepted import acceptance, accepted_rows
+from dosimeter.families.inversion.measures.accepted import acceptance, accepted_rows, accepted_share
 from dosimeter.families.inversion.measures.checks import blind_judge, controls, judges, marks, null_audit, null_gate
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.families.inversion.measures.information import information
@@ -53,7 +53,7 @@ def measure(folder: CaseFolder) -> Findings:
         "origin": found.headline in summary["threat"].get("origin", ()),
         "identities": found.identities, "targets": summary["threat"]["targets"], "value": rate.value,
         "low": rate.low, "high": rate.high, "limit": details["limit"], "failed": failed_names(gates),
-        "null_audit": bool(nulls),
+        "null_audit": bool(nulls), "accepted": accepted_share(found, found.headline),
         "beside": [
             {"class": one["name"], "settings": one["settings"], "value": float(found.hits(one["id"]).mean())}
             for one in summary["attacks"] if one["id"] in found.attackers and one["id"] != found.headline

@@ -58,6 +58,20 @@ def accepts(similarity: Array, least: float) -> Array:
     return found
 
 
+def accepted_share(found: Measured, attack: str) -> dict[str, float] | None:
+    """The share of identities as which an attack's records are accepted, and that of real records; None without either.
+
+    Args:
+        found: what a run left.
+        attack: its id.
+    """
+    real = acceptance(found)
+    if real is None:
+        return None
+    least = float(found.left.truth["accepts_from"])
+    return {"made": float(accepts(found.left.lineup(attack), least).mean()), "real": real["right"]}
+
+
 def acceptance(found: Measured) -> dict[str, float] | None:
     """How the threshold does on real records that the judges were tested on; None without a threshold.
 

@@ -59,7 +59,9 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
         status: of the verdict.
         told: `noun`, `access`, `public`, `identities`, `targets`; of the headline attack its `name`, `value`, `low` and
             `high`, and `origin`, whether it had the weights that the model was finetuned from; `limit`, the share that
-            would have been shown; `beside`, of each other attack that optimises nothing its class, settings and share;
+            would have been shown; `accepted`, the shares that
+            the judge takes for the right identity where the answer may be "nobody", of what was `made` and of `real`
+            records, or None; `beside`, of each other attack that optimises nothing its class, settings and share;
             `failed`, names of checks that failed; `null_audit`, whether there was one.
     """
     if status == "withdrawn":
@@ -90,7 +92,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
             f"It was not shown that {who[0].lower()}{who[1:]} can make {words.plural(noun)} in which identities of the "
             f"training data are recognised: {many} were, and {chance}."
         )
-    return [first, *_ends(status, told), *_beside(told), _scope(told), *_unchecked(told)]
+    return [first, *_ends(status, told), *_accepted(told), *_beside(told), _scope(told), *_unchecked(told)]
 
 
 def _ends(status: str, told: Mapping[str, Any]) -> list[str]:
@@ -115,6 +117,18 @@ def _ends(status: str, told: Mapping[str, Any]) -> list[str]:
             "have been shown in 9 of 10 audits like this one; a smaller leak may be there."
         )
     return [f"Up to {up_to} recognised identities is not excluded.", caught]
+
+
+def _accepted(told: Mapping[str, Any]) -> list[str]:
+    """How alike they are to a judge who need not name anybody: who is recognised in a lineup may look like nobody."""
+    shares, nouns = told["accepted"], words.plural(told["noun"])
+    if shares is None:
+        return []
+    return [
+        "Recognised means: named among these identities by a judge who must name one. A judge who may also say "
+        f"“nobody” takes {_many(shares['made'], told['identities'])} of {told['identities']} for the right identity, "
+        f"and {words.percent(shares['real'])} of real {nouns}."
+    ]
 
 
 def _beside(told: Mapping[str, Any]) -> list[str]:

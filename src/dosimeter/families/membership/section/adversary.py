@@ -154,7 +154,7 @@ def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     at_risk = f" “{result['at_risk']}”" if result["door"] == "recipe" else ""
     return [
         ("Wants to know", f"Was this {noun} among the training data of {asked}{at_risk}?"),
-        ("Sees", _sentence("; ".join(words.access(threat["access"] or "")))),
+        ("Sees", _sentence("; ".join(words.access(threat["access"] or "", texts="vocabulary" in data)))),
         ("Asks the model", f"{queries} for each {noun}: {views}.{_moved_copies(result)}"),
         ("Holds", holds + _informed_rows(result)),
         ("Trained", _own_models(result)),
@@ -211,7 +211,8 @@ def who(result: Mapping[str, Any]) -> str:
     """The adversary in a few words."""
     if result["door"] == "scores":
         return "Not known: only scores were given"
-    seen = "; ".join(words.access(result["adversary"]["access"] or "")) or "nothing"
+    texts = "vocabulary" in result["data"]
+    seen = "; ".join(words.access(result["adversary"]["access"] or "", texts=texts)) or "nothing"
     return f"Sees {seen}; has {words.tried(result['door'], result['adversary']['shadows'])}"
 
 

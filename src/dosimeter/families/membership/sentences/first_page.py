@@ -50,6 +50,7 @@ class Subject:
         candidates: records judged.
         members: of them, used by each target.
         persons: in the data, None where they name none.
+        texts: whether the model predicts tokens of texts, so that records have no labels.
     """
 
     door: str
@@ -64,6 +65,7 @@ class Subject:
     candidates: int
     members: int
     persons: int | None
+    texts: bool = False
 
     @property
     def nouns(self) -> str:
@@ -92,6 +94,7 @@ def subject(content: View, members: int) -> Subject:
         candidates=data["candidates"],
         members=members,
         persons=data["persons"],
+        texts="vocabulary" in data,
     )
 
 
@@ -111,7 +114,7 @@ def answers(content: View, *, members: int, alike: bool = False) -> list[Answer]
         Answer("count", f"How many {of.nouns} and persons?", _count(of, found)),
         Answer("wrong", "How often is an accusation wrong?", _unless_void(found, numbers.wrong(found, of.noun))),
         Answer("attacker", "What does the attacker hold and see?", attacker(of, content["adversary"])),
-        Answer("see", f"Can anybody see a {of.noun}?", see(of)),
+        Answer("see", f"Can anybody see a {of.noun}?", see(of, content.get("details", {}).get("passages"))),
         Answer("sure", "How sure is this?", _unless_void(found, _sure(of, found, content))),
         Answer("checks", "Did the audit pass its own checks?", checks(content["gates"])),
         Answer("deployed", "Is this the deployed model?", deployment(of)),
@@ -160,18 +163,27 @@ def attacker(of: Subject, threat: View) -> str:
     shadows = threat["shadows"] or 0
     by = "the training recipe" if of.door == "recipe" else "the training function"
     own = f"; with {by} they train {words.count(shadows, 'model')} of their own" if shadows else "; they train no model"
-    seen = "; ".join(words.access(threat["access"] or "")) or "nothing"
+    seen = "; ".join(words.access(threat["access"] or "", texts=of.texts)) or "nothing"
+    labels = "" if of.texts else " and their labels"
     return (
-        f"They hold all {of.candidates:,} candidate {of.nouns} and their labels{own}. They see {seen}. They do not "
+        f"They hold all {of.candidates:,} candidate {of.nouns}{labels}{own}. They see {seen}. They do not "
         f"know which {of.nouns} were used."
     )
 
 
-def see(of: Subject) -> str:
-    """Text: membership inference shows nobody a record."""
-    return (
+def see(of: Subject, passages: View | None) -> str:
+    """Text: membership inference shows nobody a record; a model of texts may have been asked for their ends."""
+    alone = (
         f"Not by this attack. Somebody who already holds a {of.noun} learns whether it was used: it is recognised as "
-        f"training data. Whether the model gives away a {of.noun} itself was not tested."
+        "training data."
+    )
+    if passages is None:
+        return f"{alone} Whether the model gives away a {of.noun} itself was not tested."
+    used, unused = (f"{one['exact']:,} of {one['of']:,}" for one in (passages["members"], passages["nonmembers"]))
+    return (
+        f"{alone} Asked for the last {passages['tokens']} tokens of a {of.noun} after those before them, the model "
+        f"gave all of them for {used} used {of.nouns}, and for {unused} unused ones. Other "
+        f"ways to draw a {of.noun} out of it were not tested."
     )
 
 

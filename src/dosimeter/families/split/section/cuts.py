@@ -82,8 +82,8 @@ def _recommended(result: View, names: Mapping[str, str]) -> str:
     cheap = "least work for the device" if known else "fewest bytes"
     first, other = (words.count(number, "person") for number in found["persons"])
     return (
-        f"Recommended: after {found['cut']}. Of the cuts{' with ' + bound if bound else ''} that lose at most 1 point "
-        f"of accuracy, it is the one with {cheap} among those whose worst leak is not above the "
+        f"Recommended: the cut after “{found['cut']}”. Of the cuts{' with ' + bound if bound else ''} that lose at "
+        f"most 1 point of accuracy, it is the one with {cheap} among those whose worst leak is not above the "
         f"interval of the least. It was chosen on {first}. On the other {other} the same attacks tell: {leaks}."
     )
 

@@ -203,7 +203,7 @@ def _blocks(result: View, names: Mapping[str, str], goal: str, metrics: tuple[st
     """One block for each cut, then one for the yardsticks; each with a line for each attack."""
     own = [one for one in result["attacks"] if one["goal"] == goal and not one["reason"]]
     blocks = []
-    for title, cut in [*((f"After {cut}", cut) for cut in result["adversary"]["cuts"]), ("For comparison", None)]:
+    for title, cut in [*((f"Cut after “{cut}”", cut) for cut in result["adversary"]["cuts"]), ("For comparison", None)]:
         lines = [
             {
                 "name": names[one["id"]], "control": one["control"], "yardstick": _yardstick(one, answers),
@@ -281,8 +281,8 @@ def _in_training(result: View) -> list[str]:
         digits = 3 if told == "AUC" else 4
         fresh = "" if one["fresh"] is None else f" The strongest fresh attack has {one['fresh']:.{digits}f}."
         found.append(
-            f"After {one['cut']} their {told} on {name} is {one['value']:.{digits}f} ({one['low']:.{digits}f} to "
-            f"{one['high']:.{digits}f}).{fresh}"
+            f"At the cut after “{one['cut']}” their {told} on {name} is {one['value']:.{digits}f} "
+            f"({one['low']:.{digits}f} to {one['high']:.{digits}f}).{fresh}"
         )
     return found
 
@@ -317,5 +317,5 @@ def _pictures(result: View, names: Mapping[str, str]) -> list[dict[str, Any]]:
     rows = []
     for one in found["rows"]:
         title = f"{words.plural(result['noun'])} as they are" if not one["attack"] else names[one["attack"]]
-        rows.append({"title": title + (f", after {one['cut']}" if one["cut"] else ""), "png": one["png"]})
+        rows.append({"title": title + (f", cut after “{one['cut']}”" if one["cut"] else ""), "png": one["png"]})
     return rows

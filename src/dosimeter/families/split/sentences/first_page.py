@@ -103,8 +103,8 @@ def _input(one: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     m = told["lineup"]
     floor = "" if one["floor"] is None else f", {_many(one['floor'], m)} from the answer alone"
     return (
-        f"After {one['cut']}, the right {told['noun']} was picked out of {m} in {_many(one['value'], m)} of {m} cases "
-        f"by what an attack made of the features; by chance it would be 1{floor}."
+        f"At the cut after “{one['cut']}”, the right {told['noun']} was picked out of {m} in "
+        f"{_many(one['value'], m)} of {m} cases by what an attack made of the features; by chance it would be 1{floor}."
     )
 
 
@@ -114,8 +114,8 @@ def _attribute(one: Mapping[str, Any]) -> str:
     ceiling = "" if one["ceiling"] is None else f" and in {words.percent(one['ceiling'])} with the input itself"
     end = "" if one["above_chance"] else " That it is better than by chance is not shown."
     return (
-        f"After {one['cut']}, of two people who differ in “{one['attribute']}” an attack tells which is which in "
-        f"{words.percent(one['value'])} of pairs{floor}{ceiling}; by chance it would be half.{end}"
+        f"At the cut after “{one['cut']}”, of two people who differ in “{one['attribute']}” an attack tells which is "
+        f"which in {words.percent(one['value'])} of pairs{floor}{ceiling}; by chance it would be half.{end}"
     )
 
 

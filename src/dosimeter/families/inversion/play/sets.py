@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dosimeter.families.inversion.case.records import RecordSplit
@@ -184,7 +184,7 @@ def features(inputs: Tensor, rows: Int[Array, " n"], limits: tuple[float, float]
     Raises:
         ConfigError: the packages with the network and its weights are absent.
     """
-    network = inert(efficientnet_lite0((int(inputs.shape[1]), SIDE, SIDE), 1, SIDE, "imagenet").backbone)
+    network = _network(int(inputs.shape[1]), SIDE)
     (low, high), seen = limits, []
     with torch.inference_mode():
         for some in torch.split(torch.from_numpy(rows), BATCH):
@@ -192,3 +192,9 @@ def features(inputs: Tensor, rows: Int[Array, " n"], limits: tuple[float, float]
             square = interpolate(pictures, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
             seen.append(network(square).double().numpy())
     return np.concatenate(seen)
+
+
+@cache
+def _network(channels: int, side: int) -> nn.Module:
+    """The network, built once in a process."""
+    return inert(efficientnet_lite0((channels, side, side), 1, side, "imagenet").backbone)

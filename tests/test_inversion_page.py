@@ -82,11 +82,11 @@ def test_the_text_says_what_the_figures_say(page, stored):
         changes[name] = [round(100 * one) for one in page.ends(np.stack(found))]
     assert f"`last-3` and `last-2` make {-changes['last-3'][0]} and {-changes['last-2'][0]} points fewer" in text
     assert changes["last-3"][2] > 0 >= changes["last-2"][2]
-    told = ["{} points ({} to {:+})".format(*changes["last-3"]), "{} ({} to {:+})".format(*changes["last-1"])]
+    told = ["{} points ({} to {:+})".format(*changes["last-3"]), "{} ({} to {})".format(*changes["last-2"])]
     assert f"strongest attack changed by {' to '.join(told)}" in readme
     undefended = [page.hits(run["variants"]["none"], "ppa").mean() for run in stored["main"].values()]
     assert (
-        "Without a defense {:.0f} % are recognised from the first model and {:.0f} % from the second".format(
+        "Without a defense {:.0f} %, {:.0f} % and {:.0f} % are recognised from the three models".format(
             *(100 * one for one in undefended)
         )
         in text

@@ -100,6 +100,18 @@ CASES = [
     ("{ width = 8 }", "{ width = -5 }", "stage[0].options.width: must be at least 1, got -5", "raise it"),
     ("{ width = 8 }", "{ width = 10000000000 }", "stage[0].options.width: must be at most 16384", "lower it"),
     ("{ width = 8 }", '{ width = "8" }', "stage[0].options.width: must be a whole number, got '8'", "without quotes"),
+    (
+        '"mlp"\noptions = { width = 8 }',
+        '"vgg"\noptions = { layers = [] }',
+        "stage[0].options.layers: must be a list of at",
+        "1",
+    ),
+    (
+        '"mlp"\noptions = { width = 8 }',
+        '"vgg"\noptions = { layers = [8, "P"] }',
+        "stage[0].options.layers[1]: must be",
+        "'P'",
+    ),
     ("{ width = 8 }", "[1]", "stage[0].options: must be a table, got [1]", ""),
     ("{ width = 8 }", "{ width = nan }", "stage[0].options.width: must be a finite number", ""),
     ("batch_size = 16", "batch_size = 0", "stage[1].batch_size: must be at least 1, got 0", "raise it"),

@@ -17,6 +17,8 @@ from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import bag_of_words, convnet, mlp
 from dosimeter.models.lora import LoRA, WithAdapters, adaptable, merge_adapters, with_adapters
+from dosimeter.models.vision.resnet import resnet
+from dosimeter.models.vision.vit import vit
 from dosimeter.models.weights import load_state
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.recipe.prepare import prepare
@@ -45,8 +47,18 @@ class Attention(nn.Module):
 MODELS = {
     "mlp": (lambda: mlp((4,), 3, width=8, depth=2), (4,), "head", ("backbone.1.0", "backbone.2.0")),
     "convnet": (lambda: convnet((1, 8, 8), 3, widths=(8, 8)), (1, 8, 8), "head", ("backbone.1.0", "backbone.2.0")),
+    "resnet": (
+        lambda: resnet((1, 8, 8), 3, widths=(4, 6), blocks=(1, 1)), (1, 8, 8), "head",
+        ("backbone.1.0", "backbone.2.inner.0", "backbone.2.inner.3", "backbone.3.inner.0", "backbone.3.inner.3",
+         "backbone.3.around.0"),
+    ),
+    "vit": (
+        lambda: vit((1, 8, 8), 3, width=8, depth=1, heads=2), (1, 8, 8), "head",
+        ("backbone.0.1.vectors", "backbone.1.0.attend", "backbone.1.0.project", "backbone.1.0.widen",
+         "backbone.1.0.narrow"),
+    ),
     "own": (Attention, (5, 4), "fc", ("inner", "encoder.layers.0.linear1", "encoder.layers.0.linear2")),
-}
+}  # fmt: skip
 
 
 def fresh(name, rank=3):

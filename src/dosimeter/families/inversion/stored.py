@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 
 from dosimeter.families.family import CaseFolder
@@ -82,6 +83,17 @@ class Left:
     def classifier(self, attack: str) -> Float[Array, "t n v"]:
         """The same by the classifier."""
         found: Array = self.evidence[attack]["classifier"][:, :, 0]
+        return found
+
+    def distances(self, attack: str) -> Mapping[str, Float[Array, "t n v"]]:
+        """By metric, how far what an attack trusts most lies from each identity in the lineup's space.
+
+        Args:
+            attack: its id.
+        """
+        found = {"feature_distance": np.sqrt(-2 * np.minimum(self.lineup(attack), 0.0))}
+        if "nearest" in self.evidence[attack]:  # older runs have none
+            found["knn_distance"] = self.evidence[attack]["nearest"][:, :, 0]
         return found
 
 

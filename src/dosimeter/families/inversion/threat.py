@@ -35,6 +35,7 @@ class InversionThreat(ThreatTable):
     verifier: Reference | None = None
     show_records: bool = False
     fisher: bool = False
+    kid: bool = False
 
     @property
     def strangers(self) -> tuple[str, ...]:

@@ -47,8 +47,11 @@ class Lineup:
         Args:
             records: flattened.
         """
-        place = (records - self.mean) @ self.axes
-        return np.asarray(-0.5 * ((place[:, None] - self.gallery) ** 2).sum(-1))
+        return np.asarray(-0.5 * ((self.places(records)[:, None] - self.gallery) ** 2).sum(-1))
+
+    def places(self, records: Float[Array, "n d"]) -> Float[Array, "n k"]:
+        """Places of flattened records in the space of comparison."""
+        return np.asarray((records - self.mean) @ self.axes)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,33 @@ class Compares(Protocol):
 
     def similarity(self, records: Float[Array, "n d"]) -> Float[Array, "n v"]:
         """Similarity of flattened records to each identity."""
+
+
+@runtime_checkable
+class Sees(Compares, Protocol):
+    """A judge that compares places of records."""
+
+    def places(self, records: Float[Array, "n d"]) -> Float[Array, "n k"]:
+        """Places of flattened records in the space of comparison."""
+
+
+def nearest(
+    places: Float[Array, "n k"], real: Float[Array, "m k"], labels: Int[Array, " m"], identities: int
+) -> Float[Array, "n v"]:
+    """Distance of each record to the nearest real one of each identity; infinite where it has none.
+
+    Args:
+        places: of records.
+        real: places of the real ones.
+        labels: their identities.
+        identities: how many there are.
+    """
+    from scipy.spatial.distance import cdist
+
+    found = np.full((len(places), identities), np.inf)
+    for one in np.unique(labels):
+        found[:, one] = cdist(places, real[labels == one]).min(1)
+    return found
 
 
 def linear(records: Array, labels: Array, known: Array, named: Array) -> Compares:

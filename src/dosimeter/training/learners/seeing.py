@@ -45,8 +45,11 @@ class SeeingLineup:
 
     def similarity(self, records: Float[Array, "n d"]) -> Float[Array, "n v"]:
         """Minus half of the squared distance to each identity; `records` are flattened."""
-        seen = seen_by(self.network, records, self.shape)
-        return np.asarray(-0.5 * ((seen[:, None] - self.gallery) ** 2).sum(-1))
+        return np.asarray(-0.5 * ((self.places(records)[:, None] - self.gallery) ** 2).sum(-1))
+
+    def places(self, records: Float[Array, "n d"]) -> Float[Array, "n k"]:
+        """What the network sees in flattened records."""
+        return seen_by(self.network, records, self.shape)
 
 
 @dataclass(frozen=True)

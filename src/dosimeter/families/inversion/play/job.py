@@ -28,6 +28,7 @@ from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
 from dosimeter.training.deployment.network import opened, origin
+from dosimeter.training.learners.judges import nearest
 from dosimeter.training.packs import PackJob
 from dosimeter.training.recipe import ChangesAnswers
 
@@ -204,23 +205,22 @@ class VerdictJob:
         return sum(int(self.store.load(play.key)["queries"].sum()) for play in self.plays)
 
     def load(self) -> dict[str, Array]:
-        """Similarities by judge `[n k v]`."""
+        """Similarities by judge, and distances to the nearest record, `[n k v]`."""
         return {name: tensor.numpy() for name, tensor in self.store.load(self.key).items()}
 
 
 def judged(judge: JudgeJob, records: Float[Array, "n k ..."]) -> dict[str, Tensor]:
-    """What both judges say of reconstructions `[n k v]`.
+    """What both judges say of reconstructions `[n k v]`, and how near the lineup finds records that the models learned.
 
     Args:
         judge: the judges, fitted.
         records: of each identity.
     """
     flat = records.reshape(-1, int(np.prod(records.shape[2:]))).astype(np.float64)
-    lineup, classifier = judge.load()
-    return {
-        name: torch.from_numpy(one.similarity(flat).reshape(*records.shape[:2], -1))
-        for name, one in (("lineup", lineup), ("classifier", classifier))
-    }
+    (lineup, classifier), (learned, labels) = judge.load(), judge.learned()
+    found = {"lineup": lineup.similarity(flat), "classifier": classifier.similarity(flat)}
+    found["nearest"] = nearest(lineup.places(flat), learned, labels, found["lineup"].shape[1])
+    return {name: torch.from_numpy(one.reshape(*records.shape[:2], -1)) for name, one in found.items()}
 
 
 def played(

@@ -25,10 +25,12 @@ from dosimeter.training.learners.judges import (
     Classifier,
     Compares,
     Lineup,
+    Sees,
     accepts_from,
     fit_classifier,
     fit_lineup,
     impostors,
+    nearest,
     parts_of,
     threshold,
 )
@@ -46,6 +48,8 @@ PRODUCT = 3e-10
 """Seconds of a multiplication in a matrix product on one core of 2024."""
 PICTURE = 6e-8
 """Seconds of a training picture's pixel in a network of a judge, on one core of 2024."""
+TESTED = ("own_similarity", "other_similarity", "own_nearest", "other_nearest", "accepts_from")
+"""What is kept of the lineup's test on real records."""
 STEPS = 600
 """Steps of the training of each network."""
 
@@ -76,7 +80,7 @@ class JudgeJob:
     @cached_property
     def definition(self) -> dict[str, Any]:
         """Everything that the key depends on; no model and no defense."""
-        rows = arrays_hash(known=self.records.known, tested=self.records.tested)
+        rows = arrays_hash(**{name: getattr(self.records, name) for name in ("trained", "known", "tested")})
         return {
             "kind": "judges", "judges": self.kind, "data": self.data, "others": self.others, "rows": rows,
             "seed": self.seed, "code": package_code(__name__),
@@ -118,18 +122,28 @@ class JudgeJob:
         fit = self._networks if self.kind == NETWORK else self._linear
         lineup, classifier, tensors = fit((known, labels), others)
         similarity, named = lineup.similarity(tested), classifier.similarity(tested)
+        learned, whose = lineup.places(_flat(own["inputs"], self.records.trained)), self._learned(own)
+        near = nearest(lineup.places(tested), learned, whose, similarity.shape[1])
         wrong = np.arange(similarity.shape[1]) != truth[:, None]
         told = {
             "lineup_right": similarity.argmax(1) == truth,
             "classifier_right": named.argmax(1) == truth,
             "own_similarity": similarity[~wrong],
             "other_similarity": similarity[wrong].reshape(len(similarity), -1),
+            "own_nearest": near[~wrong],
+            "other_nearest": near[wrong].reshape(len(near), -1),
+            "learned": learned,
         }
         tensors |= {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in told.items()}
         kept = {name: one.to(torch.uint8) if one.dtype == torch.bool else one for name, one in tensors.items()}
         self.store.save(self.key, kept, self.definition)
 
-    def _linear(self, known: _People, others: _People) -> tuple[Compares, Compares, dict[str, Tensor]]:
+    def _learned(self, own: dict[str, Tensor]) -> Int[Array, " a"]:
+        """Identities of the records that the models were trained on."""
+        labels: Array = own["labels"].numpy()[self.records.trained]
+        return labels
+
+    def _linear(self, known: _People, others: _People) -> tuple[Sees, Compares, dict[str, Tensor]]:
         """Both judges that compare pixels, and what is stored of them."""
         lineup, classifier = fit_lineup(others, known), fit_classifier(*known)
         rng = generator(self.seed, "inversion acceptance")
@@ -141,7 +155,7 @@ class JudgeJob:
         least = accepts_from(*others, _shots(known[1]), rng)
         return lineup, classifier, tensors | {"accepts_from": torch.tensor(least, dtype=torch.float64)}
 
-    def _networks(self, known: _People, others: _People) -> tuple[Compares, Compares, dict[str, Tensor]]:
+    def _networks(self, known: _People, others: _People) -> tuple[Sees, Compares, dict[str, Tensor]]:
         """Both judges that see with networks; one part of the others is kept from the first, for its threshold."""
         own, strangers = (_pictures(one[0], self.shape) for one in (known, others))
         value_range = float(strangers.min()), float(strangers.max())
@@ -162,7 +176,7 @@ class JudgeJob:
         tensors |= {"accepts_from": torch.tensor(threshold(wrong)).double(), **_state("eye", eye)}
         return lineup, SeeingClassifier(second, self.shape, len(lineup.gallery)), tensors | _state("second", second)
 
-    def load(self) -> tuple[Compares, Compares]:
+    def load(self) -> tuple[Sees, Compares]:
         """Both judges."""
         found = self.store.load(self.key)
         if self.kind != NETWORK:
@@ -173,15 +187,20 @@ class JudgeJob:
         gallery = found["gallery"].numpy()
         return SeeingLineup(eye, self.shape, gallery), SeeingClassifier(second, self.shape, len(gallery))
 
+    def learned(self) -> tuple[Float[Array, "a k"], Int[Array, " a"]]:
+        """Places, in the lineup's space, of the records that the models were trained on, and their identities."""
+        return self.store.load(self.key)["learned"].numpy(), self._learned(self.store.load(self.data))
+
     def tested(self) -> dict[str, Array]:
         """How the judges did on the real records `[c]` that they were tested on.
 
         Whether each named the right identity; of the lineup also the similarity to it, and to each other one `[c v-1]`;
-        and from which similarity on it accepts a record.
+        the distance to the nearest record of it that the models learned, and of each other one; and from which
+        similarity on it accepts a record.
         """
         found = {name: tensor.numpy() for name, tensor in self.store.load(self.key).items()}
         right = {name: found[name] == 1 for name in ("lineup_right", "classifier_right")}
-        return {**right, **{name: found[name] for name in ("own_similarity", "other_similarity", "accepts_from")}}
+        return {**right, **{name: found[name] for name in TESTED}}
 
 
 _People = tuple[Float[Array, "n d"], Int[Array, " n"]]

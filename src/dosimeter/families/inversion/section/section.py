@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dosimeter.families.inversion.section.distances import distances
 from dosimeter.families.inversion.section.layers import layers
 from dosimeter.families.inversion.sentences.first_page import ACCESS, BADGES
 from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED
@@ -65,7 +66,7 @@ def section(result: View) -> Section:
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
         "attacks": [_attack(result, one, names) for one in result["attacks"]], "names": names,
         "recognised": _recognised(result), "grid": _grid(result, names),
-        "layers": (depth := layers(result, names)),
+        "layers": (depth := layers(result, names)), "distances": distances(result, names),
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
     first, body = (Markup(templates.get_template(f"{name}.html.j2").render(context)) for name in ("first", "body"))

@@ -37,6 +37,7 @@ class RandomDecoder:
     reference: ClassVar[bool] = True
     counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input", asks=True)
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     queries: int = 2000

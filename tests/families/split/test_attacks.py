@@ -74,6 +74,17 @@ def test_contracts(name):
     assert np.isfinite(first.values).all()
 
 
+@pytest.mark.parametrize("name", [name for name, kind in ATTACKS.items() if getattr(kind, "separate", False)])
+def test_an_attack_that_judges_each_victim_by_itself_says_the_same_in_another_order(name):
+    short = {"white_box": {"steps": 5}, "latent_prior": {"steps": 5, "latent": 4}, "output_only": {"mode": "input"}}
+    settings = short.get(name, {}) | ({"epochs": 2} if hasattr(ATTACKS[name], "epochs") else {})
+    game, _ = game_of(8, leaks=True, victims=40, auxiliary=64)
+    order = torch.from_numpy(np.random.default_rng(1).permutation(40))
+    moved = dataclasses.replace(game, seen=game.seen[order])
+    found, other = (played(name, one, **settings).values for one in (game, moved))
+    assert other == pytest.approx(found[:, order.numpy()], abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["ridge", "decoder", "white_box", "latent_prior"])
 def test_inputs_come_back_where_features_hold_them_and_are_the_mean_where_not(name):
     game, (true, _) = game_of(2, leaks=True)

@@ -16,6 +16,7 @@ from dosimeter.config.audit import parse
 from dosimeter.data.entries import save_data
 from dosimeter.families.registry import FAMILIES
 from dosimeter.families.split.case.people import lined_up
+from dosimeter.families.split.play.exchanged import Exchanged
 from dosimeter.families.split.play.job import PlayJob
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.games import Guesses, SplitNeeds
@@ -130,6 +131,21 @@ def test_numbers_are_those_of_the_stored_evidence(finished):
                 rows = [one for one in rows_of(threat, metric, attack["id"]) if one["conditions"].get("cut") == cut]
                 assert rows[0]["value"] == pytest.approx(value)
                 assert rows[0]["low"] <= rows[0]["value"] <= rows[0]["high"]
+
+
+def test_the_null_audit_of_an_attack_on_the_input_is_its_own_play_with_the_answers_exchanged(store, tmp_path):
+    ready = prepare(parse(audit(RIDGE), base=BASE), store=Store(store))
+    (case,) = ready.cases.values()
+    own = {plays.row.name: plays for plays in case.plays}["ridge"]
+    (null,) = own.null
+    assert isinstance(null, Exchanged)
+    assert null not in own.jobs
+    anew = replace(null.play, moved=case.moved)
+    assert anew.key != null.key != null.play.key
+    verbs.run(parse(audit(RIDGE), base=BASE), tmp_path / "run", workers=1, store=store)
+    anew.perform()
+    assert anew.load() == pytest.approx(null.load(), abs=1e-4)
+    assert not np.allclose(null.load(), null.play.load())
 
 
 def test_yardsticks_stand_where_they_must(finished):

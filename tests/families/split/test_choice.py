@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from dosimeter.families.split.case.every import MOST, every_cut
-from dosimeter.families.split.measures.choice import FEWEST, Cuts, choice, halves
+from dosimeter.families.split.measures.choice import FEWEST, Cuts, kept_within, choice, halves
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.families.split.measures.shown import Decisions
+from dosimeter.families.split.section.cuts import limit_told
 from dosimeter.families.split.stored import Left
 from dosimeter.models.cuts.graph import read_graph
 from dosimeter.models.cuts.places import cuts
@@ -112,6 +113,31 @@ def test_limits_of_the_device_are_kept():
     assert choice(own, own.table())["cut"] == "b"
     own = found_of(1, [6.0, 1.0, 0.0], limits={"bytes": 10})
     assert choice(own, own.table())["reason"] == "no cut keeps within the limits of the threat"
+
+
+def test_of_the_cuts_that_keep_the_limit_of_the_leak_the_cheapest_is_recommended():
+    free, strict = found_of(1, [6.0, 1.0, 0.0]), found_of(1, [6.0, 1.0, 0.0], limits={"leak": 0.99})
+    assert (choice(free, free.table())["cut"], choice(free, free.table())["leak_limit"]) == ("c", None)
+    own = choice(strict, strict.table())
+    assert own["cut"] == "b"  # costs less than the one that leaks least
+    assert own["leak_limit"] == ("met" if max(one["high"] for one in own["leaks"]) <= 0.99 else "undecided")
+
+
+def test_a_limit_that_no_cut_is_shown_to_keep_recommends_none():
+    own = found_of(1, [6.0, 3.0, 1.0], limits={"leak": 0.6})
+    found = choice(own, own.table())
+    assert (found["cut"], found["leak_limit"]) == (None, None)
+    assert found["reason"].startswith("no cut was shown to leak at most 0.6; the least worst leak is 0.")
+    assert found["reason"].endswith("after c")
+
+
+def test_a_limit_is_decided_anew_on_those_who_did_not_choose():
+    leak = {"value": 0.6, "low": 0.55, "high": 0.65}
+    assert [kept_within([leak], most) for most in (0.7, 0.6, 0.5)] == ["met", "undecided", "exceeded"]
+    assert kept_within([leak, {**leak, "high": 0.8}], 0.7) == "undecided"
+    told = {"leak_limit": "exceeded", "limits": {"leak": 0.5}}
+    assert limit_told(told) == " The limit of 0.5 is exceeded there."
+    assert limit_told({"limits": {}}) == ""
 
 
 def test_a_cut_behind_which_the_model_fails_is_not_recommended():

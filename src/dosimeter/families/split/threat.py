@@ -26,10 +26,15 @@ ALL = "all"
 
 
 class Limits(Table):
-    """What a device and its network can bear, for one record; a cut beyond it is not recommended."""
+    """What a device and its network can bear, for one record, and what a policy allows to leak.
+
+    A cut beyond it is not recommended. A leak is told as in the table of cuts: of two people, how often an attack tells
+    which is which, from 0.5 for chance to 1.
+    """
 
     bytes: int | None = Field(default=None, ge=1)
     multiply_adds: int | None = Field(default=None, ge=0)
+    leak: float | None = Field(default=None, gt=0.5, lt=1)
 
 
 class SplitThreat(ThreatTable):

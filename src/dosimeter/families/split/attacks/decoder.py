@@ -38,6 +38,7 @@ class Decoder:
     control: ClassVar[bool] = False
     counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input")
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     epochs: int = 60

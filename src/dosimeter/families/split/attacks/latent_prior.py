@@ -59,6 +59,7 @@ class LatentPrior:
     paper: ClassVar[str] = "Li et al., NeurIPS 2023, https://github.com/L1ziang/GLASS"
     control: ClassVar[bool] = False
     counterpart: ClassVar[bool] = True
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     mode: Literal["principal", "vae"] = "principal"

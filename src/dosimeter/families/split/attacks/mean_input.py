@@ -25,6 +25,7 @@ class MeanInput:
     control: ClassVar[bool] = True
     counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input", reads="answers", knows="nothing")
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     def run(self, game: SplitGame, rng: np.random.Generator) -> Reconstructions:

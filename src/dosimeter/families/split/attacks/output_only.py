@@ -33,6 +33,7 @@ class OutputOnly:
     paper: ClassVar[str] = "Malekzadeh, Borovykh, Gunduz, CCS 2021, https://arxiv.org/abs/2105.12049"
     control: ClassVar[bool] = False
     counterpart: ClassVar[bool] = False
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     mode: Literal["attribute", "input"] = "attribute"

@@ -14,6 +14,9 @@ from dosimeter.foundation.errors import AccessError
 from dosimeter.statistics.evidence import Reconstructions
 from dosimeter.training.learners.inverting import fit_inverse
 
+FOR_EACH, FEWEST = 4, 16
+"""Random records for each auxiliary record, and the fewest that the decoder can learn on."""
+
 
 @dataclass(frozen=True)
 class RandomDecoder:
@@ -27,7 +30,8 @@ class RandomDecoder:
     Cost: as of `decoder`, and one answer for each random record.
 
     Attributes:
-        queries: random records, of which each number is drawn evenly over the records' range.
+        queries: most random records, of which each number is drawn evenly over the records' range; four for each
+            auxiliary record if those are fewer, since the yardstick is read beside `decoder`, which learns on those.
         epochs: passes over them.
         lr: learning rate of Adam.
     """
@@ -37,6 +41,7 @@ class RandomDecoder:
     reference: ClassVar[bool] = True
     counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input", asks=True)
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     queries: int = 2000
@@ -60,7 +65,8 @@ class RandomDecoder:
             raise AccessError("needs what the first half makes of random records: set knows = 'queries' or 'weights'")
         known = game.auxiliary.inputs.float()
         low, high = known.amin(0), known.amax(0)
-        drawn = torch.from_numpy(rng.random((self.queries, *known.shape[1:]), dtype=np.float32)).to(known.device)
+        count = min(self.queries, max(FEWEST, FOR_EACH * len(known)))
+        drawn = torch.from_numpy(rng.random((count, *known.shape[1:]), dtype=np.float32)).to(known.device)
         records = low + drawn * (high - low)
         seen = game.asked.sent(records, rng)
         network = fit_inverse(seen, records, self.epochs, self.lr, int(rng.integers(2**31)))

@@ -34,6 +34,7 @@ class RidgeInverse:
     control: ClassVar[bool] = False
     counterpart: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs("input")
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

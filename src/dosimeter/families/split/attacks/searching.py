@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dosimeter.families.split.game import FirstHalf, SplitGame
 from dosimeter.foundation.errors import AccessError
+from dosimeter.training.learners.stepping import adam
 
 BATCH = 256
 """Records that are sought together."""
@@ -68,7 +69,7 @@ class Search:
     def _batch(self, seen: Tensor, weights: Tensor, rng: np.random.Generator) -> Tensor:
         """One batch of `run`."""
         point = self.start.expand(len(seen), *self.start.shape).clone().requires_grad_(True)
-        optimiser = torch.optim.Adam([point], lr=self.lr)
+        optimiser = adam([point], self.lr)
         draws = self.samples if self.half.random else 1
         for step in range(self.steps):
             for group in optimiser.param_groups:

@@ -51,6 +51,7 @@ class WhiteBox:
     control: ClassVar[bool] = False
     counterpart: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs("input", knows="weights")
+    separate: ClassVar[bool] = True
     signals: ClassVar[tuple[str, ...]] = ()
 
     steps: int = 400

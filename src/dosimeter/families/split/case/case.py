@@ -19,6 +19,7 @@ from dosimeter.families.split.case.partition import taken_away
 from dosimeter.families.split.case.people import People, people_of, persons_of
 from dosimeter.families.split.case.refusals import has_counterpart, listed, refusals, require_telling
 from dosimeter.families.split.case.told import counted, notes_of, released, told
+from dosimeter.families.split.play.exchanged import Exchanged, by_itself
 from dosimeter.families.split.play.in_training import InTrainingJob, fought, values_said
 from dosimeter.families.split.play.job import Arena, PlayJob, by_coin
 from dosimeter.families.split.play.judge import JudgeJob
@@ -54,17 +55,22 @@ class Plays:
     Attributes:
         row: the attack.
         real: of each secret, target and source `[s][t][c]`; one secret without a name if the input is sought.
-        null: of each secret, at the first source of the first target.
+        null: of each secret, at the first source of the first target; exchanged afterwards where that is the same.
     """
 
     row: NamedAttack
     real: tuple[tuple[tuple[PlayJob, ...], ...], ...]
-    null: tuple[PlayJob, ...]
+    null: tuple[PlayJob | Exchanged, ...]
 
     @property
-    def all(self) -> list[PlayJob]:
+    def all(self) -> list[PlayJob | Exchanged]:
         """All of them."""
         return [*(one for secret in self.real for target in secret for one in target), *self.null]
+
+    @property
+    def jobs(self) -> list[PlayJob]:
+        """Those that are played."""
+        return [one for one in self.all if isinstance(one, PlayJob)]
 
 
 @dataclass(frozen=True)
@@ -161,14 +167,11 @@ class SplitCase:
             )
             for secret in secrets
         )
-        null = tuple(
-            PlayJob(
-                arena, row, self.recordings[0], sources[0], None if one is None else by_coin(one, arena.seed),
-                self.moved,
-            )
-            for one in secrets
-        )  # fmt: skip
-        return Plays(row, real, null)
+        if by_itself(row):
+            return Plays(row, real, (Exchanged(real[0][0][0], self.moved),))
+        first = self.recordings[0]
+        coins = (None if one is None else by_coin(one, arena.seed) for one in secrets)
+        return Plays(row, real, tuple(PlayJob(arena, row, first, sources[0], one, self.moved) for one in coins))
 
     def _counterpart(self, row: NamedAttack) -> bool:
         """Returns whether an attack plays on the answers too, which the adversary must see for that."""
@@ -213,7 +216,7 @@ class SplitCase:
             ("features", self.features),
             ("models", self.packs),
             ("queries", self.recordings),
-            ("attacks", [play for own in self.plays for play in own.all]),
+            ("attacks", [play for own in self.plays for play in own.jobs]),
             ("classifier", [] if self.recogniser is None else [self.recogniser]),
             ("judging", [*self.judged.values(), *self.asked, *self.radii]),
         ]

@@ -158,7 +158,8 @@ def choice(cuts: Cuts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Of the cuts within the limits of the threat, and not less accurate than the best of them by more than `WORSE`, the
     one is sought at which the worst secret leaks least. All whose worst leak does not exceed the upper end of that
     one's interval are taken for as good. Of those the cheapest for the device is recommended: fewest multiply-adds,
-    then fewest bytes.
+    then fewest bytes. Where the threat limits the leak, all cuts are as good whose worst leak keeps within that limit
+    with the upper end of its interval; whether it does on the other half too is told.
 
     Args:
         cuts: the leaks.
@@ -168,6 +169,7 @@ def choice(cuts: Cuts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     base: dict[str, Any] = {
         "cut": None, "reason": "", "limits": dict(limits), "persons": None, "chosen_on": None, "leaks": [],
         "agreement": _agreement(table), "left_out": int(cuts.found.left.summary.get("cuts_left_out", 0)),
+        "leak_limit": None,
     }  # fmt: skip
     within = [
         index
@@ -182,10 +184,25 @@ def choice(cuts: Cuts, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     first = halves(cuts.found.person, cuts.found.left.truth["lineup"], cuts.found.rng("choice"))
     if reason := _too_few(cuts, first):
         return {**base, "reason": reason}
-    chosen, worst = _chosen(cuts, table, within, first)
+    most = limits.get("leak")
+    chosen, worst = _chosen(cuts, table, within, first, most)
+    if most is not None and worst.high > most:
+        least = f"{worst.value:.2f} ({worst.low:.2f} to {worst.high:.2f}) after {table[chosen]['name']}"
+        return {**base, "reason": f"no cut was shown to leak at most {most:g}; the least worst leak is {least}"}
     told = [_measured(cuts, secret, chosen, first) for secret in cuts.secrets]
     persons = [int(len(np.unique(cuts.found.person[half]))) for half in (first, ~first)]
-    return {**base, "cut": table[chosen]["name"], "persons": persons, "chosen_on": worst, "leaks": told}
+    kept = None if most is None else kept_within(told, most)
+    return {
+        **base, "cut": table[chosen]["name"], "persons": persons, "chosen_on": worst.value, "leaks": told,
+        "leak_limit": kept,
+    }  # fmt: skip
+
+
+def kept_within(leaks: Sequence[Mapping[str, Any]], most: float) -> str:
+    """Whether leaks keep within a limit, by the rule of policies: each interval has to lie on one side of it."""
+    if all(one["high"] <= most for one in leaks):
+        return "met"
+    return "exceeded" if any(one["low"] > most for one in leaks) else "undecided"
 
 
 def _agreement(table: Sequence[Mapping[str, Any]]) -> float | None:
@@ -226,9 +243,12 @@ def _too_few(cuts: Cuts, first: Bool[Array, " n"]) -> str:
 
 
 def _chosen(
-    cuts: Cuts, table: Sequence[Mapping[str, Any]], within: Sequence[int], first: Bool[Array, " n"]
-) -> tuple[int, float]:
-    """The cut that one half of the persons recommends, and its worst leak there."""
+    cuts: Cuts, table: Sequence[Mapping[str, Any]], within: Sequence[int], first: Bool[Array, " n"], most: float | None
+) -> tuple[int, Interval]:
+    """The cut that one half of the persons recommends, and its worst leak there; the one that leaks least if none may.
+
+    Arguments as of `choice`; `most` is the limit of the leak.
+    """
     right = {one: cuts.accuracy(one, first) for one in within}
     best = max((one.value for one in right.values() if one is not None), default=0.0)
     good = [one for one in within if (own := right[one]) is None or own.value >= best - WORSE]
@@ -237,9 +257,12 @@ def _chosen(
         for one in good
     }
     least = min(good, key=lambda one: worst[one].value)
-    alike = [one for one in good if worst[one].value <= worst[least].high]
+    if most is None:
+        alike = [one for one in good if worst[one].value <= worst[least].high]
+    else:
+        alike = [one for one in good if worst[one].high <= most] or [least]
     chosen = min(alike, key=lambda one: (table[one]["multiply_adds"] or 0, table[one]["bytes"]["float32"], one))
-    return chosen, worst[chosen].value
+    return chosen, worst[chosen]
 
 
 def _measured(cuts: Cuts, told: Told | None, source: int, first: Bool[Array, " n"]) -> dict[str, Any]:

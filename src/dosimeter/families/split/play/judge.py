@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dosimeter.families.split.play.exchanged import Exchanged
 from dosimeter.families.split.play.job import PlayJob
 from dosimeter.families.split.play.recogniser import RecogniserJob
 from dosimeter.foundation.arrays import Array
@@ -34,7 +35,7 @@ class JudgeJob:
         recogniser: the classifier; None where classes say nothing.
     """
 
-    play: PlayJob
+    play: PlayJob | Exchanged
     lineup: Array
     pictures: bool
     recogniser: RecogniserJob | None = None

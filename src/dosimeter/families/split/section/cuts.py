@@ -71,7 +71,7 @@ def _recommended(result: View, names: Mapping[str, str]) -> str:
         return f"No cut is recommended: {found['reason']}."
     limits = found["limits"]
     keys = {"bytes": "bytes", "multiply_adds": "multiply-adds"}
-    bound = " and ".join(f"at most {words.number(value)} {keys[key]}" for key, value in limits.items())
+    bound = " and ".join(f"at most {words.number(limits[key])} {keys[key]}" for key in keys if key in limits)
     leaks = "; ".join(
         f"{'the ' + result['noun'] if one['attribute'] is None else one['attribute']} "
         f"{words.decimal(one['value'])} ({words.decimal_range(one['low'], one['high'])}, "
@@ -81,11 +81,20 @@ def _recommended(result: View, names: Mapping[str, str]) -> str:
     known = all(one["multiply_adds"] is not None for one in result["details"]["cuts"])
     cheap = "least work for the device" if known else "fewest bytes"
     first, other = (words.count(number, "person") for number in found["persons"])
+    most = limits.get("leak")
+    among = "is not above the interval of the least" if most is None else f"keeps within the limit of {most:g}"
     return (
         f"Recommended: the cut after “{found['cut']}”. Of the cuts{' with ' + bound if bound else ''} that lose at "
-        f"most 1 point of accuracy, it is the one with {cheap} among those whose worst leak is not above the "
-        f"interval of the least. It was chosen on {first}. On the other {other} the same attacks tell: {leaks}."
+        f"most 1 point of accuracy, it is the one with {cheap} among those whose worst leak {among}. "
+        f"It was chosen on {first}. On the other {other} the same attacks tell: {leaks}.{limit_told(found)}"
     )
+
+
+def limit_told(found: Mapping[str, Any]) -> str:
+    """Whether the limit of the leak is kept by those who did not choose; empty without one."""
+    told = {"met": "is kept", "exceeded": "is exceeded", "undecided": "is neither shown to be kept nor to be exceeded"}
+    kept = found.get("leak_limit")  # results of earlier versions have none
+    return "" if kept is None else f" The limit of {found['limits']['leak']:g} {told[kept]} there."
 
 
 def _agreement(value: float | None, cuts: int) -> str:

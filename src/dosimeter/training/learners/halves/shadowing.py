@@ -12,6 +12,7 @@ from torch.nn import functional
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.learners import inert, inverse
+from dosimeter.training.learners.stepping import adam
 from dosimeter.training.loop import seed_torch
 
 BATCH = 64
@@ -61,7 +62,7 @@ def fit_shadow(
     with seed_torch(seed_for(seed, "shadow weights")):
         network = inverse(tuple(inputs.shape[1:]), tuple(seen.shape[1:]), (float(seen.min()), float(seen.max())))
     network = network.to(inputs.device)
-    rng, optimiser = generator(seed, "shadow draws"), torch.optim.Adam(network.parameters(), lr=lr)
+    rng, optimiser = generator(seed, "shadow draws"), adam(network.parameters(), lr)
     for epoch in range(epochs):
         if epoch == max(1, 2 * epochs // 3):
             for group in optimiser.param_groups:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.learners import inert
+from dosimeter.training.learners.stepping import adam
 from dosimeter.training.loop import seed_torch
 
 BATCH = 64
@@ -70,7 +71,7 @@ def fit_uncensored(
         )
         head = nn.Linear(hidden, count)
     body, head = body.to(records.device), head.to(records.device)
-    optimiser = torch.optim.AdamW([*body.parameters(), *head.parameters()], lr=1e-3, weight_decay=DECAY)
+    optimiser = adam([*body.parameters(), *head.parameters()], 1e-3, decay=DECAY)
     rng = generator(seed, "uncensored draws")
     for _ in range(epochs):
         for rows in torch.split(torch.from_numpy(rng.permutation(len(records))).to(records.device), BATCH):

@@ -76,13 +76,14 @@ class RecordsCase:
 
     @cached_property
     def steps(self) -> Int[Array, " n"]:
-        """Steps whose batches are sought, spread over the training."""
-        if self.threat.batches > self.joint.steps:
+        """Steps whose batches are sought, spread over the training; of the last one of "soft" nothing is seen."""
+        able = self.joint.steps - (str(self.system.link.transfer) == "soft")
+        if self.threat.batches > able:
             raise ConfigError(
-                f"threat.batches: must be at most the {self.joint.steps} steps of the training, got "
+                f"threat.batches: must be at most the {able} steps of the training that are seen, got "
                 f"{self.threat.batches}: lower it, or raise steps"
             )
-        return np.linspace(0, self.joint.steps - 1, self.threat.batches).round().astype(np.int64)
+        return np.linspace(0, able - 1, self.threat.batches).round().astype(np.int64)
 
     @cached_property
     def rows(self) -> tuple[tuple[Int[Array, "n b"], Int[Array, " n"]], ...]:

@@ -90,9 +90,11 @@ class Rebuilt:
 
     def dose(self, attack: str, level: float = LEVEL) -> Dose:
         """Bits that reconstructions tell about which of some records of one class was in a batch, read by halves."""
-        lineup, n = self.lineup(attack), np.arange(self.batches)
-        truth = np.tile(n, (len(lineup), 1))
-        return dose_of_guesses(lineup, truth, n, rng=self.rng(f"dose {attack}"), level=level)
+        found: Array = self.left.evidence[attack]["lineup"]
+        lineup = found.reshape(len(found), -1, self.batches)
+        batch = np.tile(np.arange(self.batches), lineup.shape[1] // self.batches)
+        truth = np.tile(batch, (len(lineup), 1))
+        return dose_of_guesses(lineup, truth, batch, rng=self.rng(f"dose {attack}"), level=level)
 
     def share(self, values: Float[Array, "t n"], level: float = LEVEL) -> Interval:
         """A mean share with its interval over batches; unseen batches may have any share."""

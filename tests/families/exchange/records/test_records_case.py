@@ -64,7 +64,7 @@ WRONG = [
      "threat.batches: source must hold 16 batches of 24 with equal classes"),
     (asked("batch_property"), "threat.question: is 'records', which attack 'batch_property gradient' does not answer"),
     (asked("mean_record") | {"attack": [{"name": "any_record"}]}, "threat.family: exchange needs an attack that reads"),
-    (asked("dense_inversion", "fedavg"), "threat.family: exchange needs an attack that can run, gotse_inversion "),
+    (asked("dense_inversion", "fedavg"), "threat.family: exchange needs an attack that can run, got dense_inversion"),
     (with_model(asked("dense_inversion"), "convolved"), CANNOT),
     (asked("idlg"), CANNOT),
     (asked("idlg", "coral", head="seen"), CANNOT),

@@ -32,7 +32,7 @@ def attack(name, channel, **more):
     }  # fmt: skip
 
 
-def left(folder, seed, *, told=0.0, cheats=False, targets=1, joint=0.9, head="private", show=False):
+def left(folder, seed, *, told=0.0, cheats=False, targets=1, joint=0.95, head="private", show=False):
     """What a run left, in which a share of the records is made again and all others are guessed.
 
     Args:

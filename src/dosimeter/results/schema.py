@@ -194,6 +194,9 @@ def breaks(
     schema = root if node is None else node
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    if "if" in schema:
+        fits = next(breaks(value, root, node=schema["if"], place=place), None) is None
+        yield from breaks(value, root, node=schema.get("then" if fits else "else", {}), place=place)
     here = place or "result"
     if "type" in schema:
         names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]

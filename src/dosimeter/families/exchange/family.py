@@ -22,6 +22,7 @@ from dosimeter.results.schema import read_schema
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
     from dosimeter.families.exchange.case.case import ExchangeCase
+    from dosimeter.families.exchange.records.case import RecordsCase
     from dosimeter.results.findings import Findings
     from dosimeter.results.page.section import Section
     from dosimeter.results.rows import Row
@@ -60,10 +61,10 @@ class Exchange:
         return ATTACKS
 
     def default_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
-        """Implements `Family`: every channel, the yardstick and the control."""
+        """Implements `Family`: every channel, or way to make records again, with yardstick and control."""
         from dosimeter.families.exchange.attacks import default_rows
 
-        return [] if transferred else default_rows()
+        return [] if transferred else default_rows(cast(ExchangeThreat, threat).question)
 
     def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[ExchangeThreat]:
         """Implements `Family`: none, since no topology has a joint stage yet."""
@@ -87,37 +88,55 @@ class Exchange:
     def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
         """Implements `Family`: no supplied model is taken."""
 
-    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> ExchangeCase:
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> ExchangeCase | RecordsCase:
         """Implements `Family`."""
         from dosimeter.families.exchange.case.case import exchange_case
+        from dosimeter.families.exchange.records.case import records_case
 
         if not system.draws:
             raise ConfigError("threat.family: exchange needs a stage that parties train here: write its [[stage]]")
-        return exchange_case(cast("TrainedSystem", system), cast(ExchangeThreat, threat), attacks)
+        made = records_case if cast(ExchangeThreat, threat).question == "records" else exchange_case
+        return made(cast("TrainedSystem", system), cast(ExchangeThreat, threat), attacks)
 
     def measure(self, folder: CaseFolder) -> Findings:
         """Implements `Family`."""
         from dosimeter.families.exchange.measure import measure
+        from dosimeter.families.exchange.records.measures.measure import measure_records
 
-        return measure(folder)
+        return (measure_records if question_of(folder.summary["threat"]) == "records" else measure)(folder)
 
     def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
         """Implements `Family`: differences of AUCs and of accuracies, paired by step and record."""
         from dosimeter.families.exchange.measures.variants import compare
+        from dosimeter.families.exchange.records.measures.variants import compare_records
 
-        return compare(cases)
+        records = question_of(cases["none"].summary["threat"]) == "records"
+        return (compare_records if records else compare)(cases)
 
     def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
         """Implements `Family`."""
+        from dosimeter.families.exchange.section.records import records_section
         from dosimeter.families.exchange.section.section import section
 
-        return section(result)
+        return (records_section if question_of(result["adversary"]) == "records" else section)(result)
 
 
 @cache
 def _details_schema() -> Mapping[str, Any]:
-    """The fragment, read once."""
-    return read_schema(Path(__file__).with_name("details.schema.json"))
+    """The fragments of all questions, read once."""
+    folder = Path(__file__).parent
+    asked = {"adversary": {"properties": {"question": {"const": "records"}}, "required": ["question"]}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "if": {"properties": asked, "required": ["adversary"]},
+        "then": read_schema(folder / "records" / "details.schema.json"),
+        "else": read_schema(folder / "details.schema.json"),
+    }
+
+
+def question_of(threat: Mapping[str, Any]) -> str:
+    """The question of a threat, of the adversary in a run or a result; runs of older versions have one alone."""
+    return str(threat.get("question", "property"))
 
 
 EXCHANGE = Exchange()

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from dosimeter.families.exchange.threat import Channel
+from dosimeter.families.exchange.threat import Channel, Question
 from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 from dosimeter.training.joint.transcript import Transcript
@@ -23,20 +23,43 @@ class Needs:
         channel: what of the messages it reads; None if it reads none.
         reads: "messages", or "labels" for a yardstick that is told how often each class is in the victim's batch.
         access: that of a party, which holds the shared trunk.
+        question: what it is after.
+        head: whether it must see the victim's last layer and the gradient of it.
+        takes_head: whether it reads those where they are seen.
+        dense: whether the first layer must be dense and have biases.
+        makes: what it makes of a batch, records or what the trunk makes of them; for attacks on records alone.
     """
 
     channel: Channel | None
     reads: Literal["messages", "labels"] = "messages"
     access: Access = Access.WEIGHTS
+    question: Question = "property"
+    head: bool = False
+    takes_head: bool = False
+    dense: bool = False
+    makes: Literal["records", "features"] = "records"
 
     @property
     def in_words(self) -> str:
         """The requirements as text."""
+        if self.question == "records":
+            return self._of_records
         if self.reads == "labels":
             return "the classes of each batch, which no message holds; records of their own with the property"
         if self.channel is None:
             return "nothing"
         return f"messages ({self.channel.replace('_', ' ')}), records of their own with the property"
+
+    @property
+    def _of_records(self) -> str:
+        """The requirements of an attack on records."""
+        if self.channel is None:
+            return "records of their own"
+        rest = [
+            *(["the victim's last layer and its gradient"] if self.head else []),
+            *(["a dense first layer"] if self.dense else []),
+        ]
+        return ", ".join([f"messages ({self.channel})", *rest])
 
 
 @dataclass(frozen=True)

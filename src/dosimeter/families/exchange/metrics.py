@@ -25,12 +25,22 @@ METRICS: Mapping[str, Metric] = {
     "property_auc_change": Metric(
         "auc_difference", needs=("mixture",), may=("channel",), by=("attack",), counts=BATCHES
     ),
+    "recovered": Metric("share", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.05}),
+    "identified": Metric("share", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.2}),
+    "record_place": Metric("auc", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.6}),
+    "mse": Metric("number", may=("channel",), by=("attack",), counts=BATCHES, bad="low", example={"min": 0.05}),
+    "psnr": Metric("number", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 15}),
+    "recovered_change": Metric("share_difference", may=("channel",), by=("attack",), counts=BATCHES),
+    "identified_change": Metric("share_difference", may=("channel",), by=("attack",), counts=BATCHES),
+    "record_place_change": Metric("auc_difference", may=("channel",), by=("attack",), counts=BATCHES),
 }  # fmt: skip
 """What it measures.
 
 `property_auc`: of a batch with the property and one without, how often an attack tells which is which. `beyond_labels`:
 that minus the AUC of `label_only`. `accuracy_alone`: of a model of the receiver that nothing was exchanged for.
-`transfer_gain`: accuracy of the jointly trained model minus that.
+`transfer_gain`: accuracy of the jointly trained model minus that. Of records: `recovered`, the share that is made again
+nearly exactly; `identified` and `record_place`, whether the true one is picked out of others of its class by what an
+attack made; `mse` and `psnr`, how near it is.
 """
 
 __all__ = ["BATCHES", "METRICS", "NAME", "WHERE"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.exchange.threat import ExchangeThreat
+from dosimeter.families.exchange.threat import OF_QUESTION, ExchangeThreat
 from dosimeter.families.family import Surroundings
 
 REQUIRED = {
@@ -15,6 +15,8 @@ REQUIRED = {
     "auxiliary": "name a [data.NAME] with records of the adversary's own that have the property",
 }
 """Keys that have no default, with the remedy."""
+UNREAD = ("property",)
+"""Of these the keys that the question of records does not read."""
 
 
 def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
@@ -25,7 +27,9 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
             "a joint transfer, such as 'fedsgd' or 'coral', and `parties`"
         ]
     problems = [
-        f".{key}: is required and missing: {remedy}" for key, remedy in REQUIRED.items() if getattr(threat, key) is None
+        f".{key}: is required and missing: {remedy}"
+        for key, remedy in REQUIRED.items()
+        if getattr(threat, key) is None and not (threat.question == "records" and key in UNREAD)
     ]
     if threat.victim is not None and threat.victim == threat.adversary:
         problems.append(
@@ -37,7 +41,40 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
             f".at_risk: must be the last stage, which the parties train together, got {threat.at_risk!r}: remove "
             "at_risk, or end the chain there"
         )
-    return [*problems, *_of_mixtures(threat), *_of_attacks(attacks)]
+    of_question = _of_records(attacks) if threat.question == "records" else _of_attacks(attacks)
+    return [*problems, *_of_question(threat), *_of_mixtures(threat), *(_of_others(threat, attacks) or of_question)]
+
+
+def _of_question(threat: ExchangeThreat) -> list[str]:
+    """Keys that were given and that the question does not read."""
+    return [
+        f".{key}: is read for question = {question!r} alone, got {getattr(threat, key)!r}: remove it, or ask that"
+        for question, keys in OF_QUESTION.items()
+        if question != threat.question
+        for key in keys
+        if key in threat.model_fields_set
+    ]
+
+
+def _of_others(threat: ExchangeThreat, attacks: Sequence[NamedAttack]) -> list[str]:
+    """Attacks that answer another question."""
+    return [
+        f".question: is {threat.question!r}, which attack {row.id!r} does not answer: give its [[attack]] "
+        f"`threats` with question = {row.attack.needs.question!r}, or remove it"
+        for row in attacks
+        if row.attack.needs.question != threat.question
+    ]
+
+
+def _of_records(attacks: Sequence[NamedAttack]) -> list[str]:
+    """Problems with the attacks on records that are named together with the threat."""
+    if not attacks or any(row.attack.needs.channel is not None for row in attacks):
+        return []
+    names = ", ".join(row.id for row in attacks)
+    return [
+        f".family: exchange needs an attack that reads messages, got {names}: add [[attack]] with name = "
+        "'dense_inversion' or 'dlg'"
+    ]
 
 
 def _of_mixtures(threat: ExchangeThreat) -> list[str]:

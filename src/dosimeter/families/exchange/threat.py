@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -15,12 +16,21 @@ Channel = Literal["gradient", "update", "representations", "moments", "alignment
 """What of the messages an attack reads: the victim's gradient of the trunk, its update of the trunk by several steps,
 its representations, their mean and covariance alone, or the gradient of the alignment that it sends back."""
 
+Question = Literal["property", "records"]
+"""What is secret: on which side the property of each batch is, or the records of some batches."""
+OF_QUESTION: Mapping[Question, tuple[str, ...]] = {
+    "property": ("property", "value", "mixtures"),
+    "records": ("batches", "head", "show_records"),
+}
+"""Keys that one question alone reads."""
+
 
 class ExchangeThreat(ThreatTable):
-    """The threat model: who of the parties watches whom, and which property of a batch is the secret."""
+    """The threat model: who of the parties watches whom, and what of the victim's batches is the secret."""
 
     family: str = NAME
     access: Literal["weights"] = "weights"
+    question: Question = "property"
     victim: Reference | None = None
     adversary: Reference | None = None
     property: Reference | None = None
@@ -29,3 +39,6 @@ class ExchangeThreat(ThreatTable):
     mixtures: tuple[tuple[float, float], ...] = Field(default=((0.7, 0.3),), min_length=1, max_length=20)
     steps: int | None = Field(default=None, ge=20, le=1_000_000)
     targets: int = Field(default=1, ge=1, le=100)
+    batches: int = Field(default=20, ge=8, le=1000)
+    head: Literal["private", "seen"] = "private"
+    show_records: bool = False

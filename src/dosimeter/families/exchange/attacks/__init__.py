@@ -4,25 +4,67 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-from dosimeter.families.exchange.threat import Channel
+from dosimeter.families.exchange.threat import Channel, Question
 from dosimeter.foundation.registry import Registry
 
 if TYPE_CHECKING:
     from dosimeter.families.exchange.attacks.batch_property import BatchProperty
     from dosimeter.families.exchange.attacks.coin import Coin
     from dosimeter.families.exchange.attacks.label_only import LabelOnly
+    from dosimeter.families.exchange.attacks.rebuilding.any_record import AnyRecord
+    from dosimeter.families.exchange.attacks.rebuilding.dense_inversion import DenseInversion
+    from dosimeter.families.exchange.attacks.rebuilding.dlg import Dlg
+    from dosimeter.families.exchange.attacks.rebuilding.head_features import HeadFeatures
+    from dosimeter.families.exchange.attacks.rebuilding.idlg import IDlg
+    from dosimeter.families.exchange.attacks.rebuilding.inverting_gradients import InvertingGradients
+    from dosimeter.families.exchange.attacks.rebuilding.mean_record import MeanRecord
 
-__all__ = ["ATTACKS", "BatchProperty", "Coin", "LabelOnly", "default_rows"]
+__all__ = [
+    "ATTACKS",
+    "AnyRecord",
+    "BatchProperty",
+    "Coin",
+    "DenseInversion",
+    "Dlg",
+    "HeadFeatures",
+    "IDlg",
+    "InvertingGradients",
+    "LabelOnly",
+    "MeanRecord",
+    "default_rows",
+]
 
 ATTACKS: Registry[type[Any]] = Registry(
     __name__,
-    {"batch_property": "batch_property:BatchProperty", "label_only": "label_only:LabelOnly", "coin": "coin:Coin"},
+    {
+        "batch_property": "batch_property:BatchProperty",
+        "label_only": "label_only:LabelOnly",
+        "coin": "coin:Coin",
+        "dense_inversion": "rebuilding.dense_inversion:DenseInversion",
+        "dlg": "rebuilding.dlg:Dlg",
+        "idlg": "rebuilding.idlg:IDlg",
+        "inverting_gradients": "rebuilding.inverting_gradients:InvertingGradients",
+        "head_features": "rebuilding.head_features:HeadFeatures",
+        "mean_record": "rebuilding.mean_record:MeanRecord",
+        "any_record": "rebuilding.any_record:AnyRecord",
+    },
 )
-"""Attacks on messages, then the yardstick, then the control."""
+"""Attacks by question: on messages, then the yardstick, then the control."""
+REBUILDING = ("dense_inversion", "dlg", "idlg", "inverting_gradients")
+"""Attacks on records that read gradients, or updates."""
 
 
-def default_rows() -> list[dict[str, Any]]:
-    """Rows for an audit file that names no attack: every channel; those that a method has not are refused."""
+def default_rows(question: Question = "property") -> list[dict[str, Any]]:
+    """Rows for an audit file that names no attack: every channel; those that a method has not are refused.
+
+    Args:
+        question: of the threat.
+    """
+    if question == "records":
+        read: list[dict[str, Any]] = [
+            {"name": name, "channel": one} for one in ("gradient", "update") for name in REBUILDING
+        ]
+        return [*read, {"name": "head_features"}, {"name": "mean_record"}, {"name": "any_record"}]
     rows: list[dict[str, Any]] = [{"name": "batch_property", "channel": one} for one in get_args(Channel)]
     return [*rows, {"name": "label_only"}, {"name": "coin"}]
 

@@ -217,6 +217,19 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
     Raises:
         AuditError: the threat does not fit the chain or the records.
     """
+    require_joint(system, threat)
+    case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
+    require_trainable(case)
+    require_telling(case.attacks, case.refusals())
+    return case
+
+
+def require_joint(system: TrainedSystem, threat: ExchangeThreat) -> None:
+    """Refuses a chain whose last stage is no joint one that fits the threat.
+
+    Raises:
+        ConfigError: what does not fit.
+    """
     if system.joint is None or system.transferred:
         raise ConfigError(
             f"threat.at_risk: exchange is about a stage that parties train together, got {system.link.name!r}, which "
@@ -232,10 +245,16 @@ def exchange_case(system: TrainedSystem, threat: ExchangeThreat, attacks: Sequen
             f"threat.steps: would undo early stopping, which ends after a share of the epochs, got {threat.steps}: "
             "remove steps, so that epochs count, or remove the defense"
         )
-    case = ExchangeCase(system, threat, tuple(attacks), partners_of(threat, system))
+
+
+def require_trainable(case: ExchangeCase) -> None:
+    """Refuses parties, a recipe or a model that cannot be trained together.
+
+    Raises:
+        AuditError: why not.
+    """
+    system = case.system
     members = [Member(name, "", np.zeros((case.local_steps, case.size), np.int64)) for name in case.partners.order]
     with about(f"stage {system.link.name!r}"):
-        check_joint(method, members, system.link.hyperparameters, case.local_steps)
+        check_joint(str(system.link.transfer), members, system.link.hyperparameters, case.local_steps)
         divided(system.links, 0, None)  # refuses a model that cannot be shared
-    require_telling(case.attacks, case.refusals())
-    return case

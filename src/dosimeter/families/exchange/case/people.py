@@ -57,25 +57,60 @@ def partners_of(threat: ExchangeThreat, system: TrainedSystem) -> Partners:
     Raises:
         AuditError: they do not fit the stage, or the records do not fit the threat.
     """
-    assert system.joint is not None
-    parties = dict(system.joint.parties)
-    victim = _party("victim", str(threat.victim), list(parties))
-    adversary = _party("adversary", str(threat.adversary), [*parties, COORDINATOR])
+    parties, victim, adversary = _who(threat, system)
     auxiliary = _auxiliary(threat, system, parties[victim])
     values, theirs = (_values(threat, one) for one in (parties[victim], auxiliary))
     value = _value(threat, values, theirs)
     has, known = values == value, theirs == value
     _require_both(threat, value, {victim: has, str(threat.auxiliary): known}, system)
+    _require_batches(parties, system)
+    correlation = cramers_v(has, parties[victim].labels)
+    _not_the_label(threat, has, parties[victim])
+    return Partners(parties, victim, adversary, _receiver(parties), auxiliary, value, has, known, correlation)
+
+
+def partners_without_property(threat: ExchangeThreat, system: TrainedSystem) -> Partners:
+    """The partners of a threat that is not about a property, of whose records none is said to have it.
+
+    Raises:
+        AuditError: they do not fit the stage, or the records do not fit the threat.
+    """
+    parties, victim, adversary = _who(threat, system)
+    auxiliary = _auxiliary(threat, system, parties[victim])
+    _require_batches(parties, system)
+    has, known = (np.zeros(len(one), bool) for one in (parties[victim], auxiliary))
+    return Partners(parties, victim, adversary, _receiver(parties), auxiliary, "", has, known, 0.0)
+
+
+def _who(threat: ExchangeThreat, system: TrainedSystem) -> tuple[dict[str, Dataset], str, str]:
+    """The parties, the victim and the adversary.
+
+    Raises:
+        ConfigError: the stage has no such party.
+    """
+    assert system.joint is not None
+    parties = dict(system.joint.parties)
+    victim = _party("victim", str(threat.victim), list(parties))
+    return parties, victim, _party("adversary", str(threat.adversary), [*parties, COORDINATOR])
+
+
+def _receiver(parties: Mapping[str, Dataset]) -> str:
+    """The party whom the transfer is for."""
+    return "receiver" if "receiver" in parties else list(parties)[-1]
+
+
+def _require_batches(parties: Mapping[str, Dataset], system: TrainedSystem) -> None:
+    """Refuses parties that cannot fill a batch.
+
+    Raises:
+        DataError: one has too few records.
+    """
     for name, own in parties.items():
         if len(own) < (size := system.link.hyperparameters.batch_size):
             raise DataError(
                 f"stage {system.link.name!r}: parties.{name} must have a batch of records or more, got {len(own)} with "
                 f"batch_size {size}: lower batch_size, or choose more records"
             )
-    correlation = cramers_v(has, parties[victim].labels)
-    _not_the_label(threat, has, parties[victim])
-    receiver = "receiver" if "receiver" in parties else list(parties)[-1]
-    return Partners(parties, victim, adversary, receiver, auxiliary, value, has, known, correlation)
 
 
 def _party(key: str, name: str, known: list[str]) -> str:

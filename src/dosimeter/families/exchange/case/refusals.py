@@ -43,7 +43,7 @@ def _refusal(channel: str, partners: Partners, method: str, recipe: Hyperparamet
     if not channel:
         return ""
     word, pair = WORDS[channel], [partners.victim, partners.adversary]
-    if not _crosses(channel, method):
+    if not crosses(channel, method):
         return f"needs {word}, which transfer {method!r} does not send: leave the attack out"
     if method == "dsn" and channel not in ("representations", "moments"):
         return (
@@ -77,7 +77,7 @@ def _shows_rows(recipe: Hyperparameters) -> bool:
         return True
 
 
-def _crosses(channel: str, method: str) -> bool:
+def crosses(channel: str, method: str) -> bool:
     """Returns whether messages of a method tell what a channel reads; of "soft" parameters give gradients away."""
     if channel == "update":
         return method == "fedavg"

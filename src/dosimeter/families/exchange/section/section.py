@@ -63,11 +63,11 @@ def section(result: View) -> Section:
     Args:
         result: a threat of a valid result.json, without the rows of its variants.
     """
-    names = {one["id"]: _named(one) for one in result["attacks"]}
+    names = {one["id"]: named(one) for one in result["attacks"]}
     badge = BADGES[result["verdict"]["status"]]
     context = {
         "result": result, "badge": badge, "box": _box(result), "dose": _dose(result), "facts": _facts(result),
-        "nouns": words.plural(result["noun"]), "blocks": _blocks(result, names), "transfer": _transfer(result),
+        "nouns": words.plural(result["noun"]), "blocks": _blocks(result, names), "transfer": transfer_of(result),
         "refused": [(names[one["id"]], one["reason"]) for one in result["attacks"] if one["reason"]],
     }  # fmt: skip
     templates = environment(Path(__file__).with_name("templates"))
@@ -88,7 +88,7 @@ def section(result: View) -> Section:
     )
 
 
-def _named(one: Mapping[str, Any]) -> str:
+def named(one: Mapping[str, Any]) -> str:
     """Name of an attack with its channel."""
     return str(one["name"]) if one["channel"] is None else f"{one['name']} {one['channel'].replace('_', ' ')}"
 
@@ -129,16 +129,10 @@ def _facts(result: View) -> list[tuple[str, str]]:
     """Who trains, who watches, what they hold, each with a sentence."""
     data, told = result["data"], result["adversary"]
     nouns = words.plural(result["noun"])
-    parties = ", ".join(f"{name} with {count:,} {nouns}" for name, count in data["parties"].items())
     each = words.count(told["targets"], "training")
     return [
-        ("Who trains", f"{parties}. {METHODS[told['method']]}"),
-        (
-            "Who watches",
-            "The coordinator, who keeps the trunk and follows the protocol."
-            if told["adversary"] == "coordinator"
-            else f"{told['adversary']}, who takes part and follows the protocol.",
-        ),
+        ("Who trains", trains(result)),
+        ("Who watches", watches(result)),
         (
             "What they hold",
             f"All messages that they sent or received, and {data['auxiliary']:,} {nouns} of their own, of which they "
@@ -155,6 +149,21 @@ def _facts(result: View) -> list[tuple[str, str]]:
             f"Cramér's V {data['correlation']:.2f}, where 0 is not at all and 1 is wholly.",
         ),
     ]
+
+
+def trains(result: View) -> str:
+    """Who trains, with which records, and how."""
+    nouns = words.plural(result["noun"])
+    parties = ", ".join(f"{name} with {count:,} {nouns}" for name, count in result["data"]["parties"].items())
+    return f"{parties}. {METHODS[result['adversary']['method']]}"
+
+
+def watches(result: View) -> str:
+    """Who watches."""
+    adversary = result["adversary"]["adversary"]
+    if adversary == "coordinator":
+        return "The coordinator, who keeps the trunk and follows the protocol."
+    return f"{adversary}, who takes part and follows the protocol."
 
 
 def _signed(row: Row | None) -> Figure:
@@ -197,7 +206,7 @@ def _yardstick(one: Mapping[str, Any]) -> str:
     return "yardstick: classes alone" if one["reads"] == "labels" else ""
 
 
-def _transfer(result: View) -> dict[str, Any]:
+def transfer_of(result: View) -> dict[str, Any]:
     """What the exchange is worth."""
     joint = next((one for one in result["utility"] if one.metric == "accuracy"), None)
     alone, gain = (figures.find(result, None, metric) for metric in ("accuracy_alone", "transfer_gain"))

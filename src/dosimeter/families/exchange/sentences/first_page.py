@@ -17,7 +17,7 @@ BADGES: Mapping[str, str] = {
 }
 NOT_TESTED = (
     "Properties that the audit does not name: messages may tell those too.",
-    "Rebuilding inputs from gradients, and whether single records took part.",
+    'Which records are in a batch (`question = "records"`), and whether single records took part.',
     "A party that departs from the protocol, such as by a loss of its own.",
     "Adversaries with more or better records of their own than those above.",
     "The property of all records of the victim, by all steps together: single batches alone were judged.",
@@ -32,9 +32,18 @@ def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
     Args:
         summary: `run.json` of the threat.
     """
+    return (*NOT_TESTED, *others_not_tested(summary))
+
+
+def others_not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Parties whose records one audit does not ask for.
+
+    Args:
+        summary: `run.json` of the threat.
+    """
     parties, threat = summary["threat"]["parties"], summary["threat"]
     others = [f"{one} as the victim" for one in parties if one not in (threat["victim"], threat["adversary"])]
-    return (*NOT_TESTED, f"The other way round: {threat['adversary']} as the victim.", *(f"{one}." for one in others))
+    return (f"The other way round: {threat['adversary']} as the victim.", *(f"{one}." for one in others))
 
 
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
@@ -46,38 +55,43 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
             `gain`.
     """
     if status == "withdrawn":
-        return _withdrawn(told)
+        return withdrawn(told)
     nouns = words.plural(told["noun"])
-    who = "The coordinator" if told["adversary"] == "coordinator" else f"The party “{told['adversary']}”"
+    party = who(told["adversary"])
     what = (
         f"how many {nouns} with {told['property']} “{told['value']}” are in a batch of “{told['victim']}”, from the "
         "messages of the joint training and from records of its own"
     )
     if status == "shown":
-        lines = [f"{who} can tell {what}, better than from the classes in the batch."]
+        lines = [f"{party} can tell {what}, better than from the classes in the batch."]
     elif status == "not_resolvable":
         lines = [
-            f"Nothing can be said about whether {who[0].lower()}{who[1:]} can tell {what}: the classes in the batch "
-            "tell as much as can be told, or the steps are too few."
+            f"Nothing can be said about whether {party[0].lower()}{party[1:]} can tell {what}: the classes in the "
+            "batch tell as much as can be told, or the steps are too few."
         ]
     else:
         lines = [
-            f"It was not shown that {who[0].lower()}{who[1:]} can tell {what}, better than from the classes in the "
+            f"It was not shown that {party[0].lower()}{party[1:]} can tell {what}, better than from the classes in the "
             "batch."
         ]
     lines.append(_pairs(told))
     if told["gain"] is not None:
-        lines.append(_gain(told))
+        lines.append(gained(told))
     if status == "not_shown":
         least = words.percent(told["needed"], away="up")
         lines.append(
             f"An attack that is right in {least} of such pairs would have been above chance in 9 of 10 audits like "
             "this one; a smaller leak may be there, and a better attack may find more."
         )
-    return [*lines, _scope(told)]
+    return [*lines, scope(told)]
 
 
-def _withdrawn(told: Mapping[str, Any]) -> list[str]:
+def who(adversary: str) -> str:
+    """The adversary in words, as a sentence begins."""
+    return "The coordinator" if adversary == "coordinator" else f"The party “{adversary}”"
+
+
+def withdrawn(told: Mapping[str, Any]) -> list[str]:
     """Why there is no verdict."""
     if GAIN.lower() in told["failed"]:
         return [
@@ -107,16 +121,16 @@ def _pairs(told: Mapping[str, Any]) -> str:
     )
 
 
-def _gain(told: Mapping[str, Any]) -> str:
+def gained(told: Mapping[str, Any]) -> str:
     """What the exchange is worth."""
     points = words.points(told["gain"]["value"])
     return f"The joint model is better for “{told['receiver']}” than {_without(told)}, by {points} points of accuracy."
 
 
-def _scope(told: Mapping[str, Any]) -> str:
+def scope(told: Mapping[str, Any], each: str = " for each mixture") -> str:
     """Which trainings it is about."""
     runs = "one joint training" if told["targets"] == 1 else f"{told['targets']} joint trainings"
-    return f"This is about {runs} for each mixture, and about these attacks: another may find more."
+    return f"This is about {runs}{each}, and about these attacks: another may find more."
 
 
 def failed_names(gates: Sequence[Any]) -> list[str]:

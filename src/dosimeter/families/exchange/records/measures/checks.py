@@ -1,0 +1,71 @@
+"""Checks of an audit about records: of the null audit and of controls."""
+
+from __future__ import annotations
+
+from dosimeter.families.exchange.records.measures.rebuilt import Rebuilt
+from dosimeter.foundation.gate import Gate
+from dosimeter.results.findings import Null
+from dosimeter.statistics.identification import exchange_names, place_of, placed
+
+FALSE_ALARM = 0.01
+"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
+
+
+def null_audit(found: Rebuilt) -> tuple[Null, ...]:
+    """Every attack judged by records of one class that were in none of the batches."""
+    rows, attacks = [], found.running
+    for attack in attacks:
+        own = found.lineup(attack, null=True)
+        named = exchange_names({attack: own}, rng=found.rng(f"null {attack}"))
+        shown = place_of(placed(own), level=1 - FALSE_ALARM / len(attacks))
+        p = 2 * min(named.p_recognised, named.p_placed)
+        status = "fail" if p <= FALSE_ALARM / len(attacks) else "pass"
+        rows.append(Null(attack, shown.value, shown.low, shown.high, status, "record_place"))
+    return tuple(rows)
+
+
+def null_gate(rows: tuple[Null, ...]) -> Gate:
+    """N1: the decision on the null audit."""
+    wrong = [row.attack for row in rows if row.status != "pass"]
+    if wrong:
+        return Gate(
+            "N1", "Null audit", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} picked out records that were in no batch: the audit is broken, and its numbers are "
+            "withdrawn.",
+        )  # fmt: skip
+    return Gate("N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance on records of no batch.")
+
+
+def controls(found: Rebuilt) -> Gate:
+    """N2: controls, which see nothing, must be at chance."""
+    ids = found.controls()
+    if not ids:
+        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
+    wrong = []
+    for one in ids:
+        named = exchange_names({one: found.lineup(one)}, rng=found.rng(f"control {one}"))
+        if 2 * min(named.p_recognised, named.p_placed) <= FALSE_ALARM / len(ids):
+            wrong.append(one)
+    if wrong:
+        return Gate(
+            "N2", "Controls", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} must be at chance and is not: the audit gives away which records are in a batch.",
+        )  # fmt: skip
+    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+
+
+def nearer(found: Rebuilt) -> Gate:
+    """E3: whether reconstructions are nearer than the mean record; one that is not was sought in vain, or badly."""
+    anchor = next((one for one in found.running if found.left.attack(one).get("reference")), None)
+    if anchor is None:
+        return Gate("E3", "Mean record", "warn", None, "No mean record was run, beside which errors could be read.")
+    mean = float(found.left.evidence[anchor]["error"].mean())
+    attacks = [one for one in found.telling() if found.left.attack(one)["makes"] == "records"]
+    wrong = [one for one in attacks if float(found.left.evidence[one]["error"].mean()) > mean]
+    if wrong:
+        return Gate(
+            "E3", "Mean record", "warn", float(len(wrong)),
+            f"{', '.join(wrong)} came less near to the records than the mean record does, on average: such a search "
+            "failed, and that says little about what another would find.",
+        )  # fmt: skip
+    return Gate("E3", "Mean record", "pass", 0.0, "Reconstructions come nearer to the records than the mean record.")

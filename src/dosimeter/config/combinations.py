@@ -263,22 +263,36 @@ def _functions(fit: str | None, depends: Sequence[str]) -> list[str]:
 
 def _model(stage: Stage, base: Path) -> list[str]:
     """Problems with an unknown architecture, unknown options, or missing weights."""
-    if stage.model is None:
+    return network_problems(stage.model, stage.options, base, stage.weights)
+
+
+def network_problems(
+    model: str | None, options: Mapping[str, Any], base: Path, weights: str | None = None
+) -> list[str]:  # fmt: skip
+    """Problems with the name of a network, its options and its weights, as the tail of their place.
+
+    Args:
+        model: an architecture or a function; None for none.
+        options: keyword arguments of its builder.
+        base: folder of the audit file.
+        weights: a name that the builder knows, or a file; None for none.
+    """
+    if model is None:
         return []
-    supplied = stage.weights is not None and is_file(base / stage.weights)
-    if ":" in stage.model:
-        wrong = not REFERENCE.fullmatch(stage.model)
-        return [f"model: must be package.module:function, got {quote(stage.model)}: correct it"] if wrong else []
-    if stage.model not in ARCHITECTURES:
-        remedy = suggest(stage.model, ARCHITECTURES)
-        return [f"model: unknown architecture {quote(stage.model)}, {remedy} (or write package.module:function)"]
-    builder = ARCHITECTURES[stage.model]
+    supplied = weights is not None and is_file(base / weights)
+    if ":" in model:
+        wrong = not REFERENCE.fullmatch(model)
+        return [f"model: must be package.module:function, got {quote(model)}: correct it"] if wrong else []
+    if model not in ARCHITECTURES:
+        remedy = suggest(model, ARCHITECTURES)
+        return [f"model: unknown architecture {quote(model)}, {remedy} (or write package.module:function)"]
+    builder = ARCHITECTURES[model]
     known = list(inspect.signature(builder).parameters)[2:]
     hints = get_type_hints(builder, include_extras=True)
     found: list[Finding] = []
-    if stage.weights is not None and not supplied:
-        found += _weights(stage.weights, hints.get("weights"), base)
-    for key, value in stage.options.items():
+    if weights is not None and not supplied:
+        found += _weights(weights, hints.get("weights"), base)
+    for key, value in options.items():
         if key not in known:
             found.append((f"options.{key}", f": unknown option, {suggest(key, known) if known else 'remove it'}"))
         else:

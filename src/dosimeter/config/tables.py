@@ -129,9 +129,12 @@ class Target(Table):
 
 
 class RecordedTarget(Table):
-    """Traffic over the cut of a model that is elsewhere."""
+    """Traffic over the cut of a model that is elsewhere, or messages of a joint training; of these also the model."""
 
     transcript: Reference
+    model: Reference | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    head: Reference | None = None
 
 
 class Report(Table):

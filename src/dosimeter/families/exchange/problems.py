@@ -19,10 +19,10 @@ REQUIRED = {
 
 def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
     """Problems with a threat, one line each, as the tail of its place."""
-    if not around.draws or around.recorded:
+    if not around.draws and not around.recorded:
         return [
             ".family: exchange needs a stage that parties train here, got another model: write a [[stage]] with "
-            "a joint transfer, such as 'fedsgd' or 'coral', and `parties`"
+            "a joint transfer, such as 'fedsgd' or 'coral', and `parties`, or give what was recorded as `transcript`"
         ]
     problems = [
         f".{key}: is required and missing: {remedy}" for key, remedy in REQUIRED.items() if getattr(threat, key) is None
@@ -37,7 +37,24 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
             f".at_risk: must be the last stage, which the parties train together, got {threat.at_risk!r}: remove "
             "at_risk, or end the chain there"
         )
+    if around.recorded:
+        problems += _of_recorded(threat)
     return [*problems, *_of_mixtures(threat), *_of_attacks(attacks)]
+
+
+def _of_recorded(threat: ExchangeThreat) -> list[str]:
+    """Problems with a threat on a training that ran elsewhere."""
+    problems = [
+        f".{key}: the recorded training has its own, got {getattr(threat, key)}: remove it"
+        for key in ("steps", "targets")
+        if key in threat.model_fields_set
+    ]
+    if len(threat.mixtures) > 1:
+        problems.append(
+            f".mixtures: one training was recorded, in which a batch is of one of two sides, got "
+            f"{len(threat.mixtures)} mixtures: keep one"
+        )
+    return problems
 
 
 def _of_mixtures(threat: ExchangeThreat) -> list[str]:

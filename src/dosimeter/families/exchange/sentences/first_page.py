@@ -115,6 +115,12 @@ def _gain(told: Mapping[str, Any]) -> str:
 
 def _scope(told: Mapping[str, Any]) -> str:
     """Which trainings it is about."""
+    if told.get("recorded") is not None:
+        return (
+            f"This is about {told['recorded']['judged']:,} batches of the training that was recorded, and takes it "
+            "that these came in an order that has nothing to do with the property. It is about these attacks: another "
+            "may find more."
+        )
     runs = "one joint training" if told["targets"] == 1 else f"{told['targets']} joint trainings"
     return f"This is about {runs} for each mixture, and about these attacks: another may find more."
 

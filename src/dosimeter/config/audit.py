@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows, listed_defenses
+from dosimeter.config.legs import at_last, last_of, unnamed
 from dosimeter.config.named_parts import DataPart, further_problems
 from dosimeter.config.recorded import RecordedAudit, is_recorded, model_of, recorded_problems
 from dosimeter.config.sent_defenses import listed, sent_problems, takes_defenses
@@ -83,7 +84,7 @@ class Audit:
     def index_of(self, row: ThreatRow) -> int:
         """Index of the stage that a threat is after."""
         names = [stage.name for stage in self.stages]
-        return names.index(row.threat.at_risk) if row.threat.at_risk else len(names) - 1
+        return names.index(row.threat.at_risk or str(last_of(self.stages, None, row.family)))
 
     @property
     def at_risk(self) -> int:
@@ -268,14 +269,15 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     target, of_target = _target(whole)
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base, beside.topology)
-    placed = {row.place: row.threat for row in threats.rows}
+    placed: Mapping[str, ThreatTable] = {}
     sent = isinstance(target, Target) and takes_defenses(threats.rows)
     variants, own, problems = _read_defenses(whole, parts, base, sent=sent)
     problems = [*threats.problems, *problems, *(sent_problems(variants, "defense") if sent else [])]
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
+        placed = {row.place: at_last(row, stages) for row in threats.rows}
         problems = chain_problems(stages, {place: one.at_risk for place, one in placed.items()}, base) + problems
-        problems += defense_problems(stages, own, variants, placed)
+        problems += defense_problems(stages, own, variants, placed) + unnamed(stages, threats.rows)
     problems = [*_of_target(target, threats.rows, beside.parts, base), *problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")

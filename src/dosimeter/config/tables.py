@@ -59,6 +59,7 @@ class Stage(Table):
     classes: int | None = Field(default=None, ge=2, le=100_000)
     transfer: Literal[Method, Joint] = "scratch"
     parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
+    after: Reference | None = None
     alignment: float = Field(default=1.0, gt=0)
     local_steps: int = Field(default=1, ge=1, le=1_000_000)
     last_k: int = Field(default=1, ge=1, le=10_000)

@@ -10,7 +10,7 @@ from dosimeter.families.exchange.measures.measured import Measured
 from dosimeter.families.exchange.measures.recorded import NOT_ASKED, order_gate, record_gate, recorded_of
 from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.measures.utility import utility, worth
-from dosimeter.families.exchange.sentences.first_page import failed_names, not_tested, sentences
+from dosimeter.families.exchange.sentences.first_page import failed_names, not_tested, sentences, who
 from dosimeter.families.exchange.stored import read_left
 from dosimeter.families.family import CaseFolder
 from dosimeter.foundation.gate import Gate
@@ -50,6 +50,7 @@ def measure(folder: CaseFolder) -> Findings:
         data=summary["data"],
         adversary=summary["threat"],
         dose=_dose(found, tests) if status in ("shown", "not_shown") else None,
+        who=who(summary["threat"]["adversary"]),
     )
 
 

@@ -37,6 +37,15 @@ def not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
     return (*NOT_TESTED, f"The other way round: {threat['adversary']} as the victim.", *(f"{one}." for one in others))
 
 
+def who(adversary: str) -> str:
+    """The adversary as it stands within a sentence.
+
+    Args:
+        adversary: name of a party, or "coordinator".
+    """
+    return "the coordinator" if adversary == "coordinator" else f"the party “{adversary}”"
+
+
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     """The verdict in words.
 
@@ -48,23 +57,20 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     if status == "withdrawn":
         return _withdrawn(told)
     nouns = words.plural(told["noun"])
-    who = "The coordinator" if told["adversary"] == "coordinator" else f"The party “{told['adversary']}”"
+    name = who(told["adversary"])
     what = (
         f"how many {nouns} with {told['property']} “{told['value']}” are in a batch of “{told['victim']}”, from the "
         "messages of the joint training and from records of its own"
     )
     if status == "shown":
-        lines = [f"{who} can tell {what}, better than from the classes in the batch."]
+        lines = [f"{name[0].upper()}{name[1:]} can tell {what}, better than from the classes in the batch."]
     elif status == "not_resolvable":
         lines = [
-            f"Nothing can be said about whether {who[0].lower()}{who[1:]} can tell {what}: the classes in the batch "
+            f"Nothing can be said about whether {name} can tell {what}: the classes in the batch "
             "tell as much as can be told, or the steps are too few."
         ]
     else:
-        lines = [
-            f"It was not shown that {who[0].lower()}{who[1:]} can tell {what}, better than from the classes in the "
-            "batch."
-        ]
+        lines = [f"It was not shown that {name} can tell {what}, better than from the classes in the batch."]
     lines.append(_pairs(told))
     if told["gain"] is not None:
         lines.append(_gain(told))

@@ -1,4 +1,4 @@
-"""Chains of one audit file: which stages follow which where joint stages branch off, and which threat is about which."""
+"""Chains of one audit file: which stages are in which where joint stages branch off, and whose threats they are."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_one_joint_stage_at_the_end_is_the_chain_itself():
 @pytest.mark.parametrize(
     ("stage", "changes", "line"),
     [
-        (2, {"after": "frist"}, "stage[2].after: must be a plain stage of this file, got 'frist', did you mean 'first'?"),
+        (2, {"after": "frist"}, "stage[2].after: must be a plain stage of this file, got 'frist', did you mean"),
         (2, {"after": "anew"}, "stage[2].after: must be a plain stage of this file, got 'anew'"),
         (1, {"after": "first"}, "stage[1].after: only a joint stage branches off, got 'first': remove it"),
         (2, {"model": NET}, "stage[2].model: a stage that starts from 'first' takes its model, got"),

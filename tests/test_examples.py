@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from supplied_models import SERIAL
 from dosimeter.cli.app import main
 from dosimeter.config.audit import load, parse
 from dosimeter.data.entries import data_key, save_data
-from dosimeter.data.reference import load as load_data
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import call, verbs
 from dosimeter.training.joint.job import JointJob, Member
@@ -246,7 +244,9 @@ def test_two_organisations_in_two_processes_record_what_the_job_records(tmp_path
     place = tmp_path / "joint"
     shutil.copytree(EXAMPLES / "joint", place)
     monkeypatch.syspath_prepend(str(place))
-    hospital = subprocess.Popen([sys.executable, "hospital.py", "0"], cwd=place, stdout=subprocess.PIPE, text=True)
+    hospital = subprocess.Popen(
+        [sys.executable, "hospital.py", "0", "transcript"], cwd=place, stdout=subprocess.PIPE, text=True
+    )
     threads = torch.get_num_threads()
     try:
         port = hospital.stdout.readline().split()[-1]
@@ -265,16 +265,23 @@ def test_two_organisations_in_two_processes_record_what_the_job_records(tmp_path
     assert found.agreement == wanted.agreement
     assert found.tensors().keys() == wanted.tensors().keys()
     assert all(torch.equal(array, found.tensors()[name]) for name, array in wanted.tensors().items())
+    table = tomllib.loads((place / "audit.toml").read_text("utf-8"))
+    quick = {"simulated": 1, "classifiers": ["logistic"]}
+    attack = {"name": "batch_property", "channel": "representations", **quick}
+    table["attack"] = [attack, {"name": "label_only", **quick}]
+    verbs.run(parse(table, base=place), tmp_path / "run", workers=1)
+    (threat,) = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))["threats"]
+    assert threat["adversary"]["recorded"] == {"judged": 120, "planned": 120, "left_out": []}
+    assert threat["verdict"]["status"] == "shown"
 
 
 def the_same_training(agreement, agreed, store):
     """The training of `examples/joint` as one job that holds both data sets."""
-    whole, members = load_data("digits"), []
+    members = []
     for index, name in enumerate(agreement.parties):
-        rows = slice(600 * index, 600 * (index + 1))
-        own = replace(whole, inputs=whole.inputs[rows], labels=whole.labels[rows], ids=whole.ids[rows])
+        own, batches = agreed["held"](index)
         save_data(own, store)
-        members.append(Member(name, data_key(own), agreed["draw"](index, 600)))
+        members.append(Member(name, data_key(own), batches))
     return JointJob(
         store=store, links=(agreed["LINK"],), method=agreement.method, members=tuple(members), weight=agreement.weight,
         parent=None, seed=agreed["SEED"], device="cpu",

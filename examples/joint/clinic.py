@@ -52,7 +52,7 @@ class Hospital:
 
 def main(address, folder):
     """Trains together with the hospital, and writes what crossed."""
-    clinic, wire = organisation(1, slice(600, 1200)), Wire()
+    clinic, wire = organisation(1), Wire()
     run_protocol(AGREEMENT, [Hospital(address), clinic], keeper_of(AGREEMENT, first_weights()[0], HP), wire)
     with TranscriptWriter(folder, AGREEMENT) as transcript:
         for one in wire.messages:

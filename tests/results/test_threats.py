@@ -210,10 +210,28 @@ def test_the_worst_verdict_is_that_of_the_run(given, status, threat):
     result = composed(*made)
     assert problems(result) == []
     assert (result["verdict"]["status"], result["verdict"]["threat"]) == (status, threat)
-    assert result["verdict"]["sentences"][1:] == [f"It is {status}."]
-    assert result["verdict"]["sentences"][0].startswith(f"{len(given)} threats were tested: 1 " if len(set(given)) > 1
-                                                        and status != "shown" else f"{len(given)} threats")  # fmt: skip
+    *lead, counted, last = result["verdict"]["sentences"]
+    assert last == f"It is {status}."
+    assert counted.startswith(f"{len(given)} threats were tested: 1 " if len(set(given)) > 1
+                              and status != "shown" else f"{len(given)} threats")  # fmt: skip
+    wanted = ["Stage “s” gives away most", "That is more by what is show"]
+    compared = sum(len(one) == 3 for one in given) > 1
+    assert [one.startswith(start) for one, start in zip(lead, wanted, strict=compared)] == [True] * (2 * compared)
     assert [one["threat"] for one in result["dose"]] == [f"t{i}" for i, one in enumerate(given) if len(one) == 3]
+
+
+def test_the_first_sentence_names_the_stage_and_the_adversary_that_learns_most():
+    first, second = FoundDose("a", 0.5, 0.4, 0.6, 0.95, 1.0), FoundDose("a", 2.0, 1.0, 3.9, 0.95, 10.0)
+    made = [replace(findings("shown"), dose=one, who=f"party {index}") for index, one in enumerate((second, first))]
+    (told, counted, _) = composed(*made)["verdict"]["sentences"]
+    assert told.replace("\xa0", " ").startswith(
+        "Stage “s” gives away most (threat “t1”): party 1 learns at least 40 % of"
+    )
+    assert counted.startswith("2 threats were tested: 2 shown to leak.")
+    wide = replace(made[0], dose=replace(second, high=4.1))
+    assert composed(wide, made[1])["verdict"]["sentences"][1].endswith("“t0” at stage “s” may give away more.")
+    nothing = [replace(one, verdict={**one.verdict, "status": "not_shown"}) for one in made]
+    assert composed(*nothing)["verdict"]["sentences"][0].startswith("2 threats were tested: 2 not shown to leak.")
 
 
 def test_one_threat_is_told_without_a_count_and_two_need_two_ids():

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows, listed_defenses
+from dosimeter.config.legs import at_last, last_of, unnamed
 from dosimeter.config.named_parts import DataPart, further_problems
-from dosimeter.config.recorded import RecordedAudit, is_recorded, recorded_problems
+from dosimeter.config.recorded import RecordedAudit, is_recorded, model_of, recorded_problems
 from dosimeter.config.sent_defenses import listed, sent_problems, takes_defenses
 from dosimeter.config.tables import RecordedTarget, Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
@@ -83,7 +84,7 @@ class Audit:
     def index_of(self, row: ThreatRow) -> int:
         """Index of the stage that a threat is after."""
         names = [stage.name for stage in self.stages]
-        return names.index(row.threat.at_risk) if row.threat.at_risk else len(names) - 1
+        return names.index(row.threat.at_risk or str(last_of(self.stages, None, row.family)))
 
     @property
     def at_risk(self) -> int:
@@ -238,11 +239,11 @@ def parse(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> AnyAu
 
 
 def _of_target(
-    target: Target | RecordedTarget | None, rows: Sequence[ThreatRow], parts: Mapping[str, DataPart]
+    target: Target | RecordedTarget | None, rows: Sequence[ThreatRow], parts: Mapping[str, DataPart], base: Path
 ) -> list[str]:
-    """Problems with a supplied model or with recorded traffic, beside what asks of it."""
+    """Problems with a supplied model or with what was recorded, beside what asks of it."""
     if isinstance(target, RecordedTarget):
-        return recorded_problems(rows, parts)
+        return recorded_problems(target, rows, parts, base)
     if target is None:
         return []
     takes = [one for row in rows for one in row.family.takes]
@@ -268,15 +269,16 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     target, of_target = _target(whole)
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base, beside.topology)
-    placed = {row.place: row.threat for row in threats.rows}
+    placed: Mapping[str, ThreatTable] = {}
     sent = isinstance(target, Target) and takes_defenses(threats.rows)
     variants, own, problems = _read_defenses(whole, parts, base, sent=sent)
     problems = [*threats.problems, *problems, *(sent_problems(variants, "defense") if sent else [])]
     stages = tuple(stage for stage in parts if stage)
     if parts and None not in parts:
+        placed = {row.place: at_last(row, stages) for row in threats.rows}
         problems = chain_problems(stages, {place: one.at_risk for place, one in placed.items()}, base) + problems
-        problems += defense_problems(stages, own, variants, placed)
-    problems = [*_of_target(target, threats.rows, beside.parts), *problems, *beside.problems]
+        problems += defense_problems(stages, own, variants, placed) + unnamed(stages, threats.rows)
+    problems = [*_of_target(target, threats.rows, beside.parts, base), *problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")
     problems = lines([*found, *of_stages, *of_target, *more]) + _unreported(problems, odd)
@@ -284,7 +286,9 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if problems or top is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems), beside.parts)
     if isinstance(target, RecordedTarget):
-        plain = RecordedAudit(top.name, top.seed, target.transcript, threats.rows, report, base, beside.parts)
+        plain = RecordedAudit(
+            top.name, top.seed, target.transcript, threats.rows, report, base, beside.parts, model=model_of(target)
+        )
         return Draft(dataclasses.replace(plain, common=_common_settings(plain)), (), top.seed, ())
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base, variants), (), top.seed, ())

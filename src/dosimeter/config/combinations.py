@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from dosimeter.config.legs import legs_of
 from dosimeter.config.tables import Stage, Target
 from dosimeter.data.options import parse_rows
 from dosimeter.foundation.checks import suggest
@@ -24,7 +25,7 @@ def chain_problems(stages: Sequence[Stage], at_risk: Mapping[str, str | None], b
 
     Args:
         stages: all stages.
-        at_risk: by place of a threat the stage that it is after, None for the last one.
+        at_risk: by place of a threat the stage that it is after, None for the last one of its chain.
         base: folder of the audit file.
     """
     names = [stage.name for stage in stages]
@@ -32,23 +33,27 @@ def chain_problems(stages: Sequence[Stage], at_risk: Mapping[str, str | None], b
         f"stage: names must be distinct, got {twice!r} {names.count(twice)} times: rename one"
         for twice in sorted({one for one in names if names.count(one) > 1})
     ]
-    last = len(names) - 1
     problems += [
         f"{place}.at_risk: no such stage, got {quote(one)}, {suggest(one, names)}"
         for place, one in at_risk.items()
         if one is not None and one not in names
     ]
-    risky = {names.index(one) if one in names else last for one in at_risk.values()} or {last}
-    problems += _transferred(stages, min(risky))
-    for index, stage in enumerate(stages):
-        found = [
-            *_start(stage, index),
-            *_roles(stage, at_risk=index in risky, last=index == last),
-            *_training(stage),
-            *_references(stage),
-            *_model(stage, base),
-        ]
-        problems += [f"stage[{index}].{problem}" for problem in found]
+    asked, checked = {names.index(one) for one in at_risk.values() if one in names}, set[int]()
+    for leg in legs_of(stages):
+        risky = {place for place, index in enumerate(leg) if index in asked} or {len(leg) - 1}
+        if stages[leg[-1]].joint and len(leg) < len(stages):
+            risky = {len(leg) - 1}  # threats after an earlier stage are about the plain chain
+        problems += _transferred([(index, stages[index]) for index in leg], min(risky))
+        for place, index in enumerate(leg):
+            found = [
+                *_start(stages[index], place),
+                *_roles(stages[index], at_risk=place in risky, last=place == len(leg) - 1),
+                *_training(stages[index]),
+                *_references(stages[index]),
+                *_model(stages[index], base),
+            ]
+            problems += [f"stage[{index}].{problem}" for problem in found if index not in checked]
+            checked.add(index)
     return problems + _tasks(stages)
 
 
@@ -135,11 +140,16 @@ def _keys(stage: Stage) -> str:
     return quote(", ".join(stage.options))
 
 
-def _transferred(stages: Sequence[Stage], at_risk: int) -> list[str]:
-    """Problems with stages after the first one at risk, and with settings that need such a stage."""
+def _transferred(stages: Sequence[tuple[int, Stage]], at_risk: int) -> list[str]:
+    """Problems with stages after the first one at risk, and with settings that need such a stage.
+
+    Args:
+        stages: of one chain, each with its position in the file.
+        at_risk: position of the first one at risk in the chain.
+    """
     problems = []
-    for index, stage in enumerate(stages):
-        place, later = f"stage[{index}]", index > at_risk
+    for position, (index, stage) in enumerate(stages):
+        place, later = f"stage[{index}]", position > at_risk
         if later and (stage.given or stage.transfer == "scratch"):
             problems.append(
                 f"{place}: stands after the stage at risk, so it must start from it and be trained here, got "
@@ -263,22 +273,36 @@ def _functions(fit: str | None, depends: Sequence[str]) -> list[str]:
 
 def _model(stage: Stage, base: Path) -> list[str]:
     """Problems with an unknown architecture, unknown options, or missing weights."""
-    if stage.model is None:
+    return network_problems(stage.model, stage.options, base, stage.weights)
+
+
+def network_problems(
+    model: str | None, options: Mapping[str, Any], base: Path, weights: str | None = None
+) -> list[str]:  # fmt: skip
+    """Problems with the name of a network, its options and its weights, as the tail of their place.
+
+    Args:
+        model: an architecture or a function; None for none.
+        options: keyword arguments of its builder.
+        base: folder of the audit file.
+        weights: a name that the builder knows, or a file; None for none.
+    """
+    if model is None:
         return []
-    supplied = stage.weights is not None and is_file(base / stage.weights)
-    if ":" in stage.model:
-        wrong = not REFERENCE.fullmatch(stage.model)
-        return [f"model: must be package.module:function, got {quote(stage.model)}: correct it"] if wrong else []
-    if stage.model not in ARCHITECTURES:
-        remedy = suggest(stage.model, ARCHITECTURES)
-        return [f"model: unknown architecture {quote(stage.model)}, {remedy} (or write package.module:function)"]
-    builder = ARCHITECTURES[stage.model]
+    supplied = weights is not None and is_file(base / weights)
+    if ":" in model:
+        wrong = not REFERENCE.fullmatch(model)
+        return [f"model: must be package.module:function, got {quote(model)}: correct it"] if wrong else []
+    if model not in ARCHITECTURES:
+        remedy = suggest(model, ARCHITECTURES)
+        return [f"model: unknown architecture {quote(model)}, {remedy} (or write package.module:function)"]
+    builder = ARCHITECTURES[model]
     known = list(inspect.signature(builder).parameters)[2:]
     hints = get_type_hints(builder, include_extras=True)
     found: list[Finding] = []
-    if stage.weights is not None and not supplied:
-        found += _weights(stage.weights, hints.get("weights"), base)
-    for key, value in stage.options.items():
+    if weights is not None and not supplied:
+        found += _weights(weights, hints.get("weights"), base)
+    for key, value in options.items():
         if key not in known:
             found.append((f"options.{key}", f": unknown option, {suggest(key, known) if known else 'remove it'}"))
         else:

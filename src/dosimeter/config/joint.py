@@ -28,9 +28,10 @@ def joint_problems(stages: Sequence[Stage | None], data: Collection[str]) -> lis
         data: names of the parts of data.
     """
     problems = []
+    plain = [one.name for one in stages if one is not None and not one.joint]
     for index, stage in enumerate(stages):
         if stage is not None:
-            found = _keys(stage, index, data) + _parties(stage, data)
+            found = _keys(stage, index, data) + _parties(stage, data) + _after(stage, plain)
             if "local_steps" in stage.model_fields_set and stage.transfer != "fedavg":
                 found.append(
                     f"local_steps: only transfer 'fedavg' has rounds of several updates, got {stage.local_steps} with "
@@ -56,11 +57,35 @@ def _keys(stage: Stage, index: int, data: Collection[str]) -> list[str]:
         for key, reason in NOT_JOINT.items()
         if getattr(stage, key) not in (None, DataOptions()) and not (key == "data_options" and outside)
     ]
-    if stage.transfer == "l2-sp" and index == 0:
+    if stage.transfer == "l2-sp" and (index == 0 or (stage.model is not None and stage.after is None)):
         problems.append(
             "transfer: 'l2-sp' stays near the weights of the stage before, got the first stage: put one before it"
         )
     return problems
+
+
+def _after(stage: Stage, plain: Sequence[str]) -> list[str]:
+    """Problems with the stage that a joint one starts from, as the tail of the stage's place.
+
+    Args:
+        stage: any stage.
+        plain: names of the plain ones.
+    """
+    if stage.after is None:
+        return []
+    if not stage.joint:
+        return [
+            f"after: only a joint stage branches off, got {quote(stage.after)}: remove it, a plain stage starts from "
+            "the one above it"
+        ]
+    if stage.after not in plain:
+        remedy = suggest(stage.after, plain) if plain else "there is none, remove it"
+        return [f"after: must be a plain stage of this file, got {quote(stage.after)}, {remedy}"]
+    if stage.model is not None:
+        return [
+            f"model: a stage that starts from {stage.after!r} takes its model, got {quote(stage.model)}: remove one"
+        ]
+    return []
 
 
 def _shown(stage: Stage, key: str) -> object:

@@ -59,6 +59,7 @@ class Stage(Table):
     classes: int | None = Field(default=None, ge=2, le=100_000)
     transfer: Literal[Method, Joint] = "scratch"
     parties: dict[str, Reference] | None = Field(default=None, max_length=1000)
+    after: Reference | None = None
     alignment: float = Field(default=1.0, gt=0)
     local_steps: int = Field(default=1, ge=1, le=1_000_000)
     last_k: int = Field(default=1, ge=1, le=10_000)
@@ -129,9 +130,12 @@ class Target(Table):
 
 
 class RecordedTarget(Table):
-    """Traffic over the cut of a model that is elsewhere."""
+    """Traffic over the cut of a model that is elsewhere, or messages of a joint training; of these also the model."""
 
     transcript: Reference
+    model: Reference | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    head: Reference | None = None
 
 
 class Report(Table):

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dosimeter.config.attack_rows import share_attacks
+from dosimeter.config.legs import last_of
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.derived import by_names
 from dosimeter.families.family import Family, Surroundings
@@ -100,8 +101,7 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
         threats.append(threat)
         problems += wrong
     problems += _repeated_ids(threats)
-    last = getattr(stages[-1], "name", None) if stages else None
-    around = [_surroundings(whole, threat, last) for threat in threats]
+    around = [_surroundings(whole, threat, stages) for threat in threats]
     # a threat that is wrong itself is taken for its family's default, so that its attacks are checked all the same
     families = [FAMILIES.get(str(table.get("family", "membership"))) for table in tables]
     served = [
@@ -137,15 +137,17 @@ def _no_tables(given: Sequence[Any], places: Sequence[str]) -> list[str]:
     ]
 
 
-def _surroundings(whole: Mapping[str, Any], threat: ThreatTable | None, last: str | None) -> Surroundings:
-    """What stands around a threat in the file; `last` is the name of the last stage, None if it is not known."""
+def _surroundings(whole: Mapping[str, Any], threat: ThreatTable | None, stages: Sequence[Any]) -> Surroundings:
+    """What stands around a threat in the file; `stages` are those of the file, None for those that are wrong."""
     target = whole.get("target")
     if isinstance(target, Mapping) and "transcript" in target:
         return Surroundings(draws=False, trains=False, recorded=True)
     if target is not None:
         return Surroundings(draws=False, transferred=False, trains=isinstance(target, Mapping) and "fit" in target)
-    known = last is not None and threat is not None
-    return Surroundings(transferred=threat.at_risk not in (None, last) if known and threat is not None else None)
+    last = None if threat is None or not stages else last_of(stages, threat.at_risk, FAMILIES[threat.family])
+    if threat is None or last is None:
+        return Surroundings(transferred=None)
+    return Surroundings(transferred=threat.at_risk not in (None, last))
 
 
 def _of_texts(whole: Mapping[str, Any], stages: Sequence[Any]) -> bool:

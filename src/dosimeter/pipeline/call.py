@@ -15,14 +15,16 @@ from pydantic import Field
 
 from dosimeter.config.attack_rows import named_attacks
 from dosimeter.config.audit import threat_settings
+from dosimeter.config.recorded import model_of, model_problems
 from dosimeter.config.sent_defenses import listed, python_defenses
-from dosimeter.config.tables import Report
+from dosimeter.config.tables import RecordedTarget, Report
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
 from dosimeter.data.supplied import read_parts
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.table import Table, arguments
+from dosimeter.foundation.toml import as_tuples
 from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.runners import Workers
@@ -116,7 +118,8 @@ def audit(  # more than seven parameters because this is the one call that a use
 
     Args:
         model: a `torch.nn.Module`, an exported program, a scikit-learn classifier, a transformers model, or a function
-            from inputs to one score per class; a language model also as the folder that `save_pretrained` wrote.
+            from inputs to one score per class; a language model also as the folder that `save_pretrained` wrote. Of a
+            recorded joint training, how the shared network is built: its name, or a table with `model` and `options`.
         members: records that it was trained on: `(inputs, labels)`, a PyTorch data set, a `dosimeter.Dataset`, a data
             frame, or what an audit file takes as `data`.
         nonmembers: records of the same kind that it was not trained on.
@@ -315,10 +318,11 @@ def _recorded(  # seven parameters, since each stands for one argument of the ca
     Raises:
         AuditError: something stands beside it that it has no use for, or records cannot be read.
     """
+    joint = any("parties" in row.family.takes for row in rows)
     problems = [
         f"{name}: recorded traffic stands in the place of a model, got {quote(one)} beside transcript: remove it"
         for name, one in given.items()
-        if one is not None
+        if one is not None and not (joint and name == "model")
     ]
     problems += [
         f"{row.place}.family: reads no recorded traffic, got {row.family.name!r}: leave it out"
@@ -327,14 +331,33 @@ def _recorded(  # seven parameters, since each stands for one argument of the ca
     ]
     if not data:
         problems.append("data: is required and missing beside transcript: give {'victims': ..., 'auxiliary': ...}")
+    shared = _shared(given["model"], transcript, rows) if joint and not problems else {}
     if problems:
         raise ConfigError(*problems)
     parts = read_parts(data or {}, seed=call.seed, base=Path.cwd(), options=options or Options())
     return Recorded(
         name=folder.name or "audit", seed=call.seed, transcript=transcript, data=parts, threats=rows,
         report=Report.model_construct(noun=call.noun, leading_fpr=call.leading_fpr), base=Path.cwd(),
-        given={**call.settings(), "transcript": str(transcript), **threat_settings(rows)},
+        given={**call.settings(), "transcript": str(transcript), **shared, **threat_settings(rows)}, model=shared,
     )  # fmt: skip
+
+
+def _shared(model: object, transcript: Path, rows: Sequence[ThreatRow]) -> Mapping[str, Any]:
+    """The network that the parties of a recorded joint training shared.
+
+    Raises:
+        ConfigError: it is none that can be built.
+    """
+    table = {"model": model} if model is None or isinstance(model, str) else model
+    if not isinstance(table, Mapping):
+        raise ConfigError(
+            f"model: beside transcript it says how the shared network is built, got {quote(model)}: write its name, or "
+            "{'model': 'mlp', 'options': {'width': 32}}"
+        )
+    target = arguments(RecordedTarget, transcript=str(transcript), **as_tuples(table))
+    if problems := model_problems(target, rows, Path.cwd()):
+        raise ConfigError(*[line.removeprefix("target.") for line in problems])
+    return model_of(target)
 
 
 def _cache(store: Path | str | None) -> Path | str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Findings
+from dosimeter.results.ranking import Ranked, lead
 from dosimeter.results.schema import VERSION
 from dosimeter.results.views import COMMON
 
@@ -121,7 +122,7 @@ def compose(
         "schema": VERSION,
         **{key: common[key] for key in COMMON},
         "topology": common.get("topology"),
-        "verdict": _whole_verdict(threats),
+        "verdict": _whole_verdict(threats, str(common["noun"])),
         "dose": [{"threat": one["id"], **one["dose"]} for one in entries if one["dose"] is not None],
         "threats": entries,
         "utility": [row.to_json() for one in threats for row in one.findings.of_threat(one.id).utility],
@@ -131,8 +132,11 @@ def compose(
     }
 
 
-def _whole_verdict(threats: Sequence[ThreatFindings]) -> dict[str, Any]:
-    """The worst verdict of all threats; among equals that of the largest share of its ceiling, else the first."""
+def _whole_verdict(threats: Sequence[ThreatFindings], noun: str) -> dict[str, Any]:
+    """The worst verdict of all threats; among equals that of the largest share of its ceiling, else the first.
+
+    Of several threats, the first sentence says which stage gives away most, and to whom.
+    """
 
     def badness(one: ThreatFindings) -> tuple[int, float]:
         dose = one.findings.dose
@@ -142,8 +146,19 @@ def _whole_verdict(threats: Sequence[ThreatFindings]) -> dict[str, Any]:
     worst = max(threats, key=badness)
     told = list(worst.findings.verdict["sentences"])
     if len(threats) > 1:
-        told.insert(0, _counted(threats, worst.id))
+        told = [*lead(_ranked(threats), noun), _counted(threats, worst.id), *told]
     return {"status": worst.findings.verdict["status"], "threat": worst.id, "sentences": told}
+
+
+def _ranked(threats: Sequence[ThreatFindings]) -> list[Ranked]:
+    """Threats of which a dose may be quoted."""
+    return [
+        Ranked(one.id, one.at_risk, one.findings.who, str(one.findings.verdict["status"]), one.findings.dose)
+        for one in threats
+        if one.findings.dose is not None
+        and one.findings.dose.ceiling > 0
+        and one.findings.verdict["status"] != "withdrawn"
+    ]
 
 
 def _counted(threats: Sequence[ThreatFindings], worst: str) -> str:

@@ -112,6 +112,7 @@ class Findings:
         data: the records.
         adversary: what the adversary knows, holds and sees.
         dose: None where the family has no way to tell it.
+        who: the adversary in a few words, as they stand within a sentence, such as "the party “b”".
     """
 
     verdict: Mapping[str, Any]
@@ -126,6 +127,7 @@ class Findings:
     data: Mapping[str, Any] = field(default_factory=dict)
     adversary: Mapping[str, Any] = field(default_factory=dict)
     dose: FoundDose | None = None
+    who: str = ""
 
     def of_threat(self, threat: str) -> Findings:
         """The findings with every row under a threat's id."""

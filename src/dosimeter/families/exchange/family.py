@@ -21,8 +21,7 @@ from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
-    from dosimeter.families.exchange.case.case import ExchangeCase
-    from dosimeter.families.exchange.records.case import RecordsCase
+    from dosimeter.families.family import Case
     from dosimeter.results.findings import Findings
     from dosimeter.results.page.section import Section
     from dosimeter.results.rows import Row
@@ -38,7 +37,7 @@ class Exchange:
         "Two organisations train one model together: what do the messages between them tell about a batch of {noun}s?"
     )
     settings: type[ExchangeThreat] = ExchangeThreat
-    takes: frozenset[str] = frozenset({"parties"})
+    takes: frozenset[str] = frozenset({"parties", "data", "transcript"})
     members: bool = False
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
@@ -88,11 +87,15 @@ class Exchange:
     def check_records(self, parts: Mapping[str, Dataset], threat: ThreatTable, *, trains: bool, seed: int) -> None:
         """Implements `Family`: no supplied model is taken."""
 
-    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> ExchangeCase | RecordsCase:
+    def case(self, system: System, threat: ThreatTable, attacks: Sequence[NamedAttack]) -> Case:
         """Implements `Family`."""
         from dosimeter.families.exchange.case.case import exchange_case
+        from dosimeter.families.exchange.case.received import received_case
         from dosimeter.families.exchange.records.case import records_case
+        from dosimeter.training.deployment.received import ReceivedSystem
 
+        if isinstance(system, ReceivedSystem):
+            return received_case(system, cast(ExchangeThreat, threat), attacks)
         if not system.draws:
             raise ConfigError("threat.family: exchange needs a stage that parties train here: write its [[stage]]")
         made = records_case if cast(ExchangeThreat, threat).question == "records" else exchange_case

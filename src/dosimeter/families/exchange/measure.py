@@ -7,9 +7,10 @@ from typing import Any
 
 from dosimeter.families.exchange.measures.checks import controls, gain_of, null_audit, null_gate, tied, worth_it
 from dosimeter.families.exchange.measures.measured import Measured
+from dosimeter.families.exchange.measures.recorded import NOT_ASKED, order_gate, record_gate, recorded_of
 from dosimeter.families.exchange.measures.shown import Decisions
 from dosimeter.families.exchange.measures.utility import utility, worth
-from dosimeter.families.exchange.sentences.first_page import failed_names, not_tested, sentences
+from dosimeter.families.exchange.sentences.first_page import failed_names, not_tested, sentences, who
 from dosimeter.families.exchange.stored import read_left
 from dosimeter.families.family import CaseFolder
 from dosimeter.foundation.gate import Gate
@@ -26,8 +27,10 @@ def measure(folder: CaseFolder) -> Findings:
         StoreError: an array is missing or damaged.
     """
     found = Measured(read_left(folder))
-    tests, nulls = Decisions(found), null_audit(found)
-    gates = (worth_it(found), tied(found), null_gate(nulls), controls(found))
+    tests, recorded = Decisions(found), recorded_of(found) is not None
+    nulls = () if recorded else null_audit(found)
+    of_kind = (order_gate(found), record_gate(found)) if recorded else (null_gate(nulls),)
+    gates = (worth_it(found), tied(found), *of_kind, controls(found))
     summary, head = folder.summary, tests.headline
     status = _status(tests, gates)
     details = _details(found, tests)
@@ -40,12 +43,14 @@ def measure(folder: CaseFolder) -> Findings:
         attacks=tuple({**one, "headline": one["id"] == head.attack} for one in summary["attacks"]),
         utility=tuple(utility(found)),
         gates=gates,
+        gates_not_asked=(NOT_ASKED,) if recorded else (),
         null_audit=nulls,
         details=details,
         not_tested=not_tested(summary),
         data=summary["data"],
         adversary=summary["threat"],
         dose=_dose(found, tests) if status in ("shown", "not_shown") else None,
+        who=who(summary["threat"]["adversary"]),
     )
 
 

@@ -21,10 +21,10 @@ UNREAD = ("property",)
 
 def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
     """Problems with a threat, one line each, as the tail of its place."""
-    if not around.draws or around.recorded:
+    if not around.draws and not around.recorded:
         return [
             ".family: exchange needs a stage that parties train here, got another model: write a [[stage]] with "
-            "a joint transfer, such as 'fedsgd' or 'coral', and `parties`"
+            "a joint transfer, such as 'fedsgd' or 'coral', and `parties`, or give what was recorded as `transcript`"
         ]
     problems = [
         f".{key}: is required and missing: {remedy}"
@@ -42,6 +42,8 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
             "at_risk, or end the chain there"
         )
     of_question = _of_records(attacks) if threat.question == "records" else _of_attacks(attacks)
+    if around.recorded:
+        problems += _of_recorded(threat)
     return [*problems, *_of_question(threat), *_of_mixtures(threat), *(_of_others(threat, attacks) or of_question)]
 
 
@@ -75,6 +77,21 @@ def _of_records(attacks: Sequence[NamedAttack]) -> list[str]:
         f".family: exchange needs an attack that reads messages, got {names}: add [[attack]] with name = "
         "'dense_inversion' or 'dlg'"
     ]
+
+
+def _of_recorded(threat: ExchangeThreat) -> list[str]:
+    """Problems with a threat on a training that ran elsewhere."""
+    problems = [
+        f".{key}: the recorded training has its own, got {getattr(threat, key)}: remove it"
+        for key in ("steps", "targets")
+        if key in threat.model_fields_set
+    ]
+    if len(threat.mixtures) > 1:
+        problems.append(
+            f".mixtures: one training was recorded, in which a batch is of one of two sides, got "
+            f"{len(threat.mixtures)} mixtures: keep one"
+        )
+    return problems
 
 
 def _of_mixtures(threat: ExchangeThreat) -> list[str]:

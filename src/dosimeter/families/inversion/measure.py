@@ -17,7 +17,7 @@ from dosimeter.families.inversion.measures.distances import distance_rows, yards
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.families.inversion.measures.information import information
 from dosimeter.families.inversion.measures.utility import utility
-from dosimeter.families.inversion.sentences.first_page import failed_names, not_tested, sentences
+from dosimeter.families.inversion.sentences.first_page import ACCESS, failed_names, not_tested, sentences
 from dosimeter.families.inversion.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
@@ -79,6 +79,7 @@ def measure(folder: CaseFolder) -> Findings:
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),
+        who=f"somebody who {ACCESS[summary['threat']['access']]}",
     )
 
 

@@ -20,6 +20,7 @@ from dosimeter.families.membership.measures.rows import curve_of, histogram_of, 
 from dosimeter.families.membership.rates import FPRS, PRIORS
 from dosimeter.families.membership.sentences import first_page, verdict
 from dosimeter.families.membership.sentences.not_tested import not_tested
+from dosimeter.results import words
 from dosimeter.results.findings import Findings, Null
 from dosimeter.results.rows import Row
 from dosimeter.results.upgrade import exposure_rows
@@ -72,8 +73,14 @@ def measure(material: Material) -> Findings:
         data=data,
         adversary={key: value for key, value in summary["threat"].items() if key != "at_risk"},
         dose=of_headline(material, headline, doses, found.baseline),
+        who=_who(summary["threat"].get("access")),
     )
     return _answered(findings, material, alike=found.unclear)
+
+
+def _who(access: str | None) -> str:
+    """The adversary as it stands within a sentence; empty where only scores are known."""
+    return f"somebody who sees {' and '.join(words.access(access))}" if access else ""
 
 
 def _answered(findings: Findings, material: Material, *, alike: bool) -> Findings:

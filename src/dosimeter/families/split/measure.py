@@ -23,7 +23,7 @@ from dosimeter.families.split.measures.informed import information
 from dosimeter.families.split.measures.measured import LEVEL, Measured
 from dosimeter.families.split.measures.shown import Decision, Decisions
 from dosimeter.families.split.measures.utility import utility
-from dosimeter.families.split.sentences.first_page import failed_names, not_tested, sentences
+from dosimeter.families.split.sentences.first_page import KNOWS, failed_names, not_tested, sentences
 from dosimeter.families.split.stored import read_left
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
@@ -72,6 +72,7 @@ def measure(folder: CaseFolder) -> Findings:
         data=summary["data"],
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else _dose(found, tests),
+        who=f"somebody who sees what leaves the device and {KNOWS[summary['threat']['knows']]}",
     )
 
 

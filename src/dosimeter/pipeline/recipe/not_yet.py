@@ -53,5 +53,6 @@ def _of_joint_stages(audit: Audit) -> Iterator[str]:
         if "parties" not in row.family.takes:
             yield (
                 f"{row.place}.family: a chain with a joint stage, {joint[0].name!r}, is audited by {able} only in "
-                f"this release, got {row.family.name!r}: change it, or leave the joint stage out"
+                f"this release, got {row.family.name!r}: change it, leave the joint stage out, or give it "
+                "`after`, the plain stage from which it branches off"
             )

@@ -113,8 +113,16 @@ def _hashed(jobs: Sequence[Job], system: TrainedSystem) -> dict[str, Any]:
 
 def _stages(prepared: PreparedRecipe, todo: Sequence[Job]) -> list[StagePlan]:
     """The stages of the chain, with the number of cached models."""
-    plans, waiting = [], {job.key: job for job in todo}
+    waiting, found = {job.key: job for job in todo}, dict[str, StagePlan]()
     packs = [job for job in jobs_of(prepared.cases) if isinstance(job, PackJob)]
+    for leg in prepared.chains:
+        found |= {one.name: one for one in _of_leg(leg, packs, waiting) if one.name not in found}
+    return [found[stage.name] for stage in prepared.audit.stages if stage.name in found]
+
+
+def _of_leg(prepared: PreparedRecipe, packs: Sequence[PackJob], waiting: Mapping[str, Job]) -> list[StagePlan]:
+    """The stages of one chain, with the jobs of all of them."""
+    plans = []
     for index, stage in enumerate(prepared.audit.stages):
         own = prepared.system.data[index]
         if stage.joint:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dosimeter.config.audit import Audit
+from dosimeter.config.legs import split
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.families.derived import Unfit
 from dosimeter.families.family import Case
@@ -18,7 +20,7 @@ from dosimeter.pipeline.recipe.data import read_data
 from dosimeter.pipeline.recipe.not_yet import refuse_what_cannot_run
 from dosimeter.pipeline.recipe.parties import joint_of
 from dosimeter.pipeline.recipe.parts import read_parts
-from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of
+from dosimeter.pipeline.recipe.prepared import PreparedRecipe, case_of, joined
 from dosimeter.pipeline.recipe.topology import read_topology
 from dosimeter.training.preflight import Together, check_device, check_sources
 from dosimeter.training.system import TrainedSystem
@@ -26,6 +28,8 @@ from dosimeter.training.system import TrainedSystem
 
 def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecipe:
     """Reads the data, draws what the threats draw, builds one model of each stage, and finds all that is wrong.
+
+    Where joint stages branch off, each chain is prepared for itself; stages that they share have one key.
 
     Args:
         audit: the settings.
@@ -35,6 +39,24 @@ def prepare(audit: Audit, *, store: Store, device: str = "cpu") -> PreparedRecip
     Raises:
         AuditError: every problem found, one line each.
     """
+    together, found = Together(), list[PreparedRecipe]()
+    for leg, own in split(audit):
+        try:
+            found.append(_prepare(own, store=store, device=device))
+        except AuditError as error:
+            told = [_placed(line, leg) for line in error.problems]
+            together.errors.append(type(error)(*told))
+    together.tell()
+    return found[0] if len(found) == 1 and found[0].audit.stages == audit.stages else joined(audit, found)
+
+
+def _placed(line: str, leg: Sequence[int]) -> str:
+    """A problem with a stage of a chain, with the stage's position in the file."""
+    return re.sub(r"^stage\[(\d+)\]", lambda found: f"stage[{leg[int(found[1])]}]", line)
+
+
+def _prepare(audit: Audit, *, store: Store, device: str) -> PreparedRecipe:
+    """Prepares one chain; arguments and errors as of `prepare`."""
     import_from(audit.base)
     together = Together()
     with together:

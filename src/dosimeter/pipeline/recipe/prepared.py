@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dosimeter.config.audit import Audit, VariantRow, with_variant
+from dosimeter.config.legs import split
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.families.derived import Unfit
 from dosimeter.families.family import Case
@@ -34,6 +35,8 @@ class PreparedRecipe(Prepared):
         cases: the cases by id of their threat.
         topology: what the audit's topology means; None without one.
         unfit: threats that follow from it and do not fit the records, by id.
+        legs: the single chains where joint stages branch off, each an audit of its own threats; `system` is that of
+            the first. Empty where there is one chain.
     """
 
     audit: Audit
@@ -41,6 +44,12 @@ class PreparedRecipe(Prepared):
     cases: Mapping[str, Case]
     topology: TopologyPlan | None = None
     unfit: Mapping[str, Unfit] = field(default_factory=dict)
+    legs: tuple[PreparedRecipe, ...] = ()
+
+    @property
+    def chains(self) -> tuple[PreparedRecipe, ...]:
+        """The single chains; the audit itself where there is one."""
+        return self.legs or (self,)
 
     @property
     def door(self) -> str:
@@ -79,10 +88,9 @@ class PreparedRecipe(Prepared):
             with about(f"variant {row.id!r}" if isinstance(row, VariantRow) else "defense"):
                 audit = with_variant(self.audit, row)
                 audit = replace(audit, threats=tuple(one for one in audit.threats if one.id not in self.unfit))
-                system = system_of(audit, self.system)
-                cases = {one.id: case_of(audit, system, one) for one in audit.threats}
-                plan = None if self.topology is None else read_topology(audit, system.links, system.data, self.unfit)
-                own = PreparedRecipe(audit, system, cases, plan, self.unfit)
+                own = joined(
+                    audit, [_changed(one, base) for (_, one), base in zip(split(audit), self.chains, strict=True)]
+                )
                 _ = own.key  # what a job cannot be asked for is told now
             found.append((row, own))
         return tuple(found)
@@ -93,8 +101,34 @@ class PreparedRecipe(Prepared):
         return {
             "data_sha256": self.system.at_risk.fingerprint,
             **({} if risky is None else {"hashed": risky.definition}),
-            "sources": {link.name: link.sources for link in self.system.links if link.sources},
+            "sources": {link.name: link.sources for one in self.chains for link in one.system.links if link.sources},
         }
+
+
+def joined(audit: Audit, legs: Sequence[PreparedRecipe]) -> PreparedRecipe:
+    """One prepared audit of its chains; of a single one that one itself.
+
+    Args:
+        audit: the whole file.
+        legs: its chains.
+    """
+    first = legs[0]
+    if len(legs) == 1 and first.audit.stages == audit.stages:
+        return first
+    cases = {name: case for one in legs for name, case in one.cases.items()}
+    rows = tuple(row for row in audit.threats if row.id in cases)
+    ordered = {row.id: cases[row.id] for row in rows}
+    return PreparedRecipe(
+        replace(audit, threats=rows), first.system, ordered, first.topology, first.unfit, tuple(legs)
+    )  # fmt: skip
+
+
+def _changed(audit: Audit, base: PreparedRecipe) -> PreparedRecipe:
+    """One chain of a variant, on the same data as the chain that it changes."""
+    system = system_of(audit, base.system)
+    cases = {one.id: case_of(audit, system, one) for one in audit.threats}
+    plan = None if base.topology is None else read_topology(audit, system.links, system.data, base.unfit)
+    return PreparedRecipe(audit, system, cases, plan, base.unfit)
 
 
 def system_of(audit: Audit, base: TrainedSystem) -> TrainedSystem:

@@ -20,8 +20,19 @@ def about_recipe(prepared: PreparedRecipe) -> dict[str, Any]:
 
 
 def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:
-    """Stages of a recipe."""
-    audit, bounds = prepared.audit, _privacy(prepared)
+    """Stages of a recipe, in the order of the file; a joint stage that branches off says after which."""
+    found: dict[str, dict[str, Any]] = {}
+    bounds = _privacy(prepared)
+    for leg in prepared.chains:
+        for one in _of_leg(leg, bounds):
+            known = found.setdefault(one["stage"], one)
+            known["at_risk"] |= one["at_risk"]
+    return [found[stage.name] for stage in prepared.audit.stages if stage.name in found]
+
+
+def _of_leg(prepared: PreparedRecipe, bounds: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Stages of one chain."""
+    audit = prepared.audit
     risky = set(map(audit.index_of, audit.threats))
     chain = []
     for index, (stage, link) in enumerate(zip(audit.stages, prepared.system.links, strict=False)):
@@ -34,6 +45,8 @@ def _chain(prepared: PreparedRecipe) -> list[dict[str, Any]]:
         settings |= {name: getattr(stage, name) for name in of_method}
         if stage.joint:
             settings["parties"] = dict(stage.parties or {})
+            if stage.after is not None:
+                settings["after"] = stage.after
             if "alignment" in stage.model_fields_set:
                 settings["alignment"] = stage.alignment
         if audit.defenses[index]:

@@ -1,4 +1,4 @@
-"""Recorded traffic with its records: what is known before attacks play."""
+"""What was recorded elsewhere, with its records: what is known before attacks play."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from dosimeter.config.tables import Report
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.data import Dataset
 from dosimeter.families.family import Case
+from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.user_code import import_from
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline.durations import REPORT_SECONDS
 from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, free_space
 from dosimeter.pipeline.prepared import Prepared
 from dosimeter.pipeline.recipe.parts import read_parts
+from dosimeter.training.deployment.received import ReceivedSystem, is_received, receive
 from dosimeter.training.deployment.recorded import RecordedSystem, read_transcript
 from dosimeter.training.preflight import Together, check_device
 
@@ -35,6 +37,7 @@ class Recorded:
         report: wording of the report.
         base: folder that user modules come from.
         given: settings as the user gave them, for the run's folder.
+        model: of a joint training: `model`, `options` and `head` of the network that its parties shared.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Recorded:
     report: Report
     base: Path
     given: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self) -> Mapping[str, Any]:
         """Settings as the user gave them."""
@@ -57,12 +61,12 @@ class PreparedRecorded(Prepared):
 
     Attributes:
         audit: the settings.
-        system: the traffic.
+        system: the traffic, or the messages.
         cases: the cases by id of their threat.
     """
 
     audit: Recorded
-    system: RecordedSystem
+    system: RecordedSystem | ReceivedSystem
     cases: Mapping[str, Case]
 
     @property
@@ -96,18 +100,18 @@ def read_recorded(audit: RecordedAudit) -> Recorded:
     together.tell()
     return Recorded(
         name=audit.name, seed=audit.seed, transcript=audit.base / audit.transcript, data=parts, threats=audit.threats,
-        report=audit.report, base=audit.base, given=audit.settings(),
+        report=audit.report, base=audit.base, given=audit.settings(), model=audit.model,
     )  # fmt: skip
 
 
 def prepare_recorded(recorded: Recorded, *, store: Store, device: str) -> PreparedRecorded:
-    """Reads the traffic, and lists the jobs of its attacks.
+    """Reads the traffic, or the messages, and lists the jobs of the attacks.
 
     Raises:
         AuditError: every problem found, one line each.
     """
     check_device(device)
-    system = RecordedSystem(store, device, recorded.seed, read_transcript(recorded.transcript), recorded.data)
+    system = _system(recorded, store, device)
     together, cases = Together(), dict[str, Case]()
     for row in recorded.threats:
         with together:
@@ -116,13 +120,44 @@ def prepare_recorded(recorded: Recorded, *, store: Store, device: str) -> Prepar
     return PreparedRecorded(recorded, system, cases)
 
 
+def _system(recorded: Recorded, store: Store, device: str) -> RecordedSystem | ReceivedSystem:
+    """What was recorded, by what its folder holds.
+
+    Raises:
+        AuditError: it cannot be read, or a threat reads another kind.
+    """
+    folder = recorded.transcript
+    joint, kinds = is_received(folder), ("traffic over a cut", "messages of a joint training")
+    odd = [
+        f"{row.place}.family: {row.family.name!r} reads {kinds['parties' in row.family.takes]}, got {kinds[joint]} in "
+        f"{folder}: give the other folder, or use family = {'exchange' if joint else 'split'!r}"
+        for row in recorded.threats
+        if ("parties" in row.family.takes) != joint
+    ]
+    if folder.is_dir() and odd:
+        raise ConfigError(*odd)
+    if joint:
+        return ReceivedSystem(store, device, recorded.seed, receive(folder), recorded.model, recorded.data)
+    return RecordedSystem(store, device, recorded.seed, read_transcript(folder), recorded.data)
+
+
+def _words(system: RecordedSystem | ReceivedSystem) -> tuple[str, dict[str, Any]]:
+    """What stands in the place of a model, in words, and its settings."""
+    if isinstance(system, ReceivedSystem):
+        told = system.transcript.agreement
+        settings = {"method": told.method, "parties": list(told.parties), "steps": system.transcript.steps}
+        return "recorded joint training", {**system.target, **settings}
+    return "recorded traffic", {"cuts": list(system.transcript.cuts)}
+
+
 def about_recorded(prepared: PreparedRecorded) -> dict[str, Any]:
     """What `run.json` says of recorded traffic: `noun` and `chain`."""
     records = prepared.system.parts
     told = ", ".join(f"{len(one):,} {name}" for name, one in records.items())
+    model, settings = _words(prepared.system)
     stage = {
-        "stage": "target", "data": told, "model": "recorded traffic", "transfer": "given", "given": True,
-        "at_risk": True, "settings": {"cuts": list(prepared.system.transcript.cuts)},
+        "stage": "target", "data": told, "model": model, "transfer": "given", "given": True,
+        "at_risk": True, "settings": settings,
     }  # fmt: skip
     return {"noun": prepared.audit.report.noun or next(iter(records.values())).noun, "chain": [stage]}
 
@@ -134,7 +169,7 @@ def plan_recorded(prepared: PreparedRecorded) -> Plan:
     size = sum(one.inputs.nbytes for one in system.parts.values())
     return Plan(
         key=prepared.key,
-        stages=(StagePlan("target", "recorded traffic", told, 0, 0, ""),),
+        stages=(StagePlan("target", _words(system)[0], told, 0, 0, ""),),
         attacks=attack_plans(audit.threats, prepared.cases),
         seconds=None,
         memory=int(3e8 + 4 * size),

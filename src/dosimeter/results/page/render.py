@@ -14,6 +14,7 @@ from dosimeter.results import figures, words
 from dosimeter.results.page import doses, plain_variants, variants
 from dosimeter.results.page.environment import environment
 from dosimeter.results.page.section import Section
+from dosimeter.results.page.shares import side_by_side
 from dosimeter.results.page.topology import topology_page
 from dosimeter.results.rows import Row, exact
 from dosimeter.results.views import View, own_rows, views
@@ -57,6 +58,7 @@ def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sectio
     context: dict[str, object] = {
         "result": result,
         "threats": threats,
+        "shares": side_by_side(result, listed),
         "topology": topology_page(result),
         "what": "Privacy audit" if several else sections[0].what,
         "badge": _whole_badge(result) if several else sections[0].badge,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,52 @@ class Partners:
         return list(self.parties)
 
 
+@dataclass(frozen=True)
+class Watched:
+    """Who watches whom in a training that ran elsewhere, and what the adversary has.
+
+    Attributes:
+        order: names of the parties, in the order in which they take part.
+        victim: the party whose batches are the secret.
+        adversary: another party, or the coordinator.
+        auxiliary: records of the adversary's own with the property.
+        value: value of the property that is sought.
+        known: whether each auxiliary record has it `[p]`.
+        correlation: of the property with the task's classes among these, Cramér's V.
+    """
+
+    order: list[str]
+    victim: str
+    adversary: str
+    auxiliary: Dataset
+    value: str
+    known: Bool[Array, " p"]
+    correlation: float
+
+
+def watched_of(threat: ExchangeThreat, parts: Mapping[str, Dataset], parties: Sequence[str], batch: int) -> Watched:
+    """Who watches whom, by a threat on a recorded training.
+
+    Args:
+        threat: the adversary.
+        parts: the records by name.
+        parties: names of the parties.
+        batch: records of a batch.
+
+    Raises:
+        AuditError: a party is not there, or the records do not fit the threat.
+    """
+    victim = _party("victim", str(threat.victim), list(parties))
+    adversary = _party("adversary", str(threat.adversary), [*parties, COORDINATOR])
+    own = _part(threat, parts)
+    values = _values(threat, own)
+    value = _value(threat, values, values)
+    known = values == value
+    _require_both(threat, value, {str(threat.auxiliary): known}, batch)
+    _not_the_label(threat, known, own)
+    return Watched(list(parties), victim, adversary, own, value, known, cramers_v(known, own.labels))
+
+
 def partners_of(threat: ExchangeThreat, system: TrainedSystem) -> Partners:
     """The partners of a threat.
 
@@ -62,7 +108,7 @@ def partners_of(threat: ExchangeThreat, system: TrainedSystem) -> Partners:
     values, theirs = (_values(threat, one) for one in (parties[victim], auxiliary))
     value = _value(threat, values, theirs)
     has, known = values == value, theirs == value
-    _require_both(threat, value, {victim: has, str(threat.auxiliary): known}, system)
+    _require_both(threat, value, {victim: has, str(threat.auxiliary): known}, system.link.hyperparameters.batch_size)
     _require_batches(parties, system)
     correlation = cramers_v(has, parties[victim].labels)
     _not_the_label(threat, has, parties[victim])
@@ -105,8 +151,9 @@ def _require_batches(parties: Mapping[str, Dataset], system: TrainedSystem) -> N
     Raises:
         DataError: one has too few records.
     """
+    size = system.link.hyperparameters.batch_size
     for name, own in parties.items():
-        if len(own) < (size := system.link.hyperparameters.batch_size):
+        if len(own) < size:
             raise DataError(
                 f"stage {system.link.name!r}: parties.{name} must have a batch of records or more, got {len(own)} with "
                 f"batch_size {size}: lower batch_size, or choose more records"
@@ -133,11 +180,8 @@ def _auxiliary(threat: ExchangeThreat, system: TrainedSystem, victim: Dataset) -
     Raises:
         AuditError: there are none, they have another form, or the victim holds some of them.
     """
-    name, key = str(threat.auxiliary), "threat.auxiliary"
-    if name not in system.parts:
-        known = suggest(name, system.parts) if system.parts else f"there is none, write [data.{name}]"
-        raise ConfigError(f"{key}: no such part of data, got {quote(name)}, {known}")
-    own = with_classes_of(system.parts[name], victim)
+    key = "threat.auxiliary"
+    own = with_classes_of(_part(threat, system.parts), victim)
     if (own.inputs.shape[1:], own.inputs.dtype) != (victim.inputs.shape[1:], victim.inputs.dtype):
         raise DataError(
             f"{key}: its records must have the form of the victim's, {victim.inputs.dtype} {victim.inputs.shape[1:]}, "
@@ -151,6 +195,19 @@ def _auxiliary(threat: ExchangeThreat, system: TrainedSystem, victim: Dataset) -
     if (both := shared(own, victim, groups=False)) is not None:
         raise DataError(f"{key}: {both}")
     return own
+
+
+def _part(threat: ExchangeThreat, parts: Mapping[str, Dataset]) -> Dataset:
+    """The adversary's own records as they are.
+
+    Raises:
+        ConfigError: there are none of that name.
+    """
+    name = str(threat.auxiliary)
+    if name not in parts:
+        known = suggest(name, parts) if parts else f"there is none, write [data.{name}]"
+        raise ConfigError(f"threat.auxiliary: no such part of data, got {quote(name)}, {known}")
+    return parts[name]
 
 
 def _values(threat: ExchangeThreat, records: Dataset) -> Array:
@@ -194,15 +251,13 @@ def _value(threat: ExchangeThreat, values: Array, theirs: Array) -> str:
     return known[-1] if threat.value is None else threat.value
 
 
-def _require_both(
-    threat: ExchangeThreat, value: str, found: Mapping[str, Bool[Array, " n"]], system: TrainedSystem
-) -> None:
+def _require_both(threat: ExchangeThreat, value: str, found: Mapping[str, Bool[Array, " n"]], size: int) -> None:
     """Refuses records of which too few have the property, or too few have not, to fill a batch of each mixture.
 
     Raises:
         DataError: one line for each shortage.
     """
-    size, problems = system.link.hyperparameters.batch_size, []
+    problems = []
     shares = [one for pair in threat.mixtures for one in pair]
     needed = {
         "with": max(count_of(one, size) for one in shares),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.exchange.case.people import Partners
+from dosimeter.families.exchange.case.people import Partners, Watched
 from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.training.joint.guarding import Guard
 from dosimeter.training.joint.methods import SHOWING
@@ -24,7 +24,7 @@ WORDS = {
 
 
 def refusals(
-    attacks: Sequence[NamedAttack], partners: Partners, method: str, recipe: Hyperparameters
+    attacks: Sequence[NamedAttack], partners: Partners | Watched, method: str, recipe: Hyperparameters
 ) -> Mapping[str, str]:  # fmt: skip
     """Why each attack cannot run, by id; attacks that can are left out.
 
@@ -38,7 +38,7 @@ def refusals(
     return {name: reason for name, reason in found.items() if reason}
 
 
-def _refusal(channel: str, partners: Partners, method: str, recipe: Hyperparameters) -> str:
+def _refusal(channel: str, partners: Partners | Watched, method: str, recipe: Hyperparameters) -> str:
     """Why what is read in a channel cannot be; empty if it can, or if nothing is read."""
     if not channel:
         return ""

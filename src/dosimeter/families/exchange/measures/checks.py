@@ -78,7 +78,9 @@ def worth_it(found: Measured) -> Gate:
     if gain is None:
         return Gate(
             "E1", name, "warn", None,
-            "The stage has no test records, so whether the exchange makes a better model is not known.",
+            "The stage has no test records, so whether the exchange makes a better model is not known."
+            if found.left.summary["threat"].get("recorded") is None
+            else "What the joint training is worth was not recorded: weigh the leak against the gain yourself.",
         )  # fmt: skip
     points = 100 * gain.value
     if gain.value <= 0:

@@ -14,6 +14,7 @@ from torch import Tensor
 from dosimeter.families.attack import NamedAttack, attack_code
 from dosimeter.families.exchange.game import Auxiliary, ExchangeGame, Own
 from dosimeter.families.exchange.play.model import SharedModel
+from dosimeter.families.exchange.play.received import ReceivedJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.package_code import package_code
@@ -56,13 +57,13 @@ class PlayJob:
     Attributes:
         arena: where it plays.
         row: the attack.
-        job: the joint training.
+        job: the joint training, or what was recorded of one.
         mixture: shares of records with the property in a batch, of both sides.
     """
 
     arena: Arena
     row: NamedAttack
-    job: JointJob
+    job: JointJob | ReceivedJob
     mixture: tuple[float, float]
 
     @property
@@ -156,9 +157,9 @@ class PlayJob:
         )
 
     def _own(self) -> Own | None:
-        """What the adversary trains on; None for the coordinator."""
+        """What the adversary trains on; None for the coordinator, and where it was not recorded."""
         names, job = [one.name for one in self.job.members], self.job
-        if self.arena.adversary not in names:
+        if self.arena.adversary not in names or isinstance(job, ReceivedJob):
             return None
         index, own = names.index(self.arena.adversary), self._member(self.arena.adversary)
         data, rows = self.store.load(own.data), torch.from_numpy(own.batches)

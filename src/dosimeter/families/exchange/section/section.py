@@ -138,14 +138,10 @@ def _facts(result: View) -> list[tuple[str, str]]:
             f"All messages that they sent or received, and {data['auxiliary']:,} {nouns} of their own, of which they "
             f"know {told['property']} ({data['auxiliary_having']:,} are “{told['value']}”).",
         ),
-        (
-            "The secret",
-            f"At each of {told['steps']:,} steps a coin decides how many of {told['batch_size']} {nouns} in the batch "
-            f"of {told['victim']} have {told['property']} “{told['value']}”. {each} for each mixture.",
-        ),
+        ("The secret", _secret(result, nouns)),
         (
             "Property and task",
-            f"Among the {data['records']:,} {nouns} of {told['victim']} the property goes with the classes by "
+            f"Among the {_whose(result, nouns)} the property goes with the classes by "
             f"Cramér's V {data['correlation']:.2f}, where 0 is not at all and 1 is wholly.",
         ),
     ]
@@ -153,9 +149,10 @@ def _facts(result: View) -> list[tuple[str, str]]:
 
 def trains(result: View) -> str:
     """Who trains, with which records, and how."""
-    nouns = words.plural(result["noun"])
+    nouns, told = words.plural(result["noun"]), result["adversary"]
     parties = ", ".join(f"{name} with {count:,} {nouns}" for name, count in result["data"]["parties"].items())
-    return f"{parties}. {METHODS[result['adversary']['method']]}"
+    parties = parties or f"{' and '.join(told['parties'])}, elsewhere"
+    return f"{parties}. {METHODS[told['method']]}"
 
 
 def watches(result: View) -> str:
@@ -164,6 +161,28 @@ def watches(result: View) -> str:
     if adversary == "coordinator":
         return "The coordinator, who keeps the trunk and follows the protocol."
     return f"{adversary}, who takes part and follows the protocol."
+
+
+def _secret(result: View, nouns: str) -> str:
+    """What is secret: coins of the audit, or the batches of a training that ran elsewhere."""
+    told = result["adversary"]
+    having = f"{told['property']} “{told['value']}”"
+    if recorded := told.get("recorded"):
+        return (
+            f"Whether many or few of {told['batch_size']} {nouns} in a batch of {told['victim']} had {having}, at "
+            f"{recorded['judged']:,} of {told['steps']:,} recorded steps; batches in between are not judged."
+        )
+    return (
+        f"At each of {told['steps']:,} steps a coin decides how many of {told['batch_size']} {nouns} in the batch of "
+        f"{told['victim']} have {having}. {words.count(told['targets'], 'training')} for each mixture."
+    )
+
+
+def _whose(result: View, nouns: str) -> str:
+    """The records among which the property and the classes were compared."""
+    if result["adversary"].get("recorded"):
+        return f"{result['data']['auxiliary']:,} {nouns} of the adversary"
+    return f"{result['data']['records']:,} {nouns} of {result['adversary']['victim']}"
 
 
 def _signed(row: Row | None) -> Figure:

@@ -46,6 +46,15 @@ def others_not_tested(summary: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"The other way round: {threat['adversary']} as the victim.", *(f"{one}." for one in others))
 
 
+def who(adversary: str) -> str:
+    """The adversary as it stands within a sentence.
+
+    Args:
+        adversary: name of a party, or "coordinator".
+    """
+    return "the coordinator" if adversary == "coordinator" else f"the party “{adversary}”"
+
+
 def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     """The verdict in words.
 
@@ -57,23 +66,20 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     if status == "withdrawn":
         return withdrawn(told)
     nouns = words.plural(told["noun"])
-    party = who(told["adversary"])
+    name = who(told["adversary"])
     what = (
         f"how many {nouns} with {told['property']} “{told['value']}” are in a batch of “{told['victim']}”, from the "
         "messages of the joint training and from records of its own"
     )
     if status == "shown":
-        lines = [f"{party} can tell {what}, better than from the classes in the batch."]
+        lines = [f"{name[0].upper()}{name[1:]} can tell {what}, better than from the classes in the batch."]
     elif status == "not_resolvable":
         lines = [
-            f"Nothing can be said about whether {party[0].lower()}{party[1:]} can tell {what}: the classes in the "
-            "batch tell as much as can be told, or the steps are too few."
+            f"Nothing can be said about whether {name} can tell {what}: the classes in the batch "
+            "tell as much as can be told, or the steps are too few."
         ]
     else:
-        lines = [
-            f"It was not shown that {party[0].lower()}{party[1:]} can tell {what}, better than from the classes in the "
-            "batch."
-        ]
+        lines = [f"It was not shown that {name} can tell {what}, better than from the classes in the batch."]
     lines.append(_pairs(told))
     if told["gain"] is not None:
         lines.append(gained(told))
@@ -84,11 +90,6 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
             "this one; a smaller leak may be there, and a better attack may find more."
         )
     return [*lines, scope(told)]
-
-
-def who(adversary: str) -> str:
-    """The adversary in words, as a sentence begins."""
-    return "The coordinator" if adversary == "coordinator" else f"The party “{adversary}”"
 
 
 def withdrawn(told: Mapping[str, Any]) -> list[str]:
@@ -129,6 +130,12 @@ def gained(told: Mapping[str, Any]) -> str:
 
 def scope(told: Mapping[str, Any], each: str = " for each mixture") -> str:
     """Which trainings it is about."""
+    if told.get("recorded") is not None:
+        return (
+            f"This is about {told['recorded']['judged']:,} batches of the training that was recorded, and takes it "
+            "that these came in an order that has nothing to do with the property. It is about these attacks: another "
+            "may find more."
+        )
     runs = "one joint training" if told["targets"] == 1 else f"{told['targets']} joint trainings"
     return f"This is about {runs}{each}, and about these attacks: another may find more."
 

@@ -44,10 +44,10 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     """
     if status == "withdrawn":
         return withdrawn(told)
-    party = who(told["adversary"])
+    low = who(told["adversary"])
+    party = f"{low[0].upper()}{low[1:]}"
     nouns = words.plural(told["noun"])
     what = f"which {nouns} of “{told['victim']}” are in a batch, from the messages of the joint training"
-    low = f"{party[0].lower()}{party[1:]}"
     if status == "shown":
         lines = [f"{party} can tell {what}.", _made(told, nouns)]
     elif status == "not_resolvable":

@@ -58,14 +58,14 @@ def nearer(found: Rebuilt) -> Gate:
     """E3: whether reconstructions are nearer than the mean record; one that is not was sought in vain, or badly."""
     anchor = next((one for one in found.running if found.left.attack(one).get("reference")), None)
     if anchor is None:
-        return Gate("E3", "Mean record", "warn", None, "No mean record was run, beside which errors could be read.")
+        return Gate("E5", "Mean record", "warn", None, "No mean record was run, beside which errors could be read.")
     mean = float(found.left.evidence[anchor]["error"].mean())
     attacks = [one for one in found.telling() if found.left.attack(one)["makes"] == "records"]
     wrong = [one for one in attacks if float(found.left.evidence[one]["error"].mean()) > mean]
     if wrong:
         return Gate(
-            "E3", "Mean record", "warn", float(len(wrong)),
+            "E5", "Mean record", "warn", float(len(wrong)),
             f"{', '.join(wrong)} came less near to the records than the mean record does, on average: such a search "
             "failed, and that says little about what another would find.",
         )  # fmt: skip
-    return Gate("E3", "Mean record", "pass", 0.0, "Reconstructions come nearer to the records than the mean record.")
+    return Gate("E5", "Mean record", "pass", 0.0, "Reconstructions come nearer to the records than the mean record.")

@@ -1,0 +1,258 @@
+"""One threat of exchange on a joint training that ran elsewhere, of which its messages were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from dosimeter.data import Dataset
+from dosimeter.data.entries import data_key
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.exchange.case.people import Watched, count_of, watched_of
+from dosimeter.families.exchange.case.refusals import refusals, require_telling
+from dosimeter.families.exchange.case.told import listed
+from dosimeter.families.exchange.play.job import Arena, PlayJob
+from dosimeter.families.exchange.play.model import divided
+from dosimeter.families.exchange.play.received import ReceivedJob
+from dosimeter.families.exchange.stored import evidence_file, truth_file
+from dosimeter.families.exchange.threat import ExchangeThreat
+from dosimeter.foundation.arrays import Array
+from dosimeter.foundation.errors import ConfigError, DataError
+from dosimeter.foundation.wording import quote
+from dosimeter.jobs.arrays import save_arrays
+from dosimeter.jobs.job import Job
+from dosimeter.training.deployment.received import FEWEST, Received, ReceivedSystem
+from dosimeter.training.joint.transcript import COORDINATOR
+from dosimeter.training.joint.truth import UNKNOWN
+from dosimeter.training.preflight import about
+
+FEWEST_OF_A_SIDE = 5
+"""Judged batches of each side, at least."""
+
+
+@dataclass(frozen=True)
+class ReceivedCase:
+    """One threat on one recorded training; nothing is trained but what attacks train.
+
+    Attributes:
+        system: the recorded training.
+        threat: the adversary.
+        attacks: to run, in order.
+        watched: who watches whom, with which records of their own.
+        batch: records of a batch of the victim.
+    """
+
+    system: ReceivedSystem
+    threat: ExchangeThreat
+    attacks: tuple[NamedAttack, ...]
+    watched: Watched
+    batch: int
+
+    @property
+    def mixture(self) -> tuple[float, float]:
+        """Shares of records with the property, of both sides."""
+        return self.threat.mixtures[0]
+
+    @cached_property
+    def sides(self) -> Int[Array, " n"]:
+        """Of each step 1 or 0, for the side that the victim's batch is of, or -1 where it is not judged."""
+        return sides_of(self.system.transcript, self.mixture, self.batch)
+
+    @property
+    def judged(self) -> Bool[Array, " n"]:
+        """Whether each step is judged."""
+        found: Array = self.sides >= 0
+        return found
+
+    @cached_property
+    def training(self) -> ReceivedJob:
+        """What stands in the place of a joint training."""
+        link = self.system.link(self.watched.auxiliary, self.batch)
+        return ReceivedJob(self.system.store, self.system.transcript, link, self.watched.victim, self.batch)
+
+    def _play(self, row: NamedAttack) -> PlayJob:
+        """The play of one attack."""
+        own = self.watched
+        arena = Arena(self.system.seed, own.victim, own.adversary, data_key(own.auxiliary), own.known)
+        return PlayJob(arena, row, self.training, self.mixture)
+
+    @property
+    def running(self) -> list[NamedAttack]:
+        """Attacks that are not refused."""
+        refused = self.refusals()
+        return [row for row in self.attacks if row.id not in refused]
+
+    def refusals(self) -> Mapping[str, str]:
+        """Implements `Case`."""
+        told = self.system.transcript.agreement
+        found = dict(refusals(self.attacks, self.watched, told.method, self.system.transcript.recipe(self.batch)[0]))
+        for row in self.attacks:
+            if told.method == "dann" and row.attack.needs.channel in ("gradient", "alignment_gradient"):
+                found[row.id] = "needs the discriminator of 'dann', which no message holds: leave the attack out"
+        return found
+
+    def phases(self) -> list[tuple[str, Sequence[Job]]]:
+        """Implements `Case`."""
+        return [("queries", [self.training]), ("attacks", [self._play(row) for row in self.running])]
+
+    def datasets(self) -> list[Dataset]:
+        """Implements `Case`."""
+        return [self.watched.auxiliary]
+
+    def records(self) -> int:
+        """Implements `Case`."""
+        return len(self.watched.auxiliary)
+
+    def definition(self) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        return {
+            "threat": self.threat.model_dump(mode="json", exclude={"id"}),
+            "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
+            "training": self.training.key,
+            "plays": [self._play(row).key for row in self.running],
+        }
+
+    def begin(self, progress: Callable[[str, int, int], None]) -> ReceivedCase:
+        """Implements `Case`: nothing is to be done."""
+        return self
+
+    def notes(self) -> list[str]:
+        """Implements `Case`."""
+        found, told = self.system.transcript, self.system.transcript.agreement
+        first = int((self.sides == 1).sum())
+        notes = [
+            f"transcript: {found.steps} steps of {told.method!r} between {' and '.join(told.parties)}; "
+            f"{int(self.judged.sum())} are judged, of which {first} are of the first side",
+            "order: steps are taken to come in an order that does not depend on the property, as by a coin or a "
+            "shuffle; a check tests it",
+            *(f"transcript: {one}" for one in found.left_out),
+        ]
+        if note := found.recipe(self.batch)[1]:
+            notes.append(note)
+        if int(self.judged.sum()) < 100:
+            notes.append(f"steps: {int(self.judged.sum())} batches show only a large leak; 100 and more are better")
+        return notes
+
+    def collect(self, folder: Path) -> Mapping[str, Any]:
+        """Implements `Case`."""
+        kept = self.judged
+        save_arrays(truth_file(folder), {"coins": (self.sides[kept] == 1)[None, None]})
+        refused = self.refusals()
+        for index, row in enumerate(self.attacks):
+            if row.id not in refused:
+                save_arrays(evidence_file(folder, index), {"guesses": self._play(row).load()[kept][None, None]})
+        return {
+            "threat": self._adversary(),
+            "data": self._counted(),
+            "attacks": [listed(row, refused.get(row.id, "")) for row in self.attacks],
+            "gates": [],
+        }
+
+    def _adversary(self) -> dict[str, Any]:
+        """What a result says of the adversary."""
+        own, told = self.watched, self.system.transcript.agreement
+        receiver = "receiver" if "receiver" in told.parties else told.parties[-1]
+        return {
+            "at_risk": "target", "access": self.threat.access, "targets": 1, "method": told.method,
+            "parties": list(told.parties), "victim": own.victim, "adversary": own.adversary, "receiver": receiver,
+            "property": str(self.threat.property), "value": own.value, "mixtures": [list(self.mixture)],
+            "auxiliary": str(self.threat.auxiliary), "steps": self.system.transcript.steps, "batch_size": self.batch,
+            "recorded": {
+                "judged": int(self.judged.sum()), "planned": told.steps,
+                "left_out": list(self.system.transcript.left_out),
+            },
+        }  # fmt: skip
+
+    def _counted(self) -> dict[str, Any]:
+        """What a result says of the records; those of the parties are not here."""
+        own, truth, kept = self.watched, self.system.transcript.truth, self.judged
+        return {
+            "name": None, "records": int(truth.sizes[kept].sum()), "parties": {}, "auxiliary": len(own.auxiliary),
+            "having": int(truth.having[kept].sum()), "auxiliary_having": int(own.known.sum()),
+            "correlation": own.correlation, "test": None,
+        }  # fmt: skip
+
+
+def sides_of(recorded: Received, mixture: tuple[float, float], batch: int) -> Int[Array, " n"]:
+    """Side of the victim's batch at each step: 1 with so many records of the property or more, 0 with so few or fewer.
+
+    Args:
+        recorded: with what the victim knows.
+        mixture: shares of both sides.
+        batch: records of a batch; steps of another size are not judged, -1.
+    """
+    local, truth = recorded.agreement.local_steps, recorded.truth
+    high, low = (local * count_of(share, batch) for share in mixture)
+    known = (truth.having != UNKNOWN) & (truth.sizes == local * batch)
+    found: Array = np.where(known & (truth.having >= high), 1, np.where(known & (truth.having <= low), 0, -1))
+    return found
+
+
+def received_case(system: ReceivedSystem, threat: ExchangeThreat, attacks: Sequence[NamedAttack]) -> ReceivedCase:
+    """One threat on one recorded training.
+
+    Raises:
+        AuditError: the threat does not fit the transcript, or the records do not fit one of them.
+    """
+    told, truth = system.transcript.agreement, system.transcript.truth
+    batch = int(np.bincount(truth.sizes).argmax()) // told.local_steps
+    if batch < 2:
+        raise DataError(
+            f"transcript: the victim's batches must have two records or more, got {batch} in most steps: count the "
+            "records of each batch in `classes`"
+        )
+    watched = watched_of(threat, system.parts, told.parties, batch)
+    _check_fit(system, threat, watched, batch)
+    case = ReceivedCase(system, threat, tuple(attacks), watched, batch)
+    sides = case.sides
+    counts = [int((sides == one).sum()) for one in (1, 0)]
+    if sum(counts) < FEWEST or min(counts) < FEWEST_OF_A_SIDE:
+        high, low = (count_of(one, batch) for one in case.mixture)
+        raise DataError(
+            f"transcript: {FEWEST} batches or more must be judged, {FEWEST_OF_A_SIDE} of each side or more, got "
+            f"{counts[0]} with {high} records of the property and {counts[1]} with {low} or fewer, of {batch}: choose "
+            "`mixtures` that lie closer together, or record more steps"
+        )
+    require_telling(case.attacks, case.refusals())
+    return case
+
+
+def _check_fit(system: ReceivedSystem, threat: ExchangeThreat, watched: Watched, batch: int) -> None:
+    """Refuses a threat that nobody could carry out on these messages, and a network that is not theirs.
+
+    Raises:
+        AuditError: which of them, and why.
+    """
+    told, classes = system.transcript.agreement, system.transcript.truth.classes.shape[1]
+    if told.method == "soft" and threat.adversary == COORDINATOR:
+        raise ConfigError(
+            "threat.adversary: transfer 'soft' has no coordinator, got 'coordinator': name the other party"
+        )
+    if told.sum_bits is not None and threat.adversary != COORDINATOR:
+        raise ConfigError(
+            f"threat.adversary: what a party itself gave to a secure sum crosses no wire, got {threat.adversary!r}: "
+            "let 'coordinator' watch"
+        )
+    if classes != len(watched.auxiliary.classes):
+        raise DataError(
+            f"threat.auxiliary: must have the {classes} classes that the batches were counted by, got "
+            f"{len(watched.auxiliary.classes)}: name the same `classes` in data_options, in the same order"
+        )
+    with about("target.model"):
+        trunk, _ = divided((system.link(watched.auxiliary, batch),), 0, None)
+    here, sent = (
+        {name: tuple(one.shape) for name, one in arrays} for arrays in (trunk.named_parameters(), system.trunk.items())
+    )
+    if here != sent:
+        odd = sorted(set(here.items()) ^ set(sent.items()))[0]
+        raise DataError(
+            f"target.model: its shared layers must have the arrays of the transcript, {quote(', '.join(sent))}, got "
+            f"{quote(', '.join(here))}; they differ in {quote(odd[0])}: name the network that was trained, with its "
+            "options"
+        )

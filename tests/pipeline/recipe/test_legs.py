@@ -1,0 +1,79 @@
+"""A life in one file: chains that branch off share their stages, and stand in one report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from config.test_legs import life
+from families.exchange.games import BASE
+
+from dosimeter.config.audit import parse
+from dosimeter.foundation.errors import AuditError
+from dosimeter.jobs.store import Store
+from dosimeter.pipeline import verbs
+from dosimeter.pipeline.prepared import jobs_of
+from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.training.packs import PackJob
+
+QUICK = {"simulated": 1, "classifiers": ["logistic"]}
+
+
+def small():
+    """A life with few and quick attacks."""
+    raw = life(t1={"steps": 20}, t2={"steps": 20})
+    raw["attack"] = [
+        {"name": "loss"}, {"name": "batch_property", "channel": "gradient", **QUICK}, {"name": "label_only", **QUICK},
+        {"name": "coin"},
+    ]  # fmt: skip
+    return raw
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of that life."""
+    folder = tmp_path_factory.mktemp("life")
+    verbs.run(parse(small(), base=BASE), folder / "run", workers=1)
+    return folder / "run"
+
+
+def test_stages_that_chains_share_are_trained_once(tmp_path):
+    raw = small()
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path))
+    first = [job for job in jobs_of(prepared.cases) if isinstance(job, PackJob) and len(job.links) == 1]
+    assert len(first) == 1
+    plan = verbs.plan(parse(raw, base=BASE), store=tmp_path)
+    assert [(one.name, one.models) for one in plan.stages[:4]] == [("first", 1), ("second", 6), ("joint", 2),
+                                                                   ("anew", 2)]  # fmt: skip
+
+
+def test_one_report_holds_all_chains(run):
+    result = json.loads((run / "result.json").read_text("utf-8"))
+    assert [(one["stage"], one["at_risk"]) for one in result["chain"]] == [
+        ("first", False), ("second", True), ("joint", True), ("anew", True),
+    ]  # fmt: skip
+    assert result["chain"][2]["settings"]["after"] == "first"
+    assert [one["at_risk"] for one in result["threats"]] == ["second", "joint", "anew"]
+    page = (run / "report.html").read_text("utf-8")
+    for name in ("members", "joint", "anew"):
+        assert f"<bdi>{name}</bdi>" in page
+
+
+def test_a_variant_changes_one_chain_and_leaves_the_others(tmp_path):
+    raw = small()
+    raw["variant"] = [{"id": "hidden", "stage": {"joint": {"defenses": [{"name": "compress", "how": "sign"}]}}}]
+    prepared = prepare(parse(raw, base=BASE), store=Store(tmp_path))
+    ((_, variant),) = prepared.variants
+    keys = [{name: {job.key for _, jobs in case.phases() for job in jobs} for name, case in one.cases.items()}
+            for one in (prepared, variant)]  # fmt: skip
+    assert list(keys[0]) == list(keys[1]) == ["members", "joint", "anew"]
+    assert [keys[0][name] == keys[1][name] for name in keys[0]] == [True, False, True]
+
+
+def test_problems_of_a_chain_name_the_stage_in_the_file(tmp_path):
+    raw = small()
+    raw["stage"][3]["parties"] = {"source": "source", "receiver": "narrow"}
+    raw["data"]["narrow"] = {"data": "families.exchange.games:narrow", "rows": "300:332"}
+    with pytest.raises(AuditError) as caught:
+        prepare(parse(raw, base=BASE), store=Store(tmp_path))
+    assert [one for one in caught.value.problems if one.startswith("stage[3].parties.receiver: its records must have")]

@@ -248,7 +248,7 @@ def test_what_list_marks_is_what_an_audit_without_attacks_runs(transferred):
 
 def test_what_list_marks_for_texts_is_what_an_audit_of_texts_runs():
     marked = {name for name, said in screen.defaults()["attacks"].items() if screen.TEXTS in said.split("; ")}
-    assert marked == {row["name"] for row in MEMBERSHIP.text_attacks(MEMBERSHIP.settings())}
+    assert marked == {row["name"] for row in MEMBERSHIP.text_attacks(MEMBERSHIP.settings(), transferred=False)}
 
 
 def test_checks_are_counted_and_those_that_did_not_pass_are_told():

@@ -10,7 +10,14 @@ import pytest
 import dosimeter.attacks
 from dosimeter import defenses
 from dosimeter.defenses import DEFENSES
-from dosimeter.families.membership.attacks import ATTACKS, DEFAULT, DEFAULT_TEXTS, default_rows, text_rows
+from dosimeter.families.membership.attacks import (
+    ATTACKS,
+    DEFAULT,
+    DEFAULT_TEXTS,
+    DEFAULT_TEXTS_TRANSFERRED,
+    default_rows,
+    text_rows,
+)
 from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.registry import Registry
 from dosimeter.models.names import ARCHITECTURES
@@ -74,3 +81,6 @@ def test_default_attacks_run_in_every_mode_that_they_have():
         assert modes == (("online", "offline") if hasattr(ATTACKS[name], "mode") else (None,)), name
     assert {row["name"] for row in default_rows()} == set(DEFAULT)
     assert {row["name"] for row in text_rows()} == set(DEFAULT_TEXTS)
+    rows = text_rows(transferred=True)
+    assert {row["name"] for row in rows} == {*DEFAULT_TEXTS_TRANSFERRED, "tmi", "discriminant"}
+    assert all(ATTACKS[row.pop("name")](**row) for row in rows)

@@ -234,6 +234,41 @@ def test_later_stages_and_private_training_run(texts):
     assert found["count"]["value"] == 0.5
 
 
+BEFORE = {**BASE, "name": "pretrain", "rows": "0:80", "epochs": 12}
+AFTER = {**TUNE, "name": "later", "rows": "100:140", "epochs": 1, "lr": 0.003}
+
+
+def of_pretraining(before=BEFORE, **threat):
+    """A chain whose first stage is judged through its last."""
+    chosen = [{"name": "tmi", "outputs": "texts"}, {"name": "discriminant", "outputs": "texts"}, {"name": "direct"}]
+    settings = chain(before, AFTER, **{"at_risk": "pretrain", "population": 0, "shadows": 6, "targets": 2, **threat})
+    return {**settings, "attack": [*chosen, {"name": "lira"}, {"name": "count"}]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leaks", [True, False])
+def test_a_finetuned_model_tells_of_texts_that_it_was_pretrained_on(leaks, texts):
+    before = BEFORE if leaks else {**BEFORE, "epochs": 1, "lr": 1e-9}
+    settings = of_pretraining(before, shadows=14, targets=4)
+    whole, found = auc_rows(ran(settings, texts, f"pretraining {leaks}"))
+    assert {one["status"] for one in whole["attacks"]} == {"ok"}
+    assert found["count"]["value"] == 0.5
+    for name in ("tmi", "discriminant", "direct", "lira online"):
+        assert (found[name]["low"] > 0.5) == leaks, name
+
+
+def test_audits_of_pretraining_texts_have_attacks_of_their_own(texts):
+    settings = of_pretraining(shadows=14)
+    del settings["attack"]
+    found = [row.id for row in parse(settings, base=texts).attacks]
+    assert {"tmi", "discriminant", "direct", "lira online", "learned_ratio", "loss"} <= set(found)
+    assert set(refused(settings, texts)) == set()
+    told = refused({**settings, "attack": [{"name": "adapted_lira"}, {"name": "ez_mia"}]}, texts)
+    remedy = "use lira, which reads their tokens, or tmi or discriminant with outputs = 'texts'"
+    assert remedy in told["adapted_lira mean"]
+    assert "starts from nothing" in told["ez_mia"]
+
+
 def test_records_with_classes_are_no_texts(texts):
     with pytest.raises(AuditError, match="digits.*: must hold texts, which task = 'language' and the option"):
         prepared(chain({**BASE, "data": "digits", "data_options": {}}, TUNE), texts)

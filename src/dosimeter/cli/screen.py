@@ -157,7 +157,7 @@ def _default_attacks(family: Family) -> dict[str, str]:
     marks: dict[str, list[str]] = {}
     listed = [(mark, family.default_attacks(threat, transferred=mark == CHAIN)) for mark in ("default", CHAIN)]
     if isinstance(family, AuditsTexts):
-        listed.append((TEXTS, family.text_attacks(threat)))
+        listed.append((TEXTS, family.text_attacks(threat, transferred=False)))
     for mark, rows in listed:
         for row in rows:
             own = marks.setdefault(row["name"], [])

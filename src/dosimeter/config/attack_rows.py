@@ -72,7 +72,7 @@ def share_attacks(
 def _defaults(family: Family, threat: ThreatTable, *, transferred: bool, texts: bool) -> list[dict[str, Any]]:
     """Rows of the attacks that run if none is named."""
     if texts and isinstance(family, AuditsTexts):
-        return family.text_attacks(threat)
+        return family.text_attacks(threat, transferred=transferred)
     return family.default_attacks(threat, transferred=transferred)
 
 

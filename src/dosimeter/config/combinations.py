@@ -10,10 +10,10 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dosimeter.config.legs import legs_of
-from dosimeter.config.tables import Stage, Target
+from dosimeter.config.tables import Stage, Target, finetuning_of
 from dosimeter.data.options import parse_rows
 from dosimeter.foundation.checks import suggest
-from dosimeter.foundation.errors import DataError
+from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.findings import Finding, findings, lines
 from dosimeter.foundation.user_code import REFERENCE, is_file
 from dosimeter.foundation.wording import quote
@@ -94,17 +94,29 @@ def target_problems(target: Target, *, members: bool = True) -> list[str]:
             for key, one in only.items()
             if one is not None
         ]
-    return problems + [f"target.{line}" for line in _functions(target.fit, target.depends)]
+        if isinstance(target.fit, dict):
+            problems.append(
+                "target.fit: must be package.module:function, got a table, which says how a language model is "
+                "finetuned: name a function, or set task = 'language'"
+            )
+    function = None if isinstance(target.fit, dict) else target.fit
+    return problems + [f"target.{line}" for line in _functions(function, target.depends)]
+
+
+NO_BASE = "{place}: settings say how the base is finetuned, got no base: name it as base, or give a function"
+"""Problem of references that have nothing to start from."""
 
 
 def _language_target(target: Target) -> list[str]:
     """Problems with keys that a supplied language model has no use for."""
     problems = []
-    if target.fit is not None:
-        problems.append(
-            f"target.fit: shadows of a supplied language model are not trained by a function, got {quote(target.fit)}: "
-            "remove it, or write the finetuning as [[stage]] tables with task = 'language'"
-        )
+    if isinstance(target.fit, dict):
+        try:
+            finetuning_of(target.fit, "target.fit")
+        except ConfigError as error:
+            problems += error.problems
+        if target.base is None:
+            problems.append(NO_BASE.format(place="target.fit"))
     if target.output != "auto":
         problems.append(f"target.output: a language model returns logits, got {target.output!r}: remove it")
     return problems

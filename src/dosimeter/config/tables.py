@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from dosimeter.data.options import Level, Options
+from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.findings import findings, lines, scan
 from dosimeter.foundation.table import NAME, Reference, Table
 from dosimeter.models.names import Joint, Method, Statistics
+from dosimeter.training.language.recipe import Finetuning
 from dosimeter.training.recipe import Hyperparameters, Task
 
 
@@ -107,6 +111,50 @@ class Stage(Table):
         return Hyperparameters(**{name: getattr(self, name) for name in names})
 
 
+class Finetune(Table):
+    """Settings by which the references of a supplied language model are finetuned from its base; those of a stage."""
+
+    epochs: int = Field(ge=1, le=100_000)
+    lr: float = Field(gt=0)
+    batch_size: int = Field(default=8, ge=1, le=10_000_000)
+    optimizer: Literal["sgd", "adam"] = "adam"
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    transfer: Literal["full", "lora"] = "full"
+    lora_rank: int = Field(default=8, ge=1, le=10_000)
+    lora_alpha: int = Field(default=16, ge=1, le=1_000_000)
+
+    @property
+    def finetuning(self) -> Finetuning:
+        """The settings as training takes them."""
+        own = self.model_dump()
+        how = {name: own.pop(name) for name in ("transfer", "lora_rank", "lora_alpha")}
+        return Finetuning(Hyperparameters(**own), **how)
+
+
+def finetuning_of(given: Mapping[str, Any], place: str) -> Finetuning:
+    """How references are finetuned, from the table that a user wrote in the place of a function.
+
+    Args:
+        given: the table.
+        place: its path.
+
+    Raises:
+        ConfigError: every key that is wrong, one line each.
+    """
+    found = scan(given, place)
+    try:
+        table = Finetune.model_validate(dict(given))
+    except ValidationError as error:
+        found += findings(error, place, Finetune.model_fields)
+        table = None
+    if found or table is None:
+        raise ConfigError(*lines(found))
+    return table.finetuning
+
+
 class Target(Table):
     """A trained model of the user's, with records that it was trained on and records that it was not."""
 
@@ -125,7 +173,7 @@ class Target(Table):
     data: dict[str, Reference] = Field(default_factory=dict, max_length=100)
     data_options: DataOptions = DataOptions()
     duplicates: Literal["refuse", "exclude"] = "refuse"
-    fit: Reference | None = None
+    fit: Reference | dict[str, Any] | None = None
     depends: tuple[Reference, ...] = ()
 
 

@@ -135,8 +135,8 @@ class Resizable(Protocol):
 class AuditsTexts(Protocol):
     """A family that also asks about texts of language models."""
 
-    def text_attacks(self, threat: ThreatTable) -> list[dict[str, Any]]:
-        """Rows of the attacks that run on texts if an audit names none."""
+    def text_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
+        """Rows of the attacks that run on texts if an audit names none; arguments as for `default_attacks`."""
         ...
 
     def text_template(self) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from dosimeter.config.attack_rows import named_attacks
 from dosimeter.config.audit import threat_settings
 from dosimeter.config.recorded import model_of, model_problems
 from dosimeter.config.sent_defenses import listed, python_defenses
-from dosimeter.config.tables import RecordedTarget, Report
+from dosimeter.config.tables import RecordedTarget, Report, finetuning_of
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
 from dosimeter.data.supplied import read_parts
@@ -88,7 +88,7 @@ def audit(  # more than seven parameters because this is the one call that a use
     nonmembers: object = None,
     base: object = None,
     tokenizer: object = None,
-    fit: Fit | None = None,
+    fit: Fit | Mapping[str, object] | None = None,
     population: object = None,
     data: Mapping[str, object] | None = None,
     shadows: int = 16,
@@ -127,7 +127,8 @@ def audit(  # more than seven parameters because this is the one call that a use
         tokenizer: of a language model: the tokenizer that cuts texts, or its folder; that of the model's folder unless
             given. It, or `base`, or `options.level` says that records are texts of a language model.
         fit: `fit(dataset, seed)` trains a fresh model on `dataset.inputs`, `dataset.labels` (also a PyTorch data set)
-            and returns it. It must never start from weights that saw the members.
+            and returns it. It must never start from weights that saw the members. For a language model it may be
+            settings, such as `{"epochs": 3, "lr": 5e-4}`, by which references are finetuned from `base`.
         population: further records of the same kind, in no training set; some attacks need them.
         data: further records by name, for threats of families that read them.
         shadows: how many models `fit` trains, even; 0 for none.
@@ -180,11 +181,12 @@ def audit(  # more than seven parameters because this is the one call that a use
         sources = {**{name: one for name, one in given.items() if name != "model" and one is not None}, **(data or {})}
         parts = read_records(sources, rows, seed=call.seed, base=here, options=read)
         told = {**call.settings(), **_named(model, fit, named), **threat_settings(rows), **listed(sent)}
+        recipe, function = (finetuning_of(fit, "fit"), None) if isinstance(fit, Mapping) else (None, fit)
         supplied = Supplied(
             name=folder.name or "audit", seed=seed, model=model, model_name=name_of(model),
             members=parts.get("members"), nonmembers=parts.get("nonmembers"), population=parts.get("population"),
-            data={name: parts[name] for name in data or {}}, variants=sent, fit=fit,
-            fit_name="" if fit is None else name_of(fit), depends=named, threats=rows,
+            data={name: parts[name] for name in data or {}}, variants=sent, fit=function,
+            finetuning=recipe, fit_name=_fit_name(fit), depends=named, threats=rows,
             report=Report.model_construct(noun=noun, leading_fpr=leading_fpr), output=output, duplicates=duplicates,
             base=here, parent=base, tokenizer=read.tokenizer if read.level == "tokenizer" else None, given=told,
         )  # fmt: skip
@@ -235,7 +237,7 @@ def _check(fit: object, options: object, depends: object, progress: object) -> t
     Raises:
         ConfigError: one of them is something else.
     """
-    if fit is not None and not callable(fit):
+    if fit is not None and not callable(fit) and not isinstance(fit, Mapping):
         raise ConfigError(f"fit: must be a function fit(dataset, seed), got {quote(fit)}: pass the function itself")
     if options is not None and not isinstance(options, Options):
         raise ConfigError(f"options: must be a dosimeter.data.Options, got {quote(options)}: make one of it")
@@ -247,7 +249,14 @@ def _check(fit: object, options: object, depends: object, progress: object) -> t
 def _named(model: object, fit: object, depends: tuple[object, ...]) -> dict[str, Any]:
     """Names of what the user brought, for the run's folder."""
     more = {"depends": [name_in_depends(one) for one in depends]} if depends else {}
-    return {"model": name_of(model), "fit": None if fit is None else name_of(fit), **more}
+    return {"model": name_of(model), "fit": _fit_name(fit) or None, **more}
+
+
+def _fit_name(fit: object) -> str:
+    """Name of the training of shadows, or its settings; empty without one."""
+    if isinstance(fit, Mapping):
+        return str(finetuning_of(fit, "fit"))
+    return "" if fit is None else name_of(fit)
 
 
 def _names(data: object) -> list[str]:

@@ -25,6 +25,7 @@ from dosimeter.models.supplied.adapt import Adapted, difference
 from dosimeter.training.chain import Link, chain_key
 from dosimeter.training.defending import DefenseRow, answering, sending
 from dosimeter.training.features import FeatureJob, feature_jobs
+from dosimeter.training.language.recipe import Finetuning
 from dosimeter.training.later_stages import StageSpec
 from dosimeter.training.packs import HEADS_PER_PACK, PackJob
 from dosimeter.training.recipe import ChangesAnswers, FitsCut, Release
@@ -287,6 +288,7 @@ class SuppliedSystem:
         seconds: that it took to answer one of them.
         defenses: of what crosses its cut.
         language: the model and its base, if it is a language model; else None.
+        finetuning: how the shadows of a language model are finetuned from its base, in the place of `fit`.
     """
 
     draws: ClassVar[bool] = False
@@ -306,6 +308,12 @@ class SuppliedSystem:
     seconds: float = 0.0
     defenses: tuple[DefenseRow, ...] = ()
     language: Finetuned | None = None
+    finetuning: Finetuning | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Returns whether shadows can be trained."""
+        return self.fit is not None or self.finetuning is not None
 
     @cached_property
     def pool(self) -> Dataset:

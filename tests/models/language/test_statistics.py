@@ -50,6 +50,15 @@ def test_the_size_of_batches_changes_nothing(model, monkeypatch):
     assert torch.equal(whole.hits, alone.hits)
 
 
+def test_the_size_of_steps_changes_nothing(model, monkeypatch):
+    tokens = texts()
+    whole = token_statistics(model, tokens, CPU)
+    monkeypatch.setattr(statistics, "IN_CACHE", 1)
+    alone = token_statistics(model, tokens, CPU)
+    for name in ("log_probs", "log_probs_t2", "means", "deviations", "hits"):
+        torch.testing.assert_close(getattr(whole, name), getattr(alone, name), atol=1e-6, rtol=1e-5)
+
+
 def test_what_stands_after_the_end_changes_nothing(model):
     tokens = texts()
     wider = torch.nn.functional.pad(tokens[:, :8], (0, 4), value=-1)
@@ -57,7 +66,8 @@ def test_what_stands_after_the_end_changes_nothing(model):
     torch.testing.assert_close(token_statistics(model, wider, CPU).log_probs[:, :7], narrow.log_probs)
 
 
-def test_nan_is_refused(model):
-    model.head.weight.data[0] = torch.nan
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_logits_that_are_not_finite_are_refused(value, model):
+    model.head.weight.data[0] = value
     with pytest.raises(TrainingError, match="stage 'x': a model gave NaN or infinite logits: lower the learning rate"):
         token_statistics(model, texts(), CPU, place="stage 'x'")

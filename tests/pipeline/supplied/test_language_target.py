@@ -197,7 +197,7 @@ WRONG = [
     ({"tokenizer": lambda: "tok"}, "tokenizer: must be said once"),
     ({"options": Options, "tokenizer": lambda: "tok"}, "tokenizer must be a folder"),
     ({"options": Options, "tokenizer": lambda: 5}, "tokenizer must be one of transformers or its folder, got int"),
-    ({"fit": lambda: lambda data, seed: None}, "fit: shadows of a supplied language model are not trained"),
+    ({"fit": lambda: {"epochs": 1, "lr": 0.1}}, "fit: settings say how the base is finetuned, got no base"),
     ({"output": lambda: "probs"}, "output: a language model returns logits, got 'probs'"),
     ({"threats": lambda: [{"family": "inversion", "public": "p"}], "data": lambda: {"p": world.texts()[:40]},
       "attacks": lambda: None}, "family: asks of records with classes, got 'inversion' beside texts"),
@@ -219,7 +219,7 @@ def test_attacks_that_lack_something_are_refused_with_the_reason(tmp_path):
     whole, _, gates = read(tmp_path / "run")
     refused = {one["id"]: one["reason"] for one in whole["attacks"] if one["status"] != "ok"}
     assert "none is given: name it as base" in refused["ez_mia"]
-    assert "trained where the finetuning is written as [[stage]] tables" in refused["lira online"]
+    assert "needs shadow models: give `base`, and as `fit` the settings" in refused["lira online"]
     assert "needs 4 texts outside every model, got 0: give a population" in refused["recall"]
     assert "texts of a language model do not have" in refused["modified_entropy"]
     assert "I10" not in gates
@@ -365,7 +365,7 @@ def test_pickled_weights_are_read_only_if_they_are_trusted(folders):
     ("changes", "message"),
     [
         ({"task": "classes"}, "target.base: only texts of a language model have it, got 'base'"),
-        ({"fit": "a:b"}, "target.fit: shadows of a supplied language model are not trained by a function"),
+        ({"fit": "recipe"}, "target.fit: must be package.module:function, got 'recipe'"),
         ({"output": "probs"}, "target.output: a language model returns logits"),
         ({"weights": "x.safetensors"}, "target.weights: must not be given beside a folder"),
         ({"base": "nowhere"}, "target.base: must be a folder as model is, got 'nowhere'"),

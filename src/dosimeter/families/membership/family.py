@@ -63,11 +63,11 @@ class Membership:
 
         return default_rows(transferred=transferred)
 
-    def text_attacks(self, threat: ThreatTable) -> list[dict[str, Any]]:
+    def text_attacks(self, threat: ThreatTable, *, transferred: bool) -> list[dict[str, Any]]:
         """Implements `AuditsTexts`."""
         from dosimeter.families.membership.attacks import text_rows
 
-        return text_rows()
+        return text_rows(transferred=transferred)
 
     def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[Threat]:
         """Implements `Family`."""

@@ -13,6 +13,8 @@ from dosimeter.foundation.errors import TrainingError
 MOST_LOGITS = 30_000_000
 """Most logits that are held at once, numbers; 120 MB in float32."""
 MOST_TEXTS = 64
+IN_CACHE = 2**16
+"""Most logits of one step of the statistics, numbers: 256 kB, which stay in a core's cache from pass to pass."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,9 @@ def token_statistics(
             rows = order[start : start + at_once]
             own = tokens[rows][:, : int(lengths[rows[-1]])].to(device)
             logits = model(own).float()
-            if not bool(torch.isfinite(logits[:, :-1][own[:, 1:] >= 0]).all()):
-                raise TrainingError(f"{place}: a model gave NaN or infinite logits: lower the learning rate")
             values, right = _of_batch(logits, own)
+            if not bool(torch.isfinite(values).all()):
+                raise TrainingError(f"{place}: a model gave NaN or infinite logits: lower the learning rate")
             numbers[rows, : own.shape[1] - 1] = values.to("cpu", torch.float64)
             hits[rows, : own.shape[1] - 1] = right.cpu()
             start += len(rows)
@@ -76,14 +78,29 @@ def token_statistics(
 
 def _of_batch(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """The four numbers of each token after the first `[b k 4]`, 0 after the end, and whether it is the likeliest."""
-    logits, following = logits[:, :-1], tokens[:, 1:]
+    following = tokens[:, 1:]
     there = following >= 0
-    own = following.clamp(min=0)[..., None]
-    logs = torch.log_softmax(logits, -1)
-    probabilities = logs.exp()
-    means = (probabilities * logs).sum(-1)
-    deviations = (probabilities * (logs - means[..., None]).square()).sum(-1).sqrt()
-    chosen = logs.gather(-1, own)[..., 0]
-    at_two = (logits.gather(-1, own)[..., 0] / 2) - torch.logsumexp(logits / 2, -1)
-    found = torch.stack([chosen, at_two, means, deviations], -1)
-    return found.where(there[..., None], 0.0), (logits.argmax(-1) == following) & there
+    own, wanted = logits[:, :-1].reshape(-1, logits.shape[-1]), following.clamp(min=0).reshape(-1, 1)
+    rows = max(1, IN_CACHE // own.shape[1])
+    parts = [_of_tokens(*one) for one in zip(own.split(rows), wanted.split(rows), strict=True)]
+    found, best = (torch.cat(one).unflatten(0, following.shape) for one in zip(*parts, strict=True))
+    return found.where(there[..., None], 0.0), (best == following) & there
+
+
+def _of_tokens(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The four numbers of some tokens `[r 4]`, and the likeliest token `[r]`; not finite where a logit is not.
+
+    With z the logits less the highest and w = exp z, log p = z - log sum w, so that its mean and its deviation are
+    those of z under w. At temperature 2 the weights are the roots of w.
+    """
+    highest, best = logits.max(-1, keepdim=True)
+    z = logits - highest
+    own = z.gather(-1, wanted)[:, 0]
+    weights = z.exp()
+    total, halves = weights.sum(-1), weights.sqrt().sum(-1)
+    weights.mul_(z)
+    first, second = weights.sum(-1) / total, weights.mul_(z).sum(-1) / total
+    log_total = total.log()
+    deviations = (second - first.square()).clamp(min=0).sqrt()
+    found = torch.stack([own - log_total, own / 2 - halves.log(), first - log_total, deviations], -1)
+    return found, best[:, 0]

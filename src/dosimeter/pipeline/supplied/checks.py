@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+from dosimeter.config.combinations import NO_BASE
 from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.foundation.user_code import resolve
 from dosimeter.foundation.wording import one_line
@@ -30,6 +31,11 @@ def check_texts(supplied: Supplied) -> None:
                 "base: only texts of a language model have a base and a tokenizer, got records with classes: remove "
                 "both, or give texts"
             )
+        if supplied.finetuning is not None:
+            raise ConfigError(
+                "fit: must be a function fit(dataset, seed), got settings of a language model's beside "
+                "records with classes: pass the function itself"
+            )
         return
     problems = [
         f"{row.place}.family: asks of records with classes, got {row.family.name!r} beside texts of a language model: "
@@ -37,11 +43,8 @@ def check_texts(supplied: Supplied) -> None:
         for row in supplied.threats
         if row.family.name != "membership"
     ]
-    if supplied.fit is not None:
-        problems.append(
-            "fit: shadows of a supplied language model are not trained by a function, got one: leave it out, or write "
-            "the finetuning as [[stage]] tables with task = 'language'"
-        )
+    if supplied.finetuning is not None and supplied.parent is None:
+        problems.append(NO_BASE.format(place="fit"))
     if supplied.output != "auto":
         problems.append(f"output: a language model returns logits, got {supplied.output!r}: remove it")
     if problems:

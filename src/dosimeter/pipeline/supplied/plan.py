@@ -11,6 +11,8 @@ from dosimeter.pipeline.plan import Plan, StagePlan, attack_plans, case_notes, f
 from dosimeter.pipeline.prepared import jobs_of, other_sizes
 from dosimeter.pipeline.supplied.prepared import PreparedSupplied
 
+TRAINING_PASSES = 3
+"""Passes of a network that take as long as learning one text once: forward, and backward by activations and weights."""
 NUMBER_SECONDS = 3e-8
 """Seconds for each number that an attack reads."""
 
@@ -19,14 +21,26 @@ def supplied_seconds_left(prepared: PreparedSupplied) -> float | None:
     """Duration of a run that is about to query, approximate; None if a user's `fit` is the only clock."""
     jobs = jobs_of(prepared.cases)
     shadows = [job for job in jobs if models_of(job)]
-    if missing(shadows):
+    absent = len(missing(shadows))
+    if absent and prepared.audit.fit is not None:
         return None
     asked = [
         len(prepared.system.pool) * _views(row) * (_passes(case) if prepared.system.language is not None else 1)
         for row, case in zip(prepared.audit.threats, prepared.cases.values(), strict=True)
     ]
     numbers = [(1 + len(shadows)) * n * len(row.attacks) for n, row in zip(asked, prepared.audit.threats, strict=True)]
-    return prepared.system.seconds * sum(asked) + sum(numbers) * NUMBER_SECONDS + REPORT_SECONDS
+    trained = absent * _shadow_seconds(prepared)
+    return trained + prepared.system.seconds * sum(asked) + sum(numbers) * NUMBER_SECONDS + REPORT_SECONDS
+
+
+def _shadow_seconds(prepared: PreparedSupplied) -> float:
+    """Duration of the finetuning of one reference and of its passes over all texts, seconds."""
+    recipe, system = prepared.system.finetuning, prepared.system
+    if recipe is None:
+        return 0.0
+    rows = (len(system.parts["members"]) + len(system.parts["nonmembers"])) / 2
+    steps = TRAINING_PASSES * recipe.hyperparameters.epochs * rows
+    return system.seconds / 2 * (steps + len(system.pool))  # `seconds` are of the model and its base
 
 
 def _views(row: ThreatRow) -> int:
@@ -59,12 +73,13 @@ def plan_supplied(prepared: PreparedSupplied) -> Plan:
     if shadows:
         each = f"{(len(system.parts['members']) + len(system.parts['nonmembers'])) // 2} records per model"
         cached = len(shadows) - len(absent)
-        stages.append(StagePlan("shadows", f"fit {supplied.fit_name}", each, len(shadows), cached, ""))
+        how = supplied.fit_name if supplied.finetuning else f"fit {supplied.fit_name}"
+        stages.append(StagePlan("shadows", how, each, len(shadows), cached, ""))
     for row, _ in prepared.variants:
         settings = ", ".join(f"{key} {value}" for key, value in row.settings.items())
         told = "the same model, behind it"
         stages.append(StagePlan("target again", f"variant {row.id}: {row.name} ({settings})", told, 0, 0, ""))
-    if absent:
+    if absent and supplied.fit is not None:
         notes.append("time: not estimated, since your `fit` decides it; `run` shows the time left after one model")
     notes += other_sizes(prepared.cases, lambda _: None)
     signals = (1 + len(shadows)) * len(system.pool) * 16 * max(map(_views, supplied.threats))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dosimeter.config.audit import SuppliedAudit
-from dosimeter.config.tables import Target
+from dosimeter.config.tables import Target, finetuning_of
 from dosimeter.data import Dataset, Options
 from dosimeter.data.duplicates import overlap
 from dosimeter.data.gates import near_duplicates
@@ -74,6 +74,8 @@ def _read_texts(
 def _as_written(audit: SuppliedAudit, parts: Mapping[str, Dataset], model: object) -> Supplied:
     """The model with its records, and all else that an audit file says of them."""
     target = audit.target
+    recipe = finetuning_of(target.fit, "target.fit") if isinstance(target.fit, dict) else None
+    function = target.fit if isinstance(target.fit, str) else None
     return Supplied(
         name=audit.name,
         seed=audit.seed,
@@ -83,8 +85,9 @@ def _as_written(audit: SuppliedAudit, parts: Mapping[str, Dataset], model: objec
         nonmembers=parts.get("nonmembers"),
         population=parts.get("population"),
         data={name: parts[name] for name in target.data},
-        fit=target.fit,
-        fit_name=target.fit or "",
+        fit=function,
+        fit_name=str(recipe or function or ""),
+        finetuning=recipe,
         depends=target.depends,
         threats=audit.threats,
         report=audit.report,
@@ -136,8 +139,7 @@ def prepare_supplied(supplied: Supplied, *, store: Store, device: str = "cpu") -
     together.tell()
     for row in supplied.threats:
         with together:
-            trains = supplied.fit is not None
-            row.family.check_records(supplied.parts, row.threat, trains=trains, seed=supplied.seed)
+            row.family.check_records(supplied.parts, row.threat, trains=supplied.trains, seed=supplied.seed)
     together.tell()
     texts = supplied.first.vocabulary is not None
     supplied, found = (supplied, asked_texts(supplied, device)) if texts else asked(supplied, device)
@@ -177,6 +179,7 @@ def _system(supplied: Supplied, asked: Asked, reads: Sequence[Gate], store: Stor
         sources=supplied.sources,
         seconds=asked.seconds,
         language=asked.language,
+        finetuning=supplied.finetuning,
     )
 
 

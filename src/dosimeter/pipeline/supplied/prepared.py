@@ -24,6 +24,7 @@ from dosimeter.models.language.given import Finetuned
 from dosimeter.models.supplied.adapt import Adapted
 from dosimeter.pipeline.prepared import Prepared, jobs_of
 from dosimeter.training.defending import DefenseRow
+from dosimeter.training.language.recipe import Finetuning
 from dosimeter.training.preflight import about
 from dosimeter.training.system import SuppliedSystem
 from dosimeter.training.user_fit import Fit
@@ -58,6 +59,7 @@ class Supplied:
         parent: of a finetuned language model: the model before, as `model` is given; None if it is not known.
         tokenizer: of texts: the folder of the tokenizer that cut them, or the tokenizer; None for bytes and words.
         trust_pickle: whether weights of a language model may be read from a pickle.
+        finetuning: how shadows of a language model are finetuned from `parent`, in the place of `fit`.
     """
 
     name: str
@@ -84,6 +86,12 @@ class Supplied:
     parent: object = None
     tokenizer: Any = None
     trust_pickle: bool = False
+    finetuning: Finetuning | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Returns whether shadows can be trained."""
+        return self.fit is not None or self.finetuning is not None
 
     def settings(self) -> Mapping[str, Any]:
         """Settings as the user gave them."""

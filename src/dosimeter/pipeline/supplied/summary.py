@@ -17,7 +17,7 @@ def about_supplied(prepared: PreparedSupplied) -> dict[str, Any]:
 def _given(prepared: PreparedSupplied) -> dict[str, Any]:
     """The supplied model as the only stage of its chain."""
     supplied, adapted = prepared.audit, prepared.system.adapted
-    trained = {} if supplied.fit is None else {"fit of shadows": supplied.fit_name}
+    trained = {} if not supplied.trains else {"fit of shadows": supplied.fit_name}
     return {
         "stage": "target",
         "data": _parts(supplied),

@@ -146,8 +146,29 @@ DEFAULT_TEXTS: dict[str, tuple[str | None, ...]] = {
 reasons. Those that compare with a base or with shadows are refused where there are none."""
 
 
-def text_rows() -> list[dict[str, Any]]:
-    """Rows for an audit of texts that names no attack: the attacks of `DEFAULT_TEXTS`, in every mode."""
+DEFAULT_TEXTS_TRANSFERRED: dict[str, tuple[str | None, ...]] = {
+    "loss": (None,),
+    "lira": BOTH,
+    "base": BOTH,
+    "learned_ratio": (None,),
+    "direct": (None,),
+    "constant": (None,),
+    "count": (None,),
+}
+"""The same where stages follow the one at risk: a text has its tokens under every model, so its own loss is read, and
+there is no base to compare with."""
+NUMBERS_OF_TEXTS = ({"name": "tmi", "outputs": "texts"}, {"name": "discriminant", "outputs": "texts"})
+"""Attacks that run there too."""
+
+
+def text_rows(*, transferred: bool = False) -> list[dict[str, Any]]:
+    """Rows for an audit of texts that names no attack: the attacks of `DEFAULT_TEXTS`, in every mode.
+
+    Args:
+        transferred: whether stages follow the one at risk, for which there is another list.
+    """
+    if transferred:
+        return [*map(dict, NUMBERS_OF_TEXTS), *_in_every_mode(DEFAULT_TEXTS_TRANSFERRED)]
     return _in_every_mode(DEFAULT_TEXTS)
 
 

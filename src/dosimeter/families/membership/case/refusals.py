@@ -89,7 +89,7 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     most = max(needs.in_shadows, needs.out_shadows) + needs.per_view * (given.views - 1)
     if most and given.supplied and not given.trains:
         return (
-            "needs shadow models, which are trained where the finetuning is written as [[stage]] tables: leave it out"
+            "needs shadow models: give `base`, and as `fit` the settings by which they are finetuned from it"
             if given.tokens
             else "needs shadow models: give `fit`, a function that trains one"
         )

@@ -23,6 +23,7 @@ from dosimeter.families.membership.case.collect import count_distinct, save_evid
 from dosimeter.families.membership.case.holdings import supplied_holdings
 from dosimeter.families.membership.case.refusals import Offer, cheapest, refusals
 from dosimeter.families.membership.case.resources import resources_of
+from dosimeter.families.membership.case.shadows import AnyShadow, shadows_of_classes, shadows_of_texts
 from dosimeter.families.membership.case.sizes import other_sizes, shown_with
 from dosimeter.families.membership.case.texts import (
     ask_texts,
@@ -41,7 +42,7 @@ from dosimeter.families.membership.design.supplied import check_halves, stated_d
 from dosimeter.families.membership.gates.numbers import saturation
 from dosimeter.families.membership.gates.supplied import likeness
 from dosimeter.families.membership.observe.observations import supplied_answers
-from dosimeter.families.membership.observe.shadow_job import ShadowJob, observe
+from dosimeter.families.membership.observe.shadow_job import observe
 from dosimeter.families.membership.observe.signals import readable
 from dosimeter.families.membership.observe.supplied_probes import TRIED, Probing, gives_gradients, probing
 from dosimeter.families.membership.play.arena import Arena
@@ -51,7 +52,6 @@ from dosimeter.families.membership.threat import HALVES_SET_THRESHOLDS, Threat
 from dosimeter.families.resources import Resources
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
-from dosimeter.foundation.seeds import seed_for
 from dosimeter.jobs.arrays import arrays_hash, save_arrays
 from dosimeter.jobs.job import Job
 from dosimeter.jobs.runners import one_thread
@@ -116,7 +116,7 @@ class StatedCase:
             len(self.design.population_ids),
             self.shadows,
             supplied=True,
-            trains=self.system.fit is not None,
+            trains=self.system.trains,
             withheld=self.probing.withheld,
             views=len(self.views),
             labelled=self.design.known_of_each,
@@ -157,32 +157,11 @@ class StatedCase:
         return tuple(row for row in self.attacks if row.id not in refused)
 
     @cached_property
-    def jobs(self) -> tuple[ShadowJob, ...]:
+    def jobs(self) -> tuple[AnyShadow, ...]:
         """One job per shadow."""
-        system = self.system
-        if system.fit is None or not self.shadows:
-            return ()
-        return tuple(
-            ShadowJob(
-                store=system.store,
-                data=data_key(system.pool),
-                number=number,
-                rows=np.flatnonzero(self.design.training[1 + number]),
-                views=self.views,
-                access=self.access,
-                fit=system.fit,
-                sources=tuple(sorted(system.sources.items())),
-                seed=seed_for(system.seed, "shadow", number),
-                classes=self.design.classes,
-                output=system.adapted.output,
-                device=system.device,
-                form=system.adapted.form,
-                names=system.pool.classes,
-                tokens=system.pool.tokens,
-                probing=self.probing,
-            )
-            for number in range(self.shadows)
-        )
+        if self.system.language is not None:
+            return shadows_of_texts(self.system, self.design, self._readable)
+        return shadows_of_classes(self.system, self.design, self.views, self.access, self.probing)
 
     @cached_property
     def blind(self) -> BlindJob:
@@ -293,7 +272,7 @@ class StatedCase:
         notes = [f"{gate.name}: {gate.message}" for gate in self.system.gates if gate.status != "pass"]
         notes += notes_of_texts(self.system.pool)
         if not self.jobs:
-            why = " without `fit`" if self.system.fit is None else ""
+            why = "" if self.system.trains else " without `fit`"
             notes.append(f"shadows: none{why}; {HALVES_SET_THRESHOLDS}")
         elif not len(self.design.rehearsal_rows):
             notes.append(f"shadows: {self.shadows}, so none rehearses; {HALVES_SET_THRESHOLDS}")
@@ -302,7 +281,7 @@ class StatedCase:
     def sizes(self) -> Mapping[str, StatedCase]:
         """Implements `Resizable`: none without `fit`."""
         system, found = self.system, {}
-        for threat in other_sizes(self.threat) if system.fit is not None else ():
+        for threat in other_sizes(self.threat) if system.trains else ():
             design = _design(system.parts, threat, trains=True, seed=system.seed)
             other = replace(self, threat=threat, design=design)
             found[shown_with(threat.shadows, other.running)] = other
@@ -358,7 +337,7 @@ def stated_case(system: SuppliedSystem, threat: Threat, attacks: Sequence[NamedA
         ConfigError: more is granted than the model gives.
     """
     system = replace(system, parts=set_apart(system.parts, threat.labelled, system.seed))
-    design = _design(system.parts, threat, trains=system.fit is not None, seed=system.seed)
+    design = _design(system.parts, threat, trains=system.trains, seed=system.seed)
     return StatedCase(system, threat, tuple(attacks), access_of(threat, system), design)
 
 

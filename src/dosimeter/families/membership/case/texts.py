@@ -14,7 +14,7 @@ from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.membership.case.collect import most_frequent
 from dosimeter.families.membership.design.design import Design
-from dosimeter.families.membership.observe.language import text_signals
+from dosimeter.families.membership.observe.language import entry_of, text_signals
 from dosimeter.families.membership.observe.observations import Observations
 from dosimeter.families.membership.observe.probes.subject import evaluating
 from dosimeter.families.membership.observe.signals import unlike_task
@@ -58,7 +58,7 @@ def ask_texts(system: SuppliedSystem, names: Sequence[str], population: int) -> 
         found = text_signals(
             system.language.net, tokens, names, device, context=tokens[len(tokens) - population :], place="model"
         )
-    return {name: one.to(torch.uint8) if name == "correct" else one[None] for name, one in found.items()}
+    return entry_of(found)
 
 
 def hold_texts(system: SuppliedSystem, records: int) -> str:

@@ -12,6 +12,11 @@ from dosimeter.families.membership.observe.signals import LEAST
 from dosimeter.families.membership.observe.text_queries import QUERIES
 from dosimeter.models.language.statistics import TokenStatistics, token_statistics
 
+ONE_PASS = (
+    "token_log_probs", "token_means", "token_deviations", "token_hits", "logit_confidence", "logit_confidence_t2",
+    "entropy", "correctness",
+)  # fmt: skip
+"""Signals that one pass over the texts gives."""
 TOP = -1e-9
 """Highest mean log-probability of a text, nats: its logit is 21."""
 
@@ -81,6 +86,11 @@ def next_is_right(hits: Bool[Tensor, "n k"], tokens: Int[Tensor, "n l"]) -> Bool
     weights = torch.arange(1, tokens.shape[1] + 1, dtype=torch.int64) * 7919
     place = ((tokens + 1).long() * weights).sum(1) % ((tokens >= 0).sum(1) - 1)
     return hits.gather(1, place[:, None])[:, 0]
+
+
+def entry_of(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Signals of one model as the entry of a supplied model or of its shadow holds them: `[q r]`, one view."""
+    return {name: one.to(torch.uint8) if name == "correct" else one[None] for name, one in found.items()}
 
 
 def stacked(found: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from dosimeter.families.membership.game import BEFORE_TRANSFER
 from dosimeter.families.membership.observe.observe import ObserveJob
 from dosimeter.families.membership.observe.shadow_job import ShadowJob
+from dosimeter.families.membership.observe.text_shadow_job import TextShadowJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.store import Store, key_of
 
@@ -101,7 +102,9 @@ def fleet_answers(jobs: Sequence[ObserveJob], before: Sequence[ObserveJob] = ())
     return Answers(jobs[0].store, signals, tuple(job.key for job in jobs), tuple(job.key for job in before))
 
 
-def supplied_answers(store: Store, own: str, jobs: Sequence[ShadowJob], signals: Sequence[str]) -> Answers:
+def supplied_answers(
+    store: Store, own: str, jobs: Sequence[ShadowJob | TextShadowJob], signals: Sequence[str]
+) -> Answers:  # fmt: skip
     """The answers of a supplied model and its shadows.
 
     Args:

@@ -164,6 +164,8 @@ TEXT_SIGNALS: dict[str, Access] = {
 """Signals that only a language model gives, each with the least access: of each token, or of further queries."""
 OF_TEXTS = ("logit_confidence", "logit_confidence_t2", "correctness", "entropy")
 """Signals of `SIGNALS` that a text has too, from the geometric mean of its tokens' probabilities."""
+OF_ALL_CLASSES = ("scaled_confidences", "scaled_top", "predicted_class")
+"""Signals with a number for each class, which attacks on transferred models read."""
 ACCESS: dict[str, Access] = {
     **{name: one.access for kind in (SIGNALS, PROBES) for name, one in kind.items()}, **TEXT_SIGNALS
 }  # fmt: skip
@@ -181,11 +183,12 @@ def unlike_task(names: Iterable[str], *, language: bool) -> dict[str, str]:
         return {name: "reads the tokens of texts, which only task = 'language' has: leave it out"
                 for name in names if name in TEXT_SIGNALS}  # fmt: skip
     known = (*TEXT_SIGNALS, *OF_TEXTS, BEFORE_TRANSFER)
-    return {
-        name: "reads classes or records in a form that texts of a language model do not have: leave it out"
-        for name in names
-        if name not in known
-    }
+    other = "reads classes or records in a form that texts of a language model do not have: leave it out"
+    whole = (
+        "reads all classes of an answer, which texts of a language model do not have: use lira, which reads their "
+        "tokens, or tmi or discriminant with outputs = 'texts'"
+    )
+    return {name: whole if name in OF_ALL_CLASSES else other for name in names if name not in known}
 
 
 def readable(names: Iterable[str], access: Access) -> tuple[str, ...]:

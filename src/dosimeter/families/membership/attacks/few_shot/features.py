@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 
 from dosimeter.families.membership.attacks import reading
 from dosimeter.families.membership.attacks.few_shot.episodes import VALIDATION, Mode
+from dosimeter.families.membership.attacks.language import numbers
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array
@@ -25,7 +26,7 @@ SIGNALS = {
     "activations": ("activations",),
     "label-aware": ("scaled_confidences", "logit_confidence"),
     "base-relative": ("scaled_confidences", "logit_confidence"),
-    "texts": ("token_log_probs", "token_means", "token_deviations", "logit_confidence", "entropy", "correctness"),
+    "texts": numbers.SIGNALS,
 }
 ACCESS = {
     "logits": Access.LOGITS,
@@ -34,8 +35,6 @@ ACCESS = {
     "base-relative": Access.PROBS,
     "texts": Access.PROBS,
 }
-LOWEST = 0.2
-"""Share of a text's tokens, the least probable ones, whose means are read."""
 HIGHEST = 10
 """Most of the sorted confidences that are read."""
 FAR = 10.0
@@ -160,31 +159,12 @@ def scaled(rows: Rows) -> Rows:
 def _columns(table: Mapping[str, Array], target: int, kind: str) -> Float[Array, "n d"]:
     """Numbers that one target alone gives."""
     if kind == "texts":
-        return _of_texts({name: table[name][target, 0] for name in SIGNALS[kind]})
+        return numbers.numbers_of({name: table[name][target, 0] for name in SIGNALS[kind]})
     values = table[SIGNALS[kind][0]][target, 0]
     if kind in ("logits", "activations"):
         return np.asarray(values.reshape(len(values), -1))
     highest = -np.sort(-values, axis=1)[:, :HIGHEST]
     return np.column_stack([table["logit_confidence"][target, 0], highest])
-
-
-def _of_texts(read: Mapping[str, Array]) -> Float[Array, "n d"]:
-    """Numbers of each text: confidence, entropy, share of tokens that are the likeliest, Min-K% and Min-K%++.
-
-    After the end of a text log p is exactly 0, which no token of it reaches.
-    """
-    logs = read["token_log_probs"]
-    there = logs < 0
-    scaled = (logs - read["token_means"]) / np.maximum(read["token_deviations"], 1e-6)
-    kept = np.maximum(1, (LOWEST * there.sum(axis=1)).astype(np.int64))
-    taken = np.arange(logs.shape[1]) < kept[:, None]
-    lowest = [
-        np.where(taken, np.sort(np.where(there, values, np.inf), axis=1), 0.0).sum(axis=1) / kept
-        for values in (logs, np.clip(scaled, -FAR, FAR))
-    ]
-    plain = [read[name] for name in ("logit_confidence", "entropy", "correctness")]
-    found: Array = np.nan_to_num(np.column_stack([*plain, *lowest]), posinf=0.0)
-    return found
 
 
 def _beside(rows: Float[Array, "n d"], base: Float[Array, " n"]) -> Float[Array, "n e"]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from dosimeter.families.membership.attacks import reading
+from dosimeter.families.membership.attacks.language import numbers
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation import checks
 from dosimeter.foundation.arrays import Array
@@ -16,6 +17,7 @@ from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Scores
 
 _SIGNAL = "scaled_confidences"
+Outputs = Literal["all", "texts"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Discriminant:
     of all records: a few chains tell a record's mean, and not its covariance.
     Threat model: probabilities of the finetuned model; shadow chains with and without the record. The record's own
     class is not read.
-    Deviations: none from the formula; the pooling and shrinking are ours.
+    Deviations: none from the formula; the pooling and shrinking are ours. With "texts" v is five numbers of a text of a
+    language model, as `TMI` reads them.
     Cost: O(s q n c + n c²).
 
     Attributes:
         shrink: weight of the diagonal of the pooled covariance, from 0 to 1.
         count: weight of the pooled spread, in shadows.
+        outputs: "all" confidences, or of "texts" a few numbers.
     """
 
     paper: ClassVar[str] = "Fisher, 1936, https://doi.org/10.1111/j.1469-1809.1936.tb02137.x"
@@ -46,8 +50,10 @@ class Discriminant:
 
     shrink: float = 0.1
     count: float = 8.0
+    outputs: Outputs = "all"
 
     def __post_init__(self) -> None:
+        reading.check_choices(self, outputs=Outputs)
         checks.in_range("shrink", self.shrink, 0.0, 1.0)
         checks.in_range("count", self.count, 0.0, 1e6)
 
@@ -58,8 +64,8 @@ class Discriminant:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The scaled confidences in all classes."""
-        return (_SIGNAL,)
+        """The scaled confidences in all classes; of texts what their numbers are made of."""
+        return numbers.SIGNALS if self.outputs == "texts" else (_SIGNAL,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.
@@ -68,13 +74,19 @@ class Discriminant:
             ValueError: too few shadows, or a signal is missing or not finite.
         """
         reading.require(game, self.needs, self.signals)
-        rows = game.shadow_outputs[_SIGNAL].mean(1)
+        own, shadows = self._answers(game)
+        rows, targets = shadows.mean(1), own.mean(1)
         inside, outside = (side.transpose(0, 2, 1) for side in reading.split(rows.transpose(0, 2, 1), game.shadow_in))
         a, b = inside.mean(0), outside.mean(0)
         pooled, spread = within_sides(np.concatenate([inside - a, outside - b]), self.shrink, self.count)
         direction = np.linalg.solve(pooled, (a - b).T).T / spread[:, None]
-        targets = game.outputs[_SIGNAL].mean(1)
         return Scores(game.ids, np.einsum("tnc,nc->tn", targets - (a + b) / 2, direction))
+
+    def _answers(self, game: MembershipGame) -> tuple[Float[Array, "t q n c"], Float[Array, "s q n c"]]:
+        """Answers of targets and shadows; of texts their numbers."""
+        if self.outputs == "all":
+            return game.outputs[_SIGNAL], game.shadow_outputs[_SIGNAL]
+        return numbers.beside_shadows(numbers.numbers_of(game.outputs), numbers.numbers_of(game.shadow_outputs))
 
 
 def within_sides(

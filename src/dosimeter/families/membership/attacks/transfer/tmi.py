@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from dosimeter.families.membership.attacks import reading
+from dosimeter.families.membership.attacks.language import numbers
 from dosimeter.families.membership.attacks.transfer.metaclassifiers import Recipe, member_odds
 from dosimeter.families.membership.game import MembershipGame, Needs
 from dosimeter.foundation import checks
@@ -18,9 +19,11 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.models.access import Access
 from dosimeter.statistics.evidence import Scores
 
-Outputs = Literal["all", "top", "label"]
-SIGNAL = {"all": "scaled_confidences", "top": "scaled_top", "label": "predicted_class"}
-ACCESS = {"all": Access.PROBS, "top": Access.TOPK, "label": Access.LABELS}
+Outputs = Literal["all", "top", "label", "texts"]
+SIGNALS = {
+    "all": ("scaled_confidences",), "top": ("scaled_top",), "label": ("predicted_class",), "texts": numbers.SIGNALS,
+}  # fmt: skip
+ACCESS = {"all": Access.PROBS, "top": Access.TOPK, "label": Access.LABELS, "texts": Access.PROBS}
 _EPOCHS, _BATCH = 20, 64  # of the authors' code
 
 
@@ -40,10 +43,14 @@ class TMI:
     20 passes, to scores that are stretched to [0, 1] for each target, and to lengths for two classes too. Not
     reproduced are initial weights that chains share but for stem and head, batch normalisation in training mode when
     the victim answers, and confidences cut at 1e-15.
+    Texts of a language model have no class. With "texts" a row is five numbers of a text: logit of the mean token's
+    probability, entropy, share of tokens that are the likeliest, Min-K% and Min-K%++; less the shadows' mean of that
+    text, in units of their spread over all texts, and not divided by its length. That is ours.
     Cost: O(updates 64 h c) for each record and fold, all records as one batched program.
 
     Attributes:
-        outputs: what of the answer is read: "all" confidences, the "top" three, or the "label".
+        outputs: what of the answer is read: "all" confidences, the "top" three, or the "label"; or of "texts" a few
+            numbers.
         unit: divide long rows by their length; not done for two classes, of which only a sign would be left, unless
             `compat`.
         updates: of each classifier.
@@ -69,12 +76,13 @@ class TMI:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The one signal that is read; it covers all classes, the top three, or the label."""
-        return (SIGNAL[self.outputs],)
+        """The one signal that is read, of all classes, the top three, or the label; several of texts."""
+        return SIGNALS[self.outputs]
 
     def effective(self, classes: int) -> dict[str, Any]:
         """Returns the effective `unit` where it differs: rows of two classes are not divided by their length."""
-        return {"unit": "off, two classes"} if self.unit and not self.compat and classes == 2 else {}
+        two = self.outputs != "texts" and classes == 2
+        return {"unit": "off, two classes"} if self.unit and not self.compat and two else {}
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game.
@@ -83,9 +91,9 @@ class TMI:
             ValueError: too few shadows, or a signal is missing or not finite.
         """
         reading.require(game, self.needs, self.signals)
-        (name,) = self.signals
-        known, asked = self._rows(game.shadow_outputs[name]), [self._rows(one[None]) for one in game.outputs[name]]
-        views, rows = game.outputs[name].shape[1], known.shape[1]
+        own, shadows = self._answers(game)
+        known, asked = self._rows(shadows), [self._rows(one[None]) for one in own]
+        views, rows = own.shape[1], known.shape[1]
         updates = _EPOCHS * -(-rows // _BATCH) if self.compat else self.updates
         recipe = Recipe(updates, decays=max(1, 7 * updates // _EPOCHS))
         member = torch.from_numpy(np.repeat(game.shadow_in.T, views, axis=1))
@@ -93,11 +101,18 @@ class TMI:
         scores = expit(odds).mean(2)
         return Scores(game.ids, _rescale(scores) if self.compat else scores)
 
+    def _answers(self, game: MembershipGame) -> tuple[Float[Array, "t q n c"], Float[Array, "s q n c"]]:
+        """Answers of targets and shadows; of texts their numbers."""
+        if self.outputs != "texts":
+            (name,) = self.signals
+            return game.outputs[name], game.shadow_outputs[name]
+        return numbers.beside_shadows(numbers.numbers_of(game.outputs), numbers.numbers_of(game.shadow_outputs))
+
     def _rows(self, values: Float[Array, "m q n c"]) -> Float[torch.Tensor, "n r c"]:
         """The rows of every record, with the views of a model next to each other."""
         m, q, n, c = values.shape
         rows = values.transpose(2, 0, 1, 3).reshape(n, m * q, c)
-        if self.unit and (c > 2 or self.compat):
+        if self.unit and self.outputs != "texts" and (c > 2 or self.compat):
             rows = rows / np.maximum(np.linalg.norm(rows, axis=2, keepdims=True), 1.0)
         return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
 

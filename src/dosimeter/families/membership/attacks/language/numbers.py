@@ -1,0 +1,58 @@
+"""A few numbers that stand for a text's whole answer, for attacks that learn from rows of numbers.
+
+Axes: `m` models, `q` views, `n` texts, `k` places after the first token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from dosimeter.foundation.arrays import Array
+
+SIGNALS = ("token_log_probs", "token_means", "token_deviations", "logit_confidence", "entropy", "correctness")
+"""Signals that the numbers are made of; the first three are of each token."""
+LOWEST = 0.2
+"""Share of a text's tokens, the least probable ones, whose means are read."""
+FAR = 10.0
+"""Most that a token's log p may be away from its mean, in standard deviations."""
+
+
+def numbers_of(read: Mapping[str, Array]) -> Float[Array, "*m n 5"]:
+    """Confidence, entropy, share of tokens that are the likeliest, Min-K% and Min-K%++ of each text.
+
+    After the end of a text log p is exactly 0, which no token of it reaches.
+
+    Args:
+        read: the signals, `[*m n k]` of each token and `[*m n]` of a text.
+    """
+    logs = read["token_log_probs"]
+    there = logs < 0
+    scaled = (logs - read["token_means"]) / np.maximum(read["token_deviations"], 1e-6)
+    kept = np.maximum(1, (LOWEST * there.sum(axis=-1)).astype(np.int64))
+    taken = np.arange(logs.shape[-1]) < kept[..., None]
+    lowest = [
+        np.where(taken, np.sort(np.where(there, values, np.inf), axis=-1), 0.0).sum(axis=-1) / kept
+        for values in (logs, np.clip(scaled, -FAR, FAR))
+    ]
+    plain = [read[name] for name in ("logit_confidence", "entropy", "correctness")]
+    found: Array = np.nan_to_num(np.stack([*plain, *lowest], axis=-1), posinf=0.0)
+    return found
+
+
+def beside_shadows(
+    own: Float[Array, "m q n 5"], shadows: Float[Array, "s q n 5"]
+) -> tuple[Float[Array, "m q n 5"], Float[Array, "s q n 5"]]:
+    """Numbers of targets and shadows less the shadows' mean of the text, in units of their spread over all texts.
+
+    So the numbers of all texts are of one size, and what is common to all models of a text is gone. No bit is read.
+
+    Args:
+        own: of targets.
+        shadows: of shadows.
+    """
+    centre = shadows.mean((0, 1))
+    scale = np.maximum(np.sqrt(np.square(shadows - centre).mean((0, 1, 2))), 1e-12)
+    return (own - centre) / scale, (shadows - centre) / scale

@@ -7,12 +7,16 @@ import random
 from pathlib import Path
 from types import SimpleNamespace
 
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from shape_checks import jaxtyped
 
 # Before anything loads PyTorch: its threads spin while they wait, which under `pytest -n 2` costs more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before the hook of `--jaxtyping-packages` meets a module of dosimeter, and half as slow.
+jaxtyping.jaxtyped = jaxtyped
 # On a busy machine an example takes longer than the 200 ms of hypothesis, and drawing it longer than its seconds.
 settings.register_profile("any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

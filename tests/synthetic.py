@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -170,8 +172,14 @@ def fleet(
         texts: give the signals of a language model too, and what it said before it was finetuned: d, with noise.
 
     Returns:
-        The game and a `Truth` with one cluster per record.
+        The game and a `Truth` with one cluster per record; every call gives its own.
     """
+    return pickle.loads(_drawn(seed, leakage, n_shadows, n_targets, n_records, n_views, n_population, texts))
+
+
+@lru_cache(maxsize=2)  # tests of all attacks on one game follow each other, with and without texts
+def _drawn(seed, leakage, n_shadows, n_targets, n_records, n_views, n_population, texts):
+    """The bytes of a game and its truth, since drawing takes several times as long as reading."""
     rng = np.random.default_rng(seed)
     n_pairs = n_shadows // 2 + (n_targets + 1) // 2
     first = np.zeros((n_pairs, n_records), dtype=bool)
@@ -217,4 +225,4 @@ def fleet(
         weights=_weights(phi[:, 0, part], labels[part], known, (targets, shadows)),
         texts=_texts(seed, difficulty[part]) if texts else None,
     )
-    return game, Truth(np.arange(n_records), member[targets], np.arange(n_records))
+    return pickle.dumps((game, Truth(np.arange(n_records), member[targets], np.arange(n_records))), protocol=5)

@@ -94,6 +94,24 @@ def attack_needs(name, settings):
     return ATTACKS[name](**settings).needs
 
 
+def with_shadows(*numbers, alone):
+    """Every attack with these numbers of shadows; one that needs none with the number `alone` only."""
+    return pytest.mark.parametrize(
+        ("name", "settings", "n_shadows"),
+        [
+            pytest.param(*case.values, number, id=f"{number}-{case.id}")
+            for number in sorted({*numbers, alone})
+            for case in CASES
+            if number in (numbers if shadows_needed(*case.values) else (alone,))
+        ],
+    )
+
+
+def shadows_needed(name, settings):
+    needs = attack_needs(name, settings)
+    return max(needs.in_shadows, needs.out_shadows)
+
+
 def fleet_of(name, seed, **settings):
     """A game with the signals that an attack reads; tokens take much memory, so only attacks on texts get them."""
     return fleet(seed, texts=ATTACKS[name]().needs.texts, **settings)
@@ -235,8 +253,7 @@ def test_stays_finite_far_out(name, settings):
         assert (values[:, 1] >= values[:, 0]).all()
 
 
-@every_attack
-@pytest.mark.parametrize("n_shadows", [8, 16, 64])
+@with_shadows(8, 16, 64, alone=16)
 def test_is_at_chance_without_leakage(name, settings, n_shadows):
     """4.5 standard errors of the AUC under the null: one false alarm in 100,000 per comparison."""
     game, truth = fleet_of(name, 5, leakage=0.0, n_shadows=n_shadows, n_records=1000)
@@ -260,16 +277,33 @@ def test_finds_leakage_unless_it_is_a_control(name, settings):
         assert (found == 0.5) if attack.control else (found > least)
 
 
-@every_attack
-@pytest.mark.parametrize("n_shadows", [0, 2, 4])
+@with_shadows(0, 2, 4, alone=4)
 def test_few_shadows_work_or_are_refused(name, settings, n_shadows):
     game, _ = fleet_of(name, 7, leakage=1.0, n_shadows=n_shadows)
     attack = ATTACKS[name](**settings)
-    if n_shadows // 2 < max(attack.needs.in_shadows, attack.needs.out_shadows):
+    if n_shadows // 2 < shadows_needed(name, settings):
         with pytest.raises(ValueError, match="needs at least"):
             run(attack, game)
-    else:
-        assert np.isfinite(run(attack, game).values).all()
+        return
+    values = run(attack, game).values
+    assert np.isfinite(values).all()
+    if not shadows_needed(name, settings) and not attack.control:
+        assert np.array_equal(run(attack, without_shadows(game)).values, values)
+
+
+def without_shadows(game):
+    """The same game of an adversary who has trained no shadows."""
+    own = {key: values[:0] for key, values in game.shadow_outputs.items()}
+    population = {key: values[:0] for key, values in game.population.shadow_outputs.items()}
+    known = {key: values[:0] for key, values in game.known.shadow_outputs.items()}
+    return dataclasses.replace(
+        game,
+        shadow_outputs=own,
+        shadow_in=game.shadow_in[:0],
+        population=dataclasses.replace(game.population, shadow_outputs=population),
+        known=dataclasses.replace(game.known, shadow_outputs=known, shadow_in=game.known.shadow_in[:0]),
+        weights=dataclasses.replace(game.weights, shadow_rows=game.weights.shadow_rows[:0]),
+    )
 
 
 @every_attack

@@ -129,7 +129,6 @@ def _facts(result: View) -> list[tuple[str, str]]:
     """Who trains, who watches, what they hold, each with a sentence."""
     data, told = result["data"], result["adversary"]
     nouns = words.plural(result["noun"])
-    each = words.count(told["targets"], "training")
     return [
         ("Who trains", trains(result)),
         ("Who watches", watches(result)),

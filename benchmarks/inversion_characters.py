@@ -1,10 +1,11 @@
 """Defenses against inversion on handwritten characters: 46 classes, three seeds, beside models that stop early.
 
 `python benchmarks/inversion_characters.py [STEP[:SEED] ...]` writes `results/inversion_characters.json`. Steps are
-`main`, `settings`, `membership`, `fisher`, and `near`, `digits`, `textures` for nets that were pretrained on other
-records. Each is one audit for each of its seeds. Runs are kept in the folder that DOSIMETER_RUNS names, and the file is
-written after each, so that a further call goes on where one stopped. It needs copies of Omniglot and CIFAR-10, which
-DOSIMETER_OMNIGLOT and DOSIMETER_CIFAR10 name. `inversion_page.py` makes the tables of `docs/inversion.md`.
+`main`, `settings`, `membership`, `fisher`, `near`, `digits`, `textures` for nets that were pretrained on other records,
+and `vgg`, `resnet` for other nets. Each is one audit for each of its seeds. Runs are kept in the folder that
+DOSIMETER_RUNS names, and the file is written after each, so that a further call goes on where one stopped. It needs
+copies of Omniglot and CIFAR-10, which DOSIMETER_OMNIGLOT and DOSIMETER_CIFAR10 name. `inversion_page.py` makes the
+tables of `docs/inversion.md`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from dosimeter.statistics.identification import recognised
 PATH = Path(__file__).parent / "results" / "inversion_characters.json"
 SEEDS = {
     "main": (0, 1, 2),
-    **dict.fromkeys(("settings", "membership", "fisher", "near", "digits", "textures"), (0,)),
+    **dict.fromkeys(("settings", "membership", "fisher", "near", "digits", "textures", "vgg", "resnet"), (0,)),
 }
 LARGEST = 0.0025
 """Size of the small changes under which an accuracy is kept."""
@@ -90,8 +91,12 @@ SETTINGS = (
 """The two other settings of each defense."""
 PRETRAINED = {"near": "near", "digits": "mnist-5k", "textures": "inversion_data:textures"}
 """Other records to pretrain on, by step: another alphabet, digits, gratings."""
+NETS = {"vgg": {}, "resnet": {"widths": [12, 24, 48], "blocks": [1, 1, 1]}}
+"""Options of other nets, by step, of which half of the blocks are frozen, or none; eight and four blocks."""
 ROWS = {
     "main": MAIN,
+    "vgg": (*EARLY, frozen(4)),
+    "resnet": (*EARLY, frozen(2)),
     "settings": SETTINGS,
     "membership": DEPTHS,
     "fisher": (),
@@ -111,8 +116,9 @@ def audit(step: str, seed: int) -> dict[str, Any]:
         "name": f"characters-{step}", "seed": seed, "data": parts,
         "stage": [
             {
-                "name": "pretrain", "data": PRETRAINED.get(step, "inversion_data:photos"), "model": "convnet",
-                "options": {"widths": [16, 32, 64, 64]}, "epochs": 5, "batch_size": 64, "lr": 0.05,
+                "name": "pretrain", "data": PRETRAINED.get(step, "inversion_data:photos"),
+                "model": step if step in NETS else "convnet",
+                "options": NETS.get(step, {"widths": [16, 32, 64, 64]}), "epochs": 5, "batch_size": 64, "lr": 0.05,
             },
             {
                 "name": "finetune", "data": "private", "transfer": "full", "epochs": 60, "batch_size": 32, "lr": 0.03,

@@ -24,7 +24,7 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.store import Store, key_of
-from dosimeter.models.architectures import as_float, efficientnet_lite0
+from dosimeter.models.architectures import as_float, cut, efficientnet_lite0
 from dosimeter.models.learners import inert
 from dosimeter.statistics.leakage.picture_sets import by_identity, polynomial_kernel, real_sums, unbiased_distance
 
@@ -197,4 +197,4 @@ def features(inputs: Tensor, rows: Int[Array, " n"], limits: tuple[float, float]
 @cache
 def _network(channels: int, side: int) -> nn.Module:
     """The network, built once in a process."""
-    return inert(efficientnet_lite0((channels, side, side), 1, side, "imagenet").backbone)
+    return inert(cut(efficientnet_lite0((channels, side, side), 1, side, "imagenet"))[0])

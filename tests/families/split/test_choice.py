@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dosimeter.families.split.case.every import MOST, every_cut
-from dosimeter.families.split.measures.choice import FEWEST, Cuts, kept_within, choice, halves
+from dosimeter.families.split.measures.choice import FEWEST, Cuts, choice, halves, kept_within
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.families.split.measures.shown import Decisions
 from dosimeter.families.split.section.cuts import limit_told

@@ -245,7 +245,8 @@ def test_naive_attacks_alone_cannot_say_that_nothing_leaks(tmp_path):
 
 def test_a_bottleneck_at_the_cut_trains_for_its_noise_and_lets_few_bits_pass(tmp_path):
     of_input = [{"name": "ridge"}, {"name": "output_only", "mode": "input", "epochs": 2}]
-    raw = {**audit(of_input, attributes=[], cuts=["4"]), "defense": [{"name": "vib", "id": "v", "cut": "4", "beta": 1.0}]}
+    vib = {"name": "vib", "id": "v", "cut": "4", "beta": 1.0}
+    raw = {**audit(of_input, attributes=[], cuts=["4"]), "defense": [vib]}
     raw["stage"][0]["epochs"] = 8
     verbs.run(parse(raw, base=BASE), tmp_path / "run", workers=1, store=tmp_path / "s")
     plain, found = (

@@ -4,7 +4,7 @@ One perceptron on mnist-5k, cut after its first activations, and one audit with 
 Every attack on inputs runs twice, adaptive and naive; the attribute is how thick the strokes of a digit are, above or
 below the median of its own class, so that labels alone say nothing of it.
 `python benchmarks/split_defenses.py [SEED ...]` writes `results/split_defenses.json`; seeds that are there stay, and
-`--again` measures all anew.
+`--again` measures all anew. A setting that was added since is measured beside them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from machine import hardware
 from torch import nn
 
 from dosimeter.config import audit as config
+from dosimeter.config.defense_rows import defense_rows
 from dosimeter.data import Dataset, load
 from dosimeter.pipeline import verbs
 
@@ -51,6 +52,7 @@ DEFENSES = [
     {"name": "null_space"},
     {"name": "fisher_noise", "target": 0.75},
     {"name": "nopeek", "cut": CUT, "alpha": 2.0},
+    *({"name": "vib", "cut": CUT, "beta": beta} for beta in (0.001, 0.01, 0.03)),
 ]
 
 
@@ -77,8 +79,8 @@ def net(shape: tuple[int, ...], classes: int) -> nn.Module:
     )  # fmt: skip
 
 
-def audit(seed: int) -> dict:
-    """The audit of one seed."""
+def audit(seed: int, defenses: list[dict]) -> dict:
+    """The audit of one seed with some defenses."""
     return {
         "name": "split-defenses", "seed": seed,
         "data": {
@@ -95,18 +97,24 @@ def audit(seed: int) -> dict:
         "threat": {
             "family": "split", "cuts": [CUT], "auxiliary": "others", "victims": "queries", "attributes": ["stroke"],
         },
-        "attack": ATTACKS, "defense": DEFENSES,
+        "attack": ATTACKS, "defense": defenses,
     }  # fmt: skip
 
 
-def measure(seed: int) -> list[dict]:
-    """Rows of one seed: one for the undefended model and each defense."""
+def measure(seed: int, known: list[dict]) -> list[dict]:
+    """Rows of one seed: one for the undefended model and each defense; those that are known already are kept."""
+    measured = {row["variant"] for row in known}
+    ids = [row.id for row in defense_rows(tuple(DEFENSES), Path(__file__).parent, "defense")[0]]
+    missing = [one for one, id_ in zip(DEFENSES, ids, strict=True) if id_ not in measured]
+    if not missing:
+        return known
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = Path(__file__).parent
-        verbs.run(config.parse(audit(seed), base=base), folder / "run", workers=1, store=folder / "store")
-        found = [_row("none", folder / "run")]
-        return found + [_row(one.name, one) for one in sorted((folder / "run" / "variants").iterdir())]
+        verbs.run(config.parse(audit(seed, missing), base=base), folder / "run", workers=1, store=folder / "store")
+        plain = [] if known else [_row("none", folder / "run")]
+        found = [*known, *plain, *(_row(one.name, one) for one in (folder / "run" / "variants").iterdir())]
+    return sorted(found, key=lambda row: (row["variant"] != "none", row["variant"]))
 
 
 def _row(name: str, folder: Path) -> dict:
@@ -203,14 +211,13 @@ def main() -> None:
     """Measures the seeds that are named, 0 to 2 by default, and writes after each."""
     found = json.loads(PATH.read_text("utf-8")) if PATH.exists() and "--again" not in sys.argv else {"seeds": {}}
     for seed in [int(one) for one in sys.argv[1:] if one.isdigit()] or [0, 1, 2]:
-        if str(seed) in found["seeds"]:
+        known, start = found["seeds"].get(str(seed), []), time.perf_counter()
+        found["seeds"][str(seed)] = measure(seed, known)
+        if len(found["seeds"][str(seed)]) == len(known):
             continue
-        start = time.perf_counter()
-        found["seeds"][str(seed)] = measure(seed)
-        found |= {
-            "hardware": hardware(),
-            "seconds": {**found.get("seconds", {}), str(seed): round(time.perf_counter() - start)},
-        }
+        seconds = found.get("seconds", {})
+        took = seconds.get(str(seed), 0) + round(time.perf_counter() - start)
+        found |= {"hardware": hardware(), "seconds": {**seconds, str(seed): took}}
         PATH.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(page(found))
     print(information(found))

@@ -65,6 +65,7 @@ WRONG = {
     "quantise": [{"bits": 0}, {"bits": 17}],
     "null_space": [{"tolerance": 1.0}, {"tolerance": -0.1}],
     "fisher_noise": [{"target": 0.0}, {"probes": 0}],
+    "vib": [{"beta": 0.0}, {"beta": -1.0}],
     "compress": [{"keep": 0.0}, {"keep": 1.0}, {"how": "quantise", "bits": 17}],
     "dp_moments": [{"scale": 0.0}, {"clip": 0.0}, {"delta": 1.0}],
     "sgld": [{"scale": 0.0}],

@@ -17,6 +17,7 @@ from dosimeter.models.access import Access
 from dosimeter.training.defending import ACTING, AMONG_PARTIES, HIDDEN, METHODS, DefenseRow
 from dosimeter.training.joint.methods import joint_defense_problems
 from dosimeter.training.recipe import (
+    BlursCut,
     BoundsRecords,
     ChangesAnswers,
     ChangesLoss,
@@ -201,10 +202,23 @@ def _without_parties(stage: Stage, rows: Sequence[DefenseRow]) -> list[str]:
     ]
 
 
+def _told(threat: ThreatTable) -> str:
+    """The cuts of a threat in a message."""
+    found = getattr(threat, "cuts", ())
+    return quote(found if isinstance(found, str) else ", ".join(found))
+
+
 def _crossing(rows: Sequence[DefenseRow], threats: Mapping[str, ThreatTable]) -> list[str]:
     """Problems with defenses of what crosses a cut, as the tail of their place."""
     crossing = [row.name for row in rows if isinstance(row.defense, Release | FitsCut)]
+    placed = [(row.name, row.defense.cut) for row in rows if isinstance(row.defense, BlursCut)]
     return [
+        f"{name} trains for noise at one cut, its own `cut` {quote(at)}, got {place}.cuts = {_told(threat)}: name the "
+        "same single layer in both"
+        for name, at in placed
+        for place, threat in threats.items()
+        if hasattr(threat, "cuts") and tuple(threat.cuts) != (at,)
+    ] + [
         f"{crossing[0]} changes what crosses a cut, got {place}, whose adversary sees none: remove it, or use family = "
         "'split'"
         for place, threat in threats.items()

@@ -12,7 +12,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.toml import as_tuples
 from dosimeter.foundation.wording import quote
 from dosimeter.training.defending import DefenseRow
-from dosimeter.training.recipe import FitsCut, Release
+from dosimeter.training.recipe import BlursCut, FitsCut, Release
 
 
 def takes_defenses(rows: Sequence[ThreatRow]) -> bool:
@@ -31,7 +31,7 @@ def sent_problems(rows: Sequence[DefenseRow], place: str) -> list[str]:
         f"{place}[{index}]: must act at the cut, since a supplied model is not trained here, got {row.name}, which "
         "acts elsewhere: remove it"
         for index, row in enumerate(rows)
-        if not isinstance(row.defense, Release | FitsCut)
+        if not isinstance(row.defense, Release | FitsCut) or isinstance(row.defense, BlursCut)
     ]
     return problems + repeated(rows, place)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dosimeter.defenses.cut.quantise import Quantise
     from dosimeter.defenses.cut.sign import Sign
     from dosimeter.defenses.cut.sparsify import Sparsify
+    from dosimeter.defenses.cut.vib import VIB
     from dosimeter.defenses.joint.compress import Compress
     from dosimeter.defenses.joint.dp_moments import DPMoments
     from dosimeter.defenses.joint.mixup import MixUp
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from dosimeter.defenses.training.selena import SELENA
 
 __all__ = [
-    "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "SGLD", "Adversarial", "BiDO", "Compress", "DPMoments",
+    "DEFENSES", "DPSGD", "HAMP", "L2", "MID", "SELENA", "SGLD", "VIB", "Adversarial", "BiDO", "Compress", "DPMoments",
     "Dropout", "EarlyStopping", "FisherNoise", "LabelSmoothing", "Mask", "Masking", "MixUp", "NegativeLabelSmoothing",
     "NoPeek", "Noise", "NullSpace", "Quantise", "RelaxLoss", "Rounding", "SecureSum", "Sign", "Sparsify",
     "TopK",
@@ -69,6 +70,7 @@ DEFENSES: Registry[type[Any]] = Registry(
         "quantise": "cut.quantise:Quantise",
         "null_space": "cut.null_space:NullSpace",
         "fisher_noise": "cut.fisher_noise:FisherNoise",
+        "vib": "cut.vib:VIB",
         "compress": "joint.compress:Compress",
         "dp_moments": "joint.dp_moments:DPMoments",
         "sgld": "joint.sgld:SGLD",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 import torch
@@ -22,7 +23,7 @@ from loky import ProcessPoolExecutor
 from threadpoolctl import threadpool_limits
 
 from dosimeter.foundation.errors import ConfigError, TrainingError
-from dosimeter.foundation.wording import quote
+from dosimeter.foundation.wording import one_line, quote
 from dosimeter.jobs.store import Store
 
 if TYPE_CHECKING:
@@ -172,6 +173,11 @@ class ProcessRunner:
                 "runner: a worker process ended without a word, perhaps for want of memory: run again to continue, "
                 "with --workers 1 if it recurs"
             ) from error
+        except PicklingError as error:
+            raise TrainingError(
+                f"runner: a worker process must get a copy of the job, got {_reason(error)}: use --workers 1 "
+                "(workers=1), or keep such an object out of your model and data"
+            ) from error
         except KeyboardInterrupt:  # whoever interrupts does not wait until jobs under way are finished
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
@@ -184,6 +190,12 @@ class ProcessRunner:
         """Ends the processes, after the jobs that are running."""
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+
+
+def _reason(error: PicklingError) -> str:
+    """Why a job cannot be copied: loky gives the cause as the text of a traceback, which ends in it."""
+    told = [line.strip(" \"'") for line in str(error.__cause__ or error).splitlines()]
+    return one_line(next((line for line in reversed(told) if line), "one that cannot be copied"))
 
 
 def _start_worker(path: list[str], parent: int) -> None:

@@ -13,7 +13,7 @@ from dosimeter.models.architectures import locate
 from dosimeter.models.bottleneck import Bottleneck, bottleneck_of, noisy
 from dosimeter.models.last_layer import Backbone
 from dosimeter.training.cuts.hooks import AtCut
-from dosimeter.training.recipe import ChargesCut, ChargesHidden, Hyperparameters, PutsBottleneck
+from dosimeter.training.recipe import BlursCut, ChargesCut, ChargesHidden, Hyperparameters, PutsBottleneck
 
 Charge = Callable[[Tensor, Tensor], Tensor]
 """From the records of the batch that the model was just run on, and their labels, to what is added to its loss."""
@@ -44,7 +44,7 @@ def charges(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[
         hidden = Hidden(model, example, type(charging[0]).__name__) if charging else None
         if hidden is not None:
             stack.callback(hidden.remove)
-        at_cuts = [AtCut(model, one.cut, example, type(one).__name__) for one in crossing]
+        at_cuts = [AtCut(model, one.cut, example, type(one).__name__, _blurred_by(one)) for one in crossing]
         for one in at_cuts:
             stack.callback(one.remove)
             one.kept.clear()  # another one's search for the last layer may have run it
@@ -65,6 +65,11 @@ def charges(model: nn.Module, hp: Hyperparameters, example: Tensor) -> Iterator[
             return torch.stack([one.to(labels.device, torch.float32) for one in parts]).sum()
 
         yield charge
+
+
+def _blurred_by(defense: ChargesCut) -> Callable[[Tensor], Tensor] | None:
+    """What a defense makes of the features that the layers after the cut get; None for nothing."""
+    return defense.blur if isinstance(defense, BlursCut) else None
 
 
 def _check_numbers(records: Tensor, defense: ChargesHidden | ChargesCut) -> None:

@@ -132,6 +132,15 @@ class ChargesCut(Protocol):
 
 
 @runtime_checkable
+class BlursCut(ChargesCut, Protocol):
+    """A defense by which the layers after the cut are trained on features with noise, as they are sent later."""
+
+    def blur(self, features: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """What the layers after the cut get of a batch; differentiable, drawn from PyTorch's default generator."""
+        ...
+
+
+@runtime_checkable
 class SubModels(Protocol):
     """A defense in which models trained on parts of the records label all of them for the released model."""
 

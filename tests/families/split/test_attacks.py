@@ -24,6 +24,7 @@ QUICK = {
     "attribute_pool": {"classifiers": ("logistic", "svm")},
     "decensor": {"epochs": 15},
     "label_inference": {},
+    "gradient_labels": {},
     "output_only": {"classifiers": ("logistic", "svm"), "mode": "attribute"},
     "raw_input": {"classifiers": ("logistic", "svm")},
     "random_decoder": {"epochs": 10},
@@ -167,10 +168,14 @@ def test_a_game_holds_nothing_of_a_victim_but_what_was_seen():
 
 
 def test_defaults_leave_out_attributes_that_nobody_named():
-    assert {row["name"] for row in default_rows(attributes=True)} == ATTACKS.keys() - {"label_inference"}
+    assert {row["name"] for row in default_rows(attributes=True)} == ATTACKS.keys() - {
+        "label_inference", "gradient_labels",
+    }  # fmt: skip
     assert {row["name"] for row in default_rows(attributes=False)} == {
-        name for name in ATTACKS if name not in ("attribute_pool", "decensor", "label_inference", "raw_input")
+        name
+        for name in ATTACKS
+        if name not in ("attribute_pool", "decensor", "label_inference", "gradient_labels", "raw_input")
     }
-    assert {row["name"] for row in default_rows(attributes=True, answers=False)} == ATTACKS.keys() - {
+    assert {row["name"] for row in default_rows(attributes=True, answers=False, gradients=True)} == ATTACKS.keys() - {
         "shadow", "output_only",
     }  # fmt: skip

@@ -241,3 +241,35 @@ def test_a_defense_that_cannot_act_at_a_cut_is_refused_before_training(tmp_path,
 def test_naive_attacks_alone_cannot_say_that_nothing_leaks(tmp_path):
     with pytest.raises(ConfigError, match="knows the defenses"):
         prepare(parse(audit([ATTACKS[1], *ATTACKS[3:]]), base=BASE), store=Store(tmp_path))
+
+
+def test_a_bottleneck_at_the_cut_trains_for_its_noise_and_lets_few_bits_pass(tmp_path):
+    of_input = [{"name": "ridge"}, {"name": "output_only", "mode": "input", "epochs": 2}]
+    vib = {"name": "vib", "id": "v", "cut": "4", "beta": 1.0}
+    raw = {**audit(of_input, attributes=[], cuts=["4"]), "defense": [vib]}
+    raw["stage"][0]["epochs"] = 8
+    verbs.run(parse(raw, base=BASE), tmp_path / "run", workers=1, store=tmp_path / "s")
+    plain, found = (
+        json.loads((folder / "result.json").read_text())
+        for folder in (tmp_path / "run", tmp_path / "run" / "variants" / "v")
+    )
+    (bits,) = rows(found, "channel", None, cut="4")
+    assert 0 <= bits["low"] <= bits["value"] < 2
+    (before,), (after,) = (rows(one, "mse", "ridge", cut="4") for one in (plain, found))
+    assert after["value"] > before["value"]
+    (release,) = found["threats"][0]["details"]["releases"]
+    assert (release["epsilon"], release["settings"]) == (None, {"beta": 1.0, "cut": "4"})
+
+
+@pytest.mark.parametrize(
+    ("own", "cuts", "told"),
+    [
+        ("4", ["2", "4"], r"its own `cut` '4', got threat.cuts = '2, 4': name the same single layer in both"),
+        ("", ["4"], "its own `cut` '', got threat.cuts = '4'"),
+        ("4", "all", "got threat.cuts = 'all'"),
+    ],
+)
+def test_a_bottleneck_stands_at_the_one_cut_that_is_attacked(own, cuts, told):
+    raw = {**audit([{"name": "ridge"}], attributes=[], cuts=cuts), "defense": [{"name": "vib", "cut": own}]}
+    with pytest.raises(ConfigError, match=told):
+        parse(raw, base=BASE)

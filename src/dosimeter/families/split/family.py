@@ -61,7 +61,9 @@ class Split:
         from dosimeter.families.split.attacks import default_rows
 
         own = cast(SplitThreat, threat)
-        return [] if transferred else default_rows(attributes=bool(own.attributes), answers=own.answers == "seen")
+        seen = own.answers == "seen"
+        rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients)
+        return [] if transferred else rows
 
     def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[SplitThreat]:
         """Implements `Family`."""

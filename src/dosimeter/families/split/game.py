@@ -31,6 +31,7 @@ class Needs:
         rest: whether it runs the second half, as the server does.
         asks: whether it runs the first half on records of its own making.
         plain: whether records must be plain numbers, and not texts; they always must if the input is sought.
+        gradients: whether it reads, in the place of features, what comes back over the cut in training.
         access: always features.
     """
 
@@ -41,12 +42,14 @@ class Needs:
     rest: bool = False
     asks: bool = False
     plain: bool = False
+    gradients: bool = False
     access: Access = Access.FEATURES
 
     @property
     def in_words(self) -> str:
         """The requirements as text."""
         seen = {"features": "features at a cut", "answers": "the model's answers", "inputs": "the inputs themselves"}
+        read = "gradients that come back over a cut" if self.gradients else seen[self.reads]
         known = {
             "weights": "the first half's weights",
             "queries": "what the first half makes of records of their own",
@@ -54,7 +57,7 @@ class Needs:
         }
         labels = ", labels of the attribute" if self.goal == "attribute" else ""
         rest = ", the second half" if self.rest else ""
-        return f"{seen[self.reads]}, {known[self.knows]}{rest}{labels}"
+        return f"{read}, {known[self.knows]}{rest}{labels}"
 
 
 @dataclass(frozen=True)

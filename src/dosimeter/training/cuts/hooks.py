@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +21,22 @@ class AtCut:
         cut: name of a module of it; empty for the input of the last layer.
         example: two of its inputs.
         name: of the defense, for errors.
+        blur: what the layers after the cut get in place of the features, such as features with noise; None for nothing.
 
     Raises:
         TrainingError: there is no such layer.
     """
 
-    def __init__(self, model: nn.Module, cut: str, example: Tensor, name: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        cut: str,
+        example: Tensor,
+        name: str,
+        blur: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.kept: list[Tensor] = []
+        self.blur = blur
         self.told = f"defense {name}: cut = {quote(cut)}"
         known = dict(model.named_modules())
         if not cut:
@@ -42,13 +51,15 @@ class AtCut:
                 "`dosimeter plan --topology` lists"
             )
 
-    def _before(self, _: nn.Module, given: Sequence[Tensor]) -> None:
+    def _before(self, _: nn.Module, given: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
         self._keep(given[0])
+        return None if self.blur is None else (self.blur(given[0]), *given[1:])
 
-    def _after(self, _: nn.Module, __: object, out: object) -> None:
+    def _after(self, _: nn.Module, __: object, out: object) -> Tensor | None:
         if not isinstance(out, Tensor):
             raise TrainingError(f"{self.told} must name a layer that gives one tensor, got {type(out).__name__}")
         self._keep(out)
+        return None if self.blur is None else self.blur(out)
 
     def _keep(self, value: Tensor) -> None:
         self.kept.append(value.flatten(1).to(torch.float32, copy=True))  # a later layer may act in place

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.attribute_pool import AttributePool
     from dosimeter.families.split.attacks.decensor import Decensor
     from dosimeter.families.split.attacks.decoder import Decoder
-    from dosimeter.families.split.attacks.label_inference import LabelInference
+    from dosimeter.families.split.attacks.labels.gradient_labels import GradientLabels
+    from dosimeter.families.split.attacks.labels.label_inference import LabelInference
     from dosimeter.families.split.attacks.latent_prior import LatentPrior
     from dosimeter.families.split.attacks.mean_input import MeanInput
     from dosimeter.families.split.attacks.output_only import OutputOnly
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from dosimeter.families.split.attacks.white_box import WhiteBox
 
 __all__ = [
-    "ATTACKS", "AttributePool", "Decensor", "Decoder", "LabelInference", "LatentPrior", "MeanInput", "OutputOnly",
-    "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
+    "ATTACKS", "AttributePool", "Decensor", "Decoder", "GradientLabels", "LabelInference", "LatentPrior", "MeanInput",
+    "OutputOnly", "RandomDecoder", "RawInput", "RidgeInverse", "Shadow", "WhiteBox", "default_rows",
 ]  # fmt: skip
 
 ATTACKS: Registry[type[Any]] = Registry(
@@ -35,7 +36,8 @@ ATTACKS: Registry[type[Any]] = Registry(
         "shadow": "shadow:Shadow",
         "attribute_pool": "attribute_pool:AttributePool",
         "decensor": "decensor:Decensor",
-        "label_inference": "label_inference:LabelInference",
+        "label_inference": "labels.label_inference:LabelInference",
+        "gradient_labels": "labels.gradient_labels:GradientLabels",
         "output_only": "output_only:OutputOnly",
         "raw_input": "raw_input:RawInput",
         "random_decoder": "random_decoder:RandomDecoder",
@@ -45,16 +47,18 @@ ATTACKS: Registry[type[Any]] = Registry(
 """Attacks on features: those that read them first, then the yardsticks, then the control."""
 
 
-def default_rows(*, attributes: bool, answers: bool = True) -> list[dict[str, Any]]:
+def default_rows(*, attributes: bool, answers: bool = True, gradients: bool = False) -> list[dict[str, Any]]:
     """Rows for an audit file that names no attack.
 
     Args:
         attributes: whether the threat names attributes.
         answers: whether the adversary sees the answers; without them labels are inferred, and there is no floor.
+        gradients: whether the adversary sees what comes back over the cut in training.
     """
     names = ["ridge", "decoder", "white_box", "latent_prior", *(["shadow"] if answers else [])]
     if attributes:
-        names += ["attribute_pool", "decensor", *([] if answers else ["label_inference"]), "raw_input"]
+        names += ["attribute_pool", "decensor", *([] if answers else ["label_inference"])]
+        names += [*(["gradient_labels"] if gradients else []), "raw_input"]
     rows: list[dict[str, Any]] = [{"name": name} for name in (*names, "random_decoder", "mean_input")]
     if answers:
         rows += [{"name": "output_only", "mode": mode} for mode in ("input", *(["attribute"] if attributes else []))]

@@ -274,6 +274,7 @@ class SplitCase:
             "threat": {
                 "at_risk": system.link.name, "access": threat.access, "targets": threat.targets,
                 "knows": threat.knows, "answers": threat.answers, "labels": threat.labels,
+                "gradients": threat.gradients,
                 "cuts": [one.name for one in self.places],
                 "attributes": list(threat.attributes), "victims": people.victims.name,
                 "auxiliary": str(threat.auxiliary), "show_records": threat.show_records, "repeats": self.repeats,

@@ -39,7 +39,9 @@ def _refusal(row: NamedAttack, threat: SplitThreat, people: People, recorded: bo
     """Why one attack cannot run; empty if it can."""
     needs: Needs = row.attack.needs
     plain = not people.victims.tokens and people.victims.inputs.dtype.kind in "fu"
-    if recorded and (needs.knows == "weights" or needs.rest or needs.asks):
+    if needs.gradients and not threat.gradients:
+        return "needs gradients that come back over the cut, but threat.gradients is false: grant it or leave it out"
+    if recorded and (needs.knows == "weights" or needs.rest or needs.asks or needs.gradients):
         return "needs a half of the model, which recorded traffic has not: leave the attack out"
     if GRADES.index(needs.knows) > GRADES.index(threat.knows):
         return f"needs knows = {needs.knows!r}, but threat.knows is {threat.knows!r}: grant it or leave the attack out"

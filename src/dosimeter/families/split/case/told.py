@@ -48,6 +48,11 @@ def notes_of(
     if counterparts:
         where = "on the answers behind each cut" if system.releases else "on the answers alone"
         notes.append(f"floor: {', '.join(counterparts)} play once more, {where}")
+    if threat.gradients:
+        notes.append(
+            "gradients: those that the deployed model would send back over the cut for victims and auxiliary records, "
+            "as if its training went on with them"
+        )
     if threat.repeats > 1 and not system.releases:
         notes.append(
             "repeats: no defense changes what crosses the cut, so the mean of many queries of a record is one of "

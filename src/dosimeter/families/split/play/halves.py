@@ -7,19 +7,23 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dosimeter.defenses.sending import send
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.play.wire import Wire
-from dosimeter.foundation.errors import ConfigError
+from dosimeter.foundation.errors import ConfigError, DataError
 from dosimeter.models.cuts.graph import OUTPUT, ModelGraph
 from dosimeter.models.cuts.halves import halves
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.models.cuts.recorder import flat, folded
 from dosimeter.training.deployment.recorded import PARTS
 from dosimeter.training.recipe import Release
+
+BATCH = 256
+"""Records that run together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,29 @@ class CutModel:
         # Copies, since a layer after the cut may change its input in place.
         (answer,) = after(*(one.clone() for one in folded(features, cut)))
         return self.record.host.read(answer)
+
+    def returned(self, features: Float[Tensor, "n ..."], labels: Int[Tensor, " n"]) -> Float[Tensor, "n ..."]:
+        """What comes back over the cut in training: the gradient of each record's cross-entropy by its features.
+
+        Args:
+            features: as they were sent.
+            labels: classes of the records.
+
+        Raises:
+            DataError: the model does not answer with so many classes.
+        """
+        found = []
+        for some, own in zip(torch.split(features, BATCH), torch.split(labels, BATCH), strict=True):
+            sent = some.detach().clone().requires_grad_(True)
+            answers = self.server(sent)
+            if int(own.max()) >= answers.shape[1]:
+                raise DataError(
+                    f"victims and auxiliary records: gradients need classes of the model, which knows "
+                    f"{answers.shape[1]}, got one more: choose records of its classes"
+                )
+            loss = functional.cross_entropy(answers, own.to(answers.device), reduction="sum")
+            found.append(torch.autograd.grad(loss, sent)[0])
+        return torch.cat(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -159,11 +159,13 @@ class PlayJob:
             victims, known = as_float(self.store.load(record.data[0])["inputs"]).float(), inputs.float().cpu()
         else:
             victims, known = record.load(self.source, answers=self.reads_answers, plain=not adaptive(self.row))
-        if self.moved is not None:
-            victims = victims[torch.from_numpy(self.moved)]
         needs = self.row.attack.needs
         known_by = {"answers": self.reads_answers, "plain": not adaptive(self.row)}
         model = CutModel(record, self.source, **known_by) if isinstance(record, RecordJob) else None  # traffic: none
+        if needs.gradients and model is not None and not self.counterpart:
+            victims, known = self._gradients(model, victims, known)
+        if self.moved is not None:
+            victims = victims[torch.from_numpy(self.moved)]
         if needs.knows == "nothing":
             known = known[:0]  # who knows nothing of the first half cannot make features of their own records
         labels = own["labels"].numpy().copy()
@@ -179,6 +181,15 @@ class PlayJob:
             half=OpenHalf(model) if model is not None and needs.knows == "weights" else None,
             rest=Server(model) if model is not None and needs.rest else None,
         )
+
+    def _gradients(self, model: CutModel, victims: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """What comes back over the cut for the victims and the auxiliary records, whose owner knows their classes."""
+        own = (self.store.load(key)["labels"].long() for key in self.record.data)
+        device = self.record.device
+        first, second = (
+            model.returned(seen.to(device), labels).cpu() for seen, labels in zip((victims, known), own, strict=True)
+        )
+        return first, second
 
     def load(self) -> Array:
         """Reconstructions `[n ...]` or guesses `[n v]`."""

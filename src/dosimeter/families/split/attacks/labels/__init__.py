@@ -1,0 +1,1 @@
+"""Attacks on the class itself, for adversaries who see no answers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.metrics import METRICS
 from dosimeter.families.exchange.threat import NAME, ExchangeThreat
-from dosimeter.families.family import CaseFolder, Names, Surroundings
+from dosimeter.families.family import Case, CaseFolder, Names, Surroundings
 from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
@@ -21,7 +21,6 @@ from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
-    from dosimeter.families.family import Case
     from dosimeter.results.findings import Findings
     from dosimeter.results.page.section import Section
     from dosimeter.results.rows import Row
@@ -92,49 +91,63 @@ class Exchange:
         from dosimeter.families.exchange.case.case import exchange_case
         from dosimeter.families.exchange.case.received import received_case
         from dosimeter.families.exchange.records.case import records_case
+        from dosimeter.families.exchange.tasks.case import tasks_case
         from dosimeter.training.deployment.received import ReceivedSystem
 
         if isinstance(system, ReceivedSystem):
             return received_case(system, cast(ExchangeThreat, threat), attacks)
         if not system.draws:
             raise ConfigError("threat.family: exchange needs a stage that parties train here: write its [[stage]]")
-        made = records_case if cast(ExchangeThreat, threat).question == "records" else exchange_case
-        return made(cast("TrainedSystem", system), cast(ExchangeThreat, threat), attacks)
+        made: Mapping[str, Callable[..., Case]] = {
+            "property": exchange_case,
+            "records": records_case,
+            "tasks": tasks_case,
+        }
+        own = cast(ExchangeThreat, threat)
+        return made[own.question](cast("TrainedSystem", system), own, attacks)
 
     def measure(self, folder: CaseFolder) -> Findings:
         """Implements `Family`."""
         from dosimeter.families.exchange.measure import measure
         from dosimeter.families.exchange.records.measures.measure import measure_records
+        from dosimeter.families.exchange.tasks.measure import measure_tasks
 
-        return (measure_records if question_of(folder.summary["threat"]) == "records" else measure)(folder)
+        made = {"property": measure, "records": measure_records, "tasks": measure_tasks}
+        return made[question_of(folder.summary["threat"])](folder)
 
     def compare(self, cases: Mapping[str, CaseFolder]) -> tuple[Row, ...]:
         """Implements `Family`: differences of AUCs and of accuracies, paired by step and record."""
         from dosimeter.families.exchange.measures.variants import compare
         from dosimeter.families.exchange.records.measures.variants import compare_records
+        from dosimeter.families.exchange.tasks.measure import compare_tasks
 
-        records = question_of(cases["none"].summary["threat"]) == "records"
-        return (compare_records if records else compare)(cases)
+        made = {"property": compare, "records": compare_records, "tasks": compare_tasks}
+        return made[question_of(cases["none"].summary["threat"])](cases)
 
     def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
         """Implements `Family`."""
         from dosimeter.families.exchange.section.records import records_section
         from dosimeter.families.exchange.section.section import section
+        from dosimeter.families.exchange.section.tasks import tasks_section
 
-        return (records_section if question_of(result["adversary"]) == "records" else section)(result)
+        made = {"property": section, "records": records_section, "tasks": tasks_section}
+        return made[question_of(result["adversary"])](result)
 
 
 @cache
 def _details_schema() -> Mapping[str, Any]:
     """The fragments of all questions, read once."""
     folder = Path(__file__).parent
-    asked = {"adversary": {"properties": {"question": {"const": "records"}}, "required": ["question"]}}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "if": {"properties": asked, "required": ["adversary"]},
-        "then": read_schema(folder / "records" / "details.schema.json"),
-        "else": read_schema(folder / "details.schema.json"),
-    }
+    found = {**read_schema(folder / "details.schema.json")}
+    for question in ("records", "tasks"):
+        found = {"if": _asks(question), "then": read_schema(folder / question / "details.schema.json"), "else": found}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def _asks(question: str) -> Mapping[str, Any]:
+    """The schema of a threat with a question."""
+    asked = {"properties": {"question": {"const": question}}, "required": ["question"]}
+    return {"properties": {"adversary": asked}, "required": ["adversary"]}
 
 
 def question_of(threat: Mapping[str, Any]) -> str:

@@ -25,6 +25,9 @@ METRICS: Mapping[str, Metric] = {
     "property_auc_change": Metric(
         "auc_difference", needs=("mixture",), may=("channel",), by=("attack",), counts=BATCHES
     ),
+    "task_auc": Metric("auc", by=("attack",), counts=("tasks",), example={"max": 0.6}),
+    "task_dose": Metric("bits", by=("attack",), counts=("tasks",), example={"max": 0.2}),
+    "task_auc_change": Metric("auc_difference", by=("attack",), counts=("tasks",)),
     "recovered": Metric("share", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.05}),
     "identified": Metric("share", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.2}),
     "record_place": Metric("auc", may=("channel",), by=("attack",), counts=BATCHES, example={"max": 0.6}),
@@ -40,7 +43,8 @@ METRICS: Mapping[str, Metric] = {
 that minus the AUC of `label_only`. `accuracy_alone`: of a model of the receiver that nothing was exchanged for.
 `transfer_gain`: accuracy of the jointly trained model minus that. Of records: `recovered`, the share that is made again
 nearly exactly; `identified` and `record_place`, whether the true one is picked out of others of its class by what an
-attack made; `mse` and `psnr`, how near it is.
+attack made; `mse` and `psnr`, how near it is. Of tasks: `task_auc`, of one trained on and one left out, how often an
+attack tells which is which, and `task_dose`, bits about one task.
 """
 
 __all__ = ["BATCHES", "METRICS", "NAME", "WHERE"]

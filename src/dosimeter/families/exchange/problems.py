@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.exchange.threat import OF_QUESTION, ExchangeThreat
+from dosimeter.families.exchange.threat import READ_BY, ExchangeThreat
 from dosimeter.families.family import Surroundings
 
 REQUIRED = {
@@ -15,8 +15,6 @@ REQUIRED = {
     "auxiliary": "name a [data.NAME] with records of the adversary's own that have the property",
 }
 """Keys that have no default, with the remedy."""
-UNREAD = ("property",)
-"""Of these the keys that the question of records does not read."""
 
 
 def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
@@ -29,7 +27,7 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
     problems = [
         f".{key}: is required and missing: {remedy}"
         for key, remedy in REQUIRED.items()
-        if getattr(threat, key) is None and not (threat.question == "records" and key in UNREAD)
+        if getattr(threat, key) is None and threat.question in READ_BY.get(key, (threat.question,))
     ]
     if threat.victim is not None and threat.victim == threat.adversary:
         problems.append(
@@ -41,7 +39,7 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
             f".at_risk: must be the last stage, which the parties train together, got {threat.at_risk!r}: remove "
             "at_risk, or end the chain there"
         )
-    of_question = _of_records(attacks) if threat.question == "records" else _of_attacks(attacks)
+    of_question = _of_attacks(attacks) if threat.question == "property" else _of_reading(threat, attacks)
     if around.recorded:
         problems += _of_recorded(threat)
     return [*problems, *_of_question(threat), *_of_mixtures(threat), *(_of_others(threat, attacks) or of_question)]
@@ -50,11 +48,10 @@ def problems_of(threat: ExchangeThreat, attacks: Sequence[NamedAttack], around: 
 def _of_question(threat: ExchangeThreat) -> list[str]:
     """Keys that were given and that the question does not read."""
     return [
-        f".{key}: is read for question = {question!r} alone, got {getattr(threat, key)!r}: remove it, or ask that"
-        for question, keys in OF_QUESTION.items()
-        if question != threat.question
-        for key in keys
-        if key in threat.model_fields_set
+        f".{key}: is read for question = {' or '.join(map(repr, questions))} alone, got {getattr(threat, key)!r}: "
+        "remove it, or ask that"
+        for key, questions in READ_BY.items()
+        if threat.question not in questions and key in threat.model_fields_set
     ]
 
 
@@ -68,19 +65,24 @@ def _of_others(threat: ExchangeThreat, attacks: Sequence[NamedAttack]) -> list[s
     ]
 
 
-def _of_records(attacks: Sequence[NamedAttack]) -> list[str]:
-    """Problems with the attacks on records that are named together with the threat."""
+def _of_reading(threat: ExchangeThreat, attacks: Sequence[NamedAttack]) -> list[str]:
+    """Problems with the attacks of another question than that of a property."""
     if not attacks or any(row.attack.needs.channel is not None for row in attacks):
         return []
-    names = ", ".join(row.id for row in attacks)
+    names, able = ", ".join(row.id for row in attacks), {"records": "dense_inversion", "tasks": "task_inference"}
     return [
         f".family: exchange needs an attack that reads messages, got {names}: add [[attack]] with name = "
-        "'dense_inversion' or 'dlg'"
+        f"{able[threat.question]!r}"
     ]
 
 
 def _of_recorded(threat: ExchangeThreat) -> list[str]:
     """Problems with a threat on a training that ran elsewhere."""
+    if threat.question != "property":
+        return [
+            f".question: must be 'property' of a training that ran elsewhere, got {threat.question!r}: remove it, or "
+            "write the [[stage]] that its parties train"
+        ]
     problems = [
         f".{key}: the recorded training has its own, got {getattr(threat, key)}: remove it"
         for key in ("steps", "targets")

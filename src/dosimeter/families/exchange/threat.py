@@ -16,13 +16,15 @@ Channel = Literal["gradient", "update", "representations", "moments", "alignment
 """What of the messages an attack reads: the victim's gradient of the trunk, its update of the trunk by several steps,
 its representations, their mean and covariance alone, or the gradient of the alignment that it sends back."""
 
-Question = Literal["property", "records"]
-"""What is secret: on which side the property of each batch is, or the records of some batches."""
-OF_QUESTION: Mapping[Question, tuple[str, ...]] = {
-    "property": ("property", "value", "mixtures"),
-    "records": ("batches", "head", "show_records"),
+Question = Literal["property", "records", "tasks"]
+"""What is secret: on which side the property of each batch is, the records of some batches, or the tasks trained on."""
+READ_BY: Mapping[str, tuple[Question, ...]] = {
+    "property": ("property", "tasks"),
+    "value": ("property",),
+    "mixtures": ("property",),
+    **dict.fromkeys(("batches", "head", "show_records"), ("records",)),
 }
-"""Keys that one question alone reads."""
+"""Keys that not every question reads."""
 
 
 class ExchangeThreat(ThreatTable):

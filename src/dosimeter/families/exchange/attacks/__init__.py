@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dosimeter.families.exchange.attacks.rebuilding.idlg import IDlg
     from dosimeter.families.exchange.attacks.rebuilding.inverting_gradients import InvertingGradients
     from dosimeter.families.exchange.attacks.rebuilding.mean_record import MeanRecord
+    from dosimeter.families.exchange.attacks.tasks.task_coin import TaskCoin
+    from dosimeter.families.exchange.attacks.tasks.task_inference import TaskInference
+    from dosimeter.families.exchange.attacks.tasks.untrained_encoder import UntrainedEncoder
 
 __all__ = [
     "ATTACKS",
@@ -31,6 +34,9 @@ __all__ = [
     "InvertingGradients",
     "LabelOnly",
     "MeanRecord",
+    "TaskCoin",
+    "TaskInference",
+    "UntrainedEncoder",
     "default_rows",
 ]
 
@@ -47,6 +53,9 @@ ATTACKS: Registry[type[Any]] = Registry(
         "head_features": "rebuilding.head_features:HeadFeatures",
         "mean_record": "rebuilding.mean_record:MeanRecord",
         "any_record": "rebuilding.any_record:AnyRecord",
+        "task_inference": "tasks.task_inference:TaskInference",
+        "untrained_encoder": "tasks.untrained_encoder:UntrainedEncoder",
+        "task_coin": "tasks.task_coin:TaskCoin",
     },
 )
 """Attacks by question: on messages, then the yardstick, then the control."""
@@ -65,6 +74,8 @@ def default_rows(question: Question = "property") -> list[dict[str, Any]]:
             {"name": name, "channel": one} for one in ("gradient", "update") for name in REBUILDING
         ]
         return [*read, {"name": "head_features"}, {"name": "mean_record"}, {"name": "any_record"}]
+    if question == "tasks":
+        return [{"name": name} for name in ("task_inference", "untrained_encoder", "task_coin")]
     rows: list[dict[str, Any]] = [{"name": "batch_property", "channel": one} for one in get_args(Channel)]
     return [*rows, {"name": "label_only"}, {"name": "coin"}]
 

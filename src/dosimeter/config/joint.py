@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from dosimeter.config.tables import DataOptions, Stage
+from dosimeter.families.sights import StageRole
 from dosimeter.foundation.checks import suggest
 from dosimeter.foundation.table import NAME
 from dosimeter.foundation.wording import one_line, quote
@@ -18,6 +19,15 @@ NOT_JOINT = {
     "fit": "the method trains itself",
 }
 """Keys that a joint stage does not take, with the reason."""
+
+
+def role_of(stage: Stage) -> StageRole:
+    """A stage as a topology uses it, without parts; of a joint one the parties, the source before the receiver."""
+    names = list(stage.parties or ())
+    names = sorted(names, key=PAIR.index) if set(names) == set(PAIR) else names
+    members = tuple((name, (stage.parties or {})[name]) for name in names) if stage.joint else ()
+    data = members[0][1] if members else stage.data
+    return StageRole(stage.name, data, members=members, method=stage.transfer if members else "")
 
 
 def joint_problems(stages: Sequence[Stage | None], data: Collection[str]) -> list[str]:

@@ -21,16 +21,16 @@ Leg = tuple[int, ...]
 def legs_of(stages: Sequence[Stage | None]) -> tuple[Leg, ...]:
     """The chains of a file: the plain stages if there are any, then one for each joint stage.
 
-    A joint stage starts from the stage that `after` names, from a model of its own, or else from the last plain one. No
-    joint stage branches off, and all stages are one chain, where there is one without `after`, or where plain stages
-    follow it.
+    A joint stage starts from the stage that `after` names, from a model of its own, or else from the last plain one.
+    All stages are one chain where there is a single joint one without `after`, or where plain stages
+    follow a joint one.
 
     Args:
         stages: of the file, None for those that are wrong.
     """
     plain = tuple(index for index, one in enumerate(stages) if one is not None and not one.joint)
     joint = [(index, one) for index, one in enumerate(stages) if one is not None and one.joint]
-    alone = len(joint) == 1 and joint[0][1].after is None and (joint[0][0] == 0 or joint[0][1].model is None)
+    alone = len(joint) == 1 and joint[0][1].after is None
     if None in stages or not joint or alone or (plain and plain[-1] > joint[0][0]):
         return (tuple(range(len(stages))),)
     names = [one.name if one is not None else "" for one in stages]
@@ -88,13 +88,19 @@ def _ends_joint(stages: Sequence[Stage | None], leg: Leg) -> bool:
     return last is not None and last.joint
 
 
-def unnamed(stages: Sequence[Stage], rows: Sequence[ThreatRow]) -> list[str]:
-    """Threats that must say which of several joint stages they are about, one line each.
+def leg_problems(stages: Sequence[Stage], rows: Sequence[ThreatRow], topology: object) -> list[str]:
+    """A topology of several chains, and threats that must say which of several joint stages they are about.
 
     Args:
         stages: of the file.
         rows: its threats.
+        topology: of the file, or None.
     """
+    if topology is not None and len(legs := legs_of(stages)) > 1:
+        return [
+            f"topology: describes one chain of stages, got {len(legs)}: write a file for each joint stage that "
+            "branches off, or remove the topology"
+        ]
     names = [one.name for one in stages if one.joint]
     if len(names) < 2:
         return []

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dosimeter.config.attack_rows import share_attacks
+from dosimeter.config.joint import role_of
 from dosimeter.config.legs import last_of
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.derived import by_names
@@ -83,7 +84,7 @@ def threat_rows(whole: Mapping[str, Any], stages: Sequence[Any], base: Path, top
         base: folder of the audit file.
         topology: stands for the threats, if the file has none and some follow from it.
     """
-    roles = by_names(topology, [(one.name, one.data) for one in stages if one]) if topology is not None else ()
+    roles = by_names(topology, [role_of(one) for one in stages if one]) if topology is not None else ()
     follows = exposed(topology, roles) if topology is not None and "threat" not in whole else ()
     if follows:
         whole = {**whole, "threat": follows}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from dosimeter.families.risks import STRENGTH, Risk, in_words, risks
+from dosimeter.families.joint_risks import all_risks
+from dosimeter.families.risks import STRENGTH, Risk, in_words
 from dosimeter.families.sights import WIRE, StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import ModelPart, Topology
@@ -16,13 +17,15 @@ LONGEST = 64
 """Letters of an id, at most."""
 WORDS: Mapping[str, str] = {"probs": "probabilities", "topk": "labels"}
 """Words of a `[[threat]]` for access, where a topology says it otherwise."""
-SAME: Mapping[str, Any] = {"victims": None, "knows": None, "answers": "seen"}
+SAME: Mapping[str, Any] = {
+    "victims": None, "knows": None, "answers": "seen", "victim": None, "adversary": None, "property": None,
+}  # fmt: skip
 """Keys in which a threat must be what a row says, with what a row means that does not say it; None is anything."""
 UNION = ("cuts", "attributes")
 """Keys that are lists; a threat that tests more than a row asks for tests the row."""
 
 
-def by_names(topology: Topology, stages: Sequence[tuple[str, str | None]]) -> tuple[StageRole, ...]:
+def by_names(topology: Topology, stages: Sequence[StageRole]) -> tuple[StageRole, ...]:
     """The chain as a topology uses it, as far as that can be told without any model.
 
     A part follows the one that ends where it begins, by name of the layer. Where the names do not lead from the input
@@ -30,10 +33,10 @@ def by_names(topology: Topology, stages: Sequence[tuple[str, str | None]]) -> tu
 
     Args:
         topology: parties and parts.
-        stages: name of each stage, and of what it is trained on.
+        stages: the chain, without parts.
     """
     return tuple(
-        StageRole(name, data, _ordered([one for one in topology.parts if one.stage == name])) for name, data in stages
+        replace(role, parts=_ordered([one for one in topology.parts if one.stage == role.name])) for role in stages
     )
 
 
@@ -76,7 +79,7 @@ def derived(
         settings: keys of its `[[threat]]`.
     """
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for risk in risks(topology, stages, {family: access_words(settings)}):
+    for risk in all_risks(topology, stages, {family: access_words(settings)}):
         if risk.tested:
             same = tuple(item for item in risk.threat.items() if item[0] != "attributes")
             own = found.setdefault(same, {"id": _id(risk), **risk.threat})

@@ -301,13 +301,16 @@ def _judged(risk: Risk, available: Mapping[str, Collection[str]], own: str | Non
         threat |= {"attributes": risk.attributes} if risk.attributes else {}
         threat |= {"answers": "hidden"} if blind else {}
         threat |= {"attributes": ("label",)} if rule.name == "hidden-labels" else {}
-    return replace(risk, tested=True, remark=_written(threat), threat=threat)
+    return replace(risk, tested=True, remark=as_written(threat), threat=threat)
 
 
-def _written(threat: Mapping[str, Any]) -> str:
-    """Keys as an audit file has them.
+def as_written(threat: Mapping[str, Any]) -> str:
+    """Keys of a threat as an audit file has them.
 
-    >>> _written({"at_risk": "finetune", "cuts": ("a", "b")})
+    Args:
+        threat: text, and lists of text, by key.
+
+    >>> as_written({"at_risk": "finetune", "cuts": ("a", "b")})
     'at_risk = "finetune", cuts = ["a", "b"]'
     """
     quoted = {

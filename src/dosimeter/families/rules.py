@@ -72,7 +72,8 @@ RULES = (
     Rule(
         "updates", "exchange", ("weights",), "properties of training records", "training",
         "Melis, Song, De Cristofaro, Shmatikov, 2019, https://arxiv.org/abs/1805.04049",
-        untested="a topology has no joint stage: a threat of family exchange is asked of a [[stage]] with `parties`",
+        untested="weights that an edge sends are no joint stage: a threat of family exchange is asked of a [[stage]] "
+        "with `parties`",
     ),
     Rule(
         "membership", "membership", ("weights", *OUT, "features"), "whose records the model was trained on", "training",
@@ -87,4 +88,9 @@ RULES = (
         "Tramer, Zhang, Juels, Reiter, Ristenpart, 2016, https://arxiv.org/abs/1609.02943",
     ),
 )  # fmt: skip
-"""All rules, in the order in which a table shows them."""
+"""All rules on models and what passes through them, in the order in which a table shows them."""
+MESSAGES = Rule(
+    "messages", "exchange", ("gradients", "weights", "features"), "private attributes of batches", "training",
+    "Melis, Song, De Cristofaro, Shmatikov, 2019, https://arxiv.org/abs/1805.04049", auxiliary="auxiliary",
+)  # fmt: skip
+"""The rule on what crosses between parties that train a stage together."""

@@ -25,12 +25,16 @@ class StageRole:
         data: what it is trained on, or None if that is not known.
         parts: parts of its model in the order in which they run; empty if the topology has none.
         bare: names of parts after which the records themselves cross too, since a later layer takes them.
+        members: of a stage that parties train together, each with its part of data, in order; else empty.
+        method: by which they do; else empty.
     """
 
     name: str
     data: str | None
     parts: tuple[ModelPart, ...] = ()
     bare: frozenset[str] = frozenset()
+    members: tuple[tuple[str, str], ...] = ()
+    method: str = ""
 
     def before(self, part: ModelPart) -> tuple[ModelPart, ...]:
         """Parts that run before one."""

@@ -60,3 +60,26 @@ def test_each_line_links_to_its_threat(stage):
     assert html.count(f'<bdi class="attack-name">{stage}</bdi>') == {"early": 1, "late": 2}[stage]
     for number in (1, 2, 3):
         assert f'href="#threat-{number}"' in html
+
+
+def test_what_a_variant_changes_stands_below_and_what_it_leaves_does_not():
+    result = with_doses(WHOLE, HALF, None)
+    entry = result["threats"][0]
+    row = {**next(one for one in entry["estimates"] if one["metric"] == "auc"), "metric": "dose", "unit": "bits"}
+    row |= {"attack": "loss", "value": 0.5, "low": 0.4, "high": 0.6}
+    entry["verdict"]["attack"] = "loss"
+    entry["estimates"] += [
+        row,
+        {**row, "variant": "same"},
+        {**row, "variant": "less", "value": 0.1, "low": 0.05, "high": 0.2},
+    ]
+    known = result["variants"][0]
+    outcome = {"threat": entry["id"], "attack": "loss", "verdict": "shown", "fpr": 0.1}
+    result["utility"] = []
+    result["variants"] = [
+        {**known, "id": name, "status": "ok", "reason": "", "threats": [outcome]} for name in ("same", "less")
+    ]
+    found = lines(render(result, {}).replace('<tr class="tried">', "<tr>"))
+    assert len(found) == 4
+    assert "with <bdi>less</bdi>" in found[2]
+    assert "left:5.00%;width:15.00%" in found[2]

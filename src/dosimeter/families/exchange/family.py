@@ -65,8 +65,10 @@ class Exchange:
         return [] if transferred else default_rows(cast(ExchangeThreat, threat).question)
 
     def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[ExchangeThreat]:
-        """Implements `Family`: none, since no topology has a joint stage yet."""
-        return ()
+        """Implements `Family`: one for each party that watches another, and each attribute that the topology names."""
+        from dosimeter.families.derived import derived
+
+        return [ExchangeThreat.model_validate(one) for one in derived(topology, stages, self.name, ExchangeThreat)]
 
     def names(self) -> Mapping[str, Names]:
         """Implements `Family`: none."""

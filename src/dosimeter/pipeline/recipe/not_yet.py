@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dosimeter.config.audit import Audit
+from dosimeter.config.joint import role_of
 from dosimeter.config.threat_rows import exposed
 from dosimeter.families.derived import by_names
 from dosimeter.families.registry import FAMILIES
@@ -19,7 +20,7 @@ def refuse_what_cannot_run(audit: Audit) -> None:
         ConfigError: one line for each thing that would be ignored.
     """
     problems = []
-    roles = () if audit.topology is None else by_names(audit.topology, [(one.name, one.data) for one in audit.stages])
+    roles = () if audit.topology is None else by_names(audit.topology, [role_of(one) for one in audit.stages])
     if audit.topology is not None and not audit.written and not exposed(audit.topology, roles):
         problems.append(
             f"topology: must expose something that this release tests, got {len(audit.topology.parties)} parties of "

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from dosimeter.config.audit import AnyAudit, Audit
+from dosimeter.config.joint import role_of
 from dosimeter.config.threat_rows import ThreatRow, exposed
 from dosimeter.data import Dataset
 from dosimeter.families.derived import Answered, Unfit, access_words, answered, by_names
+from dosimeter.families.joint_risks import all_risks
 from dosimeter.families.registry import FAMILIES
-from dosimeter.families.risks import Risk, risks
+from dosimeter.families.risks import Risk
 from dosimeter.families.sights import Sight, StageRole, edge_problems, sights
 from dosimeter.families.topology import ModelPart, Topology
 from dosimeter.foundation.checks import suggest
@@ -24,6 +26,7 @@ from dosimeter.models.cuts.graph import INPUT, OUTPUT, Operation, read_graph
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
 from dosimeter.pipeline.recipe.chain import links_of
 from dosimeter.pipeline.recipe.data import read_data
+from dosimeter.pipeline.recipe.parties import joint_of
 from dosimeter.pipeline.recipe.parts import read_parts
 from dosimeter.training.chain import Link, build_chain
 from dosimeter.training.preflight import Together, about, check_sources
@@ -86,15 +89,15 @@ def plan_topology(audit: AnyAudit) -> TopologyPlan:
     import_from(audit.base)
     together = Together()
     parts = read_parts(audit.parts, audit.topology, seed=audit.seed, base=audit.base, together=together)
-    data, _ = read_data(audit, parts, together)
+    data, _ = read_data(audit, parts, together, joint_of(audit, parts, together))
     together.tell()
     return read_topology(audit, links_of(audit, data), data)
 
 
 def _check_data(audit: Audit) -> None:
     """Refuses stages without records, whose shape is needed."""
-    absent = [stage.name for stage in audit.stages if stage.data is None and not stage.given]
-    if audit.stages[-1].data is None or absent:
+    absent = [stage.name for stage in audit.stages if stage.data is None and not (stage.given or stage.joint)]
+    if (audit.stages[-1].data is None and not audit.stages[-1].joint) or absent:
         raise ConfigError(
             f"plan --topology: needs the shape of the records, got stage {(absent or [audit.stages[-1].name])[0]!r} "
             "without `data`: name its data"
@@ -128,12 +131,12 @@ def read_topology(
         ordered, wrong = in_order(own, parts, found[stage.name].cuts) if own else ((), [])
         problems += wrong
         bare = {part.name for part in ordered if _bare(found[stage.name], part)}
-        roles.append(StageRole(stage.name, stage.data, ordered, frozenset(bare)))
+        roles.append(replace(role_of(stage), parts=ordered, bare=frozenset(bare)))
     problems = problems or edge_problems(audit.topology, roles) or _misread(audit, roles)
     if problems:
         raise ConfigError(*problems)
     used = {role.name: tuple(part.last for part in role.parts if part.last) for role in roles}
-    learned = risks(audit.topology, roles, {name: access_words(one.settings) for name, one in FAMILIES.items()})
+    learned = all_risks(audit.topology, roles, {name: access_words(one.settings) for name, one in FAMILIES.items()})
     return TopologyPlan(
         tuple(replace(one, used=used[name]) for name, one in found.items()),
         audit.topology,
@@ -154,7 +157,7 @@ def _misread(audit: Audit, roles: Sequence[StageRole]) -> list[str]:
     """Refuses a topology whose threats were derived from another order of its parts than the model has."""
     if audit.written or audit.topology is None:
         return []
-    read = by_names(audit.topology, [(stage.name, stage.data) for stage in audit.stages])
+    read = by_names(audit.topology, [role_of(stage) for stage in audit.stages])
     if exposed(audit.topology, read) == exposed(audit.topology, roles):
         return []
     return [

@@ -58,7 +58,8 @@ def render_page(result: Mapping[str, Any], provenance: Mapping[str, Any], sectio
     context: dict[str, object] = {
         "result": result,
         "threats": threats,
-        "shares": side_by_side(result, listed),
+        "shares": (shares := side_by_side(result, listed)),
+        "tested": any(one.accuracy.ok or one.gain.ok for one in shares),
         "topology": topology_page(result),
         "what": "Privacy audit" if several else sections[0].what,
         "badge": _whole_badge(result) if several else sections[0].badge,

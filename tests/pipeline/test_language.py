@@ -178,9 +178,12 @@ def refused(settings, texts):
 
 def test_attacks_that_read_classes_or_lack_a_base_are_refused_before_training(texts):
     alone = {**BASE, "rows": "0:80"}
-    attacks = ("modified_entropy", "simple_shot", "gradient_norm", "ez_mia", "loss")
+    attacks = ("modified_entropy", "simple_shot", "gradient_norm", "transductive_tuning", "ez_mia", "loss")
     found = refused(chain(alone, attacks=attacks), texts)
-    assert set(found) == {"modified_entropy", "simple_shot mended", "gradient_norm", "ez_mia"}
+    assert set(found) == {
+        "modified_entropy", "simple_shot mended", "gradient_norm", "transductive_tuning mended", "ez_mia"
+    }  # fmt: skip
+    assert "use simple_shot or laplacian_shot with features = 'texts'" in found["transductive_tuning mended"]
     assert "texts of a language model do not have" in found["modified_entropy"]
     assert "stage 'base' starts from nothing: use transfer 'full' or 'lora' after another stage" in found["ez_mia"]
     short = {**OPTIONS, "length": 20}

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from dosimeter.data.dataset import TEXT_CLASS, Dataset
+from dosimeter.data.files.gguf import gguf_in
 from dosimeter.data.files.tokens import WORD
 from dosimeter.data.options import Request, as_data_error, show_path
 from dosimeter.foundation.arrays import Array
@@ -207,7 +208,8 @@ def opened(tokenizer: Any, base: Path, place: str) -> Any:
 
 def find_tokenizer(folder: Path) -> Any:
     """The tokenizer that lies in the folder of a model; None if there is none."""
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+    own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+    if not own and gguf_in(folder) is None:
         return None
     return load_tokenizer(folder, folder.name)
 
@@ -240,5 +242,12 @@ def load_tokenizer(folder: Path, place: str) -> Any:
         raise DataError(
             f'{place}: tokenizer needs the package transformers, which is not installed: pip install "dosimeter[hf]"'
         ) from None
-    with as_data_error(f"{place}: tokenizer {quote(folder.name)}", "save it again with save_pretrained"):
-        return transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    file = gguf_in(folder)
+    told = {} if file is None else {"gguf_file": file.name}
+    remedy = (
+        "save it again with save_pretrained" if file is None else 'run pip install "dosimeter[gguf]", or get it anew'
+    )
+    with as_data_error(f"{place}: tokenizer {quote(folder.name)}", remedy):
+        return transformers.AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, **told
+        )

@@ -111,7 +111,7 @@ class _Reader:
                 f"{place}: must be a folder, got {quote(folder.name)}: name one that save_pretrained wrote"
             )
         if not is_adapter(folder):
-            pickled = not any(folder.glob("*.safetensors"))
+            pickled = not any(path.suffix in (".safetensors", ".gguf") for path in folder.iterdir())
             found = _told(place, lambda: load_causal(folder, trust_pickle=self.trust_pickle))
             self.trusted += [folder.name] if pickled else []
             return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
 import warnings
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from dosimeter.data.files.gguf import gguf_in
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import describe, one_line, quote
 
@@ -133,7 +136,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def files_of_model(folder: Path) -> list[Path]:
     """Files of a folder that decide its model: configuration and weights."""
-    return sorted(path for path in folder.glob("*") if path.name == "config.json" or path.suffix == ".safetensors")
+    kinds = (".safetensors", ".gguf")
+    return sorted(path for path in folder.glob("*") if path.name == "config.json" or path.suffix in kinds)
 
 
 def _transformers() -> Any:
@@ -162,7 +166,9 @@ def _fresh(settings: dict[str, Any]) -> Any:
 
 def _from_folder(folder: Path, weights: str | None, *, trust_pickle: bool = False) -> Any:
     """The model of a folder; weights are read from safetensors alone, since a pickle may run code."""
-    library = _transformers()
+    library, packed = _transformers(), gguf_in(folder)
+    if packed is not None:
+        return _from_gguf(library, packed, weights)
     _check_folder(folder)
     try:
         if weights is None:
@@ -190,6 +196,35 @@ def _from_folder(folder: Path, weights: str | None, *, trust_pickle: bool = Fals
             f"model 'causal-lm': {folder.name} must hold all weights, got none that fit for {', '.join(odd[:3])} "
             f"({len(odd)} tensors): save the whole model"
         )
+    return net
+
+
+def _from_gguf(library: Any, file: Path, weights: str | None) -> Any:
+    """The model of a file of llama.cpp, as if it had been saved in the library's own form.
+
+    Its weights were rounded to a few bits and are numbers of float32 now. The library calls such a model quantized and
+    neither saves nor trains it, so they are put into a fresh one.
+    """
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # a bar, which is none of ours
+            packed = library.AutoModelForCausalLM.from_pretrained(
+                file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False, dtype="float32"
+            )
+        settings = packed.config.to_dict()
+        settings.pop("quantization_config", None)
+        net = library.AutoModelForCausalLM.from_config(type(packed.config).from_dict(settings))
+        if weights is not None:
+            net.load_state_dict(packed.state_dict())
+    except ImportError as error:
+        raise ConfigError(
+            f"model 'causal-lm': {file.name} needs the package gguf, got {describe(error)}: run pip install "
+            '"dosimeter[gguf]"'
+        ) from error
+    except Exception as error:  # by kind of model and of damage
+        raise ConfigError(
+            f"model 'causal-lm': {file.name} must hold a model that the installed transformers read, got "
+            f"{describe(error)}: get it anew, or save the model with save_pretrained"
+        ) from error
     return net
 
 

@@ -84,6 +84,11 @@ def refusal(row: NamedAttack, given: Offer) -> str:
     needs = row.attack.needs
     if BEFORE_TRANSFER in row.attack.signals and not given.transferred:
         return "compares with the model at risk before its transfer, and here that is the deployed model: leave it out"
+    if needs.weights and given.tokens:
+        return (
+            "trains copies of a model by all classes of its answer, which texts of a language model do not have: use "
+            "simple_shot or laplacian_shot with features = 'texts'"
+        )
     if lacks := _signals(row, given) or _holds(needs, given):
         return lacks
     most = max(needs.in_shadows, needs.out_shadows) + needs.per_view * (given.views - 1)

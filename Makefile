@@ -41,7 +41,7 @@ check: .venv/.dev  ## lint and types
 	$(BIN)/mypy
 
 test: check  ## lint, types, doctests and the default tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 verify: .venv/.dev .venv/.data  ## the slow checks; their figures go to benchmarks/results
 	$(BIN)/python benchmarks/verify.py

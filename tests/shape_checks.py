@@ -16,8 +16,10 @@ import types
 import typing
 
 import jaxtyping
+from beartype import BeartypeConf
 
 _OWN, _AXES = jaxtyping.jaxtyped, jaxtyping.jaxtyped("context")
+_REFUSED = BeartypeConf(violation_type=jaxtyping.TypeCheckError)
 
 
 def jaxtyped(fn=None, *, typechecker=None):
@@ -51,7 +53,7 @@ def _lean(fn, typechecker):
             return fn(*args, **kwargs)
         if checked is None:
             typed = _resolved(fn)
-            checked, axes = typechecker(typed), any(map(_has_axes, typed.__annotations__.values()))
+            checked, axes = typechecker(typed, conf=_REFUSED), any(map(_has_axes, typed.__annotations__.values()))
         if not axes:
             return checked(*args, **kwargs)
         with _AXES:

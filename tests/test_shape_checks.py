@@ -10,7 +10,6 @@ import jaxtyping
 import numpy as np
 import pytest
 from beartype import beartype
-from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float, TypeCheckError
 from shape_checks import jaxtyped
 
@@ -20,7 +19,6 @@ from dosimeter.statistics.intervals.margins import Margins, Ratio
 if TYPE_CHECKING:
     from nowhere import Unknown
 
-REFUSED = (BeartypeCallHintViolation, TypeCheckError)
 OURS = pytest.param(jaxtyped, id="lean")
 BOTH = pytest.mark.parametrize("decorate", [OURS, pytest.param(jaxtyping._decorator.jaxtyped, id="jaxtyping")])
 
@@ -58,7 +56,7 @@ def test_arguments_share_the_sizes_of_their_axes(decorate):
     checked = decorate(total, typechecker=beartype)
     assert checked(ONES, [ONES[0]], 2.0, by=3) == 36
     for wrong in [(ONES, [ONES[:, 0]]), (ONES[0], [ONES[0]]), (ONES.astype(int), [ONES[0]]), (ONES, [ONES[0]], "2")]:
-        with pytest.raises(REFUSED):
+        with pytest.raises(TypeCheckError):
             checked(*wrong)
     assert checked(np.ones((2, 4)), [np.ones(4)]) == 8  # sizes hold for one call
 
@@ -67,7 +65,7 @@ def test_arguments_share_the_sizes_of_their_axes(decorate):
 def test_a_result_has_the_axes_of_the_arguments(decorate):
     checked = decorate(halves, typechecker=beartype)
     assert len(checked(np.ones(4), False)) == 4
-    with pytest.raises(REFUSED):
+    with pytest.raises(TypeCheckError):
         checked(np.ones(4), True)
 
 
@@ -75,7 +73,7 @@ def test_a_result_has_the_axes_of_the_arguments(decorate):
 def test_arguments_of_what_yields_are_checked(decorate):
     checked = decorate(steps, typechecker=beartype)
     assert list(checked(np.ones(2))) == [1, 1]
-    with pytest.raises(REFUSED):
+    with pytest.raises(TypeCheckError):
         list(checked(ONES))
 
 
@@ -83,7 +81,7 @@ def test_arguments_of_what_yields_are_checked(decorate):
 def test_what_only_type_checkers_import_is_left_out(decorate):
     checked = decorate(unknown, typechecker=beartype)
     assert checked(None, 1) == 1
-    with pytest.raises(REFUSED):
+    with pytest.raises(TypeCheckError):
         checked(None, "1")
 
 
@@ -91,7 +89,7 @@ def test_what_only_type_checkers_import_is_left_out(decorate):
 def test_fields_of_a_dataclass_are_checked(decorate):
     checked = decorate(pair(), typechecker=beartype)
     assert checked(ONES[0], b=ONES[0]).a is not None
-    with pytest.raises(REFUSED):
+    with pytest.raises(TypeCheckError):
         checked(ONES[0], ONES[:, 0])
 
 
@@ -111,11 +109,11 @@ def test_checks_can_be_switched_off(monkeypatch):
 
 
 def test_the_package_is_checked():
-    with pytest.raises(REFUSED):
+    with pytest.raises(TypeCheckError):
         clopper_pearson("none", 3)
-    with pytest.raises(REFUSED):
+    with pytest.raises(TypeCheckError):
         Ratio(np.ones((2, 3)), np.ones((2, 4)))
     hits = np.ones((1, 3), bool)
-    with pytest.raises(REFUSED):
+    with pytest.raises(TypeCheckError):
         rate_interval(hits, hits[:, :2], record=np.arange(3), rng=np.random.default_rng(0))
     assert hasattr(Margins.__init__, "unchecked")

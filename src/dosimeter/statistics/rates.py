@@ -22,6 +22,9 @@ from dosimeter.statistics.evidence import Scores, Truth
 from dosimeter.statistics.intervals.cells import by_halves, centred_ranks, clusters, exceeds, exchange
 from dosimeter.statistics.intervals.crossed import Interval, auc_interval, difference_interval, rate_band, rate_interval
 
+_COINS = 250_000
+"""Most coins that are numbers at once: few enough for the cache of a processor."""
+
 
 @dataclass(frozen=True)
 class RatePair:
@@ -302,7 +305,7 @@ def randomisation_p(
     turns = np.stack([exchange(cell, truth.is_member, truth.record) for cell in cells], axis=1)
     seen, wide = -turns.sum(axis=0) / 2, np.array([sqrt(by_halves(len(turns))), 1.0])
     slack = 1e-12 * np.abs(turns).sum(axis=0)  # what rounding may take off a sum that reaches what was seen
-    reached, step = np.zeros(2, np.int64), max(1, 4_000_000 // len(turns))
+    reached, step = np.zeros(2, np.int64), max(1, _COINS // len(turns))
     for first in range(0, draws, step):
         # Coins of ±1/2: a turned cluster moves the sum by `turns`, counted from the middle of both tables.
         coins = rng.integers(0, 2, (min(step, draws - first), len(turns))) - 0.5

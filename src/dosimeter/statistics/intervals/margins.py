@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,15 +21,22 @@ class Ratio:
     num: Float[Array, "t k"]
     den: Float[Array, "t k"]
 
-    @property
+    @cached_property
+    def total(self) -> float:
+        """The denominator of the pooled ratio."""
+        return float(self.den.sum())
+
+    @cached_property
     def value(self) -> float:
         """The pooled ratio."""
-        return float(self.num.sum() / self.den.sum())
+        return float(self.num.sum() / self.total)
 
     @property
     def influence(self) -> Float[Array, "t k"]:
         """Contribution of each cell to the ratio, to first order (influence function); sums to zero."""
-        influence: Array = (self.num - self.value * self.den) / self.den.sum()
+        influence = self.value * self.den
+        np.subtract(self.num, influence, out=influence)
+        influence /= self.total
         return influence
 
 
@@ -97,21 +105,25 @@ def ratio_of(num: Array, den: Array, record: Array) -> Ratio:
 
 def margins_of(terms: Terms) -> Margins:
     """Margins of a signed sum of ratios; ratios over the same decisions are one side."""
-    influence, den = np.zeros_like(terms[0][1].num), np.zeros_like(terms[0][1].den)
+    influence, den = None, None
     counts: list[Array] = []
     totals: list[Array] = []
     for sign, ratio in terms:
-        own = sign * ratio.influence
-        influence += own
-        den += ratio.den
-        count = ratio.den.sum(0)
+        own, count = ratio.influence, ratio.den.sum(0)
+        if sign != 1:
+            own *= sign
+        total = own.sum(0)
+        influence = own if influence is None else influence + own
+        den = ratio.den if den is None else den + ratio.den
         # Ratios over the same decisions rest on the same persons: their influences add up before they are squared.
         same = [i for i, other in enumerate(counts) if np.array_equal(count, other)]
         if same:
-            totals[same[0]] += own.sum(0)
+            totals[same[0]] += total
         else:
             counts.append(count)
-            totals.append(own.sum(0))
+            totals.append(total)
+    assert influence is not None
+    assert den is not None
     rows, used = (int((den.sum(axis) > 0).sum()) for axis in (1, 0))
     persons = Persons(np.array(counts))
     spread = persons.spread(np.array(totals))

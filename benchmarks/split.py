@@ -1,8 +1,9 @@
 """Cuts of a model on real data: what depth hides, what answers tell alone, faces at four depths, speed, and the null.
 
-`python benchmarks/split.py [depth] [knowledge] [answers] [faces] [speed] [null]` writes `results/split.json` after
-each step, and goes on where a call stopped. `null` takes 200 small audits, 20 in each call's step. Runs are kept in the
-folder that DOSIMETER_RUNS names. `python benchmarks/split.py table` fills the tables of `docs/split.md` from the file.
+`python benchmarks/split.py [depth] [knowledge] [answers] [faces] [speed] [repeats] [null]` writes `results/split.json`
+after each step, and goes on where a call stopped. `null` takes 200 small audits, 20 in each call's step. Runs are kept
+in the folder that DOSIMETER_RUNS names. `python benchmarks/split.py table` fills the tables of `docs/split.md` from
+the file.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ COLUMNS = (
     "race", "hispanic_origin", "union_member", "employment", "capital_gains", "capital_losses", "dividends",
     "tax_filer", "household_summary", "employer_persons", "citizenship", "own_business", "year",
 )  # fmt: skip
+REPEATED = (("ridge", "mse", 4), ("ridge", "ssim", 2), ("decoder", "mse", 4), ("decoder", "ssim", 2))
 NUMBERS = ("mse", "psnr", "ssim", "identified", "input_place", "attribute_auc")
 
 
@@ -249,7 +251,22 @@ def null(base: Path, known: dict[str, Any]) -> dict[str, Any]:
     return {"audits": audits, "shown": shown, "share": [len(shown) / audits, low, high]}
 
 
-STEPS = {"depth": depth, "knowledge": knowledge, "answers": answers, "faces": photos, "speed": speed}
+def repeats(base: Path) -> dict[str, Any]:
+    """S11: the same records sent many times through noise of twice the features' spread, and once without noise."""
+    rows, found = ("0:2500", "2500:2800", "3500:4500"), {}
+    attacks = [{"name": "ridge"}, {"name": "decoder", "epochs": 20}, {"name": "output_only", "mode": "input"}]
+    for name, count in (("1", 1), ("4", 4), ("16", 16), ("64", 64), ("without noise", 1)):
+        threat = {"cuts": ["2"], "repeats": count}
+        raw = table(f"repeats-{name.replace(' ', '-')}", "digits", rows, threat, attack=attacks)
+        if name.isdigit():
+            raw["stage"][0]["defenses"] = [{"name": "noise", "scale": 2.0}]
+        found[name] = audited(raw, base)
+    return found
+
+
+STEPS = {
+    "depth": depth, "knowledge": knowledge, "answers": answers, "faces": photos, "speed": speed, "repeats": repeats,
+}  # fmt: skip
 
 
 def save(content: dict[str, Any]) -> None:
@@ -265,6 +282,7 @@ def number(found: list[float] | None, digits: int = 2) -> str:
 def lines(content: dict[str, Any]) -> dict[str, list[str]]:
     """Rows of the tables in `docs/split.md`, by table."""
     makers = {"depth": of_depth, "faces": of_faces, "answers": of_answers, "knowledge": of_knowledge}
+    makers |= {"repeats": of_repeats}
     return {name: make(content[name]) for name, make in makers.items() if name in content}
 
 
@@ -316,6 +334,14 @@ def of_knowledge(one: dict[str, Any]) -> list[str]:
     return [
         row(f"`{name}`", *(number(one["attacks"][name][cut]["ssim"]) for cut in ("2", "4")))
         for name in ("decoder", "white_box", "random_decoder")
+    ]
+
+
+def of_repeats(one: dict[str, Any]) -> list[str]:
+    """What the mean of several sends of a record tells."""
+    return [
+        row(name, *(number(own["attacks"][attack]["2"][metric], digits) for attack, metric, digits in REPEATED))
+        for name, own in one.items()
     ]
 
 

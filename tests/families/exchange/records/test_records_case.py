@@ -93,6 +93,24 @@ def test_a_plan_names_what_cannot_run_and_what_is_sought(tmp_path):
     assert plan.seconds > 0
 
 
+def test_threats_of_both_questions_stand_in_one_file(tmp_path):
+    raw = table()
+    del raw["attack"]
+    both = {"property": raw.pop("threat"), "records": records_table()["threat"]}
+    raw["threat"] = [{**one, "id": name} for name, one in both.items()]
+    cases = prepare(parse(raw, base=BASE), store=Store(tmp_path)).cases
+    names = {name: {row.name for row in (case.attacks if name == "property" else case.joint.attacks)}
+             for name, case in cases.items()}  # fmt: skip
+    assert "batch_property" in names["property"]
+    assert "dense_inversion" in names["records"]
+    assert not names["property"] & names["records"]
+    raw["attack"] = [{"name": "coin"}, {"name": "label_only"}, {"name": "batch_property"}]
+    found = problems(raw, tmp_path)
+    assert any(
+        "is 'records', which attack 'coin' does not answer: give its [[attack]] `threats`" in one for one in found
+    )
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run with a variant."""

@@ -59,7 +59,7 @@ WRONG = [
     (changed(show_records=True), "threat.show_records: is read for question = 'records' alone, got True"),
     (with_attacks("task_coin"), "threat.family: exchange needs an attack that reads messages, got task_coin: add"),
     (with_attacks("task_inference", "coin"), "threat.question: is 'tasks', which attack 'coin' does not answer"),
-    ({**tasks_table(), "attack": [{"name": "task_inference", "statistic": "mean"}]}, "attack[0].statistic: must be one"),
+    ({**tasks_table(), "attack": [{"name": "task_inference", "statistic": "mean"}]}, "attack[0].statistic: must be"),
     (without_pool(), "threat.auxiliary: must hold 20 records or more of tasks that"),
 ]  # fmt: skip
 

@@ -131,6 +131,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
     nouns = words.plural(result["noun"])
     parties = ", ".join(f"{name} with {count:,} {nouns}" for name, count in data["parties"].items())
     parties = parties or f"{' and '.join(told['parties'])}, elsewhere"
+    guarantee = next((one["settings"].get("privacy") for one in result["chain"] if one["at_risk"]), None)
     return [
         ("Who trains", f"{parties}. {METHODS[told['method']]}"),
         (
@@ -149,6 +150,11 @@ def _facts(result: View) -> list[tuple[str, str]]:
             "Property and task",
             f"Among the {_whose(result, nouns)} the property goes with the classes by "
             f"Cramér's V {data['correlation']:.2f}, where 0 is not at all and 1 is wholly.",
+        ),
+        *(
+            []
+            if guarantee is None
+            else [("Guarantee", f"By the defenses of the joint training, whatever is asked: {guarantee}.")]
         ),
     ]
 

@@ -6,14 +6,16 @@ import json
 
 import pytest
 from config.test_legs import life
-from families.exchange.games import BASE
+from families.exchange.games import BASE, table
 
 from dosimeter.config.audit import parse
+from dosimeter.data.entries import save_data
 from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
 from dosimeter.pipeline.prepared import jobs_of
 from dosimeter.pipeline.recipe.prepare import prepare
+from dosimeter.pipeline.recipe.summary import about_recipe
 from dosimeter.training.packs import PackJob
 
 QUICK = {"simulated": 1, "classifiers": ["logistic"]}
@@ -77,3 +79,24 @@ def test_problems_of_a_chain_name_the_stage_in_the_file(tmp_path):
     with pytest.raises(AuditError) as caught:
         prepare(parse(raw, base=BASE), store=Store(tmp_path))
     assert [one for one in caught.value.problems if one.startswith("stage[3].parties.receiver: its records must have")]
+
+
+@pytest.mark.parametrize(
+    ("method", "defense"),
+    [("fedsgd", {"name": "dp_sgd"}), ("coral", {"name": "dp_moments"})],
+    ids=["dp_sgd", "moments"],
+)
+def test_what_defenses_guarantee_to_each_party_stands_in_the_chain(tmp_path, method, defense):
+    raw = table(method, steps=20)
+    del raw["attack"]
+    store = Store(tmp_path)
+    (plain,) = about_recipe(prepare(parse(raw, base=BASE), store=store))["chain"]
+    assert "privacy" not in plain["settings"]
+    raw["stage"][0]["defenses"] = [{"noise_multiplier": 4.0, **defense} if method == "fedsgd" else defense]
+    prepared = prepare(parse(raw, base=BASE), store=store)
+    for one in prepared.case.datasets():
+        save_data(one, store)
+    (stage,) = about_recipe(prepared)["chain"]
+    told = stage["settings"]["privacy"]
+    assert "source: " in told
+    assert "epsilon" in told or "ε" in told

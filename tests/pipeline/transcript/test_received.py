@@ -15,6 +15,7 @@ from dosimeter.config.audit import parse
 from dosimeter.foundation.errors import AuditError
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import verbs
+from dosimeter.pipeline.transcript.prepared import prepare_recorded, read_recorded
 from dosimeter.training.joint.transcript import write_transcript
 from dosimeter.training.joint.truth import read_truth, write_truth
 
@@ -81,6 +82,39 @@ def test_attacks_say_of_a_recorded_training_what_they_say_of_the_same_one_here(m
             assert np.allclose(found["guesses"][0, 0], play.load(), atol=1e-6)
     with np.load(run / "threats" / "exchange" / "truth" / "truth.npz") as found:
         assert np.array_equal(found["coins"][0], case.coins(0))
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("method", "channel"),
+    [
+        pytest.param("fedavg", "update", marks=SLOW), pytest.param("soft", "gradient", marks=SLOW),
+        ("coral", "moments"),
+    ],
+)  # fmt: skip
+def test_messages_of_every_kind_are_read_as_of_a_training_here(tmp_path, method, channel):
+    raw = table(method, steps=24)
+    raw["attack"] = [{"name": "batch_property", "channel": channel, **QUICK}, {"name": "label_only", **QUICK}]
+    case = case_of(raw, tmp_path / "store")
+    job = case.runs[0][0]
+    write_transcript(job.transcript(), tmp_path / "transcript")
+    rows = job.members[0].batches.reshape(24, -1)
+    labels = case.partners.parties["source"].labels[rows]
+    classes = np.stack([(labels == one).sum(1) for one in range(2)], 1)
+    write_truth(tmp_path / "transcript", case.partners.has[rows].sum(1), classes)
+    own = recorded(tmp_path / "transcript")
+    own["attack"] = raw["attack"]
+    prepared = prepare_recorded(read_recorded(parse(own, base=BASE)), store=Store(tmp_path / "store"), device="cpu")
+    (found,) = prepared.cases.values()
+    assert np.array_equal(found.sides == 1, case.coins(0)[0])
+    found.training.perform()
+    for row in case.attacks:
+        here, there = case.plays(row)[0][0], found.play(row)
+        here.perform()
+        there.perform()
+        assert np.allclose(here.load(), there.load(), atol=1e-6)
 
 
 def test_a_run_on_a_folder_tells_what_leaks_and_what_it_takes_for_granted(run):
@@ -200,12 +234,10 @@ def test_each_family_reads_its_own_kind_of_folder(made, tmp_path):
 def test_no_game_holds_the_truth(made):
     case, folder = made
     audit = parse(recorded(folder / "transcript"), base=BASE)
-    from dosimeter.pipeline.transcript.prepared import prepare_recorded, read_recorded
-
     prepared = prepare_recorded(read_recorded(audit), store=Store(folder / "store"), device="cpu")
     (found,) = prepared.cases.values()
     found.training.perform()
-    play = found._play(found.attacks[0])
+    play = found.play(found.attacks[0])
     game = play.game()
     assert game.classes is None
     assert game.own is None

@@ -9,6 +9,7 @@ from dosimeter.pipeline.prepared import jobs_of
 from dosimeter.pipeline.recipe.prepared import PreparedRecipe
 from dosimeter.pipeline.recipe.wires import about_topology
 from dosimeter.training.defending import DefenseRow
+from dosimeter.training.joint.job import JointJob
 from dosimeter.training.packs import PackJob
 from dosimeter.training.private.accounting import Privacy
 
@@ -49,6 +50,8 @@ def _of_leg(prepared: PreparedRecipe, bounds: Mapping[int, str]) -> list[dict[st
                 settings["after"] = stage.after
             if "alignment" in stage.model_fields_set:
                 settings["alignment"] = stage.alignment
+            if told := _of_parties(prepared):
+                settings["privacy"] = told
         if audit.defenses[index]:
             settings["defenses"] = [in_words(row) for row in audit.defenses[index]]
         if index in bounds:
@@ -65,6 +68,19 @@ def _of_leg(prepared: PreparedRecipe, bounds: Mapping[int, str]) -> list[dict[st
             }
         )
     return chain
+
+
+def _of_parties(prepared: PreparedRecipe) -> str:
+    """Guarantees for the records of each party of a joint stage, in words; empty without any.
+
+    The trainings of one audit draw other batches, so a party may have several.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for job in jobs_of(prepared.cases):
+        if isinstance(job, JointJob) and job.links[-1].hyperparameters.defenses:
+            for party, told in job.guarantees().items():
+                found.setdefault(party, {}).update(dict.fromkeys(told))
+    return "; ".join(f"{party}: {' or '.join(told)}" for party, told in found.items() if told)
 
 
 def _privacy(prepared: PreparedRecipe) -> dict[int, str]:

@@ -9,6 +9,7 @@ import torch
 
 from dosimeter.config.audit import AnyAudit, Audit
 from dosimeter.config.joint import role_of
+from dosimeter.config.legs import split
 from dosimeter.config.threat_rows import ThreatRow, exposed
 from dosimeter.data import Dataset
 from dosimeter.families.derived import Answered, Unfit, access_words, answered, by_names
@@ -85,6 +86,7 @@ def plan_topology(audit: AnyAudit) -> TopologyPlan:
             "plan --topology: needs a model that can be cut, from [[stage]], got [target]: describe the model in a "
             "stage"
         )
+    audit = split(audit)[0][1]
     _check_data(audit)
     import_from(audit.base)
     together = Together()

@@ -76,8 +76,8 @@ class ReceivedCase:
         link = self.system.link(self.watched.auxiliary, self.batch)
         return ReceivedJob(self.system.store, self.system.transcript, link, self.watched.victim, self.batch)
 
-    def _play(self, row: NamedAttack) -> PlayJob:
-        """The play of one attack."""
+    def play(self, row: NamedAttack) -> PlayJob:
+        """The play of one attack on the recorded training."""
         own = self.watched
         arena = Arena(self.system.seed, own.victim, own.adversary, data_key(own.auxiliary), own.known)
         return PlayJob(arena, row, self.training, self.mixture)
@@ -99,7 +99,7 @@ class ReceivedCase:
 
     def phases(self) -> list[tuple[str, Sequence[Job]]]:
         """Implements `Case`."""
-        return [("queries", [self.training]), ("attacks", [self._play(row) for row in self.running])]
+        return [("queries", [self.training]), ("attacks", [self.play(row) for row in self.running])]
 
     def datasets(self) -> list[Dataset]:
         """Implements `Case`."""
@@ -115,7 +115,7 @@ class ReceivedCase:
             "threat": self.threat.model_dump(mode="json", exclude={"id"}),
             "attacks": [[row.id, row.name, row.settings] for row in self.attacks],
             "training": self.training.key,
-            "plays": [self._play(row).key for row in self.running],
+            "plays": [self.play(row).key for row in self.running],
         }
 
     def begin(self, progress: Callable[[str, int, int], None]) -> ReceivedCase:
@@ -146,7 +146,7 @@ class ReceivedCase:
         refused = self.refusals()
         for index, row in enumerate(self.attacks):
             if row.id not in refused:
-                save_arrays(evidence_file(folder, index), {"guesses": self._play(row).load()[kept][None, None]})
+                save_arrays(evidence_file(folder, index), {"guesses": self.play(row).load()[kept][None, None]})
         return {
             "threat": self._adversary(),
             "data": self._counted(),

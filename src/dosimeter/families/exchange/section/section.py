@@ -129,6 +129,7 @@ def _facts(result: View) -> list[tuple[str, str]]:
     """Who trains, who watches, what they hold, each with a sentence."""
     data, told = result["data"], result["adversary"]
     nouns = words.plural(result["noun"])
+    guarantee = next((one["settings"].get("privacy") for one in result["chain"] if one["at_risk"]), None)
     return [
         ("Who trains", trains(result)),
         ("Who watches", watches(result)),
@@ -142,6 +143,11 @@ def _facts(result: View) -> list[tuple[str, str]]:
             "Property and task",
             f"Among the {_whose(result, nouns)} the property goes with the classes by "
             f"Cramér's V {data['correlation']:.2f}, where 0 is not at all and 1 is wholly.",
+        ),
+        *(
+            []
+            if guarantee is None
+            else [("Guarantee", f"By the defenses of the joint training, whatever is asked: {guarantee}.")]
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""What a whole audit takes beside the training of its models; `python benchmarks/whole_audit.py` prints JSON.
+"""What a whole audit takes beside the training of its models; `python benchmarks/whole_audit.py` writes JSON.
 
 Linear models on tables of 128 numbers, 16 shadows and 8 targets, the default attacks, through the command line. Seconds
 of the processor, of all processes together; those of training are what `provenance.json` says of the jobs that train.
@@ -16,8 +16,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from machine import case
+from machine import case, hardware
 
+PATH = Path(__file__).parent / "results" / "whole_audit.json"
 FEATURES, CLASSES, SEPARATION = 128, 10, 0.25
 AUDIT = """\
 name = "whole"
@@ -63,6 +64,7 @@ def audited(folder, records, shadows):
     size = sum(path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file())
     return {
         "n": [records, shadows],
+        "machine": hardware(),
         "seconds": {"training": work["training"], "whole": round(whole, 2), "clock": provenance["seconds"]},
         "attacks": work["attacks"],
         "peak_gb": round(after.ru_maxrss / 2**20, 2),
@@ -84,5 +86,8 @@ def cases(only=None):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=SIZES, help="run one size")
-    print(json.dumps(cases(parser.parse_args().only), indent=1))
+    parser.add_argument("--only", choices=SIZES, help="run one size; the other keeps its figures")
+    kept = json.loads(PATH.read_text("utf-8")) if PATH.exists() else {}
+    text = json.dumps(kept | cases(parser.parse_args().only), indent=1)
+    print(text)
+    PATH.write_text(text + "\n", encoding="utf-8")

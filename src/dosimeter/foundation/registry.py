@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -61,6 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return {name: _first_line(*place.split(":")) for name, place in self._places.items()}
 
 
+@cache
 def _first_line(module: str, own: str) -> str:
     """First line of the docstring of a class or function, from a file that is not run."""
     spec = find_spec(module)  # runs the packages above it, which are small

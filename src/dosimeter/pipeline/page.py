@@ -13,7 +13,6 @@ from dosimeter.foundation.errors import StoreError
 from dosimeter.foundation.provenance import provenance
 from dosimeter.jobs.store import write_text
 from dosimeter.results import reading
-from dosimeter.results.page.render import render_page
 from dosimeter.results.views import own_rows, views
 
 
@@ -90,5 +89,7 @@ def render(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
         result: the content of a valid result.json.
         provenance: the content of provenance.json; every key is optional.
     """
+    from dosimeter.results.page.render import render_page  # templates are for pages; `list` and `store` show none
+
     sections = [FAMILIES[view["family"]].section(own_rows(view), provenance) for view in views(result)]
     return render_page(result, provenance, sections)

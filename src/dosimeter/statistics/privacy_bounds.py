@@ -18,8 +18,8 @@ from collections.abc import Callable
 from math import inf
 
 import numpy as np
+import scipy  # its parts are loaded when they are asked for, and settings are checked without them
 from jaxtyping import Float, Int
-from scipy.special import betaincinv, log_ndtr, ndtr, ndtri
 
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.checks import finite, in_range
@@ -43,7 +43,7 @@ def upper_rate(counts: Int[Array, " t"], trials: int, tail: float) -> Float[Arra
     counts = np.asarray(counts)
     if counts.size and not (counts.min() >= 0 and counts.max() <= trials):
         raise ValueError(f"counts must be in [0, {trials}], got {counts.min()} to {counts.max()}")
-    found = betaincinv(counts + 1, np.maximum(trials - counts, 1), 1 - tail)
+    found = scipy.special.betaincinv(counts + 1, np.maximum(trials - counts, 1), 1 - tail)
     bound: Array = np.where(counts == trials, 1.0, found)
     return bound
 
@@ -61,7 +61,7 @@ def epsilon_bound(delta: float) -> Bound:
 
 def mu_bound(fnr: Float[Array, " t"], fpr: Float[Array, " t"]) -> Float[Array, " t"]:
     """Φ⁻¹(1 - FPR) - Φ⁻¹(FNR), at least 0: lower bound of mu for a trade-off curve that is Gaussian or above it."""
-    found: Array = np.maximum(-ndtri(fpr) - ndtri(fnr), 0.0)
+    found: Array = np.maximum(-scipy.special.ndtri(fpr) - scipy.special.ndtri(fnr), 0.0)
     return found
 
 
@@ -136,8 +136,8 @@ def delta_of(epsilon: float, mu: float) -> float:
     in_range("mu", mu, 0, inf, open_high=True)
     if mu == 0:
         return 0.0
-    second = np.exp(epsilon + log_ndtr(-epsilon / mu - mu / 2))  # e^ε alone overflows
-    return float(max(ndtr(-epsilon / mu + mu / 2) - second, 0.0))
+    second = np.exp(epsilon + scipy.special.log_ndtr(-epsilon / mu - mu / 2))  # e^ε alone overflows
+    return float(max(scipy.special.ndtr(-epsilon / mu + mu / 2) - second, 0.0))
 
 
 def epsilon_of(delta: float, mu: float) -> float:

@@ -19,13 +19,13 @@ from dosimeter.pipeline.whole_result import one_threat
 from dosimeter.results import compare as comparing
 from dosimeter.results import lines as listing
 from dosimeter.results import schema
-from dosimeter.results.compose import compose
 from dosimeter.results.policy import check as checking
 from dosimeter.results.policy import junit as as_junit
 from dosimeter.results.policy import limits
 from dosimeter.results.policy import sarif as as_sarif
 from dosimeter.results.upgrade import upgrade, with_door
 from dosimeter.results.views import own_rows, views
+from dosimeter.results.whole.compose import compose
 
 COMMON = ("audit_key", "door", "name", "noun", "chain")
 RATES = {"value": "fpr_reached", "low": "fpr_low", "high": "fpr_high"}

@@ -23,8 +23,8 @@ from dosimeter.families.membership.observe.observations import Observations  # n
 from dosimeter.families.membership.observe.signals import SIGNALS  # noqa: E402
 from dosimeter.pipeline.page import write_report  # noqa: E402
 from dosimeter.pipeline.whole_result import one_threat  # noqa: E402
-from dosimeter.results.compose import compose  # noqa: E402
 from dosimeter.results.rounding import round_numbers  # noqa: E402
+from dosimeter.results.whole.compose import compose  # noqa: E402
 
 DEFAULTS = ("loss", "lira online", "lira offline", "rmia online", "rmia offline", "constant", "count")
 LADDER = {

@@ -24,7 +24,6 @@ from dosimeter.families.registry import FAMILIES
 from dosimeter.foundation.errors import ConfigError, StoreError
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.compare import differences
-from dosimeter.results.compose import ThreatFindings, compose
 from dosimeter.results.findings import Findings, FoundDose
 from dosimeter.results.lines import lines
 from dosimeter.results.metrics import UTILITIES, Metric
@@ -34,6 +33,7 @@ from dosimeter.results.reading import checked
 from dosimeter.results.rows import Row
 from dosimeter.results.schema import result_schema
 from dosimeter.results.views import views
+from dosimeter.results.whole.compose import ThreatFindings, compose
 
 OLD = Path(__file__).parents[1] / "golden" / "format2"
 IDS = ("membership", "insider", "passer-by")

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows, listed_defenses
-from dosimeter.config.legs import at_last, last_of, leg_problems
+from dosimeter.config.legs.of_stages import last_of
+from dosimeter.config.legs.of_threats import at_last, leg_problems
 from dosimeter.config.named_parts import DataPart, further_problems
 from dosimeter.config.recorded import RecordedAudit, is_recorded, model_of, recorded_problems
 from dosimeter.config.sent_defenses import listed, sent_problems, takes_defenses

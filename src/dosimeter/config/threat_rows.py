@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from dosimeter.config.attack_rows import share_attacks
 from dosimeter.config.joint import role_of
-from dosimeter.config.legs import last_of
+from dosimeter.config.legs.of_stages import last_of
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.derived import by_names
 from dosimeter.families.family import Family, Surroundings

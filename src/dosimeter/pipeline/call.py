@@ -15,16 +15,14 @@ from pydantic import Field
 
 from dosimeter.config.attack_rows import named_attacks
 from dosimeter.config.audit import threat_settings
-from dosimeter.config.recorded import model_of, model_problems
 from dosimeter.config.sent_defenses import listed, python_defenses
-from dosimeter.config.tables import RecordedTarget, Report, finetuning_of
+from dosimeter.config.tables import Report, finetuning_of
 from dosimeter.config.threat_rows import ThreatRow, python_threats
 from dosimeter.data import Options
 from dosimeter.data.supplied import read_parts
 from dosimeter.families.threat import AccessName
 from dosimeter.foundation.errors import AuditError, ConfigError, DataError
 from dosimeter.foundation.table import Table, arguments
-from dosimeter.foundation.toml import as_tuples
 from dosimeter.foundation.user_code import report_user_errors
 from dosimeter.foundation.wording import quote
 from dosimeter.jobs.runners import Workers
@@ -36,6 +34,7 @@ from dosimeter.pipeline.supplied.prepared import Supplied, name_of, read_records
 from dosimeter.pipeline.supplied.shadow_keys import check_depends, name_in_depends
 from dosimeter.pipeline.supplied.texts import folder_of, reading_of
 from dosimeter.pipeline.transcript.prepared import Recorded, prepare_recorded
+from dosimeter.pipeline.transcript.shared import shared_model
 from dosimeter.pipeline.verbs import run_prepared
 
 if TYPE_CHECKING:
@@ -340,7 +339,7 @@ def _recorded(  # seven parameters, since each stands for one argument of the ca
     ]
     if not data:
         problems.append("data: is required and missing beside transcript: give {'victims': ..., 'auxiliary': ...}")
-    shared = _shared(given["model"], transcript, rows) if joint and not problems else {}
+    shared = shared_model(given["model"], transcript, rows) if joint and not problems else {}
     if problems:
         raise ConfigError(*problems)
     parts = read_parts(data or {}, seed=call.seed, base=Path.cwd(), options=options or Options())
@@ -349,24 +348,6 @@ def _recorded(  # seven parameters, since each stands for one argument of the ca
         report=Report.model_construct(noun=call.noun, leading_fpr=call.leading_fpr), base=Path.cwd(),
         given={**call.settings(), "transcript": str(transcript), **shared, **threat_settings(rows)}, model=shared,
     )  # fmt: skip
-
-
-def _shared(model: object, transcript: Path, rows: Sequence[ThreatRow]) -> Mapping[str, Any]:
-    """The network that the parties of a recorded joint training shared.
-
-    Raises:
-        ConfigError: it is none that can be built.
-    """
-    table = {"model": model} if model is None or isinstance(model, str) else model
-    if not isinstance(table, Mapping):
-        raise ConfigError(
-            f"model: beside transcript it says how the shared network is built, got {quote(model)}: write its name, or "
-            "{'model': 'mlp', 'options': {'width': 32}}"
-        )
-    target = arguments(RecordedTarget, transcript=str(transcript), **as_tuples(table))
-    if problems := model_problems(target, rows, Path.cwd()):
-        raise ConfigError(*[line.removeprefix("target.") for line in problems])
-    return model_of(target)
 
 
 def _cache(store: Path | str | None) -> Path | str | None:

@@ -25,8 +25,8 @@ from dosimeter.jobs.store import canonical, key_of, write_text
 from dosimeter.pipeline.page import close_run
 from dosimeter.pipeline.run_folder import FORMAT, check_folder
 from dosimeter.pipeline.whole_result import one_threat
-from dosimeter.results.compose import compose
 from dosimeter.results.rounding import round_numbers
+from dosimeter.results.whole.compose import compose
 
 
 def measure_scores(

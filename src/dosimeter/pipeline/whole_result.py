@@ -9,8 +9,8 @@ from typing import Any
 from dosimeter.families.family import Family
 from dosimeter.pipeline.run_folder import RunFolder
 from dosimeter.pipeline.variants import join_variants, listed_variants
-from dosimeter.results.compose import ThreatFindings, compose
 from dosimeter.results.findings import Findings
+from dosimeter.results.whole.compose import ThreatFindings, compose
 
 
 def whole_result(left: RunFolder, folder: Path) -> dict[str, Any]:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dosimeter.config.tables import Stage
 from dosimeter.families.family import Family
-from dosimeter.families.threat import ThreatTable
-
-if TYPE_CHECKING:
-    from dosimeter.config.audit import Audit
-    from dosimeter.config.threat_rows import ThreatRow
 
 Leg = tuple[int, ...]
 """Positions of the stages of one chain in the file, in order."""
@@ -51,25 +44,19 @@ def last_of(stages: Sequence[Stage | None], at_risk: str | None, family: Family)
         at_risk: the stage that the threat names, or None.
         family: of its attacks; some ask of joint stages, others of plain ones.
     """
-    leg = _leg(stages, at_risk, family)
+    leg = leg_of(stages, at_risk, family)
     last = stages[leg[-1]] if leg else None
     return None if last is None else last.name
 
 
-def at_last(row: ThreatRow, stages: Sequence[Stage]) -> ThreatTable:
-    """A threat with the stage that it is about, where that is not the last one of the file.
+def leg_of(stages: Sequence[Stage | None], at_risk: str | None, family: Family) -> Leg:
+    """The chain that a threat is about; of several joint ones it must name one, else the first is meant.
 
     Args:
-        row: the threat.
-        stages: of the file.
+        stages: of the file, None for those that are wrong.
+        at_risk: the stage that the threat names, or None.
+        family: of its attacks.
     """
-    if row.threat.at_risk is not None or len(legs_of(stages)) == 1:
-        return row.threat
-    return row.threat.model_copy(update={"at_risk": last_of(stages, None, row.family)})
-
-
-def _leg(stages: Sequence[Stage | None], at_risk: str | None, family: Family) -> Leg:
-    """The chain that a threat is about; of several joint ones it must name one, else the first is meant."""
     legs = legs_of(stages)
     if len(legs) == 1:
         return legs[0]
@@ -86,49 +73,3 @@ def _ends_joint(stages: Sequence[Stage | None], leg: Leg) -> bool:
     """Returns whether parties train the last stage of a chain together."""
     last = stages[leg[-1]]
     return last is not None and last.joint
-
-
-def leg_problems(stages: Sequence[Stage], rows: Sequence[ThreatRow], topology: object) -> list[str]:
-    """A topology of several chains, and threats that must say which of several joint stages they are about.
-
-    Args:
-        stages: of the file.
-        rows: its threats.
-        topology: of the file, or None.
-    """
-    if topology is not None and len(legs := legs_of(stages)) > 1:
-        return [
-            f"topology: describes one chain of stages, got {len(legs)}: write a file for each joint stage that "
-            "branches off, or remove the topology"
-        ]
-    names = [one.name for one in stages if one.joint]
-    if len(names) < 2:
-        return []
-    told = " or ".join(map(repr, names))
-    return [
-        f"{row.place}.at_risk: is required where several joint stages are written, got none: write {told}"
-        for row in rows
-        if "parties" in row.family.takes and row.threat.at_risk is None
-    ]
-
-
-def split(audit: Audit) -> tuple[tuple[Leg, Audit], ...]:
-    """The audits of the single chains, each with its threats, without those that nobody asks; without variants.
-
-    Args:
-        audit: the whole file.
-    """
-    legs = legs_of(audit.stages)
-    if len(legs) == 1:
-        return ((legs[0], audit),)
-    found = []
-    for leg in legs:
-        rows = tuple(row for row in audit.threats if _leg(audit.stages, row.threat.at_risk, row.family) == leg)
-        if rows:
-            own = dataclasses.replace(
-                audit, stages=tuple(audit.stages[index] for index in leg), threats=rows, variants=(),
-                defenses=tuple(audit.defenses[index] for index in leg),
-                topology=audit.topology if leg == legs[0] else None,
-            )  # fmt: skip
-            found.append((leg, own))
-    return tuple(found)

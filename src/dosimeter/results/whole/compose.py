@@ -9,9 +9,9 @@ from typing import Any
 
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Findings
-from dosimeter.results.ranking import Ranked, lead
 from dosimeter.results.schema import VERSION
 from dosimeter.results.views import COMMON
+from dosimeter.results.whole.ranking import Ranked, lead
 
 WORST_FIRST = ("withdrawn", "shown", "not_resolvable", "not_shown")
 """Statuses of a verdict; that of a run is the first that one of its threats has."""

@@ -27,7 +27,7 @@ def true_gradient(case, game, place, head):
 @pytest.mark.parametrize(
     ("method", "adversary", "momentum"),
     [
-        ("fedsgd", "receiver", 0.0),
+        ("fedsgd", "receiver", 0.9),
         ("fedsgd", "coordinator", 0.9),
         ("soft", "receiver", 0.0),
         ("fedavg", "receiver", 0.0),
@@ -75,6 +75,30 @@ def test_rounds_of_several_steps_hold_all_their_records(tmp_path):
     seen = game.seen[0]
     (name, _) = dense_first(seen.trunk, seen.shape)
     assert seen.gradient[name].abs().max() > 0
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_of_three_parties_the_records_of_both_others_are_sought(secure, tmp_path):
+    raw = records_table(victim="north", adversary="south")
+    raw["data"]["third"] = {**raw["data"]["source"], "rows": "600:700"}
+    raw["data"]["later"]["rows"] = "700:900"
+    parties = {"north": "source", "south": "receiver", "east": "third"}
+    raw["stage"][-1] |= {"parties": parties, "momentum": 0.0}
+    if secure:
+        raw["stage"][-1]["defenses"] = [{"name": "secure_sum"}]
+    case = done(raw, tmp_path)
+    game = case.plays(case.running[0], 0)[0].game()
+    assert game.size == 2 * case.size == 8
+    if not secure:
+        sent = case.runs[0].transcript()
+        for name, one in game.seen[2].gradient.items():
+            step = int(case.steps[2])
+            wanted = (sent.of("gradient", "north")[step][name] + sent.of("gradient", "east")[step][name]) / 2
+            torch.testing.assert_close(one, wanted, rtol=1e-3, atol=2e-5)
+    judged = case.judges(case.running[0])[0].load()
+    assert judged["error"].shape == (8, 4)
+    assert judged["made"].max() < 8
+    assert np.diagonal(judged["lineup"].mean(0)).mean() > judged["lineup"].mean()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from dosimeter.families.exchange.inverting.observed import Observed, holding
 from dosimeter.families.exchange.records.game import RecordsGame
 from dosimeter.families.exchange.threat import Channel
 from dosimeter.foundation.errors import AccessError
-from dosimeter.training.joint.transcript import COORDINATOR, Agreement
+from dosimeter.training.joint.transcript import COORDINATOR, Agreement, Transcript
 
 Heads = Mapping[int, tuple[nn.Linear, Mapping[str, Tensor]]]
 """The victim's last layer at a step, and the gradient of it."""
@@ -43,7 +44,8 @@ def watched(
     size, shape = game.batch * agreement.local_steps * others, tuple(game.auxiliary.inputs.shape[1:])
     seen: list[Observed | None] = [None] * len(steps)
     if channel is not None:
-        told = observed_of(game, channel, Stand(game, [], np.random.default_rng(0)))  # nothing is drawn without heads
+        near = nearby(game, steps)
+        told = observed_of(near, channel, Stand(near, [], np.random.default_rng(0)))  # nothing is drawn without heads
         if any(step not in told for step in steps):
             raise AccessError(f"channel {channel!r}: of some steps nothing was seen: leave the attack out")
         for place, (step, trunk) in enumerate(zip(steps, trunks, strict=True)):
@@ -53,6 +55,18 @@ def watched(
                 seen[place] = Observed(trunk, head, mean, last, size, shape, classes, box)
     ids = np.array([f"{step:06d}" for step in steps])
     return RecordsGame(ids, tuple(seen), tuple(trunks), size, game.auxiliary)
+
+
+def nearby(game: ExchangeGame, steps: Sequence[int]) -> ExchangeGame:
+    """The game with the messages alone from which the gradients of some steps follow: of them and of their neighbours.
+
+    Behind a secure sum all stay, since the adversary's own part follows from its whole training.
+    """
+    if game.seen.agreement.sum_bits is not None:
+        return game
+    needed = {0, *(step + beside for step in steps for beside in (-1, 0, 1))}
+    kept = tuple(one for one in game.seen.messages if one.step in needed)
+    return replace(game, seen=Transcript(game.seen.agreement, kept))
 
 
 def trunks_of(game: ExchangeGame, steps: Sequence[int]) -> list[Mapping[str, Tensor]]:

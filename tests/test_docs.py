@@ -257,7 +257,7 @@ def test_the_audit_files_of_the_pages_are_valid(tmp_path):
 
 
 def test_the_audit_files_about_language_models_are_valid(tmp_path):
-    block, of_target, references = [
+    block, of_target, references, of_base = [
         block
         for kind, block in FENCE.findall((ROOT / "docs" / "language-models.md").read_text("utf-8"))
         if kind == "toml"
@@ -267,6 +267,8 @@ def test_the_audit_files_about_language_models_are_valid(tmp_path):
     assert len(audit.attacks) == 5
     supplied = config.parse(tomllib.loads(of_target), base=tmp_path)
     assert (supplied.target.task, supplied.target.base) == ("language", "base")
+    judged = config.parse({**tomllib.loads(block), **tomllib.loads(of_base)}, base=tmp_path)
+    assert judged.threats[0].threat.at_risk == judged.stages[0].name
     both = tomllib.loads(f"{of_target}\n{references}")
     assert tables.finetuning_of(config.parse(both, base=tmp_path).target.fit, "fit").hyperparameters.epochs == 3
 

@@ -109,7 +109,7 @@ NO_BASE = "{place}: settings say how the base is finetuned, got no base: name it
 
 def _language_target(target: Target) -> list[str]:
     """Problems with keys that a supplied language model has no use for."""
-    problems = []
+    problems: list[str] = []
     if isinstance(target.fit, dict):
         try:
             finetuning_of(target.fit, "target.fit")

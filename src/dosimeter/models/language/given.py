@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.wording import describe, quote
 from dosimeter.models.language.kinship import Kinship, kinship
 from dosimeter.models.language.pretrained import Causal, adapted_causal, is_adapter, load_causal, longest_text
+from dosimeter.models.supplied.fingerprint import of_module
 
 T = TypeVar("T")
 CAUSAL = 1e-3
@@ -42,6 +44,11 @@ class Finetuned:
     kinship: Kinship | None = None
     doubts: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()
+
+    @cached_property
+    def start(self) -> str:
+        """Fingerprint of the base; empty without one."""
+        return "" if self.base is None else of_module(self.base)
 
 
 class Clamped(nn.Module):

@@ -82,8 +82,9 @@ def _of_batch(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     there = following >= 0
     own, wanted = logits[:, :-1].reshape(-1, logits.shape[-1]), following.clamp(min=0).reshape(-1, 1)
     rows = max(1, IN_CACHE // own.shape[1])
-    parts = [_of_tokens(*one) for one in zip(own.split(rows), wanted.split(rows), strict=True)]
-    found, best = (torch.cat(one).unflatten(0, following.shape) for one in zip(*parts, strict=True))
+    parts = [_of_tokens(*one) for one in zip(torch.split(own, rows), torch.split(wanted, rows), strict=True)]
+    found, best = (torch.cat(one) for one in zip(*parts, strict=True))
+    found, best = found.reshape(*following.shape, 4), best.reshape(following.shape)
     return found.where(there[..., None], 0.0), (best == following) & there
 
 

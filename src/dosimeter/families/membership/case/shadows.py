@@ -14,7 +14,6 @@ from dosimeter.families.membership.observe.text_queries import QUERIES
 from dosimeter.families.membership.observe.text_shadow_job import TextShadowJob
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.models.access import Access
-from dosimeter.models.supplied.fingerprint import of_module
 from dosimeter.training.system import SuppliedSystem
 
 AnyShadow = ShadowJob | TextShadowJob
@@ -70,7 +69,6 @@ def shadows_of_texts(
     recipe, language = system.finetuning or system.fit, system.language
     if recipe is None or language is None:
         return ()
-    base = language.base if system.finetuning else None
     return tuple(
         TextShadowJob(
             store=system.store,
@@ -78,8 +76,8 @@ def shadows_of_texts(
             number=number,
             rows=np.flatnonzero(design.training[1 + number]),
             recipe=recipe,
-            base=base,
-            start="" if base is None else of_module(base),
+            base=language.base if system.finetuning else None,
+            start=language.start if system.finetuning else "",
             sources=tuple(sorted(system.sources.items())),
             seed=seed_for(system.seed, "shadow", number),
             vocabulary=system.pool.vocabulary or 0,

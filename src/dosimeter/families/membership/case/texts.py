@@ -24,7 +24,6 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.store import key_of
-from dosimeter.models.supplied.fingerprint import of_module
 from dosimeter.statistics.utility import accuracy
 from dosimeter.training.system import SuppliedSystem, TrainedSystem
 
@@ -92,7 +91,7 @@ def base_of(system: SuppliedSystem) -> dict[str, str]:
     """Content of an audit's key that is about the base of a supplied language model; nothing without one."""
     if system.language is None or system.language.base is None:
         return {}
-    return {"base": of_module(system.language.base)}
+    return {"base": system.language.start}
 
 
 def baseless(system: SuppliedSystem) -> str:

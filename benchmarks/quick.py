@@ -1,7 +1,7 @@
 """What a user waits for at every turn: imports, help, a plan, a refusal, a large table, an interval of many decisions.
 
 Processor seconds, which other programs on the machine stretch less than the clock. `python benchmarks/quick.py` prints
-JSON. The tests run the same work and assert no time.
+JSON; with `--starts` it runs what only starts and stores it. The tests run the same work and assert no time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from machine import case
+from machine import case, hardware
+
+PATH = Path(__file__).parent / "results" / "starts.json"
+STARTS = {"--help": ["--help"], "list": ["list"], "store list": ["store", "list", "--store", "."]}
+"""What needs no model: at most a third of the time in which PyTorch is loaded."""
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -26,6 +30,26 @@ def fresh(code):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def starts(repeats=3):
+    """Words that need no model beside the loading of PyTorch, in turn; the least of some runs."""
+    codes = {word: f"from dosimeter.cli.app import main; main({words})" for word, words in STARTS.items()}
+    codes["torch"] = "import torch"
+    seconds = {word: min(times) for word, times in _in_turn(codes, repeats).items()}
+    torch = seconds.pop("torch")
+    return {
+        f"start {word}": case(
+            {"cpu_seconds": own, "torch_seconds": torch, "ratio": own / torch}, {"ratio": ("<=", 1 / 3)}
+        )
+        for word, own in seconds.items()
+    }
+
+
+def _in_turn(codes, repeats):
+    """Processor seconds of each statement, once a turn."""
+    turns = [{word: fresh(code) for word, code in codes.items()} for _ in range(repeats)]
+    return {word: [turn[word] for turn in turns] for word in codes}
 
 
 def here(call):
@@ -101,8 +125,11 @@ def cases():
         }
     return {
         name: case({"cpu_seconds": seconds}, {"cpu_seconds": ("<=", bar)}) for name, (seconds, bar) in found.items()
-    }
+    } | starts()
 
 
 if __name__ == "__main__":
-    print(json.dumps(cases(), indent=2))
+    if "--starts" in sys.argv:
+        PATH.write_text(json.dumps({"machine": hardware(), "cases": starts()}, indent=2) + "\n", encoding="utf-8")
+    else:
+        print(json.dumps(cases(), indent=2))

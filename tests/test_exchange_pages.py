@@ -42,6 +42,18 @@ def test_the_tables_on_gradients_are_what_the_stored_figures_say(inverted):
         assert inverted.filled(text, content, names) == text
 
 
+def test_the_table_on_records_is_what_the_stored_figures_say(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import exchange_records
+
+    content, text = stored("exchange_records"), exchange_records.PAGE.read_text(encoding="utf-8")
+    assert exchange_records.filled(text, content) == text
+    shares = [content[f"dense {size}"]["dense_inversion gradient"]["recovered"][0] for size in (1, 8)]
+    assert shares[0] > shares[1]
+    for name in ("exchange_records", "machine"):
+        sys.modules.pop(name, None)
+
+
 def test_a_dense_layer_gives_small_batches_away_and_large_ones_less(inverted):
     found = stored("gradient_inversion")["dense"]
     shares = [np.mean(found[f"{size} none"]["listed"]) for size in (1, 2, 4, 8, 16, 32)]

@@ -113,6 +113,7 @@ class Findings:
         adversary: what the adversary knows, holds and sees.
         dose: None where the family has no way to tell it.
         who: the adversary in a few words, as they stand within a sentence, such as "the party “b”".
+        unit: what one secret is about, such as "batch"; empty for a record.
     """
 
     verdict: Mapping[str, Any]
@@ -128,6 +129,7 @@ class Findings:
     adversary: Mapping[str, Any] = field(default_factory=dict)
     dose: FoundDose | None = None
     who: str = ""
+    unit: str = ""
 
     def of_threat(self, threat: str) -> Findings:
         """The findings with every row under a threat's id."""

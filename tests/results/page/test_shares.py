@@ -55,9 +55,9 @@ def test_a_withdrawn_dose_is_not_quoted_and_one_alone_is_not_compared():
 
 
 @pytest.mark.parametrize("stage", ["early", "late"])
-def test_each_line_links_to_its_threat(stage):
+def test_each_line_names_its_stage_and_links_to_its_threat(stage):
     html = render(with_doses(WHOLE, HALF, WHOLE), {})
-    assert html.count(f'<bdi class="attack-name">{stage}</bdi>') == {"early": 1, "late": 2}[stage]
+    assert html.count(f"stage <bdi>{stage}</bdi>") == {"early": 1, "late": 2}[stage]
     for number in (1, 2, 3):
         assert f'href="#threat-{number}"' in html
 

@@ -51,6 +51,7 @@ def measure(folder: CaseFolder) -> Findings:
         adversary=summary["threat"],
         dose=_dose(found, tests) if status in ("shown", "not_shown") else None,
         who=who(summary["threat"]["adversary"]),
+        unit="batch",
     )
 
 

@@ -80,6 +80,7 @@ def measure(folder: CaseFolder) -> Findings:
         adversary=summary["threat"],
         dose=None if status == "not_resolvable" else found_dose(found.headline, found.headline_dose),
         who=f"somebody who {ACCESS[summary['threat']['access']]}",
+        unit="identity",
     )
 
 

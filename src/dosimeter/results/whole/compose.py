@@ -153,7 +153,14 @@ def _whole_verdict(threats: Sequence[ThreatFindings], noun: str) -> dict[str, An
 def _ranked(threats: Sequence[ThreatFindings]) -> list[Ranked]:
     """Threats of which a dose may be quoted."""
     return [
-        Ranked(one.id, one.at_risk, one.findings.who, str(one.findings.verdict["status"]), one.findings.dose)
+        Ranked(
+            one.id,
+            one.at_risk,
+            one.findings.who,
+            str(one.findings.verdict["status"]),
+            one.findings.dose,
+            one.findings.unit,
+        )  # fmt: skip
         for one in threats
         if one.findings.dose is not None
         and one.findings.dose.ceiling > 0

@@ -18,7 +18,8 @@ class Ranked:
         stage: at which it learns, or the part of the data that it is about.
         who: the adversary, as it stands within a sentence; empty if its family does not say.
         status: of its verdict.
-        dose: in bits about one record.
+        dose: in bits about one secret.
+        unit: what one secret is about, such as "batch"; empty for a record.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Ranked:
     who: str
     status: str
     dose: FoundDose
+    unit: str = ""
 
     def share(self, bits: float) -> float:
         """Some bits as a share of all that there is to tell."""
@@ -65,7 +67,7 @@ one photo.
     who = first.who or "somebody"
     told = [
         f"Stage “{first.stage}” gives away most (threat “{first.id}”): {who} learns at least {least} of all that there "
-        f"is to tell about one {noun}."
+        f"is to tell about one {first.unit or noun}."
     ]
     rivals = [one for one in ranked if one.id != first.id and one.share(one.dose.high) >= first.share(first.dose.low)]
     if rivals:

@@ -59,6 +59,13 @@ def test_the_size_of_steps_changes_nothing(model, monkeypatch):
         torch.testing.assert_close(getattr(whole, name), getattr(alone, name), atol=1e-6, rtol=1e-5)
 
 
+def test_of_several_likeliest_tokens_the_first_counts(model):
+    model.head.weight.data.zero_()
+    found = token_statistics(model, tokens := texts(), CPU)
+    assert torch.equal(found.hits, tokens[:, 1:] == 0)
+    assert (found.deviations == 0).all()
+
+
 def test_what_stands_after_the_end_changes_nothing(model):
     tokens = texts()
     wider = torch.nn.functional.pad(tokens[:, :8], (0, 4), value=-1)

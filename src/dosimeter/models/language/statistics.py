@@ -80,22 +80,23 @@ def _of_batch(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """The four numbers of each token after the first `[b k 4]`, 0 after the end, and whether it is the likeliest."""
     following = tokens[:, 1:]
     there = following >= 0
-    own, wanted = logits[:, :-1].reshape(-1, logits.shape[-1]), following.clamp(min=0).reshape(-1, 1)
+    # the last place is dropped afterwards: to leave it out here would copy all others
+    wanted = nn.functional.pad(following.clamp(min=0), (0, 1)).reshape(-1, 1)
+    own = logits.reshape(-1, logits.shape[-1])
     rows = max(1, IN_CACHE // own.shape[1])
     parts = [_of_tokens(*one) for one in zip(torch.split(own, rows), torch.split(wanted, rows), strict=True)]
-    found, best = (torch.cat(one) for one in zip(*parts, strict=True))
-    found, best = found.reshape(*following.shape, 4), best.reshape(following.shape)
-    return found.where(there[..., None], 0.0), (best == following) & there
+    found, hits = (torch.cat(one) for one in zip(*parts, strict=True))
+    found, hits = found.reshape(*tokens.shape, 4)[:, :-1], hits.reshape(tokens.shape)[:, :-1]
+    return found.where(there[..., None], 0.0), hits & there
 
 
 def _of_tokens(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """The four numbers of some tokens `[r 4]`, and the likeliest token `[r]`; not finite where a logit is not.
+    """The four numbers of some tokens `[r 4]`, and whether each is the likeliest `[r]`.
 
     With z the logits less the highest and w = exp z, log p = z - log sum w, so that its mean and its deviation are
-    those of z under w. At temperature 2 the weights are the roots of w.
+    those of z under w. At temperature 2 the weights are the roots of w. Numbers are not finite where a logit is not.
     """
-    highest, best = logits.max(-1, keepdim=True)
-    z = logits - highest
+    z = logits - logits.amax(-1, keepdim=True)
     own = z.gather(-1, wanted)[:, 0]
     weights = z.exp()
     total, halves = weights.sum(-1), weights.sqrt().sum(-1)
@@ -103,5 +104,7 @@ def _of_tokens(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     first, second = weights.sum(-1) / total, weights.mul_(z).sum(-1) / total
     log_total = total.log()
     deviations = (second - first.square()).clamp(min=0).sqrt()
-    found = torch.stack([own - log_total, own / 2 - halves.log(), first - log_total, deviations], -1)
-    return found, best[:, 0]
+    hits = own == 0
+    # of several that are the likeliest the first counts; few tokens are, so few rows are looked at again
+    hits[hits.clone()] = z[hits].argmax(-1) == wanted[hits, 0]
+    return torch.stack([own - log_total, own / 2 - halves.log(), first - log_total, deviations], -1), hits

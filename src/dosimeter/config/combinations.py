@@ -124,7 +124,7 @@ def _language_target(target: Target) -> list[str]:
 
 def _start(stage: Stage, index: int) -> list[str]:
     """Problems with the start of a stage: its model, its parent."""
-    problems = []
+    problems: list[str] = []
     if index == 0 and stage.model is None:
         problems.append("model: the first stage needs one, got none: name an architecture or package.module:function")
     elif stage.given and stage.model is None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dosimeter.foundation.seeds import generator, seed_for
 from dosimeter.models.learners import inert, inverse
 from dosimeter.training.learners.stepping import adam
-from dosimeter.training.loop import seed_torch
+from dosimeter.training.loop import move, seed_torch
 
 HELD_BACK = 8
 """One of so many records is held back, to choose the epoch."""
@@ -90,7 +90,7 @@ def fit_inverse(
     with seed_torch(seed_for(seed, "inverse weights")):
         span = (float(records.min()), float(records.max()))
         network = Inverse(inverse(tuple(features.shape[1:]), tuple(records.shape[1:]), span), mean, spread)
-    network = network.to(features.device, memory_format=torch.channels_last)
+    move(network, features.device, images=features.ndim == 4)
     optimiser = adam(network.parameters(), lr)
     best, kept = float("inf"), copy.deepcopy(network.state_dict())
     for epoch in range(epochs):

@@ -6,7 +6,7 @@ import pytest
 from families.exchange.games import BASE, table
 
 from dosimeter.config.audit import parse
-from dosimeter.config.legs import legs_of, split
+from dosimeter.config.stages.legs import legs_of, split
 from dosimeter.foundation.errors import ConfigError
 
 NET = "families.exchange.games:net"

@@ -9,7 +9,7 @@ from typing import Any
 
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.findings import Findings
-from dosimeter.results.ranking import Ranked, lead
+from dosimeter.results.page.ranking import Ranked, lead
 from dosimeter.results.schema import VERSION
 from dosimeter.results.views import COMMON
 

@@ -16,7 +16,7 @@ from supplied_models import SERIAL
 
 from dosimeter.cli.app import main
 from dosimeter.config.audit import load, parse
-from dosimeter.config.legs.of_audit import split
+from dosimeter.config.stages.leg_audits import split
 from dosimeter.data.entries import data_key, save_data
 from dosimeter.jobs.store import Store
 from dosimeter.pipeline import call, verbs

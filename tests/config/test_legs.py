@@ -6,8 +6,8 @@ import pytest
 from families.exchange.games import BASE, table
 
 from dosimeter.config.audit import parse
-from dosimeter.config.legs.of_audit import split
-from dosimeter.config.legs.of_stages import legs_of
+from dosimeter.config.stages.leg_audits import split
+from dosimeter.config.stages.legs import legs_of
 from dosimeter.foundation.errors import ConfigError
 
 NET = "families.exchange.games:net"

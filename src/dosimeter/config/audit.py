@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from dosimeter.config.beside import beside_settings, read_beside
 from dosimeter.config.combinations import chain_problems, target_problems
 from dosimeter.config.defense_rows import defense_problems, defense_rows, listed_defenses
-from dosimeter.config.legs.of_stages import last_of
-from dosimeter.config.legs.of_threats import at_last, leg_problems
 from dosimeter.config.named_parts import DataPart, further_problems
 from dosimeter.config.recorded import RecordedAudit, is_recorded, model_of, recorded_problems
 from dosimeter.config.sent_defenses import listed, sent_problems, takes_defenses
+from dosimeter.config.stages.leg_threats import at_last, leg_problems
+from dosimeter.config.stages.legs import last_of
 from dosimeter.config.tables import RecordedTarget, Report, Stage, Target, TargetTop, Top, Variant
 from dosimeter.config.threat_rows import ThreatRow, threat_rows
 from dosimeter.config.variant_rows import flat, merge_rows, placed, problems_of
@@ -270,7 +270,6 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     target, of_target = _target(whole)
     report, more = _table(Report, whole.get("report", {}), "report")
     threats = threat_rows(whole, parts, base, beside.topology)
-    placed: Mapping[str, ThreatTable] = {}
     sent = isinstance(target, Target) and takes_defenses(threats.rows)
     variants, own, problems = _read_defenses(whole, parts, base, sent=sent)
     problems = [*threats.problems, *problems, *(sent_problems(variants, "defense") if sent else [])]
@@ -289,10 +288,9 @@ def draft(table: Mapping[str, Any], *, base: Path, name: str = "audit") -> Draft
     if problems or top is None or report is None:
         return Draft(None, tuple(parts), seed if type(seed) is int and seed >= 0 else 0, tuple(problems), beside.parts)
     if isinstance(target, RecordedTarget):
-        plain = RecordedAudit(
-            top.name, top.seed, target.transcript, threats.rows, report, base, beside.parts, model=model_of(target)
-        )
-        return Draft(dataclasses.replace(plain, common=_common_settings(plain)), (), top.seed, ())
+        plain = RecordedAudit(top.name, top.seed, target.transcript, threats.rows, report, base, beside.parts)
+        plain = dataclasses.replace(plain, common=_common_settings(plain), model=model_of(target))
+        return Draft(plain, (), top.seed, ())
     if target is not None:
         return Draft(SuppliedAudit(top.name, top.seed, target, threats.rows, report, base, variants), (), top.seed, ())
     audit = Audit(top.name, top.seed, stages, threats.rows, report, base, own, variants)

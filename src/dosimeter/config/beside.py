@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dosimeter.config.joint import joint_problems
 from dosimeter.config.named_parts import DataPart, read_parts
+from dosimeter.config.stages.joint import joint_problems
 from dosimeter.config.tables import Stage
 from dosimeter.config.topology import read_topology
 from dosimeter.families.topology import Topology

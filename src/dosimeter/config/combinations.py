@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from dosimeter.config.legs.of_stages import legs_of
+from dosimeter.config.stages.legs import legs_of
 from dosimeter.config.tables import Stage, Target, finetuning_of
 from dosimeter.data.options import parse_rows
 from dosimeter.foundation.checks import suggest

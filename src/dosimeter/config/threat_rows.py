@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from dosimeter.config.attack_rows import share_attacks
-from dosimeter.config.joint import role_of
-from dosimeter.config.legs.of_stages import last_of
+from dosimeter.config.stages.joint import role_of
+from dosimeter.config.stages.legs import last_of
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.derived import by_names
 from dosimeter.families.family import Family, Surroundings

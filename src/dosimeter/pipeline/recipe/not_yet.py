@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dosimeter.config.audit import Audit
-from dosimeter.config.joint import role_of
+from dosimeter.config.stages.joint import role_of
 from dosimeter.config.threat_rows import exposed
 from dosimeter.families.derived import by_names
 from dosimeter.families.registry import FAMILIES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dosimeter.config.audit import Audit
-from dosimeter.config.joint import PAIR
+from dosimeter.config.stages.joint import PAIR
 from dosimeter.config.tables import Stage
 from dosimeter.data import Dataset
 from dosimeter.data.parts.apart import with_classes_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dosimeter.config.audit import Audit
-from dosimeter.config.legs.of_audit import split
+from dosimeter.config.stages.leg_audits import split
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.families.derived import Unfit
 from dosimeter.families.family import Case

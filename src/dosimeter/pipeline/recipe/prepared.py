@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dosimeter.config.audit import Audit, VariantRow, with_variant
-from dosimeter.config.legs.of_audit import split
+from dosimeter.config.stages.leg_audits import split
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.families.derived import Unfit
 from dosimeter.families.family import Case

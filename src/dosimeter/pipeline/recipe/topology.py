@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from dosimeter.config.audit import AnyAudit, Audit
-from dosimeter.config.joint import role_of
-from dosimeter.config.legs.of_audit import split
+from dosimeter.config.stages.joint import role_of
+from dosimeter.config.stages.leg_audits import split
 from dosimeter.config.threat_rows import ThreatRow, exposed
 from dosimeter.data import Dataset
 from dosimeter.families.derived import Answered, Unfit, access_words, answered, by_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from dosimeter.config.audit import Audit
-from dosimeter.config.legs.of_stages import Leg, leg_of, legs_of
+from dosimeter.config.stages.legs import Leg, leg_of, legs_of
 
 
 def split(audit: Audit) -> tuple[tuple[Leg, Audit], ...]:

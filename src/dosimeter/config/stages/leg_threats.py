@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dosimeter.config.legs.of_stages import last_of, legs_of
+from dosimeter.config.stages.legs import last_of, legs_of
 from dosimeter.config.tables import Stage
 from dosimeter.config.threat_rows import ThreatRow
 from dosimeter.families.threat import ThreatTable

@@ -1,1 +1,0 @@
-"""Chains of one audit file: of its stages, of its threats, and as audits of their own."""

@@ -1,0 +1,1 @@
+"""Rules on the stages of a file: those that parties train together, and which chains there are."""

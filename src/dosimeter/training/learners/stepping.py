@@ -27,7 +27,7 @@ def adam(parameters: Iterable[Tensor], lr: float, *, decay: float = 0.0) -> torc
     >>> optimiser = adam([weight], 0.1)
     >>> weight.grad = torch.ones(1)
     >>> optimiser.step()
-    >>> round(float(weight), 4)
+    >>> round(weight.item(), 4)
     0.9
     """
     own = list(parameters)

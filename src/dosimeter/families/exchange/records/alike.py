@@ -29,7 +29,7 @@ def alike_batches(
     Raises:
         DataError: there are too few records of equal classes.
 
-    >>> rows, others = alike_batches(np.array([0, 1, 0, 1, 0, 1]), 2, 2, np.random.default_rng(0), "records")
+    >>> rows, others = alike_batches(np.array([0, 1] * 4), 2, 2, np.random.default_rng(0), "records")
     >>> rows.shape, others.shape
     ((2, 2), (2,))
     """

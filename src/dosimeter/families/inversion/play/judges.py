@@ -203,7 +203,7 @@ class JudgeJob:
         return {**right, **{name: found[name] for name in TESTED}}
 
 
-_People = tuple[Float[Array, "n d"], Int[Array, " n"]]
+_People = tuple[Float[Array, "_ d"], Int[Array, " _"]]
 
 
 def _shots(labels: Int[Array, " n"]) -> int:

@@ -16,6 +16,13 @@ from dosimeter.models.cuts.places import ModelCut
 from dosimeter.training.system import TrainedSystem
 
 
+BACK = (
+    "gradients: those that the deployed model would send back over the cut for victims and auxiliary records, as if its "
+    "training went on with them"
+)
+"""Note of a threat in which the adversary sees gradients."""
+
+
 def notes_of(
     system: TrainedSystem,
     threat: SplitThreat,
@@ -49,10 +56,7 @@ def notes_of(
         where = "on the answers behind each cut" if system.releases else "on the answers alone"
         notes.append(f"floor: {', '.join(counterparts)} play once more, {where}")
     if threat.gradients:
-        notes.append(
-            "gradients: those that the deployed model would send back over the cut for victims and auxiliary records, "
-            "as if its training went on with them"
-        )
+        notes.append(BACK)
     if threat.repeats > 1 and not system.releases:
         notes.append(
             "repeats: no defense changes what crosses the cut, so the mean of many queries of a record is one of "

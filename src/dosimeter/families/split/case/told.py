@@ -15,10 +15,9 @@ from dosimeter.families.split.threat import SplitThreat
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.training.system import TrainedSystem
 
-
 BACK = (
-    "gradients: those that the deployed model would send back over the cut for victims and auxiliary records, as if its "
-    "training went on with them"
+    "gradients: those that the deployed model would send back over the cut for victims and auxiliary records, as if "
+    "its training went on with them"
 )
 """Note of a threat in which the adversary sees gradients."""
 

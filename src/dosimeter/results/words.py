@@ -304,6 +304,15 @@ def citation(paper: str) -> str:
     return paper.replace("https://arxiv.org/abs/", "arXiv:").replace("https://doi.org/", "doi:")
 
 
+def capital(text: str) -> str:
+    """A text as a sentence begins.
+
+    >>> capital("the party “bank”")
+    'The party “bank”'
+    """
+    return f"{text[0].upper()}{text[1:]}"
+
+
 def certifiable(n_nonmembers: int) -> float:
     """The smallest false positive rate that n distinct non-members can certify: none accused, one-sided 95 %.
 

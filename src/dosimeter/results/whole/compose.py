@@ -12,6 +12,7 @@ from dosimeter.results.findings import Findings
 from dosimeter.results.schema import VERSION
 from dosimeter.results.views import COMMON
 from dosimeter.results.whole.ranking import Ranked, lead
+from dosimeter.results.words import capital
 
 WORST_FIRST = ("withdrawn", "shown", "not_resolvable", "not_shown")
 """Statuses of a verdict; that of a run is the first that one of its threats has."""
@@ -51,7 +52,7 @@ def not_asked(families: Iterable[str]) -> str:
         return ""
     asked = [LEAKS.get(name, name) for name in own]
     told = asked[0] if len(asked) == 1 else f"{', '.join(asked[:-1])} and {asked[-1]}"
-    return f"{left[0].upper()}{left[1:]}: only {told} {'was' if len(asked) == 1 else 'were'}."
+    return f"{capital(left)}: only {told} {'was' if len(asked) == 1 else 'were'}."
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
         "messages of the joint training and from records of its own"
     )
     if status == "shown":
-        lines = [f"{name[0].upper()}{name[1:]} can tell {what}, better than from the classes in the batch."]
+        lines = [f"{words.capital(name)} can tell {what}, better than from the classes in the batch."]
     elif status == "not_resolvable":
         lines = [
             f"Nothing can be said about whether {name} can tell {what}: the classes in the batch "

@@ -42,7 +42,7 @@ def sentences(status: str, told: Mapping[str, Any]) -> list[str]:
     if status == "withdrawn":
         return withdrawn(told)
     low, head = who(told["adversary"]), told["details"]["headline"]
-    party = f"{low[0].upper()}{low[1:]}"
+    party = words.capital(low)
     what = (
         f"on {words.plural(told['noun'])} of which values of “{told['property']}” the party “{told['victim']}” "
         "trained, from the shared layers and a few records of its own"

@@ -68,9 +68,15 @@ class Optimizer:
 @contextlib.contextmanager
 def seed_torch(seed: int) -> Iterator[None]:
     """Seeds PyTorch's default generator inside the block (initialisation, dropout) and restores it afterwards."""
-    with torch.random.fork_rng(devices=[]):
+    state = torch.default_generator.get_state()
+    if torch.accelerator.is_available():
         torch.manual_seed(seed)
+    else:  # far quicker, since all accelerators that are not there would be told to seed themselves later
+        torch.default_generator.manual_seed(seed)
+    try:
         yield
+    finally:
+        torch.default_generator.set_state(state)
 
 
 def augment(images: Float[Tensor, "b k h w"], kinds: tuple[Augmentation, ...], rng: Tensor) -> Float[Tensor, "b k h w"]:

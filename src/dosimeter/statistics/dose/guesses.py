@@ -80,7 +80,8 @@ def fit_guesses(
         step = float(grid[1] - grid[0])
         low, high = best[1] - step, best[1] + step
     reader = GuessReader(float(np.exp(best[1])), best[2], prior)
-    given = np.take_along_axis(reader.probability(rows), truth[:, None], axis=1)[:, 0]
+    # of the log-scores as they are, since a record without evidence has no centred ones
+    given = np.take_along_axis(reader.probability(guesses).reshape(rows.shape), truth[:, None], axis=1)[:, 0]
     beaten = float(weight @ -np.log2(given)) < float(weight @ -np.log2(prior[truth])) - _BEATS
     return reader if beaten else GuessReader(1.0, 0.0, prior)
 
@@ -126,19 +127,30 @@ def _weighed(
 
     The likelihood is concave in the weight. Its slope is halved often enough for half of the precision of floats.
     """
-    own = np.stack(
-        [
-            np.take_along_axis(_softmax(np.exp(one) * rows, prior), truth[:, None], axis=1)[:, 0]
-            for one in log_factors.tolist()
-        ]
-    )
     base, n = prior[truth], len(truth)
-    low, high = np.zeros(len(own)), np.ones(len(own))
+    more = _of_truth(rows, truth, base, np.exp(log_factors)) - base
+    low, high = np.zeros(len(more)), np.ones(len(more))
+    ratio = np.empty_like(more)
     for _ in range(_HALVED):
         w = (low + high) / 2
-        given = base + w[:, None] * (own - base)
-        rises = n * (((own - base) / given) @ share) + _HALF / w - _HALF / (1 - w) > 0
+        np.multiply(w[:, None], more, out=ratio)
+        ratio += base
+        np.divide(more, ratio, out=ratio)
+        rises = n * (ratio @ share) + _HALF / w - _HALF / (1 - w) > 0
         low, high = np.where(rises, w, low), np.where(rises, high, w)
     w = (low + high) / 2
-    told = n * (np.log(base + w[:, None] * (own - base)) @ share) + _HALF * (np.log(w) + np.log1p(-w))
+    told = n * (np.log(base + w[:, None] * more) @ share) + _HALF * (np.log(w) + np.log1p(-w))
     return list(zip(told.tolist(), log_factors.tolist(), w.tolist(), strict=True))
+
+
+def _of_truth(rows: Array, truth: Array, base: Array, factors: Array) -> Array:
+    """Probability of the true value by each factor `[f n]`, as `_softmax` has it; that of the prior without evidence.
+
+    One factor at a time in one buffer: all at once would take the memory of the guesses as often as there are factors.
+    """
+    own, scaled = rows[np.arange(len(rows)), truth], np.empty_like(rows)
+    total = np.empty((len(factors), len(rows)))
+    for factor, one in zip(factors.tolist(), total, strict=True):
+        np.multiply(factor, rows, out=scaled)
+        np.exp(scaled, out=scaled).sum(axis=-1, out=one)
+    return np.where(np.isnan(total), base, np.exp(factors[:, None] * own) / total)

@@ -112,6 +112,20 @@ def test_excluded_values_get_no_more_than_the_prior_leaves():
     assert given[1] == pytest.approx([0.25] * 4)
 
 
+def test_records_without_evidence_are_read_beside_others():
+    """They get the prior, and the others are read as if these were not there."""
+    guesses, values = drawn(0, n=60, v=4, strength=4.0)
+    prior, silent = np.full(4, 0.25), np.arange(60) < 20
+    guesses[:, silent] = -np.inf
+    share = np.full((1, 60), 1 / 60)
+    reader = fit_guesses(guesses, values, prior, share)
+    assert reader.weight > 0.5
+    given = reader.probability(guesses)
+    assert given[:, silent] == pytest.approx(0.25)
+    told = fit_guesses(guesses[:, ~silent], values[:, ~silent], prior, np.full((1, 40), 1 / 40))
+    assert reader.factor == pytest.approx(told.factor, rel=0.3)
+
+
 def test_a_few_hits_do_not_make_a_sure_reader():
     guesses, values = drawn(0, n=4, v=4, strength=50.0)
     reader = fit_guesses(guesses, values, np.full(4, 0.25), np.full((1, 4), 0.25))

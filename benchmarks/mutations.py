@@ -304,7 +304,7 @@ FAULTS = [
         "tests/families/membership/play/test_play_job.py",
     ),
     (
-        M + "play/job.py",
+        "families/play.py",
         "row.name, row.settings, attack_code",
         "row.name, attack_code",
         "tests/families/membership/play/test_play_job.py",

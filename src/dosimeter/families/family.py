@@ -7,8 +7,10 @@ asks which family, which attack or which door it has before it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -16,9 +18,11 @@ from dosimeter.families.attack import NamedAttack
 from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
 from dosimeter.families.topology import Topology
+from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
+    from dosimeter.foundation.arrays import Array
     from dosimeter.jobs.job import Job
     from dosimeter.results.findings import Findings
     from dosimeter.results.metrics import Metric
@@ -40,6 +44,30 @@ class CaseFolder:
 
     path: Path
     summary: Mapping[str, Any]
+
+    def evidence(self) -> dict[str, dict[str, Array]]:
+        """Arrays of each attack that was run, by its id.
+
+        Raises:
+            OSError, ValueError: a file is missing or damaged.
+        """
+        from dosimeter.jobs.arrays import read_arrays
+
+        return {
+            str(one["id"]): read_arrays(evidence_file(self.path, index))
+            for index, one in enumerate(self.summary["attacks"])
+            if one["status"] == "ok"
+        }
+
+
+def evidence_file(folder: Path, index: int) -> Path:
+    """File for what one attack came to.
+
+    Args:
+        folder: of the case.
+        index: place of the attack among all.
+    """
+    return folder / "evidence" / f"{index}.npz"
 
 
 @dataclass(frozen=True)
@@ -262,3 +290,50 @@ class Family(Protocol):
     def section(self, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Section:
         """Part of the page that tells of one threat."""
         ...
+
+
+class BuiltInFamily:
+    """What the families of this package have in common: the files beside `families/F/family.py`, and derived threats.
+
+    Attributes:
+        name: name of the family.
+        settings: keys of its `[[threat]]`.
+    """
+
+    name: str
+    settings: type[ThreatTable]
+
+    @property
+    def folder(self) -> Path:
+        """The family's folder."""
+        return Path(str(sys.modules[type(self).__module__].__file__)).parent
+
+    @property
+    def details_schema(self) -> Mapping[str, Any]:
+        """Implements `Family`."""
+        return schema_of(self.folder / "details.schema.json")
+
+    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[ThreatTable]:
+        """Implements `Family`."""
+        from dosimeter.families.derived import derived
+
+        return [self.settings.model_validate(one) for one in derived(topology, stages, self.name, self.settings)]
+
+    def names(self) -> Mapping[str, Names]:
+        """Implements `Family`: none."""
+        return {}
+
+    def template(self) -> Mapping[str, str]:
+        """Implements `Family`."""
+        return files_of(self.folder / "template")
+
+
+@cache
+def schema_of(path: Path) -> Mapping[str, Any]:
+    """A fragment of the schema of `result.json`, read once."""
+    return read_schema(path)
+
+
+def files_of(template: Path) -> Mapping[str, str]:
+    """Text of the two files of a template, by name."""
+    return {name: (template / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}

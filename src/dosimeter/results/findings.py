@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dosimeter.foundation.gate import Gate
 from dosimeter.results.rows import Row
 from dosimeter.statistics.dose.dose import Dose
+
+if TYPE_CHECKING:
+    from dosimeter.statistics.intervals.crossed import Interval
+
+FALSE_ALARM = 0.01
+"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,55 @@ class Null:
     high: float | None
     status: str
     metric: str = "auc"
+
+
+def null_row(attack: str, p: float, shown: Interval, metric: str, attacks: int) -> Null:
+    """An attack where there is nothing to find, judged with the number of attacks allowed for.
+
+    Args:
+        attack: its id.
+        p: p-value of chance.
+        shown: its metric there.
+        metric: name of the metric.
+        attacks: number of attacks of the null audit.
+    """
+    status = "fail" if p <= FALSE_ALARM / attacks else "pass"
+    return Null(attack, shown.value, shown.low, shown.high, status, metric)
+
+
+def null_decision(rows: Sequence[Null], did: str, where: str) -> Gate:
+    """N1: the decision on the null audit.
+
+    Args:
+        rows: of all attacks.
+        did: what those did that are not at chance.
+        where: where the others are at chance.
+    """
+    wrong = [row.attack for row in rows if row.status != "pass"]
+    if wrong:
+        return Gate(
+            "N1", "Null audit", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} {did}: the audit is broken, and its numbers are withdrawn.",
+        )  # fmt: skip
+    return Gate("N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance {where}.")
+
+
+def controls_gate(ids: Sequence[str], wrong: Sequence[str], gives: str) -> Gate:
+    """N2: controls must be at chance.
+
+    Args:
+        ids: of the controls that were run.
+        wrong: those that are not at chance.
+        gives: what the audit does then, in words.
+    """
+    if not ids:
+        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
+    if wrong:
+        return Gate(
+            "N2", "Controls", "fail", float(len(wrong)),
+            f"{', '.join(wrong)} must be at chance and is not: the audit {gives}.",
+        )  # fmt: skip
+    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
 
 
 @dataclass(frozen=True)

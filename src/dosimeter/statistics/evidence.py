@@ -56,21 +56,6 @@ class Guesses:
 
 
 @dataclass(frozen=True)
-class Secrets:
-    """The truth about secrets with several values. No attack ever receives it.
-
-    Attributes:
-        ids: record ids `[n]`.
-        values: the true value of each, a position among the guesses `[t n]`.
-        record: cluster of each record `[n]`, as in `Truth`.
-    """
-
-    ids: Array
-    values: Int[Array, "t n"]
-    record: Int[Array, " n"]
-
-
-@dataclass(frozen=True)
 class Reconstructions:
     """Evidence of an attack that makes records, such as a picture for each identity that a model knows.
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from dosimeter.data.views import apply_view
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.training.chain import Link, build_chain, parts_of, place_of, users_code
 from dosimeter.training.loop import move
@@ -23,7 +24,7 @@ INFERENCE_BATCH = 64
 
 
 @dataclass(frozen=True)
-class FeatureJob:
+class FeatureJob(KeyedJob):
     """Job that computes the frozen prefix's outputs on one chunk of records under one view.
 
     Attributes:
@@ -61,11 +62,6 @@ class FeatureJob:
             "code": package_code(__name__),
             **part,
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

@@ -14,7 +14,8 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import seed_for
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.models.lora import merge_adapters
 from dosimeter.models.weights import load_state
@@ -32,7 +33,7 @@ HEADS_PER_PACK = 64
 
 
 @dataclass(frozen=True)
-class PackJob:
+class PackJob(KeyedJob):
     """Job that trains a pack of models: many linear heads as one program, or one model of any other kind.
 
     Attributes:
@@ -91,11 +92,6 @@ class PackJob:
             "torch": torch_version(),
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     def state(self) -> dict[str, Tensor]:
         """What the trained models hold; adversaries that took part in their training are left out."""

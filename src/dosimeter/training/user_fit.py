@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dosimeter.foundation.errors import TrainingError
-from dosimeter.foundation.user_code import call_user
+from dosimeter.foundation.errors import AuditError, TrainingError
+from dosimeter.foundation.user_code import call_user, relay, resolve
+from dosimeter.foundation.wording import describe
 from dosimeter.training.chain import Link
 from dosimeter.training.loop import seed_torch
 
@@ -77,3 +78,34 @@ def user_fit(link: Link, model: nn.Module, records: Records, seed: int) -> nn.Mo
 
 Fit = Callable[[Records, int], object]
 """The user's training: takes records and a seed, returns a fresh trained model of any kind that `adapt` accepts."""
+
+
+def call_fit(fit: Fit | str, records: Records, seed: int, place: str, *, advise: bool = True) -> object:
+    """Calls the user's `fit(dataset, seed)`, by itself or by its reference.
+
+    Args:
+        fit: the function.
+        records: that it trains on.
+        seed: of its training.
+        place: where it stands, in words.
+        advise: whether what it raised is looked at for a remedy.
+
+    Returns:
+        What it trained, of any kind.
+
+    Raises:
+        AuditError: it raised.
+        TrainingError: it returned nothing.
+    """
+    function = resolve(fit) if isinstance(fit, str) else fit
+    try:
+        with seed_torch(seed):
+            trained: object = function(records, seed % 2**31)
+    except AuditError as error:
+        raise relay(error, place) from error
+    except (Exception, SystemExit) as error:
+        remedy = advice(error, records.labels) if advise else "correct it"
+        raise TrainingError(f"{place}: raised {describe(error)}: {remedy}") from error
+    if trained is None:
+        raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
+    return trained

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.metrics import METRICS
 from dosimeter.families.exchange.threat import NAME, ExchangeThreat
-from dosimeter.families.family import Case, CaseFolder, Names, Surroundings
-from dosimeter.families.sights import StageRole
+from dosimeter.families.family import BuiltInFamily, Case, CaseFolder, Surroundings
 from dosimeter.families.threat import ThreatTable
-from dosimeter.families.topology import Topology
 from dosimeter.foundation.errors import ConfigError
 from dosimeter.results.metrics import Metric
 from dosimeter.results.schema import read_schema
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Exchange(BuiltInFamily):
     """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
 
     name: str = NAME
@@ -63,21 +61,6 @@ class Exchange:
         from dosimeter.families.exchange.attacks import default_rows
 
         return [] if transferred else default_rows(cast(ExchangeThreat, threat).question)
-
-    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[ExchangeThreat]:
-        """Implements `Family`: one for each party that watches another, and each attribute that the topology names."""
-        from dosimeter.families.derived import derived
-
-        return [ExchangeThreat.model_validate(one) for one in derived(topology, stages, self.name, ExchangeThreat)]
-
-    def names(self) -> Mapping[str, Names]:
-        """Implements `Family`: none."""
-        return {}
-
-    def template(self) -> Mapping[str, str]:
-        """Implements `Family`."""
-        folder = Path(__file__).with_name("template")
-        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dosimeter.families.family import CaseFolder
+from dosimeter.families.family import evidence_file as evidence_file
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import read_arrays, undamaged
 
@@ -15,16 +16,6 @@ from dosimeter.jobs.arrays import read_arrays, undamaged
 def truth_file(folder: Path) -> Path:
     """File for the coins, and for whether models answer rightly."""
     return folder / "truth" / "truth.npz"
-
-
-def evidence_file(folder: Path, index: int) -> Path:
-    """File for what one attack said.
-
-    Args:
-        folder: of the case.
-        index: place of the attack among all.
-    """
-    return folder / "evidence" / f"{index}.npz"
 
 
 @dataclass(frozen=True)
@@ -55,11 +46,7 @@ def read_left(folder: CaseFolder) -> Left:
     """
     with undamaged(folder.path):
         truth = read_arrays(truth_file(folder.path))
-        evidence = {
-            str(one["id"]): read_arrays(evidence_file(folder.path, index))
-            for index, one in enumerate(folder.summary["attacks"])
-            if one["status"] == "ok"
-        }
+        evidence = folder.evidence()
         if any(one["guesses"].shape[:3] != truth["coins"].shape for one in evidence.values()):
             raise ValueError("evidence must be about the steps of the run")
     return Left(folder.summary, truth, evidence)

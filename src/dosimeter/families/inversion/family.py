@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import Case, CaseFolder, Names, Surroundings
+from dosimeter.families.family import BuiltInFamily, Case, CaseFolder, Surroundings
 from dosimeter.families.inversion.metrics import METRICS
 from dosimeter.families.inversion.threat import NAME, InversionThreat
-from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
-from dosimeter.families.topology import Topology
 from dosimeter.results.metrics import Metric
-from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
@@ -27,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Inversion:
+class Inversion(BuiltInFamily):
     """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
 
     name: str = NAME
@@ -46,11 +41,6 @@ class Inversion:
 
         return Needs
 
-    @property
-    def details_schema(self) -> Mapping[str, Any]:
-        """Implements `Family`."""
-        return _details_schema()
-
     def attacks(self) -> Mapping[str, type]:
         """Implements `Family`."""
         from dosimeter.families.inversion.attacks import ATTACKS
@@ -65,21 +55,6 @@ class Inversion:
         from dosimeter.families.inversion.attacks import default_rows
 
         return [] if transferred else default_rows()
-
-    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[InversionThreat]:
-        """Implements `Family`."""
-        from dosimeter.families.derived import derived
-
-        return [InversionThreat.model_validate(one) for one in derived(topology, stages, self.name, InversionThreat)]
-
-    def names(self) -> Mapping[str, Names]:
-        """Implements `Family`: none."""
-        return {}
-
-    def template(self) -> Mapping[str, str]:
-        """Implements `Family`."""
-        folder = Path(__file__).with_name("template")
-        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""
@@ -120,12 +95,6 @@ class Inversion:
         from dosimeter.families.inversion.section.section import section
 
         return section(result)
-
-
-@cache
-def _details_schema() -> Mapping[str, Any]:
-    """The fragment, read once."""
-    return read_schema(Path(__file__).with_name("details.schema.json"))
 
 
 INVERSION = Inversion()

@@ -26,16 +26,6 @@ def information_file(folder: Path) -> Path:
     return folder / "evidence" / "layers.npz"
 
 
-def evidence_file(folder: Path, index: int) -> Path:
-    """File for what the judges say of one attack.
-
-    Args:
-        folder: of the case.
-        index: place of the attack among all.
-    """
-    return folder / "evidence" / f"{index}.npz"
-
-
 def small_pictures(records: Array) -> dict[str, Array]:
     """Records as small pictures in bytes `[n h w channels]`; nothing if they are no pictures.
 
@@ -105,11 +95,7 @@ def read_left(folder: CaseFolder) -> Left:
     """
     with undamaged(folder.path):
         truth = read_arrays(truth_file(folder.path))
-        evidence = {
-            str(one["id"]): read_arrays(evidence_file(folder.path, index))
-            for index, one in enumerate(folder.summary["attacks"])
-            if one["status"] == "ok"
-        }
+        evidence = folder.evidence()
         real = truth_file(folder.path).with_name("pictures.npz")
         faces = read_arrays(real).get("pictures") if real.is_file() else None
         layers = information_file(folder.path)

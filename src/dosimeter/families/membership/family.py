@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import CaseFolder, Names, Surroundings
+from dosimeter.families.family import BuiltInFamily, CaseFolder, Names, Surroundings, files_of
 from dosimeter.families.membership.metrics import METRICS, NAME
 from dosimeter.families.membership.threat import VIEWS, Threat
-from dosimeter.families.sights import StageRole
 from dosimeter.families.threat import ThreatTable
-from dosimeter.families.topology import Topology
 from dosimeter.results.metrics import Metric
-from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
@@ -29,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Membership:
+class Membership(BuiltInFamily):
     """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
 
     name: str = NAME
@@ -45,11 +40,6 @@ class Membership:
         from dosimeter.families.membership.game import Needs
 
         return Needs
-
-    @property
-    def details_schema(self) -> Mapping[str, Any]:
-        """Implements `Family`."""
-        return _details_schema()
 
     def attacks(self) -> Mapping[str, type]:
         """Implements `Family`."""
@@ -69,25 +59,13 @@ class Membership:
 
         return text_rows(transferred=transferred)
 
-    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[Threat]:
-        """Implements `Family`."""
-        from dosimeter.families.derived import derived
-
-        return [Threat.model_validate(one) for one in derived(topology, stages, self.name, Threat)]
-
     def names(self) -> Mapping[str, Names]:
         """Implements `Family`: query views."""
         return {"views": Names(dict.fromkeys(VIEWS, ""), {"identity": "default; further ones if training augments"})}
 
-    def template(self) -> Mapping[str, str]:
-        """Implements `Family`."""
-        folder = Path(__file__).with_name("template")
-        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
-
     def text_template(self) -> Mapping[str, str]:
         """Implements `AuditsTexts`."""
-        folder = Path(__file__).with_name("template") / "language"
-        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
+        return files_of(self.folder / "template" / "language")
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""
@@ -132,12 +110,6 @@ class Membership:
         from dosimeter.families.membership.section.section import section  # loads Matplotlib, which takes a second
 
         return section(threat, provenance)
-
-
-@cache
-def _details_schema() -> Mapping[str, Any]:
-    """The fragment, read once."""
-    return read_schema(Path(__file__).with_name("details.schema.json"))
 
 
 MEMBERSHIP = Membership()

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from dosimeter.families.attack import NamedAttack
-from dosimeter.families.family import CaseFolder, Names, Surroundings
-from dosimeter.families.sights import StageRole
+from dosimeter.families.family import BuiltInFamily, CaseFolder, Surroundings
 from dosimeter.families.split.metrics import METRICS
 from dosimeter.families.split.threat import NAME, SplitThreat
 from dosimeter.families.threat import ThreatTable
-from dosimeter.families.topology import Topology
 from dosimeter.results.metrics import Metric
-from dosimeter.results.schema import read_schema
 
 if TYPE_CHECKING:
     from dosimeter.data import Dataset
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(BuiltInFamily):
     """The family; a `Family`. Its methods import what they need, so that `check` and `list` are quick."""
 
     name: str = NAME
@@ -45,11 +40,6 @@ class Split:
 
         return Needs
 
-    @property
-    def details_schema(self) -> Mapping[str, Any]:
-        """Implements `Family`."""
-        return _details_schema()
-
     def attacks(self) -> Mapping[str, type]:
         """Implements `Family`."""
         from dosimeter.families.split.attacks import ATTACKS
@@ -64,21 +54,6 @@ class Split:
         seen = own.answers == "seen"
         rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients)
         return [] if transferred else rows
-
-    def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[SplitThreat]:
-        """Implements `Family`."""
-        from dosimeter.families.derived import derived
-
-        return [SplitThreat.model_validate(one) for one in derived(topology, stages, self.name, SplitThreat)]
-
-    def names(self) -> Mapping[str, Names]:
-        """Implements `Family`: none."""
-        return {}
-
-    def template(self) -> Mapping[str, str]:
-        """Implements `Family`."""
-        folder = Path(__file__).with_name("template")
-        return {name: (folder / name).read_text(encoding="utf-8") for name in ("audit.toml", "recipe.py")}
 
     def problems(self, threat: ThreatTable, attacks: Sequence[NamedAttack], around: Surroundings) -> list[str]:
         """Implements `Family`."""
@@ -121,12 +96,6 @@ class Split:
         from dosimeter.families.split.section.section import section
 
         return section(result)
-
-
-@cache
-def _details_schema() -> Mapping[str, Any]:
-    """The fragment, read once."""
-    return read_schema(Path(__file__).with_name("details.schema.json"))
 
 
 SPLIT = Split()

@@ -28,16 +28,6 @@ def pictures_file(folder: Path) -> Path:
     return folder / "truth" / "pictures.npz"
 
 
-def evidence_file(folder: Path, index: int) -> Path:
-    """File for what one attack came to.
-
-    Args:
-        folder: of the case.
-        index: place of the attack among all.
-    """
-    return folder / "evidence" / f"{index}.npz"
-
-
 def in_training_file(folder: Path) -> Path:
     """File for what the adversaries of the training said of the victims, where there were any."""
     return folder / "evidence" / "in_training.npz"
@@ -85,11 +75,7 @@ def read_left(folder: CaseFolder) -> Left:
     """
     with undamaged(folder.path):
         truth = read_arrays(truth_file(folder.path))
-        evidence = {
-            str(one["id"]): read_arrays(evidence_file(folder.path, index))
-            for index, one in enumerate(folder.summary["attacks"])
-            if one["status"] == "ok"
-        }
+        evidence = folder.evidence()
         real = pictures_file(folder.path)
         asked = in_training_file(folder.path)
         in_training = read_arrays(asked) if asked.is_file() else {}

@@ -18,7 +18,8 @@ from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import seed_for
 from dosimeter.foundation.wording import quote
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float, cut
 from dosimeter.training.chain import Link, build_chain, users_code
 from dosimeter.training.joint.guarding import bounded, guarantees
@@ -46,7 +47,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class JointJob:
+class JointJob(KeyedJob):
     """Job that trains one trunk with the heads of several parties.
 
     Its entry holds the messages, each array as `messages/step/kind/sender/receiver/name`, the heads, each as
@@ -92,11 +93,6 @@ class JointJob:
             "torch": torch_version(),
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

@@ -10,15 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dosimeter.foundation.errors import TrainingError
-from dosimeter.training.joint.aligning import DISTANCES
 from dosimeter.training.joint.methods import SENT, SHOWING
 from dosimeter.training.joint.organisation import Keeper
 from dosimeter.training.joint.transcript import ALL, COORDINATOR, Agreement, Kind, Message, Wire
 
 METHODS = tuple(SENT)
 """Joint methods that can be trained."""
-ALIGNED = DISTANCES
-"""Distances of features, by the method that aligns by them."""
 
 
 @runtime_checkable

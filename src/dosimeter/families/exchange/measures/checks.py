@@ -8,14 +8,11 @@ from dosimeter.families.exchange.measures.measured import LEVEL, Measured
 from dosimeter.families.exchange.measures.shown import pooled
 from dosimeter.families.exchange.sentences.first_page import GAIN
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import Null
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
 from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.leakage.attributes import auc_of
 from dosimeter.statistics.leakage.exchange import exchange_attributes
 from dosimeter.statistics.paired import accuracy_difference
-
-FALSE_ALARM = 0.01
-"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
 
 
 def null_audit(found: Measured) -> tuple[Null, ...]:
@@ -26,27 +23,18 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
         rng = found.rng(f"null {attack}")
         p = exchange_attributes(pooled(own), coins.ravel(), np.arange(coins.size), rng=rng)
         shown = auc_of(own, coins, found.steps, level=1 - FALSE_ALARM / len(attacks))
-        status = "fail" if p <= FALSE_ALARM / len(attacks) else "pass"
-        rows.append(Null(attack, shown.value, shown.low, shown.high, status, "property_auc"))
+        rows.append(null_row(attack, p, shown, "property_auc", len(attacks)))
     return tuple(rows)
 
 
 def null_gate(rows: tuple[Null, ...]) -> Gate:
     """N1: the decision on the null audit."""
-    wrong = [row.attack for row in rows if row.status != "pass"]
-    if wrong:
-        return Gate(
-            "N1", "Null audit", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} told coins that chose nothing: the audit is broken, and its numbers are withdrawn.",
-        )  # fmt: skip
-    return Gate("N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance where no coin chose a batch.")
+    return null_decision(rows, "told coins that chose nothing", "where no coin chose a batch")
 
 
 def controls(found: Measured) -> Gate:
     """N2: controls, which see nothing, must be at chance."""
     ids = found.controls()
-    if not ids:
-        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
     wrong = []
     for one in ids:
         for mixture in range(len(found.mixtures)):
@@ -54,12 +42,7 @@ def controls(found: Measured) -> Gate:
             p = exchange_attributes(pooled(found.guesses(one, mixture)), coins, np.arange(coins.size), rng=rng)
             if p <= FALSE_ALARM / (len(ids) * len(found.mixtures)):
                 wrong.append(f"{one} ({found.mixtures[mixture]})")
-    if wrong:
-        return Gate(
-            "N2", "Controls", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} must be at chance and is not: the audit gives the coins away.",
-        )  # fmt: skip
-    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+    return controls_gate(ids, wrong, "gives the coins away")
 
 
 def gain_of(found: Measured) -> Interval | None:

@@ -15,7 +15,7 @@ from dosimeter.families.exchange.play.model import SharedModel
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import seed_for
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.job import JointJob
 from dosimeter.training.joint.methods import SHOWING
@@ -25,7 +25,7 @@ from dosimeter.training.joint.transcript import Wire
 
 
 @dataclass(frozen=True)
-class AnswersJob:
+class AnswersJob(FollowingJob):
     """Whether each test record is classified rightly; its entry holds `joint` and `alone` `[n]`.
 
     The model alone takes the same steps, on the receiver's batches, with the same recipe. Nothing is exchanged for it,
@@ -43,9 +43,9 @@ class AnswersJob:
     test: str
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.job.store
+    def follows(self) -> JointJob:
+        """Implements `FollowingJob`."""
+        return self.job
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -55,20 +55,10 @@ class AnswersJob:
             "code": package_code(__name__),
         }  # fmt: skip
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     @property
     def place(self) -> str:
         """The stage and the party."""
         return f"{self.job.place}, accuracy for {self.job.members[self.receiver].name}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model."""
-        return self.job.users_code
 
     @property
     def trained(self) -> int:

@@ -11,18 +11,15 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from dosimeter.families.attack import NamedAttack, attack_code
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.exchange.game import Auxiliary, ExchangeGame, Own
 from dosimeter.families.exchange.play.model import SharedModel
 from dosimeter.families.exchange.play.received import ReceivedJob
+from dosimeter.families.play import AttackJob, attack_key, blamed, log_scores
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relay
-from dosimeter.foundation.wording import describe
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 from dosimeter.training.joint.job import JointJob, Member
 from dosimeter.training.joint.transcript import Transcript
@@ -51,7 +48,7 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class PlayJob:
+class PlayJob(AttackJob):
     """One attack on one joint training; its entry holds `guesses` `[n 2]`, log-scores of both sides at each step.
 
     Attributes:
@@ -67,9 +64,9 @@ class PlayJob:
     mixture: tuple[float, float]
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.job.store
+    def follows(self) -> JointJob | ReceivedJob:
+        """Implements `FollowingJob`."""
+        return self.job
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -78,27 +75,12 @@ class PlayJob:
         return {
             "kind": "play",
             "family": "exchange",
-            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "attack": attack_key(row),
             "job": self.job.key,
             "mixture": list(self.mixture),
             "arena": [arena.seed, arena.victim, arena.adversary, arena.auxiliary, arrays_hash(known=arena.known)],
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The attack, in words."""
-        return f"attack {self.row.id!r}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model; what an attack raised, the play itself reports."""
-        return self.job.users_code
 
     @property
     def alike(self) -> object:
@@ -120,19 +102,10 @@ class PlayJob:
         """Plays, and stores what the attack says."""
         game = self.game()
         index = [round(1000 * share) for share in self.mixture]
-        try:
+        with blamed(self.row):
             found = self.row.attack.run(game, generator(self.arena.seed, f"attack {self.row.id}", *index))
             values = np.asarray(found.values)
-        except AuditError as error:
-            raise relay(error, self.place) from error
-        except (Exception, SystemExit) as error:
-            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
-        wanted = (1, len(game.ids), 2)
-        if values.shape != wanted or np.isnan(values).any() or (values == np.inf).any():
-            raise AuditError(
-                f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
-            )
-        self.store.save(self.key, {"guesses": torch.from_numpy(values[0].astype(np.float64))}, self.definition)
+        self.store.save(self.key, log_scores(self.row, values, (len(game.ids), 2)), self.definition)
 
     def game(self) -> ExchangeGame:
         """What the attack gets: what the adversary saw and what is theirs; the yardstick classes in place of that."""

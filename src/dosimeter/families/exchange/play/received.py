@@ -13,7 +13,8 @@ import torch
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.training.chain import Link, build_chain, users_code
 from dosimeter.training.deployment.received import Received, receive
 from dosimeter.training.joint.job import Member
@@ -22,7 +23,7 @@ from dosimeter.training.recipe import Hyperparameters
 
 
 @dataclass(frozen=True)
-class ReceivedJob:
+class ReceivedJob(KeyedJob):
     """Job that stores a recorded training in the form of a `JointJob`, as far as attacks and the yardstick need it.
 
     Its entry holds the messages, each as `messages/step/kind/sender/receiver/name`, and `labels`, the classes of the
@@ -77,11 +78,6 @@ class ReceivedJob:
             "kind": "received training", "transcript": self.recorded.digest, "link": self.link.definition,
             "victim": self.victim, "batch": self.batch, "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def alike(self) -> object:

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from dosimeter.families.exchange.play.model import SharedModel
 from dosimeter.families.exchange.records.watching import Heads
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.training.joint.job import JointJob
 from dosimeter.training.joint.organisation import Holding, Organisation
 from dosimeter.training.joint.transcript import COORDINATOR
 
 
 @dataclass(frozen=True)
-class HeadsJob:
+class HeadsJob(FollowingJob):
     """The victim's last layer at each step; its entry holds `parameters/i/name` and `gradient/i/name` by step.
 
     The victim's part of the training is done again with the trunks that crossed, which ends in the same state; the
@@ -39,9 +39,9 @@ class HeadsJob:
     steps: tuple[int, ...]
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.job.store
+    def follows(self) -> JointJob:
+        """Implements `FollowingJob`."""
+        return self.job
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -51,20 +51,10 @@ class HeadsJob:
             "code": package_code(__name__),
         }  # fmt: skip
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     @property
     def place(self) -> str:
         """The stage and the party."""
         return f"{self.job.place}, last layer of {self.job.members[self.victim].name}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model."""
-        return self.job.users_code
 
     @property
     def alike(self) -> object:

@@ -15,14 +15,14 @@ from dosimeter.families.exchange.records.play import RebuildJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.statistics.leakage.matched import matched
 from dosimeter.statistics.leakage.pixels import spreads
 
 
 @dataclass(frozen=True)
-class JudgeJob:
+class JudgeJob(FollowingJob):
     """What reconstructions of one joint training are worth.
 
     Its entry holds `error` `[n b]`, the mean squared error of the reconstruction that belongs to each true record;
@@ -42,9 +42,9 @@ class JudgeJob:
     pictures: bool
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.plays[0].store
+    def follows(self) -> RebuildJob:
+        """Implements `FollowingJob`."""
+        return self.plays[0]
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -55,20 +55,10 @@ class JudgeJob:
             "code": package_code(__name__),
         }  # fmt: skip
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     @property
     def place(self) -> str:
         """What is judged, in words."""
         return f"judging of {self.plays[0].place}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model."""
-        return self.plays[0].users_code
 
     def perform(self) -> None:
         """Judges and stores."""

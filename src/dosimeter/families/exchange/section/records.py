@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dosimeter.families.exchange.section.section import named, trains, transfer_of, watches
+from dosimeter.families.exchange.section.section import box_of, named, trains, transfer_of, watches
 from dosimeter.families.exchange.sentences.first_page import who
 from dosimeter.families.exchange.sentences.records import BADGES
 from dosimeter.results import figures, words
@@ -87,21 +87,10 @@ def records_section(result: View) -> Section:
 
 
 def _box(result: View) -> dict[str, str] | None:
-    """The two ends of the share that is picked out; None where none is to be quoted."""
-    if result["verdict"]["status"] in ("withdrawn", "not_resolvable"):
-        return None
-    found = result["details"]["headline"]
-    spread = found["high"] - found["low"]
-    shown = result["verdict"]["status"] == "shown" and found["low"] > found["chance"]
-    label, value, away = ("Shown at least", found["low"], "down") if shown else ("Seen", found["value"], None)
-    return {
-        "first_label": label,
-        "first": words.percent(value, spread=spread, away=away),  # type: ignore[arg-type]
-        "second": words.percent(found["high"], spread=spread, away="up"),
-        "chance": words.percent(found["chance"]),
-        "level": words.percent(found["level"]),
-        "method": found["method"],
-    }
+    """The two ends of the share that is picked out, and what it is by chance."""
+    chance = result["details"]["headline"]["chance"]
+    box = box_of(result, chance)
+    return None if box is None else {**box, "chance": words.percent(chance)}
 
 
 def _dose(result: View) -> str:

@@ -93,23 +93,35 @@ def named(one: Mapping[str, Any]) -> str:
     return str(one["name"]) if one["channel"] is None else f"{one['name']} {one['channel'].replace('_', ' ')}"
 
 
-def _box(result: View) -> dict[str, str] | None:
-    """The two ends of the headline's number; None where none is to be quoted."""
+def box_of(result: View, chance: float) -> dict[str, str] | None:
+    """The two ends of the headline's number; None where none is to be quoted.
+
+    Args:
+        result: a threat of a valid result.json.
+        chance: what the number is by chance.
+    """
     if result["verdict"]["status"] in ("withdrawn", "not_resolvable"):
         return None
     found = result["details"]["headline"]
     spread = found["high"] - found["low"]
-    shown = result["verdict"]["status"] == "shown" and found["low"] > 0.5
+    shown = result["verdict"]["status"] == "shown" and found["low"] > chance
     label, value, away = ("Shown at least", found["low"], "down") if shown else ("Seen", found["value"], None)
     return {
         "first_label": label,
         "first": words.percent(value, spread=spread, away=away),  # type: ignore[arg-type]
         "second": words.percent(found["high"], spread=spread, away="up"),
-        "labels": "" if found["labels"] is None else words.percent(found["labels"]),
         "level": words.percent(found["level"]),
         "method": found["method"],
-        "mixture": _mixture(found["mixture"]),
     }
+
+
+def _box(result: View) -> dict[str, str] | None:
+    """The two ends of the headline's number, and what the classes alone tell."""
+    box, found = box_of(result, 0.5), result["details"]["headline"]
+    if box is None:
+        return None
+    labels = "" if found["labels"] is None else words.percent(found["labels"])
+    return {**box, "labels": labels, "mixture": _mixture(found["mixture"])}
 
 
 def _mixture(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dosimeter.families.exchange.section.section import trains, transfer_of, watches
+from dosimeter.families.exchange.section.section import box_of, trains, transfer_of, watches
 from dosimeter.families.exchange.sentences.first_page import who
 from dosimeter.families.exchange.sentences.tasks import BADGES
 from dosimeter.results import figures, words
@@ -65,21 +65,11 @@ def tasks_section(result: View) -> Section:
 
 
 def _box(result: View) -> dict[str, str] | None:
-    """The two ends of the headline's number; None where none is to be quoted."""
-    if result["verdict"]["status"] in ("withdrawn", "not_resolvable"):
+    """The two ends of the headline's number, and what the shared layers tell before the training."""
+    box, untrained = box_of(result, 0.5), result["details"]["headline"]["untrained"]
+    if box is None:
         return None
-    found = result["details"]["headline"]
-    spread = found["high"] - found["low"]
-    shown = result["verdict"]["status"] == "shown" and found["low"] > 0.5
-    label, value, away = ("Shown at least", found["low"], "down") if shown else ("Seen", found["value"], None)
-    return {
-        "first_label": label,
-        "first": words.percent(value, spread=spread, away=away),  # type: ignore[arg-type]
-        "second": words.percent(found["high"], spread=spread, away="up"),
-        "untrained": "" if found["untrained"] is None else words.percent(found["untrained"]),
-        "level": words.percent(found["level"]),
-        "method": found["method"],
-    }
+    return {**box, "untrained": "" if untrained is None else words.percent(untrained)}
 
 
 def _dose(result: View) -> str:

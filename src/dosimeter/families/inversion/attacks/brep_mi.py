@@ -40,6 +40,8 @@ class BrepMI:
 
     paper: ClassVar[str] = "Kahla et al., CVPR 2022, https://arxiv.org/abs/2203.01925"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.LABELS)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     samples: int = 1000
     steps: int = 200
@@ -55,16 +57,6 @@ class BrepMI:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not (self.growth > 1 and 0 < self.inside <= 1):
             raise ValueError(f"growth must be above 1 and inside in (0, 1], got {self.growth} and {self.inside}")
-
-    @property
-    def needs(self) -> Needs:
-        """Labels."""
-        return Needs(Access.LABELS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None: it asks the model itself."""
-        return ()
 
     @property
     def passes(self) -> int:

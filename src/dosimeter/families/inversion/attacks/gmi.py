@@ -57,6 +57,7 @@ class GMI:
 
     paper: ClassVar[str] = "Zhang et al., CVPR 2020, https://arxiv.org/abs/1911.07135"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ()
 
     mode: Literal["ce", "logit"] = "logit"
     restarts: int = 5
@@ -92,11 +93,6 @@ class GMI:
             students=Lessons(self.students, self.student_steps) if self.students else None,
             checkpoint=self.checkpoint,
         )
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None: it has the model itself."""
-        return ()
 
     @property
     def passes(self) -> int:

@@ -38,6 +38,8 @@ class MIFace:
 
     paper: ClassVar[str] = "Fredrikson et al., CCS 2015, https://doi.org/10.1145/2810103.2813677"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.WEIGHTS)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     start: Literal["mean", "zero"] = "mean"
     steps: int = 200
@@ -46,16 +48,6 @@ class MIFace:
     def __post_init__(self) -> None:
         if not (self.steps > 0 and self.step > 0):
             raise ValueError(f"steps and step must be positive, got {self.steps} and {self.step}")
-
-    @property
-    def needs(self) -> Needs:
-        """The weights."""
-        return Needs(Access.WEIGHTS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None: it has the model itself."""
-        return ()
 
     @property
     def passes(self) -> int:

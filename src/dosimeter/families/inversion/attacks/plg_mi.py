@@ -47,6 +47,7 @@ class PLGMI:
 
     paper: ClassVar[str] = "Yuan et al., AAAI 2023, https://arxiv.org/abs/2302.09814"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ()
     aim: ClassVar[Aim] = "margin"
 
     top: int = 30
@@ -72,11 +73,6 @@ class PLGMI:
         """The weights, pictures, and a generator for the model."""
         guidance = Guidance(self.top, self.latent, self.generator_steps, self.critic_steps, self.guidance)
         return Needs(Access.WEIGHTS, pictures=True, guided=guidance)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None: it has the model itself."""
-        return ()
 
     @property
     def passes(self) -> int:

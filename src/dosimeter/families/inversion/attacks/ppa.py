@@ -49,6 +49,8 @@ class PPA:
 
     paper: ClassVar[str] = "Struppek et al., ICML 2022, https://arxiv.org/abs/2201.12179"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.WEIGHTS, pictures=True)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     aim: Literal["poincare", "ce", "margin"] = "poincare"
     samples: int = 1000
@@ -72,16 +74,6 @@ class PPA:
             raise ValueError(f"noise must be at least 0, got {self.noise}")
         if self.samples < self.restarts:
             raise ValueError(f"samples must be at least restarts, {self.restarts}, got {self.samples}")
-
-    @property
-    def needs(self) -> Needs:
-        """The weights, and pictures."""
-        return Needs(Access.WEIGHTS, pictures=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None: it has the model itself."""
-        return ()
 
     @property
     def passes(self) -> int:

@@ -30,22 +30,14 @@ class PriorBest:
 
     paper: ClassVar[str] = OWN
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     samples: int = 1000
 
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise ValueError(f"samples must be positive, got {self.samples}")
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities."""
-        return Needs(Access.PROBS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None: it asks the model itself."""
-        return ()
 
     @property
     def passes(self) -> int:
@@ -69,16 +61,8 @@ class NearestPublic:
 
     paper: ClassVar[str] = OWN
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities."""
-        return Needs(Access.PROBS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None: it asks the model itself."""
-        return ()
+    needs: ClassVar[Needs] = Needs(Access.PROBS)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     @property
     def passes(self) -> int:
@@ -101,16 +85,8 @@ class MeanPublic:
 
     paper: ClassVar[str] = OWN
     control: ClassVar[bool] = True
-
-    @property
-    def needs(self) -> Needs:
-        """Nothing of the model."""
-        return Needs(Access.LABELS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+    needs: ClassVar[Needs] = Needs(Access.LABELS)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     @property
     def passes(self) -> int:

@@ -15,6 +15,7 @@ from jaxtyping import Int
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import evidence_file
 from dosimeter.families.inversion.case.checks import checked_prior, checked_strangers, shared_records
 from dosimeter.families.inversion.case.records import RecordSplit, split_records
 from dosimeter.families.inversion.case.refusals import has_origin, refusals
@@ -26,7 +27,7 @@ from dosimeter.families.inversion.play.learners import AnswersJob
 from dosimeter.families.inversion.play.perturbed import MOST, PerturbedJob, sampled
 from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
 from dosimeter.families.inversion.play.sets import MadeSetJob, RealSetJob
-from dosimeter.families.inversion.stored import evidence_file, information_file, small_pictures, truth_file
+from dosimeter.families.inversion.stored import information_file, small_pictures, truth_file
 from dosimeter.families.inversion.threat import TRAINED, InversionThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.jobs.arrays import save_arrays

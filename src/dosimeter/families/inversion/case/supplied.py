@@ -15,6 +15,7 @@ import torch
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import evidence_file
 from dosimeter.families.inversion.case.checks import checked_prior, checked_strangers, shared_records
 from dosimeter.families.inversion.case.held import HeldRecords, held_records, plain
 from dosimeter.families.inversion.case.refusals import refusals
@@ -24,7 +25,7 @@ from dosimeter.families.inversion.play.perturbed import MOST, range_of, sampled
 from dosimeter.families.inversion.play.priors import PriorJob, PriorKind
 from dosimeter.families.inversion.play.sets import RealSetJob, made_kernels
 from dosimeter.families.inversion.play.supplied import Arena, Played, null_model, play_all
-from dosimeter.families.inversion.stored import evidence_file, small_pictures, truth_file
+from dosimeter.families.inversion.stored import small_pictures, truth_file
 from dosimeter.families.inversion.threat import TRAINED, InversionThreat
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code

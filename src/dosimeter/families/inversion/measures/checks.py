@@ -9,12 +9,10 @@ import numpy as np
 from dosimeter.families.inversion.measures.identified import Measured
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import Null
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision
 from dosimeter.statistics.identification import exchange_names, rate_of, recognised
 from dosimeter.statistics.intervals.crossed import clopper_pearson
 
-FALSE_ALARM = 0.01
-"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
 GOOD_JUDGE = 0.9
 """Share of real records that a judge should name right."""
 METRIC = "recognised"
@@ -83,32 +81,19 @@ def null_gate(rows: Sequence[Null]) -> Gate:
             "There was none, since nothing could train the model anew: give `fit`. An attack that reads the audit and "
             "not the model would not have been found out.",
         )  # fmt: skip
-    wrong = [row.attack for row in rows if row.status != "pass"]
-    if wrong:
-        return Gate(
-            "N1", "Null audit", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} made identities recognisable from a model that learned them under exchanged names: "
-            "the audit is broken, and its numbers are withdrawn.",
-        )  # fmt: skip
-    return Gate(
-        "N1", "Null audit", "pass", 0.0,
-        f"All {len(rows)} attacks are at chance on a model that learned the same records under exchanged names.",
-    )  # fmt: skip
+    return null_decision(
+        rows,
+        "made identities recognisable from a model that learned them under exchanged names",
+        "on a model that learned the same records under exchanged names",
+    )
 
 
 def controls(found: Measured) -> Gate:
     """N2: controls, which ask nothing of the model, must be at chance on the audited models."""
     ids = [one for one in found.left.evidence if one in found.left.controls]
-    if not ids:
-        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
     p_values = _p_values(found, {one: found.left.lineup(one) for one in ids}, "control")
     wrong = [one for one in ids if _status(p_values[one], len(ids)) == "fail"]
-    if wrong:
-        return Gate(
-            "N2", "Controls", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} must be at chance and is not: the audit gives away which identity is which.",
-        )  # fmt: skip
-    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+    return controls_gate(ids, wrong, "gives away which identity is which")
 
 
 def _p_values(found: Measured, similarity: Mapping[str, Array], purpose: str) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ from dosimeter.families.inversion.game import Needs
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.models.learners import ClassDecoder, finite, inert
 from dosimeter.training.deployment.network import answers, deployed
@@ -88,7 +88,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class _BesideJob(ABC):
+class _BesideJob(FollowingJob):
     """What the jobs of this file have in common.
 
     Attributes:
@@ -98,20 +98,15 @@ class _BesideJob(ABC):
     held: Held
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.held.pack.store
+    def follows(self) -> PackJob:
+        """Implements `FollowingJob`."""
+        return self.held.pack
 
     @cached_property
     def definition(self) -> dict[str, Any]:
         """Everything that the key depends on."""
         settings = asdict(self.settings)
         return {"kind": self.kind, **self.held.definition, "settings": settings, "code": package_code(__name__)}
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     @abstractmethod
@@ -122,11 +117,6 @@ class _BesideJob(ABC):
     @abstractmethod
     def kind(self) -> str:
         """What it trains, in a word."""
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model."""
-        return self.held.pack.users_code
 
     @property
     def alike(self) -> object:

@@ -21,7 +21,7 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.training.deployment.network import Opened, answers, opened
 from dosimeter.training.packs import PackJob
@@ -62,7 +62,7 @@ def aimed(attack: object) -> Aim:
 
 
 @dataclass(frozen=True)
-class InformationJob:
+class InformationJob(FollowingJob):
     """Job that takes the squared gradients of losses by the weights of each layer, of the first audited model.
 
     Its entry holds for each kind of records `[n l]`: `train`, `held_out`, `prior`, `noise` by the cross-entropy, the
@@ -86,9 +86,9 @@ class InformationJob:
     verdicts: Mapping[int, VerdictJob]
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.pack.store
+    def follows(self) -> PackJob:
+        """Implements `FollowingJob`."""
+        return self.pack
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -99,21 +99,6 @@ class InformationJob:
             "made": {str(one): [play.key for play in job.plays] for one, job in self.verdicts.items()},
             "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The model that it looks into."""
-        return self.pack.place
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in it."""
-        return self.pack.users_code
 
     @property
     def alike(self) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,18 +13,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dosimeter.defenses.query import describe_defense, guard
-from dosimeter.families.attack import NamedAttack, attack_code
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.inversion.game import Asked, InversionGame, Starts
 from dosimeter.families.inversion.play.beside import Beside
 from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.priors import PriorJob
+from dosimeter.families.play import AttackJob, attack_key, blamed, check_reconstructions
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relay
-from dosimeter.foundation.wording import describe
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
 from dosimeter.training.deployment.network import opened, origin
@@ -56,7 +55,7 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class PlayJob:
+class PlayJob(AttackJob):
     """One attack on some identities of one model; its entry holds the reconstructions `[n k ...]`.
 
     Attributes:
@@ -76,9 +75,9 @@ class PlayJob:
     beside: Beside = Beside()
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.pack.store
+    def follows(self) -> PackJob:
+        """Implements `FollowingJob`."""
+        return self.pack
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -87,7 +86,7 @@ class PlayJob:
         return {
             "kind": "play",
             "family": "inversion",
-            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "attack": attack_key(row),
             "model": [self.pack.key, self.number],
             "classes": list(self.classes),
             "seed": arena.seed,
@@ -98,21 +97,6 @@ class PlayJob:
             "defenses": [describe_defense(one) for one in arena.defenses],
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The attack, in words."""
-        return f"attack {self.row.id!r}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model; what an attack raised, the play itself reports."""
-        return self.pack.users_code
 
     @property
     def alike(self) -> object:
@@ -159,7 +143,7 @@ class PlayJob:
 
 
 @dataclass(frozen=True)
-class VerdictJob:
+class VerdictJob(KeyedJob):
     """Job that shows both judges what one attack made on one model; its entry holds their similarities `[n k v]`.
 
     Attributes:
@@ -169,7 +153,6 @@ class VerdictJob:
 
     plays: tuple[PlayJob, ...]
     judge: JudgeJob
-    users_code: tuple[str, ...] = field(default=())
 
     @property
     def store(self) -> Store:
@@ -181,11 +164,6 @@ class VerdictJob:
         """Everything that the key depends on."""
         played = [play.key for play in self.plays]
         return {"kind": "judged", "plays": played, "judge": self.judge.key, "code": package_code(__name__)}
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:
@@ -237,19 +215,10 @@ def played(
     Raises:
         AuditError: it raised, or made something else than reconstructions.
     """
-    place, n = f"attack {row.id!r}", len(game.classes)
-    try:
+    with blamed(row):
         found = row.attack.run(game, rng)
         values = np.asarray(found.values, dtype=np.float32)
-    except AuditError as error:
-        raise relay(error, place) from error
-    except (Exception, SystemExit) as error:
-        raise AuditError(f"{place}: raised {describe(error)}: correct it or leave it out") from error
-    if values.ndim < 3 or (values.shape[0], values.shape[1], values.shape[3:]) != (1, n, shape):
-        wanted = (1, n, "k", *shape)
-        raise AuditError(f"{place}: must give reconstructions of shape {wanted}, got {values.shape}: correct it")
-    if not values.shape[2] or not np.isfinite(values).all():
-        raise AuditError(f"{place}: must give finite reconstructions of each identity: correct it")
+    check_reconstructions(row, values, len(game.classes), shape, "identity")
     return {"records": torch.from_numpy(values[0]), "queries": torch.tensor(game.asked.count)}
 
 

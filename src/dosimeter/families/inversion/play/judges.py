@@ -18,7 +18,8 @@ from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.models.learners import embedder, finite, inert
 from dosimeter.training.learners.judges import (
@@ -55,7 +56,7 @@ STEPS = 600
 
 
 @dataclass(frozen=True)
-class JudgeJob:
+class JudgeJob(KeyedJob):
     """Job that fits both judges and tests them on real records.
 
     Attributes:
@@ -75,7 +76,6 @@ class JudgeJob:
     shape: tuple[int, ...]
     kind: str
     seed: int
-    users_code: tuple[str, ...] = ()
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -85,11 +85,6 @@ class JudgeJob:
             "kind": "judges", "judges": self.kind, "data": self.data, "others": self.others, "rows": rows,
             "seed": self.seed, "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.training.deployment.network import answers, deployed
 from dosimeter.training.packs import PackJob
 
 
 @dataclass(frozen=True)
-class AnswersJob:
+class AnswersJob(FollowingJob):
     """Job that asks the models of a pack about all records at risk and the test records.
 
     Attributes:
@@ -30,29 +30,14 @@ class AnswersJob:
     test: str | None
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.pack.store
+    def follows(self) -> PackJob:
+        """Implements `FollowingJob`."""
+        return self.pack
 
     @cached_property
     def definition(self) -> dict[str, Any]:
         """Everything that the key depends on."""
         return {"kind": "answers", "pack": self.pack.key, "test": self.test, "code": package_code(__name__)}
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The models that it asks."""
-        return self.pack.place
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in them."""
-        return self.pack.users_code
 
     @property
     def alike(self) -> object:

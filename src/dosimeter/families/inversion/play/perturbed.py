@@ -14,7 +14,7 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.training.deployment.network import deployed
 from dosimeter.training.packs import PackJob
@@ -42,7 +42,7 @@ def sampled(rows: Int[Array, " h"], seed: int, most: int) -> Int[Array, " n"]:
 
 
 @dataclass(frozen=True)
-class PerturbedJob:
+class PerturbedJob(FollowingJob):
     """Job that searches a perturbation of each held-out record, for all models of a pack.
 
     Its entry holds `perturbed` `[t e n]`: whether none of each size was found that the model answers wrongly. It is
@@ -57,9 +57,9 @@ class PerturbedJob:
     rows: Int[Array, " n"]
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.pack.store
+    def follows(self) -> PackJob:
+        """Implements `FollowingJob`."""
+        return self.pack
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -68,21 +68,6 @@ class PerturbedJob:
             "kind": "perturbed", "pack": self.pack.key, "rows": arrays_hash(rows=self.rows), "sizes": list(SIZES),
             "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The models that it asks."""
-        return self.pack.place
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in them."""
-        return self.pack.users_code
 
     @property
     def alike(self) -> object:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from dosimeter.families.inversion.threat import PRINCIPAL, TRAINED
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.models.learners import critic, decoder, finite, inert
 from dosimeter.training.learners.given import Given, built
@@ -49,7 +50,7 @@ class PriorKind:
 
 
 @dataclass(frozen=True)
-class PriorJob:
+class PriorJob(KeyedJob):
     """Job that fits the adversary's prior on the public records, once for all attacks, variants and targets.
 
     Attributes:
@@ -78,11 +79,6 @@ class PriorJob:
         if kind.given is not None:
             own |= {"given": kind.given.fingerprint}
         return {**own, "code": package_code(__name__)}
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

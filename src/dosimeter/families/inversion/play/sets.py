@@ -7,7 +7,7 @@ network gives other numbers, so the name says which.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -23,7 +23,8 @@ from dosimeter.families.inversion.play.perturbed import range_of, sampled
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float, cut, efficientnet_lite0
 from dosimeter.models.learners import inert
 from dosimeter.statistics.leakage.picture_sets import by_identity, polynomial_kernel, real_sums, unbiased_distance
@@ -37,7 +38,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class RealSetJob:
+class RealSetJob(KeyedJob):
     """Job of the features of real pictures; its entry holds them by set, each `[n 1280]`.
 
     Attributes:
@@ -55,7 +56,6 @@ class RealSetJob:
     records: RecordSplit
     count: int
     seed: int
-    users_code: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> dict[str, Int[Array, " n"]]:
@@ -70,11 +70,6 @@ class RealSetJob:
             "kind": "real set", "data": self.data, "public": self.public, "rows": arrays_hash(**self.rows),
             "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:
@@ -115,7 +110,7 @@ class RealSetJob:
 
 
 @dataclass(frozen=True)
-class MadeSetJob:
+class MadeSetJob(KeyedJob):
     """Job of the kernels of what one attack made on one model.
 
     Attributes:
@@ -127,7 +122,6 @@ class MadeSetJob:
     verdict: VerdictJob
     real: RealSetJob
     identities: int
-    users_code: tuple[str, ...] = field(default=())
 
     @property
     def store(self) -> Store:
@@ -139,11 +133,6 @@ class MadeSetJob:
         """Everything that the key depends on."""
         played = [play.key for play in self.verdict.plays]
         return {"kind": "made set", "plays": played, "real": self.real.key, "code": package_code(__name__)}
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

@@ -19,17 +19,14 @@ from dosimeter.families.inversion.play.job import chunks, judged, played
 from dosimeter.families.inversion.play.judges import JudgeJob
 from dosimeter.families.inversion.play.priors import PriorJob
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError, TrainingError
+from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.seeds import generator, seed_for
-from dosimeter.foundation.user_code import relay, resolve
-from dosimeter.foundation.wording import describe
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
 from dosimeter.models.supplied.adapt import PROBED, Examples, adapt
 from dosimeter.models.supplied.classes import Classes
-from dosimeter.training.loop import seed_torch
 from dosimeter.training.system import SuppliedSystem
-from dosimeter.training.user_fit import Records, advice
+from dosimeter.training.user_fit import Records, call_fit
 
 PLACE = "null audit: fit"
 """Where an error of the user's training is reported."""
@@ -125,16 +122,7 @@ def null_model(system: SuppliedSystem, held: HeldRecords) -> GivenModel:
     members = held_of(held.at_risk.take(rows))
     labels = torch.from_numpy(np.array(held.outputs)[held.split.named])
     records, seed = Records(adapted.form.records(members), labels), seed_for(system.seed, "inversion null fit")
-    fit = resolve(system.fit) if isinstance(system.fit, str) else system.fit
-    try:
-        with seed_torch(seed):
-            trained = fit(records, seed % 2**31)
-    except AuditError as error:
-        raise relay(error, PLACE) from error
-    except (Exception, SystemExit) as error:
-        raise TrainingError(f"{PLACE}: raised {describe(error)}: {advice(error, labels)}") from error
-    if trained is None:
-        raise TrainingError(f"{PLACE}: must return the trained model, got None: end it with `return model`")
+    trained = call_fit(system.fit, records, seed, PLACE)
     names = system.parts["members"].classes
     example = Examples(members[: min(PROBED, len(members))], form=adapted.form)
     again = adapt(

@@ -24,16 +24,8 @@ class Constant:
 
     paper: ClassVar[str] = "control; Yeom et al., 2018, https://arxiv.org/abs/1709.01604, definition 4"
     control: ClassVar[bool] = True
-
-    @property
-    def needs(self) -> Needs:
-        """Labels, the least access there is; they are not read."""
-        return Needs(Access.LABELS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """An empty tuple: no signal is read."""
-        return ()
+    needs: ClassVar[Needs] = Needs(Access.LABELS)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records 0; `rng` is not used."""
@@ -54,16 +46,8 @@ class Count:
 
     paper: ClassVar[str] = "control; design of Carlini et al., 2022, https://arxiv.org/abs/2112.03570"
     control: ClassVar[bool] = True
-
-    @property
-    def needs(self) -> Needs:
-        """Labels, the least access there is; they are not read."""
-        return Needs(Access.LABELS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """An empty tuple: no signal is read."""
-        return ()
+    needs: ClassVar[Needs] = Needs(Access.LABELS)
+    signals: ClassVar[tuple[str, ...]] = ()
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records by minus the number of their in-shadows, for every target alike; `rng` is not used."""

@@ -13,11 +13,12 @@ from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.measures.blind import Blind, blind_scores
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 
 
 @dataclass(frozen=True)
-class BlindJob:
+class BlindJob(KeyedJob):
     """Scores of the candidates by classifiers that never query the model.
 
     Attributes:
@@ -49,20 +50,10 @@ class BlindJob:
             "code": package_code(__name__),
         }
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     @property
     def place(self) -> str:
         """The baseline, in words."""
         return "blind baseline"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """An empty tuple, since no code of the user's runs."""
-        return ()
 
     def perform(self) -> None:
         """Computes and stores the scores."""

@@ -21,7 +21,7 @@ from dosimeter.families.membership.observe.text_queries import QUERIES
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import TrainingError
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
 from dosimeter.models.weights import load_state
@@ -34,7 +34,7 @@ from dosimeter.training.recipe import ChangesAnswers
 
 
 @dataclass(frozen=True)
-class ObserveJob:
+class ObserveJob(FollowingJob):
     """Signals of one pack of models.
 
     Attributes:
@@ -64,9 +64,9 @@ class ObserveJob:
     data: str | None = None
 
     @property
-    def store(self) -> Store:
-        """The store to write to."""
-        return self.pack.store
+    def follows(self) -> PackJob:
+        """Implements `FollowingJob`."""
+        return self.pack
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -85,25 +85,10 @@ class ObserveJob:
             **({"data": self.data} if self.data else {}),
         }
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     def decides(self, signal: str) -> dict[str, Any]:
         """Everything that the values of one signal depend on, whatever other signals are stored beside it."""
         left_out = ("signals", "test", *(() if signal in PROBES else ("probes",)))
         return {"signal": signal, **{key: value for key, value in self.definition.items() if key not in left_out}}
-
-    @property
-    def place(self) -> str:
-        """The stage and the models that are queried."""
-        return self.pack.place
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the models' chain."""
-        return self.pack.users_code
 
     @property
     def probe_signals(self) -> tuple[str, ...]:

@@ -14,23 +14,20 @@ from dosimeter.data.views import apply_view
 from dosimeter.families.membership.observe.signals import SIGNALS, readable, signals_of
 from dosimeter.families.membership.observe.supplied_probes import Probing
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError, TrainingError
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.foundation.user_code import relay, resolve
-from dosimeter.foundation.wording import describe
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.access import Access
 from dosimeter.models.architectures import as_float
 from dosimeter.models.supplied.adapt import PROBED, Adapted, Examples, adapt
 from dosimeter.models.supplied.classes import Classes
 from dosimeter.models.supplied.forms import Form
 from dosimeter.training.keys import rows_hash, torch_version
-from dosimeter.training.loop import seed_torch
-from dosimeter.training.user_fit import Fit, Records, advice
+from dosimeter.training.user_fit import Fit, Records, call_fit
 
 
 @dataclass(frozen=True)
-class ShadowJob:
+class ShadowJob(KeyedJob):
     """One shadow: trained by the user's `fit` and queried at once; the store keeps its signals.
 
     Attributes:
@@ -92,11 +89,6 @@ class ShadowJob:
             "code": package_code(__name__),
         }
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     def decides(self, signal: str) -> dict[str, Any]:
         """Everything that the values of one signal depend on, whatever other signals are stored beside it."""
         kept = signal in self.probing.names
@@ -109,11 +101,6 @@ class ShadowJob:
         return f"shadow {self.number}"
 
     @property
-    def users_code(self) -> tuple[str, ...]:
-        """An empty tuple, since `perform` itself reports what `fit` raised."""
-        return ()
-
-    @property
     def trained(self) -> int:
         """Number of models that the job trains: one."""
         return 1
@@ -124,18 +111,8 @@ class ShadowJob:
         every, labels = Held(data["inputs"], cells_from(data), self.tokens), data["labels"]
         records = Records(self.form.records(every[self.rows]), labels[torch.from_numpy(self.rows)])
         place = f"shadow {self.number}: fit"
-        fit = resolve(self.fit) if isinstance(self.fit, str) else self.fit
-        try:
-            with seed_torch(self.seed):
-                trained = fit(records, self.seed % 2**31)
-        except AuditError as error:
-            raise relay(error, place) from error
-        except (Exception, SystemExit) as error:
-            raise TrainingError(f"{place}: raised {describe(error)}: {advice(error, records.labels)}") from error
-        if trained is None:
-            raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
         adapted = adapt(
-            trained,
+            call_fit(self.fit, records, self.seed, place),
             classes=Classes(self.names, ours=True),
             example=Examples(as_given(self.form, every[:PROBED]), form=self.form),
             output=self.output,

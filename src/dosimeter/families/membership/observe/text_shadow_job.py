@@ -11,21 +11,19 @@ from torch import Tensor, nn
 
 from dosimeter.families.membership.observe.language import ONE_PASS, entry_of, text_signals
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError, ConfigError, TrainingError
+from dosimeter.foundation.errors import ConfigError, TrainingError
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.foundation.user_code import relay, resolve
-from dosimeter.foundation.wording import describe
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.language.given import read_finetuned
 from dosimeter.training.keys import rows_hash, torch_version
 from dosimeter.training.language.finetune import finetune, finetuning_key
 from dosimeter.training.language.recipe import Finetuning
-from dosimeter.training.loop import seed_torch
-from dosimeter.training.user_fit import Fit, Records
+from dosimeter.training.user_fit import Fit, Records, call_fit
 
 
 @dataclass(frozen=True, eq=False)
-class TextShadowJob:
+class TextShadowJob(KeyedJob):
     """One shadow: finetuned by a recipe or by the user's `fit`, and asked at once; the store keeps its signals.
 
     Attributes:
@@ -79,11 +77,6 @@ class TextShadowJob:
             "code": package_code(__name__),
         }
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     def decides(self, signal: str) -> dict[str, Any]:
         """Everything that the values of one signal depend on, whatever other signals are stored beside it."""
         kept = self.definition
@@ -95,11 +88,6 @@ class TextShadowJob:
     def place(self) -> str:
         """The shadow's number, in words."""
         return f"shadow {self.number}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """An empty tuple, since `perform` itself reports what the user's function raised."""
-        return ()
 
     @property
     def trained(self) -> int:
@@ -128,17 +116,9 @@ class TextShadowJob:
             AuditError: it raised, or returned no causal model of these tokens.
         """
         place = f"shadow {self.number}: fit"
-        fit = resolve(self.recipe) if isinstance(self.recipe, str) else self.recipe
-        assert not isinstance(fit, Finetuning)
-        try:
-            with seed_torch(self.seed):
-                trained = fit(Records(own, torch.zeros(len(own), dtype=torch.int64)), self.seed % 2**31)
-        except AuditError as error:
-            raise relay(error, place) from error
-        except (Exception, SystemExit) as error:
-            raise TrainingError(f"{place}: raised {describe(error)}: correct it") from error
-        if trained is None:
-            raise TrainingError(f"{place}: must return the trained model, got None: end it with `return model`")
+        assert not isinstance(self.recipe, Finetuning)
+        records = Records(own, torch.zeros(len(own), dtype=torch.int64))
+        trained = call_fit(self.recipe, records, self.seed, place, advise=False)
         try:
             return read_finetuned(trained, None, texts=texts, vocabulary=self.vocabulary, places=(place, "")).net
         except ConfigError as error:

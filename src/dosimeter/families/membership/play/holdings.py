@@ -19,12 +19,13 @@ from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
 from dosimeter.jobs.job import Job
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.training.features import FeatureJob, load_features
 
 
 @dataclass(frozen=True)
-class ColumnsJob:
+class ColumnsJob(KeyedJob):
     """The records at risk as a few columns of numbers: of frozen features if there are any, else of the records.
 
     They are learned on all records, of which nothing but the records enters.
@@ -58,20 +59,10 @@ class ColumnsJob:
             "code": package_code(__name__),
         }
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     @property
     def place(self) -> str:
         """The records, in words."""
         return "columns of the records"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """An empty tuple, since no code of the user's runs."""
-        return ()
 
     def perform(self) -> None:
         """Computes and stores the columns."""

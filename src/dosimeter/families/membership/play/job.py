@@ -10,14 +10,16 @@ from typing import Any
 
 import torch
 
-from dosimeter.families.attack import NamedAttack, attack_code
+from dosimeter.families.attack import NamedAttack
 from dosimeter.families.membership.design.target_halves import half_games
 from dosimeter.families.membership.game import OwnRehearsal
 from dosimeter.families.membership.play.arena import Arena
 from dosimeter.families.membership.play.play import Part, Played, join_parts, parts_of, play_part
+from dosimeter.families.play import attack_key, place_of
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.training.packs import PackJob
 
 SECONDS = 3e-8
@@ -27,7 +29,7 @@ GAME_SECONDS = 1e-3
 
 
 @dataclass(frozen=True)
-class PlayJob:
+class PlayJob(KeyedJob):
     """One part of the play of one attack; its entry holds the scores.
 
     Attributes:
@@ -53,7 +55,7 @@ class PlayJob:
         row, arena = self.row, self.arena
         return {
             "kind": "play",
-            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "attack": attack_key(row),
             "part": [self.part.role, self.part.number],
             "seed": arena.seed,
             "design": arena.digest,
@@ -62,25 +64,15 @@ class PlayJob:
             "code": package_code(__name__),
         }
 
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
     @property
     def place(self) -> str:
         """The attack, in words."""
-        return f"attack {self.row.id!r}"
+        return place_of(self.row)
 
     @property
     def attack(self) -> str:
         """Id of the attack."""
         return self.row.id
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """An empty tuple, since the play itself reports what an attack raised."""
-        return ()
 
     @property
     def alike(self) -> object:

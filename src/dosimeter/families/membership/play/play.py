@@ -18,11 +18,10 @@ from dosimeter.families.membership.design.design import Design
 from dosimeter.families.membership.design.target_halves import half_game, half_games, playing_rows
 from dosimeter.families.membership.game import Holdings, MembershipGame, OwnRehearsal
 from dosimeter.families.membership.observe.observations import Observations
+from dosimeter.families.play import blamed
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relay
-from dosimeter.foundation.wording import describe
 
 Role = Literal["target", "rehearsal", "null", "half"]
 
@@ -171,12 +170,8 @@ def _checked(
     wanted: tuple[int, int],
 ) -> Float[Array, "r n"]:
     """Scores of an attack; what it raises is told with its name, and so are another shape and NaN."""
-    try:
+    with blamed(row):
         values = np.asarray(plays(game, generator(seed, f"attack {row.id} {purpose}")), dtype=np.float64)
-    except AuditError as error:
-        raise relay(error, f"attack {row.id!r}") from error
-    except (Exception, SystemExit) as error:
-        raise AuditError(f"attack {row.id!r}: raised {describe(error)}: correct it or leave it out") from error
     if values.shape != wanted:
         raise AuditError(f"attack {row.id!r}: must give scores of shape {wanted}, got {values.shape}: correct it")
     if np.isnan(values).any():

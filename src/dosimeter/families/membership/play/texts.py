@@ -17,7 +17,8 @@ from dosimeter.families.membership.texts import Texts
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.weights import load_state
 from dosimeter.training.chain import Link, build_chain, users_code
 
@@ -34,7 +35,7 @@ def sizes_of(entry: Mapping[str, Tensor], tokens: Tensor, rows: Tensor) -> Tenso
 
 
 @dataclass(frozen=True)
-class TextsJob:
+class TextsJob(KeyedJob):
     """Job that stores lengths and sizes of texts, and what the base says of each token.
 
     Attributes:
@@ -64,11 +65,6 @@ class TextsJob:
             "device": self.device.split(":")[0],
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

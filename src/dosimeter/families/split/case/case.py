@@ -14,6 +14,7 @@ import torch
 from dosimeter.data import Dataset
 from dosimeter.data.entries import data_key
 from dosimeter.families.attack import NamedAttack
+from dosimeter.families.family import evidence_file
 from dosimeter.families.split.case.cuts import chosen_cuts, numbers_of
 from dosimeter.families.split.case.partition import taken_away
 from dosimeter.families.split.case.people import People, people_of, persons_of
@@ -28,7 +29,6 @@ from dosimeter.families.split.play.recogniser import RecogniserJob, recognisable
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.families.split.stored import (
     SHOWN,
-    evidence_file,
     in_training_file,
     pictures_file,
     small_pictures,

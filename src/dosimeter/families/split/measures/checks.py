@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dosimeter.families.split.measures.measured import Measured
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import Null
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
 from dosimeter.statistics.identification import exchange_names, place_of, placed, recognised
 from dosimeter.statistics.intervals.crossed import Interval
 from dosimeter.statistics.leakage.attributes import auc_of
 from dosimeter.statistics.leakage.exchange import exchange_attributes
-
-FALSE_ALARM = 0.01
-"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
 
 
 def null_audit(found: Measured) -> tuple[Null, ...]:
@@ -27,7 +24,7 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
             own = found.lineup(attack, 0, null=True)
             named = exchange_names({attack: own}, rng=found.rng(f"null {attack}"))
             p, shown = 2 * min(named.p_recognised, named.p_placed), place_of(placed(own), level=level)
-            rows.append(_null(attack, p, shown, "input_place", len(attacks)))
+            rows.append(null_row(attack, p, shown, "input_place", len(attacks)))
             continue
         worst: tuple[float, Interval] | None = None
         for told in found.attributes:
@@ -37,46 +34,26 @@ def null_audit(found: Measured) -> tuple[Null, ...]:
             if worst is None or p < worst[0]:
                 worst = p, auc_of(own, truth, found.person, level=level)
         if worst is not None:
-            rows.append(_null(attack, *worst, "attribute_auc", len(attacks)))
+            rows.append(null_row(attack, *worst, "attribute_auc", len(attacks)))
     return tuple(rows)
-
-
-def _null(attack: str, p: float, shown: Interval, metric: str, attacks: int) -> Null:
-    """The row of one attack."""
-    status = "fail" if p <= FALSE_ALARM / attacks else "pass"
-    return Null(attack, shown.value, shown.low, shown.high, status, metric)
 
 
 def null_gate(rows: tuple[Null, ...]) -> Gate:
     """N1: the decision on the null audit."""
-    wrong = [row.attack for row in rows if row.status != "pass"]
-    if wrong:
-        return Gate(
-            "N1", "Null audit", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} found something where victims and attributes were exchanged: the audit is broken, and "
-            "its numbers are withdrawn.",
-        )  # fmt: skip
-    return Gate(
-        "N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance on exchanged victims and attributes."
+    return null_decision(
+        rows, "found something where victims and attributes were exchanged", "on exchanged victims and attributes"
     )
 
 
 def controls(found: Measured) -> Gate:
     """N2: controls, which see nothing of the victims, must be at chance."""
     ids = [one for one in found.left.evidence if found.left.attack(one)["control"]]
-    if not ids:
-        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
     wrong = []
     for one in ids:
         named = exchange_names({one: found.lineup(one, 0)}, rng=found.rng(f"control {one}"))
         if 2 * min(named.p_recognised, named.p_placed) <= FALSE_ALARM / len(ids):
             wrong.append(one)
-    if wrong:
-        return Gate(
-            "N2", "Controls", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} must be at chance and is not: the audit gives away which victim is which.",
-        )  # fmt: skip
-    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+    return controls_gate(ids, wrong, "gives away which victim is which")
 
 
 def trained_enough(found: Measured) -> Gate:

@@ -15,7 +15,7 @@ from torch import Tensor
 from dosimeter.families.split.play.record import RecordJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.places import ModelCut
 from dosimeter.statistics.leakage.pixels import mse, spreads
@@ -27,7 +27,7 @@ from dosimeter.training.system import TrainedSystem
 
 
 @dataclass(frozen=True)
-class InTrainingJob:
+class InTrainingJob(FollowingJob):
     """Job that asks the adversaries that took part in the training of one model.
 
     Its entry holds `attribute:NAME` `[n v]`, log-probabilities of each attribute that they were after, and `input`
@@ -44,9 +44,9 @@ class InTrainingJob:
     pictures: bool
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.record.store
+    def follows(self) -> RecordJob:
+        """Implements `FollowingJob`."""
+        return self.record
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -55,21 +55,6 @@ class InTrainingJob:
             "kind": "adversaries of a training", "family": "split", "recording": self.record.key,
             "source": self.source, "pictures": self.pictures, "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The model, in words."""
-        return self.record.place
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model."""
-        return self.record.users_code
 
     def perform(self) -> None:
         """Asks, and stores what they say."""

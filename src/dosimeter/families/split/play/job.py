@@ -10,19 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dosimeter.families.attack import NamedAttack, attack_code
+from dosimeter.families.attack import NamedAttack
+from dosimeter.families.play import AttackJob, attack_key, blamed, check_reconstructions, log_scores
 from dosimeter.families.split.game import Auxiliary, Secret, SplitGame
 from dosimeter.families.split.play.halves import AskedHalf, CutModel, OpenHalf, Server
 from dosimeter.families.split.play.record import Recording, RecordJob
 from dosimeter.families.split.threat import LABEL
 from dosimeter.foundation.arrays import Array
-from dosimeter.foundation.errors import AuditError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
-from dosimeter.foundation.user_code import relay
-from dosimeter.foundation.wording import describe
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
 from dosimeter.models.architectures import as_float
 
 PRODUCT = 1e-9
@@ -49,7 +46,7 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class PlayJob:
+class PlayJob(AttackJob):
     """One attack on one recording at one source; its entry holds `records` `[n ...]` or `guesses` `[n v]`.
 
     Attributes:
@@ -71,9 +68,9 @@ class PlayJob:
     counterpart: bool = False
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.record.store
+    def follows(self) -> Recording:
+        """Implements `FollowingJob`."""
+        return self.record
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -82,7 +79,7 @@ class PlayJob:
         return {
             "kind": "play",
             "family": "split",
-            "attack": [row.id, row.name, row.settings, attack_code(type(row.attack))],
+            "attack": attack_key(row),
             "recording": self.record.key,
             "source": self.source,
             "counterpart": self.counterpart,
@@ -94,21 +91,6 @@ class PlayJob:
             "arena": [self.arena.seed, arrays_hash(ids=self.arena.ids, persons=self.arena.persons)],
             "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The attack, in words."""
-        return f"attack {self.row.id!r}"
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in the model; what an attack raised, the play itself reports."""
-        return self.record.users_code
 
     @property
     def alike(self) -> object:
@@ -136,13 +118,9 @@ class PlayJob:
         game = self.game()
         index = [] if self.source is None else [self.source, 1] if self.counterpart else [self.source]
         purpose = f"attack {self.row.id}" + ("" if self.secret is None else f" {self.secret.name}")
-        try:
+        with blamed(self.row):
             found = self.row.attack.run(game, generator(self.arena.seed, purpose, *index))
             values = np.asarray(found.values)
-        except AuditError as error:
-            raise relay(error, self.place) from error
-        except (Exception, SystemExit) as error:
-            raise AuditError(f"{self.place}: raised {describe(error)}: correct it or leave it out") from error
         self.store.save(self.key, self._checked(values, game), self.definition)
 
     @property
@@ -205,20 +183,9 @@ class PlayJob:
         """
         if self.secret is None:
             shape = tuple(game.auxiliary.inputs.shape[1:])
-            if values.ndim < 3 or (*values.shape[:2], *values.shape[3:]) != (1, len(game.ids), *shape):
-                wanted = (1, len(game.ids), "k", *shape)
-                raise AuditError(
-                    f"{self.place}: must give reconstructions of shape {wanted}, got {values.shape}: correct it"
-                )
-            if not values.shape[2] or not np.isfinite(values).all():
-                raise AuditError(f"{self.place}: must give finite reconstructions of each victim: correct it")
+            check_reconstructions(self.row, values, len(game.ids), shape, "victim")
             return {"records": torch.from_numpy(values[0, :, 0].astype(np.float32))}
-        wanted = (1, len(game.ids), len(self.secret.values))
-        if values.shape != wanted or np.isnan(values).any() or (values == np.inf).any():
-            raise AuditError(
-                f"{self.place}: must give log-scores of shape {wanted} without NaN, got {values.shape}: correct it"
-            )
-        return {"guesses": torch.from_numpy(values[0].astype(np.float64))}
+        return log_scores(self.row, values, (len(game.ids), len(self.secret.values)))
 
 
 def adaptive(row: NamedAttack) -> bool:

@@ -15,13 +15,14 @@ from dosimeter.families.split.play.recogniser import RecogniserJob
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.jobs.arrays import arrays_hash
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.statistics.leakage.pixels import mse, spreads, ssim
 
 
 @dataclass(frozen=True)
-class JudgeJob:
+class JudgeJob(KeyedJob):
     """Job that judges the reconstructions of one play.
 
     Its entry holds `mse` `[n]`, `ssim` `[n]` of pictures, and `lineup` `[m m]`: minus the squared distance of the
@@ -39,7 +40,6 @@ class JudgeJob:
     lineup: Array
     pictures: bool
     recogniser: RecogniserJob | None = None
-    users_code: tuple[str, ...] = ()
 
     @property
     def store(self) -> Store:
@@ -59,11 +59,6 @@ class JudgeJob:
             "recogniser": None if self.recogniser is None else self.recogniser.key,
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

@@ -12,12 +12,13 @@ import torch
 from dosimeter.families.split.play.record import Recording
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.cuts.radius import radius
 
 
 @dataclass(frozen=True)
-class RadiusJob:
+class RadiusJob(KeyedJob):
     """Job that reads a recording and the victims' classes; no attack reads what it stores.
 
     Its entry holds `squared`, R_c², and `share` `[c]`, as `radius` gives them.
@@ -27,7 +28,6 @@ class RadiusJob:
     """
 
     record: Recording
-    users_code: tuple[str, ...] = ()
 
     @property
     def store(self) -> Store:
@@ -44,11 +44,6 @@ class RadiusJob:
             "victims": self.record.data[0],
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

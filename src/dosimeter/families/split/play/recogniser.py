@@ -12,7 +12,8 @@ import torch
 from dosimeter.data import Dataset
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.models.architectures import as_float
 from dosimeter.training.learners.judges import fit_classifier
 
@@ -21,7 +22,7 @@ PRODUCT = 3e-10
 
 
 @dataclass(frozen=True)
-class RecogniserJob:
+class RecogniserJob(KeyedJob):
     """Job that fits a classifier of the task's classes on the auxiliary records.
 
     Linear discriminant analysis on principal components: it cannot be trained too little. Its entry holds `weight`
@@ -36,17 +37,11 @@ class RecogniserJob:
     store: Store
     data: str
     shape: tuple[int, int]
-    users_code: tuple[str, ...] = ()
 
     @cached_property
     def definition(self) -> dict[str, Any]:
         """Everything that the key depends on."""
         return {"kind": "recogniser", "family": "split", "data": self.data, "code": package_code(__name__)}
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     @property
     def place(self) -> str:

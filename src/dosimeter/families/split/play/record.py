@@ -18,7 +18,7 @@ from dosimeter.foundation.errors import ConfigError
 from dosimeter.foundation.keys.package_code import package_code
 from dosimeter.foundation.seeds import generator
 from dosimeter.jobs.job import Job
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import FollowingJob
 from dosimeter.models.architectures import as_float
 from dosimeter.models.cuts.graph import ModelGraph
 from dosimeter.models.cuts.places import ModelCut, cuts, find_cut
@@ -79,7 +79,7 @@ ONCE = "once"
 
 
 @dataclass(frozen=True)
-class RecordJob:
+class RecordJob(FollowingJob):
     """Job that runs victims and auxiliary records through the first half of a model, behind the defenses of the cut.
 
     Its entry holds `victims-i` and `auxiliary-i` `[n ...]` of cut i, `victims-answers` and `auxiliary-answers` `[n c]`.
@@ -109,9 +109,9 @@ class RecordJob:
     repeats: int = 1
 
     @property
-    def store(self) -> Store:
-        """The store to read from and write to."""
-        return self.host.store
+    def follows(self) -> Host:
+        """Implements `FollowingJob`."""
+        return self.host
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -138,21 +138,6 @@ class RecordJob:
             "seed": self.host.seed,
             "code": package_code(__name__),
         }
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
-
-    @property
-    def place(self) -> str:
-        """The model that it records."""
-        return self.host.place
-
-    @property
-    def users_code(self) -> tuple[str, ...]:
-        """The user's own code in it."""
-        return self.host.users_code
 
     @property
     def alike(self) -> object:

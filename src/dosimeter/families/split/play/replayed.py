@@ -13,12 +13,13 @@ from dosimeter.families.split.play.record import recorded_answers, recorded_sour
 from dosimeter.foundation.arrays import Array
 from dosimeter.foundation.errors import DataError
 from dosimeter.foundation.keys.package_code import package_code
-from dosimeter.jobs.store import Store, key_of
+from dosimeter.jobs.keyed import KeyedJob
+from dosimeter.jobs.store import Store
 from dosimeter.training.deployment.recorded import ANSWERS, PARTS, RecordedSystem, read_transcript
 
 
 @dataclass(frozen=True)
-class ReplayJob:
+class ReplayJob(KeyedJob):
     """Job that stores recorded traffic in the form of a `RecordJob`.
 
     Attributes:
@@ -32,7 +33,6 @@ class ReplayJob:
     cuts: tuple[str, ...]
     data: tuple[str, str]
     shape: tuple[int, ...]
-    users_code: tuple[str, ...] = ()
     place: str = "transcript"
 
     @property
@@ -57,11 +57,6 @@ class ReplayJob:
             "kind": "recording", "family": "split", "transcript": self.system.transcript.digest,
             "cuts": list(self.cuts), "data": list(self.data), "code": package_code(__name__),
         }  # fmt: skip
-
-    @cached_property
-    def key(self) -> str:
-        """Key of the entry."""
-        return key_of(self.definition)
 
     def perform(self) -> None:
         """Reads the files again, and stores what they hold.

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from torch import Tensor
 
-from dosimeter.families.exchange.attacks.rebuilding.making import each_batch
+from dosimeter.families.exchange.attacks.rebuilding.making import SearchesByNewton
 from dosimeter.families.exchange.game import Needs
-from dosimeter.families.exchange.inverting.matching import Newton, dlg
-from dosimeter.families.exchange.records.game import RecordsGame
-from dosimeter.statistics.evidence import Reconstructions
+from dosimeter.families.exchange.inverting.matching import dlg
+from dosimeter.families.exchange.inverting.observed import Observed
 
 
 @dataclass(frozen=True)
-class Dlg:
+class Dlg(SearchesByNewton):
     """Seek records by L-BFGS on the squared distance of gradients, with classes, or with errors of features.
 
     Paper: Zhu, Liu, Han, "Deep Leakage from Gradients", NeurIPS 2019, https://arxiv.org/abs/1906.08935, algorithm 1.
@@ -31,36 +31,17 @@ class Dlg:
     """
 
     paper: ClassVar[str] = "Zhu, Liu, Han, NeurIPS 2019, https://arxiv.org/abs/1906.08935"
-    control: ClassVar[bool] = False
-    signals: ClassVar[tuple[str, ...]] = ()
 
     channel: Literal["gradient", "update"] = "gradient"
     rounds: int = 15
     steps: int = 20
     attempts: int = 2
 
-    def __post_init__(self) -> None:
-        self._search()
-
-    @property
-    def mode(self) -> str:
-        """The channel, which names the attack in results."""
-        return self.channel
-
     @property
     def needs(self) -> Needs:
         """Messages of the channel."""
         return Needs(self.channel, question="records", takes_head=True)
 
-    @property
-    def passes(self) -> int:
-        """Gradients of a guess for each batch."""
-        return self.rounds * self.steps * self.attempts
-
-    def _search(self) -> Newton:
-        """The search."""
-        return Newton(self.rounds, self.steps, self.attempts)
-
-    def run(self, game: RecordsGame, rng: np.random.Generator) -> Reconstructions:
-        """Makes records of each batch; `rng` draws the starts."""
-        return each_batch(game, lambda seen: dlg(seen, rng, self._search()).records)
+    def make(self, seen: Observed, rng: np.random.Generator) -> Tensor:
+        """Implements `MakesRecords`."""
+        return dlg(seen, rng, self.search).records

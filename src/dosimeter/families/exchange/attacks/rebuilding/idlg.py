@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from torch import Tensor
 
-from dosimeter.families.exchange.attacks.rebuilding.making import each_batch
-from dosimeter.families.exchange.game import Needs
-from dosimeter.families.exchange.inverting.matching import Newton, idlg
-from dosimeter.families.exchange.records.game import RecordsGame
-from dosimeter.statistics.evidence import Reconstructions
+from dosimeter.families.exchange.attacks.rebuilding.making import SearchesByNewton
+from dosimeter.families.exchange.inverting.matching import idlg
+from dosimeter.families.exchange.inverting.observed import Observed
 
 
 @dataclass(frozen=True)
-class IDlg:
+class IDlg(SearchesByNewton):
     """Seek records alone by L-BFGS on the squared distance of gradients; the classes are inferred first.
 
     Paper: Zhao, Mopuri, Bilen, "iDLG: Improved Deep Leakage from Gradients", 2020, https://arxiv.org/abs/2001.02610.
@@ -32,36 +31,12 @@ class IDlg:
     """
 
     paper: ClassVar[str] = "Zhao, Mopuri, Bilen, 2020, https://arxiv.org/abs/2001.02610"
-    control: ClassVar[bool] = False
-    signals: ClassVar[tuple[str, ...]] = ()
 
     channel: Literal["gradient", "update"] = "gradient"
     rounds: int = 15
     steps: int = 20
     attempts: int = 2
 
-    def __post_init__(self) -> None:
-        self._search()
-
-    @property
-    def mode(self) -> str:
-        """The channel, which names the attack in results."""
-        return self.channel
-
-    @property
-    def needs(self) -> Needs:
-        """Messages of the channel, and the last layer."""
-        return Needs(self.channel, question="records", head=True)
-
-    @property
-    def passes(self) -> int:
-        """Gradients of a guess for each batch."""
-        return self.rounds * self.steps * self.attempts
-
-    def _search(self) -> Newton:
-        """The search."""
-        return Newton(self.rounds, self.steps, self.attempts)
-
-    def run(self, game: RecordsGame, rng: np.random.Generator) -> Reconstructions:
-        """Makes records of each batch; `rng` draws the starts."""
-        return each_batch(game, lambda seen: idlg(seen, rng, search=self._search()).records)
+    def make(self, seen: Observed, rng: np.random.Generator) -> Tensor:
+        """Implements `MakesRecords`."""
+        return idlg(seen, rng, search=self.search).records

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from torch import Tensor
 
-from dosimeter.families.exchange.attacks.rebuilding.making import each_batch
-from dosimeter.families.exchange.game import Needs
+from dosimeter.families.exchange.attacks.rebuilding.making import MakesRecords
 from dosimeter.families.exchange.inverting.matching import Signs, inverting_gradients
-from dosimeter.families.exchange.records.game import RecordsGame
-from dosimeter.statistics.evidence import Reconstructions
+from dosimeter.families.exchange.inverting.observed import Observed
 
 
 @dataclass(frozen=True)
-class InvertingGradients:
+class InvertingGradients(MakesRecords):
     """Seek records by Adam on signs, so that their gradient points where the one points that was seen.
 
     Paper: Geiping, Bauermeister, Dröge, Moeller, "Inverting Gradients", NeurIPS 2020, https://arxiv.org/abs/2003.14053,
@@ -33,8 +32,6 @@ class InvertingGradients:
     """
 
     paper: ClassVar[str] = "Geiping et al., NeurIPS 2020, https://arxiv.org/abs/2003.14053"
-    control: ClassVar[bool] = False
-    signals: ClassVar[tuple[str, ...]] = ()
 
     channel: Literal["gradient", "update"] = "gradient"
     iterations: int = 400
@@ -42,28 +39,16 @@ class InvertingGradients:
     variation: float = 1e-4
     attempts: int = 1
 
-    def __post_init__(self) -> None:
-        self._search()
-
-    @property
-    def mode(self) -> str:
-        """The channel, which names the attack in results."""
-        return self.channel
-
-    @property
-    def needs(self) -> Needs:
-        """Messages of the channel, and the last layer."""
-        return Needs(self.channel, question="records", head=True)
-
     @property
     def passes(self) -> int:
         """Gradients of a guess for each batch."""
         return self.iterations * self.attempts
 
-    def _search(self) -> Signs:
+    @property
+    def search(self) -> Signs:
         """The search."""
         return Signs(steps=self.iterations, lr=self.lr, variation=self.variation, attempts=self.attempts)
 
-    def run(self, game: RecordsGame, rng: np.random.Generator) -> Reconstructions:
-        """Makes records of each batch; `rng` draws the starts."""
-        return each_batch(game, lambda seen: inverting_gradients(seen, rng, search=self._search()).records)
+    def make(self, seen: Observed, rng: np.random.Generator) -> Tensor:
+        """Implements `MakesRecords`."""
+        return inverting_gradients(seen, rng, search=self.search).records

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dosimeter.families.exchange.records.measures.rebuilt import Rebuilt
 from dosimeter.foundation.gate import Gate
-from dosimeter.results.findings import Null
+from dosimeter.results.findings import FALSE_ALARM, Null, controls_gate, null_decision, null_row
 from dosimeter.statistics.identification import exchange_names, place_of, placed
-
-FALSE_ALARM = 0.01
-"""Probability that the null audit, or the check of controls, fails although nothing is wrong, over all attacks."""
 
 
 def null_audit(found: Rebuilt) -> tuple[Null, ...]:
@@ -19,39 +16,24 @@ def null_audit(found: Rebuilt) -> tuple[Null, ...]:
         named = exchange_names({attack: own}, rng=found.rng(f"null {attack}"))
         shown = place_of(placed(own), level=1 - FALSE_ALARM / len(attacks))
         p = 2 * min(named.p_recognised, named.p_placed)
-        status = "fail" if p <= FALSE_ALARM / len(attacks) else "pass"
-        rows.append(Null(attack, shown.value, shown.low, shown.high, status, "record_place"))
+        rows.append(null_row(attack, p, shown, "record_place", len(attacks)))
     return tuple(rows)
 
 
 def null_gate(rows: tuple[Null, ...]) -> Gate:
     """N1: the decision on the null audit."""
-    wrong = [row.attack for row in rows if row.status != "pass"]
-    if wrong:
-        return Gate(
-            "N1", "Null audit", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} picked out records that were in no batch: the audit is broken, and its numbers are "
-            "withdrawn.",
-        )  # fmt: skip
-    return Gate("N1", "Null audit", "pass", 0.0, f"All {len(rows)} attacks are at chance on records of no batch.")
+    return null_decision(rows, "picked out records that were in no batch", "on records of no batch")
 
 
 def controls(found: Rebuilt) -> Gate:
     """N2: controls, which see nothing, must be at chance."""
     ids = found.controls()
-    if not ids:
-        return Gate("N2", "Controls", "warn", 0.0, "No control attack was run.")
     wrong = []
     for one in ids:
         named = exchange_names({one: found.lineup(one)}, rng=found.rng(f"control {one}"))
         if 2 * min(named.p_recognised, named.p_placed) <= FALSE_ALARM / len(ids):
             wrong.append(one)
-    if wrong:
-        return Gate(
-            "N2", "Controls", "fail", float(len(wrong)),
-            f"{', '.join(wrong)} must be at chance and is not: the audit gives away which records are in a batch.",
-        )  # fmt: skip
-    return Gate("N2", "Controls", "pass", 0.0, "All controls are at chance.")
+    return controls_gate(ids, wrong, "gives away which records are in a batch")
 
 
 def nearer(found: Rebuilt) -> Gate:

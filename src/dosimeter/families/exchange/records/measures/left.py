@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dosimeter.families.exchange.measures.measured import Measured
-from dosimeter.families.exchange.stored import Left, evidence_file, truth_file
+from dosimeter.families.exchange.stored import Left, truth_file
 from dosimeter.families.family import CaseFolder
 from dosimeter.jobs.arrays import read_arrays, undamaged
 
@@ -19,11 +19,7 @@ def read_rebuilt(folder: CaseFolder) -> Left:
     """
     with undamaged(folder.path):
         truth = read_arrays(truth_file(folder.path))
-        evidence = {
-            str(one["id"]): read_arrays(evidence_file(folder.path, index))
-            for index, one in enumerate(folder.summary["attacks"])
-            if one["status"] == "ok"
-        }
+        evidence = folder.evidence()
         if any(one["error"].shape != truth["rows"].shape for one in evidence.values()):
             raise ValueError("evidence must be about the batches of the run")
     return Left(folder.summary, truth, evidence)

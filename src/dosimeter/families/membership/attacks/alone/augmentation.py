@@ -38,6 +38,7 @@ class Augmentation:
 
     paper: ClassVar[str] = "Choquette-Choo et al., 2021, https://arxiv.org/abs/2007.14321"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("correctness",)
 
     rule: Rule = "classifier"
 
@@ -51,11 +52,6 @@ class Augmentation:
         """Labels of the target, and a pair of shadows for the classifier."""
         each = 1 if self.rule == "classifier" else 0
         return Needs(Access.LABELS, in_shadows=each, out_shadows=each)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The signal `correctness`: 1 if the answer is the true class, else 0."""
-        return ("correctness",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -35,6 +35,7 @@ class Boundary:
 
     paper: ClassVar[str] = "Choquette-Choo et al., 2021, https://arxiv.org/abs/2007.14321"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.LABELS)
 
     queries: Queries = 1000
 
@@ -42,11 +43,6 @@ class Boundary:
         if self.queries not in get_args(Queries):
             tail = checks.suggest(str(self.queries), map(str, get_args(Queries)))
             raise ValueError(f"queries must be known, got {self.queries}: {tail}")
-
-    @property
-    def needs(self) -> Needs:
-        """Labels of the target and nothing else."""
-        return Needs(Access.LABELS)
 
     @property
     def signals(self) -> tuple[str, ...]:

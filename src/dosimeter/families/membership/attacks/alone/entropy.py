@@ -27,16 +27,8 @@ class Entropy:
 
     paper: ClassVar[str] = "Salem et al., 2019, https://arxiv.org/abs/1806.01246"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities of the target and nothing else."""
-        return Needs(Access.PROBS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The signal `entropy` of the target's answer, nats."""
-        return ("entropy",)
+    needs: ClassVar[Needs] = Needs(Access.PROBS)
+    signals: ClassVar[tuple[str, ...]] = ("entropy",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

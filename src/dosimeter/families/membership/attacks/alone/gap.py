@@ -29,16 +29,8 @@ class Gap:
 
     paper: ClassVar[str] = "Yeom et al., 2018, https://arxiv.org/abs/1709.01604"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Labels of the target and nothing else."""
-        return Needs(Access.LABELS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The signal `correctness`: 1 if the answer is the true class, else 0."""
-        return ("correctness",)
+    needs: ClassVar[Needs] = Needs(Access.LABELS)
+    signals: ClassVar[tuple[str, ...]] = ("correctness",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -36,6 +36,7 @@ class GradientNorm:
 
     paper: ClassVar[str] = "Nasr et al., 2019, https://arxiv.org/abs/1812.00910"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("gradient_norm",)
 
     calibrated: bool = False
 
@@ -43,11 +44,6 @@ class GradientNorm:
     def needs(self) -> Needs:
         """Weights of the target, and one out-shadow if calibrated."""
         return Needs(Access.WEIGHTS, out_shadows=int(self.calibrated))
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The signal `gradient_norm`, the logarithm of the norm."""
-        return ("gradient_norm",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

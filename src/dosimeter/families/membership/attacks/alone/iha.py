@@ -32,17 +32,9 @@ class IHA:
 
     paper: ClassVar[str] = "Suri, Zhang, Evans, 2024, https://arxiv.org/abs/2406.11544"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.WEIGHTS, informed=True)
+    signals: ClassVar[tuple[str, ...]] = ("iha",)
     mode: ClassVar[str] = "informed"  # stands beside the name wherever results are shown
-
-    @property
-    def needs(self) -> Needs:
-        """Weights of the target, and all other training records."""
-        return Needs(Access.WEIGHTS, informed=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The signal that is already the score: it is computed where the training records are known."""
-        return ("iha",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -27,16 +27,8 @@ class Loss:
 
     paper: ClassVar[str] = "Yeom et al., 2018, https://arxiv.org/abs/1709.01604"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities of the target and nothing else."""
-        return Needs(Access.PROBS)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
+    needs: ClassVar[Needs] = Needs(Access.PROBS)
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

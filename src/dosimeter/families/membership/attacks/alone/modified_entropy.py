@@ -37,6 +37,7 @@ class ModifiedEntropy:
 
     paper: ClassVar[str] = "Song, Mittal, 2021, https://arxiv.org/abs/2003.10595"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("modified_entropy",)
 
     per_class: bool = True
 
@@ -45,11 +46,6 @@ class ModifiedEntropy:
         """Probabilities of the target, and one shadow on each side if thresholds are learned."""
         each = 1 if self.per_class else 0
         return Needs(Access.PROBS, in_shadows=each, out_shadows=each)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The modified entropy of the answer."""
-        return ("modified_entropy",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -38,18 +38,10 @@ class PopulationTest:
 
     paper: ClassVar[str] = "Ye et al., 2022, https://arxiv.org/abs/2111.09679"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, population=_FEWEST_POPULATION)
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     per_class: bool = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities of the target, and a population that is large enough for more than a few distinct scores."""
-        return Needs(Access.PROBS, population=_FEWEST_POPULATION)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -53,6 +53,7 @@ class Quantile:
 
     paper: ClassVar[str] = "Bertran et al., 2023, https://arxiv.org/abs/2307.03694"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("hinge",)
 
     mode: Mode = "shadows"
     trees: int | None = None
@@ -69,11 +70,6 @@ class Quantile:
         return Needs(
             Access.PROBS, out_shadows=0 if reads_inputs else 2, population=_FEWEST_POPULATION, inputs=reads_inputs
         )
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The signal `hinge`: the true class's logit minus the largest other one."""
-        return ("hinge",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game.

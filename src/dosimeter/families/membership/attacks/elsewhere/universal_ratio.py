@@ -40,16 +40,8 @@ class UniversalRatio:
 
     paper: ClassVar[str] = "own columns; after Shokri et al., 2017, https://arxiv.org/abs/1610.05820"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and one shadow on each side."""
-        return Needs(Access.PROBS, in_shadows=1, out_shadows=1)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperatures 1 and 2."""
-        return SIGNALS
+    needs: ClassVar[Needs] = Needs(Access.PROBS, in_shadows=1, out_shadows=1)
+    signals: ClassVar[tuple[str, ...]] = SIGNALS
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

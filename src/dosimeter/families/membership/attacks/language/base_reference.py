@@ -27,16 +27,8 @@ class BaseReference:
 
     paper: ClassVar[str] = "Carlini et al., 2021, https://arxiv.org/abs/2012.07805"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and the base."""
-        return Needs(Access.PROBS, texts=True, base=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token."""
-        return (tokens.LOG_PROBS,)
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True, base=True)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

@@ -27,16 +27,8 @@ class Extraction:
 
     paper: ClassVar[str] = "Carlini et al., 2023, https://arxiv.org/abs/2202.07646"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """The likeliest token, and the lengths of texts."""
-        return Needs(Access.LABELS, texts=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The number of tokens in a row."""
-        return ("continued_tokens",)
+    needs: ClassVar[Needs] = Needs(Access.LABELS, texts=True)
+    signals: ClassVar[tuple[str, ...]] = ("continued_tokens",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

@@ -35,21 +35,13 @@ class EZMIA:
 
     paper: ClassVar[str] = "EZ-MIA, 2026, https://arxiv.org/abs/2601.12104"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True, base=True)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS, "token_hits")
 
     floor: float = 1e-3
 
     def __post_init__(self) -> None:
         checks.in_range("floor", self.floor, 1e-9, 10.0)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and the base."""
-        return Needs(Access.PROBS, texts=True, base=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token, and whether it is the likeliest."""
-        return (tokens.LOG_PROBS, "token_hits")
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

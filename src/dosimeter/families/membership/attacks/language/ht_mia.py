@@ -36,6 +36,8 @@ class HTMIA:
 
     paper: ClassVar[str] = "HT-MIA, 2026, https://arxiv.org/abs/2601.20885"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True, base=True)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS,)
 
     share: float = 0.4
     hard: Hard = "target"
@@ -44,16 +46,6 @@ class HTMIA:
     def __post_init__(self) -> None:
         reading.check_choices(self, hard=Hard, gain=Gain)
         checks.in_range("share", self.share, 0.0, 1.0, open_low=True)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and the base."""
-        return Needs(Access.PROBS, texts=True, base=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token."""
-        return (tokens.LOG_PROBS,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

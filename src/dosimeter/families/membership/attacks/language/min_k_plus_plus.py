@@ -34,21 +34,13 @@ class MinKPlusPlus:
 
     paper: ClassVar[str] = "Zhang et al., 2024, https://arxiv.org/abs/2404.02936"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS, "token_means", "token_deviations")
 
     share: float = 0.2
 
     def __post_init__(self) -> None:
         checks.in_range("share", self.share, 0.0, 1.0, open_low=True)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and the lengths of texts."""
-        return Needs(Access.PROBS, texts=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token, and mean and deviation of log p."""
-        return (tokens.LOG_PROBS, "token_means", "token_deviations")
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

@@ -27,16 +27,8 @@ class Neighbourhood:
 
     paper: ClassVar[str] = "Mattern et al., 2023, https://arxiv.org/abs/2305.18462"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and the lengths of texts."""
-        return Needs(Access.PROBS, texts=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token, and the mean one of neighbours."""
-        return (tokens.LOG_PROBS, "neighbour_log_probs")
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS, "neighbour_log_probs")
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

@@ -27,16 +27,8 @@ class ReCaLL:
 
     paper: ClassVar[str] = "Xie et al., 2024, https://arxiv.org/abs/2406.15968"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and the lengths of texts."""
-        return Needs(Access.PROBS, texts=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The ratio of both log-likelihoods."""
-        return ("conditioned_ratio",)
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True)
+    signals: ClassVar[tuple[str, ...]] = ("conditioned_ratio",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

@@ -30,21 +30,13 @@ class TextLoss:
 
     paper: ClassVar[str] = "Yeom et al., 2018, https://arxiv.org/abs/1709.01604"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS,)
 
     of: tokens.Of = "mean"
 
     def __post_init__(self) -> None:
         reading.check_choices(self, of=tokens.Of)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and the lengths of texts."""
-        return Needs(Access.PROBS, texts=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token."""
-        return (tokens.LOG_PROBS,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

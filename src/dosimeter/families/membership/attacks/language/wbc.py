@@ -36,22 +36,14 @@ class WBC:
 
     paper: ClassVar[str] = "WBC, 2026, https://arxiv.org/abs/2601.02751"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True, base=True, tokens=SHORTEST)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS,)
 
     windows: tuple[int, ...] = WINDOWS
 
     def __post_init__(self) -> None:
         if not self.windows or any(one < 1 for one in self.windows):
             raise ValueError(f"windows must be whole numbers from 1, got {self.windows}")
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, the base, and texts that are no shorter than `SHORTEST`."""
-        return Needs(Access.PROBS, texts=True, base=True, tokens=SHORTEST)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token."""
-        return (tokens.LOG_PROBS,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

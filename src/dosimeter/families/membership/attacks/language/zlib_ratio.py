@@ -31,21 +31,13 @@ class Zlib:
 
     paper: ClassVar[str] = "Carlini et al., 2021, https://arxiv.org/abs/2012.07805"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, texts=True)
+    signals: ClassVar[tuple[str, ...]] = (tokens.LOG_PROBS,)
 
     of: tokens.Of = "sum"
 
     def __post_init__(self) -> None:
         reading.check_choices(self, of=tokens.Of)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and sizes of texts."""
-        return Needs(Access.PROBS, texts=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The log-probability of each token."""
-        return (tokens.LOG_PROBS,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all texts of a game; `rng` is not used.

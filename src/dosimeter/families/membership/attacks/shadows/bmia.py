@@ -46,6 +46,7 @@ class BMIA:
 
     paper: ClassVar[str] = "Liu et al., 2025, https://arxiv.org/abs/2503.07482"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = (_OWN, _ALL)
 
     references: int = 1
     posterior: Posterior = "diagonal"
@@ -67,11 +68,6 @@ class BMIA:
     def reads_shadows(self) -> int:
         """Whole pairs, of which one did not train on a record."""
         return 2 * self.references
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence of the target, and the references' confidences in all classes."""
-        return (_OWN, _ALL)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` draws heads from the posterior.

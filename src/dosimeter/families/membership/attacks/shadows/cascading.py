@@ -55,6 +55,8 @@ class Cascading:
 
     paper: ClassVar[str] = "Du et al., 2025, https://arxiv.org/abs/2507.21412"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, in_shadows=3, out_shadows=3, retrain=True)  # LiRA, and a pair
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     rounds: int = 1
     references: int = 32
@@ -64,16 +66,6 @@ class Cascading:
         checks.in_range("rounds", self.rounds, 1, 5)
         checks.in_range("references", self.references, 8, 1024)
         checks.in_range("tolerance", self.tolerance, 0, 1000)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, LiRA's shadows, one more pair that plays the target, and training."""
-        return Needs(Access.PROBS, in_shadows=3, out_shadows=3, retrain=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
 
     @property
     def trainings(self) -> int:

@@ -39,6 +39,7 @@ class Difficulty:
 
     paper: ClassVar[str] = "Watson et al., 2021, https://arxiv.org/abs/2111.08440"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     mode: Mode = "offline"
     statistic: Statistic = "confidence"
@@ -50,11 +51,6 @@ class Difficulty:
     def needs(self) -> Needs:
         """Probabilities of the target, and one shadow on each side that is read."""
         return Needs(Access.PROBS, in_shadows=1 if self.mode == "online" else 0, out_shadows=1)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -46,16 +46,8 @@ class Influence:
 
     paper: ClassVar[str] = "ours, after Koh, Liang, 2017, https://arxiv.org/abs/1703.04730, and Carlini et al., 2022"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities of the target, and the features of the frozen backbone."""
-        return Needs(Access.PROBS, features=True)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
+    needs: ClassVar[Needs] = Needs(Access.PROBS, features=True)
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game.

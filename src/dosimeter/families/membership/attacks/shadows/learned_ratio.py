@@ -60,6 +60,8 @@ class LearnedRatio:
 
     paper: ClassVar[str] = "own columns; after Shokri et al., 2017, https://arxiv.org/abs/1610.05820"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, in_shadows=2, out_shadows=2)  # one pair plays the target
+    signals: ClassVar[tuple[str, ...]] = SIGNALS
     game_seconds: ClassVar[float] = 1.0
 
     trees: int = 30
@@ -71,16 +73,6 @@ class LearnedRatio:
             if type(value := getattr(self, name)) is not int or not least <= value <= most:
                 raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
         checks.in_range("rate", self.rate, 0.0, 1.0, open_low=True)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and two shadows on each side: one plays the target, before another."""
-        return Needs(Access.PROBS, in_shadows=2, out_shadows=2)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperatures 1 and 2."""
-        return SIGNALS
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` deals the records into parts.

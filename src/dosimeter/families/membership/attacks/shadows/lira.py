@@ -56,6 +56,7 @@ class LiRA:
 
     paper: ClassVar[str] = "Carlini et al., 2022, https://arxiv.org/abs/2112.03570"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     mode: Mode = "online"
     variance: Variance = "auto"
@@ -67,11 +68,6 @@ class LiRA:
     def needs(self) -> Needs:
         """Probabilities, and two shadows on each side, since one has no variance."""
         return Needs(Access.PROBS, in_shadows=2 if self.mode == "online" else 0, out_shadows=2)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

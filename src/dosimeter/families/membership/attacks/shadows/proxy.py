@@ -48,6 +48,7 @@ class Proxy:
 
     paper: ClassVar[str] = "Du et al., 2025, https://arxiv.org/abs/2507.21412"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     proxies: Proxies = "class"
     neighbours: int = 10
@@ -61,11 +62,6 @@ class Proxy:
         """Probabilities, the proxies' in-shadows, two out-shadows (one has no variance), and records for "nearest"."""
         near = self.proxies == "nearest"
         return Needs(Access.PROBS, in_shadows=2 if near else 1, out_shadows=2, inputs=near)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -38,6 +38,7 @@ class Reference:
 
     paper: ClassVar[str] = "Ye et al., 2022, https://arxiv.org/abs/2111.09679"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence",)
 
     ties: Ties = "interpolated"
 
@@ -48,11 +49,6 @@ class Reference:
     def needs(self) -> Needs:
         """Probabilities, and out-shadows: one for a rank, two for the scale of a tail."""
         return Needs(Access.PROBS, out_shadows=2 if self.ties == "interpolated" else 1)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence at temperature 1."""
-        return ("logit_confidence",)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

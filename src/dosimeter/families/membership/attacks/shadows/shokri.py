@@ -40,18 +40,10 @@ class Shokri:
 
     paper: ClassVar[str] = "Shokri et al., 2017, https://arxiv.org/abs/1610.05820"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.TOPK, in_shadows=1, out_shadows=1)
+    signals: ClassVar[tuple[str, ...]] = ("correctness", *_TOP)
 
     per_class: bool = True
-
-    @property
-    def needs(self) -> Needs:
-        """The three highest probabilities, and a pair of shadows."""
-        return Needs(Access.TOPK, in_shadows=1, out_shadows=1)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """Correctness and the three highest log-probabilities."""
-        return ("correctness", *_TOP)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -37,16 +37,8 @@ class Trajectory:
 
     paper: ClassVar[str] = "Liu et al., 2022, https://arxiv.org/abs/2208.14933"
     control: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, a pair of shadows, and a population to distil on."""
-        return Needs(Access.PROBS, in_shadows=1, out_shadows=1, population=50)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The model's confidence and the student's losses."""
-        return ("logit_confidence", *EPOCHS)
+    needs: ClassVar[Needs] = Needs(Access.PROBS, in_shadows=1, out_shadows=1, population=50)
+    signals: ClassVar[tuple[str, ...]] = ("logit_confidence", *EPOCHS)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

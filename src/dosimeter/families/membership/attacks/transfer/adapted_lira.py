@@ -44,6 +44,7 @@ class AdaptedLiRA:
 
     paper: ClassVar[str] = "Carlini et al., 2022, https://arxiv.org/abs/2112.03570, adapted by Abascal et al., 2024"
     control: ClassVar[bool] = False
+    signals: ClassVar[tuple[str, ...]] = (_SIGNAL,)
 
     mode: Mode = "mean"
 
@@ -56,11 +57,6 @@ class AdaptedLiRA:
         if self.mode == "mean":
             return Needs(Access.PROBS, in_shadows=2, out_shadows=2)
         return Needs(Access.PROBS, in_shadows=3, out_shadows=3, per_view=1)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The scaled confidences in all classes."""
-        return (_SIGNAL,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -28,17 +28,9 @@ class Direct:
 
     paper: ClassVar[str] = "reference; Carlini et al., 2022, https://arxiv.org/abs/2112.03570"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.LABELS, in_shadows=2, out_shadows=2)
+    signals: ClassVar[tuple[str, ...]] = (BEFORE_TRANSFER,)
     reference: ClassVar[bool] = True
-
-    @property
-    def needs(self) -> Needs:
-        """Labels, which are not read, and two shadows on each side."""
-        return Needs(Access.LABELS, in_shadows=2, out_shadows=2)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The logit-scaled confidence before the transfer."""
-        return (BEFORE_TRANSFER,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -47,6 +47,7 @@ class Discriminant:
 
     paper: ClassVar[str] = "Fisher, 1936, https://doi.org/10.1111/j.1469-1809.1936.tb02137.x"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, in_shadows=2, out_shadows=2)
 
     shrink: float = 0.1
     count: float = 8.0
@@ -56,11 +57,6 @@ class Discriminant:
         reading.check_choices(self, outputs=Outputs)
         checks.in_range("shrink", self.shrink, 0.0, 1.0)
         checks.in_range("count", self.count, 0.0, 1e6)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and two chains on each side."""
-        return Needs(Access.PROBS, in_shadows=2, out_shadows=2)
 
     @property
     def signals(self) -> tuple[str, ...]:

@@ -51,6 +51,8 @@ class PooledDiscriminant:
 
     paper: ClassVar[str] = "Efron, Morris, 1973, https://doi.org/10.1080/01621459.1973.10481350"
     control: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(Access.PROBS, in_shadows=2, out_shadows=2)
+    signals: ClassVar[tuple[str, ...]] = (_SIGNAL,)
 
     shrink: float = 0.3
     strength: float = 4.0
@@ -58,16 +60,6 @@ class PooledDiscriminant:
     def __post_init__(self) -> None:
         checks.in_range("shrink", self.shrink, 0.0, 1.0)
         checks.in_range("strength", self.strength, 0.0, 1e6)
-
-    @property
-    def needs(self) -> Needs:
-        """Probabilities, and two chains on each side."""
-        return Needs(Access.PROBS, in_shadows=2, out_shadows=2)
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """The scaled confidences in all classes."""
-        return (_SIGNAL,)
 
     def run(self, game: MembershipGame, rng: np.random.Generator) -> Scores:
         """Scores all records of a game; `rng` is not used.

@@ -62,7 +62,7 @@ class Split:
 
         own = cast(SplitThreat, threat)
         seen = own.answers == "seen"
-        rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients)
+        rows = default_rows(attributes=bool(own.attributes), answers=seen, gradients=own.gradients, active=own.active)
         return [] if transferred else rows
 
     def threats(self, topology: Topology, stages: Sequence[StageRole]) -> Sequence[SplitThreat]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from dosimeter.config.audit import parse
 from dosimeter.data import Dataset
+from dosimeter.defenses.training.nopeek import NoPeek
 from dosimeter.families.split.attacks import FSHA
 from dosimeter.families.split.game import Auxiliary, SplitGame
 from dosimeter.foundation.errors import AccessError
@@ -109,6 +110,13 @@ def test_a_defense_of_the_device_adds_its_own_gradient():
     client = Client(layer, torch.ones(1, 1), torch.zeros(1, dtype=torch.long), recipe, 0)
     client.returns(0 * client.sends())
     assert layer.weight.item() == pytest.approx(3.0 - 0.1 * 3.0)
+
+
+def test_a_server_that_scales_its_gradients_undoes_nopeek_and_finds_the_scale_by_itself():
+    """S9: a device that keeps its features independent of its records is led all the same, if the server is loud."""
+    recipe = Hyperparameters(optimizer="adam", lr=0.01, defenses=(NoPeek("0", 10.0),))
+    assert share(0, {**SHORT, "scales": (0.01,)}, recipe=recipe) > 0.9
+    assert share(0, {**SHORT, "scales": (0.01, 10.0)}, recipe=recipe) < 0.5
 
 
 def test_without_a_training_it_says_so():
